@@ -1,0 +1,25 @@
+"""Optional packages, asked for where they are used: installed, or a sentence that says how."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .errors import MissingExtra
+
+
+def need(module: str, *, extra: str, why: str) -> Any:
+    """Import `module`, or raise MissingExtra naming the extra that brings it.
+
+    Examples
+    --------
+    >>> timm = need("timm", extra="timm", why="backbone timm/convnext_tiny")  # doctest: +SKIP
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as err:
+        raise MissingExtra(
+            f"{why} needs the package {module.partition('.')[0]}, which is not installed.",
+            str(err),
+            f'pip install "colab-kit[{extra}]"',
+        ) from err

@@ -1,0 +1,198 @@
+"""Files that are whole or absent: written beside, then renamed; sealed by their own hash; kept on shelves."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import RunError
+
+SEAL = "0" * 64  # what stands in the place of a file's own sha256 while it is computed
+_SEALED = re.compile(rb'"sha256":"([0-9a-f]{64})"')
+_STRAY = re.compile(r"\.[0-9a-f]{8}\.part$")
+CHUNK = 1 << 20
+
+
+def _quiet(point: str) -> None:
+    """Nobody listens."""
+
+
+def write_whole(path: Path, content: bytes | str, *, reached: Callable[[str], None] = _quiet) -> None:
+    """Write `content` to a neighbour of `path`, bring it to the disk, then rename it over `path`.
+
+    After a kill or a full disk `path` holds what it held before, and a failed neighbour is removed.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if it is missing.
+    content : bytes or str
+        str is written as UTF-8.
+    reached : callable
+        Told `mid_write`, `before_rename` and `after_rename`.
+
+    Raises
+    ------
+    RunError
+        The disk is full, or the folder cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")  # same folder: a rename across disks is a copy
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            half = len(data) // 2
+            file.write(data[:half])
+            file.flush()
+            reached("mid_write")
+            file.write(data[half:])
+            file.flush()
+            os.fsync(file.fileno())
+        reached("before_rename")
+        os.replace(part, path)
+        _sync_folder(path.parent)
+        reached("after_rename")
+    except OSError as err:
+        part.unlink(missing_ok=True) if part.exists() else None
+        raise cannot_write(path, err) from err
+    except BaseException:  # an interrupt: the neighbour must not stay
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any, **kw: Any) -> None:
+    """Write `value` as JSON, whole or not at all."""
+    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", **kw)
+
+
+def cannot_write(path: Path, err: OSError) -> RunError:
+    """The three sentences for a write that failed."""
+    if isinstance(err, RunError):
+        return err
+    match err.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            why, fix = "the disk is full", "free some room (`colab-kit runs --prune` lists old runs), or give out= a folder on another disk"
+        case errno.EROFS | errno.EACCES | errno.EPERM:
+            why, fix = f"the folder is read-only ({err.strerror})", "give out= a folder that can be written, or set COLAB_KIT_HOME to one"
+        case errno.ENOTDIR | errno.EEXIST:
+            why, fix = f"a file stands where a folder is needed ({err.strerror})", "give out= another name, or move that file away"
+        case _:
+            why, fix = str(err), "see whether the disk is still there and can be written, then run the cell again: it goes on"
+    return RunError(f"{path} could not be written.", why, fix)
+
+
+def sweep(folder: Path) -> None:
+    """Remove neighbours that a killed process left half-written in `folder`."""
+    for stray in folder.glob(".*.part"):
+        if _STRAY.search(stray.name):
+            stray.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows, some FUSE mounts: the rename is then as durable as they make it
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """The file's sha256, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seal(content: bytes) -> bytes:
+    """Fill in the hash of a safetensors file whose metadata holds `"sha256": SEAL`.
+
+    The hash is taken with its own 64 hex digits zeroed, so the file says itself whether it is whole.
+    """
+    head = 8 + int.from_bytes(content[:8], "little")
+    found = _SEALED.search(content, 8, head)
+    if found is None or found[1] != SEAL.encode():
+        raise ValueError("the header holds no open seal")
+    digest = hashlib.sha256(content).hexdigest()
+    return content[: found.start(1)] + digest.encode() + content[found.end(1) :]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a sealed file is exactly what was written: any flipped bit or missing tail says no."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length <= min(os.fstat(file.fileno()).st_size, 1 << 30):
+                return False
+            head = file.read(length)
+            found = _SEALED.search(head)
+            if found is None:
+                return False
+            digest = hashlib.sha256(length.to_bytes(8, "little"))
+            digest.update(head[: found.start(1)] + SEAL.encode() + head[found.end(1) :])
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return False
+    return digest.hexdigest() == found[1].decode()
+
+
+class Shelf(Protocol):
+    """A place that keeps the files of runs. Drive's is the mirror; a test's may be a dict."""
+
+    def find(self, name: str) -> list[Path]:
+        """Whole copies kept under `name`, a path relative to the shelf that may hold `*`; best first is not promised."""
+        ...
+
+    def push(self, path: Path, name: str) -> bool:
+        """Keep a copy of `path` under `name`; False (and a Note) when that failed. Never raises for the shelf's own faults."""
+        ...
+
+
+def home() -> Path:
+    """Where colab_kit keeps things between sessions: $COLAB_KIT_HOME, else the fast disk of a Colab VM, else the user's cache."""
+    if given := os.environ.get("COLAB_KIT_HOME"):
+        return Path(given).expanduser()
+    if os.path.exists("/var/colab/hostname"):
+        return Path("/content/.colab-kit")
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "colab-kit"
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder against a second process; a killed one's lock is freed by the system.
+
+    Raises
+    ------
+    RunError
+        Another process writes there.
+    """
+    import filelock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout as err:
+        raise RunError(
+            f"{folder} is being written by another process.",
+            "the same run is training in another notebook, terminal or panel",
+            "stop it there first, or give this one another name=",
+        ) from err
+    except OSError as err:
+        raise cannot_write(folder, err) from err
+    try:
+        yield
+    finally:
+        lock.release()

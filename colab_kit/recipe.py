@@ -1,0 +1,125 @@
+"""How to train, as plain frozen data: names and numbers only. The command line makes flags of these fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import RecipeError
+
+HORIZON = frozenset({"epochs", "patience", "monitor", "save_every", "validate_every", "workers"})
+"""Fields that may differ when a run goes on: they say how far and how often, not what is learned from a step."""
+
+
+def knob(default: Any, help: str, *, choices: tuple[str, ...] = (), low: float = -math.inf, high: float = math.inf) -> Any:
+    """A field of the recipe with the sentence its flag shows and the values it takes."""
+    meta = {"help": help, "choices": choices, "low": low, "high": high}
+    return dataclasses.field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train. `None` means "choose for me"; the choice and its reason land in the run's choices.json.
+
+    Raises
+    ------
+    RecipeError
+        A field is unknown (the nearest name is given) or a value is out of its range.
+
+    Examples
+    --------
+    >>> Recipe(epochs=3, lr=1e-3).epochs
+    3
+    """
+
+    epochs: int = knob(5, "passes over the training pictures", low=1)
+    batch_size: int | None = knob(None, "pictures a forward pass (64 for arrays, 32 for picture files)", low=1)
+    accumulate: int = knob(1, "forward passes whose gradients make one optimizer step", low=1)
+    lr: float | dict[str, float] | None = knob(
+        None, "learning rate of a step (1e-3; sgd 1e-2); in Python also {'fc*': 1e-3, '*': 1e-4} by parameter name", low=0
+    )
+    optimizer: str = knob("adamw", "optimizer", choices=("adamw", "adam", "sgd", "rmsprop", "adagrad", "nadam", "radam"))
+    weight_decay: float | None = knob(None, "weight decay (0.01 for adamw, else 0)", low=0)
+    momentum: float = knob(0.9, "momentum of sgd and rmsprop", low=0, high=1)
+    schedule: str = knob("cosine", "course of the learning rate", choices=("cosine", "step", "onecycle", "constant"))
+    warmup: float = knob(0.0, "linear warm-up: epochs, may be a fraction", low=0)
+    step_size: int = knob(7, "step schedule: epochs between two drops", low=1)
+    gamma: float = knob(0.1, "step schedule: factor of a drop", low=0, high=1)
+    loss: str | None = knob(None, "loss (by what the model puts out)", choices=("cross_entropy", "nll"))
+    label_smoothing: float = knob(0.0, "share of the target spread over all classes", low=0, high=1)
+    class_weights: str | tuple[float, ...] | None = knob(None, "'balanced', or a weight for each class in the loss")
+    mixup: float = knob(0.0, "alpha of mixup's Beta(alpha, alpha); 0 is off", low=0)
+    size: int | None = knob(None, "side of the square pictures, pixels (arrays: their own; pictures: the weights' own)", low=1)
+    ema: float = knob(0.0, "decay of the exponential moving average of the weights; 0 is off", low=0, high=1)
+    clip: float | None = knob(None, "largest norm of the gradient", low=0)
+    patience: int | None = knob(None, "stop after so many validations without a better `monitor`", low=1)
+    monitor: str = knob("valid/loss", "metric that says which weights are best")
+    validate_every: int | None = knob(None, "validate each so many steps too (each epoch's end in any case)", low=1)
+    save_every: int | None = knob(None, "save each so many steps (else: under 1 % of the time, at least each 5 minutes)", low=1)
+    head_epochs: int | None = knob(None, "transfer: epochs that train the head alone before all is trained (all of them)", low=0)
+    workers: int | None = knob(None, "processes that read your own Dataset (0: in the training thread)", low=0)
+    seed: int = knob(0, "key of every random draw", low=0)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            _check(field, value)
+        if self.warmup > self.epochs:
+            raise RecipeError(
+                f"warmup={self.warmup} epochs are longer than the run's {self.epochs}.",
+                "the learning rate would never reach its full value",
+                "give a smaller warmup= or more epochs=",
+            )
+
+    @classmethod
+    def of(cls, recipe: Recipe | None, fields: dict[str, Any]) -> Recipe:
+        """The recipe with these fields laid over it; an unknown field names the nearest known one."""
+        known = [f.name for f in dataclasses.fields(cls)]
+        for name in fields:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1) or difflib.get_close_matches(_ALIASES.get(name, ""), known, 1)
+                fix = f"did you mean {near[0]}=?" if near else f"the fields are: {', '.join(known)}"
+                raise RecipeError(f"There is no training option {name}=.", "Recipe has no such field", fix)
+        if recipe is not None and not isinstance(recipe, Recipe):
+            raise RecipeError(
+                f"recipe= is a {type(recipe).__name__}.", "a Recipe was expected", "write recipe=kit.Recipe(epochs=3), or epochs=3"
+            )
+        return dataclasses.replace(recipe or cls(), **fields)
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that make two runs different runs: all but the horizon."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in HORIZON}
+
+
+_ALIASES = {
+    "learning_rate": "lr", "bs": "batch_size", "batch": "batch_size", "n_epochs": "epochs", "num_epochs": "epochs", "num_workers": "workers",
+    "criterion": "loss", "wd": "weight_decay", "scheduler": "schedule", "img_size": "size", "image_size": "size", "early_stopping": "patience",
+}  # fmt: skip
+
+
+def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    kind, meta, name = str(field.type), field.metadata, field.name
+    if value is None and "None" in kind:
+        return
+    if isinstance(value, dict) and "dict" in kind:
+        numbers = list(value.values())
+    elif isinstance(value, (list, tuple)) and "tuple" in kind:
+        numbers = list(value)
+    elif isinstance(value, str) and "str" in kind:
+        if meta["choices"] and value not in meta["choices"]:
+            near = difflib.get_close_matches(value.lower(), meta["choices"], 1)
+            fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(meta['choices'])}"
+            raise RecipeError(f"{name}={value!r} is not known.", f"the names are {', '.join(meta['choices'])}", fix)
+        return
+    else:
+        numbers = [value]
+    for number in numbers:
+        whole = "float" not in kind
+        if isinstance(number, bool) or not isinstance(number, int if whole else (int, float)) or not math.isfinite(number):
+            raise RecipeError(f"{name}={value!r} is no {'whole number' if whole else 'number'}.", f"{name} is {meta['help']}", "give a number")
+        if not meta["low"] <= number <= meta["high"]:
+            span = f"at least {meta['low']:g}" if meta["high"] == math.inf else f"from {meta['low']:g} to {meta['high']:g}"
+            raise RecipeError(f"{name}={number!r} is out of range.", f"{name} is {meta['help']}", f"give a number {span}")
