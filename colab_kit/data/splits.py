@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from .keyed import SPLIT, permutation
 
 if TYPE_CHECKING:
     import torch
@@ -187,9 +188,7 @@ def stratified(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray,
         rows = np.flatnonzero(labels == label)
         take = min(max(1, round(share * len(rows))), len(rows) - 1)
         if label != UNLABELLED and take:
-            key = hashlib.blake2b(f"{seed}/{label}/{len(rows)}".encode(), digest_size=8).digest()
-            order = np.random.Generator(np.random.Philox(int.from_bytes(key, "little"))).permutation(len(rows))
-            drawn.append(rows[order[:take]])
+            drawn.append(rows[permutation(len(rows), seed, SPLIT, int(label))[:take]])
     out = np.sort(np.concatenate(drawn))
     return np.setdiff1d(np.arange(len(labels)), out), out
 
