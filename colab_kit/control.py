@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .events import Event, Note
 
 
 class Control:
@@ -60,3 +66,30 @@ class Control:
 
     def reached(self, point: str) -> None:
         """Hear where the verb is: `after_backward`, `before_rename` … Does nothing; a test kills the process here."""
+
+
+@contextmanager
+def interrupts_stop(control: Control, emit: Callable[[Event], None]) -> Iterator[None]:
+    """Within the block the first interrupt (Ctrl-C, a cell's stop button) and SIGTERM stop `control`; a second interrupt raises.
+
+    Signals reach the main thread alone: in another one this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupted(number: int, frame: Any) -> None:
+        if control.stopped:
+            raise KeyboardInterrupt
+        control.stop("interrupted")
+        emit(Note("Interrupted: finishing this step and saving. The run is returned; interrupt once more to raise KeyboardInterrupt."))
+
+    def terminated(number: int, frame: Any) -> None:
+        control.stop("terminated by SIGTERM")
+
+    before = signal.signal(signal.SIGINT, interrupted), signal.signal(signal.SIGTERM, terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before[0] or signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before[1] or signal.SIG_DFL)

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -157,6 +157,10 @@ class Shelf(Protocol):
 
     def push(self, path: Path, name: str) -> bool:
         """Keep a copy of `path` under `name`; False (and a Note) when that failed. Never raises for the shelf's own faults."""
+        ...
+
+    def drop(self, name: str, keep: Set[str]) -> None:
+        """Delete the copies under `name` (a pattern) but those whose file names are in `keep`."""
         ...
 
 

@@ -20,8 +20,8 @@ UNLABELLED = -1
 class Source(Protocol):
     """Rows that splits choose from. `labels` is int64 of shape (N,), UNLABELLED where there is none."""
 
-    labels: np.ndarray
-
+    @property
+    def labels(self) -> np.ndarray: ...
     def __len__(self) -> int: ...
     def picture(self, row: int) -> np.ndarray:
         """Row as uint8, (H, W, C)."""
@@ -46,11 +46,11 @@ class Arrays:
         x = self.x[row].detach().cpu()
         if x.ndim == 1:
             x = x.reshape(1, 1, -1)
-        x = x.movedim(0, -1).numpy()
-        if x.dtype != np.uint8:  # floats have no fixed range: stretch each picture over what it holds
-            low, high = float(x.min()), float(x.max())
-            x = ((x - low) / (high - low or 1.0) * 255).round().astype(np.uint8)
-        return x
+        picture: np.ndarray = x.movedim(0, -1).numpy()
+        if picture.dtype != np.dtype(np.uint8):  # floats have no fixed range: stretch each picture over what it holds
+            low, high = float(picture.min()), float(picture.max())
+            picture = ((picture - low) / (high - low or 1.0) * 255).round().astype(np.uint8)
+        return picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ class Split:
     @property
     def labels(self) -> np.ndarray:
         """int64, (n,)."""
-        return self.source.labels[self.rows]
+        return np.asarray(self.source.labels[self.rows])
 
     @property
     def paths(self) -> list[Path] | None:

@@ -1,0 +1,107 @@
+"""How data looks: a sheet of its pictures with their class names, and what a cell prints of it."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from .keyed import SPLIT, permutation
+
+CELL, LINE, GAP = 128, 20, 8  # pixels: side of a picture, height of its name, space between
+COLUMNS = 8
+SHOWN = 20  # classes that a text lists
+
+
+def sheet(data: Any, n: int = 8) -> Any:
+    """A PIL picture of n training pictures, one class after the other, each over its class name.
+
+    Parameters
+    ----------
+    data : Data
+    n : int
+        Pictures; all of them if there are fewer.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    rows = _spread(data.train.labels, n)
+    columns = min(COLUMNS, len(rows)) if len(rows) < COLUMNS + 1 else max(4, min(COLUMNS, int(np.ceil(len(rows) ** 0.5))))
+    lines = -(-len(rows) // columns)
+    wide, high = CELL + GAP, CELL + LINE + GAP
+    out = Image.new("RGB", (columns * wide + GAP, lines * high + GAP), "white")
+    draw, font = ImageDraw.Draw(out), ImageFont.load_default(size=14)
+    for place, row in enumerate(rows):
+        x, y = GAP + place % columns * wide, GAP + place // columns * high
+        picture, label = _picture(data.train, row)
+        out.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
+        name = _fitted(data.classes[label] if label >= 0 else "no label", lambda text: float(draw.textlength(text, font=font)))
+        draw.text((x + CELL / 2, y + CELL + 2), name, fill="black", font=font, anchor="ma")
+    return out
+
+
+def as_text(data: Any) -> str:
+    """A few lines: what, how many, which classes, what loading saw."""
+    counts = " · ".join(f"{name} {len(split):,}" for name, split in data.splits.items())
+    lines = [f"{data.name}: {len(data.classes)} classes · {counts} pictures"]
+    trained = data.counts["train"]
+    shown = [f"{name} {count:,}" for name, count in list(trained.items())[:SHOWN]]
+    lines.append("  train: " + ", ".join(shown) + (f", and {len(trained) - SHOWN} more classes" if len(trained) > SHOWN else ""))
+    return "\n".join(lines + [f"  note: {note}" for note in data.notes])
+
+
+def as_html(data: Any) -> str:
+    """The same as a table, a row for each class; all names escaped."""
+    counts, said = data.counts, html.escape
+    head = "".join(f"<th>{name}</th>" for name in counts)
+    rows = []
+    for name in data.classes[:SHOWN]:
+        rows.append(f"<tr><td>{said(name)}</td>{''.join(f'<td>{of[name]:,}</td>' for of in counts.values())}</tr>")
+    if len(data.classes) > SHOWN:
+        rows.append(f'<tr><td colspan="{len(counts) + 1}">and {len(data.classes) - SHOWN} more classes</td></tr>')
+    total = "".join(f"<th>{len(data.splits[name]):,}</th>" for name in counts)
+    notes = "".join(f"<li>{said(note)}</li>" for note in data.notes)
+    return (
+        f"<b>{said(data.name)}</b>: {len(data.classes)} classes"
+        f"<table><thead><tr><th>class</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        f"<tfoot><tr><th>all</th>{total}</tr></tfoot></table>" + (f"<ul>{notes}</ul>" if notes else "")
+    )
+
+
+def _spread(labels: np.ndarray, n: int) -> list[int]:
+    """n positions, a round through all classes before any class comes twice; the same ones each time."""
+    order = permutation(len(labels), 0, SPLIT)
+    turn = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        of_class = order[labels[order] == label]
+        turn[of_class] = np.arange(len(of_class))
+    chosen = np.lexsort((labels, turn))[: max(1, n)]
+    return [int(row) for row in chosen]
+
+
+def _picture(split: Any, i: int) -> tuple[Any, int]:
+    """Picture i, brought to the cell: small ones enlarged pixel by pixel. One that cannot be read is a grey square."""
+    from PIL import Image
+
+    try:
+        pixels, label = split[i]
+    except DataError:
+        return Image.new("RGB", (CELL, CELL), "lightgrey"), int(split.labels[i])
+    if pixels.shape[2] not in (1, 3):
+        pixels = pixels[..., :3] if pixels.shape[2] == 4 else pixels.mean(2, keepdims=True).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)).convert("RGB")
+    scale = CELL / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    if image.height == 1:  # a row of features: a strip of bars
+        size = (CELL, CELL // 4)
+    return image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS), label
+
+
+def _fitted(name: str, width: Any) -> str:
+    """The name, cut to the width of its cell."""
+    if width(name) <= CELL:
+        return name
+    while name and width(name + "…") > CELL:
+        name = name[:-1]
+    return name + "…"

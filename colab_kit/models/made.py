@@ -1,0 +1,94 @@
+"""How a network is made: from what the user gave, under the run's key; and made again, from what a record says of it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+
+from ..data import keyed
+from ..errors import ModelError
+from . import nets
+from .backbones import backbone
+from .heads import replace_head
+
+
+def make(model: Any, seed: int) -> nn.Module:
+    """The network: a Module as it is, or what a class or callable gives when its weights are drawn under the run's seed.
+
+    Raises
+    ------
+    ModelError
+        It is neither, or cannot be made without arguments.
+    """
+    if isinstance(model, nn.Module):
+        return model
+    if not callable(model):
+        raise ModelError(
+            f"model= is a {type(model).__name__}.", "an nn.Module, or a class or function that makes one, was expected", "kit.train(model, data)"
+        )
+    with keyed.outer_streams_kept():
+        keyed.seed_all(seed, keyed.INIT)
+        try:
+            made = model()
+        except TypeError as err:
+            name = getattr(model, "__name__", "the model")
+            line = f"kit.train({name}(…), data)" if inspect.isclass(model) else f"kit.train(lambda: {name}(…), data)"
+            raise ModelError(f"{name} cannot be made without arguments.", str(err), f"make it yourself: {line}") from err
+    if not isinstance(made, nn.Module):
+        raise ModelError(f"model= made a {type(made).__name__}.", "an nn.Module was expected", "let it return the network")
+    return made
+
+
+def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
+    """Give lazy layers their shapes from one batch, their weights drawn under the run's seed; whether there were any."""
+    if not any(isinstance(p, UninitializedParameter) for p in [*model.parameters(), *model.buffers()]):
+        return False
+    was = model.training
+    with keyed.outer_streams_kept(), torch.no_grad():
+        keyed.seed_all(seed, keyed.INIT)
+        model.eval()(x)
+    model.train(was)
+    return True
+
+
+def on_backbone(name: Any, *, weights: str | None, classes: int, size: int | None, head: Any, seed: int) -> tuple[nn.Module, Any, list[str]]:
+    """A backbone with a new head: the model, the Backbone it came from, and the names of the head's parameters."""
+    with keyed.outer_streams_kept():
+        keyed.seed_all(seed, keyed.INIT)
+        base = backbone(name, weights=weights)
+        keyed.seed_all(seed, keyed.INIT, 1)  # the head's weights do not depend on what making the backbone drew
+        names = replace_head(base.model, classes=classes, old_classes=base.classes, size=size or base.size or 224, head=head)
+    return base.model, base, names
+
+
+def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor]) -> nn.Module:
+    """The network of a run's record with these weights.
+
+    Raises
+    ------
+    ModelError
+        The network given does not fit the weights.
+    """
+    how = record["model"]["made_by"]
+    classes = len(record["data"]["classes"])
+    if model is not None:
+        network = make(model, 0)
+    elif "net" in how:
+        network = nets.NETS[how["net"]](**how["args"])
+    else:
+        network = on_backbone(how["backbone"], weights=None, classes=classes, size=how["size"], head=_head(how["head"]), seed=0)[0]
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as err:
+        raise ModelError(
+            f"The network does not fit the weights of run {record['name']}.", str(err).splitlines()[-1].strip(), "pass the network it was trained with"
+        ) from err
+    return network
+
+
+def _head(head: Any) -> Any:
+    return tuple(head) if isinstance(head, list) else head

@@ -1,0 +1,182 @@
+"""A run's record: its folder, its key, what made it (run.json), what was chosen for it (choices.json), where its copies go."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .drive.local import Drive
+from .drive.mirror import Mirror
+from .errors import RecipeChanged, RunError
+from .events import Event, Note
+from .files import Shelf, home, write_json
+from .training.describe import digest
+
+FORMAT = 1
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run lives: its folder on the fast disk, and the shelf on Drive that keeps copies under `kept_as`."""
+
+    folder: Path
+    shelf: Shelf | None
+    kept_as: str
+    drive_folder: Path | None
+
+    @classmethod
+    def named(cls, folder_name: str, drive: Drive | None, emit: Emit) -> Place:
+        """The place of a run that `out=` does not name."""
+        if drive is None:
+            return cls(root(None) / folder_name, None, folder_name, None)
+        kept = drive / "colab-kit" / "runs"
+        return cls(root(drive) / folder_name, Mirror(kept, emit), folder_name, kept / folder_name)
+
+    @classmethod
+    def at(cls, out: Path, drive: Drive | None, emit: Emit) -> Place:
+        """The place `out=` names: as it is, or, on Drive, written on the fast disk and mirrored there."""
+        out = out.expanduser().absolute()
+        if drive is None or not out.is_relative_to(drive.mountpoint):
+            return cls(out, None, out.name, None)
+        return cls(root(drive) / f"{out.name}-{digest(str(out))[:8]}", Mirror(out.parent, emit), out.name, out)
+
+
+def root(drive: Drive | None) -> Path:
+    """Where runs are written: beside the notebook, or on the fast disk when a Drive keeps the copies."""
+    return home() / "runs" if drive is not None else Path("colab-kit/runs").absolute()
+
+
+def key_of(identity: dict[str, Any]) -> str:
+    """Eight hex digits that name what makes a run the run it is. Nothing in it was chosen by the machine."""
+    return digest(identity)[:8]
+
+
+def find(place: Place) -> dict[str, Any] | None:
+    """The record of the run at this place: the later of the folder's and the shelf's, brought to the folder."""
+    here = read_json(place.folder / "run.json")
+    copies = place.shelf.find(f"{place.kept_as}/run.json") if place.shelf is not None else []
+    there = read_json(copies[0]) if copies else None
+    if there is None or (here is not None and here["created"] >= there["created"]):
+        return here
+    for name in ("run.json", "choices.json"):
+        found = read_json(copies[0].with_name(name))
+        if found is not None:
+            write_json(place.folder / name, found)
+    return there
+
+
+def begin(place: Place, record: dict[str, Any], choices: dict[str, Any], *, reached: Callable[[str], None]) -> dict[str, Any]:
+    """Write a new run's record before its first step; a kill from here on loses no choice."""
+    record = {"format": FORMAT, "start": uuid.uuid4().hex, "created": time.time(), "status": "running", "reason": "", **record}
+    write_json(place.folder / "choices.json", choices, reached=reached)
+    write_json(place.folder / "run.json", record, reached=reached)  # last: where it stands, the choices do too
+    return record
+
+
+def set_aside(place: Place) -> None:
+    """Move what is there to a neighbour, for fresh=True: one step back stays possible."""
+    old = place.folder.with_name(place.folder.name + ".before")
+    if place.folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        place.folder.rename(old)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A record, or None if there is none.
+
+    Raises
+    ------
+    RunError
+        The file is there and is not ours.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as err:
+        raise RunError(f"{path} cannot be read.", str(err), "restore it, delete the folder, or give another out=") from err
+    if not isinstance(found, dict):
+        raise RunError(f"{path} is no record of a run.", f"it holds a {type(found).__name__}", "give another out=")
+    return found
+
+
+def check_same(place: Place, record: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Refuse to go on with a run that something else made.
+
+    Raises
+    ------
+    RecipeChanged
+    """
+    changed = differences(record["identity"], identity)
+    if changed:
+        raise RecipeChanged(
+            f"{place.drive_folder or place.folder} holds a run that was made differently.",
+            "; ".join(changed[:6]),
+            "give another out=, or the old values, or fresh=True to start anew there",
+        )
+
+
+def note_relatives(place: Place, name: str, identity: dict[str, Any], emit: Emit) -> None:
+    """Say how a new run differs from the newest one of the same name."""
+    others = [r for r in all_records(place.folder.parent) if r["name"] == name and not r["folder"].endswith(".before")]
+    if others:
+        old = max(others, key=lambda r: float(r["created"]))
+        changed = differences(old["identity"], identity)
+        emit(Note(f"This is a new run, not {Path(old['folder']).name}: {'; '.join(changed[:6]) or 'the same settings elsewhere'}."))
+
+
+def all_records(where: Path) -> Iterator[dict[str, Any]]:
+    """The records of the runs under a root, each with its `folder`."""
+    for path in sorted(where.glob("*/run.json")):
+        try:
+            found = read_json(path)
+        except RunError:
+            continue
+        if found and {"identity", "created", "name"} <= found.keys():
+            yield {**found, "folder": str(path.parent)}
+
+
+def differences(old: Any, new: Any, at: str = "") -> list[str]:
+    """What changed between two identities, one `recipe.lr: 0.001 → 0.01` each; code and hashes just say so."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = list(dict.fromkeys([*old, *new]))
+        return [line for n in names for line in differences(old.get(n), new.get(n), f"{at}.{n}" if at else n)]
+    if json.dumps(old) == json.dumps(new):
+        return []
+    was, now = json.dumps(old), json.dumps(new)
+    return [f"{at}: {was} → {now}" if len(was) + len(now) < 80 else f"{at} changed"]
+
+
+def environment(device: Any) -> dict[str, str]:
+    """What the bits of a step depend on, besides the run itself."""
+    import numpy as np
+    import torch
+
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": f"{device.type} {kind} {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def exactness(old: dict[str, str], new: dict[str, str], *, stretched: bool) -> str:
+    """Which promise holds for a run that goes on: the same bits, or the same data, augmentation and schedule, and why."""
+    broken = [f"{name} {old.get(name)} → {value}" for name, value in new.items() if old.get(name) != value]
+    if new["device"].startswith(("cuda", "mps")):
+        broken.append(f"on {new['device'].split()[0]} the order of sums is not fixed")
+    if stretched:
+        broken.append("more epochs stretch the schedule of the learning rate")
+    if not broken:
+        return "every bit as if it had never stopped"
+    return f"same data, order and augmentation, not the same bits ({'; '.join(broken)})"

@@ -1,0 +1,154 @@
+"""Pictures of a run: curves, confusion, one prediction. Each is a whole PNG file, drawn without pyplot's shared state.
+
+Colours of text and paper are left to the user's matplotlib style; names are never cut off: the paper grows instead.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..files import write_whole
+from .evaluation import Evaluation
+from .prediction import Prediction
+
+TRAIN, VALID, BEST = "tab:blue", "tab:orange", "tab:green"
+DPI = 110
+NUMBERED = 20  # classes up to which a confusion matrix shows its counts
+NAMED = 200  # classes up to which it names each; of more, every second, third … (1,000 names would make a gigabyte of paper)
+
+
+def curves(history: Sequence[Mapping[str, Any]], path: Path, *, monitor: str = "valid/loss") -> Path:
+    """Draw loss and top-1 against the epoch, training and validation, with the best validation marked.
+
+    Parameters
+    ----------
+    history : rows of "epoch" (may be a fraction) and "train/loss", "train/top1", "valid/loss", "valid/top1"; any may be missing
+    monitor : the column that says which validation is best; the largest if its name ends in top1, top5 or f1
+    """
+    figure = Figure(figsize=(10, 4), dpi=DPI, layout="constrained")
+    best = _best(history, monitor)
+    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("Loss", "Top-1 accuracy"), strict=True):
+        for split, colour in (("train", TRAIN), ("valid", VALID)):
+            points = _points(history, f"{split}/{metric}")
+            if points:
+                few = "o" if len(points) <= 25 else ""  # dots would hide the line
+                axes.plot(*zip(*points, strict=True), marker=few, markersize=4, color=colour, label=split)
+        if best is not None:
+            axes.axvline(best, color=BEST, linestyle=":", label=f"best {monitor}: epoch {best:g}")
+        last = max((row["epoch"] for row in history), default=1)
+        axes.set(title=title, xlabel="epoch", xlim=(0, 1.04 * last))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.3)
+        if metric == "top1":
+            axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
+    return _save(figure, path)
+
+
+def confusion(evaluation: Evaluation, path: Path) -> Path:
+    """Draw the confusion matrix: rows are the truth, the colour is the share of a row, numbers are pictures."""
+    table, few = evaluation.confusion, len(evaluation.classes) <= NUMBERED
+    names = [textwrap.fill(name, 24) if few else name for name in evaluation.classes]
+    side = len(names) * (0.9 if len(names) <= 5 else 0.55) if few else 0.16 * min(len(names), NAMED)
+    figure = Figure(figsize=(side, side), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))  # names lie outside; saving takes them in
+    share = table / np.maximum(table.sum(1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 1))  # the root: a few mistakes must be seen beside the many hits
+    slant: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if few else {"rotation": 90}
+    step = math.ceil(len(names) / NAMED)
+    axes.set_xticks(range(0, len(names), step), names[::step], fontsize=10 if few else 7, **slant)
+    axes.set_yticks(range(0, len(names), step), names[::step], fontsize=10 if few else 7)
+    _plain([*axes.get_xticklabels(), *axes.get_yticklabels()])
+    if few:
+        for (row, column), n in np.ndenumerate(table):
+            colour = "white" if share[row, column] > 0.35 else "black" if n else "0.7"
+            axes.text(column, row, f"{n}", ha="center", va="center", color=colour, fontsize=9 if table.max() < 10_000 else 7)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(f"{evaluation.split}: top-1 {100 * evaluation.top1:.1f} % of {evaluation.n:,}", loc="left")
+    return _save(figure, path)
+
+
+def view_classify(picture: np.ndarray, prediction: Prediction, path: Path) -> Path:
+    """Draw a picture beside a bar chart of what it may show.
+
+    Parameters
+    ----------
+    picture : uint8, (H, W, C) or (H, W); one channel is drawn in grey
+    """
+    rows = prediction.top
+    tall, wide = max(3.2, 0.34 * len(rows)), 3.2 * min(2.0, max(0.5, picture.shape[1] / picture.shape[0]))
+    figure = Figure(figsize=(1, 1), dpi=DPI)  # a sheet of one inch: places are inches, and saving takes in what lies outside
+    left = figure.add_axes((0, tall - 3.2, wide, 3.2), anchor="N")
+    left.imshow(picture[..., 0] if picture.ndim == 3 and picture.shape[2] < 3 else picture, cmap="gray", vmin=0, vmax=255)
+    left.set_axis_off()
+    _plain([left.set_title(f"{textwrap.fill(prediction.label, 36)}  {100 * prediction.score:.1f} %")])
+    right = figure.add_axes((0, 0, 3.6, tall))
+    bars = right.barh(range(len(rows)), [score for _, score in rows], 0.65, color=[TRAIN] + ["lightsteelblue"] * (len(rows) - 1))
+    right.bar_label(bars, [f"{100 * score:.1f} %" for _, score in rows], padding=3, fontsize=9)
+    right.set_yticks(range(len(rows)), [textwrap.fill(name, 30) for name, _ in rows])
+    names = right.get_yticklabels()
+    _plain(names)
+    right.set(title="Class probability", xlim=(0, 1.2), ylim=(len(rows) - 0.4, -0.6))  # the likeliest on top
+    right.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+    right.spines[["top", "right"]].set_visible(False)
+    canvas = FigureCanvasAgg(figure)
+    pen = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    longest = max(name.get_window_extent(pen).width for name in names) / DPI
+    right.set_position((wide + longest + 0.35, 0, 3.6, tall))
+    return _save(figure, path)
+
+
+def display(path: Path, *, shell: Any = None, show: Callable[[Any], object] | None = None) -> Path:
+    """Show a PNG in a notebook; do nothing elsewhere. Gives the path.
+
+    Parameters
+    ----------
+    shell : IPython's shell, if there is one
+    show : IPython's `display`
+    """
+    import sys
+
+    if shell is None and "IPython" in sys.modules:  # a kernel has it loaded
+        shell = sys.modules["IPython"].get_ipython()
+    if hasattr(shell, "kernel"):  # a terminal's shell has none
+        from IPython.display import Image
+        from IPython.display import display as to_notebook
+
+        (show or to_notebook)(Image(filename=str(path)))  # type: ignore[no-untyped-call]
+    return path
+
+
+def _points(history: Sequence[Mapping[str, Any]], column: str) -> list[tuple[float, float]]:
+    found = [(float(row["epoch"]), float(row[column])) for row in history if row.get(column) is not None]
+    return [point for point in found if math.isfinite(point[1])]
+
+
+def _best(history: Sequence[Mapping[str, Any]], monitor: str) -> float | None:
+    """The epoch of the best validation: the first of equals."""
+    sign = -1 if monitor.endswith(("top1", "top5", "f1")) else 1
+    return min(_points(history, monitor), key=lambda point: sign * point[1], default=(None, None))[0]
+
+
+def _plain(texts: Sequence[Any]) -> None:
+    for text in texts:
+        text.set_parse_math(False)  # a class may be named "$5"
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    FigureCanvasAgg(figure)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", bbox_inches="tight", pad_inches=0.12)
+    write_whole(Path(path), content.getvalue())
+    return Path(path)

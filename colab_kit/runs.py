@@ -1,0 +1,286 @@
+"""Runs: one training each, startable, stoppable, found again by its folder, name or key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import records
+from .control import Control
+from .data.preprocess import Preprocess
+from .data.splits import Data, Split
+from .drive.mount import mounted
+from .errors import DataError, ModelError, RunError
+from .events import Event, Note
+from .files import write_whole
+from .listeners.console import Console
+from .listeners.history import History
+from .recipe import Recipe
+from .records import Place
+from .reporting import plots
+from .reporting.evaluation import Evaluation, evaluate_outputs
+from .reporting.prediction import Prediction, Predictions, prediction
+from .reporting.scoring import Scorer, pictures_of
+from .training import checkpoint
+
+if TYPE_CHECKING:
+    from torch import nn
+
+live: dict[Path, Run] = {}  # the runs that train right now, by folder
+
+
+class Run:
+    """A training: what it is, how it went, and what it learned.
+
+    Attributes
+    ----------
+    status : "running", "paused", "done", "stopped" or "failed"; reason : why, in words
+    folder, drive_folder : where it lives, and where its copies are kept (None without a Drive)
+    name, key : what `open_run` finds it by
+    recipe, choices : how it trains; what was chosen for it, {name: (value, why)}
+    history : a row of metrics for each validation; best : {"epoch", "metrics"} of the best one
+    classes, data : the class names; the Data, where this session loaded it
+    """
+
+    def __init__(
+        self, place: Place, record: dict[str, Any], choices: dict[str, Any], *, control: Control | None = None, data: Data | None = None
+    ) -> None:
+        self.place, self.record = place, record
+        self.folder, self.drive_folder = place.folder, place.drive_folder
+        self.name, self.key = str(record["name"]), str(record["key"])
+        self.recipe = Recipe(**_tuples(record["recipe"]))
+        self.choices: dict[str, tuple[Any, str]] = {k: tuple(v) for k, v in choices.items()}
+        self.classes = tuple(record["data"]["classes"])
+        self.data, self.control = data, control or Control()
+        self.history = History()
+        self.best: dict[str, Any] | None = None
+        self._model: nn.Module | None = None
+        self._make: Callable[[], nn.Module] | None = None
+        self.device: Any = "cpu"
+
+    @property
+    def status(self) -> str:
+        status = str(self.record["status"])
+        return "paused" if status == "running" and self.control.paused else status
+
+    @property
+    def reason(self) -> str:
+        return str(self.record["reason"])
+
+    @property
+    def model(self) -> nn.Module:
+        """The network in eval, with the best weights if there was a validation, else the last ones."""
+        if self._model is None:
+            assert self._make is not None
+            self._model = self._make().to(self.device).eval()
+        return self._model
+
+    def stop(self, reason: str = "stopped by hand") -> None:
+        """Finish the step, save, and let the verb return. A stopped run goes on when its cell is run again."""
+        self.control.stop(reason)
+
+    def pause(self) -> None:
+        """Save and wait before the next step."""
+        self.control.pause()
+
+    def go_on(self) -> None:
+        """End a pause."""
+        self.control.go_on()
+
+    def plot(self) -> Path:
+        """Draw loss and accuracy over the epochs; shown in a notebook, saved as curves.png."""
+        if not self.history:
+            raise RunError("There is nothing to plot yet.", f"run {self.name} has no validated epoch", "train it first")
+        return plots.display(plots.curves(self.history, self.folder / "curves.png"))
+
+    def evaluate(self, split: Split | str | None = None) -> Evaluation:
+        """Accuracy and its details on a split: "train", "valid", "test" or a Split; None: test, else valid.
+
+        Its loss is the cross-entropy of the class probabilities, whatever loss the run was trained with.
+        """
+        import numpy as np
+
+        chosen = self._split(split)
+        probabilities, labels = self._scorer().split(chosen)
+        if not len(labels) or int(labels.min()) < 0:
+            raise DataError(f"The split {chosen.name} has no labels.", "nothing can be compared", "use run.predict(split)")
+        own = np.clip(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12, 1)
+        return evaluate_outputs(probabilities, labels, float(-np.log(own).mean()), self.classes, chosen.name)
+
+    def confusion(self, split: Split | str | None = None) -> Path:
+        """Draw which classes are taken for which; saved as confusion.png."""
+        return plots.display(plots.confusion(self.evaluate(split), self.folder / "confusion.png"))
+
+    def predict(self, x: Any, *, top: int = 5) -> Prediction | Predictions:
+        """Class probabilities of pictures.
+
+        x : path, folder, glob, PIL picture, array (H, W), (H, W, C) or (C, H, W), a batch of them, or a Split
+        top : how many classes each prediction lists
+
+        Raises
+        ------
+        DataError
+        """
+        if isinstance(x, Split):
+            probabilities, _ = self._scorer().split(x)
+            return Predictions((prediction(p, self.classes, top=top) for p in probabilities), self.classes)
+        pictures, paths, one = pictures_of(x)
+        rows = zip(self._scorer().pictures(pictures), paths, strict=True)
+        found = Predictions((prediction(p, self.classes, top=top, path=path) for p, path in rows), self.classes)
+        return found[0] if one else found
+
+    def show(self, x: Any, *, top: int = 5) -> Path:
+        """Draw one picture beside the probabilities of its likeliest classes; saved as prediction.png."""
+        import numpy as np
+
+        from .data.pixels import decode
+
+        found = self.predict(x, top=top)
+        if not isinstance(found, Prediction):
+            raise DataError("show() takes one picture.", f"{len(found)} were given", "pass one: run.show(pictures[0])")
+        picture = pictures_of(x)[0][0]
+        if isinstance(picture, Path):
+            pixels = decode(picture)
+        elif hasattr(picture, "convert"):
+            pixels = np.asarray(picture.convert("RGB"))
+        else:
+            from .data.splits import Arrays
+
+            pixels = Arrays(picture.unsqueeze(0), np.zeros(1, np.int64)).picture(0)
+        return plots.display(plots.view_classify(pixels, found, self.folder / "prediction.png"))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the weights as a plain state_dict that torch or safetensors loads: .pth or .safetensors."""
+        import io
+
+        import torch
+        from safetensors.torch import save
+
+        target = Path(path).expanduser().absolute()
+        state = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in self.model.state_dict().items()}
+        if target.suffix == ".safetensors":
+            write_whole(target, save(state))
+        elif target.suffix in (".pth", ".pt"):
+            out = io.BytesIO()
+            torch.save(state, out)
+            write_whole(target, out.getvalue())
+        else:
+            raise RunError(f"{target.name} has no known ending.", "weights are saved as .pth or .safetensors", f"write {target.stem}.safetensors")
+        return target
+
+    def take(self, facts: dict[str, Any]) -> None:
+        """Take history and best from what a checkpoint says."""
+        self.history = History(facts["history"])
+        best = facts.get("best")
+        self.best = {"epoch": best["epoch"], "metrics": best["metrics"]} if best else None
+
+    def watch(self, state: Any) -> None:
+        """Let history and best follow a loop's state while it trains."""
+        self.history = state.history = History(state.history)
+
+    def adopt(self, model: nn.Module, device: Any) -> None:
+        """Take the trained network as the run's own."""
+        self._model, self.device = model.eval(), device
+
+    def _split(self, split: Split | str | None) -> Split:
+        if isinstance(split, Split):
+            return split
+        if self.data is None:
+            raise DataError("The run was opened without its data.", "only the weights are kept with a run", "pass a split: run.evaluate(data.test)")
+        labelled = self.data.test is not None and len(self.data.test) > 0 and int(self.data.test.labels.min()) >= 0
+        name = split or ("test" if labelled else "valid" if self.data.valid is not None else "train")
+        if name not in self.data.splits:
+            raise DataError(f"The data has no split {name!r}.", f"it has {', '.join(self.data.splits)}", "name one of these")
+        return self.data.splits[name]
+
+    def _scorer(self) -> Scorer:
+        import torch
+
+        preprocess = Preprocess.from_json(self.record["preprocess"])
+        return Scorer(self.model, preprocess, torch.device(self.device), self.choices["output"][0], self.record["data"]["floats"])
+
+    def __repr__(self) -> str:
+        best = f", best {self.recipe.monitor} {self.best['metrics'][self.recipe.monitor]:.4f} at epoch {self.best['epoch']:g}" if self.best else ""
+        why = f" ({self.reason})" if self.reason else ""
+        return f"Run {self.name}-{self.key} · {self.status}{why} · {len(self.history)} validations{best} · {self.folder}"
+
+
+def open_run(where: str | Path | Run, *, model: Any = None, device: str | None = None) -> Run:
+    """Open a run that trained before: the newest whole state of the fast disk and Drive.
+
+    Parameters
+    ----------
+    where : its folder, its name (the newest of that name), or its key
+    model : the network, or a class or function that makes it; needed for networks of your own
+    device : where it predicts; chosen if None
+
+    Raises
+    ------
+    RunError
+        There is no such run, or none of its checkpoints is whole.
+    ModelError
+        model= is needed, or does not fit the weights.
+    """
+    import torch
+
+    from .machine import device_for, runtime
+    from .models.made import remake
+
+    if isinstance(where, Run):
+        return where
+    place = _find(str(where))
+    record = records.find(place)
+    if record is None:
+        raise RunError(f"{place.folder} holds no run.", "it has no run.json", "give the folder, name or key of a run: `colab-kit runs` lists them")
+    run = Run(place, record, records.read_json(place.folder / "choices.json") or {})
+    run.device = torch.device(device_for(device, runtime())[0])
+    found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=_warn)
+    if found is None:
+        raise RunError(f"Run {run.name} has no checkpoint yet.", "it was stopped before its first save", "run its cell again")
+    run.take(found.facts)
+    run._make = lambda: remake(record, model, checkpoint.best_weights(place.folder, found, complain=_warn))
+    if record["model"].get("made_by") is None and model is None:
+        raise ModelError(
+            f"Run {run.name} trained a network of your own.",
+            "its code is not kept with the run, only its weights",
+            f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
+        )
+    return run
+
+
+def _find(where: str) -> Place:
+    """The place of a run by folder, name or key; the newest first."""
+    drive = mounted()
+    path = Path(where).expanduser()
+    if (path / "run.json").is_file():
+        return Place.at(path, drive, _silent)
+    found = [(float(r["created"]), place) for r, place in everywhere() if where in (r["name"], r["key"], f"{r['name']}-{r['key']}")]
+    if not found:
+        known = ", ".join(sorted({str(r["name"]) for r, _ in everywhere()})[:8]) or "none yet"
+        raise RunError(f"There is no run {where!r}.", f"neither a folder nor a name or key; the runs here are: {known}", "correct it, or train first")
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def everywhere() -> Iterator[tuple[dict[str, Any], Place]]:
+    """All runs this machine can see: beside the notebook, on the fast disk, on Drive; each once."""
+    drive, seen = mounted(), set()
+    places = [records.root(None)] + ([records.root(drive), drive / "colab-kit" / "runs"] if drive is not None else [])
+    for where in places:
+        for record in records.all_records(where):
+            if record["start"] not in seen and not record["folder"].endswith(".before"):
+                seen.add(record["start"])
+                name = Path(record["folder"]).name
+                yield record, Place.named(name, drive if where != records.root(None) else None, _silent)
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+
+def _silent(event: Event) -> None:
+    pass
+
+
+def _warn(text: str) -> None:
+    Console()(Note(text, "warn"))

@@ -1,0 +1,200 @@
+"""A session of a run: the network, its data and its recipe brought together, trained, and put away. One process long."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import records
+from .data.batches import Feed
+from .data.preprocess import Preprocess
+from .data.splits import Arrays, Data
+from .errors import ColabKitError, RecipeError
+from .events import Listeners, Note, RunEnded, RunStarted
+from .files import write_json
+from .listeners.csv_log import CsvLog
+from .listeners.history import History
+from .models.made import materialise
+from .recipe import Recipe
+from .runs import Run
+from .training import checkpoint, optimizers
+from .training.averaging import Average
+from .training.choices import Choices, choose, preprocess_for, workers_for
+from .training.loop import Job, State, fit
+from .training.losses import Loss, by_output, expects, named, of_user, output_kind
+from .training.phases import Phases
+from .training.preflight import check_loss, first_outputs
+from .training.saver import Saver
+from .training.schedule import Schedule
+
+
+class Session:
+    """What one call of train() or transfer() works with.
+
+    model, data, recipe : as given
+    base : the preprocessing that the weights ask for
+    loss, optimizer : objects that travel beside the recipe, or None
+    made_by : how the network is made again without the user's code, or None
+    head : names of the head's parameters, for transfer
+    """
+
+    device: torch.device
+    cores: int
+    saver: Saver | None = None  # none yet: nothing was trained
+
+    def __init__(
+        self, model: nn.Module, data: Data, recipe: Recipe, *, base: Preprocess, loss: Any, optimizer: Any, made_by: Any, head: list[str] | None = None
+    ) -> None:
+        self.model, self.data, self.recipe, self.base = model, data, recipe, base
+        self.loss, self.optimizer, self.made_by, self.head = loss, optimizer, made_by, head or []
+
+    def prepare(self, made: dict[str, Any], emit: Listeners) -> Choices:
+        """Choose what the recipe leaves open, look at one batch, and check that network, loss and data fit each other."""
+        given, self._emit = self.recipe, emit
+        choices = choose(given, self.data, made, own_optimizer=isinstance(self.optimizer, torch.optim.Optimizer))
+        self.preprocess, why = preprocess_for(given, self.data, self.base)
+        choices.setdefault("size", (self.preprocess.size, why))
+        self.effective = dataclasses.replace(given, batch_size=choices["batch_size"][0], workers=workers_for(given, self.data, self.cores))
+        self.model.to(self.device)
+        self.feeds = {name: self._feed(name) for name in ("train", "valid") if name in self.data.splits}
+        first = self.feeds["train"].peek()
+        materialise(self.model, first.x, given.seed)
+        kind = output_kind(first_outputs(self.model, first, self.data.classes))
+        choices.setdefault("output", (kind, "seen on the first batch"))
+        if self.loss is None:
+            choices.setdefault("loss", (given.loss, "as asked") if given.loss else by_output(kind))
+        else:
+            choices.setdefault("loss", (getattr(self.loss, "__name__", type(self.loss).__name__), "as given"))
+        self._check(kind, choices)
+        return choices
+
+    def _feed(self, name: str) -> Feed:
+        r = self.effective
+        assert r.batch_size is not None and r.workers is not None
+        return Feed(
+            self.data.splits[name], self.preprocess, batch_size=r.batch_size, device=self.device, workers=r.workers, seed=r.seed,
+            complain=lambda text: self._emit(Note(text, "warn")),
+        )  # fmt: skip
+
+    def _check(self, kind: str, choices: Choices) -> None:
+        wants, name = expects(self.loss), getattr(self.loss, "__name__", type(self.loss).__name__)
+        if self.loss is None:
+            name = choices["loss"][0]
+            wants = {"cross_entropy": "logits", "nll": "log_probabilities"}.get(name)
+        if warning := check_loss(kind, wants, name):
+            self._emit(Note(warning, "warn"))
+        known = {"train/loss", "train/top1"} | ({"valid/loss", "valid/top1", "valid/top5"} if "valid" in self.feeds else set())
+        if self.recipe.monitor not in known and (self.recipe.patience or self.recipe.monitor != "valid/loss"):
+            raise RecipeError(
+                f"monitor={self.recipe.monitor!r} is not measured in this run.",
+                f"there are {', '.join(sorted(known))}" + ("" if "valid" in self.feeds else "; the data has no validation split"),
+                "name one of these, or load the data with valid=0.2",
+            )
+
+    def as_record(self) -> dict[str, Any]:
+        """What run.json keeps of the data and of how pixels become input."""
+        data, source = self.data, self.data.train.source
+        return {
+            "data": {
+                "name": data.name, "classes": list(data.classes), "fingerprint": data.fingerprint,
+                "sizes": {name: len(split) for name, split in data.splits.items()},
+                "floats": isinstance(source, Arrays) and source.x.dtype != torch.uint8,
+            },
+            "preprocess": self.preprocess.as_json(),
+        }  # fmt: skip
+
+    def recorded_recipe(self) -> dict[str, Any]:
+        return dataclasses.asdict(self.recipe)
+
+    def train(self, run: Run, emit: Listeners) -> tuple[str, str]:
+        """Go on from the newest whole checkpoint, or begin; give the status and its reason."""
+        place, record = run.place, run.record
+        found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=lambda text: emit(Note(text, "warn")))
+        if found is not None and found.facts["epoch"] >= self.recipe.epochs:
+            emit(Note(f"Run {run.name}-{run.key} is finished: {found.facts['epoch']} epochs. More epochs= go on, fresh=True starts anew."))
+            run.take(found.facts)
+            self._wear(checkpoint.best_weights(place.folder, found, complain=lambda text: emit(Note(text, "warn"))))
+            return "done", str(found.facts.get("reason", ""))
+        job, state = self._job(run, emit, found)
+        write_json(place.folder / "run.json", record, reached=run.control.reached)
+        emit.listeners.insert(0, CsvLog(place.folder / "history.csv", History(state.history)))
+        emit(RunStarted(f"{run.name}-{run.key}", place.folder, self.recipe.epochs, job.steps, state.step))
+        run.watch(state)
+        try:
+            reason = fit(job, state)
+        finally:
+            run.take(vars(state))
+        self._wear(self._best(job, state, place.folder))
+        return ("stopped" if run.control.stopped and state.epoch < self.recipe.epochs else "done"), reason
+
+    def close(self, run: Run, emit: Listeners) -> None:
+        """Write how it ended, hand the last copies to the shelf, and say so. Nothing here may hide what happened before."""
+        run.adopt(self.model, self.device)
+        try:
+            write_json(run.folder / "run.json", run.record)
+        except ColabKitError as err:
+            emit(Note(f"How the run ended could not be written.\n{err}", "warn"))
+        if self.saver is not None:
+            self.saver.push()
+        emit(RunEnded(run.status, run.reason, run.folder))
+
+    def _job(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
+        """Everything the loop works with, as the checkpoint left it."""
+        recipe, choices = self.effective, run.choices
+        optimizer = optimizers.build(self.optimizer, self.model, recipe, choices["lr"][0], choices["weight_decay"][0])
+        average = Average(self.model, recipe.ema) if recipe.ema else None
+        self.saver = Saver(run.place.folder, run.place.shelf, run.place.kept_as, every=recipe.save_every, emit=emit, reached=run.control.reached)
+        steps = -(-len(self.feeds["train"]) // recipe.accumulate)
+        facts = {
+            "start": run.record["start"], "key": run.key, "classes": list(self.data.classes), "fingerprint": self.data.fingerprint,
+            "environment": records.environment(self.device),
+        }  # fmt: skip
+        job = Job(
+            model=self.model, phases=Phases(self.model, self.head, recipe.head_epochs), train=self.feeds["train"], valid=self.feeds.get("valid"),
+            loss=self._loss(choices), optimizer=optimizer, schedule=Schedule.of(recipe, steps), recipe=recipe, device=self.device,
+            classes=len(self.data.classes), average=average, saver=self.saver, emit=emit, control=run.control, facts=facts,
+        )  # fmt: skip
+        return job, self._restored(job, found, emit) if found is not None else State()
+
+    def _restored(self, job: Job, found: checkpoint.Checkpoint, emit: Listeners) -> State:
+        """Put the checkpoint back into model, average, optimizer and state, and say which promise holds."""
+        self.model.load_state_dict(checkpoint.under(found.tensors, "model/"))
+        job.optimizer.load_state_dict(checkpoint.unpack(found.facts["optimizer"], found.tensors))
+        if job.average is not None:
+            for name, tensor in checkpoint.under(found.tensors, "average/").items():
+                job.average.shadow[name].copy_(tensor)
+        state = State(**{f.name: found.facts[f.name] for f in dataclasses.fields(State)})
+        if state.step:
+            stretched = job.schedule.ends and found.facts["schedule"]["total"] != job.schedule.total
+            same = records.exactness(found.facts["environment"], job.facts["environment"], stretched=stretched)
+            emit(Note(f"Going on from step {state.step} of {job.steps}: {same}."))
+        return state
+
+    def _loss(self, choices: Choices) -> Loss:
+        if self.loss is not None:
+            return of_user(self.loss, self.recipe)
+        weights = self.recipe.class_weights
+        if weights is None:
+            return named(self.recipe, choices["loss"][0], None)
+        counts = list(self.data.counts["train"].values())
+        if weights == "balanced":
+            weights = tuple(sum(counts) / (len(counts) * max(1, n)) for n in counts)
+        if isinstance(weights, str) or len(weights) != len(counts):
+            raise RecipeError(f"class_weights={weights!r} does not fit {len(counts)} classes.", "one weight a class is needed", "or write 'balanced'")
+        return named(self.recipe, choices["loss"][0], torch.tensor(weights, dtype=torch.float32, device=self.device))
+
+    def _best(self, job: Job, state: State, folder: Path) -> dict[str, torch.Tensor]:
+        """The best validated weights, else the last ones, averaged if they are."""
+        if state.best and job.best_weights is not None:
+            return job.best_weights  # the disk would not take them
+        if state.best and (path := folder / state.best["file"]).is_file():
+            return checkpoint.read(path).tensors
+        return dict(self.model.state_dict()) | (job.average.shadow if job.average is not None else {})
+
+    def _wear(self, weights: dict[str, torch.Tensor]) -> None:
+        self.model.load_state_dict(weights)
+        self.model.eval()

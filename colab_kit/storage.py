@@ -1,0 +1,147 @@
+"""Storage: what runs cost on this machine's disks and on Drive, and how one that is no longer wanted goes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import records
+from .drive.local import MYDRIVE, stand_in_root
+from .drive.mount import mounted
+from .errors import RunError
+from .files import cannot_write, home, one_writer
+
+BEFORE = ".before"  # the end of a folder's name that fresh=True set aside
+LATELY = 900.0  # s; Drive gets a copy each five minutes, so one that says "running" and is older was left behind
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of one run.
+
+    status : "running", "unfinished" (killed: its cell goes on with it), "done", "stopped", "failed", or "set aside" by fresh=True
+    epochs, of : done and asked for; epochs is None where no checkpoint says
+    touched : seconds since 1970, of its newest file
+    folder, copy : on this machine's disk, and on Drive or its stand-in; None where there is none
+    size, copy_size : bytes
+    """
+
+    name: str
+    key: str
+    status: str
+    epochs: int | None
+    of: int
+    touched: float
+    folder: Path | None
+    copy: Path | None
+    size: int
+    copy_size: int
+
+
+def kept() -> list[Kept]:
+    """All runs that can be seen from here, the one touched last first. A run and its copy on Drive are one."""
+    found: dict[tuple[str, bool], dict[str, dict[str, Any]]] = {}
+    for where, root in roots():
+        for record in records.all_records(root):
+            run = found.setdefault((str(record.get("start", record["folder"])), record["folder"].endswith(BEFORE)), {})
+            run.setdefault(where, record)
+    return sorted((_kept(**run) for run in found.values()), key=lambda run: -run.touched)
+
+
+def roots() -> Iterator[tuple[str, Path]]:
+    """Where runs lie: "disk" beside the notebook and under the home, "drive" on Drive and on its stand-in."""
+    yield "disk", records.root(None)
+    yield "disk", home().absolute() / "runs"
+    drive = mounted()
+    tops = {stand_in_root() / MYDRIVE, *([drive.mydrive] if drive is not None else [])}
+    yield from (("drive", top / "colab-kit" / "runs") for top in sorted(tops))
+
+
+def _kept(disk: dict[str, Any] | None = None, drive: dict[str, Any] | None = None) -> Kept:
+    record = disk or drive or {}
+    folder, copy = (Path(r["folder"]) if r else None for r in (disk, drive))
+    here = _files(folder)
+    there = _files(copy)
+    touched = max(file.stat().st_mtime for file in [*here, *there])
+    return Kept(
+        name=str(record["name"]), key=str(record["key"]), status=_status(record, folder, touched), epochs=_epochs(folder or copy),
+        of=int(record["recipe"]["epochs"]), touched=touched, folder=folder, copy=copy,
+        size=sum(file.stat().st_size for file in here), copy_size=sum(file.stat().st_size for file in there),
+    )  # fmt: skip
+
+
+def _files(folder: Path | None) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()] if folder is not None else []
+
+
+def _status(record: dict[str, Any], folder: Path | None, touched: float) -> str:
+    if folder is not None and folder.name.endswith(BEFORE):
+        return "set aside"
+    if folder is not None:
+        running = _is_locked(folder)
+    else:  # another machine may be writing the copy
+        running = record["status"] == "running" and time.time() - touched < LATELY
+    return "running" if running else "unfinished" if record["status"] == "running" else str(record["status"])
+
+
+def _is_locked(folder: Path) -> bool:
+    from filelock import Timeout
+
+    if not (folder / ".lock").exists():
+        return False
+    try:
+        with one_writer(folder):
+            return False
+    except RunError as err:
+        return isinstance(err.__cause__, Timeout)  # else it cannot be locked at all: a read-only disk
+
+
+def _epochs(folder: Path | None) -> int | None:
+    """Whole epochs of the newest checkpoint, from its header: its tensors are not read."""
+    if folder is None:
+        return None
+    for path in sorted(folder.glob("checkpoint-*.safetensors"), reverse=True):
+        try:
+            with open(path, "rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                head = json.loads(file.read(min(length, path.stat().st_size)))
+            return int(json.loads(head["__metadata__"]["facts"])["epoch"])
+        except (OSError, ValueError, KeyError):
+            continue
+    return None
+
+
+def delete(run: Kept) -> None:
+    """Delete a run and its copy. Interrupted, it is still listed, and deleting it again ends the work.
+
+    Raises
+    ------
+    RunError
+        It is running, or its folder cannot be written.
+    """
+    if run.status == "running":
+        raise RunError(f"Run {run.name}-{run.key} is running and is not deleted.", "it is being written", "stop it first")
+    if run.folder is not None:
+        with one_writer(run.folder):
+            _empty(run.folder, truncate=False)
+        shutil.rmtree(run.folder, ignore_errors=True)
+    if run.copy is not None:
+        _empty(run.copy, truncate=True)
+        shutil.rmtree(run.copy, ignore_errors=True)
+
+
+def _empty(folder: Path, *, truncate: bool) -> None:
+    """Remove the files, run.json last. On Drive each is truncated first: its Trash counts against the space, and so costs nothing."""
+    files = [file for file in _files(folder) if file.name != ".lock"]
+    for file in sorted(files, key=lambda file: file.name == "run.json"):
+        try:
+            if truncate and file.name != "run.json":
+                file.open("wb").close()
+            file.unlink()
+        except OSError as err:
+            raise cannot_write(file, err) from err

@@ -1,0 +1,187 @@
+"""Checkpoints: whole or absent, two generations, no pickle; everything the next step needs is inside.
+
+One safetensors file that any tool opens. What is no tensor stands as JSON in its metadata, and so does its own sha256.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import RunError
+from ..files import SEAL, Shelf, cannot_write, is_whole, seal, write_whole
+
+GENERATIONS = 2
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file held: tensors by name, facts as plain data."""
+
+    path: Path
+    step: int
+    tensors: Tensors
+    facts: dict[str, Any]
+
+
+def write(path: Path, tensors: Tensors, facts: dict[str, Any], *, reached: Callable[[str], None]) -> None:
+    """Write a sealed safetensors file, whole or not at all. Tensors may live anywhere and share memory."""
+    from safetensors.torch import save
+
+    seen: set[int] = set()
+    plain: Tensors = {}
+    for name, tensor in tensors.items():
+        here = tensor.detach().to("cpu").contiguous()
+        shared = here.numel() > 0 and here.untyped_storage().data_ptr() in seen
+        seen.add(here.untyped_storage().data_ptr())
+        plain[name] = here.clone() if shared else here  # tied weights are stored twice and tied again on loading
+    write_whole(path, seal(save(plain, {"sha256": SEAL, "facts": json.dumps(facts)})), reached=reached)
+
+
+def read(path: Path, *, checked: bool = False) -> Checkpoint:
+    """Read a checkpoint after checking its seal.
+
+    Raises
+    ------
+    RunError
+        The file is damaged.
+    """
+    from safetensors import safe_open
+
+    if not checked and not is_whole(path):
+        raise damaged(path)
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["facts"])  # cloned: a tensor still mapped to the file would change with it
+        return Checkpoint(path, int(facts.get("step", 0)), {name: file.get_tensor(name).clone() for name in file.keys()}, facts)
+
+
+def damaged(path: Path) -> RunError:
+    """The three sentences for a file whose seal is broken."""
+    return RunError(
+        f"{path.name} in {path.parent} is damaged.",
+        "its sha256 is not the one it was written with: bits changed, or its end is missing",
+        "start over with fresh=True, or put a whole copy of it there (one may be on Drive)",
+    )
+
+
+def name_of(step: int, kind: str = "checkpoint") -> str:
+    return f"{kind}-{step:09d}.safetensors"
+
+
+def step_of(path: Path) -> int:
+    digits = path.stem.rpartition("-")[2]
+    return int(digits) if digits.isdigit() else -1
+
+
+def newest(folder: Path, shelf: Shelf | None, kept_as: str, *, start: str, complain: Callable[[str], None]) -> Checkpoint | None:
+    """The newest whole checkpoint of the run's folder and its shelf; None if there is none yet.
+
+    A damaged one is passed over with a complaint, for the generation before it; one of another start (before fresh=True) in silence.
+
+    Raises
+    ------
+    RunError
+        There are checkpoints, and none of them is whole.
+    """
+    here = list(folder.glob("checkpoint-*.safetensors"))
+    there = shelf.find(f"{kept_as}/checkpoint-*.safetensors") if shelf is not None else []
+    broken: list[Path] = []
+    for path in sorted(here + there, key=lambda p: (step_of(p), p in here), reverse=True):
+        if not is_whole(path):
+            broken.append(path)
+        elif (found := read(path, checked=True)).facts.get("start") == start:
+            if broken:
+                complain(f"{broken[0].name} is damaged (its sha256 does not match). Going on from the one before it, step {found.step}.")
+            return found if path in here else read(_fetched(path, folder))
+    if broken:
+        raise damaged(broken[0])
+    return None
+
+
+def _fetched(path: Path, folder: Path) -> Path:
+    """Bring a checkpoint from a shelf to the folder, with the best weights it speaks of."""
+    for file in [*filter(is_whole, path.parent.glob("best-*.safetensors")), path]:
+        target = folder / file.name
+        part = target.with_name(f".{target.name}.00000000.part")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, part)
+            part.replace(target)
+        except OSError as err:
+            part.unlink(missing_ok=True)
+            raise cannot_write(target, err) from err
+    return folder / path.name
+
+
+def best_weights(folder: Path, found: Checkpoint, *, complain: Callable[[str], None]) -> Tensors:
+    """The best validated weights the checkpoint speaks of; without any (or with a damaged file) its own, averaged if they are."""
+    best = found.facts.get("best")
+    if best:
+        path = folder / best["file"]
+        if is_whole(path):
+            return read(path, checked=True).tensors
+        complain(f"{best['file']} is missing or damaged; the last weights (step {found.step}) stand in for the best ones.")
+    return under(found.tensors, "model/") | under(found.tensors, "average/")
+
+
+def prune(folder: Path, spoken_of: set[str] | None) -> None:
+    """Keep two generations and, if it is known, only the best weights they speak of. New files are durable before old ones go."""
+    for old in sorted(folder.glob("checkpoint-*.safetensors"), key=step_of)[:-GENERATIONS]:
+        old.unlink(missing_ok=True)
+    for best in folder.glob("best-*.safetensors"):
+        if spoken_of is not None and best.name not in spoken_of:
+            best.unlink(missing_ok=True)
+
+
+def pack(value: Any, tensors: Tensors, prefix: str) -> Any:
+    """Plain data of any nested state, its tensors moved to `tensors` under `prefix`: an optimizer's state_dict, say."""
+    match value:
+        case torch.Tensor():
+            name = f"{prefix}{len(tensors)}"
+            tensors[name] = value
+            return {"tensor": name}
+        case bool() | int() | float() | str() | None:
+            return value
+        case dict():
+            return {"dict": [[k, pack(v, tensors, prefix)] for k, v in value.items()]}
+        case tuple():
+            return {"tuple": [pack(v, tensors, prefix) for v in value]}
+        case list():
+            return [pack(v, tensors, prefix) for v in value]
+    raise RunError(
+        f"The optimizer keeps a {type(value).__name__} in its state, which cannot be saved.",
+        "only tensors, numbers, text, lists and dicts go into a checkpoint (no pickle)",
+        "use one of torch's own optimizers",
+    )
+
+
+def unpack(value: Any, tensors: Tensors) -> Any:
+    """The state that `pack` took apart."""
+    match value:
+        case {"tensor": str(name)}:
+            return tensors[name]
+        case {"dict": list(pairs)}:
+            return {k: unpack(v, tensors) for k, v in pairs}
+        case {"tuple": list(items)}:
+            return tuple(unpack(v, tensors) for v in items)
+        case list():
+            return [unpack(v, tensors) for v in value]
+    return value
+
+
+def under(tensors: Tensors, prefix: str) -> Tensors:
+    """The tensors whose names begin with `prefix`, without it."""
+    return dict(_stripped(tensors, prefix))
+
+
+def _stripped(tensors: Tensors, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
+    for name, tensor in tensors.items():
+        if name.startswith(prefix):
+            yield name[len(prefix) :], tensor

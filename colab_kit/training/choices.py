@@ -1,0 +1,63 @@
+"""What the machine chooses where the recipe says None: the value and the reason, written before step 1, the same on resume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..data.preprocess import Preprocess
+from ..data.splits import Arrays, Data, Items
+from ..recipe import Recipe
+
+Choices = dict[str, tuple[Any, str]]  # name -> (value, why)
+
+
+def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, own_optimizer: bool) -> Choices:
+    """Values for all that the recipe leaves open. What was chosen before (`made`) stays."""
+    pictures = not isinstance(data.train.source, Arrays)
+    found: Choices = {
+        "batch_size": _or(recipe.batch_size, data.batch_size or (32 if pictures else 64), _why_batch(data, pictures)),
+        "weight_decay": _or(recipe.weight_decay, 0.01 if recipe.optimizer == "adamw" else 0.0, f"usual for {recipe.optimizer}"),
+        "lr": _or(recipe.lr, 1e-2 if recipe.optimizer == "sgd" else 1e-3, f"usual for {recipe.optimizer}"),
+    }
+    if own_optimizer:
+        for name in ("lr", "weight_decay"):
+            found[name] = (None, "your optimizer has its own")
+    return {**found, **{k: tuple(v) for k, v in made.items()}}  # type: ignore[dict-item]
+
+
+def _or(given: Any, default: Any, why: str) -> tuple[Any, str]:
+    return (default, why) if given is None else (given, "as asked")
+
+
+def _why_batch(data: Data, pictures: bool) -> str:
+    if data.batch_size:
+        return "the DataLoader's own"
+    return "usual for picture files" if pictures else "usual for arrays"
+
+
+def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Preprocess, str]:
+    """How this data becomes input, and why at that size.
+
+    base : what the weights ask for; size and channels None for a network from scratch
+    """
+    source = data.train.source
+    own = tuple(source.x.shape[1:]) if isinstance(source, Arrays) and source.x.ndim == 4 else None
+    if recipe.size:
+        size, why = recipe.size, "as asked"
+    elif base.size:
+        size, why = base.size, "the size the weights were trained at"
+    elif isinstance(source, Arrays):
+        size, why = (own[1] if own and own[1] == own[2] else None), "the arrays' own"
+    else:
+        size, why = 224, "your Dataset's own tensors; 224 where it gives pictures" if isinstance(source, Items) else "usual for picture files"
+    channels = base.channels or (own[0] if own else None)
+    return replace(base, size=size, channels=channels), why
+
+
+def workers_for(recipe: Recipe, data: Data, cores: int) -> int:
+    """Processes that read a user's Dataset: none for a small one, where starting them costs more than they save."""
+    if recipe.workers is not None:
+        return recipe.workers
+    return min(2, cores) if isinstance(data.train.source, Items) and len(data.train) >= 2000 else 0

@@ -1,0 +1,89 @@
+"""Optimizers: by name, class or instance; learning rates by parameter name."""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import ModelError, RecipeError
+from ..recipe import Recipe
+
+
+def build(optimizer: Any, model: nn.Module, recipe: Recipe, lr: float | dict[str, float], weight_decay: float) -> torch.optim.Optimizer:
+    """The optimizer over the model's parameters. Frozen parameters are in it too: without gradients they are passed over.
+
+    Parameters
+    ----------
+    optimizer : None for the recipe's name, else a class, or an instance over the model's own parameters
+    lr : float, or {pattern: float} matched against parameter names, first match wins
+
+    Raises
+    ------
+    ModelError, RecipeError
+    """
+    if isinstance(optimizer, torch.optim.Optimizer):
+        return _own(optimizer, model)
+    kind, args = _kind(optimizer, recipe), {}
+    groups = _groups(model, lr)
+    takes = inspect.signature(kind.__init__).parameters
+    for name, value in {"weight_decay": weight_decay, "momentum": recipe.momentum}.items():
+        if name in takes and (name != "momentum" or optimizer is None):
+            args[name] = value
+    if optimizer is None and recipe.optimizer in ("adamw", "adam", "sgd") and all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in model.parameters()):
+        args["fused"] = True  # one kernel for all tensors
+    return kind(groups, **args)
+
+
+def _kind(optimizer: Any, recipe: Recipe) -> type[torch.optim.Optimizer]:
+    if optimizer is None:
+        names = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad", "nadam": "NAdam", "radam": "RAdam"}
+        return getattr(torch.optim, names[recipe.optimizer])  # type: ignore[no-any-return]
+    if inspect.isclass(optimizer) and issubclass(optimizer, torch.optim.Optimizer):
+        return optimizer
+    raise ModelError(
+        f"optimizer= is a {getattr(optimizer, '__name__', type(optimizer).__name__)}.",
+        "a name, an optimizer class or an optimizer was expected",
+        "write optimizer='adam', or optimizer=torch.optim.Adam(model.parameters(), lr=1e-3)",
+    )
+
+
+def _own(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    mine = {id(p) for p in model.parameters()}
+    theirs = [p for group in optimizer.param_groups for p in group["params"]]
+    if not any(id(p) in mine for p in theirs):
+        raise ModelError(
+            "The optimizer holds no parameter of this model.",
+            "it was made over another model, or before this one's layers were replaced",
+            "make it again: torch.optim.Adam(model.parameters()), or write optimizer='adam'",
+        )
+    if "closure" in inspect.signature(optimizer.step).parameters and isinstance(optimizer, torch.optim.LBFGS):
+        raise ModelError("LBFGS cannot train by batches here.", "its step evaluates the loss several times", "write optimizer='adamw'")
+    return optimizer
+
+
+def _groups(model: nn.Module, lr: float | dict[str, float]) -> list[dict[str, Any]]:
+    if not isinstance(lr, dict):
+        return [{"params": list(model.parameters()), "lr": lr}]
+    groups: dict[str, list[nn.Parameter]] = {pattern: [] for pattern in lr}
+    orphans = []
+    for name, parameter in model.named_parameters():
+        pattern = next((p for p in lr if fnmatch.fnmatchcase(name, p)), None)
+        if pattern is None:
+            orphans.append(name)
+        else:
+            groups[pattern].append(parameter)
+    if orphans:
+        raise RecipeError(
+            f"lr= gives no learning rate for {orphans[0]}" + (f" and {len(orphans) - 1} more parameters." if len(orphans) > 1 else "."),
+            f"the patterns are {', '.join(lr)}",
+            "add a last pattern for the rest: lr={…, '*': 1e-4}",
+        )
+    for pattern, found in groups.items():
+        if not found:
+            first = ", ".join(name for name, _ in list(model.named_parameters())[:6])
+            raise RecipeError(f"lr= names {pattern!r}, which no parameter is called.", f"the parameters are {first} …", "correct the pattern")
+    return [{"params": found, "lr": lr[pattern]} for pattern, found in groups.items()]

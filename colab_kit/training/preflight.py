@@ -1,0 +1,87 @@
+"""Preflight: one batch through the network before the first step, so that what cannot work says so at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..data.batches import Batch
+from ..data.keyed import outer_streams_kept
+from ..errors import ColabKitError, DataError, ModelError
+from .losses import output_kind, primary
+
+
+def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> torch.Tensor:
+    """The network's outputs on one batch, in eval and without a trace, after checking that they fit the classes.
+
+    Raises
+    ------
+    ModelError
+        The network cannot take the pictures, or has the wrong number of outputs.
+    DataError
+        A label is outside 0 .. classes - 1, or no picture of the batch could be read.
+    """
+    if not len(batch.y):
+        raise DataError("None of the first pictures can be read.", "every file of the first batch is damaged", "look at the files, or fetch them again")
+    output = _forward(model, batch.x)
+    low, high = int(batch.y.min()), int(batch.y.max())
+    if low < 0 or high >= len(classes):
+        raise DataError(
+            f"A label is {low if low < 0 else high}, outside 0 to {len(classes) - 1}.",
+            f"there are {len(classes)} classes",
+            "number the labels from 0, or pass classes= with a name for each",
+        )
+    if output.ndim != 2 or output.shape[0] != len(batch.y) or output.shape[1] != len(classes):
+        raise ModelError(
+            f"The network puts out {tuple(output.shape)} for {len(batch.y)} pictures of {len(classes)} classes.",
+            f"its last layer should give ({len(batch.y)}, {len(classes)}): a score for each class",
+            f"make the last layer nn.Linear(…, {len(classes)})",
+        )
+    return output
+
+
+def _forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    was = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad(), outer_streams_kept():
+            return primary(model(x))
+    except ColabKitError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as err:
+        if "out of memory" in str(err):
+            raise
+        flat = x.ndim == 4 and "mat1 and mat2" in str(err)
+        raise ModelError(
+            f"The network cannot take pictures of shape {tuple(x.shape)}.",
+            f"{type(err).__name__}: {str(err).splitlines()[0]}",
+            "put nn.Flatten() first, and make the first layer as wide as a picture has values: "
+            f"nn.Linear({x[0].numel()}, …)" if flat else "fit its first layer to (pictures, channels, height, width), or pass size=",
+        ) from err
+    finally:
+        for module, training in was.items():
+            module.training = training
+
+
+def check_loss(kind: str, wants: str | None, name: str) -> str | None:
+    """Whether the loss fits what the network puts out. A Note's text where training works but badly; None if all is well.
+
+    Raises
+    ------
+    ModelError
+        The loss would be wrong: NLLLoss on anything but log-probabilities.
+    """
+    if wants == "log_probabilities" and kind != "log_probabilities":
+        raise ModelError(
+            f"{name} needs log-probabilities, and the network puts out {kind}.",
+            "NLLLoss takes the output at the true class as it is: on raw scores it falls without end while nothing is learned",
+            "end the network with nn.LogSoftmax(dim=1), or write loss='cross_entropy'",
+        )
+    if wants == "logits" and kind == "probabilities":
+        return f"The network ends in Softmax and {name} applies another: it learns slowly. Drop the Softmax, or write loss=None."
+    return None
+
+
+__all__ = ["check_loss", "first_outputs", "output_kind"]

@@ -1,0 +1,93 @@
+"""When and where a run is saved: under one per cent of the time, at least each five minutes, always at stop and end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+from ..events import CheckpointSaved, Event, Note
+from ..files import Shelf
+from . import checkpoint
+from .checkpoint import Tensors
+
+AT_LEAST = 300.0  # seconds between two saves; Drive gets no more than one copy in that time
+SHARE = 0.01  # of the time, spent on saving
+
+
+class Saver:
+    """Write checkpoints of one run to its folder, and hand copies to its shelf.
+
+    Parameters
+    ----------
+    folder : the run's folder, on the fast disk
+    shelf, kept_as : where copies go (Drive) and the folder's name there, or None
+    every : optimizer steps between two saves, or None for the rule above
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        shelf: Shelf | None,
+        kept_as: str,
+        *,
+        every: int | None,
+        emit: Callable[[Event], None],
+        reached: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder, self.shelf, self.kept_as, self.every = folder, shelf, kept_as, every
+        self.emit, self.reached, self.clock = emit, reached, clock
+        self.cost = 0.0  # seconds the last save took
+        self._saved_at = self._pushed_at = clock()
+        self._spoken_of: list[str] = []
+
+    def due(self, step: int) -> bool:
+        if self.every is not None:
+            return step % self.every == 0
+        return self.clock() - self._saved_at >= min(AT_LEAST, self.cost / SHARE)
+
+    def save(self, step: int, tensors: Tensors, facts: dict[str, Any], best: tuple[str, Tensors] | None, *, must: bool = False) -> bool:
+        """Write best weights, then the checkpoint that speaks of them, then let older ones go.
+
+        A disk that fails costs a Note and a later try, unless `must`.
+        """
+        start = self.clock()
+        self.reached("before_save")
+        path = self.folder / checkpoint.name_of(step)
+        try:
+            if best is not None:
+                checkpoint.write(self.folder / best[0], best[1], {"step": step}, reached=self.reached)
+            checkpoint.write(path, tensors, facts, reached=self.reached)
+        except RunError as err:
+            self._saved_at = self.clock()
+            if must:
+                raise
+            self.emit(Note(f"Step {step} could not be saved; training goes on and tries again.\n{err}", "warn"))
+            return False
+        self._let_go(facts)
+        self._saved_at = self.clock()
+        self.cost = self._saved_at - start
+        self.emit(CheckpointSaved(path, step, self.cost))
+        if self._saved_at - self._pushed_at >= AT_LEAST:
+            self.push()
+        return True
+
+    def push(self) -> None:
+        """Hand the newest checkpoint, its best weights and the small files to the shelf. A shelf that fails stops nothing."""
+        if self.shelf is None or not self.folder.is_dir():
+            return
+        self._pushed_at = self.clock()
+        heavy = [*self.folder.glob("best-*.safetensors"), *sorted(self.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of)[-1:]]
+        small = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
+        if all(self.shelf.push(path, f"{self.kept_as}/{path.name}") for path in [*small, *heavy]):  # one that fails said why
+            self.shelf.drop(f"{self.kept_as}/*.safetensors", keep={path.name for path in heavy})
+
+    def _let_go(self, facts: dict[str, Any]) -> None:
+        """Delete what neither of the two generations speaks of; the one before this process is known after two saves."""
+        best = facts.get("best")
+        self._spoken_of = [*self._spoken_of, best["file"] if best else ""][-checkpoint.GENERATIONS :]
+        known = len(self._spoken_of) == checkpoint.GENERATIONS
+        checkpoint.prune(self.folder, set(self._spoken_of) if known else None)

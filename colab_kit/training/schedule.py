@@ -1,0 +1,55 @@
+"""The learning rate as a pure function of the step: nothing to save, nothing to restore."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The factor on every group's learning rate at an optimizer step.
+
+    name : cosine (Loshchilov and Hutter 2017, one cycle without restart), step, onecycle (Smith 2018, the cosine form), constant
+    total, per_epoch, warmup : optimizer steps
+    """
+
+    name: str
+    total: int
+    per_epoch: int
+    warmup: int = 0
+    step_size: int = 7
+    gamma: float = 0.1
+
+    @classmethod
+    def of(cls, recipe: Recipe, per_epoch: int) -> Schedule:
+        warmup = round(recipe.warmup * per_epoch)
+        return cls(recipe.schedule, recipe.epochs * per_epoch, per_epoch, warmup, recipe.step_size, recipe.gamma)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the course depends on how long the run is: then more epochs change the steps to come."""
+        return self.name in ("cosine", "onecycle")
+
+    def factor(self, step: int) -> float:
+        """Factor for the step that comes after `step` finished ones."""
+        if step < self.warmup:
+            return (step + 1) / (self.warmup + 1)
+        match self.name:
+            case "cosine":
+                return _cosine((step - self.warmup) / max(1, self.total - self.warmup), 1.0, 0.0)
+            case "step":
+                return self.gamma ** (step // self.per_epoch // self.step_size)
+            case "onecycle":
+                peak = 0.3 * self.total
+                if step < peak:
+                    return _cosine(step / peak, 1 / 25, 1.0)
+                return _cosine((step - peak) / max(1.0, self.total - peak), 1.0, 1e-5)
+            case _:
+                return 1.0
+
+
+def _cosine(done: float, start: float, end: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

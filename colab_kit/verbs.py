@@ -1,0 +1,249 @@
+"""The verbs that train: they find the run the same cell began, or begin it, and always give the Run back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import records, runs
+from .control import Control, interrupts_stop
+from .data.preprocess import Preprocess
+from .data.splits import Data
+from .drive.mount import mounted
+from .errors import ColabKitError, ModelError, RecipeError
+from .events import Listener, Listeners, Note
+from .files import one_writer, sha256, sweep
+from .listeners.console import Console
+from .loading import load
+from .machine import device_for, runtime
+from .models.made import make, on_backbone
+from .recipe import Recipe
+from .records import Place
+from .runs import Run
+from .session import Session
+from .training.describe import describe, describe_model, weights_hash
+from .training.losses import by_name
+from .training.weights import read_weights, warm_start
+
+
+def train(
+    model: Any,
+    data: Any,
+    *extra: Any,
+    loss: Any = None,
+    optimizer: Any = None,
+    init: str | Path | None = None,
+    recipe: Recipe | None = None,
+    out: str | Path | None = None,
+    name: str | None = None,
+    fresh: bool = False,
+    device: str | None = None,
+    listen: Iterable[Listener] | None = None,
+    control: Control | None = None,
+    **fields: Any,
+) -> Run:
+    """Train any network; run the same cell again and it goes on, or gives the finished run back.
+
+    Parameters
+    ----------
+    model : Module, or a class or callable that makes one
+        A Module is trained in place; what a class makes gets weights keyed by `seed`.
+    data : Data, or anything `load` takes
+    loss : name, class, instance or f(output, y), optional
+        By what the network puts out, if None: cross_entropy for logits, nll for log-probabilities.
+    optimizer : name, class, or instance over the model's parameters, optional
+    init : path, optional
+        A .pth or .safetensors file to start from; what matches is taken, the rest listed.
+    recipe, **fields
+        How to train: see `Recipe`. Fields are laid over `recipe`.
+    out, name : optional
+        The run's folder; or the first half of its name under the usual place.
+    fresh : bool
+        Start anew; what was there is moved to `<folder>.before`.
+    device : "cuda", "cuda:1", "mps" or "cpu", optional
+    listen : list of callables, optional
+        Who hears the events; the console, if None. `[]` is silence.
+    control : Control, optional
+        To stop or pause from another thread.
+
+    Returns
+    -------
+    Run
+        With status "done" or "stopped"; an interrupt, SIGTERM and early stopping return it too.
+
+    Raises
+    ------
+    ColabKitError
+        DataError, ModelError, RecipeError, RunError or TrainError: what happened, why, and the fix.
+
+    Examples
+    --------
+    >>> run = train(nets.mlp(), "fashion-mini", epochs=3)  # doctest: +SKIP
+    """
+    _right_way_round("train", model, data, extra)
+    recipe, loss, optimizer = _spoken(recipe, fields, loss, optimizer)
+    if recipe.head_epochs is not None:
+        raise RecipeError("head_epochs= is for transfer().", "train() has no head of its own", "leave it out, or use kit.transfer(data, backbone)")
+    emit = Listeners([Console()] if listen is None else listen)
+    data = load(data, listen=emit.listeners)
+    network = make(model, recipe.seed)
+    made_by = getattr(network, "made_by", None)
+    if type(network).__module__.partition(".")[0] != __package__:
+        made_by = None
+    session = Session(network, data, recipe, base=Preprocess(), loss=loss, optimizer=optimizer, made_by=made_by)
+    identity = {"model": describe_model(network), "loss": describe(loss), "optimizer": describe(optimizer)}
+    return _run("train", session, identity, type(network).__name__, init, out, name, fresh, device, emit, control)
+
+
+def transfer(
+    data: Any,
+    backbone: Any = "resnet18",
+    *extra: Any,
+    head: Any = "linear",
+    weights: str | None = "default",
+    loss: str | None = None,
+    optimizer: Any = None,
+    recipe: Recipe | None = None,
+    out: str | Path | None = None,
+    name: str | None = None,
+    fresh: bool = False,
+    device: str | None = None,
+    listen: Iterable[Listener] | None = None,
+    control: Control | None = None,
+    **fields: Any,
+) -> Run:
+    """Put a new head on a trained backbone and train it; then, if `head_epochs=` says so, everything.
+
+    Parameters
+    ----------
+    data : Data, or anything `load` takes
+    backbone : torchvision name, "efficientnet_lite0" (needs no network), or a Module
+        Its BatchNorm stays in eval while it is frozen.
+    head : "linear", hidden widths like (500, 250), or a Module
+    weights : "default" or None
+        ImageNet weights, or fresh ones.
+    recipe, **fields
+        See `Recipe`; `epochs` is 3 by default. `head_epochs=1` trains the head alone for one epoch, then all;
+        0 trains all from the start; None keeps the backbone frozen.
+    loss, optimizer, out, name, fresh, device, listen, control
+        As for `train`; loss by name only.
+
+    Raises
+    ------
+    ColabKitError
+        FetchError where weights cannot be downloaded; else as `train`.
+
+    Examples
+    --------
+    >>> run = transfer("photos", "efficientnet_lite0", epochs=3)  # doctest: +SKIP
+    """
+    _right_way_round("transfer", backbone, data, extra)
+    if loss is not None and not isinstance(loss, str):
+        raise RecipeError("transfer() takes loss= by name only.", "its head puts out logits, and the loss must fit them", "write loss='cross_entropy'")
+    if recipe is None:
+        fields.setdefault("epochs", 3)
+    recipe, _, optimizer = _spoken(recipe, fields, loss, optimizer)
+    emit = Listeners([Console()] if listen is None else listen)
+    data = load(data, listen=emit.listeners)
+    network, base, names = on_backbone(backbone, weights=weights, classes=len(data.classes), size=recipe.size, head=head, seed=recipe.seed)
+    preprocess = Preprocess(base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875)
+    plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
+    made_by = {"backbone": base.name, "head": head, "size": recipe.size} if plain else None
+    session = Session(network, data, recipe, base=preprocess, loss=None, optimizer=optimizer, made_by=made_by, head=names)
+    model = {"backbone": base.name, "weights": weights} if isinstance(backbone, str) else describe_model(network)
+    identity = {"model": model, "head": describe(head), "optimizer": describe(optimizer)}
+    return _run("transfer", session, identity, base.name, None, out, name, fresh, device, emit, control)
+
+
+def _run(
+    verb: str, session: Session, objects: dict[str, Any], network: str, init: str | Path | None,
+    out: str | Path | None, name: str | None, fresh: bool, device: str | None, emit: Listeners, control: Control | None,
+) -> Run:  # fmt: skip
+    """Find or begin the run, and train it to its end."""
+    where = runtime()
+    session.device, session.cores = torch.device(device_for(device, where)[0]), where.cores
+    if where.device == "tpu":
+        emit(Note(f"This is a TPU runtime; training runs on its CPU. {where.why['device']}", "warn"))
+    name = name or f"{session.data.name}-{network}".lower()
+    start_from = Path(init).expanduser() if init is not None else None
+    weights = read_weights(start_from) if start_from is not None else None
+    identity = {
+        "verb": verb, "recipe": session.recipe.identity(), "data": session.data.fingerprint, **objects,
+        "init": sha256(start_from) if start_from is not None else None,
+    }  # fmt: skip
+    key, drive = records.key_of(identity), mounted()
+    place = Place.at(Path(out), drive, emit) if out is not None else Place.named(f"{name}-{key}", drive, emit)
+    for folder, other in runs.live.items():
+        raise ModelError(
+            f"Run {other.name} is training in this process.",
+            "two runs at once would share the random numbers and the machine",
+            f"wait for it, or stop it first: it lives in {folder}",
+        )
+    with one_writer(place.folder):
+        sweep(place.folder)
+        if fresh:
+            records.set_aside(place)
+        record = None if fresh else records.find(place)
+        if record is not None:
+            records.check_same(place, record, identity)
+        else:
+            if not fresh:
+                records.note_relatives(place, name, identity, emit)
+            if weights is not None:
+                emit(Note(warm_start(session.model, weights)))
+        return _trained(session, place, record, {"verb": verb, "name": name, "key": key, "identity": identity}, emit, control or Control())
+
+
+def _trained(session: Session, place: Place, record: dict[str, Any] | None, who: dict[str, Any], emit: Listeners, control: Control) -> Run:
+    made = (records.read_json(place.folder / "choices.json") or {}) if record is not None else {}
+    choices = session.prepare(made, emit)
+    if record is None:
+        model = {"made_by": session.made_by, "weights": weights_hash(session.model)}
+        record = records.begin(place, {**who, **session.as_record(), "model": model}, choices, reached=control.reached)
+    elif record["model"]["weights"] != weights_hash(session.model):
+        emit(Note("The network came with other initial weights than the run began with; the run's own are used."))
+    record = {**record, "recipe": session.recorded_recipe(), "status": "running", "reason": ""}
+    run = Run(place, record, choices, control=control, data=session.data)
+    runs.live[place.folder] = run
+    try:
+        with interrupts_stop(control, emit):
+            status, reason = session.train(run, emit)
+    except BaseException as err:
+        status, reason = "failed", err.what if isinstance(err, ColabKitError) else f"{type(err).__name__}: {err}"
+        raise
+    finally:
+        del runs.live[place.folder]
+        record.update(status=status, reason=reason)
+        session.close(run, emit)
+    return run
+
+
+def _right_way_round(verb: str, model: Any, data: Any, extra: tuple[Any, ...]) -> None:
+    """Swapped or spread-out arguments: a sentence with the right line."""
+    line = {"train": "kit.train(model, data)", "transfer": 'kit.transfer(data, "resnet18")'}[verb]
+    if extra:
+        raise RecipeError(
+            f"{verb}() takes two things before its options, and {2 + len(extra)} were given.",
+            "pictures and labels travel as one pair, all else by name",
+            "write " + line.replace("data", "(X, y)"),
+        )
+    data_like = (Data, tuple, list, torch.Tensor, torch.utils.data.Dataset, torch.utils.data.DataLoader)
+    if isinstance(data, nn.Module) or isinstance(model, data_like):
+        raise RecipeError(f"The arguments of {verb}() are the other way round.", f"{type(data).__name__} stands where the data should", f"write {line}")
+
+
+def _spoken(recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer: Any) -> tuple[Recipe, Any, Any]:
+    """The recipe with names put in, and the objects that travel beside it."""
+    if isinstance(loss, str):
+        fields["loss"], loss = by_name(loss), None
+    if isinstance(optimizer, str):
+        fields["optimizer"], optimizer = optimizer.lower(), None
+    given = Recipe.of(recipe, fields)
+    if isinstance(optimizer, torch.optim.Optimizer) and given.lr is not None:
+        raise RecipeError("lr= and an optimizer were both given.", "the optimizer has its own learning rate", "drop lr=, or write optimizer='adam', lr=…")
+    return given, loss, optimizer
+

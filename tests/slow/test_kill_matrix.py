@@ -1,0 +1,80 @@
+"""A run killed at any named point and resumed with other workers ends in the same bits; and the test can fail."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.forks import Forks
+from tests.tasks import MUTATIONS, POINTS
+
+LONG = bool(os.environ.get("COLAB_KIT_LONG"))
+SHORT = 40  # kill points without COLAB_KIT_LONG
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with Forks("tests.tasks") as server:
+        yield server
+
+
+def whole(forks: Forks, folder: Path, **options: object) -> tuple[str, dict[str, int]]:
+    """The hash of an uninterrupted run, and how often it passes each point."""
+    assert forks.run("train_small", folder=str(folder), count=True, **options) == 0
+    return folder.with_suffix(".hash").read_text(), json.loads(folder.with_suffix(".hits").read_text())
+
+
+def killed(forks: Forks, folder: Path, point: str, nth: int, number: int, **options: object) -> str:
+    """The hash of a run that was killed and resumed with another number of workers; "" if it could not be resumed."""
+    workers, again = ((0, 1), (1, 2), (2, 0))[number % 3] if options.get("data") != "arrays" else (0, 0)
+    code = forks.run("train_small", folder=str(folder), kill=[point, nth], workers=workers, **options)
+    assert code == -9, f"{point} {nth} was never reached: exit {code}"
+    ended = forks.run("train_small", folder=str(folder), workers=again, **options)
+    return folder.with_suffix(".hash").read_text() if ended == 0 else ""
+
+
+def chosen(hits: dict[str, int], n: int) -> list[tuple[str, int]]:
+    """n of all kill points, each name in turn, spread over its hits."""
+    every = {point: list(range(1, hits[point] + 1)) for point in POINTS}
+    if LONG:
+        return [(point, nth) for point in POINTS for nth in every[point]]
+    spread = [(point, nths[(2 * i + 1) * len(nths) // 14]) for i in range(7) for point, nths in every.items()]
+    return list(dict.fromkeys(spread))[:n]
+
+
+@pytest.mark.parametrize("data", ["items", "arrays"])
+def test_a_run_killed_anywhere_and_resumed_equals_the_uninterrupted_one(forks: Forks, tmp_path: Path, data: str) -> None:
+    expected, hits = whole(forks, tmp_path / "whole", data=data)
+    assert set(hits) >= set(POINTS)
+    points = chosen(hits, SHORT if data == "items" else SHORT // 2)
+    for number, (point, nth) in enumerate(points):
+        found = killed(forks, tmp_path / f"{point}-{nth}", point, nth, number, data=data)
+        assert found == expected, f"killed at {point} {nth}"
+    print(f"{len(points)} of {len(points)} kill points equal, of {sum(hits[p] for p in POINTS)} there are")
+
+
+def test_saving_every_fourth_step_resumes_to_the_same_bits(forks: Forks, tmp_path: Path) -> None:
+    expected, _ = whole(forks, tmp_path / "whole")
+    for number, (point, nth) in enumerate([("after_optimizer", 7), ("in_validation", 9), ("epoch_end", 2), ("mid_write", 6)]):
+        assert killed(forks, tmp_path / f"{point}-{nth}", point, nth, number, save_every=4) == expected, f"killed at {point} {nth}"
+
+
+def test_a_run_killed_again_and_again_ends_in_the_same_bits(forks: Forks, tmp_path: Path) -> None:
+    expected, _ = whole(forks, tmp_path / "whole")
+    folder = tmp_path / "storm"
+    for number, point in enumerate(POINTS[:7] * 2):
+        assert forks.run("train_small", folder=str(folder), kill=[point, 2], workers=number % 3) in (-9, 0), point
+    assert forks.run("train_small", folder=str(folder)) == 0
+    assert folder.with_suffix(".hash").read_text() == expected
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_breaking_a_guarantee_on_purpose_is_caught(forks: Forks, tmp_path: Path, mutation: str) -> None:
+    expected, _ = whole(forks, tmp_path / "whole")  # of the code as it is
+    tries = [("after_optimizer", 5), ("mid_write", 2), ("after_optimizer", 3), ("in_validation", 4)]
+    found = {killed(forks, tmp_path / f"{i}", *point, i, mutation=mutation) for i, point in enumerate(tries)}
+    assert found != {expected}, f"nothing noticed that {mutation} is broken"

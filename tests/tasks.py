@@ -1,0 +1,207 @@
+"""Jobs for killed children: a small training with everything random in it, and a hash of all it should come to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from colab_kit import files, session, verbs
+from colab_kit.control import Control
+from colab_kit.data import batches, keyed
+from colab_kit.data.splits import Arrays, Data, Items, Split
+from colab_kit.events import Event, StepDone
+from colab_kit.training import checkpoint, loop
+from colab_kit.training.averaging import Average
+
+torch.optim.AdamW([torch.zeros(1)], lr=1.0)  # the first optimizer costs a second: pay it once, before the forks
+CLASSES = ("a", "b", "c")
+POINTS = ("after_backward", "after_optimizer", "before_save", "mid_write", "before_rename", "after_rename", "in_validation", "epoch_end")
+
+
+class Killer(Control):
+    """Count the points a run passes; at the n-th hit of one, die as a runtime dies."""
+
+    def __init__(self, kill: tuple[str, int] | None) -> None:
+        super().__init__()
+        self.kill, self.hits = kill, Counter[str]()
+
+    def reached(self, point: str) -> None:
+        self.hits[point] += 1
+        if self.kill is not None and (point, self.hits[point]) == tuple(self.kill):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Drawn(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """Pictures with a user's transforms: PIL, `random`, `np.random`, torch, and a thread that draws."""
+
+    def __init__(self, n: int) -> None:
+        rng = np.random.Generator(np.random.Philox(7))
+        self.pixels = rng.integers(0, 256, (n, 12, 12, 3), dtype=np.uint8)
+        self.targets = [int(v) for v in rng.integers(0, 3, n)]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        picture = Image.fromarray(self.pixels[i])
+        left = random.randrange(4)
+        picture = picture.crop((left, 0, left + 8, 8)).rotate(float(np.random.uniform(-20, 20)))
+        drawn: list[float] = []
+        thread = threading.Thread(target=lambda: drawn.append(torch.rand(()).item()))
+        thread.start()
+        thread.join()
+        x = torch.from_numpy(np.asarray(picture, np.float32).copy()).movedim(2, 0) / 255
+        return x * (0.5 + drawn[0]) + torch.randn(3, 8, 8) * 0.05, self.targets[i]
+
+
+class Small(nn.Module):
+    """A convolutional network with all that draws or remembers: Dropout2d, BatchNorm, Dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten())
+        self.fc = nn.Sequential(nn.Linear(6 * 36, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.body(x))  # type: ignore[no-any-return]
+
+
+def small_data(kind: str) -> Data:
+    """`items`: a user's Dataset; `arrays`: bytes in memory. 23 to train on, 9 to validate: the last batch is ragged."""
+    rows = np.arange(32)
+    if kind == "items":
+        dataset = Drawn(32)
+        source: Any = Items(dataset, np.array(dataset.targets))
+    else:
+        rng = np.random.Generator(np.random.Philox(8))
+        source = Arrays(torch.from_numpy(rng.integers(0, 256, (32, 3, 8, 8), dtype=np.uint8)), rng.integers(0, 3, 32).astype(np.int64))
+    return Data(Split(source, rows[:23]), Split(source, rows[23:], "valid"), None, CLASSES, f"small-{kind}", f"small-{kind}")
+
+
+def train_small(
+    folder: str,
+    data: str = "items",
+    kill: list[Any] | None = None,
+    workers: int = 0,
+    save_every: int | None = 1,
+    epochs: int = 3,
+    mutation: str = "",
+    count: bool = False,
+) -> None:
+    """Train to the end, or to the kill. Each step's loss goes to losses.txt as it is heard."""
+    torch.set_num_threads(1)
+    if mutation:
+        MUTATIONS[mutation]()
+    control = Killer(tuple(kill) if kill else None)  # type: ignore[arg-type]
+    with open(Path(folder).with_suffix(".losses"), "a") as log:
+
+        def hear(event: Event) -> None:
+            torch.rand(())  # a listener that draws must change nothing
+            if isinstance(event, StepDone):
+                log.write(f"{event.step} {event.loss.hex()} {event.lr.hex()}\n")
+                log.flush()
+
+        run = verbs.train(
+            Small, small_data(data), out=folder, listen=[hear], control=control, workers=workers, save_every=save_every, epochs=epochs,
+            batch_size=4, accumulate=2, clip=0.5, lr={"fc*": 1e-2, "*": 3e-3}, warmup=0.5, ema=0.9, mixup=0.4, patience=50, validate_every=2,
+        )  # fmt: skip
+    assert run.status == "done", run
+    Path(folder).with_suffix(".hash").write_text(fingerprint(Path(folder)))
+    if count:
+        Path(folder).with_suffix(".hits").write_text(json.dumps(control.hits))
+
+
+def fingerprint(folder: Path) -> str:
+    """One hash over weights, average, optimizer, history, best, counters and the loss of every step."""
+    found = checkpoint.read(max(folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of))
+    digest = hashlib.sha256()
+    for name in sorted(found.tensors):
+        digest.update(name.encode() + found.tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    facts = {k: found.facts[k] for k in ("history", "best", "waited", "step", "epoch", "batch", "sums", "optimizer")}
+    best = checkpoint.best_weights(folder, found, complain=lambda text: None)
+    digest.update(json.dumps(facts).encode() + b"".join(best[k].flatten().view(torch.uint8).numpy().tobytes() for k in sorted(best)))
+    losses: dict[int, str] = {}
+    for line in folder.with_suffix(".losses").read_text().splitlines():
+        step, rest = line.split(" ", 1)
+        if losses.setdefault(int(step), rest) != rest:
+            return f"step {step} was trained twice with different losses"
+    digest.update(json.dumps(losses, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _no_step_seed() -> None:
+    loop.keyed.seed_torch = lambda *key: None  # type: ignore[assignment]
+
+
+def _no_sample_key() -> None:
+    batches.keyed.sample_key = lambda seed, epoch, row: (random.SystemRandom().getrandbits(60),)  # type: ignore[assignment]
+
+
+def _no_order() -> None:
+    keyed.permutation = lambda n, *key: np.random.default_rng().permutation(n)  # type: ignore[assignment]
+
+
+def _no_cursor() -> None:
+    _forget("batch", 0)
+
+
+def _no_sums() -> None:
+    _forget("sums", [0.0] * 4)
+
+
+def _forget(name: str, value: Any) -> None:
+    restored = session.Session._restored
+
+    def forgetful(self: Any, job: Any, found: Any, emit: Any) -> Any:
+        state = restored(self, job, found, emit)
+        setattr(state, name, value)
+        return state
+
+    session.Session._restored = forgetful  # type: ignore[method-assign]
+
+
+def _no_average() -> None:
+    session.checkpoint.under = lambda t, p: {} if p == "average/" else checkpoint._stripped(t, p) and dict(checkpoint._stripped(t, p))  # type: ignore[assignment]
+    assert Average
+
+
+def _no_optimizer() -> None:
+    session.checkpoint.unpack = lambda value, tensors: {"state": {}, "param_groups": _groups(value)}  # type: ignore[assignment]
+
+
+def _groups(value: Any) -> Any:
+    groups = dict(map(tuple, value["dict"]))["param_groups"]
+    return [{k: (tuple(v["tuple"]) if isinstance(v, dict) and "tuple" in v else v) for k, v in map(tuple, g["dict"])} for g in groups]
+
+
+def _in_place() -> None:
+    def write(path: Path, content: bytes | str, *, reached: Any = lambda point: None) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data[: len(data) // 2])
+            file.flush()
+            reached("mid_write")
+            file.write(data[len(data) // 2 :])
+        reached("before_rename")
+        reached("after_rename")
+
+    files.write_whole = checkpoint.write_whole = write  # type: ignore[assignment]
+
+
+MUTATIONS = {
+    "batch seed": _no_step_seed, "sample key": _no_sample_key, "cursor": _no_cursor, "average": _no_average,
+    "optimizer": _no_optimizer, "order": _no_order, "accumulator": _no_sums, "in-place write": _in_place,
+}  # fmt: skip

@@ -1,0 +1,81 @@
+"""The command line: its flags are the recipe's fields, and what fails says so by its exit status."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import colab_kit
+from colab_kit import cli
+from colab_kit.recipe import Recipe
+
+FIELDS = {field.name for field in dataclasses.fields(Recipe)}
+RUN_FLAGS = {"data", "name", "limit", "out", "fresh", "device"}
+EATEN = set("--gpu --tpu --timeout --keep -s --session --high-mem --env -h".split())  # by `colab run`, even behind the script's name
+
+
+def options(command: str) -> dict[str, click.Parameter]:
+    return {parameter.name: parameter for parameter in cli.face.commands[command].params}
+
+
+@pytest.mark.parametrize(("command", "own"), [("train", {"model", "init"}), ("transfer", {"backbone"})])
+def test_the_flags_are_the_fields_of_the_recipe(command, own):
+    assert set(options(command)) == FIELDS | RUN_FLAGS | own
+    for field in dataclasses.fields(Recipe):
+        option = options(command)[field.name]
+        assert option.default is None or not isinstance(option.default, (int, str)), f"{field.name} would be given though nobody said so"
+        assert field.metadata["help"] in option.help
+        if field.metadata["choices"]:
+            assert tuple(option.type.choices) == field.metadata["choices"]
+
+
+@pytest.mark.parametrize("command", ["train", "transfer"])
+def test_no_flag_is_one_that_colab_run_eats(command):
+    assert not EATEN & {word for option in options(command).values() for word in option.opts}
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        ("--epochs 3 --lr 1e-3", {"epochs": 3, "lr": 1e-3}),
+        ("--class-weights balanced", {"class_weights": "balanced"}),
+        ("--class-weights 1,2.5", {"class_weights": (1.0, 2.5)}),
+        ("--schedule step --step-size 2 --clip 1", {"schedule": "step", "step_size": 2, "clip": 1.0}),
+        ("", {}),
+    ],
+)
+def test_flags_become_fields_of_the_right_type(words, fields):
+    context = cli.face.commands["train"].make_context("train", ["pets", *words.split()])
+    given = {name: value for name, value in context.params.items() if name in FIELDS and value is not None}
+    assert given == fields and Recipe(**given)
+
+
+@pytest.mark.parametrize(
+    "words", ["train", "train pets --epochs many", "train pets --schedule cosin", "train pets --class-weights a,b", "trane"]
+)
+def test_wrong_usage_is_status_2(words, capsys):
+    assert cli.main(words.split()) == 2
+    assert "Usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "train --help"])
+def test_asking_for_help_is_no_failure(words):
+    assert cli.main(words.split()) == 0
+
+
+def test_an_error_of_ours_is_three_sentences_and_status_1(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "no/such/folder", "--epochs", "1"]) == 1
+    said = capsys.readouterr().err
+    assert "no/such/folder" in said and "Why: " in said and "Fix: " in said and "Traceback" not in said
+
+
+def test_help_comes_without_torch():
+    code = "import sys; from colab_kit.cli import main; main(['train', '--help']); assert not {'torch', 'numpy'} & set(sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(colab_kit.__file__).parent.parent, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr

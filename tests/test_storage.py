@@ -1,0 +1,155 @@
+"""What runs cost, and how one goes."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from colab_kit import cli, storage
+from colab_kit.errors import RunError
+from colab_kit.files import one_writer, write_json
+from colab_kit.training import checkpoint
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working folder and a home of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def make_run(
+    root: Path, name: str = "cats", *, start: str = "s1", status: str = "done", epochs: int | None = 2, folder: str | None = None
+) -> Path:
+    made = root / (folder or f"{name}-12345678")
+    record = {"identity": {}, "created": 1.0, "name": name, "key": "12345678", "start": start, "status": status, "recipe": {"epochs": 5}}
+    write_json(made / "run.json", record)
+    if epochs is not None:
+        facts = {"epoch": epochs, "step": epochs, "start": start}
+        checkpoint.write(made / checkpoint.name_of(epochs), {"model/w": torch.zeros(8)}, facts, reached=lambda point: None)
+    return made
+
+
+def disk(place: Path) -> Path:
+    return place / "colab-kit" / "runs"
+
+
+def drive(place: Path) -> Path:
+    return place / "home" / "drive" / "MyDrive" / "colab-kit" / "runs"
+
+
+def test_nothing_is_listed_where_nothing_is(place, capsys):
+    assert storage.kept() == [] and cli.main(["runs"]) == 0
+    assert capsys.readouterr().out == "No runs are here.\n"
+    assert list(place.iterdir()) == []
+
+
+def test_a_run_and_its_copy_are_one(place):
+    folder, copy = make_run(place / "home" / "runs"), make_run(drive(place))
+    (run,) = storage.kept()
+    assert (run.folder, run.copy, run.epochs, run.of, run.status) == (folder, copy, 2, 5, "done")
+    assert run.size == run.copy_size == sum(file.stat().st_size for file in folder.iterdir())
+
+
+def test_the_one_touched_last_comes_first(place):
+    make_run(disk(place), "dogs", start="s2")
+    old = make_run(disk(place), "cats")
+    for file in old.iterdir():
+        os.utime(file, (1000, 1000))
+    assert [run.name for run in storage.kept()] == ["dogs", "cats"]
+
+
+def test_what_fresh_set_aside_is_a_run_of_its_own(place):
+    make_run(disk(place))
+    make_run(disk(place), folder="cats-12345678.before")
+    assert sorted(run.status for run in storage.kept()) == ["done", "set aside"]
+
+
+def test_a_killed_run_is_unfinished_and_a_locked_one_is_running(place):
+    folder = make_run(disk(place), status="running")
+    assert storage.kept()[0].status == "unfinished"
+    with one_writer(folder):
+        (run,) = storage.kept()
+        assert run.status == "running"
+        with pytest.raises(RunError, match="is running and is not deleted"):
+            storage.delete(run)
+    assert storage.kept()[0].status == "unfinished" and (folder / "run.json").exists()
+
+
+def test_one_that_began_to_run_since_the_list_was_made_is_not_deleted(place):
+    folder = make_run(disk(place))
+    (run,) = storage.kept()
+    with one_writer(folder), pytest.raises(RunError, match="written by another process"):
+        storage.delete(run)
+    assert (folder / "run.json").exists()
+
+
+def test_a_copy_that_another_machine_writes_is_running_until_it_has_been_silent_for_long(place):
+    copy = make_run(drive(place), status="running")
+    assert storage.kept()[0].status == "running"
+    for file in copy.iterdir():
+        os.utime(file, (time.time() - 3600,) * 2)
+    assert storage.kept()[0].status == "unfinished"
+
+
+def test_a_damaged_checkpoint_does_not_hide_the_epochs_of_the_one_before(place):
+    folder = make_run(disk(place))
+    (folder / checkpoint.name_of(3)).write_bytes(b"\xff" * 40)
+    assert storage.kept()[0].epochs == 2
+    assert make_run(disk(place), "dogs", start="s2", epochs=None) and {run.epochs for run in storage.kept()} == {2, None}
+
+
+def test_deleting_frees_the_disk_and_what_goes_to_drives_trash_is_empty(place):
+    folder, copy = make_run(place / "home" / "runs"), make_run(drive(place))
+    trash = place / "trash.safetensors"
+    os.link(copy / checkpoint.name_of(2), trash)  # Drive's Trash keeps what was deleted
+    storage.delete(storage.kept()[0])
+    assert not folder.exists() and not copy.exists() and storage.kept() == []
+    assert trash.stat().st_size == 0
+
+
+def test_a_deletion_that_broke_off_leaves_a_run_that_is_listed(place, monkeypatch):
+    folder = make_run(disk(place))
+    (run,) = storage.kept()
+    monkeypatch.setattr(Path, "unlink", lambda self, **kw: (_ for _ in ()).throw(PermissionError(13, "read-only")))
+    with pytest.raises(RunError, match="could not be written"):
+        storage.delete(run)
+    monkeypatch.undo()
+    assert (folder / "run.json").exists()
+
+
+def test_prune_deletes_only_what_is_confirmed(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    cats, dogs = make_run(disk(place)), make_run(disk(place), "dogs", start="s2")
+    answers = iter([True, False])
+    monkeypatch.setattr(cli.click, "confirm", lambda text: next(answers))
+    assert cli.main(["runs", "--prune"]) == 0
+    assert [cats.exists(), dogs.exists()].count(True) == 1
+    assert capsys.readouterr().out.count("deleted:") == 1
+
+
+def test_prune_yes_deletes_what_is_named_and_never_what_runs(place, capsys):
+    cats, dogs, birds = (make_run(disk(place), name, start=name) for name in ("cats", "dogs", "birds"))
+    with one_writer(dogs):
+        assert cli.main(["runs", "cats", "dogs", "--prune", "--yes"]) == 0
+    assert not cats.exists() and dogs.exists() and birds.exists()
+    assert "kept: dogs-12345678 (running)" in capsys.readouterr().out
+
+
+def test_prune_without_anyone_to_ask_deletes_nothing(place, monkeypatch):
+    folder = make_run(disk(place))
+    monkeypatch.setattr("sys.stdin", open(os.devnull))
+    assert cli.main(["runs", "--prune"]) == cli.STOPPED
+    assert folder.exists()
+
+
+def test_yes_alone_is_wrong_usage(place):
+    assert cli.main(["runs", "--yes"]) == cli.USAGE
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "-"), (999, "999 B"), (1000, "1.0 kB"), (3_140_000, "3.1 MB"), (999_999, "1000.0 kB")])
+def test_sizes_are_said_for_people(count, text):
+    assert cli.size(count) == text
