@@ -26,26 +26,28 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._going = threading.Event()
-        self._going.set()
+        self._change = threading.Condition()  # re-entrant: a signal may call stop() in the middle of any line here
+        self._paused = False
         self._reason: str | None = None
 
     def stop(self, reason: str = "stopped by hand") -> None:
         """Ask the verb to finish its step, save and return. Idempotent: the first reason stays."""
-        with self._lock:
+        with self._change:
             if self._reason is None:
                 self._reason = reason
-        self._going.set()
+            self._paused = False
+            self._change.notify_all()
 
     def pause(self) -> None:
         """Ask the verb to save and wait before its next step."""
-        if not self.stopped:
-            self._going.clear()
+        with self._change:
+            self._paused = not self.stopped
 
     def go_on(self) -> None:
         """End a pause."""
-        self._going.set()
+        with self._change:
+            self._paused = False
+            self._change.notify_all()
 
     @property
     def stopped(self) -> bool:
@@ -57,12 +59,13 @@ class Control:
 
     @property
     def paused(self) -> bool:
-        return not self._going.is_set()
+        return self._paused
 
     def wait_while_paused(self) -> None:
-        """Block until go_on() or stop(). An own Event, never a join: an interrupt in join lies on Python <= 3.12."""
-        while not self._going.wait(1.0):
-            pass
+        """Block until go_on() or stop(). An own Condition, never a join: an interrupt in join lies on Python <= 3.12."""
+        with self._change:
+            while self._paused:
+                self._change.wait(1.0)  # s; looks again, should a signal have come just before the wait
 
     def reached(self, point: str) -> None:
         """Hear where the verb is: `after_backward`, `before_rename` … Does nothing; a test kills the process here."""

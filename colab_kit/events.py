@@ -98,7 +98,10 @@ class Listeners:
         self._reported: set[int] = set()
 
     def __call__(self, event: Event) -> None:
-        for listener in list(self.listeners):
+        self._tell(event, list(self.listeners))
+
+    def _tell(self, event: Event, listeners: list[Listener]) -> None:
+        for listener in listeners:
             try:
                 listener(event)
                 self._failures.pop(id(listener), None)
@@ -108,10 +111,11 @@ class Listeners:
     def _blame(self, listener: Listener, err: Exception) -> None:
         failures = self._failures[id(listener)] = self._failures.get(id(listener), 0) + 1
         name = getattr(listener, "__qualname__", type(listener).__qualname__)
+        others = [other for other in self.listeners if other is not listener]  # it need not hear of its own faults
         said = f"The listener {name} raised {type(err).__name__}: {err}"
         if failures > FORGIVEN:
-            self.listeners.remove(listener)
-            self(Note(f"{said}. It failed {failures} times in a row and is dropped; training goes on.", "warn"))
+            self.listeners[:] = others
+            self._tell(Note(f"{said}. It failed {failures} times in a row and is dropped; training goes on.", "warn"), others)
         elif id(listener) not in self._reported:
             self._reported.add(id(listener))
-            self(Note(f"{said}. Training goes on without it minding.", "warn"))
+            self._tell(Note(f"{said}. Training goes on.", "warn"), others)

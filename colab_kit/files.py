@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
@@ -61,10 +62,10 @@ def write_whole(path: Path, content: bytes | str, *, reached: Callable[[str], No
         _sync_folder(path.parent)
         reached("after_rename")
     except OSError as err:
-        part.unlink(missing_ok=True) if part.exists() else None
+        _drop(part)
         raise cannot_write(path, err) from err
     except BaseException:  # an interrupt: the neighbour must not stay
-        part.unlink(missing_ok=True)
+        _drop(part)
         raise
 
 
@@ -94,6 +95,13 @@ def sweep(folder: Path) -> None:
     for stray in folder.glob(".*.part"):
         if _STRAY.search(stray.name):
             stray.unlink(missing_ok=True)
+
+
+def _drop(part: Path) -> None:
+    try:
+        part.unlink(missing_ok=True)
+    except OSError:
+        pass  # what kept it from being written keeps it from being removed; sweep() tries again
 
 
 def _sync_folder(folder: Path) -> None:
@@ -184,6 +192,7 @@ def one_writer(folder: Path) -> Iterator[None]:
     """
     import filelock
 
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock")
@@ -200,3 +209,5 @@ def one_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}:  # nothing came of it
+            shutil.rmtree(folder, ignore_errors=True)

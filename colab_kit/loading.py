@@ -16,7 +16,7 @@ from .data.labels import class_names
 from .data.places import open_place, open_split
 from .data.shares import as_limit, as_share, share_out
 from .data.sources import Part, display_names, of_pair
-from .data.splits import Data
+from .data.splits import Data, Split
 from .data.tables import Labels
 from .drive.mount import stand_in_path
 from .errors import DataError
@@ -82,18 +82,23 @@ def load(
         found, said = display_names(names, found, root)
         ears.hear(said)
     ears.judge(name, strict)
-    prints = {key: [part.print, fingerprints.of_split(it.rows, it.labels)] for key, (it, part) in shared.items()}
-    splits = {key: it for key, (it, _) in shared.items()}
+    splits = {key: one for key, (one, _) in shared.items()}
     return Data(
         splits["train"],
         splits.get("valid"),
         splits.get("test"),
         classes=found,
         name=name,
-        fingerprint=fingerprints.of_value({"classes": found, "splits": prints}),
+        fingerprint=_fingerprint(found, shared),
         batch_size=given.batch_size,
         notes=tuple(note.text for note in ears.notes),
     )
+
+
+def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]]) -> str:
+    """What the splits came to: sources, rows, labels, names. valid=, test=, labels=, limit= and seed= are in it by their effect."""
+    prints = {key: [part.print, fingerprints.of_split(split.rows, split.labels)] for key, (split, part) in shared.items()}
+    return fingerprints.of_value({"classes": classes, "splits": prints})
 
 
 class _Ears:
@@ -130,15 +135,15 @@ def _understood(source: Any, labels: Labels | None, ears: _Ears) -> tuple[dict[s
         why = f"the source is a {type(source).__name__}"
         raise DataError("labels= goes with a folder of pictures only.", why, "pass the labels as (X, y)")
     if not isinstance(source, Mapping):
-        return {"train": (part := _one(source, None))}, _called(source, part), None
-    parts = {_SPLITS.get(str(key), str(key)): _one(value, None) for key, value in source.items()}
-    if "train" not in parts or set(parts) - {"train", "valid", "test"}:
+        return {"train": _one(source, None)}, _called(source), None
+    named = {_SPLITS.get(str(key), str(key)): value for key, value in source.items()}
+    if "train" not in named or set(named) - {"train", "valid", "test"}:
         raise DataError(
             f"The dict has the keys {', '.join(map(str, source)) or 'none'}.",
             "train is needed, valid and test may be there",
             'pass {"train": s, "valid": s, "test": s}, each a folder, a pair (X, y), or a dataset',
         )
-    return parts, _called(source["train"], parts["train"]), None
+    return {key: _one(value, None) for key, value in named.items()}, _called(named["train"]), None
 
 
 _SPLITS = {"val": "valid", "validation": "valid"}
@@ -178,7 +183,7 @@ def _paired(source: Sequence[Any]) -> tuple[Any, Any]:
     return x, y
 
 
-def _called(source: Any, part: Part) -> str:
+def _called(source: Any) -> str:
     """What a source without a folder is called."""
     if isinstance(source, str | os.PathLike):
         return Path(source).resolve().name

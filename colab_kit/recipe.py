@@ -50,7 +50,7 @@ class Recipe:
     gamma: float = knob(0.1, "step schedule: factor of a drop", low=0, high=1)
     loss: str | None = knob(None, "loss (by what the model puts out)", choices=("cross_entropy", "nll"))
     label_smoothing: float = knob(0.0, "share of the target spread over all classes", low=0, high=1)
-    class_weights: str | tuple[float, ...] | None = knob(None, "'balanced', or a weight for each class in the loss")
+    class_weights: str | tuple[float, ...] | None = knob(None, "'balanced', or a weight for each class in the loss", low=0)
     mixup: float = knob(0.0, "alpha of mixup's Beta(alpha, alpha); 0 is off", low=0)
     size: int | None = knob(None, "side of the square pictures, pixels (arrays: their own; pictures: the weights' own)", low=1)
     ema: float = knob(0.0, "decay of the exponential moving average of the weights; 0 is off", low=0, high=1)
@@ -73,6 +73,9 @@ class Recipe:
                 "the learning rate would never reach its full value",
                 "give a smaller warmup= or more epochs=",
             )
+
+        if self.warmup and self.schedule == "onecycle":
+            raise RecipeError("warmup= and schedule='onecycle' do not go together.", "one-cycle has a rise of its own", "drop warmup=, or take 'cosine'")
 
     @classmethod
     def of(cls, recipe: Recipe | None, fields: dict[str, Any]) -> Recipe:
@@ -114,6 +117,8 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
             fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(meta['choices'])}"
             raise RecipeError(f"{name}={value!r} is not known.", f"the names are {', '.join(meta['choices'])}", fix)
         return
+    elif kind.startswith("str"):
+        raise RecipeError(f"{name}={value!r} is a {type(value).__name__}.", f"{name} is {meta['help']}", "give a name" + " or numbers" * ("tuple" in kind))
     else:
         numbers = [value]
     for number in numbers:

@@ -16,7 +16,7 @@ from .drive.local import Drive
 from .drive.mirror import Mirror
 from .errors import RecipeChanged, RunError
 from .events import Event, Note
-from .files import Shelf, home, write_json
+from .files import Shelf, cannot_write, home, write_json
 from .training.describe import digest
 
 FORMAT = 1
@@ -61,16 +61,25 @@ def key_of(identity: dict[str, Any]) -> str:
 
 def find(place: Place) -> dict[str, Any] | None:
     """The record of the run at this place: the later of the folder's and the shelf's, brought to the folder."""
-    here = read_json(place.folder / "run.json")
+    here = _ours(place.folder / "run.json")
     copies = place.shelf.find(f"{place.kept_as}/run.json") if place.shelf is not None else []
-    there = read_json(copies[0]) if copies else None
+    there = _ours(copies[0]) if copies else None
     if there is None or (here is not None and here["created"] >= there["created"]):
         return here
+    if here is not None:
+        set_aside(place)  # of another start: its checkpoints must not mix with what comes
     for name in ("run.json", "choices.json"):
         found = read_json(copies[0].with_name(name))
         if found is not None:
             write_json(place.folder / name, found)
     return there
+
+
+def _ours(path: Path) -> dict[str, Any] | None:
+    record = read_json(path)
+    if record is not None and not {"identity", "created", "start", "name"} <= record.keys():
+        raise RunError(f"{path} is no record of a run.", "another program wrote it", "give another out=, or move the file away")
+    return record
 
 
 def begin(place: Place, record: dict[str, Any], choices: dict[str, Any], *, reached: Callable[[str], None]) -> dict[str, Any]:
@@ -84,9 +93,12 @@ def begin(place: Place, record: dict[str, Any], choices: dict[str, Any], *, reac
 def set_aside(place: Place) -> None:
     """Move what is there to a neighbour, for fresh=True: one step back stays possible."""
     old = place.folder.with_name(place.folder.name + ".before")
-    if place.folder.exists():
+    if (place.folder / "run.json").exists():
         shutil.rmtree(old, ignore_errors=True)
-        place.folder.rename(old)
+        try:
+            place.folder.rename(old)
+        except OSError as err:
+            raise cannot_write(old, err) from err
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

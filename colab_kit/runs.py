@@ -92,7 +92,7 @@ class Run:
         """Draw loss and accuracy over the epochs; shown in a notebook, saved as curves.png."""
         if not self.history:
             raise RunError("There is nothing to plot yet.", f"run {self.name} has no validated epoch", "train it first")
-        return plots.display(plots.curves(self.history, self.folder / "curves.png"))
+        return self._shown(plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor))
 
     def evaluate(self, split: Split | str | None = None) -> Evaluation:
         """Accuracy and its details on a split: "train", "valid", "test" or a Split; None: test, else valid.
@@ -110,7 +110,7 @@ class Run:
 
     def confusion(self, split: Split | str | None = None) -> Path:
         """Draw which classes are taken for which; saved as confusion.png."""
-        return plots.display(plots.confusion(self.evaluate(split), self.folder / "confusion.png"))
+        return self._shown(plots.confusion(self.evaluate(split), self.folder / "confusion.png"))
 
     def predict(self, x: Any, *, top: int = 5) -> Prediction | Predictions:
         """Class probabilities of pictures.
@@ -148,7 +148,7 @@ class Run:
             from .data.splits import Arrays
 
             pixels = Arrays(picture.unsqueeze(0), np.zeros(1, np.int64)).picture(0)
-        return plots.display(plots.view_classify(pixels, found, self.folder / "prediction.png"))
+        return self._shown(plots.view_classify(pixels, found, self.folder / "prediction.png"))
 
     def save(self, path: str | Path) -> Path:
         """Write the weights as a plain state_dict that torch or safetensors loads: .pth or .safetensors."""
@@ -182,6 +182,12 @@ class Run:
     def adopt(self, model: nn.Module, device: Any) -> None:
         """Take the trained network as the run's own."""
         self._model, self.device = model.eval(), device
+
+    def _shown(self, picture: Path) -> Path:
+        """Display a picture in a notebook, and hand a copy to Drive."""
+        if self.place.shelf is not None:
+            self.place.shelf.push(picture, f"{self.place.kept_as}/{picture.name}")
+        return plots.display(picture)
 
     def _split(self, split: Split | str | None) -> Split:
         if isinstance(split, Split):

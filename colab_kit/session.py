@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,25 @@ import torch
 from torch import nn
 
 from . import records
+from .data import keyed
 from .data.batches import Feed
 from .data.preprocess import Preprocess
-from .data.splits import Arrays, Data
+from .data.splits import Arrays, Data, Items
 from .errors import ColabKitError, RecipeError
 from .events import Listeners, Note, RunEnded, RunStarted
-from .files import write_json
+from .files import is_whole, write_json
 from .listeners.csv_log import CsvLog
 from .listeners.history import History
-from .models.made import materialise
+from .models.made import is_lazy, materialise
 from .recipe import Recipe
 from .runs import Run
 from .training import checkpoint, optimizers
 from .training.averaging import Average
 from .training.choices import Choices, choose, preprocess_for, workers_for
-from .training.loop import Job, State, fit
+from .training.loop import Job, State, fit, out_of_patience
 from .training.losses import Loss, by_output, expects, named, of_user, output_kind
 from .training.phases import Phases
-from .training.preflight import check_loss, first_outputs
+from .training.preflight import check_loss, first_outputs, try_loss
 from .training.saver import Saver
 from .training.schedule import Schedule
 
@@ -47,10 +49,10 @@ class Session:
     saver: Saver | None = None  # none yet: nothing was trained
 
     def __init__(
-        self, model: nn.Module, data: Data, recipe: Recipe, *, base: Preprocess, loss: Any, optimizer: Any, made_by: Any, head: list[str] | None = None
+        self, model: nn.Module, data: Data, recipe: Recipe, *, base: Preprocess, loss: Any, optimizer: Any, made_by: Any, head: Sequence[str] = ()
     ) -> None:
         self.model, self.data, self.recipe, self.base = model, data, recipe, base
-        self.loss, self.optimizer, self.made_by, self.head = loss, optimizer, made_by, head or []
+        self.loss, self.optimizer, self.made_by, self.head = loss, optimizer, made_by, head
 
     def prepare(self, made: dict[str, Any], emit: Listeners) -> Choices:
         """Choose what the recipe leaves open, look at one batch, and check that network, loss and data fit each other."""
@@ -62,22 +64,33 @@ class Session:
         self.model.to(self.device)
         self.feeds = {name: self._feed(name) for name in ("train", "valid") if name in self.data.splits}
         first = self.feeds["train"].peek()
-        materialise(self.model, first.x, given.seed)
-        kind = output_kind(first_outputs(self.model, first, self.data.classes))
+        output = first_outputs(self.model, first, self.data.classes)
+        kind = output_kind(output)
         choices.setdefault("output", (kind, "seen on the first batch"))
         if self.loss is None:
             choices.setdefault("loss", (given.loss, "as asked") if given.loss else by_output(kind))
         else:
             choices.setdefault("loss", (getattr(self.loss, "__name__", type(self.loss).__name__), "as given"))
         self._check(kind, choices)
+        self.loss_of = self._loss(choices)
+        try_loss(self.loss_of, output, first.y, choices["loss"][0])
+        if not made:  # a new run: what cannot work says so before anything is written
+            self._optimizer(choices)
         return choices
+
+    def settle(self) -> None:
+        """Give lazy layers their shapes, so that the network can be described: with them it is another one."""
+        if is_lazy(self.model):
+            preprocess, _ = preprocess_for(self.recipe, self.data, self.base)
+            first = Feed(self.data.train, preprocess, batch_size=2, device=torch.device("cpu"), seed=self.recipe.seed).peek()
+            materialise(self.model.cpu(), first.x, self.recipe.seed)
 
     def _feed(self, name: str) -> Feed:
         r = self.effective
         assert r.batch_size is not None and r.workers is not None
         return Feed(
             self.data.splits[name], self.preprocess, batch_size=r.batch_size, device=self.device, workers=r.workers, seed=r.seed,
-            complain=lambda text: self._emit(Note(text, "warn")),
+            complain=self._complain,
         )  # fmt: skip
 
     def _check(self, kind: str, choices: Choices) -> None:
@@ -97,15 +110,24 @@ class Session:
 
     def as_record(self) -> dict[str, Any]:
         """What run.json keeps of the data and of how pixels become input."""
-        data, source = self.data, self.data.train.source
+        data = self.data
         return {
             "data": {
                 "name": data.name, "classes": list(data.classes), "fingerprint": data.fingerprint,
                 "sizes": {name: len(split) for name, split in data.splits.items()},
-                "floats": isinstance(source, Arrays) and source.x.dtype != torch.uint8,
+                "floats": self._floats(),
             },
             "preprocess": self.preprocess.as_json(),
         }  # fmt: skip
+
+    def _floats(self) -> bool:
+        """Whether the data come as floats, which only the user knows how to make of a picture."""
+        source, row = self.data.train.source, int(self.data.train.rows[0])
+        if isinstance(source, Items):
+            with keyed.outer_streams_kept():
+                x = source.dataset[row][0]
+            return not hasattr(x, "convert") and str(getattr(x, "dtype", "")).rpartition(".")[2] != "uint8"
+        return isinstance(source, Arrays) and source.x.dtype != torch.uint8
 
     def recorded_recipe(self) -> dict[str, Any]:
         return dataclasses.asdict(self.recipe)
@@ -113,12 +135,12 @@ class Session:
     def train(self, run: Run, emit: Listeners) -> tuple[str, str]:
         """Go on from the newest whole checkpoint, or begin; give the status and its reason."""
         place, record = run.place, run.record
-        found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=lambda text: emit(Note(text, "warn")))
-        if found is not None and found.facts["epoch"] >= self.recipe.epochs:
-            emit(Note(f"Run {run.name}-{run.key} is finished: {found.facts['epoch']} epochs. More epochs= go on, fresh=True starts anew."))
+        found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=self._complain)
+        if found is not None and (ended := self._ended(found.facts)):
+            emit(Note(f"Run {run.name}-{run.key} is finished: {ended}. fresh=True starts anew."))
             run.take(found.facts)
-            self._wear(checkpoint.best_weights(place.folder, found, complain=lambda text: emit(Note(text, "warn"))))
-            return "done", str(found.facts.get("reason", ""))
+            self._wear(checkpoint.best_weights(place.folder, found, complain=self._complain))
+            return "done", "" if found.facts["epoch"] >= self.recipe.epochs else ended
         job, state = self._job(run, emit, found)
         write_json(place.folder / "run.json", record, reached=run.control.reached)
         emit.listeners.insert(0, CsvLog(place.folder / "history.csv", History(state.history)))
@@ -128,8 +150,18 @@ class Session:
             reason = fit(job, state)
         finally:
             run.take(vars(state))
+            job.put_back()
         self._wear(self._best(job, state, place.folder))
         return ("stopped" if run.control.stopped and state.epoch < self.recipe.epochs else "done"), reason
+
+    def _ended(self, facts: dict[str, Any]) -> str:
+        """What ended the run that a checkpoint tells of, or ""."""
+        if facts["epoch"] >= self.recipe.epochs:
+            return f"{facts['epoch']} epochs. More epochs= go on"
+        return out_of_patience(self.recipe, facts["waited"], facts["best"])
+
+    def _complain(self, text: str) -> None:
+        self._emit(Note(text, "warn"))
 
     def close(self, run: Run, emit: Listeners) -> None:
         """Write how it ended, hand the last copies to the shelf, and say so. Nothing here may hide what happened before."""
@@ -144,10 +176,10 @@ class Session:
 
     def _job(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
         """Everything the loop works with, as the checkpoint left it."""
-        recipe, choices = self.effective, run.choices
-        optimizer = optimizers.build(self.optimizer, self.model, recipe, choices["lr"][0], choices["weight_decay"][0])
+        recipe, place = self.effective, run.place
+        optimizer = self._optimizer(run.choices)
         average = Average(self.model, recipe.ema) if recipe.ema else None
-        self.saver = Saver(run.place.folder, run.place.shelf, run.place.kept_as, every=recipe.save_every, emit=emit, reached=run.control.reached)
+        self.saver = Saver(place.folder, place.shelf, place.kept_as, every=recipe.save_every, emit=emit, reached=run.control.reached)
         steps = -(-len(self.feeds["train"]) // recipe.accumulate)
         facts = {
             "start": run.record["start"], "key": run.key, "classes": list(self.data.classes), "fingerprint": self.data.fingerprint,
@@ -155,7 +187,7 @@ class Session:
         }  # fmt: skip
         job = Job(
             model=self.model, phases=Phases(self.model, self.head, recipe.head_epochs), train=self.feeds["train"], valid=self.feeds.get("valid"),
-            loss=self._loss(choices), optimizer=optimizer, schedule=Schedule.of(recipe, steps), recipe=recipe, device=self.device,
+            loss=self.loss_of, optimizer=optimizer, schedule=Schedule.of(recipe, steps), recipe=recipe, device=self.device,
             classes=len(self.data.classes), average=average, saver=self.saver, emit=emit, control=run.control, facts=facts,
         )  # fmt: skip
         return job, self._restored(job, found, emit) if found is not None else State()
@@ -174,6 +206,9 @@ class Session:
             emit(Note(f"Going on from step {state.step} of {job.steps}: {same}."))
         return state
 
+    def _optimizer(self, choices: Choices) -> torch.optim.Optimizer:
+        return optimizers.build(self.optimizer, self.model, self.effective, choices["lr"][0], choices["weight_decay"][0])
+
     def _loss(self, choices: Choices) -> Loss:
         if self.loss is not None:
             return of_user(self.loss, self.recipe)
@@ -184,15 +219,18 @@ class Session:
         if weights == "balanced":
             weights = tuple(sum(counts) / (len(counts) * max(1, n)) for n in counts)
         if isinstance(weights, str) or len(weights) != len(counts):
-            raise RecipeError(f"class_weights={weights!r} does not fit {len(counts)} classes.", "one weight a class is needed", "or write 'balanced'")
+            what = f"class_weights={weights!r} does not fit {len(counts)} classes."
+            raise RecipeError(what, "one weight a class is needed", "give as many numbers, or write 'balanced'")
         return named(self.recipe, choices["loss"][0], torch.tensor(weights, dtype=torch.float32, device=self.device))
 
     def _best(self, job: Job, state: State, folder: Path) -> dict[str, torch.Tensor]:
         """The best validated weights, else the last ones, averaged if they are."""
         if state.best and job.best_weights is not None:
             return job.best_weights  # the disk would not take them
-        if state.best and (path := folder / state.best["file"]).is_file():
-            return checkpoint.read(path).tensors
+        if state.best and is_whole(path := folder / state.best["file"]):
+            return checkpoint.read(path, checked=True).tensors
+        if state.best:
+            self._complain(f"{path.name} is missing or damaged; the last weights stand in for the best ones.")
         return dict(self.model.state_dict()) | (job.average.shadow if job.average is not None else {})
 
     def _wear(self, weights: dict[str, torch.Tensor]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -87,7 +89,8 @@ def train(
     _right_way_round("train", model, data, extra)
     recipe, loss, optimizer = _spoken(recipe, fields, loss, optimizer)
     if recipe.head_epochs is not None:
-        raise RecipeError("head_epochs= is for transfer().", "train() has no head of its own", "leave it out, or use kit.transfer(data, backbone)")
+        fix = "leave it out, or use kit.transfer(data, backbone)"
+        raise RecipeError("head_epochs= is for transfer().", "train() has no head of its own", fix)
     emit = Listeners([Console()] if listen is None else listen)
     data = load(data, listen=emit.listeners)
     network = make(model, recipe.seed)
@@ -95,6 +98,7 @@ def train(
     if type(network).__module__.partition(".")[0] != __package__:
         made_by = None
     session = Session(network, data, recipe, base=Preprocess(), loss=loss, optimizer=optimizer, made_by=made_by)
+    session.settle()
     identity = {"model": describe_model(network), "loss": describe(loss), "optimizer": describe(optimizer)}
     return _run("train", session, identity, type(network).__name__, init, out, name, fresh, device, emit, control)
 
@@ -143,7 +147,8 @@ def transfer(
     """
     _right_way_round("transfer", backbone, data, extra)
     if loss is not None and not isinstance(loss, str):
-        raise RecipeError("transfer() takes loss= by name only.", "its head puts out logits, and the loss must fit them", "write loss='cross_entropy'")
+        why = "its head puts out logits, and the loss must fit them"
+        raise RecipeError("transfer() takes loss= by name only.", why, "write loss='cross_entropy'")
     if recipe is None:
         fields.setdefault("epochs", 3)
     recipe, _, optimizer = _spoken(recipe, fields, loss, optimizer)
@@ -169,6 +174,8 @@ def _run(
     if where.device == "tpu":
         emit(Note(f"This is a TPU runtime; training runs on its CPU. {where.why['device']}", "warn"))
     name = name or f"{session.data.name}-{network}".lower()
+    if Path(name).name != name:
+        raise RecipeError(f"name={name!r} is no file name.", "a folder of that name is made", "leave out slashes; out= names a whole path")
     start_from = Path(init).expanduser() if init is not None else None
     weights = read_weights(start_from) if start_from is not None else None
     identity = {
@@ -183,18 +190,20 @@ def _run(
             "two runs at once would share the random numbers and the machine",
             f"wait for it, or stop it first: it lives in {folder}",
         )
+    if fresh:
+        with one_writer(place.folder):  # the lock moves away with the folder
+            records.set_aside(place)
     with one_writer(place.folder):
         sweep(place.folder)
-        if fresh:
-            records.set_aside(place)
         record = None if fresh else records.find(place)
+        warm = warm_start(session.model, weights) if weights is not None else ""
         if record is not None:
             records.check_same(place, record, identity)
         else:
             if not fresh:
                 records.note_relatives(place, name, identity, emit)
-            if weights is not None:
-                emit(Note(warm_start(session.model, weights)))
+            if warm:
+                emit(Note(warm))
         return _trained(session, place, record, {"verb": verb, "name": name, "key": key, "identity": identity}, emit, control or Control())
 
 
@@ -231,9 +240,11 @@ def _right_way_round(verb: str, model: Any, data: Any, extra: tuple[Any, ...]) -
             "pictures and labels travel as one pair, all else by name",
             "write " + line.replace("data", "(X, y)"),
         )
-    data_like = (Data, tuple, list, torch.Tensor, torch.utils.data.Dataset, torch.utils.data.DataLoader)
-    if isinstance(data, nn.Module) or isinstance(model, data_like):
-        raise RecipeError(f"The arguments of {verb}() are the other way round.", f"{type(data).__name__} stands where the data should", f"write {line}")
+    data_like = (Data, tuple, list, dict, np.ndarray, torch.Tensor, torch.utils.data.Dataset, torch.utils.data.DataLoader)
+    makes = inspect.isclass(data) or inspect.isfunction(data)
+    if isinstance(data, nn.Module) or isinstance(model, data_like) or (isinstance(model, (str, Path)) and makes):
+        name = getattr(data, "__name__", type(data).__name__)
+        raise RecipeError(f"The arguments of {verb}() are the other way round.", f"{name} stands where the data should", f"write {line}")
 
 
 def _spoken(recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer: Any) -> tuple[Recipe, Any, Any]:
@@ -244,6 +255,7 @@ def _spoken(recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer:
         fields["optimizer"], optimizer = optimizer.lower(), None
     given = Recipe.of(recipe, fields)
     if isinstance(optimizer, torch.optim.Optimizer) and given.lr is not None:
-        raise RecipeError("lr= and an optimizer were both given.", "the optimizer has its own learning rate", "drop lr=, or write optimizer='adam', lr=…")
+        fix = "drop lr=, or write optimizer='adam', lr=…"
+        raise RecipeError("lr= and an optimizer were both given.", "the optimizer has its own learning rate", fix)
     return given, loss, optimizer
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from colab_kit.data import idx  # noqa: E402
-from colab_kit.data.keyed import permutation  # noqa: E402
+from colab_kit.data import idx
+from colab_kit.data.keyed import permutation
 
 HERE = Path(__file__).parent.parent / "colab_kit" / "data" / "fashion_mini"
 SEED = 2017  # the year of the set

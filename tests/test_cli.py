@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -79,3 +80,55 @@ def test_help_comes_without_torch():
         [sys.executable, "-c", code], cwd=Path(colab_kit.__file__).parent.parent, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("ended", "status"), [("done", 0), ("stopped", 130), ("failed", 1)])
+def test_the_exit_status_says_how_the_run_ended(monkeypatch, ended, status):
+    monkeypatch.setitem(cli.face.commands, "made-up", click.Command("made-up", callback=lambda: SimpleNamespace(status=ended)))
+    assert cli.main(["made-up"]) == status
+
+
+def test_a_second_interrupt_is_status_130_without_a_traceback(monkeypatch, capsys):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.face.commands, "made-up", click.Command("made-up", callback=interrupted))
+    assert cli.main(["made-up"]) == 130
+    assert "Interrupted." in capsys.readouterr().err
+
+
+def test_runtime_is_one_line(capsys):
+    assert cli.main(["runtime"]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_run_is_trained_found_again_listed_and_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
+    words = ["train", "fashion-mini", "--limit", "8", "--epochs", "1", "--device", "cpu"]
+    status, run = cli.call(words)
+    assert status == 0 and run.status == "done" and (run.name, run.recipe.epochs) == ("fashion-mini-mlp", 1)
+    assert cli.call(words)[1].folder == run.folder and len(list(run.folder.parent.iterdir())) == 1
+    capsys.readouterr()
+
+    assert cli.main(["runs"]) == 0
+    assert [line.split()[:4] for line in capsys.readouterr().out.splitlines()[1:]] == [["fashion-mini-mlp", run.key, "done", "1/1"]]
+
+    picture = str(Path(__file__).parent / "data" / "espresso.jpg")
+    assert cli.main(["predict", run.key, picture, picture, "--top", "2", "--csv", "answers.csv"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.count("%") for line in said] == [2, 2, 0] and said[-1] == "answers.csv"
+    assert len(Path("answers.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(("model", "size"), [("mlp", None), ("cnn", None), ("cnn", 20)])
+def test_a_net_is_made_to_fit_the_data(model, size):
+    import torch
+
+    from colab_kit.loading import load
+
+    x = torch.zeros(12, 3, 24, 24, dtype=torch.uint8)
+    data = load((x, torch.arange(12) % 3), valid=0, listen=[])
+    made = cli.net(model, data, size)()
+    side = size or 24
+    assert made(torch.zeros(2, 3, side, side)).shape == (2, 3)

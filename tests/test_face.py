@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +24,9 @@ print(json.dumps({"seconds": seconds, "loaded": sorted(sys.modules), "file": col
 
 
 def import_it(cwd: Path, code: str = MEASURE) -> dict:
-    """Import the face in a fresh interpreter, working in `cwd`."""
-    start = f"import sys; sys.path.append({ROOT!r})\n"  # behind cwd, as an installed package is
-    done = subprocess.run([sys.executable, "-c", start + code], cwd=cwd, capture_output=True, text=True, timeout=60)
+    """Import the face in a fresh interpreter that works in `cwd`: it looks there first, as a notebook does."""
+    env = {**os.environ, "PYTHONPATH": ROOT}
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -16,7 +16,7 @@ ROOMS = """
 2 listeners/console listeners/history listeners/csv_log
 3 drive/local drive/real drive/mount drive/mirror
 4 data/keyed data/pixels data/sheet data/splits data/idx data/folders data/labels data/tables data/checks data/fingerprints
-4 data/sources data/datasets data/catalog data/preprocess data/batches loading
+4 data/sources data/datasets data/catalog data/places data/shares data/preprocess data/batches loading
 5 models/nets models/backbones models/heads models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics
 5 training/weights training/checkpoint training/saver training/choices training/preflight training/loop
@@ -61,6 +61,8 @@ def sin(room: str, name: str, where: str) -> str | None:
     if is_in(name, "colab_kit"):
         parts = name.split(".")[1:]
         target = next((t for n in range(len(parts), 0, -1) if (t := "/".join(parts[:n])) in PLACE), None)
+        if target is None and any((PACKAGE / f"{'/'.join(parts[:n])}.py").exists() for n in range(1, len(parts) + 1)):
+            return "imports a room that has no place in ROOMS yet"
         if target is None:
             return None if floor == DOORS and len(parts) <= 1 else f"imports the face or a folder's __init__ ({name}): name the room itself"
         return None if PLACE[target] < PLACE.get(room, len(PLACE)) or room == "__init__" else f"imports {target}, which stands above it"

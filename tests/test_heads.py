@@ -4,6 +4,7 @@ from torch import nn
 
 from colab_kit.errors import ModelError
 from colab_kit.models import heads
+from colab_kit.training.phases import Phases
 
 # One small member of each of the 11 places where torchvision's classifiers keep their heads: name, its size, what else it is made with.
 KINDS = {
@@ -47,11 +48,8 @@ def test_every_kind_of_head_is_replaced_trains_alone_and_leaves_the_rest_bit_for
     places = kind.removesuffix(" as a convolution").split(", ")
     assert sorted(names) == sorted(f"{place}.{p}" for place in places for p in ("weight", "bias"))
 
-    still = heads.freeze_all_but(model, names)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    model.train()
-    for module in still:
-        module.eval()
+    Phases(model, names).enter(0)
     answers = outputs(model(torch.rand(2, 3, size, size)))
     assert [tuple(a.shape) for a in answers] == [(2, 3)] * len(places)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
@@ -185,13 +183,11 @@ def test_a_deeper_head_has_the_widths_asked_for_and_side_heads_stay_one_layer(ki
 def test_dropout_in_the_new_head_works_while_that_of_the_frozen_part_is_off():
     model = Trap(nn.Linear(10, 10))
     model.conv = nn.Sequential(nn.Conv2d(3, 10, 1), nn.BatchNorm2d(10), nn.Dropout(0.5))
-    still = heads.freeze_all_but(model, heads.replace_head(model, classes=2, size=4, head=(30,)))
-    model.train()
-    for module in still:
-        module.eval()
+    phases = Phases(model, heads.replace_head(model, classes=2, size=4, head=(30,)), head_epochs=1)
+    phases.enter(0)
     drops = {name: m.training for name, m in model.named_modules() if isinstance(m, nn.Dropout)}
     assert drops == {"conv.2": False, "last.2": True}
-    heads.unfreeze(model)
+    phases.enter(1)
     assert all(p.requires_grad for p in model.parameters())
 
 
@@ -211,11 +207,6 @@ def test_a_wrong_head_is_an_error_and_the_old_one_stays(head, says):
     with pytest.raises(ModelError, match=says):
         heads.replace_head(model, classes=5, size=8, head=head)
     assert model.last is old
-
-
-def test_freezing_all_but_a_parameter_that_is_not_there_names_the_nearest():
-    with pytest.raises(ModelError, match="last.weight"):
-        heads.freeze_all_but(Trap(nn.Linear(10, 10)), ["last.wieght"])
 
 
 def test_a_half_precision_network_gets_a_half_precision_head():

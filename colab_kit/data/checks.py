@@ -17,6 +17,7 @@ from typing import BinaryIO
 from ..errors import DataError
 from ..events import Note
 from ..web import web_page
+from .folders import counted, some
 
 EDGE = 16 << 10  # bytes read at each end
 LARGEST = 178_956_970  # pixels: twice Pillow's MAX_IMAGE_PIXELS, where it refuses to open a file
@@ -65,17 +66,14 @@ def complaints(looks: Sequence[Look], root: Path) -> list[Note]:
     notes = []
     heic = [look for look in looks if look.heic and look.fault]
     if heic:
-        names = _some([str(look.path.relative_to(root)) for look in heic])
-        notes.append(Note(f"{len(heic):,} HEIC pictures were left out ({names}): Pillow alone cannot read them. Fix: {HEIF_FIX}.", "warn"))
+        names = some([os.path.relpath(look.path, root) for look in heic])
+        text = f"{counted(len(heic), 'HEIC picture')} left out ({names}): Pillow alone cannot read HEIC. Fix: {HEIF_FIX}."
+        notes.append(Note(text, "warn"))
     bad = [look for look in looks if look.fault and not look.heic]
     if bad:
-        names = _some([f"{look.path.relative_to(root)} {look.fault}" for look in bad])
-        notes.append(Note(f"{len(bad):,} unreadable pictures were left out: {names}.", "warn"))
+        names = some([f"{os.path.relpath(look.path, root)} {look.fault}" for look in bad])
+        notes.append(Note(f"{counted(len(bad), 'unreadable picture')} left out: {names}.", "warn"))
     return notes
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def _look(path: Path) -> Look:

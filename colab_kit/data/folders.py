@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +71,12 @@ def scan(folder: Path) -> Found:
         splits["train"], said = _filed(rest)
         notes += said
     elif beside := [name for name, sub in top.folders.items() if sub not in places.values() and sub.pictures()]:
-        notes.append(Note(f"{top.path}: {_some(beside)} beside train/ was passed over: no split has that name.", "warn"))
+        notes.append(Note(f"{top.path}: {some(beside)} beside train/ was passed over: no split has that name.", "warn"))
     if not splits["train"]:
         raise _no_pictures(folder, tree, trained="train" in places or bool(places))
     others = [name for name, suffix in tree.others() if suffix not in HEIC]
     if others:
-        notes.append(Note(f"{len(others):,} files that are no pictures were passed over ({_some(others)})."))
+        notes.append(Note(f"{counted(len(others), 'other file')} passed over: no pictures ({some(others)})."))
     return Found(top.path, {name: splits[name] for name in ("train", "valid", "test") if name in splits}, tuple(notes))
 
 
@@ -162,9 +162,10 @@ def _filed(tree: _Tree) -> tuple[list[Filed], list[Note]]:
         return [Filed(path, None) for path in tree.loose], notes
     empty = [name for name, sub in tree.folders.items() if not sub.pictures() and SPLITS.get(name.lower()) is None]
     if empty:
-        notes.append(Note(f"{tree.path}: no pictures in {_some(empty)}.", "warn"))
+        notes.append(Note(f"{tree.path}: no pictures in {some(empty)}.", "warn"))
     if tree.loose:
-        text = f"{len(tree.loose):,} pictures lie beside its class folders and have no label ({_some([p.name for p in tree.loose])})."
+        names = some([path.name for path in tree.loose])
+        text = f"{counted(len(tree.loose), 'picture')} found beside the class folders without a label ({names})."
         notes.append(Note(f"{tree.path}: {text}", "warn"))
     filed = [Filed(path, unicodedata.normalize("NFC", name)) for name, pictures in classes.items() for path in pictures]
     return filed + [Filed(path, None) for path in tree.loose], notes
@@ -176,12 +177,12 @@ def _no_pictures(folder: Path, tree: _Tree, *, trained: bool) -> DataError:
     if packed:
         return DataError(
             f"{folder} holds an archive and no pictures to train on.",
-            f"{_some(packed)} is not unpacked",
+            f"{some(packed)} is not unpacked",
             f"unpack it first (!unzip -q '{folder}/{packed[0]}' -d '{folder}'), then load the folder",
         )
     if trained and (names := [sub.path.name + "/" for sub in tree.folders.values() if sub.pictures()]):
-        return DataError(f"{folder} holds no pictures to train on.", f"all are in {_some(names)}", "put class folders into train/")
-    held = f"{len(others):,} other files ({_some([name for name, _ in others])})" if others else "nothing"
+        return DataError(f"{folder} holds no pictures to train on.", f"all are in {some(names)}", "put class folders into train/")
+    held = f"{len(others):,} other files ({some([name for name, _ in others])})" if others else "nothing"
     return DataError(
         f"There are no pictures in {folder}.",
         f"it holds {held}",
@@ -189,6 +190,11 @@ def _no_pictures(folder: Path, tree: _Tree, *, trained: bool) -> DataError:
     )
 
 
-def _some(names: list[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """Up to three names."""
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def counted(n: int, things: str) -> str:
+    """`1 picture was`, `1,200 pictures were`."""
+    return f"{n:,} {things} was" if n == 1 else f"{n:,} {things}s were"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..events import Note
+from .folders import counted, some
 from .keyed import SPLIT, mix, permutation
 from .labels import number
 from .sources import Part
@@ -39,7 +41,7 @@ def share_out(
     out: dict[str, tuple[Split, Part]] = {}
     for name, part in parts.items():
         if shares.get(name) is None:
-            out[name] = _whole(part, classes, name, limit, seed, say), part
+            out[name] = _whole(_renumbered(part, parts["train"], name), classes, name, limit, seed, say), part
         elif shares[name]:
             say(Note(f"The {name} split that came with the data is passed over: {name}={shares[name]:g} draws one from train."))
     if valid == "test":
@@ -55,6 +57,14 @@ def share_out(
             else:
                 say(Note(f"There is no {name} split: no class has two pictures to share out.", "warn"))
     return {name: out[name] for name in ("train", "valid", "test") if name in out}
+
+
+def _renumbered(part: Part, train: Part, name: str) -> Part:
+    """The numbers of a source that orders the same classes otherwise, as training has them."""
+    if part.labels.dtype.kind == "O" or not part.classes or not train.classes or part.classes == train.classes:
+        return part
+    named = np.array([*(part.classes[label] for label in part.labels), None], object)[:-1]
+    return replace(part, labels=number(named, train.classes, f"the {name} split"))
 
 
 def as_share(value: Any, name: str) -> float | None:
@@ -102,9 +112,9 @@ def _is_one_stranger(labels: np.ndarray, classes: Sequence[str]) -> bool:
 
 def _unlabelled(source: Source, numbers: np.ndarray, name: str) -> Note:
     rows = np.flatnonzero(numbers == UNLABELLED)
-    some = ", ".join(source.paths[row].name if isinstance(source, Pictures) else f"row {row}" for row in rows[:3])
-    some += " …" * (len(rows) > 3)
-    return Note(f"{len(rows):,} of {len(numbers):,} pictures have no label and are left out of {name} ({some}).", "warn")
+    which = some([source.paths[row].name if isinstance(source, Pictures) else f"row {row}" for row in rows[:4]])
+    text = f"{counted(len(rows), 'picture')} left out of {name}, of {len(numbers):,}: without a label ({which})."
+    return Note(text, "warn")
 
 
 def _limited(rows: np.ndarray, numbers: np.ndarray, limit: int | None, seed: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def of_found(found: folders.Found, labels: tables.Labels | None) -> dict[str, Pa
         paths = [filed.path for files in found.splits.values() for filed in files]
         given, said = tables.look_up(labels, paths, found.root)
         told = {path: None if label is None else str(label) for path, label in zip(paths, given, strict=True)}
-        notes = said + [note for note in notes if "have no label" not in note.text]
+        notes = said + [note for note in notes if "without a label" not in note.text]
     parts = {}
     for split, files in found.splits.items():
         named = [told[filed.path] if labels is not None else filed.label for filed in files]
@@ -106,7 +106,7 @@ def display_names(names: Any, classes: Sequence[str], root: Path | None) -> tupl
     ----------
     names : dict or path; a path may be relative to `root`
     """
-    if not isinstance(names, dict):
+    if not isinstance(names, Mapping):
         path = next((p for p in (Path(names).expanduser(), (root or Path()) / names) if p.is_file()), None)
         if path is None:
             raise DataError(f"names={str(names)!r} is not there.", "a JSON file of folder names was expected", "give its path, or a dict")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..events import Note
+from .folders import counted, some
 
 LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "species", "breed", "y")
 AMBIGUOUS = -1
@@ -111,8 +112,8 @@ def _matched(pairs: list[tuple[Any, Any]], paths: Sequence[Path], root: Path, wh
             f"it names {', '.join(strangers[:3]) or 'nothing'}; the folder holds {', '.join(path.name for path in paths[:3])}",
             "write the names as they are in the folder (folders and endings may be left out)",
         )
-    some = ", ".join(strangers[:3]) + (" …" if len(strangers) > 3 else "")
-    return out, [Note(f"{where} names {len(strangers):,} files that are not in {root} ({some}).", "warn")] if strangers else []
+    text = f"{counted(len(strangers), 'file')} named by {where} and not found in {root} ({some(strangers)})."
+    return out, [Note(text, "warn")] if strangers else []
 
 
 def _find(table: Path, root: Path) -> Path:

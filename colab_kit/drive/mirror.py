@@ -6,12 +6,12 @@ import errno
 import hashlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path, PurePosixPath
 
 from ..errors import DriveError
 from ..events import Event, Note
-from ..files import CHUNK, is_whole, sha256
+from ..files import CHUNK, is_whole, sha256, sweep
 
 _TOPS = ("MyDrive", "My Drive", "Shareddrives", "Shared drives")
 
@@ -28,13 +28,16 @@ class Mirror:
         The folder; made with the first copy.
     emit : callable
         Hears the Notes.
+    copy : callable, optional
+        Brings a file to its neighbour's name and checks it; a test's may fail on cue.
     """
 
-    def __init__(self, root: Path, emit: Callable[[Event], None]) -> None:
+    def __init__(self, root: Path, emit: Callable[[Event], None], *, copy: Callable[[Path, Path], None] | None = None) -> None:
         self.root = Path(root).absolute()
-        self._emit = emit
+        self._emit, self._copy = emit, copy or verified_copy
         self._ground = _ground(self.root)
-        self._said: int | None = None  # errno of the last failure, told already
+        self._said = ""  # the last failure, told already
+        self._swept: set[Path] = set()
 
     def push(self, path: Path, name: str) -> bool:
         """Copy `path` to `name`: beside, to the disk, compared, then renamed. False, and a Note, where that failed."""
@@ -42,16 +45,19 @@ class Mirror:
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             self._make(target.parent)
+            if target.parent not in self._swept:  # what a killed process left half-copied
+                sweep(target.parent)
+                self._swept.add(target.parent)
             try:
-                _copy(Path(path), part)
+                self._copy(Path(path), part)
                 os.replace(part, target)
             except BaseException:
                 _drop(part)
                 raise
         except OSError as err:
-            self._tell(err, target)
+            self._tell(err, f"{target.name} was not copied to Drive ({target.parent})")
             return False
-        self._said = None
+        self._said = ""
         return True
 
     def find(self, name: str) -> list[Path]:
@@ -60,9 +66,19 @@ class Mirror:
         try:
             found = [path for path in self.root.glob(pattern) if path.is_file() and not path.name.endswith(".part")]
         except OSError as err:
-            self._tell(err, self.root)
+            self._tell(err, f"The copies on Drive ({self.root}) could not be read")
             return []
         return sorted(path for path in found if path.suffix != ".safetensors" or is_whole(path))
+
+    def drop(self, name: str, keep: Set[str]) -> None:
+        """Delete the copies under `name` but those in `keep`; emptied first, since Drive's Trash counts against the quota."""
+        try:
+            for path in self.root.glob(_inside(name)):
+                if path.name not in keep:
+                    os.truncate(path, 0)
+                    path.unlink()
+        except OSError as err:
+            self._tell(err, f"Old copies on Drive ({self.root}) could not be deleted")
 
     def _make(self, folder: Path) -> None:
         if not self._ground.is_dir():
@@ -71,19 +87,16 @@ class Mirror:
         for depth in range(len(below)):  # one by one: parents=True would build a whole tree where a mount has just gone
             self._ground.joinpath(*below[: depth + 1]).mkdir(exist_ok=True)
 
-    def _tell(self, err: OSError, path: Path) -> None:
-        if err.errno == self._said:
-            return
-        self._said = err.errno
+    def _tell(self, err: OSError, what: str) -> None:
         reason = {
             errno.ENOSPC: "Drive is full; free some room there and empty its Trash, which counts too",
             errno.EDQUOT: "Drive is full; free some room there and empty its Trash, which counts too",
             errno.ENOTCONN: "Drive has dropped away; run kit.mount() again",
             errno.EROFS: "Drive is mounted read-only",
-        }.get(err.errno or 0, str(err))
-        self._emit(
-            Note(f"{path.name} was not copied to Drive ({path.parent}): {reason}. The local files are whole and the run goes on.", "warn")
-        )
+        }.get(err.errno or 0, err.strerror or str(err))
+        if reason != self._said:
+            self._said = reason
+            self._emit(Note(f"{what}: {reason}. The local files are whole and the run goes on.", "warn"))
 
 
 def _ground(root: Path) -> Path:
@@ -101,7 +114,7 @@ def _inside(name: str) -> str:
     return str(given)
 
 
-def _copy(source: Path, part: Path) -> None:
+def verified_copy(source: Path, part: Path, *, read_back: Callable[[Path], str] = sha256) -> None:
     """Copy and read back: a FUSE mount may take bytes that it does not keep."""
     digest = hashlib.sha256()
     with open(source, "rb") as reading, open(part, "wb") as writing:
@@ -110,8 +123,8 @@ def _copy(source: Path, part: Path) -> None:
             writing.write(chunk)
         writing.flush()
         os.fsync(writing.fileno())
-    if sha256(part) != digest.hexdigest():
-        raise DriveError(f"{part.name} does not hold what was written.", "the copy's sha256 differs", "run kit.mount() again")
+    if read_back(part) != digest.hexdigest():
+        raise DriveError("its copy read back otherwise than it was written")
 
 
 def _drop(part: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .. import colab
+from ..colab import mount as mount_on_colab
 from ..errors import DriveError
 from ..events import Event, Listener, Listeners, Note
 from ..machine import place
@@ -28,7 +28,7 @@ class Site:
 
     where: str  # as Runtime.where
     table: Callable[[], str] = mount_table
-    door: Door = colab.mount
+    door: Door = mount_on_colab
 
     @classmethod
     def here(cls) -> Site:
@@ -91,6 +91,8 @@ def mount_at(
         case "reuse":
             assert found is not None
             _current = Drive(found / MYDRIVE, "reused", found)
+            if readonly:
+                emit(Note(f"Drive is mounted at {found} already: readonly=True changes nothing about that mount.", "warn"))
             if found != point:
                 emit(Note(f"Drive is mounted at {found} already and used from there: mounting it at {point} would end that mount.", "warn"))
         case "real":
@@ -98,7 +100,8 @@ def mount_at(
         case "stand-in":
             _current = stand_in(point, "stand-in")
             reason = "as asked (mock=True)" if mock else f"no Colab here ({site.where})"
-            emit(Note(f"Drive: {reason}, so a folder stands in for it: {_current}"))
+            open_still = "; it can be written all the same" if readonly else ""
+            emit(Note(f"Drive: {reason}, so a folder stands in for it{open_still}: {_current}"))
         case "refuse":
             raise DriveError(
                 "There is no Google Drive to mount here.",
@@ -120,7 +123,7 @@ def decide(where: str, mounted: bool, mock: bool | None) -> Literal["reuse", "re
 
 
 def _found(site: Site, point: Path) -> Path | None:
-    """A healthy mount: the one asked for, else any on a Colab VM, since mounting anew kills Drive's program and what it had not sent yet."""
+    """A healthy mount: the one asked for, else any on a Colab VM (mounting anew kills Drive's program with what it had not sent)."""
     table = site.table()
     places = [point, *drives(table)] if site.hosted else [point]
     return next((place for place in places if healthy(place, table)), None)
@@ -149,11 +152,13 @@ def _no_page(mountpoint: str, timeout_s: float, readonly: bool) -> None:
 def mounted(site: Site | None = None) -> Drive | None:
     """The Drive of this process, if it is still there; else a healthy one that this Colab VM has; else None."""
     site = Site.here() if site is None else site
-    if _current is not None:
-        there = healthy(_current.mountpoint, site.table()) if _current.real else _current.mydrive.is_dir()
-        return _current if there else None
-    found = _found(site, Path(MOUNTPOINT)) if site.hosted else None
-    return Drive(found / MYDRIVE, "reused", found) if found is not None else None
+    mine = _current
+    if mine is not None and not (healthy(mine.mountpoint, site.table()) if mine.real else mine.mydrive.is_dir()):
+        mine = None
+    if site.hosted and (mine is None or mine.kind == "local"):  # the notebook may have mounted by google.colab itself
+        found = _found(site, Path(MOUNTPOINT))
+        return Drive(found / MYDRIVE, "reused", found) if found is not None else mine
+    return mine
 
 
 def stand_in_path(path: str | os.PathLike[str], site: Site | None = None) -> Path | None:

@@ -25,7 +25,6 @@ class Console:
         self.out, self._moving, self.clock = out, moving, clock
         self.bar: Any = None
         self._drawn = self._epoch_at = clock()
-        self._epochs = 0
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -39,7 +38,7 @@ class Console:
                 self.close_bar()
                 self.line(f"Fetched {path} ({size / 2**20:.1f} MiB)")
             case RunStarted() as start:
-                self._epochs, self._epoch_at = start.epochs, self.clock()
+                self._epoch_at = self.clock()
                 again = f", going on from step {start.done} of {start.steps}" if start.done else f", {start.epochs} epochs, {start.steps} steps"
                 self.line(f"Run {start.name}{again} → {start.folder}")
                 self.open_bar("training", start.steps, "step", start.done)

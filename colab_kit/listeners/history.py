@@ -58,4 +58,6 @@ class History(list[dict[str, float]]):
 def _cell(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) and not value.is_integer() else f"{value:g}"
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:g}" if value.is_integer() else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""Heads: the last layer of any classifier, found by what it does, replaced in place; the rest frozen or not.
+"""Heads: the last layer of any classifier, found by what it does and replaced in place.
 
 A head is a Linear or 1x1 Conv2d as wide as the old classes whose output *is* the answer: swap its channels and the
 network's answer is swapped the same way. A hidden layer that happens to have that width fails the test.
@@ -6,7 +6,6 @@ network's answer is swapped the same way. A hidden layer that happens to have th
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -83,44 +82,6 @@ def find_heads(model: nn.Module, look: torch.Tensor, old_classes: int | None = N
             )
         model.train()
         return main, [name for name in fit if name not in main and _answers(model, [name], look, side=True)]
-
-
-def freeze_all_but(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
-    """Let only the named parameters learn; give the modules that must stay in eval whenever the model is in train.
-
-    In eval, BatchNorm keeps its running figures and dropout is off. A module stays in train only if all its parameters
-    are named, or if it merely holds such a module: so a Dropout beside the head in one block goes on working.
-
-    Examples
-    --------
-    >>> still = freeze_all_but(model, names)  # doctest: +SKIP
-    >>> model.train()  # doctest: +SKIP
-    >>> for module in still:  # doctest: +SKIP
-    ...     module.eval()
-    """
-    known = dict(model.named_parameters())
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            fix = f"did you mean {near[0]}?" if near else "see model.named_parameters()"
-            raise ModelError(f"The model has no parameter {name!r}.", f"it has {len(known)} others", fix)
-    for name, parameter in known.items():
-        parameter.requires_grad_(name in names)
-    return list(_frozen(model))
-
-
-def unfreeze(model: nn.Module) -> None:
-    """Let every parameter learn."""
-    model.requires_grad_(True)
-
-
-def _frozen(module: nn.Module) -> Iterator[nn.Module]:
-    learning = [p.requires_grad for p in module.parameters()]
-    if not any(learning):
-        yield module
-    elif not all(learning):
-        for child in module.children():
-            yield from _frozen(child)
 
 
 def _leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:

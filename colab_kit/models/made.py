@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.parameter import UninitializedTensorMixin
 
 from ..data import keyed
 from ..errors import ModelError
@@ -43,15 +43,28 @@ def make(model: Any, seed: int) -> nn.Module:
     return made
 
 
+def is_lazy(model: nn.Module) -> bool:
+    """Whether some layer learns its shape from the first batch."""
+    return any(isinstance(t, UninitializedTensorMixin) for t in [*model.parameters(), *model.buffers()])
+
+
 def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
     """Give lazy layers their shapes from one batch, their weights drawn under the run's seed; whether there were any."""
-    if not any(isinstance(p, UninitializedParameter) for p in [*model.parameters(), *model.buffers()]):
+    if not is_lazy(model):
         return False
     was = model.training
     with keyed.outer_streams_kept(), torch.no_grad():
         keyed.seed_all(seed, keyed.INIT)
-        model.eval()(x)
-    model.train(was)
+        try:
+            model.eval()(x)
+        except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as err:
+            raise ModelError(
+                f"The network's lazy layers cannot be made for pictures of shape {tuple(x.shape)}.",
+                f"{type(err).__name__}: {str(err).splitlines()[0]}",
+                "fit the layers before them to (pictures, channels, height, width), or put nn.Flatten() first",
+            ) from err
+        finally:
+            model.train(was)
     return True
 
 

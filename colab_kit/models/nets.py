@@ -51,7 +51,7 @@ def mlp(classes: int = 10, inputs: int = 784, hidden: Sequence[int] = (256, 128,
 
 
 def cnn(classes: int = 10, channels: int = 1, size: int = 28, dropout: float = 0.25) -> Net:
-    """Make a small residual network (0.4 million weights) that puts out logits, (N, classes).
+    """Make a small residual network (0.12 million weights) that puts out logits, (N, classes).
 
     Pictures of 64 pixels and more are first shrunk to about 32 by the stem's stride, so the cost hardly grows with them.
 
@@ -69,10 +69,10 @@ def cnn(classes: int = 10, channels: int = 1, size: int = 28, dropout: float = 0
         raise ModelError(f"nets.cnn does not work on pictures of {size} pixels.", "it halves them twice", "give size=16 or more")
     stride = 1 << max(0, (size // 32).bit_length() - 1)
     net = Net(
-        *_conv(channels, 32, kernel=2 * stride + 1, stride=stride), nn.MaxPool2d(2),
-        *_conv(32, 64), Residual(64), nn.MaxPool2d(2),
-        *_conv(64, 128), Residual(128),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(128, classes),
+        *_conv(channels, 16, kernel=2 * stride + 1, stride=stride), nn.MaxPool2d(2),
+        *_conv(16, 32), Residual(32), nn.MaxPool2d(2),
+        *_conv(32, 64), Residual(64),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(64, classes),
     )  # fmt: skip
     net.made_by = {"net": "cnn", "args": {"classes": classes, "channels": channels, "size": size, "dropout": dropout}}
     return net

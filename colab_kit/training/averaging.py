@@ -15,13 +15,16 @@ class Average:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.model = model
-        self.shadow = {name: p.detach().clone() for name, p in model.named_parameters() if p.is_floating_point()}
+        self._names: dict[nn.Parameter, list[str]] = {}  # a tied weight has several
+        for name, p in model.named_parameters(remove_duplicate=False):
+            if p.is_floating_point():
+                self._names.setdefault(p, []).append(name)
+        self.shadow = {name: shadow for p, names in self._names.items() for shadow in (p.detach().clone(),) for name in names}
 
     @torch.no_grad()
     def update(self) -> None:
-        for name, p in self.model.named_parameters():
-            if name in self.shadow:
-                self.shadow[name].lerp_(p, 1 - self.decay)
+        for p, names in self._names.items():
+            self.shadow[names[0]].lerp_(p, 1 - self.decay)
 
     @contextmanager
     def worn(self) -> Iterator[None]:
@@ -34,6 +37,6 @@ class Average:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        for name, p in self.model.named_parameters():
-            if name in self.shadow:
-                p.data, self.shadow[name] = self.shadow[name], p.data
+        for p, names in self._names.items():
+            p.data, shadow = self.shadow[names[0]], p.data
+            self.shadow.update(dict.fromkeys(names, shadow))

@@ -134,10 +134,17 @@ def best_weights(folder: Path, found: Checkpoint, *, complain: Callable[[str], N
 def prune(folder: Path, spoken_of: set[str] | None) -> None:
     """Keep two generations and, if it is known, only the best weights they speak of. New files are durable before old ones go."""
     for old in sorted(folder.glob("checkpoint-*.safetensors"), key=step_of)[:-GENERATIONS]:
-        old.unlink(missing_ok=True)
+        _let_go(old)
     for best in folder.glob("best-*.safetensors"):
         if spoken_of is not None and best.name not in spoken_of:
-            best.unlink(missing_ok=True)
+            _let_go(best)
+
+
+def _let_go(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # it costs room, not the run; the next save tries again
 
 
 def pack(value: Any, tensors: Tensors, prefix: str) -> Any:

@@ -24,7 +24,7 @@ def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, o
     if own_optimizer:
         for name in ("lr", "weight_decay"):
             found[name] = (None, "your optimizer has its own")
-    return {**found, **{k: tuple(v) for k, v in made.items()}}  # type: ignore[dict-item]
+    return {**found, **{k: tuple(v) for k, v in made.items()}}
 
 
 def _or(given: Any, default: Any, why: str) -> tuple[Any, str]:
@@ -44,6 +44,7 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
     """
     source = data.train.source
     own = tuple(source.x.shape[1:]) if isinstance(source, Arrays) and source.x.ndim == 4 else None
+    size: int | None
     if recipe.size:
         size, why = recipe.size, "as asked"
     elif base.size:
@@ -51,9 +52,12 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
     elif isinstance(source, Arrays):
         size, why = (own[1] if own and own[1] == own[2] else None), "the arrays' own"
     else:
-        size, why = 224, "your Dataset's own tensors; 224 where it gives pictures" if isinstance(source, Items) else "usual for picture files"
+        size, why = 224, "usual for picture files"
+        if isinstance(source, Items):
+            why = "your Dataset's own tensors; 224 where it gives pictures"
     channels = base.channels or (own[0] if own else None)
-    return replace(base, size=size, channels=channels), why
+    crop = 1.0 if isinstance(source, Arrays) else base.crop  # arrays are taken whole: so is a file shown to their network
+    return replace(base, size=size, channels=channels, crop=crop), why
 
 
 def workers_for(recipe: Recipe, data: Data, cores: int) -> int:

@@ -38,7 +38,7 @@ class State:
     batch: int = 0  # batches done of the epoch under way
     sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # of the epoch under way
     history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, Any] | None = None  # value, step, epoch, file, metrics
+    best: dict[str, Any] | None = None  # step, epoch, file, metrics
     waited: int = 0  # validations since the best
     seconds: float = 0.0  # of training, over all sessions
 
@@ -69,6 +69,12 @@ class Job:
         self.base_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.steps = math.ceil(len(self.train) / self.recipe.accumulate) * self.recipe.epochs
 
+    def put_back(self) -> None:
+        """Leave what is the user's as it came: learning rates off the schedule, frozen layers free."""
+        for lr, group in zip(self.base_lr, self.optimizer.param_groups, strict=True):
+            group["lr"] = lr
+        self.phases.leave()
+
 
 def fit(job: Job, state: State) -> str:
     """Train from where `state` is to the end. Give "" when done, else the reason it stopped early.
@@ -85,7 +91,7 @@ def fit(job: Job, state: State) -> str:
         save(job, state, must=True)  # a kill before the first step loses not even the initial weights
     reason = ""
     while not reason and state.epoch < job.recipe.epochs:
-        reason = out_of_patience(job, state) or train_epoch(job, state, started)
+        reason = out_of_patience(job.recipe, state.waited, state.best) or train_epoch(job, state, started)
     state.seconds = time.monotonic() - started
     save(job, state)
     return reason
@@ -99,6 +105,8 @@ def train_epoch(job: Job, state: State, started: float) -> str:
 
     if between_epochs(job, state) and not look_up(job, state, sums, state.epoch + state.batch / len(job.train)):
         return control.reason
+    if state.batch and (reason := out_of_patience(recipe, state.waited, state.best)):
+        return reason
     job.phases.enter(state.epoch)
     for group in groups(job.train.shuffled(state.epoch, first=state.batch), recipe.accumulate):
         loss = optimizer_step(job, state, group, sums)
@@ -109,12 +117,15 @@ def train_epoch(job: Job, state: State, started: float) -> str:
         if between_epochs(job, state):
             if not look_up(job, state, sums, state.epoch + state.batch / len(job.train)):
                 break
+            if out_of_patience(recipe, state.waited, state.best):
+                break
             job.phases.enter(state.epoch)
-        if job.saver.due(state.step) or control.paused:
+        paused = control.paused
+        if job.saver.due(state.step) or paused:
             state.sums, state.seconds = sums.as_list(), now - started
             finite(state.sums[0], state)
             save(job, state)
-        if control.paused:
+        if paused:
             emit(Note(f"Paused after step {state.step}; it is saved."))
             control.wait_while_paused()
             started += time.monotonic() - now  # pausing is not training time
@@ -122,7 +133,7 @@ def train_epoch(job: Job, state: State, started: float) -> str:
             break
     state.sums = sums.as_list()
     if state.batch < len(job.train):
-        return control.reason
+        return control.reason or out_of_patience(recipe, state.waited, state.best)
 
     finite(state.sums[0], state)
     if not look_up(job, state, sums, float(state.epoch + 1)):
@@ -138,7 +149,7 @@ def train_epoch(job: Job, state: State, started: float) -> str:
 def between_epochs(job: Job, state: State) -> bool:
     """Whether a validation is due in the middle of the epoch, and has not been done yet."""
     every, done = job.recipe.validate_every, state.history[-1]["step"] if state.history else 0
-    return bool(every) and state.step % every == 0 and done < state.step and state.batch < len(job.train)
+    return every is not None and state.step % every == 0 and done < state.step and state.batch < len(job.train)
 
 
 def groups(batches: Iterator[Batch], accumulate: int) -> Iterator[list[Batch]]:
@@ -156,7 +167,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
             continue  # every picture of it is damaged
         keyed.seed_torch(job.recipe.seed, keyed.STEP, state.epoch, number)  # what dropout draws, whatever drew before
         loss = forward(job, state, batch, number, sums) * (len(batch.y) / seen)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     job.control.reached("after_backward")
     if job.recipe.clip is not None:
@@ -198,9 +209,8 @@ def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
     row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **found}
     state.history.append(row)
     metric = job.recipe.monitor
-    if metric in row and better(metric, row[metric], state.best["value"] if state.best else None):
-        file = name_of(state.step, "best")
-        state.best = {"value": row[metric], "step": state.step, "epoch": epoch, "file": file, "metrics": dict(row)}
+    if metric in row and better(metric, row[metric], state.best["metrics"].get(metric) if state.best else None):
+        state.best = {"step": state.step, "epoch": epoch, "file": name_of(state.step, "best"), "metrics": dict(row)}
         state.waited = 0
         with job.average.worn() if job.average is not None else torch.no_grad():
             job.best_weights = {name: t.detach().to("cpu", copy=True) for name, t in job.model.state_dict().items()}
@@ -228,12 +238,15 @@ def validate(job: Job) -> dict[str, float] | None:
     return found.read("valid")
 
 
-def out_of_patience(job: Job, state: State) -> str:
-    """The reason to stop early (Prechelt 1998), or ""."""
-    if job.recipe.patience is None or state.waited < job.recipe.patience:
+def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) -> str:
+    """The reason to stop early (Prechelt 1998), or "".
+
+    waited : validations since the best one
+    """
+    if recipe.patience is None or waited < recipe.patience:
         return ""
-    at = f" since epoch {state.best['epoch']:g}" if state.best else ""
-    return f"early stopping: {job.recipe.monitor} is not better{at}"
+    at = f" since epoch {best['epoch']:g}" if best else ""
+    return f"early stopping: {recipe.monitor} is not better{at}"
 
 
 def finite(value: float, state: State) -> float:

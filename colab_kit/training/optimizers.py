@@ -27,22 +27,29 @@ def build(optimizer: Any, model: nn.Module, recipe: Recipe, lr: float | dict[str
     """
     if isinstance(optimizer, torch.optim.Optimizer):
         return _own(optimizer, model)
-    kind, args = _kind(optimizer, recipe), {}
+    kind = _kind(optimizer, recipe)
+    args: dict[str, Any] = {}
     groups = _groups(model, lr)
     takes = inspect.signature(kind.__init__).parameters
     for name, value in {"weight_decay": weight_decay, "momentum": recipe.momentum}.items():
         if name in takes and (name != "momentum" or optimizer is None):
             args[name] = value
-    if optimizer is None and recipe.optimizer in ("adamw", "adam", "sgd") and all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in model.parameters()):
+    plain = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in model.parameters())
+    if plain and optimizer is None and recipe.optimizer in ("adamw", "adam", "sgd"):
         args["fused"] = True  # one kernel for all tensors
-    return kind(groups, **args)
+    try:
+        return kind(groups, **args)
+    except (TypeError, ValueError) as err:
+        fix = f"pass an instance: optimizer=torch.optim.{kind.__name__}(model.parameters(), …), or write optimizer='adamw'"
+        raise ModelError(f"optimizer={kind.__name__} cannot be made for this network.", str(err), fix) from err
 
 
 def _kind(optimizer: Any, recipe: Recipe) -> type[torch.optim.Optimizer]:
     if optimizer is None:
-        names = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad", "nadam": "NAdam", "radam": "RAdam"}
-        return getattr(torch.optim, names[recipe.optimizer])  # type: ignore[no-any-return]
+        proper = ("AdamW", "Adam", "SGD", "RMSprop", "Adagrad", "NAdam", "RAdam")
+        return getattr(torch.optim, {name.lower(): name for name in proper}[recipe.optimizer])  # type: ignore[no-any-return]
     if inspect.isclass(optimizer) and issubclass(optimizer, torch.optim.Optimizer):
+        _by_batches(optimizer)
         return optimizer
     raise ModelError(
         f"optimizer= is a {getattr(optimizer, '__name__', type(optimizer).__name__)}.",
@@ -60,9 +67,13 @@ def _own(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Opti
             "it was made over another model, or before this one's layers were replaced",
             "make it again: torch.optim.Adam(model.parameters()), or write optimizer='adam'",
         )
-    if "closure" in inspect.signature(optimizer.step).parameters and isinstance(optimizer, torch.optim.LBFGS):
-        raise ModelError("LBFGS cannot train by batches here.", "its step evaluates the loss several times", "write optimizer='adamw'")
+    _by_batches(type(optimizer))
     return optimizer
+
+
+def _by_batches(kind: type) -> None:
+    if issubclass(kind, torch.optim.LBFGS):
+        raise ModelError("LBFGS cannot train by batches here.", "its step evaluates the loss several times", "write optimizer='adamw'")
 
 
 def _groups(model: nn.Module, lr: float | dict[str, float]) -> list[dict[str, Any]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import nn
-from torch.nn.modules.dropout import _DropoutNd
 
 
 class Phases:
@@ -31,16 +30,25 @@ class Phases:
             if not parameter.requires_grad:
                 parameter.grad = None
         self.model.train()
-        for name, module in self.model.named_modules():
-            own = list(module.parameters(recurse=False))
-            frozen = bool(own) and not any(p.requires_grad for p in own)
-            leaf = next(module.children(), None) is None
-            if leaf and (frozen or (alone and not own and not self._beside_head(name, module))):
-                module.eval()
+        for module in still(self.model, bare=alone):
+            module.eval()
 
-    def _beside_head(self, name: str, module: nn.Module) -> bool:
-        """Whether this is the dropout that belongs to the head: in the head, or next to it in one block below the model."""
-        if not isinstance(module, _DropoutNd):
-            return False
-        block = name.rpartition(".")[0]
-        return bool(block) and any(p.startswith(block + ".") for p in self.head)
+    def leave(self) -> None:
+        """Let each parameter want gradients or not, as it did before."""
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(self._wanted[name])
+
+
+def still(module: nn.Module, *, bare: bool) -> Iterator[nn.Module]:
+    """The parts in which nothing learns, each with all inside it.
+
+    bare : whether parts without parameters count too, dropout above all: so where a head learns alone. One that shares
+        its block with the head only (MobileNet's) goes on working.
+    """
+    learning = [p.requires_grad for p in module.parameters()]
+    if not any(learning):
+        if learning or bare:
+            yield module
+    elif not all(learning):
+        for child in module.children():
+            yield from still(child, bare=bare)

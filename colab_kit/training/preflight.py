@@ -10,7 +10,7 @@ from torch import nn
 from ..data.batches import Batch
 from ..data.keyed import outer_streams_kept
 from ..errors import ColabKitError, DataError, ModelError
-from .losses import output_kind, primary
+from .losses import Loss, output_kind, primary
 
 
 def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> torch.Tensor:
@@ -50,19 +50,38 @@ def _forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
             return primary(model(x))
     except ColabKitError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as err:
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError) as err:
         if "out of memory" in str(err):
             raise
         flat = x.ndim == 4 and "mat1 and mat2" in str(err)
         raise ModelError(
             f"The network cannot take pictures of shape {tuple(x.shape)}.",
-            f"{type(err).__name__}: {str(err).splitlines()[0]}",
+            f"{type(err).__name__}: {str(err).partition(chr(10))[0]}",
             "put nn.Flatten() first, and make the first layer as wide as a picture has values: "
             f"nn.Linear({x[0].numel()}, …)" if flat else "fit its first layer to (pictures, channels, height, width), or pass size=",
         ) from err
     finally:
         for module, training in was.items():
             module.training = training
+
+
+def try_loss(loss: Loss, output: torch.Tensor, y: torch.Tensor, name: str) -> None:
+    """Call the loss once, without a trace, so that one that cannot work says so before anything is written.
+
+    Raises
+    ------
+    ModelError
+    """
+    fix = "write loss='cross_entropy', or a function f(output, y) of class scores (pictures, classes) and class numbers (pictures)"
+    try:
+        with torch.no_grad(), outer_streams_kept():
+            value = loss(output, y)
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as err:
+        shapes = f"for scores {tuple(output.shape)} and class numbers {tuple(y.shape)}: {type(err).__name__}: {str(err).splitlines()[0]}"
+        raise ModelError(f"The loss {name} does not work here.", shapes, fix) from err
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+        raise ModelError(f"The loss {name} gives {what}.", "one number for the batch is needed", "let it give the mean (reduction='mean')")
 
 
 def check_loss(kind: str, wants: str | None, name: str) -> str | None:
@@ -84,4 +103,4 @@ def check_loss(kind: str, wants: str | None, name: str) -> str | None:
     return None
 
 
-__all__ = ["check_loss", "first_outputs", "output_kind"]
+__all__ = ["check_loss", "first_outputs", "output_kind", "try_loss"]

@@ -43,6 +43,7 @@ class Saver:
         self.cost = 0.0  # seconds the last save took
         self._saved_at = self._pushed_at = clock()
         self._spoken_of: list[str] = []
+        self._said = ""  # why the last save failed
 
     def due(self, step: int) -> bool:
         if self.every is not None:
@@ -63,12 +64,15 @@ class Saver:
             checkpoint.write(path, tensors, facts, reached=self.reached)
         except RunError as err:
             self._saved_at = self.clock()
+            self.cost = max(self.cost, self._saved_at - start)
             if must:
                 raise
-            self.emit(Note(f"Step {step} could not be saved; training goes on and tries again.\n{err}", "warn"))
+            if err.why != self._said:  # once, not at every try
+                self._said = err.why
+                self.emit(Note(f"Step {step} could not be saved; training goes on and tries again.\n{err}", "warn"))
             return False
         self._let_go(facts)
-        self._saved_at = self.clock()
+        self._saved_at, self._said = self.clock(), ""
         self.cost = self._saved_at - start
         self.emit(CheckpointSaved(path, step, self.cost))
         if self._saved_at - self._pushed_at >= AT_LEAST:
@@ -80,7 +84,8 @@ class Saver:
         if self.shelf is None or not self.folder.is_dir():
             return
         self._pushed_at = self.clock()
-        heavy = [*self.folder.glob("best-*.safetensors"), *sorted(self.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of)[-1:]]
+        newest = sorted(self.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of)[-1:]
+        heavy = [*self.folder.glob("best-*.safetensors"), *newest]
         small = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
         if all(self.shelf.push(path, f"{self.kept_as}/{path.name}") for path in [*small, *heavy]):  # one that fails said why
             self.shelf.drop(f"{self.kept_as}/*.safetensors", keep={path.name for path in heavy})

@@ -43,10 +43,10 @@ class Schedule:
             case "step":
                 return self.gamma ** (step // self.per_epoch // self.step_size)
             case "onecycle":
-                peak = 0.3 * self.total
-                if step < peak:
+                peak, last = 0.3 * self.total - 1, self.total - 1  # as torch's OneCycleLR counts
+                if step <= peak:
                     return _cosine(step / peak, 1 / 25, 1.0)
-                return _cosine((step - peak) / max(1.0, self.total - peak), 1.0, 1e-5)
+                return _cosine((step - peak) / (last - peak), 1.0, 1 / 25 / 1e4)
             case _:
                 return 1.0
 

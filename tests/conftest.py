@@ -1,0 +1,21 @@
+"""What every test stands on: a home and a working folder of its own, and no Drive left over from another test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from colab_kit.drive import mount
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """COLAB_KIT_HOME and the working folder, both fresh; subprocesses inherit them."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("COLAB_KIT_HOME", str(home / "kit"))
+    work = home / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(mount, "_current", None)
+    return home
