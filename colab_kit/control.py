@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .events import Event, Note
+
+LOOK = 0.02  # seconds between two looks of one who waits
 
 
 class Control:
@@ -26,46 +29,37 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self._change = threading.Condition()  # re-entrant: a signal may call stop() in the middle of any line here
+        self._reasons: list[str] = []  # no lock: a signal may call stop() in the middle of any line, and append is one step
         self._paused = False
-        self._reason: str | None = None
 
     def stop(self, reason: str = "stopped by hand") -> None:
         """Ask the verb to finish its step, save and return. Idempotent: the first reason stays."""
-        with self._change:
-            if self._reason is None:
-                self._reason = reason
-            self._paused = False
-            self._change.notify_all()
+        self._reasons.append(reason)
 
     def pause(self) -> None:
         """Ask the verb to save and wait before its next step."""
-        with self._change:
-            self._paused = not self.stopped
+        self._paused = True
 
     def go_on(self) -> None:
         """End a pause."""
-        with self._change:
-            self._paused = False
-            self._change.notify_all()
+        self._paused = False
 
     @property
     def stopped(self) -> bool:
-        return self._reason is not None
+        return bool(self._reasons)
 
     @property
     def reason(self) -> str:
-        return self._reason or ""
+        return self._reasons[0] if self._reasons else ""
 
     @property
     def paused(self) -> bool:
-        return self._paused
+        return self._paused and not self.stopped
 
     def wait_while_paused(self) -> None:
-        """Block until go_on() or stop(). An own Condition, never a join: an interrupt in join lies on Python <= 3.12."""
-        with self._change:
-            while self._paused:
-                self._change.wait(1.0)  # s; looks again, should a signal have come just before the wait
+        """Block until go_on() or stop()."""
+        while self.paused:
+            time.sleep(LOOK)
 
     def reached(self, point: str) -> None:
         """Hear where the verb is: `after_backward`, `before_rename` … Does nothing; a test kills the process here."""

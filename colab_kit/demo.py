@@ -37,7 +37,7 @@ def demo(quick: bool, net: str, echo: Echo) -> int:
     first = first_run(quick, net)
     show(first, echo)
 
-    echo(f"\n2 · Transfer: a frozen efficientnet_lite0 on 1,000 of the pictures, at {SIDE} pixels")
+    echo(f"\n2 · Transfer: a frozen efficientnet_lite0 on {400 if quick else 1000:,} of the pictures, at {SIDE} pixels")
     second = second_run(quick)
     show(second, echo)
     echo(f"\nAll of it is kept on {drive}. {time.monotonic() - started:.0f} seconds.")

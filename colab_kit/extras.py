@@ -18,8 +18,10 @@ def need(module: str, *, extra: str, why: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as err:
+        package = module.partition(".")[0]
+        absent = isinstance(err, ModuleNotFoundError) and err.name == package
         raise MissingExtra(
-            f"{why} needs the package {module.partition('.')[0]}, which is not installed.",
+            f"{why} needs the package {package}, which {'is not installed' if absent else 'cannot be imported'}.",
             str(err),
-            f'pip install "colab-kit[{extra}]"',
+            f'pip install {"" if absent else "-U "}"colab-kit[{extra}]"',
         ) from err

@@ -192,8 +192,8 @@ def one_writer(folder: Path) -> Iterator[None]:
     """
     import filelock
 
-    new = not folder.exists()
     try:
+        new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock")
         lock.acquire(timeout=0)
@@ -205,9 +205,29 @@ def one_writer(folder: Path) -> Iterator[None]:
         ) from err
     except OSError as err:
         raise cannot_write(folder, err) from err
+    handle = getattr(getattr(lock, "_context", None), "lock_file_fd", None)
+    if handle is not None:
+        _held.add(handle)
     try:
         yield
     finally:
-        lock.release()
         if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}:  # nothing came of it
             shutil.rmtree(folder, ignore_errors=True)
+        _held.discard(handle)
+        lock.release()  # last: nobody else may be in there while it goes
+
+
+_held: set[int] = set()  # locks of this process: a DataLoader's worker must not keep one when its parent is killed (5 s, measured)
+
+
+def _let_go() -> None:
+    for handle in _held:
+        try:
+            os.close(handle)
+        except OSError:
+            pass  # the lock's own package was first
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

@@ -75,7 +75,9 @@ class Recipe:
             )
 
         if self.warmup and self.schedule == "onecycle":
-            raise RecipeError("warmup= and schedule='onecycle' do not go together.", "one-cycle has a rise of its own", "drop warmup=, or take 'cosine'")
+            raise RecipeError(
+                "warmup= and schedule='onecycle' do not go together.", "one-cycle has a rise of its own", "drop warmup=, or take 'cosine'"
+            )
 
     @classmethod
     def of(cls, recipe: Recipe | None, fields: dict[str, Any]) -> Recipe:
@@ -94,12 +96,25 @@ class Recipe:
 
     def identity(self) -> dict[str, Any]:
         """The fields that make two runs different runs: all but the horizon."""
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in HORIZON}
+        return {f.name: _as_float(str(f.type), getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in HORIZON}
+
+
+def _as_float(kind: str, value: Any) -> Any:
+    """A value as its field has it: lr=1 and lr=1.0 are one recipe."""
+    match value:
+        case dict():
+            return {k: _as_float(kind, v) for k, v in value.items()}
+        case list() | tuple():
+            return [_as_float(kind, v) for v in value]
+        case int() if "float" in kind:
+            return float(value)
+    return value
 
 
 _ALIASES = {
-    "learning_rate": "lr", "bs": "batch_size", "batch": "batch_size", "n_epochs": "epochs", "num_epochs": "epochs", "num_workers": "workers",
-    "criterion": "loss", "wd": "weight_decay", "scheduler": "schedule", "img_size": "size", "image_size": "size", "early_stopping": "patience",
+    "learning_rate": "lr", "bs": "batch_size", "batch": "batch_size", "n_epochs": "epochs", "num_epochs": "epochs",
+    "num_workers": "workers", "criterion": "loss", "wd": "weight_decay", "scheduler": "schedule", "img_size": "size",
+    "image_size": "size", "early_stopping": "patience",
 }  # fmt: skip
 
 
@@ -111,20 +126,23 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
         numbers = list(value.values())
     elif isinstance(value, (list, tuple)) and "tuple" in kind:
         numbers = list(value)
-    elif isinstance(value, str) and "str" in kind:
+    elif isinstance(value, str) and kind.startswith("str"):
         if meta["choices"] and value not in meta["choices"]:
             near = difflib.get_close_matches(value.lower(), meta["choices"], 1)
             fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(meta['choices'])}"
             raise RecipeError(f"{name}={value!r} is not known.", f"the names are {', '.join(meta['choices'])}", fix)
         return
     elif kind.startswith("str"):
-        raise RecipeError(f"{name}={value!r} is a {type(value).__name__}.", f"{name} is {meta['help']}", "give a name" + " or numbers" * ("tuple" in kind))
+        raise RecipeError(
+            f"{name}={value!r} is a {type(value).__name__}.", f"{name} is {meta['help']}", "give a name" + " or numbers" * ("tuple" in kind)
+        )
     else:
         numbers = [value]
     for number in numbers:
         whole = "float" not in kind
         if isinstance(number, bool) or not isinstance(number, int if whole else (int, float)) or not math.isfinite(number):
-            raise RecipeError(f"{name}={value!r} is no {'whole number' if whole else 'number'}.", f"{name} is {meta['help']}", "give a number")
+            kind = "whole number" if whole else "number"
+            raise RecipeError(f"{name}={value!r} is no {kind}.", f"{name} is {meta['help']}", "give a number")
         if not meta["low"] <= number <= meta["high"]:
             span = f"at least {meta['low']:g}" if meta["high"] == math.inf else f"from {meta['low']:g} to {meta['high']:g}"
             raise RecipeError(f"{name}={number!r} is out of range.", f"{name} is {meta['help']}", f"give a number {span}")

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .drive.local import Drive
+from .drive.local import MYDRIVE, Drive, stand_in_root
 from .drive.mirror import Mirror
+from .drive.mount import mounted
 from .errors import RecipeChanged, RunError
 from .events import Event, Note
 from .files import Shelf, cannot_write, home, write_json
 from .training.describe import digest
 
 FORMAT = 1
+BEFORE = ".before"  # the end of a folder's name that fresh=True set aside
 Emit = Callable[[Event], None]
 
 
@@ -52,6 +54,29 @@ class Place:
 def root(drive: Drive | None) -> Path:
     """Where runs are written: beside the notebook, or on the fast disk when a Drive keeps the copies."""
     return home() / "runs" if drive is not None else Path("colab-kit/runs").absolute()
+
+
+def roots() -> Iterator[tuple[str, Path]]:
+    """Where runs lie: "disk" beside the notebook and under the home, "drive" on Drive and on its stand-in."""
+    yield from dict.fromkeys((("disk", root(None)), ("disk", home().absolute() / "runs")))
+    drive = mounted()
+    tops = {stand_in_root() / MYDRIVE, *([drive.mydrive] if drive is not None else [])}
+    yield from (("drive", top / "colab-kit" / "runs") for top in sorted(tops))
+
+
+def everywhere() -> Iterator[tuple[dict[str, Any], Place]]:
+    """All runs this machine can see, each once, with its copies' shelf: those set aside by fresh=True left out."""
+    seen, drives = set(), [where for kind, where in roots() if kind == "drive"]
+    for kind, where in roots():
+        for record in all_records(where):
+            folder = Path(record["folder"])
+            if record["start"] in seen or folder.name.endswith(BEFORE):
+                continue
+            seen.add(record["start"])
+            kept = where if kind == "drive" else next((d for d in drives if (d / folder.name / "run.json").is_file()), None)
+            here = folder if kind == "disk" else home().absolute() / "runs" / folder.name
+            shelf = Mirror(kept, lambda event: None) if kept is not None else None
+            yield record, Place(here, shelf, folder.name, kept / folder.name if kept is not None else None)
 
 
 def key_of(identity: dict[str, Any]) -> str:
@@ -92,7 +117,7 @@ def begin(place: Place, record: dict[str, Any], choices: dict[str, Any], *, reac
 
 def set_aside(place: Place) -> None:
     """Move what is there to a neighbour, for fresh=True: one step back stays possible."""
-    old = place.folder.with_name(place.folder.name + ".before")
+    old = place.folder.with_name(place.folder.name + BEFORE)
     if (place.folder / "run.json").exists():
         shutil.rmtree(old, ignore_errors=True)
         try:
@@ -138,7 +163,7 @@ def check_same(place: Place, record: dict[str, Any], identity: dict[str, Any]) -
 
 def note_relatives(place: Place, name: str, identity: dict[str, Any], emit: Emit) -> None:
     """Say how a new run differs from the newest one of the same name."""
-    others = [r for r in all_records(place.folder.parent) if r["name"] == name and not r["folder"].endswith(".before")]
+    others = [r for r in all_records(place.folder.parent) if r["name"] == name and not r["folder"].endswith(BEFORE)]
     if others:
         old = max(others, key=lambda r: float(r["created"]))
         changed = differences(old["identity"], identity)

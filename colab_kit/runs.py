@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ class Run:
         import numpy as np
 
         chosen = self._split(split)
-        probabilities, labels = self._scorer().split(chosen)
+        probabilities, labels, _ = self._scorer().split(chosen)
         if not len(labels) or int(labels.min()) < 0:
             raise DataError(f"The split {chosen.name} has no labels.", "nothing can be compared", "use run.predict(split)")
         own = np.clip(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12, 1)
@@ -122,15 +122,18 @@ class Run:
         ------
         DataError
         """
+        scorer = self._scorer()
         if isinstance(x, Split):
-            probabilities, _ = self._scorer().split(x)
-            return Predictions((prediction(p, self.classes, top=top) for p in probabilities), self.classes)
-        pictures, paths, one = pictures_of(x)
-        rows = zip(self._scorer().pictures(pictures), paths, strict=True)
+            probabilities, _, of = scorer.split(x)
+            files = getattr(x.source, "paths", None)
+            named = zip(probabilities, [files[row] if files is not None else None for row in of], strict=True)
+            return Predictions((prediction(p, self.classes, top=top, path=path) for p, path in named), self.classes)
+        pictures, paths, one = pictures_of(x, scorer.preprocess)
+        rows = zip(scorer.pictures(pictures), paths, strict=True)
         found = Predictions((prediction(p, self.classes, top=top, path=path) for p, path in rows), self.classes)
         return found[0] if one else found
 
-    def show(self, x: Any, *, top: int = 5) -> Path:
+    def show(self, x: Any, *, top: int = 10) -> Path:
         """Draw one picture beside the probabilities of its likeliest classes; saved as prediction.png."""
         import numpy as np
 
@@ -139,7 +142,7 @@ class Run:
         found = self.predict(x, top=top)
         if not isinstance(found, Prediction):
             raise DataError("show() takes one picture.", f"{len(found)} were given", "pass one: run.show(pictures[0])")
-        picture = pictures_of(x)[0][0]
+        picture = pictures_of(x, self._scorer().preprocess)[0][0]
         if isinstance(picture, Path):
             pixels = decode(picture)
         elif hasattr(picture, "convert"):
@@ -166,7 +169,8 @@ class Run:
             torch.save(state, out)
             write_whole(target, out.getvalue())
         else:
-            raise RunError(f"{target.name} has no known ending.", "weights are saved as .pth or .safetensors", f"write {target.stem}.safetensors")
+            why = "weights are saved as .pth or .safetensors"
+            raise RunError(f"{target.name} has no known ending.", why, f"write {target.stem}.safetensors")
         return target
 
     def take(self, facts: dict[str, Any]) -> None:
@@ -193,7 +197,8 @@ class Run:
         if isinstance(split, Split):
             return split
         if self.data is None:
-            raise DataError("The run was opened without its data.", "only the weights are kept with a run", "pass a split: run.evaluate(data.test)")
+            why = "only the weights are kept with a run"
+            raise DataError("The run was opened without its data.", why, "pass a split: run.evaluate(data.test)")
         labelled = self.data.test is not None and len(self.data.test) > 0 and int(self.data.test.labels.min()) >= 0
         name = split or ("test" if labelled else "valid" if self.data.valid is not None else "train")
         if name not in self.data.splits:
@@ -207,7 +212,8 @@ class Run:
         return Scorer(self.model, preprocess, torch.device(self.device), self.choices["output"][0], self.record["data"]["floats"])
 
     def __repr__(self) -> str:
-        best = f", best {self.recipe.monitor} {self.best['metrics'][self.recipe.monitor]:.4f} at epoch {self.best['epoch']:g}" if self.best else ""
+        metric = self.recipe.monitor
+        best = f", best {metric} {self.best['metrics'][metric]:.4f} at epoch {self.best['epoch']:g}" if self.best else ""
         why = f" ({self.reason})" if self.reason else ""
         return f"Run {self.name}-{self.key} · {self.status}{why} · {len(self.history)} validations{best} · {self.folder}"
 
@@ -238,7 +244,8 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
     place = _find(str(where))
     record = records.find(place)
     if record is None:
-        raise RunError(f"{place.folder} holds no run.", "it has no run.json", "give the folder, name or key of a run: `colab-kit runs` lists them")
+        fix = "give the folder, name or key of a run: `colab-kit runs` lists them"
+        raise RunError(f"{place.folder} holds no run.", "it has no run.json", fix)
     run = Run(place, record, records.read_json(place.folder / "choices.json") or {})
     run.device = torch.device(device_for(device, runtime())[0])
     found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=_warn)
@@ -257,27 +264,16 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
 
 def _find(where: str) -> Place:
     """The place of a run by folder, name or key; the newest first."""
-    drive = mounted()
-    path = Path(where).expanduser()
+    path = Path(where).expanduser().absolute()
     if (path / "run.json").is_file():
-        return Place.at(path, drive, _silent)
-    found = [(float(r["created"]), place) for r, place in everywhere() if where in (r["name"], r["key"], f"{r['name']}-{r['key']}")]
+        here = (place for _, place in records.everywhere() if path in (place.folder, place.drive_folder))
+        return next(here, None) or Place.at(path, mounted(), _silent)
+    found = [(float(r["created"]), place) for r, place in records.everywhere() if where in (r["name"], r["key"], f"{r['name']}-{r['key']}")]
     if not found:
-        known = ", ".join(sorted({str(r["name"]) for r, _ in everywhere()})[:8]) or "none yet"
-        raise RunError(f"There is no run {where!r}.", f"neither a folder nor a name or key; the runs here are: {known}", "correct it, or train first")
+        known = ", ".join(sorted({str(r["name"]) for r, _ in records.everywhere()})[:8]) or "none yet"
+        why = f"neither a folder nor a name or key; the runs here are: {known}"
+        raise RunError(f"There is no run {where!r}.", why, "correct it, or train first")
     return max(found, key=lambda pair: pair[0])[1]
-
-
-def everywhere() -> Iterator[tuple[dict[str, Any], Place]]:
-    """All runs this machine can see: beside the notebook, on the fast disk, on Drive; each once."""
-    drive, seen = mounted(), set()
-    places = [records.root(None)] + ([records.root(drive), drive / "colab-kit" / "runs"] if drive is not None else [])
-    for where in places:
-        for record in records.all_records(where):
-            if record["start"] not in seen and not record["folder"].endswith(".before"):
-                seen.add(record["start"])
-                name = Path(record["folder"]).name
-                yield record, Place.named(name, drive if where != records.root(None) else None, _silent)
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:

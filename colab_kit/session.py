@@ -17,7 +17,7 @@ from .data.preprocess import Preprocess
 from .data.splits import Arrays, Data, Items
 from .errors import ColabKitError, RecipeError
 from .events import Listeners, Note, RunEnded, RunStarted
-from .files import is_whole, write_json
+from .files import is_whole, sha256, write_json
 from .listeners.csv_log import CsvLog
 from .listeners.history import History
 from .models.made import is_lazy, materialise
@@ -49,8 +49,9 @@ class Session:
     saver: Saver | None = None  # none yet: nothing was trained
 
     def __init__(
-        self, model: nn.Module, data: Data, recipe: Recipe, *, base: Preprocess, loss: Any, optimizer: Any, made_by: Any, head: Sequence[str] = ()
-    ) -> None:
+        self, model: nn.Module, data: Data, recipe: Recipe, *, base: Preprocess,
+        loss: Any, optimizer: Any, made_by: Any, head: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.model, self.data, self.recipe, self.base = model, data, recipe, base
         self.loss, self.optimizer, self.made_by, self.head = loss, optimizer, made_by, head
 
@@ -100,7 +101,8 @@ class Session:
             wants = {"cross_entropy": "logits", "nll": "log_probabilities"}.get(name)
         if warning := check_loss(kind, wants, name):
             self._emit(Note(warning, "warn"))
-        known = {"train/loss", "train/top1"} | ({"valid/loss", "valid/top1", "valid/top5"} if "valid" in self.feeds else set())
+        known = {"train/loss", "train/top1"} | ({"valid/loss", "valid/top1"} if "valid" in self.feeds else set())
+        known |= {"valid/top5"} if "valid" in self.feeds and len(self.data.classes) > 5 else set()
         if self.recipe.monitor not in known and (self.recipe.patience or self.recipe.monitor != "valid/loss"):
             raise RecipeError(
                 f"monitor={self.recipe.monitor!r} is not measured in this run.",
@@ -137,9 +139,12 @@ class Session:
         place, record = run.place, run.record
         found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=self._complain)
         if found is not None and (ended := self._ended(found.facts)):
-            emit(Note(f"Run {run.name}-{run.key} is finished: {ended}. fresh=True starts anew."))
+            emit(Note(f"Run {run.name}-{run.key} is finished: {ended}; fresh=True starts anew."))
             run.take(found.facts)
             self._wear(checkpoint.best_weights(place.folder, found, complain=self._complain))
+            copies = place.shelf.find(f"{place.kept_as}/{found.path.name}") if place.shelf is not None else []
+            if place.shelf is not None and sha256(found.path) not in map(sha256, copies):  # a kill came between saving and copying
+                self.saver = self._saver(run, emit, found)
             return "done", "" if found.facts["epoch"] >= self.recipe.epochs else ended
         job, state = self._job(run, emit, found)
         write_json(place.folder / "run.json", record, reached=run.control.reached)
@@ -147,7 +152,8 @@ class Session:
         emit(RunStarted(f"{run.name}-{run.key}", place.folder, self.recipe.epochs, job.steps, state.step))
         run.watch(state)
         try:
-            reason = fit(job, state)
+            with keyed.outer_streams_kept():
+                reason = fit(job, state)
         finally:
             run.take(vars(state))
             job.put_back()
@@ -157,7 +163,7 @@ class Session:
     def _ended(self, facts: dict[str, Any]) -> str:
         """What ended the run that a checkpoint tells of, or ""."""
         if facts["epoch"] >= self.recipe.epochs:
-            return f"{facts['epoch']} epochs. More epochs= go on"
+            return f"{facts['epoch']} epochs; more epochs= go on"
         return out_of_patience(self.recipe, facts["waited"], facts["best"])
 
     def _complain(self, text: str) -> None:
@@ -176,21 +182,28 @@ class Session:
 
     def _job(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
         """Everything the loop works with, as the checkpoint left it."""
-        recipe, place = self.effective, run.place
+        recipe = self.effective
         optimizer = self._optimizer(run.choices)
         average = Average(self.model, recipe.ema) if recipe.ema else None
-        self.saver = Saver(place.folder, place.shelf, place.kept_as, every=recipe.save_every, emit=emit, reached=run.control.reached)
+        self.saver = self._saver(run, emit, found)
         steps = -(-len(self.feeds["train"]) // recipe.accumulate)
         facts = {
             "start": run.record["start"], "key": run.key, "classes": list(self.data.classes), "fingerprint": self.data.fingerprint,
             "environment": records.environment(self.device),
         }  # fmt: skip
         job = Job(
-            model=self.model, phases=Phases(self.model, self.head, recipe.head_epochs), train=self.feeds["train"], valid=self.feeds.get("valid"),
-            loss=self.loss_of, optimizer=optimizer, schedule=Schedule.of(recipe, steps), recipe=recipe, device=self.device,
-            classes=len(self.data.classes), average=average, saver=self.saver, emit=emit, control=run.control, facts=facts,
+            model=self.model, phases=Phases(self.model, self.head, recipe.head_epochs), train=self.feeds["train"],
+            valid=self.feeds.get("valid"), loss=self.loss_of, optimizer=optimizer, schedule=Schedule.of(recipe, steps), recipe=recipe,
+            device=self.device, classes=len(self.data.classes), average=average, saver=self.saver, emit=emit, control=run.control,
+            facts=facts,
         )  # fmt: skip
         return job, self._restored(job, found, emit) if found is not None else State()
+
+    def _saver(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> Saver:
+        return Saver(
+            run.place.folder, run.place.shelf, run.place.kept_as, every=self.recipe.save_every,
+            newest=found.path if found is not None else None, emit=emit, reached=run.control.reached,
+        )  # fmt: skip
 
     def _restored(self, job: Job, found: checkpoint.Checkpoint, emit: Listeners) -> State:
         """Put the checkpoint back into model, average, optimizer and state, and say which promise holds."""

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import records
-from .drive.local import MYDRIVE, stand_in_root
-from .drive.mount import mounted
 from .errors import RunError
-from .files import cannot_write, home, one_writer
+from .files import cannot_write, one_writer
 
-BEFORE = ".before"  # the end of a folder's name that fresh=True set aside
 LATELY = 900.0  # s; Drive gets a copy each five minutes, so one that says "running" and is older was left behind
 
 
@@ -46,20 +42,11 @@ class Kept:
 def kept() -> list[Kept]:
     """All runs that can be seen from here, the one touched last first. A run and its copy on Drive are one."""
     found: dict[tuple[str, bool], dict[str, dict[str, Any]]] = {}
-    for where, root in roots():
+    for where, root in records.roots():
         for record in records.all_records(root):
-            run = found.setdefault((str(record.get("start", record["folder"])), record["folder"].endswith(BEFORE)), {})
+            run = found.setdefault((str(record.get("start", record["folder"])), record["folder"].endswith(records.BEFORE)), {})
             run.setdefault(where, record)
     return sorted((_kept(**run) for run in found.values()), key=lambda run: -run.touched)
-
-
-def roots() -> Iterator[tuple[str, Path]]:
-    """Where runs lie: "disk" beside the notebook and under the home, "drive" on Drive and on its stand-in."""
-    yield "disk", records.root(None)
-    yield "disk", home().absolute() / "runs"
-    drive = mounted()
-    tops = {stand_in_root() / MYDRIVE, *([drive.mydrive] if drive is not None else [])}
-    yield from (("drive", top / "colab-kit" / "runs") for top in sorted(tops))
 
 
 def _kept(disk: dict[str, Any] | None = None, drive: dict[str, Any] | None = None) -> Kept:
@@ -80,7 +67,7 @@ def _files(folder: Path | None) -> list[Path]:
 
 
 def _status(record: dict[str, Any], folder: Path | None, touched: float) -> str:
-    if folder is not None and folder.name.endswith(BEFORE):
+    if folder is not None and folder.name.endswith(records.BEFORE):
         return "set aside"
     if folder is not None:
         running = _is_locked(folder)

@@ -111,6 +111,7 @@ def transfer(
     weights: str | None = "default",
     loss: str | None = None,
     optimizer: Any = None,
+    init: str | Path | None = None,
     recipe: Recipe | None = None,
     out: str | Path | None = None,
     name: str | None = None,
@@ -133,7 +134,7 @@ def transfer(
     recipe, **fields
         See `Recipe`; `epochs` is 3 by default. `head_epochs=1` trains the head alone for one epoch, then all;
         0 trains all from the start; None keeps the backbone frozen.
-    loss, optimizer, out, name, fresh, device, listen, control
+    loss, optimizer, init, out, name, fresh, device, listen, control
         As for `train`; loss by name only.
 
     Raises
@@ -161,7 +162,7 @@ def transfer(
     session = Session(network, data, recipe, base=preprocess, loss=None, optimizer=optimizer, made_by=made_by, head=names)
     model = {"backbone": base.name, "weights": weights} if isinstance(backbone, str) else describe_model(network)
     identity = {"model": model, "head": describe(head), "optimizer": describe(optimizer)}
-    return _run("transfer", session, identity, base.name, None, out, name, fresh, device, emit, control)
+    return _run("transfer", session, identity, base.name, init, out, name, fresh, device, emit, control)
 
 
 def _run(
@@ -190,9 +191,11 @@ def _run(
             "two runs at once would share the random numbers and the machine",
             f"wait for it, or stop it first: it lives in {folder}",
         )
-    if fresh:
-        with one_writer(place.folder):  # the lock moves away with the folder
+    with one_writer(place.folder):  # what is moved aside takes its lock along
+        if fresh:
             records.set_aside(place)
+        else:
+            records.find(place)
     with one_writer(place.folder):
         sweep(place.folder)
         record = None if fresh else records.find(place)
@@ -258,4 +261,3 @@ def _spoken(recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer:
         fix = "drop lr=, or write optimizer='adam', lr=…"
         raise RecipeError("lr= and an optimizer were both given.", "the optimizer has its own learning rate", fix)
     return given, loss, optimizer
-

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S colab run --gpu T4 --timeout 86400
-"""Put a new head on a trained backbone (here: python launchers/transfer.py pets/; on Colab: ./launchers/transfer.py URL)."""
+"""Put a new head on a trained backbone (here: python launchers/transfer.py pets/; on Colab: ./launchers/transfer.py pets/)."""
 
 SPEC = "git+https://github.com/OWNER/colab_kit"  # $COLAB_KIT_SPEC names another: a fork, a tag, a wheel
 try:

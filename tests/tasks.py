@@ -115,7 +115,8 @@ def train_small(
 
         run = verbs.train(
             Small, small_data(data), out=folder, listen=[hear], control=control, workers=workers, save_every=save_every, epochs=epochs,
-            batch_size=4, accumulate=2, clip=0.5, lr={"fc*": 1e-2, "*": 3e-3}, warmup=0.5, ema=0.9, mixup=0.4, patience=50, validate_every=2,
+            batch_size=4, accumulate=2, clip=0.5, lr={"fc*": 1e-2, "*": 3e-3}, warmup=0.5, ema=0.9, mixup=0.4, patience=50,
+            validate_every=2,
         )  # fmt: skip
     assert run.status == "done", run
     Path(folder).with_suffix(".hash").write_text(fingerprint(Path(folder)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,8 +100,8 @@ class Feed:
             case Arrays(x=x, labels=labels):
                 return _from_arrays(x, torch.from_numpy(labels))
             case Pictures(paths=paths, labels=labels):
-                store = PixelStore(paths, self.preprocess.size or 224, self.preprocess.picture, complain)
-                return _from_store(store, torch.from_numpy(labels))
+                store = PixelStore(paths, self.preprocess.size or 224, self.preprocess.picture)
+                return _from_store(store, torch.from_numpy(labels), complain)
             case Items() as items:
                 return _ItemReader(items, workers, self.seed, self.preprocess)
         raise TypeError(f"no reader for {type(split.source).__name__}")
@@ -119,18 +120,26 @@ def _from_arrays(x: torch.Tensor, labels: torch.Tensor) -> Reader:
     return read
 
 
-def _from_store(store: PixelStore, labels: torch.Tensor) -> Reader:
+def _from_store(store: PixelStore, labels: torch.Tensor, complain: Callable[[str], None]) -> Reader:
+    told: set[int] = set()
+
     def make(rows: np.ndarray) -> Raw:
         pixels, good = store.gather(rows)
         return torch.from_numpy(pixels).movedim(3, 1), labels[torch.from_numpy(good)], good
 
     def read(groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
-        return _prefetched(map(make, groups))
+        with closing(_prefetched(map(make, groups))) as ready:
+            for rows, raw in zip(groups, ready, strict=True):
+                for row in rows[~np.isin(rows, raw[2])].tolist():
+                    if row not in told:
+                        told.add(row)
+                        complain(store.bad[row])  # here, in the training thread: a listener may draw random numbers
+                yield raw
 
     return read
 
 
-def _prefetched(items: Iterator[Raw]) -> Iterator[Raw]:
+def _prefetched(items: Iterator[Raw]) -> Generator[Raw, None, None]:
     """Run an iterator in a thread of its own, AHEAD items early. It must draw no random number (design: laws of training)."""
     ready: queue.Queue[Any] = queue.Queue(AHEAD)
     gone = threading.Event()
@@ -210,11 +219,12 @@ class _KeyedDataset(Dataset[Any]):
         return row, (x, y)
 
     def _pixels(self, x: Any) -> torch.Tensor:
-        """A PIL picture, or uint8 (H, W, C), as uint8 (C, S, S); float arrays as they are."""
+        """A PIL picture, or uint8 (H, W) or (H, W, 1 or 3), as uint8 (3, S, S); other arrays as they are."""
         pixels = np.asarray(x.convert("RGB") if hasattr(x, "convert") else x)
-        if pixels.dtype != np.uint8:
+        if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3))):
             return torch.from_numpy(pixels)
-        pixels = np.repeat(pixels[..., None], 3, 2) if pixels.ndim == 2 else pixels
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels
         return torch.from_numpy(self.preprocess.picture(pixels).copy()).movedim(2, 0)
 
     def __len__(self) -> int:

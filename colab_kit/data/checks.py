@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import re
 import struct
@@ -18,6 +17,7 @@ from ..errors import DataError
 from ..events import Note
 from ..web import web_page
 from .folders import counted, some
+from .pixels import reads_heic
 
 EDGE = 16 << 10  # bytes read at each end
 LARGEST = 178_956_970  # pixels: twice Pillow's MAX_IMAGE_PIXELS, where it refuses to open a file
@@ -85,17 +85,10 @@ def _look(path: Path) -> Look:
             tail = file.read(EDGE)
             digest = hashlib.sha256(b"%d|" % size + head + tail).hexdigest()[:32]
             heic = head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-            fault, pixels = _heif() if heic else _judge(head, tail or head, file, size)
+            fault, pixels = ("" if reads_heic() else "is HEIC", 0) if heic else _judge(head, tail or head, file, size)
     except OSError as err:
         return Look(path, f"cannot be opened ({err.strerror or err})")
     return Look(path, fault, digest, pixels, heic)
-
-
-def _heif() -> tuple[str, int]:
-    if importlib.util.find_spec("pillow_heif") is None:
-        return "is HEIC", 0
-    importlib.import_module("pillow_heif").register_heif_opener()  # from now on Pillow reads them as any other picture
-    return "", 0
 
 
 def _judge(head: bytes, tail: bytes, file: BinaryIO, size: int) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,6 +15,14 @@ import numpy as np
 from ..errors import DataError
 
 RAM_SHARE = 0.25  # of the free memory: what a store may take
+
+
+def reads_heic() -> bool:
+    """Whether an iPhone's pictures can be read: pillow-heif is there, and from now on Pillow knows it."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return False
+    importlib.import_module("pillow_heif").register_heif_opener()
+    return True
 
 
 def decode(path: Path, size: int | None = None) -> np.ndarray:
@@ -29,6 +38,8 @@ def decode(path: Path, size: int | None = None) -> np.ndarray:
     """
     from PIL import Image, ImageOps
 
+    if path.suffix.lower() in (".heic", ".heif"):
+        reads_heic()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd EXIF; what it can read is read
@@ -76,12 +87,11 @@ class PixelStore:
     ----------
     paths : the picture files
     make : callable(path) -> uint8 (size, size, 3)
-    complain : callable(text), told once of each file that cannot be decoded
     """
 
-    def __init__(self, paths: Sequence[Path], size: int, make: Callable[[Path], np.ndarray], complain: Callable[[str], None]) -> None:
-        self.paths, self.make, self.complain = paths, make, complain
-        self.bad: set[int] = set()
+    def __init__(self, paths: Sequence[Path], size: int, make: Callable[[Path], np.ndarray]) -> None:
+        self.paths, self.make = paths, make
+        self.bad: dict[int, str] = {}  # row -> why it cannot be decoded; its reader tells, in the training thread
         self._shape = (size, size, 3)
         self._filled = np.zeros(len(paths), bool)
         self._kept = self._room(len(paths) * size * size * 3)
@@ -110,8 +120,7 @@ class PixelStore:
         try:
             picture = self.make(self.paths[row])
         except DataError as err:
-            self.bad.add(row)
-            self.complain(f"{err.what} It is left out of its batches; the order of the others stays.")
+            self.bad[row] = f"{err.what} It is left out of its batches; the order of the others stays."
             return None
         if self._kept is not None:
             self._kept[row] = picture

@@ -39,7 +39,8 @@ class Console:
                 self.line(f"Fetched {path} ({size / 2**20:.1f} MiB)")
             case RunStarted() as start:
                 self._epoch_at = self.clock()
-                again = f", going on from step {start.done} of {start.steps}" if start.done else f", {start.epochs} epochs, {start.steps} steps"
+                again = f", going on from step {start.done} of {start.steps}"
+                again = again if start.done else f", {start.epochs} epochs, {start.steps} steps"
                 self.line(f"Run {start.name}{again} → {start.folder}")
                 self.open_bar("training", start.steps, "step", start.done)
             case StepDone(step=step, loss=loss):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ..data import keyed
 from ..errors import ModelError
@@ -27,9 +27,8 @@ def make(model: Any, seed: int) -> nn.Module:
     if isinstance(model, nn.Module):
         return model
     if not callable(model):
-        raise ModelError(
-            f"model= is a {type(model).__name__}.", "an nn.Module, or a class or function that makes one, was expected", "kit.train(model, data)"
-        )
+        why = "an nn.Module, or a class or function that makes one, was expected"
+        raise ModelError(f"model= is a {type(model).__name__}.", why, "kit.train(model, data)")
     with keyed.outer_streams_kept():
         keyed.seed_all(seed, keyed.INIT)
         try:
@@ -45,7 +44,7 @@ def make(model: Any, seed: int) -> nn.Module:
 
 def is_lazy(model: nn.Module) -> bool:
     """Whether some layer learns its shape from the first batch."""
-    return any(isinstance(t, UninitializedTensorMixin) for t in [*model.parameters(), *model.buffers()])
+    return any(isinstance(t, (UninitializedBuffer, UninitializedParameter)) for t in [*model.parameters(), *model.buffers()])
 
 
 def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
@@ -68,7 +67,9 @@ def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
     return True
 
 
-def on_backbone(name: Any, *, weights: str | None, classes: int, size: int | None, head: Any, seed: int) -> tuple[nn.Module, Any, list[str]]:
+def on_backbone(
+    name: Any, *, weights: str | None, classes: int, size: int | None, head: Any, seed: int
+) -> tuple[nn.Module, Any, list[str]]:
     """A backbone with a new head: the model, the Backbone it came from, and the names of the head's parameters."""
     with keyed.outer_streams_kept():
         keyed.seed_all(seed, keyed.INIT)
@@ -97,9 +98,8 @@ def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor])
     try:
         network.load_state_dict(weights)
     except RuntimeError as err:
-        raise ModelError(
-            f"The network does not fit the weights of run {record['name']}.", str(err).splitlines()[-1].strip(), "pass the network it was trained with"
-        ) from err
+        what = f"The network does not fit the weights of run {record['name']}."
+        raise ModelError(what, str(err).splitlines()[-1].strip(), "pass the network it was trained with") from err
     return network
 
 

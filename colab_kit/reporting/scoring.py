@@ -32,14 +32,18 @@ class Scorer:
     output: str
     floats: bool = False  # trained on float arrays, whose preparation only the user knows
 
-    def split(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities, float32 (n, classes), and labels, int64 (n,). Damaged pictures are left out of both."""
-        feed = Feed(split, self.preprocess, batch_size=BATCH, device=self.device)
-        probabilities, labels = [], []
-        for batch in feed.in_order():
-            probabilities.append(self.probabilities(batch.x))
-            labels.append(batch.y.cpu().numpy())
-        return np.concatenate(probabilities), np.concatenate(labels)
+    def split(self, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Probabilities, float32 (n, classes), labels and rows of the source, int64 (n,). Damaged pictures are in none of them."""
+        probabilities, labels, rows = [], [], []
+        if len(split):
+            for batch in Feed(split, self.preprocess, batch_size=BATCH, device=self.device).in_order():
+                if len(batch.y):
+                    probabilities.append(self.probabilities(batch.x))
+                    labels.append(batch.y.cpu().numpy())
+                    rows.append(batch.index)
+        if not rows:
+            raise DataError(f"The split {split.name} has no picture that can be read.", f"it holds {len(split)}", "give another split")
+        return np.concatenate(probabilities), np.concatenate(labels), np.concatenate(rows)
 
     @torch.no_grad()
     def probabilities(self, x: torch.Tensor) -> np.ndarray:
@@ -51,11 +55,26 @@ class Scorer:
 
     def pictures(self, pictures: Sequence[Any]) -> np.ndarray:
         """Of files, PIL pictures or arrays, one by one in batches: float32 (n, classes)."""
+        if not pictures:
+            raise DataError("No picture was given.", "the list is empty", "pass at least one")
         found = []
         for start in range(0, len(pictures), BATCH):
             rows = [self._ready(p) for p in pictures[start : start + BATCH]]
-            found.append(self.probabilities(self.preprocess.input(torch.stack(rows), self.device)))
+            if len(shapes := {tuple(row.shape) for row in rows}) > 1:
+                why = f"there are {', '.join(map(str, sorted(shapes)))}"
+                raise DataError("The arrays have several shapes.", why, "bring them to one size")
+            found.append(self._scores(self.preprocess.input(torch.stack(rows), self.device)))
         return np.concatenate(found)
+
+    def _scores(self, x: torch.Tensor) -> np.ndarray:
+        try:
+            return self.probabilities(x)
+        except (RuntimeError, ValueError, IndexError) as err:
+            if "out of memory" in str(err):
+                raise
+            why = f"{type(err).__name__}: {str(err).splitlines()[0]}"
+            fix = "give predict() pictures of the size and with the channels that the run was trained on"
+            raise DataError(f"The network cannot take pictures of shape {tuple(x.shape[1:])}.", why, fix) from err
 
     def _ready(self, picture: Any) -> torch.Tensor:
         """One picture as the network's loader would have given it."""
@@ -67,20 +86,24 @@ class Scorer:
                 "how those floats were made from pixels is not known to the run",
                 "give predict() an array prepared as the training data was",
             )
+        whole = self.preprocess.crop == 1.0  # trained on arrays, which are resized in the batch
+        if isinstance(picture, torch.Tensor) and (whole or picture.ndim != 3):
+            return picture
         if self.preprocess.size is None:
-            if isinstance(picture, torch.Tensor):
-                return picture
-            raise DataError("This run was trained on arrays that are no squares.", "a file cannot be brought to their shape", "give predict() an array")
+            what = "This run was trained on arrays that are no squares."
+            raise DataError(what, "a file cannot be brought to their shape", "give predict() an array")
         if isinstance(picture, torch.Tensor):
-            return picture  # Preprocess.input resizes it
-        pixels = self.preprocess.picture(picture if isinstance(picture, Path) else np.asarray(picture.convert("RGB")))
-        return torch.from_numpy(pixels.copy()).movedim(2, 0)
+            picture = picture.movedim(0, 2).expand(-1, -1, 3).numpy() if picture.shape[0] == 1 else picture.movedim(0, 2).numpy()
+        elif not isinstance(picture, Path):
+            picture = np.asarray(picture.convert("RGB"))
+        return torch.from_numpy(self.preprocess.picture(picture).copy()).movedim(2, 0)
 
 
-def pictures_of(x: Any) -> tuple[list[Any], list[Path | None], bool]:
+def pictures_of(x: Any, preprocess: Preprocess) -> tuple[list[Any], list[Path | None], bool]:
     """What predict() was given as a list of pictures, their paths, and whether it was a single one.
 
     x : path, folder, glob, PIL picture, array (H, W), (H, W, C), (C, H, W), (features,) or a batch of them
+    preprocess : of the run; it tells rows of numbers from grey pictures, and three grey pictures from a coloured one
     """
     if isinstance(x, (str, Path)):
         files, one = _files(x)
@@ -88,14 +111,13 @@ def pictures_of(x: Any) -> tuple[list[Any], list[Path | None], bool]:
     if hasattr(x, "convert") and hasattr(x, "size"):
         return [x], [None], True
     if isinstance(x, (list, tuple)):
-        parts = [pictures_of(item) for item in x]
+        parts = [pictures_of(item, preprocess) for item in x]
         return [p for part in parts for p in part[0]], [p for part in parts for p in part[1]], False
     if isinstance(x, (np.ndarray, torch.Tensor)):
-        rows, one = _rows(torch.as_tensor(x))
+        rows, one = _rows(_tensor(x), preprocess)
         return rows, [None] * len(rows), one
-    raise DataError(
-        f"predict() was given a {type(x).__name__}.", "it takes a path, folder, glob, PIL picture, array, batch or Split", "pass one of these"
-    )
+    what = f"predict() was given a {type(x).__name__}."
+    raise DataError(what, "it takes a path, folder, glob, PIL picture, array, batch or Split", "pass one of these")
 
 
 def _files(x: str | Path) -> tuple[list[Path], bool]:
@@ -107,20 +129,42 @@ def _files(x: str | Path) -> tuple[list[Path], bool]:
     else:
         found = sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.suffix.lower() in PICTURES)
     if not found:
-        raise DataError(f"No picture is at {x}.", "neither a file, a folder with pictures nor a pattern that matches any", "correct the path")
+        why = "neither a file, a folder with pictures nor a pattern that matches any"
+        raise DataError(f"No picture is at {x}.", why, "correct the path")
     return found, False
 
 
-def _rows(x: torch.Tensor) -> tuple[list[torch.Tensor], bool]:
+def _tensor(x: Any) -> torch.Tensor:
+    """uint8 or float; whole numbers from 0 to 255 are taken as pixels, as `load` does."""
+    if isinstance(x, np.ndarray):
+        if x.dtype.kind not in "biuf" or not x.size:
+            raise DataError(
+                f"predict() was given an array of {x.dtype}, shape {x.shape}.", "pictures are numbers", "pass uint8 pixels, or floats"
+            )
+        x = torch.from_numpy(np.array(x, dtype=np.float32 if x.dtype.kind == "f" else np.uint8 if x.dtype == np.uint8 else np.int64))
+    if x.dtype == torch.uint8 or x.is_floating_point():
+        return x.detach().cpu()  # type: ignore[no-any-return]
+    if x.dtype == torch.bool or int(x.min()) < 0 or int(x.max()) > 255:
+        raise DataError(
+            f"predict() was given {str(x.dtype)[6:]} numbers.", "pixels are whole numbers from 0 to 255", "pass uint8 pixels, or floats"
+        )
+    return x.to("cpu", torch.uint8)  # type: ignore[no-any-return]
+
+
+def _rows(x: torch.Tensor, preprocess: Preprocess) -> tuple[list[torch.Tensor], bool]:
     """Pictures (C, H, W), or vectors, of one array or a batch; what it is, is told by where 1, 3 or 4 channels stand."""
+    vectors = preprocess.size is None and preprocess.channels is None
+    grey = preprocess.channels == 1
     match x.ndim:
         case 1:
             return [x], True
+        case 2 if vectors:
+            return list(x), False
         case 2:
             return [x.unsqueeze(0)], True
         case 3 if x.shape[2] in (1, 3, 4):
             return [x.movedim(2, 0)[:3]], True
-        case 3 if x.shape[0] in (1, 3):
+        case 3 if x.shape[0] == 1 or (x.shape[0] == 3 and not grey):
             return [x], True
         case 3:
             return list(x.unsqueeze(1)), False

@@ -14,7 +14,6 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.model = model
         self._names: dict[nn.Parameter, list[str]] = {}  # a tied weight has several
         for name, p in model.named_parameters(remove_duplicate=False):
             if p.is_floating_point():

@@ -98,7 +98,7 @@ def newest(folder: Path, shelf: Shelf | None, kept_as: str, *, start: str, compl
             broken.append(path)
         elif (found := read(path, checked=True)).facts.get("start") == start:
             if broken:
-                complain(f"{broken[0].name} is damaged (its sha256 does not match). Going on from the one before it, step {found.step}.")
+                complain(f"{broken[0].name} is damaged (its sha256 does not match). Going on from the newest whole one, step {found.step}.")
             return found if path in here else read(_fetched(path, folder))
     if broken:
         raise damaged(broken[0])
@@ -131,9 +131,13 @@ def best_weights(folder: Path, found: Checkpoint, *, complain: Callable[[str], N
     return under(found.tensors, "model/") | under(found.tensors, "average/")
 
 
-def prune(folder: Path, spoken_of: set[str] | None) -> None:
-    """Keep two generations and, if it is known, only the best weights they speak of. New files are durable before old ones go."""
-    for old in sorted(folder.glob("checkpoint-*.safetensors"), key=step_of)[:-GENERATIONS]:
+def prune(folder: Path, step: int, spoken_of: set[str] | None) -> None:
+    """Keep two generations up to `step` and, if it is known, only the best weights they speak of. New files are durable before.
+
+    What lies ahead of `step` is damaged or another start's: it neither goes nor counts as a generation.
+    """
+    upto = [path for path in folder.glob("checkpoint-*.safetensors") if step_of(path) <= step]
+    for old in sorted(upto, key=step_of)[:-GENERATIONS]:
         _let_go(old)
     for best in folder.glob("best-*.safetensors"):
         if spoken_of is not None and best.name not in spoken_of:

@@ -214,7 +214,7 @@ def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
         state.waited = 0
         with job.average.worn() if job.average is not None else torch.no_grad():
             job.best_weights = {name: t.detach().to("cpu", copy=True) for name, t in job.model.state_dict().items()}
-    else:
+    elif metric in row:
         state.waited += 1
     job.emit(EpochDone(epoch, job.recipe.epochs, row))
     return True

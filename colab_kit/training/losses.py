@@ -72,9 +72,8 @@ def named(recipe: Recipe, name: str, weights: torch.Tensor | None) -> Loss:
     if name == "cross_entropy":
         return lambda output, y: functional.cross_entropy(output, y, weight=weights, label_smoothing=recipe.label_smoothing)
     if recipe.label_smoothing:
-        raise RecipeError(
-            "label_smoothing= works with the cross_entropy loss only.", f"the loss here is {name}", "drop LogSoftmax from the network, or the smoothing"
-        )
+        fix = "drop LogSoftmax from the network, or the smoothing"
+        raise RecipeError("label_smoothing= works with the cross_entropy loss only.", f"the loss here is {name}", fix)
     if name == "nll_of_probabilities":  # chosen when a network ends in Softmax
         return lambda output, y: functional.nll_loss(output.clamp_min(1e-12).log(), y, weight=weights)
     return lambda output, y: functional.nll_loss(output, y, weight=weights)
@@ -102,11 +101,11 @@ def of_user(loss: Any, recipe: Recipe) -> Loss:
         try:
             loss = loss()
         except TypeError as err:
-            raise ModelError(f"loss={loss.__name__} cannot be made without arguments.", str(err), f"pass an instance: loss={loss.__name__}(…)") from err
+            fix = f"pass an instance: loss={loss.__name__}(…)"
+            raise ModelError(f"loss={loss.__name__} cannot be made without arguments.", str(err), fix) from err
     if not callable(loss):
-        raise ModelError(
-            f"loss= is a {type(loss).__name__}.", "a name, a loss or f(output, y) was expected", "write loss='cross_entropy' or loss=nn.NLLLoss()"
-        )
+        fix = "write loss='cross_entropy' or loss=nn.NLLLoss()"
+        raise ModelError(f"loss= is a {type(loss).__name__}.", "a name, a loss or f(output, y) was expected", fix)
     return loss  # type: ignore[no-any-return]
 
 

@@ -25,6 +25,9 @@ def build(optimizer: Any, model: nn.Module, recipe: Recipe, lr: float | dict[str
     ------
     ModelError, RecipeError
     """
+    if not any(p.requires_grad for p in model.parameters()):
+        why = "it has no parameters, or all of them are frozen"
+        raise ModelError("The network has nothing that learns.", why, "call model.requires_grad_(True)")
     if isinstance(optimizer, torch.optim.Optimizer):
         return _own(optimizer, model)
     kind = _kind(optimizer, recipe)
@@ -96,5 +99,6 @@ def _groups(model: nn.Module, lr: float | dict[str, float]) -> list[dict[str, An
     for pattern, found in groups.items():
         if not found:
             first = ", ".join(name for name, _ in list(model.named_parameters())[:6])
-            raise RecipeError(f"lr= names {pattern!r}, which no parameter is called.", f"the parameters are {first} …", "correct the pattern")
+            what = f"lr= names {pattern!r}, which no parameter is called."
+            raise RecipeError(what, f"the parameters are {first} …", "correct the pattern")
     return [{"params": found, "lr": lr[pattern]} for pattern, found in groups.items()]

@@ -24,7 +24,8 @@ def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> tor
         A label is outside 0 .. classes - 1, or no picture of the batch could be read.
     """
     if not len(batch.y):
-        raise DataError("None of the first pictures can be read.", "every file of the first batch is damaged", "look at the files, or fetch them again")
+        why = "every file of the first batch is damaged"
+        raise DataError("None of the first pictures can be read.", why, "look at the files, or fetch them again")
     output = _forward(model, batch.x)
     low, high = int(batch.y.min()), int(batch.y.max())
     if low < 0 or high >= len(classes):
@@ -53,13 +54,14 @@ def _forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError) as err:
         if "out of memory" in str(err):
             raise
-        flat = x.ndim == 4 and "mat1 and mat2" in str(err)
-        raise ModelError(
-            f"The network cannot take pictures of shape {tuple(x.shape)}.",
-            f"{type(err).__name__}: {str(err).partition(chr(10))[0]}",
-            "put nn.Flatten() first, and make the first layer as wide as a picture has values: "
-            f"nn.Linear({x[0].numel()}, …)" if flat else "fit its first layer to (pictures, channels, height, width), or pass size=",
-        ) from err
+        fix = "fit its first layer to (pictures, channels, height, width), or pass size="
+        if "dtype" in str(err) or "should be the same" in str(err):  # float32 pictures, another kind of weights
+            fix = "call model.float() first"
+        elif x.ndim == 4 and "mat1 and mat2" in str(err):
+            wide = f"nn.Linear({x[0].numel()}, …)"
+            fix = f"put nn.Flatten() first, and make the first layer as wide as a picture has values: {wide}"
+        why = f"{type(err).__name__}: {str(err).splitlines()[0]}"
+        raise ModelError(f"The network cannot take pictures of shape {tuple(x.shape)}.", why, fix) from err
     finally:
         for module, training in was.items():
             module.training = training

@@ -25,6 +25,7 @@ class Saver:
     folder : the run's folder, on the fast disk
     shelf, kept_as : where copies go (Drive) and the folder's name there, or None
     every : optimizer steps between two saves, or None for the rule above
+    newest : the checkpoint that an earlier session left
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Saver:
         kept_as: str,
         *,
         every: int | None,
+        newest: Path | None = None,
         emit: Callable[[Event], None],
         reached: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -44,6 +46,7 @@ class Saver:
         self._saved_at = self._pushed_at = clock()
         self._spoken_of: list[str] = []
         self._said = ""  # why the last save failed
+        self._newest = newest
 
     def due(self, step: int) -> bool:
         if self.every is not None:
@@ -71,7 +74,8 @@ class Saver:
                 self._said = err.why
                 self.emit(Note(f"Step {step} could not be saved; training goes on and tries again.\n{err}", "warn"))
             return False
-        self._let_go(facts)
+        self._newest = path
+        self._let_go(step, facts)
         self._saved_at, self._said = self.clock(), ""
         self.cost = self._saved_at - start
         self.emit(CheckpointSaved(path, step, self.cost))
@@ -84,15 +88,14 @@ class Saver:
         if self.shelf is None or not self.folder.is_dir():
             return
         self._pushed_at = self.clock()
-        newest = sorted(self.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of)[-1:]
-        heavy = [*self.folder.glob("best-*.safetensors"), *newest]
+        heavy = [*self.folder.glob("best-*.safetensors"), *([self._newest] if self._newest else [])]
         small = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
-        if all(self.shelf.push(path, f"{self.kept_as}/{path.name}") for path in [*small, *heavy]):  # one that fails said why
+        if all(self.shelf.push(path, f"{self.kept_as}/{path.name}") for path in [*small, *heavy]) and self._newest:  # what failed said why
             self.shelf.drop(f"{self.kept_as}/*.safetensors", keep={path.name for path in heavy})
 
-    def _let_go(self, facts: dict[str, Any]) -> None:
+    def _let_go(self, step: int, facts: dict[str, Any]) -> None:
         """Delete what neither of the two generations speaks of; the one before this process is known after two saves."""
         best = facts.get("best")
         self._spoken_of = [*self._spoken_of, best["file"] if best else ""][-checkpoint.GENERATIONS :]
         known = len(self._spoken_of) == checkpoint.GENERATIONS
-        checkpoint.prune(self.folder, set(self._spoken_of) if known else None)
+        checkpoint.prune(self.folder, step, set(self._spoken_of) if known else None)

@@ -30,11 +30,11 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as err:  # torch and safetensors raise a dozen kinds for a bad file
         pickled = "weights_only" in str(err) or "Unsupported" in str(err)
-        raise ModelError(
-            f"{path.name} cannot be read as weights.",
-            "it holds a whole pickled model, and loading one runs code from the file" if pickled else f"{type(err).__name__}: {err}".splitlines()[0],
-            "save only the weights: torch.save(model.state_dict(), 'weights.pth')" if pickled else "fetch the file again",
-        ) from err
+        why, fix = f"{type(err).__name__}: {err}".splitlines()[0], "fetch the file again"
+        if pickled:
+            why = "it holds a whole pickled model, and loading one runs code from the file"
+            fix = "save only the weights: torch.save(model.state_dict(), 'weights.pth')"
+        raise ModelError(f"{path.name} cannot be read as weights.", why, fix) from err
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]

@@ -1,0 +1,339 @@
+"""Batches: a function of (seed, epoch, number), whoever reads them and wherever reading began."""
+
+import random
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from colab_kit.data.batches import AHEAD, Feed, _prefetched, bounds
+from colab_kit.data.preprocess import Preprocess
+from colab_kit.data.splits import Arrays, Items, Pictures, Split
+from colab_kit.errors import DataError
+
+from .pictures import picture
+
+CPU = torch.device("cpu")
+
+
+class Drawn(Dataset):
+    """Pictures that a user's transforms change at random, by all three generators."""
+
+    def __init__(self, n: int = 11, fail_at: int | None = None):
+        self.n, self.fail_at = n, fail_at
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, i: int):
+        if i == self.fail_at:
+            raise FileNotFoundError(f"picture {i} is gone")
+        return torch.tensor([float(i), random.random(), float(np.random.rand()), float(torch.rand(()))]), i % 3
+
+
+def seed(n: int) -> None:
+    random.seed(n)
+    np.random.seed(n)
+    torch.manual_seed(n)
+
+
+def split_of(source, n: int, name: str = "train") -> Split:
+    return Split(source, np.arange(n)[::-1].copy(), name)
+
+
+def array_feed(n: int = 23, **kw) -> Feed:
+    source = Arrays(torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1), np.arange(n) % 3)
+    return Feed(split_of(source, n), Preprocess(), **{"batch_size": 4, "device": CPU, **kw})
+
+
+def item_feed(dataset, *, workers: int = 0, n: int = 11, collate=None, **kw) -> Feed:
+    source = Items(dataset, np.arange(n) % 3, collate)
+    return Feed(split_of(source, n), Preprocess(size=8), **{"batch_size": 4, "device": CPU, "workers": workers, **kw})
+
+
+def picture_feed(tmp_path, n: int = 7, bad: tuple[int, ...] = (), **kw) -> Feed:
+    paths = [picture(tmp_path / f"{i}.png", i) for i in range(n)]
+    for row in bad:
+        paths[row].write_bytes(b"no picture")
+    return Feed(split_of(Pictures(paths, np.arange(n) % 3, tmp_path), n), Preprocess(size=8), **{"batch_size": 3, "device": CPU, **kw})
+
+
+def same(one, other) -> bool:
+    one, other = list(one), list(other)
+    return len(one) == len(other) and all(
+        torch.equal(a.x, b.x) and torch.equal(a.y, b.y) and np.array_equal(a.index, b.index) for a, b in zip(one, other, strict=True)
+    )
+
+
+def feeds(tmp_path):
+    return [array_feed(), item_feed(Drawn()), picture_feed(tmp_path, bad=(3,))]
+
+
+# --- where batches begin and end ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", range(1, 30))
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_batches_cover_every_row_once_and_none_of_one_picture_follows_a_larger(n, size):
+    cuts = bounds(n, size)
+    assert [row for a, b in cuts for row in range(a, b)] == list(range(n))
+    sizes = [b - a for a, b in cuts]
+    assert all(s == size for s in sizes[:-1]) and sizes[-1] <= size + 1
+    assert len(sizes) == 1 or sizes[-1] > 1
+
+
+# --- order --------------------------------------------------------------------------------------------------------
+
+
+def test_an_epoch_is_a_permutation_of_the_split_with_each_rows_own_label(tmp_path):
+    for feed in [array_feed(), item_feed(Drawn()), picture_feed(tmp_path)]:
+        seen = np.concatenate([b.index for b in feed.shuffled(0)])
+        assert sorted(seen) == sorted(feed.split.rows) and not np.array_equal(seen, feed.split.rows)
+        for batch in feed.shuffled(1):
+            assert batch.y.tolist() == (batch.index % 3).tolist() and batch.y.dtype == torch.int64 and batch.x.dtype == torch.float32
+        assert len(list(feed.shuffled(0))) == len(feed)
+
+
+def test_a_batch_holds_the_pictures_that_its_index_names():
+    for batch in array_feed().shuffled(3):
+        assert torch.allclose((batch.x.flatten() * 0.5 + 0.5) * 255, torch.from_numpy(batch.index).float(), atol=1e-4)
+
+
+def test_seed_and_epoch_choose_the_order_and_nothing_else_does():
+    def order(seed, epoch):
+        return np.concatenate([b.index for b in array_feed(seed=seed).shuffled(epoch)]).tolist()
+
+    orders = [order(0, 0), order(0, 1), order(1, 0)]
+    assert len({tuple(o) for o in orders}) == 3
+    seed(1)
+    assert [order(0, 0), order(0, 1), order(1, 0)] == orders
+
+
+def test_validation_keeps_the_splits_own_order_and_is_the_same_each_time(tmp_path):
+    for feed in feeds(tmp_path):
+        rows = [row for row in feed.split.rows if not (row == 3 and isinstance(feed.split.source, Pictures))]
+        assert np.concatenate([b.index for b in feed.in_order()]).tolist() == rows
+        assert same(feed.in_order(), feed.in_order())
+
+
+def test_an_epoch_begun_anywhere_is_the_tail_of_the_whole(tmp_path):
+    for feed in feeds(tmp_path):
+        whole = list(feed.shuffled(2))
+        for first in range(len(feed) + 1):
+            assert same(feed.shuffled(2, first=first), whole[first:]), first
+
+
+def test_an_epoch_after_a_peek_an_abandoned_one_and_a_validation_is_the_same(tmp_path):
+    for feed, fresh in zip(feeds(tmp_path / "a"), feeds(tmp_path / "b"), strict=True):
+        feed.peek()
+        next(feed.shuffled(0))
+        list(feed.in_order())
+        assert same(feed.shuffled(0), fresh.shuffled(0))
+
+
+# --- whoever reads ------------------------------------------------------------------------------------------------
+
+
+def test_workers_change_no_bit():
+    kinds = [item_feed(Drawn(), workers=workers) for workers in (0, 1, 2)]
+    inline = [list(kinds[0].shuffled(0)), list(kinds[0].shuffled(1, first=1)), list(kinds[0].in_order())]
+    for feed in kinds[1:]:
+        feed.peek()
+        assert same(feed.shuffled(0), inline[0]) and same(feed.shuffled(1, first=1), inline[1]) and same(feed.in_order(), inline[2])
+        next(feed.shuffled(5))  # left in the middle
+        assert same(feed.shuffled(0), inline[0])
+
+
+def test_a_pictures_draws_are_its_own_whatever_the_batch_size_and_differ_by_epoch_and_seed():
+    def drawn(epoch=0, **kw):
+        return {int(x[0]): x[1:].tolist() for b in item_feed(Drawn(), **kw).shuffled(epoch) for x in b.x}
+
+    first = drawn()
+    assert drawn(batch_size=3) == first
+    other, seeded = drawn(epoch=1), drawn(seed=1)
+    for row, numbers in first.items():
+        assert all(a != b for a, b in zip(numbers, other[row], strict=True)) and all(
+            a != b for a, b in zip(numbers, seeded[row], strict=True)
+        )
+    assert len({tuple(v) for v in first.values()}) == 11
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_drawn_outside_is_untouched_by_reading(workers, tmp_path):
+    def draws():
+        return random.random(), np.random.rand(), torch.rand(()).item()
+
+    def read(feed):
+        feed.peek()
+        return [draws() for _ in feed.shuffled(0)] + [draws() for _ in feed.in_order()]
+
+    def seeded(feed):
+        seed(4)
+        return read(feed)
+
+    seed(4)
+    expected = [draws() for _ in range(2 * 3)]
+    assert seeded(item_feed(Drawn(), workers=workers)) == expected
+    assert seeded(array_feed(11)) == expected and seeded(picture_feed(tmp_path, 9)) == expected
+
+
+def test_a_thread_that_draws_meanwhile_does_not_reach_the_numbers():
+    whole, stop = list(item_feed(Drawn(), workers=1).shuffled(0)), threading.Event()
+
+    def noise():
+        while not stop.wait(0.0005):
+            seed(random.randrange(9))
+
+    thread = threading.Thread(target=noise)
+    thread.start()
+    try:
+        assert same(item_feed(Drawn(), workers=1).shuffled(0), whole)
+    finally:
+        stop.set()
+        thread.join()
+
+
+# --- items of a user's own ----------------------------------------------------------------------------------------
+
+
+class Given(Dataset):
+    def __init__(self, x, y=1):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        return (self.x, self.y) if self.y is not None else self.x
+
+
+@pytest.mark.parametrize(
+    ("x", "shape"),
+    [
+        (Image.new("RGB", (20, 10), "red"), (3, 8, 8)), (Image.new("L", (20, 10), 9), (3, 8, 8)), (Image.new("P", (20, 10)), (3, 8, 8)),
+        (np.zeros((20, 10, 3), np.uint8), (3, 8, 8)), (np.zeros((20, 10), np.uint8), (3, 8, 8)), (np.zeros((20, 10, 1), np.uint8),
+        (3, 8, 8)),
+        (np.zeros((3, 20, 10), np.float64), (3, 20, 10)), (np.zeros(12, np.uint8), (12,)), (np.zeros((3, 20, 10), np.uint8), (3, 8, 8)),
+        (torch.zeros(3, 20, 10), (3, 20, 10)), (torch.zeros(1, 20, 10, dtype=torch.uint8), (1, 8, 8)),
+        (torch.zeros(5, dtype=torch.float64), (5,)),
+    ],
+)  # fmt: skip
+def test_items_of_any_kind_become_input(x, shape):
+    batch = next(item_feed(Given(x), n=4).in_order())
+    assert batch.x.shape == (4, *shape) and batch.x.dtype == torch.float32 and batch.y.tolist() == [1] * 4
+
+
+def test_a_pil_item_is_what_its_file_is(tmp_path):
+    path = picture(tmp_path / "x.png", size=(30, 20))
+    batch = next(item_feed(Given(Image.open(path).copy()), n=4).in_order())
+    assert torch.equal(
+        batch.x[0], Preprocess().input(torch.from_numpy(Preprocess(size=8).picture(path).copy()).movedim(2, 0)[None], CPU)[0]
+    )
+
+
+@pytest.mark.parametrize("y", [1, np.int64(1), torch.tensor(1), 1.0])
+def test_labels_of_any_kind_become_int64(y):
+    assert next(item_feed(Given(torch.zeros(2), y), n=4).in_order()).y.dtype == torch.int64
+
+
+@pytest.mark.parametrize("x", [torch.zeros(2), {"image": 1}, (1, 2, 3)])
+def test_an_item_that_is_no_pair_says_what_it_is(x):
+    with pytest.raises(DataError, match="no .picture, label. pair") as caught:
+        next(item_feed(Given(x, None), n=4).shuffled(0))
+    assert f"it is a {type(x).__name__}" in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_in_the_dataset_surfaces_with_its_own_words(workers):
+    state = torch.default_generator.get_state()
+    with pytest.raises(FileNotFoundError, match="picture 5 is gone"):
+        list(item_feed(Drawn(fail_at=5), workers=workers).shuffled(0))
+    assert torch.equal(state, torch.default_generator.get_state())
+
+
+def _flipped(batch):
+    x, y = zip(*batch, strict=True)
+    return torch.stack(x).flip(1), list(y)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loaders_own_collate_is_used(workers):
+    plain, flipped = (next(item_feed(Drawn(), collate=c, workers=workers).shuffled(0)) for c in (None, _flipped))
+    assert torch.equal(plain.x.flip(1), flipped.x) and torch.equal(plain.y, flipped.y) and np.array_equal(plain.index, flipped.index)
+
+
+# --- files and the thread that reads ahead ------------------------------------------------------------------------
+
+
+def test_a_damaged_file_is_dropped_said_once_and_in_the_training_thread(tmp_path):
+    told = []
+    feed = picture_feed(tmp_path, bad=(1, 4), complain=lambda text: told.append((text, threading.current_thread())))
+    for _ in range(2):
+        for batches in (feed.shuffled(0), feed.in_order()):
+            assert sorted(np.concatenate([b.index for b in batches])) == [0, 2, 3, 5, 6]
+    assert sorted(text.split("/")[-1][:5] for text, _ in told) == ["1.png", "4.png"]
+    assert {thread for _, thread in told} == {threading.main_thread()}
+
+
+def test_a_batch_whose_files_are_all_damaged_is_empty_and_the_count_stays(tmp_path):
+    feed = picture_feed(tmp_path, n=6, bad=(0, 1, 2))
+    batches = list(feed.in_order())
+    assert [len(b.y) for b in batches] == [3, 0] and batches[1].x.shape == (0, 3, 8, 8) and len(feed) == 2
+
+
+def threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name == "colab_kit prefetch"]
+
+
+def gone() -> bool:
+    until = time.monotonic() + 2
+    for thread in threads():
+        thread.join(max(0.0, until - time.monotonic()))
+    return not threads()
+
+
+def test_the_thread_that_reads_ahead_ends_when_it_is_abandoned(tmp_path):
+    assert gone()
+    reading = picture_feed(tmp_path, n=20, batch_size=2).shuffled(0)
+    next(reading)
+    assert len(threads()) == 1
+    reading.close()
+    assert gone()
+
+
+def test_it_reads_only_so_far_ahead():
+    made = []
+
+    def make():
+        for n in range(100):
+            made.append(n)
+            yield n
+
+    reading = _prefetched(make())
+    next(reading)
+    thread = threads()[-1]
+    thread.join(0.05)
+    assert len(made) <= AHEAD + 2
+    reading.close()
+    assert gone()
+
+
+def test_its_error_is_raised_where_the_batches_are_read_and_after_those_before_it():
+    def make():
+        yield 1
+        raise ZeroDivisionError("in the thread")
+
+    seen = []
+    with pytest.raises(ZeroDivisionError, match="in the thread"):
+        for item in _prefetched(make()):
+            seen.append(item)
+    assert seen == [1] and gone()
+
+
+def test_a_source_that_nobody_can_read_says_so():
+    with pytest.raises(TypeError, match="no reader for"):
+        Feed(Split(object(), np.arange(3)), Preprocess(), batch_size=2, device=CPU)

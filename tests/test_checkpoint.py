@@ -1,0 +1,308 @@
+"""Checkpoints: whole or absent, without pickle, and everything comes back as it was."""
+
+import json
+import pickletools
+import shutil
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from colab_kit.errors import RunError
+from colab_kit.training import checkpoint
+from colab_kit.training.checkpoint import best_weights, name_of, newest, pack, prune, read, step_of, under, unpack, write
+
+
+def quiet(point: str) -> None:
+    pass
+
+
+def put(folder, step, *, start="s", tensors=None, **facts):
+    path = folder / name_of(step)
+    write(path, tensors or {"model/w": torch.full((3,), float(step))}, {"step": step, "start": start, **facts}, reached=quiet)
+    return path
+
+
+def harm(path, how="flip"):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content if how == "flip" else content[:-1] if how == "cut" else b"")
+    return path
+
+
+class Shelf:
+    """A shelf in another folder."""
+
+    def __init__(self, root):
+        self.root, self.asked = root, []
+
+    def find(self, name):
+        self.asked.append(name)
+        return [p for p in sorted(self.root.glob(name)) if checkpoint.is_whole(p)]
+
+    def push(self, path, name):
+        raise AssertionError("nothing is pushed here")
+
+    def drop(self, name, keep):
+        raise AssertionError("nothing is dropped here")
+
+
+# --- what goes in comes out ---------------------------------------------------------------------------------------
+
+KINDS = {
+    "float32": torch.randn(3, 4), "float16": torch.randn(5).half(), "bfloat16": torch.randn(5).bfloat16(),
+    "float64": torch.randn(2).double(),
+    "int64": torch.tensor([2**62, -1]), "int32": torch.arange(3, dtype=torch.int32), "uint8": torch.arange(3, dtype=torch.uint8),
+    "bool": torch.tensor([True, False]), "scalar": torch.tensor(7), "empty": torch.empty(0, 4), "transposed": torch.randn(3, 4).t(),
+    "slice": torch.arange(10.0)[3:7], "expanded": torch.ones(1, 3).expand(4, 3), "grad": torch.ones(2, requires_grad=True),
+    "channels_last": torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last),
+    "nan": torch.tensor([float("nan"), float("inf"), -0.0]),
+}  # fmt: skip
+
+
+def test_tensors_of_every_kind_come_back_bit_for_bit(tmp_path):
+    write(tmp_path / "x.safetensors", KINDS, {"step": 1}, reached=quiet)
+    found = read(tmp_path / "x.safetensors")
+    assert found.tensors.keys() == KINDS.keys() and found.step == 1
+    for name, tensor in KINDS.items():
+        got = found.tensors[name]
+        assert got.dtype == tensor.dtype and got.shape == tensor.shape, name
+        assert got.contiguous().flatten().view(torch.uint8).tolist() == tensor.detach().contiguous().flatten().view(torch.uint8).tolist(), (
+            name
+        )
+
+
+def test_tensors_that_share_memory_are_each_there(tmp_path):
+    base = torch.arange(12.0)
+    write(tmp_path / "x.safetensors", {"a": base, "b": base, "c": base[2:5], "d": base.view(3, 4).t()}, {}, reached=quiet)
+    found = read(tmp_path / "x.safetensors").tensors
+    assert torch.equal(found["a"], base) and torch.equal(found["b"], base)
+    assert torch.equal(found["c"], base[2:5]) and torch.equal(found["d"], base.view(3, 4).t())
+
+
+def test_tied_weights_are_tied_again_when_loaded(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    model[1].weight = model[0].weight
+    write(tmp_path / "x.safetensors", model.state_dict(), {}, reached=quiet)
+    other = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    other[1].weight = other[0].weight
+    other.load_state_dict(read(tmp_path / "x.safetensors").tensors)
+    assert torch.equal(other[1].weight, model[0].weight) and other[0].weight is other[1].weight
+
+
+def test_what_was_read_does_not_change_with_the_file(tmp_path):
+    path = put(tmp_path, 1)
+    found = read(path)
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    assert found.tensors["model/w"].tolist() == [1.0] * 3
+
+
+def test_facts_come_back_equal_with_every_digit(tmp_path):
+    facts = {
+        "step": 3,
+        "history": [{"a": 0.1 + 0.2, "n": 1}],
+        "best": None,
+        "odd": [1e-320, 1.7976931348623157e308, float("inf")],
+        "text": 'é "q" \n',
+    }
+    path = tmp_path / "x.safetensors"
+    write(path, {"w": torch.ones(1)}, facts, reached=quiet)
+    assert read(path).facts == facts
+
+
+def test_any_tool_opens_it_and_there_is_no_pickle(tmp_path):
+    path = put(tmp_path, 5)
+    with safe_open(path, "pt") as file:
+        assert list(file.keys()) == ["model/w"] and json.loads(file.metadata()["facts"])["step"] == 5
+    with pytest.raises(Exception):
+        pickletools.dis(path.read_bytes())
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "empty"])
+def test_a_damaged_file_is_not_read(tmp_path, how):
+    path = harm(put(tmp_path, 1), how)
+    with pytest.raises(RunError, match="is damaged") as caught:
+        read(path)
+    assert path.name in caught.value.what and "fresh=True" in caught.value.fix
+
+
+def test_names_sort_as_their_steps_do():
+    names = [name_of(step) for step in (0, 9, 10, 999_999_999)]
+    assert names == sorted(names) and [step_of(checkpoint.Path(n)) for n in names] == [0, 9, 10, 999_999_999]
+    assert step_of(checkpoint.Path("checkpoint-x.safetensors")) == -1
+
+
+# --- an optimizer's state -----------------------------------------------------------------------------------------
+
+OPTIMIZERS = {
+    "SGD": {"lr": 0.1, "momentum": 0.9, "nesterov": True}, "Adam": {"lr": 0.1, "amsgrad": True}, "AdamW": {"lr": 0.1, "fused": True},
+    "Adamax": {"lr": 0.1},
+    "NAdam": {"lr": 0.1}, "RAdam": {"lr": 0.1}, "RMSprop": {"lr": 0.1, "momentum": 0.9, "centered": True}, "Rprop": {"lr": 0.1},
+    "ASGD": {"lr": 0.1},
+    "Adagrad": {"lr": 0.1}, "Adadelta": {"lr": 0.1}, "Adafactor": {"lr": 0.1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n in OPTIMIZERS if hasattr(torch.optim, n)])
+def test_every_optimizer_of_torch_goes_on_bit_for_bit_from_its_packed_state(name, tmp_path):
+    def learn(model, optimizer, steps):
+        for _ in range(steps):
+            model(torch.ones(2, 4)).pow(2).mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def fresh():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+        return model, getattr(torch.optim, name)(
+            [{"params": model[0].parameters()}, {"params": model[1].parameters(), "lr": 0.02}], **OPTIMIZERS[name]
+        )
+
+    whole, optimizer = fresh()
+    learn(whole, optimizer, 2)
+    tensors = {f"model/{k}": v for k, v in whole.state_dict().items()}
+    packed = pack(optimizer.state_dict(), tensors, "optimizer/")
+    write(tmp_path / "x.safetensors", tensors, {"optimizer": packed}, reached=quiet)
+    learn(whole, optimizer, 2)
+
+    found = read(tmp_path / "x.safetensors")
+    again, its = fresh()
+    again.load_state_dict(under(found.tensors, "model/"))
+    its.load_state_dict(unpack(found.facts["optimizer"], found.tensors))
+    learn(again, its, 2)
+    for mine, theirs in zip(again.state_dict().values(), whole.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_nested_state_comes_back_with_its_own_types():
+    state = {
+        "state": {0: {"step": torch.tensor(3.0), "exp": [torch.ones(2), None]}},
+        "groups": [{"betas": (0.9, 0.999), "flag": True, "n": None, 7: "x"}],
+    }
+    tensors = {"model/w": torch.zeros(1)}
+    packed = json.loads(json.dumps(pack(state, tensors, "optimizer/")))
+    back = unpack(packed, tensors)
+    assert back["groups"] == state["groups"] and type(back["groups"][0]["betas"]) is tuple and list(back["state"]) == [0]
+    assert back["state"][0]["step"] == 3 and torch.equal(back["state"][0]["exp"][0], torch.ones(2)) and back["state"][0]["exp"][1] is None
+    assert set(under(tensors, "optimizer/")) == {"1", "2"} and "model/w" in tensors
+
+
+def test_state_that_looks_like_our_own_words_is_not_taken_for_it():
+    for state in ({"tensor": "model/w"}, {"dict": [[1, 2]]}, {"tuple": [1]}, [{"tensor": 1}]):
+        tensors = {"model/w": torch.zeros(1)}
+        assert unpack(json.loads(json.dumps(pack(state, tensors, "o/"))), tensors) == state
+
+
+def test_state_that_is_no_plain_data_is_refused_by_name():
+    for thing in (object(), {1, 2}, print):
+        with pytest.raises(RunError, match=f"keeps a {type(thing).__name__}"):
+            pack({"state": [thing]}, {}, "o/")
+
+
+# --- the newest whole one -----------------------------------------------------------------------------------------
+
+
+def test_nothing_there_is_none(tmp_path):
+    assert newest(tmp_path, None, "r", start="s", complain=pytest.fail) is None
+    assert newest(tmp_path / "nowhere", Shelf(tmp_path), "r", start="s", complain=pytest.fail) is None
+
+
+def test_the_newest_is_found_in_silence(tmp_path):
+    for step in (2, 10, 9):
+        put(tmp_path, step)
+    assert newest(tmp_path, None, "r", start="s", complain=pytest.fail).step == 10
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "empty"])
+def test_a_damaged_newest_falls_back_to_the_one_before_and_says_so(tmp_path, how):
+    put(tmp_path, 1)
+    harm(put(tmp_path, 2), how)
+    said = []
+    assert newest(tmp_path, None, "r", start="s", complain=said.append).step == 1
+    assert len(said) == 1 and name_of(2) in said[0] and "step 1" in said[0]
+
+
+def test_a_damaged_one_behind_the_newest_is_nobodys_business(tmp_path):
+    harm(put(tmp_path, 1))
+    put(tmp_path, 2)
+    assert newest(tmp_path, None, "r", start="s", complain=pytest.fail).step == 2
+
+
+def test_all_damaged_is_an_error_and_no_silent_new_start(tmp_path):
+    for step in (1, 2):
+        harm(put(tmp_path, step))
+    with pytest.raises(RunError, match=name_of(2)):
+        newest(tmp_path, None, "r", start="s", complain=pytest.fail)
+
+
+def test_another_start_is_ignored_in_silence(tmp_path):
+    put(tmp_path, 9, start="before fresh=True")
+    assert newest(tmp_path, None, "r", start="s", complain=pytest.fail) is None
+    put(tmp_path, 3)
+    assert newest(tmp_path, None, "r", start="s", complain=pytest.fail).step == 3
+
+
+def test_a_newer_copy_on_the_shelf_is_brought_here_with_its_best_weights(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "shelf" / "r"
+    put(here, 1)
+    put(there, 2, best={"file": name_of(2, "best")})
+    write(there / name_of(2, "best"), {"w": torch.ones(1)}, {"step": 2}, reached=quiet)
+    harm(shutil.copy(there / name_of(2, "best"), there / name_of(1, "best")) and there / name_of(1, "best"))
+    shelf = Shelf(tmp_path / "shelf")
+    found = newest(here, shelf, "r", start="s", complain=pytest.fail)
+    assert found.step == 2 and found.path == here / name_of(2) and shelf.asked == ["r/checkpoint-*.safetensors"]
+    assert sorted(p.name for p in here.iterdir()) == [name_of(2, "best"), name_of(1), name_of(2)]
+    assert best_weights(here, found, complain=pytest.fail)["w"].tolist() == [1.0]
+
+
+def test_of_two_equal_copies_the_one_here_is_used(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "shelf" / "r"
+    put(here, 2)
+    put(there, 2, tensors={"model/w": torch.zeros(3)})
+    assert newest(here, Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail).tensors["model/w"].tolist() == [2.0] * 3
+
+
+def test_a_damaged_one_here_is_replaced_by_its_copy_on_the_shelf(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "shelf" / "r"
+    harm(put(here, 2))
+    put(there, 2)
+    said = []
+    assert newest(here, Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append).step == 2
+    assert len(said) == 1 and checkpoint.is_whole(here / name_of(2))
+
+
+# --- best weights, and what may go --------------------------------------------------------------------------------
+
+
+def test_best_weights_are_those_spoken_of_else_the_averaged_else_the_last(tmp_path):
+    tensors = {"model/w": torch.zeros(1), "model/n": torch.ones(1), "optimizer/0": torch.ones(9)}
+    put(tmp_path, 1, tensors=tensors)
+    assert {k: v.tolist() for k, v in best_weights(tmp_path, read(tmp_path / name_of(1)), complain=pytest.fail).items()} == {
+        "w": [0.0],
+        "n": [1.0],
+    }
+    put(tmp_path, 2, tensors={**tensors, "average/w": torch.full((1,), 5.0)}, best={"file": name_of(1, "best")})
+    said = []
+    found = best_weights(tmp_path, read(tmp_path / name_of(2)), complain=said.append)
+    assert found["w"].tolist() == [5.0] and found["n"].tolist() == [1.0] and "missing or damaged" in said[0]
+    write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {}, reached=quiet)
+    assert best_weights(tmp_path, read(tmp_path / name_of(2)), complain=pytest.fail)["w"].tolist() == [7.0]
+
+
+def test_two_generations_stay_and_only_the_best_that_they_speak_of(tmp_path):
+    for step in (1, 2, 3):
+        put(tmp_path, step)
+        (tmp_path / name_of(step, "best")).touch()
+    prune(tmp_path, 3, None)
+    assert len(list(tmp_path.glob("best-*"))) == 3 and [step_of(p) for p in sorted(tmp_path.glob("checkpoint-*"))] == [2, 3]
+    prune(tmp_path, 3, {name_of(2, "best")})
+    assert [p.name for p in tmp_path.glob("best-*")] == [name_of(2, "best")]
+
+
+def test_a_damaged_one_that_lies_ahead_is_no_generation(tmp_path):
+    for step in (1, 2, 3):
+        put(tmp_path, step)
+    harm(put(tmp_path, 9))
+    prune(tmp_path, 3, None)
+    assert [step_of(p) for p in sorted(tmp_path.glob("checkpoint-*"))] == [2, 3, 9]

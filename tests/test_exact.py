@@ -1,0 +1,64 @@
+"""The quick form of tests/slow/test_kill_matrix.py: killed at each named point, a run ends in the bits of one that was not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.forks import Forks
+from tests.tasks import POINTS
+
+SPREAD = {"after_backward": 2, "after_optimizer": 5, "before_save": 3, "mid_write": 6, "before_rename": 9, "after_rename": 7}
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with Forks("tests.tasks") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def expected(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The hashes of uninterrupted runs."""
+    folder = tmp_path_factory.mktemp("whole")
+    for data in ("arrays", "items"):
+        assert forks.run("train_small", folder=str(folder / data), data=data) == 0
+    return {data: (folder / f"{data}.hash").read_text() for data in ("arrays", "items")}
+
+
+def killed(forks: Forks, folder: Path, point: str, nth: int, *, workers: int = 0, again: int = 0, **options: object) -> str:
+    """The hash of a run that was killed at the n-th hit of a point and resumed; "" if it could not be."""
+    assert forks.run("train_small", folder=str(folder), kill=[point, nth], workers=workers, **options) == -9, "never reached"
+    ended = forks.run("train_small", folder=str(folder), workers=again, **options)
+    return folder.with_suffix(".hash").read_text() if ended == 0 else ""
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_run_killed_at_a_named_point_ends_in_the_same_bits(forks: Forks, expected: dict[str, str], tmp_path: Path, point: str) -> None:
+    assert killed(forks, tmp_path / "run", point, SPREAD.get(point, 2), data="arrays") == expected["arrays"]
+
+
+@pytest.mark.parametrize(("point", "workers", "again"), [("after_optimizer", 0, 1), ("in_validation", 1, 0), ("mid_write", 0, 0)])
+def test_another_number_of_workers_makes_no_difference(
+    forks: Forks, expected: dict[str, str], tmp_path: Path, point: str, workers: int, again: int
+) -> None:
+    assert killed(forks, tmp_path / "run", point, 4, workers=workers, again=again) == expected["items"]
+
+
+def test_losing_the_cursor_on_purpose_is_noticed(forks: Forks, expected: dict[str, str], tmp_path: Path) -> None:
+    assert killed(forks, tmp_path / "run", "after_optimizer", 5, data="arrays", mutation="cursor") != expected["arrays"]
+
+
+@pytest.mark.parametrize(("point", "nth"), [("mid_write", 1), ("before_rename", 2), ("before_save", 1)])
+def test_a_kill_before_the_first_checkpoint_loses_no_choice(
+    forks: Forks, expected: dict[str, str], tmp_path: Path, point: str, nth: int
+) -> None:
+    folder = tmp_path / "run"
+    assert forks.run("train_small", folder=str(folder), data="arrays", kill=[point, nth]) == -9
+    assert not list(folder.glob("checkpoint-*")) and (folder / "choices.json").exists() == (nth > 1 or point == "before_save")
+    made = (folder / "choices.json").read_bytes() if (folder / "choices.json").exists() else None
+    assert forks.run("train_small", folder=str(folder), data="arrays") == 0
+    assert folder.with_suffix(".hash").read_text() == expected["arrays"]
+    assert made in (None, (folder / "choices.json").read_bytes()) and not list(folder.glob(".*.part"))

@@ -1,0 +1,103 @@
+"""The recipe: plain frozen data that names its mistakes."""
+
+import dataclasses
+import json
+
+import pytest
+
+from colab_kit.errors import RecipeError
+from colab_kit.recipe import HORIZON, Recipe
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0), ("epochs", 2.5), ("epochs", "5"), ("epochs", True), ("epochs", None), ("batch_size", 0), ("accumulate", 0),
+        ("lr", -1e-3),
+        ("lr", float("nan")), ("lr", float("inf")), ("lr", "fast"), ("lr", {"*": -1.0}), ("lr", {"*": "x"}), ("optimizer", "adamx"),
+        ("optimizer", 3),
+        ("schedule", "cosinus"), ("schedule", 1), ("loss", "mse"), ("loss", 3), ("loss", 0.5), ("label_smoothing", 1.1),
+        ("class_weights", 0.5),
+        ("class_weights", [1.0, -1.0]), ("class_weights", [1.0, "x"]), ("mixup", -0.1), ("ema", 1.5), ("clip", -1), ("patience", 0),
+        ("monitor", 1),
+        ("monitor", ["valid/loss"]), ("validate_every", 0), ("save_every", 0), ("head_epochs", -1), ("workers", -1), ("seed", -1),
+        ("seed", 1.5), ("gamma", 2),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_work_is_refused_in_three_sentences(field, value):
+    with pytest.raises(RecipeError) as caught:
+        Recipe(**{field: value})
+    assert caught.value.what.startswith(f"{field}=") and caught.value.why and caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"epochs": 1}, {"lr": 0.1}, {"lr": 1}, {"lr": {"fc*": 1e-3, "*": 1e-4}}, {"class_weights": "balanced"},
+        {"class_weights": [1, 2.0]}, {"loss": "nll"},
+        {"head_epochs": 0}, {"clip": None}, {"warmup": 0.5}, {"warmup": 5}, {"monitor": "valid/top1"}, {"schedule": "onecycle"},
+        {"size": 96},
+    ],
+)  # fmt: skip
+def test_what_can_work_is_taken(fields):
+    assert all(getattr(Recipe(**fields), name) == value for name, value in fields.items())
+
+
+def test_a_name_that_is_nearly_right_is_named():
+    with pytest.raises(RecipeError, match="did you mean 'adamw'"):
+        Recipe(optimizer="AdamW")
+    with pytest.raises(RecipeError, match="choose one of cosine, step"):
+        Recipe(schedule="zzz")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("epoch", "epochs"), ("learning_rate", "lr"), ("num_workers", "workers"), ("criterion", "loss"), ("warm_up", "warmup")],
+)
+def test_an_unknown_field_names_the_nearest_one(said, meant):
+    with pytest.raises(RecipeError, match=f"did you mean {meant}=") as caught:
+        Recipe.of(None, {said: 1})
+    assert caught.value.what == f"There is no training option {said}=."
+
+
+def test_a_field_like_no_other_lists_them_all():
+    with pytest.raises(RecipeError, match="the fields are: epochs, batch_size"):
+        Recipe.of(None, {"zzzzzz": 1})
+
+
+def test_fields_are_laid_over_a_recipe_and_leave_it_alone():
+    base = Recipe(epochs=3, lr=0.1)
+    assert Recipe.of(base, {"lr": 0.2}) == Recipe(epochs=3, lr=0.2) and base.lr == 0.1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        base.lr = 1  # type: ignore[misc]
+
+
+def test_what_is_no_recipe_says_so():
+    with pytest.raises(RecipeError, match="recipe= is a dict"):
+        Recipe.of({"epochs": 3}, {})  # type: ignore[arg-type]
+
+
+def test_warming_up_longer_than_the_run_is_refused():
+    with pytest.raises(RecipeError, match="would never reach"):
+        Recipe(epochs=2, warmup=2.5)
+
+
+def test_a_warm_up_before_one_cycle_is_refused_since_it_has_its_own():
+    with pytest.raises(RecipeError, match="rise of its own"):
+        Recipe(schedule="onecycle", warmup=1)
+
+
+def test_the_identity_is_all_but_the_horizon_and_plain_data():
+    identity = Recipe().identity()
+    assert {f.name for f in dataclasses.fields(Recipe)} == HORIZON | identity.keys() and not HORIZON & identity.keys()
+    assert json.loads(json.dumps(identity)) == identity
+    assert Recipe(epochs=9, patience=2, workers=1).identity() == identity != Recipe(seed=1).identity()
+
+
+def test_every_field_has_a_sentence_for_its_flag():
+    for field in dataclasses.fields(Recipe):
+        assert field.metadata["help"], field.name
+
+
+def test_defaults_are_a_good_recipe():
+    assert Recipe() == Recipe(epochs=5, optimizer="adamw", schedule="cosine", monitor="valid/loss", seed=0)

@@ -1,0 +1,174 @@
+"""Records of runs: the key, what changed, which of two records counts, and what is promised on going on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from colab_kit import records
+from colab_kit.drive.local import stand_in
+from colab_kit.drive.mirror import Mirror
+from colab_kit.errors import RecipeChanged, RunError
+from colab_kit.events import Note
+from colab_kit.recipe import Recipe
+from colab_kit.records import Place
+
+IDENTITY = {
+    "verb": "train",
+    "recipe": Recipe().identity(),
+    "data": "f00",
+    "model": {"class": "Net", "code": {"Net": "ab" * 32}},
+    "init": None,
+}
+
+
+def place_at(folder: Path, shelf: Path | None = None) -> Place:
+    kept = Mirror(shelf, lambda event: None) if shelf is not None else None
+    return Place(folder, kept, folder.name, shelf / folder.name if shelf is not None else None)
+
+
+def begun(place: Place, **more: object) -> dict:
+    record = {"name": "pets", "key": "k", "identity": IDENTITY, "recipe": {"epochs": 5}, **more}
+    return records.begin(place, record, {"lr": (1e-3, "usual")}, reached=lambda point: None)
+
+
+def test_the_key_is_the_same_after_a_trip_through_json_and_in_any_order():
+    key = records.key_of(IDENTITY)
+    assert len(key) == 8 and int(key, 16) >= 0
+    assert records.key_of(json.loads(json.dumps(IDENTITY))) == key
+    assert records.key_of(dict(reversed(IDENTITY.items()))) == key
+    assert records.key_of({**IDENTITY, "data": "f01"}) != key
+
+
+def test_only_the_horizon_leaves_the_key_alone():
+    def key(**fields: object) -> str:
+        return records.key_of({**IDENTITY, "recipe": Recipe(**fields).identity()})
+
+    assert {key(epochs=50), key(patience=3), key(monitor="valid/top1"), key(workers=2), key(save_every=9), key(validate_every=4)} == {key()}
+    others = [key(lr=0.1), key(seed=1), key(batch_size=8), key(ema=0.9), key(schedule="step"), key(mixup=0.1), key(lr={"*": 0.1})]
+    assert len({key(), *others}) == 1 + len(others)
+
+
+def test_differences_name_the_field_with_both_values_and_hide_long_ones():
+    new = {
+        **IDENTITY,
+        "recipe": Recipe(lr=0.01, class_weights=(1.0, 2.0)).identity(),
+        "model": {"class": "Net", "code": {"Net": "cd" * 32}},
+    }
+    found = records.differences(IDENTITY, new)
+    assert found == ["recipe.lr: null → 0.01", "recipe.class_weights: null → [1.0, 2.0]", "model.code.Net changed"]
+    assert records.differences(json.loads(json.dumps(new)), new) == []
+
+
+def test_a_place_that_holds_another_run_is_refused_with_the_difference(tmp_path):
+    place = place_at(tmp_path / "out")
+    record = begun(place)
+    records.check_same(place, record, IDENTITY)
+    with pytest.raises(RecipeChanged, match="was made differently") as error:
+        records.check_same(place, record, {**IDENTITY, "recipe": Recipe(lr=0.01).identity()})
+    assert error.value.why == "recipe.lr: null → 0.01" and "fresh=True" in error.value.fix and str(place.folder) in error.value.what
+
+
+def test_choices_stand_before_the_record_does(tmp_path):
+    order: list[list[str]] = []
+    place = place_at(tmp_path / "out")
+    seen = lambda point: (
+        order.append(sorted(p.name for p in place.folder.iterdir() if not p.name.startswith("."))) if point == "after_rename" else None
+    )
+    records.begin(place, {"name": "pets", "identity": {}}, {"lr": (1, "")}, reached=seen)
+    assert order == [["choices.json"], ["choices.json", "run.json"]]
+
+
+def test_the_later_of_two_records_counts_and_is_brought_to_the_folder(tmp_path):
+    place = place_at(tmp_path / "fast" / "pets-k", tmp_path / "drive")
+    assert records.find(place) is None
+    older = begun(place, created=1.0)
+    for name in ("run.json", "choices.json"):
+        assert place.shelf.push(place.folder / name, f"pets-k/{name}")
+    assert records.find(place) == older
+    newer = {**older, "created": 2.0, "start": "another", "status": "stopped"}
+    (tmp_path / "drive" / "pets-k" / "run.json").write_text(json.dumps(newer))
+    assert records.find(place) == newer
+    assert json.loads((place.folder / "run.json").read_text()) == newer and (place.folder / "choices.json").exists()
+    begun(place)  # fresh=True here
+    assert records.find(place)["start"] not in ("another", older["start"])
+
+
+def test_a_machine_with_nothing_gets_record_and_choices_from_the_shelf(tmp_path):
+    there = place_at(tmp_path / "old" / "pets-k", tmp_path / "drive")
+    record = begun(there)
+    for name in ("run.json", "choices.json"):
+        there.shelf.push(there.folder / name, f"pets-k/{name}")
+    here = place_at(tmp_path / "new" / "pets-k", tmp_path / "drive")
+    assert records.find(here) == record
+    assert records.read_json(here.folder / "choices.json") == {"lr": [1e-3, "usual"]}
+
+
+def test_checkpoints_of_an_older_start_do_not_mix_with_a_newer_one_from_the_shelf(tmp_path):
+    place = place_at(tmp_path / "fast" / "pets-k", tmp_path / "drive")
+    older = begun(place)
+    (place.folder / "checkpoint-000000100.safetensors").write_bytes(b"of the older start")
+    newer = {**older, "created": older["created"] + 60, "start": "another"}
+    (tmp_path / "drive" / "pets-k").mkdir(parents=True)
+    (tmp_path / "drive" / "pets-k" / "run.json").write_text(json.dumps(newer))
+    records.find(place)
+    assert not list(place.folder.glob("checkpoint-*"))
+    assert (tmp_path / "fast" / "pets-k.before" / "checkpoint-000000100.safetensors").exists(), "nothing computed is lost"
+
+
+def test_setting_aside_keeps_one_step_back(tmp_path):
+    place = place_at(tmp_path / "out")
+    records.set_aside(place)
+    first = begun(place)
+    records.set_aside(place)
+    assert not place.folder.exists()
+    second = begun(place)
+    records.set_aside(place)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.before"]
+    assert records.read_json(tmp_path / "out.before" / "run.json")["start"] == second["start"] != first["start"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("{", "cannot be read"), ("[1]", "is no record"), ("{}", "is no record"), ('{"name": 1}', "is no record")]
+)
+def test_a_run_json_that_is_not_ours_is_an_error_that_names_it(tmp_path, content, said):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(RunError, match=said) as error:
+        records.find(place_at(tmp_path))
+    assert "run.json" in error.value.what and error.value.fix
+
+
+def test_a_new_run_says_how_it_differs_from_the_newest_of_its_name(tmp_path):
+    for n, lr in enumerate((0.1, 0.2)):
+        begun(place_at(tmp_path / f"pets-{n}"), identity={**IDENTITY, "recipe": Recipe(lr=lr).identity()}, created=float(n))
+    begun(place_at(tmp_path / "pets-9.before"), created=99.0)
+    begun(place_at(tmp_path / "cars-0"), name="cars", created=98.0)
+    heard: list[Note] = []
+    records.note_relatives(place_at(tmp_path / "pets-2"), "pets", {**IDENTITY, "recipe": Recipe(lr=0.3).identity()}, heard.append)
+    assert [note.text for note in heard] == ["This is a new run, not pets-1: recipe.lr: 0.2 → 0.3."]
+
+
+def test_places_with_and_without_a_drive(own_home):
+    assert Place.named("pets-k", None, print).folder == own_home / "work" / "colab-kit" / "runs" / "pets-k"
+    drive = stand_in(Path("/content/drive"), "stand-in")
+    named = Place.named("pets-k", drive, print)
+    assert (named.folder, named.drive_folder) == (own_home / "kit" / "runs" / "pets-k", drive / "colab-kit/runs/pets-k")
+    there = Place.at(drive / "mine" / "pets", drive, print)
+    assert there.folder.parent == own_home / "kit" / "runs" and there.drive_folder == drive / "mine" / "pets" and there.kept_as == "pets"
+    here = Place.at(Path("pets"), drive, print)
+    assert (here.folder, here.shelf) == (own_home / "work" / "pets", None)
+    assert Place.at(drive / "a" / "pets", drive, print).folder != there.folder, "two folders of one name on Drive are two runs"
+
+
+def test_what_is_promised_on_going_on_says_what_broke_it():
+    same = records.environment(torch.device("cpu"))
+    assert records.exactness(same, same, stretched=False) == "every bit as if it had never stopped"
+    other = {**same, "torch": "2.6.0", "threads": "8"}
+    said = records.exactness(other, same, stretched=True)
+    assert said.startswith("same data, order and augmentation, not the same bits (")
+    assert f"torch 2.6.0 → {same['torch']}" in said and "threads 8 → " in said and "stretch the schedule" in said
+    cuda = {**same, "device": "cuda Tesla T4 x86_64"}
+    assert "order of sums" in records.exactness(cuda, cuda, stretched=False)

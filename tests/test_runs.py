@@ -1,0 +1,279 @@
+"""Runs: found again by folder, name or key, on this disk or from Drive alone; asked, drawn and saved."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from colab_kit import runs
+from colab_kit.control import Control
+from colab_kit.data.splits import Arrays, Data, Split
+from colab_kit.drive.mount import mount
+from colab_kit.errors import DataError, ModelError, RunError
+from colab_kit.events import Event, StepDone
+from colab_kit.loading import load
+from colab_kit.models import nets
+from colab_kit.reporting.prediction import Prediction, Predictions
+from colab_kit.runs import Run, open_run
+from colab_kit.verbs import train
+from tests.pictures import class_folders
+from tests.tasks import Small, small_data
+from tests.test_loop import bits
+
+
+def net() -> nn.Module:
+    return nets.mlp(classes=3, inputs=192, hidden=(8,))
+
+
+def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
+    return train(model, data or small_data("arrays"), listen=[hear], **{"batch_size": 4, "epochs": 2, **fields})
+
+
+def stopped_after(step: int, **fields: Any) -> Run:
+    control = Control()
+    stop = lambda event: control.stop() if isinstance(event, StepDone) and event.step == step else None
+    return quietly(hear=stop, control=control, **fields)
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_a_run_opens_by_folder_name_key_and_full_name_with_its_best_weights():
+    run = quietly(name="pets", lr=0.3)
+    for where in (run.folder, str(run.folder), "pets", run.key, f"pets-{run.key}", run.folder.relative_to(Path.cwd())):
+        again = open_run(where)
+        assert again.folder == run.folder and same(again.model, run.model) and not again.model.training
+        assert again.history == run.history and again.best == run.best and again.classes == run.classes
+        assert (again.status, again.recipe, again.choices) == ("done", run.recipe, run.choices)
+    assert open_run(run) is run
+
+
+def test_the_newest_run_of_a_name_is_opened():
+    first = quietly(name="pets")
+    second = quietly(name="pets", lr=0.1)
+    assert open_run("pets").key == second.key != first.key and open_run(first.key).key == first.key
+
+
+def test_a_run_set_aside_by_fresh_is_not_the_newest_of_its_name():
+    quietly(name="pets")
+    run = quietly(name="pets", fresh=True)
+    assert open_run("pets").record["start"] == run.record["start"]
+    assert (run.folder.with_name(run.folder.name + ".before") / "run.json").exists()
+
+
+def test_a_run_that_is_nowhere_names_those_that_are():
+    with pytest.raises(RunError, match="no run 'cats'") as error:
+        open_run("cats")
+    assert "none yet" in error.value.why
+    quietly(name="pets")
+    with pytest.raises(RunError) as error:
+        open_run("cats")
+    assert "pets" in error.value.why
+
+
+def test_a_network_of_ones_own_is_needed_to_open_its_run():
+    run = quietly(Small, name="own")
+    with pytest.raises(ModelError, match="network of your own") as error:
+        open_run("own")
+    assert "open_run('own', model=MyNetwork)" in error.value.fix
+    for model in (Small, Small(), lambda: Small()):
+        assert same(open_run("own", model=model).model, run.model)
+    with pytest.raises(ModelError, match="does not fit"):
+        _ = open_run("own", model=nn.Linear(2, 2)).model
+
+
+def test_a_run_kept_on_drive_alone_opens_and_goes_on_to_the_same_bits(own_home):
+    drive = mount(listen=[])
+    stopped = stopped_after(5, name="pets")
+    assert (
+        stopped.folder.is_relative_to(own_home / "kit" / "runs")
+        and stopped.drive_folder == drive / "colab-kit" / "runs" / stopped.folder.name
+    )
+    shutil.rmtree(own_home / "kit" / "runs")  # a new machine
+    assert open_run("pets").status == "stopped"
+    shutil.rmtree(own_home / "kit" / "runs")
+    again = quietly(name="pets")
+    assert again.status == "done" and again.folder == stopped.folder
+    assert again.choices == stopped.choices and len(again.history) == 2
+    assert bits(again) == bits(quietly(out="beside"))
+
+
+def test_drive_keeps_no_more_than_a_run_needs(own_home):
+    mount(listen=[])
+    run = quietly(name="pets", epochs=3, save_every=1)
+    kept = sorted(p.name for p in run.drive_folder.iterdir())
+    assert len([name for name in kept if name.startswith("checkpoint")]) == 1 and {"run.json", "choices.json", "history.csv"} <= set(kept)
+    assert not [name for name in kept if name.endswith(".part")]
+
+
+def test_a_finished_run_that_did_not_reach_drive_is_handed_over_when_its_cell_runs_again(own_home):
+    mount(listen=[])
+    run = quietly(name="pets")
+    for path in run.drive_folder.glob("*.safetensors"):
+        path.unlink()
+    quietly(name="pets")
+    shutil.rmtree(own_home / "kit" / "runs")
+    assert same(open_run("pets").model, run.model)
+
+
+def test_out_on_drive_is_written_on_the_fast_disk_and_found_by_its_path(own_home):
+    drive = mount(listen=[])
+    run = quietly(out=drive / "mine" / "pets")
+    assert run.drive_folder == drive / "mine" / "pets" and run.folder.is_relative_to(own_home / "kit" / "runs")
+    shutil.rmtree(own_home / "kit" / "runs")
+    assert same(open_run(drive / "mine" / "pets").model, run.model)
+
+
+def test_a_damaged_newest_checkpoint_falls_back_one_generation_and_says_so(capsys):
+    run = stopped_after(7, save_every=2)
+    newest, before = sorted(run.folder.glob("checkpoint-*"), reverse=True)
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert open_run(run.folder).folder == run.folder
+    assert f"{newest.name} is damaged" in capsys.readouterr().out
+    again = quietly(save_every=2)
+    assert again.status == "done" and bits(again) == bits(quietly(out="beside", save_every=2))
+    for path in run.folder.glob("checkpoint-*"):
+        path.write_bytes(b"\0" * 10)
+    with pytest.raises(RunError, match="is damaged") as error:
+        open_run(run.folder)
+    assert "sha256" in error.value.why and "fresh=True" in error.value.fix
+
+
+def test_missing_best_weights_are_said_and_the_last_ones_stand_in(capsys):
+    run = quietly(lr=0.3)
+    next(run.folder.glob("best-*")).unlink()
+    assert open_run(run.folder).model is not None
+    assert "the last weights" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", [".pth", ".pt", ".safetensors"])
+def test_saved_weights_load_in_plain_torch(tmp_path, ending):
+    run, fresh = quietly(Small, lr=0.1), Small()
+    path = run.save(tmp_path / "deep" / f"weights{ending}")
+    if ending == ".safetensors":
+        from safetensors.torch import load_file
+
+        fresh.load_state_dict(load_file(path))
+    else:
+        fresh.load_state_dict(torch.load(path, weights_only=True))
+    assert same(fresh, run.model)
+
+
+def test_saving_tied_weights_and_an_unknown_ending(tmp_path):
+    class Tied(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Flatten(), nn.Linear(192, 3), nn.Linear(3, 3), nn.Linear(3, 3))
+            self[3].weight = self[2].weight
+
+    run = quietly(Tied, out="tied")
+    fresh = Tied()
+    fresh.load_state_dict(torch.load(run.save(tmp_path / "a.pth"), weights_only=True))
+    assert same(fresh, run.model) and run.save(tmp_path / "a.safetensors").stat().st_size > 0
+    assert same(open_run("tied", model=Tied).model, run.model)
+    with pytest.raises(RunError, match="no known ending"):
+        run.save(tmp_path / "weights.bin")
+
+
+def test_a_run_answers_for_pictures_batches_and_splits(tmp_path):
+    data = small_data("arrays")
+    run = quietly(Small, data)
+    all_of = run.predict(data.valid)
+    assert isinstance(all_of, Predictions) and len(all_of) == 9 and all_of.probabilities.shape == (9, 3)
+    one = run.predict(data.valid[0][0], top=2)
+    assert isinstance(one, Prediction) and len(one.top) == 2 and one.label in run.classes
+    np.testing.assert_allclose(one.probabilities, all_of[0].probabilities, atol=1e-6)
+    path = tmp_path / "one.png"
+    Image.fromarray(data.valid[0][0]).save(path)
+    np.testing.assert_allclose(run.predict(path).probabilities, all_of[0].probabilities, atol=1e-6)
+    assert run.predict(path).path == path and len(run.predict([path, path])) == 2
+
+
+def test_predictions_of_a_split_of_files_name_the_files(tmp_path):
+    root = class_folders(tmp_path / "pets", each=4)
+    data = load({"train": root, "test": class_folders(tmp_path / "more", each=2)}, listen=[])
+    run = quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), data, size=8, out="a")
+    data.test.paths[1].write_bytes(b"broken")
+    found = run.predict(data.test)
+    assert [p.path for p in found] == [data.test.paths[0], *data.test.paths[2:]]
+    assert str(data.test.paths[0]) in found.to_csv()
+
+
+def test_evaluating_takes_the_test_split_else_the_validation_split(tmp_path):
+    data = small_data("arrays")
+    run = quietly(Small, data)
+    assert run.evaluate().split == "valid" and run.evaluate("train").n == 23 and run.evaluate(data.train).split == "train"
+    both = Data(data.train, data.valid, Split(data.train.source, np.arange(5), "test"), data.classes, data.name, data.fingerprint)
+    run = quietly(Small, both)
+    assert run.evaluate().split == "test" and run.evaluate().n == 5
+    unlabelled = Arrays(torch.zeros(5, 3, 8, 8, dtype=torch.uint8), np.full(5, -1))
+    without = Data(data.train, data.valid, Split(unlabelled, np.arange(5), "test"), data.classes, data.name, data.fingerprint)
+    run = quietly(Small, without, out="b")
+    assert run.evaluate().split == "valid"
+    with pytest.raises(DataError, match="has no labels"):
+        run.evaluate("test")
+    with pytest.raises(DataError, match="no split 'tset'"):
+        run.evaluate("tset")
+    with pytest.raises(DataError, match="without its data"):
+        open_run("b", model=Small).evaluate()
+
+
+def test_plots_are_saved_in_the_folder(tmp_path):
+    data = small_data("arrays")
+    run = quietly(Small, data)
+    made = [run.plot(), run.confusion(), run.show(data.valid[0][0])]
+    assert [p.name for p in made] == ["curves.png", "confusion.png", "prediction.png"]
+    assert all(p.parent == run.folder and Image.open(p).size[0] > 100 for p in made)
+    with pytest.raises(DataError, match="show\\(\\) takes one picture"):
+        run.show(np.stack([data.valid[i][0] for i in range(2)]))
+
+
+def test_a_run_without_a_validated_epoch_has_nothing_to_plot():
+    run = stopped_after(1, out="a")
+    with pytest.raises(RunError, match="nothing to plot"):
+        run.plot()
+
+
+def test_what_a_run_says_of_itself():
+    stopped = stopped_after(3, name="pets")
+    assert repr(stopped) == f"Run pets-{stopped.key} · stopped (stopped by hand) · 0 validations · {stopped.folder}"
+    assert open_run("pets").status == "stopped" and open_run("pets").reason == "stopped by hand"
+    run = quietly(name="pets")
+    assert f"Run pets-{run.key} · done · 2 validations, best valid/loss {run.best['metrics']['valid/loss']:.4f} at epoch" in repr(run)
+
+
+def test_a_run_is_live_while_it_trains_and_not_after():
+    heard: list[tuple[str, int]] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, StepDone):
+            run = runs.live[Path("a").absolute()]
+            heard.append((run.status, len(run.history)))
+
+    quietly(out="a", hear=hear)
+    assert heard[0] == ("running", 0) and heard[-1] == ("running", 1) and not runs.live
+
+
+def test_a_run_can_stop_itself_through_its_handle():
+    def hear(event: Event) -> None:
+        if isinstance(event, StepDone) and event.step == 2:
+            runs.live[Path("a").absolute()].stop("seen enough")
+
+    run = quietly(out="a", hear=hear)
+    assert (run.status, run.reason) == ("stopped", "seen enough")
+
+
+def test_a_run_killed_before_its_first_checkpoint_says_so(tmp_path):
+    run = quietly(out="a")
+    for path in run.folder.glob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(RunError, match="no checkpoint yet"):
+        open_run("a")

@@ -1,0 +1,551 @@
+"""The verbs: mistakes get a sentence with the right line; the same cell is the same run, whatever befell it."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from colab_kit import runs
+from colab_kit.control import Control
+from colab_kit.errors import ColabKitError, DataError, ModelError, RecipeChanged, RecipeError, RunError
+from colab_kit.events import Event, Note, StepDone
+from colab_kit.loading import load
+from colab_kit.recipe import Recipe
+from colab_kit.runs import Run
+from colab_kit.training import checkpoint
+from colab_kit.verbs import train, transfer
+from tests.pictures import class_folders
+from tests.tasks import Small, small_data
+from tests.test_loop import bits
+
+X = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
+Y = np.arange(24) % 3
+
+
+def net() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+
+
+def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
+    return train(model, data or small_data("arrays"), listen=[hear], **{"batch_size": 4, "epochs": 2, **fields})
+
+
+def heard_by(make: Callable[[Callable[[Event], Any]], Any]) -> str:
+    """The notes heard, a line each."""
+    events: list[Event] = []
+    make(events.append)
+    return "\n".join(e.text for e in events if isinstance(e, Note))
+
+
+def at_step(n: int, do: Callable[[], Any]) -> Callable[[Event], Any]:
+    return lambda event: do() if isinstance(event, StepDone) and event.step == n else None
+
+
+# -- mistakes -------------------------------------------------------------------------------------------------------------
+
+MISTAKES: dict[str, tuple[Callable[[], Any], type[ColabKitError], str]] = {
+    "swapped": (lambda: train(small_data("arrays"), net()), RecipeError, "other way round.*kit.train\\(model, data\\)"),
+    "swapped pair": (lambda: train((X, Y), net), RecipeError, "other way round.*kit.train\\(model, data\\)"),
+    "swapped name": (lambda: train("fashion-mini", net), RecipeError, "other way round.*kit.train\\(model, data\\)"),
+    "swapped loader": (lambda: train(DataLoader(TensorDataset(torch.zeros(2, 4))), Small), RecipeError, "other way round"),
+    "swapped transfer": (
+        lambda: transfer("resnet18", small_data("arrays")),
+        RecipeError, "other way round.*kit.transfer\\(data, \"resnet18\"\\)",
+    ),
+    "X, y": (lambda: train(net(), X, Y), RecipeError, "two things before its options, and 3.*kit.train\\(model, \\(X, y\\)\\)"),
+    "class that needs arguments": (lambda: quietly(nn.Linear), ModelError, "Linear cannot be made without arguments.*kit.train\\(Linear"),
+    "no model": (lambda: quietly("resnet18"), ModelError, "model= is a str.*kit.train\\(model, data\\)"),
+    "loss class that needs arguments": (
+        lambda: quietly(loss=Needy),
+        ModelError, "loss=Needy cannot be made without arguments.*loss=Needy\\(…\\)",
+    ),
+    "wrong loss name": (
+        lambda: quietly(loss="cross-entrpy"),
+        RecipeError, "loss='cross-entrpy' is not known.*did you mean 'cross_entropy'",
+    ),
+    "wrong optimizer name": (lambda: quietly(optimizer="adamm"), RecipeError, "optimizer='adamm' is not known.*did you mean 'adam"),
+    "unknown field": (lambda: quietly(learning_rate=0.1), RecipeError, "no training option learning_rate=.*did you mean lr="),
+    "misspelt field": (lambda: quietly(epoch=3), RecipeError, "no training option epoch=.*did you mean epochs="),
+    "recipe as dict": (lambda: quietly(recipe={"epochs": 3}), RecipeError, "recipe= is a dict.*kit.Recipe\\(epochs=3\\)"),
+    "lr beside an optimizer": (lambda: with_optimizer(lr=0.1), RecipeError, "lr= and an optimizer were both given.*drop lr="),
+    "another model's optimizer": (
+        lambda: quietly(optimizer=torch.optim.Adam(net().parameters())),
+        ModelError, "no parameter of this model",
+    ),
+    "labels from 1": (lambda: train(net, (X, Y + 1), listen=[]), DataError, "labels go from 1 to 3.*labels - 1"),
+    "one label too high": (lambda: train(net, load((X, Y), classes=["a", "b"], listen=[]), listen=[]), DataError, "label 2.*2 classes"),
+    "outputs": (
+        lambda: quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 10))),
+        ModelError, "puts out \\(4, 10\\).*nn.Linear\\(…, 3\\)",
+    ),
+    "no Flatten": (
+        lambda: quietly(lambda: nn.Linear(192, 3)),
+        ModelError, "shape \\(4, 3, 8, 8\\).*put nn.Flatten\\(\\) first.*nn.Linear\\(192",
+    ),
+    "half precision": (lambda: quietly(lambda: net().half()), ModelError, "same dtype.*call model.float\\(\\) first"),
+    "a name too long": (lambda: quietly(name="n" * 300), RunError, "could not be written.*too long"),
+    "NLLLoss on logits": (lambda: quietly(loss=nn.NLLLoss()), ModelError, "NLLLoss needs log-probabilities.*LogSoftmax"),
+    "smoothing with a loss object": (
+        lambda: quietly(loss=nn.CrossEntropyLoss(), label_smoothing=0.1),
+        RecipeError, "label_smoothing= cannot be put",
+    ),
+    "no such folder": (lambda: train(net, "no/such/folder", listen=[]), DataError, "no/such/folder"),
+    "head_epochs in train": (lambda: quietly(head_epochs=1), RecipeError, "head_epochs= is for transfer.*kit.transfer"),
+    "loss object in transfer": (lambda: transfer(small_data("arrays"), Small(), loss=nn.NLLLoss()), RecipeError, "loss= by name only"),
+    "unknown backbone": (
+        lambda: transfer(small_data("arrays"), "resnet19", listen=[]),
+        ModelError, "no backbone 'resnet19'.*did you mean resnet1",
+    ),
+    "slash in the name": (lambda: quietly(name="a/b"), RecipeError, "name='a/b' is no file name"),
+    "no such weights": (lambda: quietly(init="nothing.pth"), ModelError, "no weights file nothing.pth"),
+    "warm-up longer than the run": (lambda: quietly(warmup=3.0), RecipeError, "warmup=3.0 epochs are longer"),
+}  # fmt: skip
+
+
+class Needy(nn.Module):
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+
+
+def with_optimizer(**fields: Any) -> Run:
+    model = net()
+    return quietly(model, optimizer=torch.optim.Adam(model.parameters()), **fields)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_a_sentence_with_the_right_line(mistake):
+    do, kind, said = MISTAKES[mistake]
+    with pytest.raises(kind) as error:
+        do()
+    text = str(error.value).replace("\n", " ")
+    assert re.search(said, text), text
+    assert error.value.what and error.value.why and error.value.fix
+    assert not list(Path.cwd().rglob("run.json")), "a mistake begins no run"
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(DataError) as error:
+        train(net, tmp_path, listen=[])
+    assert tmp_path.name in str(error.value) and error.value.fix
+
+
+def test_a_run_is_not_trained_beside_a_live_one():
+    refused: list[ModelError] = []
+
+    def beside() -> None:
+        with pytest.raises(ModelError, match="is training in this process") as error:
+            quietly(out="b")
+        refused.append(error.value)
+
+    run = quietly(out="a", hear=at_step(2, beside))
+    assert refused and str(run.folder) in refused[0].fix and not Path("b").exists()
+    assert run.status == "done"
+
+
+def test_a_folder_that_another_process_writes_is_refused():
+    code = "import filelock, sys; lock = filelock.FileLock('a/.lock'); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+    Path("a").mkdir()
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(RunError, match="another process") as error:
+        quietly(out="a")
+    assert "name=" in error.value.fix and [p.name for p in Path("a").iterdir()] == [".lock"]
+    other.communicate("")
+    assert quietly(out="a").status == "done"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_the_folder_of_a_running_run_is_held(fresh):
+    quietly(out="a")
+    code = "import filelock, sys; lock = filelock.FileLock('a/.lock'); lock.acquire(timeout=0)"
+    found: list[int] = []
+    quietly(out="a", epochs=3, fresh=fresh, hear=at_step(14 if not fresh else 2, lambda: found.append(_exit_of(code))))
+    assert found == [1] and _exit_of(code) == 0
+
+
+def _exit_of(code: str) -> int:
+    return subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL).returncode
+
+
+# -- disks ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A tiny disk of its own, with these mount options."""
+    point = tmp_path / "disk"
+    point.mkdir()
+
+    def mounted(options: str) -> Path:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(point)], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+        return point
+
+    yield mounted
+    subprocess.run(["umount", "-l", str(point)], capture_output=True)
+
+
+def wide() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 256), nn.ReLU(), nn.Linear(256, 3))  # 0.2 MB, 0.6 with AdamW's state
+
+
+def strays(folder: Path) -> list[str]:
+    return [p.name for p in folder.rglob("*") if p.name.endswith(".part")]
+
+
+def test_a_read_only_folder_is_an_error_with_the_fix(disk):
+    with pytest.raises(RunError, match="could not be written") as error:
+        quietly(out=disk("ro") / "run")
+    assert "read-only" in error.value.why and "out=" in error.value.fix
+
+
+def test_a_disk_that_is_full_at_the_start_is_an_error_and_nothing_half_written_stays(disk):
+    folder = disk("size=128k") / "run"
+    with pytest.raises(RunError, match="could not be written") as error:
+        quietly(wide, out=folder)
+    assert "the disk is full" in error.value.why and "prune" in error.value.fix
+    assert not strays(folder) and not list(folder.glob("*.safetensors"))
+
+
+def test_a_disk_that_fills_up_is_a_note_and_the_run_ends(disk):
+    folder = disk("size=3m") / "run"
+
+    def fill() -> None:
+        with open(folder.parent / "ballast", "wb", buffering=0) as file:
+            try:
+                while file.write(b"x" * 4096):
+                    pass
+            except OSError:
+                pass
+
+    runs_of: list[Run] = []
+    said = heard_by(lambda hear: runs_of.append(quietly(wide, out=folder, save_every=1, hear=lambda e: (hear(e), at_step(3, fill)(e)))))
+    run = runs_of[0]
+    assert run.status == "done" and len(run.history) == 2
+    assert said.count("could not be saved; training goes on") == 1 and "the disk is full" in said
+    assert run.evaluate("valid").loss == pytest.approx(run.best["metrics"]["valid/loss"], rel=1e-5), "the best weights are in memory"
+    assert not strays(folder)
+    kept = sorted(folder.glob("checkpoint-*"))
+    assert kept[-1].name == "checkpoint-000000002.safetensors" and checkpoint.read(kept[-1]).step == 2
+    (folder.parent / "ballast").unlink()
+    again = quietly(wide, out=folder, save_every=1)
+    assert again.status == "done" and bits(again) == bits(quietly(wide, out="beside", save_every=1))
+
+
+@pytest.mark.parametrize("where", [0, 9, 200, -4000, -1])
+def test_a_flipped_bit_falls_back_one_generation_and_ends_in_the_same_bits(where):
+    control = Control()
+    run = quietly(Small, out="a", save_every=1, hear=at_step(7, control.stop), control=control)
+    newest = max(run.folder.glob("checkpoint-*"), key=checkpoint.step_of)
+    content = bytearray(newest.read_bytes())
+    content[where] ^= 4
+    newest.write_bytes(content)
+    said = heard_by(lambda hear: quietly(Small, out="a", save_every=1, hear=hear))
+    assert f"{newest.name} is damaged" in said and "Going on from step 6 of 12" in said
+    assert bits(runs.open_run("a", model=Small)) == bits(quietly(Small, out="b", save_every=1))
+
+
+@pytest.mark.parametrize("keep", [0, 8, 1000])
+def test_a_truncated_checkpoint_with_none_before_it_is_an_error_with_the_fix(keep):
+    run = quietly(Small, out="a")
+    for path in run.folder.glob("checkpoint-*"):
+        path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(RunError, match="is damaged") as error:
+        quietly(Small, out="a", epochs=3)
+    assert "sha256" in error.value.why and "fresh=True" in error.value.fix
+    assert quietly(Small, out="a", epochs=3, fresh=True).status == "done"
+
+
+def test_a_foreign_run_json_is_not_overwritten():
+    Path("a").mkdir()
+    Path("a/run.json").write_text('{"mine": 1}')
+    with pytest.raises(RunError, match="no record of a run"):
+        quietly(out="a")
+    assert Path("a/run.json").read_text() == '{"mine": 1}'
+
+
+# -- identity -------------------------------------------------------------------------------------------------------------
+
+
+def test_more_epochs_continue_and_another_lr_is_another_run_with_a_note():
+    first = quietly(Small, name="pets")
+    assert quietly(Small, name="pets", epochs=3).folder == first.folder
+    said = heard_by(lambda hear: quietly(Small, name="pets", lr=0.1, hear=hear))
+    assert f"This is a new run, not {first.folder.name}: recipe.lr: null → 0.1." in said
+    assert len(list(first.folder.parent.iterdir())) == 2
+
+
+CELL = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(192, 3)
+    def forward(self, x):
+        return {}
+"""
+
+
+def cell(line: str) -> Any:
+    """The class as a notebook's cell defines it."""
+    space: dict[str, Any] = {"__name__": "__main__", "nn": nn}
+    exec(CELL.format(line), space)
+    return space["Net"]
+
+
+def test_equal_layers_with_another_forward_are_another_run():
+    one, same, other = cell("self.fc(x.flatten(1))"), cell("self.fc(x.flatten(1))  # a comment"), cell("self.fc(x.flatten(1)) * 2")
+    assert repr(one()) == repr(other())
+    first = quietly(one, name="n")
+    assert quietly(same, name="n").key == first.key, "a cell run again defines the class anew"
+    said = heard_by(lambda hear: quietly(other, name="n", hear=hear))
+    assert "This is a new run" in said and "model.code.Net changed" in said
+
+
+def test_an_unseeded_network_is_found_again_with_a_note():
+    control = Control()
+    first = quietly(Small(), hear=at_step(5, control.stop), control=control)
+    said = heard_by(lambda hear: quietly(Small(), hear=hear))
+    assert "other initial weights than the run began with; the run's own are used" in said and "Going on from step 5" in said
+    assert len(list(first.folder.parent.iterdir())) == 1
+
+
+def test_out_that_holds_another_recipe_is_refused_with_the_difference():
+    quietly(out="a")
+    with pytest.raises(RecipeChanged) as error:
+        quietly(out="a", lr=0.1, seed=3)
+    assert error.value.why == "recipe.lr: null → 0.1; recipe.seed: 0 → 3" and "fresh=True" in error.value.fix
+    with pytest.raises(RecipeChanged, match="made differently"):
+        quietly(Small, out="a")
+    assert quietly(out="a").status == "done"
+
+
+def test_fresh_starts_anew_and_keeps_what_was_there_beside():
+    first = quietly(Small, out="a", lr=0.1)
+    again = quietly(Small, out="a", fresh=True)
+    assert again.folder == first.folder and again.key != first.key and [row["step"] for row in again.history] == [6, 12]
+    assert runs.open_run("a.before", model=Small).key == first.key
+
+
+def test_a_recipe_with_fields_laid_over_it_is_the_run_of_those_fields():
+    first = quietly(name="r", lr=0.1, ema=0.5)
+    assert quietly(name="r", recipe=Recipe(lr=0.1, epochs=7), ema=0.5, epochs=2).key == first.key
+
+
+def test_whole_numbers_and_lists_are_the_recipe_of_their_floats_and_tuples():
+    first = quietly(name="r", lr={"*": 1.0}, ema=0.0, class_weights=(1.0, 2.0, 1.0), epochs=1)
+    assert quietly(name="r", lr={"*": 1}, ema=0, class_weights=[1, 2, 1], epochs=1).key == first.key
+
+
+def test_a_loss_object_is_part_of_the_identity():
+    keys = {quietly(name="l", epochs=1, loss=nn.CrossEntropyLoss(label_smoothing=s)).key for s in (0.0, 0.0, 0.1)}
+    assert len(keys) == 2
+
+
+def test_the_name_comes_from_data_and_network():
+    assert quietly(Small, epochs=1).name == "small-arrays-small"
+
+
+# -- interrupts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated by SIGTERM")])
+def test_a_signal_in_mid_run_returns_the_run_and_the_same_call_goes_on(number, reason):
+    before = signal.getsignal(number)
+    run = quietly(Small, out="a", hear=at_step(4, lambda: os.kill(os.getpid(), number)))
+    assert (run.status, run.reason) == ("stopped", reason) and signal.getsignal(number) is before
+    assert runs.open_run("a", model=Small).status == "stopped"
+    again = quietly(Small, out="a")
+    assert again.status == "done" and bits(again) == bits(quietly(Small, out="b"))
+
+
+def test_a_second_interrupt_raises_and_what_was_saved_goes_on():
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        quietly(Small, out="a", save_every=1, hear=at_step(4, twice))
+    assert runs.open_run("a", model=Small).status == "failed" and not runs.live
+    again = quietly(Small, out="a", save_every=1)
+    assert again.status == "done" and bits(again) == bits(quietly(Small, out="b", save_every=1))
+
+
+def test_an_error_in_the_users_code_leaves_a_run_that_goes_on():
+    data = small_data("items")
+    get, calls = type(data.train.source.dataset).__getitem__, []
+
+    class Flaky(type(data.train.source.dataset)):  # type: ignore[misc]
+        def __getitem__(self, i: int) -> Any:
+            calls.append(i)
+            if len(calls) == 40:
+                raise OSError("the disk hiccuped")
+            return get(self, i)
+
+    data.train.source.dataset.__class__ = Flaky
+    with pytest.raises(OSError, match="hiccuped"):
+        quietly(Small, data, out="a", save_every=1)
+    failed = runs.open_run("a", model=Small)
+    assert failed.status == "failed" and "hiccuped" in failed.reason and not runs.live
+    assert quietly(Small, data, out="a", save_every=1).status == "done"
+
+
+# -- what train takes -----------------------------------------------------------------------------------------------------
+
+
+def test_a_module_is_trained_in_place_and_left_in_eval():
+    model = Small()
+    run = quietly(model)
+    assert run.model is model and not model.training
+
+
+def test_lazy_layers_get_their_shapes_and_the_run_is_found_again():
+    def lazy() -> nn.Module:
+        return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+
+    model = lazy()
+    first = quietly(model, name="lazy", epochs=1)
+    assert quietly(model, name="lazy", epochs=2).key == quietly(lazy, name="lazy", epochs=2).key == first.key
+    assert torch.equal(runs.open_run("lazy", model=lazy).model[4].weight, model[4].weight)
+
+
+def test_arrays_loaders_and_folders_are_taken_as_they_are(tmp_path):
+    loader = DataLoader(TensorDataset(torch.from_numpy(X).movedim(3, 1), torch.from_numpy(Y)), batch_size=6, shuffle=True)
+    assert train(net, (X, Y), listen=[], epochs=1).status == "done"
+    run = train(net, loader, listen=[], epochs=1)
+    assert run.status == "done" and run.choices["batch_size"] == (6, "the DataLoader's own")
+    two = lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+    assert train(two, class_folders(tmp_path / "pets"), size=8, listen=[], epochs=1).classes == ("cat", "dog")
+
+
+def test_a_warm_start_says_what_matched_and_stays_quiet_when_it_goes_on(tmp_path):
+    path = quietly(Small, out="a").save(tmp_path / "w.pth")
+    wider = lambda: _with_head(5)
+    five = load((X, np.arange(24) % 5), listen=[])
+    said = heard_by(lambda hear: quietly(wider, five, out="b", init=path, epochs=1, hear=hear))
+    assert "Warm start: " in said and "fc.3.weight [3, 8] into [5, 8]" in said
+    said = heard_by(lambda hear: quietly(wider, five, out="b", init=path, epochs=2, hear=hear))
+    assert "Going on from step" in said and "Warm start" not in said and "other initial weights" not in said
+    other = quietly(Small, out="c", lr=0.2).save(tmp_path / "v.pth")
+    with pytest.raises(RecipeChanged, match="made differently") as error:
+        quietly(wider, five, out="b", init=other, epochs=2)
+    assert error.value.why == "init changed"
+
+
+def _with_head(classes: int) -> Small:
+    model = Small()
+    model.fc[3] = nn.Linear(8, classes)
+    return model
+
+
+@pytest.mark.parametrize("field", [{"mixup": 0.4}, {"ema": 0.9}, {"label_smoothing": 0.2}, {"class_weights": "balanced"}, {"clip": 0.1}])
+def test_each_craft_changes_what_is_learned_and_repeats_itself(field):
+    plain = quietly(Small, out="plain")
+    first, again = quietly(Small, out="a", **field), quietly(Small, out="b", **field)
+    assert bits(first) == bits(again) != bits(plain)
+
+
+def test_what_the_user_draws_changes_nothing_and_what_is_drawn_here_changes_nothing_of_the_users():
+    expected = bits(quietly(Small, out="a"))
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    drawn = random.random(), np.random.rand(), torch.rand(()).item()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    quietly(Small, small_data("items"), out="c")
+    assert (random.random(), np.random.rand(), torch.rand(()).item()) == drawn
+    assert bits(quietly(Small, out="b", hear=lambda event: (torch.rand(5), np.random.rand(5), random.random()))) == expected
+
+
+# -- transfer -------------------------------------------------------------------------------------------------------------
+
+
+class Backbone(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.3))
+        self.fc = nn.Linear(6, 11)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.body(x).mean((2, 3)))
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    return class_folders(tmp_path / "pets", each=8)
+
+
+def move(data: Any, backbone: nn.Module, **fields: Any) -> Run:
+    return transfer(data, backbone, listen=[], **{"size": 16, "batch_size": 4, "epochs": 2, "lr": 0.05, "out": "t", **fields})
+
+
+def state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+def changed(before: dict[str, torch.Tensor], module: nn.Module) -> set[str]:
+    return {k for k, v in module.state_dict().items() if not torch.equal(v, before[k])}
+
+
+def test_the_head_learns_alone_and_the_backbone_keeps_every_bit(pets):
+    backbone = Backbone()
+    before = state(backbone.body)
+    run = move(pets, backbone, ema=0.5, weight_decay=0.1)
+    assert run.model.fc.out_features == 2 and run.status == "done"
+    assert not changed(before, run.model.body), "buffers of BatchNorm too"
+    assert all(p.requires_grad for p in backbone.parameters()), "the user's flags are given back"
+
+
+def test_after_head_epochs_everything_learns(pets):
+    backbone = Backbone()
+    before = state(backbone.body)
+    move(pets, backbone, head_epochs=1, epochs=1)
+    assert not changed(before, backbone.body)
+    run = move(pets, backbone, head_epochs=1, epochs=3)
+    last = checkpoint.read(max(run.folder.glob("checkpoint-*"), key=checkpoint.step_of)).tensors
+    assert not torch.equal(last["model/body.0.weight"], before["0.weight"]) and not torch.equal(
+        last["model/body.1.running_mean"], before["1.running_mean"]
+    )
+
+
+def test_head_epochs_zero_trains_all_from_the_start(pets):
+    backbone = Backbone()
+    before = state(backbone.body)
+    move(pets, backbone, head_epochs=0, epochs=1)
+    assert {"0.weight", "1.running_mean"} <= changed(before, backbone.body)
+
+
+def test_a_transfer_that_was_stopped_between_its_phases_ends_in_the_same_bits(pets):
+    data = load(pets, listen=[])
+    torch.manual_seed(0)
+    backbone, control = Backbone(), Control()
+    begun = {k: v.clone() for k, v in backbone.state_dict().items()}
+    transfer(data, backbone, size=16, batch_size=4, epochs=2, head_epochs=1, out="t", control=control, listen=[at_step(3, control.stop)])
+    again = transfer(data, backbone, size=16, batch_size=4, epochs=2, head_epochs=1, out="t", listen=[])
+    twin = Backbone()
+    twin.load_state_dict(begun)
+    whole = transfer(data, twin, size=16, batch_size=4, epochs=2, head_epochs=1, out="u", listen=[])
+    assert bits(again) == bits(whole)
+
+
+def test_a_transfer_run_predicts_files_and_opens_with_its_network(pets):
+    run = move(pets, Backbone())
+    found = runs.open_run("t", model=run.model).predict(pets / "cat" / "0.png")
+    np.testing.assert_allclose(found.probabilities, run.predict(pets / "cat" / "0.png").probabilities, atol=1e-6)
+    assert run.evaluate("valid").n == run.data.counts["valid"]["cat"] + run.data.counts["valid"]["dog"]
+
+
+def test_transfer_trains_three_epochs_unless_told(pets):
+    assert transfer(pets, Backbone(), size=16, listen=[], out="a").recipe.epochs == 3
+    assert transfer(pets, Backbone(), size=16, listen=[], out="b", recipe=Recipe(epochs=1)).recipe.epochs == 1
