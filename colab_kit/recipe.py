@@ -96,7 +96,10 @@ class Recipe:
 
     def identity(self) -> dict[str, Any]:
         """The fields that make two runs different runs: all but the horizon."""
-        return {f.name: _as_float(str(f.type), getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in HORIZON}
+        fields = {f.name: _as_float(str(f.type), getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in HORIZON}
+        if isinstance(fields["lr"], dict):
+            fields["lr"] = [[pattern, rate] for pattern, rate in fields["lr"].items()]  # the first match wins: their order counts
+        return fields
 
 
 def _as_float(kind: str, value: Any) -> Any:

@@ -104,6 +104,8 @@ def _ours(path: Path) -> dict[str, Any] | None:
     record = read_json(path)
     if record is not None and not {"identity", "created", "start", "name"} <= record.keys():
         raise RunError(f"{path} is no record of a run.", "another program wrote it", "give another out=, or move the file away")
+    if record is not None and record.get("format", FORMAT) > FORMAT:
+        raise RunError(f"{path} was written by a newer colab_kit.", f"its format is {record['format']}", "upgrade colab-kit with pip")
     return record
 
 

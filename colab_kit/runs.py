@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from . import records
 from .control import Control
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 live: dict[Path, Run] = {}  # the runs that train right now, by folder
+taught: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # networks that this process trained in place, and the run's name
 
 
 class Run:
@@ -54,7 +56,7 @@ class Run:
         self.classes = tuple(record["data"]["classes"])
         self.data, self.control = data, control or Control()
         self.history = History()
-        self.best: dict[str, Any] | None = None
+        self._facts: dict[str, Any] = {"best": None}  # of the newest checkpoint, or of the loop while it runs
         self._model: nn.Module | None = None
         self._make: Callable[[], nn.Module] | None = None
         self.device: Any = "cpu"
@@ -67,6 +69,12 @@ class Run:
     @property
     def reason(self) -> str:
         return str(self.record["reason"])
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """Epoch and metrics of the best validation so far; None before the first."""
+        best = self._facts["best"]
+        return {"epoch": best["epoch"], "metrics": best["metrics"]} if best else None
 
     @property
     def model(self) -> nn.Module:
@@ -175,17 +183,17 @@ class Run:
 
     def take(self, facts: dict[str, Any]) -> None:
         """Take history and best from what a checkpoint says."""
-        self.history = History(facts["history"])
-        best = facts.get("best")
-        self.best = {"epoch": best["epoch"], "metrics": best["metrics"]} if best else None
+        self.history, self._facts = History(facts["history"]), facts
 
     def watch(self, state: Any) -> None:
         """Let history and best follow a loop's state while it trains."""
         self.history = state.history = History(state.history)
+        self._facts = vars(state)
 
     def adopt(self, model: nn.Module, device: Any) -> None:
         """Take the trained network as the run's own."""
         self._model, self.device = model.eval(), device
+        taught[model] = f"{self.name}-{self.key}"
 
     def _shown(self, picture: Path) -> Path:
         """Display a picture in a notebook, and hand a copy to Drive."""

@@ -214,6 +214,8 @@ def _trained(session: Session, place: Place, record: dict[str, Any] | None, who:
     made = (records.read_json(place.folder / "choices.json") or {}) if record is not None else {}
     choices = session.prepare(made, emit)
     if record is None:
+        if before := runs.taught.get(session.model):
+            emit(Note(f"This network was trained already, by run {before}: it begins with those weights. Pass its class for fresh ones."))
         model = {"made_by": session.made_by, "weights": weights_hash(session.model)}
         record = records.begin(place, {**who, **session.as_record(), "model": model}, choices, reached=control.reached)
     elif record["model"]["weights"] != weights_hash(session.model):

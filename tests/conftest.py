@@ -11,6 +11,8 @@ from colab_kit.drive import mount
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: on these tiny nets a second thread only costs (2x, measured)
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -20,5 +22,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     work = home / "work"
     work.mkdir()
     monkeypatch.chdir(work)
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]  # "." in it means the folder that tests start from
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.setattr(mount, "_current", None)
     return home

@@ -74,9 +74,11 @@ class Feed:
         return len(self.bounds)
 
     def shuffled(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
-        """The batches of a training epoch from number `first` on."""
+        """The batches of a training epoch from number `first` on. One that damaged files leave a single picture of is empty."""
         order = keyed.permutation(len(self.split), self.seed, keyed.ORDER, epoch)
-        return self._batches(self.split.rows[order], epoch, first)
+        for batch, (start, stop) in zip(self._batches(self.split.rows[order], epoch, first), self.bounds[first:], strict=True):
+            alone = len(batch.y) == 1 < stop - start  # BatchNorm cannot learn from one
+            yield Batch(batch.x[:0], batch.y[:0], batch.index[:0]) if alone else batch
 
     def in_order(self) -> Iterator[Batch]:
         """All batches in the split's own order: for validation and tests."""

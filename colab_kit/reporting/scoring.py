@@ -79,6 +79,11 @@ class Scorer:
     def _ready(self, picture: Any) -> torch.Tensor:
         """One picture as the network's loader would have given it."""
         if isinstance(picture, torch.Tensor) and picture.dtype != torch.uint8:
+            if not self.floats:
+                why = "its pictures were bytes from 0 to 255, and how these numbers were made of such is not known"
+                raise DataError(
+                    f"This run was trained on pictures, and an array of {picture.dtype} was given.", why, "give predict() uint8"
+                )
             return picture
         if self.floats:
             raise DataError(
