@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from colab_kit.data import keyed
 from colab_kit.data.batches import AHEAD, Feed, _prefetched, bounds
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.splits import Arrays, Items, Pictures, Split
@@ -188,10 +189,12 @@ def test_a_thread_that_draws_meanwhile_does_not_reach_the_numbers():
         while not stop.wait(0.0005):
             seed(random.randrange(9))
 
+    batches = item_feed(Drawn(), workers=1).shuffled(0)
+    first = next(batches)  # the worker is forked: a fork while another thread holds torch's lock would hang, in any DataLoader
     thread = threading.Thread(target=noise)
     thread.start()
     try:
-        assert same(item_feed(Drawn(), workers=1).shuffled(0), whole)
+        assert same([first, *batches], whole)
     finally:
         stop.set()
         thread.join()
@@ -272,6 +275,7 @@ def test_a_loaders_own_collate_is_used(workers):
 def test_a_damaged_file_is_dropped_said_once_and_in_the_training_thread(tmp_path):
     told = []
     feed = picture_feed(tmp_path, bad=(1, 4), complain=lambda text: told.append((text, threading.current_thread())))
+    feed.bounds = [(0, 7)]
     for _ in range(2):
         for batches in (feed.shuffled(0), feed.in_order()):
             assert sorted(np.concatenate([b.index for b in batches])) == [0, 2, 3, 5, 6]
@@ -337,3 +341,11 @@ def test_its_error_is_raised_where_the_batches_are_read_and_after_those_before_i
 def test_a_source_that_nobody_can_read_says_so():
     with pytest.raises(TypeError, match="no reader for"):
         Feed(Split(object(), np.arange(3)), Preprocess(), batch_size=2, device=CPU)
+
+
+def test_a_training_batch_that_damaged_files_leave_one_picture_of_is_empty_and_a_validation_batch_is_not(tmp_path):
+    feed = picture_feed(tmp_path, bad=(1, 4), batch_size=2)
+    assert sorted(len(b.y) for b in feed.in_order()) == [1, 2, 2]
+    for epoch in range(6):
+        plain = [len(b.y) for b in feed._batches(feed.split.rows[keyed.permutation(7, 0, keyed.ORDER, epoch)], epoch, 0)]
+        assert [len(b.y) for b in feed.shuffled(epoch)] == [0 if n == 1 else n for n in plain]
