@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from .machine import Runtime as Runtime
     from .machine import runtime as runtime
     from .models import nets as nets
+    from .opening import open_run as open_run
     from .recipe import Recipe as Recipe
     from .reporting.prediction import Prediction as Prediction
     from .runs import Run as Run
-    from .runs import open_run as open_run
     from .verbs import train as train
     from .verbs import transfer as transfer
 
 __version__ = "0.1.0"
 
 _ROOMS = {  # name: the room it lives in; nets is a room itself
-    "runtime": "machine", "mount": "drive.mount", "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "runs",
+    "runtime": "machine", "mount": "drive.mount", "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening",
     "Runtime": "machine", "Drive": "drive.local", "Data": "data.splits", "Recipe": "recipe", "Control": "control", "Run": "runs",
     "Prediction": "reporting.prediction", "ColabKitError": "errors", "nets": "models.nets",
 }  # fmt: skip

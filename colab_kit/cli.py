@@ -68,8 +68,10 @@ Command = Callable[..., Any]
 
 def recipe_flags(command: Command) -> Command:
     """A flag for each field of the recipe; one that is not given leaves the choice to the verb."""
+    own = {"epochs": 3} if command.__name__ == "transfer" else {}  # the verb's own default
     for field in reversed(dataclasses.fields(Recipe)):
-        default = "" if field.default is None else f" [{field.default}]"
+        value = own.get(field.name, field.default)
+        default = "" if value is None else f" [{value}]"
         flag = f"--{field.name.replace('_', '-')}"
         command = click.option(flag, field.name, type=kind(field), help=field.metadata["help"] + default)(command)
     return command
@@ -119,7 +121,7 @@ def demo(quick: bool, net: str) -> int:
 @click.option("--init", type=click.Path(), help="weights to start from, .pth or .safetensors: what matches is taken and listed")
 @recipe_flags
 def train(data: str, model: str, limit: int | None, **given: Any) -> Run:
-    """Train a network from scratch on DATA: a catalog name, a folder of class folders, an archive."""
+    """Train a network from scratch on DATA: a catalog name, or a folder of class folders."""
     from .loading import load
     from .verbs import train as verb
 
@@ -177,8 +179,8 @@ def told(run: Run) -> Run:
 @click.option("--device", help="cpu, cuda, cuda:1, mps [the best there is]")
 def predict(run: str, pictures: tuple[str, ...], top: int, table: str | None, device: str | None) -> None:
     """Say what RUN (a folder, name or key) sees in each PICTURE: a file, a folder, a pattern."""
+    from .opening import open_run
     from .reporting.prediction import Prediction, Predictions
-    from .runs import open_run
 
     opened = open_run(run, device=device)
     found = opened.predict(list(pictures), top=top)

@@ -7,10 +7,8 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import uuid
-from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,7 +84,7 @@ def cannot_write(path: Path, err: OSError) -> RunError:
         case errno.ENOTDIR | errno.EEXIST:
             why, fix = f"a file stands where a folder is needed ({err.strerror})", "give out= another name, or move that file away"
         case _:
-            why, fix = str(err), "see whether the disk is still there and can be written, then run the cell again: it goes on"
+            why, fix = str(err), "see whether the disk is there, and give a path that can be made and written"
     return RunError(f"{path} could not be written.", why, fix)
 
 
@@ -179,55 +177,3 @@ def home() -> Path:
     if os.path.exists("/var/colab/hostname"):
         return Path("/content/.colab-kit")
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "colab-kit"
-
-
-@contextmanager
-def one_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder against a second process; a killed one's lock is freed by the system.
-
-    Raises
-    ------
-    RunError
-        Another process writes there.
-    """
-    import filelock
-
-    try:
-        new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except filelock.Timeout as err:
-        raise RunError(
-            f"{folder} is being written by another process.",
-            "the same run is training in another notebook, terminal or panel",
-            "stop it there first, or give this one another name=",
-        ) from err
-    except OSError as err:
-        raise cannot_write(folder, err) from err
-    handle = getattr(getattr(lock, "_context", None), "lock_file_fd", None)
-    if handle is not None:
-        _held.add(handle)
-    try:
-        yield
-    finally:
-        if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}:  # nothing came of it
-            shutil.rmtree(folder, ignore_errors=True)
-        _held.discard(handle)
-        lock.release()  # last: nobody else may be in there while it goes
-
-
-_held: set[int] = set()  # locks of this process: a DataLoader's worker must not keep one when its parent is killed (5 s, measured)
-
-
-def _let_go() -> None:
-    for handle in _held:
-        try:
-            os.close(handle)
-        except OSError:
-            pass  # the lock's own package was first
-    _held.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)

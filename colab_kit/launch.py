@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import click
+
 from .cli import FAILED, call
 from .errors import ColabKitError, TrainError
 from .files import cannot_write
@@ -37,9 +39,9 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
         command, *given = JOBS[job]
         status, run = call([command, *given, *arguments], default_map={command: {"data": DATA}})
         if run is not None:
-            print(f"{ARTIFACT}{bundle(run.folder)}")
+            click.echo(f"{ARTIFACT}{bundle(run.folder)}")
     except ColabKitError as err:
-        print(f"\n{err}", file=sys.stderr)
+        click.echo(f"\n{err}", err=True)
         status = FAILED
     sys.stdout.flush()  # the end of a cell's text is not the end of a process: nothing else flushes
     sys.stderr.flush()

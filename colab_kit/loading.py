@@ -26,7 +26,7 @@ from .listeners.console import Console
 
 def load(
     source: Any,
-    *,
+    *extra: Any,
     valid: Any = None,
     test: Any = None,
     labels: Labels | None = None,
@@ -66,8 +66,13 @@ def load(
     >>> load("fashion-mini", listen=[]).counts["train"]["Bag"]
     480
     """
+    if extra:
+        raise DataError(
+            f"load() takes one source, and {1 + len(extra)} were given.", "pictures and labels travel as one pair", "kit.load((X, y))"
+        )
     if isinstance(source, Data):
-        return source
+        asked = {"valid": valid, "test": test, "labels": labels, "names": names, "classes": classes, "limit": limit}
+        return _as_it_is(source, [name for name, value in asked.items() if value is not None] + ["seed"] * bool(seed) + ["strict"] * strict)
     limit, ears = as_limit(limit), _Ears(listen)
     parts, name, root = _understood(source, labels, ears)
     for split, told in (("valid", valid), ("test", test)):
@@ -89,16 +94,25 @@ def load(
         splits.get("test"),
         classes=found,
         name=name,
-        fingerprint=_fingerprint(found, shared),
+        fingerprint=_fingerprint(found, shared, given.batch_size),
         batch_size=given.batch_size,
         notes=tuple(note.text for note in ears.notes),
     )
 
 
-def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]]) -> str:
+def _as_it_is(data: Data, asked: list[str]) -> Data:
+    if asked:
+        what = f"{data.name} is loaded already, and {' and '.join(f'{name}=' for name in asked)} would be passed over."
+        fix = f"pass {asked[0]}= where it is first loaded: kit.load(source, {asked[0]}=…)"
+        raise DataError(what, "its splits are drawn", fix)
+    return data
+
+
+def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]], batch_size: int | None) -> str:
     """What the splits came to: sources, rows, labels, names. valid=, test=, labels=, limit= and seed= are in it by their effect."""
+    own = {} if batch_size is None else {"batch_size": batch_size}  # a DataLoader's, that training takes over
     prints = {key: [part.print, fingerprints.of_split(split.rows, split.labels)] for key, (split, part) in shared.items()}
-    return fingerprints.of_value({"classes": classes, "splits": prints})
+    return fingerprints.of_value({"classes": classes, "splits": prints, **own})
 
 
 class _Ears:

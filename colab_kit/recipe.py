@@ -95,9 +95,14 @@ class Recipe:
         return dataclasses.replace(recipe or cls(), **fields)
 
     def identity(self) -> dict[str, Any]:
-        """The fields that make two runs different runs: all but the horizon."""
-        fields = {f.name: _as_float(str(f.type), getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in HORIZON}
-        if isinstance(fields["lr"], dict):
+        """The fields that make two runs different runs: all but the horizon, where they are not the default.
+
+        So a field that a later version adds leaves every run what it was. A default that changes would not show: it needs another
+        records.FORMAT.
+        """
+        told = [f for f in dataclasses.fields(self) if f.name not in HORIZON and getattr(self, f.name) != f.default]
+        fields = {f.name: _as_float(str(f.type), getattr(self, f.name)) for f in told}
+        if isinstance(fields.get("lr"), dict):
             fields["lr"] = [[pattern, rate] for pattern, rate in fields["lr"].items()]  # the first match wins: their order counts
         return fields
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import shutil
@@ -14,10 +15,11 @@ from typing import Any
 
 from .drive.local import MYDRIVE, Drive, stand_in_root
 from .drive.mirror import Mirror
-from .drive.mount import mounted
+from .drive.mount import mounted, stand_in_path
 from .errors import RecipeChanged, RunError
 from .events import Event, Note
 from .files import Shelf, cannot_write, home, write_json
+from .recipe import HORIZON, Recipe
 from .training.describe import digest
 
 FORMAT = 1
@@ -46,6 +48,9 @@ class Place:
     def at(cls, out: Path, drive: Drive | None, emit: Emit) -> Place:
         """The place `out=` names: as it is, or, on Drive, written on the fast disk and mirrored there."""
         out = out.expanduser().absolute()
+        if (meant := stand_in_path(out)) is not None:  # nothing may be made under a mountpoint that is not mounted
+            why = "no Drive is mounted there, and what is written there would block mounting it"
+            raise RunError(f"out={str(out)!r} lies on a Drive that is not there.", why, f"kit.mount() first, or give out={str(meant)!r}")
         if drive is None or not out.is_relative_to(drive.mountpoint):
             return cls(out, None, out.name, None)
         return cls(root(drive) / f"{out.name}-{digest(str(out))[:8]}", Mirror(out.parent, emit), out.name, out)
@@ -117,15 +122,27 @@ def begin(place: Place, record: dict[str, Any], choices: dict[str, Any], *, reac
     return record
 
 
-def set_aside(place: Place) -> None:
-    """Move what is there to a neighbour, for fresh=True: one step back stays possible."""
+def set_aside(place: Place) -> Path | None:
+    """Move what is there to a neighbour, for fresh=True: one step back stays possible. Where it is now; None if there was nothing."""
     old = place.folder.with_name(place.folder.name + BEFORE)
-    if (place.folder / "run.json").exists():
-        shutil.rmtree(old, ignore_errors=True)
-        try:
-            place.folder.rename(old)
-        except OSError as err:
-            raise cannot_write(old, err) from err
+    if not (place.folder / "run.json").exists():
+        return None
+    shutil.rmtree(old, ignore_errors=True)
+    try:
+        place.folder.rename(old)
+    except OSError as err:
+        raise cannot_write(old, err) from err
+    return old
+
+
+def elsewhere(place: Place, name: str, key: str) -> Place | None:
+    """The place where this very run lies already, begun with or without a Drive; from now on copied to the Drive there is."""
+    for record, found in everywhere():
+        if (record["name"], record["key"]) == (name, key) and found.folder != place.folder:
+            if place.shelf is None:
+                return found
+            return Place(found.folder, place.shelf, place.kept_as, place.drive_folder)
+    return None
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -154,7 +171,7 @@ def check_same(place: Place, record: dict[str, Any], identity: dict[str, Any]) -
     ------
     RecipeChanged
     """
-    changed = differences(record["identity"], identity)
+    changed = differences(_full(record["identity"]), _full(identity))
     if changed:
         raise RecipeChanged(
             f"{place.drive_folder or place.folder} holds a run that was made differently.",
@@ -168,8 +185,22 @@ def note_relatives(place: Place, name: str, identity: dict[str, Any], emit: Emit
     others = [r for r in all_records(place.folder.parent) if r["name"] == name and not r["folder"].endswith(BEFORE)]
     if others:
         old = max(others, key=lambda r: float(r["created"]))
-        changed = differences(old["identity"], identity)
-        emit(Note(f"This is a new run, not {Path(old['folder']).name}: {'; '.join(changed[:6]) or 'the same settings elsewhere'}."))
+        changed = differences(_full(old["identity"]), _full(identity))
+        emit(Note(f"This is a new run, not {Path(old['folder']).name}: {in_words(changed)}."))
+
+
+def _full(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity with the options that were left at their defaults."""
+    defaults = {field.name: field.default for field in dataclasses.fields(Recipe) if field.name not in HORIZON}
+    return {**identity, "recipe": {**defaults, **identity.get("recipe", {})}}
+
+
+def in_words(changed: list[str]) -> str:
+    """Differences as a person would name them: options one by one, code and content by what they are."""
+    options = [line.removeprefix("recipe.") for line in changed if line.startswith("recipe.")]
+    kinds = {"model": "another network", "data": "other data", **{part: f"another {part}" for part in ("head", "loss", "optimizer")}}
+    parts = dict.fromkeys(line.partition(":")[0].partition(" ")[0].partition(".")[0] for line in changed)
+    return ", ".join([*(kinds[part] for part in parts if part in kinds), *options]) or "begun from other weights"
 
 
 def all_records(where: Path) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Runs: one training each, startable, stoppable, found again by its folder, name or key."""
+"""Runs: one training each, startable and stoppable; what it learned can be asked, looked at and saved."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from . import records
 from .control import Control
+from .data.checks import look_at
 from .data.preprocess import Preprocess
 from .data.splits import Data, Split
-from .drive.mount import mounted
-from .errors import DataError, ModelError, RunError
-from .events import Event, Note
+from .errors import DataError, RunError
+from .events import Note
 from .files import write_whole
 from .listeners.console import Console
 from .listeners.history import History
+from .loading import load
 from .recipe import Recipe
 from .records import Place
 from .reporting import plots
 from .reporting.evaluation import Evaluation, evaluate_outputs
 from .reporting.prediction import Prediction, Predictions, prediction
 from .reporting.scoring import Scorer, pictures_of
-from .training import checkpoint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,8 +101,10 @@ class Run:
             raise RunError("There is nothing to plot yet.", f"run {self.name} has no validated epoch", "train it first")
         return self._shown(plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor))
 
-    def evaluate(self, split: Split | str | None = None) -> Evaluation:
-        """Accuracy and its details on a split: "train", "valid", "test" or a Split; None: test, else valid.
+    def evaluate(self, split: Any = None) -> Evaluation:
+        """Accuracy and its details.
+
+        split : "train", "valid", "test", a Split, or data (then, as for None: its test split, else valid)
 
         Its loss is the cross-entropy of the class probabilities, whatever loss the run was trained with.
         """
@@ -113,10 +114,13 @@ class Run:
         probabilities, labels, _ = self._scorer().split(chosen)
         if not len(labels) or int(labels.min()) < 0:
             raise DataError(f"The split {chosen.name} has no labels.", "nothing can be compared", "use run.predict(split)")
+        if int(labels.max()) >= len(self.classes):
+            why = f"a label is {int(labels.max())}, and the run knows {len(self.classes)} classes"
+            raise DataError(f"The split {chosen.name} is of other data.", why, "give a split of data with the run's classes")
         own = np.clip(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12, 1)
         return evaluate_outputs(probabilities, labels, float(-np.log(own).mean()), self.classes, chosen.name)
 
-    def confusion(self, split: Split | str | None = None) -> Path:
+    def confusion(self, split: Any = None) -> Path:
         """Draw which classes are taken for which; saved as confusion.png."""
         return self._shown(plots.confusion(self.evaluate(split), self.folder / "confusion.png"))
 
@@ -137,6 +141,9 @@ class Run:
             named = zip(probabilities, [files[row] if files is not None else None for row in of], strict=True)
             return Predictions((prediction(p, self.classes, top=top, path=path) for p, path in named), self.classes)
         pictures, paths, one = pictures_of(x, scorer.preprocess)
+        if not one and all(isinstance(path, Path) for path in paths):
+            pictures = _readable(pictures)
+            paths = list(pictures)
         rows = zip(scorer.pictures(pictures), paths, strict=True)
         found = Predictions((prediction(p, self.classes, top=top, path=path) for p, path in rows), self.classes)
         return found[0] if one else found
@@ -201,17 +208,23 @@ class Run:
             self.place.shelf.push(picture, f"{self.place.kept_as}/{picture.name}")
         return plots.display(picture)
 
-    def _split(self, split: Split | str | None) -> Split:
-        if isinstance(split, Split):
-            return split
-        if self.data is None:
+    def _split(self, what: Any) -> Split:
+        """The split to evaluate: by name, as it is, or from Data or anything `load` takes."""
+        if isinstance(what, Split):
+            return what
+        named = what is None or (isinstance(what, str) and not Path(what).exists())
+        data, name = (self.data, what) if named else (load(what), None)
+        if data is None:
             why = "only the weights are kept with a run"
-            raise DataError("The run was opened without its data.", why, "pass a split: run.evaluate(data.test)")
-        labelled = self.data.test is not None and len(self.data.test) > 0 and int(self.data.test.labels.min()) >= 0
-        name = split or ("test" if labelled else "valid" if self.data.valid is not None else "train")
-        if name not in self.data.splits:
-            raise DataError(f"The data has no split {name!r}.", f"it has {', '.join(self.data.splits)}", "name one of these")
-        return self.data.splits[name]
+            raise DataError("The run was opened without its data.", why, "pass it: run.evaluate(kit.load(…))")
+        if data.classes != self.classes:
+            why = f"the run knows {', '.join(self.classes[:5])} …, the data has {', '.join(data.classes[:5])} …"
+            raise DataError("The data has other classes than the run.", why, "load the data that the run was trained for")
+        labelled = data.test is not None and len(data.test) > 0 and int(data.test.labels.min()) >= 0
+        name = name or ("test" if labelled else "valid" if data.valid is not None else "train")
+        if name not in data.splits:
+            raise DataError(f"The data has no split {name!r}.", f"it has {', '.join(data.splits)}", "name one of these")
+        return data.splits[name]
 
     def _scorer(self) -> Scorer:
         import torch
@@ -226,70 +239,19 @@ class Run:
         return f"Run {self.name}-{self.key} · {self.status}{why} · {len(self.history)} validations{best} · {self.folder}"
 
 
-def open_run(where: str | Path | Run, *, model: Any = None, device: str | None = None) -> Run:
-    """Open a run that trained before: the newest whole state of the fast disk and Drive.
-
-    Parameters
-    ----------
-    where : its folder, its name (the newest of that name), or its key
-    model : the network, or a class or function that makes it; needed for networks of your own
-    device : where it predicts; chosen if None
-
-    Raises
-    ------
-    RunError
-        There is no such run, or none of its checkpoints is whole.
-    ModelError
-        model= is needed, or does not fit the weights.
-    """
-    import torch
-
-    from .machine import device_for, runtime
-    from .models.made import remake
-
-    if isinstance(where, Run):
-        return where
-    place = _find(str(where))
-    record = records.find(place)
-    if record is None:
-        fix = "give the folder, name or key of a run: `colab-kit runs` lists them"
-        raise RunError(f"{place.folder} holds no run.", "it has no run.json", fix)
-    run = Run(place, record, records.read_json(place.folder / "choices.json") or {})
-    run.device = torch.device(device_for(device, runtime())[0])
-    found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=_warn)
-    if found is None:
-        raise RunError(f"Run {run.name} has no checkpoint yet.", "it was stopped before its first save", "run its cell again")
-    run.take(found.facts)
-    run._make = lambda: remake(record, model, checkpoint.best_weights(place.folder, found, complain=_warn))
-    if record["model"].get("made_by") is None and model is None:
-        raise ModelError(
-            f"Run {run.name} trained a network of your own.",
-            "its code is not kept with the run, only its weights",
-            f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
-        )
-    return run
-
-
-def _find(where: str) -> Place:
-    """The place of a run by folder, name or key; the newest first."""
-    path = Path(where).expanduser().absolute()
-    if (path / "run.json").is_file():
-        here = (place for _, place in records.everywhere() if path in (place.folder, place.drive_folder))
-        return next(here, None) or Place.at(path, mounted(), _silent)
-    found = [(float(r["created"]), place) for r, place in records.everywhere() if where in (r["name"], r["key"], f"{r['name']}-{r['key']}")]
-    if not found:
-        known = ", ".join(sorted({str(r["name"]) for r, _ in records.everywhere()})[:8]) or "none yet"
-        why = f"neither a folder nor a name or key; the runs here are: {known}"
-        raise RunError(f"There is no run {where!r}.", why, "correct it, or train first")
-    return max(found, key=lambda pair: pair[0])[1]
+def _readable(files: list[Path]) -> list[Path]:
+    """The files without those that are no pictures, which are named: one of a folder must not cost the others."""
+    looks = look_at(files)
+    bad = [f"{look.path.name} {look.fault}" for look in looks if look.fault]
+    if len(bad) == len(files):
+        raise DataError("None of the files is a picture.", "; ".join(bad[:3]), "give a folder of pictures")
+    if bad:
+        _warn(f"{len(bad)} of {len(files)} files are left out: {'; '.join(bad[:3])}{' …' if len(bad) > 3 else ''}.")
+    return [look.path for look in looks if not look.fault]
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-
-
-def _silent(event: Event) -> None:
-    pass
 
 
 def _warn(text: str) -> None:

@@ -58,7 +58,8 @@ class Session:
     def prepare(self, made: dict[str, Any], emit: Listeners) -> Choices:
         """Choose what the recipe leaves open, look at one batch, and check that network, loss and data fit each other."""
         given, self._emit = self.recipe, emit
-        choices = choose(given, self.data, made, own_optimizer=isinstance(self.optimizer, torch.optim.Optimizer))
+        kind = self.optimizer if isinstance(self.optimizer, type) else None
+        choices = choose(given, self.data, made, own_optimizer=isinstance(self.optimizer, torch.optim.Optimizer), kind=kind)
         self.preprocess, why = preprocess_for(given, self.data, self.base)
         choices.setdefault("size", (self.preprocess.size, why))
         self.effective = dataclasses.replace(given, batch_size=choices["batch_size"][0], workers=workers_for(given, self.data, self.cores))
@@ -66,13 +67,13 @@ class Session:
         self.feeds = {name: self._feed(name) for name in ("train", "valid") if name in self.data.splits}
         first = self.feeds["train"].peek()
         output = first_outputs(self.model, first, self.data.classes)
-        kind = output_kind(output)
-        choices.setdefault("output", (kind, "seen on the first batch"))
+        puts_out = output_kind(output)
+        choices.setdefault("output", (puts_out, "seen on the first batch"))
         if self.loss is None:
-            choices.setdefault("loss", (given.loss, "as asked") if given.loss else by_output(kind))
+            choices.setdefault("loss", (given.loss, "as asked") if given.loss else by_output(puts_out))
         else:
             choices.setdefault("loss", (getattr(self.loss, "__name__", type(self.loss).__name__), "as given"))
-        self._check(kind, choices)
+        self._check(puts_out, choices)
         self.loss_of = self._loss(choices)
         try_loss(self.loss_of, output, first.y, choices["loss"][0])
         if not made:  # a new run: what cannot work says so before anything is written
@@ -193,22 +194,22 @@ class Session:
         }  # fmt: skip
         job = Job(
             model=self.model, phases=Phases(self.model, self.head, recipe.head_epochs), train=self.feeds["train"],
-            valid=self.feeds.get("valid"), loss=self.loss_of, optimizer=optimizer, schedule=Schedule.of(recipe, steps), recipe=recipe,
-            device=self.device, classes=len(self.data.classes), average=average, saver=self.saver, emit=emit, control=run.control,
-            facts=facts,
+            valid=self.feeds.get("valid"), loss=self.loss_of, valid_loss=self._plain_loss(run.choices), optimizer=optimizer,
+            schedule=Schedule.of(recipe, steps), recipe=recipe, device=self.device, classes=len(self.data.classes),
+            average=average, saver=self.saver, emit=emit, control=run.control, facts=facts,
         )  # fmt: skip
         return job, self._restored(job, found, emit) if found is not None else State()
 
     def _saver(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> Saver:
         return Saver(
             run.place.folder, run.place.shelf, run.place.kept_as, every=self.recipe.save_every,
-            newest=found.path if found is not None else None, emit=emit, reached=run.control.reached,
+            step=found.step if found is not None else None, emit=emit, reached=run.control.reached,
         )  # fmt: skip
 
     def _restored(self, job: Job, found: checkpoint.Checkpoint, emit: Listeners) -> State:
         """Put the checkpoint back into model, average, optimizer and state, and say which promise holds."""
         self.model.load_state_dict(checkpoint.under(found.tensors, "model/"))
-        job.optimizer.load_state_dict(checkpoint.unpack(found.facts["optimizer"], found.tensors))
+        checkpoint.put_back(job.optimizer, checkpoint.unpack(found.facts["optimizer"], found.tensors))
         if job.average is not None:
             for name, tensor in checkpoint.under(found.tensors, "average/").items():
                 job.average.shadow[name].copy_(tensor)
@@ -235,6 +236,12 @@ class Session:
             what = f"class_weights={weights!r} does not fit {len(counts)} classes."
             raise RecipeError(what, "one weight a class is needed", "give as many numbers, or write 'balanced'")
         return named(self.recipe, choices["loss"][0], torch.tensor(weights, dtype=torch.float32, device=self.device))
+
+    def _plain_loss(self, choices: Choices) -> Loss:
+        """The loss without class weights and smoothing; a loss object is what it is."""
+        if self.loss is not None:
+            return self.loss_of
+        return named(dataclasses.replace(self.recipe, label_smoothing=0.0), choices["loss"][0], None)
 
     def _best(self, job: Job, state: State, folder: Path) -> dict[str, torch.Tensor]:
         """The best validated weights, else the last ones, averaged if they are."""

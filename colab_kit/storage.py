@@ -11,7 +11,8 @@ from typing import Any
 
 from . import records
 from .errors import RunError
-from .files import cannot_write, one_writer
+from .files import cannot_write
+from .lock import one_writer
 
 LATELY = 900.0  # s; Drive gets a copy each five minutes, so one that says "running" and is older was left behind
 

@@ -18,17 +18,19 @@ from .data.splits import Data
 from .drive.mount import mounted
 from .errors import ColabKitError, ModelError, RecipeError
 from .events import Listener, Listeners, Note
-from .files import one_writer, sha256, sweep
+from .files import sha256, sweep
 from .listeners.console import Console
 from .loading import load
+from .lock import one_writer
 from .machine import device_for, runtime
-from .models.made import make, on_backbone
+from .models.made import again, make, on_backbone
 from .recipe import Recipe
 from .records import Place
 from .runs import Run
 from .session import Session
-from .training.describe import describe, describe_model, weights_hash
+from .training.describe import check_only_tensors, describe, describe_model, describe_optimizer, weights_hash
 from .training.losses import by_name
+from .training.optimizers import name_of
 from .training.weights import read_weights, warm_start
 
 
@@ -94,12 +96,10 @@ def train(
     emit = Listeners([Console()] if listen is None else listen)
     data = load(data, listen=emit.listeners)
     network = make(model, recipe.seed)
-    made_by = getattr(network, "made_by", None)
-    if type(network).__module__.partition(".")[0] != __package__:
-        made_by = None
-    session = Session(network, data, recipe, base=Preprocess(), loss=loss, optimizer=optimizer, made_by=made_by)
+    session = Session(network, data, recipe, base=Preprocess(), loss=loss, optimizer=optimizer, made_by=_made_by(network))
     session.settle()
-    identity = {"model": describe_model(network), "loss": describe(loss), "optimizer": describe(optimizer)}
+    check_only_tensors(network)
+    identity = {"model": describe_model(network), "loss": describe(loss), "optimizer": describe_optimizer(optimizer, network)}
     return _run("train", session, identity, type(network).__name__, init, out, name, fresh, device, emit, control)
 
 
@@ -158,11 +158,21 @@ def transfer(
     network, base, names = on_backbone(backbone, weights=weights, classes=len(data.classes), size=recipe.size, head=head, seed=recipe.seed)
     preprocess = Preprocess(base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875)
     plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
-    made_by = {"backbone": base.name, "head": head, "size": recipe.size} if plain else None
+    made_by = {"backbone": base.name, "weights": weights, "head": head, "size": recipe.size} if plain else None
     session = Session(network, data, recipe, base=preprocess, loss=None, optimizer=optimizer, made_by=made_by, head=names)
+    check_only_tensors(network)
     model = {"backbone": base.name, "weights": weights} if isinstance(backbone, str) else describe_model(network)
-    identity = {"model": model, "head": describe(head), "optimizer": describe(optimizer)}
+    identity = {"model": model, "head": describe(head), "optimizer": describe_optimizer(optimizer, network)}
     return _run("transfer", session, identity, base.name, init, out, name, fresh, device, emit, control)
+
+
+def _made_by(network: nn.Module) -> Any:
+    """The call that makes one of our small networks again, if it still does: a user may have put another layer in."""
+    how = getattr(network, "made_by", None)
+    if how is None or type(network).__module__.partition(".")[0] != __package__:
+        return None
+    mine, made = describe_model(network), describe_model(again(how))
+    return how if {**mine, "frozen": []} == {**made, "frozen": []} else None
 
 
 def _run(
@@ -191,10 +201,12 @@ def _run(
             "two runs at once would share the random numbers and the machine",
             f"wait for it, or stop it first: it lives in {folder}",
         )
+    if out is None and not fresh and records.find(place) is None and (known := records.elsewhere(place, name, key)) is not None:
+        place = known
     with one_writer(place.folder):  # what is moved aside takes its lock along
-        if fresh:
-            records.set_aside(place)
-        else:
+        if fresh and (old := records.set_aside(place)) is not None:
+            emit(Note(f"A fresh start; what was there is kept in {old}."))
+        if not fresh:
             records.find(place)
     with one_writer(place.folder):
         sweep(place.folder)
@@ -202,24 +214,28 @@ def _run(
         warm = warm_start(session.model, weights) if weights is not None else ""
         if record is not None:
             records.check_same(place, record, identity)
-        else:
-            if not fresh:
-                records.note_relatives(place, name, identity, emit)
-            if warm:
-                emit(Note(warm))
-        return _trained(session, place, record, {"verb": verb, "name": name, "key": key, "identity": identity}, emit, control or Control())
+        elif warm:
+            emit(Note(warm))
+        who = {"verb": verb, "name": name, "key": key, "identity": identity}
+        return _trained(session, place, record, who, emit, control or Control(), fresh=fresh)
 
 
-def _trained(session: Session, place: Place, record: dict[str, Any] | None, who: dict[str, Any], emit: Listeners, control: Control) -> Run:
+def _trained(
+    session: Session, place: Place, record: dict[str, Any] | None, who: dict[str, Any], emit: Listeners, control: Control, *, fresh: bool
+) -> Run:
     made = (records.read_json(place.folder / "choices.json") or {}) if record is not None else {}
     choices = session.prepare(made, emit)
     if record is None:
         if before := runs.taught.get(session.model):
             emit(Note(f"This network was trained already, by run {before}: it begins with those weights. Pass its class for fresh ones."))
         model = {"made_by": session.made_by, "weights": weights_hash(session.model)}
+        if not fresh:
+            records.note_relatives(place, who["name"], who["identity"], emit)
+        chosen = [f"{name} {value} ({why})" for name, (value, why) in choices.items() if why not in ("as asked", "as given")]
+        emit(Note(f"Chosen: {', '.join(chosen)}."))
         record = records.begin(place, {**who, **session.as_record(), "model": model}, choices, reached=control.reached)
     elif record["model"]["weights"] != weights_hash(session.model):
-        emit(Note("The network came with other initial weights than the run began with; the run's own are used."))
+        emit(Note("The run goes on with its own weights, not with those the network came with."))
     record = {**record, "recipe": session.recorded_recipe(), "status": "running", "reason": ""}
     run = Run(place, record, choices, control=control, data=session.data)
     runs.live[place.folder] = run
@@ -258,6 +274,8 @@ def _spoken(recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer:
         fields["loss"], loss = by_name(loss), None
     if isinstance(optimizer, str):
         fields["optimizer"], optimizer = optimizer.lower(), None
+    if name := name_of(optimizer):
+        fields["optimizer"], optimizer = name, None
     given = Recipe.of(recipe, fields)
     if isinstance(optimizer, torch.optim.Optimizer) and given.lr is not None:
         fix = "drop lr=, or write optimizer='adam', lr=…"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from colab_kit.data import keyed
 from colab_kit.data.batches import AHEAD, Feed, _prefetched, bounds
@@ -219,7 +219,7 @@ class Given(Dataset):
     [
         (Image.new("RGB", (20, 10), "red"), (3, 8, 8)), (Image.new("L", (20, 10), 9), (3, 8, 8)), (Image.new("P", (20, 10)), (3, 8, 8)),
         (np.zeros((20, 10, 3), np.uint8), (3, 8, 8)), (np.zeros((20, 10), np.uint8), (3, 8, 8)), (np.zeros((20, 10, 1), np.uint8),
-        (3, 8, 8)),
+        (3, 8, 8)), (np.zeros((20, 10, 4), np.uint8), (3, 8, 8)),
         (np.zeros((3, 20, 10), np.float64), (3, 20, 10)), (np.zeros(12, np.uint8), (12,)), (np.zeros((3, 20, 10), np.uint8), (3, 8, 8)),
         (torch.zeros(3, 20, 10), (3, 20, 10)), (torch.zeros(1, 20, 10, dtype=torch.uint8), (1, 8, 8)),
         (torch.zeros(5, dtype=torch.float64), (5,)),
@@ -227,7 +227,7 @@ class Given(Dataset):
 )  # fmt: skip
 def test_items_of_any_kind_become_input(x, shape):
     batch = next(item_feed(Given(x), n=4).in_order())
-    assert batch.x.shape == (4, *shape) and batch.x.dtype == torch.float32 and batch.y.tolist() == [1] * 4
+    assert batch.x.shape == (4, *shape) and batch.x.dtype == torch.float32 and batch.y.tolist() == [0, 2, 1, 0]
 
 
 def test_a_pil_item_is_what_its_file_is(tmp_path):
@@ -240,7 +240,14 @@ def test_a_pil_item_is_what_its_file_is(tmp_path):
 
 @pytest.mark.parametrize("y", [1, np.int64(1), torch.tensor(1), 1.0])
 def test_labels_of_any_kind_become_int64(y):
-    assert next(item_feed(Given(torch.zeros(2), y), n=4).in_order()).y.dtype == torch.int64
+    batch = next(item_feed(Given(torch.zeros(2), y), n=4, collate=default_collate).in_order())
+    assert batch.y.dtype == torch.int64 and batch.y.tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_labels_are_the_sources_which_may_number_the_classes_otherwise_than_the_items_do(workers):
+    feed = Feed(split_of(Items(Drawn(), 2 - np.arange(11) % 3), 11), Preprocess(), batch_size=4, device=CPU, workers=workers)
+    assert all(batch.y.tolist() == (2 - batch.index % 3).tolist() for batch in feed.shuffled(0))
 
 
 @pytest.mark.parametrize("x", [torch.zeros(2), {"image": 1}, (1, 2, 3)])

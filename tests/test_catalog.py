@@ -123,6 +123,10 @@ def test_the_full_set_is_fetched_once_and_only_what_is_damaged_again(tmp_path):
     assert all(isinstance(note, Note) and "fetched again" in note.text for note in notes) and len(notes) == 2
 
 
+def test_every_mirror_is_encrypted():
+    assert all(mirror.startswith("https://") for mirror in catalog.MIRRORS)
+
+
 def test_an_installed_set_is_used_before_any_mirror_and_is_never_deleted(tmp_path):
     mirror, place = Mirror(), four(tmp_path / "installed")
     known = catalog.open_known("fashion-mnist", emit=print, get=mirror, cache=tmp_path / "cache", places=(place,))

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.splits import Arrays, Data, Items, Pictures, Split
@@ -16,7 +17,8 @@ def data(kind="arrays", n=10, shape=(1, 28, 28), batch_size=None):
     labels = np.zeros(n, np.int64)
     source = {
         "arrays": lambda: Arrays(torch.zeros(n, *shape, dtype=torch.uint8), labels), "pictures": lambda: Pictures([None] * n, labels, None),
-        "items": lambda: Items(None, labels),
+        "items": lambda: Items([(torch.zeros(shape, dtype=torch.uint8), 0)], labels),
+        "pil": lambda: Items([(Image.new("L", (9, 7)), 0)], labels), "collated": lambda: Items([(torch.zeros(3), 0)], labels, list),
     }[kind]()  # fmt: skip
     return Data(Split(source, np.arange(n)), None, None, ("a", "b"), "x", "f", batch_size=batch_size)
 
@@ -50,6 +52,11 @@ def test_an_optimizer_of_the_users_own_has_its_own_rate():
     assert chosen(Recipe(), own=True)["lr"][0] is None
 
 
+def test_a_class_the_recipe_has_no_name_for_is_not_taken_for_adamw():
+    found = choose(Recipe(), data(), {}, own_optimizer=False, kind=torch.optim.Rprop)
+    assert found["lr"] == (1e-3, "usual for Rprop") and found["weight_decay"] == (0.0, "usual for Rprop")
+
+
 def test_what_was_chosen_before_stays_whatever_the_machine_is_now():
     made = json.loads(json.dumps({"batch_size": (48, "it was so"), "size": (96, "x")}))
     found = chosen(Recipe(), made=made)
@@ -61,13 +68,17 @@ def test_what_was_chosen_before_stays_whatever_the_machine_is_now():
     [
         ("arrays", (1, 28, 28), {}, {}, 28, 1), ("arrays", (3, 20, 30), {}, {}, None, 3), ("arrays", (784,), {}, {}, None, None),
         ("arrays", (1, 28, 28), {"size": 96}, {}, 96, 1), ("arrays", (1, 28, 28), {}, {"size": 224, "channels": 3}, 224, 3),
-        ("pictures", None, {}, {}, 224, None), ("pictures", None, {"size": 96}, {"size": 224, "channels": 3}, 96, 3), ("items", None, {},
-        {}, 224, None),
+        ("pictures", None, {}, {}, 224, None), ("pictures", None, {"size": 96}, {"size": 224, "channels": 3}, 96, 3),
+        ("items", (3, 20, 20), {}, {}, 20, 3), ("items", (3, 20, 30), {}, {}, None, 3), ("items", (7,), {}, {}, None, None),
+        ("items", (1, 9, 9), {"size": 96}, {}, 96, 1),
+        ("items", (1, 9, 9), {}, {"size": 224, "channels": 3}, 224, 3),
+        ("pil", None, {}, {}, 224, None), ("collated", None, {}, {}, None, None),
     ],
 )  # fmt: skip
 def test_the_size_is_the_askers_then_the_weights_then_the_datas(kind, shape, recipe, base, size, channels):
     made, why = preprocess_for(Recipe(**recipe), data(kind, shape=shape), Preprocess(**base))
     assert (made.size, made.channels) == (size, channels) and why
+    assert made.crop == (0.875 if kind in ("pictures", "pil") else 1.0)
 
 
 def test_what_the_weights_ask_for_is_kept():

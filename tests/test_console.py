@@ -51,7 +51,7 @@ def test_a_whole_run_in_a_file_is_a_line_an_event_worth_one(clock):
         "epoch 1/2  train loss 0.5000 top1 0.7500  valid loss 0.2500 top1 1.0000  lr 0.0009  2.5 s",
         "epoch 1.5/2  train loss 0.5000  4.0 s",
         "Warning: Something.",
-        "Run stopped: by hand",
+        "Run stopped: by hand. The same call goes on.",
     ]
 
 

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional
 
 import colab_kit
-from colab_kit.training.describe import describe, describe_model, digest, tensor_hash, weights_hash
+from colab_kit.errors import ModelError
+from colab_kit.training.describe import check_only_tensors, describe, describe_model, describe_optimizer, digest, tensor_hash, weights_hash
 
 ROOT = str(Path(colab_kit.__file__).parent.parent)
 
@@ -118,6 +119,107 @@ def test_the_name_of_a_layer_and_the_shape_of_a_buffer_count():
     assert said(nn.Sequential(nn.GELU())) != said(nn.Sequential(nn.GELU(approximate="tanh"))) != said(nn.Sequential(nn.ReLU()))
 
 
+CELL = """
+SCALE = {"by": 1.0}
+def helper(x):
+    return deeper(x) * SCALE["by"]
+def deeper(x):
+    return x + 1 if x is not None else helper(x)
+def twice(f):
+    @functools.wraps(f)
+    def wrapper(*args):
+        return f(*args) + 0
+    return wrapper
+class Net(nn.Module):
+    def __init__(self, act=torch.relu, acts=()):
+        super().__init__()
+        self.fc, self.act, self.acts, self._p, self.again = nn.Linear(4, 3), act, acts, 0.5, self.forward
+    def forward(self, x, scale=1.0, *, shift=2.0):
+        return helper(self.fc(self.act(x)) * scale + shift)
+    @twice
+    def other(self, x):
+        return Net and loss
+def loss(o, y):
+    return (lambda: helper(o))()
+def counted(o, y):
+    global calls
+    calls += 1
+    return o.mean()
+calls, mean = 0, 5
+"""
+
+
+def cell(old: str = "", new: str = "", **made_with) -> dict:
+    """What a notebook's cell defines, with one thing edited."""
+    space = {"nn": nn, "torch": torch, "functools": functools, "__name__": "__main__"}
+    exec(CELL.replace(old, new) if old else CELL, space)
+    assert not old or CELL.count(old) == 1
+    return space
+
+
+EDITS = [
+    ("scale=1.0", "scale=5.0"), ("shift=2.0", "shift=3.0"), ('"by": 1.0', '"by": 2.0'), ("return x + 1", "return x + 2"),
+    ("return deeper(x)", "return -deeper(x)"), ("f(*args) + 0", "f(*args) + 1"), ("return Net and", "return Net or"), ("0.5", "0.6"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), EDITS)
+def test_what_the_code_calls_reads_and_defaults_to_makes_another_network(old, new):
+    assert said(cell()["Net"]()) == said(cell()["Net"]()) != said(cell(old, new)["Net"]())
+
+
+@pytest.mark.parametrize(("old", "new"), [EDITS[2], EDITS[3], EDITS[4]])
+def test_what_a_loss_calls_makes_another_loss(old, new):
+    assert said(cell()["loss"], describe) == said(cell()["loss"], describe) != said(cell(old, new)["loss"], describe)
+
+
+def test_a_callable_that_a_network_was_given_makes_another_network():
+    make, own = cell()["Net"], cell()
+    given = [torch.relu, torch.tanh, nn.functional.relu, own["helper"], own["deeper"], nn.ReLU, nn.Tanh, functools.partial(torch.relu)]
+    assert len({said(make(act)) for act in given}) == len(given) and said(make(acts=[torch.relu])) != said(make(acts=[torch.tanh]))
+
+
+def test_what_code_counts_in_and_what_only_shares_a_name_do_not_count():
+    space = cell()
+    before = said(space["counted"], describe)
+    space.update(calls=7, mean=9)
+    assert said(space["counted"], describe) == before
+
+
+def test_a_network_that_a_loss_speaks_of_counts_by_its_shape_not_its_weights():
+    def loss_of(model):
+        return lambda o, y: o.mean() + sum(p.sum() for p in model.parameters())
+
+    assert said(loss_of(nn.Linear(2, 2)), describe) == said(loss_of(nn.Linear(2, 2)), describe) != said(loss_of(nn.Linear(2, 3)), describe)
+
+
+def test_what_a_torch_upgrade_may_add_to_a_layer_does_not_count():
+    one, other = net(), net()
+    other.attention.fast_path_version, other.fc._cache = 3, "x"
+    assert said(one) == said(other)
+    for make in (
+        lambda p: nn.MultiheadAttention(4, 1 + p), lambda p: nn.BatchNorm1d(3, eps=0.1 + p), lambda p: nn.BatchNorm1d(3, momentum=0.2 + p),
+        lambda p: nn.LSTM(2, 2, dropout=0.1 + p / 2, num_layers=2), lambda p: nn.GELU(["none", "tanh"][p]),
+        lambda p: nn.TransformerEncoderLayer(4, 1, 4, activation=["relu", "gelu"][p]),
+    ):  # fmt: skip
+        assert said(nn.Sequential(make(0))) == said(nn.Sequential(make(0))) != said(nn.Sequential(make(1)))
+
+
+class Extra(nn.Linear):
+    def get_extra_state(self):
+        return {"calls": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_state_that_is_no_tensor_is_described_and_refused_for_training():
+    assert "_extra_state" in describe_model(Extra(2, 2))["shapes"] and weights_hash(Extra(2, 2)) and describe(Extra(2, 2))
+    with pytest.raises(ModelError, match="keeps a dict in its state.*\n?.*"):
+        check_only_tensors(Extra(2, 2))
+    check_only_tensors(net())
+
+
 # --- losses and other objects that travel beside the recipe -------------------------------------------------------
 
 
@@ -167,6 +269,10 @@ def powered(power):
     return loss
 
 
+def over(f):
+    return lambda o, y: f(o, y)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -181,7 +287,8 @@ def powered(power):
         functools.partial(functional.cross_entropy, label_smoothing=0.2)),
         (functools.partial(times(1.0)), functools.partial(times(2.0))), (nn.NLLLoss, nn.CrossEntropyLoss), (Focal, Plain),
         (lambda o, y: o.mean(), lambda o, y: o.sum()), (torch.ones(2), torch.ones(2).double()), (torch.ones(2), torch.ones(1, 2)),
-        (None, 0), ([1], [2]),
+        (None, 0), ([1], [2]), (over(torch.relu), over(torch.tanh)), (over(times(1.0)), over(times(2.0))), (Plain(picky), Plain(powered)),
+        (over(nn.CrossEntropyLoss(weight=torch.ones(3))), over(nn.CrossEntropyLoss(weight=torch.zeros(3)))),
     ],
 )  # fmt: skip
 def test_losses_that_differ_are_told_apart(one, other):
@@ -206,6 +313,14 @@ def test_an_optimizer_is_its_kind_and_settings_not_its_weights():
 
     assert said(made(lr=0.1), describe) == said(made(lr=0.1), describe) != said(made(lr=0.2), describe)
     assert said(made(torch.optim.SGD, lr=0.1), describe) != said(made(lr=0.1), describe)
+
+
+def test_an_optimizer_over_other_parameters_is_another_one():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    all_of, last = (torch.optim.Adam(m.parameters()) for m in (model, model[1]))
+    told = [describe_optimizer(o, model) for o in (all_of, last, torch.optim.Adam(model[0].parameters()))]
+    assert len(set(map(digest, told))) == 3 and told[1]["parameters"] == [["1.weight", "1.bias"]]
+    assert describe_optimizer(None, model) is None
 
 
 def test_tensors_of_every_dtype_have_a_hash():

@@ -289,7 +289,7 @@ def test_a_copy_gets_its_name_when_it_is_whole(drive, local):
     assert [path.name for path in (drive / "colab-kit/runs/x-1").iterdir()] == ["run.json"] and heard == []
 
 
-def test_only_whole_checkpoints_are_found(drive, tmp_path):
+def test_damaged_copies_are_found_too_so_that_their_reader_can_say_so(drive, tmp_path):
     mirror = Mirror(drive, print)
     good = sealed(tmp_path / "a.safetensors")
     assert all(mirror.push(good, f"run/step-{n}.safetensors") for n in (1, 2, 3))
@@ -298,7 +298,7 @@ def test_only_whole_checkpoints_are_found(drive, tmp_path):
     flipped[-5] ^= 1
     (drive / "run/step-3.safetensors").write_bytes(flipped)
     (drive / "run/.step-4.safetensors.0123abcd.part").write_bytes(good.read_bytes())
-    assert [path.name for path in mirror.find("run/*")] == ["step-1.safetensors"]
+    assert [path.name for path in mirror.find("run/*")] == [f"step-{n}.safetensors" for n in (1, 2, 3)]
     assert mirror.find("other/*") == []
 
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "colab_kit"
 # Read from the ground up: the order in which to read the code. A new file must choose its place here.
 ROOMS = """
 0 errors events recipe control
-1 extras probe machine files web colab
+1 extras probe machine files lock web colab
 2 listeners/console listeners/history listeners/csv_log
 3 drive/local drive/real drive/mount drive/mirror
 4 data/keyed data/pixels data/sheet data/splits data/idx data/folders data/labels data/tables data/checks data/fingerprints
@@ -20,7 +20,7 @@ ROOMS = """
 5 models/nets models/backbones models/heads models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics
 5 training/weights training/checkpoint training/saver training/choices training/preflight training/loop
-6 reporting/evaluation reporting/prediction reporting/plots reporting/scoring records runs session verbs storage
+6 reporting/evaluation reporting/prediction reporting/plots reporting/scoring records runs opening session verbs storage
 7 __init__ demo cli __main__ launch
 """
 FLOOR = {room: int(line[0]) for line in ROOMS.strip().splitlines() for room in line[1:].split()}

@@ -1,5 +1,6 @@
 """load(): whatever pictures come as, understood, split by key, or a sentence with the fix."""
 
+import functools
 import gzip
 import json
 import os
@@ -8,11 +9,14 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, WeightedRandomSampler, default_collate
 
 from colab_kit.data import catalog, idx
+from colab_kit.data.batches import Feed
 from colab_kit.data.fingerprints import of_dataset
 from colab_kit.data.places import open_place
+from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.splits import UNLABELLED, Arrays, Items, Pictures
 from colab_kit.errors import DataError
 from colab_kit.events import Note
@@ -382,6 +386,25 @@ def test_classes_that_a_later_dataset_numbers_otherwise_are_matched_by_name():
     refused({"train": Mnist(), "test": other}, "the test split has the class a, b, c …")
 
 
+def first_batch(split):
+    return next(Feed(split, Preprocess(size=8), batch_size=4, device=torch.device("cpu")).in_order())
+
+
+def test_a_later_dataset_with_fewer_class_folders_trains_and_validates_by_name(tmp_path):
+    from torchvision.datasets import ImageFolder
+
+    class_folders(tmp_path / "train", ["10", "2", "a", "b"], each=2)
+    class_folders(tmp_path / "valid", ["2", "b"], each=2)
+    train, valid = (ImageFolder(tmp_path / name, transform=Image.Image.copy) for name in ("train", "valid"))
+    data = load({"train": train, "valid": valid})
+    assert [data.classes[y] for y in first_batch(data.valid).y] == ["2", "2", "b", "b"]
+    folder = load({"train": tmp_path / "train", "valid": valid, "test": train})  # here the folders are in natural order, 2 before 10
+    assert [folder.classes[y] for y in first_batch(folder.valid).y] == ["2", "2", "b", "b"]
+    assert [folder.classes[y] for y in folder.test.labels] == ["10", "10", "2", "2", "a", "a", "b", "b"]
+    loader = DataLoader(valid, collate_fn=lambda items: default_collate(items))
+    refused({"train": train, "valid": loader}, "numbers its classes otherwise", "2, b", "collate_fn")
+
+
 def test_a_dataset_that_changes_what_it_holds_is_read_item_by_item():
     for dataset in (Mnist(transform=to_float), Mnist(twist=1), Subset(Mnist(transform=to_float), range(40))):
         data = load(dataset)
@@ -407,6 +430,13 @@ def test_picture_folders_of_torchvision_become_paths(tmp_path):
     (tmp_path / "pets" / "dog" / "9.png").unlink()
     assert isinstance(load(ImageFolder(tmp_path / "pets", transform=np.asarray)).train.source, Items)
 
+    class Mirrored(ImageFolder):
+        def __getitem__(self, row):
+            x, y = super().__getitem__(row)
+            return ImageOps.mirror(x), y
+
+    assert isinstance(load(Mirrored(tmp_path / "pets")).train.source, Items)
+
 
 def test_a_loader_gives_dataset_batch_size_and_collate():
     data = load({"train": DataLoader(Mnist(), 16, shuffle=True), "valid": DataLoader(Mnist(), 64)})
@@ -417,6 +447,29 @@ def test_a_loader_gives_dataset_batch_size_and_collate():
 
     data = load(DataLoader(Mnist(), 8, collate_fn=collate))
     assert isinstance(data.train.source, Items) and data.train.source.collate is collate
+
+
+def scaled(by):
+    return lambda items: [part * by for part in default_collate(items)]
+
+
+class Scaled:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, items):
+        return default_collate(items)
+
+
+def test_a_loaders_collate_and_batch_size_are_in_the_fingerprint():
+    collates = [
+        None, scaled(1), scaled(2), lambda items: default_collate(items), lambda items: default_collate(items[:1]), Scaled(1), Scaled(2),
+        Scaled([2]), functools.partial(scaled, 1), functools.partial(scaled, 2), Scaled(1).__call__,
+    ]  # fmt: skip
+    prints = [load(DataLoader(Mnist(to_float), 8, collate_fn=collate)).fingerprint for collate in collates]
+    assert len(set(prints)) == len(prints)
+    assert load(DataLoader(Mnist(to_float), 8, collate_fn=scaled(1))).fingerprint == prints[1]
+    assert load(DataLoader(Mnist(to_float), 9)).fingerprint != prints[0]
 
 
 @pytest.mark.parametrize(
@@ -455,6 +508,8 @@ def test_what_is_no_data_says_what_to_pass():
 def test_data_is_data():
     data = load((X, Y))
     assert load(data) is data
+    for kw in ({"valid": 0}, {"limit": 2}, {"seed": 1}, {"strict": True}, {"classes": list("abcd")}):
+        refused(data, "loaded already", f"{[*kw][0]}=", "where it is first loaded", **kw)
 
 
 # --- places ----------------------------------------------------------------------------------------------------------
@@ -473,6 +528,7 @@ def test_a_place_that_is_not_there_names_the_nearest(tmp_path, monkeypatch):
 def test_addresses_and_files_say_what_to_do_first(tmp_path):
     error = refused("https://example.org/pets.zip?token=s3cret", "https://example.org/pets.zip", "unzip")
     assert "s3cret" not in str(error)
+    assert "hunter2" not in str(refused("https://ann:hunter2@example.org/pets.zip", "https://example.org/pets.zip"))
     refused(blank(tmp_path / "pets.zip"), "unzip -q")
     refused(blank(tmp_path / "pets.tar.gz"), "tar xf")
     refused(blank(tmp_path / "labels.csv"), "labels=")
@@ -532,3 +588,8 @@ def test_a_dataset_with_a_private_generator_is_noted_and_still_found_again():
 
     first, second = load(Private()), load(Private())
     assert "cannot be repeated exactly" in first.notes[-1] and first.fingerprint == second.fingerprint
+
+
+def test_pictures_and_labels_side_by_side_are_told_to_travel_as_a_pair():
+    with pytest.raises(DataError, match=r"kit.load\(\(X, y\)\)"):
+        really_load(np.zeros((4, 8, 8), np.uint8), np.arange(4))

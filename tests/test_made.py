@@ -112,8 +112,19 @@ def test_a_small_net_is_made_again_without_its_code():
 def test_a_backbone_with_its_new_head_is_made_again_from_what_json_kept(head):
     pytest.importorskip("timm")
     net, _, _ = on_backbone("efficientnet_lite0", weights=None, classes=3, size=32, head=head, seed=0)
-    how = {"backbone": "efficientnet_lite0", "head": list(head) if isinstance(head, tuple) else head, "size": 32}
+    how = {"backbone": "efficientnet_lite0", "weights": "default", "head": list(head) if isinstance(head, tuple) else head, "size": 32}
     assert same(net, remake(record(how), None, net.state_dict()))
+
+
+@pytest.mark.parametrize("weights", ["default", None])
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_an_inception_is_made_again_as_its_weights_wanted_it(name, weights):
+    pytest.importorskip("torchvision")
+    options = {"weights": weights, "classes": 3, "size": None, "head": "linear", "seed": 0, "load": False}
+    net, _, _ = on_backbone(name, **options)
+    assert net.transform_input is (weights is not None) and (net.aux_logits or name == "googlenet")
+    again = remake(record({"backbone": name, "weights": weights, "head": "linear", "size": None}), None, net.state_dict())
+    assert same(net, again) and again.transform_input == net.transform_input and again.aux_logits == net.aux_logits
 
 
 def test_the_users_own_network_is_filled_with_the_runs_weights():

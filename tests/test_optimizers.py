@@ -6,7 +6,7 @@ from torch import nn
 
 from colab_kit.errors import ModelError, RecipeError
 from colab_kit.recipe import Recipe
-from colab_kit.training.optimizers import build
+from colab_kit.training.optimizers import build, name_of
 
 NAMES = ("adamw", "adam", "sgd", "rmsprop", "adagrad", "nadam", "radam")
 
@@ -35,8 +35,17 @@ def test_every_name_of_the_recipe_is_torchs_optimizer_and_learns_as_it_does(name
     assert torch.allclose(learn(made, mine), learn(kind(theirs.parameters(), lr=0.01, weight_decay=0.1, **extra), theirs), atol=1e-6)
 
 
+class Own(torch.optim.SGD):
+    pass
+
+
+def test_a_class_of_torchs_has_its_name_in_the_recipe_and_another_none():
+    kinds = (torch.optim.SGD, torch.optim.AdamW, Own, torch.optim.Rprop, None)
+    assert [name_of(kind) for kind in kinds] == ["sgd", "adamw", None, None, None]
+
+
 def test_a_class_takes_rate_and_decay_and_keeps_its_own_momentum():
-    made = build(torch.optim.SGD, net(), Recipe(), 0.5, 0.25)
+    made = build(Own, net(), Recipe(), 0.5, 0.25)
     assert made.defaults["momentum"] == 0 and made.param_groups[0]["lr"] == 0.5 and made.param_groups[0]["weight_decay"] == 0.25
 
 

@@ -88,10 +88,17 @@ def test_a_warm_up_before_one_cycle_is_refused_since_it_has_its_own():
 
 
 def test_the_identity_is_all_but_the_horizon_and_plain_data():
-    identity = Recipe().identity()
-    assert {f.name for f in dataclasses.fields(Recipe)} == HORIZON | identity.keys() and not HORIZON & identity.keys()
-    assert json.loads(json.dumps(identity)) == identity
-    assert Recipe(epochs=9, patience=2, workers=1).identity() == identity != Recipe(seed=1).identity()
+    given = Recipe(epochs=9, patience=2, workers=1, monitor="train/loss", lr={"fc*": 1, "*": 0.1}, seed=1)
+    identity = given.identity()
+    assert json.loads(json.dumps(identity)) == identity == {"lr": [["fc*", 1.0], ["*", 0.1]], "seed": 1} and not HORIZON & identity.keys()
+    assert Recipe(epochs=9, patience=2, workers=1).identity() == Recipe().identity() != Recipe(seed=1).identity()
+
+
+def test_a_field_that_a_later_version_adds_leaves_every_run_what_it_was():
+    later = dataclasses.make_dataclass("Later", [("blur", float, 0.0)], bases=(Recipe,), frozen=True, kw_only=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("colab_kit.recipe._check", lambda field, value: None)
+        assert later(lr=0.1).identity() == Recipe(lr=0.1).identity() and later(blur=0.5).identity() != Recipe().identity()
 
 
 def test_every_field_has_a_sentence_for_its_flag():

@@ -148,7 +148,7 @@ def test_a_new_run_says_how_it_differs_from_the_newest_of_its_name(tmp_path):
     begun(place_at(tmp_path / "cars-0"), name="cars", created=98.0)
     heard: list[Note] = []
     records.note_relatives(place_at(tmp_path / "pets-2"), "pets", {**IDENTITY, "recipe": Recipe(lr=0.3).identity()}, heard.append)
-    assert [note.text for note in heard] == ["This is a new run, not pets-1: recipe.lr: 0.2 → 0.3."]
+    assert [note.text for note in heard] == ["This is a new run, not pets-1: lr: 0.2 → 0.3."]
 
 
 def test_places_with_and_without_a_drive(own_home):

@@ -12,10 +12,12 @@ from PIL import Image
 from torch import nn
 
 from colab_kit.data.preprocess import Preprocess
-from colab_kit.data.splits import Arrays, Pictures, Split
+from colab_kit.data.splits import Arrays, Data, Items, Pictures, Split
 from colab_kit.errors import DataError
 from colab_kit.loading import load
+from colab_kit.recipe import Recipe
 from colab_kit.reporting.scoring import Scorer, pictures_of
+from colab_kit.training.choices import preprocess_for
 from tests.pictures import blank, class_folders, picture
 
 CPU = torch.device("cpu")
@@ -207,3 +209,47 @@ def test_more_pictures_than_a_batch_keep_their_order():
     given, _ = of_grey()
     many = np.random.default_rng(2).integers(0, 256, (150, 8, 8), dtype=np.uint8)
     np.testing.assert_allclose(seen(given, many)[140:], seen(given, many[140:]), atol=1e-6)
+
+
+@pytest.mark.parametrize("want", [1, 3, 4])
+@pytest.mark.parametrize("size", [8, 6])
+def test_four_channels_score_as_their_split_in_every_layout(want, size):
+    x = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (5, 4, 8, 8), dtype=np.uint8))
+    given = scorer(Preprocess(size=size, channels=want, crop=1.0), want * size * size)
+    expected = given.split(Split(Arrays(x, np.zeros(5, np.int64)), np.arange(5)))[0]
+    for batch in (x, x.movedim(1, 3), x.movedim(1, 3).numpy(), list(x.movedim(1, 3).numpy())):
+        np.testing.assert_allclose(seen(given, batch), expected, atol=1e-6)
+    if want > 1:  # for a grey network they are four pictures
+        np.testing.assert_allclose(seen(given, x[2]), expected[2:3], atol=1e-6)
+    if want < 4:
+        np.testing.assert_allclose(seen(given, x[:, :3]), expected, atol=1e-6)
+
+
+def test_a_channel_that_is_missing_is_not_made_up(tmp_path):
+    given = scorer(Preprocess(size=8, channels=4, crop=1.0), 4 * 64)
+    for shown in (np.zeros((8, 8, 3), np.uint8), GREY[0], picture(tmp_path / "a.png"), Image.fromarray(GREY[0])):
+        with pytest.raises(DataError, match="arrays of 4 channels"):
+            seen(given, shown)
+
+
+@pytest.mark.parametrize("recipe", [{}, {"size": 6}])
+@pytest.mark.parametrize("shape", [(3, 9, 9), (3, 9, 12), (1, 9, 9)])
+def test_a_tensor_scores_as_the_dataset_that_gives_it(shape, recipe):
+    x = torch.from_numpy(np.random.default_rng(4).integers(0, 256, (5, *shape), dtype=np.uint8))
+    split = Split(Items([(picture, 0) for picture in x], np.zeros(5, np.int64)), np.arange(5))
+    made, _ = preprocess_for(Recipe(**recipe), Data(split, None, None, ("a",), "x", "f"), Preprocess())
+    given = scorer(made, shape[0] * (recipe["size"] ** 2 if recipe else shape[1] * shape[2]))
+    expected = given.split(split)[0]
+    np.testing.assert_allclose(seen(given, x), expected, atol=1e-6)
+    np.testing.assert_allclose(seen(given, x[1]), expected[1:2], atol=1e-6)
+
+
+def test_float_vectors_of_a_dataset_are_predicted_and_what_is_no_row_is_refused():
+    x = torch.rand(5, 7)
+    split = Split(Items([(row, 0) for row in x], np.zeros(5, np.int64)), np.arange(5))
+    made, _ = preprocess_for(Recipe(), Data(split, None, None, ("a",), "x", "f"), Preprocess())
+    given = scorer(made, 7, floats=True)
+    np.testing.assert_allclose(seen(given, x), given.split(split)[0], atol=1e-6)
+    bare = Scorer(nn.Linear(7, 4), Preprocess(size=224), CPU, "logits", floats=True)
+    with pytest.raises(DataError, match="cannot take pictures of shape"):
+        seen(bare, x)

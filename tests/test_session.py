@@ -82,7 +82,8 @@ def test_the_events_come_in_the_order_of_the_story():
     heard: list[Event] = []
     quietly(hear=heard.append)
     kinds = [type(e) for e in heard if not isinstance(e, (StepDone, CheckpointSaved))]
-    assert kinds == [RunStarted, EpochDone, EpochDone, RunEnded]
+    assert kinds == [Note, RunStarted, EpochDone, EpochDone, RunEnded]
+    assert notes(heard)[0].startswith("Chosen: ") and "loss cross_entropy (the network puts out logits)" in notes(heard)[0]
     assert [e.step for e in heard if isinstance(e, StepDone)] == list(range(1, 13))
     assert isinstance(heard[-1], RunEnded) and heard[-1].status == "done"
 

@@ -9,7 +9,8 @@ import torch
 
 from colab_kit import cli, storage
 from colab_kit.errors import RunError
-from colab_kit.files import one_writer, write_json
+from colab_kit.files import write_json
+from colab_kit.lock import one_writer
 from colab_kit.training import checkpoint
 
 

@@ -23,6 +23,8 @@ from colab_kit.control import Control
 from colab_kit.errors import ColabKitError, DataError, ModelError, RecipeChanged, RecipeError, RunError
 from colab_kit.events import Event, Note, StepDone
 from colab_kit.loading import load
+from colab_kit.models import nets
+from colab_kit.opening import open_run
 from colab_kit.recipe import Recipe
 from colab_kit.runs import Run
 from colab_kit.training import checkpoint
@@ -52,6 +54,11 @@ def heard_by(make: Callable[[Callable[[Event], Any]], Any]) -> str:
 
 def at_step(n: int, do: Callable[[], Any]) -> Callable[[Event], Any]:
     return lambda event: do() if isinstance(event, StepDone) and event.step == n else None
+
+
+class Extra(nn.Linear):
+    def get_extra_state(self) -> Any:
+        return {"calls": 3}
 
 
 # -- mistakes -------------------------------------------------------------------------------------------------------------
@@ -94,6 +101,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[ColabKitError], str]] = {
     "no Flatten": (
         lambda: quietly(lambda: nn.Linear(192, 3)),
         ModelError, "shape \\(4, 3, 8, 8\\).*put nn.Flatten\\(\\) first.*nn.Linear\\(192",
+    ),
+    "state that is no tensor": (
+        lambda: quietly(lambda: nn.Sequential(nn.Flatten(), Extra(192, 3))),
+        ModelError, "keeps a dict in its state.*1._extra_state is no tensor.*register_buffer",
     ),
     "half precision": (lambda: quietly(lambda: net().half()), ModelError, "same dtype.*call model.float\\(\\) first"),
     "a name too long": (lambda: quietly(name="n" * 300), RunError, "could not be written.*too long"),
@@ -256,7 +267,7 @@ def test_a_flipped_bit_falls_back_one_generation_and_ends_in_the_same_bits(where
     newest.write_bytes(content)
     said = heard_by(lambda hear: quietly(Small, out="a", save_every=1, hear=hear))
     assert f"{newest.name} is damaged" in said and "Going on from step 6 of 12" in said
-    assert bits(runs.open_run("a", model=Small)) == bits(quietly(Small, out="b", save_every=1))
+    assert bits(open_run("a", model=Small)) == bits(quietly(Small, out="b", save_every=1))
 
 
 @pytest.mark.parametrize("keep", [0, 8, 1000])
@@ -285,7 +296,7 @@ def test_more_epochs_continue_and_another_lr_is_another_run_with_a_note():
     first = quietly(Small, name="pets")
     assert quietly(Small, name="pets", epochs=3).folder == first.folder
     said = heard_by(lambda hear: quietly(Small, name="pets", lr=0.1, hear=hear))
-    assert f"This is a new run, not {first.folder.name}: recipe.lr: null → 0.1." in said
+    assert f"This is a new run, not {first.folder.name}: lr: null → 0.1." in said
     assert len(list(first.folder.parent.iterdir())) == 2
 
 
@@ -312,14 +323,14 @@ def test_equal_layers_with_another_forward_are_another_run():
     first = quietly(one, name="n")
     assert quietly(same, name="n").key == first.key, "a cell run again defines the class anew"
     said = heard_by(lambda hear: quietly(other, name="n", hear=hear))
-    assert "This is a new run" in said and "model.code.Net changed" in said
+    assert "This is a new run" in said and "another network" in said
 
 
 def test_an_unseeded_network_is_found_again_with_a_note():
     control = Control()
     first = quietly(Small(), hear=at_step(5, control.stop), control=control)
     said = heard_by(lambda hear: quietly(Small(), hear=hear))
-    assert "other initial weights than the run began with; the run's own are used" in said and "Going on from step 5" in said
+    assert "goes on with its own weights" in said and "Going on from step 5" in said
     assert len(list(first.folder.parent.iterdir())) == 1
 
 
@@ -337,7 +348,7 @@ def test_fresh_starts_anew_and_keeps_what_was_there_beside():
     first = quietly(Small, out="a", lr=0.1)
     again = quietly(Small, out="a", fresh=True)
     assert again.folder == first.folder and again.key != first.key and [row["step"] for row in again.history] == [6, 12]
-    assert runs.open_run("a.before", model=Small).key == first.key
+    assert open_run("a.before", model=Small).key == first.key
 
 
 def test_a_recipe_with_fields_laid_over_it_is_the_run_of_those_fields():
@@ -367,7 +378,7 @@ def test_a_signal_in_mid_run_returns_the_run_and_the_same_call_goes_on(number, r
     before = signal.getsignal(number)
     run = quietly(Small, out="a", hear=at_step(4, lambda: os.kill(os.getpid(), number)))
     assert (run.status, run.reason) == ("stopped", reason) and signal.getsignal(number) is before
-    assert runs.open_run("a", model=Small).status == "stopped"
+    assert open_run("a", model=Small).status == "stopped"
     again = quietly(Small, out="a")
     assert again.status == "done" and bits(again) == bits(quietly(Small, out="b"))
 
@@ -379,7 +390,7 @@ def test_a_second_interrupt_raises_and_what_was_saved_goes_on():
 
     with pytest.raises(KeyboardInterrupt):
         quietly(Small, out="a", save_every=1, hear=at_step(4, twice))
-    assert runs.open_run("a", model=Small).status == "failed" and not runs.live
+    assert open_run("a", model=Small).status == "failed" and not runs.live
     again = quietly(Small, out="a", save_every=1)
     assert again.status == "done" and bits(again) == bits(quietly(Small, out="b", save_every=1))
 
@@ -398,7 +409,7 @@ def test_an_error_in_the_users_code_leaves_a_run_that_goes_on():
     data.train.source.dataset.__class__ = Flaky
     with pytest.raises(OSError, match="hiccuped"):
         quietly(Small, data, out="a", save_every=1)
-    failed = runs.open_run("a", model=Small)
+    failed = open_run("a", model=Small)
     assert failed.status == "failed" and "hiccuped" in failed.reason and not runs.live
     assert quietly(Small, data, out="a", save_every=1).status == "done"
 
@@ -419,7 +430,7 @@ def test_lazy_layers_get_their_shapes_and_the_run_is_found_again():
     model = lazy()
     first = quietly(model, name="lazy", epochs=1)
     assert quietly(model, name="lazy", epochs=2).key == quietly(lazy, name="lazy", epochs=2).key == first.key
-    assert torch.equal(runs.open_run("lazy", model=lazy).model[4].weight, model[4].weight)
+    assert torch.equal(open_run("lazy", model=lazy).model[4].weight, model[4].weight)
 
 
 def test_arrays_loaders_and_folders_are_taken_as_they_are(tmp_path):
@@ -541,7 +552,7 @@ def test_a_transfer_that_was_stopped_between_its_phases_ends_in_the_same_bits(pe
 
 def test_a_transfer_run_predicts_files_and_opens_with_its_network(pets):
     run = move(pets, Backbone())
-    found = runs.open_run("t", model=run.model).predict(pets / "cat" / "0.png")
+    found = open_run("t", model=run.model).predict(pets / "cat" / "0.png")
     np.testing.assert_allclose(found.probabilities, run.predict(pets / "cat" / "0.png").probabilities, atol=1e-6)
     assert run.evaluate("valid").n == run.data.counts["valid"]["cat"] + run.data.counts["valid"]["dog"]
 
@@ -549,3 +560,40 @@ def test_a_transfer_run_predicts_files_and_opens_with_its_network(pets):
 def test_transfer_trains_three_epochs_unless_told(pets):
     assert transfer(pets, Backbone(), size=16, listen=[], out="a").recipe.epochs == 3
     assert transfer(pets, Backbone(), size=16, listen=[], out="b", recipe=Recipe(epochs=1)).recipe.epochs == 1
+
+
+def test_a_small_net_with_a_layer_replaced_is_the_users_own():
+    plain, altered = (nets.mlp(classes=3, inputs=192, hidden=(8,)) for _ in range(2))
+    altered[2] = nn.Tanh()
+    assert quietly(plain).record["model"]["made_by"] == plain.made_by
+    run = quietly(altered)
+    assert run.record["model"]["made_by"] is None and run.status == "done"
+    with pytest.raises(ModelError, match="trained a network of your own"):
+        open_run(run.folder)
+
+
+def test_torchs_optimizer_class_is_the_recipes_of_that_name():
+    run = quietly(optimizer=torch.optim.SGD, epochs=1)
+    assert run.recipe.optimizer == "sgd" and run.choices["lr"] == (1e-2, "usual for sgd") and run.choices["weight_decay"][0] == 0
+    assert quietly(optimizer="sgd", epochs=1).folder == run.folder
+
+
+def test_an_optimizer_over_other_parameters_is_another_run():
+    def over(part: Callable[[nn.Module], nn.Module]) -> Run:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.Linear(8, 3))
+        return quietly(model, optimizer=torch.optim.Adam(part(model).parameters()), epochs=1)
+
+    assert over(lambda m: m).folder == over(lambda m: m).folder != over(lambda m: m[2]).folder
+
+
+def test_a_network_with_another_activation_given_is_another_run():
+    class Net(nn.Module):
+        def __init__(self, act: Callable[[torch.Tensor], torch.Tensor]) -> None:
+            super().__init__()
+            self.fc, self.act = nn.Linear(192, 3), act
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.act(x.flatten(1)))  # type: ignore[no-any-return]
+
+    assert len({quietly(lambda act=act: Net(act), epochs=1).folder for act in (torch.relu, torch.tanh, torch.relu)}) == 2

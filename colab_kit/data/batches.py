@@ -201,6 +201,27 @@ class _ItemReader:
             yield batch
 
 
+def is_picture(x: Any) -> bool:
+    """Whether an item is brought to a square, as a file is: PIL, or uint8 (H, W) or (H, W, 1, 3 or 4). Others keep their shape."""
+    if isinstance(x, np.ndarray):
+        return x.dtype == np.uint8 and (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (1, 3, 4)))
+    return hasattr(x, "getexif")
+
+
+def own_shape(split: Split) -> tuple[int, ...] | None:
+    """What shape the items of a user's Dataset have; None where they are pictures, () where a collate makes it."""
+    source = split.source
+    assert isinstance(source, Items)
+    row = int(split.rows[0])
+    with keyed.outer_streams_kept():
+        keyed.seed_all(*keyed.sample_key(0, 0, row))
+        item = source.dataset[row]
+    x = item[0] if isinstance(item, tuple | list) and item else item
+    if is_picture(x):
+        return None
+    return () if source.collate else tuple(getattr(x, "shape", ()))
+
+
 class _KeyedDataset(Dataset[Any]):
     def __init__(self, items: Items, seed: int, preprocess: Preprocess) -> None:
         self.items, self.seed, self.preprocess = items, seed, preprocess
@@ -216,17 +237,17 @@ class _KeyedDataset(Dataset[Any]):
                 "let __getitem__ return (x, y)",
             )
         x, y = item
-        if not isinstance(x, torch.Tensor) and (hasattr(x, "getexif") or isinstance(x, np.ndarray)):
-            x = self._pixels(x)
-        return row, (x, y)
+        if is_picture(x):
+            x = self._square(x)
+        elif isinstance(x, np.ndarray):
+            x = torch.from_numpy(x)
+        return row, (x, y if self.items.collate else int(self.items.labels[row]))  # the labels are numbered as training has them
 
-    def _pixels(self, x: Any) -> torch.Tensor:
-        """A PIL picture, or uint8 (H, W) or (H, W, 1 or 3), as uint8 (3, S, S); other arrays as they are."""
+    def _square(self, x: Any) -> torch.Tensor:
+        """A picture as uint8 (3, S, S), without its alpha channel."""
         pixels = np.asarray(x.convert("RGB") if hasattr(x, "convert") else x)
-        if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3))):
-            return torch.from_numpy(pixels)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels
+        pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels[..., :3])
         return torch.from_numpy(self.preprocess.picture(pixels).copy()).movedim(2, 0)
 
     def __len__(self) -> int:

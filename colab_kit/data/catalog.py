@@ -19,7 +19,6 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-
 MIRRORS = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # torchvision's; it has no https, the md5 guards it
 )
 MD5 = {  # of the .gz files, as torchvision states them
     "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",

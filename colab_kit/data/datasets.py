@@ -122,8 +122,9 @@ def _out_of_files(dataset: Any) -> Part | None:
     """The paths of torchvision's ImageFolder without transforms."""
     base, rows = _base(dataset)
     samples, loader = getattr(base, "samples", None), getattr(base, "loader", None)
-    if not samples or _transformed(base) or getattr(loader, "__module__", "") != "torchvision.datasets.folder":
-        return None
+    reads = {getattr(function, "__module__", "") for function in (loader, type(base).__getitem__)}
+    if not samples or _transformed(base) or reads != {"torchvision.datasets.folder"}:
+        return None  # or __getitem__ does something of its own
     names = _classes(base)
     if names is None or not hasattr(base, "root"):
         return None
@@ -156,6 +157,7 @@ def _items(dataset: Any, classes: tuple[str, ...] | None, collate: Any) -> Part:
     seen, same = fingerprints.of_dataset(dataset)
     if not same:
         notes.append(Note(f"{_name(dataset)} gives another picture each time it is asked: its runs cannot be repeated exactly.", "warn"))
+    seen = fingerprints.of_value([seen, fingerprints.of_callable(collate)]) if collate else seen
     return Part(labels, lambda numbers: Items(dataset, numbers, collate), seen, classes, tuple(notes))
 
 

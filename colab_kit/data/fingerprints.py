@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import re
+import types
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,40 @@ def of_dataset(dataset: Any) -> tuple[str, bool]:
     items, again = (_items(dataset, rows) for _ in range(2))
     same = items == again
     return of_value([_name(dataset), n, _plain(vars(dataset) if hasattr(dataset, "__dict__") else {}), items if same else None]), same
+
+
+def of_callable(function: Any) -> str:
+    """A function by name, code and what it is bound to; an object that is called by its class, attributes and methods."""
+    if isinstance(function, functools.partial):
+        return of_value([of_callable(function.func), _bound(function.args), list(function.keywords), _bound(function.keywords.values())])
+    if isinstance(function, types.MethodType):
+        return of_value([_coded(function.__func__), of_callable(function.__self__)])
+    if isinstance(function, types.FunctionType):
+        cells = [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]  # an unfilled one has none
+        return of_value([_coded(function), _bound([*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()])])
+    methods = {name: _coded(f) for name, f in vars(type(function)).items() if isinstance(f, types.FunctionType)}
+    own = getattr(function, "__dict__", {})
+    held = {name: _of_item(value) for name, value in own.items() if not isinstance(value, str)}
+    return of_value([_name(function), methods, _plain(own), held])
+
+
+def _bound(values: Iterable[Any]) -> list[Any]:
+    return [_coded(value) if isinstance(value, types.FunctionType) else _of_item(value) for value in values]
+
+
+def _coded(function: Any) -> list[Any]:
+    return [f"{function.__module__}.{function.__qualname__}", _code(function.__code__)]
+
+
+def _code(code: types.CodeType) -> list[Any]:
+    """Bytecode: comments do not count."""
+    return [code.co_code.hex(), [_constant(value) for value in code.co_consts], list(code.co_names)]
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, types.CodeType):
+        return _code(value)
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)  # a set's own order changes by process
 
 
 def of_split(rows: np.ndarray, labels: np.ndarray) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 # What a key is for. Part of every key, so that no two uses share a stream.
 SPLIT, INIT, ORDER, SAMPLE, STEP, MIXUP, VALID = range(7)
@@ -87,13 +87,6 @@ def outer_streams_kept() -> Iterator[None]:
         random.setstate(python)
         np.random.set_state(numbers)
         torch.default_generator.set_state(cpu)
-
-
-def torch_generator(*key: int) -> torch.Generator:
-    """A private CPU generator of this key."""
-    import torch
-
-    return torch.Generator().manual_seed(mix(*key) & 0x7FFF_FFFF_FFFF_FFFF)
 
 
 def sample_key(seed: int, epoch: int, row: int) -> tuple[Any, ...]:

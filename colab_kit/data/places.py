@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .. import web
 from ..errors import DataError
 from ..events import Event
 from . import catalog, folders
@@ -83,9 +84,8 @@ def _a_file(path: Path) -> DataError:
 
 def _missing(text: str, path: Path, stand_in: StandIn) -> DataError:
     if "://" in text:
-        shown = text.partition("?")[0]
         return DataError(
-            f"{shown} is an address, and load() reads what is on this machine.",
+            f"{web.public(text)} is an address, and load() reads what is on this machine.",
             "nothing was downloaded",
             "download and unpack it first (!wget, !unzip -q), then load the folder",
         )

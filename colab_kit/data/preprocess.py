@@ -17,7 +17,8 @@ class Preprocess:
     """How pixels become the network's input. uint8 becomes (x / 255 - mean) / std; floats are left as they are.
 
     size : side in pixels, or None: the arrays' own
-    channels : of the network's input; a grey picture is repeated, a coloured one for a grey network averaged; None: as they come
+    channels : of the network's input; a grey picture is repeated, a coloured one for a grey network averaged,
+        an alpha channel dropped; None: as they come
     mean, std : one number, or one a channel
     """
 
@@ -57,6 +58,8 @@ class Preprocess:
         want, have = self.channels, y.shape[1]
         if want is None or want == have:
             return y
+        if have in (2, 4) and want in (1, 3):
+            return self._channels(y[:, : have - 1])  # alpha is no colour
         return y.expand(-1, want, -1, -1) if have == 1 else y.mean(1, keepdim=True).expand(-1, want, -1, -1)
 
     def as_json(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .folders import counted, some
 from .keyed import SPLIT, mix, permutation
 from .labels import number
 from .sources import Part
-from .splits import UNLABELLED, Pictures, Source, Split, default_share, stratified
+from .splits import UNLABELLED, Items, Pictures, Source, Split, default_share, stratified
 
 LIMIT, TEST = 1, 2  # what a draw is for, where it is not the validation split's: part of its key
 Say = Callable[[Note], None]
@@ -41,7 +41,7 @@ def share_out(
     out: dict[str, tuple[Split, Part]] = {}
     for name, part in parts.items():
         if shares.get(name) is None:
-            out[name] = _whole(_renumbered(part, parts["train"], name), classes, name, limit, seed, say), part
+            out[name] = _whole(_renumbered(part, parts["train"], classes, name), classes, name, limit, seed, say), part
         elif shares[name]:
             say(Note(f"The {name} split that came with the data is passed over: {name}={shares[name]:g} draws one from train."))
     if valid == "test":
@@ -59,12 +59,25 @@ def share_out(
     return {name: out[name] for name in ("train", "valid", "test") if name in out}
 
 
-def _renumbered(part: Part, train: Part, name: str) -> Part:
+def _renumbered(part: Part, train: Part, classes: Sequence[str], name: str) -> Part:
     """The numbers of a source that orders the same classes otherwise, as training has them."""
-    if part.labels.dtype.kind == "O" or not part.classes or not train.classes or part.classes == train.classes:
+    known = tuple(classes) if train.labels.dtype.kind == "O" else train.classes  # names become numbers by `classes`, numbers stay
+    if part is train or part.labels.dtype.kind == "O" or not part.classes or not known or part.classes == known:
         return part
     named = np.array([*(part.classes[label] for label in part.labels), None], object)[:-1]
-    return replace(part, labels=number(named, train.classes, f"the {name} split"))
+    labels = number(named, known, f"the {name} split")
+    source = part.make(labels)
+    if isinstance(source, Items) and source.collate is not None and (labels != part.labels).any():
+        raise DataError(
+            f"The {name} split numbers its classes otherwise than train does.",
+            f"train has {_some(known)}, {name} has {_some(part.classes)}, and your collate_fn makes its labels: they cannot be renumbered",
+            "number the classes alike in both datasets, or leave collate_fn out",
+        )
+    return replace(part, labels=labels)
+
+
+def _some(classes: Sequence[str]) -> str:
+    return ", ".join(classes[:4]) + " …" * (len(classes) > 4)
 
 
 def as_share(value: Any, name: str) -> float | None:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DriveError
 from ..events import Event, Note
-from ..files import CHUNK, is_whole, sha256, sweep
+from ..files import CHUNK, sha256, sweep
 
 _TOPS = ("MyDrive", "My Drive", "Shareddrives", "Shared drives")
 
@@ -61,14 +61,14 @@ class Mirror:
         return True
 
     def find(self, name: str) -> list[Path]:
-        """The copies under `name`, which may hold `*`; of checkpoints (*.safetensors) only whole ones."""
+        """The copies under `name`, which may hold `*`. Who reads one judges whether it is whole: a damaged one must not pass unseen."""
         pattern = _inside(name).replace("[", "[[]").replace("?", "[?]")  # only * is special
         try:
             found = [path for path in self.root.glob(pattern) if path.is_file() and not path.name.endswith(".part")]
         except OSError as err:
             self._tell(err, f"The copies on Drive ({self.root}) could not be read")
             return []
-        return sorted(path for path in found if path.suffix != ".safetensors" or is_whole(path))
+        return sorted(found)
 
     def drop(self, name: str, keep: Set[str]) -> None:
         """Delete the copies under `name` but those in `keep`; emptied first, since Drive's Trash counts against the quota."""

@@ -51,7 +51,8 @@ class Console:
                 pass  # each few seconds: not worth a line
             case RunEnded(status=status, reason=reason):
                 self.close_bar()
-                self.line(f"Run {status}{': ' + reason if reason else ''}")
+                again = ". The same call goes on." if status == "stopped" else ""
+                self.line(f"Run {status}{': ' + reason if reason else ''}{again}")
 
     def epoch_line(self, done: EpochDone) -> str:
         """One line for a validation: `epoch 3/5  train loss 0.512 top1 0.81  valid loss 0.43 top1 0.85  lr 0.0009  2.1 s`."""

@@ -46,7 +46,9 @@ class Backbone:
     crop: float | None = None
 
 
-def backbone(name: str | nn.Module, *, weights: str | None = "default", fetch: Fetch | None = None, folder: Path | None = None) -> Backbone:
+def backbone(
+    name: str | nn.Module, *, weights: str | None = "default", load: bool = True, fetch: Fetch | None = None, folder: Path | None = None
+) -> Backbone:
     """Make the backbone of this name, with its ImageNet weights unless `weights` is None.
 
     With weights, the process-wide random generators are left as they were; without, the network is drawn from them.
@@ -57,6 +59,8 @@ def backbone(name: str | nn.Module, *, weights: str | None = "default", fetch: F
         A torchvision classification model, "efficientnet_lite0" (needs no network: its weights come with the `offline`
         extra), or a network of your own, which is taken as it is.
     weights : "default" or None
+    load : bool
+        False makes the network as these weights want it (inception_v3 then turns the colours) and reads none: others will follow.
     fetch : callable, optional
         `colab_kit.web.get` or one that is called like it: fetch(urls, to, sha256=prefix) -> Path.
     folder : Path, optional
@@ -76,8 +80,8 @@ def backbone(name: str | nn.Module, *, weights: str | None = "default", fetch: F
     if weights not in ("default", None):
         raise ModelError(f"weights={weights!r} is not known.", 'the choices are "default" and None', "leave weights= out, or give None")
     if name == OFFLINE:
-        return _efficientnet_lite0(weights)
-    return _torchvision(name, weights, fetch, folder or home() / "weights")
+        return _efficientnet_lite0(weights if load else None)
+    return _torchvision(name, weights, load, fetch, folder or home() / "weights")
 
 
 def names() -> list[str]:
@@ -87,7 +91,7 @@ def names() -> list[str]:
     return sorted([OFFLINE, *torchvision.models.list_models(module=torchvision.models)])
 
 
-def _torchvision(name: str, weights: str | None, fetch: Fetch | None, folder: Path) -> Backbone:
+def _torchvision(name: str, weights: str | None, load: bool, fetch: Fetch | None, folder: Path) -> Backbone:
     from torchvision import models
 
     if name not in names():
@@ -98,10 +102,13 @@ def _torchvision(name: str, weights: str | None, fetch: Fetch | None, folder: Pa
     if weights is None:
         model = models.get_model(name, weights=None, **_options(name, best, pretrained=False))
     else:
-        tensors = _tensors(_kept(best.url, fetch, folder, name), name)
+        tensors = _tensors(_kept(best.url, fetch, folder, name), name) if load else None
         with outer_streams_kept():
             model = models.get_model(name, weights=None, **_options(name, best, pretrained=True))
-        _fill(model, name, tensors)
+        if tensors is not None:
+            _fill(model, name, tensors)
+        if name == "googlenet":  # its published side heads were never trained: torchvision drops them too
+            model.aux_logits, model.aux1, model.aux2 = False, None, None
     how = best.transforms()
     return Backbone(
         model, name, how.crop_size[0], tuple(how.mean), tuple(how.std), how.interpolation.value,
@@ -162,8 +169,6 @@ def _fill(model: nn.Module, name: str, tensors: dict[str, torch.Tensor]) -> None
         raise ModelError(
             f"The weights do not fit {name} of torchvision {_version()}.", str(err), "install another torchvision, or take another backbone"
         ) from err
-    if name == "googlenet":  # its published side heads were never trained: torchvision drops them too
-        model.aux_logits, model.aux1, model.aux2 = False, None, None  # type: ignore[assignment]
 
 
 def _efficientnet_lite0(weights: str | None) -> Backbone:

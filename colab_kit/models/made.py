@@ -68,15 +68,21 @@ def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
 
 
 def on_backbone(
-    name: Any, *, weights: str | None, classes: int, size: int | None, head: Any, seed: int
+    name: Any, *, weights: str | None, classes: int, size: int | None, head: Any, seed: int, load: bool = True
 ) -> tuple[nn.Module, Any, list[str]]:
     """A backbone with a new head: the model, the Backbone it came from, and the names of the head's parameters."""
     with keyed.outer_streams_kept():
         keyed.seed_all(seed, keyed.INIT)
-        base = backbone(name, weights=weights)
+        base = backbone(name, weights=weights, load=load)
         keyed.seed_all(seed, keyed.INIT, 1)  # the head's weights do not depend on what making the backbone drew
         names = replace_head(base.model, classes=classes, old_classes=base.classes, size=size or base.size or 224, head=head)
     return base.model, base, names
+
+
+def again(how: dict[str, Any]) -> nn.Module:
+    """A small network made once more by the call it remembers; its weights are drawn anew."""
+    with keyed.outer_streams_kept():
+        return nets.NETS[how["net"]](**how["args"])
 
 
 def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor]) -> nn.Module:
@@ -92,9 +98,11 @@ def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor])
     if model is not None:
         network = make(model, 0)
     elif "net" in how:
-        network = nets.NETS[how["net"]](**how["args"])
+        network = again(how)
     else:
-        network = on_backbone(how["backbone"], weights=None, classes=classes, size=how["size"], head=_head(how["head"]), seed=0)[0]
+        network = on_backbone(
+            how["backbone"], weights=how["weights"], load=False, classes=classes, size=how["size"], head=_head(how["head"]), seed=0
+        )[0]
     try:
         network.load_state_dict(weights)
     except RuntimeError as err:

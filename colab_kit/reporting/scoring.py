@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ class Scorer:
         """Of network input: float32 (n, classes)."""
         self.model.to(self.device).eval()
         out = primary(self.model(x)).float()
+        if out.ndim != 2:
+            raise ValueError(f"it puts out {tuple(out.shape)} and not a row a picture")
         out = out.softmax(1) if self.output == "logits" else out.exp() if self.output == "log_probabilities" else out
         return np.asarray(out.cpu().numpy())
 
@@ -92,16 +94,25 @@ class Scorer:
                 "give predict() an array prepared as the training data was",
             )
         whole = self.preprocess.crop == 1.0  # trained on arrays, which are resized in the batch
+        self._check_channels(picture)
         if isinstance(picture, torch.Tensor) and (whole or picture.ndim != 3):
             return picture
         if self.preprocess.size is None:
-            what = "This run was trained on arrays that are no squares."
+            what = "This run was trained on arrays that are no squares, or of no one size."
             raise DataError(what, "a file cannot be brought to their shape", "give predict() an array")
         if isinstance(picture, torch.Tensor):
             picture = picture.movedim(0, 2).expand(-1, -1, 3).numpy() if picture.shape[0] == 1 else picture.movedim(0, 2).numpy()
         elif not isinstance(picture, Path):
             picture = np.asarray(picture.convert("RGB"))
         return torch.from_numpy(self.preprocess.picture(picture).copy()).movedim(2, 0)
+
+    def _check_channels(self, picture: Any) -> None:
+        """Grey becomes coloured and back, and alpha is dropped; nobody knows a fourth channel that is not there."""
+        want = self.preprocess.channels
+        have = 3 if not isinstance(picture, torch.Tensor) else picture.shape[0] if picture.ndim == 3 else want
+        if want not in (None, 1, 3, have):
+            what = f"This run was trained on arrays of {want} channels, and a picture of {have} was given."
+            raise DataError(what, "what the others would be is not known", f"give predict() an array ({want}, H, W)")
 
 
 def pictures_of(x: Any, preprocess: Preprocess) -> tuple[list[Any], list[Path | None], bool]:
@@ -157,9 +168,8 @@ def _tensor(x: Any) -> torch.Tensor:
 
 
 def _rows(x: torch.Tensor, preprocess: Preprocess) -> tuple[list[torch.Tensor], bool]:
-    """Pictures (C, H, W), or vectors, of one array or a batch; what it is, is told by where 1, 3 or 4 channels stand."""
+    """Pictures (C, H, W), or vectors, of one array or a batch; what it is, is told by where the network's channels stand, or 1, 3, 4."""
     vectors = preprocess.size is None and preprocess.channels is None
-    grey = preprocess.channels == 1
     match x.ndim:
         case 1:
             return [x], True
@@ -167,16 +177,27 @@ def _rows(x: torch.Tensor, preprocess: Preprocess) -> tuple[list[torch.Tensor], 
             return list(x), False
         case 2:
             return [x.unsqueeze(0)], True
-        case 3 if x.shape[2] in (1, 3, 4):
-            return [x.movedim(2, 0)[:3]], True
-        case 3 if x.shape[0] == 1 or (x.shape[0] == 3 and not grey):
-            return [x], True
+        case 3 if (axis := _colours(x.shape, preprocess.channels)) is not None:
+            return [_opaque(x.movedim(axis, 0), preprocess)], True
         case 3:
             return list(x.unsqueeze(1)), False
         case 4:
-            return list(_channels_first(x)), False
+            axis = _colours(x.shape[1:], preprocess.channels) or 0
+            return [_opaque(picture, preprocess) for picture in x.movedim(1 + axis, 1)], False
     raise DataError(f"predict() was given an array of shape {tuple(x.shape)}.", "a picture has 2 or 3 axes, a batch 4", "reshape it")
 
 
-def _channels_first(x: torch.Tensor) -> Iterator[torch.Tensor]:
-    yield from (x.movedim(3, 1)[:, :3] if x.shape[3] in (1, 3, 4) and x.shape[1] not in (1, 3) else x)
+def _colours(shape: Sequence[int], want: int | None) -> int | None:
+    """Which axis of three holds the colours, the last (2) or the first (0); None: neither, they are grey pictures."""
+    for axis in (2, 0):
+        if shape[axis] == want:
+            return axis
+    if shape[2] in (1, 3, 4):
+        return 2
+    return 0 if shape[0] in (1, 3, 4) and want != 1 else None
+
+
+def _opaque(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    """A picture (C, H, W) without alpha, if the network wants none; one without `channels` that crops was trained on files."""
+    want = preprocess.channels or (3 if preprocess.crop < 1 else None)
+    return x[:3] if len(x) == 4 and want in (1, 3) else x

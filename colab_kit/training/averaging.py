@@ -21,9 +21,11 @@ class Average:
         self.shadow = {name: shadow for p, names in self._names.items() for shadow in (p.detach().clone(),) for name in names}
 
     @torch.no_grad()
-    def update(self) -> None:
+    def update(self, step: int) -> None:
+        """Take in the weights after `step` steps. Young averages forget faster: else short runs would keep their first weights."""
+        decay = min(self.decay, (1 + step) / (10 + step))
         for p, names in self._names.items():
-            self.shadow[names[0]].lerp_(p, 1 - self.decay)
+            self.shadow[names[0]].lerp_(p, 1 - decay)
 
     @contextmanager
     def worn(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,17 +131,25 @@ def best_weights(folder: Path, found: Checkpoint, *, complain: Callable[[str], N
     return under(found.tensors, "model/") | under(found.tensors, "average/")
 
 
-def prune(folder: Path, step: int, spoken_of: set[str] | None) -> None:
-    """Keep two generations up to `step` and, if it is known, only the best weights they speak of. New files are durable before.
+def kept(names: Iterable[str], step: int) -> set[str]:
+    """Of files by name: the newest generations up to `step`, and the best weights each speaks of, the last ones before it.
 
-    What lies ahead of `step` is damaged or another start's: it neither goes nor counts as a generation.
+    What lies ahead of `step` is damaged or another start's: it does not count as a generation.
     """
-    upto = [path for path in folder.glob("checkpoint-*.safetensors") if step_of(path) <= step]
-    for old in sorted(upto, key=step_of)[:-GENERATIONS]:
-        _let_go(old)
-    for best in folder.glob("best-*.safetensors"):
-        if spoken_of is not None and best.name not in spoken_of:
-            _let_go(best)
+    steps = {name: step_of(Path(name)) for name in names}
+    generations = sorted((n for n in steps if n.startswith("checkpoint-") and steps[n] <= step), key=steps.__getitem__)[-GENERATIONS:]
+    bests = [n for n in steps if n.startswith("best-")]
+    spoken_of = [max((b for b in bests if steps[b] <= steps[n]), key=steps.__getitem__, default="") for n in generations]
+    return {*generations, *spoken_of} - {""}
+
+
+def prune(folder: Path, step: int) -> None:
+    """Let go of what two generations up to `step` do not need. New files are durable before old ones go."""
+    files = [path for path in folder.glob("*-*.safetensors") if path.name.startswith(("checkpoint-", "best-")) and step_of(path) <= step]
+    needed = kept((path.name for path in files), step)
+    for path in files:
+        if path.name not in needed:
+            _let_go(path)
 
 
 def _let_go(path: Path) -> None:
@@ -149,6 +157,15 @@ def _let_go(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError:
         pass  # it costs room, not the run; the next save tries again
+
+
+def put_back(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimizer's state, each tensor in its parameter's memory format: a fused step walks both in memory order."""
+    optimizer.load_state_dict(state)
+    for parameter, held in optimizer.state.items():
+        for name, value in held.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                held[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def pack(value: Any, tensors: Tensors, prefix: str) -> Any:
@@ -189,10 +206,4 @@ def unpack(value: Any, tensors: Tensors) -> Any:
 
 def under(tensors: Tensors, prefix: str) -> Tensors:
     """The tensors whose names begin with `prefix`, without it."""
-    return dict(_stripped(tensors, prefix))
-
-
-def _stripped(tensors: Tensors, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
-    for name, tensor in tensors.items():
-        if name.startswith(prefix):
-            yield name[len(prefix) :], tensor
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..data.batches import own_shape
 from ..data.preprocess import Preprocess
 from ..data.splits import Arrays, Data, Items
 from ..recipe import Recipe
@@ -13,13 +14,18 @@ from ..recipe import Recipe
 Choices = dict[str, tuple[Any, str]]  # name -> (value, why)
 
 
-def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, own_optimizer: bool) -> Choices:
-    """Values for all that the recipe leaves open. What was chosen before (`made`) stays."""
+def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, own_optimizer: bool, kind: type | None = None) -> Choices:
+    """Values for all that the recipe leaves open. What was chosen before (`made`) stays.
+
+    own_optimizer : whether an instance was given
+    kind : the optimizer's class, if one was given that the recipe has no name for
+    """
+    name = kind.__name__ if kind is not None else recipe.optimizer
     pictures = not isinstance(data.train.source, Arrays)
     found: Choices = {
         "batch_size": _or(recipe.batch_size, data.batch_size or (32 if pictures else 64), _why_batch(data, pictures)),
-        "weight_decay": _or(recipe.weight_decay, 0.01 if recipe.optimizer == "adamw" else 0.0, f"usual for {recipe.optimizer}"),
-        "lr": _or(recipe.lr, 1e-2 if recipe.optimizer == "sgd" else 1e-3, f"usual for {recipe.optimizer}"),
+        "weight_decay": _or(recipe.weight_decay, 0.01 if name == "adamw" else 0.0, f"usual for {name}"),
+        "lr": _or(recipe.lr, 1e-2 if name == "sgd" else 1e-3, f"usual for {name}"),
     }
     if own_optimizer:
         for name in ("lr", "weight_decay"):
@@ -43,20 +49,24 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
     base : what the weights ask for; size and channels None for a network from scratch
     """
     source = data.train.source
-    own = tuple(source.x.shape[1:]) if isinstance(source, Arrays) and source.x.ndim == 4 else None
+    own: tuple[int, ...] | None = None  # the shape that numbers come in; None: pictures, which are brought to a square
+    if isinstance(source, Arrays):
+        own = tuple(source.x.shape[1:])
+    elif isinstance(source, Items):
+        own = own_shape(data.train)
+    framed = own if own and len(own) == 3 else None
     size: int | None
     if recipe.size:
         size, why = recipe.size, "as asked"
     elif base.size:
         size, why = base.size, "the size the weights were trained at"
-    elif isinstance(source, Arrays):
-        size, why = (own[1] if own and own[1] == own[2] else None), "the arrays' own"
+    elif own is not None:
+        size = framed[1] if framed and framed[1] == framed[2] else None
+        why = "the arrays' own" if isinstance(source, Arrays) else "your Dataset's own"
     else:
-        size, why = 224, "usual for picture files"
-        if isinstance(source, Items):
-            why = "your Dataset's own tensors; 224 where it gives pictures"
-    channels = base.channels or (own[0] if own else None)
-    crop = 1.0 if isinstance(source, Arrays) else base.crop  # arrays are taken whole: so is a file shown to their network
+        size, why = 224, "usual for pictures" if isinstance(source, Items) else "usual for picture files"
+    channels = base.channels or (framed[0] if framed else None)
+    crop = base.crop if own is None else 1.0  # arrays are taken whole: so is a file shown to their network
     return replace(base, size=size, channels=channels, crop=crop), why
 
 

@@ -52,6 +52,7 @@ class Job:
     train: Feed
     valid: Feed | None
     loss: Loss
+    valid_loss: Loss  # without class weights and smoothing: figures that can be compared
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     recipe: Recipe
@@ -177,9 +178,9 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
         parameters["lr"] = lr * factor
     job.optimizer.step()
     job.optimizer.zero_grad(set_to_none=True)
-    if job.average is not None:
-        job.average.update()
     state.step, state.batch = state.step + 1, state.batch + len(group)
+    if job.average is not None:
+        job.average.update(state.step)
     job.control.reached("after_optimizer")
     return total
 
@@ -202,7 +203,7 @@ def forward(job: Job, state: State, batch: Batch, number: int, sums: Sums) -> to
 
 def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
     """Validate, write a row of history, and remember the best weights. False if it was told to stop meanwhile."""
-    found = validate(job)
+    found = validate(job, state)
     if found is None:
         return False
     lr = job.optimizer.param_groups[0]["lr"]
@@ -220,7 +221,7 @@ def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
     return True
 
 
-def validate(job: Job) -> dict[str, float] | None:
+def validate(job: Job, state: State) -> dict[str, float] | None:
     """Loss and accuracy on the validation split, with the averaged weights if there are any; None if told to stop."""
     if job.valid is None:
         return {}
@@ -231,11 +232,14 @@ def validate(job: Job) -> dict[str, float] | None:
             keyed.seed_torch(job.recipe.seed, keyed.VALID, number)
             if len(batch.y):
                 output = primary(job.model(batch.x))
-                found.add(job.loss(output, batch.y), output, batch.y)
+                found.add(job.valid_loss(output, batch.y), output, batch.y)
             job.control.reached("in_validation")
             if job.control.stopped:
                 return None
-    return found.read("valid")
+    figures = found.read("valid")
+    if found.seen:
+        finite(figures["valid/loss"], state)
+    return figures
 
 
 def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) -> str:
@@ -252,6 +256,9 @@ def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) ->
 def finite(value: float, state: State) -> float:
     if math.isfinite(value):
         return value
+    if state.step <= 1:
+        why = "the network or the loss itself gives it, before anything was learned: a log of a negative number, a division by zero"
+        raise TrainError(f"The loss is {value} at the first step.", why, "look at the network's outputs, and for NaN in the data")
     raise TrainError(
         f"The loss is {value} at step {state.step}.",
         "the weights grew without bound: mostly a learning rate that is too high, or NaN in the data",
@@ -264,6 +271,8 @@ def save(job: Job, state: State, *, must: bool = False) -> None:
     mark = (state.step, state.epoch, len(state.history))
     if mark == job.saved:
         return
+    if not all(bool(p.isfinite().all()) for p in job.model.parameters()):
+        finite(math.nan, state)  # the loss was fine and the step was not: the file before this one must stay the newest
     best = (state.best["file"], job.best_weights) if state.best and job.best_weights is not None else None
     if job.saver.save(state.step, *snapshot(job, state), best, must=must):
         job.best_weights, job.saved = None, mark

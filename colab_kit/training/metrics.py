@@ -27,11 +27,16 @@ class Sums:
     def read(self, split: str) -> dict[str, float]:
         """The means under their metric names, `valid/loss` and so on. The device waits here."""
         loss, n, top1, top5 = self._sums.tolist()
-        n = n or 1.0
+        n = n or float("nan")  # no picture could be read: no figure, and surely not the best one
         found = {f"{split}/loss": loss / n, f"{split}/top1": top1 / n}
         if self.top5:
             found[f"{split}/top5"] = top5 / n
         return found
+
+    @property
+    def seen(self) -> int:
+        """Pictures so far."""
+        return int(self._sums[1].item())
 
     def as_list(self) -> list[float]:
         """What a checkpoint keeps, so that an epoch cut in two has one mean."""

@@ -47,10 +47,23 @@ def build(optimizer: Any, model: nn.Module, recipe: Recipe, lr: float | dict[str
         raise ModelError(f"optimizer={kind.__name__} cannot be made for this network.", str(err), fix) from err
 
 
+_KINDS: dict[str, type[torch.optim.Optimizer]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop, torch.optim.Adagrad, torch.optim.NAdam,
+        torch.optim.RAdam,
+    )
+}  # fmt: skip
+
+
+def name_of(optimizer: Any) -> str | None:
+    """The recipe's name for one of torch's own classes: torch.optim.SGD is "sgd", with sgd's usual rate, decay and momentum."""
+    return next((name for name, kind in _KINDS.items() if kind is optimizer), None)
+
+
 def _kind(optimizer: Any, recipe: Recipe) -> type[torch.optim.Optimizer]:
     if optimizer is None:
-        proper = ("AdamW", "Adam", "SGD", "RMSprop", "Adagrad", "NAdam", "RAdam")
-        return getattr(torch.optim, {name.lower(): name for name in proper}[recipe.optimizer])  # type: ignore[no-any-return]
+        return _KINDS[recipe.optimizer]
     if inspect.isclass(optimizer) and issubclass(optimizer, torch.optim.Optimizer):
         _by_batches(optimizer)
         return optimizer

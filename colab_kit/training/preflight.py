@@ -10,7 +10,7 @@ from torch import nn
 from ..data.batches import Batch
 from ..data.keyed import outer_streams_kept
 from ..errors import ColabKitError, DataError, ModelError
-from .losses import Loss, output_kind, primary
+from .losses import Loss, primary
 
 
 def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> torch.Tensor:
@@ -54,12 +54,18 @@ def _forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError) as err:
         if "out of memory" in str(err):
             raise
+        first = next((m for m in model.modules() if next(m.parameters(recurse=False), None) is not None), None)
         fix = "fit its first layer to (pictures, channels, height, width), or pass size="
         if "dtype" in str(err) or "should be the same" in str(err):  # float32 pictures, another kind of weights
             fix = "call model.float() first"
         elif x.ndim == 4 and "mat1 and mat2" in str(err):
-            wide = f"nn.Linear({x[0].numel()}, …)"
-            fix = f"put nn.Flatten() first, and make the first layer as wide as a picture has values: {wide}"
+            fix = f"put nn.Flatten() first, and make the first layer as wide as a picture has values: nn.Linear({x[0].numel()}, …)"
+            if not isinstance(first, nn.Linear):
+                fix = "put nn.Flatten() before the first nn.Linear, and make that as wide as what reaches it (nn.LazyLinear finds out)"
+        elif x.ndim == 4 and isinstance(first, nn.Conv2d) and first.in_channels != x.shape[1]:
+            fix = f"the pictures have {x.shape[1]} channel(s): make the first layer nn.Conv2d({x.shape[1]}, …)"
+        elif x.ndim == 2:
+            fix = f"each row has {x.shape[1]} numbers: make the first layer nn.Linear({x.shape[1]}, …)"
         why = f"{type(err).__name__}: {str(err).splitlines()[0]}"
         raise ModelError(f"The network cannot take pictures of shape {tuple(x.shape)}.", why, fix) from err
     finally:
@@ -103,6 +109,3 @@ def check_loss(kind: str, wants: str | None, name: str) -> str | None:
     if wants == "logits" and kind == "probabilities":
         return f"The network ends in Softmax and {name} applies another: it learns slowly. Drop the Softmax, or write loss=None."
     return None
-
-
-__all__ = ["check_loss", "first_outputs", "output_kind", "try_loss"]

@@ -25,7 +25,7 @@ class Saver:
     folder : the run's folder, on the fast disk
     shelf, kept_as : where copies go (Drive) and the folder's name there, or None
     every : optimizer steps between two saves, or None for the rule above
-    newest : the checkpoint that an earlier session left
+    step : of the checkpoint that an earlier session left, or None
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Saver:
         kept_as: str,
         *,
         every: int | None,
-        newest: Path | None = None,
+        step: int | None = None,
         emit: Callable[[Event], None],
         reached: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -44,9 +44,8 @@ class Saver:
         self.emit, self.reached, self.clock = emit, reached, clock
         self.cost = 0.0  # seconds the last save took
         self._saved_at = self._pushed_at = clock()
-        self._spoken_of: list[str] = []
         self._said = ""  # why the last save failed
-        self._newest = newest
+        self._step = step
 
     def due(self, step: int) -> bool:
         if self.every is not None:
@@ -74,8 +73,8 @@ class Saver:
                 self._said = err.why
                 self.emit(Note(f"Step {step} could not be saved; training goes on and tries again.\n{err}", "warn"))
             return False
-        self._newest = path
-        self._let_go(step, facts)
+        self._step = step
+        checkpoint.prune(self.folder, step)
         self._saved_at, self._said = self.clock(), ""
         self.cost = self._saved_at - start
         self.emit(CheckpointSaved(path, step, self.cost))
@@ -88,14 +87,10 @@ class Saver:
         if self.shelf is None or not self.folder.is_dir():
             return
         self._pushed_at = self.clock()
-        heavy = [*self.folder.glob("best-*.safetensors"), *([self._newest] if self._newest else [])]
         small = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
-        if all(self.shelf.push(path, f"{self.kept_as}/{path.name}") for path in [*small, *heavy]) and self._newest:  # what failed said why
-            self.shelf.drop(f"{self.kept_as}/*.safetensors", keep={path.name for path in heavy})
-
-    def _let_go(self, step: int, facts: dict[str, Any]) -> None:
-        """Delete what neither of the two generations speaks of; the one before this process is known after two saves."""
-        best = facts.get("best")
-        self._spoken_of = [*self._spoken_of, best["file"] if best else ""][-checkpoint.GENERATIONS :]
-        known = len(self._spoken_of) == checkpoint.GENERATIONS
-        checkpoint.prune(self.folder, step, set(self._spoken_of) if known else None)
+        heavy = sorted(checkpoint.kept((p.name for p in self.folder.glob("*.safetensors")), self._step)) if self._step is not None else []
+        there = {p.name for p in self.shelf.find(f"{self.kept_as}/*.safetensors")}
+        newest = [name for name in heavy if name.startswith("best-")] + heavy[-1:]
+        files = [*small, *(self.folder / name for name in dict.fromkeys(newest) if name not in there or name == heavy[-1])]
+        if all(self.shelf.push(path, f"{self.kept_as}/{path.name}") for path in files) and self._step is not None:  # what failed said why
+            self.shelf.drop(f"{self.kept_as}/*.safetensors", keep=checkpoint.kept({*there, *newest}, self._step))

@@ -74,7 +74,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(forks: Forks, tmp_pa
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_breaking_a_guarantee_on_purpose_is_caught(forks: Forks, tmp_path: Path, mutation: str) -> None:
-    expected, _ = whole(forks, tmp_path / "whole")  # of the code as it is
+    expected, _ = whole(forks, tmp_path / "whole", mutation=mutation)  # broken as well: only being killed makes the difference
     tries = [("after_optimizer", 5), ("mid_write", 2), ("after_optimizer", 3), ("in_validation", 4)]
     found = {killed(forks, tmp_path / f"{i}", *point, i, mutation=mutation) for i, point in enumerate(tries)}
     assert found != {expected}, f"nothing noticed that {mutation} is broken"

@@ -1,0 +1,64 @@
+"""The lock of a folder: one process writes there, and a killed one's lock is freed by the system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import RunError
+from .files import cannot_write
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder against a second process; a killed one's lock is freed by the system.
+
+    Raises
+    ------
+    RunError
+        Another process writes there.
+    """
+    import filelock
+
+    try:
+        new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout as err:
+        raise RunError(
+            f"{folder} is being written by another process.",
+            "the same run is training in another notebook, terminal or panel",
+            "stop it there first, or give this one another name=",
+        ) from err
+    except OSError as err:
+        raise cannot_write(folder, err) from err
+    handle = getattr(getattr(lock, "_context", None), "lock_file_fd", None)
+    if handle is not None:
+        _held.add(handle)
+    try:
+        yield
+    finally:
+        if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}:  # nothing came of it
+            shutil.rmtree(folder, ignore_errors=True)
+        _held.discard(handle)
+        lock.release()  # last: nobody else may be in there while it goes
+
+
+_held: set[int] = set()  # locks of this process: a DataLoader's worker must not keep one when its parent is killed (5 s, measured)
+
+
+def _let_go() -> None:
+    for handle in _held:
+        try:
+            os.close(handle)
+        except OSError:
+            pass  # the lock's own package was first
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

@@ -1,0 +1,149 @@
+"""Opening: a run found again by folder, name or key, on this disk or from Drive alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from colab_kit.control import Control
+from colab_kit.drive.mount import mount
+from colab_kit.errors import ModelError, RunError
+from colab_kit.events import Event, StepDone
+from colab_kit.models import nets
+from colab_kit.opening import open_run
+from colab_kit.runs import Run
+from colab_kit.verbs import train
+from tests.tasks import Small, small_data
+from tests.test_loop import bits
+
+
+def net() -> nn.Module:
+    return nets.mlp(classes=3, inputs=192, hidden=(8,))
+
+
+def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
+    return train(model, data or small_data("arrays"), listen=[hear], **{"batch_size": 4, "epochs": 2, **fields})
+
+
+def stopped_after(step: int, **fields: Any) -> Run:
+    control = Control()
+    stop = lambda event: control.stop() if isinstance(event, StepDone) and event.step == step else None
+    return quietly(hear=stop, control=control, **fields)
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_a_run_opens_by_folder_name_key_and_full_name_with_its_best_weights():
+    run = quietly(name="pets", lr=0.3)
+    for where in (run.folder, str(run.folder), "pets", run.key, f"pets-{run.key}", run.folder.relative_to(Path.cwd())):
+        again = open_run(where)
+        assert again.folder == run.folder and same(again.model, run.model) and not again.model.training
+        assert again.history == run.history and again.best == run.best and again.classes == run.classes
+        assert (again.status, again.recipe, again.choices) == ("done", run.recipe, run.choices)
+    assert open_run(run) is run
+
+
+def test_the_newest_run_of_a_name_is_opened():
+    first = quietly(name="pets")
+    second = quietly(name="pets", lr=0.1)
+    assert open_run("pets").key == second.key != first.key and open_run(first.key).key == first.key
+
+
+def test_a_run_set_aside_by_fresh_is_not_the_newest_of_its_name():
+    quietly(name="pets")
+    run = quietly(name="pets", fresh=True)
+    assert open_run("pets").record["start"] == run.record["start"]
+    assert (run.folder.with_name(run.folder.name + ".before") / "run.json").exists()
+
+
+def test_a_run_that_is_nowhere_names_those_that_are():
+    with pytest.raises(RunError, match="no run 'cats'") as error:
+        open_run("cats")
+    assert "none yet" in error.value.why
+    quietly(name="pets")
+    with pytest.raises(RunError) as error:
+        open_run("cats")
+    assert "pets" in error.value.why
+
+
+def test_a_network_of_ones_own_is_needed_to_open_its_run():
+    run = quietly(Small, name="own")
+    with pytest.raises(ModelError, match="network of your own") as error:
+        open_run("own")
+    assert "open_run('own', model=MyNetwork)" in error.value.fix
+    for model in (Small, Small(), lambda: Small()):
+        assert same(open_run("own", model=model).model, run.model)
+    with pytest.raises(ModelError, match="does not fit"):
+        _ = open_run("own", model=nn.Linear(2, 2)).model
+
+
+def test_a_run_kept_on_drive_alone_opens_and_goes_on_to_the_same_bits(own_home):
+    drive = mount(listen=[])
+    stopped = stopped_after(5, name="pets")
+    assert (
+        stopped.folder.is_relative_to(own_home / "kit" / "runs")
+        and stopped.drive_folder == drive / "colab-kit" / "runs" / stopped.folder.name
+    )
+    shutil.rmtree(own_home / "kit" / "runs")  # a new machine
+    assert open_run("pets").status == "stopped"
+    shutil.rmtree(own_home / "kit" / "runs")
+    again = quietly(name="pets")
+    assert again.status == "done" and again.folder == stopped.folder
+    assert again.choices == stopped.choices and len(again.history) == 2
+    assert bits(again) == bits(quietly(out="beside"))
+
+
+def test_drive_keeps_no_more_than_a_run_needs(own_home):
+    mount(listen=[])
+    run = quietly(name="pets", epochs=3, save_every=1)
+    kept = sorted(p.name for p in run.drive_folder.iterdir())
+    assert len([name for name in kept if name.startswith("checkpoint")]) == 1 and {"run.json", "choices.json", "history.csv"} <= set(kept)
+    assert not [name for name in kept if name.endswith(".part")]
+
+
+def test_a_finished_run_that_did_not_reach_drive_is_handed_over_when_its_cell_runs_again(own_home):
+    mount(listen=[])
+    run = quietly(name="pets")
+    for path in run.drive_folder.glob("*.safetensors"):
+        path.unlink()
+    quietly(name="pets")
+    shutil.rmtree(own_home / "kit" / "runs")
+    assert same(open_run("pets").model, run.model)
+
+
+def test_out_on_drive_is_written_on_the_fast_disk_and_found_by_its_path(own_home):
+    drive = mount(listen=[])
+    run = quietly(out=drive / "mine" / "pets")
+    assert run.drive_folder == drive / "mine" / "pets" and run.folder.is_relative_to(own_home / "kit" / "runs")
+    shutil.rmtree(own_home / "kit" / "runs")
+    assert same(open_run(drive / "mine" / "pets").model, run.model)
+
+
+def test_a_damaged_newest_checkpoint_falls_back_one_generation_and_says_so(capsys):
+    run = stopped_after(7, save_every=2)
+    newest, before = sorted(run.folder.glob("checkpoint-*"), reverse=True)
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert open_run(run.folder).folder == run.folder
+    assert f"{newest.name} is damaged" in capsys.readouterr().out
+    again = quietly(save_every=2)
+    assert again.status == "done" and bits(again) == bits(quietly(out="beside", save_every=2))
+    for path in run.folder.glob("checkpoint-*"):
+        path.write_bytes(b"\0" * 10)
+    with pytest.raises(RunError, match="is damaged") as error:
+        open_run(run.folder)
+    assert "sha256" in error.value.why and "fresh=True" in error.value.fix
+
+
+def test_missing_best_weights_are_said_and_the_last_ones_stand_in(capsys):
+    run = quietly(lr=0.3)
+    next(run.folder.glob("best-*")).unlink()
+    assert open_run(run.folder).model is not None
+    assert "the last weights" in capsys.readouterr().out
