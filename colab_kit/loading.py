@@ -96,6 +96,7 @@ def load(
         name=name,
         fingerprint=_fingerprint(found, shared, given.batch_size),
         batch_size=given.batch_size,
+        keyed=all(part.keyed for _, part in shared.values()),
         notes=tuple(note.text for note in ears.notes),
     )
 

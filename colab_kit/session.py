@@ -216,7 +216,7 @@ class Session:
         state = State(**{f.name: found.facts[f.name] for f in dataclasses.fields(State)})
         if state.step:
             stretched = job.schedule.ends and found.facts["schedule"]["total"] != job.schedule.total
-            same = records.exactness(found.facts["environment"], job.facts["environment"], stretched=stretched)
+            same = records.exactness(found.facts["environment"], job.facts["environment"], stretched=stretched, keyed=self.data.keyed)
             emit(Note(f"Going on from step {state.step} of {job.steps}: {same}."))
         return state
 

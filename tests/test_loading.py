@@ -587,7 +587,7 @@ def test_a_dataset_with_a_private_generator_is_noted_and_still_found_again():
             return torch.from_numpy(np.random.default_rng().random((1, 4, 4))), row % 3
 
     first, second = load(Private()), load(Private())
-    assert "cannot be repeated exactly" in first.notes[-1] and first.fingerprint == second.fingerprint
+    assert "cannot be repeated exactly" in first.notes[-1] and first.fingerprint == second.fingerprint and not first.keyed
 
 
 def test_pictures_and_labels_side_by_side_are_told_to_travel_as_a_pair():

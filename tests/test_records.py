@@ -170,5 +170,6 @@ def test_what_is_promised_on_going_on_says_what_broke_it():
     said = records.exactness(other, same, stretched=True)
     assert said.startswith("same data, order and augmentation, not the same bits (")
     assert f"torch 2.6.0 → {same['torch']}" in said and "threads 8 → " in said and "stretch the schedule" in said
+    assert "beyond any key" in records.exactness(same, same, stretched=False, keyed=False)
     cuda = {**same, "device": "cuda Tesla T4 x86_64"}
     assert "order of sums" in records.exactness(cuda, cuda, stretched=False)

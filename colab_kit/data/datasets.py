@@ -50,7 +50,7 @@ def of_loader(loader: DataLoader[Any]) -> Part:
         )
     collate = None if loader.collate_fn is default_collate else loader.collate_fn
     part = of_dataset(loader.dataset, collate=collate)
-    return Part(part.labels, part.make, part.print, part.classes, part.notes, loader.batch_size)
+    return Part(part.labels, part.make, part.print, part.classes, part.notes, loader.batch_size, part.keyed)
 
 
 def of_dataset(dataset: Any, *, collate: Any = None) -> Part:
@@ -158,7 +158,7 @@ def _items(dataset: Any, classes: tuple[str, ...] | None, collate: Any) -> Part:
     if not same:
         notes.append(Note(f"{_name(dataset)} gives another picture each time it is asked: its runs cannot be repeated exactly.", "warn"))
     seen = fingerprints.of_value([seen, fingerprints.of_callable(collate)]) if collate else seen
-    return Part(labels, lambda numbers: Items(dataset, numbers, collate), seen, classes, tuple(notes))
+    return Part(labels, lambda numbers: Items(dataset, numbers, collate), seen, classes, tuple(notes), keyed=same)
 
 
 def _read(dataset: Any, row: int) -> Any:

@@ -36,6 +36,7 @@ class Part:
     classes: tuple[str, ...] | None = None
     notes: tuple[Note, ...] = ()
     batch_size: int | None = None
+    keyed: bool = True  # whether an item read twice under one key is the same
 
     def __len__(self) -> int:
         return len(self.labels)

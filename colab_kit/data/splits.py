@@ -137,6 +137,7 @@ class Data:
     fingerprint: str  # hex
     task: str = "classify"
     batch_size: int | None = None  # a DataLoader's own, taken over
+    keyed: bool = True  # no: its transforms draw numbers that no key reaches, and no run of it is exact
     notes: tuple[str, ...] = ()  # what loading saw: junk passed over, unreadable files …
 
     @property
