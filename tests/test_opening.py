@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from torch import nn
 
-from colab_kit.control import Control
 from colab_kit.drive.mount import mount
 from colab_kit.errors import ModelError, RunError
-from colab_kit.events import Event, StepDone
-from colab_kit.models import nets
 from colab_kit.opening import open_run
-from colab_kit.runs import Run
-from colab_kit.verbs import train
-from tests.tasks import Small, small_data
+from tests.tasks import Small
 from tests.test_loop import bits
-
-
-def net() -> nn.Module:
-    return nets.mlp(classes=3, inputs=192, hidden=(8,))
-
-
-def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
-    return train(model, data or small_data("arrays"), listen=[hear], **{"batch_size": 4, "epochs": 2, **fields})
-
-
-def stopped_after(step: int, **fields: Any) -> Run:
-    control = Control()
-    stop = lambda event: control.stop() if isinstance(event, StepDone) and event.step == step else None
-    return quietly(hear=stop, control=control, **fields)
-
-
-def same(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+from tests.test_runs import quietly, same, stopped_after
 
 
 def test_a_run_opens_by_folder_name_key_and_full_name_with_its_best_weights():
