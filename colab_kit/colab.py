@@ -7,15 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import DriveError
-from .machine import in_colab_kernel
-from .probe import Host, host
 
 TIMEOUT = 120.0  # s; google.colab waits this long for the consent, and up to 30 s more for the disk
-
-
-def in_kernel(where: Host | None = None) -> bool:
-    """Whether this is Colab's own kernel, behind which a notebook's page can answer."""
-    return in_colab_kernel(host() if where is None else where)
 
 
 def _import_drive() -> Any:

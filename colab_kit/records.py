@@ -114,6 +114,11 @@ def _ours(path: Path) -> dict[str, Any] | None:
     return record
 
 
+def is_begun(place: Place) -> bool:
+    """Whether the folder or the shelf holds this run. A look only: nothing is brought or moved, so it needs no lock."""
+    return (place.folder / "run.json").exists() or (place.shelf is not None and bool(place.shelf.find(f"{place.kept_as}/run.json")))
+
+
 def begin(place: Place, record: dict[str, Any], choices: dict[str, Any], *, reached: Callable[[str], None]) -> dict[str, Any]:
     """Write a new run's record before its first step; a kill from here on loses no choice."""
     record = {"format": FORMAT, "start": uuid.uuid4().hex, "created": time.time(), "status": "running", "reason": "", **record}

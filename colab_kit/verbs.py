@@ -201,7 +201,7 @@ def _run(
             "two runs at once would share the random numbers and the machine",
             f"wait for it, or stop it first: it lives in {folder}",
         )
-    if out is None and not fresh and records.find(place) is None and (known := records.elsewhere(place, name, key)) is not None:
+    if out is None and not fresh and not records.is_begun(place) and (known := records.elsewhere(place, name, key)) is not None:
         place = known
     with one_writer(place.folder):  # what is moved aside takes its lock along
         if fresh and (old := records.set_aside(place)) is not None:

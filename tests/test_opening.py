@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from colab_kit.drive.mount import mount
 from colab_kit.errors import ModelError, RunError
+from colab_kit.lock import one_writer
 from colab_kit.opening import open_run
 from tests.tasks import Small
 from tests.test_loop import bits
-from tests.test_runs import quietly, same, stopped_after
+from tests.test_runs import net, quietly, same, stopped_after
 
 
 def test_a_run_opens_by_folder_name_key_and_full_name_with_its_best_weights():
@@ -92,6 +95,25 @@ def test_a_finished_run_that_did_not_reach_drive_is_handed_over_when_its_cell_ru
     quietly(name="pets")
     shutil.rmtree(own_home / "kit" / "runs")
     assert same(open_run("pets").model, run.model)
+
+
+def test_after_a_fresh_start_drive_holds_the_new_best_weights_under_the_old_name(own_home):
+    mount(listen=[])
+    for fresh in (False, True):
+        torch.manual_seed(fresh)
+        run = quietly(net(), fresh=fresh, epochs=1)  # one validation: the best of both is of one step, and of one name
+    (best,) = run.folder.glob("best-*")
+    assert (run.drive_folder / best.name).read_bytes() == best.read_bytes()
+
+
+def test_a_folder_that_is_being_written_is_not_moved_aside_for_a_later_start_on_drive():
+    mount(listen=[])
+    run = quietly()
+    there = json.loads((run.drive_folder / "run.json").read_text())
+    (run.drive_folder / "run.json").write_text(json.dumps({**there, "start": "another", "created": there["created"] + 100}))
+    with one_writer(run.folder), pytest.raises(RunError, match="another process"):
+        quietly()
+    assert (run.folder / "run.json").exists() and list(run.folder.glob("checkpoint-*"))
 
 
 def test_out_on_drive_is_written_on_the_fast_disk_and_found_by_its_path(own_home):

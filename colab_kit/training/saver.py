@@ -90,7 +90,7 @@ class Saver:
         small = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
         heavy = sorted(checkpoint.kept((p.name for p in self.folder.glob("*.safetensors")), self._step)) if self._step is not None else []
         there = {p.name for p in self.shelf.find(f"{self.kept_as}/*.safetensors")}
-        newest = [name for name in heavy if name.startswith("best-")] + heavy[-1:]
-        files = [*small, *(self.folder / name for name in dict.fromkeys(newest) if name not in there or name == heavy[-1])]
+        newest = [name for name in heavy if name.startswith("best-")] + heavy[-1:]  # best ones again: another start's may bear their name
+        files = [*small, *(self.folder / name for name in newest)]
         if all(self.shelf.push(path, f"{self.kept_as}/{path.name}") for path in files) and self._step is not None:  # what failed said why
             self.shelf.drop(f"{self.kept_as}/*.safetensors", keep=checkpoint.kept({*there, *newest}, self._step))
