@@ -1,0 +1,147 @@
+"""Shell commands as Colab runs them: by bash in a terminal of its own, output and errors in one stream, as it comes."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+BASH = "/bin/bash"
+
+
+class ShellResult:
+    """What %shell gives: the command's args, returncode and output. As a cell's value it shows nothing."""
+
+    def __init__(self, args: str, returncode: int, command_output: str) -> None:
+        self.args, self.returncode, self.output = args, returncode, command_output
+
+    def check_returncode(self) -> None:
+        if self.returncode:
+            raise subprocess.CalledProcessError(self.returncode, self.args, self.output)
+
+    def _repr_pretty_(self, p: Any, cycle: bool) -> None:
+        """Nothing: the output was shown as it came."""
+
+
+def run(command: str, echo: bool = True) -> ShellResult:
+    """Run it and wait. Nobody can type into it here: it reads the end of a file where Colab would ask."""
+    ours, its = _terminal()
+    try:
+        process = subprocess.Popen(
+            command, shell=True, executable=BASH, stdin=subprocess.DEVNULL, stdout=its, stderr=its, close_fds=True
+        )  # fmt: skip
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(its)
+    try:
+        output = _listen(ours, process, echo)
+    finally:
+        os.close(ours)
+    return ShellResult(command, process.wait(), output)
+
+
+def _terminal() -> tuple[int, int]:
+    import pty
+    import termios
+
+    ours, its = pty.openpty()
+    settings = termios.tcgetattr(its)
+    settings[1] &= ~termios.ONLCR  # a line's end stays one character
+    settings[3] &= ~termios.ECHOCTL
+    termios.tcsetattr(its, termios.TCSANOW, settings)
+    return ours, its
+
+
+def _listen(terminal: int, process: subprocess.Popen[bytes], echo: bool) -> str:
+    """All it says until the last process lets the terminal go; the first interrupt is passed on, the second one kills."""
+    decoder, interrupts = codecs.getincrementaldecoder("utf-8")(errors="replace"), 0
+    said: list[str] = []
+    while True:
+        try:
+            try:
+                piece = os.read(terminal, 1 << 20)
+            except OSError:  # errno 5: nobody holds the other end any more
+                piece = b""
+            if not piece:
+                return "".join(said)
+            said.append(decoder.decode(piece))
+            if echo:
+                sys.stdout.write(said[-1])
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            interrupts += 1
+            if interrupts > 2:
+                raise
+            _interrupt(process, interrupts)
+
+
+def _interrupt(process: subprocess.Popen[bytes], times: int) -> None:
+    with suppress(KeyboardInterrupt):
+        process.send_signal(signal.SIGINT if times == 1 else signal.SIGTERM)
+        if times > 1:
+            time.sleep(0.5)
+            if process.poll() is None:
+                process.kill()
+
+
+def system(shell: Any, command: str, depth: int = 1) -> None:
+    """`!command`: shown, nothing returned, _exit_code set."""
+    result = run(shell.var_expand(command, depth=depth + 1))
+    _say_interrupted(result)
+    shell.user_ns["_exit_code"] = result.returncode
+
+
+def getoutput(shell: Any, command: str, split: bool = True, depth: int = 0) -> Any:
+    """`lines = !command`: not shown, returned; _exit_code stays as it is."""
+    from IPython.utils.text import LSString, SList
+
+    result = run(shell.var_expand(command, depth=depth + 2), echo=False)
+    _say_interrupted(result)
+    return SList(result.output.splitlines()) if split else LSString(result.output)
+
+
+def _say_interrupted(result: ShellResult) -> None:
+    if -result.returncode in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        print("^C")
+
+
+def shell_line(line: str) -> ShellResult:
+    """%shell command: as `!`, but a command that fails raises CalledProcessError."""
+    result = run(line)
+    result.check_returncode()
+    return result
+
+
+def shell_cell(line: str, cell: str) -> ShellResult:
+    """%%shell [--ignore-errors]: the cell, by bash; a command that fails raises CalledProcessError."""
+    arguments = line.split()
+    if unknown := [argument for argument in arguments if argument != "--ignore-errors"]:
+        from IPython.core.error import UsageError
+
+        raise UsageError(f"unrecognized arguments: {' '.join(unknown)}")
+    result = run(cell)
+    if not arguments:
+        result.check_returncode()
+    return result
+
+
+def tensorflow_version(line: str) -> None:
+    """%tensorflow_version 2.x: kept for old notebooks, without effect."""
+    if line.strip().startswith("1"):
+        raise ValueError("Tensorflow 1 is unsupported in Colab.")
+    print("Colab only includes TensorFlow 2.x; %tensorflow_version has no effect.")
+
+
+MAGICS = (("line", "shell", shell_line), ("cell", "shell", shell_cell), ("line", "tensorflow_version", tensorflow_version))
+
+
+def _register_magics(ip: Any) -> None:
+    for kind, name, function in MAGICS:
+        ip.register_magic_function(function, magic_kind=kind, magic_name=name)

@@ -1,0 +1,157 @@
+"""Cells' output: JavaScript's answers, callbacks from it, tags, areas, custom widgets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from . import _message
+from ._seam import display, need_kernel, world
+
+_WIDGET_VERSIONS = ("5.0.0a",)
+_tags: set[str] = set()
+
+
+def eval_js(script: str, ignore_result: bool = False, timeout_sec: float | None = None) -> Any:
+    """Run JavaScript in the cell's page and give its result; None if nothing answers within timeout_sec.
+
+    Raises
+    ------
+    MessageError
+        The script threw.
+    ColabError
+        The stand-in has no answer to this script and timeout_sec is None: Colab would wait for ever.
+    """
+    if ignore_result:
+        _message.send_request("cell_javascript_eval", {"script": script}, expect_reply=False)
+        return None
+    return _message.blocking_request("cell_javascript_eval", {"script": script}, timeout_sec)
+
+
+def register_callback(function_name: str, callback: Callable[..., Any]) -> None:
+    """Let JavaScript call it: google.colab.kernel.invokeFunction(function_name, [args], {kwargs})."""
+    world().callbacks[function_name] = callback
+
+
+def unregister_callback(function_name: str) -> None:
+    """Take the callback away."""
+    if function_name not in world().callbacks:
+        raise ValueError(f"Callback function not registered: {function_name}.")
+    del world().callbacks[function_name]
+
+
+def _invoke_function(function_name: str, json_args: str, json_kwargs: str) -> Any:
+    args, kwargs = json.loads(json_args), json.loads(json_kwargs)
+    callback = world().callbacks.get(function_name)
+    if not callback:
+        raise ValueError(f"Function not found: {function_name}")
+    return callback(*args, **kwargs)
+
+
+def clear(wait: bool = False, output_tags: str | Iterable[str] = ()) -> None:
+    """Clear the cell's output, or only what bears all of output_tags; outside a kernel nothing happens."""
+    if not isinstance(wait, bool):
+        raise ValueError("wait must be a boolean value")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if not output_tags and _in_kernel():  # other pages than Colab's know no tags: they would clear everything
+        display().clear_output(wait=wait)
+
+
+@contextlib.contextmanager
+def use_tags(tags: str | Iterable[str], append: bool = True) -> Iterator[set[str]]:
+    """Tag all output made inside; gives the tags in force."""
+    wanted = {tags} if isinstance(tags, str) else set(tags)
+    before = set(_tags)
+    _set_tags(before | wanted if append else wanted)
+    try:
+        yield set(_tags)
+    finally:
+        _set_tags(before)
+
+
+def _set_tags(tags: set[str]) -> None:
+    _tags.clear()
+    _tags.update(tags)
+
+
+@contextlib.contextmanager
+def temporary() -> Iterator[str]:
+    """Clear at the end what was put out inside."""
+    tag = str(uuid.uuid4())
+    with use_tags(tag):
+        yield tag
+    clear(output_tags=tag)
+
+
+@contextlib.contextmanager
+def redirect_to_element(selector: Any) -> Iterator[None]:
+    """Put the output into this element of the page. Elsewhere than in Colab's page it stays where it is."""
+    world().note("redirect_to_element", selector=str(selector))
+    yield
+
+
+@contextlib.contextmanager
+def to_header_area() -> Iterator[None]:
+    """Put the output above the rest."""
+    with redirect_to_element("#output-header"):
+        yield
+
+
+@contextlib.contextmanager
+def to_footer_area() -> Iterator[None]:
+    """Put the output below the rest."""
+    with redirect_to_element("#output-footer"):
+        yield
+
+
+@contextlib.contextmanager
+def to_default_area() -> Iterator[None]:
+    """Put the output where it usually goes."""
+    with redirect_to_element("default"):
+        yield
+
+
+def no_vertical_scroll() -> None:
+    """Show long output without a scroll bar."""
+    world().note("no_vertical_scroll")
+
+
+def serve_kernel_port_as_iframe(
+    port: int, path: str = "/", width: str = "100%", height: str = "400", cache_in_notebook: bool = False
+) -> None:
+    """Show what a server on this machine serves, in a frame."""
+    world().note("serve_kernel_port_as_iframe", port=port, path=path)
+    if _in_kernel():
+        display().display(display().IFrame(f"http://localhost:{port}{path}", width=width, height=height))
+
+
+def serve_kernel_port_as_window(port: int, path: str = "/", anchor_text: str | None = None, skip_warning: bool = False) -> None:
+    """Give a link to what a server on this machine serves."""
+    if not skip_warning:
+        hint = "Try `serve_kernel_port_as_iframe` instead."
+        print(f"\x1b[31mWarning: This function may stop working due to changes in browser security.\n{hint} \x1b[0m")
+    world().note("serve_kernel_port_as_window", port=port, path=path)
+
+
+def enable_custom_widget_manager(version: str = "5.0.0a") -> None:
+    """Let the page load third parties' widgets; elsewhere than in Colab's page they need no leave."""
+    if version not in _WIDGET_VERSIONS:
+        raise ValueError(f"Unknown widgets version: {version}")
+    need_kernel("display_pub")
+    world().note("enable_custom_widget_manager", version=version)
+
+
+def disable_custom_widget_manager() -> None:
+    """Take the leave back."""
+    need_kernel("display_pub")
+    world().note("disable_custom_widget_manager")
+
+
+def _in_kernel() -> bool:
+    ipython = sys.modules.get("IPython")
+    return hasattr(ipython.get_ipython() if ipython else None, "kernel")

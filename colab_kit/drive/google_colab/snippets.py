@@ -1,0 +1,12 @@
+"""google.colab.snippets: further snippets for Colab's page."""
+
+from __future__ import annotations
+
+from . import _message
+
+__all__ = ["register"]
+
+
+def register(url: str) -> None:
+    """Add the snippets of the notebook at url."""
+    _message.blocking_request("register_snippets", {"url": url})
