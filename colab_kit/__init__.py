@@ -11,10 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .colab import secret as secret
     from .control import Control as Control
     from .data.splits import Data as Data
     from .drive.local import Drive as Drive
     from .drive.mount import mount as mount
+    from .drive.uploads import upload as upload
     from .errors import ColabKitError as ColabKitError
     from .loading import load as load
     from .machine import Runtime as Runtime
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {  # name: the room it lives in; nets is a room itself
-    "runtime": "machine", "mount": "drive.mount", "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening",
+    "runtime": "machine", "secret": "colab", "mount": "drive.mount", "upload": "drive.uploads",
+    "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening",
     "Runtime": "machine", "Drive": "drive.local", "Data": "data.splits", "Recipe": "recipe", "Control": "control", "Run": "runs",
     "Prediction": "reporting.prediction", "ColabKitError": "errors", "nets": "models.nets",
 }  # fmt: skip

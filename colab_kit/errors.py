@@ -9,6 +9,8 @@
     ├── ModelError(ValueError)     the network, its loss or its optimizer
     ├── TrainError(RuntimeError)   training cannot go on
     ├── RunError(OSError)          a run's folder or checkpoint cannot be read or written
+    │   └── RunInUse               another process or machine is writing that run
+    ├── ColabError(RuntimeError)   Colab's secrets and uploads
     └── MissingExtra(ImportError)  an optional package is not installed
 
 Each is also the built-in named in brackets, so a plain `except ValueError` catches what it should.
@@ -46,7 +48,9 @@ class FetchError(ColabKitError, OSError):
 
 
 class DriveError(ColabKitError, OSError):
-    """Drive cannot be mounted, read or written."""
+    """Drive cannot be mounted, read or written. `again`: how often another try is worth it; 0 for what does not change by itself."""
+
+    again: int = 0
 
 
 class DataError(ColabKitError, ValueError):
@@ -71,6 +75,14 @@ class TrainError(ColabKitError, RuntimeError):
 
 class RunError(ColabKitError, OSError):
     """A run's folder or checkpoint cannot be found, read or written."""
+
+
+class RunInUse(RunError):
+    """Another process, or a session on another machine, is writing the run."""
+
+
+class ColabError(ColabKitError, RuntimeError):
+    """Colab's page cannot give what was asked for: a secret, an upload."""
 
 
 class MissingExtra(ColabKitError, ImportError):

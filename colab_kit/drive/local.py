@@ -4,23 +4,55 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol
 
+from ..colab import FLUSH
+from ..colab import unmount as flush_and_unmount
 from ..errors import DriveError
-from ..files import home
+from ..events import Event, Listener, Listeners, Note
+from .health import DEADLINE, Health, probe, stand_in_mounted, within
+from .health import MYDRIVE as MYDRIVE
+from .health import stand_in_root as stand_in_root
 
-MYDRIVE = "MyDrive"
+AGAIN = "run the cell with kit.mount() again"
+
+
+class Waiting(Protocol):
+    """What may still have copies under way: the mirror."""
+
+    root: Path
+
+    def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool: ...
+
+    def forget(self, folder: str = "") -> None: ...
+
+
+shelves: weakref.WeakSet[Waiting] = weakref.WeakSet()  # the live ones; each enters itself
+left: set[Drive] = set()  # stand-ins that this process has unmounted
 
 
 @dataclass(frozen=True)
 class Drive(os.PathLike[str]):
     """A mounted Drive, usable wherever a path is: `drive / "pictures"` is a path in My Drive.
 
+    In a `with` statement it is unmounted at the end.
+
     mydrive : its My Drive
     kind : "real" (mounted just now), "reused" (was mounted already), "stand-in" (a folder, no Drive here),
         "local" (a folder, because mounting failed: on Colab it dies with the machine)
     mountpoint : the folder that holds MyDrive
+
+    Examples
+    --------
+    >>> with mount() as drive:  # doctest: +SKIP
+    ...     (drive / "notes.txt").write_text("kept")
     """
 
     mydrive: Path
@@ -29,6 +61,7 @@ class Drive(os.PathLike[str]):
 
     @property
     def real(self) -> bool:
+        """Whether Google has it; else it is a folder on this machine."""
         return self.kind in ("real", "reused")
 
     def __fspath__(self) -> str:
@@ -40,27 +73,79 @@ class Drive(os.PathLike[str]):
     def __truediv__(self, name: str | os.PathLike[str]) -> Path:
         return self.mydrive / name
 
-    def free(self) -> int:
+    def __enter__(self) -> Drive:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.unmount()
+
+    def health(self, timeout: float = DEADLINE) -> Health:
+        """Ask whether it is there, waiting `timeout` seconds at most; truthy when it is well."""
+        return probe(self.mountpoint, timeout)
+
+    def free(self, timeout: float = DEADLINE) -> int:
         """Bytes that still fit.
 
         Raises
         ------
         DriveError
-            The Drive is no longer there.
+            The Drive is no longer there, or does not answer within `timeout` seconds.
         """
         try:
-            return shutil.disk_usage(self.mydrive).free
+            return within(timeout, "free", self.mydrive, lambda path: shutil.disk_usage(path).free)
+        except NoAnswer as err:
+            raise DriveError(f"{self.mydrive} does not answer.", f"nothing came within {timeout:g} s", AGAIN) from err
         except OSError as err:
-            raise DriveError(f"{self.mydrive} cannot be read.", str(err), "run the cell with kit.mount() again") from err
+            raise DriveError(f"{self.mydrive} cannot be read.", str(err), AGAIN) from err
 
+    def wait(self, timeout: float | None = None, *, listen: Iterable[Listener] | None = None) -> bool:
+        """Wait until all our copies are handed to Drive; False where `timeout` seconds were too few or copies failed.
 
-def stand_in_root() -> Path:
-    """The folder that stands for the mountpoint; it need not exist yet."""
-    return home().absolute() / "drive"
+        Handed over is not sent: Drive's program sends later, and only unmount() waits for that.
+        """
+        emit, end = ears(listen), None if timeout is None else time.monotonic() + timeout
+        mine = sorted((shelf for shelf in list(shelves) if shelf.root.is_relative_to(self.mountpoint)), key=lambda shelf: shelf.root)
+        done = [shelf.close(None if end is None else max(0.0, end - time.monotonic()), emit) for shelf in mine]
+        return all(done)
+
+    def unmount(
+        self, timeout: float | None = None, *, listen: Iterable[Listener] | None = None, door: Callable[[float], None] = flush_and_unmount
+    ) -> bool:
+        """Wait for our copies, then let Drive send everything and end the mount: on Colab nothing else makes it send.
+
+        Every Drive that this machine has mounted ends with it. A stand-in keeps its files, and is no longer this process's Drive.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds for both together; None: our copies without a limit, then Colab's own limit, a day.
+
+        Returns
+        -------
+        bool
+            Whether all our copies were handed over before.
+
+        Raises
+        ------
+        DriveError
+            Drive could not send everything in time.
+        """
+        emit, end = ears(listen), None if timeout is None else time.monotonic() + timeout
+        handed = self.wait(timeout, listen=[emit])
+        if not handed:
+            emit(Note("Not all copies were handed to Drive; the local files are whole. kit.mount() again goes on copying.", "warn"))
+        if not self.real:
+            left.add(self)
+            return handed
+        door(FLUSH if end is None else max(1.0, end - time.monotonic()))
+        emit(Note("Drive has sent what was handed to it, and is unmounted. The next kit.mount() asks for consent again."))
+        return handed
 
 
 def stand_in(mountpoint: Path, kind: str) -> Drive:
     """Make the folder that takes Drive's place; what an earlier session wrote there is still there."""
+    if (place := stand_in_mounted()) is not None:
+        return Drive(place / MYDRIVE, kind, place)
     root = stand_in_root()
     if root.is_relative_to(mountpoint):  # files there would keep the real Drive from being mounted
         raise DriveError(
@@ -73,3 +158,12 @@ def stand_in(mountpoint: Path, kind: str) -> Drive:
     except OSError as err:
         raise DriveError(f"{root} could not be made.", str(err), "set COLAB_KIT_HOME to a folder that can be written") from err
     return Drive(root / MYDRIVE, kind, root)
+
+
+def ears(listen: Iterable[Listener] | None) -> Listeners:
+    """Who hears: those given; the console, if None."""
+    if listen is not None:
+        return Listeners(listen)
+    from ..listeners.console import Console
+
+    return Listeners([Console()])

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from ..colab import CLIENT, ENTERPRISE, NO_PAGE, TIMEOUT, page_answers
 from ..colab import mount as mount_on_colab
 from ..errors import DriveError
-from ..events import Event, Listener, Listeners, Note
+from ..events import Event, Listener, Note
 from ..machine import place
 from ..probe import host
-from .local import MYDRIVE, Drive, stand_in, stand_in_root
-from .real import Door, drives, healthy, mount_real, mount_table
+from .health import drives, healthy, mount_table, probe, stand_in_mounted, stand_in_place, state
+from .local import MYDRIVE, Drive, ears, left, stand_in
+from .real import Door, mount_real
 
 MOUNTPOINT = "/content/drive"
 USUAL = (MOUNTPOINT, "/content/gdrive")  # where notebooks expect it
@@ -29,14 +32,84 @@ class Site:
     where: str  # as Runtime.where
     table: Callable[[], str] = mount_table
     door: Door = mount_on_colab
+    page: Callable[[], bool | None] = page_answers
+    client: str = ""  # $COLAB_KIT_CLIENT
+    sleep: Callable[[float], None] = time.sleep
 
     @classmethod
     def here(cls) -> Site:
-        return cls(place(host())[0])
+        seen = host()
+        return cls(place(seen)[0], client=seen.env.get(CLIENT, ""))
 
     @property
     def hosted(self) -> bool:
         return self.where.startswith("colab")
+
+    def look(self, point: Path) -> Seen:
+        """Look for a Drive: where it is asked for and, on a Colab VM, anywhere, since mounting anew kills what is mounted."""
+        table = self.table()
+        places = [point, *drives(table)] if self.hosted else [point] if point != stand_in_mounted() else []
+        silent = None
+        for there in dict.fromkeys(places):
+            health = state(there, table)
+            if health:
+                return Seen(self.where, there, None, self.client)
+            silent = silent or (None if health.answered else there)
+        return Seen(self.where, None, silent, self.client)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What mount() decides by. found: a Drive that is well; silent: one that hangs; page: whether anyone answers there."""
+
+    where: str
+    found: Path | None = None
+    silent: Path | None = None
+    client: str = ""
+    page: bool | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What mount() does, and why. fix: where no Drive can be had; attempts: at the real one; doubt: it may take minutes and fail."""
+
+    step: Literal["reuse", "real", "stand-in", "local", "refuse"]
+    why: str
+    fix: str = ""
+    attempts: int = 0
+    doubt: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.why}"
+
+
+def decide(seen: Seen, *, mock: bool | None = None, required: bool = False, retries: int = 3) -> Plan:
+    """What mount() does. Pure."""
+    if mock:
+        return Plan("stand-in", "as asked (mock=True)")
+    if seen.found is not None:
+        return Plan("reuse", f"Drive is mounted at {seen.found} already")
+    if not seen.where.startswith("colab"):
+        if mock is None:
+            return Plan("stand-in", f"no Colab here ({seen.where})")
+        why = f"this runs in {seen.where}, not in Colab, and mock=False forbids the stand-in"
+        return Plan("refuse", why, "run it on Colab, or leave mock= out: a local folder stands in")
+    without: Literal["local", "refuse"] = "refuse" if required or mock is False else "local"
+    if seen.where == "colab-enterprise":
+        return Plan(without, *ENTERPRISE)
+    if seen.silent is not None:
+        why = f"the Drive mounted at {seen.silent} does not answer, and mounting anew would wait for it too"
+        return Plan(without, why, f"wait a minute and run the cell again, or give it up: !umount -l {seen.silent}; pkill -9 -x drive")
+    if seen.where == "colab-subprocess":
+        return Plan(without, *NO_PAGE)
+    if seen.client == "cli":
+        fix = "let the launcher fetch the results, or mount in the session by `colab drivemount` first"
+        return Plan(without, f"`colab run` has no page to ask for consent in ({CLIENT}=cli)", fix)
+    if seen.page is False:
+        return Plan(
+            "real", "nobody seems to listen for the question for consent (VS Code and `colab run` show none)", attempts=1, doubt=True
+        )
+    return Plan("real", "Colab's kernel can ask for consent", attempts=1 + retries)
 
 
 def mount(
@@ -45,9 +118,13 @@ def mount(
     mock: bool | None = None,
     required: bool = False,
     readonly: bool = False,
+    retries: int = 3,
+    timeout: float = TIMEOUT,
     listen: Iterable[Listener] | None = None,
 ) -> Drive:
     """Mount Google Drive, or give a folder that stands in for it, and say which.
+
+    Files that lie at the mountpoint are moved beside it, and into Drive once it is mounted.
 
     Parameters
     ----------
@@ -58,6 +135,10 @@ def mount(
         On Colab, raise where mounting fails. Else a local folder takes its place, with a warning.
     readonly : bool
         Protect the real Drive from writing. A folder in its place stays writable.
+    retries : int
+        How often to try again, at most; only what may pass is tried again.
+    timeout : float
+        Seconds for the consent, and again for the disk, at the first try; later ones get longer, up to 300.
     listen : list of callables, optional
         Who hears about it; the console, if None.
 
@@ -71,92 +152,83 @@ def mount(
     >>> drive = mount()  # doctest: +SKIP
     >>> (drive / "notes.txt").write_text("kept")  # doctest: +SKIP
     """
-    return mount_at(Site.here(), mountpoint, mock=mock, required=required, readonly=readonly, emit=_ears(listen))
+    emit = ears(listen)
+    return mount_at(Site.here(), mountpoint, emit=emit, mock=mock, required=required, readonly=readonly, retries=retries, timeout=timeout)
 
 
 def mount_at(
-    site: Site,
-    mountpoint: str | os.PathLike[str],
-    *,
-    mock: bool | None,
-    required: bool,
-    readonly: bool,
-    emit: Callable[[Event], None],
-) -> Drive:
+    site: Site, mountpoint: str | os.PathLike[str], *, emit: Callable[[Event], None], mock: bool | None = None,
+    required: bool = False, readonly: bool = False, retries: int = 3, timeout: float = TIMEOUT,
+) -> Drive:  # fmt: skip
     """mount() on a described site."""
     global _current
+    if retries < 0 or timeout <= 0:
+        raise DriveError(
+            f"retries={retries}, timeout={timeout} cannot be.", "0 tries again at least, in more than 0 seconds", "leave them out"
+        )
     point = Path(mountpoint).expanduser().absolute()
-    found = _found(site, point)
-    match decide(site.where, found is not None, mock):
+    seen = site.look(point)
+    plan = decide(seen, mock=mock, required=required, retries=retries)
+    if plan.step == "real":  # only now: asking takes a moment
+        plan = decide(replace(seen, page=site.page()), mock=mock, required=required, retries=retries)
+    match plan.step:
         case "reuse":
-            assert found is not None
-            _current = Drive(found / MYDRIVE, "reused", found)
-            if readonly:
-                emit(Note(f"Drive is mounted at {found} already: readonly=True changes nothing about that mount.", "warn"))
-            if found != point:
-                emit(Note(f"Drive is mounted at {found} already and used from there: mounting it at {point} would end that mount.", "warn"))
+            _current = _reused(seen.found or point, point, readonly, emit)
         case "real":
-            _current = _real_or_local(site, point, required or mock is False, readonly, emit)
+            _current = _real_or_local(site, plan, point, required or mock is False, readonly, timeout, emit)
+        case "local":
+            _current = _in_its_place(DriveError(f"Google Drive is not mounted at {point}.", plan.why, plan.fix), point, emit)
         case "stand-in":
             _current = stand_in(point, "stand-in")
-            reason = "as asked (mock=True)" if mock else f"no Colab here ({site.where})"
             open_still = "; it can be written all the same" if readonly else ""
-            emit(Note(f"Drive: {reason}, so a folder stands in for it{open_still}: {_current}"))
+            emit(Note(f"Drive: {plan.why}, so a folder stands in for it{open_still}: {_current}"))
         case "refuse":
-            raise DriveError(
-                "There is no Google Drive to mount here.",
-                f"this runs in {site.where}, not in Colab, and mock=False forbids the stand-in",
-                "run it on Colab, or leave mock= out: a local folder stands in",
-            )
+            what = f"Google Drive is not mounted at {point}." if site.hosted else "There is no Google Drive to mount here."
+            raise DriveError(what, plan.why, plan.fix)
+    left.discard(_current)
     return _current
 
 
-def decide(where: str, mounted: bool, mock: bool | None) -> Literal["reuse", "real", "stand-in", "refuse"]:
-    """What mount() does. Pure."""
-    if mock:
-        return "stand-in"
-    if mounted:
-        return "reuse"
-    if where.startswith("colab"):
-        return "real"
-    return "stand-in" if mock is None else "refuse"
+def _reused(found: Path, point: Path, readonly: bool, emit: Callable[[Event], None]) -> Drive:
+    if readonly:
+        emit(Note(f"Drive is mounted at {found} already: readonly=True changes nothing about that mount.", "warn"))
+    if found != point:
+        emit(Note(f"Drive is mounted at {found} already and used from there: mounting it at {point} would end that mount.", "warn"))
+    return Drive(found / MYDRIVE, "reused", found)
 
 
-def _found(site: Site, point: Path) -> Path | None:
-    """A healthy mount: the one asked for, else any on a Colab VM (mounting anew kills Drive's program with what it had not sent)."""
-    table = site.table()
-    places = [point, *drives(table)] if site.hosted else [point]
-    return next((place for place in places if healthy(place, table)), None)
-
-
-def _real_or_local(site: Site, point: Path, required: bool, readonly: bool, emit: Callable[[Event], None]) -> Drive:
+def _real_or_local(
+    site: Site, plan: Plan, point: Path, required: bool, readonly: bool, timeout: float, emit: Callable[[Event], None]
+) -> Drive:
+    if plan.doubt:
+        longest = f"{(2 * timeout + 30) / 60:.0f} minutes"  # for the consent, then for the disk
+        emit(Note(f"Mounting Drive: {plan.why}. It is tried once all the same, which may take up to {longest}.", "warn"))
     try:
-        return mount_real(point, _no_page if site.where == "colab-subprocess" else site.door, readonly=readonly)
+        return mount_real(
+            point, site.door, emit, look=site.table, readonly=readonly, attempts=plan.attempts, timeout=timeout, sleep=site.sleep
+        )
     except DriveError as err:
         if required:
             raise
-        drive = stand_in(point, "local")
-        lost = "It is lost when this machine is taken away."
-        emit(Note(f"{err}\nA local folder takes Drive's place: {drive}. {lost}", "warn"))
-        return drive
+        return _in_its_place(err, point, emit)
 
 
-def _no_page(mountpoint: str, timeout_s: float, readonly: bool) -> None:
-    raise DriveError(
-        f"Google Drive is not mounted at {mountpoint}.",
-        "this process is not the notebook's kernel, so it has no page to ask for consent in",
-        "mount in a notebook cell first (kit.mount()); a script then finds Drive mounted",
-    )
+def _in_its_place(err: DriveError, point: Path, emit: Callable[[Event], None]) -> Drive:
+    drive = stand_in(point, "local")
+    lost = "It is lost when this machine is taken away."
+    emit(Note(f"{err}\nA local folder takes Drive's place: {drive}. {lost}", "warn"))
+    return drive
 
 
 def mounted(site: Site | None = None) -> Drive | None:
     """The Drive of this process, if it is still there; else a healthy one that this Colab VM has; else None."""
     site = Site.here() if site is None else site
-    mine = _current
-    if mine is not None and not (healthy(mine.mountpoint, site.table()) if mine.real else mine.mydrive.is_dir()):
-        mine = None
+    mine = _current if _current not in left else None
+    if mine is not None and not (healthy(mine.mountpoint, site.table()) if mine.real else probe(mine.mountpoint)):
+        moved = None if mine.real else stand_in_mounted()  # a stand-in's folder may have been mounted since
+        mine = Drive(moved / MYDRIVE, mine.kind, moved) if moved is not None else None
     if site.hosted and (mine is None or mine.kind == "local"):  # the notebook may have mounted by google.colab itself
-        found = _found(site, Path(MOUNTPOINT))
+        found = site.look(Path(MOUNTPOINT)).found
         return Drive(found / MYDRIVE, "reused", found) if found is not None else mine
     return mine
 
@@ -177,12 +249,4 @@ def stand_in_path(path: str | os.PathLike[str], site: Site | None = None) -> Pat
     inside = typed.relative_to(point).parts
     if inside and inside[0] == "My Drive":
         inside = (MYDRIVE, *inside[1:])
-    return stand_in_root().joinpath(*inside)
-
-
-def _ears(listen: Iterable[Listener] | None) -> Listeners:
-    if listen is not None:
-        return Listeners(listen)
-    from ..listeners.console import Console
-
-    return Listeners([Console()])
+    return stand_in_place().joinpath(*inside)

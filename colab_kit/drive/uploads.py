@@ -1,0 +1,37 @@
+"""Uploads: files chosen in the notebook's page, saved where nothing is lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..colab import upload as choose
+from ..errors import ColabError
+from .mount import Site, stand_in_path
+
+
+def upload(
+    to: str | os.PathLike[str] | None = None, *, site: Site | None = None, door: Callable[[Path | None], list[Path]] = choose
+) -> list[Path]:
+    """Show Colab's chooser and wait; give the files where they were saved, none if it was cancelled.
+
+    Parameters
+    ----------
+    to : path, optional
+        The folder, made if it is missing; None: the working folder. A name that is taken there gets a number.
+
+    Raises
+    ------
+    ColabError
+        No page can show a chooser here, or `to` lies on a Drive that is not mounted.
+
+    Examples
+    --------
+    >>> [picture] = upload()  # doctest: +SKIP
+    """
+    folder = None if to is None else Path(to).expanduser().absolute()
+    if folder is not None and (meant := stand_in_path(folder, site)) is not None:
+        why = "no Drive is mounted there, and what is written there would block mounting it"
+        raise ColabError(f"Nothing can be uploaded to {folder}.", why, f"kit.mount() first, or give to={str(meant)!r}")
+    return door(folder)
