@@ -46,6 +46,15 @@ class FetchDone(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CopyProgress(Event):
+    """Someone waits for copies to be handed to Drive; the last one says done == size."""
+
+    name: str  # whose copies
+    done: int  # bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted(Event):
     name: str
     folder: Path

@@ -8,16 +8,18 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from .errors import RunError
+from .events import Event
 
 SEAL = "0" * 64  # what stands in the place of a file's own sha256 while it is computed
 _SEALED = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _STRAY = re.compile(r"\.[0-9a-f]{8}\.part$")
 CHUNK = 1 << 20
+LONGEST_HEADER = 1 << 30  # bytes; a longer one is damage
 
 
 def _quiet(point: str) -> None:
@@ -138,35 +140,73 @@ def is_whole(path: Path) -> bool:
     """Whether a sealed file is exactly what was written: any flipped bit or missing tail says no."""
     try:
         with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 0 < length <= min(os.fstat(file.fileno()).st_size, 1 << 30):
-                return False
-            head = file.read(length)
-            found = _SEALED.search(head)
-            if found is None:
-                return False
-            digest = hashlib.sha256(length.to_bytes(8, "little"))
-            digest.update(head[: found.start(1)] + SEAL.encode() + head[found.end(1) :])
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
+            return seal_holds(file)
     except OSError:
         return False
+
+
+def seal_holds(file: BinaryIO) -> bool:
+    """is_whole() of an open file; a disk that does not give it is an OSError, not damage."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= min(size, LONGEST_HEADER):
+        return False
+    head = file.read(length)
+    found = _SEALED.search(head)
+    if found is None:
+        return False
+    digest = hashlib.sha256(length.to_bytes(8, "little"))
+    digest.update(head[: found.start(1)] + SEAL.encode() + head[found.end(1) :])
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
     return digest.hexdigest() == found[1].decode()
+
+
+def stamp(path: Path) -> dict[str, str] | None:
+    """What a sealed file says of itself in its header: start, step, sha256, facts. None without such a header; the rest is not read."""
+    try:
+        with open(path, "rb") as file:
+            return stamp_of(file)
+    except OSError:
+        return None
+
+
+def stamp_of(file: BinaryIO) -> dict[str, str] | None:
+    """stamp() of an open file."""
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= LONGEST_HEADER:
+        return None
+    try:
+        found = json.loads(file.read(length))["__metadata__"]
+        ours = {"sha256", "start", "step"} <= found.keys() and found["step"].isdecimal()
+    except (ValueError, KeyError, TypeError, AttributeError):  # half a header, or another tool's
+        return None
+    return found if ours else None
 
 
 class Shelf(Protocol):
     """A place that keeps the files of runs. Drive's is the mirror; a test's may be a dict."""
 
     def find(self, name: str) -> list[Path]:
-        """Whole copies kept under `name`, a path relative to the shelf that may hold `*`; best first is not promised."""
+        """Copies kept under `name`, a path relative to the shelf that may hold `*`; whether one is whole its reader judges."""
         ...
 
     def push(self, path: Path, name: str) -> bool:
-        """Keep a copy of `path` under `name`; False (and a Note) when that failed. Never raises for the shelf's own faults."""
+        """Take `path` as it is now, to keep a copy under `name`, soon. False (and a Note) where it cannot be read."""
         ...
 
-    def drop(self, name: str, keep: Set[str]) -> None:
-        """Delete the copies under `name` (a pattern) but those whose file names are in `keep`."""
+    def news(self) -> list[Event]:
+        """What happened since the last call, for the caller's own thread to emit."""
+        ...
+
+    def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool:
+        """Wait until all that was pushed is kept, `timeout` seconds at most; whether it is. More may be pushed afterwards."""
+        ...
+
+    def forget(self, folder: str) -> None:
+        """Keep nothing more of what was pushed below `folder`: it is another session's now."""
         ...
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from . import records
 from .drive.mount import mounted
 from .errors import ModelError, RunError
-from .events import Event, Note
+from .events import Note
 from .listeners.console import Console
 from .records import Place
 from .runs import Run
@@ -46,6 +46,8 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
     run = Run(place, record, records.read_json(place.folder / "choices.json") or {})
     run.device = torch.device(device_for(device, runtime())[0])
     found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=_warn)
+    for event in place.shelf.news() if place.shelf is not None else []:
+        Console()(event)
     if found is None:
         raise RunError(f"Run {run.name} has no checkpoint yet.", "it was stopped before its first save", "run its cell again")
     run.take(found.facts)
@@ -64,7 +66,7 @@ def _find(where: str) -> Place:
     path = Path(where).expanduser().absolute()
     if (path / "run.json").is_file():
         here = (place for _, place in records.everywhere() if path in (place.folder, place.drive_folder))
-        return next(here, None) or Place.at(path, mounted(), _silent)
+        return next(here, None) or Place.at(path, mounted())
     found = [(float(r["created"]), place) for r, place in records.everywhere() if where in (r["name"], r["key"], f"{r['name']}-{r['key']}")]
     if not found:
         names = sorted({str(r["name"]) for r, _ in records.everywhere()})
@@ -76,10 +78,6 @@ def _find(where: str) -> Place:
         others = ", ".join(sorted({place.folder.name for _, place in found} - {newest.folder.name})[:5])
         _note(f"{len(found)} runs are called {where!r}; the newest is opened, {newest.folder}. Also there: {others or 'in other folders'}.")
     return newest
-
-
-def _silent(event: Event) -> None:
-    pass
 
 
 def _note(text: str) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .drive.local import MYDRIVE, Drive, stand_in_root
+from .drive.health import stand_in_place
+from .drive.local import MYDRIVE, Drive
 from .drive.mirror import Mirror
 from .drive.mount import mounted, stand_in_path
 from .errors import RecipeChanged, RunError
@@ -37,15 +38,15 @@ class Place:
     drive_folder: Path | None
 
     @classmethod
-    def named(cls, folder_name: str, drive: Drive | None, emit: Emit) -> Place:
+    def named(cls, folder_name: str, drive: Drive | None) -> Place:
         """The place of a run that `out=` does not name."""
         if drive is None:
             return cls(root(None) / folder_name, None, folder_name, None)
         kept = drive / "colab-kit" / "runs"
-        return cls(root(drive) / folder_name, Mirror(kept, emit), folder_name, kept / folder_name)
+        return cls(root(drive) / folder_name, Mirror.at(kept), folder_name, kept / folder_name)
 
     @classmethod
-    def at(cls, out: Path, drive: Drive | None, emit: Emit) -> Place:
+    def at(cls, out: Path, drive: Drive | None) -> Place:
         """The place `out=` names: as it is, or, on Drive, written on the fast disk and mirrored there."""
         out = out.expanduser().absolute()
         if (meant := stand_in_path(out)) is not None:  # nothing may be made under a mountpoint that is not mounted
@@ -53,7 +54,7 @@ class Place:
             raise RunError(f"out={str(out)!r} lies on a Drive that is not there.", why, f"kit.mount() first, or give out={str(meant)!r}")
         if drive is None or not out.is_relative_to(drive.mountpoint):
             return cls(out, None, out.name, None)
-        return cls(root(drive) / f"{out.name}-{digest(str(out))[:8]}", Mirror(out.parent, emit), out.name, out)
+        return cls(root(drive) / f"{out.name}-{digest(str(out))[:8]}", Mirror.at(out.parent), out.name, out)
 
 
 def root(drive: Drive | None) -> Path:
@@ -65,7 +66,7 @@ def roots() -> Iterator[tuple[str, Path]]:
     """Where runs lie: "disk" beside the notebook and under the home, "drive" on Drive and on its stand-in."""
     yield from dict.fromkeys((("disk", root(None)), ("disk", home().absolute() / "runs")))
     drive = mounted()
-    tops = {stand_in_root() / MYDRIVE, *([drive.mydrive] if drive is not None else [])}
+    tops = {stand_in_place() / MYDRIVE, *([drive.mydrive] if drive is not None else [])}
     yield from (("drive", top / "colab-kit" / "runs") for top in sorted(tops))
 
 
@@ -80,7 +81,7 @@ def everywhere() -> Iterator[tuple[dict[str, Any], Place]]:
             seen.add(record["start"])
             kept = where if kind == "drive" else next((d for d in drives if (d / folder.name / "run.json").is_file()), None)
             here = folder if kind == "disk" else home().absolute() / "runs" / folder.name
-            shelf = Mirror(kept, lambda event: None) if kept is not None else None
+            shelf = Mirror.at(kept) if kept is not None else None
             yield record, Place(here, shelf, folder.name, kept / folder.name if kept is not None else None)
 
 

@@ -95,6 +95,19 @@ class Run:
         """End a pause."""
         self.control.go_on()
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the run's copies are handed to Drive; False where `timeout` seconds were too few. True without a Drive.
+
+        Handed over is not sent: Drive's program sends later, and only drive.unmount() waits for that.
+        """
+        if self.place.shelf is None:
+            return True
+        console = Console()
+        try:
+            return self.place.shelf.close(timeout, console)
+        finally:
+            console.close_bar()
+
     def plot(self) -> Path:
         """Draw loss and accuracy over the epochs; shown in a notebook, saved as curves.png."""
         if not self.history:

@@ -17,7 +17,7 @@ from .data.preprocess import Preprocess
 from .data.splits import Arrays, Data, Items
 from .errors import ColabKitError, RecipeError
 from .events import Listeners, Note, RunEnded, RunStarted
-from .files import is_whole, sha256, write_json
+from .files import is_whole, write_json
 from .listeners.csv_log import CsvLog
 from .listeners.history import History
 from .models.made import is_lazy, materialise
@@ -143,8 +143,9 @@ class Session:
             emit(Note(f"Run {run.name}-{run.key} is finished: {ended}; fresh=True starts anew."))
             run.take(found.facts)
             self._wear(checkpoint.best_weights(place.folder, found, complain=self._complain))
-            copies = place.shelf.find(f"{place.kept_as}/{found.path.name}") if place.shelf is not None else []
-            if place.shelf is not None and sha256(found.path) not in map(sha256, copies):  # a kill came between saving and copying
+            if place.shelf is not None and not checkpoint.is_kept(
+                found.path, place.shelf, place.kept_as
+            ):  # a kill came before it was copied
                 self.saver = self._saver(run, emit, found)
             return "done", "" if found.facts["epoch"] >= self.recipe.epochs else ended
         job, state = self._job(run, emit, found)
@@ -171,15 +172,17 @@ class Session:
         self._emit(Note(text, "warn"))
 
     def close(self, run: Run, emit: Listeners) -> None:
-        """Write how it ended, hand the last copies to the shelf, and say so. Nothing here may hide what happened before."""
+        """Write how it ended, hand the last copies to Drive, and say so. Nothing here may hide what happened before."""
         run.adopt(self.model, self.device)
         try:
             write_json(run.folder / "run.json", run.record)
         except ColabKitError as err:
             emit(Note(f"How the run ended could not be written.\n{err}", "warn"))
-        if self.saver is not None:
-            self.saver.push()
-        emit(RunEnded(run.status, run.reason, run.folder))
+        try:
+            if self.saver is not None:
+                self.saver.finish()
+        finally:  # who interrupts the waiting hears it too
+            emit(RunEnded(run.status, run.reason, run.folder))
 
     def _job(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
         """Everything the loop works with, as the checkpoint left it."""

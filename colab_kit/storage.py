@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from . import records
+from .drive.holder import Holder
+from .drive.lease import NAME
 from .errors import RunError
-from .files import cannot_write
+from .files import cannot_write, stamp
 from .lock import one_writer
-
-LATELY = 900.0  # s; Drive gets a copy each five minutes, so one that says "running" and is older was left behind
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _kept(disk: dict[str, Any] | None = None, drive: dict[str, Any] | None = Non
     there = _files(copy)
     touched = max(file.stat().st_mtime for file in [*here, *there])
     return Kept(
-        name=str(record["name"]), key=str(record["key"]), status=_status(record, folder, touched), epochs=_epochs(folder or copy),
+        name=str(record["name"]), key=str(record["key"]), status=_status(record, folder, copy), epochs=_epochs(folder or copy),
         of=int(record["recipe"]["epochs"]), touched=touched, folder=folder, copy=copy,
         size=sum(file.stat().st_size for file in here), copy_size=sum(file.stat().st_size for file in there),
     )  # fmt: skip
@@ -67,14 +67,20 @@ def _files(folder: Path | None) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()] if folder is not None else []
 
 
-def _status(record: dict[str, Any], folder: Path | None, touched: float) -> str:
+def _status(record: dict[str, Any], folder: Path | None, copy: Path | None) -> str:
     if folder is not None and folder.name.endswith(records.BEFORE):
         return "set aside"
-    if folder is not None:
-        running = _is_locked(folder)
-    else:  # another machine may be writing the copy
-        running = record["status"] == "running" and time.time() - touched < LATELY
+    running = (folder is not None and _is_locked(folder)) or _is_leased(copy)
     return "running" if running else "unfinished" if record["status"] == "running" else str(record["status"])
+
+
+def _is_leased(copy: Path | None) -> bool:
+    """Whether another machine, or this one, writes the copy."""
+    try:
+        holder = Holder.at(copy / NAME) if copy is not None else None
+    except OSError:  # Drive has dropped away
+        return False
+    return holder is not None and not holder.released and not holder.gone() and holder.heard(time.time())
 
 
 def _is_locked(folder: Path) -> bool:
@@ -91,17 +97,9 @@ def _is_locked(folder: Path) -> bool:
 
 def _epochs(folder: Path | None) -> int | None:
     """Whole epochs of the newest checkpoint, from its header: its tensors are not read."""
-    if folder is None:
-        return None
-    for path in sorted(folder.glob("checkpoint-*.safetensors"), reverse=True):
-        try:
-            with open(path, "rb") as file:
-                length = int.from_bytes(file.read(8), "little")
-                head = json.loads(file.read(min(length, path.stat().st_size)))
-            return int(json.loads(head["__metadata__"]["facts"])["epoch"])
-        except (OSError, ValueError, KeyError):
-            continue
-    return None
+    marks = [stamp(path) for path in folder.glob("checkpoint-*.safetensors")] if folder is not None else []
+    newest = max((mark for mark in marks if mark is not None), key=lambda mark: int(mark["step"]), default=None)
+    return int(json.loads(newest["facts"])["epoch"]) if newest is not None else None
 
 
 def delete(run: Kept) -> None:

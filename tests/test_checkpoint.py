@@ -26,26 +26,37 @@ def put(folder, step, *, start="s", tensors=None, **facts):
 
 def harm(path, how="flip"):
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    if how == "flip":
+        content[len(content) // 2] ^= 1
     path.write_bytes(content if how == "flip" else content[:-1] if how == "cut" else b"")
     return path
 
 
 class Shelf:
-    """A shelf in another folder."""
+    """A shelf in another folder, as the mirror keeps one: of each series two slots."""
 
     def __init__(self, root):
         self.root, self.asked = root, []
 
     def find(self, name):
         self.asked.append(name)
-        return [p for p in sorted(self.root.glob(name)) if checkpoint.is_whole(p)]
+        return sorted(self.root.glob(name))
 
     def push(self, path, name):
         raise AssertionError("nothing is pushed here")
 
-    def drop(self, name, keep):
-        raise AssertionError("nothing is dropped here")
+    def news(self):
+        return []
+
+    def close(self, timeout=None, emit=None):
+        raise AssertionError("nothing is waited for here")
+
+
+def slot(folder, letter, step, *, kind="checkpoint", start="s", **facts):
+    """What the mirror leaves on Drive: a file of this step in a slot whose name tells none."""
+    path = folder / f"{kind}-{letter}.safetensors"
+    write(path, {"model/w": torch.full((3,), float(step))}, {"step": step, "start": start, **facts}, reached=quiet)
+    return path
 
 
 # --- what goes in comes out ---------------------------------------------------------------------------------------
@@ -246,14 +257,64 @@ def test_another_start_is_ignored_in_silence(tmp_path):
 def test_a_newer_copy_on_the_shelf_is_brought_here_with_its_best_weights(tmp_path):
     here, there = tmp_path / "here", tmp_path / "shelf" / "r"
     put(here, 1)
-    put(there, 2, best={"file": name_of(2, "best")})
-    write(there / name_of(2, "best"), {"w": torch.ones(1)}, {"step": 2}, reached=quiet)
-    harm(shutil.copy(there / name_of(2, "best"), there / name_of(1, "best")) and there / name_of(1, "best"))
+    slot(there, "b", 3, best={"file": name_of(2, "best")})
+    slot(there, "a", 2, kind="best")
+    slot(there, "b", 3, kind="best")
     shelf = Shelf(tmp_path / "shelf")
     found = newest(here, shelf, "r", start="s", complain=pytest.fail)
-    assert found.step == 2 and found.path == here / name_of(2) and shelf.asked == ["r/checkpoint-*.safetensors"]
-    assert sorted(p.name for p in here.iterdir()) == [name_of(2, "best"), name_of(1), name_of(2)]
-    assert best_weights(here, found, complain=pytest.fail)["w"].tolist() == [1.0]
+    assert found.step == 3 and found.path == here / name_of(3) and shelf.asked == ["r/checkpoint-*.safetensors"]
+    assert sorted(p.name for p in here.iterdir()) == [name_of(2, "best"), name_of(1), name_of(3)]
+    assert best_weights(here, found, complain=pytest.fail)["model/w"].tolist() == [2.0] * 3
+
+
+@pytest.mark.parametrize("harmed", [{"start": "before fresh=True"}, {}])
+def test_best_weights_of_another_start_or_damaged_ones_are_not_brought(tmp_path, harmed):
+    here, there = tmp_path / "here", tmp_path / "shelf" / "r"
+    slot(there, "a", 3, best={"file": name_of(2, "best")})
+    best = slot(there, "a", 2, kind="best", **harmed)
+    if not harmed:
+        harm(best, "cut")
+    assert newest(here, Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail).step == 3
+    assert [p.name for p in here.iterdir()] == [name_of(3)]
+
+
+@pytest.mark.parametrize(("a", "b"), [(10, 20), (20, 10)])
+def test_slots_rank_by_the_step_they_were_stamped_with_and_not_by_their_names(tmp_path, a, b):
+    there = tmp_path / "shelf" / "r"
+    slot(there, "a", a)
+    slot(there, "b", b)
+    slot(there, "c", 30, start="before fresh=True")
+    assert newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail).step == 20
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "empty"])
+@pytest.mark.parametrize("letter", "ab")
+def test_a_half_copied_slot_beside_a_whole_one_is_passed_over(tmp_path, how, letter):
+    there = tmp_path / "shelf" / "r"
+    slot(there, "b" if letter == "a" else "a", 10)
+    harm(slot(there, letter, 20), how)
+    said = []
+    assert newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append).step == 10
+    assert all("its copying broke off" in text and "step 10" in text for text in said)
+
+
+def test_a_half_copied_slot_is_nobodys_business_where_the_folder_has_the_newest(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "shelf" / "r"
+    put(here, 20)
+    harm(slot(there, "a", 20), "cut")
+    slot(there, "b", 10)
+    assert newest(here, Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail).step == 20
+
+
+def test_a_first_copy_that_broke_off_means_that_there_is_none_yet_and_two_damaged_ones_are_an_error(tmp_path):
+    there, said = tmp_path / "shelf" / "r", []
+    harm(slot(there, "a", 20), "cut")
+    slot(there, "b", 90, start="before fresh=True")
+    assert newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append) is None
+    assert len(said) == 1 and "begins anew" in said[0]
+    harm(slot(there, "b", 10), "cut")
+    with pytest.raises(RunError, match="is damaged"):
+        newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append)
 
 
 def test_of_two_equal_copies_the_one_here_is_used(tmp_path):
@@ -266,10 +327,22 @@ def test_of_two_equal_copies_the_one_here_is_used(tmp_path):
 def test_a_damaged_one_here_is_replaced_by_its_copy_on_the_shelf(tmp_path):
     here, there = tmp_path / "here", tmp_path / "shelf" / "r"
     harm(put(here, 2))
-    put(there, 2)
+    slot(there, "a", 2)
     said = []
     assert newest(here, Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append).step == 2
-    assert len(said) == 1 and checkpoint.is_whole(here / name_of(2))
+    assert len(said) == 1 and name_of(2) in said[0] and checkpoint.is_whole(here / name_of(2))
+
+
+def test_a_checkpoint_is_kept_where_a_whole_copy_of_that_very_file_is(tmp_path):
+    here, there, shelf = tmp_path / "here", tmp_path / "shelf" / "r", Shelf(tmp_path / "shelf")
+    path = put(here, 2)
+    slot(there, "a", 2, start="another")
+    assert not checkpoint.is_kept(path, shelf, "r")
+    shutil.copy(path, there / "checkpoint-b.safetensors")
+    assert checkpoint.is_kept(path, shelf, "r")
+    content = (there / "checkpoint-b.safetensors").read_bytes()
+    (there / "checkpoint-b.safetensors").write_bytes(content[:-1])
+    assert not checkpoint.is_kept(path, shelf, "r")
 
 
 # --- best weights, and what may go --------------------------------------------------------------------------------

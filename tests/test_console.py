@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.events import CheckpointSaved, EpochDone, FetchDone, FetchProgress, FetchStarted, Note, RunEnded, RunStarted, StepDone
+from colab_kit.events import (
+    CheckpointSaved,
+    CopyProgress,
+    EpochDone,
+    FetchDone,
+    FetchProgress,
+    FetchStarted,
+    Note,
+    RunEnded,
+    RunStarted,
+    StepDone,
+)
 from colab_kit.listeners.console import REDRAW, Console
 
 HERE = Path("/r/x-12345678")
@@ -105,6 +116,20 @@ def test_a_fetch_is_a_line_with_its_size_and_place(clock):
         console(FetchProgress("f.zip", 2**19, None))
         console(FetchDone("f.zip", Path("/d/f.zip"), 3 * 2**19))
         assert out.getvalue().rpartition("\r")[2].strip() == "Fetched /d/f.zip (1.5 MiB)" and console.bar is None
+
+
+def test_waiting_for_drive_is_one_line_and_a_bar_where_it_can_move(clock):
+    for out, moves in ((io.StringIO(), False), (Terminal(), True)):
+        console = Console(out, clock=clock)
+        for done in (0, 2**20, 3 * 2**20, 4 * 2**20):
+            clock.now += 1
+            console(CopyProgress("copies", done, 4 * 2**20))
+        assert out.getvalue().count("Handing copies to Drive (4.0 MiB)") == 1 and console.bar is None
+        assert ("\r" in out.getvalue()) is moves
+        clock.now += 1
+        console(CopyProgress("copies", 0, 2**20))
+        assert "(1.0 MiB)" in out.getvalue()
+        console.close_bar()
 
 
 def test_without_out_it_prints_to_whatever_stdout_is_now(capsys):

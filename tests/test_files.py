@@ -1,6 +1,7 @@
 """Files: whole or absent, and sealed by their own hash."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from safetensors.torch import save
 
 from colab_kit import files
 from colab_kit.errors import RunError
-from colab_kit.files import SEAL, cannot_write, is_whole, seal, sweep, write_json, write_whole
+from colab_kit.files import SEAL, cannot_write, is_whole, seal, seal_holds, stamp, sweep, write_json, write_whole
 
 POINTS = ("mid_write", "before_rename")
 
@@ -166,6 +167,38 @@ def test_what_was_never_sealed_is_not_whole(tmp_path):
         path.write_bytes(content)
         assert not is_whole(path)
     assert not is_whole(tmp_path / "nowhere") and not is_whole(tmp_path)
+
+
+def test_a_stamp_is_read_from_the_header_alone(tmp_path):
+    mark = {"sha256": SEAL, "start": "s", "step": "12", "facts": "{}"}
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(seal(save({"a": torch.zeros(100)}, mark)))
+    found = stamp(path)
+    assert found is not None and {**found, "sha256": SEAL} == mark and found["sha256"] != SEAL
+    os.truncate(path, 8 + int.from_bytes(path.read_bytes()[:8], "little"))
+    assert stamp(path) == found and not is_whole(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x05", b"\xff" * 50, b"\x02" + b"\0" * 7 + b"{}", b"\x02" + b"\0" * 7 + b"[]", "unsealed", "no step"]
+)
+def test_what_has_no_stamp_of_ours_has_none(tmp_path, content):
+    path = tmp_path / "x.safetensors"
+    if isinstance(content, str):
+        content = save({"a": torch.zeros(1)}, None if content == "unsealed" else {"sha256": SEAL, "start": "s", "step": "?"})
+    path.write_bytes(content)
+    assert stamp(path) is None
+    assert stamp(tmp_path / "nowhere") is None
+
+
+def test_a_disk_that_does_not_give_a_file_is_not_taken_for_damage():
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        seal_holds(Failing(sealed()))
+    assert seal_holds(io.BytesIO(sealed())) and not seal_holds(io.BytesIO(sealed()[:-1]))
 
 
 def test_a_seal_needs_an_open_place_in_the_header():

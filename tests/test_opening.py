@@ -12,8 +12,10 @@ from torch import nn
 
 from colab_kit.drive.mount import mount
 from colab_kit.errors import ModelError, RunError
+from colab_kit.events import EpochDone, Note, RunEnded
 from colab_kit.lock import one_writer
 from colab_kit.opening import open_run
+from colab_kit.training import saver
 from tests.tasks import Small
 from tests.test_loop import bits
 from tests.test_runs import net, quietly, same, stopped_after
@@ -83,8 +85,42 @@ def test_drive_keeps_no_more_than_a_run_needs(own_home):
     mount(listen=[])
     run = quietly(name="pets", epochs=3, save_every=1)
     kept = sorted(p.name for p in run.drive_folder.iterdir())
-    assert len([name for name in kept if name.startswith("checkpoint")]) == 1 and {"run.json", "choices.json", "history.csv"} <= set(kept)
+    assert len([name for name in kept if name.startswith("checkpoint")]) <= 2 and {"run.json", "choices.json", "history.csv"} <= set(kept)
     assert not [name for name in kept if name.endswith(".part")]
+
+
+def test_a_run_waits_for_its_copies_and_says_whether_they_are_handed_over(own_home):
+    assert quietly(epochs=1, out="plain").wait(0), "without a Drive there is nothing to wait for"
+    drive = mount(listen=[])
+    run = quietly(name="pets", epochs=1)
+    picture = run.plot()
+    assert run.wait(30) and (run.drive_folder / picture.name).read_bytes() == picture.read_bytes()
+    drive.mydrive.rename(own_home / "away")
+    run.plot()
+    picture.write_bytes(b"another one")
+    run.place.shelf.push(picture, f"{run.place.kept_as}/{picture.name}")
+    assert not run.wait(0) and not drive.mydrive.exists()
+    (own_home / "away").rename(drive.mydrive)
+    assert run.wait(30) and (run.drive_folder / picture.name).read_bytes() == b"another one"
+
+
+def test_a_run_whose_drive_is_gone_ends_done_and_says_that_copies_are_missing(own_home, monkeypatch):
+    monkeypatch.setattr(saver, "AT_THE_END", 0.0)
+    drive = mount(listen=[])
+    heard: list = []
+
+    def hear(event):
+        heard.append(event)
+        if isinstance(event, EpochDone) and drive.mydrive.exists():
+            drive.mydrive.rename(own_home / "away")
+
+    run = quietly(name="pets", hear=hear)
+    assert run.status == "done" and not drive.mydrive.exists()
+    assert any("run.wait()" in e.text for e in heard if isinstance(e, Note)) and isinstance(heard[-1], RunEnded)
+    (own_home / "away").rename(drive.mydrive)
+    assert run.wait(30)
+    shutil.rmtree(own_home / "kit" / "runs")
+    assert same(open_run("pets").model, run.model)
 
 
 def test_a_finished_run_that_did_not_reach_drive_is_handed_over_when_its_cell_runs_again(own_home):
@@ -97,13 +133,13 @@ def test_a_finished_run_that_did_not_reach_drive_is_handed_over_when_its_cell_ru
     assert same(open_run("pets").model, run.model)
 
 
-def test_after_a_fresh_start_drive_holds_the_new_best_weights_under_the_old_name(own_home):
+def test_after_a_fresh_start_drive_holds_the_new_best_weights_of_the_same_step(own_home):
     mount(listen=[])
     for fresh in (False, True):
         torch.manual_seed(fresh)
         run = quietly(net(), fresh=fresh, epochs=1)  # one validation: the best of both is of one step, and of one name
     (best,) = run.folder.glob("best-*")
-    assert (run.drive_folder / best.name).read_bytes() == best.read_bytes()
+    assert best.read_bytes() in [copy.read_bytes() for copy in run.drive_folder.glob("best-*")]
 
 
 def test_a_folder_that_is_being_written_is_not_moved_aside_for_a_later_start_on_drive():

@@ -26,7 +26,7 @@ IDENTITY = {
 
 
 def place_at(folder: Path, shelf: Path | None = None) -> Place:
-    kept = Mirror(shelf, lambda event: None) if shelf is not None else None
+    kept = Mirror(shelf) if shelf is not None else None
     return Place(folder, kept, folder.name, shelf / folder.name if shelf is not None else None)
 
 
@@ -88,6 +88,7 @@ def test_the_later_of_two_records_counts_and_is_brought_to_the_folder(tmp_path):
     older = begun(place, created=1.0)
     for name in ("run.json", "choices.json"):
         assert place.shelf.push(place.folder / name, f"pets-k/{name}")
+    assert place.shelf.close(10)
     assert records.find(place) == older
     newer = {**older, "created": 2.0, "start": "another", "status": "stopped"}
     (tmp_path / "drive" / "pets-k" / "run.json").write_text(json.dumps(newer))
@@ -102,6 +103,7 @@ def test_a_machine_with_nothing_gets_record_and_choices_from_the_shelf(tmp_path)
     record = begun(there)
     for name in ("run.json", "choices.json"):
         there.shelf.push(there.folder / name, f"pets-k/{name}")
+    assert there.shelf.close(10)
     here = place_at(tmp_path / "new" / "pets-k", tmp_path / "drive")
     assert records.find(here) == record
     assert records.read_json(here.folder / "choices.json") == {"lr": [1e-3, "usual"]}
@@ -152,15 +154,15 @@ def test_a_new_run_says_how_it_differs_from_the_newest_of_its_name(tmp_path):
 
 
 def test_places_with_and_without_a_drive(own_home):
-    assert Place.named("pets-k", None, print).folder == own_home / "work" / "colab-kit" / "runs" / "pets-k"
+    assert Place.named("pets-k", None).folder == own_home / "work" / "colab-kit" / "runs" / "pets-k"
     drive = stand_in(Path("/content/drive"), "stand-in")
-    named = Place.named("pets-k", drive, print)
+    named = Place.named("pets-k", drive)
     assert (named.folder, named.drive_folder) == (own_home / "kit" / "runs" / "pets-k", drive / "colab-kit/runs/pets-k")
-    there = Place.at(drive / "mine" / "pets", drive, print)
+    there = Place.at(drive / "mine" / "pets", drive)
     assert there.folder.parent == own_home / "kit" / "runs" and there.drive_folder == drive / "mine" / "pets" and there.kept_as == "pets"
-    here = Place.at(Path("pets"), drive, print)
+    here = Place.at(Path("pets"), drive)
     assert (here.folder, here.shelf) == (own_home / "work" / "pets", None)
-    assert Place.at(drive / "a" / "pets", drive, print).folder != there.folder, "two folders of one name on Drive are two runs"
+    assert Place.at(drive / "a" / "pets", drive).folder != there.folder, "two folders of one name on Drive are two runs"
 
 
 def test_what_is_promised_on_going_on_says_what_broke_it():

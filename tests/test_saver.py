@@ -7,9 +7,10 @@ import torch
 
 from colab_kit.errors import RunError
 from colab_kit.events import CheckpointSaved, Note
+from colab_kit.files import stamp
 from colab_kit.training import saver as room
 from colab_kit.training.checkpoint import name_of, newest, read, step_of
-from colab_kit.training.saver import AT_LEAST, SHARE, Saver
+from colab_kit.training.saver import AT_LEAST, AT_THE_END, SHARE, Saver
 
 
 class Clock:
@@ -20,21 +21,26 @@ class Clock:
 
 
 class Shelf:
-    def __init__(self, clock, works=True):
-        self.clock, self.works, self.kept, self.pushes = clock, works, {}, []
+    """Takes what is pushed, as a mirror whose copier is fast; has news, and is closed in time or not."""
+
+    def __init__(self, clock, done=True):
+        self.clock, self.done, self.kept, self.pushes, self.told, self.closed = clock, done, {}, [], [], []
 
     def find(self, name):
-        return []
+        raise AssertionError("a saver never looks at Drive: that may take minutes")
 
     def push(self, path, name):
-        if self.works:
-            self.kept[name] = path.read_bytes()
-            self.pushes.append((self.clock.now, name))
-        return self.works
+        self.kept[name] = path.read_bytes()
+        self.pushes.append((self.clock.now, name))
+        return True
 
-    def drop(self, name, keep):
-        assert name == "r/*.safetensors"
-        self.kept = {k: v for k, v in self.kept.items() if not k.endswith(".safetensors") or k.split("/")[1] in keep}
+    def news(self):
+        news, self.told = self.told, []
+        return news
+
+    def close(self, timeout=None, emit=None):
+        self.closed.append(timeout)
+        return self.done
 
 
 class Disk:
@@ -191,7 +197,7 @@ def test_the_shelf_gets_a_copy_at_most_each_five_minutes(make, clock):
     assert len(times) == 4 and min(b - a for a, b in zip(times, times[1:], strict=False)) >= AT_LEAST
 
 
-def test_the_shelf_has_the_newest_the_best_and_the_small_files_and_nothing_older(make, clock, tmp_path):
+def test_the_shelf_gets_the_newest_its_best_and_the_small_files(make, clock, tmp_path):
     shelf = Shelf(clock)
     saver = make(every=1, shelf=shelf)
     save(saver, 1, best=1)
@@ -199,21 +205,11 @@ def test_the_shelf_has_the_newest_the_best_and_the_small_files_and_nothing_older
     (tmp_path / "r" / ".lock").touch()
     saver.push()
     assert sorted(shelf.kept) == [f"r/{n}" for n in (name_of(1, "best"), name_of(1), "run.json")]
+    shelf.kept.clear()
     save(saver, 2, best=2)
     save(saver, 3, best=2, new_best=False)
     saver.push()
     assert sorted(shelf.kept) == [f"r/{n}" for n in (name_of(2, "best"), name_of(3), "run.json")]
-
-
-def test_a_shelf_that_fails_loses_nothing_that_it_had(make, clock):
-    shelf = Shelf(clock)
-    saver = make(every=1, shelf=shelf)
-    save(saver, 1)
-    saver.push()
-    shelf.works = False
-    save(saver, 2)
-    saver.push()
-    assert list(shelf.kept) == [f"r/{name_of(1)}"]
 
 
 def test_a_damaged_checkpoint_ahead_never_takes_the_place_of_a_good_one_on_the_shelf(make, clock, tmp_path):
@@ -225,6 +221,37 @@ def test_a_damaged_checkpoint_ahead_never_takes_the_place_of_a_good_one_on_the_s
     saver.push()
     assert list(shelf.kept) == [f"r/{name_of(2)}"]
     assert newest(tmp_path / "r", None, "r", start="s", complain=lambda text: None).step == 2
+
+
+def test_best_weights_are_stamped_with_their_own_step_and_start(make, tmp_path):
+    saver = make()
+    save(saver, 9, best=4)
+    mark = stamp(tmp_path / "r" / name_of(4, "best"))
+    assert (mark["step"], mark["start"]) == ("4", "s")
+    assert stamp(tmp_path / "r" / name_of(9))["step"] == "9"
+
+
+def test_what_the_shelf_has_to_tell_is_told_where_the_training_asks_whether_to_save(make, clock, heard):
+    shelf = Shelf(clock)
+    saver = make(every=5, shelf=shelf)
+    shelf.told = [Note("Drive is full", "warn"), Note("again")]
+    assert not saver.due(1) and [note.text for note in heard] == ["Drive is full", "again"]
+    saver.due(2)
+    assert len(heard) == 2
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_the_end_pushes_waits_and_says_when_that_was_too_short(make, clock, heard, tmp_path, timeout):
+    shelf = Shelf(clock)
+    saver = make(shelf=shelf)
+    save(saver, 1)
+    assert saver.finish(timeout) and f"r/{name_of(1)}" in shelf.kept and shelf.closed == [timeout or AT_THE_END]
+    heard.clear()
+    shelf.done, shelf.told = False, [Note("Drive is full", "warn")]
+    assert not saver.finish(timeout)
+    assert [note.level for note in heard] == ["warn", "warn"]
+    assert "handed to Drive" in heard[1].text and "run.wait()" in heard[1].text and "safe on Drive" not in heard[1].text
+    assert make().finish()
 
 
 def test_without_a_shelf_or_a_folder_nothing_is_pushed(make, clock):

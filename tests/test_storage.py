@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from colab_kit import cli, storage
+from colab_kit.drive.holder import Holder
+from colab_kit.drive.lease import NAME
 from colab_kit.errors import RunError
 from colab_kit.files import write_json
 from colab_kit.lock import one_writer
@@ -90,10 +92,14 @@ def test_one_that_began_to_run_since_the_list_was_made_is_not_deleted(place):
 
 def test_a_copy_that_another_machine_writes_is_running_until_it_has_been_silent_for_long(place):
     copy = make_run(drive(place), status="running")
-    assert storage.kept()[0].status == "running"
-    for file in copy.iterdir():
-        os.utime(file, (time.time() - 3600,) * 2)
     assert storage.kept()[0].status == "unfinished"
+    for age, status in ((20, "running"), (3600, "unfinished")):
+        beat = time.time() - age
+        (copy / NAME).write_bytes(Holder("theirs", "far", 7, "1", "colab on far (process 7)", beat, beat).as_bytes())
+        assert storage.kept()[0].status == status
+    with pytest.raises(RunError, match="is running and is not deleted"):
+        (copy / NAME).write_bytes(Holder("theirs", "far", 7, "1", "colab on far (process 7)", beat, time.time()).as_bytes())
+        storage.delete(storage.kept()[0])
 
 
 def test_a_damaged_checkpoint_does_not_hide_the_epochs_of_the_one_before(place):
@@ -101,6 +107,14 @@ def test_a_damaged_checkpoint_does_not_hide_the_epochs_of_the_one_before(place):
     (folder / checkpoint.name_of(3)).write_bytes(b"\xff" * 40)
     assert storage.kept()[0].epochs == 2
     assert make_run(disk(place), "dogs", start="s2", epochs=None) and {run.epochs for run in storage.kept()} == {2, None}
+
+
+def test_the_epochs_of_a_copy_on_drive_are_those_of_the_later_of_its_slots(place):
+    copy = make_run(drive(place), epochs=None)
+    for letter, epoch in (("a", 4), ("b", 3)):
+        facts = {"epoch": epoch, "step": epoch, "start": "s1"}
+        checkpoint.write(copy / f"checkpoint-{letter}.safetensors", {"w": torch.zeros(8)}, facts, reached=lambda point: None)
+    assert storage.kept()[0].epochs == 4
 
 
 def test_deleting_frees_the_disk_and_what_goes_to_drives_trash_is_empty(place):

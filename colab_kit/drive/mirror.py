@@ -1,134 +1,260 @@
-"""The shelf on Drive: copies that are verified before they get their name, and never the end of a run."""
+"""The shelf on Drive: what is pushed is copied in the background, tried again until Drive takes it, and never the end of a run."""
 
 from __future__ import annotations
 
+import atexit
 import errno
-import hashlib
 import os
-import uuid
-from collections.abc import Callable, Set
-from pathlib import Path, PurePosixPath
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 
-from ..errors import DriveError
-from ..events import Event, Note
-from ..files import CHUNK, sha256, sweep
+from ..errors import ColabKitError, RunError
+from ..events import CopyProgress, Event, Note
+from ..listeners.console import Console
+from .handover import Handover, Held, inside
+from .local import shelves
 
-_TOPS = ("MyDrive", "My Drive", "Shareddrives", "Shared drives")
+FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0  # s between two tries: doubled from one to the other
+AT_EXIT = 60.0  # s that a process which ends waits for copies under way
+TICK = 0.2  # s between two looks of who waits
+_FULL = (
+    "Drive is full. `colab-kit runs --prune` deletes old runs; what lies in its Trash counts too: drive.google.com/drive/trash empties it"
+)
+_REASONS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.ENOTCONN: "Drive has dropped away; run the cell with kit.mount() again",
+    errno.EROFS: "Drive is mounted read-only",
+}
 
 
 class Mirror:
-    """Keep copies of a run's files in a folder of the Drive.
+    """Keep copies of runs' files in a folder of the Drive.
 
-    Drive may be slow, full or gone: that is a Note, said once for each reason, and the run goes on.
-    Folders are made only below My Drive itself: where it is gone, the mountpoint stays untouched.
+    A thread copies; it lives only while there is work, and speaks through news() alone: a listener it called might draw random numbers.
+    Drive may be slow, full or gone: that is a Note, said once for each reason, and another try, until Drive has what was pushed.
 
     Parameters
     ----------
     root : Path
         The folder; made with the first copy.
-    emit : callable
-        Hears the Notes.
-    copy : callable, optional
-        Brings a file to its neighbour's name and checks it; a test's may fail on cue.
+    hand_over : callable, optional
+        Brings one file there or raises; a test's may fail on cue.
+    sleep : callable, optional
+        Waits between two tries; a push or a close() ends the usual one.
     """
 
-    def __init__(self, root: Path, emit: Callable[[Event], None], *, copy: Callable[[Path, Path], None] | None = None) -> None:
-        self.root = Path(root).absolute()
-        self._emit, self._copy = emit, copy or verified_copy
-        self._ground = _ground(self.root)
-        self._said = ""  # the last failure, told already
-        self._swept: set[Path] = set()
+    def __init__(
+        self, root: Path, *, hand_over: Callable[[Held], None] | None = None, sleep: Callable[[float], object] | None = None
+    ) -> None:
+        self.root, self.process = Path(root).absolute(), os.getpid()
+        self._hand_over = hand_over or Handover(self.root).take
+        self._change = threading.Condition()  # guards what follows; never held while a file is touched
+        self._waiting: dict[str, Held] = {}  # by what they supersede
+        self._busy: Held | None = None
+        self._handed: dict[str, Held] = {}  # until close() has looked again whether Drive still has them
+        self._thread: threading.Thread | None = None
+        self._news: list[Event] = []
+        self._said: set[str] = set()  # reasons of this outage that were told
+        self._complained: set[str] = set()  # of files and folders that could not be read
+        self._wake = threading.Event()
+        self._sleep = sleep or self._wake.wait
+        shelves.add(self)
+
+    @classmethod
+    def at(cls, root: Path) -> Mirror:
+        """The mirror of this folder: one a process, so that a newer copy supersedes what an earlier run left waiting."""
+        root = Path(root).absolute()
+        known = (shelf for shelf in list(shelves) if isinstance(shelf, cls) and (shelf.root, shelf.process) == (root, os.getpid()))
+        return next(known, None) or cls(root)
 
     def push(self, path: Path, name: str) -> bool:
-        """Copy `path` to `name`: beside, to the disk, compared, then renamed. False, and a Note, where that failed."""
-        target = self.root / _inside(name)
-        part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        """Take `path` as it is now and copy it to `name` in the background; a newer one of its series or name supersedes it."""
         try:
-            self._make(target.parent)
-            if target.parent not in self._swept:  # what a killed process left half-copied
-                sweep(target.parent)
-                self._swept.add(target.parent)
-            try:
-                self._copy(Path(path), part)
-                os.replace(part, target)
-            except BaseException:
-                _drop(part)
-                raise
+            held = Held(Path(path), name)
         except OSError as err:
-            self._tell(err, f"{target.name} was not copied to Drive ({target.parent})")
+            self._tell(f"{path} cannot be read and is not copied to Drive: {err.strerror}.")
             return False
-        self._said = ""
+        with self._change:
+            if (older := self._waiting.pop(held.key, None)) is not None:
+                older.let_go()
+            self._waiting[held.key] = held
+            self._start()
         return True
 
     def find(self, name: str) -> list[Path]:
-        """The copies under `name`, which may hold `*`. Who reads one judges whether it is whole: a damaged one must not pass unseen."""
-        pattern = _inside(name).replace("[", "[[]").replace("?", "[?]")  # only * is special
+        """The copies under `name`, which may hold `*`. Who reads one judges whether it is whole: one of two slots may be half-copied."""
+        pattern = inside(name).replace("[", "[[]").replace("?", "[?]")  # only * is special
         try:
-            found = [path for path in self.root.glob(pattern) if path.is_file() and not path.name.endswith(".part")]
+            return sorted(path for path in self.root.glob(pattern) if path.is_file() and not path.name.endswith(".part"))
         except OSError as err:
-            self._tell(err, f"The copies on Drive ({self.root}) could not be read")
+            self._tell(f"The copies on Drive ({self.root}) could not be read: {_reason(err)}.")
             return []
-        return sorted(found)
 
-    def drop(self, name: str, keep: Set[str]) -> None:
-        """Delete the copies under `name` but those in `keep`; emptied first, since Drive's Trash counts against the quota."""
-        try:
-            for path in self.root.glob(_inside(name)):
-                if path.name not in keep:
-                    os.truncate(path, 0)
-                    path.unlink()
-        except OSError as err:
-            self._tell(err, f"Old copies on Drive ({self.root}) could not be deleted")
+    def news(self) -> list[Event]:
+        """The Notes since the last call."""
+        if not self._news:
+            return []
+        with self._change:
+            news, self._news = self._news, []
+        return news
 
-    def _make(self, folder: Path) -> None:
-        if not self._ground.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "it is no longer there", str(self._ground))
-        below = folder.relative_to(self._ground).parts
-        for depth in range(len(below)):  # one by one: parents=True would build a whole tree where a mount has just gone
-            self._ground.joinpath(*below[: depth + 1]).mkdir(exist_ok=True)
+    def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool:
+        """Wait until all is handed to Drive, then look whether it is there still; False where `timeout` seconds were too few.
 
-    def _tell(self, err: OSError, what: str) -> None:
-        reason = {
-            errno.ENOSPC: "Drive is full; free some room there and empty its Trash, which counts too",
-            errno.EDQUOT: "Drive is full; free some room there and empty its Trash, which counts too",
-            errno.ENOTCONN: "Drive has dropped away; run kit.mount() again",
-            errno.EROFS: "Drive is mounted read-only",
-        }.get(err.errno or 0, err.strerror or str(err))
-        if reason != self._said:
-            self._said = reason
-            self._emit(Note(f"{what}: {reason}. The local files are whole and the run goes on.", "warn"))
+        What is left then goes on in the background.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        if not self.drained(end, emit):
+            return False
+        with self._change:
+            for key, held in self._handed.items():  # Drive's program may have died before it had sent them
+                if self._waiting.setdefault(key, held) is not held:
+                    held.let_go()
+            self._handed.clear()
+            self._start()
+        if not self.drained(end, emit):
+            return False
+        with self._change:
+            for held in self._handed.values():
+                held.let_go()
+            self._handed.clear()
+        return True
+
+    def drained(self, end: float | None, emit: Callable[[Event], None] | None = None) -> bool:
+        """Wait until nothing is left to hand over, until `end` on the monotonic clock; whether nothing is."""
+        self._wake.set()
+        most = 0
+        while True:
+            with self._change:
+                if not self.idle:
+                    self._change.wait(TICK if end is None else max(0.0, min(TICK, end - time.monotonic())))
+                idle, left = self.idle, sum(held.size - held.done for held in [*self._waiting.values(), self._busy] if held is not None)
+            if emit is not None:
+                for event in self.news():
+                    emit(event)
+                most = max(most, left)
+                if most:
+                    emit(CopyProgress("copies", most if idle else min(most - left, most - 1), most))
+            if idle or (end is not None and time.monotonic() >= end):
+                return idle
+
+    def forget(self, folder: str = "") -> None:
+        """Copy nothing more of what was pushed below `folder`, a name inside the mirror; all, if it is empty."""
+        with self._change:
+            for kept in (self._waiting, self._handed):
+                for key in [key for key, held in kept.items() if _below(held, folder)]:
+                    kept.pop(key).let_go()
+            if self._busy is not None and _below(self._busy, folder):
+                self._busy.wanted = False
+            self._change.notify_all()
+        self._wake.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing left to hand over."""
+        return not self._waiting and self._busy is None
+
+    def _start(self) -> None:
+        self._wake.set()
+        if self._waiting and self._thread is None:
+            thread = threading.Thread(target=self._work, name="colab-kit mirror", daemon=True)
+            thread.start()
+            self._thread = thread
+
+    def _work(self) -> None:
+        """Hand over what waits, round by round; at the end of one, wait and try again what failed in it."""
+        wait = None
+        while True:
+            self._wake.clear()
+            failed: list[Held] = []
+            while (held := self._next(failed)) is not None:
+                try:
+                    self._hand_over(held)
+                except RunError as err:  # the file itself is damaged
+                    self._done(held, None, str(err))
+                except Exception as err:  # whatever it is, it must not end the copying
+                    failed.append(held)
+                    self._failed(held, err)
+                else:
+                    self._done(held, self._handed)
+            if self._thread is not threading.current_thread():
+                return
+            wait = FIRST_WAIT if wait is None or self._wake.is_set() else min(2 * wait, LONGEST_WAIT)
+            self._sleep(wait)
+
+    def _next(self, failed: list[Held]) -> Held | None:
+        """What to hand over next; None when only failed ones are left. With nothing left the thread ends."""
+        with self._change:
+            ready = [held for held in self._waiting.values() if held not in failed]
+            if ready:
+                self._busy = min(ready, key=lambda held: held.rank)
+                return self._waiting.pop(self._busy.key)
+            if not self._waiting:
+                self._thread = None
+                if self._said:
+                    self._said.clear()
+                    self._news.append(Note("The copies are handed to Drive again."))
+                self._change.notify_all()
+            return None
+
+    def _done(self, held: Held, into: dict[str, Held] | None, trouble: str = "") -> None:
+        with self._change:
+            self._busy = None
+            if into is None or not held.wanted:
+                held.let_go()
+            else:
+                if (older := into.pop(held.key, None)) is not None:
+                    older.let_go()
+                into[held.key] = held
+            if trouble:
+                self._news.append(Note(trouble, "warn"))
+
+    def _failed(self, held: Held, err: Exception) -> None:
+        reason = _reason(err)
+        with self._change:
+            self._busy = None
+            held.done = 0
+            if held.key in self._waiting or not held.wanted:  # a newer one came meanwhile, or it is another session's
+                held.let_go()
+            else:
+                self._waiting[held.key] = held
+            if reason not in self._said:
+                self._said.add(reason)
+                text = f"{held.name} was not handed to Drive ({self.root}): {reason}. The local files are whole, the run goes on,"
+                self._news.append(Note(f"{text} and it is tried again.", "warn"))
+
+    def _tell(self, text: str) -> None:
+        with self._change:
+            if text not in self._complained:
+                self._complained.add(text)
+                self._news.append(Note(text, "warn"))
 
 
-def _ground(root: Path) -> Path:
-    """The folder that must be there already: My Drive itself; outside of one, the nearest that exists now."""
-    for depth, part in enumerate(root.parts, 1):
-        if part in _TOPS:
-            return Path(*root.parts[:depth])
-    return next(folder for folder in (root, *root.parents) if folder.exists())
+def _below(held: Held, folder: str) -> bool:
+    return not folder or held.name.startswith(f"{folder}/")
 
 
-def _inside(name: str) -> str:
-    given = PurePosixPath(name)
-    if given.is_absolute() or ".." in given.parts or not given.parts:
-        raise ValueError(f"{name!r} is no path inside the mirror")
-    return str(given)
+def _reason(err: Exception) -> str:
+    if isinstance(err, ColabKitError):
+        return err.what
+    if isinstance(err, OSError):
+        return _REASONS.get(err.errno or 0) or err.strerror or str(err)
+    return f"{type(err).__name__}: {err}"
 
 
-def verified_copy(source: Path, part: Path, *, read_back: Callable[[Path], str] = sha256) -> None:
-    """Copy and read back: a FUSE mount may take bytes that it does not keep."""
-    digest = hashlib.sha256()
-    with open(source, "rb") as reading, open(part, "wb") as writing:
-        while chunk := reading.read(CHUNK):
-            digest.update(chunk)
-            writing.write(chunk)
-        writing.flush()
-        os.fsync(writing.fileno())
-    if read_back(part) != digest.hexdigest():
-        raise DriveError("its copy read back otherwise than it was written")
-
-
-def _drop(part: Path) -> None:
-    try:
-        part.unlink(missing_ok=True)
-    except OSError:
-        pass  # the mount is gone, and the copy with it
+@atexit.register
+def wait_at_exit(limit: float | None = None) -> None:
+    """Give copies under way some time before the process ends: with it they would end too."""
+    mine = [shelf for shelf in list(shelves) if isinstance(shelf, Mirror) and shelf.process == os.getpid() and not shelf.idle]
+    if not mine:
+        return
+    limit = AT_EXIT if limit is None else limit
+    console = Console()
+    console(Note(f"Waiting up to {limit:.0f} s for copies that are not handed to Drive yet."))
+    end = time.monotonic() + limit
+    for shelf in mine:
+        if not shelf.drained(end):
+            console(Note(f"Not everything was handed to Drive ({shelf.root}); the local files are whole.", "warn"))

@@ -7,7 +7,19 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from ..events import CheckpointSaved, EpochDone, Event, FetchDone, FetchProgress, FetchStarted, Note, RunEnded, RunStarted, StepDone
+from ..events import (
+    CheckpointSaved,
+    CopyProgress,
+    EpochDone,
+    Event,
+    FetchDone,
+    FetchProgress,
+    FetchStarted,
+    Note,
+    RunEnded,
+    RunStarted,
+    StepDone,
+)
 
 REDRAW = 0.1  # seconds between two drawings of the bar
 
@@ -24,6 +36,7 @@ class Console:
     def __init__(self, out: TextIO | None = None, *, moving: bool | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.out, self._moving, self.clock = out, moving, clock
         self.bar: Any = None
+        self.copying = ""  # what is being handed to Drive while someone waits for it
         self._drawn = self._epoch_at = clock()
 
     def __call__(self, event: Event) -> None:
@@ -37,6 +50,8 @@ class Console:
             case FetchDone(path=path, size=size):
                 self.close_bar()
                 self.line(f"Fetched {path} ({size / 2**20:.1f} MiB)")
+            case CopyProgress(name=name, done=done, size=size):
+                self.handing_over(name, done, size)
             case RunStarted() as start:
                 self._epoch_at = self.clock()
                 again = f", going on from step {start.done} of {start.steps}"
@@ -65,6 +80,18 @@ class Console:
             parts.append(f"lr {done.metrics['lr']:.2g}")
         now, self._epoch_at = self.clock() - self._epoch_at, self.clock()
         return "  ".join([*parts, f"{now:.1f} s"])
+
+    def handing_over(self, name: str, done: int, size: int) -> None:
+        """One line when the waiting begins, with a bar below it where the screen can move one."""
+        if done >= size:
+            self.copying = ""
+            self.close_bar()
+        elif name != self.copying:
+            self.copying = name
+            self.line(f"Handing {name} to Drive ({size / 2**20:.1f} MiB) …")
+            self.open_bar("to Drive", size, "B", done)
+        else:
+            self.move_bar(done)
 
     def line(self, text: str) -> None:
         out = self.out or sys.stdout

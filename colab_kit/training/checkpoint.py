@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..errors import RunError
-from ..files import SEAL, Shelf, cannot_write, is_whole, seal, write_whole
+from ..files import SEAL, Shelf, cannot_write, is_whole, seal, stamp, write_whole
 
 GENERATIONS = 2
 Tensors = dict[str, torch.Tensor]
@@ -32,7 +32,10 @@ class Checkpoint:
 
 
 def write(path: Path, tensors: Tensors, facts: dict[str, Any], *, reached: Callable[[str], None]) -> None:
-    """Write a sealed safetensors file, whole or not at all. Tensors may live anywhere and share memory."""
+    """Write a sealed safetensors file, whole or not at all, stamped with the `start` and `step` of the facts.
+
+    Tensors may live anywhere and share memory.
+    """
     from safetensors.torch import save
 
     seen: set[int] = set()
@@ -42,7 +45,8 @@ def write(path: Path, tensors: Tensors, facts: dict[str, Any], *, reached: Calla
         shared = here.numel() > 0 and here.untyped_storage().data_ptr() in seen
         seen.add(here.untyped_storage().data_ptr())
         plain[name] = here.clone() if shared else here  # tied weights are stored twice and tied again on loading
-    write_whole(path, seal(save(plain, {"sha256": SEAL, "facts": json.dumps(facts)})), reached=reached)
+    mark = {"sha256": SEAL, "start": str(facts.get("start", "")), "step": str(facts.get("step", 0))}
+    write_whole(path, seal(save(plain, {**mark, "facts": json.dumps(facts)})), reached=reached)
 
 
 def read(path: Path, *, checked: bool = False) -> Checkpoint:
@@ -83,6 +87,7 @@ def step_of(path: Path) -> int:
 def newest(folder: Path, shelf: Shelf | None, kept_as: str, *, start: str, complain: Callable[[str], None]) -> Checkpoint | None:
     """The newest whole checkpoint of the run's folder and its shelf; None if there is none yet.
 
+    In the folder its name says the step, on the shelf its stamp: copies lie in two slots there, and a kill leaves one half-copied.
     A damaged one is passed over with a complaint, for the generation before it; one of another start (before fresh=True) in silence.
 
     Raises
@@ -90,34 +95,66 @@ def newest(folder: Path, shelf: Shelf | None, kept_as: str, *, start: str, compl
     RunError
         There are checkpoints, and none of them is whole.
     """
-    here = list(folder.glob("checkpoint-*.safetensors"))
-    there = shelf.find(f"{kept_as}/checkpoint-*.safetensors") if shelf is not None else []
+    steps = {path: step_of(path) for path in folder.glob("checkpoint-*.safetensors")}
+    here = set(steps)
+    for path in shelf.find(f"{kept_as}/checkpoint-*.safetensors") if shelf is not None else []:
+        steps[path] = stamped_step(path)
     broken: list[Path] = []
-    for path in sorted(here + there, key=lambda p: (step_of(p), p in here), reverse=True):
+    for path in sorted(steps, key=lambda p: (steps[p], p in here), reverse=True):
         if not is_whole(path):
             broken.append(path)
-        elif (found := read(path, checked=True)).facts.get("start") == start:
+        elif (mark := stamp(path)) is not None and mark["start"] == start:
             if broken:
-                complain(f"{broken[0].name} is damaged (its sha256 does not match). Going on from the newest whole one, step {found.step}.")
-            return found if path in here else read(_fetched(path, folder))
-    if broken:
+                complain(f"{_fault(broken[0], here)}. Going on from the newest whole one, step {steps[path]}.")
+            return read(path, checked=True) if path in here else read(_fetched(path, json.loads(mark["facts"]), folder))
+    if broken and (len(broken) > 1 or broken[0] in here):
         raise damaged(broken[0])
+    if broken:  # there was none before it, or the other slot would hold that one
+        complain(f"{_fault(broken[0], here)}. It was the first one, so the run begins anew.")
     return None
 
 
-def _fetched(path: Path, folder: Path) -> Path:
-    """Bring a checkpoint from a shelf to the folder, with the best weights it speaks of."""
-    for file in [*filter(is_whole, path.parent.glob("best-*.safetensors")), path]:
-        target = folder / file.name
-        part = target.with_name(f".{target.name}.00000000.part")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, part)
-            part.replace(target)
-        except OSError as err:
-            part.unlink(missing_ok=True)
-            raise cannot_write(target, err) from err
-    return folder / path.name
+def _fault(path: Path, here: set[Path]) -> str:
+    if path in here:
+        return f"{path.name} is damaged (its sha256 does not match)"
+    return f"{path.name} on Drive is not whole: its copying broke off"
+
+
+def stamped_step(path: Path) -> int:
+    """The step that a sealed file's own header says; -1 without one."""
+    mark = stamp(path)
+    return int(mark["step"]) if mark is not None else -1
+
+
+def is_kept(path: Path, shelf: Shelf, kept_as: str) -> bool:
+    """Whether the shelf has a whole copy of this checkpoint."""
+    mine = stamp(path)
+    copies = [(copy, stamp(copy)) for copy in shelf.find(f"{kept_as}/checkpoint-*.safetensors")]
+    return mine is not None and any(mark is not None and mark["sha256"] == mine["sha256"] and is_whole(copy) for copy, mark in copies)
+
+
+def _fetched(path: Path, facts: dict[str, Any], folder: Path) -> Path:
+    """Bring a checkpoint from a shelf to the folder, with the best weights it speaks of, each under its own name."""
+    target = folder / name_of(int(facts["step"]))
+    if best := facts.get("best"):
+        step = step_of(Path(best["file"]))
+        for copy in path.parent.glob("best-*.safetensors"):
+            mark = stamp(copy)
+            if mark is not None and (mark["start"], int(mark["step"])) == (facts["start"], step) and is_whole(copy):
+                _bring(copy, folder / name_of(step, "best"))
+    _bring(path, target)
+    return target
+
+
+def _bring(copy: Path, target: Path) -> None:
+    part = target.with_name(f".{target.name}.00000000.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(copy, part)
+        part.replace(target)
+    except OSError as err:
+        part.unlink(missing_ok=True)
+        raise cannot_write(target, err) from err
 
 
 def best_weights(folder: Path, found: Checkpoint, *, complain: Callable[[str], None]) -> Tensors:

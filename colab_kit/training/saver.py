@@ -15,6 +15,7 @@ from .checkpoint import Tensors
 
 AT_LEAST = 300.0  # seconds between two saves; Drive gets no more than one copy in that time
 SHARE = 0.01  # of the time, spent on saving
+AT_THE_END = 60.0  # seconds to wait for Drive when the run ends
 
 
 class Saver:
@@ -48,6 +49,8 @@ class Saver:
         self._step = step
 
     def due(self, step: int) -> bool:
+        """Whether to save now. What the shelf has to tell is told here too, in the thread that trains."""
+        self._tell_news()
         if self.every is not None:
             return step % self.every == 0
         return self.clock() - self._saved_at >= min(AT_LEAST, self.cost / SHARE)
@@ -62,7 +65,8 @@ class Saver:
         path = self.folder / checkpoint.name_of(step)
         try:
             if best is not None:
-                checkpoint.write(self.folder / best[0], best[1], {"step": step}, reached=self.reached)
+                of = {"step": checkpoint.step_of(Path(best[0])), "start": facts["start"]}
+                checkpoint.write(self.folder / best[0], best[1], of, reached=self.reached)
             checkpoint.write(path, tensors, facts, reached=self.reached)
         except RunError as err:
             self._saved_at = self.clock()
@@ -83,14 +87,36 @@ class Saver:
         return True
 
     def push(self) -> None:
-        """Hand the newest checkpoint, its best weights and the small files to the shelf. A shelf that fails stops nothing."""
+        """Hand the newest checkpoint, its best weights and the small files to the shelf, which copies them in the background."""
         if self.shelf is None or not self.folder.is_dir():
             return
         self._pushed_at = self.clock()
-        small = [p for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
-        heavy = sorted(checkpoint.kept((p.name for p in self.folder.glob("*.safetensors")), self._step)) if self._step is not None else []
-        there = {p.name for p in self.shelf.find(f"{self.kept_as}/*.safetensors")}
-        newest = [name for name in heavy if name.startswith("best-")] + heavy[-1:]  # best ones again: another start's may bear their name
-        files = [*small, *(self.folder / name for name in newest)]
-        if all(self.shelf.push(path, f"{self.kept_as}/{path.name}") for path in files) and self._step is not None:  # what failed said why
-            self.shelf.drop(f"{self.kept_as}/*.safetensors", keep=checkpoint.kept({*there, *newest}, self._step))
+        small = [p.name for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
+        for name in [*small, *self._newest()]:
+            self.shelf.push(self.folder / name, f"{self.kept_as}/{name}")
+
+    def finish(self, timeout: float | None = None) -> bool:
+        """Hand the last state over and wait for that, AT_THE_END seconds if not told otherwise; whether all is on the shelf."""
+        if self.shelf is None:
+            return True
+        timeout = AT_THE_END if timeout is None else timeout
+        self.push()
+        done = self.shelf.close(timeout, self.emit)
+        self._tell_news()
+        if not done:
+            text = f"Not everything was handed to Drive within {timeout:g} s. That goes on in the background; run.wait() waits for it."
+            self.emit(Note(f"{text} The local files are whole: {self.folder}", "warn"))
+        return done
+
+    def _newest(self) -> list[str]:
+        """The newest checkpoint up to this step, and the best weights it speaks of."""
+        if self._step is None:
+            return []
+        heavy = sorted(checkpoint.kept((p.name for p in self.folder.glob("*.safetensors")), self._step))
+        bests, checkpoints = ([name for name in heavy if name.startswith(kind)] for kind in ("best-", "checkpoint-"))
+        return [*bests[-1:], *checkpoints[-1:]]
+
+    def _tell_news(self) -> None:
+        if self.shelf is not None:
+            for event in self.shelf.news():
+                self.emit(event)
