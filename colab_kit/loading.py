@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
+from .control import Control
 from .data import datasets, fingerprints
 from .data.labels import class_names
 from .data.places import open_place, open_split
@@ -36,13 +37,14 @@ def load(
     seed: int = 0,
     strict: bool = False,
     listen: Iterable[Listener] | None = None,
+    control: Control | None = None,
 ) -> Data:
     """Load pictures and split them.
 
     Parameters
     ----------
-    source : a folder of class folders, with or without train/ valid|val/ test/ above them; "fashion-mini" or "fashion-mnist";
-        a pair (X, y) of arrays or tensors; a torch Dataset or DataLoader; {"train": s, "valid": s, "test": s} of these; or Data
+    source : a folder of class folders, with or without train/ valid|val/ test/ above them, or its zip or tar; "fashion-mini"
+        or "fashion-mnist"; (X, y), arrays or tensors; a torch Dataset or DataLoader; {"train": s, "valid": s, "test": s} of these; or Data
         X: uint8 or float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features). y: class numbers, names, or one-hot rows.
     valid : None, float, 0, "test", or a source
         None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from 20,000 up), at least one
@@ -55,11 +57,17 @@ def load(
     limit : int, at most so many pictures a class, in each split as it was given
     seed : int, key of the draws for valid, test and limit, and of nothing else
     strict : bool, whether what else would be a warning is an error
+    control : Control, optional, to stop bringing the source from another thread
+
+    What lies on Drive is brought to the fast disk first, once; a folder of many small files is packed for the next session.
+    A picture replaced there under its old name is not noticed: give the folder another name.
 
     Raises
     ------
     DataError
-        It says which file or row is wrong, and the fix.
+        It says which file or row is wrong, and the fix; or how much room the fast disk lacks.
+    DriveError
+        The source could not be read from Drive, or `control` was stopped.
 
     Examples
     --------
@@ -73,11 +81,11 @@ def load(
     if isinstance(source, Data):
         asked = {"valid": valid, "test": test, "labels": labels, "names": names, "classes": classes, "limit": limit}
         return _as_it_is(source, [name for name, value in asked.items() if value is not None] + ["seed"] * bool(seed) + ["strict"] * strict)
-    limit, ears = as_limit(limit), _Ears(listen)
+    limit, ears = as_limit(limit), _Ears(listen, control)
     parts, name, root = _understood(source, labels, ears)
     for split, told in (("valid", valid), ("test", test)):
         if _is_source(told, split):
-            parts[split] = _one(told, labels if isinstance(told, str | os.PathLike) else None)
+            parts[split] = _one(told, labels if isinstance(told, str | os.PathLike) else None, ears)
     for part in parts.values():
         ears.hear(part.notes)
     given = parts["train"]
@@ -119,8 +127,9 @@ def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]
 class _Ears:
     """Hand events on, and keep the notes: they belong to the data."""
 
-    def __init__(self, listen: Iterable[Listener] | None) -> None:
+    def __init__(self, listen: Iterable[Listener] | None, control: Control | None) -> None:
         self.emit = Listeners([Console()] if listen is None else listen)
+        self.control = control
         self.notes: list[Note] = []
 
     def __call__(self, event: Event) -> None:
@@ -145,12 +154,12 @@ class _Ears:
 def _understood(source: Any, labels: Labels | None, ears: _Ears) -> tuple[dict[str, Part], str, Path | None]:
     """The parts of a source by split, its name, and the folder it is in."""
     if isinstance(source, str | os.PathLike):
-        return open_place(source, labels, ears, stand_in_path)
+        return open_place(source, labels, ears, stand_in_path, ears.control)
     if labels is not None:
         why = f"the source is a {type(source).__name__}"
         raise DataError("labels= goes with a folder of pictures only.", why, "pass the labels as (X, y)")
     if not isinstance(source, Mapping):
-        return {"train": _one(source, None)}, _called(source), None
+        return {"train": _one(source, None, ears)}, _called(source), None
     named = {_SPLITS.get(str(key), str(key)): value for key, value in source.items()}
     if "train" not in named or set(named) - {"train", "valid", "test"}:
         raise DataError(
@@ -158,16 +167,16 @@ def _understood(source: Any, labels: Labels | None, ears: _Ears) -> tuple[dict[s
             "train is needed, valid and test may be there",
             'pass {"train": s, "valid": s, "test": s}, each a folder, a pair (X, y), or a dataset',
         )
-    return {key: _one(value, None) for key, value in named.items()}, _called(named["train"]), None
+    return {key: _one(value, None, ears) for key, value in named.items()}, _called(named["train"]), None
 
 
 _SPLITS = {"val": "valid", "validation": "valid"}
 
 
-def _one(source: Any, labels: Labels | None) -> Part:
+def _one(source: Any, labels: Labels | None, ears: _Ears) -> Part:
     """One source that is one split."""
     if isinstance(source, str | os.PathLike):
-        return open_split(source, labels, stand_in_path)
+        return open_split(source, labels, ears, stand_in_path, ears.control)
     if callable(getattr(source, "parameters", None)) and hasattr(source, "forward"):
         what = f"{type(source).__name__} is a network, and data is needed here."
         raise DataError(what, "were the arguments swapped?", "kit.train(model, data), and data = kit.load(folder)")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import RunError
+from .errors import RunInUse
 from .files import cannot_write
 
 
@@ -18,8 +18,10 @@ def one_writer(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    RunError
+    RunInUse
         Another process writes there.
+    RunError
+        The folder cannot be made or locked.
     """
     import filelock
 
@@ -29,7 +31,7 @@ def one_writer(folder: Path) -> Iterator[None]:
         lock = filelock.FileLock(folder / ".lock")
         lock.acquire(timeout=0)
     except filelock.Timeout as err:
-        raise RunError(
+        raise RunInUse(
             f"{folder} is being written by another process.",
             "the same run is training in another notebook, terminal or panel",
             "stop it there first, or give this one another name=",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,13 +16,13 @@ from . import records, runs
 from .control import Control, interrupts_stop
 from .data.preprocess import Preprocess
 from .data.splits import Data
+from .drive.lease import Guarded, sole_writer
 from .drive.mount import mounted
 from .errors import ColabKitError, ModelError, RecipeError
 from .events import Listener, Listeners, Note
 from .files import sha256, sweep
 from .listeners.console import Console
 from .loading import load
-from .lock import one_writer
 from .machine import device_for, runtime
 from .models.made import again, make, on_backbone
 from .recipe import Recipe
@@ -94,7 +95,8 @@ def train(
         fix = "leave it out, or use kit.transfer(data, backbone)"
         raise RecipeError("head_epochs= is for transfer().", "train() has no head of its own", fix)
     emit = Listeners([Console()] if listen is None else listen)
-    data = load(data, listen=emit.listeners)
+    control = control or Control()
+    data = load(data, listen=emit.listeners, control=control)
     network = make(model, recipe.seed)
     session = Session(network, data, recipe, base=Preprocess(), loss=loss, optimizer=optimizer, made_by=_made_by(network))
     session.settle()
@@ -154,7 +156,8 @@ def transfer(
         fields.setdefault("epochs", 3)
     recipe, _, optimizer = _spoken(recipe, fields, loss, optimizer)
     emit = Listeners([Console()] if listen is None else listen)
-    data = load(data, listen=emit.listeners)
+    control = control or Control()
+    data = load(data, listen=emit.listeners, control=control)
     network, base, names = on_backbone(backbone, weights=weights, classes=len(data.classes), size=recipe.size, head=head, seed=recipe.seed)
     preprocess = Preprocess(base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875)
     plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
@@ -177,7 +180,7 @@ def _made_by(network: nn.Module) -> Any:
 
 def _run(
     verb: str, session: Session, objects: dict[str, Any], network: str, init: str | Path | None,
-    out: str | Path | None, name: str | None, fresh: bool, device: str | None, emit: Listeners, control: Control | None,
+    out: str | Path | None, name: str | None, fresh: bool, device: str | None, emit: Listeners, control: Control,
 ) -> Run:  # fmt: skip
     """Find or begin the run, and train it to its end."""
     where = runtime()
@@ -194,7 +197,7 @@ def _run(
         "init": sha256(start_from) if start_from is not None else None,
     }  # fmt: skip
     key, drive = records.key_of(identity), mounted()
-    place = Place.at(Path(out), drive, emit) if out is not None else Place.named(f"{name}-{key}", drive, emit)
+    place = Place.at(Path(out), drive) if out is not None else Place.named(f"{name}-{key}", drive)
     for folder, other in runs.live.items():
         raise ModelError(
             f"Run {other.name} is training in this process.",
@@ -203,12 +206,21 @@ def _run(
         )
     if out is None and not fresh and not records.is_begun(place) and (known := records.elsewhere(place, name, key)) is not None:
         place = known
-    with one_writer(place.folder):  # what is moved aside takes its lock along
+
+    def make_way() -> None:
         if fresh and (old := records.set_aside(place)) is not None:
             emit(Note(f"A fresh start; what was there is kept in {old}."))
         if not fresh:
             records.find(place)
-    with one_writer(place.folder):
+
+    def lost(reason: str) -> None:
+        if place.shelf is not None:
+            place.shelf.forget(place.kept_as)
+        control.stop(reason)
+
+    with sole_writer(place.folder, place.drive_folder, make_way, emit=emit, lost=lost) as lease:
+        if place.shelf is not None and lease is not None:
+            place = dataclasses.replace(place, shelf=Guarded(place.shelf, lease))
         sweep(place.folder)
         record = None if fresh else records.find(place)
         warm = warm_start(session.model, weights) if weights is not None else ""
@@ -217,7 +229,7 @@ def _run(
         elif warm:
             emit(Note(warm))
         who = {"verb": verb, "name": name, "key": key, "identity": identity}
-        return _trained(session, place, record, who, emit, control or Control(), fresh=fresh)
+        return _trained(session, place, record, who, emit, control, fresh=fresh)
 
 
 def _trained(

@@ -114,7 +114,7 @@ def test_names_of_a_mac_and_of_linux_are_one_class(tmp_path):
     [
         ([], "holds nothing"),
         (["notes.txt", "x.csv"], "2 other files"),
-        (["flowers.zip"], "unzip -q"),
+        (["flowers.zip"], "kit.load("),
         (["train/readme.txt", "valid/cat/a.jpg"], "no pictures to train on"),
         (["test/a.jpg"], "no pictures to train on"),
     ],

@@ -1,10 +1,12 @@
 """load(): whatever pictures come as, understood, split by key, or a sentence with the fix."""
 
+import errno
 import functools
 import gzip
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +14,15 @@ import torch
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, WeightedRandomSampler, default_collate
 
+from colab_kit.control import Control
 from colab_kit.data import catalog, idx
 from colab_kit.data.batches import Feed
 from colab_kit.data.fingerprints import of_dataset
 from colab_kit.data.places import open_place
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.splits import UNLABELLED, Arrays, Items, Pictures
-from colab_kit.errors import DataError
+from colab_kit.drive.mount import mount
+from colab_kit.errors import DataError, DriveError
 from colab_kit.events import Note
 from colab_kit.loading import load as really_load
 
@@ -160,6 +164,105 @@ def test_classes_can_be_put_in_another_order(tmp_path):
     class_folders(tmp_path)
     assert load(tmp_path, classes=["dog", "cat"], valid=0).train.labels.tolist() == [1] * 4 + [0] * 4
     refused(tmp_path, "has the class cat", classes=["dog", "emu"])
+
+
+# --- archives, and what lies on Drive ---------------------------------------------------------------------------------
+
+
+def packed(folder, kind="zip"):
+    return Path(shutil.make_archive(str(folder), kind, folder.parent, folder.name))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_an_archive_is_the_data_of_its_folder(tmp_path, kind):
+    data = load(class_folders(tmp_path / "pets", each=10))
+    archive = packed(tmp_path / "pets", kind)
+    heard = []
+    again = load(archive, listen=[heard.append])
+    assert (again.fingerprint, again.name, again.classes) == (data.fingerprint, "pets", data.classes) and "Unpacking" in heard[0].text
+    assert load(archive, listen=[heard.append]).fingerprint == data.fingerprint and len(heard) == 1, "the second call unpacks nothing"
+    other = load(class_folders(tmp_path / "others"), valid=str(archive))
+    assert sum(other.counts["valid"].values()) == 20
+    archive.write_bytes(archive.read_bytes()[:900])
+    refused(archive, "is damaged", "get it again")
+    refused(blank(tmp_path / "x.7z", b"7z\xbc\xaf\x27\x1c"), "7z archive", "p7zip")
+
+
+@pytest.fixture
+def drive():
+    return mount(mock=True, listen=[])
+
+
+def test_a_folder_on_drive_is_read_from_the_fast_disk_and_is_the_same_data(drive, tmp_path):
+    class_folders(tmp_path / "pets", each=10)
+    blank(tmp_path / "pets" / "cat_to_name.json", b'{"cat": "Katze"}')
+    local = load(tmp_path / "pets", names="cat_to_name.json")
+    shutil.copytree(tmp_path / "pets", drive / "pets")
+    for source in (drive / "pets", str(drive / "pets"), packed(drive / "pets")):
+        data = load(source, names="cat_to_name.json")
+        assert (data.fingerprint, data.name, data.classes) == (local.fingerprint, "pets", ("Katze", "dog"))
+        assert not any(path.is_relative_to(drive.mountpoint) for split in data.splits.values() for path in split.paths)
+
+
+def test_labels_told_of_a_folder_on_drive_are_found_on_the_fast_disk(drive):
+    pics = drive / "data" / "pics"
+    for n in range(12):
+        picture(pics / f"p{n}.png", n)
+    blank(drive / "data" / "labels.csv", table(NAMED))
+    blank(pics / "inside.csv", table(NAMED))
+    prints = {
+        load(pics, labels=labels, valid=0).fingerprint
+        for labels in (
+            "labels.csv", "inside.csv", drive / "data" / "labels.csv", dict(NAMED), {pics / name: label for name, label in NAMED},
+            {str(pics / name): label for name, label in NAMED}, lambda path: dict(NAMED)[str(path.relative_to(pics))],
+        )
+    }  # fmt: skip
+    assert len(prints) == 1
+
+
+def test_whole_paths_on_drive_name_one_file_each(drive):
+    files = [picture(drive / "pics" / name, n) for n, name in enumerate(["a.png", "pics/a.png", "b.png", "pics/b.png"])]
+    data = load(drive / "pics", labels={file: str(n) for n, file in enumerate(files)}, valid=0)
+    assert {path.name + data.classes[label] for path, label in zip(data.train.paths, data.train.labels, strict=True)} == {
+        "a.png0", "a.png1", "b.png2", "b.png3",
+    }  # fmt: skip
+
+
+def test_splits_from_drive_are_staged_too_and_a_stop_ends_it(drive):
+    class_folders(drive / "a", each=3)
+    class_folders(drive / "b", each=2)
+    data = load({"train": drive / "a", "valid": str(drive / "b")})
+    assert data.counts["valid"] == {"cat": 2, "dog": 2} and not data.valid.paths[0].is_relative_to(drive.mountpoint)
+    control = Control()
+    control.stop("enough")
+    picture(drive / "a" / "cat" / "new.png")
+    assert load(drive / "b", control=control).name == "b", "what is staged already needs no time"
+
+
+def test_thousands_of_files_on_drive_without_room_for_them_are_refused(drive, monkeypatch):
+    class_folders(drive / "pets")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
+    refused(drive / "pets", "cannot be brought to the fast disk", "0 MiB are free", "COLAB_KIT_HOME")
+
+
+def test_a_drive_that_has_dropped_away_is_named(monkeypatch):
+    stat = os.stat
+
+    def gone(path, *a, **kw):
+        if str(path).startswith("/gone/"):
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+        return stat(path, *a, **kw)
+
+    monkeypatch.setattr(os, "stat", gone)
+    with pytest.raises(DriveError, match="could not be read from Drive") as error:
+        load("/gone/MyDrive/pets")
+    assert "kit.mount()" in error.value.fix
+
+
+def test_a_catalog_folder_on_drive_keeps_its_name(drive):
+    for name in idx.NAMES:
+        blank(drive / "mine" / f"{name}.gz", gzip.compress(idx.write(X if "images" in name else Y)))
+    assert load(drive / "mine").name == "mine"
 
 
 # --- labels beside the pictures --------------------------------------------------------------------------------------
@@ -526,11 +629,11 @@ def test_a_place_that_is_not_there_names_the_nearest(tmp_path, monkeypatch):
 
 
 def test_addresses_and_files_say_what_to_do_first(tmp_path):
-    error = refused("https://example.org/pets.zip?token=s3cret", "https://example.org/pets.zip", "unzip")
+    error = refused("https://example.org/pets.zip?token=s3cret", "https://example.org/pets.zip", "wget")
     assert "s3cret" not in str(error)
     assert "hunter2" not in str(refused("https://ann:hunter2@example.org/pets.zip", "https://example.org/pets.zip"))
-    refused(blank(tmp_path / "pets.zip"), "unzip -q")
-    refused(blank(tmp_path / "pets.tar.gz"), "tar xf")
+    refused(blank(tmp_path / "pets.zip"), "is empty", "get it again")
+    refused(blank(tmp_path / "pets.rar", b"Rar!\x1a\x07"), "unrar")
     refused(blank(tmp_path / "labels.csv"), "labels=")
     refused(blank(tmp_path / "x.npz"), "np.load")
     refused(blank(tmp_path / "cat" / "a.jpg"), f"{str(tmp_path)!r}")

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from colab_kit import runs
 from colab_kit.control import Control
-from colab_kit.errors import ColabKitError, DataError, ModelError, RecipeChanged, RecipeError, RunError
+from colab_kit.drive import lease
+from colab_kit.drive.ground import made
+from colab_kit.drive.holder import Holder
+from colab_kit.drive.lease import NAME
+from colab_kit.drive.mount import mount
+from colab_kit.errors import ColabKitError, DataError, ModelError, RecipeChanged, RecipeError, RunError, RunInUse
 from colab_kit.events import Event, Note, StepDone
 from colab_kit.loading import load
 from colab_kit.models import nets
@@ -171,7 +177,7 @@ def test_a_folder_that_another_process_writes_is_refused():
     Path("a").mkdir()
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "held\n"
-    with pytest.raises(RunError, match="another process") as error:
+    with pytest.raises(RunInUse, match="another process") as error:
         quietly(out="a")
     assert "name=" in error.value.fix and [p.name for p in Path("a").iterdir()] == [".lock"]
     other.communicate("")
@@ -185,6 +191,83 @@ def test_the_folder_of_a_running_run_is_held(fresh):
     found: list[int] = []
     quietly(out="a", epochs=3, fresh=fresh, hear=at_step(14 if not fresh else 2, lambda: found.append(_exit_of(code))))
     assert found == [1] and _exit_of(code) == 0
+
+
+# -- one machine ----------------------------------------------------------------------------------------------------------
+
+
+def foreign(folder: Path, age: float) -> None:
+    """The lease that a session on another machine wrote `age` seconds ago."""
+    made(folder)
+    now = time.time()
+    with open(folder / NAME, "r+b" if (folder / NAME).exists() else "wb", buffering=0) as file:
+        file.write(Holder("theirs", "far", 7, "1", "colab on far (process 7)", now - 4000, now - age).as_bytes())
+
+
+def test_a_second_machine_on_a_run_is_refused_by_name_and_nothing_is_touched():
+    drive = mount(mock=True, listen=[])
+    first = quietly(Small, name="pets", epochs=1)
+    foreign(first.drive_folder, 20)
+    before = {p: p.read_bytes() for p in [*first.folder.rglob("*"), *first.drive_folder.rglob("*")] if p.is_file()}
+    for fresh in (False, True):
+        with pytest.raises(RunInUse, match="another session") as error:
+            quietly(Small, name="pets", epochs=2, fresh=fresh)
+        assert "colab on far" in error.value.why and "name=" in error.value.fix
+    assert before == {p: p.read_bytes() for p in before} and not list(first.folder.parent.glob("*.before"))
+    foreign(first.drive_folder, 1000)
+    said = heard_by(lambda hear: quietly(Small, name="pets", epochs=2, hear=hear))
+    assert "colab on far (process 7) held this run" in said and Holder.at(first.drive_folder / NAME).released
+    assert drive.wait()
+
+
+def test_out_on_drive_is_held_there_and_a_run_without_a_drive_has_no_lease():
+    drive = mount(mock=True, listen=[])
+    foreign(drive / "mine", 20)
+    with pytest.raises(RunInUse):
+        quietly(Small, out=drive / "mine")
+    assert not list(quietly(Small, out="here", epochs=1).folder.glob(NAME))
+
+
+def test_a_run_that_another_machine_takes_over_stops_with_its_reason_and_goes_on_later(monkeypatch):
+    drive = mount(mock=True, listen=[])
+    monkeypatch.setattr(lease.Lease.__init__, "__kwdefaults__", {**lease.Lease.__init__.__kwdefaults__, "every": 0.01})
+    control = Control()
+    folders: list[Path] = []
+
+    def hear(event: Event) -> None:
+        notes.append(event)
+        if isinstance(event, StepDone) and event.step == 7:
+            folders.extend((drive / "colab-kit" / "runs").iterdir())
+            while not control.stopped:  # a beat of 10 ms may write over it
+                foreign(folders[0], 0)
+                time.sleep(0.02)
+
+    notes: list[Event] = []
+    run = quietly(Small, name="pets", hear=hear, control=control, save_every=1)
+    assert (run.status, run.reason) == ("stopped", "taken over by colab on far (process 7)")
+    assert any("on this machine alone" in e.text for e in notes if isinstance(e, Note))
+    assert Holder.at(folders[0] / NAME).session == "theirs", "what is another's is left to it"
+    assert max(checkpoint.step_of(p) for p in run.folder.glob("checkpoint-*")) == 7
+    with pytest.raises(RunInUse):
+        quietly(Small, name="pets")
+    foreign(folders[0], 1000)
+    again = quietly(Small, name="pets")
+    assert again.status == "done" and bits(again) == bits(quietly(Small, out="b", save_every=1))
+
+
+def test_a_mistake_leaves_no_folder_on_drive():
+    drive = mount(mock=True, listen=[])
+    with pytest.raises(ModelError):
+        quietly(loss=nn.NLLLoss())
+    assert not list((drive / "colab-kit" / "runs").iterdir())
+
+
+def test_a_drive_that_cannot_be_written_is_a_note_and_the_run_trains(monkeypatch):
+    mount(mock=True, listen=[])
+    monkeypatch.setattr(lease, "made", lambda *a: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    runs_of: list[Run] = []
+    said = heard_by(lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear)))
+    assert runs_of[0].status == "done" and said.count("cannot be kept (Read-only file system)") == 1
 
 
 def _exit_of(code: str) -> int:

@@ -177,8 +177,8 @@ def _no_pictures(folder: Path, tree: _Tree, *, trained: bool) -> DataError:
     if packed:
         return DataError(
             f"{folder} holds an archive and no pictures to train on.",
-            f"{some(packed)} is not unpacked",
-            f"unpack it first (!unzip -q '{folder}/{packed[0]}' -d '{folder}'), then load the folder",
+            f"{some(packed)} is packed",
+            f"load the archive itself: kit.load({str(folder / packed[0])!r})",
         )
     if trained and (names := [sub.path.name + "/" for sub in tree.folders.values() if sub.pictures()]):
         return DataError(f"{folder} holds no pictures to train on.", f"all are in {some(names)}", "put class folders into train/")

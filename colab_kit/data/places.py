@@ -1,15 +1,20 @@
-"""A path or a name, understood: a folder of pictures or idx files, a name of the catalog, or a sentence that says what is there."""
+"""A path or a name, understood: a folder or archive of pictures, a name of the catalog, or a sentence that says what is there."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import web
-from ..errors import DataError
+from ..archives import is_archive, stem
+from ..control import Control
+from ..drive.reading import STUMBLES, cannot_read
+from ..drive.stage import stage, unpacked
+from ..errors import ColabKitError, DataError
 from ..events import Event
 from . import catalog, folders
 from .sources import Part, of_found, of_pair
@@ -19,7 +24,7 @@ StandIn = Callable[[str], Path | None]
 
 
 def open_place(
-    source: str | os.PathLike[str], labels: Labels | None, emit: Callable[[Event], None], stand_in: StandIn
+    source: str | os.PathLike[str], labels: Labels | None, emit: Callable[[Event], None], stand_in: StandIn, control: Control | None = None
 ) -> tuple[dict[str, Part], str, Path | None]:
     """The parts that lie at a path or under a catalog name, what they are called, and the folder they are in.
 
@@ -31,30 +36,63 @@ def open_place(
     Raises
     ------
     DataError
-        Nothing is there, or no folder.
+        Nothing is there, or neither a folder nor an archive; or it lies on Drive, and the fast disk has no room for it.
+    DriveError
+        It could not be read from Drive.
     """
     text = os.fspath(source)
     path = Path(os.path.expanduser(text))
-    if os.path.isdir(path) and text:
-        if known := catalog.from_folder(path):
-            return _known(known, labels), known.name, path
-        found = folders.scan(path)
-        return of_found(found, labels), path.resolve().name, found.root
     if os.path.exists(path) and text:
-        raise _a_file(path)
+        folder, called = _at_hand(path, emit, control)
+        if known := catalog.from_folder(folder):
+            return _known(known, labels), called if known.name == folder.name else known.name, folder
+        found = folders.scan(folder)
+        return of_found(found, _moved(labels, path, folder)), called, found.root
     name = text.lower().replace("_", "-")
     if isinstance(source, str) and name in catalog.SETS:
         return _known(catalog.open_known(name, emit=emit), labels), name, None
     raise _missing(text, path, stand_in)
 
 
-def open_split(source: str | os.PathLike[str], labels: Labels | None, stand_in: StandIn) -> Part:
+def open_split(
+    source: str | os.PathLike[str], labels: Labels | None, emit: Callable[[Event], None], stand_in: StandIn, control: Control | None = None
+) -> Part:
     """The one part of a folder that is a split: class folders, or pictures with labels told beside them."""
     text = os.fspath(source)
     path = Path(os.path.expanduser(text))
-    if not os.path.isdir(path):
-        raise _a_file(path) if os.path.exists(path) else _missing(text, path, stand_in)
-    return of_found(folders.scan_split(path), labels)["train"]
+    if not os.path.exists(path):
+        raise _missing(text, path, stand_in)
+    folder, _ = _at_hand(path, emit, control)
+    return of_found(folders.scan_split(folder), _moved(labels, path, folder))["train"]
+
+
+def _at_hand(path: Path, emit: Callable[[Event], None], control: Control | None) -> tuple[Path, str]:
+    """The folder to read, on a fast disk and unpacked, and what it is called."""
+    name = path.resolve().name
+    if os.path.isdir(path):
+        return stage(path, emit=emit, control=control), name
+    if not is_archive(name):
+        raise _a_file(path)
+    return unpacked(stage(path, emit=emit, control=control), emit=emit, control=control), stem(name)
+
+
+def _moved(labels: Any, given: Path, folder: Path) -> Any:
+    """Labels told of `given`, for its files now that they lie in `folder`."""
+    given = given.absolute()
+    if folder == given or labels is None:
+        return labels
+    if callable(labels) and given.is_dir():
+        return functools.wraps(labels)(lambda path: labels(given / path.relative_to(folder)))
+    if isinstance(labels, Mapping):
+        return {_below(name, given): label for name, label in labels.items()}
+    if isinstance(labels, str | os.PathLike) and not Path(labels).expanduser().is_file() and (given.parent / labels).is_file():
+        return given.parent / labels  # beside it
+    return labels
+
+
+def _below(name: Any, given: Path) -> Any:
+    path = Path(name) if isinstance(name, str | os.PathLike) else None
+    return path.relative_to(given) if path is not None and path.is_relative_to(given) else name
 
 
 def _known(known: catalog.Known, labels: Any) -> dict[str, Part]:
@@ -69,9 +107,6 @@ def _known(known: catalog.Known, labels: Any) -> dict[str, Part]:
 
 def _a_file(path: Path) -> DataError:
     name, what = path.name.lower(), f"{path} is a file."
-    if name.endswith(folders.ARCHIVES):
-        how = f"!unzip -q '{path}' -d '{path.with_suffix('')}'" if name.endswith(".zip") else f"!tar xf '{path}'"
-        return DataError(what, "an archive has to be unpacked before it is loaded", f"{how}, then load the folder")
     if name.endswith((".csv", ".tsv")):
         return DataError(what, "a table says labels, not where the pictures are", f"kit.load(folder_of_pictures, labels={str(path)!r})")
     if name.endswith((".npy", ".npz")):
@@ -82,12 +117,19 @@ def _a_file(path: Path) -> DataError:
     return DataError(what, "a folder of pictures, arrays, or a dataset is expected", "give the folder")
 
 
-def _missing(text: str, path: Path, stand_in: StandIn) -> DataError:
+def _missing(text: str, path: Path, stand_in: StandIn) -> ColabKitError:
+    try:
+        os.stat(path)
+    except OSError as err:
+        if err.errno in STUMBLES:
+            return cannot_read(path, err)
+    except ValueError:
+        pass  # a name that no disk can hold
     if "://" in text:
         return DataError(
             f"{web.public(text)} is an address, and load() reads what is on this machine.",
             "nothing was downloaded",
-            "download and unpack it first (!wget, !unzip -q), then load the folder",
+            "download it first (!wget), then load the file or folder",
         )
     if (kept := stand_in(text)) is not None:
         there = "and it is there" if kept.exists() else "and nothing is there yet: copy the pictures to it"
