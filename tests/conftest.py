@@ -7,22 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.drive import mount
-
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: on these tiny nets a second thread only costs (2x, measured)
 
 ROOT = Path(__file__).resolve().parent.parent
+pytest_plugins = ["colab_kit.pytest_plugin"]  # this tree's; pyproject.toml keeps an installed one away
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """COLAB_KIT_HOME and the working folder, both fresh; subprocesses inherit them."""
-    home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("COLAB_KIT_HOME", str(home / "kit"))
+def own_home(colab_kit_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the plugin's COLAB_KIT_HOME, home/kit, and of a fresh working folder; subprocesses inherit both."""
+    home = colab_kit_home.parent
     work = home / "work"
     work.mkdir()
     monkeypatch.chdir(work)
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]  # "." in it means the folder that tests start from
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    monkeypatch.setattr(mount, "_current", None)
     return home

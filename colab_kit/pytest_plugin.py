@@ -1,0 +1,126 @@
+"""The pytest plugin: a Drive that fails on cue, Colab's modules, a file server, pictures. A start that uses none of it pays for none.
+
+Only pytest is imported at the top; each fixture brings what it hands out when a test asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from .drive.faults import Faults
+    from .drive.local import Drive
+    from .drive.mock import StandIn
+    from .testing.drives import FuseDrive
+    from .testing.ears import Heard
+    from .testing.server import FileServer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "colab(**options): how fake_colab pretends: options of colab_kit.drive.mock.StandIn")
+    config.addinivalue_line("markers", "fuse(**options): how fuse_drive behaves: delay, capacity, latency of colab_kit.drive.fuse.FuseBody")
+
+
+def _options(request: pytest.FixtureRequest, marker: str) -> dict[str, Any]:
+    found = request.node.get_closest_marker(marker)
+    return dict(found.kwargs) if found else {}
+
+
+@pytest.fixture
+def colab_kit_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A COLAB_KIT_HOME of the test's own, and no Drive mounted; both are as before when the test ends."""
+    from .testing.drives import no_drive_yet
+
+    home = tmp_path_factory.mktemp("home") / "kit"
+    with pytest.MonkeyPatch.context() as patch, no_drive_yet():
+        patch.setenv("COLAB_KIT_HOME", str(home))
+        yield home
+
+
+@pytest.fixture
+def mock_drive(colab_kit_home: Path) -> Iterator[Drive]:
+    """An empty Drive: a folder in Drive's place, which `kit.mount()` gives to the code under test as well."""
+    from .drive.mount import mount
+    from .testing.drives import only_a_stand_in
+
+    with only_a_stand_in():
+        yield mount(listen=[])
+
+
+@pytest.fixture
+def fuse_drive(request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FuseDrive]:
+    """A Drive on a real mount, which can be killed; `kit.mount()` gives it to the code under test. Skips where FUSE is missing."""
+    from .drive.fuse import why_not
+
+    if why := why_not():
+        pytest.skip(f"no FUSE mount here: {why}")
+    from .testing.drives import fuse_mounted, no_long_waits, only_a_stand_in
+
+    with only_a_stand_in(), no_long_waits(), fuse_mounted(tmp_path_factory.mktemp("fuse"), **_options(request, "fuse")) as drive:
+        yield drive
+
+
+@pytest.fixture
+def fake_colab(request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    """`google.colab` to import, with a Drive at /content/drive. `@pytest.mark.colab(as_colab=True, secrets={…})` says how."""
+    from .drive.mock import StandIn
+    from .testing.ears import Waits
+
+    options = {"content": tmp_path_factory.mktemp("content"), "secrets": {}, "sleep": Waits(), **_options(request, "colab")}
+    if "fuse_drive" in request.fixturenames:
+        options["body"] = request.getfixturevalue("fuse_drive").body
+    with StandIn(**options) as colab:
+        yield colab
+
+
+@pytest.fixture
+def drive_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
+    """The plan of failures of the test's Drive: of fuse_drive or fake_colab where the test has one of them, else of mock_drive."""
+    from .drive.faults import Faults
+    from .drive.reach import Reach
+    from .testing.drives import no_long_waits
+
+    asked = set(request.fixturenames)
+    with no_long_waits():
+        if "fuse_drive" in asked:
+            yield request.getfixturevalue("fuse_drive").faults
+        elif "fake_colab" in asked and "mock_drive" not in asked:
+            yield request.getfixturevalue("fake_colab").faults  # it lets files meet them itself, wherever it mounts
+        else:
+            faults = request.getfixturevalue("fake_colab").faults if "fake_colab" in asked else Faults()
+            with Reach(request.getfixturevalue("mock_drive").mountpoint, faults):
+                yield faults
+
+
+@pytest.fixture
+def file_server() -> Iterator[FileServer]:
+    """A file server on this machine: `put` bytes under a name, plan its failures, count its requests."""
+    from .testing.server import FileServer
+
+    server = FileServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make folders of class folders with small pictures: `tiny_images()`, `tiny_images(["cat", "dog"], each=8, size=(32, 32))`."""
+    from .testing.pictures import class_folders
+
+    def make(*classes: object, **options: object) -> Path:
+        return class_folders(tmp_path_factory.mktemp("pictures"), *classes, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def heard() -> Heard:
+    """A listener that keeps what it hears: `.events`, `.notes`, `.text`, `.of(EpochDone)`."""
+    from .testing.ears import Heard
+
+    return Heard()

@@ -1,0 +1,308 @@
+"""The pytest plugin: what each fixture hands out, that it is as before afterwards, and that a start without it costs nothing."""
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import colab_kit as kit
+from colab_kit.drive import fuse, local, mount
+from colab_kit.drive.mirror import Mirror
+from colab_kit.events import EpochDone, Note
+from colab_kit.testing.drives import FuseDrive, fuse_mounted, no_drive_yet, only_a_stand_in
+from tests.installed import readme_example, site
+
+ROOT = Path(__file__).resolve().parent.parent
+needs_fuse = pytest.mark.skipif(bool(why := fuse.why_not()), reason=str(why))
+
+
+def python(*arguments: str, cwd: Path, path: Path | str = ROOT) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COLAB_KIT"))} | {"PYTHONPATH": str(path)}
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
+
+
+def run_tests(folder: Path, code: str, *options: str) -> str:
+    """What pytest says of a user's test file, with this tree installed as pip would have done it."""
+    (folder / "test_mine.py").write_text(code)
+    done = python("-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *options, "test_mine.py", cwd=folder, path=site(folder / "site"))
+    return done.stdout + done.stderr
+
+
+# mock_drive
+
+
+def test_kit_mount_gives_the_mock_drive_and_it_is_empty(mock_drive, colab_kit_home):
+    drive = kit.mount(listen=[])
+    assert drive == mock_drive and (drive.kind, drive.mountpoint) == ("stand-in", colab_kit_home / "drive")
+    assert sorted(path.name for path in drive.mydrive.iterdir()) == [] and mount.mounted() == drive
+    (drive / "notes.txt").write_text("kept")
+    assert (mock_drive / "notes.txt").read_text() == "kept"
+
+
+def test_the_real_drive_of_a_colab_machine_is_never_given(tmp_path, monkeypatch):
+    (tmp_path / "MyDrive").mkdir()
+    colab = mount.Site("colab-subprocess", table=lambda: f"drive {tmp_path} fuse.drive rw 0 0\n")
+    monkeypatch.setattr(mount.Site, "here", lambda: colab)
+    assert kit.mount(listen=[]).mountpoint == tmp_path
+    with only_a_stand_in():
+        assert kit.mount(listen=[]).kind == kit.mount(tmp_path, listen=[]).kind == "stand-in"
+
+
+def test_a_drive_mounted_before_comes_back_after_the_test(tmp_path, monkeypatch):
+    mine = local.Drive(tmp_path / "MyDrive", "stand-in", tmp_path)
+    monkeypatch.setattr(mount, "_current", mine)
+    here = mount.Site.here
+    with no_drive_yet(), only_a_stand_in():
+        assert mount._current is None and mount.Site.here().where == "a test"
+        kit.mount(listen=[])
+    assert mount._current is mine and mount.Site.here == here and mount.Site.here().where != "a test"
+
+
+# drive_faults
+
+
+def test_a_full_drive_reaches_the_users_own_open_and_counts(mock_drive, drive_faults):
+    full = drive_faults.full(after_bytes=10)
+    (mock_drive / "a.txt").write_text("0123456789")
+    with pytest.raises(OSError) as caught:
+        (mock_drive / "b.txt").write_text("x")
+    assert caught.value.errno == errno.ENOSPC and full.fired == drive_faults.fired >= 1  # closing the file tries again
+
+
+def test_faults_end_with_the_test_and_keep_to_the_drive(mock_drive, drive_faults, tmp_path):
+    drive_faults.drops()
+    (tmp_path / "beside.txt").write_text("x")
+    with pytest.raises(OSError, match="107|ransport"):
+        os.listdir(mock_drive)
+
+
+def test_the_drive_faults_are_gone_in_the_next_test(mock_drive):
+    assert os.listdir(mock_drive) == [] and not mount.Site.here().hosted
+
+
+def test_faults_alone_bring_the_mock_drive(drive_faults, colab_kit_home):
+    drive = kit.mount(listen=[])
+    drive_faults.read_only()
+    with pytest.raises(OSError):
+        (drive / "a.txt").write_text("x")
+    assert drive_faults.fired
+
+
+def test_a_copier_that_never_gets_through_delays_neither_the_test_nor_what_comes_after(mock_drive, drive_faults, tmp_path, heard):
+
+    (tmp_path / "a.txt").write_text("x")
+    broken = drive_faults.drops()
+    with no_drive_yet():
+        mirror = Mirror(mock_drive / "kept")
+        mirror.push(tmp_path / "a.txt", "a.txt")
+        assert not mock_drive.wait(0.3, listen=[heard]) and broken.fired > 2 and "dropped away" in heard.text
+    assert mirror.idle and mirror not in local.shelves
+
+
+# fake_colab
+
+
+def test_colabs_idioms_work_and_leave_nothing_behind(fake_colab, drive_faults):
+    from google.colab import drive, files, userdata
+
+    drive.mount("/content/drive")
+    Path("/content/drive/My Drive/foo.txt").write_text("hello")
+    fake_colab.secrets["KEY"] = "1234"
+    fake_colab.uploads.append(("a.csv", b"1,2"))
+    assert userdata.get("KEY") == "1234" and files.upload() == {"a.csv": b"1,2"}
+    assert Path("/content/drive/MyDrive/foo.txt").read_text() == "hello" and not Path("/content/drive").is_symlink()
+    files.download("/content/drive/MyDrive/foo.txt")
+    assert fake_colab.deliver()[0].read_text() == "hello"
+    drive.flush_and_unmount()
+    assert os.listdir("/content/drive") == []
+
+
+def test_after_fake_colab_there_is_no_google_colab():
+    with pytest.raises(ModuleNotFoundError):
+        import google.colab  # noqa: F401
+    assert kit.runtime().where == "python"
+
+
+def test_without_the_disguise_the_runtime_does_not_say_colab(fake_colab):
+    assert kit.runtime().where == "python"
+
+
+@pytest.mark.colab(as_colab=True, secrets={"KEY": "5"})
+def test_as_colab_it_says_colab_and_mounts_really(fake_colab, heard):
+    assert kit.runtime().where == "colab" and kit.secret("KEY") == "5"
+    drive = kit.mount(listen=[heard])
+    assert (drive.kind, str(drive.mountpoint)) == ("real", "/content/drive")
+    (drive / "x.txt").write_text("x")
+    assert (fake_colab.content / "drive/MyDrive/x.txt").read_text() == "x"
+
+
+def test_a_refused_consent_takes_no_time_and_is_counted(fake_colab, drive_faults):
+    from google.colab import drive
+    from google.colab._message import MessageError
+
+    denied = drive_faults.consent_denied(times=1)
+    with pytest.raises(MessageError):
+        drive.mount("/content/drive")
+    drive_faults.consent_unanswered(times=1)
+    with pytest.raises(ValueError, match="mount failed"):
+        drive.mount("/content/drive")
+    assert denied.fired == 1 and drive_faults.fired == 2 and fake_colab.wait == [120]
+
+
+def test_file_faults_reach_the_mounted_drive_of_fake_colab(fake_colab, drive_faults):
+    from google.colab import drive
+
+    drive.mount("/content/drive")
+    broken = drive_faults.io_error("*.csv")
+    with pytest.raises(OSError) as caught:
+        Path("/content/drive/My Drive/a.csv").write_text("x")
+    assert caught.value.errno == errno.EIO and broken.fired >= 1
+
+
+def test_faults_reach_both_the_mounted_and_the_plain_stand_in(fake_colab, mock_drive, drive_faults):
+    from google.colab import drive
+
+    drive_faults.io_error("*.csv")
+    with pytest.raises(OSError):
+        (mock_drive / "a.csv").write_text("x")
+    drive.mount("/content/drive")
+    with pytest.raises(OSError):
+        Path("/content/drive/MyDrive/b.csv").write_text("x")
+
+
+# fuse_drive
+
+
+@needs_fuse
+@pytest.mark.colab(as_colab=True)
+def test_fake_colab_mounts_the_fuse_drive_where_there_is_one(fake_colab, fuse_drive):
+    drive = kit.mount(listen=[])
+    (drive / "x.txt").write_text("x")
+    assert drive.kind in ("real", "reused") and (fuse_drive / "x.txt").read_text() == "x"
+    fuse_drive.kill()
+    assert not drive.health()
+
+
+@needs_fuse
+def test_a_killed_daemon_gives_errno_107_and_loses_what_was_not_sent(fuse_drive):
+    assert kit.mount(listen=[]).mountpoint == fuse_drive.mountpoint
+    (fuse_drive / "x.txt").write_text("x")
+    fuse_drive.kill()
+    with pytest.raises(OSError) as caught:
+        os.stat(fuse_drive)
+    assert caught.value.errno == errno.ENOTCONN
+    fuse_drive.restart()
+    assert os.listdir(fuse_drive) == [] and isinstance(fuse_drive, FuseDrive)
+
+
+@needs_fuse
+@pytest.mark.fuse(delay=0.0)
+def test_drive_faults_are_the_mounts_own(fuse_drive, drive_faults):
+    assert drive_faults is fuse_drive.faults
+    broken = drive_faults.io_error("*.csv")
+    assert subprocess.run(["cp", "/etc/hostname", str(fuse_drive / "a.csv")], capture_output=True).returncode != 0  # another process
+    assert broken.fired >= 1
+
+
+@needs_fuse
+def test_kit_mount_finds_a_place_even_while_the_daemon_is_dead(fuse_drive):
+    fuse_drive.kill()
+    (kit.mount(listen=[]) / "x.txt").write_text("x")
+
+
+@needs_fuse
+def test_no_mount_and_no_process_stay_behind(tmp_path, colab_kit_home):
+    with pytest.raises(ZeroDivisionError), fuse_mounted(tmp_path) as drive:
+        pid = drive.body._daemon.pid
+        1 / 0  # noqa: B018
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text() and not Path(f"/proc/{pid}").exists()
+
+
+def test_where_fuse_is_missing_the_test_skips_with_the_reason(tmp_path):
+    said = run_tests(tmp_path, "import colab_kit.drive.fuse as f\nf.why_not = lambda: 'no FUSE: ask'\ndef test_x(fuse_drive): pass\n")
+    assert "1 skipped" in said and "no FUSE mount here: no FUSE: ask" in said
+
+
+# the rest
+
+
+def test_the_file_server_serves_and_fails_as_planned(file_server):
+    url, busy = file_server.put("x.txt", b"hello"), file_server.status(503, times=1)
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url)
+    assert urllib.request.urlopen(url).read() == b"hello" and (busy.fired, file_server.count("x.txt")) == (1, 2)
+
+
+def test_tiny_images_are_pictures_that_load_reads(tiny_images, heard):
+    folder = tiny_images(["ant", "bee", "cow"], each=5, size=(16, 16))
+    data = kit.load(folder, listen=[heard])
+    assert list(data.classes) == ["ant", "bee", "cow"]
+    assert tiny_images() != tiny_images()
+    same = [(path / "cat/0.png").read_bytes() for path in (tiny_images(), tiny_images())]
+    assert same[0] == same[1] != (tiny_images() / "dog/0.png").read_bytes()
+
+
+def test_heard_keeps_events_in_order(heard):
+    heard(Note("one"))
+    heard(EpochDone(1, 2, {"valid/top1": 0.5}))
+    heard(Note("two", "warn"))
+    assert heard.text == "one\ntwo" and heard.notes[1].level == "warn" and heard.of(EpochDone)[0].epoch == 1 and len(heard.events) == 3
+
+
+# the start
+
+
+def test_loading_the_plugin_imports_pytest_and_nothing_heavy(tmp_path):
+    code = """
+import json, sys, pytest
+before = set(sys.modules)
+import colab_kit.pytest_plugin
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+    done = python("-c", code, cwd=tmp_path)
+    assert json.loads(done.stdout) == ["colab_kit", "colab_kit.pytest_plugin"], done.stderr
+
+
+def test_a_start_that_uses_no_fixture_loads_no_room_of_ours(tmp_path):
+    said = run_tests(
+        tmp_path,
+        "import sys\ndef test_x():\n    ours = {n for n in sys.modules if n.startswith('colab_kit')}\n"
+        "    assert ours == {'colab_kit', 'colab_kit.pytest_plugin'} and not {'torch', 'numpy', 'PIL'} & set(sys.modules)\n",
+    )
+    assert "1 passed" in said, said
+
+
+def test_pytest_finds_the_installed_plugin_by_its_entry_point_once(tmp_path):
+    (tmp_path / "test_mine.py").touch()
+    done = python("-m", "pytest", "--fixtures", "--markers", cwd=tmp_path, path=site(tmp_path / "site"))
+    done = done.stdout + python("-m", "pytest", "--fixtures", cwd=tmp_path, path=tmp_path / "site").stdout
+    for name in ("mock_drive", "drive_faults", "fake_colab", "fuse_drive", "file_server", "tiny_images", "heard"):
+        assert len(re.findall(rf"^{name} -- .*pytest_plugin.py", done, re.M)) == 1, name
+    assert "@pytest.mark.colab(" in done and "@pytest.mark.fuse(" in done
+
+
+def test_this_suite_uses_this_trees_plugin(pytestconfig):
+    plugin = pytestconfig.pluginmanager.get_plugin("colab_kit.pytest_plugin")
+    assert Path(plugin.__file__) == ROOT / "colab_kit/pytest_plugin.py" and not pytestconfig.pluginmanager.has_plugin("colab_kit")
+    assert Path(kit.__file__) == ROOT / "colab_kit/__init__.py"
+
+
+def test_the_example_in_readme_passes(mock_drive, drive_faults, heard):
+    names: dict = {}
+    exec(readme_example(), names)
+    names["test_a_full_drive_does_not_end_the_training"](mock_drive, drive_faults, heard)  # here, where torch is loaded already
+
+
+def test_the_example_in_readme_runs_as_a_users_test_and_can_fail(tmp_path):
+    good, careless, mounting = tmp_path / "good", tmp_path / "careless", '    drive.mount("/content/drive")\n'
+    good.mkdir()
+    careless.mkdir()
+    assert "1 passed" in run_tests(good, readme_example(), "-k", "cell")
+    assert readme_example().count(mounting) == 1
+    assert "1 failed" in run_tests(careless, readme_example().replace(mounting, ""), "-k", "cell")
