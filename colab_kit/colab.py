@@ -61,11 +61,11 @@ def bad_mountpoint(mountpoint: str) -> DriveError | None:
     piece = None
     if " " in mountpoint:
         piece = "must not contain a space"
-    elif place.is_symlink():
+    elif os.path.islink(place):  # not Path's: on a dead mount those raise errno 107
         piece = "must not be a symlink"
-    elif place.is_file():
+    elif os.path.isfile(place):
         piece = "must either be a directory or not exist"
-    elif not place.parent.is_dir():
+    elif not os.path.isdir(place.parent):
         piece = "must be in a directory that exists"
     if piece is None:
         return None

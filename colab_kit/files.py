@@ -190,7 +190,13 @@ class Shelf(Protocol):
     """A place that keeps the files of runs. Drive's is the mirror; a test's may be a dict."""
 
     def find(self, name: str) -> list[Path]:
-        """Copies kept under `name`, a path relative to the shelf that may hold `*`; whether one is whole its reader judges."""
+        """Copies kept under `name`, a path relative to the shelf whose last part may hold `*`; whether one is whole its reader judges.
+
+        Raises
+        ------
+        DriveError
+            What is kept there cannot be known now.
+        """
         ...
 
     def push(self, path: Path, name: str) -> bool:

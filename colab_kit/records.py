@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import platform
 import shutil
 import time
@@ -17,10 +18,11 @@ from .drive.health import stand_in_place
 from .drive.local import MYDRIVE, Drive
 from .drive.mirror import Mirror
 from .drive.mount import mounted, stand_in_path
-from .errors import RecipeChanged, RunError
+from .errors import DriveError, RecipeChanged, RunError
 from .events import Event, Note
 from .files import Shelf, cannot_write, home, write_json
 from .recipe import HORIZON, Recipe
+from .training import checkpoint
 from .training.describe import digest
 
 FORMAT = 1
@@ -79,7 +81,7 @@ def everywhere() -> Iterator[tuple[dict[str, Any], Place]]:
             if record["start"] in seen or folder.name.endswith(BEFORE):
                 continue
             seen.add(record["start"])
-            kept = where if kind == "drive" else next((d for d in drives if (d / folder.name / "run.json").is_file()), None)
+            kept = where if kind == "drive" else next((d for d in drives if os.path.isfile(d / folder.name / "run.json")), None)
             here = folder if kind == "disk" else home().absolute() / "runs" / folder.name
             shelf = Mirror.at(kept) if kept is not None else None
             yield record, Place(here, shelf, folder.name, kept / folder.name if kept is not None else None)
@@ -91,18 +93,28 @@ def key_of(identity: dict[str, Any]) -> str:
 
 
 def find(place: Place) -> dict[str, Any] | None:
-    """The record of the run at this place: the later of the folder's and the shelf's, brought to the folder."""
-    here = _ours(place.folder / "run.json")
-    copies = place.shelf.find(f"{place.kept_as}/run.json") if place.shelf is not None else []
-    there = _ours(copies[0]) if copies else None
-    if there is None or (here is not None and here["created"] >= there["created"]):
+    """The record of the run at this place: the later of the folder's and the shelf's, brought to the folder.
+
+    Raises
+    ------
+    DriveError, RunError
+        There is none in the folder, and the shelf cannot be read: it may hold one.
+    """
+    here, copy, there = _ours(place.folder / "run.json"), None, None
+    try:
+        copy = next(iter(place.shelf.find(f"{place.kept_as}/run.json")), None) if place.shelf is not None else None
+        there = _ours(copy) if copy is not None else None
+    except (DriveError, RunError) as err:
+        if here is None or err.__cause__ is None:
+            raise
+    if copy is None or there is None or (here is not None and here["created"] >= there["created"]):
         return here
+    choices = read_json(copy.with_name("choices.json"))
     if here is not None:
         set_aside(place)  # of another start: its checkpoints must not mix with what comes
-    for name in ("run.json", "choices.json"):
-        found = read_json(copies[0].with_name(name))
-        if found is not None:
-            write_json(place.folder / name, found)
+    if choices is not None:
+        write_json(place.folder / "choices.json", choices)
+    write_json(place.folder / "run.json", there)  # last: where it stands, the choices do too
     return there
 
 
@@ -116,7 +128,13 @@ def _ours(path: Path) -> dict[str, Any] | None:
 
 
 def is_begun(place: Place) -> bool:
-    """Whether the folder or the shelf holds this run. A look only: nothing is brought or moved, so it needs no lock."""
+    """Whether the folder or the shelf holds this run. A look only: nothing is brought or moved, so it needs no lock.
+
+    Raises
+    ------
+    DriveError
+        The shelf cannot be read.
+    """
     return (place.folder / "run.json").exists() or (place.shelf is not None and bool(place.shelf.find(f"{place.kept_as}/run.json")))
 
 
@@ -126,6 +144,23 @@ def begin(place: Place, record: dict[str, Any], choices: dict[str, Any], *, reac
     write_json(place.folder / "choices.json", choices, reached=reached)
     write_json(place.folder / "run.json", record, reached=reached)  # last: where it stands, the choices do too
     return record
+
+
+def make_way(place: Place, *, fresh: bool, emit: Emit) -> None:
+    """Bring the record of the run that is to go on; for a fresh start, move it aside, even where Drive alone has it."""
+    if not fresh:
+        find(place)
+        return
+    try:
+        if not (place.folder / "run.json").exists() and (record := find(place)) is not None:
+            checkpoint.newest(
+                place.folder, place.shelf, place.kept_as, start=record["start"], complain=lambda text: emit(Note(text, "warn"))
+            )
+    except (DriveError, RunError) as err:
+        emit(Note(f"A fresh start; what Drive has of the run before will be written over, and could not be kept: {err.what}", "warn"))
+        return
+    if (old := set_aside(place)) is not None:
+        emit(Note(f"A fresh start; what was there is kept in {old}."))
 
 
 def set_aside(place: Place) -> Path | None:
@@ -210,13 +245,17 @@ def in_words(changed: list[str]) -> str:
 
 
 def all_records(where: Path) -> Iterator[dict[str, Any]]:
-    """The records of the runs under a root, each with its `folder`."""
-    for path in sorted(where.glob("*/run.json")):
+    """The records of the runs under a root, each with its `folder`; those that cannot be read are passed over."""
+    try:
+        folders = sorted(os.listdir(where))
+    except OSError:  # there is none, or Drive has dropped away
+        return
+    for path in (where / folder / "run.json" for folder in folders):
         try:
             found = read_json(path)
         except RunError:
             continue
-        if found and {"identity", "created", "name"} <= found.keys():
+        if found and {"identity", "created", "start", "name"} <= found.keys():
             yield {**found, "folder": str(path.parent)}
 
 

@@ -135,10 +135,11 @@ class Session:
     def recorded_recipe(self) -> dict[str, Any]:
         return dataclasses.asdict(self.recipe)
 
-    def train(self, run: Run, emit: Listeners) -> tuple[str, str]:
-        """Go on from the newest whole checkpoint, or begin; give the status and its reason."""
-        place, record = run.place, run.record
-        found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=self._complain)
+    def train(self, run: Run, emit: Listeners, *, new: bool = False) -> tuple[str, str]:
+        """Go on from the newest whole checkpoint, or begin; give the status and its reason. A new run has none, whatever Drive says."""
+        place, record, found = run.place, run.record, None
+        if not new:
+            found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=self._complain)
         if found is not None and (ended := self._ended(found.facts)):
             emit(Note(f"Run {run.name}-{run.key} is finished: {ended}; fresh=True starts anew."))
             run.take(found.facts)
@@ -171,8 +172,11 @@ class Session:
     def _complain(self, text: str) -> None:
         self._emit(Note(text, "warn"))
 
-    def close(self, run: Run, emit: Listeners) -> None:
-        """Write how it ended, hand the last copies to Drive, and say so. Nothing here may hide what happened before."""
+    def close(self, run: Run, emit: Listeners, *, patient: bool = True) -> None:
+        """Write how it ended, hand the last copies to Drive, and say so. Nothing here may hide what happened before.
+
+        patient : whether to wait for Drive. The first interrupt ends the waiting, not the run; a second one raises, as always
+        """
         run.adopt(self.model, self.device)
         try:
             write_json(run.folder / "run.json", run.record)
@@ -180,7 +184,11 @@ class Session:
             emit(Note(f"How the run ended could not be written.\n{err}", "warn"))
         try:
             if self.saver is not None:
-                self.saver.finish()
+                self.saver.finish(None if patient else 0.0)
+        except KeyboardInterrupt:
+            if run.control.stopped:
+                raise
+            emit(Note("Interrupted: Drive is not waited for. Copying goes on in the background; run.wait() waits for it.", "warn"))
         finally:  # who interrupts the waiting hears it too
             emit(RunEnded(run.status, run.reason, run.folder))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from . import records
 from .drive.holder import Holder
 from .drive.lease import NAME
+from .drive.local import shelves
 from .errors import RunError
 from .files import cannot_write, stamp
 from .lock import one_writer
@@ -53,18 +55,26 @@ def kept() -> list[Kept]:
 def _kept(disk: dict[str, Any] | None = None, drive: dict[str, Any] | None = None) -> Kept:
     record = disk or drive or {}
     folder, copy = (Path(r["folder"]) if r else None for r in (disk, drive))
-    here = _files(folder)
-    there = _files(copy)
-    touched = max(file.stat().st_mtime for file in [*here, *there])
+    here, there = _sizes(folder), _sizes(copy)
+    touched = max((when for when, _ in [*here.values(), *there.values()]), default=float(record["created"]))
     return Kept(
         name=str(record["name"]), key=str(record["key"]), status=_status(record, folder, copy), epochs=_epochs(folder or copy),
         of=int(record["recipe"]["epochs"]), touched=touched, folder=folder, copy=copy,
-        size=sum(file.stat().st_size for file in here), copy_size=sum(file.stat().st_size for file in there),
+        size=sum(size for _, size in here.values()), copy_size=sum(size for _, size in there.values()),
     )  # fmt: skip
 
 
-def _files(folder: Path | None) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()] if folder is not None else []
+def _sizes(folder: Path | None) -> dict[Path, tuple[float, int]]:
+    """The files below a folder, when each was touched and its bytes. One that goes meanwhile, or that Drive does not give, is left out."""
+    found: dict[Path, tuple[float, int]] = {}
+    for where, _, names in os.walk(folder) if folder is not None else ():
+        for path in (Path(where, name) for name in names):
+            try:
+                seen = path.stat()
+            except OSError:
+                continue
+            found[path] = seen.st_mtime, seen.st_size
+    return found
 
 
 def _status(record: dict[str, Any], folder: Path | None, copy: Path | None) -> str:
@@ -117,13 +127,16 @@ def delete(run: Kept) -> None:
             _empty(run.folder, truncate=False)
         shutil.rmtree(run.folder, ignore_errors=True)
     if run.copy is not None:
+        for shelf in list(shelves):  # what this process still copies there would bring it back
+            if run.copy.is_relative_to(shelf.root):
+                shelf.forget(run.copy.relative_to(shelf.root).as_posix())
         _empty(run.copy, truncate=True)
         shutil.rmtree(run.copy, ignore_errors=True)
 
 
 def _empty(folder: Path, *, truncate: bool) -> None:
     """Remove the files, run.json last. On Drive each is truncated first: its Trash counts against the space, and so costs nothing."""
-    files = [file for file in _files(folder) if file.name != ".lock"]
+    files = [file for file in _sizes(folder) if file.name != ".lock"]
     for file in sorted(files, key=lambda file: file.name == "run.json"):
         try:
             if truncate and file.name != "run.json":

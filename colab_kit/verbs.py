@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,17 +208,12 @@ def _run(
     if out is None and not fresh and not records.is_begun(place) and (known := records.elsewhere(place, name, key)) is not None:
         place = known
 
-    def make_way() -> None:
-        if fresh and (old := records.set_aside(place)) is not None:
-            emit(Note(f"A fresh start; what was there is kept in {old}."))
-        if not fresh:
-            records.find(place)
-
     def lost(reason: str) -> None:
         if place.shelf is not None:
             place.shelf.forget(place.kept_as)
         control.stop(reason)
 
+    make_way = partial(records.make_way, place, fresh=fresh, emit=emit)
     with sole_writer(place.folder, place.drive_folder, make_way, emit=emit, lost=lost) as lease:
         if place.shelf is not None and lease is not None:
             place = dataclasses.replace(place, shelf=Guarded(place.shelf, lease))
@@ -235,6 +231,7 @@ def _run(
 def _trained(
     session: Session, place: Place, record: dict[str, Any] | None, who: dict[str, Any], emit: Listeners, control: Control, *, fresh: bool
 ) -> Run:
+    new = record is None
     made = (records.read_json(place.folder / "choices.json") or {}) if record is not None else {}
     choices = session.prepare(made, emit)
     if record is None:
@@ -251,16 +248,18 @@ def _trained(
     record = {**record, "recipe": session.recorded_recipe(), "status": "running", "reason": ""}
     run = Run(place, record, choices, control=control, data=session.data)
     runs.live[place.folder] = run
+    patient = True
     try:
         with interrupts_stop(control, emit):
-            status, reason = session.train(run, emit)
+            status, reason = session.train(run, emit, new=new)
     except BaseException as err:
+        patient = not isinstance(err, KeyboardInterrupt)
         status, reason = "failed", err.what if isinstance(err, ColabKitError) else f"{type(err).__name__}: {err}"
         raise
     finally:
         del runs.live[place.folder]
         record.update(status=status, reason=reason)
-        session.close(run, emit)
+        session.close(run, emit, patient=patient)
     return run
 
 

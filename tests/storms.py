@@ -24,6 +24,7 @@ from colab_kit.training import checkpoint, saver
 from tests.tasks import fingerprint, small_data
 
 EPOCHS, STEPS = 8, 24  # 23 pictures in batches of 4, two batches a step
+STAYS = 99  # steps: the training ends before that
 PACE = 0.03  # s a step: as if the work were real, so that the copier comes to run
 WOES = ("killed", "dead", "full", "quota", "io_error", "drops", "read_only", "slow", "torn_write", "late_visibility", "stale_listing")
 
@@ -94,7 +95,7 @@ class Weather(Control):
                 faults.full(after_bytes=300_000 * (lasts % 3))
             case _:
                 getattr(faults, woe)()
-        self.ends[self.step + lasts] = True
+        self.ends[self.step + lasts if lasts == STAYS else min(self.step + lasts, STEPS - 1)] = True  # Drive is well before the end
 
     def clear_up(self) -> None:
         self.body.faults.clear()
@@ -129,7 +130,7 @@ def train_in_storm(work: str, storm: int | None, home: str = "home", die_at: int
             notes.append(event.text)
 
     if stays:
-        control.plan[STEPS - 2] = [("dead", 99)]
+        control.plan[STEPS - 2] = [("dead", STAYS)]
         saver.AT_THE_END = 0.2
     run = verbs.train(
         Wide, small_data("arrays"), name="storm", listen=[hear], control=control, save_every=1, epochs=EPOCHS, batch_size=4,

@@ -9,7 +9,7 @@ from colab_kit.drive import aside as room
 from colab_kit.drive.aside import Aside, bring_in, move_aside, put_back
 from colab_kit.errors import DriveError
 
-from .worlds import laid, tree
+from .worlds import dies, laid, tree
 
 GIB = 1 << 30
 FILES = {"MyDrive/runs/a.pt": "weights", "MyDrive/notes.txt": "mine", "logs/x.log": "log", "foo.txt": "foo"}
@@ -53,6 +53,18 @@ def test_what_does_not_block_is_left_alone(tmp_path, point):
     (point / "My Drive").symlink_to("MyDrive")
     assert move_aside(point, "") is None, "a stand-in's folder, mounted"
     assert tree(point).items() >= FILES.items()
+
+
+def test_a_dead_mount_is_left_to_google_colab(point, monkeypatch):
+    dies(monkeypatch, point)
+    assert move_aside(point, f"drive {point} fuse.drive rw 0 0") is None
+
+
+def test_nothing_is_made_where_drive_has_gone_before_the_files_come(point, tmp_path, heard):
+    moved = move_aside(point, "")
+    point.mkdir()  # unmounted: an empty folder
+    bring_in(moved, point / "MyDrive", heard.append, free=GIB)
+    assert tree(point) == {} and tree(moved.folder).items() >= FILES.items() and "is kept in" in heard[0].text
 
 
 def test_a_folder_that_is_lived_in_is_not_moved(tmp_path, point, monkeypatch):

@@ -3,13 +3,14 @@
 import json
 import pickletools
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 from torch import nn
 
-from colab_kit.errors import RunError
+from colab_kit.errors import DriveError, RunError
 from colab_kit.training import checkpoint
 from colab_kit.training.checkpoint import best_weights, name_of, newest, pack, prune, read, step_of, under, unpack, write
 
@@ -315,6 +316,67 @@ def test_a_first_copy_that_broke_off_means_that_there_is_none_yet_and_two_damage
     harm(slot(there, "b", 10), "cut")
     with pytest.raises(RunError, match="is damaged"):
         newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append)
+
+
+class Unreadable(Shelf):
+    """A shelf of which Drive does not give a file, or the listing."""
+
+    def __init__(self, root, monkeypatch, *, names=(), listing=False):
+        super().__init__(root)
+        self.listing = listing
+
+        def opened(path, *a, **kw):
+            if Path(path).name in names:
+                raise OSError(5, "Input/output error", str(path))
+            return open(path, *a, **kw)
+
+        monkeypatch.setattr(checkpoint, "open", opened, raising=False)
+
+    def find(self, name):
+        if self.listing:
+            raise DriveError("r could not be read from Drive.", "Drive has dropped away", "kit.mount()")
+        return super().find(name)
+
+
+@pytest.mark.parametrize("there", [("a",), ("a", "b")])
+def test_copies_that_drive_does_not_give_are_an_error_and_no_silent_new_start(tmp_path, monkeypatch, there):
+    for step, letter in enumerate(there, 1):
+        slot(tmp_path / "shelf" / "r", letter, step)
+    shelf = Unreadable(tmp_path / "shelf", monkeypatch, names=[f"checkpoint-{letter}.safetensors" for letter in there])
+    with pytest.raises(RunError, match="could not be read") as error:
+        newest(tmp_path / "here", shelf, "r", start="s", complain=pytest.fail)
+    assert "Input/output" in error.value.why and "run the cell again" in error.value.fix
+    monkeypatch.undo()
+    assert newest(tmp_path / "here", shelf, "r", start="s", complain=pytest.fail).step == len(there)
+
+
+def test_the_other_slot_stands_in_for_one_that_drive_does_not_give_and_that_is_said(tmp_path, monkeypatch):
+    there, said = tmp_path / "shelf" / "r", []
+    slot(there, "a", 10)
+    slot(there, "b", 20)
+    shelf = Unreadable(tmp_path / "shelf", monkeypatch, names=["checkpoint-b.safetensors"])
+    assert newest(tmp_path / "here", shelf, "r", start="s", complain=said.append).step == 10
+    assert len(said) == 1 and "checkpoint-b" in said[0] and "Input/output" in said[0] and "step 10" in said[0]
+
+
+def test_a_shelf_that_cannot_be_listed_is_an_error_unless_the_folder_has_a_checkpoint(tmp_path, monkeypatch):
+    shelf, said = Unreadable(tmp_path / "shelf", monkeypatch, listing=True), []
+    with pytest.raises(DriveError, match="could not be read"):
+        newest(tmp_path / "here", shelf, "r", start="s", complain=said.append)
+    path = put(tmp_path / "here", 7)
+    assert newest(tmp_path / "here", shelf, "r", start="s", complain=said.append).step == 7
+    assert len(said) == 1 and "dropped away" in said[0] and "step 7" in said[0]
+    assert not checkpoint.is_kept(path, shelf, "r")
+
+
+def test_best_weights_that_drive_does_not_give_are_not_left_behind(tmp_path, monkeypatch):
+    there = tmp_path / "shelf" / "r"
+    slot(there, "a", 3, best={"file": name_of(2, "best")})
+    slot(there, "a", 2, kind="best")
+    shelf = Unreadable(tmp_path / "shelf", monkeypatch, names=["best-a.safetensors"])
+    with pytest.raises(RunError, match="best-a.safetensors could not be read"):
+        newest(tmp_path / "here", shelf, "r", start="s", complain=pytest.fail)
+    assert not list(tmp_path.glob("here/*"))
 
 
 def test_of_two_equal_copies_the_one_here_is_used(tmp_path):

@@ -10,6 +10,8 @@ from colab_kit import colab
 from colab_kit.errors import ColabError, DriveError
 from colab_kit.probe import Host
 
+from .worlds import dies
+
 
 class MessageError(Exception):
     """google.colab._message's."""
@@ -162,6 +164,12 @@ def test_a_mountpoint_is_judged_as_google_colab_would_judge_it(tmp_path):
         error = colab.bad_mountpoint(str(tmp_path / name))
         assert error is not None and why in error.why and error.fix and error.again == 0
     assert colab.bad_mountpoint(str(tmp_path / "folder")) is None and colab.bad_mountpoint(str(tmp_path / "new")) is None
+
+
+def test_a_dead_mount_is_a_mountpoint_as_google_colab_ends_it_first(tmp_path, monkeypatch):
+    (tmp_path / "drive").mkdir()
+    dies(monkeypatch, tmp_path / "drive")
+    assert colab.bad_mountpoint(str(tmp_path / "drive")) is None
 
 
 # --- the page ---

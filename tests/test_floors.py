@@ -22,7 +22,7 @@ ROOMS = """
 3 drive/google_colab/snippets drive/google_colab/autoviz drive/google_colab/widgets drive/google_colab/data_table
 3 drive/google_colab/__init__ drive/package drive/disguise drive/page drive/mock
 3 drive/aside drive/real drive/mount drive/uploads drive/ground drive/holder drive/lease
-3 drive/handover drive/mirror drive/reading drive/pack drive/stage
+3 drive/handover drive/reading drive/mirror drive/pack drive/stage
 4 data/keyed data/pixels data/sheet data/splits data/idx data/folders data/labels data/tables data/checks data/fingerprints
 4 data/sources data/datasets data/catalog data/places data/shares data/preprocess data/batches loading
 5 models/nets models/backbones models/heads models/made

@@ -67,6 +67,10 @@ def get(cache: Cache, path: str) -> bytes:
         cache.close(node)
 
 
+def listed(drive: DriveFS, path: str) -> list[str]:
+    return [name for name, _, _ in drive.readdir(path, 0)]
+
+
 def again(cache: Cache, **options) -> Cache:
     """The session is killed and another begins."""
     cache.end()
@@ -246,9 +250,39 @@ def test_the_spelling_with_a_space_is_the_same_place(drive):
     drive.write("/My Drive/a.txt", b"hi", 0, handle)
     drive.release("/My Drive/a.txt", handle)
     assert drive.getattr("/MyDrive/a.txt")["st_size"] == 2
-    assert drive.readdir("/My Drive", 0) == [".", "..", "a.txt"]
-    assert drive.readdir("/", 0)[2:] == [".Trash-0", ".shortcut-targets-by-id", "MyDrive", "Othercomputers", "Shareddrives"]
+    assert listed(drive, "/My Drive") == [".", "..", "a.txt"]
+    assert listed(drive, "/")[2:] == [".Trash-0", ".shortcut-targets-by-id", "MyDrive", "Othercomputers", "Shareddrives"]
     assert drive.getattr("/Shared drives") == drive.getattr("/Shareddrives")
+
+
+def test_both_spellings_have_one_inode_that_stays_through_upload_and_rename(drive, cache):
+    put(cache, "MyDrive/d", b"1")
+    cache.upload(everything=True)
+    inode = drive.getattr("/MyDrive/d")["st_ino"]
+    handle = drive.open("/My Drive/d", 0)
+    drive.write("/My Drive/d", b"2", 0, handle)
+    assert {drive.getattr("/My Drive/d")["st_ino"], drive.getattr("/MyDrive/d", handle)["st_ino"]} == {inode}
+    drive.release("/My Drive/d", handle)
+    put(cache, "MyDrive/other", b"")
+    drive.rename("/MyDrive/d", "/MyDrive/e")
+    rows = {name: row["st_ino"] for name, row, _ in drive.readdir("/MyDrive", 0)}
+    assert rows["e"] == inode == drive.getattr("/MyDrive/e")["st_ino"]
+    assert len({*rows.values()}) == 4 and all(rows.values()), "0 hides a name from readdir"
+    drive.unlink("/MyDrive/e")
+    put(cache, "MyDrive/e", b"new")
+    assert drive.getattr("/MyDrive/e")["st_ino"] != inode
+
+
+def test_opening_to_write_anew_empties_the_file_where_the_kernel_leaves_that_to_us(drive, cache):
+    put(cache, "MyDrive/a", b"long text")
+    handle = drive.open("/MyDrive/a", os.O_WRONLY | os.O_TRUNC)
+    drive.write("/MyDrive/a", b"short", 0, handle)
+    drive.release("/MyDrive/a", handle)
+    assert get(cache, "MyDrive/a") == b"short"
+    drive.faults.io_error("a", skip=1)  # the opening passes, the emptying does not
+    with raises(errno.EIO):
+        drive.open("/MyDrive/a", os.O_WRONLY | os.O_TRUNC)
+    assert not cache.is_open("MyDrive/a") and get(cache, "MyDrive/a") == b"short"
 
 
 @pytest.mark.parametrize("call", ["symlink", "link"])
@@ -301,13 +335,13 @@ def test_a_late_file_is_found_by_its_maker_and_by_nobody_else_for_so_long(drive,
     late = drive.faults.late_visibility(5.0, "*.txt")
     handle = drive.create("/MyDrive/a.txt", 0o644)
     assert drive.getattr("/MyDrive/a.txt")["st_size"] == 0, "whoever has it open asks for its size by name"
-    assert drive.readdir("/MyDrive", 0) == [".", ".."]
+    assert listed(drive, "/MyDrive") == [".", ".."]
     drive.write("", b"hi", 0, handle)
     drive.release("", handle)
     with raises(errno.ENOENT):
         drive.getattr("/MyDrive/a.txt")
     clock.now = 5.0
-    assert drive.getattr("/MyDrive/a.txt")["st_size"] == 2 and drive.readdir("/MyDrive", 0) == [".", "..", "a.txt"]
+    assert drive.getattr("/MyDrive/a.txt")["st_size"] == 2 and listed(drive, "/MyDrive") == [".", "..", "a.txt"]
     assert late.fired == 1
 
 
@@ -319,10 +353,10 @@ def test_a_stale_listing_shows_what_was_there_when_it_was_planned(cache, clock):
     assert answer({"do": "plan", "plan": theirs.as_json()}, drive) == {}
     put(cache, "MyDrive/new", b"")
     cache.unlink("MyDrive/old")
-    assert drive.readdir("/MyDrive", 0) == [".", "..", "old"] and drive.getattr("/MyDrive/new")["st_size"] == 0
+    assert listed(drive, "/MyDrive") == [".", "..", "old"] and drive.getattr("/MyDrive/new")["st_size"] == 0
     theirs.clear()
     answer({"do": "plan", "plan": theirs.as_json()}, drive)
-    assert drive.readdir("/MyDrive", 0) == [".", "..", "new"]
+    assert listed(drive, "/MyDrive") == [".", "..", "new"]
 
 
 def test_the_daemon_tells_what_waits(drive):

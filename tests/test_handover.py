@@ -233,4 +233,4 @@ def test_the_order_is_record_best_checkpoint_and_the_rest(local):
     (local / "choices.json").write_text("{}")
     (local / "history.csv").write_text("epoch")
     paths = [local / "history.csv", sealed(local, 2), sealed(local, 1, kind="best"), local / "run.json", local / "choices.json"]
-    assert [Held(path, f"r/{path.name}").rank for path in paths] == [3, 2, 1, 0, 0]
+    assert [Held(path, f"r/{path.name}").rank for path in paths] == [4, 3, 2, 1, 0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -238,6 +240,23 @@ def test_a_drive_that_cannot_be_written_is_one_note_and_the_block_runs(folder, m
         clock.tick()
         clock.tick()
     assert len(notes) == 1 and os.strerror(number) in notes[0].text and notes[0].level == "warn"
+
+
+@pytest.mark.parametrize("takes", [0, 100])
+def test_a_full_drive_keeps_no_half_lease_that_would_lock_the_next_session_out(folder, monkeypatch, takes):
+    class Full(io.FileIO):
+        def write(self, content):
+            if not takes:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(content[:takes])
+
+    notes: list[Note] = []
+    monkeypatch.setattr(lease, "open", lambda path, mode, **kw: Full(path, mode), raising=False)
+    with take(folder, notes, session="this one"):
+        assert not (folder / lease.NAME).exists() and "No space left" in notes[0].text
+    monkeypatch.undo()
+    with take(folder, notes, session="its next one", clock=time.time):
+        assert said(folder).session == "its next one"
 
 
 def test_a_drive_that_comes_back_gets_its_lease(folder):

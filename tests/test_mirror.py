@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from colab_kit.drive import mirror as room
 from colab_kit.drive.handover import Handover
 from colab_kit.drive.local import shelves
 from colab_kit.drive.mirror import FIRST_WAIT, LONGEST_WAIT, Mirror, wait_at_exit
+from colab_kit.drive.reading import HANDS, WAITS
+from colab_kit.errors import DriveError
 from colab_kit.events import CopyProgress, Note
 from colab_kit.files import CHUNK, is_whole
 from colab_kit.training.checkpoint import name_of
@@ -139,6 +142,39 @@ def test_only_the_star_is_special_in_a_name_and_half_copies_are_not_found(mirror
     assert mirror.find("neta/*") == [drive / "neta/run.json"] and mirror.find("other/*") == []
 
 
+class Entries:
+    """File calls whose listing fails as planned, and works afterwards; waits are recorded."""
+
+    def __init__(self, *codes):
+        self.codes, self.slept = list(codes), []
+        self.hands = replace(HANDS, scan=self.scan, sleep=self.slept.append)
+
+    def scan(self, path):
+        if self.codes:
+            raise fault(self.codes.pop(0))
+        return HANDS.scan(path)
+
+
+def test_a_listing_that_stumbles_is_waited_for_and_one_that_stays_away_is_no_empty_drive(drive, local):
+    hands = Entries(errno.EIO, errno.ENOTCONN)
+    mirror = Mirror(drive, hands=hands.hands)
+    mirror.push(put(local, "run.json"), "r/run.json")
+    assert mirror.close(20) and mirror.find("r/run.json") == [drive / "r/run.json"] and hands.slept == list(WAITS[:2])
+    for code in (errno.EIO, errno.ENOTCONN, errno.EACCES):
+        hands.codes = [code] * 9
+        with pytest.raises(DriveError, match="could not be read from Drive"):
+            mirror.find("r/*")
+    assert not mirror.news()
+
+
+def test_a_drive_that_is_gone_is_not_an_empty_one(drive):
+    mirror = Mirror(drive / "colab-kit/runs")
+    assert mirror.find("r/*") == []
+    drive.rmdir()
+    with pytest.raises(DriveError, match="could not be read"):
+        mirror.find("r/*")
+
+
 # --- a Drive that fails -------------------------------------------------------------------------------------------
 
 
@@ -252,6 +288,25 @@ def test_close_gives_up_at_its_deadline_and_the_work_goes_on(mirror, way, drive,
     assert not mirror.close(0.01) and not (drive / "r").exists()
     way.gate.set()
     assert mirror.close(20) and (drive / "r/run.json").exists()
+
+
+def test_who_waits_at_the_end_of_a_long_outage_is_not_told_to_wait_for_the_longest_pause(drive, way, local):
+    waits, asleep, woken = [], threading.Semaphore(0), threading.Event()
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 8:  # in the longest pause: now the training ends, and somebody waits
+            asleep.release()
+            assert woken.wait(20)
+
+    mirror = Mirror(drive, hand_over=way, sleep=sleep)
+    way.faults = [fault(errno.ENOTCONN) for _ in range(10)]
+    mirror.push(put(local, "run.json"), "r/run.json")
+    assert asleep.acquire(timeout=20) and waits[-1] == LONGEST_WAIT
+    assert not mirror.close(0.01)
+    woken.set()
+    assert mirror.close(20)
+    assert FIRST_WAIT in waits[8:], "it was tried again after the shortest pause"
 
 
 def test_close_looks_again_whether_drive_still_has_everything(mirror, drive, local):

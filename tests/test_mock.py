@@ -323,6 +323,16 @@ def test_a_shell_that_was_there_gets_its_class_and_its_commands_back(content):
             assert type(shell) is before and "shell" in shell.magics_manager.magics["line"]
 
 
+def test_a_command_that_came_under_the_stand_in_works_after_it(content):
+    with disguise._plain_shell() as shell:
+        with StandIn(content=content, as_colab=True):
+            shell.run_cell("%cd -q /")  # newer IPythons bring it when it is first used
+            shell.register_magic_function(lambda line: "mine", magic_name="mine")
+        shell.run_line_magic("cd", f"-q {content.parent}")
+        assert os.getcwd() == os.path.realpath(content.parent) and shell.run_line_magic("mine", "") == "mine"
+        assert "shell" not in shell.magics_manager.magics["line"]
+
+
 def test_downloads_arrive_when_the_cell_has_ended(content):
     with StandIn(content=content, as_colab=True) as stand_in:
         from IPython import get_ipython
@@ -615,7 +625,15 @@ def test_the_extension_puts_the_disguise_on_and_takes_it_off(content, monkeypatc
     assert state() == before
 
 
-def test_an_interrupt_reaches_the_command_and_a_second_one_ends_it(content, capsys):
+@pytest.fixture
+def interruptible():
+    """A process started in the background of a shell ignores SIGINT, and its children cannot trap it then."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_reaches_the_command_and_a_second_one_ends_it(content, capsys, interruptible):
     with StandIn(content=content):
         commands = colab("_system_commands")
         after(0.2, signal.SIGINT)

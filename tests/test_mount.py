@@ -133,7 +133,7 @@ def test_tries_end_with_the_retries_that_were_given(tmp_path):
 def test_where_nobody_seems_to_listen_one_try_is_announced(tmp_path):
     world = World("colab", failing(again=9), for_ever=True, page=False)
     assert world.mount(tmp_path / "drive").kind == "local" and len(world.calls) == 1
-    assert "nobody seems to listen" in world.heard[0].text and "4 minutes" in world.heard[0].text
+    assert "nobody seems to listen" in world.heard[0].text and "5 minutes" in world.heard[0].text
     quiet = World("colab", page=False)
     assert quiet.mount(tmp_path / "drive").kind == "real", "newer VS Code mounts without answering"
 

@@ -375,6 +375,11 @@ def test_a_file_object_is_the_one_that_open_gives(drive, faults, mode, options):
         assert portrait(open, str(path), mode, options) == expected
 
 
+def test_an_opened_path_has_a_name_of_text(drive, faults):
+    with open(drive / "MyDrive/old.txt") as plain, Reach(drive, faults), open(drive / "MyDrive/old.txt") as watched:
+        assert (plain.name, plain.buffer.raw.name) == (watched.name, watched.buffer.raw.name) == (str(drive / "MyDrive/old.txt"),) * 2
+
+
 def test_an_opener_and_numbers_of_files_work(drive, reach, faults, tmp_path):
     (tmp_path / "elsewhere").write_text("there")
     with open(drive / "MyDrive" / "any", opener=lambda name, flags: os.open(tmp_path / "elsewhere", flags)) as file:

@@ -29,7 +29,7 @@ def test_each_further_try_waits_longer_and_ends_dead_mounts_first(tmp_path):
     ]  # fmt: skip
     assert world.slept == [2, 5, 10, 10, 10]
     assert [note.level for note in world.heard] == ["warn"] * 5 and "attempt 1 of 6" in world.heard[0].text
-    assert "no consent" in world.heard[0].text and "up to 210 s" in world.heard[0].text
+    assert "no consent" in world.heard[0].text and "up to 390 s" in world.heard[0].text
 
 
 def test_a_longer_timeout_than_the_longest_is_kept(tmp_path):

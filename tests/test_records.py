@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ import torch
 from colab_kit import records
 from colab_kit.drive.local import stand_in
 from colab_kit.drive.mirror import Mirror
-from colab_kit.errors import RecipeChanged, RunError
+from colab_kit.errors import DriveError, RecipeChanged, RunError
 from colab_kit.events import Note
 from colab_kit.recipe import Recipe
 from colab_kit.records import Place
+from colab_kit.training import checkpoint
 
 IDENTITY = {
     "verb": "train",
@@ -119,6 +121,71 @@ def test_checkpoints_of_an_older_start_do_not_mix_with_a_newer_one_from_the_shel
     records.find(place)
     assert not list(place.folder.glob("checkpoint-*"))
     assert (tmp_path / "fast" / "pets-k.before" / "checkpoint-000000100.safetensors").exists(), "nothing computed is lost"
+
+
+class Away:
+    """A shelf on a Drive that cannot be read now."""
+
+    def find(self, name: str) -> list[Path]:
+        raise DriveError("r could not be read from Drive.", "it has dropped away", "kit.mount()") from OSError(107, "not connected")
+
+
+def test_a_shelf_that_cannot_be_read_is_no_proof_that_there_is_no_run(tmp_path):
+    place = Place(tmp_path / "r", Away(), "r", tmp_path / "drive")  # type: ignore[arg-type]
+    for look in (records.find, records.is_begun):
+        with pytest.raises(DriveError):
+            look(place)
+    record = begun(place)
+    assert records.find(place) == record and records.is_begun(place), "the local files are enough"
+
+
+@pytest.mark.parametrize("content", ["", '{"name": "pe'])
+def test_a_torn_record_on_the_shelf_does_not_stop_a_run_whose_own_is_whole(tmp_path, content):
+    place = place_at(tmp_path / "fast" / "pets-k", tmp_path / "drive")
+    record = begun(place)
+    torn = tmp_path / "drive" / "pets-k" / "run.json"
+    torn.parent.mkdir(parents=True)
+    torn.write_text(content)
+    assert records.find(place) == record
+    torn.write_text(json.dumps({**record, "format": 99}))
+    with pytest.raises(RunError, match="newer colab_kit"):
+        records.find(place)
+
+
+def test_a_record_is_brought_after_its_choices(tmp_path, monkeypatch):
+    there = place_at(tmp_path / "old" / "pets-k", tmp_path / "drive")
+    begun(there)
+    shutil.copytree(there.folder, tmp_path / "drive" / "pets-k")
+    order: list[str] = []
+    write = records.write_json
+    monkeypatch.setattr(records, "write_json", lambda path, value: (order.append(path.name), write(path, value)))
+    records.find(place_at(tmp_path / "new" / "pets-k", tmp_path / "drive"))
+    assert order == ["choices.json", "run.json"]
+
+
+def test_a_fresh_start_keeps_what_drive_alone_has(tmp_path):
+    old, here = tmp_path / "drive" / "pets-k", place_at(tmp_path / "new" / "pets-k", tmp_path / "drive")
+    record = begun(place_at(old))
+    facts = {"step": 5, "start": record["start"]}
+    checkpoint.write(old / "checkpoint-a.safetensors", {"model/w": torch.ones(2)}, facts, reached=lambda point: None)
+    heard: list[Note] = []
+    records.make_way(here, fresh=True, emit=heard.append)
+    kept = tmp_path / "new" / "pets-k.before"
+    assert checkpoint.read(kept / checkpoint.name_of(5)).step == 5 and records.read_json(kept / "run.json") == record
+    assert not here.folder.exists() and len(heard) == 1 and str(kept) in heard[0].text
+
+
+def test_a_fresh_start_does_not_need_drive(tmp_path):
+    heard: list[Note] = []
+    records.make_way(Place(tmp_path / "r", Away(), "r", None), fresh=True, emit=heard.append)  # type: ignore[arg-type]
+    assert [note.level for note in heard] == ["warn"] and "could not be kept" in heard[0].text
+
+
+def test_records_that_cannot_be_listed_or_lack_their_start_are_passed_over(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "run.json").write_text('{"identity": {}, "created": 1.0, "name": "old"}')
+    (tmp_path / "a file").write_text("")
+    assert list(records.all_records(tmp_path)) == list(records.all_records(tmp_path / "a file")) == []
 
 
 def test_setting_aside_keeps_one_step_back(tmp_path):

@@ -254,6 +254,15 @@ def test_the_end_pushes_waits_and_says_when_that_was_too_short(make, clock, hear
     assert make().finish()
 
 
+def test_the_end_of_a_run_that_another_session_has_promises_no_copies(make, clock, heard):
+    shelf = Shelf(clock)
+    saver = make(shelf=shelf)
+    save(saver, 1)
+    shelf.push, shelf.done, shelf.told = lambda path, name: False, False, [Note("taken over", "warn")]
+    heard.clear()
+    assert not saver.finish() and [note.text for note in heard] == ["taken over"]
+
+
 def test_without_a_shelf_or_a_folder_nothing_is_pushed(make, clock):
     make().push()
     shelf = Shelf(clock)

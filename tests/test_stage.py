@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 import threading
+import tracemalloc
 import zipfile
 from collections import Counter
 from dataclasses import replace
@@ -157,6 +158,13 @@ def test_hidden_files_googles_own_documents_and_circles_are_left_out(drive):
     found = listed(source, HANDS)
     assert len(found) == 9 and "shared/class 0/0.png" in found and not [n for n in found if "again" in n or "." in n.split("/")[0]]
     assert set(inside(staged(source, drive))) == set(found)
+
+
+def test_a_shortcut_whose_target_was_deleted_is_left_out(drive):
+    source = filled(drive / "pets", 3)
+    (source / "class 0" / "lost.png").symlink_to(drive / "nowhere.png")
+    (source / "class 0" / "found.png").symlink_to(source / "class 1" / "1.png")
+    assert set(inside(staged(source, drive))) == {"class 0/0.png", "class 0/found.png", "class 1/1.png", "class 2/2.png"}
 
 
 def test_an_empty_folder_is_given_back(drive):
@@ -324,6 +332,18 @@ def test_a_pack_tells_itself_whether_it_is_whole(tmp_path):
     for harmed in (content[:ends], content[: ends + 600], b"", content[:data] + b"?" + content[data + 1 :]):
         (tmp_path / "p.tar").write_bytes(harmed)
         assert holds(tmp_path / "p.tar") is None
+
+
+def test_a_large_file_among_small_ones_is_packed_a_piece_at_a_time(tmp_path):
+    folder = filled(tmp_path / "pets", 3)
+    with open(folder / "film.mp4", "wb") as film:
+        film.truncate(64 << 20)
+    tracemalloc.start()
+    pack(folder, tmp_path / "p.tar")
+    assert (holds(tmp_path / "p.tar") or {})["film.mp4"] == 64 << 20
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 16 << 20
 
 
 KILLS = ["a copy", "the rename of the folder", "the first marker", "in the pack", "the rename of the pack", "the second marker"]

@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from colab_kit import cli, storage
 from colab_kit.drive.holder import Holder
 from colab_kit.drive.lease import NAME
+from colab_kit.drive.mirror import Mirror
 from colab_kit.errors import RunError
 from colab_kit.files import write_json
 from colab_kit.lock import one_writer
@@ -124,6 +126,31 @@ def test_deleting_frees_the_disk_and_what_goes_to_drives_trash_is_empty(place):
     storage.delete(storage.kept()[0])
     assert not folder.exists() and not copy.exists() and storage.kept() == []
     assert trash.stat().st_size == 0
+
+
+def test_what_is_deleted_is_not_brought_back_by_this_process_copies(place):
+    folder, copy = make_run(place / "home" / "runs"), make_run(drive(place))
+    mirror = Mirror.at(drive(place))
+    assert mirror.push(folder / "run.json", f"{copy.name}/run.json") and mirror.drained(None)
+    storage.delete(storage.kept()[0])
+    assert mirror.close(20) and not copy.exists()
+
+
+def test_files_that_go_while_they_are_listed_do_not_end_the_list(place, monkeypatch):
+    folder, stat, looks = make_run(disk(place)), Path.stat, [0]
+    part = folder / ".run.json.0123abcd.part"
+    part.write_text("a copy that gets its name between two looks")
+
+    def stat_once(path: Path, **kw: Any) -> os.stat_result:
+        looks[0] += path == part
+        if path == part and looks[0] > gone_after:
+            raise FileNotFoundError(2, "gone", str(path))
+        return stat(path, **kw)
+
+    monkeypatch.setattr(Path, "stat", stat_once)
+    for gone_after in (0, 1):  # noqa: B007 (stat_once reads it)
+        looks[0] = 0
+        assert [run.folder for run in storage.kept()] == [folder]
 
 
 def test_a_deletion_that_broke_off_leaves_a_run_that_is_listed(place, monkeypatch):

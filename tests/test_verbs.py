@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,9 @@ from colab_kit.drive import lease
 from colab_kit.drive.ground import made
 from colab_kit.drive.holder import Holder
 from colab_kit.drive.lease import NAME
+from colab_kit.drive.mirror import Mirror
 from colab_kit.drive.mount import mount
-from colab_kit.errors import ColabKitError, DataError, ModelError, RecipeChanged, RecipeError, RunError, RunInUse
+from colab_kit.errors import ColabKitError, DataError, DriveError, ModelError, RecipeChanged, RecipeError, RunError, RunInUse
 from colab_kit.events import Event, Note, StepDone
 from colab_kit.loading import load
 from colab_kit.models import nets
@@ -476,6 +479,61 @@ def test_a_second_interrupt_raises_and_what_was_saved_goes_on():
     assert open_run("a", model=Small).status == "failed" and not runs.live
     again = quietly(Small, out="a", save_every=1)
     assert again.status == "done" and bits(again) == bits(quietly(Small, out="b", save_every=1))
+
+
+class Waits:
+    """Stands in for Mirror.close: a Drive that is not there. Interrupted while it waits, as often as told."""
+
+    def __init__(self, interrupts: int) -> None:
+        self.interrupts, self.asked = interrupts, list[float | None]()
+
+    def __call__(self, timeout: float | None = None, emit: Any = None) -> bool:
+        self.asked.append(timeout)
+        if self.interrupts:
+            self.interrupts -= 1
+            raise KeyboardInterrupt
+        return False
+
+
+def test_an_interrupt_while_drive_is_waited_for_ends_the_waiting_and_returns_the_run(monkeypatch):
+    mount(mock=True, listen=[])
+    monkeypatch.setattr(Mirror, "close", Waits(1))
+    runs_of: list[Run] = []
+    with suppress(KeyboardInterrupt):  # it would end pytest
+        said = heard_by(lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear)))
+    assert [run.status for run in runs_of] == ["done"] and "Drive is not waited for" in said
+    monkeypatch.setattr(Mirror, "close", Waits(1))
+    with pytest.raises(KeyboardInterrupt):  # the second one
+        quietly(Small, name="pets", epochs=3, hear=at_step(8, lambda: os.kill(os.getpid(), signal.SIGINT)))
+
+
+def test_who_interrupts_twice_does_not_wait_for_drive(monkeypatch):
+    mount(mock=True, listen=[])
+    waits = Waits(0)
+    monkeypatch.setattr(Mirror, "close", waits)
+    with pytest.raises(KeyboardInterrupt):
+        quietly(Small, name="pets", epochs=2, hear=at_step(4, lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]))
+    assert waits.asked == [0.0]
+
+
+def test_a_drive_that_cannot_be_listed_neither_hides_a_run_nor_stops_a_new_one(monkeypatch, tmp_path):
+    drive = mount(mock=True, listen=[])
+    first = quietly(Small, name="pets", epochs=1)
+    assert drive.wait()
+    shutil.rmtree(first.folder)  # another machine
+    find, away = Mirror.find, [True]
+
+    def fails(mirror: Mirror, name: str) -> list[Path]:
+        if away[0]:
+            raise DriveError("runs could not be read from Drive.", "Input/output error", "run the cell again") from OSError(5, "io")
+        return find(mirror, name)
+
+    monkeypatch.setattr(Mirror, "find", fails)
+    with pytest.raises(DriveError, match="could not be read"):
+        quietly(Small, name="pets", epochs=2)
+    assert quietly(Small, name="cats", epochs=1, fresh=True).status == "done"
+    away[0] = False
+    assert quietly(Small, name="pets", epochs=2).record["start"] == first.record["start"]
 
 
 def test_an_error_in_the_users_code_leaves_a_run_that_goes_on():

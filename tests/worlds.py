@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from colab_kit.drive.local import Drive
 from colab_kit.drive.mount import Site, mount_at
@@ -73,3 +77,18 @@ def laid(folder: Path, files: dict[str, str] | Iterable[str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
+
+
+def dies(patch: pytest.MonkeyPatch, point: Path) -> None:
+    """Let the mountpoint answer as a mount does whose program was killed."""
+
+    def dead(really: Any) -> Any:
+        def call(path: Any = ".", *args: Any, **options: Any) -> Any:
+            if not isinstance(path, int) and Path(os.fsdecode(path)).is_relative_to(point):
+                raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), str(path))
+            return really(path, *args, **options)
+
+        return call
+
+    for name in ("stat", "lstat", "listdir", "scandir"):
+        patch.setattr(os, name, dead(getattr(os, name)))

@@ -36,7 +36,7 @@ def move_aside(mountpoint: Path, table: str) -> Aside | None:
     DriveError
         It cannot be moved, or is no place to move.
     """
-    if mountpoint.is_symlink() or (mountpoint / "My Drive").is_symlink() or not _holds_files(mountpoint, table):
+    if os.path.islink(mountpoint) or os.path.islink(mountpoint / "My Drive") or not _holds_files(mountpoint, table):
         return None  # a link named My Drive: a stand-in's folder, mounted
     if (why := _must_stay(mountpoint, table)) is not None:
         fix = f'give a folder that does not exist yet, such as mount("/content/drive"), or empty {mountpoint} yourself'
@@ -99,12 +99,10 @@ def bring_in(aside: Aside, mydrive: Path, emit: Callable[[Event], None], *, free
     try:
         why = "Drive is mounted read-only" if readonly else _too_much(aside.folder, free)
         if why is None:
-            with os.scandir(aside.folder) as entries:
-                for entry in sorted(entries, key=lambda entry: entry.name):
-                    mine = entry.name in _MINE and entry.is_dir(follow_symlinks=False)
-                    target = mydrive if mine else mydrive / f"{aside.mountpoint.name}-before" / entry.name
-                    target.parent.mkdir(exist_ok=True)
-                    copies.take(Path(entry.path), target)
+            for source, folder in _targets(aside, mydrive):
+                if folder != mydrive:  # that one is there, or Drive is gone: then nothing is made at its place
+                    folder.mkdir(exist_ok=True)
+                copies.take(source, folder / source.name)
             why = copies.missed(aside.folder)
     except BaseException as err:
         emit(_stays(aside, f"copying it into Drive failed ({err if str(err) else type(err).__name__})"))
@@ -116,6 +114,15 @@ def bring_in(aside: Aside, mydrive: Path, emit: Callable[[Event], None], *, free
         return
     shutil.rmtree(aside.folder, ignore_errors=True)
     emit(Note(f"What lay in {aside.mountpoint} before Drive was mounted there is in Drive now: {copies.said(mydrive)}."))
+
+
+def _targets(aside: Aside, mydrive: Path) -> Iterator[tuple[Path, Path]]:
+    """What is to be copied, and into which folder."""
+    for path in sorted(aside.folder.iterdir()):
+        if path.name in _MINE and path.is_dir() and not path.is_symlink():
+            yield from ((child, mydrive) for child in sorted(path.iterdir()))
+        else:
+            yield path, mydrive / f"{aside.mountpoint.name}-before"
 
 
 def _stays(aside: Aside, why: str) -> Note:

@@ -55,6 +55,10 @@ class Cache:
             node = self._nodes.get(path)
             return os.fstat(node.fd) if node else os.stat(self._at(path))
 
+    def stat_open(self, node: Node) -> os.stat_result:
+        with self._lock:  # a first write changes its fd
+            return os.fstat(node.fd)
+
     def is_open(self, path: str) -> bool:
         with self._lock:
             node = self._nodes.get(path)

@@ -52,6 +52,7 @@ class DriveFS:
         self._mounted, self._clock, self._sleep = mounted, clock, sleep
         self._open: dict[int, Node] = {}
         self._numbers = itertools.count(1)
+        self._inodes: dict[str, int] = {}  # by path: one for both spellings, and the same wherever the bytes lie
         self._late: dict[str, float] = {}  # path: clock when others see it, s
         self._stale: dict[int, dict[str, list[str]]] = {}  # slot of a fault: what each folder held
 
@@ -74,6 +75,9 @@ class DriveFS:
         self._open[number] = node
         return number
 
+    def _inode(self, path: str) -> int:
+        return self._inodes.setdefault(path, next(self._numbers))
+
     # names
     def init(self, path: str) -> None:
         self._mounted()
@@ -82,12 +86,12 @@ class DriveFS:
         path = self._at("stat", path)
         if fh is None and self._is_late(path):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        found = os.fstat(self._open[fh].fd) if fh else self.cache.stat(path)
+        found = self.cache.stat_open(self._open[fh]) if fh else self.cache.stat(path)
         names = ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
         times = {f"st_{name}": getattr(found, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")}
-        return {name: getattr(found, name) for name in names} | times
+        return {"st_ino": self._inode(path)} | {name: getattr(found, name) for name in names} | times
 
-    def readdir(self, path: str, fh: int) -> list[str]:
+    def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:
         path = self._at("list", path)
         if fault := self.faults.bends("stale_listing", "list", path):
             names = self._stale[fault.slot].get(path, [])
@@ -95,29 +99,39 @@ class DriveFS:
             names = self.cache.names(path)
             hidden = {late.rpartition("/")[2] for late in list(self._late) if late.rpartition("/")[0] == path and self._is_unlisted(late)}
             names = [name for name in names if name not in hidden]
-        return [".", "..", *names]
+        inodes = {name: self._inode(f"{path}/{name}".lstrip("/")) for name in names}
+        return [
+            (name, {"st_ino": inode}, 0)
+            for name, inode in {".": self._inode(path), "..": self._inode(path.rpartition("/")[0]), **inodes}.items()
+        ]
 
     def mkdir(self, path: str, mode: int) -> int:
         self.cache.mkdir(self._at("mkdir", path), mode)
         return 0
 
     def rmdir(self, path: str) -> int:
-        self.cache.rmdir(self._at("rmdir", path))
+        path = self._at("rmdir", path)
+        self.cache.rmdir(path)
+        self._inodes.pop(path, None)
         return 0
 
     def unlink(self, path: str) -> int:
         path = spelled(path) if HIDDEN in path else self._at("unlink", path)  # the first was asked for when it was hidden
         self.cache.unlink(path)
+        self._inodes.pop(path, None)
         self._late.pop(path, None)
         return 0
 
     def rename(self, old: str, new: str) -> int:
         if new.rpartition("/")[2].startswith(HIDDEN):
-            self.cache.hide(self._at("unlink", old), spelled(new))
-            return 0
-        old, new = self._at("rename", old, to=spelled(new)), spelled(new)
-        self.cache.rename(old, new)
-        self._late.pop(new, None)
+            old, new = self._at("unlink", old), spelled(new)
+            self.cache.hide(old, new)
+        else:
+            old, new = self._at("rename", old, to=spelled(new)), spelled(new)
+            self.cache.rename(old, new)
+            self._late.pop(new, None)
+        for path in [path for path in list(self._inodes) if path == old or path.startswith(old + "/")]:
+            self._inodes[new + path[len(old) :]] = self._inodes.pop(path)
         return 0
 
     def chmod(self, path: str, mode: int) -> int:
@@ -154,7 +168,15 @@ class DriveFS:
         return self._hold(node)
 
     def open(self, path: str, flags: int) -> int:
-        return self._hold(self.cache.open(self._at("open", path)))
+        node = self.cache.open(self._at("open", path))
+        number = self._hold(node)
+        if flags & os.O_TRUNC:  # libfuse 3 says it here, libfuse 2 by a truncate before
+            try:
+                self.truncate(path, 0, number)
+            except OSError:
+                self.release(path, number)
+                raise
+        return number
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
         node = self._open[fh]
@@ -265,7 +287,7 @@ def answer_kernel(drive: DriveFS, mountpoint: str, *, readonly: bool) -> None:
     import mfusepy  # here: it needs libfuse already when imported
 
     os.umask(0)  # the kernel has applied the caller's
-    options: dict[str, Any] = {"fsname": "drive", "subtype": "drive", "foreground": True, "ro": readonly}
+    options: dict[str, Any] = {"fsname": "drive", "subtype": "drive", "foreground": True, "ro": readonly, "use_ino": True}
     options |= {"entry_timeout": 0, "attr_timeout": 0, "negative_timeout": 0}  # a fault must not hide behind the kernel's memory
     if mfusepy.fuse_version_major == 2:
         options["big_writes"] = True  # 128 KiB a write, not 4

@@ -60,16 +60,18 @@ def running() -> Any:
 
 @contextmanager
 def magics(shell: Any, register: Callable[[Any], None]) -> Iterator[None]:
-    """Colab's own % and %% commands."""
+    """Colab's own % and %% commands; the others are left alone, since IPython brings some when they are first used."""
     tables = shell.magics_manager.magics
     before = {kind: dict(table) for kind, table in tables.items()}
     register(shell)
+    ours = [(kind, name) for kind, table in tables.items() for name in table if table[name] is not before[kind].get(name)]
     try:
         yield
     finally:
-        for kind, table in before.items():
-            tables[kind].clear()
-            tables[kind].update(table)
+        for kind, name in ours:
+            tables[kind].pop(name, None)
+            if name in before[kind]:
+                tables[kind][name] = before[kind][name]
 
 
 @contextmanager

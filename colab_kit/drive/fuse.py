@@ -1,7 +1,7 @@
 """The stand-in's second body: a real mount (FUSE, Linux), whose daemon uploads late, fills up, and dies as Drive's own does.
 
 The daemon is a process of its own (daemon.py); this is the handle in the parent. Whatever happens, no mount and no process stay
-behind: the handle takes them away at exit, and the daemon leaves when its parent is gone.
+behind: the handle takes them away at exit, the daemon leaves when its parent is gone, and an undertaker sees to a dead one's mount.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..errors import DriveError
 from ..extras import need
 from .cloud import lay_out, set_trash, stored_bytes, sweep, trash_bytes
 from .faults import Faults, Tally
-from .mounts import PACKAGES, is_dead, lacking, mount_type, unmount_lazily
+from .mounts import PACKAGES, is_dead, lacking, mount_type, undertaker, unmount_lazily
 from .mounts import why_not as why_not
 
 _START = 30.0  # s until the mount must stand
@@ -70,6 +70,7 @@ class FuseBody:
         self.point: Path | None = None  # the mountpoint, also with a dead daemon
         self.readonly = False
         self._daemon: subprocess.Popen[bytes] | None = None
+        self._undertaker: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._heard, self._number = b"", 0  # from the daemon, to the daemon
         self._owner = os.getpid()
@@ -134,6 +135,10 @@ class FuseBody:
                 if mount_type(self.point):
                     raise DriveError(f"{self.point} could not be unmounted.", "", f"type: umount -l {self.point}")
             self.point = None
+            if self._undertaker is not None:
+                self._undertaker.kill()
+                self._undertaker.communicate()
+                self._undertaker = None
 
     def kill(self) -> None:
         """Kill the daemon: what was not uploaded is lost, and the mountpoint answers errno 107."""
@@ -211,6 +216,7 @@ class FuseBody:
             raise DriveError(f"{mountpoint} cannot be a mountpoint.", str(err), "name a folder in one that exists") from err
 
     def _start(self, mountpoint: Path, readonly: bool) -> None:
+        self._undertaker = undertaker(mountpoint)
         self._channel, theirs = socket.socketpair()
         self._heard = b""
         env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])}

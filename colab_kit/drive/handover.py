@@ -17,7 +17,7 @@ from ..files import CHUNK, seal_holds, sha256, stamp_of, sweep
 from .ground import ground, made
 
 _SERIES = re.compile(r"(.+)-\d{9}\.safetensors")  # checkpoint-000000120.safetensors is of the series "checkpoint"
-_RECORD = ("run.json", "choices.json")
+_RECORD = ("choices.json", "run.json")  # in this order: where the record stands, the choices do too
 DAMAGED, MISSING, UNREADABLE, WHOLE = range(4)  # what a slot is worth: the first is written over first
 OTHERWISE = "its copy read back otherwise than it was written"
 
@@ -47,7 +47,7 @@ class Held:
             self.file.close()
             raise
         self.key = f"{folder}/{found[1]}".lstrip("/") if found is not None and self.mark is not None else self.name
-        ranks = (last in _RECORD, last.startswith("best-"), last.startswith("checkpoint-"), True)
+        ranks = (*(last == name for name in _RECORD), last.startswith("best-"), last.startswith("checkpoint-"), True)
         self.rank = ranks.index(True)  # a checkpoint without its record or its best weights is worth less
 
     def let_go(self) -> None:

@@ -7,6 +7,7 @@ One thread makes all file calls, so a Drive that hangs costs a wait with an end,
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
 import os
 import threading
@@ -140,11 +141,17 @@ class Lease:
         self._lost(self.reason)
 
     def _write(self, me: Holder) -> None:
-        path = self.folder / NAME
-        content = me.as_bytes()
-        with open(path, "r+b" if path.exists() else "wb", buffering=0) as file:
-            file.write(content)
-            file.truncate(len(content))
+        path, content = self.folder / NAME, me.as_bytes()
+        new = not path.exists()
+        try:
+            with open(path, "wb" if new else "r+b", buffering=0) as file:
+                if file.write(content) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                file.truncate()
+        except OSError:
+            if new:  # a full Drive makes a file and takes no byte: that would be an unknown session's lease, for three minutes
+                path.unlink(missing_ok=True)
+            raise
 
     def _release(self) -> None:
         path = self.folder / NAME

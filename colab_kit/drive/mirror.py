@@ -5,16 +5,19 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import ColabKitError, RunError
+from ..errors import ColabKitError, DriveError, RunError
 from ..events import CopyProgress, Event, Note
 from ..listeners.console import Console
+from .ground import ground
 from .handover import Handover, Held, inside
-from .local import shelves
+from .local import AGAIN, shelves
+from .reading import HANDS, Hands, cannot_read, patiently
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0  # s between two tries: doubled from one to the other
 AT_EXIT = 60.0  # s that a process which ends waits for copies under way
@@ -44,12 +47,15 @@ class Mirror:
         Brings one file there or raises; a test's may fail on cue.
     sleep : callable, optional
         Waits between two tries; a push or a close() ends the usual one.
+    hands : Hands, optional
+        The file calls of find(); a test's may fail.
     """
 
     def __init__(
-        self, root: Path, *, hand_over: Callable[[Held], None] | None = None, sleep: Callable[[float], object] | None = None
-    ) -> None:
-        self.root, self.process = Path(root).absolute(), os.getpid()
+        self, root: Path, *, hand_over: Callable[[Held], None] | None = None, sleep: Callable[[float], object] | None = None,
+        hands: Hands = HANDS,
+    ) -> None:  # fmt: skip
+        self.root, self.process, self._hands = Path(root).absolute(), os.getpid(), hands
         self._hand_over = hand_over or Handover(self.root).take
         self._change = threading.Condition()  # guards what follows; never held while a file is touched
         self._waiting: dict[str, Held] = {}  # by what they supersede
@@ -85,13 +91,23 @@ class Mirror:
         return True
 
     def find(self, name: str) -> list[Path]:
-        """The copies under `name`, which may hold `*`. Who reads one judges whether it is whole: one of two slots may be half-copied."""
-        pattern = inside(name).replace("[", "[[]").replace("?", "[?]")  # only * is special
+        """The copies under `name`, whose last part may hold `*`. Who reads one judges whether it is whole: one of two slots may not be.
+
+        Raises
+        ------
+        DriveError
+            Drive cannot be read: what it holds is not known, and a run must not begin anew for that.
+        """
+        folder, _, last = inside(name).rpartition("/")
+        where, wanted = self.root / folder, re.compile(".*".join(map(re.escape, last.split("*"))))  # only * is special
         try:
-            return sorted(path for path in self.root.glob(pattern) if path.is_file() and not path.name.endswith(".part"))
+            names = patiently(lambda: [entry.name for entry in self._hands.scan(str(where))], where, self._hands)
         except OSError as err:
-            self._tell(f"The copies on Drive ({self.root}) could not be read: {_reason(err)}.")
-            return []
+            if isinstance(err, FileNotFoundError) and os.path.isdir(ground(self.root)):
+                return []
+            told = err if isinstance(err, DriveError) else cannot_read(where, err)
+            raise DriveError(told.what, told.why, f"{AGAIN}, then this one: begun anew, a run would write over the copies there") from err
+        return [where / name for name in sorted(names) if wanted.fullmatch(name) and not name.endswith(".part")]
 
     def news(self) -> list[Event]:
         """The Notes since the last call."""
@@ -182,8 +198,10 @@ class Mirror:
                     self._done(held, self._handed)
             if self._thread is not threading.current_thread():
                 return
-            wait = FIRST_WAIT if wait is None or self._wake.is_set() else min(2 * wait, LONGEST_WAIT)
+            wait = FIRST_WAIT if wait is None else min(2 * wait, LONGEST_WAIT)
             self._sleep(wait)
+            if self._wake.is_set():  # a push, or somebody waits: short waits again
+                wait = None
 
     def _next(self, failed: list[Held]) -> Held | None:
         """What to hand over next; None when only failed ones are left. With nothing left the thread ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -201,7 +202,7 @@ def _real_or_local(
     site: Site, plan: Plan, point: Path, required: bool, readonly: bool, timeout: float, emit: Callable[[Event], None]
 ) -> Drive:
     if plan.doubt:
-        longest = f"{(2 * timeout + 30) / 60:.0f} minutes"  # for the consent, then for the disk
+        longest = f"{math.ceil((2 * timeout + 30) / 60)} minutes"  # for the consent, then for the disk
         emit(Note(f"Mounting Drive: {plan.why}. It is tried once all the same, which may take up to {longest}.", "warn"))
     try:
         return mount_real(

@@ -79,6 +79,7 @@ def opens(real: Callable[..., Any]) -> Callable[..., Any]:
             opener = _opener
         if spot is not None and spot.watch is None:
             return real(file, mode, buffering, encoding, errors, newline, closefd, opener)
+        file = file if isinstance(file, int) else os.fspath(file)  # a file's name is text, also where a Path was opened
         raw = WatchedFile(file, "".join(sorted(set(mode) & set("rwxa+"), key="rwxa+".index)), closefd, opener)
         try:
             return _dress(raw, mode, buffering, encoding, errors, newline)

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,17 +83,29 @@ def _inside(root: Path, at: _Folder, hands: Hands) -> tuple[list[str], list[_Fol
     path = os.path.join(root, folder)
     files: list[str] = []
     folders: list[_Folder] = []
-    for entry in patiently(lambda: list(hands.scan(path)), path, hands):
+    for name, kind, real in patiently(lambda: _kinds(hands.scan(path)), path, hands):
+        below = f"{folder}/{name}" if folder else name
+        if kind == "file":
+            files.append(below)
+        elif real not in above:
+            folders.append((below, above | {real} if real else above))
+    return files, folders
+
+
+def _kinds(entries: Iterable[os.DirEntry[str]]) -> list[tuple[str, str, str]]:
+    """Name, "file" or "folder", and for a link to a folder its real path. A link that leads nowhere is not there."""
+    found = []
+    for entry in entries:
         if entry.name.startswith(".") or entry.name.lower().endswith(GOOGLE):
             continue
-        name = f"{folder}/{entry.name}" if folder else entry.name
-        if not entry.is_dir():
-            files.append(name)
-        elif not entry.is_symlink():
-            folders.append((name, above))
-        elif (real := os.path.realpath(entry.path)) not in above:
-            folders.append((name, above | {real}))
-    return files, folders
+        if linked := entry.is_symlink():
+            try:
+                entry.stat()
+            except FileNotFoundError:  # a shortcut whose target was deleted
+                continue
+        folder = entry.is_dir()
+        found.append((entry.name, "folder" if folder else "file", os.path.realpath(entry.path) if folder and linked else ""))
+    return found
 
 
 def sizes(root: Path, files: Sequence[str], hands: Hands) -> dict[str, int]:

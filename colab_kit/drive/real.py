@@ -90,7 +90,7 @@ def _late(mountpoint: Path, table: str, err: DriveError) -> Path | None:
 
 
 def _said(err: DriveError, attempt: int, of: int, pause: float, seconds: float) -> str:
-    again = f"Trying again in {pause:g} s, and waiting up to {seconds + 30:.0f} s then; Colab may ask for consent once more."
+    again = f"Trying again in {pause:g} s, and waiting up to {2 * seconds + 30:.0f} s then; Colab may ask for consent once more."
     return f"{err.what.rstrip('.')} (attempt {attempt} of {of}): {err.why}. {again}"
 
 

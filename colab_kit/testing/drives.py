@@ -73,9 +73,11 @@ def fuse_mounted(folder: Path, **options: Any) -> Iterator[FuseDrive]:
         (root / ".mounted").write_text(str(body.mounted_at()))  # kit.mount() looks here
         yield FuseDrive(body, mountpoint)
     finally:
-        body.drop()
-        body.close()
         (root / ".mounted").unlink(missing_ok=True)
+        try:
+            body.drop()  # first: nobody waits for a daemon that a test has slowed
+        finally:
+            body.close()
 
 
 @contextmanager
@@ -119,7 +121,7 @@ def no_long_waits() -> Iterator[None]:
 @contextmanager
 def only_a_stand_in() -> Iterator[None]:
     """While it lasts kit.mount() sees no Drive but the stand-in's, not even on a Colab machine; fake_colab's disguise still counts."""
-    real = mount.Site.here
+    before, real = vars(mount.Site)["here"], mount.Site.here
 
     def here() -> mount.Site:
         disguised = getattr(sys.modules.get("google.colab"), "__colab_kit_mock__", False)
@@ -130,4 +132,4 @@ def only_a_stand_in() -> Iterator[None]:
     try:
         yield
     finally:
-        mount.Site.here = real  # type: ignore[method-assign]
+        mount.Site.here = before  # type: ignore[method-assign]

@@ -5,20 +5,22 @@ One safetensors file that any tool opens. What is no tensor stands as JSON in it
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import torch
 
-from ..errors import RunError
-from ..files import SEAL, Shelf, cannot_write, is_whole, seal, stamp, write_whole
+from ..errors import ColabKitError, DriveError, RunError
+from ..files import SEAL, Shelf, cannot_write, is_whole, seal, seal_holds, stamp, stamp_of, write_whole
 
 GENERATIONS = 2
 Tensors = dict[str, torch.Tensor]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -88,30 +90,65 @@ def newest(folder: Path, shelf: Shelf | None, kept_as: str, *, start: str, compl
     """The newest whole checkpoint of the run's folder and its shelf; None if there is none yet.
 
     In the folder its name says the step, on the shelf its stamp: copies lie in two slots there, and a kill leaves one half-copied.
-    A damaged one is passed over with a complaint, for the generation before it; one of another start (before fresh=True) in silence.
+    One that is damaged or cannot be read is passed over with a complaint, for the one before it; one of another start in silence.
 
     Raises
     ------
-    RunError
-        There are checkpoints, and none of them is whole.
+    DriveError, RunError
+        None is whole: there are damaged ones, or some that cannot be read now. A new start would write over them.
     """
     steps = {path: step_of(path) for path in folder.glob("checkpoint-*.safetensors")}
     here = set(steps)
-    for path in shelf.find(f"{kept_as}/checkpoint-*.safetensors") if shelf is not None else []:
-        steps[path] = stamped_step(path)
+    copies, unread = _on(shelf, kept_as)
+    steps |= copies
     broken: list[Path] = []
     for path in sorted(steps, key=lambda p: (steps[p], p in here), reverse=True):
-        if not is_whole(path):
+        try:
+            whole, mark = _asked(path, seal_holds), _asked(path, stamp_of)
+        except OSError as err:
+            unread = unread or _cannot_read(path, err)
+            continue
+        if not whole:
             broken.append(path)
-        elif (mark := stamp(path)) is not None and mark["start"] == start:
-            if broken:
-                complain(f"{_fault(broken[0], here)}. Going on from the newest whole one, step {steps[path]}.")
+        elif mark is not None and mark["start"] == start:
+            for fault in [*([f"{unread.what} {unread.why}"] if unread else []), *(_fault(path, here) for path in broken[:1])]:
+                complain(f"{fault}. Going on from the newest whole one that can be read, step {steps[path]}.")
             return read(path, checked=True) if path in here else read(_fetched(path, json.loads(mark["facts"]), folder))
+    if unread is not None:
+        raise unread
     if broken and (len(broken) > 1 or broken[0] in here):
         raise damaged(broken[0])
     if broken:  # there was none before it, or the other slot would hold that one
         complain(f"{_fault(broken[0], here)}. It was the first one, so the run begins anew.")
     return None
+
+
+def _on(shelf: Shelf | None, kept_as: str) -> tuple[dict[Path, int], ColabKitError | None]:
+    """The copies on a shelf with the steps they are stamped with, and why some are missing here."""
+    steps: dict[Path, int] = {}
+    unread: ColabKitError | None = None
+    try:
+        copies = shelf.find(f"{kept_as}/checkpoint-*.safetensors") if shelf is not None else []
+    except DriveError as err:
+        return {}, err
+    for path in copies:
+        try:
+            mark = _asked(path, stamp_of)
+        except OSError as err:
+            unread = unread or _cannot_read(path, err)
+        else:
+            steps[path] = int(mark["step"]) if mark is not None else -1
+    return steps, unread
+
+
+def _asked(path: Path, what: Callable[[BinaryIO], T]) -> T:
+    """stamp_of() or seal_holds() of a file; a disk that does not give it is an OSError, not damage."""
+    with open(path, "rb") as file:
+        return what(file)
+
+
+def _cannot_read(path: Path, err: OSError) -> RunError:
+    return RunError(f"{path} could not be read.", err.strerror or str(err), "run the cell again; if the file stays so, delete it")
 
 
 def _fault(path: Path, here: set[Path]) -> str:
@@ -120,16 +157,13 @@ def _fault(path: Path, here: set[Path]) -> str:
     return f"{path.name} on Drive is not whole: its copying broke off"
 
 
-def stamped_step(path: Path) -> int:
-    """The step that a sealed file's own header says; -1 without one."""
-    mark = stamp(path)
-    return int(mark["step"]) if mark is not None else -1
-
-
 def is_kept(path: Path, shelf: Shelf, kept_as: str) -> bool:
     """Whether the shelf has a whole copy of this checkpoint."""
     mine = stamp(path)
-    copies = [(copy, stamp(copy)) for copy in shelf.find(f"{kept_as}/checkpoint-*.safetensors")]
+    try:
+        copies = [(copy, stamp(copy)) for copy in shelf.find(f"{kept_as}/checkpoint-*.safetensors")]
+    except DriveError:
+        return False
     return mine is not None and any(mark is not None and mark["sha256"] == mine["sha256"] and is_whole(copy) for copy, mark in copies)
 
 
@@ -139,8 +173,12 @@ def _fetched(path: Path, facts: dict[str, Any], folder: Path) -> Path:
     if best := facts.get("best"):
         step = step_of(Path(best["file"]))
         for copy in path.parent.glob("best-*.safetensors"):
-            mark = stamp(copy)
-            if mark is not None and (mark["start"], int(mark["step"])) == (facts["start"], step) and is_whole(copy):
+            try:
+                mark = _asked(copy, stamp_of)
+                spoken_of = mark is not None and (mark["start"], int(mark["step"])) == (facts["start"], step) and _asked(copy, seal_holds)
+            except OSError as err:  # left behind, it would be written over
+                raise _cannot_read(copy, err) from err
+            if spoken_of:
                 _bring(copy, folder / name_of(step, "best"))
     _bring(path, target)
     return target
@@ -154,7 +192,8 @@ def _bring(copy: Path, target: Path) -> None:
         part.replace(target)
     except OSError as err:
         part.unlink(missing_ok=True)
-        raise cannot_write(target, err) from err
+        of_drive = err.errno in (errno.EIO, errno.ENOTCONN, errno.ENOENT)
+        raise (_cannot_read(copy, err) if of_drive else cannot_write(target, err)) from err
 
 
 def best_weights(folder: Path, found: Checkpoint, *, complain: Callable[[str], None]) -> Tensors:

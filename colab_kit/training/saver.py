@@ -86,24 +86,27 @@ class Saver:
             self.push()
         return True
 
-    def push(self) -> None:
-        """Hand the newest checkpoint, its best weights and the small files to the shelf, which copies them in the background."""
+    def push(self) -> bool:
+        """Hand the newest checkpoint, its best weights and the small files to the shelf, which copies them in the background.
+
+        Whether it takes any: not once another session has the run.
+        """
         if self.shelf is None or not self.folder.is_dir():
-            return
+            return False
         self._pushed_at = self.clock()
         small = [p.name for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
-        for name in [*small, *self._newest()]:
-            self.shelf.push(self.folder / name, f"{self.kept_as}/{name}")
+        taken = [self.shelf.push(self.folder / name, f"{self.kept_as}/{name}") for name in [*small, *self._newest()]]
+        return any(taken)
 
     def finish(self, timeout: float | None = None) -> bool:
         """Hand the last state over and wait for that, AT_THE_END seconds if not told otherwise; whether all is on the shelf."""
         if self.shelf is None:
             return True
         timeout = AT_THE_END if timeout is None else timeout
-        self.push()
+        taken = self.push()
         done = self.shelf.close(timeout, self.emit)
         self._tell_news()
-        if not done:
+        if taken and not done:
             text = f"Not everything was handed to Drive within {timeout:g} s. That goes on in the background; run.wait() waits for it."
             self.emit(Note(f"{text} The local files are whole: {self.folder}", "warn"))
         return done

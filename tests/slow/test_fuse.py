@@ -172,6 +172,17 @@ def test_no_mount_and_no_daemon_outlive_their_parent(tmp_path, end):
     parent.stdout.close()
 
 
+def test_no_mount_outlives_a_parent_whose_daemon_died_before_it(tmp_path):
+    child = os.fork()
+    if child == 0:
+        body = FuseBody(tmp_path / "store")
+        body.mount(tmp_path / "drive")
+        body.kill()
+        os._exit(0 if mount_type(tmp_path / "drive") else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    wait_for(lambda: mount_type(tmp_path / "drive") is None)
+
+
 def test_a_fork_cannot_take_the_mount_away(body, mine):
     child = os.fork()
     if child == 0:
