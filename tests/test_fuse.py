@@ -317,6 +317,19 @@ def test_each_operation_asks_the_plan(drive, clock):
     assert clock.slept == [0.5]
 
 
+def test_a_look_up_that_the_kernel_repeats_uses_up_no_failure(drive, clock):
+    drive.release("", drive.create("/MyDrive/a.txt", 0o644))
+    drive.getattr("/MyDrive/a.txt")
+    once, slow = drive.faults.io_error("a.txt", times=1), drive.faults.slow(0.5, "a.txt", times=1)
+    drive.getattr("/My Drive/a.txt")
+    assert (once.fired, slow.fired) == (0, 1)
+    with raises(errno.EIO):
+        drive.open("/MyDrive/a.txt", 0)
+    drive.faults.drops("a.txt")
+    with raises(errno.ENOTCONN):
+        drive.getattr("/MyDrive/a.txt")
+
+
 def test_latency_is_waited_at_each_operation(cache, clock):
     drive = DriveFS(cache, Faults(fuse=True), latency=0.2, sleep=clock.sleep)
     drive.getattr("/MyDrive")

@@ -11,6 +11,8 @@ from colab_kit.drive.local import Drive, ears, stand_in
 from colab_kit.errors import DriveError
 from colab_kit.events import Note
 
+MOUNTED = lambda: "drive /content/drive fuse.drive rw 0 0"
+
 
 @pytest.fixture
 def drive(tmp_path) -> Drive:
@@ -82,7 +84,8 @@ def test_a_drive_without_mirrors_has_nothing_to_wait_for(drive):
 def test_unmounting_waits_first_then_flushes_once_and_says_that_consent_is_asked_again(drive):
     order, heard = [], []
     copier = Copier(drive / "runs")
-    assert drive.unmount(listen=[heard.append], door=lambda seconds: order.append((seconds, list(copier.closed)))) is True
+    flush = lambda seconds: order.append((seconds, list(copier.closed)))
+    assert drive.unmount(listen=[heard.append], door=flush, look=MOUNTED) is True
     assert order == [(86_400.0, [None])] and "consent again" in heard[-1].text and "sent" in heard[-1].text
 
 
@@ -94,8 +97,14 @@ def test_a_limit_holds_for_both_together(drive):
 
 def test_copies_that_were_not_handed_over_do_not_keep_it_mounted_and_are_told(drive):
     copier, flushed, heard = Copier(drive / "runs", done=False), [], []
-    assert drive.unmount(5, listen=[heard.append], door=flushed.append) is False and len(flushed) == 1
+    assert drive.unmount(5, listen=[heard.append], door=flushed.append, look=MOUNTED) is False and len(flushed) == 1
     assert [note.level for note in heard] == ["info", "warn", "info"] and "Not all" in heard[1].text and copier.closed
+
+
+def test_a_drive_that_was_gone_before_is_not_said_to_have_sent_anything(drive):
+    heard, flushed = [], []
+    assert drive.unmount(listen=[heard.append], door=flushed.append, look=str) is True and len(flushed) == 1
+    assert [note.level for note in heard] == ["warn"] and "nothing was sent" in heard[0].text
 
 
 def test_a_flush_that_fails_is_an_error_and_promises_nothing(drive):

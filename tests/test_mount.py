@@ -1,6 +1,7 @@
 """The verb mount: what it decides on a described site, where it ends, and that it makes nothing under an unmounted mountpoint."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -297,6 +298,14 @@ def test_an_unmounted_stand_in_is_nobodys_until_it_is_mounted_again(tmp_path):
     drive.unmount(listen=[])
     assert mounted(world.site) is None and drive.mydrive.is_dir()
     assert world.mount(tmp_path / "drive") == drive == mounted(world.site)
+
+
+def test_a_drive_that_came_up_elsewhere_meanwhile_is_used_and_told(tmp_path):
+    world = World("colab", failing(again=3))
+    site = replace(world.site, door=lambda *_, **__: world.has(tmp_path / "gdrive") and world.door("", 0, readonly=False, force=False))
+    drive = mount_at(site, tmp_path / "drive", emit=world.heard.append, readonly=True)
+    assert (drive.kind, drive.mountpoint) == ("reused", tmp_path / "gdrive")
+    assert f"mounted at {tmp_path}/gdrive already" in world.said and "readonly=True changes nothing" in world.said
 
 
 def test_a_real_drive_mounted_later_takes_the_fallbacks_place(tmp_path):

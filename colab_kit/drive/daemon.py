@@ -63,11 +63,11 @@ class DriveFS:
                 self._stale[row["slot"]] = self.cache.folders()
         self.faults.take(plan)
 
-    def _at(self, operation: str, path: str, size: int = 0, to: str | None = None) -> str:
+    def _at(self, operation: str, path: str, size: int = 0, to: str | None = None, *, swallowed: bool = False) -> str:
         path = spelled(path)
         if self.latency:
             self._sleep(self.latency)
-        self.faults.at(operation, path, size, to=to)
+        self.faults.at(operation, path, size, to=to, swallowed=swallowed)
         return path
 
     def _hold(self, node: Node) -> int:
@@ -83,7 +83,8 @@ class DriveFS:
         self._mounted()
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
-        path = self._at("stat", path)
+        # a name that the kernel knows it only looks up again: if that fails it asks once more, and its caller sees the second answer
+        path = self._at("stat", path, swallowed=fh is None and spelled(path) in self._inodes)
         if fh is None and self._is_late(path):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         found = self.cache.stat_open(self._open[fh]) if fh else self.cache.stat(path)

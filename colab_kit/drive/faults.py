@@ -207,7 +207,7 @@ class Faults:
         """How often any fault has struck, those cleared included."""
         return sum(fault.fired for fault in self._all)
 
-    def at(self, operation: str, path: str, size: int = 0, *, to: str | None = None) -> None:
+    def at(self, operation: str, path: str, size: int = 0, *, to: str | None = None, swallowed: bool = False) -> None:
         """Fail, or wait, where the plan says so.
 
         Parameters
@@ -216,13 +216,15 @@ class Faults:
             Relative to the mountpoint; `to` is the other end of a rename, which counts once.
         size : int
             What would be written, bytes.
+        swallowed : bool
+            Nobody would learn of a failure that passes: only one that lasts (no `times`) strikes.
 
         Raises
         ------
         OSError
             The first failure that strikes; what was planned after it is not asked.
         """
-        for fault in self._striking(operation, path, size, to):
+        for fault in self._striking(operation, path, size, to, swallowed):
             if fault.kind == "slow":
                 self._sleep(fault.seconds)
             else:
@@ -263,11 +265,13 @@ class Faults:
         with self._lock:
             self.planned[:] = planned
 
-    def _striking(self, operation: str, path: str, size: int, to: str | None) -> list[Fault]:
+    def _striking(self, operation: str, path: str, size: int, to: str | None, swallowed: bool) -> list[Fault]:
         struck: list[Fault] = []
         with self._lock:
             for fault in self.planned:
-                if fault.kind not in FUSE_ONLY and fault.kind not in MOUNTING and fault.strikes(operation, path, size, to):
+                asked = fault.kind not in FUSE_ONLY and fault.kind not in MOUNTING
+                asked = asked and not (swallowed and fault.times is not None and fault.kind != "slow")
+                if asked and fault.strikes(operation, path, size, to):
                     struck.append(fault)
                     if fault.kind != "slow":
                         break

@@ -216,7 +216,7 @@ class FuseBody:
             raise DriveError(f"{mountpoint} cannot be a mountpoint.", str(err), "name a folder in one that exists") from err
 
     def _start(self, mountpoint: Path, readonly: bool) -> None:
-        self._undertaker = undertaker(mountpoint)
+        self._undertaker = undertaker(mountpoint, self._folder)
         self._channel, theirs = socket.socketpair()
         self._heard = b""
         env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])}

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,8 @@ class Lease:
         """Say that the folder is free; within `patience`, whatever Drive does."""
         self._end.set()
         if self._thread.ident is not None:
-            self._thread.join(self._patience)
+            with suppress(KeyboardInterrupt):  # whoever interrupts this wait still gets the run
+                self._thread.join(self._patience)
 
     def say(self, emit: Callable[[Event], None]) -> None:
         """Emit what there was to note since."""

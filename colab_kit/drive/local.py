@@ -17,7 +17,7 @@ from ..colab import FLUSH
 from ..colab import unmount as flush_and_unmount
 from ..errors import DriveError
 from ..events import Event, Listener, Listeners, Note
-from .health import DEADLINE, Health, probe, stand_in_mounted, within
+from .health import DEADLINE, Health, drives, mount_table, probe, stand_in_mounted, within
 from .health import MYDRIVE as MYDRIVE
 from .health import stand_in_root as stand_in_root
 
@@ -109,8 +109,9 @@ class Drive(os.PathLike[str]):
         return all(done)
 
     def unmount(
-        self, timeout: float | None = None, *, listen: Iterable[Listener] | None = None, door: Callable[[float], None] = flush_and_unmount
-    ) -> bool:
+        self, timeout: float | None = None, *, listen: Iterable[Listener] | None = None,
+        door: Callable[[float], None] = flush_and_unmount, look: Callable[[], str] = mount_table,
+    ) -> bool:  # fmt: skip
         """Wait for our copies, then let Drive send everything and end the mount: on Colab nothing else makes it send.
 
         Every Drive that this machine has mounted ends with it. A stand-in keeps its files, and is no longer this process's Drive.
@@ -137,8 +138,12 @@ class Drive(os.PathLike[str]):
         if not self.real:
             left.add(self)
             return handed
+        there = drives(look())
         door(FLUSH if end is None else max(1.0, end - time.monotonic()))
-        emit(Note("Drive has sent what was handed to it, and is unmounted. The next kit.mount() asks for consent again."))
+        if there:
+            emit(Note("Drive has sent what was handed to it, and is unmounted. The next kit.mount() asks for consent again."))
+        else:  # google.colab then does nothing, and reports no error
+            emit(Note(f"No Drive was mounted any more, so nothing was sent: see on drive.google.com what of {self} is there.", "warn"))
         return handed
 
 

@@ -205,13 +205,14 @@ def _real_or_local(
         longest = f"{math.ceil((2 * timeout + 30) / 60)} minutes"  # for the consent, then for the disk
         emit(Note(f"Mounting Drive: {plan.why}. It is tried once all the same, which may take up to {longest}.", "warn"))
     try:
-        return mount_real(
+        drive = mount_real(
             point, site.door, emit, look=site.table, readonly=readonly, attempts=plan.attempts, timeout=timeout, sleep=site.sleep
         )
     except DriveError as err:
         if required:
             raise
         return _in_its_place(err, point, emit)
+    return drive if drive.kind == "real" else _reused(drive.mountpoint, point, readonly, emit)  # one came up beside it meanwhile
 
 
 def _in_its_place(err: DriveError, point: Path, emit: Callable[[Event], None]) -> Drive:

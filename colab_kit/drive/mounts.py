@@ -66,11 +66,14 @@ def is_dead(mountpoint: Path) -> bool:
     return False
 
 
-def undertaker(mountpoint: Path) -> subprocess.Popen[bytes]:
-    """Start a process that outlives this one, however it ends, and takes the mount away if it is dead then; killed, it does nothing."""
+def undertaker(mountpoint: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one, however it ends: then it takes the mount away if that is dead, and deletes the folder.
+
+    Killed, it does nothing.
+    """
     helpers = 'fusermount3 -uz "$0" || fusermount -uz "$0" || umount -l "$0"'
     return subprocess.Popen(
-        ["sh", "-c", f'cat; sleep 1; stat "$0" || {helpers}', str(mountpoint)], stdin=subprocess.PIPE,
+        ["sh", "-c", f'cat; sleep 1; stat "$0" || {helpers}; rm -rf -- "$1"', str(mountpoint), str(folder)], stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
     )  # fmt: skip
 

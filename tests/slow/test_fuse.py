@@ -177,10 +177,12 @@ def test_no_mount_outlives_a_parent_whose_daemon_died_before_it(tmp_path):
     if child == 0:
         body = FuseBody(tmp_path / "store")
         body.mount(tmp_path / "drive")
+        (tmp_path / "tally").write_text(str(body.faults.tally.path))
         body.kill()
         os._exit(0 if mount_type(tmp_path / "drive") else 1)
     assert os.waitpid(child, 0)[1] == 0
-    wait_for(lambda: mount_type(tmp_path / "drive") is None)
+    tally = Path((tmp_path / "tally").read_text())
+    wait_for(lambda: mount_type(tmp_path / "drive") is None and not tally.parent.exists())
 
 
 def test_a_fork_cannot_take_the_mount_away(body, mine):
@@ -271,6 +273,14 @@ def test_a_fault_planned_while_there_is_no_daemon_strikes_after_the_restart(body
     with pytest.raises(OSError, match="Input/output"):
         (mine / "a").stat()
     assert fault.fired == 1 and not (mine / "a").exists()
+
+
+def test_a_failure_planned_for_once_is_seen_by_who_opens_a_file_that_the_kernel_knows(body, mine):
+    (mine / "a").write_text("x")
+    fault = body.faults.io_error("a", times=1)
+    with pytest.raises(OSError, match="Input/output"):
+        (mine / "a").read_text()
+    assert (mine / "a").read_text() == "x" and fault.fired == 1
 
 
 def test_an_error_at_fsync_and_at_close_reaches_the_writer(body, mine):
