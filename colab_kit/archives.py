@@ -85,7 +85,7 @@ def _kind(archive: Path, to: Path) -> str:
 def _strays(to: Path) -> list[Path]:
     """What killed calls left half-unpacked."""
     ours = re.compile(re.escape(f".{to.name}.") + r"[0-9a-f]{8}\.part")
-    return [path for path in to.parent.iterdir() if ours.fullmatch(path.name)] if to.parent.is_dir() else []
+    return [path for path in to.parent.iterdir() if ours.fullmatch(path.name)] if os.path.isdir(to.parent) else []
 
 
 def _unzip(archive: Path, part: Path) -> None:
@@ -121,7 +121,7 @@ def _outside(archive: Path, member: str) -> DataError:
 def _of_disk(archive: Path, to: Path, err: OSError) -> DataError:
     what = f"{archive} could not be unpacked to {to}."
     if err.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(next(folder for folder in to.parents if folder.exists())).free
+        free = shutil.disk_usage(next(folder for folder in to.parents if os.path.exists(folder))).free
         why = f"the disk is full: {free / 2**20:,.0f} MiB are free, and the archive alone has {archive.stat().st_size / 2**20:,.0f}"
         return DataError(what, why, "free some room, or set COLAB_KIT_HOME to a folder on a larger disk")
     return DataError(what, str(err), "see whether the file can be read and the folder written (COLAB_KIT_HOME says where it lies)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -201,20 +202,50 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
 
     if yes and not prune:
         raise click.UsageError("--yes goes with --prune.")
-    found = [run for run in storage.kept() if not which or {run.name, run.key, f"{run.name}-{run.key}"} & set(which)]
+    seen = storage.look()
+    found = [run for run in seen.runs if not which or names(run) & set(which)]
     rows = [("NAME", "KEY", "STATUS", "EPOCHS", "DISK", "DRIVE", "LAST TOUCHED"), *map(row, found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for line in rows if found else ():
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+    if alone := [f"{run.name}-{run.key}" for run in found if seen.uncopied(run)]:
+        when = "copies go to Drive half a minute after a run's start, then every five minutes, and at its end"
+        click.echo(f"On this disk alone so far: {', '.join(alone)}; {when}.")
+    for drive in seen.silent:
+        click.echo(f"Drive does not answer ({drive}): what lies there is not listed. kit.mount() mounts it again.", err=True)
+    if strangers := [name for name in which if not any(name in names(run) for run in found)]:
+        raise click.ClickException(f"No run is called {' or '.join(strangers)}{'; nothing is deleted' if prune else ''}.")
     if not found:
         click.echo("No runs are here.")
     for run in found if prune else ():
-        what = f"{run.name}-{run.key} ({run.status}): {size(run.size)} here, {size(run.copy_size)} on Drive"
-        if run.status == "running":
-            click.echo(f"kept: {what}")
-        elif yes or click.confirm(f"Delete {what}?"):
-            storage.delete(run)
-            click.echo(f"deleted: {what}")
+        delete(run, yes)
+
+
+def names(run: Kept) -> set[str]:
+    """What a run may be called."""
+    return {run.name, run.key, f"{run.name}-{run.key}"}
+
+
+def delete(run: Kept, yes: bool) -> None:
+    """Delete a run, if it is not running and the answer is yes."""
+    from . import storage
+
+    what = f"{run.name}-{run.key} ({run.status}): {size(run.size)} here, {size(run.copy_size)} on Drive"
+    if run.status == "running":
+        click.echo(f"kept: {what}")
+    elif yes or confirmed(f"Delete {what}?"):
+        storage.delete(run)
+        click.echo(f"deleted: {what}")
+
+
+def confirmed(question: str) -> bool:
+    """Ask; where nobody can answer, say which flag does."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise click.ClickException("nobody can answer here; --yes with --prune deletes all that are listed without asking.") from None
 
 
 def row(run: Kept) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import ColabError, DriveError
+from .errors import ColabError, ColabKitError, DriveError
 from .machine import in_colab_kernel
 from .probe import Host, host
 
@@ -93,9 +93,7 @@ def has_page(seen: Host | None = None) -> bool:
     return in_colab_kernel(seen) and seen.env.get(CLIENT) != "cli"
 
 
-def secret(
-    name: str, *, environ: Mapping[str, str] | None = None, page: Callable[[], bool] = has_page, room: Callable[[str], Any] = _room
-) -> str | None:
+def secret(name: str) -> str | None:
     """Give a secret: the environment variable of that name, else Colab's (the key symbol at its left edge), else None.
 
     An empty one counts as none. Where no page answers (VS Code, `colab run`, a script) only the environment counts.
@@ -110,6 +108,13 @@ def secret(
     --------
     >>> token = secret("HF_TOKEN")  # doctest: +SKIP
     """
+    return find_secret(name)
+
+
+def find_secret(
+    name: str, *, environ: Mapping[str, str] | None = None, page: Callable[[], bool] = has_page, room: Callable[[str], Any] = _room
+) -> str | None:
+    """secret() in a described world."""
     if not isinstance(name, str) or not name or any(sign.isspace() for sign in name):
         # what was given is not quoted: it may be the secret itself
         raise ColabError("This cannot be a secret's name.", "a name is text without spaces, and not empty", 'write secret("HF_TOKEN")')
@@ -150,6 +155,8 @@ def upload(
         raise ColabError("Files cannot be chosen here.", "only a notebook's page on Colab can show a chooser", elsewhere)
     try:
         saved = room("files").upload(target_dir="" if to is None else str(Path(to).expanduser()))
+    except ColabKitError as err:  # the stand-in's
+        raise ColabError("The files could not be uploaded.", err.why or err.what, err.fix) from err
     except Exception as err:
         why = "no page answers" if type(err).__name__ in ("AttributeError", "MessageError") else f"{type(err).__name__}: {err}"
         fix = f"run the cell again in Colab's own page; elsewhere {elsewhere}"
@@ -209,6 +216,8 @@ def _translated(what: str, err: Exception, mountpoint: str) -> DriveError:
 
 def _sentences(err: Exception, mountpoint: str) -> tuple[str, str, int]:
     """Why, the fix, and how often another try is worth it. Errors go by their class's name: the classes exist only on Colab."""
+    if isinstance(err, ColabKitError):  # the stand-in's
+        return err.why or err.what, err.fix or AGAIN, 0
     said = str(err)
     match type(err).__name__:
         case "MessageError":

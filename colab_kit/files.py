@@ -163,6 +163,11 @@ def seal_holds(file: BinaryIO) -> bool:
     return digest.hexdigest() == found[1].decode()
 
 
+def digest(value: Any) -> str:
+    """sha256 of plain data, hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def stamp(path: Path) -> dict[str, str] | None:
     """What a sealed file says of itself in its header: start, step, sha256, facts. None without such a header; the rest is not read."""
     try:

@@ -125,7 +125,7 @@ def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]
 
 
 class _Ears:
-    """Hand events on, and keep the notes: they belong to the data."""
+    """Hand events on, and keep the notes: they belong to the data. What is told while it is brought goes to `emit` alone."""
 
     def __init__(self, listen: Iterable[Listener] | None, control: Control | None) -> None:
         self.emit = Listeners([Console()] if listen is None else listen)
@@ -154,7 +154,7 @@ class _Ears:
 def _understood(source: Any, labels: Labels | None, ears: _Ears) -> tuple[dict[str, Part], str, Path | None]:
     """The parts of a source by split, its name, and the folder it is in."""
     if isinstance(source, str | os.PathLike):
-        return open_place(source, labels, ears, stand_in_path, ears.control)
+        return open_place(source, labels, ears.emit, stand_in_path, ears.control)
     if labels is not None:
         why = f"the source is a {type(source).__name__}"
         raise DataError("labels= goes with a folder of pictures only.", why, "pass the labels as (X, y)")
@@ -176,7 +176,7 @@ _SPLITS = {"val": "valid", "validation": "valid"}
 def _one(source: Any, labels: Labels | None, ears: _Ears) -> Part:
     """One source that is one split."""
     if isinstance(source, str | os.PathLike):
-        return open_split(source, labels, ears, stand_in_path, ears.control)
+        return open_split(source, labels, ears.emit, stand_in_path, ears.control)
     if callable(getattr(source, "parameters", None)) and hasattr(source, "forward"):
         what = f"{type(source).__name__} is a network, and data is needed here."
         raise DataError(what, "were the arguments swapped?", "kit.train(model, data), and data = kit.load(folder)")

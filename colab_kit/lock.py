@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import RunInUse
 from .files import cannot_write
+
+WRITER = ".writer"  # who holds the lock, for whoever is refused
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def one_writer(folder: Path) -> Iterator[None]:
     except filelock.Timeout as err:
         raise RunInUse(
             f"{folder} is being written by another process.",
-            "the same run is training in another notebook, terminal or panel",
+            f"the same run is training in another notebook, terminal or panel ({_who(folder)})",
             "stop it there first, or give this one another name=",
         ) from err
     except OSError as err:
@@ -42,12 +45,23 @@ def one_writer(folder: Path) -> Iterator[None]:
     if handle is not None:
         _held.add(handle)
     try:
+        with suppress(OSError):  # it only helps whoever is refused
+            (folder / WRITER).write_text(f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M')}")
         yield
     finally:
+        with suppress(OSError):
+            (folder / WRITER).unlink(missing_ok=True)
         if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}:  # nothing came of it
             shutil.rmtree(folder, ignore_errors=True)
         _held.discard(handle)
         lock.release()  # last: nobody else may be in there while it goes
+
+
+def _who(folder: Path) -> str:
+    try:
+        return (folder / WRITER).read_text() or "it has just begun"
+    except OSError:
+        return "it has just begun"
 
 
 _held: set[int] = set()  # locks of this process: a DataLoader's worker must not keep one when its parent is killed (5 s, measured)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from .drive.faults import Faults
@@ -26,8 +26,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fuse(**options): how fuse_drive behaves: delay, capacity, latency of colab_kit.drive.fuse.FuseBody")
 
 
-def _options(request: pytest.FixtureRequest, marker: str) -> dict[str, Any]:
+def _options(request: pytest.FixtureRequest, marker: str, made: type) -> dict[str, Any]:
+    """What the test's mark asks for; a word that `made` does not know fails the test in plain words."""
+    from .testing.spelling import misspelt
+
     found = request.node.get_closest_marker(marker)
+    if found is not None and (why := misspelt(made, found.args, found.kwargs, mine=("self", "body", "store"))):
+        pytest.fail(f"@pytest.mark.{marker}: {why}", pytrace=False)
     return dict(found.kwargs) if found else {}
 
 
@@ -55,26 +60,35 @@ def mock_drive(colab_kit_home: Path) -> Iterator[Drive]:
 @pytest.fixture
 def fuse_drive(request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FuseDrive]:
     """A Drive on a real mount, which can be killed; `kit.mount()` gives it to the code under test. Skips where FUSE is missing."""
-    from .drive.fuse import why_not
+    from .drive.fuse import FuseBody, why_not
 
+    options = _options(request, "fuse", FuseBody)
     if why := why_not():
         pytest.skip(f"no FUSE mount here: {why}")
+    from .drive.mount import mount
     from .testing.drives import fuse_mounted, no_long_waits, only_a_stand_in
 
-    with only_a_stand_in(), no_long_waits(), fuse_mounted(tmp_path_factory.mktemp("fuse"), **_options(request, "fuse")) as drive:
+    with only_a_stand_in(), no_long_waits(), fuse_mounted(tmp_path_factory.mktemp("fuse"), **options) as drive:
+        mount(listen=[])
         yield drive
 
 
 @pytest.fixture
 def fake_colab(request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    """`google.colab` to import, with a Drive at /content/drive. `@pytest.mark.colab(as_colab=True, secrets={…})` says how."""
+    """`google.colab` to import, with a Drive for /content/drive, in the folder /content as on Colab.
+
+    `@pytest.mark.colab(as_colab=True, secrets={…})` says how: options of colab_kit.drive.mock.StandIn.
+    """
+    from .drive.disguise import folder
     from .drive.mock import StandIn
+    from .testing.drives import left_empty
     from .testing.ears import Waits
 
-    options = {"content": tmp_path_factory.mktemp("content"), "secrets": {}, "sleep": Waits(), **_options(request, "colab")}
+    given = _options(request, "colab", StandIn)
+    options = {"content": tmp_path_factory.mktemp("content"), "secrets": {}, "sleep": Waits(), **given}
     if "fuse_drive" in request.fixturenames:
         options["body"] = request.getfixturevalue("fuse_drive").body
-    with StandIn(**options) as colab:
+    with left_empty(options["content"]), StandIn(**options) as colab, folder(str(colab.content)):
         yield colab
 
 
@@ -88,11 +102,13 @@ def drive_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
     asked = set(request.fixturenames)
     with no_long_waits():
         if "fuse_drive" in asked:
-            yield request.getfixturevalue("fuse_drive").faults
+            faults = request.getfixturevalue("fuse_drive").faults
+            faults.mounts = "fake_colab" in asked
+            yield faults
         elif "fake_colab" in asked and "mock_drive" not in asked:
             yield request.getfixturevalue("fake_colab").faults  # it lets files meet them itself, wherever it mounts
         else:
-            faults = request.getfixturevalue("fake_colab").faults if "fake_colab" in asked else Faults()
+            faults = request.getfixturevalue("fake_colab").faults if "fake_colab" in asked else Faults(mounts=False)
             with Reach(request.getfixturevalue("mock_drive").mountpoint, faults):
                 yield faults
 
@@ -111,11 +127,15 @@ def file_server() -> Iterator[FileServer]:
 def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Make folders of class folders with small pictures: `tiny_images()`, `tiny_images(["cat", "dog"], each=8, size=(32, 32))`."""
     from .testing.pictures import class_folders
+    from .testing.spelling import spelt
 
-    def make(*classes: object, **options: object) -> Path:
-        return class_folders(tmp_path_factory.mktemp("pictures"), *classes, **options)  # type: ignore[arg-type]
+    def tiny_images(classes: Sequence[str] = ("cat", "dog"), each: int = 4, ending: str = ".png", size: tuple[int, int] = (12, 10)) -> Path:
+        """Make a folder of class folders, cat/0.png …, with `each` pictures in each of them; `size` is width and height, pixels."""
+        if isinstance(classes, (str, int)) or not all(isinstance(name, str) for name in classes):
+            raise TypeError(f"tiny_images({classes!r}): the classes are a list of names, as in tiny_images(['cat', 'dog'], each=3).")
+        return class_folders(tmp_path_factory.mktemp("pictures"), classes, each, ending, size)
 
-    return make
+    return spelt(tiny_images)
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-import platform
 import shutil
 import time
 import uuid
@@ -17,13 +15,11 @@ from typing import Any
 from .drive.health import stand_in_place
 from .drive.local import MYDRIVE, Drive
 from .drive.mirror import Mirror
-from .drive.mount import mounted, stand_in_path
+from .drive.mount import missed, mounted, stand_in_path
 from .errors import DriveError, RecipeChanged, RunError
 from .events import Event, Note
-from .files import Shelf, cannot_write, home, write_json
-from .recipe import HORIZON, Recipe
-from .training import checkpoint
-from .training.describe import digest
+from .files import Shelf, cannot_write, digest, home, write_json
+from .sameness import differences, full, in_words
 
 FORMAT = 1
 BEFORE = ".before"  # the end of a folder's name that fresh=True set aside
@@ -51,12 +47,30 @@ class Place:
     def at(cls, out: Path, drive: Drive | None) -> Place:
         """The place `out=` names: as it is, or, on Drive, written on the fast disk and mirrored there."""
         out = out.expanduser().absolute()
-        if (meant := stand_in_path(out)) is not None:  # nothing may be made under a mountpoint that is not mounted
-            why = "no Drive is mounted there, and what is written there would block mounting it"
-            raise RunError(f"out={str(out)!r} lies on a Drive that is not there.", why, f"kit.mount() first, or give out={str(meant)!r}")
+        refuse_unmounted(out, f"out={str(out)!r}")
         if drive is None or not out.is_relative_to(drive.mountpoint):
             return cls(out, None, out.name, None)
         return cls(root(drive) / f"{out.name}-{digest(str(out))[:8]}", Mirror.at(out.parent), out.name, out)
+
+
+def drive_or_note(emit: Emit) -> Drive | None:
+    """The Drive that takes copies; without it a Note, where this process had one."""
+    drive = mounted()
+    if drive is None and (gone := missed()) is not None:
+        what = f"Drive ({gone[0]}) does not answer: {gone[1]}. This run is kept on this machine alone."
+        emit(Note(f"{what} Run the cell with kit.mount() and then this one again: it goes on from here and is copied.", "warn"))
+    return drive
+
+
+def refuse_unmounted(path: Path, asked: str) -> None:
+    """Raise for a path on a Drive that is not there: nothing may be made under a mountpoint that is not mounted."""
+    if (meant := stand_in_path(path)) is not None:
+        why = "no Drive is mounted there, and what is written there would block mounting it"
+        raise RunError(f"{asked} lies on a Drive that is not there.", why, f"kit.mount() first, or give {str(meant)!r}")
+    if (gone := missed()) is not None and path.is_relative_to(gone[0].mountpoint):
+        raise RunError(
+            f"{asked} lies on a Drive that does not answer.", gone[1], "run the cell with kit.mount() again, or give a local path"
+        )
 
 
 def root(drive: Drive | None) -> Path:
@@ -85,11 +99,6 @@ def everywhere() -> Iterator[tuple[dict[str, Any], Place]]:
             here = folder if kind == "disk" else home().absolute() / "runs" / folder.name
             shelf = Mirror.at(kept) if kept is not None else None
             yield record, Place(here, shelf, folder.name, kept / folder.name if kept is not None else None)
-
-
-def key_of(identity: dict[str, Any]) -> str:
-    """Eight hex digits that name what makes a run the run it is. Nothing in it was chosen by the machine."""
-    return digest(identity)[:8]
 
 
 def find(place: Place) -> dict[str, Any] | None:
@@ -153,6 +162,8 @@ def make_way(place: Place, *, fresh: bool, emit: Emit) -> None:
         return
     try:
         if not (place.folder / "run.json").exists() and (record := find(place)) is not None:
+            from .training import checkpoint  # only now: torch comes with it, and a list of runs needs none
+
             checkpoint.newest(
                 place.folder, place.shelf, place.kept_as, start=record["start"], complain=lambda text: emit(Note(text, "warn"))
             )
@@ -212,7 +223,7 @@ def check_same(place: Place, record: dict[str, Any], identity: dict[str, Any]) -
     ------
     RecipeChanged
     """
-    changed = differences(_full(record["identity"]), _full(identity))
+    changed = differences(full(record["identity"]), full(identity))
     if changed:
         raise RecipeChanged(
             f"{place.drive_folder or place.folder} holds a run that was made differently.",
@@ -226,22 +237,8 @@ def note_relatives(place: Place, name: str, identity: dict[str, Any], emit: Emit
     others = [r for r in all_records(place.folder.parent) if r["name"] == name and not r["folder"].endswith(BEFORE)]
     if others:
         old = max(others, key=lambda r: float(r["created"]))
-        changed = differences(_full(old["identity"]), _full(identity))
+        changed = differences(full(old["identity"]), full(identity))
         emit(Note(f"This is a new run, not {Path(old['folder']).name}: {in_words(changed)}."))
-
-
-def _full(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity with the options that were left at their defaults."""
-    defaults = {field.name: field.default for field in dataclasses.fields(Recipe) if field.name not in HORIZON}
-    return {**identity, "recipe": {**defaults, **identity.get("recipe", {})}}
-
-
-def in_words(changed: list[str]) -> str:
-    """Differences as a person would name them: options one by one, code and content by what they are."""
-    options = [line.removeprefix("recipe.") for line in changed if line.startswith("recipe.")]
-    kinds = {"model": "another network", "data": "other data", **{part: f"another {part}" for part in ("head", "loss", "optimizer")}}
-    parts = dict.fromkeys(line.partition(":")[0].partition(" ")[0].partition(".")[0] for line in changed)
-    return ", ".join([*(kinds[part] for part in parts if part in kinds), *options]) or "begun from other weights"
 
 
 def all_records(where: Path) -> Iterator[dict[str, Any]]:
@@ -257,43 +254,3 @@ def all_records(where: Path) -> Iterator[dict[str, Any]]:
             continue
         if found and {"identity", "created", "start", "name"} <= found.keys():
             yield {**found, "folder": str(path.parent)}
-
-
-def differences(old: Any, new: Any, at: str = "") -> list[str]:
-    """What changed between two identities, one `recipe.lr: 0.001 → 0.01` each; code and hashes just say so."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        names = list(dict.fromkeys([*old, *new]))
-        return [line for n in names for line in differences(old.get(n), new.get(n), f"{at}.{n}" if at else n)]
-    if json.dumps(old) == json.dumps(new):
-        return []
-    was, now = json.dumps(old), json.dumps(new)
-    return [f"{at}: {was} → {now}" if len(was) + len(now) < 80 else f"{at} changed"]
-
-
-def environment(device: Any) -> dict[str, str]:
-    """What the bits of a step depend on, besides the run itself."""
-    import numpy as np
-    import torch
-
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": f"{device.type} {kind} {platform.machine()}",
-        "threads": str(torch.get_num_threads()),
-    }
-
-
-def exactness(old: dict[str, str], new: dict[str, str], *, stretched: bool, keyed: bool = True) -> str:
-    """Which promise holds for a run that goes on: the same bits, or the same data, augmentation and schedule, and why."""
-    broken = [f"{name} {old.get(name)} → {value}" for name, value in new.items() if old.get(name) != value]
-    if new["device"].startswith(("cuda", "mps")):
-        broken.append(f"on {new['device'].split()[0]} the order of sums is not fixed")
-    if stretched:
-        broken.append("more epochs stretch the schedule of the learning rate")
-    if not keyed:
-        return "same order and schedule; the dataset's own random numbers are beyond any key, so neither its pictures nor the bits repeat"
-    if not broken:
-        return "every bit as if it had never stopped"
-    return f"same data, order and augmentation, not the same bits ({'; '.join(broken)})"

@@ -18,7 +18,7 @@ from .listeners.console import Console
 from .listeners.history import History
 from .loading import load
 from .recipe import Recipe
-from .records import Place
+from .records import Place, refuse_unmounted
 from .reporting import plots
 from .reporting.evaluation import Evaluation, evaluate_outputs
 from .reporting.prediction import Prediction, Predictions, prediction
@@ -189,6 +189,7 @@ class Run:
         from safetensors.torch import save
 
         target = Path(path).expanduser().absolute()
+        refuse_unmounted(target, str(target))
         state = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in self.model.state_dict().items()}
         if target.suffix == ".safetensors":
             write_whole(target, save(state))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import records
+from . import sameness
 from .data import keyed
 from .data.batches import Feed
 from .data.preprocess import Preprocess
@@ -144,15 +144,16 @@ class Session:
             emit(Note(f"Run {run.name}-{run.key} is finished: {ended}; fresh=True starts anew."))
             run.take(found.facts)
             self._wear(checkpoint.best_weights(place.folder, found, complain=self._complain))
-            if place.shelf is not None and not checkpoint.is_kept(
-                found.path, place.shelf, place.kept_as
-            ):  # a kill came before it was copied
+            if place.shelf is not None and not checkpoint.is_kept(found.path, place.shelf, place.kept_as):  # killed before it was copied
                 self.saver = self._saver(run, emit, found)
             return "done", "" if found.facts["epoch"] >= self.recipe.epochs else ended
         job, state = self._job(run, emit, found)
         write_json(place.folder / "run.json", record, reached=run.control.reached)
         emit.listeners.insert(0, CsvLog(place.folder / "history.csv", History(state.history)))
         emit(RunStarted(f"{run.name}-{run.key}", place.folder, self.recipe.epochs, job.steps, state.step))
+        if self.saver is not None and place.drive_folder is not None:
+            emit(Note(f"Copies go to Drive: {place.drive_folder}"))
+            self.saver.announce()
         run.watch(state)
         try:
             with keyed.outer_streams_kept():
@@ -201,7 +202,7 @@ class Session:
         steps = -(-len(self.feeds["train"]) // recipe.accumulate)
         facts = {
             "start": run.record["start"], "key": run.key, "classes": list(self.data.classes), "fingerprint": self.data.fingerprint,
-            "environment": records.environment(self.device),
+            "environment": sameness.environment(self.device),
         }  # fmt: skip
         job = Job(
             model=self.model, phases=Phases(self.model, self.head, recipe.head_epochs), train=self.feeds["train"],
@@ -227,7 +228,7 @@ class Session:
         state = State(**{f.name: found.facts[f.name] for f in dataclasses.fields(State)})
         if state.step:
             stretched = job.schedule.ends and found.facts["schedule"]["total"] != job.schedule.total
-            same = records.exactness(found.facts["environment"], job.facts["environment"], stretched=stretched, keyed=self.data.keyed)
+            same = sameness.exactness(found.facts["environment"], job.facts["environment"], stretched=stretched, keyed=self.data.keyed)
             emit(Note(f"Going on from step {state.step} of {job.steps}: {same}."))
         return state
 

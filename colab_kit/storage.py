@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from . import records
+from .drive.ground import there
+from .drive.health import drives
 from .drive.holder import Holder
 from .drive.lease import NAME
-from .drive.local import shelves
-from .errors import RunError
-from .files import cannot_write, stamp
+from .drive.local import AGAIN, MYDRIVE, shelves
+from .drive.mount import Site, missed
+from .errors import DriveError, RunError
+from .files import cannot_write, home, stamp
 from .lock import one_writer
 
 
@@ -42,14 +45,57 @@ class Kept:
     copy_size: int
 
 
-def kept() -> list[Kept]:
-    """All runs that can be seen from here, the one touched last first. A run and its copy on Drive are one."""
+@dataclass(frozen=True)
+class Seen:
+    """The runs, the one touched last first; the Drives that do not answer, and so are not among them; whether one does."""
+
+    runs: list[Kept]
+    silent: list[Path]
+    drive: bool
+
+    def uncopied(self, run: Kept) -> bool:
+        """Whether it goes to Drive, and nothing of it is there yet."""
+        going = run.status in ("running", "unfinished") and run.folder == home().absolute() / "runs" / f"{run.name}-{run.key}"
+        return self.drive and going and run.copy is None
+
+
+def look() -> Seen:
+    """What can be seen from here. A run and its copy on Drive are one."""
     found: dict[tuple[str, bool], dict[str, dict[str, Any]]] = {}
-    for where, root in records.roots():
+    roots = list(records.roots())
+    for where, root in roots:
         for record in records.all_records(root):
             run = found.setdefault((str(record.get("start", record["folder"])), record["folder"].endswith(records.BEFORE)), {})
             run.setdefault(where, record)
-    return sorted((_kept(**run) for run in found.values()), key=lambda run: -run.touched)
+    tops = [root.parent.parent for where, root in roots if where == "drive"]
+    runs = sorted((_kept(**run) for run in found.values()), key=lambda run: -run.touched)
+    return Seen(runs, _silent(tops), any(os.path.isdir(top) for top in tops))
+
+
+def kept() -> list[Kept]:
+    """All runs that can be seen from here."""
+    return look().runs
+
+
+def _silent(tops: list[Path]) -> list[Path]:
+    """The Drives that do not answer: none that is mounted did, or one ended while it was read."""
+    site = Site.here()
+    points = drives(site.table()) if site.anywhere else []
+    if {point / MYDRIVE for point in points} & set(tops):
+        points = []
+    elif not points and (gone := missed(site)) is not None:
+        points = [gone[0].mountpoint]
+    return list(dict.fromkeys([*points, *(top.parent for top in tops if not _answers(top / "colab-kit" / "runs"))]))
+
+
+def _answers(folder: Path) -> bool:
+    try:
+        os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError:
+        return False
+    return True
 
 
 def _kept(disk: dict[str, Any] | None = None, drive: dict[str, Any] | None = None) -> Kept:
@@ -96,7 +142,7 @@ def _is_leased(copy: Path | None) -> bool:
 def _is_locked(folder: Path) -> bool:
     from filelock import Timeout
 
-    if not (folder / ".lock").exists():
+    if not os.path.exists(folder / ".lock"):
         return False
     try:
         with one_writer(folder):
@@ -107,7 +153,7 @@ def _is_locked(folder: Path) -> bool:
 
 def _epochs(folder: Path | None) -> int | None:
     """Whole epochs of the newest checkpoint, from its header: its tensors are not read."""
-    marks = [stamp(path) for path in folder.glob("checkpoint-*.safetensors")] if folder is not None else []
+    marks = [stamp(path) for path in _sizes(folder) if path.match("checkpoint-*.safetensors")]
     newest = max((mark for mark in marks if mark is not None), key=lambda mark: int(mark["step"]), default=None)
     return int(json.loads(newest["facts"])["epoch"]) if newest is not None else None
 
@@ -119,6 +165,8 @@ def delete(run: Kept) -> None:
     ------
     RunError
         It is running, or its folder cannot be written.
+    DriveError
+        Drive has dropped away: its copy is still there.
     """
     if run.status == "running":
         raise RunError(f"Run {run.name}-{run.key} is running and is not deleted.", "it is being written", "stop it first")
@@ -132,6 +180,15 @@ def delete(run: Kept) -> None:
                 shelf.forget(run.copy.relative_to(shelf.root).as_posix())
         _empty(run.copy, truncate=True)
         shutil.rmtree(run.copy, ignore_errors=True)
+        try:
+            left = there(run.copy / "run.json")
+        except OSError as err:
+            left = True
+            why = err.strerror or str(err)
+        else:
+            why = "Drive did not let its files be listed"
+        if left:
+            raise DriveError(f"The copy {run.copy} was not deleted.", why, f"{AGAIN}, then delete the run again")
 
 
 def _empty(folder: Path, *, truncate: bool) -> None:

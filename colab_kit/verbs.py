@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import records, runs
+from . import records, runs, sameness
 from .control import Control, interrupts_stop
 from .data.preprocess import Preprocess
 from .data.splits import Data
 from .drive.lease import Guarded, sole_writer
-from .drive.mount import mounted
 from .errors import ColabKitError, ModelError, RecipeError
 from .events import Listener, Listeners, Note
 from .files import sha256, sweep
@@ -197,7 +196,7 @@ def _run(
         "verb": verb, "recipe": session.recipe.identity(), "data": session.data.fingerprint, **objects,
         "init": sha256(start_from) if start_from is not None else None,
     }  # fmt: skip
-    key, drive = records.key_of(identity), mounted()
+    key, drive = sameness.key_of(identity), records.drive_or_note(emit)
     place = Place.at(Path(out), drive) if out is not None else Place.named(f"{name}-{key}", drive)
     for folder, other in runs.live.items():
         raise ModelError(

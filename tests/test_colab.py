@@ -200,7 +200,7 @@ def test_a_page_is_looked_for_in_colabs_kernel_only_and_where_an_imitation_stand
 
 def asked(name="HF_TOKEN", *, answer=None, environ=None, page=True):
     fake = Fake(answer)
-    return colab.secret(name, environ=environ or {}, page=lambda: page, room=fake), fake.calls
+    return colab.find_secret(name, environ=environ or {}, page=lambda: page, room=fake), fake.calls
 
 
 def test_the_environment_comes_first_then_colab_then_none():

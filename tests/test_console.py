@@ -125,11 +125,20 @@ def test_waiting_for_drive_is_one_line_and_a_bar_where_it_can_move(clock):
             clock.now += 1
             console(CopyProgress("copies", done, 4 * 2**20))
         assert out.getvalue().count("Handing copies to Drive (4.0 MiB)") == 1 and console.bar is None
+        assert out.getvalue().count("interrupt to leave the rest to the background") == 1
         assert ("\r" in out.getvalue()) is moves
         clock.now += 1
         console(CopyProgress("copies", 0, 2**20))
         assert "(1.0 MiB)" in out.getvalue()
         console.close_bar()
+
+
+def test_waiting_long_for_drive_is_one_line_of_a_log_file(clock):
+    console = Console(out := io.StringIO(), clock=clock)
+    for done in range(500):
+        clock.now += 0.2
+        console(CopyProgress("copies", done, 1000))
+    assert out.getvalue().count("\n") == 1
 
 
 def test_without_out_it_prints_to_whatever_stdout_is_now(capsys):

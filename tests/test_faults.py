@@ -133,6 +133,21 @@ def test_clear_ends_the_plan_and_keeps_the_count():
 
 
 @pytest.mark.parametrize("kind", MOUNTING)
+def test_a_failing_mount_cannot_be_planned_where_nothing_mounts(kind):
+    with pytest.raises(DriveError, match="google.colab") as raised:
+        getattr(Faults(mounts=False), kind)()
+    assert "fake_colab" in raised.value.fix
+
+
+def test_a_misspelt_fault_is_told_with_the_right_one():
+    with pytest.raises(AttributeError, match="did you mean full"):
+        Faults().ful()
+    with pytest.raises(AttributeError, match="there are .*quota"):
+        Faults().xyz()
+    assert not hasattr(Faults(), "strange")
+
+
+@pytest.mark.parametrize("kind", MOUNTING)
 def test_what_strikes_at_the_mount_does_not_strike_at_files(kind):
     faults = Faults()
     fault = getattr(faults, kind)(times=1)

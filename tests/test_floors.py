@@ -14,22 +14,23 @@ ROOMS = """
 0 errors events recipe control
 1 extras probe machine files lock web colab archives
 2 listeners/console listeners/history listeners/csv_log
-3 drive/faults drive/watch drive/opened drive/calls drive/reach drive/health drive/local drive/folder
+3 drive/tally drive/faults drive/watch drive/opened drive/calls drive/reach drive/health drive/local drive/folder
 3 drive/cloud drive/node drive/mounts drive/cache drive/daemon drive/fuse
 3 drive/google_colab/_seam drive/google_colab/errors drive/google_colab/_message drive/google_colab/output drive/google_colab/drive
 3 drive/google_colab/files drive/google_colab/userdata drive/google_colab/runtime drive/google_colab/auth
 3 drive/google_colab/_system_commands drive/google_colab/_shell drive/google_colab/patches drive/google_colab/syntax
 3 drive/google_colab/snippets drive/google_colab/autoviz drive/google_colab/widgets drive/google_colab/data_table
 3 drive/google_colab/__init__ drive/package drive/disguise drive/page drive/mock
-3 drive/aside drive/real drive/mount drive/uploads drive/ground drive/holder drive/lease
-3 drive/handover drive/reading drive/mirror drive/pack drive/stage
+3 drive/asked drive/aside drive/real drive/mount drive/uploads drive/ground drive/holder drive/lease
+3 drive/handover drive/reading drive/mirror drive/pack drive/staged drive/stage
 4 data/keyed data/pixels data/sheet data/splits data/idx data/folders data/labels data/tables data/checks data/fingerprints
 4 data/sources data/datasets data/catalog data/places data/shares data/preprocess data/batches loading
 5 models/nets models/backbones models/heads models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics
 5 training/weights training/checkpoint training/saver training/choices training/preflight training/loop
-6 reporting/evaluation reporting/prediction reporting/plots reporting/scoring records runs opening session verbs storage
-7 __init__ demo cli __main__ launch testing/pictures testing/answers testing/server testing/ears testing/drives pytest_plugin
+6 reporting/evaluation reporting/prediction reporting/plots reporting/scoring sameness records runs opening session verbs storage
+7 __init__ demo cli __main__ launch testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
+7 pytest_plugin
 """
 FLOOR = {room: int(line[0]) for line in ROOMS.strip().splitlines() for room in line[1:].split()}
 PLACE = {room: place for place, room in enumerate(FLOOR)}

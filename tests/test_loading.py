@@ -173,6 +173,34 @@ def packed(folder, kind="zip"):
     return Path(shutil.make_archive(str(folder), kind, folder.parent, folder.name))
 
 
+def test_what_is_told_while_the_data_is_brought_is_no_note_of_the_data(tmp_path):
+    class_folders(tmp_path / "pets", each=4)
+    heard = []
+    data = load(packed(tmp_path / "pets"), listen=[heard.append], strict=True)
+    assert "Unpacking" in heard[0].text and data.notes == ()
+
+
+def test_a_killed_drive_is_an_error_of_ours_wherever_the_data_is_told(tmp_path, fuse_drive):
+    class_folders(tmp_path / "pets")
+    class_folders(fuse_drive / "pets")
+    fuse_drive.kill()
+    far = fuse_drive / "pets"
+    for source, more in ((far, {}), (str(far), {}), (tmp_path / "pets", {"valid": far}), ({"train": tmp_path / "pets", "test": far}, {})):
+        with pytest.raises(DriveError, match="could not be read from Drive"):
+            load(source, **more)
+    for word in ("labels", "names"):
+        with pytest.raises(DriveError):
+            load(tmp_path / "pets", **{word: str(fuse_drive / "told")})
+
+
+@pytest.mark.parametrize("woe", ["drops", "io_error"])
+def test_a_drive_that_fails_in_files_is_an_error_of_ours(mock_drive, drive_faults, woe):
+    class_folders(mock_drive / "pets")
+    getattr(drive_faults, woe)("MyDrive/pets*")
+    with pytest.raises(DriveError):
+        load(mock_drive / "pets")
+
+
 @pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
 def test_an_archive_is_the_data_of_its_folder(tmp_path, kind):
     data = load(class_folders(tmp_path / "pets", each=10))

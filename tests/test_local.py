@@ -121,8 +121,22 @@ def test_a_flush_that_fails_is_an_error_and_promises_nothing(drive):
 def test_a_stand_in_is_left_without_google(tmp_path, kind):
     drive = stand_in(tmp_path / "drive", kind)
     copier, heard = Copier(drive / "runs"), []
-    assert drive.unmount(listen=[heard.append], door=pytest.fail) is True and copier.closed and drive in room.left
+    assert drive.unmount(listen=[heard.append], door=pytest.fail) is True and copier.closed and drive.mountpoint in room.left
     assert drive.mydrive.is_dir() and not any("consent" in note.text for note in heard)
+
+
+def test_an_unmounted_stand_in_is_not_well(tmp_path):
+    drive = stand_in(tmp_path / "drive", "stand-in")
+    assert drive.health()
+    drive.unmount(listen=[])
+    assert not drive.health() and drive.health().why == "it was unmounted"
+
+
+def test_a_stand_in_on_a_mount_that_died_blames_the_mount(tmp_path, own_home, monkeypatch):
+    monkeypatch.setattr(Path, "mkdir", lambda self, **how: (_ for _ in ()).throw(OSError(107, os.strerror(107), str(self))))
+    with pytest.raises(DriveError, match="does not answer") as raised:
+        stand_in(tmp_path / "drive", "stand-in")
+    assert "COLAB_KIT_HOME" not in str(raised.value) and "umount" in raised.value.fix
 
 
 def test_a_with_statement_unmounts_at_the_end_also_after_an_error(drive, monkeypatch):

@@ -201,6 +201,7 @@ def test_every_failure_is_tried_again_told_once_and_told_when_it_is_over(mirror,
         (errno.ENOTCONN, "kit.mount()"),
         (errno.EROFS, "read-only"),
         (errno.EIO, "Input/output"),
+        (errno.ENOENT, "its folder on Drive is not there yet, or has vanished"),
     ],
 )
 def test_a_failure_says_what_to_do(mirror, way, local, code, said):
@@ -351,6 +352,45 @@ def test_who_waits_sees_progress_that_ends_in_all_of_it(mirror, way, local, monk
     assert done == sorted(done) and done[0] < heard[0].size and done[-1] == heard[-1].size
     heard.clear()
     assert mirror.close(20, heard.append) and heard == [], "what takes no time is not worth a line"
+
+
+def test_wake_tries_at_once_what_waits_long_and_with_short_waits_again(drive, way, local):
+    waited, longed = [], threading.Event()
+
+    def wait(seconds):
+        waited.append(seconds)
+        if seconds > FIRST_WAIT and not longed.is_set():
+            longed.set()
+            assert mirror._wake.wait(20)
+
+    mirror = Mirror(drive, hand_over=way, sleep=wait)
+    mirror.wake()
+    assert mirror._thread is None, "there is nothing to try"
+    way.faults = [fault(errno.ENOTCONN)] * 4
+    mirror.push(put(local, "run.json"), "r/run.json")
+    assert longed.wait(20)
+    mirror.wake()
+    for _ in range(400):
+        if mirror.idle:
+            break
+        threading.Event().wait(0.01)
+    assert mirror.idle and (drive / "r/run.json").exists() and waited == [FIRST_WAIT, 2 * FIRST_WAIT, FIRST_WAIT, 2 * FIRST_WAIT]
+
+
+def test_the_wait_at_the_end_of_the_process_may_be_interrupted(mirror, way, local, capsys, monkeypatch):
+    way.gate.clear()
+    mirror.push(put(local, "run.json"), "r/run.json")
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mirror, "drained", interrupted)
+    wait_at_exit(20)
+    said = capsys.readouterr().out
+    assert "interrupt to leave them out" in said and "Not everything was handed" in said and said.count("\n") == 2
+    monkeypatch.undo()
+    way.gate.set()
+    assert mirror.close(20)
 
 
 def test_the_end_of_the_process_waits_for_copies_and_says_so_once(mirror, way, drive, local, capsys):

@@ -18,7 +18,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from colab_kit import colab as kit_colab
-from colab_kit.drive import disguise, mock, package
+from colab_kit.drive import disguise, health, mock, mount, package
 from colab_kit.drive.folder import FolderBody
 from colab_kit.drive.mock import StandIn
 from colab_kit.errors import ColabKitError, DriveError
@@ -424,8 +424,76 @@ def test_upload_file_takes_one_file(stand_in, capsys):
 
 
 def test_an_upload_nobody_planned_says_that_it_would_wait_for_ever(stand_in):
-    with pytest.raises(ColabKitError, match=r"files.upload\(\) would block for ever(.|\n)*uploads="):
+    with pytest.raises(ColabKitError, match=r"files.upload\(\) would wait for ever") as raised:
         colab("files").upload()
+    assert 'fake_colab.uploads = [("a.csv", b"1,2")]' in raised.value.fix and "mock.installed()" in raised.value.fix
+    with pytest.raises(ColabKitError) as wrapped:
+        kit_colab.upload()
+    assert str(wrapped.value).count("Why:") == str(wrapped.value).count("Fix:") == 1 and wrapped.value.fix == raised.value.fix
+    assert mock.installed() is stand_in
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_uploads_and_secrets_may_be_assigned(stand_in, tmp_path, kind):
+    (tmp_path / "b.txt").write_text("2")
+    stand_in.uploads = kind([("a.txt", b"1"), tmp_path / "b.txt", [("c.txt", b"3"), str(tmp_path / "b.txt")], None])
+    assert [sorted(colab("files").upload()) for _ in range(4)] == [["a.txt"], ["b.txt"], ["b (1).txt", "c.txt"], []]
+    stand_in.secrets = {"KEY": "5"}
+    stand_in.secrets["OTHER"] = "6"
+    assert colab("userdata").get("KEY") == "5" and colab("userdata").get("OTHER") == "6"
+
+
+@pytest.mark.parametrize("planned", [("a.csv", b"1"), [b"1"], [("a.csv", "1")], [3], 3, [[None]]])
+def test_an_upload_that_cannot_be_is_refused_when_it_is_planned(stand_in, planned):
+    with pytest.raises(ColabKitError, match="cannot be chosen") as raised:
+        stand_in.uploads = planned
+    assert '[("a.csv", b"1,2")]' in raised.value.fix
+    with pytest.raises(ColabKitError, match="cannot be the secrets"):
+        stand_in.secrets = ["KEY"]
+
+
+def test_the_secrets_of_a_mark_are_not_changed_by_a_test(content):
+    given = {"KEY": "5"}
+    with StandIn(content=content, secrets=given) as stand_in:
+        stand_in.secrets["OTHER"] = "6"
+    assert given == {"KEY": "5"}
+
+
+# the only Drive is its own
+def test_kit_sees_the_stand_ins_mount_alone_and_under_the_users_name(stand_in, content, monkeypatch):
+    table = "drive /mnt/other fuse.drive rw 0 0\noverlay / overlay rw 0 0\n"
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda self, **how: table if str(self) == "/proc/self/mounts" else read(self, **how))
+    assert health.drives(health.mount_table()) == [] and (Path("/"), "overlay") in health.mounts(health.mount_table())
+    colab("drive").mount("/content/drive")
+    assert health.drives(health.mount_table()) == [Path("/content/drive")] and health.stand_in_mounted() == Path("/content/drive")
+    stand_in.uninstall()
+    assert health.drives(health.mount_table()) == [Path("/mnt/other")]
+
+
+@pytest.mark.parametrize("as_colab", [False, True])
+def test_the_drive_that_a_cell_mounts_is_found_and_used(content, as_colab):
+    with StandIn(content=content, as_colab=as_colab):
+        assert mount.mounted() is None
+        before = [] if as_colab else [mount.mount(listen=[])]  # its files move along
+        colab("drive").mount("/content/drive")
+        found = mount.mounted()
+        assert found is not None and (found.kind, str(found)) == ("reused", "/content/drive/MyDrive") and mount.missed() is None
+        assert mount.mount(listen=[]) == found and found.health() and all(str(drive) != str(found) for drive in before)
+        assert mount.stand_in_path("/content/drive/MyDrive/zz") is None
+        (found / "x.txt").write_text("x")
+        assert (content / "drive/MyDrive/x.txt").read_text() == "x"
+        found.unmount(listen=[])
+        assert found.health().why == "it was unmounted" and mount.mounted() is None and os.listdir("/content/drive") == []
+        colab("drive").mount("/content/drive")
+        assert found.health() and mount.mounted() == found
+
+
+def test_mounting_it_at_another_place_than_content_is_found_too(content, tmp_path):
+    with StandIn(content=content):
+        colab("drive").mount(str(tmp_path / "elsewhere"))
+        found = mount.mounted()
+        assert found is not None and found.mountpoint == tmp_path / "elsewhere"
 
 
 def test_downloads_happen_later(stand_in, tmp_path):

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from colab_kit.drive import mount as room
+from colab_kit.drive.faults import Faults
 from colab_kit.drive.health import Health
-from colab_kit.drive.mount import Plan, Seen, Site, decide, mount, mount_at, mounted, stand_in_path
+from colab_kit.drive.local import shelves
+from colab_kit.drive.mount import Plan, Seen, Site, decide, missed, mount, mount_at, mounted, stand_in_path
+from colab_kit.drive.reach import Reach
 from colab_kit.errors import DriveError
 from colab_kit.events import Note
 
-from .worlds import World, failing, laid, tree
+from .worlds import World, dies, failing, laid, tree
 
 OFFLINE = ("python", "jupyter", "vscode", "ipython", "kaggle")
 THERE = Path("/content/drive")
@@ -85,8 +88,8 @@ def test_in_colabs_kernel_the_real_drive_is_mounted(tmp_path):
 @pytest.mark.parametrize("where", ["colab", "colab-subprocess"])
 def test_a_healthy_mount_is_reused_without_asking(tmp_path, where):
     world = World(where)
-    world.has(tmp_path / "my drive point")
-    drive = world.mount(tmp_path / "my drive point")
+    world.has(tmp_path / "point")
+    drive = world.mount(tmp_path / "point")
     assert (drive.kind, world.calls, world.heard, world.asked) == ("reused", [], [], 0)
 
 
@@ -266,7 +269,108 @@ def test_no_failing_way_through_mount_changes_the_folder_around_the_mountpoint(t
         assert tree(content) == before
 
 
+# --- what cannot be meant ---
+
+
+@pytest.mark.parametrize("where", ["colab", "python"])
+@pytest.mark.parametrize("point", ["", " ", "/", "/content/my drive", 3, b"/content/drive"])
+def test_a_mountpoint_that_cannot_be_is_refused_everywhere_before_anything_is_made(home, where, point):
+    with pytest.raises(DriveError, match="mountpoint=") as raised:
+        World(where).mount(point)
+    assert raised.value.why and raised.value.fix and not home.exists()
+
+
+def test_a_relative_mountpoint_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert World("colab").mount("drive").mountpoint == tmp_path / "drive"
+
+
+@pytest.mark.parametrize(
+    "asked", [{"mock": "yes"}, {"mock": 1}, {"required": None}, {"readonly": "no"}, {"retries": "3"}, {"timeout": True}]
+)
+def test_an_argument_of_the_wrong_kind_is_named(tmp_path, home, asked):
+    with pytest.raises(DriveError, match=f"{next(iter(asked))}=") as raised:
+        World("python").mount(tmp_path / "drive", **asked)
+    assert raised.value.why and raised.value.fix and not home.exists()
+
+
+def test_the_note_on_a_stand_in_that_was_asked_for_is_a_sentence(tmp_path):
+    world = World("colab")
+    world.mount(tmp_path / "drive", mock=True)
+    assert world.said.startswith("Drive: mock=True was given, so a folder stands in for it: ")
+
+
 # --- the Drive of this process ---
+
+
+def test_a_drive_that_dropped_away_is_missed_with_the_reason(tmp_path, monkeypatch):
+    world = World("colab")
+    drive = world.mount(tmp_path / "drive")
+    assert missed(world.site) is None
+    with monkeypatch.context() as patch:
+        dies(patch, tmp_path / "drive")
+        assert mounted(world.site) is None and missed(world.site) == (drive, "Transport endpoint is not connected")
+    assert mounted(world.site) == drive and missed(world.site) is None
+    world.rows.clear()
+    assert mounted(world.site) is None and missed(world.site) == (drive, "nothing is mounted there")
+    world.has(tmp_path / "gdrive")
+    assert mounted(world.site) is not None and missed(world.site) is None, "there is another one"
+
+
+def test_nothing_is_missed_where_nothing_was_mounted_or_it_was_unmounted(tmp_path):
+    world = World("colab")
+    assert missed(world.site) is None
+    drive = world.mount(tmp_path / "drive")
+    drive.unmount(listen=[], door=lambda seconds: world.rows.clear(), look=world.table)
+    assert missed(world.site) is None
+    stand_in = World("python").mount(tmp_path / "drive")
+    stand_in.unmount(listen=[])
+    assert missed(World("python").site) is None
+
+
+@pytest.mark.parametrize("fault", ["drops", "io_error"])
+def test_asking_for_a_stand_in_that_fails_raises_nothing(tmp_path, fault):
+    world, faults = World("python"), Faults()
+    drive = world.mount(tmp_path / "drive")
+    with Reach(drive.mountpoint, faults):
+        planned = getattr(faults, fault)()
+        assert mounted(world.site) is None and missed(world.site) == (drive, os.strerror(planned.number)) and planned.fired
+        with pytest.raises(DriveError, match="does not answer") as raised:
+            world.mount(tmp_path / "drive")
+    assert "COLAB_KIT_HOME" not in str(raised.value)
+    assert mounted(world.site) == drive
+
+
+def test_asking_for_one_that_stands_elsewhere_and_fails_raises_nothing(placed):
+    faults = Faults()
+    drive = mount_at(Site("python"), placed, emit=lambda event: None)
+    with Reach(placed, faults):
+        faults.drops()
+        assert mounted(Site("python")) is None and missed(Site("python")) == (drive, "Transport endpoint is not connected")
+
+
+def test_one_that_was_mounted_elsewhere_since_and_fails_there_is_not_followed(home, tmp_path):
+    faults, drive = Faults(), mount_at(Site("python"), tmp_path / "drive", emit=lambda event: None)
+    (tmp_path / "there").mkdir()
+    os.rename(drive.mydrive, tmp_path / "there/MyDrive")
+    laid(home / "drive", {".mounted": str(tmp_path / "there")})
+    with Reach(tmp_path / "there", faults):
+        faults.drops()
+        assert mounted(Site("python")) is None and missed(Site("python")) is not None
+
+
+def test_a_mount_wakes_what_waits_for_drive(tmp_path):
+    class Copier:
+        root, woken = tmp_path / "drive/MyDrive", 0
+
+        def wake(self) -> None:
+            self.woken += 1
+
+    copier = Copier()
+    shelves.add(copier)
+    World("colab").mount(tmp_path / "drive")
+    assert copier.woken == 1
+    shelves.discard(copier)
 
 
 def test_nothing_is_mounted_until_it_is():

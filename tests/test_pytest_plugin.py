@@ -1,8 +1,10 @@
 """The pytest plugin: what each fixture hands out, that it is as before afterwards, and that a start without it costs nothing."""
 
 import errno
+import inspect
 import json
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -14,9 +16,11 @@ import pytest
 import colab_kit as kit
 from colab_kit.drive import fuse, local, mount
 from colab_kit.drive.mirror import Mirror
+from colab_kit.errors import DriveError
 from colab_kit.events import EpochDone, Note
-from colab_kit.testing.drives import FuseDrive, fuse_mounted, no_drive_yet, only_a_stand_in
+from colab_kit.testing.drives import FuseDrive, fuse_mounted, left_empty, no_drive_yet, only_a_stand_in
 from tests.installed import readme_example, site
+from tests.worlds import laid
 
 ROOT = Path(__file__).resolve().parent.parent
 needs_fuse = pytest.mark.skipif(bool(why := fuse.why_not()), reason=str(why))
@@ -165,6 +169,80 @@ def test_file_faults_reach_the_mounted_drive_of_fake_colab(fake_colab, drive_fau
     assert caught.value.errno == errno.EIO and broken.fired >= 1
 
 
+@pytest.mark.parametrize("fault", ["consent_denied", "consent_unanswered", "root_timeout", "mount_timeout", "policy"])
+def test_a_failing_mount_cannot_be_planned_without_google_colab(mock_drive, drive_faults, fault):
+    with pytest.raises(DriveError, match="fake_colab"):
+        getattr(drive_faults, fault)()
+
+
+def test_the_working_folder_is_its_content(fake_colab):
+    assert os.getcwd() == os.path.realpath(fake_colab.content)
+    Path("a.txt").write_text("x")
+    assert os.path.exists("/content/a.txt")
+
+
+def test_the_mock_drive_is_the_one_that_fake_colab_mounts(mock_drive, fake_colab):
+    from google.colab import drive
+
+    (mock_drive / "a.txt").write_text("x")
+    assert kit.mount(listen=[]) == mock_drive == mount.mounted()
+    drive.mount("/content/drive")
+    assert (kit.mount(listen=[]) / "a.txt").read_text() == "x" and str(mount.mounted()) == "/content/drive/MyDrive"
+    assert mount.stand_in_path("/content/drive/MyDrive/zz") is None and kit.mount(listen=[]).kind == "reused"
+
+
+def test_uploads_and_secrets_can_be_planned_by_assigning_them(fake_colab):
+    fake_colab.uploads = [("a.csv", b"1,2")]
+    fake_colab.secrets = {"KEY": "5"}
+    assert [path.name for path in kit.upload()] == ["a.csv"] and kit.secret("KEY") == "5"
+    with pytest.raises(kit.ColabKitError, match="could not be uploaded") as raised:
+        kit.upload()
+    assert "fake_colab.uploads = [" in raised.value.fix and str(raised.value).count("Fix:") == 1
+
+
+@pytest.mark.parametrize("as_colab", [False, pytest.param(True, marks=pytest.mark.colab(as_colab=True))])
+def test_a_run_whose_out_lies_on_the_drive_that_a_cell_mounted_is_mirrored_there(fake_colab, as_colab, heard):
+    from google.colab import drive
+
+    drive.mount("/content/drive")
+    run = kit.train(kit.nets.mlp, kit.load("fashion-mini", limit=20, listen=[]), epochs=1, out="/content/drive/MyDrive/zz", listen=[heard])
+    assert run.status == "done" and kit.mount(listen=[]).kind == "reused"
+    assert (fake_colab.content / "drive/MyDrive/zz/run.json").is_file() and mount.mounted().kind == "reused"
+    assert not run.folder.is_relative_to("/content/drive") and not run.folder.is_relative_to(fake_colab.content / "drive")
+
+
+@needs_fuse
+@pytest.mark.colab(as_colab=True)
+def test_the_disguise_does_not_take_another_process_mount(fake_colab, tmp_path):
+    with fuse.FuseBody(tmp_path / "store") as other:
+        other.mount(tmp_path / "drive")
+        assert str(tmp_path / "drive") in Path("/proc/self/mounts").read_text()
+        drive = kit.mount(listen=[])
+    assert (drive.kind, str(drive.mountpoint)) == ("real", "/content/drive")
+
+
+@pytest.mark.colab(content="/content")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0 or os.path.exists("/content"), reason="needs root and no /content yet")
+def test_the_real_content_is_seen_by_child_processes(fake_colab):
+    from google.colab import drive
+
+    drive.mount("/content/drive")
+    subprocess.run(["sh", "-c", "echo kept > '/content/drive/My Drive/a.txt'; echo x > /content/b.txt"], check=True)
+    assert Path("/content/drive/MyDrive/a.txt").read_text() == "kept\n" and os.getcwd() == "/content"
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="as the test before")
+def test_after_it_there_is_no_content_folder(tmp_path):
+    content = tmp_path / "content"
+    with left_empty(content):
+        laid(content, ["a.txt", "b/c.txt"])
+    assert not content.exists() and not os.path.exists("/content/b.txt")
+    laid(content, ["mine.txt"])
+    with left_empty(content):
+        laid(content, ["a.txt"])
+    assert sorted(os.listdir(content)) == ["a.txt", "mine.txt"]
+
+
 def test_faults_reach_both_the_mounted_and_the_plain_stand_in(fake_colab, mock_drive, drive_faults):
     from google.colab import drive
 
@@ -187,6 +265,16 @@ def test_fake_colab_mounts_the_fuse_drive_where_there_is_one(fake_colab, fuse_dr
     assert drive.kind in ("real", "reused") and (fuse_drive / "x.txt").read_text() == "x"
     fuse_drive.kill()
     assert not drive.health()
+
+
+@needs_fuse
+def test_a_fuse_drive_is_mounted_without_kit_mount_and_missed_when_it_dies(fuse_drive):
+    found = mount.mounted()
+    assert found is not None and found.mountpoint == fuse_drive.mountpoint and mount.missed() is None
+    fuse_drive.kill()
+    assert mount.mounted() is None and mount.missed() == (found, "Transport endpoint is not connected")
+    fuse_drive.restart()
+    assert mount.mounted() == found and mount.missed() is None
 
 
 @needs_fuse
@@ -246,6 +334,43 @@ def test_tiny_images_are_pictures_that_load_reads(tiny_images, heard):
     assert tiny_images() != tiny_images()
     same = [(path / "cat/0.png").read_bytes() for path in (tiny_images(), tiny_images())]
     assert same[0] == same[1] != (tiny_images() / "dog/0.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "said"),
+    [
+        ((), {"every": 3}, "no option every=: there are classes, each"),
+        ((), {"eech": 3}, "did you mean each="),
+        ((3,), {}, "list of names"),
+        (("cat",), {}, "list of names"),
+        (([1],), {}, "list of names"),
+    ],
+)
+def test_tiny_images_asked_for_wrongly_say_what_was_meant(tiny_images, args, options, said):
+    with pytest.raises(TypeError, match=said):
+        tiny_images(*args, **options)
+
+
+def test_help_shows_the_arguments_of_tiny_images(tiny_images):
+    assert list(inspect.signature(tiny_images).parameters) == ["classes", "each", "ending", "size"]
+    assert "each" in pydoc.render_doc(tiny_images, renderer=pydoc.plaintext)
+
+
+@pytest.mark.parametrize(
+    ("mark", "fixture", "said"),
+    [
+        ("colab(as_colb=True)", "fake_colab", "there is no option as_colb=: did you mean as_colab="),
+        ("colab('x')", "fake_colab", "options have names"),
+        ("colab(xyz=1)", "fake_colab", "there are content"),
+        ("fuse(dely=1)", "fuse_drive", "did you mean delay="),
+        ("fuse(store=1)", "fuse_drive", "there is no option store="),
+    ],
+)
+def test_a_misspelt_option_of_a_mark_is_told_in_plain_words(request, mark, fixture, said, monkeypatch):
+    request.node.add_marker(eval(f"pytest.mark.{mark}"))
+    with pytest.raises(pytest.fail.Exception, match=re.escape(said)) as raised:
+        request.getfixturevalue(fixture)
+    assert not raised.value.pytrace
 
 
 def test_heard_keeps_events_in_order(heard):

@@ -191,6 +191,13 @@ def test_the_error_names_the_file_as_the_user_wrote_it(drive, reach, faults, spe
         assert str(err) == f"[Errno 107] {os.strerror(107)}: {path!r}"
 
 
+def test_the_error_names_a_path_as_text(drive, reach, faults):
+    assert "PosixPath" not in str(struck(os.rename, drive / "missing", drive / "new"))
+    faults.io_error()
+    for call in (open, os.stat, Path.read_text, Path.unlink, lambda path: os.replace(path, path.with_name("new"))):
+        assert "PosixPath" not in str(struck(call, drive / "MyDrive/old.txt"))
+
+
 def test_a_relative_path_is_found_from_the_current_folder(drive, reach, faults, monkeypatch):
     monkeypatch.chdir(drive / "MyDrive")
     faults.io_error("MyDrive/old.txt")
@@ -213,7 +220,7 @@ def test_a_rename_is_hit_at_either_end_and_names_both(drive, reach, faults, tmp_
     part.write_text("x")
     fault = faults.io_error("*.txt")
     err = struck(os.replace, part, whole)
-    assert (err.filename, err.filename2, fault.fired) == (part, whole, 1)
+    assert (err.filename, err.filename2, fault.fired) == (str(part), str(whole), 1)
     (tmp_path / "outside").write_text("x")
     struck(os.rename, tmp_path / "outside", whole)
     struck(os.rename, drive / "MyDrive" / "old.txt", tmp_path / "outside")
@@ -492,6 +499,71 @@ def test_changing_into_a_redirected_folder_and_up_again_stays_there(tmp_path, mo
         Path("x.txt").write_text("x")
         assert Path("/nowhere/x.txt").exists()
     assert os.getcwd() == str(tmp_path / "content")
+
+
+def test_a_place_has_its_redirected_name(tmp_path):
+    (tmp_path / "content").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    with Reach(redirects={"/nowhere": tmp_path / "link/content"}) as reach:
+        for way in ("link/content", "content"):
+            assert reach.named(tmp_path / way / "drive") == Path("/nowhere/drive") == reach.named(reach.leads("/nowhere/drive"))
+        assert reach.named(tmp_path / "contents/x") == tmp_path / "contents/x"
+
+
+def test_a_named_temporary_file_is_deleted_where_it_truly_lies(drive, faults, tmp_path):
+    bound = tempfile._TemporaryFileCloser.close.__defaults__
+    (tmp_path / "content").mkdir()
+    with Reach(redirects={"/nowhere": tmp_path / "content"}) as reach:
+        with tempfile.NamedTemporaryFile(dir="/nowhere") as file:
+            assert len(os.listdir(tmp_path / "content")) == 1 and file.name.startswith("/nowhere/")
+        assert os.listdir(tmp_path / "content") == []
+        reach.watch(tmp_path / "content", faults)
+        file = tempfile.NamedTemporaryFile(dir="/nowhere")
+        gone = faults.drops()
+        struck(file.close)
+        assert gone.fired
+    assert tempfile._TemporaryFileCloser.close.__defaults__ == bound
+
+
+# --- safetensors, which opens files in Rust ---
+
+TENSORS = """
+import os, sys
+from pathlib import Path
+from colab_kit.drive.faults import Faults
+from colab_kit.drive.reach import Reach
+place, first = Path(sys.argv[1]), sys.argv[2] == "first"
+if first:
+    import safetensors.numpy
+import numpy
+faults = Faults()
+with Reach(place, faults, redirects={"/nowhere": place}):
+    from safetensors import safe_open
+    from safetensors.numpy import load_file, save_file
+    save_file({"a": numpy.arange(1000)}, "/nowhere/a.safetensors", metadata={"k": "v"})
+    with safe_open(Path("/nowhere/a.safetensors"), "np") as file:
+        assert file.metadata() == {"k": "v"} and (file.get_tensor("a") == numpy.arange(1000)).all()
+    assert len(load_file("/nowhere/a.safetensors")["a"]) == 1000 and not os.path.exists(place / "nowhere")
+    def struck(call, *args):
+        try:
+            call(*args)
+        except OSError as err:
+            return err.errno
+    full = faults.full(after_bytes=5000)
+    assert struck(save_file, {"a": numpy.arange(1000)}, place / "b.safetensors") == 28 and full.fired
+    assert 0 < (place / "b.safetensors").stat().st_size <= 5000
+    faults.clear()
+    faults.io_error("a.safetensors")
+    assert struck(load_file, place / "a.safetensors") == struck(safe_open, place / "a.safetensors", "np") == 5
+assert type(safetensors.safe_open if first else sys.modules["safetensors"].safe_open) is type
+assert sys.modules["safetensors.numpy"].serialize_file is sys.modules["safetensors._safetensors_rust"].serialize_file
+"""
+
+
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_safetensors_meets_the_plan_and_follows_redirects_imported_before_or_after(tmp_path, when):
+    done = subprocess.run([sys.executable, "-c", TENSORS, str(tmp_path), when], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # --- in, out, and who is spared ---

@@ -37,34 +37,6 @@ def begun(place: Place, **more: object) -> dict:
     return records.begin(place, record, {"lr": (1e-3, "usual")}, reached=lambda point: None)
 
 
-def test_the_key_is_the_same_after_a_trip_through_json_and_in_any_order():
-    key = records.key_of(IDENTITY)
-    assert len(key) == 8 and int(key, 16) >= 0
-    assert records.key_of(json.loads(json.dumps(IDENTITY))) == key
-    assert records.key_of(dict(reversed(IDENTITY.items()))) == key
-    assert records.key_of({**IDENTITY, "data": "f01"}) != key
-
-
-def test_only_the_horizon_leaves_the_key_alone():
-    def key(**fields: object) -> str:
-        return records.key_of({**IDENTITY, "recipe": Recipe(**fields).identity()})
-
-    assert {key(epochs=50), key(patience=3), key(monitor="valid/top1"), key(workers=2), key(save_every=9), key(validate_every=4)} == {key()}
-    others = [key(lr=0.1), key(seed=1), key(batch_size=8), key(ema=0.9), key(schedule="step"), key(mixup=0.1), key(lr={"*": 0.1})]
-    assert len({key(), *others}) == 1 + len(others)
-
-
-def test_differences_name_the_field_with_both_values_and_hide_long_ones():
-    new = {
-        **IDENTITY,
-        "recipe": Recipe(lr=0.01, class_weights=(1.0, 2.0)).identity(),
-        "model": {"class": "Net", "code": {"Net": "cd" * 32}},
-    }
-    found = records.differences(IDENTITY, new)
-    assert found == ["recipe.lr: null → 0.01", "recipe.class_weights: null → [1.0, 2.0]", "model.code.Net changed"]
-    assert records.differences(json.loads(json.dumps(new)), new) == []
-
-
 def test_a_place_that_holds_another_run_is_refused_with_the_difference(tmp_path):
     place = place_at(tmp_path / "out")
     record = begun(place)
@@ -230,15 +202,3 @@ def test_places_with_and_without_a_drive(own_home):
     here = Place.at(Path("pets"), drive)
     assert (here.folder, here.shelf) == (own_home / "work" / "pets", None)
     assert Place.at(drive / "a" / "pets", drive).folder != there.folder, "two folders of one name on Drive are two runs"
-
-
-def test_what_is_promised_on_going_on_says_what_broke_it():
-    same = records.environment(torch.device("cpu"))
-    assert records.exactness(same, same, stretched=False) == "every bit as if it had never stopped"
-    other = {**same, "torch": "2.6.0", "threads": "8"}
-    said = records.exactness(other, same, stretched=True)
-    assert said.startswith("same data, order and augmentation, not the same bits (")
-    assert f"torch 2.6.0 → {same['torch']}" in said and "threads 8 → " in said and "stretch the schedule" in said
-    assert "beyond any key" in records.exactness(same, same, stretched=False, keyed=False)
-    cuda = {**same, "device": "cuda Tesla T4 x86_64"}
-    assert "order of sums" in records.exactness(cuda, cuda, stretched=False)

@@ -45,6 +45,12 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
+def test_weights_are_not_saved_under_a_mountpoint_that_is_not_mounted():
+    with pytest.raises(RunError, match="lies on a Drive that is not there(.|\n)*kit.mount"):
+        quietly(epochs=1).save("/content/drive/MyDrive/deep/w.pth")
+    assert not Path("/content/drive/MyDrive").exists()
+
+
 @pytest.mark.parametrize("ending", [".pth", ".pt", ".safetensors"])
 def test_saved_weights_load_in_plain_torch(tmp_path, ending):
     run, fresh = quietly(Small, lr=0.1), Small()

@@ -10,7 +10,7 @@ from colab_kit.events import CheckpointSaved, Note
 from colab_kit.files import stamp
 from colab_kit.training import saver as room
 from colab_kit.training.checkpoint import name_of, newest, read, step_of
-from colab_kit.training.saver import AT_LEAST, AT_THE_END, SHARE, Saver
+from colab_kit.training.saver import AT_LEAST, AT_THE_END, FIRST_COPY, SHARE, Saver
 
 
 class Clock:
@@ -187,14 +187,27 @@ def test_what_must_be_saved_raises(make, disk):
         save(make(), 0, must=True)
 
 
-def test_the_shelf_gets_a_copy_at_most_each_five_minutes(make, clock):
-    shelf = Shelf(clock)
+def test_the_shelf_gets_the_first_copy_after_half_a_minute_and_then_one_at_most_each_five_minutes(make, clock):
+    shelf, start = Shelf(clock), clock.now
     saver = make(every=1, shelf=shelf)
     for step in range(1, 130):
         clock.now += 10
         save(saver, step)
     times = sorted({t for t, _ in shelf.pushes})
-    assert len(times) == 4 and min(b - a for a, b in zip(times, times[1:], strict=False)) >= AT_LEAST
+    assert times[0] == start + FIRST_COPY and len(times) == 5
+    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= AT_LEAST
+
+
+def test_the_shelf_knows_of_a_run_before_its_first_copy(make, clock, tmp_path):
+    shelf = Shelf(clock)
+    saver = make(every=1, shelf=shelf)
+    save(saver, 1)
+    (tmp_path / "r" / "run.json").write_text("{}")
+    saver.announce()
+    assert list(shelf.kept) == ["r/run.json"]
+    clock.now += FIRST_COPY
+    save(saver, 2)
+    assert f"r/{name_of(2)}" in shelf.kept, "the announcement does not count as a copy"
 
 
 def test_the_shelf_gets_the_newest_its_best_and_the_small_files(make, clock, tmp_path):
@@ -246,6 +259,7 @@ def test_the_end_pushes_waits_and_says_when_that_was_too_short(make, clock, hear
     saver = make(shelf=shelf)
     save(saver, 1)
     assert saver.finish(timeout) and f"r/{name_of(1)}" in shelf.kept and shelf.closed == [timeout or AT_THE_END]
+    assert "handed to Drive" in heard[-1].text
     heard.clear()
     shelf.done, shelf.told = False, [Note("Drive is full", "warn")]
     assert not saver.finish(timeout)

@@ -17,6 +17,7 @@ import pytest
 
 from colab_kit.control import Control
 from colab_kit.drive import stage as room
+from colab_kit.drive import staged as staged_room
 from colab_kit.drive.local import Drive
 from colab_kit.drive.pack import MANIFEST, holds, pack
 from colab_kit.drive.reading import HANDS, WAITS, Hands, listed
@@ -144,6 +145,7 @@ def test_a_file_that_comes_or_goes_or_moves_makes_another_stage_and_its_pack_rep
     names.append(staged(source, drive).name)
     (source / "class 0" / "new.png").rename(source / "class 1" / "new.png")
     names.append(staged(source, drive).name)
+    assert len({path.name for path in (room.home() / "staged").glob("pets-*/")}) == 3, "this process was given all of them"
     assert len(set(names)) == 3 and [p.stem for p in packs(drive)] == names[-1:]
     other = filled(drive / "elsewhere" / "pets")
     assert staged(other, drive).name not in names and len(packs(drive)) == 2, "another folder of that name is another"
@@ -178,6 +180,61 @@ def test_progress_is_told_and_its_end(drive):
     assert isinstance(heard[0], FetchStarted) and heard[0].size == sum(map(len, inside(drive / "few").values()))
     assert isinstance(heard[-1], FetchDone) and heard[-1].size == heard[0].size
     assert all(isinstance(e, FetchProgress) for e in heard[1:-1])
+
+
+@pytest.mark.parametrize("many", [5, 12])
+def test_what_was_fetched_is_said_under_its_own_name_where_it_lies_now(drive, tmp_path, monkeypatch, many):
+    source, heard = filled(drive / "pets", many), []
+    for machine in ("first", "second"):  # the second one has a pack to read
+        home_of_another_machine(monkeypatch, tmp_path, machine)
+        final = staged(source, drive, emit=heard.append)
+        done = [event for event in heard if isinstance(event, FetchDone)]
+        assert [(event.name, event.path) for event in done] == [("pets", final)] and final.is_dir()
+        assert {event.name for event in heard if isinstance(event, FetchStarted)} == {"pets"}
+        heard.clear()
+    archive = zipped(filled(tmp_path / "dogs", 3), drive / "data" / "dogs.zip")
+    there = staged(archive, drive, emit=heard.append)
+    assert [event.path for event in heard if isinstance(event, FetchDone)] == [there] and there.is_file()
+
+
+def test_what_was_staged_before_the_files_changed_goes_when_the_new_one_is_whole(drive, monkeypatch):
+    source = filled(drive / "pets")
+    old = staged(source, drive)
+    staged_room._held.pop(old).close()  # as if that process had ended
+    (source / "class 0" / "new.png").write_bytes(b"x")
+    counting = Counting(drive)
+    counting.fails = {"open": (errno.EACCES, 99)}
+    with pytest.raises(DriveError):
+        staged(source, drive, counting)
+    assert inside(old), "the new one is not whole"
+    new = staged(source, drive)
+    assert not old.exists() and not old.with_name(f"{old.name}.json").exists() and inside(new) == inside(source)
+
+
+def test_a_folder_that_goes_while_it_is_looked_at_is_an_error_of_ours(drive):
+    source = filled(drive / "pets", 3)
+
+    def scan(path):
+        shutil.rmtree(source, ignore_errors=True)
+        return HANDS.scan(path)
+
+    with pytest.raises(DriveError, match="could not be read"):
+        stage(source, emit=lambda e: None, drive=drive, hands=replace(HANDS, scan=scan))
+
+
+def test_a_killed_drive_is_an_error_with_a_fix_whatever_is_asked_of_it(fuse_drive):
+    from colab_kit.drive.mount import mounted
+
+    drive, slept = mounted(), []
+    filled(fuse_drive / "pets", 3)
+    zipped(fuse_drive / "pets", fuse_drive / "pets.zip")
+    fuse_drive.kill()
+    for name in ("pets", "pets.zip", "missing"):
+        with pytest.raises(DriveError, match="could not be read") as error:
+            stage(fuse_drive / name, emit=lambda e: None, drive=drive, hands=replace(HANDS, sleep=slept.append))
+        assert "kit.mount()" in error.value.fix
+    with pytest.raises(DriveError, match="could not be read"):
+        unpacked(fuse_drive / "pets.zip", emit=lambda e: None)
 
 
 def test_listeners_are_called_by_the_callers_thread_alone(drive):

@@ -1,6 +1,8 @@
 """What runs cost, and how one goes."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,12 @@ import pytest
 import torch
 
 from colab_kit import cli, storage
+from colab_kit.drive import mount
 from colab_kit.drive.holder import Holder
 from colab_kit.drive.lease import NAME
 from colab_kit.drive.mirror import Mirror
-from colab_kit.errors import RunError
-from colab_kit.files import write_json
+from colab_kit.errors import ColabKitError, DriveError, RunError
+from colab_kit.files import home, write_json
 from colab_kit.lock import one_writer
 from colab_kit.training import checkpoint
 
@@ -181,11 +184,80 @@ def test_prune_yes_deletes_what_is_named_and_never_what_runs(place, capsys):
     assert "kept: dogs-12345678 (running)" in capsys.readouterr().out
 
 
-def test_prune_without_anyone_to_ask_deletes_nothing(place, monkeypatch):
+def test_prune_without_anyone_to_ask_deletes_nothing_and_names_the_flag(place, monkeypatch, capsys):
     folder = make_run(disk(place))
     monkeypatch.setattr("sys.stdin", open(os.devnull))
-    assert cli.main(["runs", "--prune"]) == cli.STOPPED
-    assert folder.exists()
+    assert cli.main(["runs", "--prune"]) == cli.FAILED
+    assert folder.exists() and "--yes" in capsys.readouterr().err
+
+
+def test_a_name_that_no_run_has_is_said_and_then_nothing_is_deleted(place, capsys):
+    folder = make_run(disk(place))
+    assert cli.main(["runs", "cats", "dgos", "brids"]) == cli.FAILED
+    said = capsys.readouterr()
+    assert "No run is called dgos or brids." in said.err and "cats" in said.out and "No runs are here" not in said.out
+    assert cli.main(["runs", "cats", "dgos", "--prune", "--yes"]) == cli.FAILED
+    assert folder.exists() and "nothing is deleted" in capsys.readouterr().err
+    assert cli.main(["runs", "12345678"]) == cli.OK
+
+
+def test_the_list_comes_without_torch(place):
+    make_run(disk(place))
+    code = "import sys; from colab_kit.cli import main; assert main(['runs']) == 0; assert not {'torch', 'numpy'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "cats" in done.stdout, done.stderr
+
+
+def test_a_run_that_drive_has_nothing_of_yet_says_when_copies_go_there(place, capsys):
+    make_run(disk(place), "beside", start="s0", status="running")  # begun without a Drive
+    make_run(place / "home" / "runs", "cats", start="s1", status="running")
+    make_run(place / "home" / "runs", "dogs", start="s2")
+    make_run(place / "home" / "runs", "owls", start="s3", status="running", folder="elsewhere-ffffffff")  # out=
+    cli.main(["runs"])
+    assert "On this disk" not in capsys.readouterr().out, "there is no Drive"
+    drive(place).mkdir(parents=True)
+    cli.main(["runs"])
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("On this disk alone so far"))
+    assert "far: cats-12345678; copies" in line and "every five minutes" in line
+    make_run(drive(place), "cats", start="s1", status="running")
+    cli.main(["runs"])
+    assert "On this disk" not in capsys.readouterr().out
+
+
+def test_a_dead_drive_does_not_hide_the_local_runs_and_is_said_in_one_line(place, fuse_drive, capsys):
+    make_run(home() / "runs")
+    make_run(fuse_drive / "colab-kit/runs", "far", start="s2")
+    assert [run.name for run in storage.kept()] == ["far", "cats"] and not storage.look().silent
+    (far, _) = storage.kept()
+    fuse_drive.kill()
+    assert cli.main(["runs"]) == cli.OK
+    said = capsys.readouterr()
+    assert "cats" in said.out and "far" not in said.out and said.err.count("\n") == 1
+    assert f"Drive does not answer ({fuse_drive.mountpoint})" in said.err
+    with pytest.raises(DriveError, match="was not deleted"):
+        storage.delete(far)
+
+
+def test_a_dead_drive_of_a_colab_machine_is_known_from_its_mounts(place, fuse_drive, monkeypatch):
+    row = f"drive {fuse_drive.mountpoint} fuse.drive rw 0 0\n"
+    monkeypatch.setattr(mount.Site, "here", lambda: mount.Site("colab-subprocess", table=lambda: row))
+    monkeypatch.setattr(mount, "_current", None)
+    assert storage.look().silent == []
+    fuse_drive.kill()
+    assert storage.look().silent == [fuse_drive.mountpoint]
+
+
+@pytest.mark.parametrize("woe", ["drops", "io_error"])
+def test_a_drive_that_fails_while_it_is_read_is_no_error_of_ours(place, mock_drive, drive_faults, woe):
+    copy = make_run(mock_drive / "colab-kit/runs")
+    make_run(disk(place), "dogs", start="s2")
+    runs = storage.kept()
+    getattr(drive_faults, woe)()
+    seen = storage.look()
+    assert [run.name for run in seen.runs] == ["dogs"] and seen.silent == [mock_drive.mountpoint]
+    assert storage._epochs(copy) is None
+    with pytest.raises(ColabKitError):
+        storage.delete(next(run for run in runs if run.copy is not None))
 
 
 def test_yes_alone_is_wrong_usage(place):

@@ -1,25 +1,26 @@
 """Uploads: through Colab's chooser, and never under a mountpoint without a Drive."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 
-from colab_kit.drive.uploads import upload
+from colab_kit.drive.uploads import upload, upload_to
 from colab_kit.errors import ColabError
 
 from .worlds import World
 
 
 def test_the_folder_that_was_given_is_handed_on(tmp_path):
-    assert upload(tmp_path / "pets", site=World().site, door=lambda to: [to / "cat.jpg"]) == [tmp_path / "pets/cat.jpg"]
-    assert upload("pets", site=World().site, door=lambda to: [to]) == [Path.cwd() / "pets"]
-    assert upload(site=World().site, door=lambda to: [] if to is None else pytest.fail()) == []
+    assert upload_to(tmp_path / "pets", site=World().site, door=lambda to: [to / "cat.jpg"]) == [tmp_path / "pets/cat.jpg"]
+    assert upload_to("pets", site=World().site, door=lambda to: [to]) == [Path.cwd() / "pets"]
+    assert upload_to(None, site=World().site, door=lambda to: [] if to is None else pytest.fail()) == []
 
 
 @pytest.mark.parametrize("to", ["/content/drive/MyDrive/pets", "/content/gdrive/My Drive", "/content/drive"])
 def test_a_drive_that_is_not_mounted_gets_nothing(to, own_home):
     with pytest.raises(ColabError, match="block mounting") as raised:
-        upload(to, site=World().site, door=pytest.fail)
+        upload_to(to, site=World().site, door=pytest.fail)
     assert str(own_home / "kit/drive") in raised.value.fix
 
 
@@ -27,9 +28,13 @@ def test_a_mounted_drive_takes_uploads(monkeypatch):
     world = World()
     world.rows.append("drive /content/drive fuse.drive rw 0 0")
     monkeypatch.setattr("colab_kit.drive.mount.healthy", lambda point, table: str(point) in table)
-    assert upload("/content/drive/MyDrive/x", site=world.site, door=lambda to: [to]) == [Path("/content/drive/MyDrive/x")]
+    assert upload_to("/content/drive/MyDrive/x", site=world.site, door=lambda to: [to]) == [Path("/content/drive/MyDrive/x")]
 
 
 def test_without_a_page_the_error_says_to_give_a_path():
     with pytest.raises(ColabError, match="give a path"):
         upload()
+
+
+def test_the_public_verb_takes_the_folder_and_nothing_else():
+    assert list(inspect.signature(upload).parameters) == ["to"]

@@ -258,6 +258,27 @@ def test_a_run_that_another_machine_takes_over_stops_with_its_reason_and_goes_on
     assert again.status == "done" and bits(again) == bits(quietly(Small, out="b", save_every=1))
 
 
+def test_a_drive_that_is_gone_when_training_begins_is_said_and_the_run_is_copied_once_it_is_back():
+    drive, notes = mount(mock=True, listen=[]), []
+    hidden = drive.mydrive.rename(drive.mydrive.with_name("gone"))
+    hear = lambda event: notes.append(event.text) if isinstance(event, Note) else None
+    first = quietly(Small, name="pets", hear=hear, epochs=1)
+    assert first.status == "done" and first.drive_folder is None
+    assert any("does not answer" in text and "kit.mount()" in text for text in notes)
+    hidden.rename(drive.mydrive)
+    again = quietly(Small, name="pets", epochs=1)
+    assert again.wait(20) and list((drive / "colab-kit" / "runs").glob("pets-*/checkpoint-a.safetensors"))
+    assert bits(again) == bits(first)
+
+
+def test_out_on_a_drive_that_is_gone_is_refused():
+    drive = mount(mock=True, listen=[])
+    drive.mydrive.rename(drive.mydrive.with_name("gone"))
+    with pytest.raises(RunError, match="lies on a Drive that does not answer(.|\n)*kit.mount"):
+        quietly(Small, out=drive / "mine")
+    assert not drive.mydrive.exists()
+
+
 def test_a_mistake_leaves_no_folder_on_drive():
     drive = mount(mock=True, listen=[])
     with pytest.raises(ModelError):

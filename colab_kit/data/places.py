@@ -12,6 +12,7 @@ from typing import Any
 from .. import web
 from ..archives import is_archive, stem
 from ..control import Control
+from ..drive.ground import is_folder, there
 from ..drive.reading import STUMBLES, cannot_read
 from ..drive.stage import stage, unpacked
 from ..errors import ColabKitError, DataError
@@ -42,7 +43,7 @@ def open_place(
     """
     text = os.fspath(source)
     path = Path(os.path.expanduser(text))
-    if os.path.exists(path) and text:
+    if text and _there(path):
         folder, called = _at_hand(path, emit, control)
         if known := catalog.from_folder(folder):
             return _known(known, labels), called if known.name == folder.name else known.name, folder
@@ -60,16 +61,33 @@ def open_split(
     """The one part of a folder that is a split: class folders, or pictures with labels told beside them."""
     text = os.fspath(source)
     path = Path(os.path.expanduser(text))
-    if not os.path.exists(path):
+    if not _there(path):
         raise _missing(text, path, stand_in)
     folder, _ = _at_hand(path, emit, control)
     return of_found(folders.scan_split(folder), _moved(labels, path, folder))["train"]
 
 
+def _there(path: Path) -> bool:
+    """Whether something is there; a Drive that stumbles at the question is not an empty one."""
+    try:
+        return there(path)
+    except OSError as err:
+        if err.errno in STUMBLES:
+            raise cannot_read(path, err) from err
+        return False
+
+
+def _asked(path: Path, question: Callable[[Path], bool]) -> bool:
+    try:
+        return question(path)
+    except OSError as err:
+        raise cannot_read(path, err) from err
+
+
 def _at_hand(path: Path, emit: Callable[[Event], None], control: Control | None) -> tuple[Path, str]:
     """The folder to read, on a fast disk and unpacked, and what it is called."""
     name = path.resolve().name
-    if os.path.isdir(path):
+    if _asked(path, is_folder):
         return stage(path, emit=emit, control=control), name
     if not is_archive(name):
         raise _a_file(path)
@@ -81,12 +99,12 @@ def _moved(labels: Any, given: Path, folder: Path) -> Any:
     given = given.absolute()
     if folder == given or labels is None:
         return labels
-    if callable(labels) and given.is_dir():
+    if callable(labels) and _asked(given, is_folder):
         return functools.wraps(labels)(lambda path: labels(given / path.relative_to(folder)))
     if isinstance(labels, Mapping):
         return {_below(name, given): label for name, label in labels.items()}
-    if isinstance(labels, str | os.PathLike) and not Path(labels).expanduser().is_file() and (given.parent / labels).is_file():
-        return given.parent / labels  # beside it
+    if isinstance(labels, str | os.PathLike) and not _asked(Path(labels).expanduser(), there):
+        return given.parent / labels if _asked(given.parent / labels, there) else labels  # beside it
     return labels
 
 
@@ -118,13 +136,6 @@ def _a_file(path: Path) -> DataError:
 
 
 def _missing(text: str, path: Path, stand_in: StandIn) -> ColabKitError:
-    try:
-        os.stat(path)
-    except OSError as err:
-        if err.errno in STUMBLES:
-            return cannot_read(path, err)
-    except ValueError:
-        pass  # a name that no disk can hold
     if "://" in text:
         return DataError(
             f"{web.public(text)} is an address, and load() reads what is on this machine.",
@@ -132,10 +143,10 @@ def _missing(text: str, path: Path, stand_in: StandIn) -> ColabKitError:
             "download it first (!wget), then load the file or folder",
         )
     if (kept := stand_in(text)) is not None:
-        there = "and it is there" if kept.exists() else "and nothing is there yet: copy the pictures to it"
+        there = "and it is there" if os.path.exists(kept) else "and nothing is there yet: copy the pictures to it"
         what = f"{text} is on Google Drive, and none is mounted here."
         return DataError(what, f"its stand-in is {kept}, {there}", f"kit.load({str(kept)!r})")
-    parent = next((p for p in path.absolute().parents if p.is_dir()), Path("/"))
+    parent = next((p for p in path.absolute().parents if os.path.isdir(p)), Path("/"))
     try:
         names = sorted(os.listdir(parent))
     except OSError:

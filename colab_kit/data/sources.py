@@ -108,13 +108,15 @@ def display_names(names: Any, classes: Sequence[str], root: Path | None) -> tupl
     names : dict or path; a path may be relative to `root`
     """
     if not isinstance(names, Mapping):
-        path = next((p for p in (Path(names).expanduser(), (root or Path()) / names) if p.is_file()), None)
+        path = tables.first_file(Path(names).expanduser(), (root or Path()) / names)
         if path is None:
             raise DataError(f"names={str(names)!r} is not there.", "a JSON file of folder names was expected", "give its path, or a dict")
         try:
             names = json.loads(path.read_text(encoding="utf-8-sig"))
         except ValueError as err:
             raise DataError(f"{path} is no JSON file.", str(err), 'it should hold {"21": "fire lily", …}') from err
+        except OSError as err:
+            raise DataError(f"{path} cannot be read.", err.strerror or str(err), "give a JSON file that can be read") from err
         if not isinstance(names, dict):
             raise DataError(f"{path} holds a {type(names).__name__}.", "a name for each folder is expected", '{"21": "fire lily", …}')
     known = {str(folder): str(name) for folder, name in names.items()}

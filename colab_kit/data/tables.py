@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..drive.ground import is_folder, there
+from ..drive.reading import cannot_read
 from ..errors import DataError
 from ..events import Note
 from .folders import counted, some
@@ -117,10 +119,26 @@ def _matched(pairs: list[tuple[Any, Any]], paths: Sequence[Path], root: Path, wh
 
 
 def _find(table: Path, root: Path) -> Path:
-    for path in (table.expanduser(), root / table, root.parent / table):
-        if path.is_file():
-            return path
-    raise DataError(f"labels={str(table)!r} is not there.", f"it is neither here nor in {root}", "give the path of the CSV file")
+    if (found := first_file(table.expanduser(), root / table, root.parent / table)) is None:
+        raise DataError(f"labels={str(table)!r} is not there.", f"it is neither here nor in {root}", "give the path of the CSV file")
+    return found
+
+
+def first_file(*paths: Path) -> Path | None:
+    """The first of them that is a file.
+
+    Raises
+    ------
+    DriveError
+        It is not known: one of them lies on a Drive that is dead.
+    """
+    for path in paths:
+        try:
+            if there(path) and not is_folder(path):
+                return path
+        except OSError as err:
+            raise cannot_read(path, err) from err
+    return None
 
 
 def _read(table: Path, names: _Names) -> list[tuple[str, str]]:

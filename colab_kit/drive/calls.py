@@ -99,7 +99,7 @@ def _pair(real: Call, operation: str) -> Call:
         try:
             return real(*moved, *args, **options)
         except OSError as err:
-            err.filename, err.filename2 = src, dst
+            err.filename, err.filename2 = os.fspath(src), os.fspath(dst)
             raise
 
     return call

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import json
-import mmap
 import os
-import struct
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DriveError
+from .tally import Tally as Tally
 
 CHANGING = frozenset({"create", "write", "truncate", "mkdir", "rmdir", "rename", "unlink", "attributes"})
 OPERATIONS = CHANGING | {"open", "read", "list", "stat", "flush", "free"}
@@ -25,32 +24,6 @@ MOUNTING = ("consent_denied", "consent_unanswered", "root_timeout", "mount_timeo
 FUSE_ONLY = {  # kind: the operations it bends
     "stale_listing": frozenset({"list"}), "torn_write": frozenset({"write"}), "late_visibility": frozenset({"create"}),
 }  # fmt: skip
-
-
-class Tally:
-    """Three counters a fault: seen, fired, bytes. In a file they outlive a killed daemon and are read by its parent."""
-
-    SLOTS = 512
-    _ROW = struct.Struct("qqq")
-
-    def __init__(self, path: Path | None = None) -> None:
-        self.path, size = path, self.SLOTS * self._ROW.size
-        if path is None:
-            self._rows = mmap.mmap(-1, size)
-            return
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            if os.fstat(handle).st_size < size:
-                os.truncate(handle, size)
-            self._rows = mmap.mmap(handle, size)
-        finally:
-            os.close(handle)
-
-    def read(self, slot: int) -> tuple[int, int, int]:
-        return self._ROW.unpack_from(self._rows, slot * self._ROW.size)
-
-    def write(self, slot: int, seen: int, fired: int, through: int) -> None:
-        self._ROW.pack_into(self._rows, slot * self._ROW.size, seen, fired, through)
 
 
 @dataclass(frozen=True)
@@ -111,6 +84,8 @@ class Faults:
     ----------
     fuse : bool
         Whether the body is the FUSE mount: stale listings, torn writes and late visibility need one.
+    mounts : bool
+        Whether a google.colab mounts it, whose mount() can fail.
     tally : Tally, optional
         Where strikes are counted; a file's, where another process strikes.
     changed : callable, optional
@@ -129,10 +104,10 @@ class Faults:
     """
 
     def __init__(
-        self, *, fuse: bool = False, tally: Tally | None = None, changed: Callable[[], None] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        self, *, fuse: bool = False, mounts: bool = True, tally: Tally | None = None,
+        changed: Callable[[], None] | None = None, sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
-        self.fuse, self.tally, self.changed, self._sleep = fuse, tally or Tally(), changed, sleep
+        self.fuse, self.mounts, self.tally, self.changed, self._sleep = fuse, mounts, tally or Tally(), changed, sleep
         self.planned: list[Fault] = []  # those that can still strike
         self._all: list[Fault] = []
         self._lock = threading.Lock()
@@ -195,6 +170,14 @@ class Faults:
     def late_visibility(self, seconds: float = 5.0, on: str = "*", *, skip: int = 0, times: int | None = None) -> Fault:
         """New files can be written, but are neither listed nor found by name for so long."""
         return self._plan("late_visibility", on, skip, times, seconds=seconds)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            kinds = [*_ERRNO, *MOUNTING, *FUSE_ONLY, "io_error", "slow"]
+            near = difflib.get_close_matches(name, kinds, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}"
+            raise AttributeError(f"There is no fault {name!r}: {hint}", name=name, obj=self)
 
     def clear(self) -> None:
         """End all planned faults; what they counted stays."""
@@ -283,6 +266,12 @@ class Faults:
                 f"{kind}() cannot be planned for a folder.",
                 "a folder shows at once what is written to it",
                 "use the fixture fuse_drive: its faults can do that",
+            )
+        if kind in MOUNTING and not self.mounts:
+            raise DriveError(
+                f"{kind}() cannot be planned here.",
+                "it strikes in google.colab's drive.mount(), and this test has no google.colab",
+                "let the test have the fixture fake_colab too",
             )
         if len(self._all) == Tally.SLOTS:
             raise DriveError(f"{Tally.SLOTS} faults were planned.", "no more are counted", "make another Faults()")

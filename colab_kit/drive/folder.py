@@ -86,7 +86,7 @@ class FolderBody:
     def mounted_at(self) -> Path | None:
         with exempt():
             place = self._place()
-            return place if place is not None and (place / "MyDrive").is_dir() else None
+            return place if place is not None and os.path.isdir(place / "MyDrive") else None  # a dead mount raises in is_dir
 
     def mount(self, mountpoint: Path, *, readonly: bool = False) -> None:
         """Move the content into `mountpoint`, which is made if it is missing.

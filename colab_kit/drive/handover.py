@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from ..errors import DriveError, RunError
 from ..files import CHUNK, seal_holds, sha256, stamp_of, sweep
-from .ground import ground, made
+from .ground import ground, made, there
 
 _SERIES = re.compile(r"(.+)-\d{9}\.safetensors")  # checkpoint-000000120.safetensors is of the series "checkpoint"
 _RECORD = ("choices.json", "run.json")  # in this order: where the record stands, the choices do too
@@ -137,7 +137,7 @@ class Handover:
             sweep(target.parent)
             self._swept.add(target.parent)
         held.file.seek(0)
-        if target.is_file() and target.stat().st_size == held.size and sha256(target) == _digest(held.file):
+        if there(target) and target.stat().st_size == held.size and sha256(target) == _digest(held.file):
             return
         part = target.with_name(f".{target.name}.{self._tag}.part")
         with open(part, "wb", buffering=0) as writing:

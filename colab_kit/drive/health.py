@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,9 +13,10 @@ from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..files import home
+from .watch import exempt
 
 MYDRIVE = "MyDrive"
 DEADLINE = 10.0  # s; Drive answers a stat in milliseconds, and in seconds while it is busy
@@ -82,13 +84,34 @@ def _ask(future: Future[Any], key: tuple[int, str, str], ask: Callable[[Path], A
         future.set_result(answer)
 
 
+class World(Protocol):
+    """What drive/mock.py's StandIn tells, while it is installed."""
+
+    def mounted_at(self) -> Path | None: ...
+
+    def named(self, path: Path) -> Path: ...
+
+
+def imitated() -> World | None:
+    """The stand-in for google.colab that is installed in this process: then its Drive is the only one."""
+    world: World | None = getattr(sys.modules.get("google.colab._seam"), "installed", None)
+    return world
+
+
 def mount_table() -> str:
-    """The kernel's list of mounts, and a row for a stand-in that stands somewhere as a folder; no list on macOS and Windows."""
+    """The kernel's list of mounts, and a row for a stand-in that stands somewhere as a folder; no list on macOS and Windows.
+
+    Under a stand-in for google.colab its own Drive, if it is mounted, takes the place of all others.
+    """
     try:
         table = Path("/proc/self/mounts").read_text(errors="replace")
     except OSError:
         table = ""
-    place = stand_in_mounted()
+    if (world := imitated()) is not None:
+        rows = table.splitlines(keepends=True)
+        table, place = "".join(row for row in rows if not drives(row)), world.mounted_at()
+    else:
+        place = stand_in_mounted()
     if place is None or any(point == place for point, _ in mounts(table)):
         return table
     return f"{table}drive {_escaped(str(place))} fuse.drive rw 0 0\n"
@@ -132,11 +155,14 @@ def stand_in_root() -> Path:
 
 def stand_in_mounted() -> Path | None:
     """Where the stand-in's content stands now, if it was mounted as a folder elsewhere (drive/folder.py); any process sees it."""
-    try:
-        place = Path((stand_in_root() / ".mounted").read_text().strip())
-    except (OSError, ValueError):
-        return None
-    return place if place.is_absolute() and os.path.isdir(place / MYDRIVE) else None  # isdir: a dead mount raises in Path.is_dir
+    with exempt():  # where it stands is known, whatever was planned for its files
+        try:
+            place = Path((stand_in_root() / ".mounted").read_text().strip())
+        except (OSError, ValueError):
+            return None
+        if not place.is_absolute() or not os.path.isdir(place / MYDRIVE):  # a dead mount raises in Path.is_dir
+            return None
+    return place if (world := imitated()) is None else world.named(place)
 
 
 def stand_in_place() -> Path:

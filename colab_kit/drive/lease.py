@@ -21,7 +21,7 @@ from ..errors import RunInUse
 from ..events import Event, Note
 from ..files import Shelf
 from ..lock import one_writer
-from .ground import ground, made
+from .ground import ground, made, there
 from .holder import FRESH, Holder
 
 NAME = "lease.json"
@@ -143,7 +143,7 @@ class Lease:
 
     def _write(self, me: Holder) -> None:
         path, content = self.folder / NAME, me.as_bytes()
-        new = not path.exists()
+        new = not there(path)
         try:
             with open(path, "wb" if new else "r+b", buffering=0) as file:
                 if file.write(content) != len(content):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -33,9 +34,11 @@ class Waiting(Protocol):
 
     def forget(self, folder: str = "") -> None: ...
 
+    def wake(self) -> None: ...
+
 
 shelves: weakref.WeakSet[Waiting] = weakref.WeakSet()  # the live ones; each enters itself
-left: set[Drive] = set()  # stand-ins that this process has unmounted
+left: set[Path] = set()  # mountpoints of the Drives that this process has unmounted
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,10 @@ class Drive(os.PathLike[str]):
 
     def health(self, timeout: float = DEADLINE) -> Health:
         """Ask whether it is there, waiting `timeout` seconds at most; truthy when it is well."""
-        return probe(self.mountpoint, timeout)
+        found = probe(self.mountpoint, timeout)
+        if self.mountpoint in left and not (self.real and found):  # a real one may have been mounted again by google.colab itself
+            return Health(False, "it was unmounted", found.seconds)
+        return found
 
     def free(self, timeout: float = DEADLINE) -> int:
         """Bytes that still fit.
@@ -136,10 +142,11 @@ class Drive(os.PathLike[str]):
         if not handed:
             emit(Note("Not all copies were handed to Drive; the local files are whole. kit.mount() again goes on copying.", "warn"))
         if not self.real:
-            left.add(self)
+            left.add(self.mountpoint)
             return handed
         there = drives(look())
         door(FLUSH if end is None else max(1.0, end - time.monotonic()))
+        left.update([self.mountpoint, *there])
         if there:
             emit(Note("Drive has sent what was handed to it, and is unmounted. The next kit.mount() asks for consent again."))
         else:  # google.colab then does nothing, and reports no error
@@ -161,6 +168,9 @@ def stand_in(mountpoint: Path, kind: str) -> Drive:
     try:
         (root / MYDRIVE).mkdir(parents=True, exist_ok=True)
     except OSError as err:
+        if err.errno in (errno.ENOTCONN, errno.EIO):
+            fix = f"take away the mount that died there (umount -l {root}), or end the failure that was planned for it"
+            raise DriveError(f"The folder for Drive's stand-in, {root}, does not answer.", err.strerror or str(err), fix) from err
         raise DriveError(f"{root} could not be made.", str(err), "set COLAB_KIT_HOME to a folder that can be written") from err
     return Drive(root / MYDRIVE, kind, root)
 

@@ -30,6 +30,7 @@ _REASONS = {
     errno.EDQUOT: _FULL,
     errno.ENOTCONN: "Drive has dropped away; run the cell with kit.mount() again",
     errno.EROFS: "Drive is mounted read-only",
+    errno.ENOENT: "its folder on Drive is not there yet, or has vanished",
 }
 
 
@@ -116,6 +117,11 @@ class Mirror:
         with self._change:
             news, self._news = self._news, []
         return news
+
+    def wake(self) -> None:
+        """Try what waits again now, and after short waits again: Drive may be back."""
+        with self._change:
+            self._start()
 
     def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool:
         """Wait until all is handed to Drive, then look whether it is there still; False where `timeout` seconds were too few.
@@ -271,8 +277,12 @@ def wait_at_exit(limit: float | None = None) -> None:
         return
     limit = AT_EXIT if limit is None else limit
     console = Console()
-    console(Note(f"Waiting up to {limit:.0f} s for copies that are not handed to Drive yet."))
+    console(Note(f"Waiting up to {limit:.0f} s for copies that are not handed to Drive yet; interrupt to leave them out."))
     end = time.monotonic() + limit
     for shelf in mine:
-        if not shelf.drained(end):
+        try:
+            done = shelf.drained(end)
+        except KeyboardInterrupt:
+            done, end = False, 0.0
+        if not done:
             console(Note(f"Not everything was handed to Drive ({shelf.root}); the local files are whole.", "warn"))

@@ -17,7 +17,8 @@ from ..files import home
 from ..probe import COLAB_VM
 from . import disguise, package
 from .folder import Body, FolderBody
-from .page import Answers, Page, Reply, Upload
+from .health import imitated
+from .page import Answers, Chosen, Page, Reply
 from .reach import Reach
 
 CONTENT = Path("/content")
@@ -70,7 +71,7 @@ class StandIn(Page):
 
     def __init__(
         self, body: Body | None = None, *, content: str | os.PathLike[str] = CONTENT, as_colab: bool = False,
-        secrets: Mapping[str, str | None] | None = None, uploads: Iterable[Upload | list[Upload] | None] = (),
+        secrets: Mapping[str, str | None] | None = None, uploads: Iterable[Chosen] = (),
         answers: Answers | None = None, downloads: str | os.PathLike[str] | None = None, kernel: bool = True,
         page: bool = True, vm: bool = True, stop: bool = False, sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
@@ -176,6 +177,15 @@ class StandIn(Page):
     def mounted(self) -> bool:
         return self.body.mounted_at() is not None
 
+    # what drive/health.py asks
+    def mounted_at(self) -> Path | None:
+        """The mountpoint as this Python's code names it: /content/drive, wherever /content leads to."""
+        point = self.body.mounted_at()
+        return None if point is None else self.named(point)
+
+    def named(self, path: Path) -> Path:
+        return self._reach.named(path)
+
     def mount(self, mountpoint: str, readonly: bool) -> None:
         point = self._reach.leads(mountpoint)
         if not point.exists():
@@ -216,6 +226,12 @@ class StandIn(Page):
 
     def _after_cell(self, *_: object) -> None:
         self.deliver()
+
+
+def installed() -> StandIn | None:
+    """The one that is installed in this process."""
+    found = imitated()
+    return found if isinstance(found, StandIn) else None
 
 
 _loaded: StandIn | None = None

@@ -16,11 +16,11 @@ from ..errors import DriveError
 from ..events import Event, Listener, Note
 from ..machine import place
 from ..probe import host
-from .health import drives, healthy, mount_table, probe, stand_in_mounted, stand_in_place, state
-from .local import MYDRIVE, Drive, ears, left, stand_in
+from .asked import MOUNTPOINT, check, the_point
+from .health import Health, drives, healthy, imitated, mount_table, probe, stand_in_mounted, stand_in_place, state
+from .local import MYDRIVE, Drive, ears, left, shelves, stand_in
 from .real import Door, mount_real
 
-MOUNTPOINT = "/content/drive"
 USUAL = (MOUNTPOINT, "/content/gdrive")  # where notebooks expect it
 
 _current: Drive | None = None  # the Drive of this process
@@ -46,10 +46,15 @@ class Site:
     def hosted(self) -> bool:
         return self.where.startswith("colab")
 
+    @property
+    def anywhere(self) -> bool:
+        """Whether any Drive that is mounted is the one to use: Colab's, or that of the stand-in for google.colab."""
+        return self.hosted or imitated() is not None
+
     def look(self, point: Path) -> Seen:
         """Look for a Drive: where it is asked for and, on a Colab VM, anywhere, since mounting anew kills what is mounted."""
         table = self.table()
-        places = [point, *drives(table)] if self.hosted else [point] if point != stand_in_mounted() else []
+        places = [point, *drives(table)] if self.anywhere else [point] if point != stand_in_mounted() else []
         silent = None
         for there in dict.fromkeys(places):
             health = state(there, table)
@@ -87,7 +92,7 @@ class Plan:
 def decide(seen: Seen, *, mock: bool | None = None, required: bool = False, retries: int = 3) -> Plan:
     """What mount() does. Pure."""
     if mock:
-        return Plan("stand-in", "as asked (mock=True)")
+        return Plan("stand-in", "mock=True was given")
     if seen.found is not None:
         return Plan("reuse", f"Drive is mounted at {seen.found} already")
     if not seen.where.startswith("colab"):
@@ -163,11 +168,8 @@ def mount_at(
 ) -> Drive:  # fmt: skip
     """mount() on a described site."""
     global _current
-    if retries < 0 or timeout <= 0:
-        raise DriveError(
-            f"retries={retries}, timeout={timeout} cannot be.", "0 tries again at least, in more than 0 seconds", "leave them out"
-        )
-    point = Path(mountpoint).expanduser().absolute()
+    check(retries, timeout, mock=mock, required=required, readonly=readonly)
+    point = the_point(mountpoint)
     seen = site.look(point)
     plan = decide(seen, mock=mock, required=required, retries=retries)
     if plan.step == "real":  # only now: asking takes a moment
@@ -186,7 +188,9 @@ def mount_at(
         case "refuse":
             what = f"Google Drive is not mounted at {point}." if site.hosted else "There is no Google Drive to mount here."
             raise DriveError(what, plan.why, plan.fix)
-    left.discard(_current)
+    left.discard(_current.mountpoint)
+    for shelf in list(shelves):  # what could not be copied before goes on at once
+        shelf.wake()
     return _current
 
 
@@ -224,15 +228,29 @@ def _in_its_place(err: DriveError, point: Path, emit: Callable[[Event], None]) -
 
 def mounted(site: Site | None = None) -> Drive | None:
     """The Drive of this process, if it is still there; else a healthy one that this Colab VM has; else None."""
+    return _looked_for(site)[0]
+
+
+def missed(site: Site | None = None) -> tuple[Drive, str] | None:
+    """The Drive of this process that is no longer there or does not answer, and why; None while there is one, or none to miss."""
+    found, health = _looked_for(site)
+    return (_current, health.why) if found is None and _current is not None and health is not None else None
+
+
+def _looked_for(site: Site | None) -> tuple[Drive | None, Health | None]:
+    """The Drive there is, and what is wrong with the one of this process, if it has one."""
     site = Site.here() if site is None else site
-    mine = _current if _current not in left else None
-    if mine is not None and not (healthy(mine.mountpoint, site.table()) if mine.real else probe(mine.mountpoint)):
-        moved = None if mine.real else stand_in_mounted()  # a stand-in's folder may have been mounted since
-        mine = Drive(moved / MYDRIVE, mine.kind, moved) if moved is not None else None
-    if site.hosted and (mine is None or mine.kind == "local"):  # the notebook may have mounted by google.colab itself
-        found = site.look(Path(MOUNTPOINT)).found
-        return Drive(found / MYDRIVE, "reused", found) if found is not None else mine
-    return mine
+    mine = _current if _current is not None and _current.mountpoint not in left else None
+    health = None if mine is None else state(mine.mountpoint, site.table()) if mine.real else probe(mine.mountpoint)
+    well = mine if health else None
+    if site.anywhere and (well is None or well.kind == "local"):  # the notebook may have mounted by google.colab itself
+        if (found := site.look(Path(MOUNTPOINT)).found) is not None:
+            return Drive(found / MYDRIVE, "reused", found), health
+    if well is None and mine is not None and not mine.real:
+        moved = stand_in_mounted()  # a stand-in's folder may have been mounted since
+        if moved is not None and moved != mine.mountpoint and probe(moved):
+            well = Drive(moved / MYDRIVE, mine.kind, moved)
+    return well, health
 
 
 def stand_in_path(path: str | os.PathLike[str], site: Site | None = None) -> Path | None:

@@ -13,6 +13,9 @@ from typing import Any
 from ..errors import ColabError
 
 Upload = tuple[str, bytes] | str | os.PathLike[str]  # a file that somebody chose: its name and bytes, or a path
+Chosen = Upload | list[Upload] | None  # at one upload; None: it was cancelled
+PLANNED = 'fake_colab.uploads = [("a.csv", b"1,2")]'
+_PLAN = f"plan it before: in a test {PLANNED}; after %load_ext, the same with colab_kit.drive.mock.installed() in fake_colab's place"
 Answers = Mapping[str, Any] | Callable[[str], Any]
 Reply = dict[str, Any] | None  # {"data": …} or {"error": text}; None: nobody answered in time
 
@@ -25,12 +28,41 @@ class Page:
     """
 
     def __init__(
-        self, *, secrets: Mapping[str, str | None] | None, uploads: Iterable[Upload | list[Upload] | None], answers: Answers | None,
+        self, *, secrets: Mapping[str, str | None] | None, uploads: Iterable[Chosen], answers: Answers | None,
         downloads: Path, shows: bool, wait: Callable[[float], None],
     ) -> None:  # fmt: skip
-        self.secrets, self.answers, self.uploads = secrets, answers if answers is not None else {}, deque(uploads)
+        self.secrets, self.uploads = secrets, uploads
+        self.answers = answers if answers is not None else {}
         self.downloads, self.page, self.wait = downloads, shows, wait
         self._pending: deque[Path] = deque()
+
+    @property
+    def uploads(self) -> deque[Chosen]:
+        """What is chosen at each files.upload() to come; a list or a tuple may be assigned."""
+        return self._uploads
+
+    @uploads.setter
+    def uploads(self, planned: Iterable[Chosen]) -> None:
+        several = not isinstance(planned, (str, bytes, os.PathLike)) and isinstance(planned, Iterable)
+        found: deque[Any] = deque(planned if several else [planned])
+        if wrong := [one for one in found if not _can_be_chosen(one)]:
+            raise ColabError(
+                f"{wrong[0]!r} cannot be chosen in an upload.",
+                "an upload is (name, bytes), a path, a list of these, or None for a cancelled one",
+                f"list them, one for each upload: {PLANNED}",
+            )
+        self._uploads = found
+
+    @property
+    def secrets(self) -> dict[str, str | None] | None:
+        """What userdata.get() finds; None: the environment."""
+        return self._secrets
+
+    @secrets.setter
+    def secrets(self, known: Mapping[str, str | None] | None) -> None:
+        if known is not None and not isinstance(known, Mapping):
+            raise ColabError("These cannot be the secrets.", "secrets are values by name", 'write secrets = {"HF_TOKEN": "hf_…"}')
+        self._secrets = None if known is None else dict(known)  # a mark's is shared by tests
 
     def ask(self, request_type: str, request: Any, timeout_sec: float | None) -> Reply:
         planned = self.answers if isinstance(self.answers, Mapping) else {}
@@ -48,8 +80,10 @@ class Page:
         return {"data": planned.get(request_type)}
 
     def picked(self) -> list[tuple[str, bytes]]:
-        if not self.uploads or not self.page:
+        if not self.page:
             self._silence("files.upload()", None)
+        if not self.uploads:
+            raise ColabError("files.upload() would wait for ever.", "nobody chooses a file here, and none was planned", _PLAN)
         chosen = self.uploads.popleft()
         files = chosen if isinstance(chosen, list) else [] if chosen is None else [chosen]
         return [file if isinstance(file, tuple) else (Path(file).name, Path(file).read_bytes()) for file in files]
@@ -103,6 +137,14 @@ def _literal(script: str) -> Reply:
         return {"data": json.loads(script)}
     except ValueError:
         return None
+
+
+def _can_be_chosen(one: Any) -> bool:
+    if isinstance(one, list):
+        return all(_can_be_chosen(file) and not isinstance(file, list) and file is not None for file in one)
+    if isinstance(one, tuple):
+        return len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], (bytes, bytearray))
+    return one is None or isinstance(one, (str, os.PathLike))
 
 
 def _free(path: Path) -> Path:

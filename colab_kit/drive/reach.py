@@ -1,9 +1,9 @@
 """Reach: while it is installed, this process's own file calls in a folder meet a plan of faults, and paths may be redirected.
 
 It reaches open(), the calls of `os`, what is built on them (pathlib, shutil, glob, tempfile, zipfile, tarfile, numpy, Pillow, pandas),
-and torch.save and torch.load. It does not reach
+torch.save and torch.load, and safetensors. It does not reach
 
-- C libraries that open files themselves: safetensors' save_file, OpenCV, HDF5, SQLite, torch.jit; nor the import of modules;
+- C libraries that open files themselves: OpenCV, HDF5, SQLite, torch.jit; nor the import of modules;
 - other processes: shells, `!` lines, subprocesses, but forked workers are reached;
 - files that were opened before it was installed, and names that lead into the folder by a link made elsewhere.
 
@@ -17,6 +17,7 @@ import functools
 import importlib.machinery
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -103,6 +104,16 @@ class Reach:
                 return Path(os.path.abspath(to) + full[len(prefix) :])
         return Path(full)
 
+    def named(self, path: str | os.PathLike[str]) -> Path:
+        """The way back from `leads`: what somebody who sees the redirects calls this place."""
+        with exempt():
+            parent, name = os.path.split(os.path.abspath(path))
+            full = os.path.join(os.path.realpath(parent), name)  # not of the place itself: a mount may hang
+            for prefix, to in self._redirects.items():
+                if full == (there := os.path.realpath(to)) or full.startswith(there + os.sep):
+                    return Path(os.path.abspath(prefix) + full[len(there) :])
+        return Path(os.path.abspath(path))
+
     def install(self) -> Reach:
         """Begin. The first of all Reaches puts our functions in place of Python's."""
         with _lock:
@@ -149,8 +160,9 @@ def _put_in() -> None:
     for name in _SUPPORTS:
         kinds = getattr(os, name)
         kinds.update([ours for real, ours in _put if real in kinds])
-    if torch := sys.modules.get("torch.serialization"):
-        _put.extend(_torch(torch))
+    for name, hook in _LATE.items():
+        if module := sys.modules.get(name):
+            _put.extend(hook(module))
     _sweep(dict(_put))
     sys.meta_path.insert(0, _late)
 
@@ -177,6 +189,9 @@ def _sweep(instead: Mapping[Any, Any]) -> None:
         for name, value in list(names.items()):
             if id(value) in by_id:
                 names[name] = by_id[id(value)]
+    for call in list(vars(tempfile._TemporaryFileCloser).values()):  # type: ignore[attr-defined]  # it binds os.unlink as a default
+        if defaults := getattr(call, "__defaults__", None):
+            call.__defaults__ = tuple(by_id.get(id(value), value) for value in defaults)
     glob = sys.modules.get("glob")
     for kind in (getattr(glob, "_Globber", None), getattr(glob, "_StringGlobber", None)):  # pathlib's, from Python 3.13 on
         for name, value in list(vars(kind).items()) if kind else ():
@@ -210,11 +225,34 @@ def _loads(real: Call) -> Call:
     return load
 
 
+def _safetensors(module: Any) -> list[tuple[Call, Call]]:
+    serialize, real_file, real_open = module.serialize, module.serialize_file, module.safe_open
+
+    def serialize_file(tensor_dict: Any, filename: Any, metadata: Any = None) -> Any:
+        if find(filename) is None:
+            return real_file(tensor_dict, filename, metadata)
+        with open(filename, "wb") as file:  # it would be opened in Rust
+            file.write(serialize(tensor_dict, metadata))
+
+    def safe_open(filename: Any, *args: Any, **options: Any) -> Any:
+        spot = find(filename)
+        if spot is None:
+            return real_open(filename, *args, **options)
+        meet("open", spot)
+        meet("read", spot)
+        return real_open(spot.path, *args, **options)
+
+    return [(real_file, serialize_file), (real_open, functools.wraps(real_open, updated=())(safe_open))]
+
+
+_LATE: dict[str, Callable[[Any], list[tuple[Call, Call]]]] = {"torch.serialization": _torch, "safetensors": _safetensors}
+
+
 class _Late:
-    """Meets torch when it is imported after us."""
+    """Meets torch and safetensors when they are imported after us."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "torch.serialization":
+        if name not in _LATE:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is not None and spec.loader is not None:
@@ -226,9 +264,10 @@ class _Late:
             run(module)
             with _lock:
                 if _installed:
-                    pairs = _torch(module)
+                    pairs = _LATE[module.__name__](module)
                     _put.extend(pairs)
-                    module.save, module.load = pairs[0][1], pairs[1][1]  # type: ignore[attr-defined]
+                    ours = {id(real): call for real, call in pairs}
+                    vars(module).update({name: ours[id(value)] for name, value in vars(module).items() if id(value) in ours})
 
         return exec_module
 

@@ -17,8 +17,9 @@ from typing import Any, BinaryIO, TypeVar
 
 from ..control import Control
 from ..errors import DataError, DriveError
-from ..events import Event, FetchDone, FetchProgress, FetchStarted
+from ..events import Event, FetchProgress, FetchStarted
 from ..files import CHUNK, sha256
+from .ground import there
 
 STUMBLES = frozenset((errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EAGAIN, errno.ESTALE))
 WAITS = (1.0, 4.0, 15.0)  # s before each further try
@@ -123,6 +124,8 @@ def bring(
 ) -> None:
     """Copy files of `root` to `to`. One that is there already in its full size stays: each gets its name when it is whole.
 
+    That it is done says the caller, who may have more to do before the files are where they belong.
+
     Raises
     ------
     DriveError
@@ -143,7 +146,6 @@ def bring(
     finally:
         job.halt.set()
         pool.shutdown(wait=False, cancel_futures=True)
-    emit(FetchDone(name, to, sum(files.values())))
 
 
 class _Job:
@@ -156,7 +158,7 @@ class _Job:
 
     def copy(self, source: Path, target: Path, size: int) -> None:
         try:
-            if target.is_file() and target.stat().st_size == size:
+            if _writable(target, lambda: there(target) and target.stat().st_size == size):
                 self._count(size)
             else:
                 self._copy(source, target, size)
@@ -180,10 +182,10 @@ class _Job:
                 return
             if done != size:
                 raise DriveError(f"{source} changed while it was read.", f"it had {size:,} bytes, and {done:,} came", "run the cell again")
-            if sha256(part) != digest.hexdigest():
+            if _writable(target, lambda: sha256(part)) != digest.hexdigest():
                 what = f"{target} reads back otherwise than it was written."
                 raise DataError(what, "this machine's disk is failing", "start a new session")
-            os.replace(part, target)
+            _writable(target, lambda: os.replace(part, target))
         finally:
             part.unlink(missing_ok=True)
 
@@ -209,7 +211,7 @@ class _Job:
 
 
 def _writable(target: Path, do: Callable[[], T]) -> T:
-    """A write to this machine's disk."""
+    """What is done on this machine's disk."""
     try:
         return do()
     except OSError as err:

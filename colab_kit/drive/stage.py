@@ -1,6 +1,6 @@
 """The stage: what lies on Drive is brought to the fast disk before it is used, and a folder of many small files is packed on the way.
 
-    <home>/staged/pets-1a2b3c-4d5e6f70/        the files; its name comes when it is whole
+    <home>/staged/pets-1a2b3c-4d5e6f70/        the files; its name comes when it is whole, and what was there before they changed goes
     <home>/staged/pets-1a2b3c-4d5e6f70.json    the marker, written last
     MyDrive/colab-kit/staged/<same>.tar        the pack: the next machine reads this one file
 
@@ -16,8 +16,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -25,13 +24,14 @@ from typing import Any
 from ..archives import is_archive, stem, unpack
 from ..control import Control
 from ..errors import DataError, DriveError
-from ..events import Event, Note
+from ..events import Event, FetchDone, Note
 from ..files import home, write_json
-from .ground import made
+from .ground import is_folder, made
 from .local import Drive
 from .mount import mounted
 from .pack import MANIFEST, PER_FILE, holds, pack
-from .reading import HANDS, Hands, bring, listed, patiently, sizes
+from .reading import HANDS, Hands, bring, cannot_read, listed, patiently, sizes
+from .staged import alone, clear_older, head, hold
 
 MANY, SMALL = 100, 4 << 20  # more files than this, smaller than this on average (bytes), are packed
 SHARE = 3  # a pack may take one part in so many of what is free on Drive
@@ -69,9 +69,12 @@ def stage(
         why = f"COLAB_KIT_HOME is {home()}, on that same Drive"
         raise DataError(f"{given} cannot be brought to the fast disk.", why, "unset COLAB_KIT_HOME, or point it to a local folder")
     work = _Staging(given, drive, emit, control, hands)
-    if given.is_dir():
-        return work.folder(inside)
-    return work.archive(inside) / given.name if is_archive(given.name) else given
+    try:
+        if patiently(lambda: is_folder(given), given, hands):
+            return work.folder(inside)
+        return work.archive(inside) / given.name if is_archive(given.name) else given
+    except FileNotFoundError as err:  # it went while it was looked at
+        raise cannot_read(err.filename or given, err) from err
 
 
 def _inside(path: Path, drive: Drive | None) -> PurePath | None:
@@ -109,15 +112,18 @@ class _Staging:
         """The staged folder of that name: as it is, if its marker stands; else brought, then marked."""
         place = home().absolute() / "staged"
         final, marker = place / name, place / f"{name}.json"
+        hold(final)
         if final.is_dir() and "pack" in _marked(marker):
             return final
         with alone(place, name, self.emit, self.control):
+            hold(final)
             if not (final.is_dir() and _marked(marker)):
                 files = measure()
                 packs = packs and len(files) > MANY and sum(files.values()) < SMALL * len(files)
                 came = self._fill(name, root, files, final, packs)
                 said = {"pack": str(self._kept(name)) if came else ""} if came or not packs else {}
                 write_json(marker, {"from": str(root), "files": len(files), "bytes": sum(files.values()), **said})
+                clear_older(final)
             if "pack" not in (marked := _marked(marker)):  # a kill before this is caught up with
                 write_json(marker, {**marked, "pack": self._pack(name, final)})
         return final
@@ -145,6 +151,7 @@ class _Staging:
             part.mkdir(exist_ok=True)
             bring(root, files, part, name=self.source.name, emit=self.emit, control=self.control, hands=self.hands)
         os.replace(part, final)
+        self.emit(FetchDone(self.source.name, final if root == self.source else final / self.source.name, size))
         return came
 
     def _unpacked(self, name: str, files: Mapping[str, int], part: Path) -> bool:
@@ -154,10 +161,7 @@ class _Staging:
         try:
             size = patiently(lambda: self.hands.size(str(kept)), kept, self.hands)
             shutil.rmtree(box, ignore_errors=True)
-            bring(
-                kept.parent, {kept.name: size}, box, name=f"{self.source.name} (packed)",
-                emit=self.emit, control=self.control, hands=self.hands,
-            )  # fmt: skip
+            bring(kept.parent, {kept.name: size}, box, name=self.source.name, emit=self.emit, control=self.control, hands=self.hands)
             if holds(tar) == dict(files):
                 shutil.rmtree(part, ignore_errors=True)
                 unpack(tar, part)
@@ -187,14 +191,14 @@ class _Staging:
             if size > (free := self.drive.free()) / SHARE:
                 raise OSError(errno.ENOSPC, f"it takes {size / 2**20:,.0f} of the {free / 2**20:,.0f} MiB that are free there")
             made(to.parent)
-            for stray in to.parent.glob(f".{_head(name)}-????????.tar.*.part"):  # a killed call's
+            for stray in to.parent.glob(f".{_escaped(name)}-????????.tar.*.part"):  # a killed call's
                 _drop(stray)
             self.emit(Note(f"Packing {self.source.name} into {to}: the next session reads that one file."))
             pack(folder, part)
             if holds(part) is None:
                 raise DriveError("what Drive gave back was not what was written")
             os.replace(part, to)
-            for older in to.parent.glob(f"{_head(name)}-????????.tar"):
+            for older in to.parent.glob(f"{_escaped(name)}-????????.tar"):
                 if older != to:  # of what the folder held before
                     _drop(older)
         except OSError as err:
@@ -216,8 +220,13 @@ def unpacked(archive: Path, *, emit: Callable[[Event], None], control: Control |
     ------
     DataError
         See `archives.unpack`.
+    DriveError
+        It lies on a Drive that has just gone.
     """
-    stat = archive.stat()
+    try:
+        stat = archive.stat()
+    except OSError as err:
+        raise cannot_read(archive, err) from err
     place = home().absolute() / "unpacked"
     name = _named(stem(archive.name), archive.absolute(), [stat.st_size, stat.st_mtime_ns])
     with alone(place, name, emit, control):
@@ -227,33 +236,6 @@ def unpacked(archive: Path, *, emit: Callable[[Event], None], control: Control |
     return place / name
 
 
-@contextmanager
-def alone(place: Path, name: str, emit: Callable[[Event], None], control: Control | None) -> Iterator[None]:
-    """Let one process at a time work at `name`; the others wait."""
-    from filelock import FileLock, Timeout
-
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        lock, told = FileLock(place / f".{name}.lock"), False
-        while not lock.is_locked:
-            try:
-                lock.acquire(timeout=1)
-            except Timeout:
-                if not told:
-                    emit(Note(f"Another process brings {name} to the fast disk; waiting for it."))
-                told = True
-                if control is not None and control.stopped:
-                    raise DriveError(f"{name} was not waited for.", control.reason, "run the cell again") from None
-    except DriveError:
-        raise
-    except OSError as err:
-        raise DataError(f"{place} could not be written.", err.strerror or str(err), "set COLAB_KIT_HOME to a folder that can be") from err
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _named(name: str, inside: PurePath, rest: Any) -> str:
     def short(value: Any, digits: int) -> str:
         return hashlib.sha256(json.dumps(value).encode("utf-8", "surrogateescape")).hexdigest()[:digits]
@@ -261,9 +243,8 @@ def _named(name: str, inside: PurePath, rest: Any) -> str:
     return f"{name[:60]}-{short(inside.as_posix(), 6)}-{short(rest, 8)}"
 
 
-def _head(name: str) -> str:
-    """The part of a staged name that stays when the files in the folder change."""
-    return name.rpartition("-")[0].replace("[", "[[]")
+def _escaped(name: str) -> str:
+    return head(name).replace("[", "[[]")  # for a glob
 
 
 def _marked(marker: Path) -> dict[str, Any]:

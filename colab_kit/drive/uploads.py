@@ -11,9 +11,7 @@ from ..errors import ColabError
 from .mount import Site, stand_in_path
 
 
-def upload(
-    to: str | os.PathLike[str] | None = None, *, site: Site | None = None, door: Callable[[Path | None], list[Path]] = choose
-) -> list[Path]:
+def upload(to: str | os.PathLike[str] | None = None) -> list[Path]:
     """Show Colab's chooser and wait; give the files where they were saved, none if it was cancelled.
 
     Parameters
@@ -30,6 +28,13 @@ def upload(
     --------
     >>> [picture] = upload()  # doctest: +SKIP
     """
+    return upload_to(to)
+
+
+def upload_to(
+    to: str | os.PathLike[str] | None, *, site: Site | None = None, door: Callable[[Path | None], list[Path]] = choose
+) -> list[Path]:
+    """upload() on a described site."""
     folder = None if to is None else Path(to).expanduser().absolute()
     if folder is not None and (meant := stand_in_path(folder, site)) is not None:
         why = "no Drive is mounted there, and what is written there would block mounting it"

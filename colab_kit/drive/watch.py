@@ -35,7 +35,7 @@ class Watch:
 class Spot:
     """Where a path lies.
 
-    name : as the user wrote it
+    name : as the user wrote it; text, also of a Path
     path : absolute; `moved` if a redirect leads there
     inside : relative to the watched folder, "" for that folder itself
     """
@@ -94,6 +94,7 @@ def find(path: Any, folder: int | None = None) -> Spot | None:
         handle = handle_of(path)
         return handle.spot if handle else None
     try:
+        path = path if path is None else os.fspath(path)
         text = "." if path is None else os.fsdecode(path)
         full = _normal(text if text[:1] == _SEP else _absolute(text, folder))
     except (TypeError, ValueError, OSError):

@@ -88,7 +88,7 @@ class Console:
             self.close_bar()
         elif name != self.copying:
             self.copying = name
-            self.line(f"Handing {name} to Drive ({size / 2**20:.1f} MiB) …")
+            self.line(f"Handing {name} to Drive ({size / 2**20:.1f} MiB) … interrupt to leave the rest to the background")
             self.open_bar("to Drive", size, "B", done)
         else:
             self.move_bar(done)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..drive import local, mirror, mount
-from ..drive.health import stand_in_root
+from ..drive.health import imitated, stand_in_root
 from ..events import Event
 
 if TYPE_CHECKING:
@@ -81,6 +81,15 @@ def fuse_mounted(folder: Path, **options: Any) -> Iterator[FuseDrive]:
 
 
 @contextmanager
+def left_empty(content: str | os.PathLike[str]) -> Iterator[None]:
+    """What is made here goes with the test, if nothing was here before; a Drive that is still mounted in it goes on being there."""
+    fresh = not os.path.lexists(content)
+    yield
+    if fresh and not any(os.path.ismount(path) for path in Path(content).glob("*")):
+        shutil.rmtree(content, ignore_errors=True)
+
+
+@contextmanager
 def no_drive_yet() -> Iterator[None]:
     """While it lasts this process has no Drive but those it mounts itself; afterwards the one it had, and no copier of the test's."""
     before, left, shelves = mount._current, set(local.left), set(local.shelves)
@@ -124,9 +133,10 @@ def only_a_stand_in() -> Iterator[None]:
     before, real = vars(mount.Site)["here"], mount.Site.here
 
     def here() -> mount.Site:
-        disguised = getattr(sys.modules.get("google.colab"), "__colab_kit_mock__", False)
+        if imitated() is None:
+            return mount.Site("a test", table=str)
         seen = real()
-        return seen if disguised and seen.hosted else mount.Site("a test", table=str)
+        return seen if seen.hosted else mount.Site("a test")  # its table has no other Drive than the imitation's
 
     mount.Site.here = here  # type: ignore[method-assign]
     try:

@@ -6,7 +6,6 @@ import dis
 import functools
 import hashlib
 import inspect
-import json
 import re
 import sys
 import types
@@ -18,16 +17,12 @@ from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined]
 
 from ..errors import ModelError
+from ..files import digest as digest
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 LIBRARIES = ("torch", "torchvision", "timm")
 _OF_TORCH = {*vars(nn.Module()), "_compiled_call_impl"}  # what every network has: training, hooks, caches
 Seen = dict[int, int]  # id -> which it was: code may call itself, and a network may hold a method of its own
-
-
-def digest(value: Any) -> str:
-    """sha256 of plain data, hex."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def describe_model(model: Any) -> dict[str, Any]:

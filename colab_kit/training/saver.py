@@ -1,4 +1,7 @@
-"""When and where a run is saved: under one per cent of the time, at least each five minutes, always at stop and end."""
+"""When and where a run is saved: under one per cent of the time, at least each five minutes, always at stop and end.
+
+Drive gets the run's record at once, a first copy after half a minute, then one each five minutes, and the last state.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from . import checkpoint
 from .checkpoint import Tensors
 
 AT_LEAST = 300.0  # seconds between two saves; Drive gets no more than one copy in that time
+FIRST_COPY = 30.0  # seconds until Drive gets the first one
 SHARE = 0.01  # of the time, spent on saving
 AT_THE_END = 60.0  # seconds to wait for Drive when the run ends
 
@@ -44,7 +48,8 @@ class Saver:
         self.folder, self.shelf, self.kept_as, self.every = folder, shelf, kept_as, every
         self.emit, self.reached, self.clock = emit, reached, clock
         self.cost = 0.0  # seconds the last save took
-        self._saved_at = self._pushed_at = clock()
+        self._saved_at = clock()
+        self._pushed_at = self._saved_at - AT_LEAST + min(FIRST_COPY, AT_LEAST)
         self._said = ""  # why the last save failed
         self._step = step
 
@@ -94,20 +99,34 @@ class Saver:
         if self.shelf is None or not self.folder.is_dir():
             return False
         self._pushed_at = self.clock()
-        small = [p.name for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
-        taken = [self.shelf.push(self.folder / name, f"{self.kept_as}/{name}") for name in [*small, *self._newest()]]
+        return self._hand([*self._small(), *self._newest()])
+
+    def announce(self) -> None:
+        """Hand the small files over, so that Drive knows of the run before its first copy."""
+        if self.shelf is not None:
+            self._hand(self._small())
+
+    def _hand(self, names: list[str]) -> bool:
+        assert self.shelf is not None
+        taken = [self.shelf.push(self.folder / name, f"{self.kept_as}/{name}") for name in names]
         return any(taken)
+
+    def _small(self) -> list[str]:
+        return [p.name for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
 
     def finish(self, timeout: float | None = None) -> bool:
         """Hand the last state over and wait for that, AT_THE_END seconds if not told otherwise; whether all is on the shelf."""
         if self.shelf is None:
             return True
-        timeout = AT_THE_END if timeout is None else timeout
+        timeout, start = AT_THE_END if timeout is None else timeout, self.clock()
         taken = self.push()
         done = self.shelf.close(timeout, self.emit)
         self._tell_news()
-        if taken and not done:
-            text = f"Not everything was handed to Drive within {timeout:g} s. That goes on in the background; run.wait() waits for it."
+        if taken and done:
+            self.emit(Note("The run's copies are handed to Drive."))
+        elif taken:
+            waited = f"{self.clock() - start:.0f} s"
+            text = f"Not everything was handed to Drive within {waited}. That goes on in the background; run.wait() waits for it."
             self.emit(Note(f"{text} The local files are whole: {self.folder}", "warn"))
         return done
 
