@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 from .errors import DataError
+from .files import make
 from .web import web_page
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".7z", ".rar")
@@ -49,7 +50,7 @@ def unpack(archive: Path, to: Path) -> Path:
         kind = _kind(archive, to)
         for stray in _strays(to):
             shutil.rmtree(stray, ignore_errors=True)
-        part.mkdir(parents=True)
+        make(part)
         (_unzip if kind == "zip" else _untar)(archive, part)
         os.replace(part, to)
     except DataError:

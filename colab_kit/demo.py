@@ -50,7 +50,8 @@ def first_epochs(quick: bool, net: str) -> int:
 
 def first_run(quick: bool, net: str, *, fresh: bool = False) -> Run:
     """The call that is killed, and made again. The first of the two starts anew: a demo may be seen twice."""
-    return train(nets.NETS[net], load("fashion-mini"), epochs=first_epochs(quick, net), name=f"demo-{net}", fresh=fresh)
+    epochs = first_epochs(quick, net)
+    return train(nets.NETS[net], load("fashion-mini"), epochs=epochs, name=f"demo-{net}", fresh=fresh, save_every=75)  # each epoch
 
 
 def second_run(quick: bool) -> Run:

@@ -9,6 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -19,6 +20,7 @@ SEAL = "0" * 64  # what stands in the place of a file's own sha256 while it is c
 _SEALED = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _STRAY = re.compile(r"\.[0-9a-f]{8}\.part$")
 CHUNK = 1 << 20
+DRIVE_TOPS = ("MyDrive", "My Drive", "Shareddrives", "Shared drives", "Othercomputers", ".shortcut-targets-by-id")  # only Drive makes them
 LONGEST_HEADER = 1 << 30  # bytes; a longer one is damage
 
 
@@ -45,10 +47,10 @@ def write_whole(path: Path, content: bytes | str, *, reached: Callable[[str], No
     RunError
         The disk is full, or the folder cannot be written.
     """
+    make(path.parent)
     data = content.encode() if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")  # same folder: a rename across disks is a copy
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
             half = len(data) // 2
             file.write(data[:half])
@@ -67,6 +69,29 @@ def write_whole(path: Path, content: bytes | str, *, reached: Callable[[str], No
     except BaseException:  # an interrupt: the neighbour must not stay
         _drop(part)
         raise
+
+
+def make(folder: Path) -> None:
+    """Make a folder and those above it, but nothing of a Drive that is not there: what lies under a mountpoint blocks mounting.
+
+    Raises
+    ------
+    RunError
+        It would lie on such a Drive, or cannot be made.
+    """
+    refuse_absent(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise cannot_write(folder, err) from err
+
+
+def refuse_absent(folder: Path) -> None:
+    """Raise RunError for a folder of a Drive that is not there."""
+    for top in (folder.absolute(), *folder.absolute().parents):
+        if top.name in DRIVE_TOPS and not os.path.isdir(top):
+            why = f"there is no {top}, and what is written there would block mounting it"
+            raise RunError(f"{folder} lies on a Drive that is not there.", why, "kit.mount() first, or give a local path")
 
 
 def write_json(path: Path, value: Any, **kw: Any) -> None:
@@ -94,12 +119,19 @@ def sweep(folder: Path) -> None:
     """Remove neighbours that a killed process left half-written in `folder`."""
     for stray in folder.glob(".*.part"):
         if _STRAY.search(stray.name):
-            stray.unlink(missing_ok=True)
+            throw_away(stray)
+
+
+def throw_away(path: Path) -> None:
+    """Delete a file if it is there; emptied first, since Drive's Trash counts bytes."""
+    with suppress(OSError):
+        os.truncate(path, 0)
+    path.unlink(missing_ok=True)
 
 
 def _drop(part: Path) -> None:
     try:
-        part.unlink(missing_ok=True)
+        throw_away(part)
     except OSError:
         pass  # what kept it from being written keeps it from being removed; sweep() tries again
 

@@ -20,6 +20,7 @@ from .data.sources import Part, display_names, of_pair
 from .data.splits import Data, Split
 from .data.tables import Labels
 from .drive.mount import stand_in_path
+from .drive.stage import one_by_one
 from .errors import DataError
 from .events import Event, Listener, Listeners, Note
 from .listeners.console import Console
@@ -181,13 +182,13 @@ def _one(source: Any, labels: Labels | None, ears: _Ears) -> Part:
         what = f"{type(source).__name__} is a network, and data is needed here."
         raise DataError(what, "were the arguments swapped?", "kit.train(model, data), and data = kit.load(folder)")
     if isinstance(source, DataLoader):
-        return datasets.of_loader(source)
+        return datasets.of_loader(source, one_by_one)
     if isinstance(source, tuple | list) and len(source) == 2:
         return of_pair(*_paired(source))
     if isinstance(source, np.ndarray | torch.Tensor):
         raise DataError(f"The array of shape {tuple(source.shape)} has no labels.", "each picture needs its class", "kit.load((X, y))")
     if isinstance(source, IterableDataset) or datasets.is_dataset(source):
-        return datasets.of_dataset(source)
+        return datasets.of_dataset(source, far=one_by_one)
     raise DataError(
         f"load() cannot read a {type(source).__name__}.",
         "it is no folder, catalog name, pair of arrays, dataset or DataLoader",

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import RunInUse
-from .files import cannot_write
+from .files import cannot_write, make
 
 WRITER = ".writer"  # who holds the lock, for whoever is refused
 
@@ -28,9 +28,9 @@ def one_writer(folder: Path) -> Iterator[None]:
     """
     import filelock
 
+    new = not os.path.exists(folder)
+    make(folder)
     try:
-        new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock")
         lock.acquire(timeout=0)
     except filelock.Timeout as err:

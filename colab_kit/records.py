@@ -15,7 +15,7 @@ from typing import Any
 from .drive.health import stand_in_place
 from .drive.local import MYDRIVE, Drive
 from .drive.mirror import Mirror
-from .drive.mount import missed, mounted, stand_in_path
+from .drive.mount import absent, missed, mounted
 from .errors import DriveError, RecipeChanged, RunError
 from .events import Event, Note
 from .files import Shelf, cannot_write, digest, home, write_json
@@ -39,6 +39,7 @@ class Place:
     def named(cls, folder_name: str, drive: Drive | None) -> Place:
         """The place of a run that `out=` does not name."""
         if drive is None:
+            refuse_unmounted(root(None), f"The working folder {os.getcwd()}")
             return cls(root(None) / folder_name, None, folder_name, None)
         kept = drive / "colab-kit" / "runs"
         return cls(root(drive) / folder_name, Mirror.at(kept), folder_name, kept / folder_name)
@@ -64,13 +65,8 @@ def drive_or_note(emit: Emit) -> Drive | None:
 
 def refuse_unmounted(path: Path, asked: str) -> None:
     """Raise for a path on a Drive that is not there: nothing may be made under a mountpoint that is not mounted."""
-    if (meant := stand_in_path(path)) is not None:
-        why = "no Drive is mounted there, and what is written there would block mounting it"
-        raise RunError(f"{asked} lies on a Drive that is not there.", why, f"kit.mount() first, or give {str(meant)!r}")
-    if (gone := missed()) is not None and path.is_relative_to(gone[0].mountpoint):
-        raise RunError(
-            f"{asked} lies on a Drive that does not answer.", gone[1], "run the cell with kit.mount() again, or give a local path"
-        )
+    if (gone := absent(path)) is not None:
+        raise RunError(f"{asked} lies on a Drive that is not there.", gone[0], f"run the cell with kit.mount(), or give {gone[1]}")
 
 
 def root(drive: Drive | None) -> Path:

@@ -20,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 from .errors import FetchError
 from .events import Event, FetchDone, FetchProgress, FetchStarted
-from .files import CHUNK, cannot_write
+from .files import CHUNK, cannot_write, make
 
 TIMEOUT = (10, 60)  # seconds to connect, and of silence while reading
 HOPS = 10
@@ -212,7 +212,7 @@ def _write(chunks: Iterator[bytes], to: Path, wanted: tuple[str, str] | None, pr
     part = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.part")
     digest, done, head = hashlib.new(wanted[0] if wanted else "sha256", usedforsecurity=False), 0, b""
     try:
-        to.parent.mkdir(parents=True, exist_ok=True)
+        make(to.parent)
         with open(part, "wb") as file:
             for chunk in chunks:
                 file.write(chunk)

@@ -16,6 +16,7 @@ from torch import nn
 from colab_kit import verbs
 from colab_kit.control import Control
 from colab_kit.drive import local, mirror, mount
+from colab_kit.drive.faults import Fault
 from colab_kit.drive.fuse import FuseBody
 from colab_kit.drive.local import MYDRIVE, Drive
 from colab_kit.events import Event, Note, StepDone
@@ -26,7 +27,18 @@ from tests.tasks import fingerprint, small_data
 EPOCHS, STEPS = 8, 24  # 23 pictures in batches of 4, two batches a step
 STAYS = 99  # steps: the training ends before that
 PACE = 0.03  # s a step: as if the work were real, so that the copier comes to run
-WOES = ("killed", "dead", "full", "quota", "io_error", "drops", "read_only", "slow", "torn_write", "late_visibility", "stale_listing")
+WOES = (
+    "killed",
+    "dead",
+    "full",
+    "quota",
+    "io_error",
+    "drops",
+    "read_only",
+    "slow",
+    "torn_write",
+    "late_visibility",
+)  # a listing is read on resuming alone
 
 
 class Wide(nn.Module):
@@ -59,7 +71,7 @@ class Weather(Control):
         self.plan, self.body, self.die_at = plan, body, die_at
         assert body.point is not None
         self.at = body.point
-        self.step, self.ends, self.seen = 0, dict[int, bool](), list[str]()
+        self.step, self.ends, self.seen, self.planned = 0, dict[int, bool](), list[str](), list[Fault]()
 
     def reached(self, point: str) -> None:
         if point != "after_optimizer":
@@ -90,12 +102,19 @@ class Weather(Control):
             case "dead":
                 self.body.kill()
             case "slow":
-                faults.slow(0.02)
+                self.planned.append(faults.slow(0.02))
             case "full":
-                faults.full(after_bytes=300_000 * (lasts % 3))
+                self.planned.append(faults.full(after_bytes=300_000 * (lasts % 3)))
             case _:
-                getattr(faults, woe)()
+                self.planned.append(getattr(faults, woe)())
         self.ends[self.step + lasts if lasts == STAYS else min(self.step + lasts, STEPS - 1)] = True  # Drive is well before the end
+
+    def struck(self) -> dict[str, int]:
+        """How often each kind of fault has met somebody."""
+        found: dict[str, int] = {}
+        for fault in self.planned:
+            found[fault.kind] = found.get(fault.kind, 0) + fault.fired
+        return found
 
     def clear_up(self) -> None:
         self.body.faults.clear()
@@ -147,7 +166,8 @@ def train_in_storm(work: str, storm: int | None, home: str = "home", die_at: int
     facts = {
         "status": told, "hash": fingerprint(run.folder), "weights": weights(run.folder),
         "handed": handed, "steps": sorted(steps), "woes": control.seen,
-        "fired": body.faults.fired, "notes": notes, "used": used, "files": sorted(path.name for path in kept.iterdir()),
+        "fired": body.faults.fired, "struck": control.struck(),
+        "notes": notes, "used": used, "files": sorted(path.name for path in kept.iterdir()),
     }  # fmt: skip
     (here / "told.json").write_text(json.dumps(facts))
 
@@ -166,7 +186,7 @@ def hundred_saves(work: str) -> None:
     here = Path(work)
     os.environ["COLAB_KIT_HOME"] = str(here / "home")
     body = on_drive(here, delay=0.0)
-    most, sizes = 0, list[int]()
+    most, copied = 0, set[int]()
 
     class Looking(Control):
         def reached(self, point: str) -> None:
@@ -174,6 +194,8 @@ def hundred_saves(work: str) -> None:
             if point == "after_optimizer" and shelves():
                 shelves()[0].close(10)
                 most = max(most, body.used())
+                slots = (here / "drive" / MYDRIVE).glob("colab-kit/runs/hundred-*/checkpoint-*.safetensors")
+                copied.update(int((stamp(slot) or {})["step"]) for slot in slots)
 
     def shelves() -> list[Any]:
         return list(local.shelves)
@@ -187,5 +209,8 @@ def hundred_saves(work: str) -> None:
     most = max(most, body.used())
     trash = body.trash_bytes()
     body.unmount()
-    saved = int(run.history[-1]["epoch"])
-    (here / "told.json").write_text(json.dumps({"most": most, "checkpoint": max(sizes), "trash": trash, "epochs": saved}))
+    steps = max(checkpoint.step_of(path) for path in run.folder.glob("checkpoint-*.safetensors"))
+    slots = (here / "store" / MYDRIVE).glob("colab-kit/runs/hundred-*/checkpoint-*.safetensors")
+    newest = max(int((stamp(slot) or {})["step"]) for slot in slots if is_whole(slot))
+    facts = {"most": most, "checkpoint": max(sizes), "trash": trash, "copies": len(copied), "newest": newest, "steps": steps}
+    (here / "told.json").write_text(json.dumps(facts))

@@ -9,7 +9,7 @@ from colab_kit.drive import aside as room
 from colab_kit.drive.aside import Aside, bring_in, move_aside, put_back
 from colab_kit.errors import DriveError
 
-from .worlds import dies, laid, tree
+from .worlds import deletions, dies, laid, tree
 
 GIB = 1 << 30
 FILES = {"MyDrive/runs/a.pt": "weights", "MyDrive/notes.txt": "mine", "logs/x.log": "log", "foo.txt": "foo"}
@@ -178,6 +178,13 @@ def test_a_copy_that_reads_back_otherwise_is_not_kept_and_its_source_is(point, m
     moved = brought(point, mydrive, heard)
     assert tree(moved.folder).items() >= FILES.items() and set(tree(mydrive)) <= {"kept.txt", "drive-before"}
     assert "read back otherwise" in heard[0].text
+
+
+def test_a_copy_that_is_thrown_away_is_emptied_first_since_the_trash_counts(point, mydrive, heard, monkeypatch):
+    deleted = deletions(monkeypatch)
+    monkeypatch.setattr(room, "sha256", lambda path: "0" * 64)
+    brought(point, mydrive, heard)
+    assert [size for name, size in deleted if name.endswith(".part")] == [0]
 
 
 def test_what_drive_cannot_keep_stays_with_all_the_rest(point, mydrive, heard):

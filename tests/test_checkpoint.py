@@ -1,5 +1,6 @@
 """Checkpoints: whole or absent, without pickle, and everything comes back as it was."""
 
+import errno
 import json
 import pickletools
 import shutil
@@ -13,6 +14,8 @@ from torch import nn
 from colab_kit.errors import DriveError, RunError
 from colab_kit.training import checkpoint
 from colab_kit.training.checkpoint import best_weights, name_of, newest, pack, prune, read, step_of, under, unpack, write
+
+from .worlds import deletions
 
 
 def quiet(point: str) -> None:
@@ -443,3 +446,17 @@ def test_a_damaged_one_that_lies_ahead_is_no_generation(tmp_path):
     harm(put(tmp_path, 9))
     prune(tmp_path, 3)
     assert [step_of(p) for p in sorted(tmp_path.glob("checkpoint-*"))] == [2, 3, 9]
+
+
+def test_a_copy_that_was_only_half_brought_is_emptied_before_it_goes(tmp_path, monkeypatch):
+    slot(tmp_path / "shelf" / "r", "a", 5)
+
+    def half(source, target):
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.EIO, "Input/output error", str(source))
+
+    monkeypatch.setattr(shutil, "copyfile", half)
+    deleted = deletions(monkeypatch)
+    with pytest.raises(RunError):
+        newest(tmp_path / "run", Shelf(tmp_path / "shelf"), "r", start="s", complain=print)
+    assert [size for _, size in deleted] == [0] and list((tmp_path / "run").iterdir()) == []

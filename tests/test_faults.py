@@ -156,6 +156,14 @@ def test_what_strikes_at_the_mount_does_not_strike_at_files(kind):
     assert faults.at_mount() is None
 
 
+@pytest.mark.parametrize("kind", MOUNTING)
+def test_a_mount_that_fails_later_can_be_planned(kind):
+    faults = Faults()
+    fault = getattr(faults, kind)(skip=2, times=2)
+    assert [faults.at_mount() is fault for _ in range(6)] == [False, False, True, True, False, False] and fault.fired == 2
+    assert faults.at_mount("none of them") is None
+
+
 @pytest.mark.parametrize("kind", FUSE_ONLY)
 def test_what_only_a_mount_can_do_is_refused_for_a_folder(kind):
     with pytest.raises(DriveError, match="fuse_drive"):

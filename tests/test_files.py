@@ -13,7 +13,9 @@ from safetensors.torch import save
 
 from colab_kit import files
 from colab_kit.errors import RunError
-from colab_kit.files import SEAL, cannot_write, is_whole, seal, seal_holds, stamp, sweep, write_json, write_whole
+from colab_kit.files import SEAL, cannot_write, is_whole, make, seal, seal_holds, stamp, sweep, write_json, write_whole
+
+from .worlds import deletions
 
 POINTS = ("mid_write", "before_rename")
 
@@ -86,6 +88,15 @@ def test_sweep_takes_only_what_write_whole_left(tmp_path):
     sweep(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(mine)
     sweep(tmp_path / "nowhere")
+
+
+def test_what_is_thrown_away_is_emptied_first_since_the_trash_of_drive_counts(tmp_path, monkeypatch):
+    deleted = deletions(monkeypatch)
+    (tmp_path / ".x.12345678.part").write_text("half")
+    sweep(tmp_path)
+    with pytest.raises(RunError):
+        write_whole(tmp_path / "x", "new", reached=fault("before_rename", OSError(errno.ENOSPC, "No space left on device")))
+    assert [size for _, size in deleted] == [0, 0] and list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_no_disk_takes_is_an_error_of_ours(tmp_path):
@@ -228,3 +239,18 @@ def test_home_is_what_the_environment_says(tmp_path, monkeypatch):
 def test_a_hash_is_the_one_that_sha256sum_gives(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert files.sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("top", ["MyDrive", "My Drive", "Shareddrives"])
+def test_nothing_is_made_of_a_drive_that_is_not_there(tmp_path, top):
+    for write in (
+        lambda: write_whole(tmp_path / top / "deep" / "a.csv", "x"),
+        lambda: make(tmp_path / top),
+        lambda: make(tmp_path / top / "a"),
+    ):
+        with pytest.raises(RunError, match="lies on a Drive that is not there(.|\n)*kit.mount"):
+            write()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / top).mkdir()
+    write_whole(tmp_path / top / "deep" / "a.csv", "x")
+    assert (tmp_path / top / "deep" / "a.csv").read_text() == "x"

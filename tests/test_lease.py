@@ -34,6 +34,10 @@ with held(Path(sys.argv[1]), emit=print, lost=print):
 """
 
 
+def test_a_holder_gives_a_sign_of_life_each_minute():
+    assert lease.BEAT == 60
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "MyDrive").mkdir()

@@ -21,6 +21,7 @@ from colab_kit.data.fingerprints import of_dataset
 from colab_kit.data.places import open_place
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.splits import UNLABELLED, Arrays, Items, Pictures
+from colab_kit.drive import stage
 from colab_kit.drive.mount import mount
 from colab_kit.errors import DataError, DriveError
 from colab_kit.events import Note
@@ -567,6 +568,28 @@ def test_picture_folders_of_torchvision_become_paths(tmp_path):
             return ImageOps.mirror(x), y
 
     assert isinstance(load(Mirrored(tmp_path / "pets")).train.source, Items)
+
+
+def test_picture_folders_of_torchvision_on_drive_are_not_read_one_by_one(mock_drive, monkeypatch):
+    from torchvision.datasets import ImageFolder
+
+    monkeypatch.setattr(stage, "MANY", 9)
+    far = ImageFolder(class_folders(mock_drive / "pets", each=5))
+    for source in (far, DataLoader(far, 4, shuffle=True), {"train": far}):
+        refused(source, "10 pictures would be read from Drive one by one", "each epoch again", f"kit.load({str(mock_drive / 'pets')!r})")
+    refused((X, Y), "one by one", valid=far)
+    assert len(load(Subset(far, range(1, 10)), valid=0).train) == 9, "few"
+    assert load(mock_drive / "pets", valid=0).counts["train"] == {"cat": 5, "dog": 5}, "the fix"
+    own = load(ImageFolder(mock_drive / "pets", transform=np.asarray), valid=0)
+    assert isinstance(own.train.source, Items) and sum("one by one" in note for note in own.notes) == 1, "a transform of one's own is told"
+    refused(ImageFolder(mock_drive / "pets", transform=np.asarray), "one by one", strict=True)
+
+
+def test_picture_folders_of_torchvision_beside_drive_are_left_alone(mock_drive, monkeypatch, tmp_path):
+    from torchvision.datasets import ImageFolder
+
+    monkeypatch.setattr(stage, "MANY", 9)
+    assert len(load(ImageFolder(class_folders(tmp_path / "pets", each=5)), valid=0, strict=True).train) == 10
 
 
 def test_a_loader_gives_dataset_batch_size_and_collate():

@@ -381,7 +381,11 @@ def test_the_wait_at_the_end_of_the_process_may_be_interrupted(mirror, way, loca
     way.gate.clear()
     mirror.push(put(local, "run.json"), "r/run.json")
 
+    waits = iter([False])
+
     def interrupted(*args):
+        for done in waits:
+            return done
         raise KeyboardInterrupt
 
     monkeypatch.setattr(mirror, "drained", interrupted)
@@ -399,8 +403,13 @@ def test_the_end_of_the_process_waits_for_copies_and_says_so_once(mirror, way, d
     way.gate.clear()
     mirror.push(put(local, "run.json"), "r/run.json")
     threading.Timer(0.05, way.gate.set).start()
-    wait_at_exit(20)
+    wait_at_exit(20, grace=0.0)
     assert (drive / "r/run.json").exists() and capsys.readouterr().out.count("\n") == 1
+    way.gate.clear()
+    mirror.push(put(local, "run.json", "newer"), "r/run.json")
+    threading.Timer(0.05, way.gate.set).start()
+    wait_at_exit(20, grace=20.0)
+    assert (drive / "r/run.json").read_text() == "newer" and capsys.readouterr().out == "", "what takes no time is not worth a line"
 
 
 def test_a_process_that_ends_at_once_has_handed_over_what_it_pushed(drive, local):

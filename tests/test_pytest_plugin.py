@@ -159,6 +159,13 @@ def test_a_refused_consent_takes_no_time_and_is_counted(fake_colab, drive_faults
     assert denied.fired == 1 and drive_faults.fired == 2 and fake_colab.wait == [120]
 
 
+@pytest.mark.colab(as_colab=True)
+def test_the_pauses_between_two_tries_to_mount_are_counted_and_not_slept(fake_colab, drive_faults):
+    assert mount.Site.here().sleep is fake_colab.wait
+    late = drive_faults.root_timeout(times=2)
+    assert kit.mount(listen=[]).kind == "real" and late.fired == 2 and fake_colab.wait == [2, 5]
+
+
 def test_file_faults_reach_the_mounted_drive_of_fake_colab(fake_colab, drive_faults):
     from google.colab import drive
 

@@ -198,6 +198,13 @@ def test_the_error_names_a_path_as_text(drive, reach, faults):
         assert "PosixPath" not in str(struck(call, drive / "MyDrive/old.txt"))
 
 
+def test_a_used_up_quota_strikes_whatever_would_grow(drive, reach, faults):
+    quota = faults.quota()
+    for name in ("new.txt", "old.txt"):
+        assert struck((drive / "MyDrive" / name).write_text, "x").errno == errno.EDQUOT
+    assert quota.fired >= 2 and not (drive / "MyDrive" / "new.txt").exists()
+
+
 def test_a_relative_path_is_found_from_the_current_folder(drive, reach, faults, monkeypatch):
     monkeypatch.chdir(drive / "MyDrive")
     faults.io_error("MyDrive/old.txt")

@@ -92,3 +92,16 @@ def dies(patch: pytest.MonkeyPatch, point: Path) -> None:
 
     for name in ("stat", "lstat", "listdir", "scandir"):
         patch.setattr(os, name, dead(getattr(os, name)))
+
+
+def deletions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What is deleted from now on: name, and bytes as it went. On Drive they go to the Trash, which counts."""
+    seen, unlink = [], os.unlink
+
+    def watched(path: Any, **how: Any) -> None:
+        found = os.lstat(path)
+        unlink(path, **how)
+        seen.append((Path(path).name, found.st_size))
+
+    monkeypatch.setattr(os, "unlink", watched)
+    return seen

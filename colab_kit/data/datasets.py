@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,24 @@ TOLD_INSTEAD = {  # sampler: what it is for, and what does that here
 }
 
 
+Far = Callable[[Path, int], DataError | None]  # what is wrong with reading so many files of a folder one by one
+
+
+def nowhere_far(folder: Path, files: int) -> None:
+    """Every folder is near."""
+
+
 def is_dataset(source: Any) -> bool:
     return isinstance(source, Dataset) or all(hasattr(type(source), name) for name in ("__getitem__", "__len__"))
 
 
-def of_loader(loader: DataLoader[Any]) -> Part:
+def of_loader(loader: DataLoader[Any], far: Far = nowhere_far) -> Part:
     """A DataLoader's dataset, batch size and collate; the order becomes ours, or a run could not go on where it was.
 
     Raises
     ------
     DataError
-        It has a sampler whose order cannot be repeated, or no batches.
+        It has a sampler whose order cannot be repeated, or no batches; or see of_dataset().
     """
     sampler = loader.sampler
     plain = type(sampler) is SequentialSampler or (
@@ -49,26 +57,26 @@ def of_loader(loader: DataLoader[Any]) -> Part:
             TOLD_INSTEAD.get(name, "pass the dataset itself, or a DataLoader with batch_size= and shuffle= only"),
         )
     collate = None if loader.collate_fn is default_collate else loader.collate_fn
-    part = of_dataset(loader.dataset, collate=collate)
+    part = of_dataset(loader.dataset, collate=collate, far=far)
     return Part(part.labels, part.make, part.print, part.classes, part.notes, loader.batch_size, part.keyed)
 
 
-def of_dataset(dataset: Any, *, collate: Any = None) -> Part:
+def of_dataset(dataset: Any, *, collate: Any = None, far: Far = nowhere_far) -> Part:
     """A map-style dataset of (picture, label) items.
 
     Raises
     ------
     DataError
-        It is empty or iterable-only, or its items are no pairs.
+        It is empty or iterable-only, or its items are no pairs; or its files are too many for where they lie.
     """
     if isinstance(dataset, IterableDataset):
         raise _iterable(dataset)
     if len(dataset) == 0:
         raise DataError(f"The dataset {_name(dataset)} is empty.", "its len() is 0", "see whether its files or its filter are right")
     classes = _classes(dataset)
-    part = None if collate else _out_of_memory(dataset) or _out_of_files(dataset)
+    part = None if collate else _out_of_memory(dataset) or _out_of_files(dataset, far)
     if part is None:
-        return _items(dataset, classes, collate)
+        return _items(dataset, classes, collate, far)
     return Part(part.labels, part.make, part.print, classes, part.notes)
 
 
@@ -118,7 +126,14 @@ def _layouts(pixels: np.ndarray) -> list[np.ndarray]:
     return [pixels[..., None]] if pixels.ndim == 2 else [pixels, np.moveaxis(pixels, 0, -1)]
 
 
-def _out_of_files(dataset: Any) -> Part | None:
+def _too_far(dataset: Any, far: Far) -> DataError | None:
+    """What is wrong with reading the picture files of such as an ImageFolder where they lie."""
+    base, rows = _base(dataset)
+    root = getattr(base, "root", None)
+    return far(Path(root), len(rows)) if getattr(base, "samples", None) and isinstance(root, str | os.PathLike) else None
+
+
+def _out_of_files(dataset: Any, far: Far) -> Part | None:
     """The paths of torchvision's ImageFolder without transforms."""
     base, rows = _base(dataset)
     samples, loader = getattr(base, "samples", None), getattr(base, "loader", None)
@@ -128,12 +143,15 @@ def _out_of_files(dataset: Any) -> Part | None:
     names = _classes(base)
     if names is None or not hasattr(base, "root"):
         return None
+    if (error := _too_far(dataset, far)) is not None:
+        raise error
     chosen = [samples[row] for row in rows]
     return of_files([Path(path).absolute() for path, _ in chosen], [names[label] for _, label in chosen], Path(base.root).absolute())
 
 
-def _items(dataset: Any, classes: tuple[str, ...] | None, collate: Any) -> Part:
-    notes = []
+def _items(dataset: Any, classes: tuple[str, ...] | None, collate: Any, far: Far) -> Part:
+    error = _too_far(dataset, far)  # a transform of its own may have no other way: it is told
+    notes = [] if error is None else [Note(str(error), "warn")]
     base, rows = _base(dataset)
     first = _read(dataset, 0)
     if not isinstance(first, tuple | list) or len(first) != 2:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import DriveError
 from ..events import Event, Note
-from ..files import CHUNK, home, sha256
+from ..files import CHUNK, home, sha256, throw_away
 from .health import MYDRIVE, mounts
 
 MOST = 2_000  # files; Drive is slow with many, and mount() waits for them
@@ -217,5 +217,5 @@ def _copy(source: Path, target: Path) -> None:
         os.rename(part, target)
     except BaseException:
         with suppress(OSError):
-            part.unlink(missing_ok=True)
+            throw_away(part)
         raise

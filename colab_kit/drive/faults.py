@@ -61,6 +61,11 @@ class Fault:
         if self.kind == "full" and through + size <= self.after_bytes:
             self.tally.write(self.slot, seen, fired, through + size)
             return False
+        return self.hits()
+
+    def hits(self) -> bool:
+        """Whether it is its turn; counts."""
+        seen, fired, through = self.tally.read(self.slot)
         hit = seen >= self.skip and (self.times is None or fired < self.times)
         self.tally.write(self.slot, seen + 1, fired + hit, through)
         return hit
@@ -113,25 +118,25 @@ class Faults:
         self._lock = threading.Lock()
 
     # at drive.mount()
-    def consent_denied(self, *, times: int | None = None) -> Fault:
+    def consent_denied(self, *, skip: int = 0, times: int | None = None) -> Fault:
         """Refuse the consent, as a closed pop-up does: MessageError."""
-        return self._plan("consent_denied", times=times)
+        return self._plan("consent_denied", skip=skip, times=times)
 
-    def consent_unanswered(self, *, times: int | None = None) -> Fault:
+    def consent_unanswered(self, *, skip: int = 0, times: int | None = None) -> Fault:
         """Nobody answers the question for consent (VS Code, `colab run`): ValueError("mount failed")."""
-        return self._plan("consent_unanswered", times=times)
+        return self._plan("consent_unanswered", skip=skip, times=times)
 
-    def root_timeout(self, *, times: int | None = None) -> Fault:
+    def root_timeout(self, *, skip: int = 0, times: int | None = None) -> Fault:
         """My Drive's top level cannot be read in time: its ValueError."""
-        return self._plan("root_timeout", times=times)
+        return self._plan("root_timeout", skip=skip, times=times)
 
-    def mount_timeout(self, *, times: int | None = None) -> Fault:
+    def mount_timeout(self, *, skip: int = 0, times: int | None = None) -> Fault:
         """Drive's program says nothing: pexpect's TIMEOUT."""
-        return self._plan("mount_timeout", times=times)
+        return self._plan("mount_timeout", skip=skip, times=times)
 
-    def policy(self, *, times: int | None = None) -> Fault:
+    def policy(self, *, skip: int = 0, times: int | None = None) -> Fault:
         """The account's administrator has switched Drive off: its ValueError."""
-        return self._plan("policy", times=times)
+        return self._plan("policy", skip=skip, times=times)
 
     # at files
     def drops(self, on: str = "*", *, skip: int = 0, times: int | None = None) -> Fault:
@@ -229,12 +234,7 @@ class Faults:
     def at_mount(self, *kinds: str) -> Fault | None:
         """The fault, of these kinds of MOUNTING (all, if none is named), that a mount meets now, if one does."""
         with self._lock:
-            for fault in self.planned:
-                if fault.kind in (kinds or MOUNTING) and (fault.times is None or fault.fired < fault.times):
-                    seen, fired, through = self.tally.read(fault.slot)
-                    self.tally.write(fault.slot, seen + 1, fired + 1, through)
-                    return fault
-        return None
+            return next((fault for fault in self.planned if fault.kind in (kinds or MOUNTING) and fault.hits()), None)
 
     def as_json(self) -> str:
         """The plan for another process, which counts in the same tally."""

@@ -10,14 +10,15 @@ import os
 import stat
 from pathlib import Path
 
-_TOPS = ("MyDrive", "My Drive", "Shareddrives", "Shared drives", "Othercomputers", ".shortcut-targets-by-id")
+from ..files import DRIVE_TOPS
+
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def ground(folder: Path) -> Path:
     """The folder that must be there already: My Drive itself; outside of one, the nearest that exists now."""
     for depth, part in enumerate(folder.parts, 1):
-        if part in _TOPS:
+        if part in DRIVE_TOPS:
             return Path(*folder.parts[:depth])
     silent = None
     for parent in (folder, *folder.parents):

@@ -87,6 +87,8 @@ def _ask(future: Future[Any], key: tuple[int, str, str], ask: Callable[[Path], A
 class World(Protocol):
     """What drive/mock.py's StandIn tells, while it is installed."""
 
+    wait: Callable[[float], None]
+
     def mounted_at(self) -> Path | None: ...
 
     def named(self, path: Path) -> Path: ...

@@ -16,8 +16,9 @@ from typing import Protocol
 
 from ..colab import FLUSH
 from ..colab import unmount as flush_and_unmount
-from ..errors import DriveError
+from ..errors import DriveError, RunError
 from ..events import Event, Listener, Listeners, Note
+from ..files import refuse_absent
 from .health import DEADLINE, Health, drives, mount_table, probe, stand_in_mounted, within
 from .health import MYDRIVE as MYDRIVE
 from .health import stand_in_root as stand_in_root
@@ -165,6 +166,10 @@ def stand_in(mountpoint: Path, kind: str) -> Drive:
             "COLAB_KIT_HOME points to a Drive that is not mounted",
             "unset COLAB_KIT_HOME, or point it to a local folder",
         )
+    try:
+        refuse_absent(root)
+    except RunError as err:
+        raise DriveError(err.what, err.why, "unset COLAB_KIT_HOME, or point it to a local folder") from err
     try:
         (root / MYDRIVE).mkdir(parents=True, exist_ok=True)
     except OSError as err:

@@ -20,6 +20,7 @@ from .local import AGAIN, shelves
 from .reading import HANDS, Hands, cannot_read, patiently
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0  # s between two tries: doubled from one to the other
+GRACE = 1.0  # s of that without a word
 AT_EXIT = 60.0  # s that a process which ends waits for copies under way
 TICK = 0.2  # s between two looks of who waits
 _FULL = (
@@ -270,19 +271,22 @@ def _reason(err: Exception) -> str:
 
 
 @atexit.register
-def wait_at_exit(limit: float | None = None) -> None:
+def wait_at_exit(limit: float | None = None, grace: float = GRACE) -> None:
     """Give copies under way some time before the process ends: with it they would end too."""
-    mine = [shelf for shelf in list(shelves) if isinstance(shelf, Mirror) and shelf.process == os.getpid() and not shelf.idle]
-    if not mine:
-        return
-    limit = AT_EXIT if limit is None else limit
+    left = [shelf for shelf in list(shelves) if isinstance(shelf, Mirror) and shelf.process == os.getpid() and not shelf.idle]
     console = Console()
-    console(Note(f"Waiting up to {limit:.0f} s for copies that are not handed to Drive yet; interrupt to leave them out."))
-    end = time.monotonic() + limit
-    for shelf in mine:
-        try:
-            done = shelf.drained(end)
-        except KeyboardInterrupt:
-            done, end = False, 0.0
-        if not done:
-            console(Note(f"Not everything was handed to Drive ({shelf.root}); the local files are whole.", "warn"))
+    limit = AT_EXIT if limit is None else limit
+    try:
+        left = _undrained(left, grace)
+        if left:
+            console(Note(f"Waiting up to {limit:.0f} s for copies that are not handed to Drive yet; interrupt to leave them out."))
+            left = _undrained(left, limit)
+    except KeyboardInterrupt:
+        pass
+    for shelf in left:
+        console(Note(f"Not everything was handed to Drive ({shelf.root}); the local files are whole.", "warn"))
+
+
+def _undrained(mirrors: list[Mirror], seconds: float) -> list[Mirror]:
+    end = time.monotonic() + seconds
+    return [mirror for mirror in mirrors if not mirror.drained(end)]

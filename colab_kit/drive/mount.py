@@ -40,7 +40,8 @@ class Site:
     @classmethod
     def here(cls) -> Site:
         seen = host()
-        return cls(place(seen)[0], client=seen.env.get(CLIENT, ""))
+        world = imitated()  # its waits are planned too
+        return cls(place(seen)[0], client=seen.env.get(CLIENT, ""), sleep=time.sleep if world is None else world.wait)
 
     @property
     def hosted(self) -> bool:
@@ -251,6 +252,22 @@ def _looked_for(site: Site | None) -> tuple[Drive | None, Health | None]:
         if moved is not None and moved != mine.mountpoint and probe(moved):
             well = Drive(moved / MYDRIVE, mine.kind, moved)
     return well, health
+
+
+def absent(path: Path, site: Site | None = None) -> tuple[str, str] | None:
+    """Why a path lies on a Drive that is not there, and what to give instead; None for any other path.
+
+    Nothing may be made under a mountpoint that is not mounted: it would block mounting.
+    """
+    site = Site.here() if site is None else site
+    if (meant := stand_in_path(path, site)) is not None:
+        return "no Drive is mounted there, and what is written there would block mounting it", repr(str(meant))
+    if (gone := missed(site)) is not None and path.is_relative_to(gone[0].mountpoint):
+        return f"it does not answer: {gone[1]}", "a local path"
+    drive = mounted(site)
+    if any(path.is_relative_to(point) for point in left) and (drive is None or not path.is_relative_to(drive.mountpoint)):
+        return "it was unmounted", "a local path"
+    return None
 
 
 def stand_in_path(path: str | os.PathLike[str], site: Site | None = None) -> Path | None:

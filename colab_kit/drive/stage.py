@@ -77,6 +77,18 @@ def stage(
         raise cannot_read(err.filename or given, err) from err
 
 
+def one_by_one(folder: Path, files: int, drive: Drive | None = None) -> DataError | None:
+    """What to say to a reader that would open so many files of `folder` on Drive itself; None where it may."""
+    given = Path(os.path.abspath(folder))
+    if files <= MANY or _inside(given, mounted() if drive is None else drive) is None:
+        return None
+    return DataError(
+        f"{files:,} pictures would be read from Drive one by one.",
+        f"each is a round trip to Google, and each epoch again: they lie in {given}",
+        f"kit.load({str(given)!r}) packs them once and reads from the fast disk",
+    )
+
+
 def _inside(path: Path, drive: Drive | None) -> PurePath | None:
     """Where a path lies below the mountpoint; None if it does not, or if the mountpoint is only a folder that took Drive's place."""
     if drive is None or drive.kind == "local":

@@ -12,6 +12,7 @@ from typing import IO
 from ..control import Control
 from ..errors import DataError, DriveError
 from ..events import Event, Note
+from ..files import make
 
 _held: dict[Path, IO[str]] = {}  # locked until this process ends: its pictures are read whenever they are needed
 
@@ -22,7 +23,7 @@ def alone(place: Path, name: str, emit: Callable[[Event], None], control: Contro
     from filelock import FileLock, Timeout
 
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        make(place)
         lock, told = FileLock(place / f".{name}.lock"), False
         while not lock.is_locked:
             try:

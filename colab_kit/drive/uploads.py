@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..colab import upload as choose
 from ..errors import ColabError
-from .mount import Site, stand_in_path
+from ..files import refuse_absent
+from .mount import Site, absent
 
 
 def upload(to: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -36,7 +37,8 @@ def upload_to(
 ) -> list[Path]:
     """upload() on a described site."""
     folder = None if to is None else Path(to).expanduser().absolute()
-    if folder is not None and (meant := stand_in_path(folder, site)) is not None:
-        why = "no Drive is mounted there, and what is written there would block mounting it"
-        raise ColabError(f"Nothing can be uploaded to {folder}.", why, f"kit.mount() first, or give to={str(meant)!r}")
+    if folder is not None and (gone := absent(folder, site)) is not None:
+        raise ColabError(f"Nothing can be uploaded to {folder}: its Drive is not there.", gone[0], f"kit.mount() first, or give {gone[1]}")
+    if folder is not None:
+        refuse_absent(folder)
     return door(folder)

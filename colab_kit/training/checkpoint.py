@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 import torch
 
 from ..errors import ColabKitError, DriveError, RunError
-from ..files import SEAL, Shelf, cannot_write, is_whole, seal, seal_holds, stamp, stamp_of, write_whole
+from ..files import SEAL, Shelf, cannot_write, is_whole, make, seal, seal_holds, stamp, stamp_of, throw_away, write_whole
 
 GENERATIONS = 2
 Tensors = dict[str, torch.Tensor]
@@ -187,11 +187,11 @@ def _fetched(path: Path, facts: dict[str, Any], folder: Path) -> Path:
 def _bring(copy: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.00000000.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make(target.parent)
         shutil.copyfile(copy, part)
         part.replace(target)
     except OSError as err:
-        part.unlink(missing_ok=True)
+        throw_away(part)
         of_drive = err.errno in (errno.EIO, errno.ENOTCONN, errno.ENOENT)
         raise (_cannot_read(copy, err) if of_drive else cannot_write(target, err)) from err
 

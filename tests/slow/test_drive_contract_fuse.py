@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 
@@ -17,6 +16,7 @@ if not os.access("/dev/fuse", os.W_OK):
     pytest.skip("there is no /dev/fuse that may be used here", allow_module_level=True)
 
 from colab_kit.drive.fuse import FuseBody
+from colab_kit.drive.mounts import mount_type
 
 
 def place_on(body: FuseBody, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -60,5 +60,4 @@ def test_a_flush_sends_what_was_not_sent(late):
 def test_the_mount_shows_in_the_table_as_drivefs_does(place):
     """§1.2: `type fuse.drive`"""
     place.mount()
-    real = importlib.import_module("colab_kit.drive.real")
-    assert real.drives(real.mount_table()) == [place.point]
+    assert mount_type(place.point) == "fuse.drive"

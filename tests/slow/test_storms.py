@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def calm(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
 
 def test_each_storm_ends_done_with_the_same_bits_and_a_whole_newest_checkpoint(forks: Forks, calm: dict[str, Any], tmp_path: Path) -> None:
     woes: set[str] = set()
-    struck = 0
+    struck: Counter[str] = Counter()
     for storm in range(STORMS):
         found = told(forks, tmp_path / str(storm), storm, stays=storm % 4 == 3)
         assert (found["status"], found["hash"]) == ("done", calm["hash"]), storm
@@ -47,8 +48,9 @@ def test_each_storm_ends_done_with_the_same_bits_and_a_whole_newest_checkpoint(f
         assert found["steps"] and found["steps"][-1] == calm["steps"][-1], (storm, found["steps"], found["notes"])
         assert found["woes"], storm
         woes |= set(found["woes"])
-        struck += found["fired"] > 0 or "killed" in found["woes"] or "dead" in found["woes"]
-    assert struck > STORMS * 0.8  # the faults met the copier, they did not just stand by
+        struck.update(kind for kind, times in found["struck"].items() if times)
+    never = {woe for woe in woes - {"killed", "dead"} if not struck[woe]}
+    assert not never, f"these were planned and met nobody: {never}"  # a fault that just stands by tests nothing
     print(f"{STORMS} of {STORMS} storms: done, same bits, newest checkpoint whole on Drive; woes: {', '.join(sorted(woes))}")
 
 
@@ -69,5 +71,6 @@ def test_a_run_killed_in_a_storm_goes_on_from_drive_on_a_new_machine_with_the_sa
 def test_a_hundred_saves_never_hold_more_than_three_checkpoints_of_room_on_drive(forks: Forks, tmp_path: Path) -> None:
     assert forks.run("hundred_saves", work=str(tmp_path)) == 0
     found = json.loads((tmp_path / "told.json").read_text())
-    assert found["most"] < 3 * found["checkpoint"], found
+    assert found["copies"] >= 100 and found["newest"] == found["steps"], found
+    assert 2 * found["checkpoint"] < found["most"] < 3 * found["checkpoint"], found
     print(f"at most {found['most'] / found['checkpoint']:.2f} checkpoints of room on Drive, Trash included ({found['trash']} bytes in it)")
