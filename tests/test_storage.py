@@ -46,7 +46,8 @@ def disk(place: Path) -> Path:
 
 
 def drive(place: Path) -> Path:
-    return place / "home" / "drive" / "MyDrive" / "colab-kit" / "runs"
+    (mydrive := place / "home" / "drive" / "MyDrive").mkdir(parents=True, exist_ok=True)
+    return mydrive / "colab-kit" / "runs"
 
 
 def test_nothing_is_listed_where_nothing_is(place, capsys):

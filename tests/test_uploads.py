@@ -24,11 +24,14 @@ def test_a_drive_that_is_not_mounted_gets_nothing(to, own_home):
     assert str(own_home / "kit/drive") in raised.value.fix
 
 
-def test_a_mounted_drive_takes_uploads(monkeypatch):
-    world = World()
-    world.rows.append("drive /content/drive fuse.drive rw 0 0")
-    monkeypatch.setattr("colab_kit.drive.mount.healthy", lambda point, table: str(point) in table)
-    assert upload_to("/content/drive/MyDrive/x", site=world.site, door=lambda to: [to]) == [Path("/content/drive/MyDrive/x")]
+def test_a_mounted_drive_takes_uploads(tmp_path, monkeypatch):
+    world, place = World(), tmp_path / "drive" / "MyDrive" / "x"
+    place.parent.mkdir(parents=True)
+    monkeypatch.setattr("colab_kit.drive.mount.USUAL", (str(tmp_path / "drive"),))
+    with pytest.raises(ColabError, match="block mounting"):
+        upload_to(place, site=world.site, door=pytest.fail)
+    world.rows.append(f"drive {tmp_path / 'drive'} fuse.drive rw 0 0")
+    assert upload_to(place, site=world.site, door=lambda to: [to]) == [place]
 
 
 def test_without_a_page_the_error_says_to_give_a_path():

@@ -274,7 +274,7 @@ def test_a_drive_that_is_gone_when_training_begins_is_said_and_the_run_is_copied
 def test_out_on_a_drive_that_is_gone_is_refused():
     drive = mount(mock=True, listen=[])
     drive.mydrive.rename(drive.mydrive.with_name("gone"))
-    with pytest.raises(RunError, match="lies on a Drive that does not answer(.|\n)*kit.mount"):
+    with pytest.raises(RunError, match="lies on a Drive that is not there(.|\n)*does not answer(.|\n)*kit.mount"):
         quietly(Small, out=drive / "mine")
     assert not drive.mydrive.exists()
 
