@@ -262,9 +262,9 @@ def absent(path: Path, site: Site | None = None) -> tuple[str, str] | None:
     site = Site.here() if site is None else site
     if (meant := stand_in_path(path, site)) is not None:
         return "no Drive is mounted there, and what is written there would block mounting it", repr(str(meant))
-    if (gone := missed(site)) is not None and path.is_relative_to(gone[0].mountpoint):
-        return f"it does not answer: {gone[1]}", "a local path"
-    drive = mounted(site)
+    drive, health = _looked_for(site)  # once: a Drive that hangs is waited for each time
+    if drive is None and _current is not None and health is not None and path.is_relative_to(_current.mountpoint):
+        return f"it does not answer: {health.why}", "a local path"
     if any(path.is_relative_to(point) for point in left) and (drive is None or not path.is_relative_to(drive.mountpoint)):
         return "it was unmounted", "a local path"
     return None

@@ -17,6 +17,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -25,7 +26,7 @@ from ..archives import is_archive, stem, unpack
 from ..control import Control
 from ..errors import DataError, DriveError
 from ..events import Event, FetchDone, Note
-from ..files import home, write_json
+from ..files import home, throw_away, write_json
 from .ground import is_folder, made
 from .local import Drive
 from .mount import mounted
@@ -268,9 +269,5 @@ def _marked(marker: Path) -> dict[str, Any]:
 
 
 def _drop(path: Path) -> None:
-    """Delete on Drive; emptied first, since its Trash counts."""
-    try:
-        os.truncate(path, 0)
-        path.unlink()
-    except OSError:
-        pass  # not there, or Drive is not
+    with suppress(OSError):  # Drive may be gone
+        throw_away(path)

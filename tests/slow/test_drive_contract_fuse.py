@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from colab_kit.drive.fuse import FuseBody
 from colab_kit.drive.mock import StandIn
+from colab_kit.drive.mounts import mount_type, why_not
 
 from ..drive_contract import CHECKS, Place
 
-pytest.importorskip("mfusepy", reason="the FUSE body needs the package mfusepy: pip install colab-kit[fuse]", exc_type=ImportError)
-if not os.access("/dev/fuse", os.W_OK):
-    pytest.skip("there is no /dev/fuse that may be used here", allow_module_level=True)
-
-from colab_kit.drive.fuse import FuseBody
-from colab_kit.drive.mounts import mount_type
+pytestmark = pytest.mark.skipif(bool(why := why_not()), reason=str(why))
 
 
 def place_on(body: FuseBody, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
