@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .drive.mount import mount as mount
     from .drive.uploads import upload as upload
     from .errors import ColabKitError as ColabKitError
+    from .fetching.fetch import fetch as fetch
+    from .fetching.fetched import Fetched as Fetched
+    from .fetching.repos import clone as clone
     from .loading import load as load
     from .machine import Runtime as Runtime
     from .machine import runtime as runtime
@@ -33,8 +36,9 @@ __version__ = "0.1.0"
 
 _ROOMS = {  # name: the room it lives in; nets is a room itself
     "runtime": "machine", "secret": "colab", "mount": "drive.mount", "upload": "drive.uploads",
+    "fetch": "fetching.fetch", "clone": "fetching.repos",
     "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening",
-    "Runtime": "machine", "Drive": "drive.local", "Data": "data.splits", "Recipe": "recipe", "Control": "control", "Run": "runs",
+    "Runtime": "machine", "Drive": "drive.local", "Fetched": "fetching.fetched", "Data": "data.splits", "Recipe": "recipe", "Control": "control", "Run": "runs",
     "Prediction": "reporting.prediction", "ColabKitError": "errors", "nets": "models.nets",
 }  # fmt: skip
 __all__ = [*_ROOMS, "__version__"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .cli_fetch import fetch
 from .errors import ColabKitError
 from .recipe import Recipe
 
@@ -104,6 +105,9 @@ def runtime() -> None:
     from .machine import runtime as look
 
     click.echo(str(look()))
+
+
+face.add_command(fetch)
 
 
 @face.command()

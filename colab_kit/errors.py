@@ -2,6 +2,20 @@
 
     ColabKitError
     ├── FetchError(OSError)        the network or a download
+    │   ├── LinkError(ValueError)  the link, or what is asked of it, cannot mean a file
+    │   ├── Offline                no server could be reached
+    │   ├── NotFound               there is no such file (any more)
+    │   ├── Private                it is there, and not for everyone
+    │   ├── QuotaExceeded          too many people have fetched it today
+    │   ├── RateLimited            the server is busy, or has been asked too often
+    │   ├── GotHtml                a web page came in place of the file
+    │   ├── GotLfsPointer          Git LFS's note of where the file is came in its place
+    │   ├── Truncated              less, or something else, came than was announced
+    │   ├── HashMismatch           what came is not what the hash stands for
+    │   ├── Stopped                a Control said stop; what was received stays for the next call
+    │   ├── NoSpace(ValueError)    the disk has no room for it
+    │   └── BadArchive(ValueError) an archive that is damaged, locked, or of a kind that cannot be read here
+    │       └── UnsafeArchive      an archive that would write outside of its folder, or fill the disk
     ├── DriveError(OSError)        Google Drive or its stand-in
     ├── DataError(ValueError)      pictures, arrays, labels, folders
     ├── RecipeError(ValueError)    how to train was said wrongly
@@ -46,6 +60,53 @@ class ColabKitError(Exception):
 class FetchError(ColabKitError, OSError):
     """A link could not be turned into the right file."""
 
+    tries: int = 1  # how often it is worth trying in all; 1: the next try would end as this one
+    wait: float | None = None  # seconds the server asked for before the next one
+
+
+class LinkError(FetchError, ValueError):
+    """The link, or what is asked of it, cannot mean a file."""
+
+
+class Offline(FetchError):
+    """No server could be reached."""
+
+
+class NotFound(FetchError):
+    """There is no such file, or no longer."""
+
+
+class Private(FetchError):
+    """The file is there, and not for everyone."""
+
+
+class QuotaExceeded(FetchError):
+    """Too many people have fetched the file today."""
+
+
+class RateLimited(FetchError):
+    """The server is busy, or has been asked too often."""
+
+
+class GotHtml(FetchError):
+    """A web page, or a server's message, came in place of the file."""
+
+
+class GotLfsPointer(FetchError):
+    """Git LFS's note of where the file is came in its place."""
+
+
+class Truncated(FetchError):
+    """Less, or something else, came than was announced."""
+
+
+class HashMismatch(FetchError):
+    """What came is not what the hash stands for."""
+
+
+class Stopped(FetchError):
+    """A Control said stop; what was received stays, and the next call goes on from it."""
+
 
 class DriveError(ColabKitError, OSError):
     """Drive cannot be mounted, read or written. `again`: how often another try is worth it; 0 for what does not change by itself."""
@@ -55,6 +116,18 @@ class DriveError(ColabKitError, OSError):
 
 class DataError(ColabKitError, ValueError):
     """The pictures, arrays or labels do not fit together."""
+
+
+class NoSpace(FetchError, DataError):
+    """The disk has no room for it."""
+
+
+class BadArchive(FetchError, DataError):
+    """An archive is damaged, locked, or of a kind that cannot be read here."""
+
+
+class UnsafeArchive(BadArchive):
+    """An archive would write outside of its folder, or fill the disk."""
 
 
 class RecipeError(ColabKitError, ValueError):

@@ -44,8 +44,10 @@ def load(
 
     Parameters
     ----------
-    source : a folder of class folders, with or without train/ valid|val/ test/ above them, or its zip or tar; "fashion-mini"
-        or "fashion-mnist"; (X, y), arrays or tensors; a torch Dataset or DataLoader; {"train": s, "valid": s, "test": s} of these; or Data
+    source : a folder of class folders, with or without train/ valid|val/ test/ above them, or its zip or tar; a name of the
+        catalog: "fashion-mini", "fashion-mnist", "mnist", "cifar-10", "cifar-100", "cat-dog", "hymenoptera", "flower-data", "flowers-102",
+        "oxford-pets", "imagenette", "imagenette-320" or "imagenette-160"; (X, y), arrays or tensors; a torch Dataset or DataLoader;
+        {"train": s, "valid": s, "test": s} of these; or Data
         X: uint8 or float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features). y: class numbers, names, or one-hot rows.
     valid : None, float, 0, "test", or a source
         None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from 20,000 up), at least one

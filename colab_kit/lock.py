@@ -1,15 +1,17 @@
-"""The lock of a folder: one process writes there, and a killed one's lock is freed by the system."""
+"""Locks between processes: one writes a run, one brings a file while others wait; a killed one's lock is freed by the system."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import RunInUse
+from .control import Control
+from .errors import ColabKitError, DataError, DriveError, RunInUse
+from .events import Event, Note
 from .files import cannot_write, make
 
 WRITER = ".writer"  # who holds the lock, for whoever is refused
@@ -55,6 +57,44 @@ def one_writer(folder: Path) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
         _held.discard(handle)
         lock.release()  # last: nobody else may be in there while it goes
+
+
+@contextmanager
+def alone(
+    place: Path, name: str, emit: Callable[[Event], None], control: Control | None, *,
+    said: str = "Another process brings {name} to the fast disk; waiting for it.", stopped: type[ColabKitError] = DriveError,
+) -> Iterator[None]:  # fmt: skip
+    """Let one process at a time work at `name`; the others wait.
+
+    Raises
+    ------
+    stopped
+        `control` was stopped while another one worked.
+    DataError
+        There can be no lock in `place`.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        make(place)
+        lock, told = FileLock(place / f".{name}.lock"), False
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=1)
+            except Timeout:
+                if not told:
+                    emit(Note(said.format(name=name)))
+                told = True
+                if control is not None and control.stopped:
+                    raise stopped(f"{name} was not waited for.", control.reason, "run the cell again") from None
+    except ColabKitError:
+        raise
+    except OSError as err:
+        raise DataError(f"{place} could not be written.", err.strerror or str(err), "set COLAB_KIT_HOME to a folder that can be") from err
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _who(folder: Path) -> str:

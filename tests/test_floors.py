@@ -12,7 +12,9 @@ PACKAGE = Path(__file__).parent.parent / "colab_kit"
 # Read from the ground up: the order in which to read the code. A new file must choose its place here.
 ROOMS = """
 0 errors events recipe control
-1 extras probe machine files lock web colab archives
+1 extras probe machine files lock magic web colab
+1 archives/names archives/limits archives/packings archives/members archives/zips archives/tars archives/listings archives/others
+1 archives/unpacking
 2 listeners/console listeners/history listeners/csv_log
 3 drive/tally drive/faults drive/watch drive/opened drive/calls drive/reach drive/health drive/local drive/folder
 3 drive/cloud drive/node drive/mounts drive/cache drive/daemon drive/fuse
@@ -23,13 +25,18 @@ ROOMS = """
 3 drive/google_colab/__init__ drive/package drive/disguise drive/page drive/mock
 3 drive/asked drive/aside drive/real drive/mount drive/uploads drive/ground drive/holder drive/lease
 3 drive/handover drive/reading drive/mirror drive/pack drive/staged drive/stage
+3 fetching/names fetching/address fetching/shares fetching/forges fetching/stores fetching/links fetching/pages fetching/gdrive fetching/hubs
+3 fetching/parts fetching/ranges fetching/source fetching/bounds fetching/http fetching/way fetching/whole fetching/records fetching/remote
+3 fetching/follow fetching/aims fetching/called fetching/already fetching/kept fetching/ondrive fetching/child fetching/scripts
+3 fetching/modules fetching/fetched fetching/origins fetching/git fetching/repos fetching/call fetching/local fetching/packed
+3 fetching/several fetching/fetch
 4 data/keyed data/pixels data/sheet data/splits data/idx data/folders data/labels data/tables data/checks data/fingerprints
-4 data/sources data/datasets data/catalog data/places data/shares data/preprocess data/batches loading
+4 data/sources data/datasets data/published data/matlab data/parsed data/catalog data/places data/shares data/preprocess data/batches loading
 5 models/nets models/backbones models/heads models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics
 5 training/weights training/checkpoint training/saver training/choices training/preflight training/loop
 6 reporting/evaluation reporting/prediction reporting/plots reporting/scoring sameness records runs opening session verbs storage
-7 __init__ demo cli __main__ launch testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
+7 __init__ demo cli_fetch cli __main__ launch testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
 7 pytest_plugin
 """
 FLOOR = {room: int(line[0]) for line in ROOMS.strip().splitlines() for room in line[1:].split()}

@@ -23,9 +23,11 @@ from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.splits import UNLABELLED, Arrays, Items, Pictures
 from colab_kit.drive import stage
 from colab_kit.drive.mount import mount
-from colab_kit.errors import DataError, DriveError
+from colab_kit.errors import DataError, DriveError, GotHtml, LinkError, NotFound
 from colab_kit.events import Note
+from colab_kit.fetching.fetch import fetch
 from colab_kit.loading import load as really_load
+from colab_kit.verbs import train
 
 from .pictures import blank, class_folders, picture
 
@@ -214,7 +216,7 @@ def test_an_archive_is_the_data_of_its_folder(tmp_path, kind):
     assert sum(other.counts["valid"].values()) == 20
     archive.write_bytes(archive.read_bytes()[:900])
     refused(archive, "is damaged", "get it again")
-    refused(blank(tmp_path / "x.7z", b"7z\xbc\xaf\x27\x1c"), "7z archive", "p7zip")
+    refused(blank(tmp_path / "x.7z", b"7z\xbc\xaf\x27\x1c"), "x.7z")
 
 
 @pytest.fixture
@@ -679,12 +681,40 @@ def test_a_place_that_is_not_there_names_the_nearest(tmp_path, monkeypatch):
     refused("zzz", "fashion-mini, fashion-mnist")
 
 
-def test_addresses_and_files_say_what_to_do_first(tmp_path):
-    error = refused("https://example.org/pets.zip?token=s3cret", "https://example.org/pets.zip", "wget")
-    assert "s3cret" not in str(error)
-    assert "hunter2" not in str(refused("https://ann:hunter2@example.org/pets.zip", "https://example.org/pets.zip"))
+@pytest.mark.parametrize("ending", ["zip", "tar.gz"])
+def test_a_link_is_fetched_to_the_fast_disk_and_loaded(tmp_path, file_server, ending):
+    packed = shutil.make_archive(str(tmp_path / "pets"), {"zip": "zip", "tar.gz": "gztar"}[ending], class_folders(tmp_path / "x", each=6))
+    url = file_server.put(f"pets.{ending}", Path(packed))
+    data = load(url + "?token=s3cret")
+    assert data.classes == ("cat", "dog") and data.name == "pets" and len(data.train) + len(data.valid) == 12
+    assert data.train.paths[0].is_relative_to(os.environ["COLAB_KIT_HOME"])
+    asked = file_server.count()
+    assert load(url).fingerprint == data.fingerprint and file_server.count() == asked + 1, "the second time it is only asked whether it changed"
+    assert load(url, valid=url).counts["valid"] == {"cat": 6, "dog": 6}
+    assert load(fetch(url, tmp_path / "here", listen=[])).counts == data.counts
+
+
+def test_a_link_that_gives_no_pictures_says_why(tmp_path, file_server):
+    with pytest.raises(GotHtml, match="Sign in"):
+        load(file_server.put("pets.zip", b"<!DOCTYPE html><title>Sign in</title>"))
+    with pytest.raises(LinkError, match="clone"):
+        load("https://github.com/o/pets")
+    with pytest.raises(NotFound) as caught:
+        load(file_server.url("gone.zip").replace("://", "://ann:hunter2@") + "?token=s3cret")
+    assert "s3cret" not in str(caught.value) and "hunter2" not in str(caught.value)
+    refused(file_server.put("labels.csv", b"a,b"), "labels=")
+
+
+def test_training_takes_a_link(tmp_path, file_server):
+    packed = shutil.make_archive(str(tmp_path / "pets"), "zip", class_folders(tmp_path / "x", each=6))
+    run = train(lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2)), file_server.put("pets.zip", Path(packed)), epochs=1,
+                size=8, batch_size=4, out=tmp_path / "run", listen=[])  # fmt: skip
+    assert run.status == "done" and run.classes == ("cat", "dog")
+
+
+def test_files_say_what_to_do_first(tmp_path):
     refused(blank(tmp_path / "pets.zip"), "is empty", "get it again")
-    refused(blank(tmp_path / "pets.rar", b"Rar!\x1a\x07"), "unrar")
+    refused(blank(tmp_path / "pets.rar", b"Rar!\x1a\x07"), "pets.rar")
     refused(blank(tmp_path / "labels.csv"), "labels=")
     refused(blank(tmp_path / "x.npz"), "np.load")
     refused(blank(tmp_path / "cat" / "a.jpg"), f"{str(tmp_path)!r}")

@@ -1,197 +1,53 @@
-"""get(): one file, whole and right, or three sentences."""
+"""One question and its answer: redirects end, tokens stay with their host, https is never left, and no secret is shown."""
 
-import gzip
-import hashlib
-import http.server
 import io
-import socket
-import threading
+import traceback
 
 import pytest
 
-from colab_kit.errors import FetchError
-from colab_kit.events import FetchDone, FetchProgress, FetchStarted
-from colab_kit.web import get, public
-
-BODY = bytes(range(256)) * 8000  # 2 MB: several chunks
-
-
-class FakeSleep(list):
-    """Counts, and does not wait."""
-
-    def __call__(self, seconds):
-        self.append(seconds)
-
-
-class Server:
-    """Answers what each path was told to, one answer a request, the last for ever."""
-
-    def __init__(self):
-        self.answers, self.asked, server = {}, [], self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                path = self.path.partition("?")[0]
-                server.asked.append((path, dict(self.headers)))
-                answers = server.answers.get(path, [(404, {}, b"no")])
-                status, headers, body = answers.pop(0) if len(answers) > 1 else answers[0]
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args):
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def says(self, path, *answers):
-        self.answers[path] = list(answers)
-        return self.url + path
+from colab_kit.errors import FetchError, LinkError, NotFound, Offline, Private, RateLimited
+from colab_kit.testing.server import FileServer
+from colab_kit.web import Web, patiently, public, retry_after
 
 
 @pytest.fixture
 def server():
-    server = Server()
+    server = FileServer()
     yield server
-    server.http.shutdown()
-    server.http.server_close()
+    server.close()
 
 
-@pytest.fixture
-def sleep():
-    return FakeSleep()
+def test_the_answer_at_the_end_of_the_redirects_is_given(server):
+    server.redirects(server.put("x.bin", b"abc"), "old", times=1)
+    with Web() as web, web.ask(server.url("old")) as reply:
+        assert (reply.status, reply.url, reply.length, reply.read(10), reply.read(10)) == (200, server.url("x.bin"), 3, b"abc", b"")
 
 
-def ok(body=BODY, **headers):
-    return 200, {name.replace("_", "-"): value for name, value in headers.items()}, body
-
-
-def closed_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{sock.getsockname()[1]}/x.bin"
-
-
-def test_a_file_arrives_whole_and_the_events_tell_its_story(server, tmp_path):
-    heard = []
-    to = get(server.says("/x.bin", ok()), tmp_path / "new" / "x.bin", emit=heard.append)
-    assert to.read_bytes() == BODY
-    assert heard[0] == FetchStarted("x.bin", server.url + "/x.bin", len(BODY)) and heard[-1] == FetchDone("x.bin", to, len(BODY))
-    assert [e.done for e in heard if isinstance(e, FetchProgress)][-1] == len(BODY)
-    assert [p.name for p in to.parent.iterdir()] == ["x.bin"]
-
-
-@pytest.mark.parametrize("kind", ["md5", "sha256"])
-def test_a_right_hash_passes_and_saves_the_second_fetch(server, tmp_path, kind):
-    digest = hashlib.new(kind, BODY).hexdigest()
-    url = server.says("/x.bin", ok())
-    get(url, tmp_path / "x.bin", **{kind: digest})
-    get(url, tmp_path / "x.bin", **{kind: digest})
-    assert len(server.asked) == 1
-
-
-def test_a_prefix_of_the_sha256_is_enough_and_a_wrong_one_leaves_nothing(server, tmp_path):
-    url = server.says("/x.bin", ok())
-    get(url, tmp_path / "x.bin", sha256=hashlib.sha256(BODY).hexdigest()[:8])
-    with pytest.raises(FetchError, match="sha256 of what came is .* not 00000000"):
-        get(url, tmp_path / "y.bin", sha256="00000000")
-    assert [p.name for p in tmp_path.iterdir()] == ["x.bin"]
-
-
-def test_a_damaged_file_that_is_there_is_fetched_again(server, tmp_path):
-    (tmp_path / "x.bin").write_bytes(BODY[:-1])
-    get(server.says("/x.bin", ok()), tmp_path / "x.bin", md5=hashlib.md5(BODY).hexdigest())
-    assert (tmp_path / "x.bin").read_bytes() == BODY
-
-
-def test_a_hash_that_is_none_is_said_before_any_request(server, tmp_path):
-    with pytest.raises(FetchError, match="no md5"):
-        get(server.says("/x.bin", ok()), tmp_path / "x.bin", md5="abc")
-    assert not server.asked
-
-
-def test_a_cut_body_is_tried_again_and_at_last_explained(server, tmp_path, sleep):
-    cut = ok(BODY[:1000], Content_Length=str(len(BODY)))
-    get(server.says("/x.bin", cut, cut, ok()), tmp_path / "x.bin", sleep=sleep)
-    assert (tmp_path / "x.bin").read_bytes() == BODY and sleep == [1, 2]
-    with pytest.raises(FetchError, match="cut the connection"):
-        get(server.says("/y.bin", cut), tmp_path / "y.bin", sleep=sleep)
-    assert [p.name for p in tmp_path.iterdir()] == ["x.bin"]
-
-
-def test_a_busy_server_is_given_the_time_it_asks_for(server, tmp_path, sleep):
-    url = server.says("/x.bin", (503, {"Retry-After": "7"}, b""), (429, {}, b""), ok())
-    assert get(url, tmp_path / "x.bin", sleep=sleep).read_bytes() == BODY and sleep == [7, 2]
-
-
-def test_a_server_that_asks_for_an_hour_is_given_up(server, tmp_path, sleep):
-    with pytest.raises(FetchError, match="503"):
-        get(server.says("/x.bin", (503, {"Retry-After": "3600"}, b"")), tmp_path / "x.bin", sleep=sleep)
-    assert not sleep
-
-
-@pytest.mark.parametrize("status, words", [(404, "not there"), (403, "not public"), (400, "check the address")])
-def test_a_refusal_is_final_and_its_fix_fits(server, tmp_path, sleep, status, words):
-    with pytest.raises(FetchError, match=words):
-        get(server.says("/x.bin", (status, {}, b"no")), tmp_path / "x.bin", sleep=sleep)
-    assert len(server.asked) == 1 and not sleep and not list(tmp_path.iterdir())
-
-
-def test_mirrors_are_tried_in_turn(server, tmp_path, sleep):
-    right = hashlib.md5(BODY).hexdigest()
-    mirrors = [closed_port(), server.url + "/gone", server.says("/other", ok(b"other")), server.says("/x.bin", ok())]
-    assert get(mirrors, tmp_path / "x.bin", md5=right, sleep=sleep).read_bytes() == BODY
-    with pytest.raises(FetchError, match="any of its 2 mirrors") as caught:
-        get(mirrors[:2], tmp_path / "y.bin", sleep=sleep)
-    assert "cannot be reached" in caught.value.why and "404" in caught.value.why and "check the address" in caught.value.fix
-
-
-def test_offline_is_said_soon(tmp_path, sleep):
-    with pytest.raises(FetchError, match="cannot be reached: .*refused") as caught:
-        get(closed_port(), tmp_path / "x.bin", sleep=sleep)
-    assert sleep == [1] and "check the connection" in caught.value.fix and isinstance(caught.value, OSError)
-
-
-TITLE = b"<title>Sign  in &amp;\n up</title>"
-
-
-@pytest.mark.parametrize("page", [b"<!DOCTYPE html>" + TITLE, b"\xef\xbb\xbf\n <HTML><head>" + TITLE])
-def test_a_web_page_in_place_of_the_file_never_gets_its_name(server, tmp_path, page):
-    with pytest.raises(FetchError, match='web page titled "Sign in & up"'):
-        get(server.says("/x.gz", ok(page)), tmp_path / "x.gz")
-    assert not list(tmp_path.iterdir())
-    assert get(server.says("/x.html", ok(page)), tmp_path / "x.html").read_bytes() == page  # here a page was asked for
-
-
-def test_a_packed_answer_is_unpacked_unless_the_file_itself_is_packed(server, tmp_path):
-    packed = gzip.compress(BODY)
-    get(server.says("/x.bin", ok(packed, Content_Encoding="gzip")), tmp_path / "x.bin")
-    get(server.says("/x.gz", ok(packed, Content_Encoding="gzip")), tmp_path / "x.gz")
-    assert (tmp_path / "x.bin").read_bytes() == BODY and (tmp_path / "x.gz").read_bytes() == packed
-    assert all(headers["Accept-Encoding"] == "identity" for _, headers in server.asked)
-
-
-def test_redirects_are_followed_without_the_token_and_end(server, tmp_path, sleep):
-    import requests
-
-    session = requests.Session()
-    session.headers["Authorization"] = "Bearer s3cret"
-    other = server.url.replace("127.0.0.1", "localhost")
-    server.says("/x.bin", ok())
-    get(server.says("/there", (302, {"Location": other + "/x.bin"}, b"")), tmp_path / "x.bin", session=session)
-    assert "Authorization" in server.asked[0][1] and "Authorization" not in server.asked[1][1]
+def test_redirects_end(server):
+    server.redirects("/round", "round")
     with pytest.raises(FetchError, match="without an end"):
-        get(server.says("/round", (302, {"Location": "/round"}, b"")), tmp_path / "y.bin", sleep=sleep)
+        Web().ask(server.url("round"))
+    assert server.count() == 10
 
 
-class Downgrading:
-    """A session whose https host redirects to http."""
+def test_a_token_is_left_behind_by_a_redirect_to_another_host_or_port(server):
+    other = FileServer()
+    other.put("x.bin", b"abc")
+    try:
+        server.redirects(server.url("two"), "one")
+        server.redirects(other.url("x.bin"), "two")
+        Web().ask(server.url("one"), token="Bearer s3cret").close()
+        assert [asked.headers.get("authorization") for asked in server.requests] == ["Bearer s3cret"] * 2
+        assert "authorization" not in other.requests[0].headers
+    finally:
+        other.close()
 
-    asked = 0
+
+class Redirecting:
+    """A session whose host redirects where it is told."""
+
+    def __init__(self, to):
+        self.to, self.asked = to, 0
 
     def get(self, url, **kw):
         import requests
@@ -199,28 +55,70 @@ class Downgrading:
         self.asked += 1
         response = requests.Response()
         response.raw = io.BytesIO()
-        response.status_code, response.headers["Location"] = 302, "http://example.org/x.bin?token=s3cret"
+        response.status_code, response.headers["Location"] = 302, self.to
         return response
 
 
-def test_https_never_falls_to_http(tmp_path):
-    session = Downgrading()
-    with pytest.raises(FetchError, match="http://example.org/x.bin, which is not encrypted"):
-        get("https://example.org/x.bin", tmp_path / "x.bin", session=session)
-    assert session.asked == 1
+@pytest.mark.parametrize("to", ["http://example.org/x.bin?token=s3cret", "ftp://example.org/x", "file:///etc/passwd"])
+def test_https_is_never_left(to):
+    session = Redirecting(to)
+    with pytest.raises(FetchError, match="is not encrypted") as caught:
+        Web(session).ask("https://example.org/x.bin")
+    assert session.asked == 1 and "s3cret" not in str(caught.value)
 
 
-def test_no_secret_of_an_address_is_ever_shown(tmp_path, sleep):
-    import traceback
+@pytest.mark.parametrize(
+    ("status", "kind", "tries"), [(404, NotFound, 1), (410, NotFound, 1), (401, Private, 1), (403, Private, 1), (429, RateLimited, 4), (503, RateLimited, 4)]
+)  # fmt: skip
+def test_a_refusal_is_of_its_kind_and_says_whether_another_try_may_help(server, status, kind, tries):
+    server.status(status)
+    with pytest.raises(kind) as caught:
+        Web().ask(server.url("x"))
+    assert caught.value.tries == tries and str(status) in caught.value.why
 
-    url = closed_port().replace("://", "://me:passw0rd@") + "?token=s3cret"
-    with pytest.raises(FetchError) as caught:
-        get(url, tmp_path / "x.bin", sleep=sleep)
+
+@pytest.mark.parametrize("body", [b'{"message": "Bad credentials"}', b"<html><title>Bad credentials</title>"])
+def test_the_servers_own_words_are_passed_on(server, body):
+    server.status(403, body=body)
+    with pytest.raises(Private, match="Bad credentials"):
+        Web().ask(server.url("x"))
+
+
+def test_what_a_server_asks_for_is_waited_and_not_more_than_a_minute(server):
+    waits = []
+    server.put("x", b"abc")
+    server.status(503, headers={"Retry-After": "7"}, times=1)
+    with Web() as web:
+        patiently(lambda: web.ask(server.url("x")), waits.append).close()
+        server.status(503, headers={"Retry-After": "90"})
+        with pytest.raises(RateLimited, match="90 s"):
+            patiently(lambda: web.ask(server.url("x")), waits.append)
+    assert waits == [7]
+
+
+def test_a_retry_after_is_seconds_or_a_date_or_nothing():
+    assert retry_after("12") == 12 and retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert all(retry_after(text) is None for text in ("", "soon", "٣", "-1", "Wed, 99 Oct"))
+
+
+def test_nobody_there_is_offline_and_shows_no_secret():
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        url = f"http://me:passw0rd@127.0.0.1:{sock.getsockname()[1]}/x?token=s3cret"
+    with pytest.raises(Offline, match="refused") as caught:
+        Web().ask(url)
     shown = "".join(traceback.format_exception(caught.value))
-    assert "s3cret" not in shown and "passw0rd" not in shown and public(url) in shown
+    assert "s3cret" not in shown and "passw0rd" not in shown and caught.value.tries == 2
 
 
-def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(FetchError, match="could not be written"):
-        get(server.says("/x.bin", ok()), tmp_path / "file" / "x.bin")
+@pytest.mark.parametrize("url", ["http://[::1", "http://a b/x", "nonsense", "http://127.0.0.1:99999/x"])
+def test_what_is_no_address_is_said(url):
+    with pytest.raises(FetchError) as caught:
+        Web().ask(url)
+    assert isinstance(caught.value, LinkError | Offline)
+
+
+def test_the_public_address_has_no_query_and_no_password():
+    assert public("https://a:b@h.org:8/x/y?q=1#f") == "https://h.org:8/x/y" and "s3cret" not in public("http://[::1?token=s3cret")

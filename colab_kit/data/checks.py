@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from ..errors import DataError
 from ..events import Note
-from ..web import web_page
+from ..magic import web_page
 from .folders import counted, some
 from .pixels import reads_heic
 

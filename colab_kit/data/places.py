@@ -1,22 +1,26 @@
-"""A path or a name, understood: a folder or archive of pictures, a name of the catalog, or a sentence that says what is there."""
+"""A path, name or link, understood: a folder or archive of pictures, a name of the catalog, what a link gives, or what is there instead."""
 
 from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import web
-from ..archives import is_archive, stem
+from ..archives.names import is_archive, stem
 from ..control import Control
 from ..drive.ground import is_folder, there
 from ..drive.reading import STUMBLES, cannot_read
 from ..drive.stage import stage, unpacked
 from ..errors import ColabKitError, DataError
 from ..events import Event
+from ..fetching.fetch import fetch
+from ..fetching.links import understand
+from ..files import home
 from . import catalog, folders
 from .sources import Part, of_found, of_pair
 from .tables import Labels
@@ -38,6 +42,8 @@ def open_place(
     ------
     DataError
         Nothing is there, or neither a folder nor an archive; or it lies on Drive, and the fast disk has no room for it.
+    FetchError
+        A link did not give it.
     DriveError
         It could not be read from Drive.
     """
@@ -49,9 +55,12 @@ def open_place(
             return _known(known, labels), called if known.name == folder.name else known.name, folder
         found = folders.scan(folder)
         return of_found(found, _moved(labels, path, folder)), called, found.root
-    name = text.lower().replace("_", "-")
-    if isinstance(source, str) and name in catalog.SETS:
-        return _known(catalog.open_known(name, emit=emit), labels), name, None
+    if isinstance(source, str) and (name := catalog.canonical(text)) is not None:
+        _refuse(labels, name)  # before anything is fetched
+        known = catalog.open_known(name, emit=emit, control=control)
+        return _known(known, labels), name, known.splits.root if isinstance(known.splits, folders.Found) else None
+    if (fetched := _fetched(text, emit, control)) is not None:
+        return open_place(fetched, labels, emit, stand_in, control)
     raise _missing(text, path, stand_in)
 
 
@@ -62,9 +71,21 @@ def open_split(
     text = os.fspath(source)
     path = Path(os.path.expanduser(text))
     if not _there(path):
-        raise _missing(text, path, stand_in)
+        if (fetched := _fetched(text, emit, control)) is None:
+            raise _missing(text, path, stand_in)
+        path = fetched
     folder, _ = _at_hand(path, emit, control)
     return of_found(folders.scan_split(folder), _moved(labels, path, folder))["train"]
+
+
+def _fetched(text: str, emit: Callable[[Event], None], control: Control | None) -> Path | None:
+    """What a link gives, on the fast disk; None for what is no link."""
+    link = understand(text) if text and "\0" not in text else None
+    if link is None or link.kind == "file" and not text.lower().startswith("file:"):
+        return None
+    key = hashlib.sha256(link.identity.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    to = home() / "fetched" / key
+    return fetch(text, f"{to / 'files' if link.kind.endswith('-folder') else to}{os.sep}", listen=[emit], control=control).path
 
 
 def _there(path: Path) -> bool:
@@ -114,13 +135,17 @@ def _below(name: Any, given: Path) -> Any:
 
 
 def _known(known: catalog.Known, labels: Any) -> dict[str, Part]:
+    _refuse(labels, known.name)
+    if isinstance(known.splits, folders.Found):
+        parts = of_found(known.splits, None)
+    else:
+        parts = {name: of_pair(*pair) for name, pair in known.splits.items()}
+    return {name: replace(part, classes=known.classes) for name, part in parts.items()}
+
+
+def _refuse(labels: Any, name: str) -> None:
     if labels is not None:
-        raise DataError(f"labels= does not go with {known.name}.", "it brings its own labels", "leave labels= out")
-    parts = {}
-    for name in ("train", "test"):
-        part = of_pair(*getattr(known, name))
-        parts[name] = Part(part.labels, part.make, part.print, known.classes)
-    return parts
+        raise DataError(f"labels= does not go with {name}.", "it brings its own labels", "leave labels= out")
 
 
 def _a_file(path: Path) -> DataError:
@@ -136,12 +161,6 @@ def _a_file(path: Path) -> DataError:
 
 
 def _missing(text: str, path: Path, stand_in: StandIn) -> ColabKitError:
-    if "://" in text:
-        return DataError(
-            f"{web.public(text)} is an address, and load() reads what is on this machine.",
-            "nothing was downloaded",
-            "download it first (!wget), then load the file or folder",
-        )
     if (kept := stand_in(text)) is not None:
         there = "and it is there" if os.path.exists(kept) else "and nothing is there yet: copy the pictures to it"
         what = f"{text} is on Google Drive, and none is mounted here."
@@ -153,11 +172,10 @@ def _missing(text: str, path: Path, stand_in: StandIn) -> ColabKitError:
         names = []
     missed = path.absolute().relative_to(parent).parts[0] if text else ""
     near = difflib.get_close_matches(missed, names, 1) or [n for n in names if missed and n.casefold() == missed.casefold()]
-    known = difflib.get_close_matches(text.lower(), catalog.SETS, 1) if os.sep not in text else []
-    if known:
-        fix = f"did you mean kit.load({known[0]!r})?"
-    elif near:
-        fix = f"did you mean {str(parent / near[0])!r}?"
+    known = catalog.near(text) if os.sep not in text else None
+    meant = ([f"kit.load({known!r})"] if known else []) + ([repr(str(parent / near[0]))] if near else [])
+    if meant:
+        fix = f"did you mean {' or '.join(meant)}?"
     else:
         fix = f"give a path that exists, or a name of the catalog: {', '.join(catalog.SETS)}"
     return DataError(f"There is no {text!r}.", f"{parent} has no {missed!r}" if missed else "the path is empty", fix)

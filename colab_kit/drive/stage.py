@@ -22,17 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from ..archives import is_archive, stem, unpack
+from ..archives.names import is_archive, stem
+from ..archives.unpacking import unpack
 from ..control import Control
 from ..errors import DataError, DriveError
 from ..events import Event, FetchDone, Note
 from ..files import home, throw_away, write_json
+from ..lock import alone
 from .ground import is_folder, made
 from .local import Drive
 from .mount import mounted
 from .pack import MANIFEST, PER_FILE, holds, pack
 from .reading import HANDS, Hands, bring, cannot_read, listed, patiently, sizes
-from .staged import alone, clear_older, head, hold
+from .staged import clear_older, head, hold
 
 MANY, SMALL = 100, 4 << 20  # more files than this, smaller than this on average (bytes), are packed
 SHARE = 3  # a pack may take one part in so many of what is free on Drive

@@ -4,44 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ..control import Control
-from ..errors import DataError, DriveError
-from ..events import Event, Note
-from ..files import make
-
 _held: dict[Path, IO[str]] = {}  # locked until this process ends: its pictures are read whenever they are needed
-
-
-@contextmanager
-def alone(place: Path, name: str, emit: Callable[[Event], None], control: Control | None) -> Iterator[None]:
-    """Let one process at a time work at `name`; the others wait."""
-    from filelock import FileLock, Timeout
-
-    try:
-        make(place)
-        lock, told = FileLock(place / f".{name}.lock"), False
-        while not lock.is_locked:
-            try:
-                lock.acquire(timeout=1)
-            except Timeout:
-                if not told:
-                    emit(Note(f"Another process brings {name} to the fast disk; waiting for it."))
-                told = True
-                if control is not None and control.stopped:
-                    raise DriveError(f"{name} was not waited for.", control.reason, "run the cell again") from None
-    except DriveError:
-        raise
-    except OSError as err:
-        raise DataError(f"{place} could not be written.", err.strerror or str(err), "set COLAB_KIT_HOME to a folder that can be") from err
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def hold(folder: Path) -> None:

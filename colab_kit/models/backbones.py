@@ -62,7 +62,7 @@ def backbone(
     load : bool
         False makes the network as these weights want it (inception_v3 then turns the colours) and reads none: others will follow.
     fetch : callable, optional
-        `colab_kit.web.get` or one that is called like it: fetch(urls, to, sha256=prefix) -> Path.
+        `colab_kit.fetching.whole.get` or one that is called like it: fetch(urls, to, sha256=prefix) -> Path.
     folder : Path, optional
         Where weight files are kept; `files.home() / "weights"`.
 
@@ -137,7 +137,7 @@ def _kept(url: str, fetch: Fetch | None, folder: Path, name: str) -> Path:
     file = folder / url.rpartition("/")[2]
     found = re.search(r"-([0-9a-f]{8,64})\.\w+$", file.name)  # torch.hub's habit: resnet18-f37072fd.pth
     if fetch is None:
-        from ..web import get
+        from ..fetching.whole import get
 
         fetch = get
     try:
