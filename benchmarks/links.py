@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import peers
-from tests.hosts import Hosts, forges, google
+from tests.hosts import Hosts, forges, google, page
 
 LONGEST = 60  # s
 FETCH = "import sys, colab_kit as kit; kit.fetch(sys.argv[1])"
@@ -61,6 +61,7 @@ def pasted(hosts: Hosts) -> list[Pasted]:
     pets, weights = _zip(b"a cat"), b"\x89weights\n" + os.urandom(100_000)
     others.github("me/pets", {"data/pets.zip": pets, "weights.bin": weights}, lfs=("weights.bin",))
     others.hf("datasets/me/pets", {"pets.zip": pets})
+    hosts.answer("huggingface.co", "/datasets/me/pets/blob/*", page("<!DOCTYPE html><html><head><title>pets.zip</title></head></html>"))
     others.dropbox("/scl/fi/abc/pets.zip", pets)
     others.kaggle("me/pets", pets)
     small, large, other, far = (drive.file("pets.zip", pets, big=big) for big in (False, True, False, True))

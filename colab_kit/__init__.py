@@ -38,7 +38,8 @@ _ROOMS = {  # name: the room it lives in; nets is a room itself
     "runtime": "machine", "secret": "colab", "mount": "drive.mount", "upload": "drive.uploads",
     "fetch": "fetching.fetch", "clone": "fetching.repos",
     "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening",
-    "Runtime": "machine", "Drive": "drive.local", "Fetched": "fetching.fetched", "Data": "data.splits", "Recipe": "recipe", "Control": "control", "Run": "runs",
+    "Runtime": "machine", "Drive": "drive.local", "Fetched": "fetching.fetched", "Data": "data.splits", "Recipe": "recipe",
+    "Control": "control", "Run": "runs",
     "Prediction": "reporting.prediction", "ColabKitError": "errors", "nets": "models.nets",
 }  # fmt: skip
 __all__ = [*_ROOMS, "__version__"]

@@ -1,4 +1,4 @@
-"""One question to a server and its answer: redirects followed without tokens, https never left, each refusal an error that says what to do."""
+"""One question to a server and its answer: redirects followed without tokens, https never left, each refusal told with its fix."""
 
 from __future__ import annotations
 

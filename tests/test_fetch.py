@@ -186,7 +186,12 @@ def test_a_folder_of_drive_comes_whole_and_one_that_fails_ends_none(hosts, here)
     bad = drive.file("secret.bin", BODY, mood="private")
     folder = drive.folder("Pets", *inside, drive.folder("more", drive.file("deep.bin", b"deep")))
     found = get(f"https://drive.google.com/drive/folders/{folder}?usp=sharing")
-    assert found.path == Path("Pets") and tree("Pets") == {"1.bin": b"\1" * 100, "2.bin": b"\2" * 100, "3.bin": b"\3" * 100, "more/deep.bin": b"deep"}
+    assert found.path == Path("Pets") and tree("Pets") == {
+        "1.bin": b"\1" * 100,
+        "2.bin": b"\2" * 100,
+        "3.bin": b"\3" * 100,
+        "more/deep.bin": b"deep",
+    }
     folder = drive.folder("Mixed", bad, *inside)
     with pytest.raises(Private, match="1 of the 4 files of Mixed did not come") as caught:
         get(f"https://drive.google.com/drive/folders/{folder}")
@@ -535,8 +540,10 @@ def hostile(kind):
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
-        ("zip slip", UnsafeArchive), ("zip absolute", UnsafeArchive), ("zip link", BadArchive), ("zip bomb", BadArchive), ("locked", BadArchive),
-        ("bad crc", BadArchive), ("cut zip", BadArchive), ("no archive", BadArchive), ("tar slip", UnsafeArchive), ("tar absolute", UnsafeArchive),
+        ("zip slip", UnsafeArchive), ("zip absolute", UnsafeArchive), ("zip link", BadArchive), ("zip bomb", BadArchive),
+        ("locked", BadArchive),
+        ("bad crc", BadArchive), ("cut zip", BadArchive), ("no archive", BadArchive), ("tar slip", UnsafeArchive),
+        ("tar absolute", UnsafeArchive),
         ("tar link", UnsafeArchive), ("cut tar", BadArchive),
     ],
 )  # fmt: skip
@@ -732,8 +739,11 @@ def test_an_interrupt_leaves_what_has_come_and_is_passed_on(server, here):
 
 
 def test_importing_it_loads_no_heavy_package():
-    code = "import sys, colab_kit.fetching.fetch as f; print([m for m in ('gdown', 'huggingface_hub', 'kagglehub', 'torch', 'requests', 'numpy') if m in sys.modules])"
-    assert json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.replace("'", '"')) == []
+    heavy = ["gdown", "huggingface_hub", "kagglehub", "torch", "requests", "numpy"]
+    code = f"import sys, colab_kit.fetching.fetch; print([m for m in {heavy} if m in sys.modules])"
+    assert (
+        json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.replace("'", '"')) == []
+    )
 
 
 def test_the_face_gives_it():

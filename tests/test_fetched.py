@@ -99,7 +99,9 @@ def test_a_failing_change_leaves_the_module_as_it_was(tmp_path):
     assert fetched(tmp_path / "failing.py", "a = 3").as_module(listen=[]).a == 3
 
 
-@pytest.mark.parametrize(("text", "kind"), [("def (", SyntaxError), ("import no_such_thing_at_all", ImportError), ("raise KeyError(1)", KeyError)])
+@pytest.mark.parametrize(
+    ("text", "kind"), [("def (", SyntaxError), ("import no_such_thing_at_all", ImportError), ("raise KeyError(1)", KeyError)]
+)
 def test_its_own_error_is_passed_on_with_the_address_and_no_half_module_stays(tmp_path, text, kind):
     got = fetched(tmp_path / "broken.py", text)
     with pytest.raises(kind) as caught:
@@ -157,7 +159,9 @@ def test_what_was_fetched_beside_it_can_be_imported_also_later(tmp_path, monkeyp
     fetched(tmp_path / "neighbour_a.py", "x = 1")
     fetched(tmp_path / "neighbour_b.py", "x = 2")
     path = list(sys.path)
-    module = fetched(tmp_path / "uses.py", "import neighbour_a\ndef later():\n    import neighbour_b\n    return neighbour_b.x\n").as_module(listen=[])
+    module = fetched(
+        tmp_path / "uses.py", "import neighbour_a\ndef later():\n    import neighbour_b\n    return neighbour_b.x\n"
+    ).as_module(listen=[])
     assert module.neighbour_a.x == 1 and module.later() == 2 and sys.path == path
     assert not (tmp_path / "__pycache__").exists()
 
@@ -176,7 +180,10 @@ def test_a_neighbour_that_changed_or_has_a_namesake_elsewhere_is_imported_anew(t
     two = fetched(tmp_path / "b" / "two.py", "import shared_utils", "https://example.org/two.py").as_module(listen=[])
     assert (one.shared_utils.x, two.shared_utils.x) == ("a", "b")
     fetched(tmp_path / "b" / "shared_utils.py", "x = 'c'")
-    assert fetched(tmp_path / "b" / "two.py", "import shared_utils  # again", "https://example.org/two.py").as_module(listen=[]).shared_utils.x == "c"
+    assert (
+        fetched(tmp_path / "b" / "two.py", "import shared_utils  # again", "https://example.org/two.py").as_module(listen=[]).shared_utils.x
+        == "c"
+    )
 
 
 def test_a_folder_with_init_is_a_package_and_a_changed_part_is_executed_again(tmp_path, heard):
@@ -338,7 +345,9 @@ def test_silence_after_an_interrupt_ends_it_and_all_that_it_started(tmp_path, mo
     monkeypatch.setattr(children, "PATIENCE", 0.1)
     monkeypatch.setattr(scripts, "SILENCE", 0.1)
     monkeypatch.setattr(sys, "stdout", screen := Interrupting("worker"))
-    worker = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', '''{DEAF.replace('ready', 'worker')}'''])\n" + DEAF.replace("ready again", "")
+    worker = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', '''{DEAF.replace('ready', 'worker')}'''])\n" + DEAF.replace(
+        "ready again", ""
+    )
     with pytest.raises(KeyboardInterrupt):
         program(tmp_path, worker).run("train.py", listen=[])
     pids = [int(word) for word in screen.getvalue().split() if word.isdigit()]

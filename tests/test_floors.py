@@ -25,13 +25,15 @@ ROOMS = """
 3 drive/google_colab/__init__ drive/package drive/disguise drive/page drive/mock
 3 drive/asked drive/aside drive/real drive/mount drive/uploads drive/ground drive/holder drive/lease
 3 drive/handover drive/reading drive/mirror drive/pack drive/staged drive/stage
-3 fetching/names fetching/address fetching/shares fetching/forges fetching/stores fetching/links fetching/pages fetching/gdrive fetching/hubs
+3 fetching/names fetching/address fetching/shares fetching/forges fetching/stores fetching/links fetching/pages fetching/gdrive
+3 fetching/hubs
 3 fetching/parts fetching/ranges fetching/source fetching/bounds fetching/http fetching/way fetching/whole fetching/records fetching/remote
 3 fetching/follow fetching/aims fetching/called fetching/already fetching/kept fetching/ondrive fetching/child fetching/scripts
 3 fetching/modules fetching/fetched fetching/origins fetching/git fetching/repos fetching/call fetching/local fetching/packed
 3 fetching/several fetching/fetch
 4 data/keyed data/pixels data/sheet data/splits data/idx data/folders data/labels data/tables data/checks data/fingerprints
-4 data/sources data/datasets data/published data/matlab data/parsed data/catalog data/places data/shares data/preprocess data/batches loading
+4 data/sources data/datasets data/published data/matlab data/parsed data/catalog data/places data/shares data/preprocess data/batches
+4 loading
 5 models/nets models/backbones models/heads models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics
 5 training/weights training/checkpoint training/saver training/choices training/preflight training/loop

@@ -116,7 +116,13 @@ def test_a_change_between_two_requests_of_one_call_is_never_spliced(server, tmp_
     server.cuts(after=1_000_000, times=1)
     heard = []
     with Web() as web:
-        down = Download(Source(url, connections=1), Part(tmp_path / "x.bin", "id"), web=web, emit=heard.append, sleep=lambda s: server.put("x.bin", OTHER))
+        down = Download(
+            Source(url, connections=1),
+            Part(tmp_path / "x.bin", "id"),
+            web=web,
+            emit=heard.append,
+            sleep=lambda s: server.put("x.bin", OTHER),
+        )
         down.run().finish()
     assert (tmp_path / "x.bin").read_bytes() == OTHER and any("changed while it came" in e.text for e in heard if isinstance(e, Note))
 

@@ -689,7 +689,9 @@ def test_a_link_is_fetched_to_the_fast_disk_and_loaded(tmp_path, file_server, en
     assert data.classes == ("cat", "dog") and data.name == "pets" and len(data.train) + len(data.valid) == 12
     assert data.train.paths[0].is_relative_to(os.environ["COLAB_KIT_HOME"])
     asked = file_server.count()
-    assert load(url).fingerprint == data.fingerprint and file_server.count() == asked + 1, "the second time it is only asked whether it changed"
+    assert load(url).fingerprint == data.fingerprint and file_server.count() == asked + 1, (
+        "the second time it is only asked whether it changed"
+    )
     assert load(url, valid=url).counts["valid"] == {"cat": 6, "dog": 6}
     assert load(fetch(url, tmp_path / "here", listen=[])).counts == data.counts
 
@@ -707,7 +709,8 @@ def test_a_link_that_gives_no_pictures_says_why(tmp_path, file_server):
 
 def test_training_takes_a_link(tmp_path, file_server):
     packed = shutil.make_archive(str(tmp_path / "pets"), "zip", class_folders(tmp_path / "x", each=6))
-    run = train(lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2)), file_server.put("pets.zip", Path(packed)), epochs=1,
+    url = file_server.put("pets.zip", Path(packed))
+    run = train(lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2)), url, epochs=1,
                 size=8, batch_size=4, out=tmp_path / "run", listen=[])  # fmt: skip
     assert run.status == "done" and run.classes == ("cat", "dog")
 

@@ -68,7 +68,8 @@ def test_https_is_never_left(to):
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "tries"), [(404, NotFound, 1), (410, NotFound, 1), (401, Private, 1), (403, Private, 1), (429, RateLimited, 4), (503, RateLimited, 4)]
+    ("status", "kind", "tries"),
+    [(404, NotFound, 1), (410, NotFound, 1), (401, Private, 1), (403, Private, 1), (429, RateLimited, 4), (503, RateLimited, 4)],
 )  # fmt: skip
 def test_a_refusal_is_of_its_kind_and_says_whether_another_try_may_help(server, status, kind, tries):
     server.status(status)

@@ -30,7 +30,8 @@ _OWN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "G
         "GIT_PREFIX", "GIT_TRACE", "GIT_TRACE_CURL", "GIT_CURL_VERBOSE", "GIT_TRACE_PACKET", "GIT_CONFIG_PARAMETERS")  # fmt: skip
 _SETTINGS = {
     "gc.auto": "0", "maintenance.auto": "false", "core.fsmonitor": "false", "core.hooksPath": os.devnull, "advice.detachedHead": "false",
-    "core.quotePath": "false", "color.ui": "false", "fetch.recurseSubmodules": "false", "fetch.prune": "false", "protocol.ext.allow": "never",
+    "core.quotePath": "false", "color.ui": "false", "fetch.recurseSubmodules": "false", "fetch.prune": "false",
+    "protocol.ext.allow": "never",
 }  # fmt: skip
 MOUNTED = {  # on Drive and other mounts: no links, no modes, times that another machine's mount does not keep
     "core.symlinks": "false", "core.fileMode": "false", "core.createObject": "rename", "core.trustctime": "false",
@@ -172,7 +173,9 @@ class Git:
             It would travel unencrypted, or is no token.
         """
         if not isinstance(token, str) or not (token := token.strip()) or not re.fullmatch(r"[\x21-\x7e]+", token):
-            raise LinkError("This cannot be a token.", "a token is a word of letters, digits and signs", 'write token=secret("GITHUB_TOKEN")')
+            raise LinkError(
+                "This cannot be a token.", "a token is a word of letters, digits and signs", 'write token=secret("GITHUB_TOKEN")'
+            )
         if self.origin.url.startswith(("http:", "git:")) and not self.origin.local:
             raise LinkError("The token is not sent.", f"{self.origin.host} is addressed without encryption", "give an https:// address")
         self.token, self.user = token, user or _USERS.get(self.origin.host, "x-access-token")
@@ -199,7 +202,8 @@ def _wants_token(said: str) -> bool:
     return bool(re.search(r"could not read (Username|Password)|Authentication failed|error: 40[13]\b|Invalid username or", said))
 
 
-_OFFLINE = r"Could not resolve|Failed to connect|Couldn't connect|Connection (refused|timed out|reset)|Network is unreachable|Operation too slow" \
+_OFFLINE = r"Could not resolve|Failed to connect|Couldn't connect|Connection (refused|timed out|reset)|Network is unreachable" \
+           r"|Operation too slow" \
            r"|early EOF|unexpected disconnect|Operation timed out|hung up|SSL_|gnutls"  # fmt: skip
 
 
@@ -215,7 +219,9 @@ def translated(git: Git, err: Failed) -> FetchError:
         return RateLimited(what, f"{host} is busy, or has been asked too often: {why}", "wait a few minutes and run the cell again")
     if _wants_token(said) or "Permission denied (publickey" in said:
         return _private(git, why)
-    if re.search(r"[Rr]epository .{0,200}not found|error: 404|does not appear to be a git repository|does not exist|not valid: is this a git", said):
+    if re.search(
+        r"[Rr]epository .{0,200}not found|error: 404|does not appear to be a git repository|does not exist|not valid: is this a git", said
+    ):
         known = "it is not there, or the token may not see it" if git.token else f"{host or 'this machine'} has no such repository"
         return NotFound(f"{title} was not found.", f"{known}: {why}", "check the address: open it in a browser")
     if re.search(_OFFLINE, said):
@@ -240,7 +246,9 @@ def _private(git: Git, why: str) -> Private:
 
 
 def not_installed(origin: Origin) -> FetchError:
-    zipped = f', or without it: fetch("{origin.url.removesuffix(".git")}/archive/HEAD.zip", extract=True)' if origin.host == "github.com" else ""
+    zipped = (
+        f', or without it: fetch("{origin.url.removesuffix(".git")}/archive/HEAD.zip", extract=True)' if origin.host == "github.com" else ""
+    )
     return FetchError("git is not installed.", "clone() runs it", f"!apt-get install -y git{zipped}")
 
 

@@ -174,12 +174,12 @@ class _Source(SourceFileLoader):
 
     digest = ""  # of what was executed
 
-    def path_stats(self, path: str) -> dict[str, float]:  # type: ignore[override]
+    def path_stats(self, path: Any) -> dict[str, Any]:
         raise OSError("no cached code")
 
-    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:
+    def source_to_code(self, data: Any, path: Any, *args: Any, **more: Any) -> CodeType:  # type: ignore[override]
         self.digest = hashlib.sha256(data).hexdigest()
-        return super().source_to_code(data, path)
+        return super().source_to_code(data, path, *args, **more)
 
 
 class _Beside:

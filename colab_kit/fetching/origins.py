@@ -10,7 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import LinkError
 
-_ALIASES = {"www.github.com": "github.com", "hf.co": "huggingface.co", "www.gitlab.com": "gitlab.com", "www.huggingface.co": "huggingface.co"}
+_ALIASES = {
+    "www.github.com": "github.com",
+    "hf.co": "huggingface.co",
+    "www.gitlab.com": "gitlab.com",
+    "www.huggingface.co": "huggingface.co",
+}
 _HOSTS = ("github.com", "gist.github.com", "gitlab.com", "huggingface.co", "bitbucket.org", "codeberg.org")
 _SCHEMES = ("https", "http", "ssh", "git", "file")
 _KINDS = 'give an address as "https://github.com/owner/repository", or "owner/repository" on GitHub'

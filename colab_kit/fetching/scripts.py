@@ -167,15 +167,20 @@ def _inside(folder: Path, script: str | os.PathLike[str]) -> Path:
     """The script's whole path."""
     asked = os.fspath(script)
     whole = os.path.normpath(os.path.join(folder, asked))
-    if "\0" in asked or not Path(whole).is_relative_to(folder) or not Path(os.path.realpath(whole)).is_relative_to(os.path.realpath(folder)):
+    if (
+        "\0" in asked
+        or not Path(whole).is_relative_to(folder)
+        or not Path(os.path.realpath(whole)).is_relative_to(os.path.realpath(folder))
+    ):
         why = "only what was fetched is run, nothing outside of its folder"
         raise FetchError(f"{asked!r} is no script in {folder}.", why, "name a script that lies in it")
     if os.path.isdir(whole):
         raise FetchError(f"{asked} is a folder{_holding(Path(whole))}.", "a script is a file", f'name one, as in .run("{asked}/train.py")')
     if not os.path.isfile(whole):
-        near = difflib.get_close_matches(asked, _scripts(folder), 3, 0.5) or [
-            name for name in _scripts(folder) if name.rpartition("/")[2] == asked.rpartition("/")[2]
-        ][:3]
+        near = (
+            difflib.get_close_matches(asked, _scripts(folder), 3, 0.5)
+            or [name for name in _scripts(folder) if name.rpartition("/")[2] == asked.rpartition("/")[2]][:3]
+        )
         fix = f"did you mean {' or '.join(near)}?" if near else "see what it holds: list(fetched.path.iterdir())"
         raise NotFound(f"There is no {asked} in {folder}.", _holding(folder).removeprefix(" with ") or "it holds no scripts", fix)
     return Path(whole)
