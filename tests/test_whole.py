@@ -205,7 +205,7 @@ def test_a_file_that_is_a_pointer_of_git_lfs_never_gets_its_name(server, tmp_pat
     ("name", "body", "kind", "words"),
     [
         ("x.zip", b"", Truncated, "0 bytes"),
-        ("x.zip", b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code><Message>It expired</Message></Error>', GotHtml, "AccessDenied: It expired"),
+        ("x.zip", b"<Error><Code>AccessDenied</Code><Message>It expired</Message></Error>", GotHtml, "AccessDenied: It expired"),
         ("x.bin", b'{"error": "file is gone"}', GotHtml, "file is gone"),
         ("x.zip", b"Rar!\x1a\x07" + bytes(900), FetchError, "begins as a rar file does"),
         ("x.png", b"\xff\xd8\xff" + bytes(900), FetchError, "begins as a jpg file does"),
