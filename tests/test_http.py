@@ -3,9 +3,13 @@
 import hashlib
 import os
 import signal
+import socket
 import threading
+from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from colab_kit.control import Control
 from colab_kit.errors import FetchError, HashMismatch, NoSpace, NotFound, RateLimited, Stopped, Truncated
@@ -345,3 +349,61 @@ def test_killed_at_random_it_goes_on_and_is_never_spliced(server, tmp_path, fork
         (tmp_path / "x.bin").unlink()
         assert left(tmp_path) == []
     assert went_on >= 10
+
+
+class Raw:
+    """A server that says just these bytes to whoever connects, and hangs up."""
+
+    def __init__(self):
+        self.says = b""
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.sock.getsockname()[1]}/x.bin"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                there, _ = self.sock.accept()
+            except OSError:
+                return
+            with there, suppress(OSError):
+                there.recv(65536)
+                there.sendall(self.says)
+
+
+@pytest.fixture(scope="module")
+def raw():
+    raw = Raw()
+    yield raw
+    raw.sock.close()
+
+
+LINES = st.sampled_from(
+    [
+        "Content-Length: 5", "Content-Length: 0", "Content-Length: -1", "Content-Length: 99999999999999999999", "Content-Length: x",
+        "Content-Range: bytes 0-4/5", "Content-Range: bytes 0-4/9", "Content-Range: bytes 9-1/5", "Content-Range: bytes */5",
+        "Transfer-Encoding: chunked", "Content-Encoding: gzip", "Content-Encoding: br",
+        "ETag: \"v\"", "ETag: W/\"v\"", "Retry-After: never",
+        "Location: /x.bin", "Location: http://[::1", "Location: ftp://h/x", "Location:", "no colon", ": empty", "X: \xff\xfe",
+    ]
+)  # fmt: skip
+STATUS = st.sampled_from(
+    ["200 OK", "206 Partial", "204 No", "301 There", "304 Same", "404 Gone", "416 No", "429 Busy", "500 Oh", "999 ?", "x"]
+)
+BODIES = st.one_of(st.sampled_from([b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"zz\r\n", b"\x1f\x8b\x08"]), st.binary(max_size=40))
+
+
+@settings(max_examples=150, deadline=5000, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.one_of(st.binary(max_size=60), st.tuples(STATUS, st.lists(LINES, max_size=5), BODIES)))
+def test_no_answer_makes_it_hang_or_fail_in_a_way_that_is_not_ours(raw, tmp_path_factory, said):
+    if isinstance(said, tuple):
+        status, lines, body = said
+        said = "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode("latin-1") + body
+    raw.says = said
+    folder = tmp_path_factory.mktemp("fuzz")
+    try:
+        bring(raw.url, folder / "x.bin", sleep=lambda seconds: None)
+    except FetchError:
+        assert not (folder / "x.bin").exists()
+    else:
+        assert left(folder) == ["x.bin"]
