@@ -123,7 +123,7 @@ def display_names(names: Any, classes: Sequence[str], root: Path | None) -> tupl
     shown = tuple(known.get(folder, folder) for folder in classes)
     if twice := [name for name in shown if shown.count(name) > 1]:
         raise DataError(f"names= calls two classes {twice[0]!r}.", "predictions could not be told apart", "give each its own name")
-    missing = [folder for folder in classes if folder not in known]
+    missing = [folder for folder in classes if folder not in known and folder not in known.values()]  # or it has its name already
     return shown, [Note(f"names= has no name for {', '.join(missing[:3])}: the folder's name is kept.", "warn")] if missing else []
 
 
