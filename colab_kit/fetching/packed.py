@@ -170,14 +170,15 @@ class Packed:
             if members is None:
                 return None
             if ondrive.is_there(found.target):
-                ondrive.few_enough(sum(not m.folder for m in members), found.target, force=self.call.force)
-            done = [Record(self.call.link.identity, public(self.call.link.url), "", far.size, far.validator)]
+                ondrive.few_enough(sum(not member.folder for member in members), found.target, force=self.call.force)
+            files, size = sum(not member.folder for member in members), sum(member.size for member in members)
+            done = Record(self.call.link.identity, public(self.call.link.url), "", far.size, far.validator, files, size)
             remote.unpack_from(
                 far, members, to, name=archive.name, identity=self.call.link.identity,
                 max_size=self.call.way.max_size, emit=self.call.way.emit,
-                control=self.call.way.control, finish=lambda folder: self._mark(folder, done),
+                control=self.call.way.control, finish=lambda folder: records.mark(folder, done),
             )  # fmt: skip
-            return done[0]
+            return done
         except (remote.Changed, Private, NotFound):  # the other way knows which secret may help
             return None
 

@@ -30,7 +30,7 @@ from .records import MARK
 from .source import Source
 
 TAIL = 64 << 10  # bytes: the directory's end stands in them
-BATCH = 4 << 20  # bytes of members asked for at once
+BATCH = 3 << 20  # bytes of members asked for at once
 LARGEST = 64 << 20  # bytes: a larger member is better brought by many connections, and so the archive is downloaded
 TELL = 0.1  # seconds between two events
 
@@ -104,12 +104,13 @@ def _total(said: str) -> int | None:
 
 
 def _all(read: Callable[[int], bytes], size: int, url: str) -> bytes:
-    found = bytearray()
+    if len(found := read(size)) == size:
+        return found  # as nearly always: no second copy
     while len(found) < size:
-        if not (chunk := read(min(1 << 20, size - len(found)))):
+        if not (chunk := read(size - len(found))):
             raise cut(url, f"after {len(found):,} of {size:,} bytes")
         found += chunk
-    return bytes(found)
+    return found
 
 
 def streamable(remote: Remote, name: str) -> list[Member] | None:
@@ -154,7 +155,7 @@ def unpack_from(
             emit(FetchProgress(name, min(remote.size, behind + remote.came), remote.size))
 
     try:
-        zips.extract(remote.read, left, part, called=name, threads=remote.source.connections, batch=BATCH, told=told, control=control)
+        zips.extract(remote.read, left, part, called=name, threads=2 * remote.source.connections, batch=BATCH, told=told, control=control)
         finish(part)
         os.replace(part, to)
     except (Changed, BadArchive, NoSpace):  # else what has come stays
