@@ -1,11 +1,13 @@
-"""How much is too much: bytes for the disk or for the caller, and failures of one server."""
+"""What is too much, and what is wrong: bytes for the disk or for the caller, failures of one server, another hash."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from ..errors import FetchError, NoSpace
+from ..errors import FetchError, HashMismatch, NoSpace
 
 FRESH = 1 << 20  # bytes after which earlier failures no longer count
 MARGIN = 64 << 20  # bytes that stay free on the disk
@@ -65,3 +67,14 @@ class Patience:
         if self._count >= err.tries:
             raise err
         return 2.0 ** (self._count - 1) if err.wait is None else err.wait
+
+
+def mismatch(name: str, digests: Mapping[str, Any], hashes: Mapping[str, str]) -> HashMismatch | None:
+    """The error for a file whose digests do not begin as the hashes that were given; None if they do."""
+    for kind, wanted in hashes.items():
+        found = digests[kind].hexdigest()
+        if not found.startswith(wanted):
+            why = f"the {kind} of what came is {found[: max(16, len(wanted))]}, not {wanted}"
+            fix = f"compare the {kind}; the file was changed or damaged at its source, or take another source with mirrors="
+            return HashMismatch(f"{name} is not the file that the {kind} stands for.", why, fix)
+    return None

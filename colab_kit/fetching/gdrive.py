@@ -18,7 +18,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from ..errors import FetchError, LinkError, NotFound, Private, QuotaExceeded, RateLimited
 from ..magic import web_page
 from ..web import Reply, Web, host, patiently, refusal
-from .pages import DOCUMENTS, Form, Names, View, disposed, safe_name, said_by
+from .names import name_from_header
+from .pages import DOCUMENTS, Form, Names, View, safe_name, said_by
 from .pages import Entry as Entry
 
 HOPS = 6  # requests for one file, redirects apart: Google's own way needs two
@@ -279,7 +280,7 @@ def _file(reply: Reply) -> Found | None:
     said = reply.headers.get("Content-Disposition", "")
     if reply.status not in (200, 206) or not said and "html" in reply.headers.get("Content-Type", "html"):
         return None
-    return Found(reply.url, disposed(said), None if reply.packed else reply.length)
+    return Found(reply.url, name_from_header(said), None if reply.packed else reply.length)
 
 
 def _page(reply: Reply, most: int) -> str:

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 
 from ..control import Control
-from ..errors import FetchError, HashMismatch, Private, RateLimited, Stopped
+from ..errors import FetchError, Private, RateLimited, Stopped
 from ..events import Event, FetchProgress, FetchStarted, Note
 from ..magic import HEAD
 from ..web import Reply, Web, cut, patiently, public
-from .bounds import Patience, Room
+from .bounds import Patience, Room, mismatch
 from .parts import Claim, Part
 from .ranges import Begun, same, size_of_416, understood
 from .source import Source
@@ -301,14 +301,10 @@ class Download:
         self.part.hash_on()
         try:
             self.check(self.part.read(0, HEAD))
-            for kind, wanted in self.hashes.items():
-                found = self.part.digests[kind].hexdigest()
-                if not found.startswith(wanted):
-                    if self.resumed:
-                        raise _Anew(f"its {kind} is not the one that was given, and an earlier call brought a part of it")
-                    why = f"the {kind} of what came is {found[: max(16, len(wanted))]}, not {wanted}"
-                    fix = f"compare the {kind}; the file was changed or damaged at its source, or take another source with mirrors="
-                    raise HashMismatch(f"{self.name} is not the file that the {kind} stands for.", why, fix)
+            if (wrong := mismatch(self.name, self.part.digests, self.hashes)) is not None:
+                if self.resumed:
+                    raise _Anew("its hash is not the one that was given, and an earlier call brought a part of it")
+                raise wrong
         except Exception:
             self.part.drop()
             raise

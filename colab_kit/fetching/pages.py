@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import os
 import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from ..magic import web_page
 
@@ -111,19 +110,6 @@ def said_by(page: str) -> str:
     if caption:
         return " ".join(html.unescape(re.sub(r"<[^>]*>", "", caption[1])).split())
     return "it is no web page" if title is None else f'its title is "{title}"'
-
-
-def disposed(said: str) -> str:
-    """The file's name that a Content-Disposition gives; "" if it gives none."""
-    if found := re.search(r"filename\*\s*=\s*utf-8''([^;\s]+)", said, re.I):
-        return safe_name(unquote(found[1]))
-    found = re.search(r'filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', said, re.I)
-    if found is None:
-        return ""
-    name = re.sub(r"\\(.)", r"\1", found[1]) if found[1] is not None else found[2]
-    with contextlib.suppress(UnicodeError):  # sent as bare UTF-8
-        name = name.encode("latin-1").decode()
-    return safe_name(name)
 
 
 class Names:
