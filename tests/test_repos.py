@@ -1,6 +1,7 @@
 """clone(): first a clone, then an update; what the user made is never touched, and a token is written nowhere."""
 
 import base64
+import hashlib
 import os
 import shutil
 import subprocess
@@ -159,6 +160,17 @@ def test_pointers_of_git_lfs_are_told(course):
     heard = []
     got(course, heard=heard)
     assert "w.bin" in said(heard) and "LFS" in said(heard)
+
+
+def test_a_script_of_it_is_run_and_what_is_run_is_said_before(course, capsys):
+    heard = []
+    repo = got(course)
+    repo.run("train.py", listen=[heard.append])
+    digest = hashlib.sha256((repo / "train.py").read_bytes()).hexdigest()
+    assert capsys.readouterr().out == "one\n"
+    assert course.as_uri() in said(heard) and repo.commit in said(heard) and digest in said(heard)
+    with pytest.raises(FetchError, match="did you mean train.py"):
+        repo.run("trian.py", listen=[])
 
 
 @pytest.mark.parametrize("address", ["", "not a repository", "ftp://h/x", "https://github.com/ann", 3])

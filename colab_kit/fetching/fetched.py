@@ -113,6 +113,8 @@ class Fetched(os.PathLike[str]):
         if self.path.is_file():
             now = sha256(script)
             return f" (sha256 {now}{'' if self.sha256 in (None, now) else f', edited since it was fetched as {self.sha256}'})"
+        if script.is_file():
+            return f" (sha256 {sha256(script)})"
         return f" (sha256 {self.sha256})" if self.sha256 else ""
 
 

@@ -41,6 +41,9 @@ class Repo(Fetched):
     commit: str = ""
     changed: bool = False
 
+    def _origin(self) -> str:
+        return f"{self.url} at commit {self.commit}"
+
 
 def clone(
     url: str | os.PathLike[str],
