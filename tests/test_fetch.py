@@ -461,6 +461,13 @@ def test_where_that_cannot_be_it_is_downloaded_first(server, here, monkeypatch, 
     assert found.archive == (here / "pets.zip" if how == "keep" else None)
 
 
+def test_an_archive_of_that_name_that_is_there_already_is_left(server, here):
+    Path("pets.zip").write_bytes(b"mine")
+    heard = []
+    found = get(server.put("pets.zip", a_zip()), keep_archive=True, heard=heard)
+    assert found.archive is None and tree("pets") == FILES and Path("pets.zip").read_bytes() == b"mine" and "is left" in notes(heard)
+
+
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_a_tar_is_unpacked_while_it_comes(server, here, mode):
     name = {"w": "pets.tar", "w:gz": "pets.tgz", "w:bz2": "pets.tar.bz2", "w:xz": "pets.tar.xz"}[mode]
@@ -659,6 +666,12 @@ def test_an_archive_is_kept_on_drive_and_the_next_machine_does_not_download_it(s
     server.put("pets.zip", a_zip({"new": b"new"}))
     get(url, "third/")
     assert tree("third/pets") == {"new": b"new"}, "a new version is not taken from Drive"
+
+
+def test_a_large_archive_reaches_drive_whole(server, here, mock_drive):
+    packed = a_zip({f"{n}.bin": os.urandom(1 << 20) for n in range(3)})  # more than the copier holds in memory
+    found = get(server.put("large.zip", packed))
+    assert mock_drive.wait(30) and found.archive.read_bytes() == packed and left(here) == ["large"]
 
 
 def test_a_damaged_copy_on_drive_is_told_and_downloaded_again(server, here, mock_drive):

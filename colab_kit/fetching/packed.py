@@ -101,6 +101,9 @@ class Packed:
         """The record, with where the archive is to be kept."""
         if shelf is not None and kept.room(size, self.call.keep_archive, kept.drive_there()):
             return replace(record, archive=str(shelf.path))
+        if self.call.keep_archive and archive.exists() and not self.call.overwrite:
+            self.call.way.emit(Note(f"{archive} is there already and is left; the archive that came is not kept.", "warn"))
+            return record
         return replace(record, archive=str(archive.absolute()) if self.call.keep_archive else "")
 
     def _put_away(self, part: Part, archive: Path, shelf: kept.Shelf | None, record: Record) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FetchError, NoSpace, Stopped
-from ..files import cannot_write, throw_away
+from ..files import cannot_write
 
 LEAST = 4 << 20  # bytes: a smaller claim spends more on asking than on bytes
 STEP = 1 << 20  # bytes hashed at a time
@@ -254,7 +254,7 @@ class Part:
         self.close()
         for path in (self.path, self.side):
             with suppress(OSError):
-                throw_away(path)
+                path.unlink(missing_ok=True)  # not emptied: who copies it to Drive has it open
 
 
 def _merged(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
