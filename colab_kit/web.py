@@ -42,7 +42,12 @@ class Reply:
     @property
     def packed(self) -> bool:
         """Whether the body was packed for the way, though nobody asked for it."""
-        return self.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", "")
+        return bool(self.codings)
+
+    @property
+    def codings(self) -> set[str]:
+        """How: gzip, br …"""
+        return {word.strip().lower() for word in self.headers.get("Content-Encoding", "").split(",")} - {"identity", "aws-chunked", ""}
 
     def read(self, most: int, *, unpack: bool = False) -> bytes:
         """The next bytes of the body, `most` of them unless it ends; b"" at its end.

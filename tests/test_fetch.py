@@ -437,6 +437,72 @@ def test_an_unpacked_folder_is_found_again_and_a_new_version_replaces_it(server,
     assert not get(url, overwrite=True).cached and tree("pets") == FILES
 
 
+def test_a_same_length_edit_in_an_unpacked_folder_is_the_users(server, here):
+    url = server.put("pets.zip", a_zip({"a.txt": b"one", "b.txt": b"two"}))
+    get(url)
+    Path("pets/a.txt").write_text("ONE")
+    server.put("pets.zip", a_zip({"a.txt": b"new"}))
+    heard = []
+    assert get(url, heard=heard).cached and "yours" in notes(heard) and Path("pets/a.txt").read_text() == "ONE"
+
+
+def test_an_unpacked_folder_with_the_users_files_is_kept_from_another_hash(server, here):
+    one, two = a_zip({"a.txt": b"one"}), a_zip({"a.txt": b"two"})
+    get(server.put("pets.zip", one), sha256=hashlib.sha256(one).hexdigest())
+    Path("pets/mine.txt").write_text("mine")
+    server.put("pets.zip", two)
+    with pytest.raises(FetchError, match="overwrite=True"):
+        get(server.url("pets.zip"), sha256=hashlib.sha256(two).hexdigest())
+    assert Path("pets/mine.txt").exists()
+    Path("pets/mine.txt").unlink()
+
+
+def test_a_file_of_the_users_is_never_taken_for_ours(server, here):
+    url = server.put("x.csv", b"12345678")
+    Path("x.csv").write_bytes(b"a longer one of mine")
+    assert get(url, offline=True).cached
+    with pytest.raises(FetchError, match="is kept"):
+        get(url)
+    Path("x.csv").write_bytes(b"mine 678")
+    assert get(url).cached
+    server.put("x.csv", b"abcdefghijk")
+    with pytest.raises(FetchError, match="is kept"):
+        get(url)
+    assert Path("x.csv").read_bytes() == b"mine 678"
+
+
+def test_a_copy_with_the_wrong_hash_replaces_nothing(tmp_path, here):
+    (tmp_path / "a.bin").write_bytes(BODY)
+    Path("b.bin").write_bytes(b"mine")
+    with pytest.raises(HashMismatch):
+        get(tmp_path / "a.bin", "b.bin", sha256="0" * 64, overwrite=True)
+    assert Path("b.bin").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"to": 123}, {"to": b"x"}, {"to": "a\0b"}, {"to": "\ud800.bin"}, {"mirrors": None}, {"mirrors": 5}, {"token": 5}]
+)
+def test_an_argument_that_cannot_be_is_said_before_any_request(server, wrong):
+    with pytest.raises(LinkError):
+        get(server.put("x.bin", BODY), **wrong)
+    assert server.count() == 0
+
+
+def test_the_file_and_what_it_unpacks_to_are_not_written_by_two_at_once(server, here):
+    """fetch(u, extract=False) and fetch(u) write the same part."""
+    import threading
+
+    url = server.put("p.zip", a_zip(), etag="")
+    server.slow(1 << 20)
+    found = []
+    both = [threading.Thread(target=lambda how=how: found.append(get(url, extract=how))) for how in (False, None)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(found) == 2 and tree("p") == FILES and zipfile.ZipFile("p.zip").testzip() is None
+
+
 # --- unpacking --------------------------------------------------------------------------------------------------------------------
 
 
@@ -483,6 +549,21 @@ def test_a_tar_that_changes_while_it_comes_is_unpacked_from_the_new_one_alone(se
     url = server.put("pets.tar", a_tar(mode="w"))
     get(url, sleep=lambda seconds: server.put("pets.tar", a_tar(other, mode="w")))
     assert tree("pets") == other and left(here) == ["pets"]
+
+
+def test_a_tar_that_was_resumed_into_another_version_is_unpacked_from_the_new_one_alone(server, here):
+    """No validator: the hash alone tells, when the splice was unpacked already."""
+    old, new = (a_tar({f"t/{n}": bytes([mark]) * 3000 for n in range(60)}, "w") for mark in (1, 2))
+    url = server.put("t.tar", old, etag="")
+    server.cuts(after=0, skip=1)
+    server.cuts(after=len(old) // 2, times=1)
+    digest = hashlib.sha256(new).hexdigest()
+    with pytest.raises(FetchError):
+        get(url, sha256=digest)
+    server.clear()
+    server.put("t.tar", new, etag="")
+    assert get(url, sha256=digest).sha256 == digest
+    assert set(tree("t").values()) == {bytes([2]) * 3000} and len(tree("t")) == 60
 
 
 def test_a_tar_with_the_wrong_hash_leaves_no_folder(server, here):

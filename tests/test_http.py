@@ -318,6 +318,13 @@ def test_a_length_that_is_wrong_never_makes_a_wrong_file(server, tmp_path, sleep
         assert length < len(BODY) and (tmp_path / "x.bin").read_bytes() == BODY[:length]  # as much as the server calls the file
 
 
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br"])
+def test_bytes_that_stay_packed_are_no_file(server, tmp_path, coding):
+    with pytest.raises(FetchError, match="packed it for the way"):
+        bring(server.put("x.csv", BODY, headers={"Content-Encoding": coding}), tmp_path / "x.csv")
+    assert left(tmp_path) == []
+
+
 def test_a_check_of_the_first_bytes_ends_it_early(server, tmp_path):
     server.slow(1 << 20)
 

@@ -113,6 +113,35 @@ def test_an_untracked_file_in_the_way_is_named_and_kept(course):
         assert Path("course/new.txt").read_text() == "mine"
 
 
+def test_an_ignored_file_in_the_way_is_kept_too(course):
+    commit(course, ".gitignore", "*.pt\n")
+    got(course)
+    Path("course/model.pt").write_text("mine")
+    (course / "model.pt").write_text("theirs")
+    git(course, "add", "-f", "model.pt")
+    git(course, "commit", "-q", "-m", "model")
+    with pytest.raises(FetchError, match="model.pt"):
+        got(course)
+    assert Path("course/model.pt").read_text() == "mine"
+
+
+def test_a_commit_on_the_branch_that_is_not_checked_out_is_left(course):
+    got(course)
+    own = commit(Path("course"), "own.txt", "own")
+    git("course", "checkout", "-q", "-b", "elsewhere", "HEAD~0")
+    git("course", "reset", "-q", "--hard", "refs/colab-kit/fetched")
+    commit(course, "b.txt", "b")
+    heard = []
+    assert not got(course, heard=heard).changed and "commit on main" in said(heard)
+    assert git("course", "rev-parse", "main") == own
+
+
+@pytest.mark.parametrize("wrong", [{"ref": 5}, {"ref": "a\0"}, {"ref": "\ud800"}, {"to": 5}, {"token": 5}])
+def test_an_argument_that_cannot_be_is_said(course, wrong):
+    with pytest.raises(LinkError):
+        got(course, **wrong)
+
+
 def test_history_that_was_rewritten_is_followed_on_a_clean_tree(course):
     got(course)
     git(course, "commit", "-q", "--amend", "-m", "rewritten")

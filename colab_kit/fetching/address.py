@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Collection
@@ -53,6 +54,25 @@ class Link:
     resourcekey: str = ""
     export: str = ""
     lfs: str = ""
+
+
+def told(name: str, value: object) -> None:
+    """Refuse an argument that can be no path, name or token.
+
+    Raises
+    ------
+    LinkError
+    """
+    if value is None:
+        return
+    what = f"{name}= cannot be a {type(value).__name__}." if not isinstance(value, str | os.PathLike) else f"{name}= cannot be this text."
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    try:
+        right = isinstance(text, str) and "\0" not in text and bool(os.fsencode(text) or True)
+    except UnicodeEncodeError:
+        right = False
+    if not right:
+        raise LinkError(what, "it is text that a disk and a server can take", f'write {name}="…"')
 
 
 @dataclass(frozen=True)

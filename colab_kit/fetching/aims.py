@@ -38,10 +38,10 @@ def aim(name: str, to: str | os.PathLike[str] | None, extract: bool | None, *, n
     ('data/pets', None)
     """
     if to is None or (is_folder(to) if named is None else not named):
-        file = (Path() if to is None else Path(to).expanduser()) / name
+        file = (Path() if to is None else Path(os.path.expanduser(to))) / name
         wanted = is_archive(name) if extract is None else extract
     else:
-        file, wanted = Path(to).expanduser(), bool(extract)  # who names the file wants the file
+        file, wanted = Path(os.path.expanduser(to)), bool(extract)  # who names the file wants the file
     if not wanted:
         return Aim(file, None)
     called = file.name if is_archive(file.name) or file.name.lower().endswith(SINGLES) else name

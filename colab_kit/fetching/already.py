@@ -34,7 +34,7 @@ def file_there(path: Path, link: Link, way: Way, *, offline: bool, overwrite: bo
             return known if has_all(known, path, way.hashes) else None
         return known if offline or still(known, link, way, str(path)) else None
     if way.hashes and has(path, way.hashes):
-        return _taken(path, link, "")
+        return _taken(path, link, "", proven=True)
     if overwrite:
         return None
     told = None if offline or way.hashes else _asked(link, way)
@@ -60,11 +60,13 @@ def has_all(known: Record, path: Path, hashes: Mapping[str, str]) -> bool:
     return all(known.sha256.startswith(h) if kind == "sha256" and known.sha256 else has(path, {kind: h}) for kind, h in hashes.items())
 
 
-def _taken(path: Path, link: Link, validator: str) -> Record:
+def _taken(path: Path, link: Link, validator: str, *, proven: bool = False) -> Record:
+    """The record of a file that is used as it is. Only one whose hash was compared is ours from now on: others may be the user's work."""
     from ..files import sha256
 
     record = Record(link.identity, public(link.url), sha256(path), path.stat().st_size, validator)
-    records.remember_file(path, record)
+    if proven:
+        records.remember_file(path, record)
     return record
 
 
@@ -80,12 +82,14 @@ def folder_there(folder: Path, link: Link, way: Way, *, offline: bool, overwrite
         return None
     known = records.of_folder(folder) if folder.is_dir() else None
     if known is not None and known.identity == link.identity:
-        if way.hashes and known.sha256 and not all(known.sha256.startswith(h) for kind, h in way.hashes.items() if kind == "sha256"):
-            return None
-        if offline or (way.hashes and known.sha256) or still(known, link, way, str(folder)):
+        right = all(known.sha256.startswith(wanted) for kind, wanted in way.hashes.items() if kind == "sha256") or not known.sha256
+        if right and (offline or (way.hashes and known.sha256) or still(known, link, way, str(folder))):
             return known
-        if overwrite or records.counted(folder) == (known.files, known.bytes):
+        if overwrite or records.untouched(folder, known):
             return None
+        if not right:
+            why, fix = "it has another sha256, and files in it are yours", "overwrite=True replaces it, or give to= another folder"
+            raise FetchError(f"Another {folder.name} is there already, and is kept.", why, fix)
         way.emit(Note(f"{folder} is kept although the archive has changed: files in it are yours. overwrite=True replaces it.", "warn"))
         return known
     if overwrite:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ..files import home, make
 from ..listeners.console import Console
 from ..web import Web
 from . import called, local, ondrive, several
+from .address import told
 from .aims import Aim, aim
 from .call import Call
 from .fetched import Fetched
@@ -115,8 +117,10 @@ def fetch_as(
     **how: Any,
 ) -> Fetched:
     """fetch(), told whether `to` names the file (None: judged by its look), where secrets are found, and how to wait."""
-    if isinstance(mirrors, str | os.PathLike):
-        raise LinkError("mirrors= takes a list of links.", "one text was given", f"mirrors=[{os.fspath(mirrors)!r}]")
+    for name, value in (("to", to), ("token", token)):
+        told(name, value)
+    if isinstance(mirrors, str | os.PathLike) or not isinstance(mirrors, Iterable):
+        raise LinkError("mirrors= takes a list of links.", f"a {type(mirrors).__name__} was given", "mirrors=[link, link]")
     if max_size is not None and (isinstance(max_size, bool) or not isinstance(max_size, int) or max_size <= 0):
         raise LinkError(f"max_size={max_size!r} is no number of bytes.", "it is a positive whole number", "max_size=5 * 2**30 is 5 GiB")
     links = [understand(url), *map(understand, mirrors)]
@@ -144,7 +148,9 @@ def run(call: Call) -> Fetched:
         if call.link.kind == "file" and found.unpacked is None:
             return local.use(call, found.file)
         make(found.target.parent)
-        with one_at_a_time(found.target, call.way):
+        with ExitStack() as held:  # of both: whoever unpacks the file writes its part, too
+            for place in sorted({found.target.absolute(), found.file.absolute()}):
+                held.enter_context(one_at_a_time(place, call.way))
             return call.file(found.file) if found.unpacked is None else Packed(call).folder(found, found.unpacked)
     except OSError as err:
         if isinstance(err, ColabKitError) and not isinstance(err, RunError):

@@ -47,7 +47,7 @@ class Follow(Watch):
         if self._thread is None or self._folder is None:
             return False
         self._thread.join()
-        if isinstance(self._error, Stopped):  # the part had begun anew
+        if isinstance(self._error, Stopped) or self.part.version != self._version:  # the part has begun anew
             self.end()
             return False
         try:

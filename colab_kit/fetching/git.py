@@ -20,7 +20,7 @@ from ..errors import ColabError, FetchError, LinkError, NoSpace, NotFound, Offli
 from .child import Child
 from .origins import Origin
 
-SILENCE = 300.0  # seconds without a word; then git is ended
+SILENCE = 1800.0  # seconds without a word; then git is ended
 SECRETS = {  # server: the names its token goes by
     "github.com": ("GITHUB_TOKEN", "GH_TOKEN"), "gist.github.com": ("GITHUB_TOKEN", "GH_TOKEN"),
     "gitlab.com": ("GITLAB_TOKEN",), "huggingface.co": ("HF_TOKEN",),

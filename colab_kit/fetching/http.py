@@ -142,7 +142,12 @@ class Download:
         )
 
     def _get(self, wants: Mapping[str, str]) -> Reply:
-        return self.source.ask(self.web, wants, (200, 206, 416))
+        reply = self.source.ask(self.web, wants, (200, 206, 416))
+        if self.unpack and (unknown := reply.codings - {"gzip", "x-gzip", "deflate"}):
+            reply.close()
+            why = f"the server packed it for the way as {', '.join(sorted(unknown))}, which nobody asked for and cannot be unpacked here"
+            raise FetchError(f"{public(self.source.url)} could not be fetched.", why, "name another source with mirrors=")
+        return reply
 
     def _start(self, claim: Claim | None, reply: Reply | None = None, stop: int | None = None) -> None:
         if claim is not None:

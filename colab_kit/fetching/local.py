@@ -21,7 +21,7 @@ def there(call: Call) -> Path:
     ------
     NotFound
     """
-    source = Path(call.link.url).expanduser()
+    source = Path(os.path.expanduser(call.link.url))
     if source.exists():
         return source
     raise NotFound(
@@ -43,6 +43,8 @@ def use(call: Call, to: Path) -> Fetched:
     elif source.is_dir():
         raise LinkError(f"{source} is a folder.", "fetch() copies files", "use it as it is: kit.load(folder)")
     else:
+        if call.way.hashes:
+            same_hash(source, sha256(source), call.way)  # before anything is replaced
         _copied(source, to, call.overwrite)
     digest = None if to.is_dir() else sha256(to)
     size = 0 if to.is_dir() else to.stat().st_size

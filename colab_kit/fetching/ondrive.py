@@ -11,6 +11,7 @@ from pathlib import Path
 from ..drive.mount import mounted
 from ..errors import DriveError, FetchError
 from ..files import home, make, sha256
+from .records import MARK
 
 MANY = 1000  # files: more of them onto Drive take hours, and Drive may never show them all
 
@@ -60,9 +61,14 @@ def hand_over_folder(folder: Path, to: Path, *, force: bool) -> None:
         few_enough(files, to, force=force)
         part = to.with_name(f".{to.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(folder, part, copy_function=shutil.copyfile)
+        shutil.copytree(folder, part, copy_function=shutil.copyfile, ignore=lambda top, names: [MARK] if Path(top) == folder else [])
+        shutil.copyfile(folder / MARK, part / MARK)  # last: what is newer than it is the user's
         if to.exists():
-            shutil.rmtree(to)
-        os.replace(part, to)
+            old = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.old")
+            to.rename(old)
+            os.replace(part, to)
+            shutil.rmtree(old)
+        else:
+            os.replace(part, to)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -42,7 +42,10 @@ class Packed:
         archive = near.with_name(found.file.name) if far or near != to else found.file
         record = self._unpack(archive, near, found)
         if far:
-            ondrive.hand_over_folder(near, to, force=self.call.force)
+            if found.single:
+                ondrive.hand_over(near, to)
+            else:
+                ondrive.hand_over_folder(near, to, force=self.call.force)
         elif near != to:
             _swap(near, to)
         if found.single:

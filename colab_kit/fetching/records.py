@@ -84,6 +84,17 @@ def counted(folder: Path) -> tuple[int, int]:
     return files, size
 
 
+def untouched(folder: Path, record: Record) -> bool:
+    """Whether an unpacked folder is as it was unpacked: as many files and bytes, and nothing in it changed or moved since it was marked."""
+    if counted(folder) != (record.files, record.bytes):
+        return False
+    marked = (folder / MARK).stat().st_ctime_ns
+    for top, folders, names in os.walk(folder):
+        if any(os.lstat(os.path.join(top, name)).st_ctime_ns > marked for name in (*folders, *names)):
+            return False
+    return True
+
+
 def _place(path: Path) -> Path:
     key = hashlib.sha256(os.path.realpath(path).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     return home() / "fetched" / "records" / f"{key}.json"

@@ -20,6 +20,7 @@ from ..files import home, make
 from ..listeners.console import Console
 from ..lock import alone
 from . import ondrive
+from .address import told
 from .fetched import Fetched
 from .git import MOUNTED, Failed, Git, need, own_config, translated
 from .origins import Origin, origin
@@ -81,9 +82,11 @@ def clone(
     >>> course.run("train.py", "--epochs", 3)  # doctest: +SKIP
     """
     emit = Listeners([Console()] if listen is None else listen)
+    for name, value in (("to", to), ("ref", ref), ("token", token)):
+        told(name, value)
     found = origin(url)
     need(found)
-    folder = Path(found.name if to is None else to).expanduser()
+    folder = Path(os.path.expanduser(found.name if to is None else to))
     if (gone := absent(folder.absolute())) is not None:
         raise FetchError(f"Nothing can be cloned to {folder}: its Drive is not there.", gone[0], f"kit.mount() first, or give {gone[1]}")
     key = hashlib.sha256(str(folder.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -193,11 +196,14 @@ class _Cloning:
     def _move(self, at: Path, target: _Target) -> str:
         """Fetch the commit and check it out; the commit."""
         into = [f"+{target.asks}:refs/remotes/origin/{target.branch}"] if target.branch else [target.asks]
-        self.git.remote("fetch", "-q", "--depth", "1", "--no-tags", "--update-shallow", "origin", *into, at=at)
+        full = at == self.at and not (at / ".git" / "shallow").exists()  # cloned by git itself: its history stays
+        self.git.remote("fetch", "-q", *([] if full else ["--depth", "1"]), "--no-tags", "--update-shallow", "origin", *into, at=at)
         if target.branch:
-            self.git("checkout", "-q", "--no-track", "-B", target.branch, f"refs/remotes/origin/{target.branch}", at=at)
+            self.git(
+                "checkout", "-q", "--no-overwrite-ignore", "--no-track", "-B", target.branch, f"refs/remotes/origin/{target.branch}", at=at
+            )
         else:
-            self.git("checkout", "-q", "--detach", "FETCH_HEAD", at=at)
+            self.git("checkout", "-q", "--no-overwrite-ignore", "--detach", "FETCH_HEAD", at=at)
         commit = self.git("rev-parse", "HEAD", at=at).strip()
         self.git("update-ref", OURS, commit, at=at)
         return commit
@@ -232,7 +238,7 @@ class _Cloning:
             before = self.git("rev-parse", "--verify", "-q", "HEAD", at=self.at).strip()
         except Failed:
             before = ""
-        mine = self._mine(before)
+        mine = self._mine(before, target.branch)
         if mine and not self.force:
             named = ", ".join(mine[:NAMED]) + (f" and {len(mine) - NAMED} more" if len(mine) > NAMED else "")
             what = f"{self.shown} has changes of yours ({named})"
@@ -259,16 +265,24 @@ class _Cloning:
         self._pointers()
         return self._repo(after, after != before or bool(mine))
 
-    def _mine(self, head: str) -> list[str]:
+    def _mine(self, head: str, branch: str) -> list[str]:
         """What the user has made of it: changed files, and commits."""
-        said = self.git("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all", "-z", at=self.at)
+        said = self.git("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", "-z", at=self.at)
         changed = [entry[3:] for entry in said.split("\0") if len(entry) > 3 and entry[2] == " "]
+        ours = self._named(OURS)
+        tips = {head: f"commit {head[:7]}", self._named(f"refs/heads/{branch}") if branch else "": f"commit on {branch}"}
+        return changed + [what for tip, what in tips.items() if tip and tip != ours and not self._theirs(tip)]
+
+    def _named(self, name: str) -> str:
+        """The commit of a name, "" if there is none."""
         try:
-            ours = self.git("rev-parse", "--verify", "-q", OURS, at=self.at).strip()
-            own = bool(head) and head != ours
-        except Failed:  # cloned by git itself
-            own = bool(head) and not self.git("branch", "-r", "--contains", head, at=self.at).strip()
-        return changed + [f"commit {head[:7]}"] * own
+            return self.git("rev-parse", "--verify", "-q", name, at=self.at).strip()
+        except Failed:
+            return ""
+
+    def _theirs(self, commit: str) -> bool:
+        """Whether a commit came from the server."""
+        return bool(self.git("branch", "-r", "--contains", commit, at=self.at).strip())
 
     def _submodules(self) -> None:
         if (self.at / ".gitmodules").is_file():

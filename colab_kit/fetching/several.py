@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import FetchError, Offline, Stopped
+from ..errors import ColabKitError, FetchError, Offline, Stopped
 from ..events import FetchDone, FetchProgress, FetchStarted, Note
 from ..files import make
 from ..web import public
@@ -77,7 +77,7 @@ def fetch_all(link: Link, to: str | os.PathLike[str] | None, way: Way, *, offlin
     if offline:
         raise Offline(f"The files of {public(link.url)} are not known.", "no server is asked (offline)", "use the folder that is here")
     title, files = listed(link, way)
-    folder = Path(title) if to is None else Path(to).expanduser()
+    folder = Path(title) if to is None else Path(os.path.expanduser(to))
     if not files:
         raise FetchError(f"The folder {title} is empty.", f"{public(link.url)} lists no files", "see whether it is shared with everyone")
     make(folder)
@@ -95,6 +95,7 @@ def fetch_all(link: Link, to: str | os.PathLike[str] | None, way: Way, *, offlin
                         raise Stopped(
                             f"{title} was not fetched to its end.", way.control.reason, "the same call goes on from what has come"
                         )
+                future.result()  # nothing unforeseen is swallowed
         finally:
             job.halt.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -156,6 +157,9 @@ class _Job:
         except FetchError as err:
             with self.lock:
                 self.failed[one.path] = err
+        except ColabKitError as err:
+            with self.lock:
+                self.failed[one.path] = FetchError(err.what, err.why, err.fix)
         except OSError as err:
             with self.lock:
                 self.failed[one.path] = FetchError(
