@@ -86,7 +86,7 @@ class Weather(Control):
         if self.step == self.die_at:
             os.kill(os.getpid(), 9)
         if self.ends.pop(self.step, False):
-            self.clear_up()
+            self.blow_over()
         for woe, lasts in self.plan.get(self.step, []):
             self.seen.append(woe)
             self.strike(woe, lasts)
@@ -115,6 +115,17 @@ class Weather(Control):
         for fault in self.planned:
             found[fault.kind] = found.get(fault.kind, 0) + fault.fired
         return found
+
+    def blow_over(self) -> None:
+        """End the woes, each fault after it has met somebody: how soon the copier comes is the machine's affair."""
+        if not os.path.isdir(self.at / MYDRIVE):
+            self.body.restart()
+        until = time.monotonic() + 10 * PACE
+        while not all(fault.fired for fault in self.body.faults.planned) and time.monotonic() < until:
+            time.sleep(PACE / 10)
+        self.body.faults.clear(*(fault for fault in self.body.faults.planned if fault.fired or self.step >= STEPS - 1))
+        if self.body.faults.planned:
+            self.ends[self.step + 1] = True
 
     def clear_up(self) -> None:
         self.body.faults.clear()

@@ -132,6 +132,13 @@ def test_clear_ends_the_plan_and_keeps_the_count():
     assert number(faults, "read") == 0 and fault.fired == 1 and faults.fired == 1
 
 
+def test_clear_ends_only_the_faults_it_is_given():
+    faults = Faults()
+    gone, stays = faults.drops(), faults.io_error()
+    faults.clear(gone)
+    assert number(faults, "read") == errno.EIO and (gone.fired, stays.fired) == (0, 1)
+
+
 @pytest.mark.parametrize("kind", MOUNTING)
 def test_a_failing_mount_cannot_be_planned_where_nothing_mounts(kind):
     with pytest.raises(DriveError, match="google.colab") as raised:

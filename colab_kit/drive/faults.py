@@ -184,10 +184,10 @@ class Faults:
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}"
             raise AttributeError(f"There is no fault {name!r}: {hint}", name=name, obj=self)
 
-    def clear(self) -> None:
-        """End all planned faults; what they counted stays."""
+    def clear(self, *faults: Fault) -> None:
+        """End these faults, all if none is named; what they counted stays."""
         with self._lock:
-            self.planned.clear()
+            self.planned[:] = [fault for fault in self.planned if faults and fault not in faults]
         self._tell()
 
     @property
