@@ -48,17 +48,31 @@ def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
 
 
 def weights(text: str) -> str | tuple[float, ...]:
-    """'balanced', or a number for each class: 1,2.5,1. A ValueError becomes click's usage error."""
-    return text if text == "balanced" else tuple(float(number) for number in text.split(","))
+    """'balanced', 'auto', or a number for each class: 1,2.5,1. A ValueError becomes click's usage error."""
+    return text if text in ("balanced", "auto") else tuple(float(number) for number in text.split(","))
+
+
+def word_or_number(text: str) -> str | float:
+    """budget's and batch_size's: a number where it is one; the recipe judges what is left."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
 
 
 def kind(field: dataclasses.Field[Any]) -> Any:
     """What a flag takes, read from the field's type."""
-    if field.metadata["choices"]:
-        return click.Choice(field.metadata["choices"])
     words = str(field.type)
     if "tuple" in words:
         return weights
+    if "str" in words and ("int" in words or "float" in words):
+        return word_or_number
+    if field.metadata["choices"]:
+        return click.Choice(field.metadata["choices"])
+    if words == "bool":
+        return click.BOOL
     for word, taken in (("float", click.FLOAT), ("int", click.INT), ("str", click.STRING)):
         if word in words:
             return taken

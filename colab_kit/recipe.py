@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import RecipeError
 
-HORIZON = frozenset({"epochs", "patience", "monitor", "save_every", "validate_every", "workers"})
+HORIZON = frozenset(
+    {"epochs", "budget", "patience", "monitor", "save_every", "validate_every", "precision", "compile", "workers", "deterministic"}
+)
 """Fields that may differ when a run goes on: they say how far and how often, not what is learned from a step."""
 
 
@@ -36,7 +39,9 @@ class Recipe:
     """
 
     epochs: int = knob(5, "passes over the training pictures", low=1)
-    batch_size: int | None = knob(None, "pictures a forward pass (64 for arrays, 32 for picture files)", low=1)
+    batch_size: str | int | None = knob(
+        None, "pictures a forward pass (64 for arrays, 32 for picture files); 'auto': the largest that fits", choices=("auto",), low=1
+    )
     accumulate: int = knob(1, "forward passes whose gradients make one optimizer step", low=1)
     lr: float | dict[str, float] | None = knob(
         None, "learning rate of a step (1e-3; sgd 1e-2); in Python also {'fc*': 1e-3, '*': 1e-4} by parameter name", low=0
@@ -50,8 +55,16 @@ class Recipe:
     gamma: float = knob(0.1, "step schedule: factor of a drop", low=0, high=1)
     loss: str | None = knob(None, "loss (by what the model puts out)", choices=("cross_entropy", "nll"))
     label_smoothing: float = knob(0.0, "share of the target spread over all classes", low=0, high=1)
-    class_weights: str | tuple[float, ...] | None = knob(None, "'balanced', or a weight for each class in the loss", low=0)
+    class_weights: str | tuple[float, ...] | None = knob(
+        None, "'balanced', 'auto' (balanced where classes differ threefold), or a weight for each class in the loss", low=0
+    )
+    sampler: str | None = knob(None, "'balanced' draws each class equally often, with replacement", choices=("balanced",))
+    augment: str | None = knob(
+        None, "random views of each training picture (light for picture files, none for arrays)",
+        choices=("none", "light", "standard", "strong"),
+    )  # fmt: skip
     mixup: float = knob(0.0, "alpha of mixup's Beta(alpha, alpha); 0 is off", low=0)
+    cutmix: float = knob(0.0, "alpha of cutmix's Beta(alpha, alpha); 0 is off; with mixup one of both each batch", low=0)
     size: int | None = knob(None, "side of the square pictures, pixels (arrays: their own; pictures: the weights' own)", low=1)
     ema: float = knob(0.0, "decay of the exponential moving average of the weights; 0 is off", low=0, high=1)
     clip: float | None = knob(None, "largest norm of the gradient", low=0)
@@ -59,14 +72,19 @@ class Recipe:
     monitor: str = knob("valid/loss", "metric that says which weights are best")
     validate_every: int | None = knob(None, "validate each so many steps too (each epoch's end in any case)", low=1)
     save_every: int | None = knob(None, "save each so many steps (else: under 1 % of the time, at least each 5 minutes)", low=1)
+    budget: str | float | None = knob(None, "stop in time: 'session' (before Colab ends it), '3h', '90m', or seconds", low=0)
     head_epochs: int | None = knob(None, "transfer: epochs that train the head alone before all is trained (all of them)", low=0)
+    precision: str | None = knob(None, "numbers of the forward pass (the fastest that is good enough)", choices=("fp32", "bf16", "fp16"))
+    compile: bool = knob(False, "compile the network with torch.compile: a minute first, then faster steps")
+    deterministic: bool = knob(True, "forbid kernels whose sums come in any order, where others exist")
     workers: int | None = knob(None, "processes that read your own Dataset (0: in the training thread)", low=0)
     seed: int = knob(0, "key of every random draw", low=0)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            _check(field, value)
+            _check(field, getattr(self, field.name))
+        if isinstance(self.budget, str) and self.budget != "session":
+            seconds_of(self.budget)
         if self.warmup > self.epochs:
             raise RecipeError(
                 f"warmup={self.warmup} epochs are longer than the run's {self.epochs}.",
@@ -107,6 +125,25 @@ class Recipe:
         return fields
 
 
+def seconds_of(budget: str) -> float:
+    """Seconds in "3h", "90m", "45s", "1h30m" or "2.5 h".
+
+    Raises
+    ------
+    RecipeError
+        It is no such time.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([hms])", budget.lower())
+    if (
+        not parts
+        or re.sub(r"[\s\d.hms]", "", budget.lower())
+        or "".join(n + unit for n, unit in parts) != re.sub(r"\s", "", budget.lower())
+    ):
+        why = "a time is hours, minutes and seconds"
+        raise RecipeError(f"budget={budget!r} is no time.", why, "write budget='3h', '1h30m', '90m', a number of seconds, or 'session'")
+    return sum(float(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in parts)
+
+
 def _as_float(kind: str, value: Any) -> Any:
     """A value as its field has it: lr=1 and lr=1.0 are one recipe."""
     match value:
@@ -134,13 +171,19 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
         numbers = list(value.values())
     elif isinstance(value, (list, tuple)) and "tuple" in kind:
         numbers = list(value)
+    elif kind == "bool":
+        if not isinstance(value, bool):
+            raise RecipeError(
+                f"{name}={value!r} is neither True nor False.", f"{name} says whether to {meta['help']}", "write True or False"
+            )
+        return
     elif isinstance(value, str) and kind.startswith("str"):
         if meta["choices"] and value not in meta["choices"]:
             near = difflib.get_close_matches(value.lower(), meta["choices"], 1)
             fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(meta['choices'])}"
             raise RecipeError(f"{name}={value!r} is not known.", f"the names are {', '.join(meta['choices'])}", fix)
         return
-    elif kind.startswith("str"):
+    elif kind.startswith("str") and (isinstance(value, (list, tuple, dict)) or not {"int", "float"} & set(kind.split(" | "))):
         raise RecipeError(
             f"{name}={value!r} is a {type(value).__name__}.", f"{name} is {meta['help']}", "give a name" + " or numbers" * ("tuple" in kind)
         )

@@ -25,8 +25,10 @@ from .recipe import Recipe
 from .runs import Run
 from .training import checkpoint, optimizers
 from .training.averaging import Average
+from .training.budget import Budget
 from .training.choices import Choices, choose, preprocess_for, workers_for
-from .training.loop import Job, State, fit, out_of_patience
+from .training.job import Job, State
+from .training.loop import fit, out_of_patience
 from .training.losses import Loss, by_output, expects, named, of_user, output_kind
 from .training.phases import Phases
 from .training.preflight import check_loss, first_outputs, try_loss
@@ -46,6 +48,7 @@ class Session:
 
     device: torch.device
     cores: int
+    age: float | None  # seconds that a machine which is taken away again has lived
     saver: Saver | None = None  # none yet: nothing was trained
 
     def __init__(
@@ -89,7 +92,7 @@ class Session:
 
     def _feed(self, name: str) -> Feed:
         r = self.effective
-        assert r.batch_size is not None and r.workers is not None
+        assert isinstance(r.batch_size, int) and r.workers is not None
         return Feed(
             self.data.splits[name], self.preprocess, batch_size=r.batch_size, device=self.device, workers=r.workers, seed=r.seed,
             complain=self._complain,
@@ -208,9 +211,15 @@ class Session:
             model=self.model, phases=Phases(self.model, self.head, recipe.head_epochs), train=self.feeds["train"],
             valid=self.feeds.get("valid"), loss=self.loss_of, valid_loss=self._plain_loss(run.choices), optimizer=optimizer,
             schedule=Schedule.of(recipe, steps), recipe=recipe, device=self.device, classes=len(self.data.classes),
-            average=average, saver=self.saver, emit=emit, control=run.control, facts=facts,
+            average=average, saver=self.saver, budget=self._budget(found, emit), emit=emit, control=run.control, facts=facts,
         )  # fmt: skip
         return job, self._restored(job, found, emit) if found is not None else State()
+
+    def _budget(self, found: checkpoint.Checkpoint | None, emit: Listeners) -> Budget:
+        given = self.recipe.budget
+        if given == "session" and self.age is None:
+            emit(Note("budget='session' sets no limit here: no session ends by itself, or its age is not known."))
+        return Budget(given, age=self.age, before=found.facts["seconds"] if found is not None else 0.0)
 
     def _saver(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> Saver:
         return Saver(
@@ -219,13 +228,9 @@ class Session:
         )  # fmt: skip
 
     def _restored(self, job: Job, found: checkpoint.Checkpoint, emit: Listeners) -> State:
-        """Put the checkpoint back into model, average, optimizer and state, and say which promise holds."""
-        self.model.load_state_dict(checkpoint.under(found.tensors, "model/"))
-        checkpoint.put_back(job.optimizer, checkpoint.unpack(found.facts["optimizer"], found.tensors))
-        if job.average is not None:
-            for name, tensor in checkpoint.under(found.tensors, "average/").items():
-                job.average.shadow[name].copy_(tensor)
-        state = State(**{f.name: found.facts[f.name] for f in dataclasses.fields(State)})
+        """Put the checkpoint back, and say which promise holds."""
+        state = job.restore(found)
+        job.begun = state.step
         if state.step:
             stretched = job.schedule.ends and found.facts["schedule"]["total"] != job.schedule.total
             same = sameness.exactness(found.facts["environment"], job.facts["environment"], stretched=stretched, keyed=self.data.keyed)
@@ -242,6 +247,10 @@ class Session:
         if weights is None:
             return named(self.recipe, choices["loss"][0], None)
         counts = list(self.data.counts["train"].values())
+        if weights == "auto":
+            weights = choices["class_weights"][0]
+        if weights is None:
+            return named(self.recipe, choices["loss"][0], None)
         if weights == "balanced":
             weights = tuple(sum(counts) / (len(counts) * max(1, n)) for n in counts)
         if isinstance(weights, str) or len(weights) != len(counts):

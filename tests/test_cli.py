@@ -29,7 +29,7 @@ def test_the_flags_are_the_fields_of_the_recipe(command, own):
         option = options(command)[field.name]
         assert option.default is None or not isinstance(option.default, (int, str)), f"{field.name} would be given though nobody said so"
         assert field.metadata["help"] in option.help
-        if field.metadata["choices"]:
+        if field.metadata["choices"] and "int" not in str(field.type):
             assert tuple(option.type.choices) == field.metadata["choices"]
 
 

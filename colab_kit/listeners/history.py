@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from ..files import write_whole
 
 
 class History(list[dict[str, float]]):
-    """Rows of metrics in the order they were measured. Also a listener: it adds the row of every EpochDone it hears."""
+    """Rows of metrics in the order they were measured. Also a listener: it adds the row of every EpochDone it hears.
+
+    A run that went back measures some of them again: rows from there on give way.
+    """
 
     def __init__(self, rows: Iterable[Mapping[str, float]] = ()) -> None:
         super().__init__(dict(row) for row in rows)
@@ -23,6 +27,9 @@ class History(list[dict[str, float]]):
     def __call__(self, event: Event) -> None:
         match event:
             case EpochDone(metrics=row):
+                here = row.get("step", math.inf)
+                while self and self[-1].get("step", 0) >= here:
+                    self.pop()
                 self.append(dict(row))
 
     @property

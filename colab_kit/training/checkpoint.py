@@ -228,6 +228,13 @@ def prune(folder: Path, step: int) -> None:
             _let_go(path)
 
 
+def forget_after(folder: Path, step: int) -> None:
+    """Let go of all that was written after `step`: the run has gone back to it, and what came then is not its past."""
+    for path in folder.glob("*-*.safetensors"):
+        if path.name.startswith(("checkpoint-", "best-")) and step_of(path) > step:
+            _let_go(path)
+
+
 def _let_go(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)

@@ -27,10 +27,22 @@ def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, o
         "weight_decay": _or(recipe.weight_decay, 0.01 if name == "adamw" else 0.0, f"usual for {name}"),
         "lr": _or(recipe.lr, 1e-2 if name == "sgd" else 1e-3, f"usual for {name}"),
     }
+    if recipe.class_weights == "auto":
+        found["class_weights"] = _class_weights(list(data.counts["train"].values()))
     if own_optimizer:
         for name in ("lr", "weight_decay"):
             found[name] = (None, "your optimizer has its own")
     return {**found, **{k: tuple(v) for k, v in made.items()}}
+
+
+UNEVEN = 3.0  # how much larger the largest class is than the smallest, before its pictures count less
+
+
+def _class_weights(counts: list[int]) -> tuple[str | None, str]:
+    there = [n for n in counts if n]
+    ratio = max(there) / min(there)
+    how = f"the largest class has {ratio:.1f} times the pictures of the smallest"
+    return ("balanced", how) if ratio > UNEVEN else (None, f"{how}, under {UNEVEN:g}")
 
 
 def _or(given: Any, default: Any, why: str) -> tuple[Any, str]:

@@ -5,76 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..control import Control
 from ..data import keyed
-from ..data.batches import Batch, Feed
-from ..errors import TrainError
-from ..events import EpochDone, Event, Note, StepDone
+from ..data.batches import Batch
+from ..events import EpochDone, Note, StepDone
 from ..recipe import Recipe
-from .averaging import Average
-from .checkpoint import Tensors, name_of, pack
-from .losses import Loss, primary, with_aux
+from .checkpoint import name_of
+from .job import Diverged, Job, State
+from .losses import primary, with_aux
 from .metrics import Sums, better
-from .phases import Phases
-from .saver import Saver
-from .schedule import Schedule
+from .rollback import go_back
 
 LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator, where a read makes it wait
-
-
-@dataclass
-class State:
-    """Where a run is. Everything here goes into a checkpoint."""
-
-    step: int = 0  # optimizer steps done
-    epoch: int = 0  # epochs finished
-    batch: int = 0  # batches done of the epoch under way
-    sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # of the epoch under way
-    history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, Any] | None = None  # step, epoch, file, metrics
-    waited: int = 0  # validations since the best
-    seconds: float = 0.0  # of training, over all sessions
-
-
-@dataclass
-class Job:
-    """What is trained, on what, and how."""
-
-    model: nn.Module
-    phases: Phases
-    train: Feed
-    valid: Feed | None
-    loss: Loss
-    valid_loss: Loss  # without class weights and smoothing: figures that can be compared
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    recipe: Recipe
-    device: torch.device
-    classes: int
-    average: Average | None
-    saver: Saver
-    emit: Callable[[Event], None]
-    control: Control
-    facts: dict[str, Any]  # what a checkpoint says besides the state
-    best_weights: Tensors | None = None  # found, not yet on the disk
-    saved: tuple[int, int, int] = (-1, -1, -1)  # step, epoch and rows of history of the last save
-
-    def __post_init__(self) -> None:
-        self.base_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
-        self.steps = math.ceil(len(self.train) / self.recipe.accumulate) * self.recipe.epochs
-
-    def put_back(self) -> None:
-        """Leave what is the user's as it came: learning rates off the schedule, frozen layers free."""
-        for lr, group in zip(self.base_lr, self.optimizer.param_groups, strict=True):
-            group["lr"] = lr
-        self.phases.leave()
 
 
 def fit(job: Job, state: State) -> str:
@@ -83,26 +30,30 @@ def fit(job: Job, state: State) -> str:
     Raises
     ------
     TrainError
-        The loss is no longer finite.
+        The loss is no longer finite, whatever was tried.
     RunError
         Nothing can be written at the start.
     """
-    started = time.monotonic() - state.seconds
     if state.step == 0:
-        save(job, state, must=True)  # a kill before the first step loses not even the initial weights
+        job.save(state, must=True, planned=True)  # a kill before the first step loses not even the initial weights
     reason = ""
     while not reason and state.epoch < job.recipe.epochs:
-        reason = out_of_patience(job.recipe, state.waited, state.best) or train_epoch(job, state, started)
-    state.seconds = time.monotonic() - started
-    save(job, state)
+        try:
+            reason = out_of_patience(job.recipe, state.waited, state.best) or train_epoch(job, state)
+            state.seconds = job.budget.seconds
+            if reason or state.epoch == job.recipe.epochs:
+                job.save(state)
+        except Diverged as lost:
+            go_back(job, state, lost)
+            reason = job.control.reason
     return reason
 
 
-def train_epoch(job: Job, state: State, started: float) -> str:
+def train_epoch(job: Job, state: State) -> str:
     """Train what is left of the epoch, validate, and turn the page. Give the reason if it was told to stop."""
     recipe, emit, control = job.recipe, job.emit, job.control
     sums = Sums(job.device, top5=False, values=state.sums)
-    looked = 0.0
+    looked, began = 0.0, time.monotonic()
 
     if between_epochs(job, state) and not look_up(job, state, sums, state.epoch + state.batch / len(job.train)):
         return control.reason
@@ -113,7 +64,7 @@ def train_epoch(job: Job, state: State, started: float) -> str:
         loss = optimizer_step(job, state, group, sums)
         now = time.monotonic()
         if job.device.type == "cpu" or now - looked > LOOK_EVERY:
-            looked, value = now, finite(loss.item(), state)
+            looked, value = now, finite(loss.item())
             emit(StepDone(state.step, job.steps, value, job.optimizer.param_groups[0]["lr"]))
         if between_epochs(job, state):
             if not look_up(job, state, sums, state.epoch + state.batch / len(job.train)):
@@ -121,29 +72,31 @@ def train_epoch(job: Job, state: State, started: float) -> str:
             if out_of_patience(recipe, state.waited, state.best):
                 break
             job.phases.enter(state.epoch)
-        paused = control.paused
-        if job.saver.due(state.step) or paused:
-            state.sums, state.seconds = sums.as_list(), now - started
-            finite(state.sums[0], state)
-            save(job, state)
+        due, paused = job.saver.due(state.step), control.paused
+        if due or paused:
+            state.sums, state.seconds = sums.as_list(), job.budget.seconds
+            finite(state.sums[0])
+            job.save(state, planned=due and job.saver.every is not None)
         if paused:
             emit(Note(f"Paused after step {state.step}; it is saved."))
             control.wait_while_paused()
-            started += time.monotonic() - now  # pausing is not training time
+            job.budget.pause(time.monotonic() - now)
+        watch_budget(job, state, now - began)
+        began = time.monotonic()
         if control.stopped:
             break
     state.sums = sums.as_list()
     if state.batch < len(job.train):
         return control.reason or out_of_patience(recipe, state.waited, state.best)
 
-    finite(state.sums[0], state)
+    finite(state.sums[0])
     if not look_up(job, state, sums, float(state.epoch + 1)):
         return control.reason
     state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0] * 4
-    state.seconds = time.monotonic() - started
+    state.seconds = job.budget.seconds
     control.reached("epoch_end")
     if job.saver.due(state.step):
-        save(job, state)
+        job.save(state, planned=job.saver.every is not None)
     return control.reason if control.stopped and state.epoch < recipe.epochs else ""
 
 
@@ -175,7 +128,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
         nn.utils.clip_grad_norm_(job.model.parameters(), job.recipe.clip)
     factor = job.schedule.factor(state.step)
     for lr, parameters in zip(job.base_lr, job.optimizer.param_groups, strict=True):
-        parameters["lr"] = lr * factor
+        parameters["lr"] = lr * factor * state.lr_factor
     job.optimizer.step()
     job.optimizer.zero_grad(set_to_none=True)
     state.step, state.batch = state.step + 1, state.batch + len(group)
@@ -234,11 +187,12 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
                 output = primary(job.model(batch.x))
                 found.add(job.valid_loss(output, batch.y), output, batch.y)
             job.control.reached("in_validation")
+            watch_budget(job, state, 0.0)
             if job.control.stopped:
                 return None
     figures = found.read("valid")
     if found.seen:
-        finite(figures["valid/loss"], state)
+        finite(figures["valid/loss"])
     return figures
 
 
@@ -253,35 +207,14 @@ def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) ->
     return f"early stopping: {recipe.monitor} is not better{at}"
 
 
-def finite(value: float, state: State) -> float:
+def finite(value: float) -> float:
     if math.isfinite(value):
         return value
-    if state.step <= 1:
-        why = "the network or the loss itself gives it, before anything was learned: a log of a negative number, a division by zero"
-        raise TrainError(f"The loss is {value} at the first step.", why, "look at the network's outputs, and for NaN in the data")
-    raise TrainError(
-        f"The loss is {value} at step {state.step}.",
-        "the weights grew without bound: mostly a learning rate that is too high, or NaN in the data",
-        "use a tenth of the learning rate (lr=), or clip=1.0; the last saved step is still good",
-    )
+    raise Diverged(value)
 
 
-def save(job: Job, state: State, *, must: bool = False) -> None:
-    """Write everything the next step needs."""
-    mark = (state.step, state.epoch, len(state.history))
-    if mark == job.saved:
-        return
-    if not all(bool(p.isfinite().all()) for p in job.model.parameters()):
-        finite(math.nan, state)  # the loss was fine and the step was not: the file before this one must stay the newest
-    best = (state.best["file"], job.best_weights) if state.best and job.best_weights is not None else None
-    if job.saver.save(state.step, *snapshot(job, state), best, must=must):
-        job.best_weights, job.saved = None, mark
-
-
-def snapshot(job: Job, state: State) -> tuple[Tensors, dict[str, Any]]:
-    """The run as tensors and plain data."""
-    tensors = {f"model/{name}": t for name, t in job.model.state_dict().items()}
-    if job.average is not None:
-        tensors |= {f"average/{name}": t for name, t in job.average.shadow.items()}
-    optimizer = pack(job.optimizer.state_dict(), tensors, "optimizer/")
-    return tensors, {**job.facts, **vars(state), "optimizer": optimizer, "schedule": vars(job.schedule)}
+def watch_budget(job: Job, state: State, step: float) -> None:
+    """Stop the run in time if the budget does not hold another step of so many seconds, and say how long the rest takes."""
+    if job.budget.used_up(step=step, save=job.saver.cost):
+        done = state.step - job.begun
+        job.control.stop(job.budget.reason(job.budget.session / done * (job.steps - state.step) if done else None))
