@@ -41,9 +41,9 @@ class Session:
 
     model, data, recipe : as given
     base : the preprocessing that the weights ask for
-    loss, optimizer : objects that travel beside the recipe, or None
+    loss, optimizer, augment : objects that travel beside the recipe, or None
     made_by : how the network is made again without the user's code, or None
-    head : names of the head's parameters, for transfer
+    head : names of the head's parameters, and `name` the backbone's, for transfer
     """
 
     device: torch.device
@@ -53,10 +53,11 @@ class Session:
 
     def __init__(
         self, model: nn.Module, data: Data, recipe: Recipe, *, base: Preprocess,
-        loss: Any, optimizer: Any, made_by: Any, head: Sequence[str] = (),
+        loss: Any, optimizer: Any, augment: Any = None, made_by: Any, head: Sequence[str] = (), name: str = "",
     ) -> None:  # fmt: skip
         self.model, self.data, self.recipe, self.base = model, data, recipe, base
-        self.loss, self.optimizer, self.made_by, self.head = loss, optimizer, made_by, head
+        self.loss, self.optimizer, self.augment = loss, optimizer, augment
+        self.made_by, self.head, self.name = made_by, head, name
 
     def prepare(self, made: dict[str, Any], emit: Listeners) -> Choices:
         """Choose what the recipe leaves open, look at one batch, and check that network, loss and data fit each other."""

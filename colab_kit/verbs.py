@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
 
 from . import records, runs, sameness
 from .control import Control, interrupts_stop
-from .data.preprocess import Preprocess
-from .data.splits import Data
 from .drive.lease import Guarded, sole_writer
 from .errors import ColabKitError, ModelError, RecipeError
 from .events import Listener, Listeners, Note
@@ -24,14 +19,12 @@ from .files import sha256, sweep
 from .listeners.console import Console
 from .loading import load
 from .machine import device_for, runtime
-from .models.made import again, make, on_backbone
 from .recipe import Recipe
 from .records import Place
+from .request import Request, right_way_round
 from .runs import Run
 from .session import Session
-from .training.describe import check_only_tensors, describe, describe_model, describe_optimizer, weights_hash
-from .training.losses import by_name
-from .training.optimizers import name_of
+from .training.describe import describe, describe_model, weights_hash
 from .training.weights import read_weights, warm_start
 
 
@@ -89,19 +82,17 @@ def train(
     --------
     >>> run = train(nets.mlp(), "fashion-mini", epochs=3)  # doctest: +SKIP
     """
-    _right_way_round("train", model, data, extra)
-    recipe, loss, optimizer = _spoken(recipe, fields, loss, optimizer)
-    if recipe.head_epochs is not None:
+    right_way_round("train", model, data, extra)
+    request = Request.of(recipe, fields, loss, optimizer)
+    if request.recipe.head_epochs is not None:
         fix = "leave it out, or use kit.transfer(data, backbone)"
         raise RecipeError("head_epochs= is for transfer().", "train() has no head of its own", fix)
     emit = Listeners([Console()] if listen is None else listen)
     control = control or Control()
     data = load(data, listen=emit.listeners, control=control)
-    network = make(model, recipe.seed)
-    session = Session(network, data, recipe, base=Preprocess(), loss=loss, optimizer=optimizer, made_by=_made_by(network))
-    session.settle()
-    check_only_tensors(network)
-    identity = {"model": describe_model(network), "loss": describe(loss), "optimizer": describe_optimizer(optimizer, network)}
+    session = request.from_scratch(model, data)
+    network = session.model
+    identity = {"model": describe_model(network), "loss": describe(request.loss), **request.identity(network)}
     return _run("train", session, identity, type(network).__name__, init, out, name, fresh, device, emit, control)
 
 
@@ -148,34 +139,21 @@ def transfer(
     --------
     >>> run = transfer("photos", "efficientnet_lite0", epochs=3)  # doctest: +SKIP
     """
-    _right_way_round("transfer", backbone, data, extra)
+    right_way_round("transfer", backbone, data, extra)
     if loss is not None and not isinstance(loss, str):
         why = "its head puts out logits, and the loss must fit them"
         raise RecipeError("transfer() takes loss= by name only.", why, "write loss='cross_entropy'")
     if recipe is None:
         fields.setdefault("epochs", 3)
-    recipe, _, optimizer = _spoken(recipe, fields, loss, optimizer)
+    request = Request.of(recipe, fields, loss, optimizer)
     emit = Listeners([Console()] if listen is None else listen)
     control = control or Control()
     data = load(data, listen=emit.listeners, control=control)
-    network, base, names = on_backbone(backbone, weights=weights, classes=len(data.classes), size=recipe.size, head=head, seed=recipe.seed)
-    preprocess = Preprocess(base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875)
-    plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
-    made_by = {"backbone": base.name, "weights": weights, "head": head, "size": recipe.size} if plain else None
-    session = Session(network, data, recipe, base=preprocess, loss=None, optimizer=optimizer, made_by=made_by, head=names)
-    check_only_tensors(network)
-    model = {"backbone": base.name, "weights": weights} if isinstance(backbone, str) else describe_model(network)
-    identity = {"model": model, "head": describe(head), "optimizer": describe_optimizer(optimizer, network)}
-    return _run("transfer", session, identity, base.name, init, out, name, fresh, device, emit, control)
-
-
-def _made_by(network: nn.Module) -> Any:
-    """The call that makes one of our small networks again, if it still does: a user may have put another layer in."""
-    how = getattr(network, "made_by", None)
-    if how is None or type(network).__module__.partition(".")[0] != __package__:
-        return None
-    mine, made = describe_model(network), describe_model(again(how))
-    return how if {**mine, "frozen": []} == {**made, "frozen": []} else None
+    session = request.on(backbone, data, head=head, weights=weights)
+    network = session.model
+    model = {"backbone": session.name, "weights": weights} if isinstance(backbone, str) else describe_model(network)
+    identity = {"model": model, "head": describe(head), **request.identity(network)}
+    return _run("transfer", session, identity, session.name, init, out, name, fresh, device, emit, control)
 
 
 def _run(
@@ -261,34 +239,3 @@ def _trained(
         record.update(status=status, reason=reason)
         session.close(run, emit, patient=patient)
     return run
-
-
-def _right_way_round(verb: str, model: Any, data: Any, extra: tuple[Any, ...]) -> None:
-    """Swapped or spread-out arguments: a sentence with the right line."""
-    line = {"train": "kit.train(model, data)", "transfer": 'kit.transfer(data, "resnet18")'}[verb]
-    if extra:
-        raise RecipeError(
-            f"{verb}() takes two things before its options, and {2 + len(extra)} were given.",
-            "pictures and labels travel as one pair, all else by name",
-            "write " + line.replace("data", "(X, y)"),
-        )
-    data_like = (Data, tuple, list, dict, np.ndarray, torch.Tensor, torch.utils.data.Dataset, torch.utils.data.DataLoader)
-    makes = inspect.isclass(data) or inspect.isfunction(data)
-    if isinstance(data, nn.Module) or isinstance(model, data_like) or (isinstance(model, (str, Path)) and makes):
-        name = getattr(data, "__name__", type(data).__name__)
-        raise RecipeError(f"The arguments of {verb}() are the other way round.", f"{name} stands where the data should", f"write {line}")
-
-
-def _spoken(recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer: Any) -> tuple[Recipe, Any, Any]:
-    """The recipe with names put in, and the objects that travel beside it."""
-    if isinstance(loss, str):
-        fields["loss"], loss = by_name(loss), None
-    if isinstance(optimizer, str):
-        fields["optimizer"], optimizer = optimizer.lower(), None
-    if name := name_of(optimizer):
-        fields["optimizer"], optimizer = name, None
-    given = Recipe.of(recipe, fields)
-    if isinstance(optimizer, torch.optim.Optimizer) and given.lr is not None:
-        fix = "drop lr=, or write optimizer='adam', lr=…"
-        raise RecipeError("lr= and an optimizer were both given.", "the optimizer has its own learning rate", fix)
-    return given, loss, optimizer

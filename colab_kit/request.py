@@ -1,0 +1,111 @@
+"""A request: what a call of a training verb asks for, sorted into a recipe and the objects that travel beside it."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .data.preprocess import Preprocess
+from .data.splits import Data
+from .errors import RecipeError
+from .models.made import again, make, on_backbone
+from .recipe import Recipe
+from .session import Session
+from .training.describe import check_only_tensors, describe, describe_model, describe_optimizer
+from .training.losses import by_name
+from .training.optimizers import name_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to train, and with which objects.
+
+    recipe : names and numbers
+    loss, optimizer, augment : objects that no name stands for, or None
+    """
+
+    recipe: Recipe
+    loss: Any = None
+    optimizer: Any = None
+    augment: Any = None
+
+    @classmethod
+    def of(cls, recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer: Any) -> Request:
+        """Put names into the recipe, and keep the objects beside it.
+
+        Raises
+        ------
+        RecipeError
+        """
+        fields, augment = dict(fields), None
+        if isinstance(loss, str):
+            fields["loss"], loss = by_name(loss), None
+        if isinstance(optimizer, str):
+            fields["optimizer"], optimizer = optimizer.lower(), None
+        if name := name_of(optimizer):
+            fields["optimizer"], optimizer = name, None
+        if callable(fields.get("augment")):
+            augment = fields.pop("augment")
+        given = Recipe.of(recipe, fields)
+        if isinstance(optimizer, torch.optim.Optimizer) and given.lr is not None:
+            fix = "drop lr=, or write optimizer='adam', lr=…"
+            raise RecipeError("lr= and an optimizer were both given.", "the optimizer has its own learning rate", fix)
+        return cls(given, loss, optimizer, augment)
+
+    def from_scratch(self, model: Any, data: Data) -> Session:
+        """A session that trains a network as it is."""
+        network = make(model, self.recipe.seed)
+        session = Session(network, data, self.recipe, base=Preprocess(), made_by=_made_by(network), **self._objects())
+        session.settle()
+        check_only_tensors(network)
+        return session
+
+    def on(self, backbone: Any, data: Data, *, head: Any = "linear", weights: str | None = "default") -> Session:
+        """A session that trains a head on a backbone."""
+        size, classes = self.recipe.size, len(data.classes)
+        network, base, names = on_backbone(backbone, weights=weights, classes=classes, size=size, head=head, seed=self.recipe.seed)
+        preprocess = Preprocess(base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875)
+        plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
+        made_by = {"backbone": base.name, "weights": weights, "head": head, "size": size} if plain else None
+        session = Session(network, data, self.recipe, base=preprocess, made_by=made_by, head=names, name=base.name, **self._objects())
+        check_only_tensors(network)
+        return session
+
+    def _objects(self) -> dict[str, Any]:
+        return {"loss": self.loss, "optimizer": self.optimizer, "augment": self.augment}
+
+    def identity(self, network: nn.Module) -> dict[str, Any]:
+        """What the objects add to a run's identity; one that is not given adds nothing."""
+        told = {"optimizer": describe_optimizer(self.optimizer, network)}
+        return told | ({"augment": describe(self.augment)} if self.augment is not None else {})
+
+
+def _made_by(network: nn.Module) -> Any:
+    """The call that makes one of our small networks again, if it still does: a user may have put another layer in."""
+    how = getattr(network, "made_by", None)
+    if how is None or type(network).__module__.partition(".")[0] != __package__:
+        return None
+    mine, made = describe_model(network), describe_model(again(how))
+    return how if {**mine, "frozen": []} == {**made, "frozen": []} else None
+
+
+def right_way_round(verb: str, model: Any, data: Any, extra: tuple[Any, ...] = ()) -> None:
+    """Swapped or spread-out arguments: a sentence with the right line."""
+    line = {"transfer": 'kit.transfer(data, "resnet18")'}.get(verb, f"kit.{verb}(model, data)")
+    if extra:
+        raise RecipeError(
+            f"{verb}() takes two things before its options, and {2 + len(extra)} were given.",
+            "pictures and labels travel as one pair, all else by name",
+            "write " + line.replace("data", "(X, y)"),
+        )
+    data_like = (Data, tuple, list, dict, np.ndarray, torch.Tensor, torch.utils.data.Dataset, torch.utils.data.DataLoader)
+    makes = inspect.isclass(data) or inspect.isfunction(data)
+    if isinstance(data, nn.Module) or isinstance(model, data_like) or (isinstance(model, (str, Path)) and makes):
+        name = getattr(data, "__name__", type(data).__name__)
+        raise RecipeError(f"The arguments of {verb}() are the other way round.", f"{name} stands where the data should", f"write {line}")
