@@ -47,6 +47,41 @@ def test_another_number_of_workers_makes_no_difference(
     assert killed(forks, tmp_path / "run", point, 4, workers=workers, again=again) == expected["items"]
 
 
+@pytest.fixture(scope="module")
+def lost(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The hash of a run that loses its loss twice and goes back."""
+    folder = tmp_path_factory.mktemp("lost") / "run"
+    assert forks.run("train_small", folder=str(folder), data="arrays", flavour="lost", save_every=2) == 0
+    return folder.with_suffix(".hash").read_text()
+
+
+@pytest.mark.parametrize(
+    ("how", "point", "nth"),
+    [
+        ("kill", "after_optimizer", 5), ("kill", "before_rename", 4), ("kill", "mid_write", 6), ("kill", "after_rename", 5),
+        ("kill", "after_optimizer", 8), ("stop", "after_optimizer", 3), ("stop", "after_optimizer", 5), ("pause", "after_optimizer", 3),
+        ("pause", "after_optimizer", 7),
+    ],
+)  # fmt: skip
+def test_a_run_that_goes_back_is_the_same_whether_killed_stopped_or_paused(
+    forks: Forks, lost: str, tmp_path: Path, how: str, point: str, nth: int
+) -> None:
+    options = {"data": "arrays", "flavour": "lost", "save_every": 2, "folder": str(tmp_path / "run")}
+    assert forks.run("train_small", kill=[point, nth], how=how, **options) == (-9 if how == "kill" else 0)
+    assert how == "pause" or forks.run("train_small", **options) == 0
+    assert (tmp_path / "run.hash").read_text() == lost
+
+
+@pytest.mark.parametrize("how", ["stop", "pause"])
+@pytest.mark.parametrize(("point", "nth"), [("after_optimizer", 4), ("in_validation", 4), ("after_backward", 2)])
+def test_a_stopped_and_a_paused_run_end_in_the_same_bits(
+    forks: Forks, expected: dict[str, str], tmp_path: Path, how: str, point: str, nth: int
+) -> None:
+    assert forks.run("train_small", folder=str(tmp_path / "run"), data="arrays", kill=[point, nth], how=how) == 0
+    assert how == "pause" or forks.run("train_small", folder=str(tmp_path / "run"), data="arrays") == 0
+    assert (tmp_path / "run.hash").read_text() == expected["arrays"]
+
+
 def test_losing_the_cursor_on_purpose_is_noticed(forks: Forks, expected: dict[str, str], tmp_path: Path) -> None:
     assert killed(forks, tmp_path / "run", "after_optimizer", 5, data="arrays", mutation="cursor") != expected["arrays"]
 

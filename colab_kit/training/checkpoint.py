@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -207,22 +207,24 @@ def best_weights(folder: Path, found: Checkpoint, *, complain: Callable[[str], N
     return under(found.tensors, "model/") | under(found.tensors, "average/")
 
 
-def kept(names: Iterable[str], step: int) -> set[str]:
+def kept(names: Iterable[str], step: int, passing: Container[int] = ()) -> set[str]:
     """Of files by name: the newest generations up to `step`, and the best weights each speaks of, the last ones before it.
 
-    What lies ahead of `step` is damaged or another start's: it does not count as a generation.
+    What lies ahead of `step` is damaged or another start's: it does not count as a generation. Nor does one of the steps that are
+    `passing`, saved where this session happened to stop: it stays only while it is the newest.
     """
     steps = {name: step_of(Path(name)) for name in names}
-    generations = sorted((n for n in steps if n.startswith("checkpoint-") and steps[n] <= step), key=steps.__getitem__)[-GENERATIONS:]
+    checkpoints = sorted((n for n in steps if n.startswith("checkpoint-") and steps[n] <= step), key=steps.__getitem__)
+    generations = {*[n for n in checkpoints if steps[n] not in passing][-GENERATIONS:], *checkpoints[-1:]}
     bests = [n for n in steps if n.startswith("best-")]
     spoken_of = [max((b for b in bests if steps[b] <= steps[n]), key=steps.__getitem__, default="") for n in generations]
     return {*generations, *spoken_of} - {""}
 
 
-def prune(folder: Path, step: int) -> None:
+def prune(folder: Path, step: int, passing: Container[int] = ()) -> None:
     """Let go of what two generations up to `step` do not need. New files are durable before old ones go."""
     files = [path for path in folder.glob("*-*.safetensors") if path.name.startswith(("checkpoint-", "best-")) and step_of(path) <= step]
-    needed = kept((path.name for path in files), step)
+    needed = kept((path.name for path in files), step, passing)
     for path in files:
         if path.name not in needed:
             _let_go(path)

@@ -39,6 +39,7 @@ class State:
     seconds: float = 0.0  # of training, over all sessions
     rollbacks: int = 0  # times that the loss was lost and the run went back
     lr_factor: float = 1.0  # on every learning rate, since a rollback
+    back_to: int = -1  # the step it last went back to
 
 
 class Diverged(Exception):
@@ -95,6 +96,7 @@ class Job:
             raise Diverged(math.nan)
         best = (state.best["file"], self.best_weights) if state.best and self.best_weights is not None else None
         tensors, facts = self._snapshot(state)
+        (self.saver.passing.discard if planned or self.saver.every is None else self.saver.passing.add)(state.step)
         if self.saver.save(state.step, tensors, {**facts, "planned": planned}, best, must=must):
             self.best_weights, self.saved = None, mark
 
@@ -114,6 +116,8 @@ class Job:
             for name, tensor in checkpoint.under(found.tensors, "average/").items():
                 self.average.shadow[name].copy_(tensor)
         self.best_weights = None
+        if self.saver.every is not None and not found.facts["planned"]:
+            self.saver.passing.add(found.step)
         return State(**{f.name: found.facts[f.name] for f in dataclasses.fields(State)})
 
     def put_back(self) -> None:

@@ -52,6 +52,7 @@ class Saver:
         self._pushed_at = self._saved_at - AT_LEAST + min(FIRST_COPY, AT_LEAST)
         self._said = ""  # why the last save failed
         self._step = step
+        self.passing: set[int] = set()  # steps that were saved out of turn: no generations
 
     def due(self, step: int) -> bool:
         """Whether to save now. What the shelf has to tell is told here too, in the thread that trains."""
@@ -83,7 +84,7 @@ class Saver:
                 self.emit(Note(f"Step {step} could not be saved; training goes on and tries again.\n{err}", "warn"))
             return False
         self._step = step
-        checkpoint.prune(self.folder, step)
+        checkpoint.prune(self.folder, step, self.passing)
         self._saved_at, self._said = self.clock(), ""
         self.cost = self._saved_at - start
         self.emit(CheckpointSaved(path, step, self.cost))
