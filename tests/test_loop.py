@@ -242,11 +242,11 @@ def test_a_loss_that_stays_lost_ends_the_run_and_leaves_the_last_step_whole():
         if isinstance(event, StepDone):
             TRAP["sprung"] = TRAP["sprung"] or event.step == 5
 
-    with pytest.raises(TrainError, match="loss is nan at step 6, after 3 restarts") as error:
+    with pytest.raises(TrainError, match="loss is nan at step 5, after 3 restarts") as error:
         quietly(Small, "a", hear=spring, loss=trapped, save_every=1)
     assert "learning rate" in error.value.why and "lr=" in error.value.fix
     left = sorted(path.name for path in Path("a").glob("checkpoint-*"))
-    assert left == ["checkpoint-000000004.safetensors", "checkpoint-000000005.safetensors"]
+    assert left == ["checkpoint-000000004.safetensors"], "the second time it goes back one further"
     assert all(bool(t.isfinite().all()) for t in checkpoint.read(Path("a", left[-1])).tensors.values())
     TRAP["sprung"] = False
     again = quietly(Small, "a", loss=trapped, save_every=1)
