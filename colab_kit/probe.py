@@ -80,11 +80,10 @@ def look() -> Facts:
     """Describe this machine; under 1.5 s where torch is not imported yet, whatever nvidia-smi does."""
     import psutil
 
-    memory = psutil.virtual_memory()
-    ram, ram_free = memory.total, memory.available
+    ram, ram_free = psutil.virtual_memory().total, free_memory()
     quota = cgroup(Path("/sys/fs/cgroup"), _read("/proc/self/cgroup"))
     if quota.memory is not None:
-        ram, ram_free = min(ram, quota.memory), min(ram_free, max(0, quota.memory - quota.used))
+        ram = min(ram, quota.memory)
     smi, silent = nvidia_smi()
     return Facts(
         host=host(),
@@ -100,6 +99,15 @@ def look() -> Facts:
         disk_free=_disk_free(),
         first_process=_first_process(),
     )
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process may still take: the machine's, or its container's if that has less."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    quota = cgroup(Path("/sys/fs/cgroup"), _read("/proc/self/cgroup"))
+    return free if quota.memory is None else min(free, max(0, quota.memory - quota.used))
 
 
 def nvidia_smi(command: Sequence[str] = NVIDIA_SMI, limit: float = SMI_LIMIT) -> tuple[str | None, bool]:

@@ -165,7 +165,7 @@ class Run:
         """Draw one picture beside the probabilities of its likeliest classes; saved as prediction.png."""
         import numpy as np
 
-        from .data.pixels import decode
+        from .data.decoding import decode
 
         found = self.predict(x, top=top)
         if not isinstance(found, Prediction):

@@ -12,6 +12,7 @@ from torch import nn
 
 from . import sameness
 from .data import keyed
+from .data.augment import preset
 from .data.batches import Feed
 from .data.preprocess import Preprocess
 from .data.splits import Arrays, Data, Items
@@ -66,7 +67,11 @@ class Session:
         choices = choose(given, self.data, made, own_optimizer=isinstance(self.optimizer, torch.optim.Optimizer), kind=kind)
         self.preprocess, why = preprocess_for(given, self.data, self.base)
         choices.setdefault("size", (self.preprocess.size, why))
-        self.effective = dataclasses.replace(given, batch_size=choices["batch_size"][0], workers=workers_for(given, self.data, self.cores))
+        if self.augment is not None:
+            choices["augment"] = ("your transform", "as given")
+        augment = choices["augment"][0] if self.augment is None else "none"
+        workers = workers_for(given, self.data, self.cores, transformed=self.augment is not None)
+        self.effective = dataclasses.replace(given, batch_size=choices["batch_size"][0], workers=workers, augment=augment)
         self.model.to(self.device)
         self.feeds = {name: self._feed(name) for name in ("train", "valid") if name in self.data.splits}
         first = self.feeds["train"].peek()
@@ -96,8 +101,12 @@ class Session:
         assert isinstance(r.batch_size, int) and r.workers is not None
         return Feed(
             self.data.splits[name], self.preprocess, batch_size=r.batch_size, device=self.device, workers=r.workers, seed=r.seed,
-            complain=self._complain,
+            complain=self._complain, **(self._views() if name == "train" else {}),
         )  # fmt: skip
+
+    def _views(self) -> dict[str, Any]:
+        """How training pictures are drawn and changed."""
+        return {"augment": preset(self.effective.augment or "none"), "transform": self.augment, "sampler": self.recipe.sampler}
 
     def _check(self, kind: str, choices: Choices) -> None:
         wants, name = expects(self.loss), getattr(self.loss, "__name__", type(self.loss).__name__)

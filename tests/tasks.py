@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
@@ -20,9 +21,10 @@ from torch import nn
 from colab_kit import files, session, verbs
 from colab_kit.control import Control
 from colab_kit.data import batches, keyed
-from colab_kit.data.splits import Arrays, Data, Items, Split
+from colab_kit.data.splits import Arrays, Data, Items, Pictures, Split
 from colab_kit.events import Event, StepDone
 from colab_kit.training import checkpoint, loop
+from tests.pictures import picture
 
 torch.optim.AdamW([torch.zeros(1)], lr=1.0)  # the first optimizer costs a second: pay it once, before the forks
 CLASSES = ("a", "b", "c")
@@ -99,9 +101,21 @@ def channels_last() -> nn.Module:
     return Small().to(memory_format=torch.channels_last)
 
 
+def jitter(picture: Image.Image) -> Image.Image:
+    """A user's transform that draws from `random`, `np.random` and torch."""
+    left = random.randrange(4)
+    turned = picture.crop((left, 0, left + 8, 8)).rotate(float(np.random.uniform(-20, 20)))
+    return Image.fromarray(np.clip(np.asarray(turned) * (0.5 + torch.rand(()).item()), 0, 255).astype(np.uint8))
+
+
 def small_data(kind: str) -> Data:
-    """`items`: a user's Dataset; `arrays`: bytes in memory. 23 to train on, 9 to validate: the last batch is ragged."""
+    """`items`: a user's Dataset; `arrays`: bytes in memory; `files`: pictures. 23 to train on, 9 to validate: the last batch is ragged."""
     rows = np.arange(32)
+    if kind == "files":
+        folder = Path(tempfile.gettempdir()) / f"colab-kit-test-files-{os.getuid()}"
+        paths = [picture(folder / f"{n}.{'jpg' if n % 3 else 'png'}", n, size=(12 + n % 5, 11)) for n in range(32)]
+        files = Pictures(paths, np.arange(32) % 3, folder, "print")
+        return Data(Split(files, rows[:23]), Split(files, rows[23:], "valid"), None, CLASSES, "small-files", "small-files")
     if kind == "items":
         dataset = Drawn(32)
         source: Any = Items(dataset, np.array(dataset.targets))
@@ -137,7 +151,7 @@ def train_small(
                 log.flush()
 
         run = verbs.train(
-            Small if data == "items" else channels_last, small_data(data), out=folder, listen=[hear], control=control, workers=workers,
+            channels_last if data == "arrays" else Small, small_data(data), out=folder, listen=[hear], control=control, workers=workers,
             save_every=save_every, epochs=epochs,
             **{"batch_size": 4, "accumulate": 2, "clip": 0.5, "lr": {"fc*": 1e-2, "*": 3e-3}, "warmup": 0.5, "ema": 0.9, "mixup": 0.4,
                "patience": 50, "validate_every": 2, **FLAVOURS[flavour]},
@@ -152,6 +166,8 @@ def train_small(
 
 FLAVOURS: dict[str, dict[str, Any]] = {
     "": {},
+    "views": {"augment": "strong", "cutmix": 1.0, "size": 8, "sampler": "balanced"},
+    "transform": {"augment": jitter, "size": 8},
     "lost": {"loss": Fragile(), "lr": 0.04},
 }
 

@@ -11,7 +11,8 @@ from PIL import Image
 from torch.utils.data import Dataset, default_collate
 
 from colab_kit.data import keyed
-from colab_kit.data.batches import AHEAD, Feed, _prefetched, bounds
+from colab_kit.data.ahead import AHEAD, prefetched
+from colab_kit.data.batches import Feed, bounds
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.splits import Arrays, Items, Pictures, Split
 from colab_kit.errors import DataError
@@ -324,7 +325,7 @@ def test_it_reads_only_so_far_ahead():
             made.append(n)
             yield n
 
-    reading = _prefetched(make())
+    reading = prefetched(make())
     next(reading)
     thread = threads()[-1]
     thread.join(0.05)
@@ -340,7 +341,7 @@ def test_its_error_is_raised_where_the_batches_are_read_and_after_those_before_i
 
     seen = []
     with pytest.raises(ZeroDivisionError, match="in the thread"):
-        for item in _prefetched(make()):
+        for item in prefetched(make()):
             seen.append(item)
     assert seen == [1] and gone()
 

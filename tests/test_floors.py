@@ -31,8 +31,9 @@ ROOMS = """
 3 fetching/follow fetching/aims fetching/called fetching/already fetching/kept fetching/ondrive fetching/child fetching/scripts
 3 fetching/modules fetching/fetched fetching/origins fetching/git fetching/repos fetching/call fetching/local fetching/packed
 3 fetching/several fetching/fetch
-4 data/keyed data/pixels data/sheet data/splits data/idx data/folders data/labels data/tables data/checks data/fingerprints
-4 data/sources data/datasets data/published data/matlab data/parsed data/catalog data/places data/shares data/preprocess data/batches
+4 data/keyed data/decoding data/cuts data/augment data/kinds data/mapped data/pixels data/preprocess data/ahead data/items data/batches
+4 data/sheet data/splits data/idx data/folders data/labels data/tables data/checks data/fingerprints
+4 data/sources data/datasets data/published data/matlab data/parsed data/catalog data/places data/shares
 4 loading
 5 models/nets models/backbones models/heads models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics

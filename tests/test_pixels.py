@@ -1,219 +1,174 @@
-"""Pixels: any picture file as upright uint8 RGB, by a decoder that is a pure function of the file."""
+"""The pixel store: each file decoded once, in memory or on the disk, and the same pixels either way."""
 
-import io
-import random
+import os
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from colab_kit.data.pixels import PixelStore, decode, square
-from colab_kit.errors import DataError
+from colab_kit.data import mapped, pixels
+from colab_kit.data.cuts import squashed
+from colab_kit.data.decoding import decode
+from colab_kit.data.kinds import Pictures
+from colab_kit.data.pixels import PixelStore, store_for
 
 from .pictures import picture
 
-
-def corners(mode: str = "RGB", size: int = 32) -> Image.Image:
-    """Red, green, blue and white quarters."""
-    pixels = np.zeros((size, size, 3), np.uint8)
-    half = size // 2
-    pixels[:half, :half], pixels[:half, half:], pixels[half:, :half], pixels[half:, half:] = (
-        (255, 0, 0),
-        (0, 255, 0),
-        (0, 0, 255),
-        (255, 255, 255),
-    )
-    return Image.fromarray(pixels).convert(mode)
-
-
-def quarters(pixels: np.ndarray) -> list[list[int]]:
-    q = len(pixels) // 4
-    return [pixels[y, x].tolist() for y in (q, 3 * q) for x in (q, 3 * q)]
-
-
-# --- decode -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("mode", "ending"), [("RGB", "png"), ("P", "png"), ("P", "gif"), ("RGBA", "png"), ("RGB", "webp"), ("RGB", "bmp"), ("RGB", "tiff")]
-)
-def test_every_mode_of_colour_becomes_rgb(tmp_path, mode, ending):
-    path = tmp_path / f"x.{ending}"
-    corners(mode).save(path, **({"lossless": True} if ending == "webp" else {}))
-    pixels = decode(path)
-    assert pixels.dtype == np.uint8 and pixels.shape == (32, 32, 3)
-    assert quarters(pixels) == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]
-
-
-@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "RGB"])
-def test_a_jpeg_of_any_colour_space_is_nearly_what_it_was(tmp_path, mode):
-    corners(mode).save(tmp_path / "x.jpg", quality=95)
-    found = np.array(quarters(decode(tmp_path / "x.jpg")), int)
-    assert np.abs(found - np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]])).max() < 12
-
-
-@pytest.mark.parametrize("mode", ["L", "1", "LA"])
-def test_grey_is_the_same_in_three_channels(tmp_path, mode):
-    corners(mode).save(tmp_path / "x.png")
-    pixels = decode(tmp_path / "x.png")
-    assert pixels.shape == (32, 32, 3) and (pixels == pixels[..., :1]).all() and quarters(pixels)[3] == [255] * 3
-
-
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
-def test_sixteen_bits_keep_their_upper_eight(tmp_path, dtype):
-    wide = np.linspace(0, 65535, 256).reshape(16, 16).astype(dtype)
-    Image.fromarray(wide).save(tmp_path / "x.png" if dtype is np.uint16 else tmp_path / "x.tiff")
-    pixels = decode(next(tmp_path.iterdir()))
-    assert (
-        pixels[0, 0].tolist() == [0] * 3
-        and pixels[-1, -1].tolist() == [255] * 3
-        and np.abs(pixels[..., 0].ravel() - np.arange(256.0)).max() <= 1
-    )
-
-
-@pytest.mark.parametrize("how", ["RGBA", "LA", "palette", "grey key"])
-def test_what_is_clear_is_white(tmp_path, how):
-    path = tmp_path / "x.png"
-    if how == "palette":
-        image = Image.new("P", (4, 4), 3)
-        image.putpalette([0] * 768)
-        image.save(path, transparency=3)
-    elif how == "grey key":
-        Image.new("L", (4, 4), 7).save(path, transparency=7)
-    else:
-        Image.new(how, (4, 4), (10, 10, 10, 0)[-len(how) :]).save(path)
-    assert (decode(path) == 255).all()
-
-
-@pytest.mark.parametrize("turn", range(1, 9))
-def test_each_exif_orientation_stands_upright(tmp_path, turn):
-    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose that a camera held so would have made
-    image = corners().crop((0, 0, 32, 24))
-    upright = np.asarray(image)
-    exif = Image.Exif()
-    exif[0x0112] = turn
-    lying = image if turn == 1 else image.transpose(Image.Transpose(undo[turn]))
-    lying.save(tmp_path / "x.png", exif=exif)
-    assert (decode(tmp_path / "x.png") == upright).all()
-
-
-def test_a_jpeg_far_larger_is_read_smaller_but_never_below_twice_the_size(tmp_path):
-    Image.fromarray(np.zeros((400, 640, 3), np.uint8)).save(tmp_path / "x.jpg")
-    shapes = {size: decode(tmp_path / "x.jpg", size).shape[:2] for size in (20, 25, 32, 64, 101, 300)}
-    assert shapes == {20: (50, 80), 25: (50, 80), 32: (100, 160), 64: (200, 320), 101: (400, 640), 300: (400, 640)}
-
-
-def test_only_the_file_decides_what_is_decoded(tmp_path):
-    path = picture(tmp_path / "x.jpg", size=(200, 160))
-    first = decode(path, 20)
-    random.seed(5)
-    assert all((decode(path, 20) == first).all() for _ in range(3))
-
-
-def test_animations_give_their_first_picture(tmp_path):
-    Image.new("RGB", (4, 4), "red").save(tmp_path / "x.gif", save_all=True, append_images=[Image.new("RGB", (4, 4), "blue")])
-    assert decode(tmp_path / "x.gif")[0, 0].tolist() == [255, 0, 0]
-
-
-def test_what_is_no_picture_is_a_data_error_that_names_the_file(tmp_path):
-    (tmp_path / "x.jpg").write_text("<html>")
-    (tmp_path / "empty.png").touch()
-    for path in (tmp_path / "x.jpg", tmp_path / "empty.png", tmp_path / "nowhere.png", tmp_path):
-        with pytest.raises(DataError, match="cannot be read as a picture") as caught:
-            decode(path)
-        assert str(path) in caught.value.what
-
-
-def test_a_pixel_bomb_is_a_data_error(tmp_path):
-    big = io.BytesIO()
-    Image.new("1", (14_000, 14_000)).save(big, "png")
-    (tmp_path / "x.png").write_bytes(big.getvalue())
-    with pytest.raises(DataError, match="decompression bomb"):
-        decode(tmp_path / "x.png")
-
-
-@pytest.mark.parametrize("ending", ["jpeg", "png", "gif", "tiff", "bmp", "webp"])
-def test_a_damaged_file_is_read_or_is_a_data_error_and_nothing_else(tmp_path, ending):
-    exif, draw = Image.Exif(), random.Random(7)
-    exif[0x0112] = 6
-    whole = io.BytesIO()
-    Image.open(picture(tmp_path / "x.png", size=(40, 30))).save(whole, ending, exif=exif)
-    for _ in range(60):
-        content = bytearray(whole.getvalue())
-        for _ in range(draw.choice([1, 2, 8])):
-            content[draw.randrange(min(len(content), 400))] = draw.randrange(256)
-        (tmp_path / "y").write_bytes(content[: draw.choice([len(content), draw.randrange(len(content))])])
-        try:
-            pixels = decode(tmp_path / "y", draw.choice([None, 4]))
-        except DataError:
-            continue
-        assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
-
-
-# --- square -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 500), (224, 224), (33, 32), (480, 640)])
-@pytest.mark.parametrize("size", [1, 8, 96])
-def test_any_shape_becomes_a_square_of_the_size(shape, size):
-    for interpolation in ("bilinear", "bicubic"):
-        pixels = square(np.full((*shape, 3), 77, np.uint8), size, interpolation=interpolation)
-        assert pixels.shape == (size, size, 3) and pixels.dtype == np.uint8 and (pixels == 77).all()
-
-
-def test_the_middle_is_kept():
-    wide = np.zeros((40, 120, 3), np.uint8)
-    wide[:, 40:80] = 255
-    assert (square(wide, 20, crop=1.0)[:, 1:-1] == 255).all()
-    assert (square(wide, 20, crop=0.5) == 255).all() and not (square(wide, 20, crop=1.0)[:, 0] == 0).any()
-
-
-def test_at_its_own_size_a_picture_is_not_touched():
-    pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    assert (square(pixels, 24, crop=1.0) == pixels).all()
-
-
-def test_shrinking_is_antialiased():
-    stripes = np.zeros((64, 64, 3), np.uint8)
-    stripes[:, ::2] = 255
-    assert np.abs(square(stripes, 8, crop=1.0).astype(int) - 127).max() < 8
-
-
-# --- the store ----------------------------------------------------------------------------------------------------
+PLENTY = 1 << 40
+KINDS = {"memory": {"ram": PLENTY}, "disk": {"ram": 0, "disk": PLENTY}, "none": {"ram": 0, "disk": 0}}
 
 
 @pytest.fixture
-def store(tmp_path):
-    paths = [picture(tmp_path / f"{n}.png", n) for n in range(6)]
+def source(tmp_path) -> Pictures:
+    paths = [picture(tmp_path / f"{n}.{'jpg' if n % 2 else 'png'}", n, size=(20 + n, 16)) for n in range(6)]
     paths[2].write_bytes(paths[2].read_bytes()[:50])
-    return PixelStore(paths, 8, lambda path: square(decode(path, 8), 8))
+    return Pictures(paths, np.zeros(6, np.int64), tmp_path, "print")
 
 
-def test_a_damaged_file_is_left_out_and_the_order_of_the_others_stays(store):
-    pixels, good = store.gather(np.array([5, 2, 0, 3]))
-    assert good.tolist() == [5, 0, 3] and pixels.shape == (3, 8, 8, 3)
-    for row, one in zip(good, pixels, strict=True):
-        assert (one == square(decode(store.paths[row], 8), 8)).all()
+@pytest.fixture(params=KINDS)
+def store(request, source, tmp_path) -> PixelStore:
+    found = PixelStore(source, 8, place=tmp_path / "home", **KINDS[request.param])
+    assert found.where == request.param and found.why
+    return found
+
+
+def count(monkeypatch) -> list:
+    made = []
+    monkeypatch.setattr(pixels, "decode", lambda path, side: made.append(path) or decode(path, side))
+    return made
+
+
+def test_a_row_is_the_whole_picture_squashed_and_its_proportions(store, source):
+    for _ in range(2):
+        for row in (5, 0, 3):
+            found, aspect = store.read(row)
+            assert (found == squashed(decode(source.paths[row], 8), 8)).all() and aspect == np.float32((20 + row) / 16)
+
+
+def test_a_damaged_file_is_none_and_said(store):
+    assert store.read(2) is None and store.read(2) is None
     assert list(store.bad) == [2] and "2.png cannot be read" in store.bad[2]
 
 
-def test_a_batch_of_damaged_files_only_is_empty(store):
-    pixels, good = store.gather(np.array([2]))
-    assert pixels.shape == (0, 8, 8, 3) and len(good) == 0 and good.dtype == np.int64
+def test_a_picture_is_decoded_once_where_there_is_room(store, monkeypatch):
+    made = count(monkeypatch)
+    for row in (0, 1, 0, 1, 1):
+        store.read(row)
+    assert len(made) == (5 if store.where == "none" else 2)
 
 
-@pytest.mark.parametrize("room", [True, False])
-def test_a_picture_is_decoded_once_where_memory_allows_and_is_the_same_where_not(store, room):
-    made, make = [], store.make
-    store.make = lambda path: made.append(path) or make(path)
-    if not room:
-        store._kept = None
-    first, _ = store.gather(np.array([0, 1, 2]))
-    again, _ = store.gather(np.array([0, 1, 2]))
-    assert (first == again).all() and len(made) == (3 if room else 5)
+def test_a_store_on_the_disk_is_used_again(source, tmp_path, monkeypatch):
+    first = PixelStore(source, 8, place=tmp_path, **KINDS["disk"])
+    before = [first.read(row) for row in (0, 1)]
+    made = count(monkeypatch)
+    again = PixelStore(source, 8, place=tmp_path, **KINDS["disk"])
+    for row in (0, 1):
+        assert (again.read(row)[0] == before[row][0]).all() and again.read(row)[1] == before[row][1]
+    assert not made and again.read(3) is not None and len(made) == 1
 
 
-def test_a_store_larger_than_a_quarter_of_the_memory_keeps_nothing(tmp_path):
-    path = picture(tmp_path / "x.png")
-    store = PixelStore([path] * 3_000_000, 224, lambda path: np.zeros((224, 224, 3), np.uint8))
-    assert store._kept is None and store.gather(np.array([7]))[0].shape == (1, 224, 224, 3)
+@pytest.mark.parametrize("change", ["print", "side"])
+def test_other_files_or_another_side_are_another_store(source, tmp_path, change):
+    PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
+    other = Pictures(source.paths, source.labels, source.root, "other") if change == "print" else source
+    PixelStore(other, 9 if change == "side" else 8, place=tmp_path / "home", **KINDS["disk"])
+    assert len(list((tmp_path / "home" / "pixels").iterdir())) == 2
+
+
+def test_without_a_print_sizes_and_dates_tell_files_apart(source, tmp_path):
+    plain = Pictures(source.paths, source.labels, source.root)
+    PixelStore(plain, 8, place=tmp_path / "home", **KINDS["disk"])
+    os.utime(source.paths[0], (1, 1))
+    PixelStore(plain, 8, place=tmp_path / "home", **KINDS["disk"])
+    assert len(list((tmp_path / "home" / "pixels").iterdir())) == 2
+
+
+def test_pixels_that_a_dying_machine_lost_are_decoded_again(source, tmp_path):
+    first = PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
+    whole = first.read(0)[0].copy()
+    del first
+    (file,) = (tmp_path / "home" / "pixels").glob("*/pixels")
+    with open(file, "r+b") as lost:
+        lost.write(bytes(8 * 8 * 3))
+    again = PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
+    assert (again.read(0)[0] == whole).all()
+
+
+def test_two_stores_at_once_fill_one_file_rightly(source, tmp_path):
+    one, two = (PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"]) for _ in range(2))
+    one.read(0), two.read(1)
+    assert (two.read(0)[0] == one.read(0)[0]).all() and (one.read(1)[0] == two.read(1)[0]).all()
+
+
+def test_a_full_disk_is_not_filled_and_the_reason_says_so(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(mapped.shutil, "disk_usage", lambda path: SimpleNamespace(free=mapped.SPARE + 100))
+    found = PixelStore(source, 8, place=tmp_path / "home", ram=0)
+    assert found.where == "none" and "do not fit on the disk" in found.why and "decoded each time" in found.why
+    assert not list((tmp_path / "home" / "pixels").iterdir())
+
+
+def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(source, tmp_path, monkeypatch):
+    place = tmp_path / "home" / "pixels"
+    used = mapped.Mapped(place / "used", 2, 8)
+    for age, name in enumerate(("old", "older", "oldest")):
+        del_me = mapped.Mapped(place / name, 2, 8)
+        del del_me
+        os.utime(place / name / ".lock", (1000 - age, 1000 - age))
+    free = iter([0, PLENTY])
+    monkeypatch.setattr(mapped.shutil, "disk_usage", lambda path: SimpleNamespace(free=next(free)))
+    assert PixelStore(source, 8, place=tmp_path / "home", ram=0).where == "disk"
+    left = {path.name for path in place.iterdir()}
+    assert "used" in left and "oldest" not in left and "older" not in left and "old" in left
+    assert used.get(0) is None
+
+
+def test_no_more_than_a_few_unused_stores_stay(source, tmp_path):
+    place = tmp_path / "home" / "pixels"
+    for name in "abcdef":
+        mapped.Mapped(place / name, 2, 8)
+    PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
+    assert len(list(place.iterdir())) == mapped.KEPT
+
+
+KILLED = """
+import os, sys
+import numpy as np
+from pathlib import Path
+from colab_kit.data.kinds import Pictures
+from colab_kit.data.pixels import PixelStore
+root = Path(sys.argv[1])
+store = PixelStore(Pictures([root / f"{n}.{'jpg' if n % 2 else 'png'}" for n in range(6)], np.zeros(6, np.int64), root, "print"), 8,
+                   place=root / "home", ram=0, disk=1 << 40)
+put = store._disk.put
+def die(row, pixels, aspect):
+    if row == 3:
+        store._disk._pixels[row, :4] = pixels[:4]
+        os.kill(os.getpid(), 9)
+    put(row, pixels, aspect)
+store._disk.put = die
+for row in (0, 1, 3):
+    store.read(row)
+"""
+
+
+def test_a_process_killed_while_it_writes_leaves_whole_rows_only(source, tmp_path, monkeypatch):
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)]).returncode == -9
+    made = count(monkeypatch)
+    store = PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
+    for row in (0, 1, 3):
+        assert (store.read(row)[0] == squashed(decode(source.paths[row], 8), 8)).all()
+    assert made == [source.paths[3]]
+
+
+def test_the_store_of_a_source_is_one_in_a_process(source):
+    assert store_for(source, 8) is store_for(source, 8) is not store_for(source, 9)
+
+
+def test_where_the_disk_takes_nothing_pictures_are_decoded_each_time(source, tmp_path):
+    (tmp_path / "home").write_text("a file, no folder")
+    found = PixelStore(source, 8, place=tmp_path / "home", ram=0)
+    assert found.where == "none" and "the disk takes no store" in found.why and found.read(0) is not None
+    shutil.rmtree(tmp_path / "home", ignore_errors=True)

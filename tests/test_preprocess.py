@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from colab_kit.data.pixels import decode, square
+from colab_kit.data.decoding import decode
 from colab_kit.data.preprocess import Preprocess
 
 from .pictures import picture
@@ -71,12 +71,36 @@ def test_a_grey_network_of_three_means_normalises_after_the_channels():
 def test_a_file_and_its_pixels_become_the_same_square(tmp_path):
     path = picture(tmp_path / "x.png", size=(50, 40))
     preprocess = Preprocess(size=16, crop=0.9, interpolation="bicubic")
-    pixels = decode(path)
-    assert np.array_equal(preprocess.picture(path), preprocess.picture(pixels))
-    assert np.array_equal(preprocess.picture(path), square(pixels, 16, crop=0.9, interpolation="bicubic"))
+    assert np.array_equal(preprocess.picture(path), preprocess.picture(decode(path)))
     assert Preprocess().picture(path).shape == (224, 224, 3)
 
 
 def test_a_record_gives_it_back_equal():
     for preprocess in (Preprocess(), Preprocess(96, 3, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), "bicubic", 0.9)):
         assert Preprocess.from_json(json.loads(json.dumps(preprocess.as_json()))) == preprocess
+
+
+def test_a_picture_that_has_the_size_already_and_is_taken_whole_is_not_touched(tmp_path):
+    path = picture(tmp_path / "x.png", size=(16, 16))
+    assert np.array_equal(Preprocess(size=16, crop=1.0).picture(path), decode(path))
+
+
+def test_the_middle_of_a_wide_picture_is_what_is_evaluated():
+    wide = np.zeros((40, 120, 3), np.uint8)
+    wide[:, 40:80] = 255
+    assert (Preprocess(size=20, crop=1.0).picture(wide)[:, 5:-5] >= 250).all()
+    assert (Preprocess(size=20, crop=0.5).picture(wide)[:, 2:-2] == 255).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 500)])
+def test_any_shape_becomes_a_square_of_the_size(shape):
+    for interpolation in ("bilinear", "bicubic"):
+        pixels = Preprocess(size=24, interpolation=interpolation).picture(np.full((*shape, 3), 77, np.uint8))
+        assert pixels.shape == (24, 24, 3) and pixels.dtype == np.uint8 and (pixels == 77).all()
+
+
+def test_memory_that_is_given_is_used_and_changes_no_bit():
+    x = torch.randint(0, 256, (2, 3, 5, 5), dtype=torch.uint8)
+    out = torch.empty(2, 3, 5, 5)
+    made = Preprocess(mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0))
+    assert made.input(x, "cpu", out=out) is out and torch.equal(out, made.input(x, "cpu"))

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import queue
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
 
-from ..errors import DataError
+from ..errors import RecipeError
 from . import keyed
-from .pixels import PixelStore
+from .ahead import Buffers, crew, prefetched
+from .augment import Augment, Draws, boxes, flips, preset
+from .cuts import cut
+from .items import ItemReader, Raw, own_shape, transformed
+from .kinds import UNLABELLED, Arrays, Chosen, Items, Pictures
+from .pixels import PixelStore, store_for
 from .preprocess import Preprocess
-from .splits import Arrays, Items, Pictures, Split
-
-AHEAD = 3  # batches that a prefetch thread makes ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,10 @@ class Batch:
     x: torch.Tensor
     y: torch.Tensor
     index: np.ndarray
+
+    def __iter__(self) -> Iterator[Any]:
+        """So that a loop may write `for x, y, index in …`."""
+        return iter((self.x, self.y, self.index))
 
 
 def bounds(n: int, batch_size: int) -> list[tuple[int, int]]:
@@ -49,25 +52,40 @@ class Feed:
     preprocess : how it becomes input
     batch_size : pictures a batch (the last may hold one more, or fewer)
     device : where the batches go
-    workers : processes for a user's own Dataset; 0 reads it in the training thread
-    seed : key of the user's transforms
+    workers : processes for a user's own Dataset or transform; 0 reads in the training thread
+    seed : key of the order, of the views and of the user's transforms
+    augment : random views of the pictures in a training epoch
+    transform : a user's own in its place, picture by picture
+    sampler : "balanced" draws each class equally often, with replacement, in a training epoch
     complain : told once of each picture that cannot be decoded
+
+    Raises
+    ------
+    RecipeError
+        The split's numbers are no pictures, and cannot be augmented.
     """
 
     def __init__(
         self,
-        split: Split,
+        split: Chosen,
         preprocess: Preprocess,
         *,
         batch_size: int,
         device: torch.device,
         workers: int = 0,
         seed: int = 0,
+        augment: Augment | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        sampler: str | None = None,
         complain: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.split, self.preprocess, self.device, self.seed = split, preprocess, device, seed
+        self.split, self.preprocess, self.device, self.seed, self.sampler = split, preprocess, device, seed, sampler
+        self.source = split.source if transform is None else transformed(split, transform)
+        self.augment = augment if augment is not None and (augment.cuts or augment.paints) else None
         self.bounds = bounds(len(split), batch_size)
-        self._read = self._reader(split, workers, complain)
+        self.buffers = Buffers()
+        self._check()
+        self._read = self._reader(workers, complain)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -75,41 +93,140 @@ class Feed:
 
     def shuffled(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
         """The batches of a training epoch from number `first` on. One that damaged files leave a single picture of is empty."""
-        order = keyed.permutation(len(self.split), self.seed, keyed.ORDER, epoch)
-        for batch, (start, stop) in zip(self._batches(self.split.rows[order], epoch, first), self.bounds[first:], strict=True):
+        for batch, (start, stop) in zip(self._batches(self._order(epoch), epoch, first), self.bounds[first:], strict=True):
             alone = len(batch.y) == 1 < stop - start  # BatchNorm cannot learn from one
             yield Batch(batch.x[:0], batch.y[:0], batch.index[:0]) if alone else batch
 
-    def in_order(self) -> Iterator[Batch]:
+    def in_order(self, *, first: int = 0) -> Iterator[Batch]:
         """All batches in the split's own order: for validation and tests."""
-        return self._batches(self.split.rows, -1, 0)
+        return self._batches(self.split.rows, -1, first)
 
     def peek(self) -> Batch:
         """A first look at what the batches are like; no epoch draws from it."""
         start, stop = self.bounds[0]
         rows = self.split.rows[start:stop]
-        with keyed.outer_streams_kept():
-            x, y, index = next(iter(self._read([rows], -1)))
+        with keyed.outer_streams_kept(), closing(self._read([rows], -1)) as found:  # type: ignore[type-var]
+            x, y, index = next(found)
         return Batch(self.preprocess.input(x, self.device), y.to(self.device), index)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        n, rows = len(self.split), self.split.rows
+        if self.sampler != "balanced":
+            return np.asarray(rows[keyed.permutation(n, self.seed, keyed.ORDER, epoch)])
+        labels = self.source.labels[rows]
+        members = [rows[labels == label] for label in np.unique(labels[labels != UNLABELLED])]
+        which, who = (keyed.uniforms(np.arange(n), self.seed, keyed.DRAW, epoch, part) for part in range(2))
+        return np.array([(mine := members[int(a * len(members))])[int(b * len(mine))] for a, b in zip(which, who, strict=True)], np.int64)
 
     def _batches(self, rows: np.ndarray, epoch: int, first: int) -> Iterator[Batch]:
         groups = [rows[start:stop] for start, stop in self.bounds[first:]]
-        for x, y, index in self._read(groups, epoch):
-            yield Batch(self.preprocess.input(x, self.device), y.to(self.device, non_blocking=True), index)
+        augment = self.augment if epoch >= 0 else None
+        with closing(self._read(groups, epoch)) as raw:  # type: ignore[type-var]
+            for x, y, index in raw:
+                draws = Draws(self.seed, epoch, index) if augment is not None else None
+                inputs = self.preprocess.input(x, self.device, augment=augment, draws=draws, out=self._room(x))
+                yield Batch(inputs, y.to(self.device, non_blocking=True), index)
 
-    def _reader(self, split: Split, workers: int, complain: Callable[[str], None]) -> Reader:
-        match split.source:
+    def _room(self, x: torch.Tensor) -> torch.Tensor | None:
+        """Memory for the input that x becomes, if x comes from files and is used on the CPU; laid out as x is."""
+        if not isinstance(self.source, Pictures) or self.device.type != "cpu" or self.preprocess.channels not in (None, x.shape[1]):
+            return None
+        n, c, h, w = x.shape
+        return torch.from_numpy(self.buffers.take((n, h, w, c), np.float32)).movedim(3, 1)
+
+    def _check(self) -> None:
+        if self.augment is None:
+            return
+        source, why = self.source, ""
+        if isinstance(source, Arrays) and (source.x.dtype != torch.uint8 or source.x.ndim != 4):
+            why = f"the arrays are {source.x.dtype} of shape {tuple(source.x.shape[1:])} each: views are made of uint8 (C, H, W)"
+        elif isinstance(source, Items) and own_shape(self.split) is not None:
+            why = "your Dataset gives tensors, not pictures (PIL, or uint8 H x W x 3)"
+        if why:
+            raise RecipeError("augment= cannot be done to this data.", why, "leave augment= out, and augment where the numbers are made")
+
+    def _reader(self, workers: int, complain: Callable[[str], None]) -> Reader:
+        match self.source:
+            case Arrays() as arrays if self.augment is not None and self.augment.cuts:
+                return self._cut_arrays(arrays)
             case Arrays(x=x, labels=labels):
                 return _from_arrays(x, torch.from_numpy(labels))
-            case Pictures(paths=paths, labels=labels):
-                store = PixelStore(paths, self.preprocess.size or 224, self.preprocess.picture)
-                return _from_store(store, torch.from_numpy(labels), complain)
+            case Pictures() as pictures:
+                return self._from_store(store_for(pictures, self.preprocess.side), torch.from_numpy(pictures.labels), complain)
             case Items() as items:
-                return _ItemReader(items, workers, self.seed, self.preprocess)
-        raise TypeError(f"no reader for {type(split.source).__name__}")
+                return ItemReader(items, workers, self.seed, self.preprocess, self.augment, complain)
+        raise TypeError(f"no reader for {type(self.source).__name__}")
+
+    def _from_store(self, store: PixelStore, labels: torch.Tensor, complain: Callable[[str], None]) -> Reader:
+        told: set[int] = set()
+
+        def read(groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
+            with closing(prefetched(self._cut(store, groups, epoch))) as ready:
+                for rows, (x, good) in zip(groups, ready, strict=True):
+                    for row in rows[~np.isin(rows, good)].tolist():
+                        if row not in told:
+                            told.add(row)
+                            complain(store.bad[row])  # here, in the training thread: a listener may draw random numbers
+                    yield x, labels[torch.from_numpy(good)], good
+
+        return read
+
+    def _cut(self, store: PixelStore, groups: Sequence[np.ndarray], epoch: int) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+        """Decode and cut, batch by batch; the next batch is decoded while this one is cut."""
+        pool, cores = crew()
+        size, side = self.preprocess.size or 224, self.preprocess.side
+
+        def decoded(rows: np.ndarray) -> list[Any]:
+            return [pool.submit(lambda part: [store.read(row) for row in part], part.tolist()) for part in np.array_split(rows, cores)]
+
+        coming = decoded(groups[0]) if groups else []
+        for number, rows in enumerate(groups):
+            found = [pixels for part in coming for pixels in part.result()]
+            coming = decoded(groups[number + 1]) if number + 1 < len(groups) else []
+            good = np.array([row for row, pixels in zip(rows.tolist(), found, strict=True) if pixels is not None], np.int64)
+            whole = [pixels for pixels in found if pixels is not None]
+            aspects = np.array([aspect for _, aspect in whole], np.float32)
+            yield self._views([pixels for pixels, _ in whole], aspects, good, epoch, (side, side), (size, size)), good
+
+    def _cut_arrays(self, arrays: Arrays) -> Reader:
+        """Arrays of pictures, (N, C, H, W), cut as files are."""
+        labels, (high, wide) = torch.from_numpy(arrays.labels), arrays.x.shape[-2:]
+        size = (self.preprocess.size, self.preprocess.size) if self.preprocess.size else (high, wide)
+
+        def views(groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
+            for rows in groups:
+                pictures = list(arrays.x[torch.from_numpy(rows)].movedim(1, 3).contiguous().numpy())
+                aspects = np.full(len(rows), wide / high, np.float32)
+                yield self._views(pictures, aspects, rows, epoch, (high, wide), size), labels[torch.from_numpy(rows)], rows
+
+        return lambda groups, epoch: prefetched(views(groups, epoch)) if epoch >= 0 else _from_arrays(arrays.x, labels)(groups, epoch)
+
+    def _views(
+        self, pictures: list[np.ndarray], aspects: np.ndarray, rows: np.ndarray, epoch: int, side: tuple[int, int], size: tuple[int, int]
+    ) -> torch.Tensor:
+        """What the epoch sees of each picture: uint8 (n, C, *size), channels last in memory."""
+        n, channels = len(pictures), pictures[0].shape[2] if pictures else 3
+        out = self._bytes((n, *size, channels))
+        augment = self.augment if epoch >= 0 and self.augment is not None else Augment()
+        draws = Draws(self.seed, epoch, rows)
+        where, turned = boxes(augment, draws, aspects, side, self.preprocess.share), flips(augment, draws).tolist()
+        pool, cores = crew()
+
+        def work(part: Sequence[int]) -> None:
+            for i in part:
+                cut(pictures[i], where[i], out[i], interpolation=self.preprocess.interpolation, flip=turned[i])
+
+        for _ in pool.map(work, [range(k, n, cores) for k in range(cores)]):
+            pass
+        return torch.from_numpy(out).movedim(3, 1)
+
+    def _bytes(self, shape: tuple[int, ...]) -> np.ndarray:
+        if self.device.type == "cuda":  # page-locked, so that the copy runs beside the network; torch keeps what is still being copied
+            pinned: np.ndarray = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
+            return pinned
+        return self.buffers.take(shape, np.uint8)
 
 
-Raw = tuple[torch.Tensor, torch.Tensor, np.ndarray]
 Reader = Callable[[Sequence[np.ndarray], int], Iterator[Raw]]
 
 
@@ -122,149 +239,19 @@ def _from_arrays(x: torch.Tensor, labels: torch.Tensor) -> Reader:
     return read
 
 
-def _from_store(store: PixelStore, labels: torch.Tensor, complain: Callable[[str], None]) -> Reader:
-    told: set[int] = set()
-
-    def make(rows: np.ndarray) -> Raw:
-        pixels, good = store.gather(rows)
-        return torch.from_numpy(pixels).movedim(3, 1), labels[torch.from_numpy(good)], good
-
-    def read(groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
-        with closing(_prefetched(map(make, groups))) as ready:
-            for rows, raw in zip(groups, ready, strict=True):
-                for row in rows[~np.isin(rows, raw[2])].tolist():
-                    if row not in told:
-                        told.add(row)
-                        complain(store.bad[row])  # here, in the training thread: a listener may draw random numbers
-                yield raw
-
-    return read
+_feeds: WeakKeyDictionary[Chosen, dict[Any, Feed]] = WeakKeyDictionary()
 
 
-def _prefetched(items: Iterator[Raw]) -> Generator[Raw, None, None]:
-    """Run an iterator in a thread of its own, AHEAD items early. It must draw no random number (design: laws of training)."""
-    ready: queue.Queue[Any] = queue.Queue(AHEAD)
-    gone = threading.Event()
-
-    def put(thing: Any) -> bool:
-        while not gone.is_set():
-            try:
-                ready.put(thing, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put(item):
-                    return
-            put(None)
-        except BaseException as err:
-            put(err)
-
-    threading.Thread(target=work, name="colab_kit prefetch", daemon=True).start()
-    try:
-        while (thing := ready.get()) is not None:
-            if isinstance(thing, BaseException):
-                raise thing
-            yield thing
-    finally:
-        gone.set()
-
-
-class _ItemReader:
-    """Read a user's Dataset under keys, in processes or in the training thread: the numbers are the same."""
-
-    def __init__(self, items: Items, workers: int, seed: int, preprocess: Preprocess) -> None:
-        self.groups: list[list[tuple[int, int]]] = []
-        self.dataset = _KeyedDataset(items, seed, preprocess)
-        self.collate = _collate_with(items.collate or default_collate)
-        self.loader: DataLoader[Any] | None = None
-        if workers:
-            # a spare generator: DataLoader would draw its base seed from the process-wide one
-            self.loader = DataLoader(
-                self.dataset, batch_sampler=self.groups, collate_fn=self.collate, num_workers=workers, persistent_workers=True,
-                worker_init_fn=_ignore_interrupts, generator=torch.Generator().manual_seed(0),
-            )  # fmt: skip
-
-    def __call__(self, groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
-        self.groups[:] = [[(epoch, row) for row in rows.tolist()] for rows in groups]
-        for x, y, rows in self.loader if self.loader is not None else self._inline():
-            yield x, y, rows.numpy()
-
-    def _inline(self) -> Iterator[Any]:
-        for group in self.groups:
-            with keyed.outer_streams_kept():
-                batch = self.collate([self.dataset[pair] for pair in group])
-            yield batch
-
-
-def is_picture(x: Any) -> bool:
-    """Whether an item is brought to a square, as a file is: PIL, or uint8 (H, W) or (H, W, 1, 3 or 4). Others keep their shape."""
-    if isinstance(x, np.ndarray):
-        return x.dtype == np.uint8 and (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (1, 3, 4)))
-    return hasattr(x, "getexif")
-
-
-def own_shape(split: Split) -> tuple[int, ...] | None:
-    """What shape the items of a user's Dataset have; None where they are pictures, () where a collate makes it."""
-    source = split.source
-    assert isinstance(source, Items)
-    row = int(split.rows[0])
-    with keyed.outer_streams_kept():
-        keyed.seed_all(*keyed.sample_key(0, 0, row))
-        item = source.dataset[row]
-    x = item[0] if isinstance(item, tuple | list) and item else item
-    if is_picture(x):
-        return None
-    return () if source.collate else tuple(getattr(x, "shape", ()))
-
-
-class _KeyedDataset(Dataset[Any]):
-    def __init__(self, items: Items, seed: int, preprocess: Preprocess) -> None:
-        self.items, self.seed, self.preprocess = items, seed, preprocess
-
-    def __getitem__(self, pair: tuple[int, int]) -> Any:
-        epoch, row = pair
-        keyed.seed_all(*keyed.sample_key(self.seed, epoch, row))
-        item = self.items.dataset[row]
-        if not isinstance(item, (tuple, list)) or len(item) != 2:
-            raise DataError(
-                f"Item {row} of {type(self.items.dataset).__name__} is no (picture, label) pair.",
-                f"it is a {type(item).__name__}",
-                "let __getitem__ return (x, y)",
-            )
-        x, y = item
-        if is_picture(x):
-            x = self._square(x)
-        elif isinstance(x, np.ndarray):
-            x = torch.from_numpy(x)
-        return row, (x, y if self.items.collate else int(self.items.labels[row]))  # the labels are numbered as training has them
-
-    def _square(self, x: Any) -> torch.Tensor:
-        """A picture as uint8 (3, S, S), without its alpha channel."""
-        pixels = np.asarray(x.convert("RGB") if hasattr(x, "convert") else x)
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels[..., :3])
-        return torch.from_numpy(self.preprocess.picture(pixels).copy()).movedim(2, 0)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-
-class _collate_with:
-    """The user's collate beside the row numbers; a class, so that worker processes can be handed it."""
-
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
-        self.collate = collate
-
-    def __call__(self, batch: list[tuple[int, Any]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        x, y = self.collate([item for _, item in batch])
-        rows = torch.tensor([row for row, _ in batch])
-        return torch.as_tensor(x), torch.as_tensor(y).long(), rows
-
-
-def _ignore_interrupts(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; stopping is the training thread's affair
+def batches_of(
+    split: Chosen, batch_size: int, *, epoch: int, first: int, seed: int, augment: str | Augment, size: int | None, device: Any
+) -> Iterator[Batch]:
+    """Split.batches: an epoch of a split for a hand-written loop."""
+    key = (batch_size, seed, augment, size, str(device))
+    feeds = _feeds.setdefault(split, {})
+    if key not in feeds:
+        own = size or (None if isinstance(split.source, Arrays) else 224)
+        preprocess = Preprocess(own, crop=1.0 if isinstance(split.source, Arrays) else 0.875)
+        views = preset(augment) if split.name == "train" else None
+        feeds[key] = Feed(split, preprocess, batch_size=batch_size, device=torch.device(device or "cpu"), seed=seed, augment=views)
+    feed = feeds[key]
+    return feed.shuffled(epoch, first=first) if split.name == "train" else feed.in_order(first=first)

@@ -16,8 +16,8 @@ from typing import BinaryIO
 from ..errors import DataError
 from ..events import Note
 from ..magic import web_page
+from .decoding import reads_heic
 from .folders import counted, some
-from .pixels import reads_heic
 
 EDGE = 16 << 10  # bytes read at each end
 LARGEST = 178_956_970  # pixels: twice Pillow's MAX_IMAGE_PIXELS, where it refuses to open a file

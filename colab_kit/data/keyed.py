@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     pass
 
 # What a key is for. Part of every key, so that no two uses share a stream.
-SPLIT, INIT, ORDER, SAMPLE, STEP, MIXUP, VALID = range(7)
+SPLIT, INIT, ORDER, SAMPLE, STEP, MIXUP, VALID, VIEW, DRAW = range(9)
 
 _MASK = (1 << 64) - 1
 
@@ -42,6 +42,11 @@ def hashes(key: int, numbers: np.ndarray) -> np.ndarray:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def uniforms(numbers: np.ndarray, *key: int) -> np.ndarray:
+    """A number from [0, 1) for each integer under one key: float64, the shape of `numbers`; 53 bits each."""
+    return np.asarray((hashes(mix(*key), numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
 def permutation(n: int, *key: int) -> np.ndarray:

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from .pixels import decode, square
+from .augment import Augment, Draws, erased, painted
+from .cuts import cut, middle, squashed
+from .decoding import decode
+
+STORED = 0.875  # of the side that pictures are stored with: what the network takes
 
 
 @dataclass(frozen=True)
@@ -29,24 +33,52 @@ class Preprocess:
     interpolation: str = "bilinear"
     crop: float = 0.875
 
-    def picture(self, picture: Path | np.ndarray) -> np.ndarray:
-        """A file, or uint8 (H, W, 3), as a uint8 square (size, size, 3)."""
-        size = self.size or 224
-        pixels = decode(picture, size) if isinstance(picture, Path) else picture
-        return square(pixels, size, crop=self.crop, interpolation=self.interpolation)
+    @property
+    def side(self) -> int:
+        """Of the squares that files are stored as: somewhat more than the network takes, so that a crop loses little.
 
-    def input(self, x: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-        """A batch as it comes, uint8 or float, (N, C, H, W) or (N, features), as float32 input on `device`."""
+        Where pictures are taken whole it is the network's own: one that has that size already is not touched.
+        """
+        size = self.size or 224
+        return size if self.crop == 1.0 else round(size / STORED)
+
+    @property
+    def share(self) -> float:
+        """Of a picture's short side: what an evaluated picture shows of it, as weights' own transforms have it."""
+        size = self.size or 224
+        return size / max(size, round(size / self.crop))
+
+    def picture(self, picture: Path | np.ndarray) -> np.ndarray:
+        """A file, or uint8 (H, W, 3), as the uint8 square (size, size, 3) that it is evaluated as."""
+        size = self.size or 224
+        pixels = decode(picture, self.side) if isinstance(picture, Path) else picture
+        aspect = float(np.float32(pixels.shape[1] / pixels.shape[0]))
+        out = np.empty((size, size, pixels.shape[2]), np.uint8)
+        cut(squashed(pixels, self.side), middle(self.side, aspect, self.share), out, interpolation=self.interpolation)
+        return out
+
+    def input(
+        self, x: torch.Tensor, device: torch.device | str, *,
+        augment: Augment | None = None, draws: Draws | None = None, out: torch.Tensor | None = None,
+    ) -> torch.Tensor:  # fmt: skip
+        """A batch as it comes, uint8 or float, (N, C, H, W) or (N, features), as float32 input on `device`.
+
+        augment, draws : what is done to a training batch of uint8 pictures as a whole
+        out : float32 memory of the shape of x, to be used where nothing but normalising is done
+        """
         x = x.to(device, non_blocking=True)  # bytes travel, not floats: a quarter of the transfer
         if x.dtype != torch.uint8:
             return x.float() if x.is_floating_point() and x.dtype != torch.float32 else x
         scale = torch.tensor([1 / (255 * s) for s in self.std], device=device)
         shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=device)
-        y = x.float()
+        y = x.float() if out is None else out.copy_(x)
         if y.ndim == 4:
             y = self._channels(self._resized(y))
+            if augment is not None and draws is not None:
+                y = painted(y, augment, draws)
             scale, shift = scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
-        return torch.addcmul(shift, y, scale)
+        y = torch.addcmul(shift, y, scale) if out is None or y is not out else torch.addcmul(shift, y, scale, out=out)
+        return erased(y, augment, draws) if augment is not None and draws is not None and y.ndim == 4 else y
 
     def _resized(self, y: torch.Tensor) -> torch.Tensor:
         if self.size is None or tuple(y.shape[-2:]) == (self.size, self.size):

@@ -81,7 +81,7 @@ def of_files(paths: Sequence[Path], labels: Sequence[str | None], root: Path, no
     kept = [paths[row] for row in good]
     given = np.array([labels[row] for row in good] + [None], object)[:-1]  # the None keeps numpy from making it a string array
     seen = fingerprints.of_files(kept, [looks[row].print for row in good], root)
-    return Part(given, lambda numbers: Pictures(kept, numbers, root), seen, notes=(*notes, *said))
+    return Part(given, lambda numbers: Pictures(kept, numbers, root, seen), seen, notes=(*notes, *said))
 
 
 def of_found(found: folders.Found, labels: tables.Labels | None) -> dict[str, Part]:

@@ -2,98 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .keyed import SPLIT, permutation
+from .kinds import UNLABELLED as UNLABELLED
+from .kinds import Arrays as Arrays
+from .kinds import Items as Items
+from .kinds import Pictures as Pictures
+from .kinds import Source as Source
 
 if TYPE_CHECKING:
-    import torch
-
-UNLABELLED = -1
-
-
-class Source(Protocol):
-    """Rows that splits choose from. `labels` is int64 of shape (N,), UNLABELLED where there is none."""
-
-    @property
-    def labels(self) -> np.ndarray: ...
-    def __len__(self) -> int: ...
-    def picture(self, row: int) -> np.ndarray:
-        """Row as uint8, (H, W, C)."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Arrays:
-    """Pictures (or vectors) held in memory.
-
-    x : Tensor, uint8 or float, (N, C, H, W) or (N, features)
-    labels : int64, (N,)
-    """
-
-    x: torch.Tensor
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def picture(self, row: int) -> np.ndarray:
-        x = self.x[row].detach().cpu()
-        if x.ndim == 1:
-            x = x.reshape(1, 1, -1)
-        picture: np.ndarray = x.movedim(0, -1).numpy()
-        if picture.dtype != np.dtype(np.uint8):  # floats have no fixed range: stretch each picture over what it holds
-            low, high = float(picture.min()), float(picture.max())
-            picture = ((picture - low) / (high - low or 1.0) * 255).round().astype(np.uint8)
-        return picture
-
-
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """Picture files.
-
-    paths : absolute paths, in a fixed order
-    labels : int64, (N,)
-    root : the folder the names of the files are relative to
-    """
-
-    paths: Sequence[Path]
-    labels: np.ndarray
-    root: Path
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def picture(self, row: int) -> np.ndarray:
-        from .pixels import decode
-
-        return decode(self.paths[row])
-
-
-@dataclass(frozen=True, eq=False)
-class Items:
-    """A user's own map-style dataset, read item by item with its own transforms."""
-
-    dataset: Any
-    labels: np.ndarray
-    collate: Callable[[list[Any]], Any] | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def picture(self, row: int) -> np.ndarray:
-        import torch
-
-        x = self.dataset[row][0]
-        if not isinstance(x, torch.Tensor):
-            x = torch.from_numpy(np.array(x))
-            x = x.unsqueeze(0) if x.ndim == 2 else x.movedim(-1, 0) if x.ndim == 3 else x
-        return Arrays(x.unsqueeze(0), np.zeros(1, np.int64)).picture(0)
+    from .batches import Batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +47,38 @@ class Split:
         if isinstance(self.source, Pictures):
             return [self.source.paths[row] for row in self.rows]
         return None
+
+    def batches(
+        self, batch_size: int, *, epoch: int = 0, first: int = 0, seed: int = 0, augment: str = "none", size: int | None = None,
+        device: Any = None,
+    ) -> Iterator[Batch]:  # fmt: skip
+        """Give an epoch of batches to a loop of your own: the pipeline that train() has, decoded once and made ready ahead.
+
+        The training split comes in an order that (seed, epoch) alone says, any other split in its own. Whoever was killed after
+        batch k of an epoch goes on with first=k: the same batches, to the bit.
+
+        Parameters
+        ----------
+        batch_size : pictures a batch; the last one may hold fewer, or one more
+        epoch, first : which epoch, and the first of its batches to give
+        augment : "none", "light", "standard" or "strong", for the training split
+        size : side of the pictures, pixels; 224, and the arrays' own
+        device : where the batches go; the CPU, if None
+
+        Yields
+        ------
+        Batch
+            x : float32, (n, C, size, size), from -1 to 1 (floats as they are)    y : int64, (n,)    index : int64, (n,), rows of the source
+
+        Examples
+        --------
+        >>> for epoch in range(3):                                              # doctest: +SKIP
+        ...     for x, y, _ in data.train.batches(64, epoch=epoch, augment="light"):
+        ...         loss = criterion(net(x), y)
+        """
+        from .batches import batches_of
+
+        return batches_of(self, batch_size, epoch=epoch, first=first, seed=seed, augment=augment, size=size, device=device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..data.batches import own_shape
+from ..data.items import own_shape
 from ..data.preprocess import Preprocess
-from ..data.splits import Arrays, Data, Items
+from ..data.splits import Arrays, Data, Items, Pictures
 from ..recipe import Recipe
 
 Choices = dict[str, tuple[Any, str]]  # name -> (value, why)
@@ -27,6 +27,10 @@ def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, o
         "weight_decay": _or(recipe.weight_decay, 0.01 if name == "adamw" else 0.0, f"usual for {name}"),
         "lr": _or(recipe.lr, 1e-2 if name == "sgd" else 1e-3, f"usual for {name}"),
     }
+    files = isinstance(data.train.source, Pictures)
+    found["augment"] = _or(
+        recipe.augment, "light" if files else "none", "usual for picture files" if files else "usual for arrays and datasets"
+    )
     if recipe.class_weights == "auto":
         found["class_weights"] = _class_weights(list(data.counts["train"].values()))
     if own_optimizer:
@@ -82,8 +86,11 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
     return replace(base, size=size, channels=channels, crop=crop), why
 
 
-def workers_for(recipe: Recipe, data: Data, cores: int) -> int:
-    """Processes that read a user's Dataset: none for a small one, where starting them costs more than they save."""
+def workers_for(recipe: Recipe, data: Data, cores: int, *, transformed: bool = False) -> int:
+    """Processes that run a user's code: none for little data, where starting them costs more than they save.
+
+    transformed : whether pictures go through a user's transform
+    """
     if recipe.workers is not None:
         return recipe.workers
-    return min(2, cores) if isinstance(data.train.source, Items) and len(data.train) >= 2000 else 0
+    return min(2, cores) if (transformed or isinstance(data.train.source, Items)) and len(data.train) >= 2000 else 0

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..data import keyed
+from ..data.augment import mixed
 from ..data.batches import Batch
 from ..events import EpochDone, Note, StepDone
 from ..recipe import Recipe
@@ -139,17 +140,13 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
 
 
 def forward(job: Job, state: State, batch: Batch, number: int, sums: Sums) -> torch.Tensor:
-    """The loss of one batch, mixed up if the recipe says so (Zhang et al. 2018, mixup)."""
-    x, y = batch.x, batch.y
-    if not job.recipe.mixup:
-        output = job.model(x)
-        loss = with_aux(job.loss, output, y)
-    else:
-        draw = keyed.numpy_generator(job.recipe.seed, keyed.MIXUP, state.epoch, number)
-        share = float(draw.beta(job.recipe.mixup, job.recipe.mixup))
-        other = torch.from_numpy(draw.permutation(len(y))).to(x.device)
-        output = job.model(torch.lerp(x[other], x, share))
-        loss = share * with_aux(job.loss, output, y) + (1 - share) * with_aux(job.loss, output, y[other])
+    """The loss of one batch, of pictures mixed with one another if the recipe says so."""
+    recipe, y = job.recipe, batch.y
+    x, other, share = mixed(batch.x, recipe.mixup, recipe.cutmix, recipe.seed, keyed.MIXUP, state.epoch, number)
+    output = job.model(x)
+    loss = with_aux(job.loss, output, y)
+    if other is not None:
+        loss = share * loss + (1 - share) * with_aux(job.loss, output, y[other])
     sums.add(loss, primary(output), y)
     return loss
 
