@@ -20,7 +20,7 @@ from torch import nn
 
 from colab_kit import files, session, verbs
 from colab_kit.control import Control
-from colab_kit.data import batches, keyed
+from colab_kit.data import batches, keyed, pixels
 from colab_kit.data.splits import Arrays, Data, Items, Pictures, Split
 from colab_kit.events import Event, StepDone
 from colab_kit.training import checkpoint, loop
@@ -139,6 +139,8 @@ def train_small(
 ) -> None:
     """Train to the end, or to the kill. Each step's loss goes to losses.txt as it is heard."""
     torch.set_num_threads(1)
+    if data == "files":
+        on_the_disk(Path(folder))
     if mutation:
         MUTATIONS[mutation]()
     control = Killer(tuple(kill) if kill else None, how)  # type: ignore[arg-type]
@@ -170,6 +172,27 @@ FLAVOURS: dict[str, dict[str, Any]] = {
     "transform": {"augment": jitter, "size": 8},
     "lost": {"loss": Fragile(), "lr": 0.04},
 }
+
+
+def on_the_disk(folder: Path) -> None:
+    """Let stores of pixels lie on the disk: the next process finds one half filled."""
+    os.environ["COLAB_KIT_HOME"] = str(folder.with_suffix(".home"))
+    pixels.RAM_SHARE = 0.0
+
+
+def loop_by_hand(folder: str, kill: int | None = None) -> None:
+    """A loop of the user's own over Split.batches(): what it has done stands in a file, from where it goes on."""
+    on_the_disk(Path(folder))
+    done = Path(folder).with_suffix(".batches")
+    lines = done.read_text().splitlines() if done.exists() else []
+    train = small_data("files").train
+    per_epoch = len(list(train.batches(4, size=8)))
+    for epoch in range(len(lines) // per_epoch, 3):
+        for x, y, index in train.batches(4, epoch=epoch, first=len(lines) % per_epoch, augment="strong", size=8):
+            lines.append(hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes() + index.tobytes()).hexdigest())
+            done.write_text("\n".join(lines) + "\n")
+            if kill is not None and len(lines) == kill:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fingerprint(folder: Path) -> str:

@@ -82,6 +82,32 @@ def test_a_stopped_and_a_paused_run_end_in_the_same_bits(
     assert (tmp_path / "run.hash").read_text() == expected["arrays"]
 
 
+@pytest.mark.parametrize(
+    ("flavour", "data", "point", "nth", "workers", "again"),
+    [
+        ("views", "files", "after_optimizer", 2, 0, 0), ("views", "files", "in_validation", 3, 0, 0),
+        ("views", "files", "mid_write", 5, 0, 0),
+        ("transform", "files", "after_optimizer", 4, 0, 2), ("transform", "files", "after_backward", 5, 1, 0),
+        ("transform", "files", "before_rename", 7, 0, 0), ("views", "arrays", "after_optimizer", 5, 0, 0),
+    ],
+)  # fmt: skip
+def test_views_of_pictures_are_the_same_after_a_kill(
+    forks: Forks, tmp_path: Path, flavour: str, data: str, point: str, nth: int, workers: int, again: int
+) -> None:
+    assert forks.run("train_small", folder=str(tmp_path / "whole"), data=data, flavour=flavour) == 0
+    found = killed(forks, tmp_path / "run", point, nth, data=data, flavour=flavour, workers=workers, again=again)
+    assert found == (tmp_path / "whole.hash").read_text()
+
+
+@pytest.mark.parametrize("kill", [1, 7, 12])
+def test_a_hand_written_loop_goes_on_with_the_same_batches(forks: Forks, tmp_path: Path, kill: int) -> None:
+    assert forks.run("loop_by_hand", folder=str(tmp_path / "whole")) == 0
+    assert forks.run("loop_by_hand", folder=str(tmp_path / "cut"), kill=kill) == -9
+    assert forks.run("loop_by_hand", folder=str(tmp_path / "cut")) == 0
+    whole = (tmp_path / "whole.batches").read_text()
+    assert (tmp_path / "cut.batches").read_text() == whole and len(set(whole.splitlines())) == len(whole.splitlines()) == 18
+
+
 def test_losing_the_cursor_on_purpose_is_noticed(forks: Forks, expected: dict[str, str], tmp_path: Path) -> None:
     assert killed(forks, tmp_path / "run", "after_optimizer", 5, data="arrays", mutation="cursor") != expected["arrays"]
 

@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from colab_kit import runs
 from colab_kit.control import Control
-from colab_kit.data.batches import Feed
 from colab_kit.data import pixels
+from colab_kit.data.batches import Feed
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.splits import Arrays, Data, Split
 from colab_kit.errors import TrainError
