@@ -56,13 +56,15 @@ def environment(device: Any) -> dict[str, str]:
     }
 
 
-def exactness(old: dict[str, str], new: dict[str, str], *, stretched: bool, keyed: bool = True) -> str:
+def exactness(old: dict[str, str], new: dict[str, str], *, stretched: bool, keyed: bool = True, cut: bool = False) -> str:
     """Which promise holds for a run that goes on: the same bits, or the same data, augmentation and schedule, and why."""
     broken = [f"{name} {old.get(name)} → {value}" for name, value in new.items() if old.get(name) != value]
     if new["device"].startswith(("cuda", "mps")):
         broken.append(f"on {new['device'].split()[0]} the order of sums is not fixed")
     if stretched:
         broken.append("more epochs stretch the schedule of the learning rate")
+    if cut:
+        broken.append("batches are computed in pieces since memory ran out")
     if not keyed:
         return "same order and schedule; the dataset's own random numbers are beyond any key, so neither its pictures nor the bits repeat"
     if not broken:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,16 @@ from torch import nn
 from . import sameness
 from .data import keyed
 from .data.augment import preset
-from .data.batches import Feed
+from .data.batches import Batch, Feed
+from .data.items import draws_privately
 from .data.preprocess import Preprocess
 from .data.splits import Arrays, Data, Items
 from .errors import ColabKitError, RecipeError
 from .events import Listeners, Note, RunEnded, RunStarted
-from .files import is_whole, write_json
+from .files import home, is_whole, write_json
 from .listeners.csv_log import CsvLog
 from .listeners.history import History
+from .machine import Runtime
 from .models.made import is_lazy, materialise
 from .recipe import Recipe
 from .runs import Run
@@ -31,7 +35,10 @@ from .training.choices import Choices, choose, preprocess_for, workers_for
 from .training.job import Job, State
 from .training.loop import fit, out_of_patience
 from .training.losses import Loss, by_output, expects, named, of_user, output_kind
+from .training.measured import SHORT, measure, remembered, too_short
+from .training.memory import is_out_of_memory, let_go, pieces
 from .training.phases import Phases
+from .training.precision import Precision, candidates, compiled, deterministic
 from .training.preflight import check_loss, first_outputs, try_loss
 from .training.saver import Saver
 from .training.schedule import Schedule
@@ -48,8 +55,7 @@ class Session:
     """
 
     device: torch.device
-    cores: int
-    age: float | None  # seconds that a machine which is taken away again has lived
+    runtime: Runtime
     saver: Saver | None = None  # none yet: nothing was trained
 
     def __init__(
@@ -70,12 +76,17 @@ class Session:
         if self.augment is not None:
             choices["augment"] = ("your transform", "as given")
         augment = choices["augment"][0] if self.augment is None else "none"
-        workers = workers_for(given, self.data, self.cores, transformed=self.augment is not None)
+        workers = workers_for(given, self.data, self.runtime.cores, transformed=self.augment is not None)
         self.effective = dataclasses.replace(given, batch_size=choices["batch_size"][0], workers=workers, augment=augment)
         self.model.to(self.device)
         self.feeds = {name: self._feed(name) for name in ("train", "valid") if name in self.data.splits}
-        first = self.feeds["train"].peek()
-        output = first_outputs(self.model, first, self.data.classes)
+        self.keyed = self.data.keyed
+        if self.augment is not None and draws_privately(self.feeds["train"].source, int(self.data.train.rows[0])):
+            self.keyed = False
+            emit(Note("The transform draws numbers that no key reaches: this run is not exact, neither twice nor after a kill.", "warn"))
+        first, began = self.feeds["train"].peek(), time.perf_counter()
+        output, first = self._look(first)
+        forward = time.perf_counter() - began
         puts_out = output_kind(output)
         choices.setdefault("output", (puts_out, "seen on the first batch"))
         if self.loss is None:
@@ -85,9 +96,55 @@ class Session:
         self._check(puts_out, choices)
         self.loss_of = self._loss(choices)
         try_loss(self.loss_of, output, first.y, choices["loss"][0])
+        choices["precision"] = self._precise(choices, first, forward)
+        self.precision = Precision.named(choices["precision"][0])
         if not made:  # a new run: what cannot work says so before anything is written
             self._optimizer(choices)
         return choices
+
+    def _look(self, first: Batch) -> tuple[torch.Tensor, Batch]:
+        """What the network puts out for the first batch, or for the part of it that fits into the memory."""
+        while True:
+            try:
+                return first_outputs(self.model, first, self.data.classes), first
+            except RuntimeError as err:
+                if not is_out_of_memory(err) or len(first.y) < 4:
+                    raise
+                let_go(err)
+                first = next(pieces(first, 2))[0]
+
+    def _precise(self, choices: Choices, first: Batch, forward: float) -> tuple[str, str]:
+        """In which numbers to compute: as asked, as chosen when the run began, or the fastest that is measured now.
+
+        forward : seconds that the first batch took; a step takes about three times that
+        """
+        if self.recipe.precision is not None:
+            return self.recipe.precision, "as asked"
+        if "precision" in choices:
+            return choices["precision"]
+        where, steps = self.runtime, math.ceil(len(self.feeds["train"]) / self.effective.accumulate) * self.effective.epochs
+        options = candidates(where.precision, self.device.type, where.isa, self.model)
+        if 3 * forward * steps < SHORT:
+            return str(options[0]), too_short(3 * forward * steps)
+        shapes = {name: list(t.shape) for name, t in self.model.state_dict().items()}
+        what = [
+            where.gpu or where.isa,
+            torch.__version__,
+            type(self.model).__qualname__,
+            shapes,
+            list(first.x.shape),
+            self.recipe.head_epochs,
+        ]
+        phases = Phases(self.model, self.head, self.recipe.head_epochs)
+        phases.enter(0)
+        try:
+            found, why = remembered(
+                home() / "precision.json", what,
+                lambda: measure(self.model, first, self.loss_of, options, steps=steps, device=self.device, seed=self.recipe.seed),
+            )  # fmt: skip
+        finally:
+            phases.leave()
+        return str(found), why
 
     def settle(self) -> None:
         """Give lazy layers their shapes, so that the network can be described: with them it is another one."""
@@ -169,7 +226,7 @@ class Session:
             self.saver.announce()
         run.watch(state)
         try:
-            with keyed.outer_streams_kept():
+            with keyed.outer_streams_kept(), deterministic(self.device, self.recipe.deterministic):
                 reason = fit(job, state)
         finally:
             run.take(vars(state))
@@ -210,26 +267,29 @@ class Session:
         """Everything the loop works with, as the checkpoint left it."""
         recipe = self.effective
         optimizer = self._optimizer(run.choices)
+        net = compiled(self.model, self.feeds["train"].peek().x, self._complain) if recipe.compile else self.model
+        self.precision.lay(self.model)
         average = Average(self.model, recipe.ema) if recipe.ema else None
         self.saver = self._saver(run, emit, found)
         steps = -(-len(self.feeds["train"]) // recipe.accumulate)
         facts = {
             "start": run.record["start"], "key": run.key, "classes": list(self.data.classes), "fingerprint": self.data.fingerprint,
-            "environment": sameness.environment(self.device),
+            "environment": {**sameness.environment(self.device), "precision": str(self.precision), "compile": str(recipe.compile)},
         }  # fmt: skip
         job = Job(
             model=self.model, phases=Phases(self.model, self.head, recipe.head_epochs), train=self.feeds["train"],
             valid=self.feeds.get("valid"), loss=self.loss_of, valid_loss=self._plain_loss(run.choices), optimizer=optimizer,
             schedule=Schedule.of(recipe, steps), recipe=recipe, device=self.device, classes=len(self.data.classes),
             average=average, saver=self.saver, budget=self._budget(found, emit), emit=emit, control=run.control, facts=facts,
+            precision=self.precision, net=net,
         )  # fmt: skip
         return job, self._restored(job, found, emit) if found is not None else State()
 
     def _budget(self, found: checkpoint.Checkpoint | None, emit: Listeners) -> Budget:
         given = self.recipe.budget
-        if given == "session" and self.age is None:
+        if given == "session" and self.runtime.session_age is None:
             emit(Note("budget='session' sets no limit here: no session ends by itself, or its age is not known."))
-        return Budget(given, age=self.age, before=found.facts["seconds"] if found is not None else 0.0)
+        return Budget(given, age=self.runtime.session_age, before=found.facts["seconds"] if found is not None else 0.0)
 
     def _saver(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> Saver:
         return Saver(
@@ -243,7 +303,9 @@ class Session:
         job.begun = state.step
         if state.step:
             stretched = job.schedule.ends and found.facts["schedule"]["total"] != job.schedule.total
-            same = sameness.exactness(found.facts["environment"], job.facts["environment"], stretched=stretched, keyed=self.data.keyed)
+            same = sameness.exactness(
+                found.facts["environment"], job.facts["environment"], stretched=stretched, keyed=self.keyed, cut=state.pieces > 1
+            )
             emit(Note(f"Going on from step {state.step} of {job.steps}: {same}."))
         return state
 

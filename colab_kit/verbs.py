@@ -162,8 +162,7 @@ def _run(
 ) -> Run:  # fmt: skip
     """Find or begin the run, and train it to its end."""
     where = runtime()
-    session.device, session.cores = torch.device(device_for(device, where)[0]), where.cores
-    session.age = where.session_age
+    session.device, session.runtime = torch.device(device_for(device, where)[0]), where
     if where.device == "tpu":
         emit(Note(f"This is a TPU runtime; training runs on its CPU. {where.why['device']}", "warn"))
     name = name or f"{session.data.name}-{network}".lower()

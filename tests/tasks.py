@@ -169,6 +169,7 @@ def train_small(
 FLAVOURS: dict[str, dict[str, Any]] = {
     "": {},
     "views": {"augment": "strong", "cutmix": 1.0, "size": 8, "sampler": "balanced"},
+    "fp16": {"precision": "fp16"},
     "transform": {"augment": jitter, "size": 8},
     "lost": {"loss": Fragile(), "lr": 0.04},
 }

@@ -89,6 +89,7 @@ def test_a_stopped_and_a_paused_run_end_in_the_same_bits(
         ("views", "files", "mid_write", 5, 0, 0),
         ("transform", "files", "after_optimizer", 4, 0, 2), ("transform", "files", "after_backward", 5, 1, 0),
         ("transform", "files", "before_rename", 7, 0, 0), ("views", "arrays", "after_optimizer", 5, 0, 0),
+        ("fp16", "arrays", "after_optimizer", 5, 0, 0), ("fp16", "arrays", "after_rename", 4, 0, 0),
     ],
 )  # fmt: skip
 def test_views_of_pictures_are_the_same_after_a_kill(

@@ -38,7 +38,7 @@ ROOMS = """
 5 models/nets models/backbones models/heads models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics
 5 training/weights training/checkpoint training/saver training/choices training/preflight
-5 training/budget training/job training/rollback training/loop
+5 training/precision training/measured training/memory training/finder training/budget training/job training/rollback training/loop
 6 reporting/evaluation reporting/prediction reporting/plots reporting/scoring sameness records runs opening session request verbs storage
 7 __init__ demo cli_fetch cli __main__ launch testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
 7 pytest_plugin

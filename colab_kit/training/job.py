@@ -21,6 +21,7 @@ from .budget import Budget
 from .checkpoint import Checkpoint, Tensors
 from .losses import Loss
 from .phases import Phases
+from .precision import Precision
 from .saver import Saver
 from .schedule import Schedule
 
@@ -40,6 +41,8 @@ class State:
     rollbacks: int = 0  # times that the loss was lost and the run went back
     lr_factor: float = 1.0  # on every learning rate, since a rollback
     back_to: int = -1  # the step it last went back to
+    pieces: int = 1  # in which a batch is computed, since memory ran out
+    scaler: dict[str, float] | None = None  # of the GradScaler, if there is one
 
 
 class Diverged(Exception):
@@ -70,12 +73,15 @@ class Job:
     budget: Budget
     emit: Callable[[Event], None]
     control: Control
+    precision: Precision
+    net: Callable[[Any], Any]  # the model, compiled if it was asked for
     facts: dict[str, Any]  # what a checkpoint says besides the state
     best_weights: Tensors | None = None  # found, not yet on the disk
     saved: tuple[int, ...] = ()  # what the last save was of
     begun: int = 0  # steps done when this session began
 
     def __post_init__(self) -> None:
+        self.scaler = self.precision.scaler(self.device)
         self.base_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.steps = math.ceil(len(self.train) / self.recipe.accumulate) * self.recipe.epochs
 
@@ -102,6 +108,8 @@ class Job:
 
     def _snapshot(self, state: State) -> tuple[Tensors, dict[str, Any]]:
         """The run as tensors and plain data."""
+        if self.scaler is not None:
+            state.scaler = self.scaler.state_dict()
         tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average/{name}": t for name, t in self.average.shadow.items()}
@@ -115,6 +123,8 @@ class Job:
         if self.average is not None:
             for name, tensor in checkpoint.under(found.tensors, "average/").items():
                 self.average.shadow[name].copy_(tensor)
+        if self.scaler is not None and found.facts["scaler"] is not None:
+            self.scaler.load_state_dict(found.facts["scaler"])
         self.best_weights = None
         if self.saver.every is not None and not found.facts["planned"]:
             self.saver.passing.add(found.step)

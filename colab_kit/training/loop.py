@@ -19,9 +19,12 @@ from ..recipe import Recipe
 from .checkpoint import name_of
 from .job import Diverged, Job, State
 from .losses import primary, with_aux
+from .memory import is_out_of_memory, let_go, pieces, twice_as_many
 from .metrics import Sums, better
+from .precision import Precision, floated
 from .rollback import go_back
 
+PLAIN = Precision()
 LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator, where a read makes it wait
 
 
@@ -115,22 +118,23 @@ def groups(batches: Iterator[Batch], accumulate: int) -> Iterator[list[Batch]]:
 
 def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.Tensor:
     """One optimizer step over a group of batches; the mean loss of its pictures, still on the device."""
-    seen = sum(len(batch.y) for batch in group)
-    total = torch.zeros((), device=job.device)
-    for number, batch in enumerate(group, state.batch):
-        if not len(batch.y):
-            continue  # every picture of it is damaged
-        keyed.seed_torch(job.recipe.seed, keyed.STEP, state.epoch, number)  # what dropout draws, whatever drew before
-        loss = forward(job, state, batch, number, sums) * (len(batch.y) / seen)
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.detach()
+    before = sums.copy()
+    while (total := gradients(job, state, group, sums)) is None:  # memory ran out: the same step again, in smaller pieces
+        sums.put_back(before)
+        job.optimizer.zero_grad(set_to_none=True)
     job.control.reached("after_backward")
     if job.recipe.clip is not None:
+        if job.scaler is not None:
+            job.scaler.unscale_(job.optimizer)
         nn.utils.clip_grad_norm_(job.model.parameters(), job.recipe.clip)
-    factor = job.schedule.factor(state.step)
+    factor = job.schedule.factor(state.step) * state.lr_factor
     for lr, parameters in zip(job.base_lr, job.optimizer.param_groups, strict=True):
-        parameters["lr"] = lr * factor * state.lr_factor
-    job.optimizer.step()
+        parameters["lr"] = lr * factor
+    if job.scaler is not None:
+        job.scaler.step(job.optimizer)  # a step whose gradients overflowed is left out, and counts
+        job.scaler.update()
+    else:
+        job.optimizer.step()
     job.optimizer.zero_grad(set_to_none=True)
     state.step, state.batch = state.step + 1, state.batch + len(group)
     if job.average is not None:
@@ -139,16 +143,53 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
     return total
 
 
-def forward(job: Job, state: State, batch: Batch, number: int, sums: Sums) -> torch.Tensor:
-    """The loss of one batch, of pictures mixed with one another if the recipe says so."""
-    recipe, y = job.recipe, batch.y
+def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.Tensor | None:
+    """Add up the gradients of a group of batches; None if memory ran out, and the next try takes smaller pieces."""
+    seen = sum(len(batch.y) for batch in group)
+    total = torch.zeros((), device=job.device)
+    try:
+        for number, batch in enumerate(group, state.batch):
+            if not len(batch.y):
+                continue  # every picture of it is damaged
+            keyed.seed_torch(job.recipe.seed, keyed.STEP, state.epoch, number)  # what dropout draws, whatever drew before
+            for loss, n in losses(job, state, batch, number, sums):
+                loss = loss * (n / seen)
+                (loss if job.scaler is None else job.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
+        return total
+    except RuntimeError as err:
+        if not is_out_of_memory(err):
+            raise
+        smaller(job, state, max(len(batch.y) for batch in group), err)
+    return None
+
+
+def losses(job: Job, state: State, batch: Batch, number: int, sums: Sums) -> Iterator[tuple[torch.Tensor, int]]:
+    """The loss of one batch, of pictures mixed with one another if the recipe says so, and how many they are; in pieces."""
+    recipe = job.recipe
     x, other, share = mixed(batch.x, recipe.mixup, recipe.cutmix, recipe.seed, keyed.MIXUP, state.epoch, number)
-    output = job.model(x)
-    loss = with_aux(job.loss, output, y)
-    if other is not None:
-        loss = share * loss + (1 - share) * with_aux(job.loss, output, y[other])
-    sums.add(loss, primary(output), y)
-    return loss
+    for piece, part in pieces(Batch(x, batch.y, batch.index), state.pieces):
+        output = outputs(job, piece.x)
+        loss = with_aux(job.loss, output, piece.y)
+        if other is not None:
+            loss = share * loss + (1 - share) * with_aux(job.loss, output, batch.y[other][part])
+        sums.add(loss, primary(output), piece.y)
+        yield loss, len(piece.y)
+
+
+def outputs(job: Job, x: torch.Tensor) -> Any:
+    """What the network puts out, in float32 whatever it computes in."""
+    if job.precision == PLAIN:
+        return job.net(x)
+    with job.precision.on(job.device):
+        return floated(job.net(job.precision.input(x)))
+
+
+def smaller(job: Job, state: State, batch_size: int, err: BaseException) -> None:
+    """Go on in smaller pieces, and say so; what the failed try left in memory is freed."""
+    let_go(err)
+    state.pieces, text = twice_as_many(state.pieces, batch_size, err)
+    job.emit(Note(text, "warn"))
 
 
 def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
@@ -181,7 +222,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
         for number, batch in enumerate(job.valid.in_order()):
             keyed.seed_torch(job.recipe.seed, keyed.VALID, number)
             if len(batch.y):
-                output = primary(job.model(batch.x))
+                output = whole_output(job, state, batch)
                 found.add(job.valid_loss(output, batch.y), output, batch.y)
             job.control.reached("in_validation")
             watch_budget(job, state, 0.0)
@@ -191,6 +232,18 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
     if found.seen:
         finite(figures["valid/loss"])
     return figures
+
+
+def whole_output(job: Job, state: State, batch: Batch) -> torch.Tensor:
+    """The scores of a batch, computed in as many pieces as fit."""
+    while True:
+        try:
+            found = [primary(outputs(job, piece.x)) for piece, _ in pieces(batch, state.pieces)]
+            return found[0] if len(found) == 1 else torch.cat(found)
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
+            smaller(job, state, len(batch.y), err)
 
 
 def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) -> str:

@@ -38,6 +38,14 @@ class Sums:
         """Pictures so far."""
         return int(self._sums[1].item())
 
+    def copy(self) -> torch.Tensor:
+        """The sums so far; nobody waits for the device."""
+        return self._sums.clone()
+
+    def put_back(self, before: torch.Tensor) -> None:
+        """Take back what was added since `copy`."""
+        self._sums.copy_(before)
+
     def as_list(self) -> list[float]:
         """What a checkpoint keeps, so that an epoch cut in two has one mean."""
         return [float(v) for v in self._sums.tolist()]

@@ -1,0 +1,130 @@
+"""Measured: the precision that is fastest on this machine for this network, found within a hundredth of the run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..data import keyed
+from ..data.batches import Batch
+from ..errors import ColabKitError
+from ..files import digest, write_json
+from .losses import Loss, with_aux
+from .precision import Precision, floated
+
+SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing
+SHARE = 0.01  # of the predicted run: what measuring may take
+CLEARLY = 0.95  # of plain fp32's time: what must be gained, so that noise chooses nothing
+NEAR = 0.02  # of the loss, and as much again: how far it may be off. bf16 rounds each product to 0.4 %
+
+
+def measure(
+    model: nn.Module, batch: Batch, loss: Loss, options: list[Precision], *, steps: int, device: torch.device, seed: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[Precision, str, dict[str, float]]:  # fmt: skip
+    """The fastest way to compute a step whose loss is as good, the reason, and seconds a step of each that was tried.
+
+    Some forward and backward passes on the real batch; weights, buffers, gradients and random streams are as before afterwards.
+
+    Parameters
+    ----------
+    options : plain fp32 first
+    steps : of the run: no more than SHARE of it is spent
+    """
+    plain, timed = options[0], dict[str, float]()
+    with _untouched(model), keyed.outer_streams_kept():
+
+        def once(how: Precision) -> tuple[float, float]:
+            _wait(device)
+            start = clock()
+            keyed.seed_torch(seed, keyed.STEP, 0, 0)
+            with how.on(device):
+                output = model(how.input(batch.x))
+            found = with_aux(loss, floated(output), batch.y)
+            found.backward()  # type: ignore[no-untyped-call]
+            value = float(found.detach())
+            model.zero_grad(set_to_none=True)
+            _wait(device)
+            return clock() - start, value
+
+        spent, _ = once(plain)  # pays for set-up
+        first, truth = once(plain)
+        spent, whole = spent + first, first * steps
+        if whole < SHORT:
+            return plain, too_short(whole), {str(plain): first}
+        timed[str(plain)] = first
+        for how in sorted(options[1:], key=lambda one: one.channels_last):  # laid out once, the weights stay so
+            if spent + 2 * first > SHARE * whole:
+                break
+            how.lay(model)
+            try:
+                warm, _ = once(how)
+                seconds, value = once(how)
+            except RuntimeError:  # this hardware or network cannot: out of memory, a missing kernel
+                model.zero_grad(set_to_none=True)
+                continue
+            spent += warm + seconds
+            if abs(value - truth) <= NEAR * (1 + abs(truth)):
+                timed[str(how)] = seconds
+    best = min(timed, key=timed.__getitem__)
+    if timed[best] > CLEARLY * first:
+        best = str(plain)
+    told = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in timed.items())
+    return Precision.named(best), f"measured, a step: {told}", timed
+
+
+def too_short(seconds: float) -> str:
+    return f"the run takes about {seconds:.0f} s: nothing is measured"
+
+
+@contextmanager
+def _untouched(model: nn.Module) -> Iterator[None]:
+    """Give buffers, memory formats and the mode of each part back; weights are not written to."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    layouts = [(p, p.data, p.grad) for p in model.parameters()]
+    model.zero_grad(set_to_none=True)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        for parameter, data, grad in layouts:
+            parameter.data, parameter.grad = data, grad
+        for module, training in modes:
+            module.training = training
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def remembered(place: Path, what: Any, find: Callable[[], tuple[Precision, str, dict[str, float]]]) -> tuple[Precision, str]:
+    """A choice that was measured before on this device for this network and batch, else the one that is found now.
+
+    place : a JSON file    what : anything JSON can hold that tells device, network and batch
+    """
+    key = digest(what)[:16]
+    try:
+        known = json.loads(place.read_text())
+        name, why = known[key]
+        return Precision.named(name), f"{why} (earlier)"
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    found, why, timed = find()
+    if len(timed) > 1:
+        try:
+            known = json.loads(place.read_text()) if place.exists() else {}
+            write_json(place, {**known, key: [str(found), why]})
+        except (OSError, ValueError, TypeError, ColabKitError):
+            pass  # it is measured again next time
+    return found, why
