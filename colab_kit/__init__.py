@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .recipe import Recipe as Recipe
     from .reporting.prediction import Prediction as Prediction
     from .runs import Run as Run
+    from .trials import find_lr as find_lr
+    from .trials import preflight as preflight
     from .verbs import train as train
     from .verbs import transfer as transfer
 
@@ -37,7 +39,7 @@ __version__ = "0.1.0"
 _ROOMS = {  # name: the room it lives in; nets is a room itself
     "runtime": "machine", "secret": "colab", "mount": "drive.mount", "upload": "drive.uploads",
     "fetch": "fetching.fetch", "clone": "fetching.repos",
-    "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening",
+    "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening", "preflight": "trials", "find_lr": "trials",
     "Runtime": "machine", "Drive": "drive.local", "Fetched": "fetching.fetched", "Data": "data.splits", "Recipe": "recipe",
     "Control": "control", "Run": "runs",
     "Prediction": "reporting.prediction", "ColabKitError": "errors", "nets": "models.nets",

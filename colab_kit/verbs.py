@@ -208,7 +208,7 @@ def _run(
 def _trained(
     session: Session, place: Place, record: dict[str, Any] | None, who: dict[str, Any], emit: Listeners, control: Control, *, fresh: bool
 ) -> Run:
-    new = record is None
+    new, session.drive = record is None, place.shelf is not None
     made = (records.read_json(place.folder / "choices.json") or {}) if record is not None else {}
     choices = session.prepare(made, emit)
     if record is None:

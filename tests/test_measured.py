@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from colab_kit import session, verbs
+from colab_kit import prepared, verbs
 from colab_kit.data.batches import Batch
 from colab_kit.training import measured
 from colab_kit.training.measured import measure, remembered
@@ -122,7 +122,7 @@ def test_what_was_measured_is_remembered_by_device_and_network(tmp_path):
 def test_a_short_run_measures_nothing_and_a_long_one_writes_its_choice_before_the_first_step(monkeypatch):
     run = verbs.train(Small, small_data("arrays"), out="short", listen=[], epochs=1)
     assert run.choices["precision"][0] == "fp32" and "nothing is measured" in run.choices["precision"][1]
-    for room in (session, measured):
+    for room in (prepared, measured):
         monkeypatch.setattr(room, "SHORT", 0.0)
     monkeypatch.setattr(measured, "SHARE", 1e9)
     run = verbs.train(Small, small_data("arrays"), out="long", listen=[], epochs=1, batch_size=4)

@@ -75,7 +75,7 @@ def test_the_loss_fits_what_the_network_puts_out(last, loss, output):
 def test_cross_entropy_on_probabilities_is_a_warning():
     heard: list[Event] = []
     quietly(lambda: net(nn.Softmax(1)), hear=heard.append, loss=nn.CrossEntropyLoss())
-    assert any("ends in Softmax and CrossEntropyLoss applies another" in text for text in notes(heard))
+    assert any("ends in Softmax and the loss applies another" in text for text in notes(heard))
 
 
 def test_the_events_come_in_the_order_of_the_story():

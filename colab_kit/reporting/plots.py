@@ -57,6 +57,19 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path, *, monitor: str = "
     return _save(figure, path)
 
 
+def sweep(lrs: Sequence[float], losses: Sequence[float], suggestion: float | None, path: Path) -> Path:
+    """Draw the loss against the learning rate, and where the suggestion lies."""
+    figure = Figure(figsize=(6, 4), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(lrs, losses, color=TRAIN)
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss (smoothed)", title="Learning-rate finder")
+    axes.grid(alpha=0.3)
+    if suggestion is not None:
+        axes.axvline(suggestion, color=BEST, linestyle=":", label=f"suggestion {suggestion:.1e}")
+        axes.legend()
+    return _save(figure, path)
+
+
 def confusion(evaluation: Evaluation, path: Path) -> Path:
     """Draw the confusion matrix: rows are the truth, the colour is the share of a row, numbers are pictures."""
     table, few = evaluation.confusion, len(evaluation.classes) <= NUMBERED

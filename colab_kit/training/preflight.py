@@ -92,8 +92,8 @@ def try_loss(loss: Loss, output: torch.Tensor, y: torch.Tensor, name: str) -> No
         raise ModelError(f"The loss {name} gives {what}.", "one number for the batch is needed", "let it give the mean (reduction='mean')")
 
 
-def check_loss(kind: str, wants: str | None, name: str) -> str | None:
-    """Whether the loss fits what the network puts out. A Note's text where training works but badly; None if all is well.
+def check_loss(kind: str, wants: str | None, name: str) -> None:
+    """Refuse a loss that does not fit what the network puts out.
 
     Raises
     ------
@@ -106,6 +106,3 @@ def check_loss(kind: str, wants: str | None, name: str) -> str | None:
             "NLLLoss takes the output at the true class as it is: on raw scores it falls without end while nothing is learned",
             "end the network with nn.LogSoftmax(dim=1), or write loss='cross_entropy'",
         )
-    if wants == "logits" and kind == "probabilities":
-        return f"The network ends in Softmax and {name} applies another: it learns slowly. Drop the Softmax, or write loss=None."
-    return None

@@ -1,0 +1,191 @@
+"""Findings: what a look at network, data and machine found before the first step, each a sentence with its fix."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..data.overlap import overlaps
+from ..data.splits import Arrays, Data
+from ..machine import HOSTED, Runtime
+from ..recipe import Recipe
+from .budget import spoken
+from .choices import UNEVEN
+from .summary import Summary
+
+LONG = 600.0  # seconds: from there on a CPU's slowness is worth a word
+FEW = 50  # pictures: of fewer, how many each class has is chance
+OFF = 4.0  # times ln(classes), and 2 more: a first loss beyond that is no beginner's guess
+CHANGE = "Runtime ▸ Change runtime type ▸ T4"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """level : "error" (it cannot train), "warning" (it trains badly), "note"    what, why, fix : sentences"""
+
+    level: str
+    what: str
+    why: str
+    fix: str
+
+    def __str__(self) -> str:
+        return " ".join([self.what, *(f"{text[:1].upper()}{text[1:]}." for text in (self.why, self.fix) if text)])
+
+
+@dataclass(frozen=True, repr=False)
+class Preflight:
+    """What `preflight` gives.
+
+    findings : errors first
+    summary : the layer table, or None where the network could not take a batch
+    seconds : {"cpu": of a training step, "cuda": the same}, measured
+    """
+
+    findings: tuple[Finding, ...]
+    summary: Summary | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can train: no finding is an error."""
+        return not any(finding.level == "error" for finding in self.findings)
+
+    def __repr__(self) -> str:
+        found = [f"{finding.level}: {finding}" for finding in self.findings] or ["Nothing was found: go ahead."]
+        times = [f"a step takes {1000 * seconds:.0f} ms on {device}" for device, seconds in self.seconds.items()]
+        return "\n".join([*found, *times, *([repr(self.summary)] if self.summary is not None else [])])
+
+    def _repr_html_(self) -> str:
+        rows = (f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in (x.level, x.what, x.why, x.fix))}</tr>" for x in self.findings)
+        table = "<table><tr><th></th><th>what</th><th>why</th><th>fix</th></tr>" + "".join(rows) + "</table>"
+        times = "".join(f"<p>a step takes {1000 * s:.0f} ms on {html.escape(d)}</p>" for d, s in self.seconds.items())
+        return (
+            (table if self.findings else "<p>Nothing was found: go ahead.</p>")
+            + times
+            + (self.summary._repr_html_() if self.summary else "")
+        )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the checks look at.
+
+    output : of the first batch, (n, classes), in eval    y : its labels    loss : of that batch
+    kind, wants : what the network puts out, and what the loss takes (losses.output_kind, losses.expects)
+    seconds : of the whole run, as predicted    drive : whether copies go to a Drive
+    """
+
+    data: Data
+    recipe: Recipe
+    runtime: Runtime
+    device: str
+    x: torch.Tensor
+    y: torch.Tensor
+    output: torch.Tensor
+    loss: float
+    kind: str
+    wants: str | None
+    seconds: float
+    drive: bool
+    channels: int | None = None  # that the weights want
+
+
+def examine(seen: Seen) -> tuple[Finding, ...]:
+    """All that a person would want to know before the first step. Costs a hundredth of the predicted run, or 20 ms."""
+    found = [*of_numbers(seen), *of_data(seen), *of_machine(seen)]
+    return tuple(sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.level)))
+
+
+def of_numbers(seen: Seen) -> Iterator[Finding]:
+    """What the first batch says of network and loss."""
+    classes = len(seen.data.classes)
+    if seen.wants == "logits" and seen.kind == "probabilities":
+        fix = "drop the Softmax, or write loss=None"
+        yield Finding("warning", "The network ends in Softmax and the loss applies another.", "it learns slowly that way", fix)
+    if seen.wants == "logits" and seen.kind == "log_probabilities":
+        why = "taking the logarithm of a softmax twice changes nothing"
+        yield Finding("note", "The network ends in LogSoftmax and the loss applies another.", why, "leave it, or write loss='nll'")
+    if seen.x.is_floating_point() and not bool(seen.x.isfinite().all()):
+        why = "the first batch holds NaN or infinity: every weight would be lost at the first step"
+        yield Finding("error", "The pictures hold numbers that are not finite.", why, "look for NaN where the arrays are made")
+    elif not bool(seen.output.isfinite().all()):
+        yield Finding("error", "The network puts out NaN.", "for finite pictures", "look at its weights and for logarithms of zero")
+    elif len(seen.y) > 1 and bool((seen.output == seen.output[:1]).all()) and bool(seen.output.any()) and not _alike(seen.x):
+        why = "its scores for the first pictures are equal to the last digit"
+        yield Finding(
+            "warning", "The network answers the same whatever it sees.", why, "look for a layer that multiplies by zero or a dead ReLU"
+        )
+    elif classes > 1 and math.isfinite(seen.loss) and seen.loss > OFF * math.log(classes) + 2:
+        why = f"guessing among {classes} classes would give {math.log(classes):.2f}"
+        fix = "scale the pictures (uint8 is scaled by itself; floats should be near -1 to 1), or start from smaller weights"
+        yield Finding("warning", f"The first loss is {seen.loss:.1f}.", why, fix)
+
+
+def _alike(x: torch.Tensor) -> bool:
+    return bool((x == x[:1]).all())
+
+
+def of_data(seen: Seen) -> Iterator[Finding]:
+    """What the splits say."""
+    data, recipe = seen.data, seen.recipe
+    counts = data.counts
+    there = {name: n for name, n in counts["train"].items() if n}
+    missing = [name for name, n in counts["train"].items() if not n]
+    if missing:
+        fix = "add pictures of them, or leave them out of classes="
+        yield Finding("warning", f"No picture of {_few(missing)} to learn from.", "the network can never say that class", fix)
+    if len(there) == 1:
+        why = f"every training picture is {_few(list(there))}"
+        yield Finding("warning", "There is only one class to learn.", why, "load folders of at least two classes")
+    elif sum(there.values()) >= FEW and max(there.values()) > UNEVEN * min(there.values()) and not (recipe.class_weights or recipe.sampler):
+        most, least = max(there, key=there.__getitem__), min(there, key=there.__getitem__)
+        why = f"{there[most]:,} pictures of {most}, {there[least]:,} of {least}: answering {most} pays"
+        yield Finding("warning", "The classes are uneven.", why, 'add class_weights="auto", or sampler="balanced"')
+    valid = {name: n for name, n in counts.get("valid", {}).items() if n}
+    if len(valid) == 1 and len(there) > 1:
+        why = f"all of it is {_few(list(valid))}: a network that always says so looks perfect"
+        yield Finding("warning", "The validation split has one class only.", why, "split at random: load(source, valid=0.2)")
+    if isinstance(data.train.source, Arrays) and seen.channels == 3 and data.train.source.x.ndim == 4 and data.train.source.x.shape[1] == 1:
+        yield Finding("note", "The pictures are grey, and the weights want colours.", "each is given three times", "nothing to do")
+    for name, twice in overlaps(data, limit=max(0.02, 0.01 * seen.seconds)).items():
+        share = len(twice) / len(data.splits[name])
+        there_, here = twice[0]
+        why = f"as {there_} and {here}: {share:.0%} of {name} is known by heart, and its figures flatter"
+        yield Finding(
+            "warning", f"{len(twice):,} pictures of the {name} split are in the training split too.", why, "take them out of one of both"
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more classes" if len(names) > 3 else "")
+
+
+def of_machine(seen: Seen) -> Iterator[Finding]:
+    """What the machine says."""
+    where, takes = seen.runtime, f"this will take about {spoken(seen.seconds)}"
+    hosted = where.where in HOSTED
+    if seen.device == "cpu" and where.device in ("cuda", "mps"):
+        why = "device='cpu' was asked for" if where.device == "cuda" else "the CPU was asked for"
+        yield Finding("warning", f"There is a {where.gpu or 'GPU'}, and training runs on the CPU.", why, "leave device= out")
+    elif seen.device == "cpu" and "is there, but" in where.why.get("device", ""):
+        yield Finding("warning", "There is a GPU, and torch cannot use it.", where.why["device"], "then restart the runtime")
+    elif seen.device == "cpu" and seen.seconds > LONG:
+        fix = CHANGE if hosted else "a GPU takes a tenth of that or less; fewer epochs=, a smaller size= or backbone help too"
+        yield Finding("warning" if hosted else "note", f"You are on a CPU: {takes}.", where.why.get("device", "no GPU was found"), fix)
+    if hosted and not seen.drive:
+        why = "its disk goes with it, and nothing of the run is kept elsewhere"
+        yield Finding("warning", "No Drive is mounted: this run dies with the machine.", why, "call kit.mount() before it")
+    if where.session_age is not None and (left := 12 * 3600 - where.session_age) < seen.seconds:
+        why = f"it has about {spoken(max(0.0, left))} left, and {takes}"
+        fix = "let it: the same cell goes on in the next one, if a Drive is mounted; budget='session' stops it in time"
+        yield Finding("note", "The session ends before the run does.", why, fix)
+
+
+def as_error(err: Any) -> Finding:
+    """A ColabKitError as a finding."""
+    return Finding("error", err.what, err.why, err.fix)
