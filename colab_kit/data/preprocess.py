@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,7 @@ class Preprocess:
         x = x.to(device, non_blocking=True)  # bytes travel, not floats: a quarter of the transfer
         if x.dtype != torch.uint8:
             return x.float() if x.is_floating_point() and x.dtype != torch.float32 else x
-        scale = torch.tensor([1 / (255 * s) for s in self.std], device=device)
-        shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=device)
+        scale, shift = _linear(self.mean, self.std, torch.device(device))
         y = x.float() if out is None else out.copy_(x)
         if y.ndim == 4:
             y = self._channels(self._resized(y))
@@ -100,3 +100,10 @@ class Preprocess:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Preprocess:
         return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
+
+
+@functools.lru_cache(64)
+def _linear(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """What bytes are multiplied by and what is added: the same two tensors for every batch."""
+    scale = torch.tensor([1 / (255 * s) for s in std], device=device)
+    return scale, torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)

@@ -37,6 +37,9 @@ def pieces(batch: Batch, k: int) -> Iterator[tuple[Batch, slice]]:
     """A batch in at most k parts of nearly one size, none of one picture: BatchNorm cannot learn from one."""
     n = len(batch.y)
     k = max(1, min(k, n // 2))
+    if k == 1:
+        yield batch, slice(n)
+        return
     cuts = [n * i // k for i in range(k + 1)]
     for start, stop in zip(cuts, cuts[1:], strict=False):
         part = slice(start, stop)

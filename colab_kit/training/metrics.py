@@ -6,27 +6,30 @@ import torch
 
 
 class Sums:
-    """Sums over the pictures seen: loss, count, top-1, top-5; float64 on the device, so adding never waits for it."""
+    """Sums over the pictures seen: loss, count, top-1, top-5. Plain numbers on the CPU; elsewhere float64 on the device, so that
+    adding never waits for it."""
 
     def __init__(self, device: torch.device, *, top5: bool, values: list[float] | None = None) -> None:
         kind = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
-        self.top5 = top5
-        self._sums = torch.tensor(values or [0.0] * 4, dtype=kind, device=device)
+        self.top5, self.here = top5, device.type == "cpu"
+        self._numbers = [float(v) for v in values or [0.0] * 4]
+        self._sums = torch.tensor(self._numbers, dtype=kind, device=device)
 
-    @torch.no_grad()
     def add(self, loss: torch.Tensor, output: torch.Tensor, y: torch.Tensor) -> None:
         """Add a batch: its mean loss, its outputs (n, classes) and its labels (n,)."""
-        n = len(y)
-        self._sums[0] += loss.detach() * n
-        self._sums[1] += n
-        if output.ndim == 2:
-            self._sums[2] += (output.argmax(1) == y).sum()
-            if self.top5:
-                self._sums[3] += (output.topk(5, 1).indices == y[:, None]).any(1).sum()
+        n, loss, output = len(y), loss.detach(), output.detach()
+        top1 = (output.argmax(1) == y).sum() if output.ndim == 2 else 0
+        top5 = (output.topk(5, 1).indices == y[:, None]).any(1).sum() if output.ndim == 2 and self.top5 else 0
+        if self.here:  # small tensor operations would cost more than a small network's forward pass
+            have = self._numbers
+            self._numbers = [have[0] + loss.item() * n, have[1] + n, have[2] + int(top1), have[3] + int(top5)]
+        else:
+            for place, new in enumerate((loss * n, n, top1, top5)):
+                self._sums[place] += new
 
     def read(self, split: str) -> dict[str, float]:
         """The means under their metric names, `valid/loss` and so on. The device waits here."""
-        loss, n, top1, top5 = self._sums.tolist()
+        loss, n, top1, top5 = self.as_list()
         n = n or float("nan")  # no picture could be read: no figure, and surely not the best one
         found = {f"{split}/loss": loss / n, f"{split}/top1": top1 / n}
         if self.top5:
@@ -36,19 +39,22 @@ class Sums:
     @property
     def seen(self) -> int:
         """Pictures so far."""
-        return int(self._sums[1].item())
+        return int(self.as_list()[1])
 
-    def copy(self) -> torch.Tensor:
+    def copy(self) -> list[float] | torch.Tensor:
         """The sums so far; nobody waits for the device."""
-        return self._sums.clone()
+        return self._numbers if self.here else self._sums.clone()
 
-    def put_back(self, before: torch.Tensor) -> None:
+    def put_back(self, before: list[float] | torch.Tensor) -> None:
         """Take back what was added since `copy`."""
-        self._sums.copy_(before)
+        if isinstance(before, torch.Tensor):
+            self._sums.copy_(before)
+        else:
+            self._numbers = before
 
     def as_list(self) -> list[float]:
         """What a checkpoint keeps, so that an epoch cut in two has one mean."""
-        return [float(v) for v in self._sums.tolist()]
+        return list(self._numbers) if self.here else [float(v) for v in self._sums.tolist()]
 
 
 def better(metric: str, new: float, best: float | None) -> bool:
