@@ -260,7 +260,7 @@ def _version(python: str, name: str) -> str:
     import subprocess
 
     code = f"import importlib.metadata as m; print(m.version({name!r}))"
-    return subprocess.run([python, "-c", code], stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def turn(python: str, script: str, name: str, *options: str, env: dict[str, str]
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     around = {**os.environ, "PYTHONPATH": paths, "KERAS_BACKEND": "torch", **(env or {})}
     command = [python, str(ROOT / "benchmarks" / script), "--one", name, *options]
-    told = subprocess.run(command, env=around, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told = subprocess.run(command, env=around, capture_output=True, text=True)
     if told.returncode:
         print(f"{name} failed:\n{told.stderr[-1500:]}", file=sys.stderr)
         return {}

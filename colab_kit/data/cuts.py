@@ -22,21 +22,20 @@ def cut(picture: np.ndarray, box: Box, out: np.ndarray, *, interpolation: str = 
     flip : whether left and right are exchanged
     """
     top, left, bottom, right = box
-    part = torch.from_numpy(picture if picture.flags.writeable else picture.copy())[top:bottom, left:right]
-    if part.shape == out.shape:
-        torch.from_numpy(out).copy_(part.flip(1) if flip else part)
-        return
-    to = torch.from_numpy(out)
+    part = torch.from_numpy(picture if picture.flags.writeable else picture.copy()).permute(2, 0, 1).unsqueeze(0)
+    part, to = part[:, :, top:bottom, left:right], torch.from_numpy(out)
     into = torch.empty_like(to) if flip else to
-    size = [out.shape[0], out.shape[1]]
-    _RESIZE[interpolation](part.movedim(2, 0)[None], size, False, None, out=into.movedim(2, 0)[None])  # type: ignore[call-arg]
+    if part.shape[2:] == out.shape[:2]:
+        into.copy_(part[0].permute(1, 2, 0))
+    else:
+        _RESIZE[interpolation](part, out.shape[:2], False, None, out=into.permute(2, 0, 1).unsqueeze(0))  # type: ignore[call-arg]
     if flip:
         to.copy_(into.flip(1))
 
 
-def squashed(picture: np.ndarray, side: int) -> np.ndarray:
-    """A whole picture as a uint8 square (side, side, C): its proportions are kept beside it, as width / height."""
-    out = np.empty((side, side, picture.shape[2]), np.uint8)
+def squashed(picture: np.ndarray, side: int, out: np.ndarray | None = None) -> np.ndarray:
+    """A whole picture as a uint8 square (side, side, C), in `out` if given: its proportions are kept beside it, as width / height."""
+    out = np.empty((side, side, picture.shape[2]), np.uint8) if out is None else out
     cut(picture, (0, 0, picture.shape[0], picture.shape[1]), out)
     return out
 

@@ -35,6 +35,8 @@ def decode(path: Path, side: int | None = None) -> np.ndarray:
     DataError
         The file is no picture, or damaged.
     """
+    if (pixels := _jpeg(path, side)) is not None:
+        return pixels
     from PIL import Image, ImageOps
 
     if path.suffix.lower() in (".heic", ".heif"):
@@ -43,12 +45,8 @@ def decode(path: Path, side: int | None = None) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd EXIF; what it can read is read
             with Image.open(path) as image:
-                far = side is not None and min(image.size) >= FAR * side
-                plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not far
-                if plain and (pixels := _jpeg(path)) is not None:
-                    return _turned(pixels, image.getexif().get(ORIENTATION, 1))
-                if far:
-                    image.draft("RGB", (side, side))  # type: ignore[arg-type]
+                if side is not None and min(image.size) >= FAR * side:
+                    image.draft("RGB", (side, side))
                 image.load()
                 upright = ImageOps.exif_transpose(image) or image
                 return np.array(_rgb(upright))
@@ -56,21 +54,60 @@ def decode(path: Path, side: int | None = None) -> np.ndarray:
         raise DataError(f"{path} cannot be read as a picture.", str(err), "replace the file, or delete it") from err
 
 
-def _jpeg(path: Path) -> np.ndarray | None:
-    """A JPEG by torchvision; None where it cannot read it, or is a version that reads none any more: then Pillow is asked."""
+def _jpeg(path: Path, side: int | None) -> np.ndarray | None:
+    """A plain JPEG by torchvision; None where Pillow is to be asked: another file, a far larger or damaged one, a version without."""
     import torch
 
     try:
+        with open(path, "rb") as file:
+            content = file.read()
+        found = _header(content)
+        if found is None or (side is not None and min(found[:2]) >= FAR * side):
+            return None
         from torchvision.io import ImageReadMode, decode_jpeg
 
-        pixels: np.ndarray = decode_jpeg(torch.from_numpy(np.fromfile(path, np.uint8)), mode=ImageReadMode.RGB).movedim(0, 2).numpy()
-    except (ImportError, RuntimeError):
+        bytes_ = torch.from_numpy(np.frombuffer(bytearray(content), np.uint8))
+        pixels: np.ndarray = decode_jpeg(bytes_, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
+    except (ImportError, OSError, RuntimeError):
         return None
-    return pixels
+    return _turned(pixels, found[2])
+
+
+def _header(content: bytes) -> tuple[int, int, int] | None:
+    """Height, width and EXIF orientation of a grey or coloured baseline or progressive JPEG (ITU T.81, annex B); None for others."""
+    at, orientation = 2, 1
+    if content[:2] != b"\xff\xd8":
+        return None
+    while at + 9 < len(content) and content[at] == 0xFF:
+        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
+        if marker in (0xC0, 0xC1, 0xC2):
+            high, wide = (int.from_bytes(content[at + k : at + k + 2], "big") for k in (5, 7))
+            return (high, wide, orientation) if content[at + 9] in (1, 3) and high and wide else None
+        if marker == 0xE1 and content[at + 4 : at + 10] == b"Exif\0\0":
+            orientation = _orientation(content[at + 10 : at + 2 + length])
+        if marker in (0xD9, 0xDA) or length < 2:
+            return None
+        at += 2 + length
+    return None
+
+
+def _orientation(tiff: bytes) -> int:
+    """The orientation that the first directory of an EXIF block tells; 1 if it tells none."""
+    order: Any = {b"II": "little", b"MM": "big"}.get(tiff[:2])
+    if order is None:
+        return 1
+    start = int.from_bytes(tiff[4:8], order)
+    for entry in range(int.from_bytes(tiff[start : start + 2], order)):
+        at = start + 2 + 12 * entry
+        if int.from_bytes(tiff[at : at + 2], order) == ORIENTATION:
+            return int.from_bytes(tiff[at + 8 : at + 10], order)
+    return 1
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """A picture upright, by EXIF's orientation 1 to 8; anything else is left as it lies."""
+    if orientation not in range(2, 9):
+        return pixels
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):

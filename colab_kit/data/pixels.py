@@ -74,11 +74,13 @@ class PixelStore:
         except DataError as err:
             self.bad[row] = f"{err.what} It is left out of its batches; the order of the others stays."
             return None
-        pixels, aspect = squashed(picture, self.side), float(np.float32(picture.shape[1] / picture.shape[0]))
+        aspect = float(np.float32(picture.shape[1] / picture.shape[0]))
         if self._memory is not None:
-            self._memory[row] = pixels
+            pixels = squashed(picture, self.side, self._memory[row])
             self._aspects[row] = aspect  # after the pixels: another thread may look
-        elif self._disk is not None:
+            return pixels, aspect
+        pixels = squashed(picture, self.side)
+        if self._disk is not None:
             self._disk.put(row, pixels, aspect)
         return pixels, aspect
 
