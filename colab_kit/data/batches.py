@@ -177,7 +177,8 @@ class Feed:
         size, side = self.preprocess.size or 224, self.preprocess.side
 
         def decoded(rows: np.ndarray) -> list[Any]:
-            return [pool.submit(lambda part: [store.read(row) for row in part], part.tolist()) for part in np.array_split(rows, cores)]
+            parts = np.array_split(rows, max(cores, len(rows) // PART))  # small ones: no thread waits long for another
+            return [pool.submit(lambda part: [store.read(row) for row in part], part.tolist()) for part in parts]
 
         coming = decoded(groups[0]) if groups else []
         for number, rows in enumerate(groups):
@@ -227,6 +228,7 @@ class Feed:
         return self.buffers.take(shape, np.uint8)
 
 
+PART = 8  # pictures that a thread decodes in one go
 Reader = Callable[[Sequence[np.ndarray], int], Iterator[Raw]]
 
 
