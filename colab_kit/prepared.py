@@ -24,11 +24,11 @@ from .machine import Runtime
 from .models.made import is_lazy, materialise
 from .recipe import Recipe
 from .training import optimizers
-from .training.choices import Choices, choose, preprocess_for, workers_for
+from .training.choices import Choices, choose, preprocess_for, usual_batch_size, workers_for
 from .training.findings import Finding, Seen, examine
 from .training.losses import Loss, by_output, expects, named, of_user, output_kind
-from .training.measured import SHORT, measure, remembered, too_short
-from .training.memory import is_out_of_memory, let_go, pieces
+from .training.measured import SHORT, measure, remembered, step_bytes, too_short
+from .training.memory import is_out_of_memory, largest_batch, let_go, pieces
 from .training.phases import Phases
 from .training.precision import Precision, candidates
 from .training.preflight import check_loss, first_outputs, try_loss
@@ -63,13 +63,15 @@ class Prepared:
         kind = self.optimizer if isinstance(self.optimizer, type) else None
         choices = choose(given, self.data, made, own_optimizer=isinstance(self.optimizer, torch.optim.Optimizer), kind=kind)
         self.preprocess, why = preprocess_for(given, self.data, self.base)
+        self.model.to(self.device)
+        if choices["batch_size"][0] == "auto":
+            choices["batch_size"] = self._largest()
         choices.setdefault("size", (self.preprocess.size, why))
         if self.augment is not None:
             choices["augment"] = ("your transform", "as given")
         augment = choices["augment"][0] if self.augment is None else "none"
         workers = workers_for(given, self.data, self.runtime.cores, transformed=self.augment is not None)
         self.effective = dataclasses.replace(given, batch_size=choices["batch_size"][0], workers=workers, augment=augment)
-        self.model.to(self.device)
         self.feeds = {name: self._feed(name) for name in ("train", "valid") if name in self.data.splits}
         self.keyed = self.data.keyed
         if self.augment is not None and draws_privately(self.feeds["train"].source, int(self.data.train.rows[0])):
@@ -98,6 +100,15 @@ class Prepared:
                 if finding.level == "warning":
                     emit(Note(str(finding), "warn"))
         return choices
+
+    def _largest(self) -> tuple[int, str]:
+        """The batch size that fills the GPU's memory; elsewhere the usual one."""
+        if self.device.type != "cuda":
+            return usual_batch_size(self.data), "memory does not say how large a batch should be on this device: the usual size"
+        few = Feed(self.data.train, self.preprocess, batch_size=8, device=self.device, seed=self.recipe.seed).peek()
+        room = torch.cuda.get_device_properties(self.device).total_memory
+        with keyed.outer_streams_kept():
+            return largest_batch(lambda n: step_bytes(self.model, few, n, self.device), room, len(self.data.train))
 
     def _look(self, first: Batch) -> tuple[torch.Tensor, Batch]:
         """What the network puts out for the first batch, or for the part of it that fits into the memory."""

@@ -1,5 +1,6 @@
 """Batches: a function of (seed, epoch, number), whoever reads them and wherever reading began."""
 
+import os
 import random
 import threading
 import time
@@ -10,12 +11,14 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, default_collate
 
-from colab_kit.data import keyed
+from colab_kit.data import items, keyed
 from colab_kit.data.ahead import AHEAD, prefetched
-from colab_kit.data.batches import Feed, bounds
+from colab_kit.data.augment import PRESETS
+from colab_kit.data.batches import Batch, Feed, bounds
+from colab_kit.data.items import draws_privately
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.splits import Arrays, Items, Pictures, Split
-from colab_kit.errors import DataError
+from colab_kit.errors import DataError, RecipeError
 
 from .pictures import picture
 
@@ -357,3 +360,144 @@ def test_a_training_batch_that_damaged_files_leave_one_picture_of_is_empty_and_a
     for epoch in range(6):
         plain = [len(b.y) for b in feed._batches(feed.split.rows[keyed.permutation(7, 0, keyed.ORDER, epoch)], epoch, 0)]
         assert [len(b.y) for b in feed.shuffled(epoch)] == [0 if n == 1 else n for n in plain]
+
+
+# --- views, samplers, transforms, hand-written loops --------------------------------------------------------------
+
+
+def views(tmp_path, **kw) -> Feed:
+    return picture_feed(tmp_path, n=9, augment=PRESETS["strong"], **kw)
+
+
+def test_views_differ_by_epoch_and_are_the_same_wherever_reading_began(tmp_path):
+    feed = views(tmp_path)
+    assert same(list(feed.shuffled(1))[1:], feed.shuffled(1, first=1)) and same(feed.shuffled(2), views(tmp_path).shuffled(2))
+    by_row = [{int(i): x for b in feed.shuffled(epoch) for i, x in zip(b.index, b.x, strict=True)} for epoch in (0, 1)]
+    assert not any(torch.equal(by_row[0][i], by_row[1][i]) for i in by_row[0])
+
+
+def test_a_pictures_view_does_not_depend_on_the_batch_it_is_in(tmp_path):
+    one, other = ({int(i): x for b in views(tmp_path, batch_size=n).shuffled(3) for i, x in zip(b.index, b.x, strict=True)} for n in (2, 5))
+    assert all(torch.equal(one[i], other[i]) for i in one) and len(one) == 9
+
+
+def test_validation_sees_the_whole_middle_whatever_training_sees(tmp_path):
+    assert same(views(tmp_path).in_order(), picture_feed(tmp_path, n=9).in_order())
+
+
+def test_an_evaluated_picture_is_what_predict_makes_of_its_file(tmp_path):
+    feed = picture_feed(tmp_path)
+    for batch in feed.in_order():
+        for row, x in zip(batch.index, batch.x, strict=True):
+            pixels = torch.from_numpy(feed.preprocess.picture(feed.split.source.paths[row])).movedim(2, 0)[None]
+            assert torch.equal(feed.preprocess.input(pixels, "cpu")[0], x)
+
+
+def test_batches_that_are_kept_are_not_written_over(tmp_path):
+    feed = picture_feed(tmp_path, n=30, batch_size=2)
+    kept = list(feed.shuffled(0))
+    assert same(kept, [Batch(b.x.clone(), b.y, b.index) for b in feed.shuffled(0)])
+
+
+def test_arrays_are_cut_too_and_floats_say_why_not():
+    x = torch.arange(20 * 3 * 8 * 6, dtype=torch.float32).to(torch.uint8).view(20, 3, 8, 6)
+    source = Arrays(x, np.arange(20) % 3)
+    feed = Feed(split_of(source, 20), Preprocess(), batch_size=6, device=CPU, augment=PRESETS["light"])
+    assert {tuple(b.x.shape[1:]) for b in feed.shuffled(0)} == {(3, 8, 6)} and same(feed.shuffled(0, first=2), list(feed.shuffled(0))[2:])
+    plain = Feed(split_of(source, 20), Preprocess(), batch_size=6, device=CPU)
+    assert same(feed.in_order(), plain.in_order()) and not same(feed.shuffled(0), plain.shuffled(0))
+    with pytest.raises(RecipeError, match="cannot be done to this data"):
+        Feed(split_of(Arrays(x.float(), source.labels), 20), Preprocess(), batch_size=6, device=CPU, augment=PRESETS["light"])
+    with pytest.raises(RecipeError, match="gives tensors"):
+        Feed(Split(Items(Drawn(), np.arange(11) % 3), np.arange(11)), Preprocess(), batch_size=4, device=CPU, augment=PRESETS["light"])
+
+
+def test_a_balanced_sampler_draws_each_class_as_often_and_the_same_each_time():
+    labels = np.repeat([0, 1, 2], [900, 90, 10])
+    source = Arrays(torch.zeros(1000, 1, 1, 1, dtype=torch.uint8), labels)
+    feed = Feed(split_of(source, 1000), Preprocess(), batch_size=50, device=CPU, sampler="balanced")
+    batches = list(feed.shuffled(0))
+    drawn = np.bincount(torch.cat([b.y for b in batches]).numpy())
+    assert drawn.sum() == 1000 and (abs(drawn - 333) < 60).all() and same(batches[7:], feed.shuffled(0, first=7))
+    assert not same(batches, feed.shuffled(1)) and same(feed.in_order(), array_order(source))
+
+
+def array_order(source):
+    return Feed(split_of(source, 1000), Preprocess(), batch_size=50, device=CPU).in_order()
+
+
+def turned(picture):
+    return picture.rotate(float(np.random.uniform(-30, 30))).resize((8, 8))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_users_transform_is_keyed_picture_by_picture_with_any_number_of_workers(tmp_path, workers):
+    def feed(workers: int, **kw) -> Feed:
+        return picture_feed(tmp_path, transform=turned, workers=workers, **kw)
+
+    assert same(feed(workers).shuffled(2), feed(0).shuffled(2)) and not same(feed(0).shuffled(2), feed(0).shuffled(3))
+    assert next(iter(feed(0).shuffled(0))).x.shape[1:] == (3, 8, 8)
+
+
+def test_a_transform_of_torchvision_takes_files_and_arrays(tmp_path):
+    from torchvision.transforms import v2
+
+    crop = v2.Compose([v2.RandomResizedCrop(8, antialias=True), v2.RandomHorizontalFlip()])
+    feed = picture_feed(tmp_path, transform=crop)
+    assert same(feed.shuffled(1), picture_feed(tmp_path, transform=crop).shuffled(1))
+    x = torch.randint(0, 256, (6, 3, 12, 12), dtype=torch.uint8)
+    found = Feed(split_of(Arrays(x, np.arange(6) % 3), 6), Preprocess(size=8), batch_size=6, device=CPU, transform=crop)
+    assert next(iter(found.shuffled(0))).x.shape == (6, 3, 8, 8)
+
+
+def test_a_transform_with_a_generator_of_its_own_is_noticed(tmp_path):
+    own = np.random.default_rng()
+    private = picture_feed(tmp_path, transform=lambda picture: picture.rotate(float(own.uniform(0, 90))))
+    assert draws_privately(private.source, 0) and not draws_privately(picture_feed(tmp_path, transform=turned).source, 0)
+
+
+def test_a_transform_that_can_be_seeded_is(tmp_path):
+    class Seeded:
+        def set_random_seed(self, seed: int) -> None:
+            self.own = np.random.default_rng(seed)
+
+        def __call__(self, picture):
+            return picture.rotate(float(self.own.uniform(0, 90)))
+
+    assert not draws_privately(picture_feed(tmp_path, transform=Seeded()).source, 0)
+
+
+def test_a_transform_beside_a_dataset_of_the_users_own_is_refused():
+    with pytest.raises(RecipeError, match="Dataset of your own"):
+        item_feed(Drawn(), transform=turned)
+
+
+def test_without_room_to_share_workers_are_not_started_and_the_reason_is_said(monkeypatch):
+    monkeypatch.setattr(items, "_shared", lambda: 1 << 20)
+    said = []
+    feed = item_feed(Drawn(), workers=2, complain=said.append)
+    assert feed._read.loader is None and "1 MiB left" in said[0] and same(feed.shuffled(0), item_feed(Drawn()).shuffled(0))
+
+
+class Dying(Drawn):
+    def __getitem__(self, i: int):
+        if torch.utils.data.get_worker_info() is not None:
+            os.kill(os.getpid(), 9)
+        return super().__getitem__(i)
+
+
+def test_a_worker_that_is_killed_is_an_error_with_the_way_out():
+    with pytest.raises(DataError, match="has died") as caught:
+        list(item_feed(Dying(), workers=1).shuffled(0))
+    assert "workers=0" in caught.value.fix
+
+
+def test_a_hand_written_loop_gets_what_training_gets(tmp_path):
+    feed = picture_feed(tmp_path, augment=PRESETS["light"])
+    by_hand = feed.split.batches(3, epoch=2, augment="light", size=8)
+    assert same(by_hand, feed.shuffled(2))
+    assert same(feed.split.batches(3, epoch=2, first=1, augment="light", size=8), feed.shuffled(2, first=1))
+    valid = Split(feed.split.source, feed.split.rows, "valid")
+    assert same(valid.batches(3, epoch=5, augment="strong", size=8), picture_feed(tmp_path).in_order())
+    x, y, index = next(iter(valid.batches(3, size=8)))
+    assert x.dtype == torch.float32 and y.dtype == torch.int64 and len(index) == 3

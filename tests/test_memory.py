@@ -158,3 +158,37 @@ def test_the_largest_batch_stays_within_its_share_and_survives_running_out():
     assert n == 16 and "80%" in why
     with pytest.raises(TrainError, match="Not even two"):
         largest_batch(lambda n: 10**9, 10, 10)
+
+
+def test_an_automatic_batch_size_is_chosen_once_with_its_reason_and_stays():
+    run = trained("run", batch_size="auto", epochs=1)
+    assert run.choices["batch_size"][0] == 64 and "usual" in run.choices["batch_size"][1]
+    assert trained("run", batch_size="auto", epochs=2).choices["batch_size"] == run.choices["batch_size"]
+
+
+def test_a_described_gpu_is_filled_to_its_share(monkeypatch):
+    seen, peak = [], [0]
+
+    def reset(device):
+        peak[0] = 0
+
+    def properties(device):
+        return type("Properties", (), {"total_memory": 1000 * 192 * 8 * 2})
+
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: seen[-1] * 192 * 8 * 10)
+
+    class Watching(Tight):
+        def forward(self, x):
+            seen.append(len(x))
+            return super().forward(x)
+
+    from colab_kit.training.measured import step_bytes
+
+    net = Watching()
+    few = Batch(torch.rand(8, 3, 8, 8), torch.arange(8) % 3, np.arange(8))
+    before = {name: t.clone() for name, t in net.state_dict().items()}
+    found, _ = largest_batch(lambda n: step_bytes(net, few, n, torch.device("cuda")), properties(0).total_memory, 10_000)
+    assert found == 128 and seen == [2, 4, 8, 16, 32, 64, 128, 256]
+    assert all(torch.equal(t, before[name]) for name, t in net.state_dict().items()) and net.fc[0].weight.grad is None

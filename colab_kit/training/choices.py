@@ -23,7 +23,7 @@ def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, o
     name = kind.__name__ if kind is not None else recipe.optimizer
     pictures = not isinstance(data.train.source, Arrays)
     found: Choices = {
-        "batch_size": _or(recipe.batch_size, data.batch_size or (32 if pictures else 64), _why_batch(data, pictures)),
+        "batch_size": _or(recipe.batch_size, usual_batch_size(data), _why_batch(data, pictures)),
         "weight_decay": _or(recipe.weight_decay, 0.01 if name == "adamw" else 0.0, f"usual for {name}"),
         "lr": _or(recipe.lr, 1e-2 if name == "sgd" else 1e-3, f"usual for {name}"),
     }
@@ -37,6 +37,10 @@ def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, o
         for name in ("lr", "weight_decay"):
             found[name] = (None, "your optimizer has its own")
     return {**found, **{k: tuple(v) for k, v in made.items()}}
+
+
+def usual_batch_size(data: Data) -> int:
+    return data.batch_size or (64 if isinstance(data.train.source, Arrays) else 32)
 
 
 UNEVEN = 3.0  # how much larger the largest class is than the smallest, before its pictures count less
