@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 
@@ -17,14 +18,14 @@ class Sums:
 
     def add(self, loss: torch.Tensor, output: torch.Tensor, y: torch.Tensor) -> None:
         """Add a batch: its mean loss, its outputs (n, classes) and its labels (n,)."""
-        n, loss, output = len(y), loss.detach(), output.detach()
-        top1 = (output.argmax(1) == y).sum() if output.ndim == 2 else 0
-        top5 = (output.topk(5, 1).indices == y[:, None]).any(1).sum() if output.ndim == 2 and self.top5 else 0
-        if self.here:  # small tensor operations would cost more than a small network's forward pass
+        n, loss, output, ranked = len(y), loss.detach(), output.detach(), output.ndim == 2
+        top5 = (output.topk(5, 1).indices == y[:, None]).any(1).sum() if ranked and self.top5 else 0
+        if self.here:  # numpy: small tensor operations would cost as much as a small network's forward pass
+            top1 = np.count_nonzero(output.numpy().argmax(1) == y.numpy()) if ranked else 0
             have = self._numbers
-            self._numbers = [have[0] + loss.item() * n, have[1] + n, have[2] + int(top1), have[3] + int(top5)]
+            self._numbers = [have[0] + loss.item() * n, have[1] + n, have[2] + top1, have[3] + int(top5)]
         else:
-            for place, new in enumerate((loss * n, n, top1, top5)):
+            for place, new in enumerate((loss * n, n, (output.argmax(1) == y).sum() if ranked else 0, top5)):
                 self._sums[place] += new
 
     def read(self, split: str) -> dict[str, float]:
