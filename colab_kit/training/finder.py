@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -12,6 +11,7 @@ from torch import nn
 from ..data import keyed
 from ..data.batches import Batch, Feed
 from .losses import Loss, with_aux
+from .untouched import untouched
 
 STEPS = 100  # of the sweep
 LOW, HIGH = 1e-7, 10.0  # learning rates, as fastai and Lightning sweep
@@ -33,7 +33,7 @@ def sweep(
     stopped : asked before each step
     """
     rates, losses = list[float](), list[float]()
-    with _as_it_was(model), keyed.outer_streams_kept():
+    with untouched(model, weights=True):
         enter()
         optimizer, mean, best = make(LOW), 0.0, math.inf
         for number, batch in enumerate(_endless(feed)):
@@ -76,23 +76,3 @@ def _endless(feed: Feed) -> Iterator[Batch]:
     while True:
         yield from (batch for batch in feed.shuffled(epoch) if len(batch.y))
         epoch += 1
-
-
-@contextmanager
-def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Give weights, buffers, gradients, what wants gradients and the mode of each part back."""
-    held = [(t, t.detach().clone()) for t in [*model.parameters(), *model.buffers()]]
-    wanted = [(p, p.requires_grad, p.grad) for p in model.parameters()]
-    modes = [(module, module.training) for module in model.modules()]
-    model.zero_grad(set_to_none=True)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for tensor, before in held:
-                tensor.copy_(before)
-        for parameter, wants, grad in wanted:
-            parameter.requires_grad_(wants)
-            parameter.grad = grad
-        for module, training in modes:
-            module.training = training

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..errors import ColabKitError
 from ..files import digest, write_json
 from .losses import Loss, with_aux
 from .precision import Precision, floated
+from .untouched import untouched
 
 SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing
 SHARE = 0.01  # of the predicted run: what measuring may take
@@ -39,7 +39,7 @@ def measure(
     steps : of the run: no more than SHARE of it is spent
     """
     plain, timed = options[0], dict[str, float]()
-    with _untouched(model), keyed.outer_streams_kept():
+    with untouched(model):
 
         def once(how: Precision) -> tuple[float, float]:
             _wait(device)
@@ -82,7 +82,7 @@ def measure(
 
 def step_seconds(model: nn.Module, batch: Batch, loss: Loss, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
     """How long a forward and a backward pass take, the second time; the network is left as it was."""
-    with _untouched(model), keyed.outer_streams_kept():
+    with untouched(model):
         for _ in range(2):
             _wait(device)
             start = clock()
@@ -99,7 +99,7 @@ def step_bytes(model: nn.Module, few: Batch, n: int, device: torch.device) -> in
     x, y = (t.repeat(times, *[1] * (t.ndim - 1))[:n] for t in (few.x, few.y))
     moments = sum(2 * p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     torch.cuda.reset_peak_memory_stats(device)
-    with _untouched(model):
+    with untouched(model):
         model.train()
         with_aux(torch.nn.functional.cross_entropy, model(x), y).backward()  # type: ignore[no-untyped-call]
     return int(torch.cuda.max_memory_allocated(device)) + moments
@@ -107,25 +107,6 @@ def step_bytes(model: nn.Module, few: Batch, n: int, device: torch.device) -> in
 
 def too_short(seconds: float) -> str:
     return f"the run takes about {seconds:.0f} s: nothing is measured"
-
-
-@contextmanager
-def _untouched(model: nn.Module) -> Iterator[None]:
-    """Give buffers, memory formats and the mode of each part back; weights are not written to."""
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    layouts = [(p, p.data, p.grad) for p in model.parameters()]
-    model.zero_grad(set_to_none=True)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
-        for parameter, data, grad in layouts:
-            parameter.data, parameter.grad = data, grad
-        for module, training in modes:
-            module.training = training
 
 
 def _wait(device: torch.device) -> None:

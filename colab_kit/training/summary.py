@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.keyed import outer_streams_kept
+from .untouched import untouched
 
 
 @dataclass(frozen=True)
@@ -74,18 +74,14 @@ def summarise(model: nn.Module, x: torch.Tensor) -> Summary:
         if isinstance(output, torch.Tensor):
             shapes[name] = tuple(output.shape[1:])
 
-    modes = [(module, module.training) for module in model.modules()]
     for module in names:
         handles.append(module.register_forward_hook(note))
     try:
-        model.eval()
-        with torch.no_grad(), outer_streams_kept():
-            model(x)
+        with untouched(model), torch.no_grad():
+            model.eval()(x)
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes:
-            module.training = training
     modules = {name: module for module, name in names.items()}
     layers = [_layer(name, modules[name], shapes.get(name)) for name in [*order, *(n for n in modules if n not in order)]]
     counts = [(p.numel(), not p.requires_grad) for p in model.parameters()]
