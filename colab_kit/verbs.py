@@ -57,7 +57,8 @@ def train(
     init : path, optional
         A .pth or .safetensors file to start from; what matches is taken, the rest listed.
     recipe, **fields
-        How to train: see `Recipe`. Fields are laid over `recipe`.
+        How to train: see `Recipe`. Fields are laid over `recipe`. augment= may be a transform of your own, too (torchvision v2, say):
+        it is given a PIL picture, or uint8 (C, H, W) of an array, gives one back, and draws under a key of the sample.
     out, name : optional
         The run's folder; or the first half of its name under the usual place.
     fresh : bool
