@@ -61,7 +61,7 @@ def kit(make: Callable[[], Any], x: Any, y: Any, batch: int, epochs: int) -> flo
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--runs", type=int, default=9)
     given = parser.parse_args()
     import torch
     import torchvision
@@ -74,7 +74,7 @@ def main() -> int:
 
     sets = {
         "ResNet-18, 64 px, batch 32": (lambda: torchvision.models.resnet18(num_classes=10), (3, 64, 64), 32, 32 * 6, 3, 3.0),
-        "MLP, batch 64": (mlp, (1, 28, 28), 64, 64 * 100, 4, 5.0),
+        "MLP, batch 64": (mlp, (1, 28, 28), 64, 64 * 500, 3, 5.0),
     }
     lines, note = [], []
     for name, (make, shape, batch, n, epochs, asked) in sets.items():

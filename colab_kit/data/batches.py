@@ -128,11 +128,12 @@ class Feed:
                 yield Batch(inputs, y.to(self.device, non_blocking=True), index)
 
     def _room(self, x: torch.Tensor) -> torch.Tensor | None:
-        """Memory for the input that x becomes, if x comes from files and is used on the CPU; laid out as x is."""
-        if not isinstance(self.source, Pictures) or self.device.type != "cpu" or self.preprocess.channels not in (None, x.shape[1]):
+        """Memory for the input that bytes x become on the CPU, laid out as x is; None where x is made another shape first."""
+        if x.dtype != torch.uint8 or self.device.type != "cpu" or self.preprocess.reshapes(x):
             return None
-        n, c, h, w = x.shape
-        return torch.from_numpy(self.buffers.take((n, h, w, c), np.float32)).movedim(3, 1)
+        if x.is_contiguous():
+            return torch.from_numpy(self.buffers.take(tuple(x.shape), np.float32))
+        return torch.from_numpy(self.buffers.take(tuple(x.movedim(1, -1).shape), np.float32)).movedim(-1, 1)
 
     def _check(self) -> None:
         if self.augment is None:

@@ -80,6 +80,11 @@ class Preprocess:
         y = torch.addcmul(shift, y, scale) if out is None or y is not out else torch.addcmul(shift, y, scale, out=out)
         return erased(y, augment, draws) if augment is not None and draws is not None and y.ndim == 4 else y
 
+    def reshapes(self, x: torch.Tensor) -> bool:
+        """Whether input has another size or other channels than this batch."""
+        size = (self.size, self.size)
+        return x.ndim == 4 and (self.channels not in (None, x.shape[1]) or self.size is not None and tuple(x.shape[-2:]) != size)
+
     def _resized(self, y: torch.Tensor) -> torch.Tensor:
         if self.size is None or tuple(y.shape[-2:]) == (self.size, self.size):
             return y

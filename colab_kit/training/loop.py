@@ -146,17 +146,17 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
 def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.Tensor | None:
     """Add up the gradients of a group of batches; None if memory ran out, and the next try takes smaller pieces."""
     seen = sum(len(batch.y) for batch in group)
-    total = torch.zeros((), device=job.device)
+    total = None
     try:
         for number, batch in enumerate(group, state.batch):
             if not len(batch.y):
                 continue  # every picture of it is damaged
             keyed.seed_torch(job.recipe.seed, keyed.STEP, state.epoch, number)  # what dropout draws, whatever drew before
             for loss, n in losses(job, state, batch, number, sums):
-                loss = loss * (n / seen)
+                loss = loss if n == seen else loss * (n / seen)
                 (loss if job.scaler is None else job.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
-                total += loss.detach()
-        return total
+                total = loss.detach() if total is None else total + loss.detach()
+        return torch.zeros((), device=job.device) if total is None else total
     except RuntimeError as err:
         if not is_out_of_memory(err):
             raise
