@@ -237,7 +237,7 @@ def _from_arrays(x: torch.Tensor, labels: torch.Tensor) -> Reader:
     def read(groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
         for rows in groups:  # a gather of bytes costs less than handing it to a thread would
             where = torch.from_numpy(rows)
-            yield x[where], labels[where], rows
+            yield x.index_select(0, where), labels.index_select(0, where), rows
 
     return read
 

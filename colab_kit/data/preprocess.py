@@ -70,15 +70,21 @@ class Preprocess:
         x = x.to(device, non_blocking=True)  # bytes travel, not floats: a quarter of the transfer
         if x.dtype != torch.uint8:
             return x.float() if x.is_floating_point() and x.dtype != torch.float32 else x
-        scale, shift = _linear(self.mean, self.std, torch.device(device))
         y = x.float() if out is None else out.copy_(x)
         if y.ndim == 4:
             y = self._channels(self._resized(y))
             if augment is not None and draws is not None:
                 y = painted(y, augment, draws)
-            scale, shift = scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
-        y = torch.addcmul(shift, y, scale) if out is None or y is not out else torch.addcmul(shift, y, scale, out=out)
+        y = self._normalised(y)
         return erased(y, augment, draws) if augment is not None and draws is not None and y.ndim == 4 else y
+
+    def _normalised(self, y: torch.Tensor) -> torch.Tensor:
+        """(y / 255 - mean) / std of float32 numbers that were made here: in place, where they are not a view of fewer."""
+        own = y.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last)
+        if len(self.mean) == 1:  # two passes over numbers are faster than one that spreads a tensor
+            return (y.mul_ if own else y.mul)(1 / (255 * self.std[0])).add_(-self.mean[0] / self.std[0])
+        scale, shift = (t.view(1, -1, 1, 1) for t in _linear(self.mean, self.std, y.device))
+        return torch.addcmul(shift, y, scale, out=y) if own else torch.addcmul(shift, y, scale)
 
     def reshapes(self, x: torch.Tensor) -> bool:
         """Whether input has another size or other channels than this batch."""
