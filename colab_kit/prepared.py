@@ -15,8 +15,9 @@ from .data import keyed
 from .data.augment import preset
 from .data.batches import Batch, Feed
 from .data.items import draws_privately
+from .data.pixels import store_for
 from .data.preprocess import Preprocess
-from .data.splits import Data
+from .data.splits import Data, Pictures
 from .errors import DataError, RecipeError
 from .events import Listeners, Note
 from .files import home
@@ -73,6 +74,9 @@ class Prepared:
         workers = workers_for(given, self.data, self.runtime.cores, transformed=self.augment is not None)
         self.effective = dataclasses.replace(given, batch_size=choices["batch_size"][0], workers=workers, augment=augment)
         self.feeds = {name: self._feed(name) for name in ("train", "valid") if name in self.data.splits}
+        if isinstance(source := self.feeds["train"].source, Pictures):
+            store = store_for(source, self.preprocess.side)
+            choices["pixels"] = (store.where, store.why)  # of this session's machine: it changes no bit
         self.keyed = self.data.keyed
         if self.augment is not None and draws_privately(self.feeds["train"].source, int(self.data.train.rows[0])):
             self.keyed = False

@@ -232,3 +232,8 @@ def test_correct_folders_raise_no_alarm(tmp_path):
     folder = class_folders(tmp_path / "pets", each=8)
     transfer(folder, "efficientnet_lite0", size=32, epochs=1, listen=[heard.append], out="run")
     assert not [e.text for e in heard if isinstance(e, Note) and e.level == "warn"] and len(CORRECT) >= 30
+
+
+def test_where_the_pixels_are_kept_is_a_choice_with_its_reason(tmp_path):
+    run = transfer(class_folders(tmp_path / "pets", each=8), "efficientnet_lite0", size=32, epochs=1, listen=[], out="run")
+    assert run.choices["pixels"][0] == "memory" and "within a quarter of the free memory" in run.choices["pixels"][1]
