@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -27,12 +26,17 @@ from .recipe import Recipe
 from .training import optimizers
 from .training.choices import Choices, choose, preprocess_for, usual_batch_size, workers_for
 from .training.findings import Finding, Seen, examine
+from .training.gradients import reached
 from .training.losses import Loss, by_output, expects, named, of_user, output_kind
-from .training.measured import SHORT, measure, remembered, step_bytes, too_short
+from .training.measured import SHORT, measure, remembered, step_bytes, step_seconds, too_short
 from .training.memory import is_out_of_memory, largest_batch, let_go, pieces
 from .training.phases import Phases
 from .training.precision import Precision, candidates
 from .training.preflight import check_loss, first_outputs, try_loss
+from .training.untouched import untouched
+
+WARM = 34  # batches of a run: from there on a second forward pass is under a hundredth of it
+MANY = 400  # batches: from there on two whole steps are half a hundredth
 
 
 class Prepared:
@@ -84,6 +88,10 @@ class Prepared:
         first, began = self.feeds["train"].peek(), time.perf_counter()
         output, first = self._look(first)
         forward = time.perf_counter() - began
+        if self._batches > WARM:  # the first one pays for set-up: 50 times an MLP's own time
+            began = time.perf_counter()
+            first_outputs(self.model, first, self.data.classes)
+            forward = min(forward, time.perf_counter() - began)
         puts_out = output_kind(output)
         choices.setdefault("output", (puts_out, "seen on the first batch"))
         if self.loss is None:
@@ -130,12 +138,32 @@ class Prepared:
         with torch.no_grad(), keyed.outer_streams_kept():
             loss = float(self.loss_of(output, first.y))
         wants = expects(self.loss) if self.loss is not None else {"cross_entropy": "logits"}.get(choices["loss"][0])
-        steps = math.ceil(len(self.feeds["train"]) / self.effective.accumulate) * self.effective.epochs
         return Seen(
             data=self.data, recipe=self.recipe, runtime=self.runtime, device=self.device.type, x=first.x, y=first.y,
             output=output, loss=loss,
-            kind=choices["output"][0], wants=wants, seconds=3 * forward * steps, drive=self.drive, channels=self.base.channels,
+            kind=choices["output"][0], wants=wants, seconds=self._takes(first, forward), drive=self.drive, channels=self.base.channels,
+            reached=reached(self.model, first),
         )  # fmt: skip
+
+    @property
+    def _batches(self) -> int:
+        return len(self.feeds["train"]) * self.effective.epochs
+
+    def _takes(self, first: Batch, forward: float) -> float:
+        """Seconds of the whole run: of a long one a step is measured, for a short one three forward passes are a step."""
+        guess = 3 * forward * self._batches
+        if guess < SHORT or self._batches < MANY:
+            return guess
+        phases = Phases(self.model, self.head, self.recipe.head_epochs)
+        try:
+            with untouched(self.model):
+                phases.enter(self.effective.epochs - 1)  # where all that ever learns does
+                return step_seconds(self.model, first, self.loss_of, self.device) * self._batches
+        except RuntimeError as err:  # the loop trains such a batch in pieces
+            if not is_out_of_memory(err):
+                raise
+            let_go(err)
+            return guess
 
     def _precise(self, choices: Choices, first: Batch, forward: float) -> tuple[str, str]:
         """In which numbers to compute: as asked, as chosen when the run began, or the fastest that is measured now.
@@ -146,7 +174,7 @@ class Prepared:
             return self.recipe.precision, "as asked"
         if "precision" in choices:
             return choices["precision"]
-        where, steps = self.runtime, math.ceil(len(self.feeds["train"]) / self.effective.accumulate) * self.effective.epochs
+        where, steps = self.runtime, self._batches
         options = candidates(where.precision, self.device.type, where.isa, self.model)
         if 3 * forward * steps < SHORT:
             return str(options[0]), too_short(3 * forward * steps)
@@ -166,6 +194,11 @@ class Prepared:
                 home() / "precision.json", what,
                 lambda: measure(self.model, first, self.loss_of, options, steps=steps, device=self.device, seed=self.recipe.seed),
             )  # fmt: skip
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
+            let_go(err)
+            return str(options[0]), "a whole batch does not fit into the memory: nothing is measured"
         finally:
             phases.leave()
         return str(found), why

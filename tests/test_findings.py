@@ -67,3 +67,32 @@ def test_it_prints_as_a_table_and_names_are_escaped():
 
 def test_a_finding_without_a_reason_is_its_sentence():
     assert str(Finding("warning", "So it is.", "", "")) == "So it is."
+
+
+@pytest.mark.parametrize(("twice", "level", "words"), [(1, "note", "A picture of the test split is"), (2, "warning", "2 pictures")])
+def test_under_a_hundredth_of_overlap_is_a_note_as_large_public_sets_hold_some(twice, level, words):
+    x = torch.arange(300, dtype=torch.int32).view(300, 1).repeat(1, 3)
+    x[100 : 100 + twice] = x[:twice]
+    source = Arrays(x, np.arange(300) % 3)
+    splits = Split(source, np.arange(100)), None, Split(source, np.arange(100, 300), "test")
+    (found,) = [f for f in examine(seen(data=Data(*splits, ("a", "b", "c"), "x", "x"))) if "training split too" in f.what]
+    assert found.level == level and found.what.startswith(words) and ("flatter" in found.why) == (level == "warning")
+
+
+def test_a_network_that_answers_the_same_is_dead_only_if_no_gradient_reaches_it():
+    same = torch.tensor([[1.0, 2.0, 3.0]]).repeat(3, 1)
+    assert not examine(seen(output=same, loss=1.4))
+    assert [f.level for f in examine(seen(output=same, loss=1.4, reached=False))] == ["warning"]
+
+
+@pytest.mark.parametrize(("kind", "wants"), [("logits", "nll_loss"), ("probabilities", "nll_loss"), ("probabilities", "cross_entropy")])
+def test_a_loss_of_the_users_is_judged_by_what_it_gives(kind, wants):
+    output = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
+    output = output.softmax(1) if kind == "probabilities" else output
+    value = float(getattr(torch.nn.functional, wants)(output, torch.arange(3)))
+    assert len(examine(seen(output=output, loss=value, kind=kind, wants=None))) == 1
+    assert not examine(seen(output=output, loss=value + 0.1, kind=kind, wants=None))
+
+
+def test_a_loss_of_zero_is_judged_by_nobody():
+    assert not examine(seen(output=torch.zeros(3, 3), loss=0.0, wants=None))

@@ -38,7 +38,7 @@ ROOMS = """
 5 models/nets models/backbones models/heads models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics
 5 training/weights training/checkpoint training/saver training/choices training/preflight
-5 training/untouched training/summary training/precision training/measured training/memory
+5 training/untouched training/summary training/precision training/measured training/memory training/gradients
 5 training/finder training/budget training/findings training/job
 5 training/rollback training/loop
 6 reporting/evaluation reporting/prediction reporting/plots reporting/lr_curve reporting/scoring

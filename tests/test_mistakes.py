@@ -59,6 +59,10 @@ def other_optimizer(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(net().parameters())
 
 
+class Mine(nn.NLLLoss):
+    """A student's own."""
+
+
 X, Y = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8), np.arange(60) % 3
 
 MISTAKES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], str]] = {
@@ -66,6 +70,15 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], 
     "LogSoftmax + CrossEntropy": (lambda: net(3, nn.LogSoftmax(1)), arrays, {"loss": nn.CrossEntropyLoss()}, "ends in LogSoftmax"),
     "logits + NLLLoss": (net, arrays, {"loss": nn.NLLLoss()}, "needs log-probabilities"),
     "NLLLoss uninstantiated, over logits": (net, arrays, {"loss": nn.NLLLoss}, "needs log-probabilities"),
+    "logits + nll_loss, the function": (net, arrays, {"loss": nn.functional.nll_loss}, "needs log-probabilities"),
+    "logits + a class of NLLLoss's kind": (net, arrays, {"loss": Mine}, "needs log-probabilities"),
+    "logits + a lambda of nll_loss": (net, arrays, {"loss": lambda o, y: nn.functional.nll_loss(o, y)}, "falls without end"),
+    "Softmax + cross_entropy, the function": (
+        lambda: net(3, nn.Softmax(1)),
+        arrays,
+        {"loss": nn.functional.cross_entropy},
+        "ends in Softmax",
+    ),
     "probabilities + NLLLoss": (lambda: net(3, nn.Softmax(1)), arrays, {"loss": "nll"}, "needs log-probabilities"),
     "102 classes into a 10-wide head": (lambda: net(10), lambda: arrays(102, 408), {}, "make the last layer nn.Linear(…, 102)"),
     "optimizer of another model": (net, arrays, {"optimizer": other_optimizer}, "holds no parameter of this model"),
@@ -74,11 +87,19 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], 
     "all-one-class validation": (net, one_class_valid, {}, "validation split has one class only"),
     "uneven classes": (net, lambda: arrays(counts=(100, 10, 30)), {}, 'class_weights="auto"'),
     "a class without pictures": (lambda: net(4), lambda: arrays(4, counts=(20, 20, 20)), {}, "No picture of c3"),
-    "floats from 0 to 255": (net, lambda: scaled(arrays(kind=torch.float32), 4000.0), {}, "The first loss is"),
+    "floats from 0 to 255": (net, lambda: scaled(arrays(kind=torch.float32), 64.0, 128.0), {}, "The first loss is"),
     "NaN in the arrays": (net, lambda: scaled(arrays(kind=torch.float32), float("nan")), {}, "not finite"),
     "a network that is dead": (lambda: nn.Sequential(net(), Dead()), arrays, {}, "answers the same whatever it sees"),
     "a network that puts out NaN": (lambda: nn.Sequential(net(), Lost()), arrays, {}, "puts out NaN"),
     "pictures of another shape": (lambda: net(inputs=75), arrays, {}, "cannot take pictures of shape"),
+    "a detach in forward": (lambda: nn.Sequential(net(), Detached()), arrays, {}, "No weight of the network can learn"),
+    "argmax in forward": (lambda: nn.Sequential(net(), Argmax()), arrays, {}, "No weight of the network can learn"),
+    "BatchNorm over single pictures": (
+        lambda: nn.Sequential(net(8), nn.BatchNorm1d(8), nn.Linear(8, 3)),
+        arrays,
+        {"batch_size": 1},
+        "BatchNorm cannot learn from a single value",
+    ),
     "labels beyond the classes": (net, lambda: labels_from_one(), {}, "outside 0 to 2"),
 }
 
@@ -93,8 +114,18 @@ class Lost(nn.Module):
         return x - x.abs().sum() + torch.log(-x.abs() - 1)
 
 
-def scaled(data: Data, factor: float) -> Data:
-    data.train.source.x.mul_(factor)
+class Detached(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.detach()
+
+
+class Argmax(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.one_hot(x.argmax(1), 3).float()
+
+
+def scaled(data: Data, factor: float, more: float = 0.0) -> Data:
+    data.train.source.x.mul_(factor).add_(more)
     return data
 
 
@@ -170,10 +201,10 @@ def own_adam(model: nn.Module) -> dict[str, Any]:
     return {"optimizer": torch.optim.Adam(model.parameters(), lr=1e-3)}
 
 
-def zero_head() -> nn.Module:
-    model = net()
+def zero_head(*last: nn.Module, prior: float = 0.0) -> nn.Module:
+    model = net(3, *last)
     nn.init.zeros_(model[3].weight)
-    nn.init.zeros_(model[3].bias)
+    model[3].bias.data.copy_(prior * torch.arange(3))
     return model
 
 
@@ -208,6 +239,22 @@ CORRECT: dict[str, tuple[Callable[[], Any], Callable[[], Any], Any]] = {
     "rates by name": (Small, arrays, {"lr": {"fc*": 1e-2, "*": 1e-3}}),
     "auxiliary scores": (Aux, arrays, {}),
     "a head of zeros": (zero_head, arrays, {}),
+    "a head of zeros, LogSoftmax": (lambda: zero_head(nn.LogSoftmax(1)), arrays, {"loss": nn.NLLLoss()}),
+    "a head of zeros, Softmax": (lambda: zero_head(nn.Softmax(1)), arrays, {}),
+    "a head of zeros that knows the shares": (lambda: zero_head(prior=0.3), arrays, {}),
+    "nll_loss, the function": (lambda: net(3, nn.LogSoftmax(1)), arrays, {"loss": nn.functional.nll_loss}),
+    "cross-entropy in a lambda": (net, arrays, {"loss": lambda o, y: nn.functional.cross_entropy(o, y)}),
+    "the logarithm in the loss, a head of zeros": (
+        lambda: zero_head(nn.Softmax(1)),
+        arrays,
+        {"loss": lambda o, y: nn.functional.nll_loss(o.log(), y)},
+    ),
+    "a margin": (net, arrays, {"loss": nn.MultiMarginLoss()}),
+    "BatchNorm, a last batch of one": (
+        lambda: nn.Sequential(net(8), nn.BatchNorm1d(8), nn.Linear(8, 3)),
+        lambda: arrays(n=62),
+        {"batch_size": 7},
+    ),
     "mixup and an average": (net, arrays, {"mixup": 0.2, "ema": 0.9}),
     "views": (net, arrays, {"augment": "standard"}),
     "bf16": (net, arrays, {"precision": "bf16"}),

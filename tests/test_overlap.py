@@ -74,3 +74,31 @@ def test_a_file_that_is_gone_is_no_overlap(tmp_path):
     shutil.copy(source.paths[1], source.paths[6])
     source.paths[1].unlink()
     assert overlaps(data_of(source, [0, 1], [6])) == {} and overlap.__doc__
+
+
+def test_rows_of_any_width_and_kind_are_compared_byte_by_byte_only_where_sums_are_equal(monkeypatch):
+    read, plain = [], overlap._bytes
+    monkeypatch.setattr(overlap, "_bytes", lambda split, rows: read.append(len(rows)) or plain(split, rows))
+    monkeypatch.setattr(overlap, "PART", 64)  # many parts
+    for kind in (torch.uint8, torch.float32, torch.bfloat16, torch.float64):
+        for wide in (1, 7, 8, 13):
+            read.clear()
+            x = torch.arange(40 * wide).view(40, wide).remainder(251).to(kind)
+            x[:, 0] = torch.arange(40).to(kind)
+            x[39] = x[3]
+            assert overlaps(data_of(Arrays(x, np.zeros(40, np.int64)), range(30), test=range(30, 40))) == {"test": [("39", "3")]}
+            assert sum(read) == 40 + 2
+
+
+def test_rows_of_one_sum_that_differ_are_told_apart():
+    x = torch.zeros(4, 16, dtype=torch.uint8)
+    one, two = (int(n) | 1 for n in overlap.keyed.hashes(overlap.keyed.mix(16), np.arange(2)))
+    words = np.array([[two, 0], [0, one], [1, 2], [3, 4]], np.uint64)  # two * one == one * two
+    x = torch.from_numpy(words.view(np.uint8))
+    data = data_of(Arrays(x, np.zeros(4, np.int64)), [0, 2], test=[1, 3])
+    assert overlap._sums(data.train, lambda: False)[0] == overlap._sums(data.test, lambda: False)[0] and overlaps(data) == {}
+
+
+def test_arrays_end_in_time_too():
+    x = torch.zeros(9, 8, dtype=torch.uint8)
+    assert overlaps(data_of(Arrays(x, np.zeros(9, np.int64)), range(4), test=range(4, 9)), limit=-1.0) == {}

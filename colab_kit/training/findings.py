@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from ..data.overlap import overlaps
 from ..data.splits import Arrays, Data
 from ..machine import HOSTED, Runtime
 from ..recipe import Recipe
-from .budget import spoken
+from .budget import LIMIT, spoken
 from .choices import UNEVEN
 from .summary import Summary
 
@@ -93,6 +94,7 @@ class Seen:
     seconds: float
     drive: bool
     channels: int | None = None  # that the weights want
+    reached: bool = True  # whether a gradient reaches the weights (gradients.reached)
 
 
 def examine(seen: Seen) -> tuple[Finding, ...]:
@@ -104,19 +106,23 @@ def examine(seen: Seen) -> tuple[Finding, ...]:
 def of_numbers(seen: Seen) -> Iterator[Finding]:
     """What the first batch says of network and loss."""
     classes = len(seen.data.classes)
-    if seen.wants == "logits" and seen.kind == "probabilities":
+    wants = seen.wants or _taken(seen)
+    if wants == "logits" and seen.kind == "probabilities":
         fix = "drop the Softmax, or write loss=None"
         yield Finding("warning", "The network ends in Softmax and the loss applies another.", "it learns slowly that way", fix)
-    if seen.wants == "logits" and seen.kind == "log_probabilities":
+    if wants == "logits" and seen.kind == "log_probabilities":
         why = "taking the logarithm of a softmax twice changes nothing"
         yield Finding("note", "The network ends in LogSoftmax and the loss applies another.", why, "leave it, or write loss='nll'")
+    if seen.wants is None and wants == "log_probabilities" and seen.kind != wants:
+        why = f"it is what NLLLoss gives, and the network puts out {seen.kind}: it falls without end while nothing is learned"
+        yield Finding("warning", "The loss takes the output at the true class as it is.", why, "end the network with nn.LogSoftmax(dim=1)")
     if seen.x.is_floating_point() and not bool(seen.x.isfinite().all()):
         why = "the first batch holds NaN or infinity: every weight would be lost at the first step"
         yield Finding("error", "The pictures hold numbers that are not finite.", why, "look for NaN where the arrays are made")
     elif not bool(seen.output.isfinite().all()):
         yield Finding("error", "The network puts out NaN.", "for finite pictures", "look at its weights and for logarithms of zero")
-    elif len(seen.y) > 1 and bool((seen.output == seen.output[:1]).all()) and bool(seen.output.any()) and not _alike(seen.x):
-        why = "its scores for the first pictures are equal to the last digit"
+    elif not seen.reached and _alike(seen.output) and not _alike(seen.x):
+        why = "its scores for the first pictures are equal to the last digit, and no gradient reaches a weight"
         yield Finding(
             "warning", "The network answers the same whatever it sees.", why, "look for a layer that multiplies by zero or a dead ReLU"
         )
@@ -124,6 +130,20 @@ def of_numbers(seen: Seen) -> Iterator[Finding]:
         why = f"guessing among {classes} classes would give {math.log(classes):.2f}"
         fix = "scale the pictures (uint8 is scaled by itself; floats should be near -1 to 1), or start from smaller weights"
         yield Finding("warning", f"The first loss is {seen.loss:.1f}.", why, fix)
+
+
+def _taken(seen: Seen) -> str | None:
+    """What a function or a class of the user's takes as its input, judged by what it gives; None if it is no loss we know."""
+    output, y = seen.output.float(), seen.y
+
+    def gives(loss: float) -> bool:
+        return seen.loss != 0 and math.isclose(seen.loss, loss, rel_tol=1e-4)
+
+    if gives(float(functional.nll_loss(output, y))):  # of log-probabilities, so does cross-entropy
+        return "log_probabilities"
+    if seen.kind == "probabilities" and gives(float(functional.nll_loss(output.clamp_min(1e-12).log(), y))):  # right, whatever else it is
+        return None
+    return "logits" if gives(float(functional.cross_entropy(output, y))) else None
 
 
 def _alike(x: torch.Tensor) -> bool:
@@ -153,12 +173,11 @@ def of_data(seen: Seen) -> Iterator[Finding]:
     if isinstance(data.train.source, Arrays) and seen.channels == 3 and data.train.source.x.ndim == 4 and data.train.source.x.shape[1] == 1:
         yield Finding("note", "The pictures are grey, and the weights want colours.", "each is given three times", "nothing to do")
     for name, twice in overlaps(data, limit=max(0.02, 0.01 * seen.seconds)).items():
-        share = len(twice) / len(data.splits[name])
-        there_, here = twice[0]
-        why = f"as {there_} and {here}: {share:.0%} of {name} is known by heart, and its figures flatter"
-        yield Finding(
-            "warning", f"{len(twice):,} pictures of the {name} split are in the training split too.", why, "take them out of one of both"
-        )
+        (there_, here), share = twice[0], len(twice) / len(data.splits[name])
+        what = f"{len(twice):,} pictures of the {name} split are" if len(twice) > 1 else f"A picture of the {name} split is"
+        why = f"as {there_} and {here}: at least {share:.{0 if share >= 0.01 else 2}%} of {name} is known by heart"
+        level, more = ("warning", ", and its figures flatter") if share >= 0.01 else ("note", "")  # big public sets hold a few
+        yield Finding(level, f"{what} in the training split too.", why + more, "take them out of one of both")
 
 
 def _few(names: Sequence[str]) -> str:
@@ -180,7 +199,7 @@ def of_machine(seen: Seen) -> Iterator[Finding]:
     if hosted and not seen.drive:
         why = "its disk goes with it, and nothing of the run is kept elsewhere"
         yield Finding("warning", "No Drive is mounted: this run dies with the machine.", why, "call kit.mount() before it")
-    if where.session_age is not None and (left := 12 * 3600 - where.session_age) < seen.seconds:
+    if where.session_age is not None and (left := LIMIT - where.session_age) < seen.seconds:
         why = f"it has about {spoken(max(0.0, left))} left, and {takes}"
         fix = "let it: the same cell goes on in the next one, if a Drive is mounted; budget='session' stops it in time"
         yield Finding("note", "The session ends before the run does.", why, fix)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ..data.batches import Batch
 from ..data.keyed import outer_streams_kept
 from ..errors import ColabKitError, DataError, ModelError
-from .losses import Loss, primary
+from .losses import Loss, output_kind, primary
 
 
 def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> torch.Tensor:
@@ -80,6 +81,8 @@ def try_loss(loss: Loss, output: torch.Tensor, y: torch.Tensor, name: str) -> No
     ------
     ModelError
     """
+    if loss is functional.nll_loss or isinstance(loss, nn.NLLLoss):  # a subclass too
+        check_loss(output_kind(output), "log_probabilities", name)
     fix = "write loss='cross_entropy', or a function f(output, y) of class scores (pictures, classes) and class numbers (pictures)"
     try:
         with torch.no_grad(), outer_streams_kept():

@@ -20,7 +20,12 @@ def untouched(model: nn.Module, *, weights: bool = False) -> Iterator[None]:
     weights : whether they are written to meanwhile: then they are copied first
     """
     modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    buffers = [  # by place: a forward may put another tensor there
+        (module._buffers, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
     held = [(p, p.data, p.data.clone() if weights else None, p.grad, p.requires_grad) for p in model.parameters()]
     model.zero_grad(set_to_none=True)
     try:
@@ -28,8 +33,8 @@ def untouched(model: nn.Module, *, weights: bool = False) -> Iterator[None]:
             yield
     finally:
         with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
+            for place, name, buffer, before in buffers:
+                place[name] = buffer.copy_(before)
             for parameter, data, copy, grad, wanted in held:
                 parameter.data = data if copy is None else data.copy_(copy)
                 parameter.grad = grad
