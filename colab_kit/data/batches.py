@@ -164,7 +164,7 @@ class Feed:
         def read(groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
             with closing(prefetched(self._cut(store, groups, epoch))) as ready:
                 for rows, (x, good) in zip(groups, ready, strict=True):
-                    for row in rows[~np.isin(rows, good)].tolist():
+                    for row in rows[~np.isin(rows, good)].tolist() if len(good) < len(rows) else ():
                         if row not in told:
                             told.add(row)
                             complain(store.bad[row])  # here, in the training thread: a listener may draw random numbers
@@ -177,13 +177,18 @@ class Feed:
         pool, cores = crew()
         size, side = self.preprocess.size or 224, self.preprocess.side
 
-        def decoded(rows: np.ndarray) -> list[Any]:
+        def read(part: list[int]) -> list[Any]:
+            return [store.read(row) for row in part]
+
+        def decoded(rows: np.ndarray) -> list[Callable[[], list[Any]]]:
+            if store.has(rows):
+                return [lambda: read(rows.tolist())]
             parts = np.array_split(rows, max(cores, len(rows) // PART))  # small ones: no thread waits long for another
-            return [pool.submit(lambda part: [store.read(row) for row in part], part.tolist()) for part in parts]
+            return [pool.submit(read, part.tolist()).result for part in parts]
 
         coming = decoded(groups[0]) if groups else []
         for number, rows in enumerate(groups):
-            found = [pixels for part in coming for pixels in part.result()]
+            found = [pixels for part in coming for pixels in part()]
             coming = decoded(groups[number + 1]) if number + 1 < len(groups) else []
             good = np.array([row for row, pixels in zip(rows.tolist(), found, strict=True) if pixels is not None], np.int64)
             whole = [pixels for pixels in found if pixels is not None]

@@ -46,6 +46,10 @@ class Mapped:
         with suppress(OSError):
             os.utime(folder / ".lock")
 
+    def has(self, rows: np.ndarray) -> bool:
+        """Whether this process wrote or checked all these rows."""
+        return bool(self._seen[rows].all())
+
     def get(self, row: int) -> tuple[np.ndarray, float] | None:
         """Pixels (side, side, 3) and width / height; None where they are not there, or not whole: a machine may have died."""
         mark = self._rows[row]

@@ -58,6 +58,12 @@ class PixelStore:
         else:
             self.where, self.why = "none", f"{size}, too much for the memory ({ram / 1e6:,.0f} MB free), and {found}: decoded each time"
 
+    def has(self, rows: np.ndarray) -> bool:
+        """Whether all these rows are there, so that reading them takes no time."""
+        if self._memory is not None:
+            return bool(self._aspects[rows].all())
+        return self._disk is not None and self._disk.has(rows)
+
     def read(self, row: int) -> tuple[np.ndarray, float] | None:
         """Pixels uint8 (side, side, 3), not to be written to, and width / height of the picture; None if its file is bad.
 
