@@ -30,6 +30,9 @@ class Batch:
     y: torch.Tensor
     index: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.index)
+
     def __iter__(self) -> Iterator[Any]:
         """So that a loop may write `for x, y, index in …`."""
         return iter((self.x, self.y, self.index))
@@ -94,7 +97,7 @@ class Feed:
     def shuffled(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
         """The batches of a training epoch from number `first` on. One that damaged files leave a single picture of is empty."""
         for batch, (start, stop) in zip(self._batches(self._order(epoch), epoch, first), self.bounds[first:], strict=True):
-            alone = len(batch.y) == 1 < stop - start  # BatchNorm cannot learn from one
+            alone = len(batch) == 1 < stop - start  # BatchNorm cannot learn from one
             yield Batch(batch.x[:0], batch.y[:0], batch.index[:0]) if alone else batch
 
     def in_order(self, *, first: int = 0) -> Iterator[Batch]:

@@ -66,7 +66,7 @@ def seed_torch(*key: int) -> None:
 
     number = mix(*key) & 0x7FFF_FFFF_FFFF_FFFF
     torch.default_generator.manual_seed(number)
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(number)
     elif torch.backends.mps.is_available():
         torch.mps.manual_seed(number)

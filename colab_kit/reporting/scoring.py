@@ -37,7 +37,7 @@ class Scorer:
         probabilities, labels, rows = [], [], []
         if len(split):
             for batch in Feed(split, self.preprocess, batch_size=BATCH, device=self.device).in_order():
-                if len(batch.y):
+                if len(batch):
                     probabilities.append(self.probabilities(batch.x))
                     labels.append(batch.y.cpu().numpy())
                     rows.append(batch.index)

@@ -74,5 +74,5 @@ def suggest(rates: list[float], losses: list[float]) -> tuple[float | None, str]
 def _endless(feed: Feed) -> Iterator[Batch]:
     epoch = 0
     while True:
-        yield from (batch for batch in feed.shuffled(epoch) if len(batch.y))
+        yield from (batch for batch in feed.shuffled(epoch) if len(batch))
         epoch += 1

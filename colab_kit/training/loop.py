@@ -121,7 +121,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
     before = sums.copy()
     while (total := gradients(job, state, group, sums)) is None:  # memory ran out: the same step again, in smaller pieces
         sums.put_back(before)
-        job.optimizer.zero_grad(set_to_none=True)
+        no_gradients(job)
     job.control.reached("after_backward")
     if job.recipe.clip is not None:
         if job.scaler is not None:
@@ -135,7 +135,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
         job.scaler.update()
     else:
         job.optimizer.step()
-    job.optimizer.zero_grad(set_to_none=True)
+    no_gradients(job)
     state.step, state.batch = state.step + 1, state.batch + len(group)
     if job.average is not None:
         job.average.update(state.step)
@@ -143,13 +143,23 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
     return total
 
 
+def no_gradients(job: Job) -> None:
+    """Let the gradients go. Torch's own zero_grad() would do, if each call did not tell a profiler: 30 µs a step."""
+    if type(job.optimizer).zero_grad is not torch.optim.Optimizer.zero_grad:
+        job.optimizer.zero_grad(set_to_none=True)
+        return
+    for group in job.optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+
+
 def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.Tensor | None:
     """Add up the gradients of a group of batches; None if memory ran out, and the next try takes smaller pieces."""
-    seen = sum(len(batch.y) for batch in group)
+    seen = sum(len(batch) for batch in group)
     total = None
     try:
         for number, batch in enumerate(group, state.batch):
-            if not len(batch.y):
+            if not len(batch):
                 continue  # every picture of it is damaged
             keyed.seed_torch(job.recipe.seed, keyed.STEP, state.epoch, number)  # what dropout draws, whatever drew before
             for loss, n in losses(job, state, batch, number, sums):
@@ -160,7 +170,7 @@ def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.T
     except RuntimeError as err:
         if not is_out_of_memory(err):
             raise
-        smaller(job, state, max(len(batch.y) for batch in group), err)
+        smaller(job, state, max(len(batch) for batch in group), err)
     return None
 
 
@@ -174,7 +184,7 @@ def losses(job: Job, state: State, batch: Batch, number: int, sums: Sums) -> Ite
         if other is not None:
             loss = share * loss + (1 - share) * with_aux(job.loss, output, batch.y[other][part])
         sums.add(loss, primary(output), piece.y)
-        yield loss, len(piece.y)
+        yield loss, len(piece)
 
 
 def outputs(job: Job, x: torch.Tensor) -> Any:
@@ -221,7 +231,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
     with torch.no_grad(), job.average.worn() if job.average is not None else torch.no_grad():
         for number, batch in enumerate(job.valid.in_order()):
             keyed.seed_torch(job.recipe.seed, keyed.VALID, number)
-            if len(batch.y):
+            if len(batch):
                 output = whole_output(job, state, batch)
                 found.add(job.valid_loss(output, batch.y), output, batch.y)
             job.control.reached("in_validation")
@@ -243,7 +253,7 @@ def whole_output(job: Job, state: State, batch: Batch) -> torch.Tensor:
         except RuntimeError as err:
             if not is_out_of_memory(err):
                 raise
-            smaller(job, state, len(batch.y), err)
+            smaller(job, state, len(batch), err)
 
 
 def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) -> str:

@@ -95,7 +95,7 @@ def step_seconds(model: nn.Module, batch: Batch, loss: Loss, device: torch.devic
 
 def step_bytes(model: nn.Module, few: Batch, n: int, device: torch.device) -> int:
     """A GPU's memory at the peak of a step of n pictures, Adam's two moments included; the network is left as it was."""
-    times = -(-n // len(few.y))
+    times = -(-n // len(few))
     x, y = (t.repeat(times, *[1] * (t.ndim - 1))[:n] for t in (few.x, few.y))
     moments = sum(2 * p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     torch.cuda.reset_peak_memory_stats(device)

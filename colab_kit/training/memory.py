@@ -35,7 +35,7 @@ def let_go(err: BaseException) -> None:
 
 def pieces(batch: Batch, k: int) -> Iterator[tuple[Batch, slice]]:
     """A batch in at most k parts of nearly one size, none of one picture: BatchNorm cannot learn from one."""
-    n = len(batch.y)
+    n = len(batch)
     k = max(1, min(k, n // 2))
     if k == 1:
         yield batch, slice(n)

@@ -24,7 +24,7 @@ def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> tor
     DataError
         A label is outside 0 .. classes - 1, or no picture of the batch could be read.
     """
-    if not len(batch.y):
+    if not len(batch):
         why = "every file of the first batch is damaged"
         raise DataError("None of the first pictures can be read.", why, "look at the files, or fetch them again")
     output = _forward(model, batch.x)
@@ -35,10 +35,10 @@ def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> tor
             f"there are {len(classes)} classes",
             "number the labels from 0, or pass classes= with a name for each",
         )
-    if output.ndim != 2 or output.shape[0] != len(batch.y) or output.shape[1] != len(classes):
+    if output.ndim != 2 or output.shape[0] != len(batch) or output.shape[1] != len(classes):
         raise ModelError(
-            f"The network puts out {tuple(output.shape)} for {len(batch.y)} pictures of {len(classes)} classes.",
-            f"its last layer should give ({len(batch.y)}, {len(classes)}): a score for each class",
+            f"The network puts out {tuple(output.shape)} for {len(batch)} pictures of {len(classes)} classes.",
+            f"its last layer should give ({len(batch)}, {len(classes)}): a score for each class",
             f"make the last layer nn.Linear(…, {len(classes)})",
         )
     return output
