@@ -72,7 +72,11 @@ def suggest(rates: list[float], losses: list[float]) -> tuple[float | None, str]
 
 
 def _endless(feed: Feed) -> Iterator[Batch]:
-    epoch = 0
-    while True:
-        yield from (batch for batch in feed.shuffled(epoch) if len(batch))
+    epoch, some = 0, True
+    while some:
+        some = False
+        for batch in feed.shuffled(epoch):
+            if len(batch):
+                some = True
+                yield batch
         epoch += 1
