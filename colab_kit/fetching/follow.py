@@ -76,8 +76,8 @@ class Follow(Watch):
         assert self._folder is not None
         try:
             tars.extract(self, self._folder, called=self.part.to.name, room=room(self.to.parent), max_size=self.max_size)
-        except BaseException as err:
-            self._error = err
+        except BaseException as err:  # of a part that has begun anew meanwhile it says nothing: its file may be closed already
+            self._error = err if self.part.version == self._version else Stopped(f"{self.part.to.name} began anew.")
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes; waits until they have come."""

@@ -250,7 +250,8 @@ class Part:
             self._file = -1
 
     def drop(self) -> None:
-        """Throw away what has come."""
+        """Throw away what has come; who reads it is told by the version before the file is closed."""
+        self.version += 1
         self.close()
         for path in (self.path, self.side):
             with suppress(OSError):
