@@ -90,7 +90,7 @@ def test_pixels_that_a_dying_machine_lost_are_decoded_again(source, tmp_path):
     first = PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
     whole = first.read(0)[0].copy()
     del first
-    (file,) = (tmp_path / "home" / "pixels").glob("*/pixels")
+    (file,) = (tmp_path / "home" / "pixels").glob("*/rows")
     with open(file, "r+b") as lost:
         lost.write(bytes(8 * 8 * 3))
     again = PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
@@ -112,9 +112,9 @@ def test_a_full_disk_is_not_filled_and_the_reason_says_so(source, tmp_path, monk
 
 def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(source, tmp_path, monkeypatch):
     place = tmp_path / "home" / "pixels"
-    used = mapped.Mapped(place / "used", 2, 8)
+    used = mapped.Mapped(place / "used", (2, 8, 8, 3))
     for age, name in enumerate(("old", "older", "oldest")):
-        del_me = mapped.Mapped(place / name, 2, 8)
+        del_me = mapped.Mapped(place / name, (2, 8, 8, 3))
         del del_me
         os.utime(place / name / ".lock", (1000 - age, 1000 - age))
     free = iter([0, PLENTY])
@@ -128,9 +128,9 @@ def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(so
 def test_no_more_than_a_few_unused_stores_stay(source, tmp_path):
     place = tmp_path / "home" / "pixels"
     for name in "abcdef":
-        mapped.Mapped(place / name, 2, 8)
+        mapped.Mapped(place / name, (2, 8, 8, 3))
     PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
-    assert len(list(place.iterdir())) == mapped.KEPT
+    assert len(list(place.iterdir())) == pixels.KEPT
 
 
 KILLED = """
@@ -145,7 +145,7 @@ store = PixelStore(Pictures([root / f"{n}.{'jpg' if n % 2 else 'png'}" for n in 
 put = store._disk.put
 def die(row, pixels, aspect):
     if row == 3:
-        store._disk._pixels[row, :4] = pixels[:4]
+        store._disk._rows[row, :4] = pixels[:4]
         os.kill(os.getpid(), 9)
     put(row, pixels, aspect)
 store._disk.put = die

@@ -104,6 +104,10 @@ class Feed:
         """All batches in the split's own order: for validation and tests."""
         return self._batches(self.split.rows, -1, first)
 
+    def viewed(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
+        """All batches in the split's own order, each picture changed as in that epoch."""
+        return self._batches(self.split.rows, epoch, first)
+
     def peek(self) -> Batch:
         """A first look at what the batches are like; no epoch draws from it."""
         start, stop = self.bounds[0]

@@ -1,7 +1,11 @@
-"""Mapped: decoded pictures in a file on the fast disk, mapped into memory, for this run and later ones of any process."""
+"""Mapped: rows of numbers that took long to compute, in a file on the fast disk, mapped into memory, for this run and later ones.
+
+Decoded pictures are such rows, and so are frozen features.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import zlib
@@ -13,36 +17,31 @@ import numpy as np
 
 from ..files import make
 
-SPARE = 1 << 30  # bytes of the disk that nobody's pixels take
-KEPT = 3  # stores that stay on the disk when no process uses them
-_ROW = np.dtype([("crc", "<u4"), ("aspect", "<f4")])  # crc 0: not there yet
+SPARE = 1 << 30  # bytes of the disk that no store takes
+_MARK = np.dtype([("crc", "<u4"), ("note", "<f4")])  # crc 0: not there yet
 
 
 class Mapped:
-    """A row of pixels and its proportions for each picture. A row counts once its checksum stands beside it.
+    """Rows of one shape, each with a number that is noted beside it. A row counts once its checksum stands there too.
 
     Its room is taken at once, so writing never meets a full disk. Two processes may fill one store: they write the same bytes.
 
     folder : where it lies; made if missing
-    n, side : rows, and pixels of a side
+    shape : of all rows together: how many, then that of one
     """
 
-    def __init__(self, folder: Path, n: int, side: int) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: Any = np.uint8) -> None:
         import fcntl
 
         make(folder)
         self._lock = open(folder / ".lock", "a+b")
         fcntl.flock(self._lock, fcntl.LOCK_SH)
-        self._file = os.open(folder / "pixels", os.O_RDWR | os.O_CREAT, 0o644)
-        rows = os.open(folder / "rows", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            os.posix_fallocate(self._file, 0, n * side * side * 3)
-            os.posix_fallocate(rows, 0, n * _ROW.itemsize)
-        finally:
-            os.close(rows)
-        self._pixels = np.memmap(folder / "pixels", np.uint8, "r+", shape=(n, side, side, 3))
-        self._rows = np.memmap(folder / "rows", _ROW, "r+", shape=(n,))
-        self._seen = np.zeros(n, bool)  # rows whose checksum was looked at, or that were written here
+        for name, need in (("rows", _bytes(shape, dtype)), ("marks", shape[0] * _MARK.itemsize)):
+            with open(folder / name, "a+b") as file:
+                os.posix_fallocate(file.fileno(), 0, need)
+        self._rows = np.memmap(folder / "rows", dtype, "r+", shape=shape)
+        self._marks = np.memmap(folder / "marks", _MARK, "r+", shape=shape[:1])
+        self._seen = np.zeros(shape[0], bool)  # rows whose checksum was looked at, or that were written here
         with suppress(OSError):
             os.utime(folder / ".lock")
 
@@ -51,52 +50,58 @@ class Mapped:
         return bool(self._seen[rows].all())
 
     def get(self, row: int) -> tuple[np.ndarray, float] | None:
-        """Pixels (side, side, 3) and width / height; None where they are not there, or not whole: a machine may have died."""
-        mark = self._rows[row]
+        """A row and its note; None where it is not there, or not whole: a machine may have died."""
+        mark = self._marks[row]
         if not mark["crc"]:
             return None
-        pixels = np.asarray(self._pixels[row])
+        found = np.asarray(self._rows[row])
         if not self._seen[row]:
-            if _crc(pixels) != mark["crc"]:
+            if _crc(found) != mark["crc"]:
                 return None
             self._seen[row] = True
-        return pixels, float(mark["aspect"])
+        return found, float(mark["note"])
 
-    def put(self, row: int, pixels: np.ndarray, aspect: float) -> None:
-        """Keep a row: the pixels first, then what says that they are there."""
-        self._pixels[row] = pixels
-        self._rows[row] = (_crc(pixels), aspect)
+    def put(self, row: int, values: np.ndarray, note: float = 0.0) -> None:
+        """Keep a row: its values first, then what says that they are there."""
+        self._rows[row] = values
+        self._marks[row] = (_crc(values), note)
         self._seen[row] = True
 
     def __del__(self) -> None:
         with suppress(Exception):
-            os.close(self._file)
             self._lock.close()
 
 
-def _crc(pixels: np.ndarray) -> int:
-    return zlib.crc32(pixels.data) or 1
+def _crc(values: np.ndarray) -> int:
+    return zlib.crc32(values.data) or 1
 
 
-def open_mapped(home: Path, key: str, n: int, side: int, *, free: int | None = None) -> Mapped | str:
-    """The store of this key below `home`/pixels, made if it fits; else the reason why not. Stores nobody uses make room, oldest first.
+def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
+    return math.prod(shape) * int(np.dtype(dtype).itemsize)
 
+
+def open_mapped(
+    home: Path, kind: str, key: str, shape: tuple[int, ...], dtype: Any = np.uint8, *, kept: int, free: int | None = None
+) -> Mapped | str:
+    """The store of this key below `home`/`kind`, made if it fits; else the reason why not. Stores nobody uses make room, oldest first.
+
+    kept : how many stores of this kind stay on the disk when no process uses them
     free : bytes of the disk, if not its own word
     """
-    place, need = home / "pixels", n * (side * side * 3 + _ROW.itemsize)
-    there = place / key / "pixels"
+    place, need = home / kind, _bytes(shape, dtype) + shape[0] * _MARK.itemsize
+    there = place / key / "rows"
     try:
         missing = need - (there.stat().st_blocks * 512 if there.exists() else 0)
         make(place)
-        for old in _unused(place, key)[KEPT - 1 :]:
+        for old in _unused(place, key)[kept - 1 :]:
             _remove(old)
         while (found := shutil.disk_usage(place).free if free is None else free) - missing < SPARE:
             old_ones = _unused(place, key)
             if free is not None or not old_ones or not _remove(old_ones[-1]):
-                return f"{need / 1e9:.1f} GB of pixels do not fit on the disk ({found / 1e9:.1f} GB free, {SPARE / 1e9:.1f} stay so)"
-        return Mapped(place / key, n, side)
+                return f"{need / 1e9:.1f} GB of {kind} do not fit on the disk ({found / 1e9:.1f} GB free, {SPARE / 1e9:.1f} stay so)"
+        return Mapped(place / key, shape, dtype)
     except (OSError, ImportError, AttributeError) as err:  # no fcntl, no posix_fallocate: Windows
-        return f"the disk takes no store of pixels ({err})"
+        return f"the disk takes no store of {kind} ({err})"
 
 
 def _unused(place: Path, key: str) -> list[Path]:
@@ -113,7 +118,7 @@ def _used(store: Path) -> float:
 
 
 def _remove(store: Path) -> bool:
-    return _holds(store, lambda: shutil.rmtree(store, ignore_errors=True)) and not (store / "pixels").exists()
+    return _holds(store, lambda: shutil.rmtree(store, ignore_errors=True)) and not (store / "rows").exists()
 
 
 def _holds(store: Path, then: Any) -> bool:

@@ -17,6 +17,7 @@ from .decoding import VERSION, decode
 from .kinds import Pictures
 from .mapped import Mapped, open_mapped
 
+KEPT = 3  # stores that stay on the disk when no process uses them
 RAM_SHARE = 0.25  # of the free memory: what a store may take
 
 
@@ -51,7 +52,7 @@ class PixelStore:
             self._aspects = np.zeros(n, np.float32)  # 0: not there yet
             self.where, self.why = "memory", f"{size}, within a quarter of the free memory"
             return
-        found = open_mapped(home() if place is None else place, _key(source, side), n, side, free=disk)
+        found = open_mapped(home() if place is None else place, "pixels", _key(source, side), (n, side, side, 3), kept=KEPT, free=disk)
         if isinstance(found, Mapped):
             self._disk = found
             self.where, self.why = "disk", f"{size}, more than a quarter of the free memory ({ram / 1e6:,.0f} MB)"
