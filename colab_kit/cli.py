@@ -151,10 +151,13 @@ def train(data: str, model: str, limit: int | None, **given: Any) -> Run:
 
 @face.command()
 @run_flags
-@click.option("--backbone", default="resnet18", help="a torchvision name, or efficientnet_lite0 [resnet18]")
+@click.option(
+    "--mode", type=click.Choice(["auto", "frozen", "finetune", "both"]), default=None, help="what learns: the head, all, or both [auto]"
+)
+@click.option("--backbone", default="resnet18", help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]")
 @recipe_flags
 def transfer(data: str, backbone: str, limit: int | None, **given: Any) -> Run:
-    """Put a new head on a trained backbone and train it on DATA."""
+    """Put a new head on a trained backbone: solved for its features, or trained with all of it."""
     from .loading import load
     from .verbs import transfer as verb
 

@@ -56,7 +56,7 @@ def first_run(quick: bool, net: str, *, fresh: bool = False) -> Run:
 
 def second_run(quick: bool) -> Run:
     data = load("fashion-mini", limit=25 if quick else 100, valid=0)
-    return transfer(data, "efficientnet_lite0", size=SIDE, epochs=2 if quick else 6, lr=2e-3, name="demo-transfer")
+    return transfer(data, "efficientnet_lite0", size=SIDE, name="demo-transfer")
 
 
 def kill_in_the_middle(quick: bool, net: str, epoch: int, echo: Echo) -> int:

@@ -9,6 +9,7 @@ from . import records
 from .drive.mount import mounted
 from .errors import ModelError, RunError
 from .events import Note
+from .exporting import exported
 from .listeners.console import Console
 from .records import Place
 from .runs import Run
@@ -20,7 +21,7 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
 
     Parameters
     ----------
-    where : its folder, its name (the newest of that name), or its key
+    where : its folder, its name (the newest of that name), its key, or a file that run.export() wrote
     model : the network, or a class or function that makes it; needed for networks of your own
     device : where it predicts; chosen if None
 
@@ -38,6 +39,8 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
 
     if isinstance(where, Run):
         return where
+    if (about := exported(Path(where).expanduser())) is not None:
+        return _opened(Path(where).expanduser().absolute(), about, model, device)
     place = _find(str(where))
     record = records.find(place)
     if record is None:
@@ -58,6 +61,24 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
             "its code is not kept with the run, only its weights",
             f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
         )
+    return run
+
+
+def _opened(path: Path, about: dict[str, Any], model: Any, device: str | None) -> Run:
+    """A run from an exported file; what it draws goes into a folder beside that."""
+    import torch
+
+    from .machine import device_for, runtime
+    from .models.made import remake
+
+    record = about["record"]
+    if record["model"].get("made_by") is None and model is None:
+        fix = f"pass the network: open_run({path.name!r}, model=MyNetwork)"
+        raise ModelError(f"{path.name} holds the weights of a network of its author's own.", "no code travels with them", fix)
+    run = Run(Place(path.with_suffix(""), None, path.stem, None), record, about["choices"])
+    run.device = torch.device(device_for(device, runtime())[0])
+    run.take(about)
+    run._make = lambda: remake(record, model, checkpoint.under(checkpoint.read(path, checked=True).tensors, "model/"))
     return run
 
 

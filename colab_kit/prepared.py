@@ -61,6 +61,7 @@ class Prepared:
         self.model, self.data, self.recipe, self.base = model, data, recipe, base
         self.loss, self.optimizer, self.augment = loss, optimizer, augment
         self.made_by, self.head, self.name = made_by, head, name
+        self.head_epochs = recipe.head_epochs  # epochs in which the head learns alone; None: all
 
     def prepare(self, made: dict[str, Any], emit: Listeners) -> Choices:
         """Choose what the recipe leaves open, look at one batch, and check that network, loss and data fit each other."""
@@ -85,10 +86,10 @@ class Prepared:
         if self.augment is not None and draws_privately(self.feeds["train"].source, int(self.data.train.rows[0])):
             self.keyed = False
             emit(Note("The transform draws numbers that no key reaches: this run is not exact, neither twice nor after a kill.", "warn"))
-        first, began = self.feeds["train"].peek(), time.perf_counter()
+        first, began = self._first(), time.perf_counter()
         output, first = self._look(first)
         forward = time.perf_counter() - began
-        if self._batches > WARM:  # the first one pays for set-up: 50 times an MLP's own time
+        if self._batches > WARM and self._steps:  # the first one pays for set-up: 50 times an MLP's own time
             began = time.perf_counter()
             first_outputs(self.model, first, self.data.classes)
             forward = min(forward, time.perf_counter() - began)
@@ -112,6 +113,12 @@ class Prepared:
                 if finding.level == "warning":
                     emit(Note(str(finding), "warn"))
         return choices
+
+    _steps = True  # whether the network is trained: else nobody asks what a step takes
+
+    def _first(self) -> Batch:
+        """The batch that everything is tried on."""
+        return self.feeds["train"].peek()
 
     def _largest(self) -> tuple[int, str]:
         """The batch size that fills the GPU's memory; elsewhere the usual one."""
@@ -142,7 +149,7 @@ class Prepared:
             data=self.data, recipe=self.recipe, runtime=self.runtime, device=self.device.type, x=first.x, y=first.y,
             output=output, loss=loss,
             kind=choices["output"][0], wants=wants, seconds=self._takes(first, forward), drive=self.drive, channels=self.base.channels,
-            reached=reached(self.model, first),
+            reached=not self._steps or reached(self.model, first),
         )  # fmt: skip
 
     @property
@@ -154,7 +161,7 @@ class Prepared:
         guess = 3 * forward * self._batches
         if guess < SHORT or self._batches < MANY:
             return guess
-        phases = Phases(self.model, self.head, self.recipe.head_epochs)
+        phases = Phases(self.model, self.head, self.head_epochs)
         try:
             with untouched(self.model):
                 phases.enter(self.effective.epochs - 1)  # where all that ever learns does
@@ -185,9 +192,9 @@ class Prepared:
             type(self.model).__qualname__,
             shapes,
             list(first.x.shape),
-            self.recipe.head_epochs,
+            self.head_epochs,
         ]
-        phases = Phases(self.model, self.head, self.recipe.head_epochs)
+        phases = Phases(self.model, self.head, self.head_epochs)
         phases.enter(0)
         try:
             found, why = remembered(

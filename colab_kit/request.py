@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,15 @@ from torch import nn
 from .data.preprocess import Preprocess
 from .data.splits import Data
 from .errors import RecipeError
+from .models.backbones import Backbone
 from .models.made import again, make, on_backbone
 from .recipe import Recipe
+from .runs import Run
 from .session import Session
 from .training.describe import check_only_tensors, describe, describe_model, describe_optimizer
 from .training.losses import by_name
 from .training.optimizers import name_of
+from .transferring import MODES, Transfer
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,35 @@ class Request:
         check_only_tensors(network)
         return session
 
-    def on(self, backbone: Any, data: Data, *, head: Any = "linear", weights: str | None = "default") -> Session:
-        """A session that trains a head on a backbone."""
+    def on(
+        self,
+        backbone: Any,
+        data: Data,
+        *,
+        mode: str = "auto",
+        looks: int | None = None,
+        head: Any = "linear",
+        weights: str | Path | None = "default",
+    ) -> Transfer:
+        """A session that trains a head on a backbone.
+
+        looks : views of each picture that were asked for, or None
+        """
+        if mode not in MODES:
+            raise RecipeError(f"mode={mode!r} is not known.", f"the modes are {', '.join(MODES)}", "leave mode= out, or name one of these")
         size, classes = self.recipe.size, len(data.classes)
+        if isinstance(backbone, Run):
+            backbone = _of_run(backbone)
         network, base, names = on_backbone(backbone, weights=weights, classes=classes, size=size, head=head, seed=self.recipe.seed)
         preprocess = Preprocess(base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875)
         plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
-        made_by = {"backbone": base.name, "weights": weights, "head": head, "size": size} if plain else None
-        session = Session(network, data, self.recipe, base=preprocess, made_by=made_by, head=names, name=base.name, **self._objects())
+        made_by = (
+            {"backbone": base.name, "weights": weights if weights in ("default", None) else "default", "head": head, "size": size}
+            if plain
+            else None
+        )
+        session = Transfer(network, data, self.recipe, base=preprocess, made_by=made_by, head=names, name=base.name, **self._objects())
+        session.asked, session.looks = mode, looks
         check_only_tensors(network)
         return session
 
@@ -84,6 +109,13 @@ class Request:
         """What the objects add to a run's identity; one that is not given adds nothing."""
         told = {"optimizer": describe_optimizer(self.optimizer, network)}
         return told | ({"augment": describe(self.augment)} if self.augment is not None else {})
+
+
+def _of_run(run: Run) -> Backbone:
+    """A run's trained network as a backbone, with the preprocessing it learned under; the run keeps its own."""
+    how = Preprocess.from_json(run.record["preprocess"])
+    mean, std = ((v[0], v[-2 % len(v)], v[-1]) for v in (how.mean, how.std))  # of a grey network the same for each colour
+    return Backbone(copy.deepcopy(run.model), run.name, how.size, mean, std, how.interpolation, len(run.classes), how.crop)
 
 
 def _made_by(network: nn.Module) -> Any:

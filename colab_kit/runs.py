@@ -11,15 +11,16 @@ from .control import Control
 from .data.checks import look_at
 from .data.preprocess import Preprocess
 from .data.splits import Data, Split
-from .errors import DataError, RunError
+from .errors import DataError
 from .events import Note
-from .files import write_whole
+from .exporting import export, save_weights
+from .files import digest, home
 from .listeners.console import Console
 from .listeners.history import History
 from .loading import load
+from .looks import Looks
 from .recipe import Recipe
 from .records import Place, refuse_unmounted
-from .reporting import plots
 from .reporting.evaluation import Evaluation, evaluate_outputs
 from .reporting.prediction import Prediction, Predictions, prediction
 from .reporting.scoring import Scorer, pictures_of
@@ -31,7 +32,7 @@ live: dict[Path, Run] = {}  # the runs that train right now, by folder
 taught: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # networks that this process trained in place, and the run's name
 
 
-class Run:
+class Run(Looks):
     """A training: what it is, how it went, and what it learned.
 
     Attributes
@@ -108,12 +109,6 @@ class Run:
         finally:
             console.close_bar()
 
-    def plot(self) -> Path:
-        """Draw loss and accuracy over the epochs; shown in a notebook, saved as curves.png."""
-        if not self.history:
-            raise RunError("There is nothing to plot yet.", f"run {self.name} has no validated epoch", "train it first")
-        return self._shown(plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor))
-
     def evaluate(self, split: Any = None) -> Evaluation:
         """Accuracy and its details.
 
@@ -133,21 +128,23 @@ class Run:
         own = np.clip(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12, 1)
         return evaluate_outputs(probabilities, labels, float(-np.log(own).mean()), self.classes, chosen.name)
 
-    def confusion(self, split: Any = None) -> Path:
-        """Draw which classes are taken for which; saved as confusion.png."""
-        return self._shown(plots.confusion(self.evaluate(split), self.folder / "confusion.png"))
-
-    def predict(self, x: Any, *, top: int = 5) -> Prediction | Predictions:
+    def predict(self, x: Any, *, top: int = 5, views: int = 1) -> Prediction | Predictions:
         """Class probabilities of pictures.
 
-        x : path, folder, glob, PIL picture, array (H, W), (H, W, C) or (C, H, W), a batch of them, or a Split
+        x : path, folder, glob, URL, PIL picture, array (H, W), (H, W, C) or (C, H, W), a batch of them, or a Split
         top : how many classes each prediction lists
+        views : of each picture, whose probabilities are averaged: as it is, mirrored, then both somewhat nearer
 
         Raises
         ------
         DataError
         """
         scorer = self._scorer()
+        scorer.views = views
+        if isinstance(x, str) and x.lower().startswith(("http://", "https://")):
+            from .fetching.fetch import fetch
+
+            x = Path(fetch(x, home() / "pictures" / digest(x)[:8], listen=[]))
         if isinstance(x, Split):
             probabilities, _, of = scorer.split(x)
             files = getattr(x.source, "paths", None)
@@ -161,45 +158,17 @@ class Run:
         found = Predictions((prediction(p, self.classes, top=top, path=path) for p, path in rows), self.classes)
         return found[0] if one else found
 
-    def show(self, x: Any, *, top: int = 10) -> Path:
-        """Draw one picture beside the probabilities of its likeliest classes; saved as prediction.png."""
-        import numpy as np
-
-        from .data.decoding import decode
-
-        found = self.predict(x, top=top)
-        if not isinstance(found, Prediction):
-            raise DataError("show() takes one picture.", f"{len(found)} were given", "pass one: run.show(pictures[0])")
-        picture = pictures_of(x, self._scorer().preprocess)[0][0]
-        if isinstance(picture, Path):
-            pixels = decode(picture)
-        elif hasattr(picture, "convert"):
-            pixels = np.asarray(picture.convert("RGB"))
-        else:
-            from .data.splits import Arrays
-
-            pixels = Arrays(picture.unsqueeze(0), np.zeros(1, np.int64)).picture(0)
-        return self._shown(plots.view_classify(pixels, found, self.folder / "prediction.png"))
-
     def save(self, path: str | Path) -> Path:
         """Write the weights as a plain state_dict that torch or safetensors loads: .pth or .safetensors."""
-        import io
+        return save_weights(self.model, self._target(path))
 
-        import torch
-        from safetensors.torch import save
+    def export(self, path: str | Path) -> Path:
+        """Write one file that `open_run` opens anywhere: .safetensors with weights, classes and figures, no pickle; or .onnx, by extra."""
+        return export(self._target(path), self.model, self.record, self.choices, self._facts)
 
+    def _target(self, path: str | Path) -> Path:
         target = Path(path).expanduser().absolute()
         refuse_unmounted(target, str(target))
-        state = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in self.model.state_dict().items()}
-        if target.suffix == ".safetensors":
-            write_whole(target, save(state))
-        elif target.suffix in (".pth", ".pt"):
-            out = io.BytesIO()
-            torch.save(state, out)
-            write_whole(target, out.getvalue())
-        else:
-            why = "weights are saved as .pth or .safetensors"
-            raise RunError(f"{target.name} has no known ending.", why, f"write {target.stem}.safetensors")
         return target
 
     def take(self, facts: dict[str, Any]) -> None:
@@ -215,12 +184,6 @@ class Run:
         """Take the trained network as the run's own."""
         self._model, self.device = model.eval(), device
         taught[model] = f"{self.name}-{self.key}"
-
-    def _shown(self, picture: Path) -> Path:
-        """Display a picture in a notebook, and hand a copy to Drive."""
-        if self.place.shelf is not None:
-            self.place.shelf.push(picture, f"{self.place.kept_as}/{picture.name}")
-        return plots.display(picture)
 
     def _split(self, what: Any) -> Split:
         """The split to evaluate: by name, as it is, or from Data or anything `load` takes."""

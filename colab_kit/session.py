@@ -33,9 +33,12 @@ class Session(Prepared):
     """What one call of train() or transfer() works with."""
 
     saver: Saver | None = None  # none yet: nothing was trained
+    best_weights: checkpoint.Tensors | None = None  # found before the loop begins
+    start: State  # where a new run begins
 
     def train(self, run: Run, emit: Listeners, *, new: bool = False) -> tuple[str, str]:
         """Go on from the newest whole checkpoint, or begin; give the status and its reason. A new run has none, whatever Drive says."""
+        self.start = State()
         place, record, found = run.place, run.record, None
         if not new:
             found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=self._complain)
@@ -45,27 +48,40 @@ class Session(Prepared):
             self._wear(checkpoint.best_weights(place.folder, found, complain=self._complain))
             if place.shelf is not None and not checkpoint.is_kept(found.path, place.shelf, place.kept_as):  # killed before it was copied
                 self.saver = self._saver(run, emit, found)
-            return "done", "" if found.facts["epoch"] >= self.recipe.epochs else ended
+            return "done", "" if found.facts["epoch"] >= self.epochs else ended
+        return self._go_on(run, emit, found)
+
+    def _go_on(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[str, str]:
+        """Train from a checkpoint, or from the start, to the end."""
         job, state = self._job(run, emit, found)
-        write_json(place.folder / "run.json", record, reached=run.control.reached)
-        emit.listeners.insert(0, CsvLog(place.folder / "history.csv", History(state.history)))
-        emit(RunStarted(f"{run.name}-{run.key}", place.folder, self.recipe.epochs, job.steps, state.step))
-        if self.saver is not None and place.drive_folder is not None:
-            emit(Note(f"Copies go to Drive: {place.drive_folder}"))
-            self.saver.announce()
-        run.watch(state)
+        self._announce(run, emit, state, job.steps)
         try:
             with keyed.outer_streams_kept(), deterministic(self.device, self.recipe.deterministic):
                 reason = fit(job, state)
         finally:
             run.take(vars(state))
             job.put_back()
-        self._wear(self._best(job, state, place.folder))
-        return ("stopped" if run.control.stopped and state.epoch < self.recipe.epochs else "done"), reason
+        self._wear(self._best(job, state, run.place.folder))
+        return ("stopped" if run.control.stopped and state.epoch < self.epochs else "done"), reason
+
+    def _announce(self, run: Run, emit: Listeners, state: State, steps: int) -> None:
+        """Say that it begins: in the run's folder, on Drive, and to who listens."""
+        write_json(run.folder / "run.json", run.record, reached=run.control.reached)
+        emit.listeners.insert(0, CsvLog(run.folder / "history.csv", History(state.history)))
+        emit(RunStarted(f"{run.name}-{run.key}", run.folder, self.epochs, steps, state.step))
+        if self.saver is not None and run.drive_folder is not None:
+            emit(Note(f"Copies go to Drive: {run.drive_folder}"))
+            self.saver.announce()
+        run.watch(state)
+
+    @property
+    def epochs(self) -> int:
+        """How many there are."""
+        return self.recipe.epochs
 
     def _ended(self, facts: dict[str, Any]) -> str:
         """What ended the run that a checkpoint tells of, or ""."""
-        if facts["epoch"] >= self.recipe.epochs:
+        if facts["epoch"] >= self.epochs:
             return f"{facts['epoch']} epochs; more epochs= go on"
         return out_of_patience(self.recipe, facts["waited"], facts["best"])
 
@@ -98,18 +114,19 @@ class Session(Prepared):
         average = Average(self.model, recipe.ema) if recipe.ema else None
         self.saver = self._saver(run, emit, found)
         steps = -(-len(self.feeds["train"]) // recipe.accumulate)
+        begin = self.start.step if found is None else found.facts["schedule"].get("begin", 0)
         facts = {
             "start": run.record["start"], "key": run.key, "classes": list(self.data.classes), "fingerprint": self.data.fingerprint,
             "environment": {**sameness.environment(self.device), "precision": str(self.precision), "compile": str(recipe.compile)},
         }  # fmt: skip
         job = Job(
-            model=self.model, phases=Phases(self.model, self.head, recipe.head_epochs), train=self.feeds["train"],
+            model=self.model, phases=Phases(self.model, self.head, self.head_epochs), train=self.feeds["train"],
             valid=self.feeds.get("valid"), loss=self.loss_of, valid_loss=self.plain_loss(run.choices), optimizer=optimizer,
-            schedule=Schedule.of(recipe, steps), recipe=recipe, device=self.device, classes=len(self.data.classes),
+            schedule=Schedule.of(recipe, steps, begin=begin), recipe=recipe, device=self.device, classes=len(self.data.classes),
             average=average, saver=self.saver, budget=self._budget(found, emit), emit=emit, control=run.control, facts=facts,
             precision=self.precision, net=net,
         )  # fmt: skip
-        return job, self._restored(job, found, emit) if found is not None else State()
+        return job, self._restored(job, found, emit) if found is not None else self.start
 
     def _budget(self, found: checkpoint.Checkpoint | None, emit: Listeners) -> Budget:
         given = self.recipe.budget

@@ -106,7 +106,7 @@ def find_lr(
     session = _session(request, model, load(data, listen=emit.listeners), device)
     with keyed.outer_streams_kept():
         choices = session.prepare({}, emit)
-        phases = Phases(session.model, session.head, session.recipe.head_epochs)
+        phases = Phases(session.model, session.head, session.head_epochs)
         try:
             rates, losses = sweep(
                 session.model, session.feeds["train"], session.loss_of, lambda lr: session.optimizer_for({**choices, "lr": (lr, "")}),

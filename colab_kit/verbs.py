@@ -101,8 +101,9 @@ def transfer(
     data: Any,
     backbone: Any = "resnet18",
     *extra: Any,
+    mode: str = "auto",
     head: Any = "linear",
-    weights: str | None = "default",
+    weights: str | Path | None = "default",
     loss: str | None = None,
     optimizer: Any = None,
     init: str | Path | None = None,
@@ -115,19 +116,22 @@ def transfer(
     control: Control | None = None,
     **fields: Any,
 ) -> Run:
-    """Put a new head on a trained backbone and train it; then, if `head_epochs=` says so, everything.
+    """Put a new head on a trained backbone. A frozen backbone runs once: the head is solved for its features, which are kept.
 
     Parameters
     ----------
     data : Data, or anything `load` takes
-    backbone : torchvision name, "efficientnet_lite0" (needs no network), or a Module
+    backbone : torchvision name, "efficientnet_lite0", 1 or 2 (they need no network), "timm/…", a Module, or a Run: what it learned
         Its BatchNorm stays in eval while it is frozen.
+    mode : "auto", "frozen", "finetune" or "both"
+        frozen: the head alone; finetune: everything from the start; both: first the head, for `head_epochs=` (1), then everything.
+        auto takes frozen on a CPU and below 2,000 pictures, both otherwise.
     head : "linear", hidden widths like (500, 250), or a Module
-    weights : "default" or None
-        ImageNet weights, or fresh ones.
+    weights : "default", None, or a path
+        ImageNet weights, fresh ones, or a .pth or .safetensors file of this architecture.
     recipe, **fields
-        See `Recipe`; `epochs` is 3 by default. `head_epochs=1` trains the head alone for one epoch, then all;
-        0 trains all from the start; None keeps the backbone frozen.
+        See `Recipe`; `epochs` is 3 by default. While the backbone is frozen, `epochs=` are views of each picture: as it is, mirrored,
+        then random ones, 8 at most; one, if it is not given.
     loss, optimizer, init, out, name, fresh, device, listen, control
         As for `train`; loss by name only.
 
@@ -144,16 +148,20 @@ def transfer(
     if loss is not None and not isinstance(loss, str):
         why = "its head puts out logits, and the loss must fit them"
         raise RecipeError("transfer() takes loss= by name only.", why, "write loss='cross_entropy'")
-    if recipe is None:
-        fields.setdefault("epochs", 3)
+    asked = recipe is not None or "epochs" in fields
+    if not asked:
+        fields["epochs"] = 3
     request = Request.of(recipe, fields, loss, optimizer)
     emit = Listeners([Console()] if listen is None else listen)
     control = control or Control()
     data = load(data, listen=emit.listeners, control=control)
-    session = request.on(backbone, data, head=head, weights=weights)
+    session = request.on(backbone, data, mode=mode, looks=request.recipe.epochs if asked else None, head=head, weights=weights)
     network = session.model
-    model = {"backbone": session.name, "weights": weights} if isinstance(backbone, str) else describe_model(network)
-    identity = {"model": model, "head": describe(head), **request.identity(network)}
+    file = Path(weights).expanduser() if weights not in ("default", None) else None
+    model = {"backbone": session.name, "weights": weights if file is None else sha256(file)}
+    if not isinstance(backbone, str):
+        model = {**describe_model(network), **({"run": backbone.key} if isinstance(backbone, Run) else {})}
+    identity = {"model": model, "head": describe(head), **({"mode": mode} if mode != "auto" else {}), **request.identity(network)}
     return _run("transfer", session, identity, session.name, init, out, name, fresh, device, emit, control)
 
 

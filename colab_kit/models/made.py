@@ -68,7 +68,7 @@ def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
 
 
 def on_backbone(
-    name: Any, *, weights: str | None, classes: int, size: int | None, head: Any, seed: int, load: bool = True
+    name: Any, *, weights: Any, classes: int, size: int | None, head: Any, seed: int, load: bool = True
 ) -> tuple[nn.Module, Any, list[str]]:
     """A backbone with a new head: the model, the Backbone it came from, and the names of the head's parameters."""
     with keyed.outer_streams_kept():

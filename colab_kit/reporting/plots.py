@@ -123,6 +123,22 @@ def view_classify(picture: np.ndarray, prediction: Prediction, path: Path) -> Pa
     return _save(figure, path)
 
 
+def sheet(pictures: Sequence[np.ndarray], texts: Sequence[str], path: Path, *, columns: int = 3) -> Path:
+    """Draw pictures in rows, each below its text.
+
+    pictures : uint8, (H, W, 3) each
+    """
+    columns = min(columns, len(pictures))
+    lines = -(-len(pictures) // columns)
+    figure = Figure(figsize=(3.2 * columns, 3.6 * lines), dpi=DPI, layout="constrained")
+    for axes, place in zip(figure.subplots(lines, columns, squeeze=False).flat, range(lines * columns), strict=True):
+        axes.set_axis_off()
+        if place < len(pictures):
+            axes.imshow(pictures[place])
+            _plain([axes.set_title("\n".join(textwrap.fill(line, 34) for line in texts[place].splitlines()), fontsize=10)])
+    return _save(figure, path)
+
+
 def display(path: Path, *, shell: Any = None, show: Callable[[Any], object] | None = None) -> Path:
     """Show a PNG in a notebook; do nothing elsewhere. Gives the path.
 

