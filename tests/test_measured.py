@@ -129,3 +129,27 @@ def test_a_short_run_measures_nothing_and_a_long_one_writes_its_choice_before_th
     assert "measured, a step: fp32 " in run.choices["precision"][1]
     again = verbs.train(Small, small_data("arrays"), out="long", listen=[], epochs=2, batch_size=4)
     assert again.choices["precision"] == run.choices["precision"] and again.status == "done"
+
+
+def test_the_fastest_forward_pass_wins_unless_its_numbers_are_off():
+    now = 0.0
+    takes = {"fp32": 3.0, "fp32 channels_last": 2.0, "bf16": 1.0, "bf16 channels_last": 0.5}
+
+    def forward(how, *, off=()):
+        nonlocal now
+        now += takes[str(how)]
+        return torch.ones(4) * (1.1 if str(how) in off else 1.001)
+
+    fastest, why = measured.fastest_forward(forward, OPTIONS, clock=lambda: now)
+    assert fastest == "bf16 channels_last" and "fp32 3000 ms" in why and "bf16 1000 ms" in why
+    fastest, _ = measured.fastest_forward(lambda how: forward(how, off=("bf16", "bf16 channels_last")), OPTIONS, clock=lambda: now)
+    assert fastest == "fp32 channels_last"
+
+
+def test_a_precision_that_the_network_cannot_take_is_passed_over():
+    def forward(how):
+        if how.dtype == "bf16":
+            raise RuntimeError("no kernel")
+        return torch.ones(2)
+
+    assert measured.fastest_forward(forward, OPTIONS)[0].startswith("fp32")

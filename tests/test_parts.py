@@ -151,3 +151,11 @@ def test_whatever_the_order_the_bytes_and_the_hash_are_the_files(tmp_path_factor
         kind: hashlib.new(kind, BODY).hexdigest() for kind in ("md5", "sha256")
     }
     part.drop()
+
+
+def test_who_reads_a_part_that_is_thrown_away_is_told_before_its_file_is_closed(part, monkeypatch):
+    version, seen = part.version, []
+    close = Part.close
+    monkeypatch.setattr(Part, "close", lambda self: (seen.append(self.version), close(self)))
+    part.drop()
+    assert seen == [version + 1]

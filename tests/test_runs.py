@@ -198,3 +198,13 @@ def test_data_is_evaluated_by_its_test_split_and_other_classes_are_refused():
     many = Split(Arrays(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), np.array([0, 1, 2, 9])), np.arange(4))
     with pytest.raises(DataError, match="of other data"):
         run.evaluate(many)
+
+
+def test_a_picture_is_predicted_from_its_link(tmp_path, file_server, monkeypatch):
+    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
+    pets = class_folders(tmp_path / "pets", each=4)
+    run = quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)), load(pets, listen=[]), size=8)
+    url = file_server.put("cat.png", (pets / "cat" / "0.png").read_bytes())
+    found = run.predict(url)
+    assert found.label in ("cat", "dog") and np.array_equal(found.probabilities, run.predict(pets / "cat" / "0.png").probabilities)
+    assert str(found.path).startswith(str(tmp_path / "home"))

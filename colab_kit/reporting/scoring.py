@@ -144,7 +144,7 @@ def _seen(x: torch.Tensor, view: int) -> torch.Tensor:
     x = x.flip(3) if view % 2 else x
     for _ in range(view // 2):
         high, wide = x.shape[2:]
-        top, left = round(high * NEARER), round(wide * NEARER)
+        top, left = (min(max(1, round(side * NEARER)), (side - 1) // 2) for side in (high, wide))
         inner = x[:, :, top : high - top, left : wide - left]
         x = torch.nn.functional.interpolate(inner, (high, wide), mode="bilinear", align_corners=False, antialias=True)
     return x
