@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from .models.solve import Solved
 from .runs import Run
 from .session import Session
 from .training import checkpoint
+from .training.budget import Budget
 from .training.choices import Choices
 from .training.describe import describe, tensor_hash
 from .training.headfit import HeadFit
@@ -193,7 +195,7 @@ class Transfer(Session):
 
     def _go_on(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[str, str]:
         if self.fit is None or self.mode != "frozen":
-            if self.fit is not None and found is None and not self._fitted(run, emit, self.start):
+            if self.fit is not None and found is None and not self._fitted(run, emit, self.start, self._budget(None, emit)):
                 return "stopped", run.control.reason  # nothing is written yet: what features there are, are kept
             return super()._go_on(run, emit, found)
         state = State(**{f.name: found.facts[f.name] for f in dataclasses.fields(State)}) if found is not None else self.start
@@ -201,7 +203,7 @@ class Transfer(Session):
         self._announce(run, emit, state, self._groups * self.passes)
         facts = {"start": run.record["start"], "key": run.key, "classes": list(self.data.classes), "fingerprint": self.data.fingerprint}
         try:
-            done = self._fitted(run, emit, state, {**facts, "planned": True, "environment": {}, "schedule": {}})
+            done = self._fitted(run, emit, state, self._budget(found, emit), {**facts, "planned": True, "environment": {}, "schedule": {}})
         finally:
             run.take(vars(state))
         if state.best:
@@ -209,7 +211,7 @@ class Transfer(Session):
         self.model.eval()
         return ("done", "") if done else ("stopped", run.control.reason)
 
-    def _fitted(self, run: Run, emit: Listeners, state: State, facts: dict[str, Any] | None = None) -> bool:
+    def _fitted(self, run: Run, emit: Listeners, state: State, budget: Budget, facts: dict[str, Any] | None = None) -> bool:
         """View after view: compute what is missing, fit the head, note its figures; whether all of it was done.
 
         facts : what a checkpoint says, written after each view; None: the loop will write the first one
@@ -220,12 +222,19 @@ class Transfer(Session):
             run.control.reached("in_features")
             if facts is not None:
                 emit(StepDone(state.epoch * self._groups + min(done, self._groups), self._groups * self.passes, math.nan, 0.0))
+            if run.control.paused:
+                began = time.monotonic()
+                emit(Note(f"Paused after {done} of {of} batches of a view; they are kept."))
+                run.control.wait_while_paused()
+                budget.pause(time.monotonic() - began)
+            if budget.used_up(step=0.0, save=0.0):
+                run.control.stop(budget.reason(None))
             return not run.control.stopped
 
         with keyed.outer_streams_kept():
             for row, head in self.fit.passes(self.passes, "valid" in self.feeds, told, after=state.epoch):
                 self._put(head)
-                state.epoch, state.step = state.epoch + 1, state.step + self._groups
+                state.epoch, state.step, state.seconds = state.epoch + 1, state.step + self._groups, budget.seconds
                 weights = {name: t.detach().cpu().clone() for name, t in self.model.state_dict().items()}
                 if self._noted(state, {"epoch": float(state.epoch), "step": state.step, "l2": head.strength, **row}):
                     self.best_weights = weights

@@ -141,6 +141,29 @@ def test_stop_ends_after_the_group_and_the_same_cell_goes_on(pets, passes):
     assert move(pets, epochs=2, out="t").status == "done"
 
 
+def test_a_budget_stops_between_two_batches_and_the_same_cell_goes_on(pets, passes):
+    run = move(pets, epochs=2, budget=0.0)
+    assert run.status == "stopped" and "budget=0.0 is used up" in run.reason and sum(passes) == 4
+    assert move(pets, epochs=2).status == "done"
+
+
+def test_a_pause_waits_between_two_batches(pets):
+    waited = []
+
+    class Pausing(Control):
+        def reached(self, point):
+            if point == "in_features" and not waited:
+                self.pause()
+
+        def wait_while_paused(self):
+            waited.append(self.paused)
+            self.go_on()
+
+    said = []
+    assert move(pets, control=Pausing(), listen=[said.append]).status == "done"
+    assert waited == [True] and any("Paused after 1 of" in e.text for e in said if isinstance(e, Note))
+
+
 def test_both_fits_the_head_first_and_then_trains_all(pets):
     backbone = Backbone()
     before = {name: t.clone() for name, t in backbone.body.state_dict().items()}

@@ -61,13 +61,19 @@ class HeadFit:
         return self._known[name, view]
 
     def compute(self, name: str, view: int, told: Told) -> bool:
-        """Compute what is missing of a view; whether all of it is there now."""
-        found = self.features(name, view)
+        """Compute what is missing of a view; whether all of it is there now, and nobody said stop."""
+        found, go = self.features(name, view), True
+
+        def heard(done: int) -> bool:
+            nonlocal go
+            go = told(done, len(found.bounds))
+            return go
+
         if not found.whole:
             feed, epoch = self.feed(name, view)
             with closing(feed.viewed(epoch, first=found.done)) as batches:  # type: ignore[type-var]
-                found.compute(batches, lambda x: self.extract(x, self.how), lambda done: told(done, len(found.bounds)))
-        return found.whole
+                found.compute(batches, lambda x: self.extract(x, self.how), heard)
+        return found.whole and go
 
     def known(self, name: str, views: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Features and labels of the first views of a split, damaged pictures left out: float32 (n, d), int64 (n,)."""
