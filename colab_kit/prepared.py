@@ -68,6 +68,7 @@ class Prepared:
         given, self._emit = self.recipe, emit
         kind = self.optimizer if isinstance(self.optimizer, type) else None
         choices = choose(given, self.data, made, own_optimizer=isinstance(self.optimizer, torch.optim.Optimizer), kind=kind)
+        self._amend(choices, made)
         self.preprocess, why = preprocess_for(given, self.data, self.base)
         self.model.to(self.device)
         if choices["batch_size"][0] == "auto":
@@ -115,6 +116,9 @@ class Prepared:
         return choices
 
     _steps = True  # whether the network is trained: else nobody asks what a step takes
+
+    def _amend(self, choices: Choices, made: dict[str, Any]) -> None:
+        """Choose otherwise than for a network from scratch."""
 
     def _first(self) -> Batch:
         """The batch that everything is tried on."""

@@ -98,7 +98,7 @@ class Request:
             else None
         )
         session = Transfer(network, data, self.recipe, base=preprocess, made_by=made_by, head=names, name=base.name, **self._objects())
-        session.asked, session.looks = mode, looks
+        session.asked, session.looks, session.trained = mode, looks, weights is not None
         check_only_tensors(network)
         return session
 

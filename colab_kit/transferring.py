@@ -35,6 +35,7 @@ from .training.untouched import untouched
 MODES = ("auto", "frozen", "finetune", "both")
 VIEWS = 8  # passes over a frozen backbone, at most
 SOME = 8  # pictures that a network is tried on where nothing is trained
+GENTLE = 0.1  # of the usual learning rate, where all of a trained backbone learns
 FEW = 2000  # training pictures: below, training all of a backbone loses more than it wins
 UNUSED = ("lr", "optimizer", "weight_decay", "schedule", "warmup", "mixup", "cutmix", "ema", "clip", "accumulate", "sampler")
 
@@ -43,11 +44,13 @@ class Transfer(Session):
     """What one call of transfer() works with.
 
     asked : "auto", "frozen", "finetune" or "both"
+    trained : whether the backbone comes with weights
     looks : epochs, where the user gave them: so many views of each picture a solved head sees
     """
 
     asked = "auto"
     looks: int | None = None
+    trained = True
     mode = "finetune"
     fit: HeadFit | None = None  # none: the head learns in the loop, as the rest does
     layer = ""  # the head's
@@ -91,6 +94,10 @@ class Transfer(Session):
     @property
     def epochs(self) -> int:
         return self.passes if self.solved else super().epochs
+
+    def _amend(self, choices: Choices, made: dict[str, Any]) -> None:
+        if self.mode != "frozen" and self.trained and "lr" not in made and choices["lr"][1].startswith("usual"):
+            choices["lr"] = (choices["lr"][0] * GENTLE, "usual where a trained backbone learns")
 
     # -- what is chosen before the first step ------------------------------------------------------------------------------
 

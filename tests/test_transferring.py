@@ -222,6 +222,12 @@ def test_the_mode_is_chosen_by_pictures_device_and_epochs(device, n, fields, mod
     assert found == mode and why
 
 
+def test_a_trained_backbone_learns_gently_and_one_without_weights_does_not(pets):
+    assert move(pets, mode="both", epochs=2).choices["lr"] == (1e-4, "usual where a trained backbone learns")
+    assert move(pets, mode="finetune", epochs=1, weights=None).choices["lr"][0] == 1e-3
+    assert move(pets, mode="finetune", epochs=1, lr=0.01).choices["lr"] == (0.01, "as asked")
+
+
 def test_modes_that_cannot_be_say_what_to_write(pets):
     with pytest.raises(RecipeError, match="mode='half' is not known"):
         move(pets, mode="half")
