@@ -56,6 +56,6 @@ def test_many_pictures_train_in_little_memory_with_their_pixels_on_the_disk(tmp_
     found = json.loads(told.stdout.splitlines()[-1])
     assert (found["status"], found["where"], found["bad"]) == ("done", "disk", 0), found
     assert found["peak"] < ALLOWED, found
-    (pixels,) = (tmp_path / "home" / "pixels").glob("*/pixels")
+    (pixels,) = (tmp_path / "home" / "pixels").glob("*/rows")
     assert pixels.stat().st_size == PICTURES * 256 * 256 * 3 and mapped.SPARE
     print(f"{PICTURES:,} pictures: {found['peak'] >> 20} MiB beyond the imports at the peak, of {ALLOWED >> 20} allowed")
