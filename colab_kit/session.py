@@ -27,6 +27,7 @@ from .training.phases import Phases
 from .training.precision import compiled, deterministic
 from .training.saver import Saver
 from .training.schedule import Schedule
+from .training.weights import put
 
 
 class Session(Prepared):
@@ -163,7 +164,7 @@ class Session(Prepared):
         return dict(self.model.state_dict()) | (job.average.shadow if job.average is not None else {})
 
     def _wear(self, weights: dict[str, torch.Tensor]) -> None:
-        self.model.load_state_dict(weights)
+        put(self.model, weights)
         self.model.eval()
 
     def as_record(self) -> dict[str, Any]:

@@ -113,7 +113,10 @@ class Transfer(Session):
         """Get ready to compute features once; or the reason why the head learns in the loop."""
         layer = head_of(self.model, self.head)
         if self._answer(layer) is None:
-            return "the head has several layers, and learns in the loop"
+            several = len([*self.model.get_submodule(layer).modules()]) > 1
+            return (
+                "the head has several layers, and learns in the loop" if several else "the head is no linear layer, and learns in the loop"
+            )
         if not self.keyed:
             return "the data draws numbers that no key reaches"
         with untouched(self.model):

@@ -174,7 +174,7 @@ def _run(
     session.device, session.runtime = torch.device(device_for(device, where)[0]), where
     if where.device == "tpu":
         emit(Note(f"This is a TPU runtime; training runs on its CPU. {where.why['device']}", "warn"))
-    name = name or f"{session.data.name}-{network}".lower()
+    name = name or f"{session.data.name}-{network}".lower().replace("/", "-")
     if Path(name).name != name:
         raise RecipeError(f"name={name!r} is no file name.", "a folder of that name is made", "leave out slashes; out= names a whole path")
     start_from = Path(init).expanduser() if init is not None else None

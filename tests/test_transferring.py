@@ -264,3 +264,23 @@ def test_arrays_have_one_view_and_their_own_features(passes):
     x[::2] //= 3
     run = move(load((x, np.arange(40) % 2), listen=[]), size=None)
     assert sum(passes) == 40 and run.history[0]["train/top1"] == 1.0
+
+
+def test_a_model_of_timm_makes_a_run_with_a_file_name(pets):
+    pytest.importorskip("timm")
+    run = move(pets, backbone="timm/mobilenetv3_small_050", weights=None, size=32)
+    assert run.name == "pets-timm-mobilenetv3_small_050" and open_run(run.folder).predict(pets / "cat" / "0.png").label in ("cat", "dog")
+
+
+def test_a_head_that_is_a_convolution_learns_in_the_loop(pets):
+    run = move(pets, backbone="squeezenet1_1", weights=None, size=32, epochs=1)
+    assert run.choices["features"] == ("not kept", "the head is no linear layer, and learns in the loop")
+
+
+def test_what_a_run_learned_is_a_backbone_for_the_next(pets):
+    first = move(pets)
+    before = [t.clone() for t in first.model.state_dict().values()]
+    second = move(class_folders(pets.parent / "birds", ("crow", "duck", "owl"), each=8), backbone=first, size=None)
+    assert second.model.fc[1].out_features == 3 and second.folder != first.folder
+    assert all(torch.equal(a, b) for a, b in zip(before, first.model.state_dict().values(), strict=True)), "the run keeps its own"
+    assert torch.equal(second.model.body[0].weight, first.model.body[0].weight)

@@ -9,7 +9,7 @@ from torch import nn
 
 from colab_kit.errors import ModelError
 from colab_kit.training import checkpoint
-from colab_kit.training.weights import read_weights, warm_start
+from colab_kit.training.weights import put, read_weights, warm_start
 
 
 def net(out: int = 2) -> nn.Module:
@@ -99,3 +99,12 @@ def test_nothing_that_matches_is_an_error(tensors):
     with pytest.raises(ModelError, match="None of the file's weights fits") as caught:
         warm_start(net(), tensors)
     assert next(iter(tensors)) in caught.value.why
+
+
+def test_a_network_whose_modules_note_a_version_loads_its_own_state():
+    from torchvision.models import mnasnet0_5
+
+    torch.manual_seed(0)
+    one, two = (mnasnet0_5(num_classes=3) for _ in range(2))
+    put(two, dict(one.state_dict()))
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))

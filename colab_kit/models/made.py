@@ -11,6 +11,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ..data import keyed
 from ..errors import ModelError
+from ..training.weights import put
 from . import nets
 from .backbones import backbone
 from .heads import replace_head
@@ -104,7 +105,7 @@ def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor])
             how["backbone"], weights=how["weights"], load=False, classes=classes, size=how["size"], head=_head(how["head"]), seed=0
         )[0]
     try:
-        network.load_state_dict(weights)
+        put(network, weights)
     except RuntimeError as err:
         what = f"The network does not fit the weights of run {record['name']}."
         raise ModelError(what, str(err).splitlines()[-1].strip(), "pass the network it was trained with") from err

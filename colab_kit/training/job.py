@@ -24,6 +24,7 @@ from .phases import Phases
 from .precision import Precision
 from .saver import Saver
 from .schedule import Schedule
+from .weights import put
 
 
 @dataclass
@@ -118,7 +119,7 @@ class Job:
 
     def restore(self, found: Checkpoint) -> State:
         """Put a checkpoint back into model, average and optimizer; give where it was."""
-        self.model.load_state_dict(checkpoint.under(found.tensors, "model/"))
+        put(self.model, checkpoint.under(found.tensors, "model/"))
         checkpoint.put_back(self.optimizer, checkpoint.unpack(found.facts["optimizer"], found.tensors))
         if self.average is not None:
             for name, tensor in checkpoint.under(found.tensors, "average/").items():

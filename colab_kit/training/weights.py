@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,19 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def put(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Load a state of this very network. What its modules note beside their tensors is told too: MNASNet will not load without.
+
+    Raises
+    ------
+    RuntimeError
+        Torch's own: names or shapes differ.
+    """
+    state = OrderedDict(tensors)
+    state._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]
+    model.load_state_dict(state)
+
+
 def warm_start(model: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
     """Copy what matches by name and shape into the model; a sentence of what did and did not.
 
@@ -64,7 +78,7 @@ def warm_start(model: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
             shapes[0] if shapes else f"the file has {next(iter(tensors))} …, the network {next(iter(own), 'nothing')} …",
             "give the file of the same architecture",
         )
-    model.load_state_dict({**own, **fits})
+    put(model, {**own, **fits})
     missing = [k for k in own if k not in fits]
     return (
         f"Warm start: {len(fits)} of {len(own)} tensors matched."
