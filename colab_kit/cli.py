@@ -208,7 +208,8 @@ def predict(run: str, pictures: tuple[str, ...], top: int, table: str | None, de
     found = opened.predict(list(pictures), top=top)
     answers = Predictions([found] if isinstance(found, Prediction) else found, opened.classes)
     for one in answers:
-        click.echo(f"{one.path}: " + ", ".join(f"{name} {score:.1%}" for name, score in one.top))
+        said = "{:.4g}" if one.task == "regress" else "{:.1%}"
+        click.echo(f"{one.path}: " + ", ".join(f"{name} {said.format(score)}" for name, score in one.top))
     if table:
         click.echo(str(answers.to_csv(table)))
 

@@ -59,6 +59,7 @@ def export(target: Path, model: nn.Module, record: dict[str, Any], choices: dict
     MissingExtra
         .onnx without the `onnx` extra.
     """
+    record = {**record, "model": {k: v for k, v in record["model"].items() if k != "backbone"}}  # all weights are in the file
     about = {
         "export": FORMAT, "record": {name: record[name] for name in KEPT if name in record}, "choices": choices,
         "history": list(facts.get("history", [])), "best": facts.get("best"), "start": record["start"], "step": facts.get("step", 0),

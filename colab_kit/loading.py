@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .data.shares import as_limit, as_share, share_out
 from .data.sources import Part, display_names, of_pair
 from .data.splits import Data, Split
 from .data.tables import Labels
+from .data.targets import TASKS, as_task, task_of
 from .drive.mount import stand_in_path
 from .drive.stage import one_by_one
 from .errors import DataError
@@ -34,6 +36,7 @@ def load(
     labels: Labels | None = None,
     names: Mapping[str, str] | str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
+    task: str | None = None,
     limit: int | None = None,
     seed: int = 0,
     strict: bool = False,
@@ -48,15 +51,17 @@ def load(
         catalog: "fashion-mini", "fashion-mnist", "mnist", "cifar-10", "cifar-100", "cat-dog", "hymenoptera", "flower-data", "flowers-102",
         "oxford-pets", "imagenette", "imagenette-320" or "imagenette-160"; (X, y), arrays or tensors; a torch Dataset or DataLoader;
         {"train": s, "valid": s, "test": s} of these; or Data
-        X: uint8 or float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features). y: class numbers, names, or one-hot rows.
+        X: uint8 or float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features).
+        y: class numbers or names; several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets)
     valid : None, float, 0, "test", or a source
         None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from 20,000 up), at least one
         a class. A float: that share of them. 0: none. "test": the test split.
     test : None, float, 0, or a source
         None: the source's own. A folder without class folders is for predict only.
-    labels : CSV path, {file: label}, or callable(path) -> label, for a folder
+    labels : CSV path, {file: label}, or callable(path) -> label, for a folder; a label may be several names ("haze|water") or a number
     names : cat_to_name.json or a dict: what class folders are called
     classes : class names in the order of their numbers; else the folders' names, the source's own, or the numbers
+    task : "classify" (one class a picture), "multilabel" (several) or "regress" (numbers); seen from the labels, if None
     limit : int, at most so many pictures a class, in each split as it was given
     seed : int, key of the draws for valid, test and limit, and of nothing else
     strict : bool, whether what else would be a warning is an error
@@ -82,8 +87,10 @@ def load(
             f"load() takes one source, and {1 + len(extra)} were given.", "pictures and labels travel as one pair", "kit.load((X, y))"
         )
     if isinstance(source, Data):
-        asked = {"valid": valid, "test": test, "labels": labels, "names": names, "classes": classes, "limit": limit}
-        return _as_it_is(source, [name for name, value in asked.items() if value is not None] + ["seed"] * bool(seed) + ["strict"] * strict)
+        given_too = {"valid": valid, "test": test, "labels": labels, "names": names, "classes": classes, "task": task, "limit": limit}
+        return _as_it_is(
+            source, [name for name, value in given_too.items() if value is not None] + ["seed"] * bool(seed) + ["strict"] * strict
+        )
     limit, ears = as_limit(limit), _Ears(listen, control)
     parts, name, root = _understood(source, labels, ears)
     for split, told in (("valid", valid), ("test", test)):
@@ -91,8 +98,15 @@ def load(
             parts[split] = _one(told, labels if isinstance(told, str | os.PathLike) else None, ears)
     for part in parts.values():
         ears.hear(part.notes)
+    asked, task = task, _task(parts["train"], task, name, labels is not None)
+    for split, part in parts.items():
+        needed, said = as_task(part.labels, task)
+        parts[split] = replace(part, labels=needed)
+        ears.hear(said if split == "train" else ())
+    if task == "regress" and asked is None:
+        ears(Note("The labels are floats: they are learned as numbers (task='regress')."))
     given = parts["train"]
-    found = _class_names(given, classes, name, labels is not None)
+    found = class_names(given.labels[given.labelled], classes if classes is not None else given.classes, task)
     shared = share_out(parts, found, valid=valid, test=test, limit=limit, seed=seed, say=ears)
     if names is not None:
         found, said = display_names(names, found, root)
@@ -105,7 +119,8 @@ def load(
         splits.get("test"),
         classes=found,
         name=name,
-        fingerprint=_fingerprint(found, shared, given.batch_size),
+        fingerprint=_fingerprint(found, shared, given.batch_size, task),
+        task=task,
         batch_size=given.batch_size,
         keyed=all(part.keyed for _, part in shared.values()),
         notes=tuple(note.text for note in ears.notes),
@@ -120,9 +135,10 @@ def _as_it_is(data: Data, asked: list[str]) -> Data:
     return data
 
 
-def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]], batch_size: int | None) -> str:
+def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]], batch_size: int | None, task: str) -> str:
     """What the splits came to: sources, rows, labels, names. valid=, test=, labels=, limit= and seed= are in it by their effect."""
-    own = {} if batch_size is None else {"batch_size": batch_size}  # a DataLoader's, that training takes over
+    own: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}  # a DataLoader's, that training takes over
+    own |= {"task": task} if task != "classify" else {}
     prints = {key: [part.print, fingerprints.of_split(split.rows, split.labels)] for key, (split, part) in shared.items()}
     return fingerprints.of_value({"classes": classes, "splits": prints, **own})
 
@@ -220,14 +236,17 @@ def _called(source: Any) -> str:
     return "arrays" if isinstance(source, tuple | list) else type(source).__name__
 
 
-def _class_names(part: Part, classes: Sequence[str] | None, name: str, told: bool) -> tuple[str, ...]:
+def _task(part: Part, asked: str | None, name: str, told: bool) -> str:
+    """What is learned from the training labels."""
+    if asked is not None and asked not in TASKS:
+        raise DataError(f"task={asked!r} is not known.", f"the tasks are {', '.join(TASKS)}", "leave it out, or name one of these")
     if not part.labelled.any():
         raise DataError(
             f"The pictures of {name} have no labels.",
             "labels= gave none" if told else f"none of {len(part):,} lies in a class folder",
             "put them into a folder for each class, or pass labels= a CSV file, a dict, or a function of the path",
         )
-    return class_names(part.labels[part.labelled], classes if classes is not None else part.classes)
+    return asked or task_of(part.labels)
 
 
 def _is_source(told: Any, split: str) -> bool:

@@ -11,14 +11,15 @@ import numpy as np
 
 from .data.decoding import decode
 from .data.splits import Arrays
+from .data.targets import of_row, spoken
 from .errors import DataError, RunError
 from .files import write_whole
 from .recipe import Recipe
 from .records import Place
 from .reporting import plots, report
-from .reporting.evaluation import Evaluation
+from .reporting.evaluation import Evaluation, figures, losses
 from .reporting.explain import grad_cam, laid_over, three, worst
-from .reporting.prediction import Prediction
+from .reporting.prediction import Prediction, prediction
 from .reporting.scoring import Scorer, pictures_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Looks:
     name: str
     key: str
     classes: tuple[str, ...]
+    task: str
     choices: dict[str, tuple[Any, str]]
     record: dict[str, Any]
     recipe: Recipe
@@ -45,6 +47,7 @@ class Looks:
         def evaluate(self, split: Any = None) -> Evaluation: ...
         def predict(self, x: Any, *, top: int = 5, views: int = 1) -> Any: ...
         def _split(self, what: Any) -> Any: ...
+        def _comparable(self, split: Any) -> None: ...
         def _scorer(self) -> Scorer: ...
 
     def plot(self) -> Path:
@@ -54,8 +57,12 @@ class Looks:
         return self._shown(plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor))
 
     def confusion(self, split: Any = None) -> Path:
-        """Draw which classes are taken for which; saved as confusion.png."""
-        return self._shown(plots.confusion(self.evaluate(split), self.folder / "confusion.png"))
+        """Draw which classes are taken for which; saved as confusion.png. Of several a picture each one's F1; of numbers, said and true."""
+        return self._shown(self._compared(self.evaluate(split)))
+
+    def _compared(self, found: Evaluation) -> Path:
+        how = {"multilabel": plots.per_class, "regress": plots.agreement}.get(self.task, plots.confusion)
+        return how(found, self.folder / "confusion.png")
 
     def show(self, x: Any, *, top: int = 10) -> Path:
         """Draw one picture beside the probabilities of its likeliest classes; saved as prediction.png."""
@@ -77,12 +84,15 @@ class Looks:
 
     def _worst(self, n: int, split: Any) -> Path:
         chosen = self._split(split)
-        probabilities, labels, rows = self._scorer().split(chosen)
-        if int(labels.min()) < 0:
-            raise DataError(f"The split {chosen.name} has no labels.", "nothing can be wrong", "use run.predict(split)")
-        found = worst(probabilities, labels, n)
-        said = [f"said {self.classes[int(probabilities[i].argmax())]} {100 * probabilities[i].max():.0f} %" for i, _ in found]
-        texts = [f"{self.classes[int(labels[i])]}, loss {loss:.2f}\n{what}" for (i, loss), what in zip(found, said, strict=True)]
+        self._comparable(chosen)
+        outputs, labels, rows = self._scorer().split(chosen)
+        found = worst(losses(outputs, labels, self.task), n)
+        said = [prediction(outputs[i], self.classes, top=1, task=self.task) for i, _ in found]
+        texts = [
+            f"{spoken(of_row(labels, i), self.classes, self.task)}, loss {loss:.2f}\nsaid {what.label}"
+            + f" {100 * what.score:.0f} %" * (self.task == "classify")
+            for (i, loss), what in zip(found, said, strict=True)
+        ]
         pictures = [three(chosen.source.picture(int(rows[i]))) for i, _ in found]
         return plots.sheet(pictures, texts, self.folder / "top_losses.png")
 
@@ -111,19 +121,21 @@ class Looks:
         """Write all that is known of the run as one HTML file that opens offline: report.html in its folder."""
         found = self.evaluate(split)
         curves = plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor)
-        confusion = plots.confusion(found, self.folder / "confusion.png")
-        own = [[row[name] for name in ("name", "n", "precision", "recall", "f1")] for row in found.per_class]
+        own = [[row[name] for name in ("name", "n", *figures(found))] for row in found.per_class]
+        what = {"multilabel": "How well each class is found", "regress": "Said against true"}.get(
+            self.task, "Which classes are taken for which"
+        )
         parts = [
             (f"On the {found.split} split", f"<p>{html.escape(repr(found).splitlines()[0])}</p>"),
             ("Curves", report.picture(curves, "loss and accuracy over the epochs")),
-            ("Which classes are taken for which", report.picture(confusion, "confusion matrix")),
-            ("Class by class", report.table(["class", "pictures", "precision", "recall", "f1"], own)),
+            (what, report.picture(self._compared(found), what)),
+            ("One by one" if self.task == "regress" else "Class by class", report.table(["name", "pictures", *figures(found)], own)),
             ("What it is most wrong about", report.picture(self._worst(9, split), "pictures with the largest losses")),
             ("What was chosen", report.table(["what", "value", "why"], [(k, v, why) for k, (v, why) in self.choices.items()])),
             ("Recipe", report.table(["field", "value"], [(k, str(v)) for k, v in self.record["recipe"].items()])),
             ("Validations", report.history(self.history)),
         ]
-        about = f"{self.record['data']['name']}, {len(self.classes)} classes"
+        about = f"{self.record['data']['name']}, {len(self.classes)} {'targets' if self.task == 'regress' else 'classes'}"
         path = self.folder / "report.html"
         write_whole(path, report.page(f"{self.name}-{self.key}", about, parts))
         if self.place.shelf is not None:

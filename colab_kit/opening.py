@@ -54,7 +54,7 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
     if found is None:
         raise RunError(f"Run {run.name} has no checkpoint yet.", "it was stopped before its first save", "run its cell again")
     run.take(found.facts)
-    run._make = lambda: remake(record, model, checkpoint.best_weights(place.folder, found, complain=_warn))
+    run._make = lambda: remake(record, model, checkpoint.best_weights(place.folder, found, complain=_warn), records.shelf("cache"))
     if record["model"].get("made_by") is None and model is None:
         raise ModelError(
             f"Run {run.name} trained a network of your own.",

@@ -27,14 +27,16 @@ from .training import optimizers
 from .training.choices import Choices, choose, preprocess_for, usual_batch_size, workers_for
 from .training.findings import Finding, Seen, examine
 from .training.gradients import reached
-from .training.losses import Loss, by_output, expects, named, of_user, output_kind
+from .training.losses import Loss, by_output, expects, named, of_rows, of_user, output_kind
 from .training.measured import SHORT, measure, remembered, step_bytes, step_seconds, too_short
 from .training.memory import is_out_of_memory, largest_batch, let_go, pieces
+from .training.metrics import measured
 from .training.phases import Phases
 from .training.precision import Precision, candidates
-from .training.preflight import check_loss, first_outputs, try_loss
+from .training.preflight import check_loss, check_task, first_outputs, try_loss
 from .training.untouched import untouched
 
+_WANTS = {"cross_entropy": "logits", "bce": "multilabel_logits", **dict.fromkeys(("mse", "l1", "smooth_l1"), "values")}
 WARM = 34  # batches of a run: from there on a second forward pass is under a hundredth of it
 MANY = 400  # batches: from there on two whole steps are half a hundredth
 
@@ -87,14 +89,14 @@ class Prepared:
         if self.augment is not None and draws_privately(self.feeds["train"].source, int(self.data.train.rows[0])):
             self.keyed = False
             emit(Note("The transform draws numbers that no key reaches: this run is not exact, neither twice nor after a kill.", "warn"))
-        first, began = self._first(), time.perf_counter()
+        first, began = self._first(choices), time.perf_counter()
         output, first = self._look(first)
         forward = time.perf_counter() - began
         if self._batches > WARM and self._steps:  # the first one pays for set-up: 50 times an MLP's own time
             began = time.perf_counter()
             first_outputs(self.model, first, self.data.classes)
             forward = min(forward, time.perf_counter() - began)
-        puts_out = output_kind(output)
+        puts_out = output_kind(output, self.data.task)
         choices.setdefault("output", (puts_out, "seen on the first batch"))
         if self.loss is None:
             choices.setdefault("loss", (given.loss, "as asked") if given.loss else by_output(puts_out))
@@ -106,7 +108,8 @@ class Prepared:
         choices["precision"] = self._precise(choices, first, forward)
         self.precision = Precision.named(choices["precision"][0])
         if not made:  # a new run: what cannot work says so before anything is written
-            self.optimizer_for(choices)
+            if self._looped:
+                self.optimizer_for(choices)
             self.findings = examine(self._seen(choices, first, output, forward))
             for finding in self.findings:
                 if finding.level == "error":
@@ -116,11 +119,12 @@ class Prepared:
         return choices
 
     _steps = True  # whether the network is trained: else nobody asks what a step takes
+    _looped = True  # whether by an optimizer
 
     def _amend(self, choices: Choices, made: dict[str, Any]) -> None:
         """Choose otherwise than for a network from scratch."""
 
-    def _first(self) -> Batch:
+    def _first(self, choices: Choices) -> Batch:
         """The batch that everything is tried on."""
         return self.feeds["train"].peek()
 
@@ -148,7 +152,7 @@ class Prepared:
         """What the checks before the first step look at."""
         with torch.no_grad(), keyed.outer_streams_kept():
             loss = float(self.loss_of(output, first.y))
-        wants = expects(self.loss) if self.loss is not None else {"cross_entropy": "logits"}.get(choices["loss"][0])
+        wants = expects(self.loss) if self.loss is not None else _WANTS.get(choices["loss"][0])
         return Seen(
             data=self.data, recipe=self.recipe, runtime=self.runtime, device=self.device.type, x=first.x, y=first.y,
             output=output, loss=loss,
@@ -237,10 +241,14 @@ class Prepared:
         wants, name = expects(self.loss), getattr(self.loss, "__name__", type(self.loss).__name__)
         if self.loss is None:
             name = choices["loss"][0]
-            wants = {"cross_entropy": "logits", "nll": "log_probabilities"}.get(name)
+            wants = {**_WANTS, "nll": "log_probabilities"}.get(name)
+        check_task(self.data.task, wants, name)
         check_loss(kind, wants, name)
-        known = {"train/loss", "train/top1"} | ({"valid/loss", "valid/top1"} if "valid" in self.feeds else set())
-        known |= {"valid/top5"} if "valid" in self.feeds and len(self.data.classes) > 5 else set()
+        if self.data.task != "classify" and (no := [f for f in ("class_weights", "sampler") if getattr(self.recipe, f) is not None]):
+            raise RecipeError(f"{no[0]}= is for one class a picture.", f"the task here is {self.data.task}", "leave it out")
+        known = {f"train/{name}" for name in ("loss", *measured(self.data.task, top5=False))}
+        if "valid" in self.feeds:
+            known |= {f"valid/{name}" for name in ("loss", *measured(self.data.task, top5=len(self.data.classes) > 5))}
         if self.recipe.monitor not in known and (self.recipe.patience or self.recipe.monitor != "valid/loss"):
             raise RecipeError(
                 f"monitor={self.recipe.monitor!r} is not measured in this run.",
@@ -255,7 +263,8 @@ class Prepared:
     def loss_with(self, choices: Choices, device: torch.device) -> Loss:
         """The loss that trains, with its class weights on a device."""
         if self.loss is not None:
-            return of_user(self.loss, self.recipe)
+            own = of_user(self.loss, self.recipe)
+            return own if self.data.task == "classify" else of_rows(own)
         weights = self.recipe.class_weights
         if weights is None:
             return named(self.recipe, choices["loss"][0], None)

@@ -53,7 +53,9 @@ class Recipe:
     warmup: float = knob(0.0, "linear warm-up: epochs, may be a fraction", low=0)
     step_size: int = knob(7, "step schedule: epochs between two drops", low=1)
     gamma: float = knob(0.1, "step schedule: factor of a drop", low=0, high=1)
-    loss: str | None = knob(None, "loss (by what the model puts out)", choices=("cross_entropy", "nll"))
+    loss: str | None = knob(
+        None, "loss (by the task, and by what the model puts out)", choices=("cross_entropy", "nll", "bce", "mse", "l1", "smooth_l1")
+    )
     label_smoothing: float = knob(0.0, "share of the target spread over all classes", low=0, high=1)
     class_weights: str | tuple[float, ...] | None = knob(
         None, "'balanced', 'auto' (balanced where classes differ threefold), or a weight for each class in the loss", low=0
@@ -74,6 +76,9 @@ class Recipe:
     save_every: int | None = knob(None, "save each so many steps (else: under 1 % of the time, at least each 5 minutes)", low=1)
     budget: str | float | None = knob(None, "stop in time: 'session' (before Colab ends it), '3h', '90m', or seconds", low=0)
     head_epochs: int | None = knob(None, "transfer: epochs that train the head alone before all is trained (all of them)", low=0)
+    layer_decay: float | None = knob(
+        None, "factor on the learning rate from each layer to the one before it, the last one's being lr (0.7, say)", low=0, high=1
+    )
     precision: str | None = knob(None, "numbers of the forward pass (the fastest that is good enough)", choices=("fp32", "bf16", "fp16"))
     compile: bool = knob(False, "compile the network with torch.compile: a minute first, then faster steps")
     deterministic: bool = knob(True, "forbid kernels whose sums come in any order, where others exist")

@@ -63,6 +63,12 @@ def drive_or_note(emit: Emit) -> Drive | None:
     return drive
 
 
+def shelf(name: str) -> Mirror | None:
+    """A place on a mounted Drive for what may be used by any run; None without one."""
+    drive = mounted()
+    return None if drive is None or drive.kind == "local" else Mirror.at(drive.mydrive / "colab-kit" / name)
+
+
 def refuse_unmounted(path: Path, asked: str) -> None:
     """Raise for a path on a Drive that is not there: nothing may be made under a mountpoint that is not mounted."""
     if (gone := absent(path)) is not None:

@@ -15,15 +15,18 @@ from torch import nn
 from .data.preprocess import Preprocess
 from .data.splits import Data
 from .errors import RecipeError
+from .files import Shelf, home
 from .models.backbones import Backbone
+from .models.known import Card, Cards, recalled
 from .models.made import again, make, on_backbone
+from .planned import MODES
 from .recipe import Recipe
 from .runs import Run
 from .session import Session
 from .training.describe import check_only_tensors, describe, describe_model, describe_optimizer
 from .training.losses import by_name
 from .training.optimizers import name_of
-from .transferring import MODES, Transfer
+from .transferring import Transfer
 
 
 @dataclass(frozen=True)
@@ -79,19 +82,31 @@ class Request:
         looks: int | None = None,
         head: Any = "linear",
         weights: str | Path | None = "default",
+        whole: bool = False,
+        shelf: Shelf | None = None,
     ) -> Transfer:
         """A session that trains a head on a backbone.
 
         looks : views of each picture that were asked for, or None
+        whole : whether the network itself is needed at once
+        shelf : keeps features, and what is known of backbones, for the next machine
         """
         if mode not in MODES:
             raise RecipeError(f"mode={mode!r} is not known.", f"the modes are {', '.join(MODES)}", "leave mode= out, or name one of these")
         size, classes = self.recipe.size, len(data.classes)
         if isinstance(backbone, Run):
             backbone = _of_run(backbone)
-        network, base, names = on_backbone(backbone, weights=weights, classes=classes, size=size, head=head, seed=self.recipe.seed)
-        preprocess = Preprocess(base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875)
         plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
+        how: dict[str, Any] = {"weights": weights, "classes": classes, "size": size, "head": head, "seed": self.recipe.seed, "shelf": shelf}
+        cards = Cards(home() / "cards", shelf) if plain and weights == "default" else None
+        card = cards.find(backbone) if cards is not None and not whole else None
+        base: Backbone | Card
+        if card is not None:
+            network: nn.Module = recalled(card, classes, head, self.recipe.seed, lambda: on_backbone(backbone, **how)[0])
+            base, names = card, [name for name, _ in network.named_parameters()]
+        else:
+            network, base, names = on_backbone(backbone, **how)
+        preprocess = Preprocess(base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875)
         made_by = (
             {"backbone": base.name, "weights": weights if weights in ("default", None) else "default", "head": head, "size": size}
             if plain
@@ -99,6 +114,7 @@ class Request:
         )
         session = Transfer(network, data, self.recipe, base=preprocess, made_by=made_by, head=names, name=base.name, **self._objects())
         session.asked, session.looks, session.trained = mode, looks, weights is not None
+        session.cards, session.card, session.shelf = cards, card, shelf
         check_only_tensors(network)
         return session
 

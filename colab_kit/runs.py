@@ -11,6 +11,7 @@ from .control import Control
 from .data.checks import look_at
 from .data.preprocess import Preprocess
 from .data.splits import Data, Split
+from .data.targets import unlabelled
 from .errors import DataError
 from .events import Note
 from .exporting import export, save_weights
@@ -19,9 +20,10 @@ from .listeners.console import Console
 from .listeners.history import History
 from .loading import load
 from .looks import Looks
+from .models.known import Shell
 from .recipe import Recipe
 from .records import Place, refuse_unmounted
-from .reporting.evaluation import Evaluation, evaluate_outputs
+from .reporting.evaluation import Evaluation, evaluate
 from .reporting.prediction import Prediction, Predictions, prediction
 from .reporting.scoring import Scorer, pictures_of
 
@@ -42,7 +44,7 @@ class Run(Looks):
     name, key : what `open_run` finds it by
     recipe, choices : how it trains; what was chosen for it, {name: (value, why)}
     history : a row of metrics for each validation; best : {"epoch", "metrics"} of the best one
-    classes, data : the class names; the Data, where this session loaded it
+    classes, task, data : the class names; what is learned of a picture; the Data, where this session loaded it
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Run(Looks):
         self.name, self.key = str(record["name"]), str(record["key"])
         self.recipe = Recipe(**_tuples(record["recipe"]))
         self.choices: dict[str, tuple[Any, str]] = {k: tuple(v) for k, v in choices.items()}
-        self.classes = tuple(record["data"]["classes"])
+        self.classes, self.task = tuple(record["data"]["classes"]), str(record["data"]["task"])
         self.data, self.control = data, control or Control()
         self.history = History()
         self._facts: dict[str, Any] = {"best": None}  # of the newest checkpoint, or of the loop while it runs
@@ -114,19 +116,23 @@ class Run(Looks):
 
         split : "train", "valid", "test", a Split, or data (then, as for None: its test split, else valid)
 
-        Its loss is the cross-entropy of the class probabilities, whatever loss the run was trained with.
+        Its loss is the cross-entropy of the class probabilities (binary where there may be several, the squared error of numbers),
+        whatever loss the run was trained with.
         """
-        import numpy as np
-
         chosen = self._split(split)
-        probabilities, labels, _ = self._scorer().split(chosen)
-        if not len(labels) or int(labels.min()) < 0:
-            raise DataError(f"The split {chosen.name} has no labels.", "nothing can be compared", "use run.predict(split)")
-        if int(labels.max()) >= len(self.classes):
+        self._comparable(chosen)
+        outputs, labels, _ = self._scorer().split(chosen)
+        return evaluate(outputs, labels, self.classes, chosen.name, self.task)
+
+    def _comparable(self, split: Split) -> None:
+        labels = split.labels
+        if not len(labels) or unlabelled(labels).any():
+            raise DataError(f"The split {split.name} has no labels.", "nothing can be compared", "use run.predict(split)")
+        if labels.ndim != (1 if self.task == "classify" else 2):
+            raise DataError(f"The split {split.name} is of other data.", f"the run's task is {self.task}", "load it with the run's task=")
+        if self.task == "classify" and int(labels.max()) >= len(self.classes):
             why = f"a label is {int(labels.max())}, and the run knows {len(self.classes)} classes"
-            raise DataError(f"The split {chosen.name} is of other data.", why, "give a split of data with the run's classes")
-        own = np.clip(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12, 1)
-        return evaluate_outputs(probabilities, labels, float(-np.log(own).mean()), self.classes, chosen.name)
+            raise DataError(f"The split {split.name} is of other data.", why, "give a split of data with the run's classes")
 
     def predict(self, x: Any, *, top: int = 5, views: int = 1) -> Prediction | Predictions:
         """Class probabilities of pictures.
@@ -149,13 +155,13 @@ class Run(Looks):
             probabilities, _, of = scorer.split(x)
             files = getattr(x.source, "paths", None)
             named = zip(probabilities, [files[row] if files is not None else None for row in of], strict=True)
-            return Predictions((prediction(p, self.classes, top=top, path=path) for p, path in named), self.classes)
+            return Predictions((prediction(p, self.classes, top=top, path=path, task=self.task) for p, path in named), self.classes)
         pictures, paths, one = pictures_of(x, scorer.preprocess)
         if not one and all(isinstance(path, Path) for path in paths):
             pictures = _readable(pictures)
             paths = list(pictures)
         rows = zip(scorer.pictures(pictures), paths, strict=True)
-        found = Predictions((prediction(p, self.classes, top=top, path=path) for p, path in rows), self.classes)
+        found = Predictions((prediction(p, self.classes, top=top, path=path, task=self.task) for p, path in rows), self.classes)
         return found[0] if one else found
 
     def save(self, path: str | Path) -> Path:
@@ -182,7 +188,11 @@ class Run(Looks):
 
     def adopt(self, model: nn.Module, device: Any) -> None:
         """Take the trained network as the run's own."""
-        self._model, self.device = model.eval(), device
+        self.device = device
+        if isinstance(model, Shell):  # the rest of it is built when it is asked for
+            self._make = model.eval().whole
+            return
+        self._model = model.eval()
         taught[model] = f"{self.name}-{self.key}"
 
     def _split(self, what: Any) -> Split:
@@ -197,7 +207,7 @@ class Run(Looks):
         if data.classes != self.classes:
             why = f"the run knows {', '.join(self.classes[:5])} …, the data has {', '.join(data.classes[:5])} …"
             raise DataError("The data has other classes than the run.", why, "load the data that the run was trained for")
-        labelled = data.test is not None and len(data.test) > 0 and int(data.test.labels.min()) >= 0
+        labelled = data.test is not None and len(data.test) > 0 and not unlabelled(data.test.labels).any()
         name = name or ("test" if labelled else "valid" if data.valid is not None else "train")
         if name not in data.splits:
             raise DataError(f"The data has no split {name!r}.", f"it has {', '.join(data.splits)}", "name one of these")

@@ -36,6 +36,7 @@ class Session(Prepared):
     saver: Saver | None = None  # none yet: nothing was trained
     best_weights: checkpoint.Tensors | None = None  # found before the loop begins
     start: State  # where a new run begins
+    budget: Budget | None = None
 
     def train(self, run: Run, emit: Listeners, *, new: bool = False) -> tuple[str, str]:
         """Go on from the newest whole checkpoint, or begin; give the status and its reason. A new run has none, whatever Drive says."""
@@ -124,12 +125,23 @@ class Session(Prepared):
             model=self.model, phases=Phases(self.model, self.head, self.head_epochs), train=self.feeds["train"],
             valid=self.feeds.get("valid"), loss=self.loss_of, valid_loss=self.plain_loss(run.choices), optimizer=optimizer,
             schedule=Schedule.of(recipe, steps, begin=begin), recipe=recipe, device=self.device, classes=len(self.data.classes),
+            task=self.data.task, output=run.choices["output"][0],
             average=average, saver=self.saver, budget=self._budget(found, emit), emit=emit, control=run.control, facts=facts,
             precision=self.precision, net=net,
         )  # fmt: skip
         return job, self._restored(job, found, emit) if found is not None else self.start
 
+    def about(self) -> dict[str, Any]:
+        """What a record says of the network besides its weights' hash."""
+        return {}
+
     def _budget(self, found: checkpoint.Checkpoint | None, emit: Listeners) -> Budget:
+        """One a session: what features took counts too."""
+        if self.budget is None:
+            self.budget = self._new_budget(found, emit)
+        return self.budget
+
+    def _new_budget(self, found: checkpoint.Checkpoint | None, emit: Listeners) -> Budget:
         given = self.recipe.budget
         if given == "session" and self.runtime.session_age is None:
             emit(Note("budget='session' sets no limit here: no session ends by itself, or its age is not known."))
@@ -172,7 +184,7 @@ class Session(Prepared):
         data = self.data
         return {
             "data": {
-                "name": data.name, "classes": list(data.classes), "fingerprint": data.fingerprint,
+                "name": data.name, "classes": list(data.classes), "task": data.task, "fingerprint": data.fingerprint,
                 "sizes": {name: len(split) for name, split in data.splits.items()},
                 "floats": self._floats(),
             },

@@ -155,7 +155,10 @@ def transfer(
     emit = Listeners([Console()] if listen is None else listen)
     control = control or Control()
     data = load(data, listen=emit.listeners, control=control)
-    session = request.on(backbone, data, mode=mode, looks=request.recipe.epochs if asked else None, head=head, weights=weights)
+    session = request.on(
+        backbone, data, mode=mode, looks=request.recipe.epochs if asked else None, head=head, weights=weights, whole=init is not None,
+        shelf=records.shelf("cache"),
+    )  # fmt: skip
     network = session.model
     file = Path(weights).expanduser() if weights not in ("default", None) else None
     model = {"backbone": session.name, "weights": weights if file is None else sha256(file)}
@@ -223,7 +226,7 @@ def _trained(
     if record is None:
         if before := runs.taught.get(session.model):
             emit(Note(f"This network was trained already, by run {before}: it begins with those weights. Pass its class for fresh ones."))
-        model = {"made_by": session.made_by, "weights": weights_hash(session.model)}
+        model = {"made_by": session.made_by, "weights": weights_hash(session.model), **session.about()}
         if not fresh:
             records.note_relatives(place, who["name"], who["identity"], emit)
         chosen = [f"{name} {value} ({why})" for name, (value, why) in choices.items() if why not in ("as asked", "as given")]

@@ -166,6 +166,48 @@ def train_small(
         Path(folder).with_suffix(".hits").write_text(json.dumps(control.hits))
 
 
+def transfer_small(folder: str, kind: str, kill: list[Any] | None = None, count: bool = False) -> None:
+    """Transfer to the end, or to the kill; features lie on the disk, as they do outside of tests."""
+    torch.set_num_threads(1)
+    on_the_disk(Path(folder))
+    control = Killer(tuple(kill) if kill else None)  # type: ignore[arg-type]
+    torch.manual_seed(3)
+    with open(Path(folder).with_suffix(".losses"), "a") as log:
+
+        def hear(event: Event) -> None:
+            torch.rand(())
+            if isinstance(event, StepDone) and event.loss == event.loss:
+                log.write(f"{event.step} {event.loss.hex()} {event.lr.hex()}\n")
+                log.flush()
+
+        run = verbs.transfer(
+            small_data("files"), Seen(), out=folder, size=8, batch_size=4, augment="strong", listen=[hear], control=control,
+            **TRANSFERS[kind],
+        )  # fmt: skip
+    assert run.status == "done", run
+    Path(folder).with_suffix(".hash").write_text(fingerprint(Path(folder)))
+    if count:
+        Path(folder).with_suffix(".hits").write_text(json.dumps(control.hits))
+
+
+class Seen(nn.Module):
+    """A backbone with BatchNorm and dropout, and a head of one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten())
+        self.fc = nn.Linear(6 * 36, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.body(x))  # type: ignore[no-any-return]
+
+
+TRANSFERS: dict[str, dict[str, Any]] = {
+    "frozen": {"mode": "frozen", "epochs": 3},
+    "deep": {"mode": "frozen", "epochs": 2, "head": (8,), "save_every": 3},
+    "both": {"mode": "both", "epochs": 3, "mixup": 0.4, "save_every": 1},
+    "finetune": {"mode": "finetune", "epochs": 2, "layer_decay": 0.5, "ema": 0.9, "save_every": 2},
+}
 FLAVOURS: dict[str, dict[str, Any]] = {
     "": {},
     "views": {"augment": "strong", "cutmix": 1.0, "size": 8, "sampler": "balanced"},
@@ -202,7 +244,8 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     for name in sorted(found.tensors):
         digest.update(name.encode() + found.tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    facts = {k: found.facts[k] for k in ("history", "best", "waited", "step", "epoch", "batch", "sums", "optimizer")}
+    kept = ("history", "best", "waited", "step", "epoch", "batch", "sums", "optimizer")
+    facts = {k: found.facts[k] for k in kept if k in found.facts}  # a solved head has no optimizer
     best = checkpoint.best_weights(folder, found, complain=lambda text: None)
     digest.update(json.dumps(facts).encode() + b"".join(best[k].flatten().view(torch.uint8).numpy().tobytes() for k in sorted(best)))
     losses: dict[str, str] = {}

@@ -7,7 +7,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from colab_kit import files
 from colab_kit.errors import FetchError, ModelError
 from colab_kit.models import backbones
 from colab_kit.models.backbones import backbone
@@ -48,13 +47,6 @@ def test_weights_come_from_their_own_address_with_the_hash_their_name_carries(tm
     assert same(found.model, source) and found.model.classifier[1].out_channels == 1000
     assert (found.name, found.size, found.classes, found.crop, found.interpolation) == ("squeezenet1_1", 224, 1000, 0.875, "bilinear")
     assert found.mean == (0.485, 0.456, 0.406) and found.std == (0.229, 0.224, 0.225)
-
-
-def test_a_whole_weight_file_that_is_there_needs_no_network(tmp_path):
-    (tmp_path / "some.pth").write_bytes(b"whole")
-    digest = files.sha256(tmp_path / "some.pth")
-    whole = (tmp_path / "some.pth").rename(tmp_path / f"net-{digest[:8]}.pth")
-    assert backbones._kept(f"https://nowhere.invalid/{whole.name}", None, tmp_path, "net") == whole
 
 
 def test_every_torchvision_weight_file_carries_a_hash_and_names_fit_the_loader():

@@ -31,20 +31,21 @@ ROOMS = """
 3 fetching/follow fetching/aims fetching/called fetching/already fetching/kept fetching/ondrive fetching/child fetching/scripts
 3 fetching/modules fetching/fetched fetching/origins fetching/git fetching/repos fetching/call fetching/local fetching/packed
 3 fetching/several fetching/fetch
-4 data/keyed data/decoding data/cuts data/augment data/kinds data/mapped data/pixels data/preprocess data/ahead data/items data/batches
+4 data/keyed data/decoding data/cuts data/augment data/kinds data/targets
+4 data/mapped data/pixels data/preprocess data/ahead data/items data/batches
 4 data/sheet data/splits data/overlap data/idx data/folders data/labels data/tables data/checks data/fingerprints
 4 data/sources data/datasets data/published data/matlab data/parsed data/catalog data/places data/shares
 4 loading
-5 training/weights models/nets models/backbones models/heads models/made
+5 training/weights models/nets models/downloads models/backbones models/heads models/known models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics
 5 training/checkpoint training/saver training/choices training/preflight
 5 training/untouched training/summary training/precision training/measured training/memory training/gradients
-5 models/folding models/features models/solve training/headfit
+5 models/folding models/features models/solve training/headfit training/headfeed
 5 training/finder training/budget training/findings training/job
 5 training/rollback training/loop
 6 reporting/evaluation reporting/prediction reporting/plots reporting/lr_curve reporting/scoring
 6 reporting/explain reporting/report
-6 sameness records exporting looks runs opening prepared session transferring request trials verbs storage
+6 sameness records exporting looks runs opening prepared session planned transferring request trials verbs storage
 7 __init__ demo cli_fetch cli __main__ launch testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
 7 pytest_plugin
 """

@@ -8,7 +8,7 @@ from PIL import Image
 
 from colab_kit.errors import RunError
 from colab_kit.reporting import plots
-from colab_kit.reporting.evaluation import evaluate_outputs
+from colab_kit.reporting.evaluation import evaluate
 from colab_kit.reporting.prediction import prediction
 
 HISTORY = [
@@ -20,7 +20,7 @@ HISTORY = [
 
 def evaluation(count, names=None):
     said = np.eye(count)[np.arange(count)[::-1]] * 0.8 + 0.2 / count
-    return evaluate_outputs(said, np.arange(count), 0.5, names or [f"a rather long name, number {i}" for i in range(count)])
+    return evaluate(said, np.arange(count), names or [f"a rather long name, number {i}" for i in range(count)])
 
 
 def colours(path):

@@ -16,7 +16,7 @@ from colab_kit.recipe import HORIZON, Recipe
         ("lr", -1e-3),
         ("lr", float("nan")), ("lr", float("inf")), ("lr", "fast"), ("lr", {"*": -1.0}), ("lr", {"*": "x"}), ("optimizer", "adamx"),
         ("optimizer", 3),
-        ("schedule", "cosinus"), ("schedule", 1), ("loss", "mse"), ("loss", 3), ("loss", 0.5), ("label_smoothing", 1.1),
+        ("schedule", "cosinus"), ("schedule", 1), ("loss", "hinge"), ("loss", 3), ("loss", 0.5), ("label_smoothing", 1.1),
         ("class_weights", 0.5),
         ("class_weights", [1.0, -1.0]), ("class_weights", [1.0, "x"]), ("mixup", -0.1), ("ema", 1.5), ("clip", -1), ("patience", 0),
         ("monitor", 1),

@@ -95,7 +95,7 @@ def test_the_events_come_in_the_order_of_the_story():
         ({"model": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 7))}, ModelError, "puts out \\(4, 7\\)"),
         ({"model": Names}, ModelError, "puts out a dict"),
         ({"loss": nn.NLLLoss}, ModelError, "NLLLoss needs log-probabilities"),
-        ({"loss": nn.MSELoss()}, ModelError, "The loss MSELoss does not work here"),
+        ({"loss": nn.MSELoss()}, ModelError, "MSELoss is a loss for numbers"),
         ({"loss": nn.CrossEntropyLoss(reduction="none")}, ModelError, "gives a tensor of shape"),
         ({"loss": lambda output, y: 1.0}, ModelError, "gives a float"),
         ({"loss": nn.CrossEntropyLoss(), "label_smoothing": 0.1}, RecipeError, "label_smoothing= cannot be put into a loss object"),

@@ -14,6 +14,7 @@ from colab_kit.events import EpochDone, Note, StepDone
 from colab_kit.loading import load
 from colab_kit.models.features import Extractor
 from colab_kit.opening import open_run
+from colab_kit.planned import DEEP
 from colab_kit.testing.pictures import class_folders
 from colab_kit.verbs import transfer
 
@@ -235,9 +236,46 @@ def test_modes_that_cannot_be_say_what_to_write(pets):
         move(pets, mode="both", epochs=1)
 
 
-def test_a_head_of_several_layers_learns_in_the_loop(pets):
-    run = move(pets, head=(8,), epochs=2)
-    assert run.choices["features"] == ("not kept", "the head has several layers, and learns in the loop") and len(run.history) == 2
+def test_a_head_of_several_layers_learns_in_the_loop_on_features(pets, passes):
+    backbone = Backbone()
+    before = {name: t.clone() for name, t in backbone.body.state_dict().items()}
+    said = []
+    run = move(pets, backbone=backbone, head=(8,), epochs=2, augment="light", listen=[said.append])
+    n, m = len(run.data.train), len(run.data.valid)
+    assert sum(passes) == 2 * n + m, "each view goes through once"
+    assert (
+        len(run.history) == DEEP and run.choices["head_epochs"][0] == DEEP and run.history[-1]["train/loss"] < run.history[0]["train/loss"]
+    )
+    assert all(torch.equal(t, before[name]) for name, t in run.model.body.state_dict().items()), "buffers too"
+    assert any(f"{DEEP} epochs on features of 2 view(s)" in e.text for e in said if isinstance(e, Note))
+    found = run.evaluate("valid")
+    assert found.top1 == run.best["metrics"]["valid/top1"], "pictures through the whole network say what features said"
+    passes.clear()
+    assert move(pets, head=(16,), epochs=2, augment="light").history
+    assert not passes, "another head needs no picture"
+
+
+def test_cutmix_needs_pictures_for_a_deep_head(pets):
+    run = move(pets, head=(8,), epochs=1, cutmix=1.0)
+    assert run.choices["features"][0] == "not kept" and "cutmix" in run.choices["features"][1] and len(run.history) == 1
+
+
+@pytest.mark.parametrize("at", [1, 5, 30])
+def test_a_deep_head_stopped_anywhere_ends_in_the_same_bits(pets, at, tmp_path):
+    whole = move(pets, head=(8,), epochs=2, augment="light", out="whole")
+    shutil.rmtree(tmp_path / "home")
+    control, count = Control(), 0
+
+    def reached(point):
+        nonlocal count
+        count += point in ("in_features", "after_optimizer")
+        if count == at:
+            control.stop("enough")
+
+    control.reached = reached
+    half = move(pets, head=(8,), epochs=2, augment="light", out="half", control=control)
+    assert half.status == "stopped"
+    assert same(whole, move(pets, head=(8,), epochs=2, augment="light", out="half"))
 
 
 def test_what_a_solved_head_does_not_take_is_said(pets):
@@ -274,7 +312,7 @@ def test_a_model_of_timm_makes_a_run_with_a_file_name(pets):
 
 def test_a_head_that_is_a_convolution_learns_in_the_loop(pets):
     run = move(pets, backbone="squeezenet1_1", weights=None, size=32, epochs=1)
-    assert run.choices["features"] == ("not kept", "the head is no linear layer, and learns in the loop")
+    assert run.choices["features"] == ("not kept", "its head works on a map, not on one row of numbers a picture")
 
 
 def test_what_a_run_learned_is_a_backbone_for_the_next(pets):

@@ -96,7 +96,7 @@ class Feed:
 
     def shuffled(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
         """The batches of a training epoch from number `first` on. One that damaged files leave a single picture of is empty."""
-        for batch, (start, stop) in zip(self._batches(self._order(epoch), epoch, first), self.bounds[first:], strict=True):
+        for batch, (start, stop) in zip(self._batches(self.order(epoch), epoch, first), self.bounds[first:], strict=True):
             alone = len(batch) == 1 < stop - start  # BatchNorm cannot learn from one
             yield Batch(batch.x[:0], batch.y[:0], batch.index[:0]) if alone else batch
 
@@ -116,7 +116,8 @@ class Feed:
             x, y, index = next(found)
         return Batch(self.preprocess.input(x, self.device), y.to(self.device), index)
 
-    def _order(self, epoch: int) -> np.ndarray:
+    def order(self, epoch: int) -> np.ndarray:
+        """The rows of a training epoch, one after the other."""
         n, rows = len(self.split), self.split.rows
         if self.sampler != "balanced":
             return np.asarray(rows[keyed.permutation(n, self.seed, keyed.ORDER, epoch)])

@@ -101,7 +101,7 @@ def _out_of_memory(dataset: Any) -> Part | None:
     chosen = x if len(rows) == len(base) and (rows == np.arange(len(base))).all() else x[rows]
     try:
         part = of_pair(chosen, y[rows])
-        numbers = part.labels if part.labels.dtype.kind != "O" else np.zeros(len(part), np.int64)
+        numbers = part.labels if part.labels.dtype.kind == "i" else np.zeros(len(part), np.int64)
         source = part.make(numbers)
         first, last = (_read(dataset, row) for row in (0, len(rows) - 1))
         pictures = (source.picture(0), source.picture(len(rows) - 1))
@@ -114,7 +114,7 @@ def _out_of_memory(dataset: Any) -> Part | None:
 
 
 def _same(item: Any, picture: np.ndarray, label: Any) -> bool:
-    if not isinstance(item, tuple | list) or len(item) != 2 or item[1] != label:
+    if not isinstance(item, tuple | list) or len(item) != 2 or not _agree(label, item[1]):
         return False
     pixels = np.asarray(item[0])
     if pixels.dtype != np.dtype(np.uint8):
@@ -162,8 +162,7 @@ def _items(dataset: Any, classes: tuple[str, ...] | None, collate: Any, far: Far
     labels = None if y is None or getattr(base, "target_transform", None) is not None else _numbers(y[rows], len(dataset))
     if labels is None or not _agree(labels[0], first[1]) or not _agree(labels[-1], _read(dataset, len(dataset) - 1)[1]):
         notes.append(Note(f"{_name(dataset)} has no .targets: all {len(dataset):,} items were read once for their labels."))
-        labels, said = as_given([_plain(_read(dataset, row)[1]) for row in range(len(dataset))], len(dataset))
-        notes += said
+        labels = as_given([_plain(_read(dataset, row)[1]) for row in range(len(dataset))], len(dataset))
     if labels.dtype.kind == "O":
         raise DataError(
             f"The labels of {_name(dataset)} are names such as {labels[0]!r}.",
@@ -195,13 +194,13 @@ def _targets(base: Any) -> np.ndarray | None:
 
 def _numbers(y: np.ndarray, n: int) -> np.ndarray | None:
     try:
-        return as_given(y, n)[0]
+        return as_given(y, n)
     except DataError:
         return None
 
 
 def _agree(label: Any, item: Any) -> bool:
-    return bool(_plain(item) == label)
+    return np.array_equal(np.asarray(_plain(item), None if np.ndim(label) == 0 else np.float32), label)
 
 
 def _plain(label: Any) -> Any:

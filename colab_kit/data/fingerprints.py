@@ -89,7 +89,7 @@ def _constant(value: Any) -> Any:
 
 def of_split(rows: np.ndarray, labels: np.ndarray) -> str:
     """Which rows a split holds, and their labels: whatever chose them, this is what it came to."""
-    return of_value([of_array(rows.astype("<i8")), of_array(labels.astype("<i8"))])
+    return of_value([of_array(rows.astype("<i8")), of_array(labels.astype("<i8" if labels.ndim == 1 else "<f4"))])
 
 
 def of_value(value: Any) -> str:

@@ -18,6 +18,7 @@ from .cuts import cut, squashed
 from .decoding import decode
 from .kinds import Arrays, Chosen, Items, Pictures
 from .preprocess import Preprocess
+from .targets import of_row
 
 Raw = tuple[torch.Tensor, torch.Tensor, np.ndarray]
 SHARED = 64 << 20  # bytes of /dev/shm that workers need: batches travel through it
@@ -36,7 +37,7 @@ class ItemReader:
     ) -> None:  # fmt: skip
         self.groups: list[list[tuple[int, int]]] = []
         self.dataset = _KeyedDataset(items, seed, preprocess, augment)
-        self.collate = _collate_with(items.collate or default_collate)
+        self.collate = _collate_with(items.collate or default_collate, items.labels.ndim == 2)
         self.loader: DataLoader[Any] | None = None
         if workers and (room := _shared()) is not None and room < SHARED:
             complain(f"/dev/shm has {room >> 20} MiB left, and workers need {SHARED >> 20}: the data is read in the training thread.")
@@ -108,7 +109,7 @@ class Transformed(Dataset[Any]):
     def __init__(self, source: Pictures | Arrays, transform: Callable[[Any], Any]) -> None:
         self.source, self.transform = source, transform
 
-    def __getitem__(self, row: int) -> tuple[Any, int]:
+    def __getitem__(self, row: int) -> tuple[Any, Any]:
         if isinstance(self.source, Pictures):
             from PIL import Image
 
@@ -117,7 +118,7 @@ class Transformed(Dataset[Any]):
             x = self.source.x[row]
         if seed := getattr(self.transform, "set_random_seed", None):
             seed(int(torch.randint(0, 2**31, ())))  # a function of the key that stands in torch's generator now
-        return self.transform(x), int(self.source.labels[row])
+        return self.transform(x), of_row(self.source.labels, row)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -168,7 +169,7 @@ class _KeyedDataset(Dataset[Any]):
             x = self._square(x, epoch, row)
         elif isinstance(x, np.ndarray):
             x = torch.from_numpy(x)
-        return row, (x, y if self.items.collate else int(self.items.labels[row]))  # the labels are numbered as training has them
+        return row, (x, y if self.items.collate else of_row(self.items.labels, row))  # the labels are numbered as training has them
 
     def _square(self, x: Any, epoch: int, row: int) -> torch.Tensor:
         """A picture as uint8 (3, S, S), without its alpha channel."""
@@ -194,13 +195,14 @@ class _KeyedDataset(Dataset[Any]):
 class _collate_with:
     """The user's collate beside the row numbers; a class, so that worker processes can be handed it."""
 
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
-        self.collate = collate
+    def __init__(self, collate: Callable[[list[Any]], Any], numbers: bool) -> None:
+        self.collate, self.numbers = collate, numbers
 
     def __call__(self, batch: list[tuple[int, Any]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         x, y = self.collate([item for _, item in batch])
         rows = torch.tensor([row for row, _ in batch])
-        return torch.as_tensor(x), torch.as_tensor(y).long(), rows
+        y = torch.as_tensor(y)
+        return torch.as_tensor(x), y.float().reshape(len(rows), -1) if self.numbers else y.long(), rows
 
 
 def _ignore_interrupts(worker: int) -> None:

@@ -16,7 +16,7 @@ UNLABELLED = -1
 
 
 class Source(Protocol):
-    """Rows that splits choose from. `labels` is int64 of shape (N,), UNLABELLED where there is none."""
+    """Rows that splits choose from. `labels` is int64 (N,), UNLABELLED where there is none; or float32 (N, K): see targets."""
 
     @property
     def labels(self) -> np.ndarray: ...

@@ -1,4 +1,4 @@
-"""Labels as given, and as numbers: one class a row, numbered from 0 in the order of the class names."""
+"""Labels as given, and as numbers: classes are numbered from 0 in the order of their names."""
 
 from __future__ import annotations
 
@@ -8,53 +8,59 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..events import Note
 from .folders import natural
 from .splits import UNLABELLED
+from .targets import CLASSIFY, REGRESS
 
 
-def as_given(y: Any, rows: int) -> tuple[np.ndarray, list[Note]]:
-    """Labels of `rows` pictures: int64, or an object array of str; one-hot rows become their column.
+def as_given(given: Any, rows: int) -> np.ndarray:
+    """Labels of `rows` pictures as they came: int64 or float (N,), numbers (N, K), or an object array of str or of tuples of str.
 
     Raises
     ------
     DataError
-        Another length, numbers that are no classes, several classes a picture.
+        Another length or shape, or values that are no labels.
     """
-    y = y.detach().cpu().numpy() if hasattr(y, "detach") else np.asarray(y)
+    y: np.ndarray = np.asarray(given.detach().cpu().numpy() if hasattr(given, "detach") else _array(given))
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if len(y.shape) == 0 or len(y) != rows:
         have = "one label" if y.ndim == 0 else f"{len(y):,} labels"
         raise DataError(f"{rows:,} pictures came with {have}.", "each picture needs exactly one", "pass X and y of one length, as (X, y)")
     if y.ndim == 2 and y.dtype.kind in "biuf":
-        return _from_one_hot(y)
+        return y.astype(np.float32)
     if y.ndim != 1:
         shape = "x".join(map(str, y.shape))
-        raise DataError(f"The labels have the shape {shape}.", "one class a picture is expected", "pass y of shape (N,)")
+        raise DataError(f"The labels have the shape {shape}.", "one row a picture is expected", "pass y of shape (N,) or (N, targets)")
     if y.dtype.kind == "O" and all(isinstance(label, int | np.integer) for label in y):
         y = y.astype(np.int64)
     if y.dtype.kind in "biu":
-        return y.astype(np.int64), []
-    if y.dtype.kind in "US" or (y.dtype.kind == "O" and all(isinstance(label, str) for label in y)):
-        return np.array([label.decode() if isinstance(label, bytes) else str(label) for label in y], object), []
-    whole = y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.floor(y)).all()
-    fix = "they are whole numbers: pass y.astype(int)" if whole else "pass class numbers 0, 1, 2 … or class names"
+        return y.astype(np.int64)
+    if y.dtype.kind == "f":
+        return y
+    if y.dtype.kind in "US" or (y.dtype.kind == "O" and all(isinstance(label, str | tuple) for label in y)):
+        return _objects([label.decode() if isinstance(label, bytes) else label if isinstance(label, tuple) else str(label) for label in y])
+    fix = "pass class numbers 0, 1, 2 …, class names, or float targets"
     raise DataError(f"The labels are {y.dtype} values such as {y[0]!r}.", "classes are expected: whole numbers or names", fix)
 
 
-def _from_one_hot(y: np.ndarray) -> tuple[np.ndarray, list[Note]]:
-    if not (np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()):
-        raise DataError(
-            f"The labels have the shape {y.shape[0]}x{y.shape[1]} and are not one-hot.",
-            "a row with exactly one 1, or one class number a picture, is expected",
-            "pass y of shape (N,) with one class a picture",
-        )
-    return y.argmax(1).astype(np.int64), [Note(f"The labels are one-hot: their {y.shape[1]} columns are taken as the classes.")]
+def _array(y: Any) -> np.ndarray:
+    """Lists of names, of one length or of many, become tuples: several labels a picture."""
+    if isinstance(y, list | tuple) and any(isinstance(label, list | tuple | set | frozenset) for label in y):
+        rows = [sorted(label) if isinstance(label, set | frozenset) else label for label in y]
+        if any(isinstance(name, str) for row in rows if isinstance(row, list | tuple) for name in row) or [] in rows or () in rows:
+            return _objects([tuple(map(str, row)) if isinstance(row, list | tuple) else (str(row),) for row in rows])
+    return np.asarray(y)
 
 
-def class_names(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[str, ...]:
-    """The classes of training labels: as told, else the names that occur in natural order, else the numbers.
+def _objects(values: list[Any]) -> np.ndarray:
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
+def class_names(labels: np.ndarray, classes: Sequence[str] | None, task: str = CLASSIFY) -> tuple[str, ...]:
+    """The classes of training labels: as told, else the names that occur in natural order, else the numbers; or names for the targets.
 
     Raises
     ------
@@ -65,8 +71,13 @@ def class_names(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[str,
     if told is not None and len(set(told)) < len(told):
         twice = next(name for name in told if told.count(name) > 1)
         raise DataError(f"classes= names {twice!r} twice.", "each class has one name", "give each its own")
+    if labels.ndim == 2:
+        wide = labels.shape[1]
+        own = ("value",) if wide == 1 else tuple(f"{'value ' * (task == REGRESS)}{n}" for n in range(wide))
+        number(labels, told or own, "the training data")
+        return told or own
     if labels.dtype.kind == "O":
-        names = tuple(sorted({label for label in labels if label is not None}, key=natural))
+        names = tuple(sorted(_named(labels), key=natural))
         if told is not None:
             number(labels, told, "the training data")  # raises if one is not told
         return told or names
@@ -89,23 +100,41 @@ def class_names(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[str,
     return tuple(str(n) for n in range(high + 1))
 
 
+def _named(labels: np.ndarray) -> set[str]:
+    """The names that occur."""
+    return {name for label in labels if label is not None for name in (label if isinstance(label, tuple) else (label,))}
+
+
 def number(labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray:
-    """Labels as int64 positions in `classes`; None becomes UNLABELLED.
+    """Labels as int64 positions in `classes`; None becomes UNLABELLED. Several a picture: float32 (N, classes), nan for None.
 
     Raises
     ------
     DataError
-        A label is no class.
+        A label is no class, or its rows are of another width.
     """
+    if labels.ndim == 2:
+        if labels.shape[1] != len(classes):
+            what = f"{where} has {labels.shape[1]} numbers a picture, and there are {len(classes)} names."
+            raise DataError(what, f"they are {', '.join(classes[:8])}", "give one name a column with classes=")
+        return labels
     if labels.dtype.kind == "O":
         place: dict[Any, int] = {name: n for n, name in enumerate(classes)}
-        place[None] = UNLABELLED
-        if strangers := sorted({label for label in labels if label not in place}, key=natural):
+        if strangers := sorted(_named(labels) - set(place), key=natural):
             raise DataError(
                 f"{where} has the class {', '.join(strangers[:3])}{' …' if len(strangers) > 3 else ''}, which is not one of the classes.",
                 f"the classes are {', '.join(classes[:8])}{' …' if len(classes) > 8 else ''}",
                 "correct the name, move these pictures away, or add pictures of that class to the training split",
             )
+        if any(isinstance(label, tuple) for label in labels):
+            hot = np.zeros((len(labels), len(classes)), np.float32)
+            for row, label in enumerate(labels):
+                if label is None:
+                    hot[row] = np.nan
+                else:
+                    hot[row, [place[name] for name in label]] = 1.0
+            return hot
+        place[None] = UNLABELLED
         return np.array([place[label] for label in labels], np.int64)
     if len(labels) and (labels.min() < 0 or labels.max() >= len(classes)):
         wrong = labels[(labels < 0) | (labels >= len(classes))][0]

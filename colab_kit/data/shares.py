@@ -15,7 +15,8 @@ from .folders import counted, some
 from .keyed import SPLIT, mix, permutation
 from .labels import number
 from .sources import Part
-from .splits import UNLABELLED, Items, Pictures, Source, Split, default_share, stratified
+from .splits import Items, Pictures, Source, Split, default_share, stratified
+from .targets import strata, unlabelled
 
 LIMIT, TEST = 1, 2  # what a draw is for, where it is not the validation split's: part of its key
 Say = Callable[[Note], None]
@@ -62,7 +63,7 @@ def share_out(
 def _renumbered(part: Part, train: Part, classes: Sequence[str], name: str) -> Part:
     """The numbers of a source that orders the same classes otherwise, as training has them."""
     known = tuple(classes) if train.labels.dtype.kind == "O" else train.classes  # names become numbers by `classes`, numbers stay
-    if part is train or part.labels.dtype.kind == "O" or not part.classes or not known or part.classes == known:
+    if part is train or part.labels.dtype.kind != "i" or not part.classes or not known or part.classes == known:
         return part
     named = np.array([*(part.classes[label] for label in part.labels), None], object)[:-1]
     labels = number(named, known, f"the {name} split")
@@ -107,7 +108,7 @@ def _whole(part: Part, classes: Sequence[str], name: str, limit: int | None, see
         labels = np.full(len(labels), None, object)
     numbers = number(labels, classes, f"the {name} split")
     source = part.make(numbers)
-    rows = np.flatnonzero(numbers != UNLABELLED)
+    rows = np.flatnonzero(~unlabelled(numbers))
     if name == "test" and not len(rows):
         rows = np.arange(len(numbers))
     elif len(rows) < len(numbers):
@@ -124,7 +125,7 @@ def _is_one_stranger(labels: np.ndarray, classes: Sequence[str]) -> bool:
 
 
 def _unlabelled(source: Source, numbers: np.ndarray, name: str) -> Note:
-    rows = np.flatnonzero(numbers == UNLABELLED)
+    rows = np.flatnonzero(unlabelled(numbers))
     which = some([source.paths[row].name if isinstance(source, Pictures) else f"row {row}" for row in rows[:4]])
     text = f"{counted(len(rows), 'picture')} left out of {name}, of {len(numbers):,}: without a label ({which})."
     return Note(text, "warn")
@@ -133,9 +134,9 @@ def _unlabelled(source: Source, numbers: np.ndarray, name: str) -> Note:
 def _limited(rows: np.ndarray, numbers: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
     if limit is None:
         return rows
-    kept = []
-    for label in np.unique(numbers[rows]):
-        of_class = rows[numbers[rows] == label]
+    kept, kinds = [], strata(numbers[rows])
+    for label in np.unique(kinds):
+        of_class = rows[kinds == label]
         kept.append(of_class[permutation(len(of_class), seed, SPLIT, int(label), LIMIT)[:limit]])
     return np.sort(np.concatenate(kept))
 
@@ -144,7 +145,7 @@ def _same_as_test(out: Mapping[str, tuple[Split, Part]]) -> tuple[Split, Part]:
     if "test" not in out:
         raise DataError('valid="test", and there is no test split.', "the data came without one", "give test= too, or valid=0.2")
     test, part = out["test"]
-    if (test.labels == UNLABELLED).any():
+    if unlabelled(test.labels).any():
         raise DataError('valid="test", and the test pictures have no labels.', "there is nothing to compare with", "give valid=0.2")
     return Split(test.source, test.rows, "valid"), part
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from .keyed import SPLIT, permutation
+from .targets import of_row, spoken, strata, unlabelled
 
 CELL, LINE, GAP = 128, 20, 8  # pixels: side of a picture, height of its name, space between
 COLUMNS = 8
@@ -26,7 +27,7 @@ def sheet(data: Any, n: int = 8) -> Any:
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    rows = _spread(data.train.labels, n)
+    rows = _spread(strata(data.train.labels), n)
     columns = min(COLUMNS, len(rows)) if len(rows) < COLUMNS + 1 else max(4, min(COLUMNS, int(np.ceil(len(rows) ** 0.5))))
     lines = -(-len(rows) // columns)
     wide, high = CELL + GAP, CELL + LINE + GAP
@@ -36,7 +37,7 @@ def sheet(data: Any, n: int = 8) -> Any:
         x, y = GAP + place % columns * wide, GAP + place // columns * high
         picture, label = _picture(data.train, row)
         out.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
-        name = _fitted(data.classes[label] if label >= 0 else "no label", lambda text: float(draw.textlength(text, font=font)))
+        name = _fitted(spoken(label, data.classes, data.task), lambda text: float(draw.textlength(text, font=font)))
         draw.text((x + CELL / 2, y + CELL + 2), name, fill="black", font=font, anchor="ma")
     return out
 
@@ -44,29 +45,46 @@ def sheet(data: Any, n: int = 8) -> Any:
 def as_text(data: Any) -> str:
     """A few lines: what, how many, which classes, what loading saw."""
     counts = " · ".join(f"{name} {len(split):,}" for name, split in data.splits.items())
-    lines = [f"{data.name}: {len(data.classes)} classes · {counts} pictures"]
-    trained = data.counts["train"]
-    shown = [f"{name} {count:,}" for name, count in list(trained.items())[:SHOWN]]
-    lines.append("  train: " + ", ".join(shown) + (f", and {len(trained) - SHOWN} more classes" if len(trained) > SHOWN else ""))
+    lines = [f"{data.name}: {_kinds(data)} · {counts} pictures"]
+    shown = [f"{name} {said}" for name, said in zip(data.classes[:SHOWN], _held(data, "train"), strict=False)]
+    more = len(data.classes) - SHOWN
+    lines.append("  train: " + ", ".join(shown) + (f", and {more} more classes" if more > 0 else ""))
     return "\n".join(lines + [f"  note: {note}" for note in data.notes])
 
 
 def as_html(data: Any) -> str:
     """The same as a table, a row for each class; all names escaped."""
-    counts, said = data.counts, html.escape
-    head = "".join(f"<th>{name}</th>" for name in counts)
+    said, splits = html.escape, data.splits
+    head = "".join(f"<th>{name}</th>" for name in splits)
+    held = zip(*(_held(data, name) for name in splits), strict=True)
     rows = []
-    for name in data.classes[:SHOWN]:
-        rows.append(f"<tr><td>{said(name)}</td>{''.join(f'<td>{of[name]:,}</td>' for of in counts.values())}</tr>")
+    for name, cells in zip(data.classes[:SHOWN], held, strict=False):
+        rows.append(f"<tr><td>{said(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     if len(data.classes) > SHOWN:
-        rows.append(f'<tr><td colspan="{len(counts) + 1}">and {len(data.classes) - SHOWN} more classes</td></tr>')
-    total = "".join(f"<th>{len(data.splits[name]):,}</th>" for name in counts)
+        rows.append(f'<tr><td colspan="{len(splits) + 1}">and {len(data.classes) - SHOWN} more classes</td></tr>')
+    total = "".join(f"<th>{len(split):,}</th>" for split in splits.values())
     notes = "".join(f"<li>{said(note)}</li>" for note in data.notes)
     return (
-        f"<b>{said(data.name)}</b>: {len(data.classes)} classes"
-        f"<table><thead><tr><th>class</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        f"<b>{said(data.name)}</b>: {_kinds(data)}"
+        f"<table><thead><tr><th>{'target' if data.task == 'regress' else 'class'}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
         f"<tfoot><tr><th>all</th>{total}</tr></tfoot></table>" + (f"<ul>{notes}</ul>" if notes else "")
     )
+
+
+def _kinds(data: Any) -> str:
+    n = len(data.classes)
+    if data.task == "regress":
+        return "a number a picture" if n == 1 else f"{n} numbers a picture"
+    return f"{n} classes{', several a picture' if data.task == 'multilabel' else ''}"
+
+
+def _held(data: Any, name: str) -> list[str]:
+    """What a split has of each class: pictures; of each target: from where to where."""
+    if data.task != "regress":
+        return [f"{n:,}" for n in data.counts[name].values()]
+    labels = data.splits[name].labels
+    known = labels[~unlabelled(labels)]
+    return [f"{column.min():.4g} to {column.max():.4g}" if len(column) else "–" for column in known.T]
 
 
 def _spread(labels: np.ndarray, n: int) -> list[int]:
@@ -80,14 +98,14 @@ def _spread(labels: np.ndarray, n: int) -> list[int]:
     return [int(row) for row in chosen]
 
 
-def _picture(split: Any, i: int) -> tuple[Any, int]:
+def _picture(split: Any, i: int) -> tuple[Any, Any]:
     """Picture i, brought to the cell: small ones enlarged pixel by pixel. One that cannot be read is a grey square."""
     from PIL import Image
 
     try:
         pixels, label = split[i]
     except DataError:
-        return Image.new("RGB", (CELL, CELL), "lightgrey"), int(split.labels[i])
+        return Image.new("RGB", (CELL, CELL), "lightgrey"), of_row(split.labels, i)
     if pixels.shape[2] not in (1, 3):
         pixels = pixels[..., :3] if pixels.shape[2] == 4 else pixels.mean(2, keepdims=True).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)).convert("RGB")

@@ -16,6 +16,7 @@ from ..events import Note
 from . import checks, fingerprints, folders, tables
 from .labels import as_given
 from .splits import Arrays, Pictures, Source
+from .targets import unlabelled
 
 CHANNELS = (1, 2, 3, 4)  # what the axis of colours may hold
 
@@ -24,7 +25,7 @@ CHANNELS = (1, 2, 3, 4)  # what the axis of colours may hold
 class Part:
     """One source that becomes a split.
 
-    labels : as given: int64, or object array of str with None where there is none
+    labels : as given: int64, object array of str, of tuples or of numbers with None where there is none, or numbers (N, K)
     make : the source, once the labels are numbers
     print : its fingerprint
     classes : names that the source itself knows
@@ -44,9 +45,7 @@ class Part:
     @property
     def labelled(self) -> np.ndarray:
         """bool, (N,): which rows have a label."""
-        if self.labels.dtype.kind != "O":
-            return np.ones(len(self.labels), bool)
-        return np.array([label is not None for label in self.labels], bool)
+        return ~unlabelled(self.labels) if self.labels.ndim == 2 or self.labels.dtype.kind in "Of" else np.ones(len(self.labels), bool)
 
 
 def of_pair(x: Any, y: Any) -> Part:
@@ -55,19 +54,19 @@ def of_pair(x: Any, y: Any) -> Part:
     Parameters
     ----------
     x : array or tensor, uint8 or float: (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features)
-    y : (N,) class numbers or names, or (N, classes) one-hot
+    y : (N,) class numbers, names or floats, (N, classes) rows of 0 and 1, or (N, targets) floats
 
     Raises
     ------
     DataError
-        Layout, type, lengths or values do not make pictures with one class each.
+        Layout, type, lengths or values do not make pictures with a label each.
     """
     pixels, notes = _pixels(x)
-    labels, said = as_given(y, len(pixels))
-    return Part(labels, lambda numbers: Arrays(pixels, numbers), fingerprints.of_array(pixels), notes=tuple(notes + said))
+    labels = as_given(y, len(pixels))
+    return Part(labels, lambda numbers: Arrays(pixels, numbers), fingerprints.of_array(pixels), notes=tuple(notes))
 
 
-def of_files(paths: Sequence[Path], labels: Sequence[str | None], root: Path, notes: Sequence[Note] = ()) -> Part:
+def of_files(paths: Sequence[Path], labels: Sequence[Any], root: Path, notes: Sequence[Note] = ()) -> Part:
     """Picture files, the unreadable left out."""
     looks = checks.look_at(paths)
     good = [row for row, look in enumerate(looks) if not look.fault]
@@ -79,25 +78,35 @@ def of_files(paths: Sequence[Path], labels: Sequence[str | None], root: Path, no
             checks.HEIF_FIX if all(look.heic for look in looks) else "get the pictures again: unpack or copy them anew",
         )
     kept = [paths[row] for row in good]
-    given = np.array([labels[row] for row in good] + [None], object)[:-1]  # the None keeps numpy from making it a string array
+    given = np.empty(len(good), object)
+    given[:] = [labels[row] for row in good]
     seen = fingerprints.of_files(kept, [looks[row].print for row in good], root)
     return Part(given, lambda numbers: Pictures(kept, numbers, root, seen), seen, notes=(*notes, *said))
 
 
 def of_found(found: folders.Found, labels: tables.Labels | None) -> dict[str, Part]:
     """The splits of a scanned folder; labels told beside it replace the names of its folders."""
-    told: dict[Path, str | None] = {}
+    told: dict[Path, Any] = {}
     notes = list(found.notes)
     if labels is not None:
         paths = [filed.path for files in found.splits.values() for filed in files]
         given, said = tables.look_up(labels, paths, found.root)
-        told = {path: None if label is None else str(label) for path, label in zip(paths, given, strict=True)}
+        told = {path: _told(label) for path, label in zip(paths, given, strict=True)}
         notes = said + [note for note in notes if "without a label" not in note.text]
     parts = {}
     for split, files in found.splits.items():
         named = [told[filed.path] if labels is not None else filed.label for filed in files]
         parts[split] = of_files([filed.path for filed in files], named, found.root, notes if split == "train" else ())
     return parts
+
+
+def _told(label: Any) -> Any:
+    """A label from a table: a name, several (or several numbers) as a tuple, or a float."""
+    if isinstance(label, list | tuple | set | frozenset | np.ndarray):
+        return tuple(
+            value if isinstance(value, float) else str(value) for value in (sorted(label) if isinstance(label, set | frozenset) else label)
+        )
+    return label if label is None or isinstance(label, float) else str(label)
 
 
 def display_names(names: Any, classes: Sequence[str], root: Path | None) -> tuple[tuple[str, ...], list[Note]]:

@@ -15,6 +15,7 @@ from .kinds import Arrays as Arrays
 from .kinds import Items as Items
 from .kinds import Pictures as Pictures
 from .kinds import Source as Source
+from .targets import of_row, strata, unlabelled
 
 if TYPE_CHECKING:
     from .batches import Batch
@@ -31,14 +32,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
-        """Picture i as uint8 (H, W, C), and its label."""
+    def __getitem__(self, i: int) -> tuple[np.ndarray, Any]:
+        """Picture i as uint8 (H, W, C), and its label: int, or float32 (K,)."""
         row = int(self.rows[i])
-        return self.source.picture(row), int(self.source.labels[row])
+        return self.source.picture(row), of_row(self.source.labels, row)
 
     @property
     def labels(self) -> np.ndarray:
-        """int64, (n,)."""
+        """int64, (n,); of another task float32, (n, K)."""
         return np.asarray(self.source.labels[self.rows])
 
     @property
@@ -91,7 +92,7 @@ class Data:
     classes: tuple[str, ...]
     name: str
     fingerprint: str  # hex
-    task: str = "classify"
+    task: str = "classify"  # one class a picture; "multilabel": several; "regress": numbers, and `classes` are their names
     batch_size: int | None = None  # a DataLoader's own, taken over
     keyed: bool = True  # no: its transforms draw numbers that no key reaches, and no run of it is exact
     notes: tuple[str, ...] = ()  # what loading saw: junk passed over, unreadable files …
@@ -102,11 +103,15 @@ class Data:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Pictures for each class, for each split."""
+        """Pictures for each class, for each split; for each target, where numbers are learned."""
         out = {}
         for name, split in self.splits.items():
-            known = split.labels[split.labels != UNLABELLED]
-            out[name] = dict(zip(self.classes, np.bincount(known, minlength=len(self.classes)).tolist(), strict=True))
+            known = split.labels[~unlabelled(split.labels)]
+            if self.task == "classify":
+                each = np.bincount(known, minlength=len(self.classes)).tolist()
+            else:
+                each = known.sum(0).astype(int).tolist() if self.task == "multilabel" else [len(known)] * len(self.classes)
+            out[name] = dict(zip(self.classes, each, strict=True))
         return out
 
     def show(self, n: int = 8) -> Any:
@@ -133,14 +138,14 @@ def stratified(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray,
 
     Parameters
     ----------
-    labels : int64, (N,)
+    labels : int64, (N,), or float32, (N, K): see targets.strata
     share : float, from 0 to 1
 
     Returns
     -------
     kept, drawn : int64, each sorted
     """
-    drawn = [np.empty(0, np.int64)]
+    drawn, labels = [np.empty(0, np.int64)], strata(labels)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         take = min(max(1, round(share * len(rows))), len(rows) - 1)

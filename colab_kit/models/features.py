@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +18,13 @@ from torch import nn
 
 from ..data.batches import Batch
 from ..data.mapped import open_mapped
-from ..files import digest
+from ..errors import ColabKitError
+from ..files import Shelf
+from ..training.checkpoint import read, write
 from ..training.precision import Precision
 from .folding import folded
 
+SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them
 VERSION = 1  # of what is computed: another one's features are not used again
 
@@ -111,19 +113,43 @@ class Features:
     Parameters
     ----------
     place : the kit's home
-    key : what they are of, anything JSON can hold
+    key : a hash of what they are of
     rows : int64 (n,), of the source
     bounds : where each batch of the split begins and ends: they are computed together
+    shelf : keeps a copy of small sets for the next machine, and has what an earlier one put there
     """
 
-    def __init__(self, place: Path, key: Any, rows: np.ndarray, width: int, bounds: Sequence[tuple[int, int]]) -> None:
-        self.rows, self.width, self.bounds = rows, width, bounds
-        found = open_mapped(place, "features", digest([VERSION, key])[:16], (len(rows), width), np.float32, kept=KEPT)
+    def __init__(
+        self, place: Path, key: str, rows: np.ndarray, width: int, bounds: Sequence[tuple[int, int]], shelf: Shelf | None = None
+    ) -> None:
+        self.rows, self.width, self.bounds, self.key, self.place = rows, width, bounds, key, place
+        self.shelf = shelf if len(rows) * width * 4 <= SMALL else None
+        found = open_mapped(place, "features", key, (len(rows), width), np.float32, kept=KEPT)
         self._kept = None if isinstance(found, str) else found
         self._held = np.full((len(rows), width), np.nan, np.float32)
         self.done = 0  # groups
         while self.done < len(bounds) and self._take(*bounds[self.done]):
             self.done += 1
+        if self.shelf is not None and not self.whole:
+            self._fetch(self.shelf)
+
+    def _fetch(self, shelf: Shelf) -> None:
+        """Take what another machine has put on the shelf."""
+        with suppress(ColabKitError, OSError):
+            for copy in shelf.find(f"features/{self.key}.safetensors"):
+                values = read(copy).tensors["features"].numpy()
+                if values.shape == self._held.shape:
+                    self._held[:], self.done = values, len(self.bounds)
+                    for row in range(len(values) if self._kept is not None else 0):
+                        self._kept.put(row, values[row])  # type: ignore[union-attr]
+
+    def _keep(self, shelf: Shelf) -> None:
+        """Put a copy on the shelf."""
+        file = self.place / "features" / f"{self.key}.safetensors"
+        with suppress(ColabKitError, OSError):
+            write(file, {"features": self.values}, {"start": self.key, "step": 0}, reached=lambda point: None)
+            shelf.push(file, f"features/{file.name}")
+            file.unlink()
 
     @property
     def whole(self) -> bool:
@@ -155,6 +181,8 @@ class Features:
                 for row in range(start, stop):
                     self._kept.put(row, self._held[row])
             self.done += 1
+            if self.whole and self.shelf is not None:
+                self._keep(self.shelf)
             if not told(self.done):
                 break
 

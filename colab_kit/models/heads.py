@@ -48,7 +48,7 @@ def replace_head(
     old = {name: model.get_submodule(name) for name in main + side}
     try:
         for name in main + side:
-            _put(model, name, _made(old[name], classes, head if name in main else "linear"))
+            _put(model, name, make_head(old[name], classes, head if name in main else "linear"))
         _check_width(model, look, classes, head, old[main[0]])
     except BaseException:
         for name, module in old.items():
@@ -179,7 +179,7 @@ def _undisturbed(model: nn.Module) -> Iterator[None]:
                 buffer.copy_(before)
 
 
-def _made(leaf: nn.Module, classes: int, head: Head) -> nn.Module:
+def make_head(leaf: nn.Module, classes: int, head: Head) -> nn.Module:
     """A new head that takes what `leaf` took, on the same device, of the same type."""
     if isinstance(head, nn.Module):
         return head.to(**_like(leaf))

@@ -11,7 +11,8 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ..data import keyed
 from ..errors import ModelError
-from ..training.weights import put
+from ..files import Shelf
+from ..training.weights import backbone_hash, put
 from . import nets
 from .backbones import backbone
 from .heads import replace_head
@@ -69,12 +70,12 @@ def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
 
 
 def on_backbone(
-    name: Any, *, weights: Any, classes: int, size: int | None, head: Any, seed: int, load: bool = True
+    name: Any, *, weights: Any, classes: int, size: int | None, head: Any, seed: int, load: bool = True, shelf: Shelf | None = None
 ) -> tuple[nn.Module, Any, list[str]]:
     """A backbone with a new head: the model, the Backbone it came from, and the names of the head's parameters."""
     with keyed.outer_streams_kept():
         keyed.seed_all(seed, keyed.INIT)
-        base = backbone(name, weights=weights, load=load)
+        base = backbone(name, weights=weights, load=load, shelf=shelf)
         keyed.seed_all(seed, keyed.INIT, 1)  # the head's weights do not depend on what making the backbone drew
         names = replace_head(base.model, classes=classes, old_classes=base.classes, size=size or base.size or 224, head=head)
     return base.model, base, names
@@ -86,7 +87,7 @@ def again(how: dict[str, Any]) -> nn.Module:
         return nets.NETS[how["net"]](**how["args"])
 
 
-def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor]) -> nn.Module:
+def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor], shelf: Shelf | None = None) -> nn.Module:
     """The network of a run's record with these weights.
 
     Raises
@@ -95,21 +96,34 @@ def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor])
         The network given does not fit the weights.
     """
     how = record["model"]["made_by"]
-    classes = len(record["data"]["classes"])
+    classes, alone = len(record["data"]["classes"]), "backbone" in record["model"]  # its head's weights alone are kept
     if model is not None:
         network = make(model, 0)
     elif "net" in how:
         network = again(how)
     else:
-        network = on_backbone(
-            how["backbone"], weights=how["weights"], load=False, classes=classes, size=how["size"], head=_head(how["head"]), seed=0
-        )[0]
+        network, _, names = on_backbone(
+            how["backbone"], weights=how["weights"], load=alone, classes=classes, size=how["size"], head=_head(how["head"]), seed=0,
+            shelf=shelf,
+        )  # fmt: skip
+        if alone:
+            _same_backbone(network, names, record)
     try:
-        put(network, weights)
+        put(network, {**network.state_dict(), **weights} if alone else weights)
     except RuntimeError as err:
         what = f"The network does not fit the weights of run {record['name']}."
         raise ModelError(what, str(err).splitlines()[-1].strip(), "pass the network it was trained with") from err
     return network
+
+
+def _same_backbone(network: nn.Module, head: list[str], record: dict[str, Any]) -> None:
+    """Check that the published weights are still those the head was fitted on."""
+    if backbone_hash(network, head) != record["model"]["backbone"]:
+        name = record["model"]["made_by"]["backbone"]
+        why = f"run {record['name']} keeps its head alone, and what is published as {name} today is not what that was fitted on"
+        raise ModelError(
+            f"The weights of {name} have changed.", why, "install the versions of torchvision and timm of that time, or train again"
+        )
 
 
 def _head(head: Any) -> Any:

@@ -12,12 +12,8 @@ from ..errors import ModelError
 from ..training.losses import primary
 
 
-def worst(probabilities: np.ndarray, labels: np.ndarray, n: int) -> list[tuple[int, float]]:
-    """The n rows with the largest loss, and it; of equals the first.
-
-    probabilities : (N, C)    labels : int64 (N,)
-    """
-    losses = -np.log(np.clip(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12, 1))
+def worst(losses: np.ndarray, n: int) -> list[tuple[int, float]]:
+    """The n rows with the largest loss, and it; of equals the first."""
     return [(int(row), float(losses[row])) for row in np.argsort(-losses, kind="stable")[:n]]
 
 

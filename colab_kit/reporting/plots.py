@@ -22,23 +22,28 @@ from ..files import write_whole
 from .evaluation import Evaluation
 from .prediction import Prediction
 
-TRAIN, VALID, BEST = "tab:blue", "tab:orange", "tab:green"
+TRAIN, VALID, BEST, OVER = "tab:blue", "tab:orange", "tab:green", "tab:red"
+FIGURES = {"top1": "Top-1 accuracy", "f1": "F1", "mae": "Mean absolute error"}
 DPI = 110
 NUMBERED = 20  # classes up to which a confusion matrix shows its counts
 NAMED = 200  # classes up to which it names each; of more, every second, third … (1,000 names would make a gigabyte of paper)
 
 
 def curves(history: Sequence[Mapping[str, Any]], path: Path, *, monitor: str = "valid/loss") -> Path:
-    """Draw loss and top-1 against the epoch, training and validation, with the best validation marked.
+    """Draw loss and top-1 (or F1, or the mean absolute error) against the epoch, training and validation, with the best validation marked.
+
+    What lies behind the best one is shaded where the validation loss rises there while the training loss falls: over-fitting.
 
     Parameters
     ----------
     history : rows of "epoch" (may be a fraction) and "train/loss", "train/top1", "valid/loss", "valid/top1"; any may be missing
     monitor : the column that says which validation is best; the largest if its name ends in top1, top5 or f1
     """
+    second = next((name for name in FIGURES if any(f"{split}/{name}" in row for row in history for split in ("train", "valid"))), "top1")
+    over = overfits(history)
     figure = Figure(figsize=(10, 4), dpi=DPI, layout="constrained")
     best = _best(history, monitor)
-    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("Loss", "Top-1 accuracy"), strict=True):
+    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", second), ("Loss", FIGURES[second]), strict=True):
         for split, colour in (("train", TRAIN), ("valid", VALID)):
             points = _points(history, f"{split}/{metric}")
             if points:
@@ -46,14 +51,60 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path, *, monitor: str = "
                 axes.plot(*zip(*points, strict=True), marker=few, markersize=4, color=colour, label=split)
         if best is not None:
             axes.axvline(best, color=BEST, linestyle=":", label=f"best {monitor}: epoch {best:g}")
+        if over is not None and metric == "loss":
+            axes.axvspan(over, history[-1]["epoch"], color=OVER, alpha=0.12, label=f"over-fitting from epoch {over:g}")
         last = max((row["epoch"] for row in history), default=1)
         axes.set(title=title, xlabel="epoch", xlim=(0, 1.04 * last))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
-        if metric == "top1":
+        if metric in ("top1", "f1"):
             axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
         if axes.get_legend_handles_labels()[0]:
             axes.legend()
+    return _save(figure, path)
+
+
+def overfits(history: Sequence[Mapping[str, Any]]) -> float | None:
+    """The epoch from which the validation loss only rises above its minimum while the training loss falls on; None: there is none."""
+    valid, train = _points(history, "valid/loss"), dict(_points(history, "train/loss"))
+    if len(valid) < 3:
+        return None
+    at = min(range(len(valid)), key=lambda i: valid[i][1])
+    (best, low), after = valid[at], valid[at + 1 :]
+    falls = best in train and bool(after) and train.get(after[-1][0], math.inf) < train[best]
+    rises = len(after) >= 2 and all(loss > low for _, loss in after) and after[-1][1] > 1.02 * low
+    return best if falls and rises else None
+
+
+def agreement(evaluation: Evaluation, path: Path) -> Path:
+    """Draw what was said of each picture against what is true, target by target: on the line they are the same."""
+    outputs, labels = evaluation.outputs, evaluation.labels
+    assert outputs is not None and labels is not None
+    n = min(len(evaluation.classes), 6)
+    figure = Figure(figsize=(4.4 * n, 4.2), dpi=DPI, layout="constrained")
+    for column, axes in enumerate(figure.subplots(1, n, squeeze=False).flat):
+        true, said = labels[:, column], outputs[:, column]
+        ends = [float(min(true.min(), said.min())), float(max(true.max(), said.max()))]
+        axes.plot(ends, ends, color=BEST, linestyle=":")
+        axes.scatter(true, said, s=12, alpha=0.6, color=TRAIN, edgecolors="none")
+        row = evaluation.per_class[column]
+        _plain([axes.set_title(f"{row['name']}: MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g}")])
+        axes.set(xlabel=f"true ({evaluation.split})", ylabel="predicted")
+        axes.grid(alpha=0.3)
+    return _save(figure, path)
+
+
+def per_class(evaluation: Evaluation, path: Path) -> Path:
+    """Draw the F1 of each class, where a picture may have several."""
+    rows = sorted(evaluation.per_class, key=lambda row: row["f1"] or 0.0)[:NAMED]
+    figure = Figure(figsize=(6, 0.8 + 0.28 * len(rows)), dpi=DPI)
+    axes = figure.subplots()
+    bars = axes.barh(range(len(rows)), [row["f1"] or 0.0 for row in rows], 0.7, color=TRAIN)
+    axes.bar_label(bars, [f"{100 * (row['f1'] or 0.0):.0f} % of {row['n']:,}" for row in rows], padding=3, fontsize=8)
+    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    _plain(axes.get_yticklabels())
+    axes.set(title=f"F1 of each class, {evaluation.split}", xlim=(0, 1.25), ylim=(-0.6, len(rows) - 0.4))
+    axes.spines[["top", "right"]].set_visible(False)
     return _save(figure, path)
 
 
@@ -73,6 +124,7 @@ def sweep(lrs: Sequence[float], losses: Sequence[float], suggestion: float | Non
 def confusion(evaluation: Evaluation, path: Path) -> Path:
     """Draw the confusion matrix: rows are the truth, the colour is the share of a row, numbers are pictures."""
     table, few = evaluation.confusion, len(evaluation.classes) <= NUMBERED
+    assert table is not None and evaluation.top1 is not None
     names = [textwrap.fill(name, 24) if few else name for name in evaluation.classes]
     side = len(names) * (0.9 if len(names) <= 5 else 0.55) if few else 0.16 * min(len(names), NAMED)
     figure = Figure(figsize=(side, side), dpi=DPI)
@@ -106,7 +158,10 @@ def view_classify(picture: np.ndarray, prediction: Prediction, path: Path) -> Pa
     left = figure.add_axes((0, tall - 3.2, wide, 3.2), anchor="N")
     left.imshow(picture[..., 0] if picture.ndim == 3 and picture.shape[2] < 3 else picture, cmap="gray", vmin=0, vmax=255)
     left.set_axis_off()
-    _plain([left.set_title(f"{textwrap.fill(prediction.label, 36)}  {100 * prediction.score:.1f} %")])
+    score = f"  {100 * prediction.score:.1f} %" if prediction.task == "classify" else ""
+    _plain([left.set_title(textwrap.fill(prediction.label, 36) + score)])
+    if prediction.task == "regress":  # numbers have no bars
+        return _save(figure, path)
     right = figure.add_axes((0, 0, 3.6, tall))
     bars = right.barh(range(len(rows)), [score for _, score in rows], 0.65, color=[TRAIN] + ["lightsteelblue"] * (len(rows) - 1))
     right.bar_label(bars, [f"{100 * score:.1f} %" for _, score in rows], padding=3, fontsize=9)

@@ -1,9 +1,9 @@
-"""Scoring: a trained network over anything that can be seen as pictures; class probabilities come out."""
+"""Scoring: a trained network over anything that can be seen as pictures; class probabilities come out, or the numbers it learned."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ NEARER = 0.05  # of each side, left out by the next nearer view
 
 @dataclass
 class Scorer:
-    """model : on `device`, put to eval    output : what it puts out: logits, log_probabilities or probabilities"""
+    """model : on `device`, put to eval    output : what it puts out (losses.output_kind); of "values", these are what comes out here"""
 
     model: nn.Module
     preprocess: Preprocess
@@ -35,7 +35,7 @@ class Scorer:
     views: int = 1  # of each picture, whose probabilities are averaged
 
     def split(self, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Probabilities, float32 (n, classes), labels and rows of the source, int64 (n,). Damaged pictures are in none of them."""
+        """Probabilities, float32 (n, classes), labels, and rows of the source, int64 (n,). Damaged pictures are in none of them."""
         probabilities, labels, rows = [], [], []
         if len(split):
             for batch in Feed(split, self.preprocess, batch_size=BATCH, device=self.device).in_order():
@@ -55,9 +55,10 @@ class Scorer:
         shown = [_seen(x, view) for view in range(self.views if x.ndim == 4 else 1)]
         for view in shown:
             out = primary(self.model(view)).float()
+            out = out.unsqueeze(1) if out.ndim == 1 and self.output == "values" else out
             if out.ndim != 2:
                 raise ValueError(f"it puts out {tuple(out.shape)} and not a row a picture")
-            out = out.softmax(1) if self.output == "logits" else out.exp() if self.output == "log_probabilities" else out
+            out = _CHANCES[self.output](out) if self.output in _CHANCES else out
             total = out if total is None else total + out
         assert total is not None
         return np.asarray((total / len(shown)).cpu().numpy())
@@ -137,6 +138,11 @@ class Scorer:
         if want not in (None, 1, 3, have):
             what = f"This run was trained on arrays of {want} channels, and a picture of {have} was given."
             raise DataError(what, "what the others would be is not known", f"give predict() an array ({want}, H, W)")
+
+
+_CHANCES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "logits": lambda out: torch.softmax(out, 1), "log_probabilities": torch.exp, "multilabel_logits": torch.sigmoid,
+}  # fmt: skip
 
 
 def _seen(x: torch.Tensor, view: int) -> torch.Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dis
 import functools
-import hashlib
 import inspect
 import re
 import sys
@@ -18,6 +17,7 @@ from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-def
 
 from ..errors import ModelError
 from ..files import digest as digest
+from .weights import tensor_hash as tensor_hash
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 LIBRARIES = ("torch", "torchvision", "timm")
@@ -110,13 +110,6 @@ def _told(obj: Any, seen: Seen, *, weights: bool = False) -> Any:
             return {"function": _name(obj)}
     attributes = {k: _told(v, seen) for k, v in sorted(getattr(obj, "__dict__", {}).items()) if _simple(v) or callable(v)}
     return {"class": _name(type(obj)), "attributes": attributes, "code": _class_code(type(obj), seen)}
-
-
-def tensor_hash(tensor: torch.Tensor) -> str:
-    """sha256 of dtype, shape and bytes, hex."""
-    flat = tensor.detach().to("cpu").contiguous()
-    head = f"{flat.dtype}{list(flat.shape)}".encode()
-    return hashlib.sha256(head + flat.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
 def weights_hash(model: nn.Module) -> str:

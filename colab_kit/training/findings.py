@@ -21,6 +21,7 @@ from .summary import Summary
 
 LONG = 600.0  # seconds: from there on a CPU's slowness is worth a word
 FEW = 50  # pictures: of fewer, how many each class has is chance
+LARGE = 20.0  # of a target: beyond it the usual learning rates are slow
 OFF = 4.0  # times ln(classes), and 2 more: a first loss beyond that is no beginner's guess
 CHANGE = "Runtime ▸ Change runtime type ▸ T4"
 
@@ -105,7 +106,7 @@ def examine(seen: Seen) -> tuple[Finding, ...]:
 
 def of_numbers(seen: Seen) -> Iterator[Finding]:
     """What the first batch says of network and loss."""
-    classes = len(seen.data.classes)
+    classes = len(seen.data.classes) if seen.data.task == "classify" else 0
     wants = seen.wants or _taken(seen)
     if wants == "logits" and seen.kind == "probabilities":
         fix = "drop the Softmax, or write loss=None"
@@ -113,6 +114,9 @@ def of_numbers(seen: Seen) -> Iterator[Finding]:
     if wants == "logits" and seen.kind == "log_probabilities":
         why = "taking the logarithm of a softmax twice changes nothing"
         yield Finding("note", "The network ends in LogSoftmax and the loss applies another.", why, "leave it, or write loss='nll'")
+    if wants == "multilabel_logits" and seen.kind == "multilabel_probabilities":
+        fix = "drop the Sigmoid, or write loss=None"
+        yield Finding("warning", "The network ends in Sigmoid and the loss applies another.", "it learns slowly that way", fix)
     if seen.wants is None and wants == "log_probabilities" and seen.kind != wants:
         why = f"it is what NLLLoss gives, and the network puts out {seen.kind}: it falls without end while nothing is learned"
         yield Finding("warning", "The loss takes the output at the true class as it is.", why, "end the network with nn.LogSoftmax(dim=1)")
@@ -135,6 +139,8 @@ def of_numbers(seen: Seen) -> Iterator[Finding]:
 def _taken(seen: Seen) -> str | None:
     """What a function or a class of the user's takes as its input, judged by what it gives; None if it is no loss we know."""
     output, y = seen.output.float(), seen.y
+    if seen.data.task != "classify":
+        return None
 
     def gives(loss: float) -> bool:
         return seen.loss != 0 and math.isclose(seen.loss, loss, rel_tol=1e-4)
@@ -154,20 +160,29 @@ def of_data(seen: Seen) -> Iterator[Finding]:
     """What the splits say."""
     data, recipe = seen.data, seen.recipe
     counts = data.counts
-    there = {name: n for name, n in counts["train"].items() if n}
-    missing = [name for name, n in counts["train"].items() if not n]
+    if data.task == "regress":
+        yield from _of_targets(data)
+        counts = {}
+    trained, one = counts.get("train", {}), data.task == "classify"
+    there = {name: n for name, n in trained.items() if n}
+    missing = [name for name, n in trained.items() if not n]
     if missing:
         fix = "add pictures of them, or leave them out of classes="
         yield Finding("warning", f"No picture of {_few(missing)} to learn from.", "the network can never say that class", fix)
-    if len(there) == 1:
+    if one and len(there) == 1:
         why = f"every training picture is {_few(list(there))}"
         yield Finding("warning", "There is only one class to learn.", why, "load folders of at least two classes")
-    elif sum(there.values()) >= FEW and max(there.values()) > UNEVEN * min(there.values()) and not (recipe.class_weights or recipe.sampler):
+    elif (
+        one
+        and sum(there.values()) >= FEW
+        and max(there.values()) > UNEVEN * min(there.values())
+        and not (recipe.class_weights or recipe.sampler)
+    ):
         most, least = max(there, key=there.__getitem__), min(there, key=there.__getitem__)
         why = f"{there[most]:,} pictures of {most}, {there[least]:,} of {least}: answering {most} pays"
         yield Finding("warning", "The classes are uneven.", why, 'add class_weights="auto", or sampler="balanced"')
     valid = {name: n for name, n in counts.get("valid", {}).items() if n}
-    if len(valid) == 1 and len(there) > 1:
+    if one and len(valid) == 1 and len(there) > 1:
         why = f"all of it is {_few(list(valid))}: a network that always says so looks perfect"
         yield Finding("warning", "The validation split has one class only.", why, "split at random: load(source, valid=0.2)")
     if isinstance(data.train.source, Arrays) and seen.channels == 3 and data.train.source.x.ndim == 4 and data.train.source.x.shape[1] == 1:
@@ -178,6 +193,19 @@ def of_data(seen: Seen) -> Iterator[Finding]:
         why = f"as {there_} and {here}: at least {share:.{0 if share >= 0.01 else 2}%} of {name} is known by heart"
         level, more = ("warning", ", and its figures flatter") if share >= 0.01 else ("note", "")  # big public sets hold a few
         yield Finding(level, f"{what} in the training split too.", why + more, "take them out of one of both")
+
+
+def _of_targets(data: Data) -> Iterator[Finding]:
+    """Whether the numbers to be learned are of a size that a fresh network can reach."""
+    labels = data.train.labels
+    for name, column in zip(data.classes, labels.T, strict=True):
+        low, high, spread = float(column.min()), float(column.max()), float(column.std())
+        if low == high:
+            yield Finding("warning", f"Every training picture has {name} {low:.4g}.", "there is nothing to learn", "look at the labels")
+        elif max(abs(low), abs(high)) > LARGE:
+            why = f"{name} goes from {low:.4g} to {high:.4g}, and a fresh network puts out numbers near 0: it needs very many steps"
+            fix = f"learn (y - {float(column.mean()):.4g}) / {spread:.4g} instead, and turn the predictions back"
+            yield Finding("warning", "The numbers to be learned are large.", why, fix)
 
 
 def _few(names: Sequence[str]) -> str:

@@ -12,9 +12,11 @@ import torch
 
 from ..data.batches import Feed
 from ..data.fingerprints import of_split
-from ..models.features import Extractor, Features
+from ..files import Shelf, digest
+from ..models.features import VERSION, Extractor, Features
 from ..models.solve import Solved, solve
 from .losses import Loss
+from .metrics import Sums
 from .precision import Precision
 
 Told = Callable[[int, int], bool]  # (groups of this pass that are there, of how many) -> whether to go on
@@ -24,40 +26,44 @@ Told = Callable[[int, int], bool]  # (groups of this pass that are there, of how
 class HeadFit:
     """What features of a frozen backbone are made with, and what is fitted to them.
 
-    extract, how : the backbone, and the numbers it computes in
-    feed : callable(split, view) -> the Feed that reads it, and the epoch whose views it shows
+    extract, width, how : the backbone (None: nothing is missing), what it gives of a picture, and the numbers it computes in
+    shown : callable(split, view) -> the Feed that reads it, and the epoch whose views it shows
     seen : callable(view) -> what tells a view from others, anything JSON can hold
     print : of backbone, layer, preprocessing and data
-    home : the kit's
+    home : the kit's    shelf : keeps small sets for the next machine, or None
     loss, judge : that fits, and that chooses the regularisation
-    top5 : whether that is counted
+    sums : callable(split) -> what adds up its figures
     """
 
-    extract: Extractor
+    extract: Extractor | None
+    width: int
     how: Precision
-    feed: Callable[[str, int], tuple[Feed, int]]
+    shown: Callable[[str, int], tuple[Feed, int]]
     seen: Callable[[int], Any]
     print: Any
     home: Path
+    shelf: Shelf | None
     loss: Loss
     judge: Loss
     outputs: int
-    top5: bool
+    sums: Callable[[str], Sums]
     _known: dict[tuple[str, int], Features] = field(default_factory=dict)
+    _feeds: dict[tuple[str, int], tuple[Feed, int]] = field(default_factory=dict)
+
+    def feed(self, name: str, view: int) -> tuple[Feed, int]:
+        """One for all passes of a view: a damaged picture is told of once."""
+        if (name, view) not in self._feeds:
+            self._feeds[name, view] = self.shown(name, view)
+        return self._feeds[name, view]
 
     def features(self, name: str, view: int) -> Features:
         """The features of a view, as far as they are there."""
         if (name, view) not in self._known:
             feed, _ = self.feed(name, view)
             split = feed.split
-            key = [
-                self.print,
-                str(self.how),
-                self.seen(view),
-                of_split(split.rows, split.source.labels[split.rows]),
-                [*feed.bounds[:1], *feed.bounds[-1:]],
-            ]
-            self._known[name, view] = Features(self.home, key, split.rows, self.extract.width, feed.bounds)
+            labels = of_split(split.rows, split.source.labels[split.rows])
+            key = digest([VERSION, self.print, str(self.how), self.seen(view), labels, [*feed.bounds[:1], *feed.bounds[-1:]]])[:16]
+            self._known[name, view] = Features(self.home, key, split.rows, self.width, feed.bounds, self.shelf)
         return self._known[name, view]
 
     def compute(self, name: str, view: int, told: Told) -> bool:
@@ -72,14 +78,18 @@ class HeadFit:
         if not found.whole:
             feed, epoch = self.feed(name, view)
             with closing(feed.viewed(epoch, first=found.done)) as batches:  # type: ignore[type-var]
-                found.compute(batches, lambda x: self.extract(x, self.how), heard)
+                found.compute(batches, self._extracted, heard)
         return found.whole and go
+
+    def _extracted(self, x: torch.Tensor) -> torch.Tensor:
+        assert self.extract is not None
+        return self.extract(x, self.how)
 
     def known(self, name: str, views: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Features and labels of the first views of a split, damaged pictures left out: float32 (n, d), int64 (n,)."""
         x = torch.cat([self.features(name, view).values for view in range(views)])
         feed, _ = self.feed(name, 0)
-        y = torch.from_numpy(feed.split.source.labels[feed.split.rows]).repeat(views)
+        y = torch.cat([torch.from_numpy(feed.split.source.labels[feed.split.rows])] * views)
         good = x[:, 0].isfinite()
         return x[good], y[good]
 
@@ -102,7 +112,6 @@ class HeadFit:
             yield row | (self._figures("valid", head(held[0]), held[1], self.judge) if held is not None else {}), head
 
     def _figures(self, split: str, scores: torch.Tensor, y: torch.Tensor, loss: Loss) -> dict[str, float]:
-        found = {f"{split}/loss": float(loss(scores, y)), f"{split}/top1": float((scores.argmax(1) == y).double().mean())}
-        if self.top5 and split == "valid":
-            found[f"{split}/top5"] = float((scores.topk(5, 1).indices == y[:, None]).any(1).double().mean())
-        return found
+        found = self.sums(split)
+        found.add(loss(scores, y), scores, y)
+        return found.read(split)

@@ -20,6 +20,7 @@ from .averaging import Average
 from .budget import Budget
 from .checkpoint import Checkpoint, Tensors
 from .losses import Loss
+from .metrics import better
 from .phases import Phases
 from .precision import Precision
 from .saver import Saver
@@ -45,6 +46,23 @@ class State:
     pieces: int = 1  # in which a batch is computed, since memory ran out
     scaler: dict[str, float] | None = None  # of the GradScaler, if there is one
 
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> State:
+        """As a checkpoint says."""
+        return cls(**{f.name: facts[f.name] for f in dataclasses.fields(cls)})
+
+    def noted(self, row: dict[str, float], metric: str) -> bool:
+        """Write a row of history; whether it is the best one so far by this metric."""
+        self.history.append(row)
+        if metric not in row:
+            return False
+        if not better(metric, row[metric], self.best["metrics"].get(metric) if self.best else None):
+            self.waited += 1
+            return False
+        name = checkpoint.name_of(self.step, "best")
+        self.best, self.waited = {"step": self.step, "epoch": row["epoch"], "file": name, "metrics": dict(row)}, 0
+        return True
+
 
 class Diverged(Exception):
     """The loss, or a weight, is no longer finite. `value`: the loss."""
@@ -69,6 +87,8 @@ class Job:
     recipe: Recipe
     device: torch.device
     classes: int
+    task: str
+    output: str  # what the network puts out
     average: Average | None
     saver: Saver
     budget: Budget
@@ -129,7 +149,7 @@ class Job:
         self.best_weights = None
         if self.saver.every is not None and not found.facts["planned"]:
             self.saver.passing.add(found.step)
-        return State(**{f.name: found.facts[f.name] for f in dataclasses.fields(State)})
+        return State.of(found.facts)
 
     def put_back(self) -> None:
         """Leave what is the user's as it came: learning rates off the schedule, frozen layers free."""

@@ -16,15 +16,13 @@ from ..data.augment import mixed
 from ..data.batches import Batch
 from ..events import EpochDone, Note, StepDone
 from ..recipe import Recipe
-from .checkpoint import name_of
 from .job import Diverged, Job, State
 from .losses import primary, with_aux
 from .memory import is_out_of_memory, let_go, pieces, twice_as_many
-from .metrics import Sums, better
-from .precision import Precision, floated
+from .metrics import Sums
+from .precision import PLAIN, floated
 from .rollback import go_back
 
-PLAIN = Precision()
 LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator, where a read makes it wait
 
 
@@ -56,7 +54,7 @@ def fit(job: Job, state: State) -> str:
 def train_epoch(job: Job, state: State) -> str:
     """Train what is left of the epoch, validate, and turn the page. Give the reason if it was told to stop."""
     recipe, emit, control = job.recipe, job.emit, job.control
-    sums = Sums(job.device, top5=False, values=state.sums)
+    sums = Sums(job.device, top5=False, values=state.sums, task=job.task, output=job.output)
     looked, began = 0.0, time.monotonic()
 
     if between_epochs(job, state) and not look_up(job, state, sums, state.epoch + state.batch / len(job.train)):
@@ -209,15 +207,9 @@ def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
         return False
     lr = job.optimizer.param_groups[0]["lr"]
     row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **found}
-    state.history.append(row)
-    metric = job.recipe.monitor
-    if metric in row and better(metric, row[metric], state.best["metrics"].get(metric) if state.best else None):
-        state.best = {"step": state.step, "epoch": epoch, "file": name_of(state.step, "best"), "metrics": dict(row)}
-        state.waited = 0
+    if state.noted(row, job.recipe.monitor):
         with job.average.worn() if job.average is not None else torch.no_grad():
             job.best_weights = {name: t.detach().to("cpu", copy=True) for name, t in job.model.state_dict().items()}
-    elif metric in row:
-        state.waited += 1
     job.emit(EpochDone(epoch, job.recipe.epochs, row))
     return True
 
@@ -226,7 +218,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
     """Loss and accuracy on the validation split, with the averaged weights if there are any; None if told to stop."""
     if job.valid is None:
         return {}
-    found = Sums(job.device, top5=job.classes > 5)
+    found = Sums(job.device, top5=job.classes > 5, task=job.task, output=job.output)
     job.model.eval()
     with torch.no_grad(), job.average.worn() if job.average is not None else torch.no_grad():
         for number, batch in enumerate(job.valid.in_order()):

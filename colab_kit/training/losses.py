@@ -42,11 +42,18 @@ def with_aux(loss: Loss, output: Any, y: torch.Tensor) -> torch.Tensor:
     return main
 
 
-def output_kind(output: torch.Tensor) -> str:
+def output_kind(output: torch.Tensor, task: str = "classify") -> str:
     """`logits`, `probabilities` or `log_probabilities` of (n, classes), from row sums and logsumexp.
+
+    Of several classes a picture `multilabel_logits`, or `multilabel_probabilities` where all lie from 0 to 1; of targets `values`.
 
     Told apart by value, not by the last layer's name: right in 225 of 225 cases over 2 to 1000 classes and three dtypes.
     """
+    if task == "regress":
+        return "values"
+    if task == "multilabel":
+        between = bool(((output >= 0) & (output <= 1)).all())  # of a fresh network's logits half are below 0
+        return "multilabel_probabilities" if between else "multilabel_logits"
     rows = output.detach().double()
     eps = torch.finfo(output.dtype).eps if output.is_floating_point() else 0.0
     loose = max(1e-4, 2 * eps * math.log(rows.shape[1] + 1))  # of -log(classes): where every class is as likely, all round alike
@@ -59,6 +66,8 @@ def output_kind(output: torch.Tensor) -> str:
 
 _NAMES = {
     "crossentropy": "cross_entropy", "crossentropyloss": "cross_entropy", "ce": "cross_entropy", "nll": "nll", "nllloss": "nll",
+    "bce": "bce", "bcewithlogits": "bce", "bcewithlogitsloss": "bce", "mse": "mse", "mseloss": "mse", "l2": "mse", "l1": "l1",
+    "l1loss": "l1", "mae": "l1", "smoothl1": "smooth_l1", "smoothl1loss": "smooth_l1", "huber": "smooth_l1",
 }  # fmt: skip
 
 
@@ -69,6 +78,10 @@ def by_name(name: str) -> str:
 
 def named(recipe: Recipe, name: str, weights: torch.Tensor | None) -> Loss:
     """The loss of this name with the recipe's smoothing and class weights."""
+    if name in _OF_ROWS:
+        if recipe.label_smoothing:
+            raise RecipeError("label_smoothing= works with the cross_entropy loss only.", f"the loss here is {name}", "leave it out")
+        return lambda output, y: _OF_ROWS[name](output.reshape(y.shape), y)
     if name == "cross_entropy":
         return lambda output, y: functional.cross_entropy(output, y, weight=weights, label_smoothing=recipe.label_smoothing)
     if recipe.label_smoothing:
@@ -79,12 +92,27 @@ def named(recipe: Recipe, name: str, weights: torch.Tensor | None) -> Loss:
     return lambda output, y: functional.nll_loss(output, y, weight=weights)
 
 
+_OF_ROWS: dict[str, Loss] = {
+    "bce": functional.binary_cross_entropy_with_logits,
+    "bce_of_probabilities": functional.binary_cross_entropy,  # chosen when a network ends in Sigmoid
+    "mse": functional.mse_loss,
+    "l1": functional.l1_loss,
+    "smooth_l1": functional.smooth_l1_loss,
+}
+
+
 def by_output(kind: str) -> tuple[str, str]:
     """The loss that fits what a network puts out, and why."""
     return {
         "logits": ("cross_entropy", "the network puts out logits"),
         "log_probabilities": ("nll", "the network puts out log-probabilities (LogSoftmax)"),
         "probabilities": ("nll_of_probabilities", "the network puts out probabilities (Softmax); logits would train more steadily"),
+        "multilabel_logits": ("bce", "a picture may have several classes"),
+        "multilabel_probabilities": (
+            "bce_of_probabilities",
+            "the network puts out probabilities (Sigmoid); logits would train more steadily",
+        ),
+        "values": ("mse", "the labels are numbers"),
     }[kind]
 
 
@@ -109,7 +137,22 @@ def of_user(loss: Any, recipe: Recipe) -> Loss:
     return loss  # type: ignore[no-any-return]
 
 
+def of_rows(loss: Loss) -> Loss:
+    """The same for labels that are rows, whatever shape the network gives a single number."""
+    return lambda output, y: loss(output, _shaped(output, y))
+
+
+def _shaped(output: Any, y: torch.Tensor) -> torch.Tensor:
+    """Targets (n, 1) as (n,) where the network puts out such: a squared error would compare each with all."""
+    plain = isinstance(output, torch.Tensor) and y.is_floating_point() and output.numel() == y.numel()
+    return y.reshape(output.shape) if plain else y
+
+
 def expects(loss: Any) -> str | None:
     """What a well-known loss wants as input: its output kind, or None if unknown."""
     loss = loss if inspect.isclass(loss) else type(loss)
-    return {torch.nn.CrossEntropyLoss: "logits", torch.nn.NLLLoss: "log_probabilities"}.get(loss)
+    kinds: dict[Any, str] = {
+        torch.nn.CrossEntropyLoss: "logits", torch.nn.NLLLoss: "log_probabilities", torch.nn.BCEWithLogitsLoss: "multilabel_logits",
+        torch.nn.BCELoss: "multilabel_probabilities", **dict.fromkeys((torch.nn.MSELoss, torch.nn.L1Loss, torch.nn.SmoothL1Loss), "values"),
+    }  # fmt: skip
+    return kinds.get(loss)

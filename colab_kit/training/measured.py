@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .losses import Loss, with_aux
 from .precision import Precision, floated
 from .untouched import untouched
 
+EARLIER = " (earlier)"
 SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing
 SHARE = 0.01  # of the predicted run: what measuring may take
 CLEARLY = 0.95  # of plain fp32's time: what must be gained, so that noise chooses nothing
@@ -143,18 +145,25 @@ def remembered(place: Path, what: Any, find: Callable[[], tuple[Precision, str, 
 
     place : a JSON file    what : anything JSON can hold that tells device, network and batch
     """
-    key = digest(what)[:16]
-    try:
-        known = json.loads(place.read_text())
-        name, why = known[key]
-        return Precision.named(name), f"{why} (earlier)"
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    if (known := known_choice(place, what)) is not None:
+        return known
     found, why, timed = find()
     if len(timed) > 1:
-        try:
-            known = json.loads(place.read_text()) if place.exists() else {}
-            write_json(place, {**known, key: [str(found), why]})
-        except (OSError, ValueError, TypeError, ColabKitError):
-            pass  # it is measured again next time
+        remember(place, what, str(found), why)
     return found, why
+
+
+def known_choice(place: Path, what: Any) -> tuple[Precision, str] | None:
+    """What was remembered, and why it was chosen."""
+    try:
+        name, why = json.loads(place.read_text())[digest(what)[:16]]
+        return Precision.named(name), why if why.endswith(EARLIER) else why + EARLIER
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remember(place: Path, what: Any, name: str, why: str) -> None:
+    """Keep a choice for later calls on this machine; where the disk does not take it, it is made again."""
+    with suppress(OSError, ValueError, TypeError, ColabKitError):
+        known = json.loads(place.read_text()) if place.exists() else {}
+        write_json(place, {**known, digest(what)[:16]: [name, why]})

@@ -29,10 +29,15 @@ def build(optimizer: Any, model: nn.Module, recipe: Recipe, lr: float | dict[str
         why = "it has no parameters, or all of them are frozen"
         raise ModelError("The network has nothing that learns.", why, "call model.requires_grad_(True)")
     if isinstance(optimizer, torch.optim.Optimizer):
+        if recipe.layer_decay is not None:
+            fix = "drop it, or write optimizer='adamw'"
+            raise RecipeError("layer_decay= and an optimizer were both given.", "the optimizer has its own learning rates", fix)
         return _own(optimizer, model)
     kind = _kind(optimizer, recipe)
     args: dict[str, Any] = {}
     groups = _groups(model, lr)
+    if recipe.layer_decay is not None:
+        groups = _decayed(model, groups, recipe.layer_decay)
     takes = inspect.signature(kind.__init__).parameters
     for name, value in {"weight_decay": weight_decay, "momentum": recipe.momentum}.items():
         if name in takes and (name != "momentum" or optimizer is None):
@@ -115,3 +120,26 @@ def _groups(model: nn.Module, lr: float | dict[str, float]) -> list[dict[str, An
             what = f"lr= names {pattern!r}, which no parameter is called."
             raise RecipeError(what, f"the parameters are {first} …", "correct the pattern")
     return [{"params": found, "lr": lr[pattern]} for pattern, found in groups.items()]
+
+
+def layers(model: nn.Module) -> list[str]:
+    """The layers of a network in their order, as its parameters' names tell them: conv1, layer1 …, fc; features.0 …; encoder.layers.0 …"""
+    return list(dict.fromkeys(_layer(name) for name, _ in model.named_parameters()))
+
+
+def _layer(name: str) -> str:
+    """Up to the first part with a digit, or without the last part."""
+    parts = name.split(".")
+    counted = next((i for i, part in enumerate(parts) if any(c.isdigit() for c in part)), len(parts) - 2)
+    return ".".join(parts[: max(counted, 0) + 1])
+
+
+def _decayed(model: nn.Module, groups: list[dict[str, Any]], decay: float) -> list[dict[str, Any]]:
+    """Each group's rate smaller from layer to layer towards the pictures (Howard and Ruder 2018; Clark et al. 2020), the fastest first."""
+    order = layers(model)
+    depth = {id(p): len(order) - 1 - order.index(_layer(name)) for name, p in model.named_parameters()}
+    found = []
+    for group in groups:
+        for layer in sorted({depth[id(p)] for p in group["params"]}):
+            found.append({"params": [p for p in group["params"] if depth[id(p)] == layer], "lr": group["lr"] * decay**layer})
+    return sorted(found, key=lambda group: -group["lr"])

@@ -47,6 +47,9 @@ class Precision:
         return torch.amp.GradScaler(device.type) if self.dtype == "fp16" else None
 
 
+PLAIN = Precision()  # fp32, as torch lays it out
+
+
 def floated(output: Any) -> Any:
     """What a network put out as float32, so that the loss is computed in it."""
     match output:

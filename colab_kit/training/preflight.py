@@ -28,6 +28,8 @@ def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> tor
         why = "every file of the first batch is damaged"
         raise DataError("None of the first pictures can be read.", why, "look at the files, or fetch them again")
     output = _forward(model, batch.x)
+    if batch.y.is_floating_point():
+        return _of_rows(output, batch.y, classes)
     low, high = int(batch.y.min()), int(batch.y.max())
     if low < 0 or high >= len(classes):
         raise DataError(
@@ -40,6 +42,19 @@ def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> tor
             f"The network puts out {tuple(output.shape)} for {len(batch)} pictures of {len(classes)} classes.",
             f"its last layer should give ({len(batch)}, {len(classes)}): a score for each class",
             f"make the last layer nn.Linear(…, {len(classes)})",
+        )
+    return output
+
+
+def _of_rows(output: torch.Tensor, y: torch.Tensor, names: Sequence[str]) -> torch.Tensor:
+    """Outputs for labels that are rows: (n, names)."""
+    if output.shape == (len(y),) and len(names) == 1:
+        output = output.unsqueeze(1)
+    if output.shape != y.shape:
+        raise ModelError(
+            f"The network puts out {tuple(output.shape)} for {len(y)} pictures with {len(names)} numbers each ({', '.join(names[:5])}).",
+            f"its last layer should give {tuple(y.shape)}",
+            f"make the last layer nn.Linear(…, {len(names)})",
         )
     return output
 
@@ -95,6 +110,22 @@ def try_loss(loss: Loss, output: torch.Tensor, y: torch.Tensor, name: str) -> No
         raise ModelError(f"The loss {name} gives {what}.", "one number for the batch is needed", "let it give the mean (reduction='mean')")
 
 
+def check_task(task: str, wants: str | None, name: str) -> None:
+    """Refuse a loss that is for another kind of labels.
+
+    Raises
+    ------
+    ModelError
+    """
+    kinds = {"logits": "classify", "log_probabilities": "classify", "values": "regress"}
+    meant = None if wants is None else kinds.get(wants, "multilabel")
+    if meant in (None, task) or (task, wants) == ("multilabel", "values"):
+        return
+    of = {"classify": "one class a picture", "multilabel": "several classes a picture", "regress": "numbers"}
+    fix = f"leave loss= out (the fitting one is chosen), or load the data with task={meant!r}"
+    raise ModelError(f"{name} is a loss for {of[str(meant)]}.", f"the labels of this data are {of[task]}", fix)
+
+
 def check_loss(kind: str, wants: str | None, name: str) -> None:
     """Refuse a loss that does not fit what the network puts out.
 
@@ -103,6 +134,9 @@ def check_loss(kind: str, wants: str | None, name: str) -> None:
     ModelError
         The loss would be wrong: NLLLoss on anything but log-probabilities.
     """
+    if wants == "multilabel_probabilities" and kind == "multilabel_logits":
+        why = "BCELoss takes the logarithm of what it is given, and of a number below 0 there is none"
+        raise ModelError(f"{name} needs probabilities, and the network puts out logits.", why, "write loss='bce', or end with nn.Sigmoid()")
     if wants == "log_probabilities" and kind != "log_probabilities":
         raise ModelError(
             f"{name} needs log-probabilities, and the network puts out {kind}.",

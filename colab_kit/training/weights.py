@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from ..files import digest
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -46,6 +49,21 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         if any(k.startswith(prefix) for k in tensors):
             tensors = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
     return tensors
+
+
+def tensor_hash(tensor: torch.Tensor) -> str:
+    """sha256 of dtype, shape and bytes, hex."""
+    flat = tensor.detach().to("cpu").contiguous()
+    head = f"{flat.dtype}{list(flat.shape)}".encode()
+    return hashlib.sha256(head + flat.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
+def backbone_hash(network: nn.Module, head: Iterable[str]) -> str:
+    """One hash over all weights and buffers but those of the head.
+
+    head : names of its parameters
+    """
+    return digest({name: tensor_hash(t) for name, t in network.state_dict().items() if name not in set(head)})
 
 
 def put(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.forks import Forks
-from tests.tasks import MUTATIONS, POINTS
+from tests.tasks import MUTATIONS, POINTS, TRANSFERS
 
 LONG = bool(os.environ.get("COLAB_KIT_LONG"))
 SHORT = 40  # kill points without COLAB_KIT_LONG
@@ -70,6 +70,20 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(forks: Forks, tmp_pa
         assert forks.run("train_small", folder=str(folder), kill=[point, 2], workers=number % 3) in (-9, 0), point
     assert forks.run("train_small", folder=str(folder)) == 0
     assert folder.with_suffix(".hash").read_text() == expected
+
+
+@pytest.mark.parametrize("kind", TRANSFERS)
+def test_a_transfer_killed_anywhere_goes_on_and_ends_in_the_same_bits(forks: Forks, tmp_path: Path, kind: str) -> None:
+    assert forks.run("transfer_small", folder=str(tmp_path / "whole"), kind=kind, count=True) == 0
+    expected, hits = ((tmp_path / "whole").with_suffix(ending).read_text() for ending in (".hash", ".hits"))
+    counted: dict[str, int] = json.loads(hits)
+    every = [(point, nth) for point in ("in_features", *POINTS) for nth in range(1, counted.get(point, 0) + 1)]
+    assert "in_features" in counted or kind == "finetune"
+    for point, nth in every if LONG else every[:: max(1, len(every) // 8)]:
+        folder = tmp_path / f"{point}-{nth}"
+        assert forks.run("transfer_small", folder=str(folder), kind=kind, kill=[point, nth]) == -9, f"{point} {nth} was never reached"
+        assert forks.run("transfer_small", folder=str(folder), kind=kind) == 0
+        assert folder.with_suffix(".hash").read_text() == expected, f"killed at {point} {nth}"
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

@@ -1,0 +1,67 @@
+"""All of torchvision's classifiers, and six families of timm: a new head fits, learns alone, and leaves the rest bit for bit.
+
+In the long form all 80 of torchvision (vit_h_14 and regnet_y_128gf take 10 GB of memory); else the eleven kinds are in tests/test_heads.py.
+"""
+
+import gc
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from colab_kit.models.backbones import names
+from colab_kit.models.made import on_backbone
+from colab_kit.opening import open_run
+from colab_kit.testing.pictures import class_folders
+from colab_kit.training.losses import primary, with_aux
+from colab_kit.training.phases import Phases
+from colab_kit.training.weights import backbone_hash
+from colab_kit.verbs import transfer
+
+LONG = bool(os.environ.get("COLAB_KIT_LONG"))
+TORCHVISION = [name for name in names() if not name.startswith("efficientnet_lite")] if LONG else []
+FAMILIES = (  # of timm, one small member each
+    "resnet10t", "mobilenetv3_small_050", "efficientnet_lite0", "convnext_atto", "vit_tiny_patch16_224", "regnetx_002",
+)  # fmt: skip
+
+
+def test_there_are_as_many_as_we_say():
+    assert len([name for name in names() if not name.startswith("efficientnet_lite")]) == 80
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_every_classifier_of_torchvision_takes_a_head(name):
+    model, base, head = on_backbone(name, weights=None, classes=3, size=None, head="linear", seed=0)
+    x = torch.rand(2, 3, base.size, base.size)
+    before = backbone_hash(model, head)
+    with torch.no_grad():
+        assert primary(model.eval()(x)).shape == (2, 3)
+    phases = Phases(model, head)
+    phases.enter(0)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+    output = model(x)
+    assert primary(output).shape == (2, 3)
+    with_aux(nn.functional.cross_entropy, output, torch.tensor([0, 2])).backward()
+    assert {key for key, p in model.named_parameters() if p.grad is not None} == set(head)
+    optimizer.step()
+    assert backbone_hash(model, head) == before, "every tensor and buffer"
+    del model, optimizer, output, phases
+    gc.collect()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families_of_timm_are_transferred_predict_and_open_again(name, tmp_path, monkeypatch):
+    pytest.importorskip("timm")
+    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
+    pets = class_folders(tmp_path / "pets", each=6)
+    size = None if name.startswith("vit") else 64
+    frozen = transfer(pets, f"timm/{name}", weights=None, size=size, out=tmp_path / "frozen", listen=[])
+    assert frozen.choices["mode"][0] == "frozen" and frozen.choices["features"][0] != "not kept" and len(frozen.history) == 1
+    one = open_run(frozen.folder).predict(pets / "cat" / "0.png")
+    assert np.array_equal(one.probabilities, frozen.predict(pets / "cat" / "0.png").probabilities)
+    whole = transfer(pets, f"timm/{name}", weights=None, size=size, mode="both", epochs=2, out=tmp_path / "both", listen=[])
+    assert whole.status == "done" and len(whole.history) == 2
+    shutil.rmtree(tmp_path / "home", ignore_errors=True)
