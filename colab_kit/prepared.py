@@ -28,7 +28,7 @@ from .training.choices import Choices, choose, preprocess_for, usual_batch_size,
 from .training.findings import Finding, Seen, examine
 from .training.gradients import reached
 from .training.losses import Loss, by_output, expects, named, of_rows, of_user, output_kind
-from .training.measured import SHORT, measure, remembered, step_bytes, step_seconds, too_short
+from .training.measured import SHORT, measure, remembered, share_of, step_bytes, step_seconds, too_short
 from .training.memory import is_out_of_memory, largest_batch, let_go, pieces
 from .training.metrics import measured
 from .training.phases import Phases
@@ -202,12 +202,15 @@ class Prepared:
             list(first.x.shape),
             self.head_epochs,
         ]
+        few = share_of(len(first), steps, len(options))  # a short run of a large network affords to measure on a part of a batch
+        part = Batch(first.x[:few], first.y[:few], first.index[:few])
+        parts = steps * len(first) // few
         phases = Phases(self.model, self.head, self.head_epochs)
         phases.enter(0)
         try:
             found, why = remembered(
                 home() / "precision.json", what,
-                lambda: measure(self.model, first, self.loss_of, options, steps=steps, device=self.device, seed=self.recipe.seed),
+                lambda: measure(self.model, part, self.loss_of, options, steps=parts, device=self.device, seed=self.recipe.seed),
             )  # fmt: skip
         except RuntimeError as err:
             if not is_out_of_memory(err):

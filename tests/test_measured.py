@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
@@ -12,7 +13,7 @@ from torch.nn import functional
 from colab_kit import prepared, verbs
 from colab_kit.data.batches import Batch
 from colab_kit.training import measured
-from colab_kit.training.measured import measure, remembered
+from colab_kit.training.measured import measure, remembered, share_of
 from colab_kit.training.precision import Precision
 from tests.tasks import Small, small_data
 
@@ -153,3 +154,9 @@ def test_a_precision_that_the_network_cannot_take_is_passed_over():
         return torch.ones(2)
 
     assert measured.fastest_forward(forward, OPTIONS)[0].startswith("fp32")
+
+
+@pytest.mark.parametrize(("batch", "steps", "options", "few"), [(32, 10_000, 4, 32), (32, 99, 4, 3), (32, 5, 4, 2), (2, 99, 2, 2)])
+def test_a_short_run_is_measured_on_a_part_of_a_batch(batch, steps, options, few):
+    assert share_of(batch, steps, options) == few
+    assert few == 2 or 2 * (options + 1) * few <= 0.0101 * steps * batch

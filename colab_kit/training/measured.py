@@ -82,6 +82,11 @@ def measure(
     return Precision.named(best), f"measured, a step: {told}", timed
 
 
+def share_of(batch: int, steps: int, options: int) -> int:
+    """How many pictures of a batch a step is measured on, so that all options together take SHARE of the run; two at least."""
+    return max(2, min(batch, int(SHARE * steps * batch / (2 * (options + 1)))))
+
+
 def fastest_forward(
     forward: Callable[[Precision], torch.Tensor], options: list[Precision], *, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[str, str]:
