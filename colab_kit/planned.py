@@ -24,7 +24,7 @@ from .training.headfeed import HeadFeed
 from .training.headfit import HeadFit
 from .training.measured import fastest_forward, known_choice, remember
 from .training.metrics import Sums
-from .training.precision import PLAIN, Precision, candidates
+from .training.precision import KINDS, PLAIN, Precision, candidates
 from .training.untouched import untouched
 from .training.weights import backbone_hash
 
@@ -106,14 +106,13 @@ class Planned(Session):
         if self.mode != "frozen" and self.trained and "lr" not in made and choices["lr"][1].startswith("usual"):
             choices["lr"] = (choices["lr"][0] * GENTLE, "usual where a trained backbone learns")
 
-    # -- what is chosen before the first step ------------------------------------------------------------------------------
-
     def _first(self, choices: Choices) -> Batch:
         """Where nothing is trained, a few pictures are enough to try it on; of a backbone that was not built, kept features."""
         if isinstance(self.model, Shell):
             if (fit := self._recalled(choices)) is not None:
                 self._use(choices, fit)
-                return Batch(fit.features("train", 0).values[:SOME], fit.known("train", 1)[1][:SOME], self.data.train.rows[:SOME])
+                x, y = fit.known("train", 1)
+                return Batch(x[:SOME].to(self.device), y[:SOME].to(self.device), self.data.train.rows[: len(x[:SOME])])
             self._build()
         batch = super()._first(choices)
         return Batch(batch.x[:SOME], batch.y[:SOME], batch.index[:SOME]) if self.mode == "frozen" else batch
@@ -126,19 +125,19 @@ class Planned(Session):
             self.head = [f"{shell.layer}.{name}" for name, _ in shell.head.named_parameters()]
 
     def _recalled(self, choices: Choices) -> HeadFit | None:
-        """The fit on features that an earlier call computed, if all of them are there."""
+        """The fit on features that an earlier call computed, here or on another machine, if all of them are there."""
         card = self.card
         assert card is not None
         self.layer, self.deep = card.layer, self._answer(card.layer) is None
-        how = choices.get("features") or self._known_numbers(card.backbone)
-        if how is None or not self.keyed or (self.deep and self.recipe.cutmix):
-            self.deep = False
-            return None
-        choices["features"] = how
-        self._count(choices)
-        fit = self._fit(None, card.width, card.backbone, how)
-        if all(fit.features(name, view).whole for name, view in self._parts):
-            return fit
+        known = choices.get("features") or self._known_numbers(card.backbone)
+        if self.keyed and not (self.deep and self.recipe.cutmix):
+            self._count(choices)
+            elsewhere = [(str(Precision(kind, last)), "as an earlier session computed them") for kind in KINDS for last in (True, False)]
+            for how in [known] if known is not None and known[0] != "not kept" else [] if known else elsewhere:
+                fit = self._fit(None, card.width, card.backbone, how)
+                if all(fit.begun(name, view) and fit.features(name, view).whole for name, view in self._parts):
+                    choices["features"] = how
+                    return fit
         self.deep = False
         return None
 
@@ -159,6 +158,8 @@ class Planned(Session):
 
     def _plan(self, choices: Choices, first: Batch, forward: float) -> str:
         """Get ready to compute features once; or the reason why the head learns in the loop."""
+        if "features" in choices and choices["features"][0] == "not kept":
+            return choices["features"][1]  # as it was when the run began
         layer = head_of(self.model, self.head)
         deep = self._answer(layer) is None
         if deep and self.mode != "frozen":
@@ -269,8 +270,6 @@ class Planned(Session):
     def _pictures(self) -> int:
         """How many go through the backbone for features."""
         return self.passes * len(self.data.train) + (len(self.data.valid) if self.data.valid is not None else 0)
-
-    # -- views -------------------------------------------------------------------------------------------------------------
 
     def _shown(self, name: str, view: int) -> tuple[Feed, int]:
         """Who reads a view: each picture as it is (0), mirrored (1), then random ones. Their key is no seed: other runs use them too."""

@@ -38,6 +38,7 @@ from .training.untouched import untouched
 
 _WANTS = {"cross_entropy": "logits", "bce": "multilabel_logits", **dict.fromkeys(("mse", "l1", "smooth_l1"), "values")}
 WARM = 34  # batches of a run: from there on a second forward pass is under a hundredth of it
+HEAVY = 0.25  # seconds of a forward pass: from there on bf16 and channels last paid for each of five networks (benchmarks/README.md)
 MANY = 400  # batches: from there on two whole steps are half a hundredth
 
 
@@ -202,7 +203,11 @@ class Prepared:
             list(first.x.shape),
             self.head_epochs,
         ]
-        few = share_of(len(first), steps, len(options))  # a short run of a large network affords to measure on a part of a batch
+        few = share_of(len(first), steps, len(options))
+        if few < len(first) / 2:  # on a small part of a batch another one wins than on all of it: measured, on five networks
+            heavy = forward >= HEAVY
+            why = "suits this hardware and so heavy a batch" if heavy else "the batch is light"
+            return str(options[-1 if heavy else 0]), f"{why}; measuring would take more than a hundredth of the run"
         part = Batch(first.x[:few], first.y[:few], first.index[:few])
         parts = steps * len(first) // few
         phases = Phases(self.model, self.head, self.head_epochs)

@@ -117,11 +117,13 @@ def test_a_new_machine_takes_features_and_card_from_the_shelf(pets, built, tmp_p
     whole = Extractor.__call__
     monkeypatch.setattr(Extractor, "__call__", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1])
     one = move(pets, out="one")
-    shutil.rmtree(tmp_path / "home" / "features")
-    shutil.rmtree(tmp_path / "home" / "cards")
+    shutil.rmtree(tmp_path / "home")
     before = list(seen)
     two = move(pets, out="two")
     assert seen == before and built == [LITE] and two.history == one.history
+    assert two.choices["features"][0] == one.choices["features"][0]
+    stores = [path for path in (tmp_path / "home" / "features").iterdir() if path.is_dir()]
+    assert len(stores) == 2, "looking for features makes no store"
 
 
 def test_a_damaged_copy_on_the_shelf_is_computed_again(pets, tmp_path, monkeypatch):

@@ -105,6 +105,15 @@ class Extractor:
             return self._own.eval()(how.input(x)).float().cpu()  # type: ignore[no-any-return]
 
 
+def begun(place: Path, key: str, shelf: Shelf | None) -> bool:
+    """Whether some features of this key are there, on the fast disk or on the shelf."""
+    if (place / "features" / key / "rows").exists():
+        return True
+    with suppress(ColabKitError, OSError):
+        return shelf is not None and bool(shelf.find(f"features/{key}.safetensors"))
+    return False
+
+
 class Features:
     """The features of one view of a split: float32 (n, width); nan in the rows of damaged pictures.
 

@@ -13,7 +13,7 @@ import torch
 from ..data.batches import Feed
 from ..data.fingerprints import of_split
 from ..files import Shelf, digest
-from ..models.features import VERSION, Extractor, Features
+from ..models.features import VERSION, Extractor, Features, begun
 from ..models.solve import Solved, solve
 from .losses import Loss
 from .metrics import Sums
@@ -60,11 +60,19 @@ class HeadFit:
         """The features of a view, as far as they are there."""
         if (name, view) not in self._known:
             feed, _ = self.feed(name, view)
-            split = feed.split
-            labels = of_split(split.rows, split.source.labels[split.rows])
-            key = digest([VERSION, self.print, str(self.how), self.seen(view), labels, [*feed.bounds[:1], *feed.bounds[-1:]]])[:16]
-            self._known[name, view] = Features(self.home, key, split.rows, self.width, feed.bounds, self.shelf)
+            key = self._key(name, view)
+            self._known[name, view] = Features(self.home, key, feed.split.rows, self.width, feed.bounds, self.shelf)
         return self._known[name, view]
+
+    def begun(self, name: str, view: int) -> bool:
+        """Whether there are any, here or on the shelf; nothing is made for them."""
+        return begun(self.home, self._key(name, view), self.shelf)
+
+    def _key(self, name: str, view: int) -> str:
+        feed, _ = self.feed(name, view)
+        split = feed.split
+        labels = of_split(split.rows, split.source.labels[split.rows])
+        return digest([VERSION, self.print, str(self.how), self.seen(view), labels, [*feed.bounds[:1], *feed.bounds[-1:]]])[:16]
 
     def compute(self, name: str, view: int, told: Told) -> bool:
         """Compute what is missing of a view; whether all of it is there now, and nobody said stop."""

@@ -14,6 +14,7 @@ from torch import nn
 from ..data import keyed
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+KINDS = (*_TYPES, "fp32")
 
 
 @dataclass(frozen=True)
