@@ -46,13 +46,14 @@ ROOMS = """
 6 reporting/evaluation reporting/prediction reporting/plots reporting/lr_curve reporting/scoring
 6 reporting/explain reporting/report
 6 sameness records exporting looks runs opening prepared session planned transferring request trials verbs storage
+7 panels/worker panels/sights panels/pump panels/knobs panels/result panels/training
 7 __init__ demo cli_fetch cli __main__ launch testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
 7 pytest_plugin
 """
 FLOOR = {room: int(line[0]) for line in ROOMS.strip().splitlines() for room in line[1:].split()}
 PLACE = {room: place for place, room in enumerate(FLOOR)}
 ONLY_IN = {  # guest: the rooms that may import it, at any depth
-    "ipywidgets": "panels", "matplotlib": "reporting/", "gdown": "fetching/gdrive", "google.colab": "colab", "onnx": "exporting",
+    "ipywidgets": "panels/", "matplotlib": "reporting/", "gdown": "fetching/gdrive", "google.colab": "colab", "onnx": "exporting",
 }  # fmt: skip
 DOORS = 7
 

@@ -1,0 +1,58 @@
+"""Knobs: a widget for each field of the Recipe, made from the field itself, so that a panel cannot drift from it."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import html
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as w
+
+from ..recipe import Recipe
+
+CHOOSE = "choose for me"
+
+
+def button(text: str, tip: str, pressed: Callable[[Any], Any]) -> w.Button:
+    """Never disabled: a pressed button that is disabled throws the keyboard's focus away."""
+    button = w.Button(description=text, tooltip=tip)
+    button.on_click(pressed)
+    return button
+
+
+def advanced(given: dict[str, Any]) -> tuple[w.Accordion, dict[str, Any]]:
+    """A closed part with a knob for each field of the Recipe but the epochs, so that it cannot drift from it."""
+    Recipe.of(None, given)
+    knobs = {
+        field.name: _knob(field, given.get(field.name, field.default)) for field in dataclasses.fields(Recipe) if field.name != "epochs"
+    }
+    wide = w.Layout(width="100%")
+    rows = [w.HBox([knob, w.HTML(f"<span>{html.escape(field.metadata['help'])}</span>")]) for field in dataclasses.fields(Recipe)
+            if (knob := knobs.get(field.name)) is not None]  # fmt: skip
+    part = w.Accordion(children=[w.VBox(rows, layout=wide)])
+    part.set_title(0, "Advanced")
+    part.selected_index = None
+    return part, knobs
+
+
+def _knob(field: Any, value: Any) -> Any:
+    if isinstance(field.default, bool):
+        return w.Checkbox(value=bool(value), description=field.name, indent=True)
+    choices = field.metadata["choices"]
+    if choices and str(field.type).replace(" | None", "") == "str":
+        options = [(CHOOSE, None)] * (field.default is None) + [(choice, choice) for choice in choices]
+        return w.Dropdown(options=options, value=value, description=field.name)
+    return w.Text(value="" if value is None else str(value), placeholder=CHOOSE, description=field.name, continuous_update=False)
+
+
+def value_of(knob: Any) -> Any:
+    """What a knob says, as the Recipe takes it; the Recipe says what is wrong with it."""
+    if not isinstance(knob, w.Text):
+        return knob.value
+    text = knob.value.strip()
+    try:
+        return ast.literal_eval(text) if text else None
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,283 @@
+"""Panels: a training on one screen, of core widgets alone: data, backbone, Start, Pause, Stop, what happens, and what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as w
+
+from ..errors import ColabKitError, RecipeError
+from ..recipe import Recipe
+from . import pump, sights
+from .knobs import advanced, button, value_of
+from .result import Result
+from .worker import Snapshot, Worker
+
+BACKBONES = ("resnet18", "resnet50", "efficientnet_b0", "mobilenet_v3_small", "convnext_tiny", "efficientnet_lite0", "vit_b_16")
+REDRAW = 0.2  # seconds between two drawings: five a second
+SHOWN = 8  # thumbnails
+MODES = ("auto", "background", "foreground", "off")
+working: dict[str, Worker] = {}  # the newest worker of each panel, by where it writes: a cell that is run again finds it
+
+
+def panel(data: Any = None, backbone: str = "resnet18", *, out: str | Path | None = None, name: str | None = None, **fields: Any) -> Panel:
+    """Show a panel that trains: choose, press Start, watch, stop, look at what came of it.
+
+    Training runs beside the notebook: the cell returns at once. Run it again, and it shows the training that is under way; after a
+    restart, Start goes on from the last checkpoint. On Colab the Start button waits for the end, and Stop is heard meanwhile.
+
+    Parameters
+    ----------
+    data : Data, or anything `load` takes; asked for in the panel, if None
+    backbone : what is chosen at first
+    out, name : as for `transfer`
+    **fields : of the Recipe, as the panel shows them at first
+
+    COLAB_KIT_UI in the environment: "background", "foreground" (Start waits), "off" (no panel: a line of code), "auto".
+
+    Examples
+    --------
+    >>> panel("photos")  # doctest: +SKIP
+    """
+    return Panel(data, backbone, out=out, name=name, **fields)
+
+
+class Panel:
+    """A panel, shown where it is a cell's last line.
+
+    run : the Run, once it has ended    box : the widgets
+    """
+
+    def __init__(self, data: Any, backbone: str, *, out: Any, name: str | None, **fields: Any) -> None:
+        Recipe.of(None, fields)  # an unknown field says so here
+        self.data, self.out, self.name, self.run = data, out, name, None
+        self.loaded: Any = data if hasattr(data, "splits") else None
+        self._key = str(out or name or "")
+        self._drawn, self._painter = -1, list[_Painter]()
+        text = data if isinstance(data, (str, os.PathLike)) else "" if data is None else getattr(data, "name", type(data).__name__)
+        self.source = w.Text(value=str(text), description="Data", placeholder="a folder, a link, or a name like fashion-mini")
+        self.source.layout.width = "32em"
+        self.load_button = button("Load", "bring the data and look at it", self._on_load)
+        self.backbone = w.Combobox(value=backbone, options=list(BACKBONES), description="Backbone", ensure_option=False)
+        self.epochs = w.BoundedIntText(value=fields.pop("epochs", 3), min=1, max=10_000, description="Epochs")
+        self.advanced, self.knobs = advanced(fields)
+        self.start_button = button("Start", "begin, or go on where it was", lambda _: self.start())
+        self.pause_button = button("Pause", "save and wait", lambda _: self.pause())
+        self.stop_button = button("Stop", "finish this batch, save, and end", lambda _: self.stop())
+        self.seen, self.bar, self.status, self.curve, self.rows, self.alert, self.notes = (w.HTML() for _ in range(7))
+        self.code_button = button("Copy as code", "the line that does the same", lambda _: self._show_code())
+        self.result = Result()
+        self.box = w.VBox([
+            w.HTML(sights.STYLE), w.HBox([self.source, self.load_button]), self.seen, w.HBox([self.backbone, self.epochs]), self.advanced,
+            w.HBox([self.start_button, self.pause_button, self.stop_button, self.code_button]), self.alert, self.status, self.bar,
+            self.curve, self.rows, self.notes, self.result.box,
+        ])  # fmt: skip
+        if self.loaded is not None:
+            self._look()
+        self.worker = working.get(self._key) or Worker(self._work)
+        if self.worker.busy:
+            self._follow()
+        else:
+            self.worker = Worker(self._work)
+            self.status.value = sights.status(Snapshot())
+
+    # -- what a person does --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, go on after a pause, or try again. While it works, nothing."""
+        if self.worker.snapshot().state == "paused":
+            return self.worker.go_on()
+        if self.worker.busy:
+            return None
+        self.alert.value = ""
+        self.result.hide()
+        try:
+            self._given = self._settings()
+        except ColabKitError as err:
+            return self._failed((err.what, err.why, err.fix, ""))
+        self.worker = working[self._key] = Worker(self._work)
+        self.worker.start()
+        self._follow()
+        return None
+
+    def pause(self) -> None:
+        self.worker.pause()
+        self._paint()
+
+    def stop(self) -> None:
+        self.worker.stop()
+        self._paint()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended; clicks are heard meanwhile where the kernel allows it."""
+        with pump.clicks() as hear:
+            found = self.worker.wait(timeout, hear)
+        if found:
+            for painter in self._painter:
+                painter.wait(10)
+        return found
+
+    def as_code(self) -> str:
+        """The call that does the same."""
+        backbone, given = self._settings()
+        told = {**given, **({"out": str(self.out)} if self.out else {}), **({"name": self.name} if self.name else {})}
+        more = "".join(f", {name}={value!r}" for name, value in told.items())
+        source = repr(self.source.value) if isinstance(self.data, (str, os.PathLike, type(None))) else "data"
+        return f"run = kit.transfer({source}, {backbone!r}{more})"
+
+    def _show_code(self) -> None:
+        try:
+            self.result.say(sights.code(self.as_code()))
+        except ColabKitError as err:
+            self._failed((err.what, err.why, err.fix, ""))
+
+    def _settings(self) -> tuple[str, dict[str, Any]]:
+        given = {"epochs": self.epochs.value}
+        for field in dataclasses.fields(Recipe):
+            if field.name in self.knobs and (value := value_of(self.knobs[field.name])) != field.default:
+                given[field.name] = value
+        Recipe.of(None, given)
+        return self.backbone.value.strip(), given
+
+    # -- what happens ----------------------------------------------------------------------------------------------------------
+
+    def _work(self, control: Any, hear: Any) -> Any:
+        """On the worker's thread."""
+        from ..loading import load
+        from ..verbs import transfer
+
+        if self.loaded is None:
+            self.loaded = self._loaded(load, control, hear)
+        backbone, given = self._given
+        return transfer(self.loaded, backbone, listen=[hear], control=control, out=self.out, name=self.name, **given)
+
+    def _loaded(self, load: Any, control: Any, hear: Any) -> Any:
+        source = self.data if not isinstance(self.data, (str, os.PathLike, type(None))) else self.source.value.strip()
+        if not isinstance(source, str) or source:
+            return load(source, listen=[hear], control=control)
+        raise RecipeError("There is no data yet.", "the panel's first box is empty", "write a folder, a link, or a name like fashion-mini")
+
+    def _follow(self) -> None:
+        """Draw until the worker has ended: on a thread, or here, where the browser shows only what a busy cell sends."""
+        self._paint()
+        if _foreground():
+            with pump.clicks() as hear:
+                last = 0.0
+                while self.worker.busy:
+                    hear()
+                    if time.monotonic() - last > REDRAW:
+                        last = time.monotonic()
+                        self._paint()
+                    time.sleep(0.01)
+            self._end()
+            return
+        self._painter = [_Painter(self)]
+
+    def _paint(self) -> None:
+        now = self.worker.snapshot()
+        if now.version == self._drawn:
+            return
+        self._drawn = now.version
+        again = {"paused": "Continue", "failed": "Try again"}.get(now.state, "Start")
+        for widget, value in (
+            (self.bar, sights.bar(now)), (self.status, sights.status(now)), (self.curve, sights.curve(now)),
+            (self.rows, sights.table(now.rows)), (self.notes, sights.notes(now)),
+        ):  # fmt: skip
+            if widget.value != value:
+                widget.value = value
+        if self.start_button.description != again:
+            self.start_button.description = again
+
+    def _end(self) -> None:
+        """What came of it."""
+        now = self.worker.snapshot()
+        if self.loaded is not None and not self.seen.value:
+            self._look()
+        if now.error is not None:
+            self._failed(now.error)
+        elif self.worker.result is not None:
+            self.run = self.worker.result
+            try:
+                self.result.show(self.run)
+            except Exception as err:  # a result that cannot be drawn is said, not lost
+                self._failed((f"The result cannot be shown: {type(err).__name__}: {err}", "", "look at panel.run", ""))
+        self._drawn = -1
+        self._paint()
+
+    def _failed(self, error: tuple[str, str, str, str]) -> None:
+        self.alert.value = sights.alert(error)
+        self.start_button.description = "Try again"
+
+    def _look(self) -> None:
+        """What the data is."""
+        try:
+            sheet = sights.picture(self.loaded.show(SHOWN), f"{SHOWN} pictures of {self.loaded.name}")
+        except ColabKitError as err:
+            sheet = html.escape(str(err))
+        self.seen.value = sights.framed(self.loaded._repr_html_() + sheet)
+
+    def _on_load(self, _: Any) -> None:
+        if self.worker.busy:
+            return
+        self.alert.value, self.loaded = "", None
+
+        def bring(control: Any, hear: Any) -> None:
+            from ..loading import load
+
+            self.loaded = self._loaded(load, control, hear)
+
+        self.worker = working[self._key] = Worker(bring)
+        self.seen.value = ""
+        self.worker.start()
+        self._follow()
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if _mode() == "off":
+            display(sights.plain(self.as_code()))  # type: ignore[no-untyped-call]
+        else:
+            display(self.box)  # type: ignore[no-untyped-call]
+
+
+class _Painter:
+    """Draws a panel on a thread of its own until the worker has ended."""
+
+    def __init__(self, panel: Panel) -> None:
+        import contextvars
+
+        self.panel, self._done = panel, threading.Event()
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._work,), name="colab-kit-painter", daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            while self.panel.worker.busy:
+                self.panel._paint()
+                time.sleep(REDRAW)
+            self.panel._end()
+        finally:
+            self._done.set()
+
+    def wait(self, timeout: float) -> bool:
+        return self._done.wait(timeout)
+
+
+def _mode() -> str:
+    asked = os.environ.get("COLAB_KIT_UI", "auto").strip().lower() or "auto"
+    if asked not in MODES:
+        raise RecipeError(f"COLAB_KIT_UI={asked!r} is not known.", f"the modes are {', '.join(MODES)}", "name one of these, or unset it")
+    return asked
+
+
+def _foreground() -> bool:
+    """Whether Start waits for the end: on Colab what a thread sends after its cell has ended may not be shown."""
+    asked = _mode()
+    return asked == "foreground" or (asked == "auto" and "google.colab" in sys.modules and pump.can())

@@ -1,0 +1,123 @@
+"""The panel in a real browser: JupyterLab, Chromium, clicks and keys."""
+
+import pytest
+
+from tests.lab import ARGS, CHROMIUM, READY, lab, run_cell, until_shown, write_notebook
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("jupyterlab")
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")]
+ANSWER = 300  # ms
+PANEL = """
+import time
+import torch
+from torch import nn
+import colab_kit as kit
+from colab_kit import verbs
+
+own = getattr(verbs, "own", verbs.transfer)
+verbs.own = own
+
+class Slow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.fc = nn.Conv2d(3, 8, 3), nn.Linear(8, 11)
+    def forward(self, x):
+        if self.training:
+            time.sleep(SECONDS)
+        return self.fc(torch.relu(self.body(x)).mean((2, 3)))
+
+verbs.transfer = lambda data, backbone, **how: own(data, Slow(), mode="finetune", **how)
+kit.panel(SOURCE, out=OUT, epochs=3, lr=0.01, size=28, batch_size=64, seed=SEED)
+"""
+
+
+def cell(seconds, out, source="fashion-mini", seed=0):
+    named = {"SECONDS": seconds, "OUT": out, "SOURCE": source, "SEED": seed}
+    text = PANEL
+    for name, value in named.items():
+        text = text.replace(name, repr(value))
+    return text
+
+
+def state(word):
+    return f"[role=status][data-state={word}]"
+
+
+def shown(page, selector, timeout=60_000):
+    return page.wait_for_selector(selector, state="attached", timeout=timeout)
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def page(request, tmp_path_factory):
+    root = tmp_path_factory.mktemp("lab")
+    cells = [cell(0.05, "quick"), cell(3.0, "long", seed=1), cell(0.0, "none", source="no/such/folder")]
+    write_notebook(root / "n.ipynb", cells)
+    with lab(root, dark=request.param == "dark", COLAB_KIT_HOME=str(root / "home")) as url, playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGS)
+        found = browser.new_page(viewport={"width": 1100, "height": 1500})
+        found.heard, found.theme, found.root, found.at = [], request.param, root, url("n.ipynb")
+        found.on("console", lambda message: found.heard.append(message.text) if message.type == "error" else None)
+        found.on("pageerror", lambda error: found.heard.append(str(error)))
+        found.goto(found.at)
+        found.wait_for_function(READY, timeout=60_000)
+        yield found
+        browser.close()
+
+
+def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
+    run_cell(page, 0)
+    button = page.get_by_role("button", name="Start", exact=True)
+    button.wait_for(timeout=60_000)
+    button.focus()
+    page.keyboard.press("Enter")  # by keyboard alone
+    shown(page, state("working"))
+    page.wait_for_function("() => (document.querySelector('.colab-kit progress') || {}).value > 3", timeout=60_000)
+    assert page.locator(".colab-kit svg[role=img]").count() == 1
+    assert until_shown(page, "Pause", state("paused")) < ANSWER
+    assert page.evaluate("document.activeElement.textContent") == "Pause", "the focus stays"
+    assert until_shown(page, "Continue", state("working")) < ANSWER
+    run_cell(page, 0)  # the same cell again: it shows the training that is under way
+    shown(page, state("working"))
+    page.wait_for_function("() => (document.querySelector('.colab-kit progress') || {}).value > 10", timeout=60_000)
+    assert until_shown(page, "Stop", f"{state('stopping')}, {state('stopped')}") < ANSWER
+    shown(page, state("stopped"))
+    page.get_by_role("button", name="Start", exact=True).click()
+    shown(page, state("done"), timeout=120_000)
+    shown(page, ".colab-kit img[alt^='which']")
+    assert "Going on from step" in page.locator(".colab-kit details").first.inner_html() or page.locator("text=Going on from").count()
+    page.get_by_role("button", name="Copy as code", exact=True).click()
+    assert "kit.transfer('fashion-mini', 'resnet18', epochs=3" in shown(page, ".colab-kit code").inner_text()
+    page.screenshot(path=str(page.root / f"panel-{page.theme}.png"), full_page=True)
+    assert page.heard == []
+
+
+def test_stop_during_long_batches_says_so_at_once(page):
+    if page.theme == "dark":
+        pytest.skip("once is enough")
+    run_cell(page, 1)
+    shown(page, "text=Start")
+    page.locator(".jp-Cell").nth(1).get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_function("() => [...document.querySelectorAll('[data-state=working]')].length == 1", timeout=60_000)
+    page.wait_for_timeout(1500)
+    page.evaluate("() => document.querySelectorAll('.jp-Cell')[0].remove()")  # one panel's Stop is left
+    assert until_shown(page, "Stop", state("stopping")) < ANSWER
+    assert page.locator("text=Stopping after this batch").count() >= 1
+    shown(page, state("stopped"), timeout=30_000)
+
+
+def test_an_error_is_an_alert_and_a_reloaded_page_finds_its_kernel(page):
+    page.goto(page.at)
+    page.wait_for_function(READY, timeout=60_000)
+    run_cell(page, 2)
+    page.get_by_role("button", name="Start", exact=True).last.click()
+    alert = shown(page, "[role=alert]")
+    assert "no/such/folder" in alert.inner_text() and "Fix:" in alert.inner_text()
+    page.get_by_role("button", name="Try again", exact=True).wait_for(timeout=10_000)
+    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.restartKernel().then(() => window.restarted = true); 0")
+    page.wait_for_function("() => window.restarted", timeout=60_000)
+    page.wait_for_function(READY, timeout=60_000)
+    run_cell(page, 0)  # after a new kernel the finished run is given back by the same cell
+    page.locator(".jp-Cell").first.get_by_role("button", name="Start", exact=True).click()
+    shown(page, state("done"), timeout=60_000)

@@ -1,0 +1,181 @@
+"""Panels: what is pressed is done once, what is typed is a Recipe, and a cell that is run again finds its training."""
+
+import dataclasses
+import datetime
+import io
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("ipywidgets")
+from colab_kit import verbs
+from colab_kit.errors import DataError, RecipeError
+from colab_kit.events import RunStarted, StepDone
+from colab_kit.loading import load
+from colab_kit.panels import training as panels
+from colab_kit.panels.result import contents
+from colab_kit.panels.training import Panel, panel
+from colab_kit.recipe import Recipe
+from colab_kit.testing.pictures import class_folders
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLAB_KIT_UI", "background")
+    monkeypatch.chdir(tmp_path)
+    panels.working.clear()
+
+
+@pytest.fixture
+def pets(tmp_path):
+    return class_folders(tmp_path / "pets", each=8)
+
+
+@pytest.fixture
+def gated(monkeypatch):
+    """transfer() that goes as far as it is let."""
+
+    class Gated:
+        def __init__(self):
+            self.calls, self.entered, self.leave = [], threading.Event(), threading.Event()
+
+        def __call__(self, data, backbone, *, listen, control, **fields):
+            self.calls.append((backbone, fields))
+            self.control = control
+            for hear in listen:
+                hear(RunStarted("run", None, 3, 30))
+                hear(StepDone(1, 30, 0.7, 0.1))
+            self.entered.set()
+            assert self.leave.wait(10)
+
+    found = Gated()
+    monkeypatch.setattr(verbs, "transfer", found)
+    yield found
+    found.leave.set()
+
+
+def shown(pets, **fields):
+    return panel(load(pets, listen=[]), **fields)
+
+
+def test_the_advanced_part_has_a_knob_for_each_field_and_is_closed(pets):
+    made = shown(pets)
+    assert set(made.knobs) == {field.name for field in dataclasses.fields(Recipe)} - {"epochs"} and made.advanced.selected_index is None
+    assert made._settings() == ("resnet18", {"epochs": 3}), "untouched, it asks for nothing"
+
+
+def test_what_is_typed_reaches_the_call_and_the_code_line(pets, gated):
+    made = shown(pets, out="here", epochs=5, lr=0.01)
+    made.knobs["label_smoothing"].value, made.knobs["augment"].value, made.knobs["budget"].value = "0.1", "strong", "3h"
+    made.start()
+    assert gated.entered.wait(10)
+    want = {"epochs": 5, "lr": 0.01, "label_smoothing": 0.1, "augment": "strong", "budget": "3h"}
+    assert gated.calls == [("resnet18", {**want, "out": "here", "name": None})]
+    line = made.as_code()
+    assert line.startswith("run = kit.transfer(data, 'resnet18', epochs=5") and "out='here'" in line
+    compile(line, "cell", "exec")
+
+
+def test_a_value_that_cannot_be_is_an_alert_and_nothing_starts(pets, gated):
+    made = shown(pets)
+    made.knobs["lr"].value = "-1"
+    made.start()
+    assert 'role="alert"' in made.alert.value and "lr=-1" in made.alert.value and not gated.calls
+    assert made.start_button.description == "Try again" and made.knobs["lr"].value == "-1", "what was typed is kept"
+    with pytest.raises(RecipeError, match="no training option"):
+        panel("pets", learning=3)
+
+
+def test_start_twice_trains_once_and_buttons_are_never_disabled(pets, gated):
+    made = shown(pets)
+    made.start_button.click()
+    assert gated.entered.wait(10)
+    made.start_button.click()
+    made.stop_button.click()
+    made.stop_button.click()
+    assert len(gated.calls) == 1 and gated.control.stopped and "Stopping after this batch" in made.bar.value
+    assert not any(button.disabled for button in (made.start_button, made.pause_button, made.stop_button))
+
+
+def test_pause_turns_start_into_continue(pets, gated):
+    made = shown(pets)
+    made.start_button.click()
+    assert gated.entered.wait(10)
+    made.pause_button.click()
+    assert gated.control.paused and made.start_button.description == "Continue" and "Paused" in made.status.value
+    made.start_button.click()
+    assert not gated.control.paused and len(gated.calls) == 1
+
+
+def test_a_cell_that_is_run_again_finds_its_training(pets, gated):
+    data = load(pets, listen=[])
+    one = panel(data, out="here")
+    one.start()
+    assert gated.entered.wait(10)
+    two = panel(data, out="here")
+    assert two.worker is one.worker and "Training 1/30" in two.bar.value
+    two.stop()
+    assert gated.control.stopped
+    assert panel(data, out="there").worker is not one.worker
+
+
+def test_an_error_is_shown_and_start_becomes_try_again(pets, monkeypatch):
+    def fails(*args, **fields):
+        raise DataError("The pictures <b>are</b> gone.", "somebody moved them", "look again")
+
+    monkeypatch.setattr(verbs, "transfer", fails)
+    made = shown(pets)
+    made.start()
+    assert made.wait(10)
+    assert "&lt;b&gt;" in made.alert.value and "somebody moved them" in made.alert.value and "Traceback" in made.alert.value
+    assert made.start_button.description == "Try again" and "Failed" in made.status.value
+
+
+def test_without_data_it_says_where_to_write_it():
+    made = Panel(None, "resnet18", out=None, name=None)
+    made.start()
+    assert made.wait(10) and "There is no data yet" in made.alert.value
+
+
+@pytest.mark.parametrize("ui", ["background", "foreground"])
+def test_a_training_from_start_to_result(pets, ui, monkeypatch):
+    monkeypatch.setenv("COLAB_KIT_UI", ui)
+    made = panel(str(pets), "resnet18", out="run", size=32, epochs=1)
+    monkeypatch.setattr(verbs, "transfer", lambda data, backbone, **how: WHOLE(data, backbone, weights=None, **how))
+    made.start()
+    assert made.wait(120)
+    assert made.run is not None and made.run.status == "done" and made.alert.value == ""
+    assert (
+        "8 pictures" in made.seen.value
+        and "Finished" in made.status.value
+        and "top-1" in made.result.answer.value
+        and "<img" in made.result.answer.value
+    )
+    assert made.result.tools.layout.display == "" and "valid/loss" in made.rows.value
+    made.result.report_button.click()
+    assert "report.html" in made.result.said.value and made.run.folder.joinpath("report.html").is_file()
+    made.result.export_button.click()
+    assert ".safetensors" in made.result.said.value
+    out = io.BytesIO()
+    Image.fromarray(np.full((20, 20, 3), 90, np.uint8)).save(out, format="PNG")
+    made.result.upload.value = (
+        {"name": "a.png", "type": "image/png", "size": 1, "content": memoryview(out.getvalue()), "last_modified": datetime.datetime.now()},
+    )
+    assert "cat" in made.result.said.value and "<meter" in made.result.said.value
+
+
+WHOLE = verbs.transfer
+
+
+def test_the_browsers_two_ways_of_handing_over_a_file_are_read():
+    assert contents({"a.png": {"metadata": {}, "content": b"x"}}) == [b"x"]
+    assert contents(({"name": "a.png", "content": memoryview(b"x")},)) == [b"x"]
+
+
+def test_a_mode_that_is_not_known_says_so(monkeypatch):
+    monkeypatch.setenv("COLAB_KIT_UI", "sideways")
+    with pytest.raises(RecipeError, match="background"):
+        panels._mode()
