@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .machine import runtime as runtime
     from .models import nets as nets
     from .opening import open_run as open_run
+    from .panels.cleaning import cleaner as cleaner
     from .panels.training import panel as panel
     from .recipe import Recipe as Recipe
     from .reporting.prediction import Prediction as Prediction
@@ -40,8 +41,8 @@ __version__ = "0.1.0"
 _ROOMS = {  # name: the room it lives in; nets is a room itself
     "runtime": "machine", "secret": "colab", "mount": "drive.mount", "upload": "drive.uploads",
     "fetch": "fetching.fetch", "clone": "fetching.repos",
-    "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening", "panel": "panels.training", "preflight": "trials",
-    "find_lr": "trials",
+    "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening", "preflight": "trials", "find_lr": "trials",
+    "panel": "panels.training", "cleaner": "panels.cleaning",
     "Runtime": "machine", "Drive": "drive.local", "Fetched": "fetching.fetched", "Data": "data.splits", "Recipe": "recipe",
     "Control": "control", "Run": "runs",
     "Prediction": "reporting.prediction", "ColabKitError": "errors", "nets": "models.nets",

@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from .control import Control
 from .data import datasets, fingerprints
+from .data.edits import Edits, edited
+from .data.folders import some
 from .data.labels import class_names
 from .data.places import open_place, open_split
 from .data.shares import as_limit, as_share, share_out
@@ -37,6 +39,7 @@ def load(
     names: Mapping[str, str] | str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     task: str | None = None,
+    edits: Edits | None = None,
     limit: int | None = None,
     seed: int = 0,
     strict: bool = False,
@@ -62,6 +65,7 @@ def load(
     names : cat_to_name.json or a dict: what class folders are called
     classes : class names in the order of their numbers; else the folders' names, the source's own, or the numbers
     task : "classify" (one class a picture), "multilabel" (several) or "regress" (numbers); seen from the labels, if None
+    edits : {file: class, or None: left out}, for picture files named below the source's folder; what a Cleaner gives
     limit : int, at most so many pictures a class, in each split as it was given
     seed : int, key of the draws for valid, test and limit, and of nothing else
     strict : bool, whether what else would be a warning is an error
@@ -87,7 +91,16 @@ def load(
             f"load() takes one source, and {1 + len(extra)} were given.", "pictures and labels travel as one pair", "kit.load((X, y))"
         )
     if isinstance(source, Data):
-        given_too = {"valid": valid, "test": test, "labels": labels, "names": names, "classes": classes, "task": task, "limit": limit}
+        given_too = {
+            "valid": valid,
+            "test": test,
+            "labels": labels,
+            "names": names,
+            "classes": classes,
+            "task": task,
+            "edits": edits,
+            "limit": limit,
+        }
         return _as_it_is(
             source, [name for name, value in given_too.items() if value is not None] + ["seed"] * bool(seed) + ["strict"] * strict
         )
@@ -98,6 +111,8 @@ def load(
             parts[split] = _one(told, labels if isinstance(told, str | os.PathLike) else None, ears)
     for part in parts.values():
         ears.hear(part.notes)
+    if edits:
+        ears.hear([_edit(parts, edits)])
     asked, task = task, _task(parts["train"], task, name, labels is not None)
     for split, part in parts.items():
         needed, said = as_task(part.labels, task)
@@ -234,6 +249,20 @@ def _called(source: Any) -> str:
     while isinstance(source, Subset):
         source = source.dataset
     return "arrays" if isinstance(source, tuple | list) else type(source).__name__
+
+
+def _edit(parts: dict[str, Part], edits: Edits) -> Note:
+    """Apply edits to all parts; what came of it."""
+    known: set[str] = set()
+    for split, part in parts.items():
+        parts[split], found = edited(part, edits)
+        known |= found
+    dropped = sum(edits[name] is None for name in known)
+    lost = sorted(set(edits) - known)
+    missing = f" Not found: {some(lost)}." if lost else ""
+    return Note(
+        f"edits= leaves {dropped} pictures out and gives {len(known) - dropped} another label.{missing}", "warn" if lost else "info"
+    )
 
 
 def _task(part: Part, asked: str | None, name: str, told: bool) -> str:

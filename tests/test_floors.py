@@ -34,7 +34,7 @@ ROOMS = """
 4 data/keyed data/decoding data/cuts data/augment data/kinds data/targets
 4 data/mapped data/pixels data/preprocess data/ahead data/items data/batches
 4 data/sheet data/splits data/overlap data/idx data/folders data/labels data/tables data/checks data/fingerprints
-4 data/sources data/datasets data/published data/matlab data/parsed data/catalog data/places data/shares
+4 data/sources data/edits data/datasets data/published data/matlab data/parsed data/catalog data/places data/shares
 4 loading
 5 training/weights models/nets models/downloads models/backbones models/heads models/known models/made
 5 training/describe training/averaging training/losses training/optimizers training/phases training/schedule training/metrics
@@ -46,7 +46,7 @@ ROOMS = """
 6 reporting/evaluation reporting/prediction reporting/plots reporting/lr_curve reporting/scoring
 6 reporting/explain reporting/report
 6 sameness records exporting looks runs opening prepared session planned transferring request trials verbs storage
-7 panels/worker panels/sights panels/pump panels/knobs panels/result panels/training
+7 panels/worker panels/sights panels/pump panels/knobs panels/result panels/cleaning panels/training
 7 __init__ demo cli_fetch cli __main__ launch testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
 7 pytest_plugin
 """

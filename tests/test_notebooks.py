@@ -10,12 +10,25 @@ import pytest
 from nbclient import NotebookClient
 
 import colab_kit
+from colab_kit.testing.pictures import class_folders
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SECRETS = re.compile(r"gh[opsu]_\w{20}|github_pat_\w{20}|hf_\w{20}|AIza\w{20}|-----BEGIN|(?i:token|password)\s*=\s*['\"]\w")
 ABSOLUTE = re.compile(r"(?<![\w:/.<-])/(?:home|root|Users|tmp|content|work|mnt|opt|usr)/|\b[A-Z]:\\\\")
-TINY = {"epochs": 1, "limit": 6}  # what each `parameters` cell is overridden with, as far as it has the name
+SHOWN = {  # what each draws, and says: {cell: text}
+    "01_first_run": ((), {"panel": "application/vnd.jupyter.widget-view+json", "code": "kit.transfer('fashion-mini'"}),
+    "02_fashion_mnist": (("curves", "picture"), {"test": "of the test pictures"}),
+    "04_your_own_photos": (
+        ("again", "picture"), {"train": "top-1", "clean": "application/vnd.jupyter.widget-view+json", "export": "photos.safetensors"},
+    ),
+}  # fmt: skip
+TINY = {
+    "epochs": 1,
+    "limit": 6,
+    "backbone": "efficientnet_lite0",
+    "size": 64,
+}  # what each `parameters` cell is overridden with, as far as it has the name
 
 
 def tagged(notebook: dict, tag: str) -> list[dict]:
@@ -93,8 +106,11 @@ def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch):
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    class_folders(tmp_path / "photos", each=8)
     notebook = NotebookClient(prepared(path), timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook["cells"]}
-    assert any("image/png" in out.get("data", {}) for out in outputs["curves"])
-    assert any("image/png" in out.get("data", {}) for out in outputs["picture"])
-    assert "of the test pictures" in "".join(out.get("text", "") for out in outputs["test"])
+    drawn, said = SHOWN[path.stem]
+    for cell in drawn:
+        assert any("image/png" in out.get("data", {}) for out in outputs[cell]), f"{cell} draws nothing"
+    for cell, text in said.items():
+        assert text in json.dumps(outputs[cell], ensure_ascii=False), f"{cell} does not say {text}"
