@@ -11,6 +11,7 @@ from PIL import Image
 
 pytest.importorskip("ipywidgets")
 from colab_kit import verbs
+from colab_kit.control import Control
 from colab_kit.errors import DataError, RecipeError
 from colab_kit.events import RunStarted, StepDone
 from colab_kit.loading import load
@@ -120,6 +121,16 @@ def test_a_cell_that_is_run_again_finds_its_training(pets, gated):
     two.stop()
     assert gated.control.stopped
     assert panel(data, out="there").worker is not one.worker
+
+
+def test_what_an_earlier_session_left_is_offered(pets, tmp_path):
+    control = Control()
+    control.stop("enough")
+    data = load(pets, listen=[])
+    left = verbs.transfer(data, "resnet18", weights=None, size=32, mode="finetune", out="left", control=control, listen=[])
+    assert left.status == "stopped"
+    assert f"Run {left.name}-{left.key} is not finished" in panel(data, out="left").bar.value
+    assert "not finished" not in panel(data, out="elsewhere").bar.value
 
 
 def test_an_error_is_shown_and_start_becomes_try_again(pets, monkeypatch):

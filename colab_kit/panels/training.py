@@ -87,6 +87,7 @@ class Panel:
         else:
             self.worker = Worker(self._work)
             self.status.value = sights.status(Snapshot())
+            self.bar.value = sights.framed(html.escape(self._unfinished()))
 
     # -- what a person does --------------------------------------------------------------------------------------------------
 
@@ -145,6 +146,21 @@ class Panel:
                 given[field.name] = value
         Recipe.of(None, given)
         return self.backbone.value.strip(), given
+
+    def _unfinished(self) -> str:
+        """What an earlier session left here."""
+        from ..records import everywhere, read_json
+
+        try:
+            if self.out is not None:
+                record = read_json(Path(self.out).expanduser() / "run.json")
+            else:
+                record = max((r for r, _ in everywhere() if self.name and r["name"] == self.name), key=lambda r: r["created"], default=None)
+        except (ColabKitError, OSError):  # a Drive that is not there says so when Start is pressed
+            return ""
+        if record is None or record.get("status") == "done":
+            return ""
+        return f"Run {record['name']}-{record['key']} is not finished: Start goes on where it was."
 
     # -- what happens ----------------------------------------------------------------------------------------------------------
 

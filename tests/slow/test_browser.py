@@ -33,6 +33,18 @@ kit.panel(SOURCE, out=OUT, epochs=3, lr=0.01, size=28, batch_size=64, seed=SEED)
 """
 
 
+NAMELESS = """() => {
+  const area = document.querySelector('.jp-OutputArea'), found = [];
+  for (const e of area.querySelectorAll('button, input, select, img, progress, meter, svg[role]')) {
+    const label = e.id && area.querySelector(`label[for="${e.id}"]`);
+    const named = e.getAttribute('aria-label') || e.getAttribute('alt') || e.textContent.trim() || e.title || e.placeholder;
+    const labelled = (label && label.textContent) || (e.labels && e.labels.length) || e.type === 'file';
+    if (!named && !labelled) found.push(e.outerHTML.slice(0, 200));
+  }
+  return found;
+}"""
+
+
 def cell(seconds, out, source="fashion-mini", seed=0):
     named = {"SECONDS": seconds, "OUT": out, "SOURCE": source, "SEED": seed}
     text = PANEL
@@ -89,6 +101,7 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     assert "Going on from step" in page.locator(".colab-kit details").first.inner_html() or page.locator("text=Going on from").count()
     page.get_by_role("button", name="Copy as code", exact=True).click()
     assert "kit.transfer('fashion-mini', 'resnet18', epochs=3" in shown(page, ".colab-kit code").inner_text()
+    assert page.evaluate(NAMELESS) == [], "every control and picture has a name"
     page.screenshot(path=str(page.root / f"panel-{page.theme}.png"), full_page=True)
     assert page.heard == []
 
