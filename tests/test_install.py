@@ -74,7 +74,13 @@ def test_bounds_are_lower_bounds():
 
 def test_the_owner_of_the_repository_is_the_same_everywhere():
     owner = re.search(r"github\.com/([\w-]+)/colab_kit", PROJECT["urls"]["Source"])[1]
-    places = [ROOT / "README.md", *ROOT.glob("launchers/*.py"), *ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("colab_kit/**/*.py")]
+    places = [
+        ROOT / "README.md",
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("launchers/*.py"),
+        *ROOT.glob("notebooks/*.ipynb"),
+        *ROOT.glob("colab_kit/**/*.py"),
+    ]
     said = {path.relative_to(ROOT).as_posix(): set(re.findall(r"github(?:\.com)?/([\w-]+)/colab_kit", path.read_text())) for path in places}
     assert said["README.md"] and said["launchers/transfer.py"]
     other = sorted(path for path, owners in said.items() if owners - {owner})
