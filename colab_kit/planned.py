@@ -17,6 +17,7 @@ from .events import Listeners, Note
 from .files import Shelf, home
 from .models.features import Extractor, head_of
 from .models.known import Card, Cards, Shell
+from .recipe import as_seconds
 from .session import Session
 from .training.choices import Choices
 from .training.describe import describe
@@ -34,6 +35,7 @@ SOME = 8  # pictures that a network is tried on where nothing is trained
 GENTLE = 0.1  # of the usual learning rate, where all of a trained backbone learns
 FEW = 2000  # training pictures: below, training all of a backbone loses more than it wins
 DEEP = 20  # epochs of a head of several layers on features, at least: they cost seconds
+PICTURE = 0.003  # seconds that a GPU trains on a picture of 224 px: a guess, for the choice of a mode alone
 UNUSED = ("lr", "optimizer", "weight_decay", "schedule", "warmup", "mixup", "cutmix", "ema", "clip", "accumulate", "sampler", "layer_decay")
 
 
@@ -91,6 +93,8 @@ class Planned(Session):
             return "frozen", "training all of a backbone takes many times as long on a CPU; mode='both' does it"
         if epochs < 2:
             return "frozen", "one epoch is too short for more"
+        if self.recipe.budget not in (None, "session") and as_seconds(self.recipe.budget) < n * epochs * PICTURE:
+            return "frozen", f"a budget of {self.recipe.budget} is short for {n:,} pictures in {epochs} epochs"
         return ("frozen", f"{n:,} pictures are few for all of a backbone") if n < FEW else ("both", f"{n:,} pictures are enough for it")
 
     @property
@@ -183,8 +187,7 @@ class Planned(Session):
         return ""
 
     def _count(self, choices: Choices) -> None:
-        if "views" not in choices or self.looks is not None:
-            choices["views"] = self._how_many(choices)
+        choices["views"] = self._how_many(choices) if "views" not in choices or self.looks is not None else choices["views"]
         self.passes = int(choices["views"][0])
 
     def _write_card(self, layer: str, width: int, backbone: str) -> None:

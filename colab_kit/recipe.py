@@ -130,6 +130,11 @@ class Recipe:
         return fields
 
 
+def as_seconds(budget: str | float | None) -> float:
+    """Seconds of a budget that is a time; without one, no end."""
+    return math.inf if budget is None else seconds_of(budget) if isinstance(budget, str) else float(budget)
+
+
 def seconds_of(budget: str) -> float:
     """Seconds in "3h", "90m", "45s", "1h30m" or "2.5 h".
 

@@ -210,10 +210,11 @@ def test_both_stopped_while_features_are_computed_is_no_half_run(pets):
     "device, n, fields, mode",
     [
         ("cpu", 5000, {}, "frozen"), ("cuda", 1999, {}, "frozen"), ("cuda", 2000, {}, "both"), ("cuda", 5000, {"epochs": 1}, "frozen"),
+        ("cuda", 50_000, {"budget": 60}, "frozen"), ("cuda", 50_000, {"budget": "3h"}, "both"),
         ("cpu", 10, {"head_epochs": 0}, "finetune"), ("cpu", 10, {"head_epochs": 1}, "both"),
     ],
 )  # fmt: skip
-def test_the_mode_is_chosen_by_pictures_device_and_epochs(device, n, fields, mode):
+def test_the_mode_is_chosen_by_pictures_device_epochs_and_budget(device, n, fields, mode):
     from colab_kit.recipe import Recipe
 
     session = transferring.Transfer.__new__(transferring.Transfer)
