@@ -19,6 +19,7 @@ ABSOLUTE = re.compile(r"(?<![\w:/.<-])/(?:home|root|Users|tmp|content|work|mnt|o
 SHOWN = {  # what each draws, and says: {cell: text}
     "01_first_run": ((), {"panel": "application/vnd.jupyter.widget-view+json", "code": "kit.transfer('fashion-mini'"}),
     "02_fashion_mnist": (("curves", "picture"), {"test": "of the test pictures"}),
+    "03_cats_and_dogs": (("curves", "picture"), {"test": "efficientnet_lite0: ", "seconds": "'cpu': "}),
     "04_your_own_photos": (
         ("again", "picture"), {"train": "top-1", "clean": "application/vnd.jupyter.widget-view+json", "export": "photos.safetensors"},
     ),
@@ -27,7 +28,9 @@ TINY = {
     "epochs": 1,
     "limit": 6,
     "backbone": "efficientnet_lite0",
+    "backbones": ["efficientnet_lite0"],
     "size": 64,
+    "source": "photos",
 }  # what each `parameters` cell is overridden with, as far as it has the name
 
 
