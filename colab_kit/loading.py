@@ -112,7 +112,7 @@ def load(
     for part in parts.values():
         ears.hear(part.notes)
     if edits:
-        ears.hear([_edit(parts, edits)])
+        ears.hear([_edit(parts, _by_folder(edits, parts["train"], names, root))])
     asked, task = task, _task(parts["train"], task, name, labels is not None)
     for split, part in parts.items():
         needed, said = as_task(part.labels, task)
@@ -249,6 +249,15 @@ def _called(source: Any) -> str:
     while isinstance(source, Subset):
         source = source.dataset
     return "arrays" if isinstance(source, tuple | list) else type(source).__name__
+
+
+def _by_folder(edits: Edits, train: Part, names: Any, root: Path | None) -> Edits:
+    """Edits that name classes as names= shows them, with the folders' names."""
+    if names is None or train.labels.dtype.kind != "O":
+        return edits
+    folders = sorted({label for label in train.labels[train.labelled] if isinstance(label, str)})
+    shown = dict(zip(display_names(names, folders, root)[0], folders, strict=True))
+    return {name: shown.get(label, label) for name, label in edits.items()}
 
 
 def _edit(parts: dict[str, Part], edits: Edits) -> Note:

@@ -209,12 +209,8 @@ class Planned(Session):
         key = [backbone, self.layer, self.preprocess.as_json(), self.data.fingerprint, torch.__version__]
         return HeadFit(
             extract, width, Precision.named(how[0]), self._shown, self._told_apart, key, home(), self.shelf,
-            self.loss_of_choice, self.loss_of_choice, len(self.data.classes), self._sums,
+            len(self.data.classes), self._sums,
         )  # fmt: skip
-
-    def loss_of_choice(self, scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Until prepare() puts the loss in its place."""
-        return self.loss_of(scores, y)
 
     def _use(self, choices: Choices, fit: HeadFit) -> None:
         """Go on with features."""

@@ -13,23 +13,21 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def prepare(python: str, folder: Path, line: str) -> None:
+    """Describe a kernel called "prepared" below `folder`: of that Python, begun with this line."""
+    spec = folder / "kernels" / "prepared"
+    spec.mkdir(parents=True)
+    own = [f"--IPKernelApp.exec_lines={line}", "--HistoryManager.enabled=False"]
+    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", *own]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "prepared", "language": "python"}))
+
+
 def execute(notebook: Path, python: str, folder: Path, line: str, *, timeout: int = 60, **env: str) -> Any:
     """The notebook as it is after all its cells ran in a kernel of `python`, which began in `folder` with this line of Python."""
     import nbformat
     from nbclient import NotebookClient
 
-    spec = folder / "kernels" / "prepared"
-    spec.mkdir(parents=True)
-    argv = [
-        python,
-        "-m",
-        "ipykernel_launcher",
-        "-f",
-        "{connection_file}",
-        f"--IPKernelApp.exec_lines={line}",
-        "--HistoryManager.enabled=False",
-    ]
-    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "prepared", "language": "python"}))
+    prepare(python, folder, line)
     made = nbformat.read(notebook, as_version=4)
     clean = {key: value for key, value in os.environ.items() if key not in ("MPLBACKEND", "PYTEST_CURRENT_TEST")}
     path = os.pathsep.join(filter(None, [str(ROOT), clean.get("PYTHONPATH")]))

@@ -23,6 +23,27 @@ ARGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
     "--disable-sync"
 ).split()
+SLOW = """
+import time
+import torch
+from torch import nn
+import colab_kit as kit
+from colab_kit import verbs
+
+own = getattr(verbs, "own", verbs.transfer)
+verbs.own = own
+
+class Slow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.fc = nn.Conv2d(3, 8, 3), nn.Linear(8, 11)
+    def forward(self, x):
+        if self.training:
+            time.sleep(SECONDS)
+        return self.fc(torch.relu(self.body(x)).mean((2, 3)))
+
+verbs.transfer = lambda data, backbone, **how: own(data, Slow(), mode="finetune", **how)
+"""  # what a cell begins with, so that a batch takes SECONDS
 READY = """() => {
   const widget = window.jupyterapp && window.jupyterapp.shell.currentWidget;
   const kernel = widget && widget.sessionContext && widget.sessionContext.session && widget.sessionContext.session.kernel;

@@ -59,6 +59,12 @@ def test_a_label_that_is_no_class_becomes_one_in_training(pets):
     assert data.classes == ("cat", "dog", "fox")
 
 
+def test_a_label_may_be_said_as_names_shows_it(pets):
+    names = {"cat": "house cat", "dog": "good dog"}
+    data = load(pets, edits={"cat/0.png": "good dog"}, names=names, listen=[])
+    assert data.classes == ("house cat", "good dog") and sum(split["good dog"] for split in data.counts.values()) == 11
+
+
 def test_arrays_have_no_files_to_edit(tmp_path):
     x = np.zeros((20, 8, 8, 3), np.uint8)
     with pytest.raises(DataError, match="picture files"):

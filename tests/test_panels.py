@@ -80,6 +80,12 @@ def test_what_is_typed_reaches_the_call_and_the_code_line(pets, gated):
     compile(line, "cell", "exec")
 
 
+def test_a_knob_that_was_cleared_is_the_default(pets):
+    made = shown(pets, accumulate=4)
+    made.knobs["accumulate"].value = ""
+    assert made._settings()[1] == {"epochs": 3}
+
+
 def test_a_value_that_cannot_be_is_an_alert_and_nothing_starts(pets, gated):
     made = shown(pets)
     made.knobs["lr"].value = "-1"

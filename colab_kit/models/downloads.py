@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class Weights:
         with suppress(ColabKitError, OSError):
             for copy in shelf.find(f"weights/*-{kept}"):
                 make(file.parent)
-                part = file.with_name(f".{file.name}.part")
+                part = file.with_name(f".{file.name}.{os.getpid()}.part")
                 try:
                     shutil.copyfile(copy, part)
                     own = sha256(part)

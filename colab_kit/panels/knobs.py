@@ -47,12 +47,12 @@ def _knob(field: Any, value: Any) -> Any:
     return w.Text(value="" if value is None else str(value), placeholder=CHOOSE, description=field.name, continuous_update=False)
 
 
-def value_of(knob: Any) -> Any:
-    """What a knob says, as the Recipe takes it; the Recipe says what is wrong with it."""
+def value_of(knob: Any, default: Any) -> Any:
+    """What a knob says, as the Recipe takes it; the Recipe says what is wrong with it. One that was cleared says the default."""
     if not isinstance(knob, w.Text):
         return knob.value
     text = knob.value.strip()
     try:
-        return ast.literal_eval(text) if text else None
+        return ast.literal_eval(text) if text else default
     except (ValueError, SyntaxError):
         return text

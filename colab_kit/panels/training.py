@@ -142,7 +142,7 @@ class Panel:
     def _settings(self) -> tuple[str, dict[str, Any]]:
         given = {"epochs": self.epochs.value}
         for field in dataclasses.fields(Recipe):
-            if field.name in self.knobs and (value := value_of(self.knobs[field.name])) != field.default:
+            if field.name in self.knobs and (value := value_of(self.knobs[field.name], field.default)) != field.default:
                 given[field.name] = value
         Recipe.of(None, given)
         return self.backbone.value.strip(), given

@@ -31,7 +31,7 @@ class HeadFit:
     seen : callable(view) -> what tells a view from others, anything JSON can hold
     print : of backbone, layer, preprocessing and data
     home : the kit's    shelf : keeps small sets for the next machine, or None
-    loss, judge : that fits, and that chooses the regularisation
+    loss, judge : that fits, and that chooses the regularisation; set before the first pass
     sums : callable(split) -> what adds up its figures
     """
 
@@ -43,10 +43,10 @@ class HeadFit:
     print: Any
     home: Path
     shelf: Shelf | None
-    loss: Loss
-    judge: Loss
     outputs: int
     sums: Callable[[str], Sums]
+    loss: Loss = field(init=False)
+    judge: Loss = field(init=False)
     _known: dict[tuple[str, int], Features] = field(default_factory=dict)
     _feeds: dict[tuple[str, int], tuple[Feed, int]] = field(default_factory=dict)
 

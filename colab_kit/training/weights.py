@@ -63,7 +63,8 @@ def backbone_hash(network: nn.Module, head: Iterable[str]) -> str:
 
     head : names of its parameters
     """
-    return digest({name: tensor_hash(t) for name, t in network.state_dict().items() if name not in set(head)})
+    without = set(head)
+    return digest({name: tensor_hash(t) for name, t in network.state_dict().items() if name not in without})
 
 
 def put(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:

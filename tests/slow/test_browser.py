@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab import ARGS, CHROMIUM, READY, lab, run_cell, until_shown, write_notebook
+from tests.lab import ARGS, CHROMIUM, READY, SLOW, lab, run_cell, until_shown, write_notebook
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("jupyterlab")
@@ -10,25 +10,6 @@ pytest.importorskip("jupyterlab")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")]
 ANSWER = 300  # ms
 PANEL = """
-import time
-import torch
-from torch import nn
-import colab_kit as kit
-from colab_kit import verbs
-
-own = getattr(verbs, "own", verbs.transfer)
-verbs.own = own
-
-class Slow(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.body, self.fc = nn.Conv2d(3, 8, 3), nn.Linear(8, 11)
-    def forward(self, x):
-        if self.training:
-            time.sleep(SECONDS)
-        return self.fc(torch.relu(self.body(x)).mean((2, 3)))
-
-verbs.transfer = lambda data, backbone, **how: own(data, Slow(), mode="finetune", **how)
 kit.panel(SOURCE, out=OUT, epochs=3, lr=0.01, size=28, batch_size=64, seed=SEED)
 """
 
@@ -47,7 +28,7 @@ NAMELESS = """() => {
 
 def cell(seconds, out, source="fashion-mini", seed=0):
     named = {"SECONDS": seconds, "OUT": out, "SOURCE": source, "SEED": seed}
-    text = PANEL
+    text = SLOW + PANEL
     for name, value in named.items():
         text = text.replace(name, repr(value))
     return text
@@ -108,7 +89,7 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
 
 def test_stop_during_long_batches_says_so_at_once(page):
     if page.theme == "dark":
-        pytest.skip("once is enough")
+        pytest.skip("the theme changes nothing of it, and it takes 20 s")
     run_cell(page, 1)
     shown(page, "text=Start")
     page.locator(".jp-Cell").nth(1).get_by_role("button", name="Start", exact=True).click()

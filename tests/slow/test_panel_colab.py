@@ -3,7 +3,6 @@
 There a click waits behind the cell that runs; Start's handler keeps the kernel busy and hears clicks itself.
 """
 
-import json
 import os
 import re
 import site
@@ -11,31 +10,19 @@ import time
 
 import pytest
 
-from tests.kernels import ROOT
+from tests.kernels import ROOT, prepare
+from tests.lab import SLOW
 
 OLD = os.environ.get("COLAB_KIT_OLD_KERNEL", "")
 pytestmark = pytest.mark.skipif(not OLD, reason="COLAB_KIT_OLD_KERNEL names no Python with Colab's kernel")
 ANSWER = 0.3  # s
-CELL = """
-import time, torch
-from torch import nn
-import colab_kit as kit
-from colab_kit import verbs
-own = verbs.transfer
-
-class Slow(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.body, self.fc = nn.Conv2d(3, 8, 3), nn.Linear(8, 11)
-    def forward(self, x):
-        if self.training:
-            time.sleep(0.05)
-        return self.fc(torch.relu(self.body(x)).mean((2, 3)))
-
-verbs.transfer = lambda data, backbone, **how: own(data, Slow(), mode="finetune", **how)
+CELL = (
+    SLOW.replace("SECONDS", "0.05")
+    + """
 p = kit.panel("fashion-mini", out="run", epochs=50, size=28, batch_size=64)
 p
 """
+)
 
 
 class FrontEnd:
@@ -88,20 +75,8 @@ def front(tmp_path, monkeypatch):
     from jupyter_client import KernelManager
     from jupyter_client.kernelspec import KernelSpecManager
 
-    spec = tmp_path / "kernels" / "old"
-    spec.mkdir(parents=True)
-    line = f"import sys; sys.path.extend({[str(ROOT), *site.getsitepackages()]!r})"  # torch from here, the kernel and widgets from there
-    argv = [
-        OLD,
-        "-m",
-        "ipykernel_launcher",
-        "-f",
-        "{connection_file}",
-        f"--IPKernelApp.exec_lines={line}",
-        "--HistoryManager.enabled=False",
-    ]
-    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "old", "language": "python"}))
-    manager = KernelManager(kernel_name="old", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(tmp_path / "kernels")]))
+    prepare(OLD, tmp_path, f"import sys; sys.path.extend({[str(ROOT), *site.getsitepackages()]!r})")  # torch from here, the rest from there
+    manager = KernelManager(kernel_name="prepared", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(tmp_path / "kernels")]))
     clean = {key: value for key, value in os.environ.items() if key not in ("MPLBACKEND", "PYTHONPATH")}
     own = {"IPYTHONDIR": str(tmp_path / "ipython"), "COLAB_KIT_HOME": str(tmp_path / "home"), "COLAB_KIT_UI": "foreground"}
     manager.start_kernel(cwd=str(tmp_path), env={**clean, **own})
