@@ -1,4 +1,4 @@
-"""Fashion-MNIST with an MLP, batch 64, against the usual loops: `python benchmarks/mlp.py [--runs 3] [--python PEERS_PYTHON]`.
+"""Fashion-MNIST with an MLP, batch 64, against the usual loops: `python benchmarks/mlp.py [--device cuda] [--python PEERS_PYTHON]`.
 
 limit       the whole set as one tensor, batches sliced from it, a hand-written loop: nothing can be faster without other arithmetic
 course      torchvision's dataset with ToTensor and Normalize, a DataLoader, a hand-written loop
@@ -6,7 +6,8 @@ lightning   the same DataLoader, a LightningModule        fastai   its Learner o
 keras       fit() on whole arrays, backend torch          skorch   NeuralNetClassifier.fit() on whole arrays
 kit         kit.train() on the arrays, default saving, no listener
 
-Each runs in a process of its own and says how long its fastest epoch after the first one took. The same network, AdamW, 2 threads.
+Each runs in a process of its own and says how long its fastest epoch after the first one took. The same network, AdamW, 2 threads. With
+--device cuda all of them train on the GPU, and the limit's set lies there too.
 """
 
 from __future__ import annotations
@@ -48,15 +49,15 @@ def network() -> Any:
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
-def limit(epochs: int) -> list[float]:
+def limit(epochs: int, device: str) -> list[float]:
     import torch
 
-    x, y = (torch.from_numpy(a) for a in arrays())
-    x, net, times = x.unsqueeze(1), network(), []
+    x, y = (torch.from_numpy(a).to(device) for a in arrays())
+    x, net, times = x.unsqueeze(1), network().to(device), []
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
     for _ in range(epochs):
         start = time.perf_counter()
-        for rows in torch.randperm(len(x)).split(BATCH):
+        for rows in torch.randperm(len(x), device=device).split(BATCH):
             loss = torch.nn.functional.cross_entropy(net(x[rows].float().mul_(2 / 255).sub_(1)), y[rows])
             loss.backward()
             optimizer.step()
@@ -66,7 +67,7 @@ def limit(epochs: int) -> list[float]:
     return times
 
 
-def kit(epochs: int) -> list[float]:
+def kit(epochs: int, device: str) -> list[float]:
     import colab_kit as kit
     from colab_kit.events import EpochDone
 
@@ -78,7 +79,9 @@ def kit(epochs: int) -> list[float]:
             marks.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as out:
-        kit.train(network(), data, epochs=epochs, batch_size=BATCH, schedule="constant", listen=[hear], out=Path(out) / "run")
+        kit.train(
+            network(), data, epochs=epochs, batch_size=BATCH, schedule="constant", listen=[hear], device=device, out=Path(out) / "run"
+        )
     return [b - a for a, b in zip(marks[1:], marks[2:], strict=False)]
 
 
@@ -100,16 +103,16 @@ class Rows:
         return self.transform(Image.fromarray(self.x[i])), int(self.y[i])
 
 
-def course(epochs: int) -> list[float]:
+def course(epochs: int, device: str) -> list[float]:
     import torch
 
-    loader, net, times = torch.utils.data.DataLoader(Rows(), BATCH, shuffle=True), network(), []
+    loader, net, times = torch.utils.data.DataLoader(Rows(), BATCH, shuffle=True), network().to(device), []
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     for _ in range(epochs):
         start = time.perf_counter()
         for x, y in loader:
             optimizer.zero_grad()
-            loss = torch.nn.functional.cross_entropy(net(x), y)
+            loss = torch.nn.functional.cross_entropy(net(x.to(device)), y.to(device))
             loss.backward()
             optimizer.step()
             loss.item()
@@ -117,7 +120,7 @@ def course(epochs: int) -> list[float]:
     return times
 
 
-def lightning(epochs: int) -> list[float]:
+def lightning(epochs: int, device: str) -> list[float]:
     import logging
 
     import lightning as L
@@ -144,12 +147,18 @@ def lightning(epochs: int) -> list[float]:
             times.append(time.perf_counter() - self.start)
 
     with tempfile.TemporaryDirectory() as out:
-        trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", logger=False, enable_model_summary=False, default_root_dir=out)
+        trainer = L.Trainer(
+            max_epochs=epochs,
+            accelerator="gpu" if device == "cuda" else "cpu",
+            logger=False,
+            enable_model_summary=False,
+            default_root_dir=out,
+        )
         trainer.fit(Module(), torch.utils.data.DataLoader(Rows(), BATCH, shuffle=True))
     return times
 
 
-def fastai(epochs: int) -> list[float]:
+def fastai(epochs: int, device: str) -> list[float]:
     import torch
     from fastai.basics import Callback, DataLoader, DataLoaders, Learner
 
@@ -166,15 +175,16 @@ def fastai(epochs: int) -> list[float]:
     loaders = DataLoaders(
         DataLoader(rows, bs=BATCH, shuffle=True, num_workers=0),
         DataLoader(torch.utils.data.Subset(rows, range(BATCH)), bs=BATCH, num_workers=0),
+        device=device,
     )
-    learner = Learner(loaders, network(), loss_func=torch.nn.CrossEntropyLoss(), cbs=Clock())
+    learner = Learner(loaders, network().to(device), loss_func=torch.nn.CrossEntropyLoss(), cbs=Clock())
     with learner.no_logging():
         learner.fit(epochs, 1e-3)
     return times
 
 
-def keras(epochs: int) -> list[float]:
-    import keras
+def keras(epochs: int, device: str) -> list[float]:
+    import keras  # with torch beneath, it takes the GPU that CUDA_VISIBLE_DEVICES leaves it
 
     x, y = arrays()
     x = x.astype("float32") / 127.5 - 1
@@ -201,7 +211,7 @@ def keras(epochs: int) -> list[float]:
     return times
 
 
-def skorch(epochs: int) -> list[float]:
+def skorch(epochs: int, device: str) -> list[float]:
     import torch
     from skorch import NeuralNetClassifier
     from skorch.callbacks import Callback
@@ -219,7 +229,7 @@ def skorch(epochs: int) -> list[float]:
 
     net = NeuralNetClassifier(
         network(), criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.AdamW, lr=1e-3, batch_size=BATCH, max_epochs=epochs,
-        train_split=None, verbose=0, iterator_train__shuffle=True, callbacks=[("clock", Clock())],
+        train_split=None, verbose=0, device=device, iterator_train__shuffle=True, callbacks=[("clock", Clock())],
     )  # fmt: skip
     net.fit(x, y)
     return times
@@ -230,27 +240,32 @@ def main() -> int:
     parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
+    others.devices_and_names(parser, NAMES)
     parser.add_argument("--python", help="of an environment that has the peers")
     given = parser.parse_args()
     if given.one:
         import torch
 
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
-        times = globals()[given.one](given.epochs)
+        times = globals()[given.one](given.epochs, given.device)
         others.say(epoch=min(times[1:] or times))
         return 0
     if not FOLDER.exists():
         print(f"{FOLDER} is missing: apt install dataset-fashion-mnist")
         return 2
     python = others.environment(given.python)
-    found = others.rounds(python, "mlp.py", NAMES, given.runs, "--epochs", str(given.epochs))
+    found = others.rounds(python, "mlp.py", given.only, given.runs, "--epochs", str(given.epochs), "--device", given.device)
     asked = {"limit": 0.95, "course": 5, "lightning": 5, "fastai": 5, "keras": 1, "skorch": 1}
     lines = [
-        others.Line(f"{name}'s epoch / kit's", others.ratio(found[name], found["kit"], "epoch"), least) for name, least in asked.items()
+        others.Line(f"{name}'s epoch / kit's", others.ratio(found[name], found["kit"], "epoch"), least)
+        for name, least in asked.items()
+        if name in found
     ]
-    seconds = ", ".join(f"{name} {others.median(found[name], 'epoch'):.2f}" for name in NAMES)
+    seconds = ", ".join(f"{name} {others.median(found[name], 'epoch'):.2f}" for name in given.only)
     versions = ", ".join(f"{name} {_version(python, name)}" for name in ("torch", *others.PEERS))
-    others.write("mlp: Fashion-MNIST, 60,000 pictures, batch 64", lines, f"Seconds an epoch: {seconds}.", versions)
+    others.write(
+        f"mlp{others.on(given.device)}: Fashion-MNIST, 60,000 pictures, batch 64", lines, f"Seconds an epoch: {seconds}.", versions
+    )
     return 0
 
 

