@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
-from .cli_fetch import fetch
+from .cli_fetch import Came, fetch
+from .cli_train import panel, train, transfer
 from .errors import ColabKitError
-from .recipe import Recipe
 
 if TYPE_CHECKING:
-    from .data.splits import Data
-    from .runs import Run
     from .storage import Kept
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # exit statuses; 130 is what a shell expects of Ctrl-C
@@ -30,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
-    """Run a command line; return its exit status and what the command gave: a Run, or None. `context` is click's."""
+    """Run a command line; return its exit status and what the command gave: a Run, what was fetched, or None. `context` is click's."""
     try:
         out = face.main(argv, prog_name="colab-kit", standalone_mode=False, **context)
     except ColabKitError as err:
@@ -44,67 +41,9 @@ def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
         return STOPPED, None
     if isinstance(out, int):  # --help, or a command that knows its own status
         return out, None
+    if isinstance(out, Came):
+        return out.status, out
     return (OK if out is None else STATUS.get(out.status, FAILED)), out
-
-
-def weights(text: str) -> str | tuple[float, ...]:
-    """'balanced', 'auto', or a number for each class: 1,2.5,1. A ValueError becomes click's usage error."""
-    return text if text in ("balanced", "auto") else tuple(float(number) for number in text.split(","))
-
-
-def word_or_number(text: str) -> str | float:
-    """budget's and batch_size's: a number where it is one; the recipe judges what is left."""
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
-
-
-def kind(field: dataclasses.Field[Any]) -> Any:
-    """What a flag takes, read from the field's type."""
-    words = str(field.type)
-    if "tuple" in words:
-        return weights
-    if "str" in words and ("int" in words or "float" in words):
-        return word_or_number
-    if field.metadata["choices"]:
-        return click.Choice(field.metadata["choices"])
-    if words == "bool":
-        return click.BOOL
-    for word, taken in (("float", click.FLOAT), ("int", click.INT), ("str", click.STRING)):
-        if word in words:
-            return taken
-    raise TypeError(f"the flag of {field.name}: {words} is not decided")
-
-
-Command = Callable[..., Any]
-
-
-def recipe_flags(command: Command) -> Command:
-    """A flag for each field of the recipe; one that is not given leaves the choice to the verb."""
-    own = {"epochs": 3} if command.__name__ == "transfer" else {}  # the verb's own default
-    for field in reversed(dataclasses.fields(Recipe)):
-        value = own.get(field.name, field.default)
-        default = "" if value is None else f" [{value}]"
-        flag = f"--{field.name.replace('_', '-')}"
-        command = click.option(flag, field.name, type=kind(field), help=field.metadata["help"] + default)(command)
-    return command
-
-
-def run_flags(command: Command) -> Command:
-    """The flags of a run that are no recipe: what to train on, from where, and where it is kept."""
-    for option in (
-        click.option("--device", help="cpu, cuda, cuda:1, mps [the best there is]"),
-        click.option("--fresh", is_flag=True, help="start anew where the same command would go on"),
-        click.option("--out", type=click.Path(), help="the run's folder [a name and a key under ./colab-kit/runs]"),
-        click.option("--name", help="first half of the run's name"),
-        click.option("--limit", type=int, help="take at most so many pictures of each class"),
-        click.argument("data"),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"max_content_width": 110})
@@ -121,7 +60,8 @@ def runtime() -> None:
     click.echo(str(look()))
 
 
-face.add_command(fetch)
+for command in (fetch, train, transfer, panel):
+    face.add_command(command)
 
 
 @face.command()
@@ -132,65 +72,6 @@ def demo(quick: bool, net: str) -> int:
     from .demo import demo as show
 
     return show(quick, net, click.echo)
-
-
-@face.command()
-@run_flags
-@click.option("--model", type=click.Choice(["mlp", "cnn"]), default="mlp", help="the network, made to fit the data [mlp]")
-@click.option("--init", type=click.Path(), help="weights to start from, .pth or .safetensors: what matches is taken and listed")
-@recipe_flags
-def train(data: str, model: str, limit: int | None, **given: Any) -> Run:
-    """Train a network from scratch on DATA: a catalog name, or a folder of class folders."""
-    from .loading import load
-    from .verbs import train as verb
-
-    pictures = load(data, limit=limit)
-    given["name"] = given["name"] or f"{pictures.name}-{model}".lower()
-    return told(verb(net(model, pictures, given["size"]), pictures, **said(given)))
-
-
-@face.command()
-@run_flags
-@click.option(
-    "--mode", type=click.Choice(["auto", "frozen", "finetune", "both"]), default=None, help="what learns: the head, all, or both [auto]"
-)
-@click.option("--backbone", default="resnet18", help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]")
-@recipe_flags
-def transfer(data: str, backbone: str, limit: int | None, **given: Any) -> Run:
-    """Put a new head on a trained backbone: solved for its features, or trained with all of it."""
-    from .loading import load
-    from .verbs import transfer as verb
-
-    return told(verb(load(data, limit=limit), backbone, **said(given)))
-
-
-def said(given: dict[str, Any]) -> dict[str, Any]:
-    """The flags that were given: the others are the verb's to choose."""
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def net(model: str, data: Data, size: int | None) -> Callable[[], Any]:
-    """A maker of the named network that fits the data; the verb calls it under the run's seed."""
-    import functools
-
-    from .models import nets
-
-    high, wide, channels = data.train[0][0].shape
-    if data.train.paths is not None:  # files are brought to a square of this size
-        high = wide = size or 224
-    elif size:
-        high = wide = size
-    if model == "cnn":
-        return functools.partial(nets.cnn, classes=len(data.classes), channels=channels, size=high)
-    return functools.partial(nets.mlp, classes=len(data.classes), inputs=high * wide * channels)
-
-
-def told(run: Run) -> Run:
-    """Say in the last lines what came of a run, and where it is."""
-    click.echo(repr(run))
-    if run.drive_folder is not None:
-        click.echo(f"copied to {run.drive_folder}")
-    return run
 
 
 @face.command()

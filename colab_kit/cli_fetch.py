@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,14 @@ STATUS = (  # as wget's
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Came:
+    """What a command line fetched. status : the exit status"""
+
+    status: int
+    files: tuple[Fetched, ...]
+
+
 @click.command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("-O", "--output-document", "file", metavar="FILE", help="the file's name; it is then not unpacked unless --extract")
@@ -49,7 +58,7 @@ STATUS = (  # as wget's
 @click.option("-q", "--quiet", is_flag=True, help="say nothing but what failed")
 @click.option("--json", "as_json", is_flag=True, help="print a line of JSON for each URL; all else goes to standard error")
 @click.option("-c", "--continue", is_flag=True, expose_value=False, hidden=True)  # wget's: it always goes on
-def fetch(urls: tuple[str, ...], file: str | None, folder: str | None, quiet: bool, as_json: bool, **given: Any) -> int:
+def fetch(urls: tuple[str, ...], file: str | None, folder: str | None, quiet: bool, as_json: bool, **given: Any) -> Came:
     """Fetch the file that each URL means: a page of GitHub, a Drive share link, a plain address … Archives are unpacked.
 
     Exit status: 0 all came, 2 a link that cannot mean a file, 3 the disk, 4 no network, 6 not public, 8 the server has it not or is
@@ -64,7 +73,7 @@ def fetch(urls: tuple[str, ...], file: str | None, folder: str | None, quiet: bo
     to = Path(file) if file else None if folder is None else f"{folder.rstrip('/')}/"
     from .fetching.fetch import fetch_as
 
-    began, came, worst = time.monotonic(), [], 0
+    began, came, worst = time.monotonic(), list[Any](), 0
     for url in urls:
         try:
             found = fetch_as(
@@ -87,7 +96,7 @@ def fetch(urls: tuple[str, ...], file: str | None, folder: str | None, quiet: bo
             click.echo(json.dumps(line))
     if not (quiet or as_json):
         click.echo(summary(came, len(urls), time.monotonic() - began))
-    return worst
+    return Came(worst, tuple(came))
 
 
 def _calm(console: Console) -> Callable[[Event], None]:

@@ -8,15 +8,17 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .cli import FAILED, call
+from .cli_fetch import Came
 from .errors import ColabKitError, TrainError
 from .files import cannot_write
 from .probe import COLAB_VM
 
-JOBS = {"train_mlp": ("train", "--model", "mlp"), "transfer": ("transfer",)}
+JOBS = {"train_mlp": ("train", "--model", "mlp"), "transfer": ("transfer",), "panel": ("panel",), "fetch": ("fetch",)}
 DATA = "fashion-mini"  # what is trained on when the command line names nothing
 ARTIFACT = "COLAB_KIT_ARTIFACT="  # begins the last line: what to download
 
@@ -24,28 +26,35 @@ ARTIFACT = "COLAB_KIT_ARTIFACT="  # begins the last line: what to download
 def main(job: str, argv: Sequence[str] | None = None) -> int:
     """Run a job as a launcher does: by python, or as the text of one cell on a Colab VM.
 
-    The last line printed names what came of it: the run's folder, on a Colab VM a zip of it.
+    The last line printed names what came of it: the run's folder or what was fetched, on a Colab VM one file of it.
 
     Parameters
     ----------
     job : str
-        "train_mlp" or "transfer".
+        "train_mlp", "transfer", "panel" or "fetch".
     argv : list of str, optional
-        The flags of `colab-kit train` or `colab-kit transfer`; else what follows the script's name.
+        The flags of `colab-kit train`, `transfer`, `panel` or `fetch`; else what follows the script's name.
     """
     arguments = own_arguments(sys.argv[1:] if argv is None else argv)
     try:
         one_process(os.environ)
         command, *given = JOBS[job]
-        status, run = call([command, *given, *arguments], default_map={command: {"data": DATA}})
-        if run is not None:
-            click.echo(f"{ARTIFACT}{bundle(run.folder)}")
+        status, made = call([command, *given, *arguments], default_map={command: {"data": DATA}})
+        for path in made_of(made):
+            click.echo(f"{ARTIFACT}{bundle(path)}")
     except ColabKitError as err:
         click.echo(f"\n{err}", err=True)
         status = FAILED
     sys.stdout.flush()  # the end of a cell's text is not the end of a process: nothing else flushes
     sys.stderr.flush()
     return status
+
+
+def made_of(made: Any) -> list[Path]:
+    """Where what a command gave lies: a run's folder, the files and folders that were fetched."""
+    if isinstance(made, Came):
+        return [found.path.absolute() for found in made.files]
+    return [] if made is None else [made.folder]
 
 
 def own_arguments(argv: Sequence[str]) -> list[str]:
@@ -74,16 +83,16 @@ def one_process(env: Mapping[str, str]) -> None:
         )
 
 
-def bundle(folder: Path, *, vm: bool | None = None, outputs: Path = Path("/content/outputs")) -> Path:
-    """What to take home: the run's folder, or on a Colab VM one zip of it, since a VM is downloaded from file by file."""
-    if not (os.path.exists(COLAB_VM) if vm is None else vm):
-        return folder
-    whole = outputs / f"{folder.name}.zip"
+def bundle(made: Path, *, vm: bool | None = None, outputs: Path = Path("/content/outputs")) -> Path:
+    """What to take home: on a Colab VM, from which one downloads file by file, a zip of a folder; else what was made itself."""
+    if made.is_file() or not (os.path.exists(COLAB_VM) if vm is None else vm):
+        return made
+    whole = outputs / f"{made.name}.zip"
     part = outputs / f".{whole.name}.{uuid.uuid4().hex[:8]}.part"
     try:
         outputs.mkdir(parents=True, exist_ok=True)
-        made = shutil.make_archive(str(part), "zip", folder.parent, folder.name)
-        os.replace(made, whole)
+        zipped = shutil.make_archive(str(part), "zip", made.parent, made.name)
+        os.replace(zipped, whole)
     except OSError as err:
         raise cannot_write(whole, err) from err
     return whole

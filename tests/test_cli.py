@@ -10,7 +10,7 @@ import click
 import pytest
 
 import colab_kit
-from colab_kit import cli
+from colab_kit import cli, cli_train
 from colab_kit.recipe import Recipe
 
 FIELDS = {field.name for field in dataclasses.fields(Recipe)}
@@ -129,6 +129,6 @@ def test_a_net_is_made_to_fit_the_data(model, size):
 
     x = torch.zeros(12, 3, 24, 24, dtype=torch.uint8)
     data = load((x, torch.arange(12) % 3), valid=0, listen=[])
-    made = cli.net(model, data, size)()
+    made = cli_train.net(model, data, size)()
     side = size or 24
     assert made(torch.zeros(2, 3, side, side)).shape == (2, 3)

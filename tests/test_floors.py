@@ -47,7 +47,8 @@ ROOMS = """
 6 reporting/explain reporting/report
 6 sameness records exporting looks runs opening prepared session planned transferring request trials verbs storage
 7 panels/worker panels/sights panels/pump panels/knobs panels/result panels/cleaning panels/training
-7 __init__ demo cli_fetch cli __main__ launch testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
+7 __init__ demo cli_fetch cli_flags cli_train cli __main__ launch
+7 testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
 7 pytest_plugin
 """
 FLOOR = {room: int(line[0]) for line in ROOMS.strip().splitlines() for room in line[1:].split()}

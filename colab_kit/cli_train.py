@@ -1,0 +1,130 @@
+"""The commands that train: a network from scratch, a head on a backbone, and a panel that does the latter."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .cli_flags import recipe_flags, run_flags, said
+from .files import write_json
+
+if TYPE_CHECKING:
+    from .data.splits import Data
+    from .runs import Run
+
+
+@click.command()
+@run_flags
+@click.option("--model", type=click.Choice(["mlp", "cnn"]), default="mlp", help="the network, made to fit the data [mlp]")
+@click.option("--init", type=click.Path(), help="weights to start from, .pth or .safetensors: what matches is taken and listed")
+@recipe_flags
+def train(data: str, model: str, limit: int | None, **given: Any) -> Run:
+    """Train a network from scratch on DATA: a catalog name, or a folder of class folders."""
+    from .loading import load
+    from .verbs import train as verb
+
+    pictures = load(data, limit=limit)
+    given["name"] = given["name"] or f"{pictures.name}-{model}".lower()
+    return told(verb(net(model, pictures, given["size"]), pictures, **said(given)))
+
+
+@click.command()
+@run_flags
+@click.option(
+    "--mode", type=click.Choice(["auto", "frozen", "finetune", "both"]), default=None, help="what learns: the head, all, or both [auto]"
+)
+@click.option("--backbone", default="resnet18", help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]")
+@recipe_flags
+def transfer(data: str, backbone: str, limit: int | None, **given: Any) -> Run:
+    """Put a new head on a trained backbone: solved for its features, or trained with all of it."""
+    from .loading import load
+    from .verbs import transfer as verb
+
+    return told(verb(load(data, limit=limit), backbone, **said(given)))
+
+
+@click.command()
+@click.argument("data")
+@click.option("--limit", type=int, help="take at most so many pictures of each class")
+@click.option("--name", help="first half of the run's name")
+@click.option("--out", type=click.Path(), help="the run's folder [a name and a key under ./colab-kit/runs]")
+@click.option("--backbone", default="resnet18", help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]")
+@click.option("--text", is_flag=True, help="no panel: train at once, and say so in lines")
+@recipe_flags
+def panel(data: str, backbone: str, limit: int | None, text: bool, **given: Any) -> Run | int:
+    """Open a panel that trains on DATA in JupyterLab; where there is no browser, train in lines of text."""
+    why = "" if text else no_browser()
+    if not (text or why):
+        return opened(panel_code(data, backbone, limit, said(given)))
+    if why:
+        click.echo(f"No panel: {why}. The same training follows in lines.")
+    from .loading import load
+    from .verbs import transfer as verb
+
+    return told(verb(load(data, limit=limit), backbone, **said(given)))
+
+
+def no_browser() -> str:
+    """Why a panel could not be seen; "" if it could."""
+    if not sys.stdout.isatty():
+        return "what is printed goes to a file, a pipe or a cell, so nobody is here to press its buttons"
+    if importlib.util.find_spec("jupyterlab") is None:
+        return "JupyterLab is not installed (pip install jupyterlab)"
+    return ""
+
+
+def panel_code(data: str, backbone: str, limit: int | None, given: dict[str, Any]) -> str:
+    """The cell that shows it."""
+    source = repr(data) if limit is None else f"kit.load({data!r}, limit={limit})"
+    more = "".join(f", {name}={value!r}" for name, value in given.items())
+    return f"import colab_kit as kit\n\nkit.panel({source}, {backbone!r}{more})"
+
+
+def opened(code: str) -> int:
+    """Write the cell into a notebook of ours and open it; JupyterLab's exit status, once it has ended."""
+    here = Path.cwd()
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "panel",
+        "metadata": {},
+        "source": f"%cd -q {here}\n{code}",
+        "outputs": [],
+        "execution_count": None,
+    }
+    place = here / "colab-kit" / "panel.ipynb"
+    place.parent.mkdir(exist_ok=True)
+    write_json(place, {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    click.echo(f"{place.relative_to(here)} opens in the browser: press Shift+Enter in its cell. Ctrl-C here ends JupyterLab.")
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    return subprocess.call([sys.executable, "-m", "jupyterlab", *root, str(place)])
+
+
+def net(model: str, data: Data, size: int | None) -> Callable[[], Any]:
+    """A maker of the named network that fits the data; the verb calls it under the run's seed."""
+    import functools
+
+    from .models import nets
+
+    high, wide, channels = data.train[0][0].shape
+    if data.train.paths is not None:  # files are brought to a square of this size
+        high = wide = size or 224
+    elif size:
+        high = wide = size
+    if model == "cnn":
+        return functools.partial(nets.cnn, classes=len(data.classes), channels=channels, size=high)
+    return functools.partial(nets.mlp, classes=len(data.classes), inputs=high * wide * channels)
+
+
+def told(run: Run) -> Run:
+    """Say in the last lines what came of a run, and where it is."""
+    click.echo(repr(run))
+    if run.drive_folder is not None:
+        click.echo(f"copied to {run.drive_folder}")
+    return run

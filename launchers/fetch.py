@@ -1,0 +1,18 @@
+#!/usr/bin/env -S colab run --timeout 86400
+"""Fetch what a link means (here: python launchers/fetch.py URL; on Colab: ./launchers/fetch.py URL; the last line names it)."""
+
+SPEC = "git+https://github.com/OWNER/colab_kit"  # $COLAB_KIT_SPEC names another: a fork, a tag, a wheel
+try:
+    from colab_kit.launch import main
+except ImportError:
+    import importlib, os, subprocess, sys
+
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", os.environ.get("COLAB_KIT_SPEC", SPEC)]
+    done = subprocess.run(pip, capture_output=True, text=True)  # piped: a child's own output is not shown on Colab
+    if done.returncode:
+        print(done.stdout, done.stderr, file=sys.stderr, flush=True)
+        raise SystemExit(done.returncode) from None
+    importlib.invalidate_caches()
+    from colab_kit.launch import main
+if __name__ == "__main__":
+    raise SystemExit(main("fetch"))
