@@ -117,10 +117,7 @@ def _onnx(model: nn.Module, record: dict[str, Any], about: dict[str, Any]) -> by
         file = Path(folder) / "model.onnx"
         with torch.no_grad():
             expected = _first(model(x))
-            torch.onnx.export(
-                model, (x,), str(file), input_names=["x"], output_names=["y"], dynamic_shapes=({0: "n"},), dynamo=True, external_data=False,
-                verbose=False,
-            )  # fmt: skip
+            _written(model, x, str(file))
         made = onnx.load(str(file))
     model.to(device)
     for name in ("record", "choices"):
@@ -134,6 +131,19 @@ def _onnx(model: nn.Module, record: dict[str, Any], about: dict[str, Any]) -> by
         if far > NEAR * max(1.0, float(expected.abs().max())):
             raise RunError("The ONNX file computes something else.", f"its outputs are off by {far:.3g}", "export it as .safetensors")
     return content
+
+
+def _written(model: nn.Module, x: torch.Tensor, file: str) -> None:
+    """By torch's exporter; by its former one where that cannot (torch 2.6 and today's onnxscript on a BatchNorm)."""
+    names: dict[str, Any] = {"input_names": ["x"], "output_names": ["y"], "verbose": False}
+    try:
+        torch.onnx.export(model, (x,), file, dynamic_shapes=({0: "n"},), dynamo=True, external_data=False, **names)
+    except Exception as err:  # a compiler of its own: anything may go wrong in it
+        try:
+            torch.onnx.export(model, (x,), file, dynamic_axes={"x": {0: "n"}, "y": {0: "n"}}, dynamo=False, **names)
+        except Exception:
+            why = f"{type(err).__name__}: {str(err).splitlines()[0]}"
+            raise ModelError("The network cannot be written as ONNX.", why, "export it as .safetensors") from err
 
 
 def _first(output: Any) -> torch.Tensor:

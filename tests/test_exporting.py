@@ -89,6 +89,24 @@ def test_an_onnx_file_computes_the_same_and_says_what_it_is(run, tmp_path):
     assert about["colab_kit.record"]["data"]["classes"] == list(run.classes)
 
 
+def test_where_the_exporter_fails_the_former_one_writes_the_file(run, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime"), pytest.importorskip("onnxscript")
+    real, asked = torch.onnx.export, []
+
+    def fails(*args, dynamo, **how):
+        asked.append(dynamo)
+        if dynamo or how["dynamic_axes"] is None:
+            raise AttributeError("'tuple' object has no attribute 'dtype'")
+        real(*args, dynamo=dynamo, **how)
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    assert run.export(tmp_path / "pets.onnx").exists() and asked == [True, False], "and it computes the same, or export() would say so"
+    monkeypatch.setattr(torch.onnx, "export", lambda *args, **how: 1 / 0)
+    with pytest.raises(kit.ColabKitError, match="cannot be written as ONNX"):
+        run.export(tmp_path / "other.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["pets.onnx"]
+
+
 def test_without_the_extra_onnx_names_it(run, tmp_path, monkeypatch):
     import sys
 
