@@ -5,37 +5,14 @@ import os
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
 from nbclient import NotebookClient
 
 import colab_kit
-from colab_kit.testing.pictures import class_folders
+from tests.notebooks import NOTEBOOKS, ROOT, prepared, tagged, unshown
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SECRETS = re.compile(r"gh[opsu]_\w{20}|github_pat_\w{20}|hf_\w{20}|AIza\w{20}|-----BEGIN|(?i:token|password)\s*=\s*['\"]\w")
 ABSOLUTE = re.compile(r"(?<![\w:/.<-])/(?:home|root|Users|tmp|content|work|mnt|opt|usr)/|\b[A-Z]:\\\\")
-SHOWN = {  # what each draws, and says: {cell: text}
-    "01_first_run": ((), {"panel": "application/vnd.jupyter.widget-view+json", "code": "kit.transfer('fashion-mini'"}),
-    "02_fashion_mnist": (("curves", "picture"), {"test": "of the test pictures"}),
-    "03_cats_and_dogs": (("curves", "picture"), {"test": "efficientnet_lite0: ", "seconds": "'cpu': "}),
-    "04_your_own_photos": (
-        ("again", "picture"), {"train": "top-1", "clean": "application/vnd.jupyter.widget-view+json", "export": "photos.safetensors"},
-    ),
-}  # fmt: skip
-TINY = {
-    "epochs": 1,
-    "limit": 6,
-    "backbone": "efficientnet_lite0",
-    "backbones": ["efficientnet_lite0"],
-    "size": 64,
-    "source": "photos",
-}  # what each `parameters` cell is overridden with, as far as it has the name
-
-
-def tagged(notebook: dict, tag: str) -> list[dict]:
-    return [cell for cell in notebook["cells"] if tag in cell["metadata"].get("tags", [])]
 
 
 def faults(raw: str, path: str) -> list[str]:
@@ -93,27 +70,11 @@ def test_each_fault_is_caught(fault, spoil):
     assert faults(json.dumps(notebook), elsewhere) == [fault]
 
 
-def prepared(path: Path) -> nbformat.NotebookNode:
-    """The notebook with its install cell stubbed and its parameters overridden."""
-    notebook = nbformat.read(path, as_version=4)
-    nbformat.validate(notebook)
-    (install,), (parameters,) = tagged(notebook, "install"), tagged(notebook, "parameters")
-    install["source"] = "# stubbed: colab_kit is here already"
-    for name, value in TINY.items():
-        parameters["source"] = re.sub(rf"(?m)^{name} = .*$", f"{name} = {value!r}", parameters["source"])
-    return notebook
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch):
+def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch, file_server):
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    class_folders(tmp_path / "photos", each=8)
-    notebook = NotebookClient(prepared(path), timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
-    outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook["cells"]}
-    drawn, said = SHOWN[path.stem]
-    for cell in drawn:
-        assert any("image/png" in out.get("data", {}) for out in outputs[cell]), f"{cell} draws nothing"
-    for cell, text in said.items():
-        assert text in json.dumps(outputs[cell], ensure_ascii=False), f"{cell} does not say {text}"
+    made = prepared(path, tmp_path, file_server)
+    notebook = NotebookClient(made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert unshown(path.stem, notebook) == []

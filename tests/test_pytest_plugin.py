@@ -18,7 +18,7 @@ from colab_kit.drive import fuse, local, mount
 from colab_kit.drive.mirror import Mirror
 from colab_kit.errors import DriveError
 from colab_kit.events import EpochDone, Note
-from colab_kit.testing.drives import FuseDrive, fuse_mounted, left_empty, no_drive_yet, only_a_stand_in
+from colab_kit.testing.drives import FuseDrive, failing, fuse_mounted, left_empty, no_drive_yet, only_a_stand_in
 from tests.installed import readme_example, site
 from tests.worlds import laid
 
@@ -77,6 +77,18 @@ def test_a_full_drive_reaches_the_users_own_open_and_counts(mock_drive, drive_fa
     with pytest.raises(OSError) as caught:
         (mock_drive / "b.txt").write_text("x")
     assert caught.value.errno == errno.ENOSPC and full.fired == drive_faults.fired >= 1  # closing the file tries again
+
+
+def test_a_notebook_may_make_the_stand_in_fail_but_never_a_real_drive(colab_kit_home):
+    drive = kit.mount(listen=[])
+    with failing(drive) as faults:
+        full = faults.full(after_bytes=3)
+        with pytest.raises(OSError):
+            (drive / "a.txt").write_text("more than three")
+    (drive / "a.txt").write_text("more than three")
+    assert full.fired == 1
+    with pytest.raises(DriveError, match="your own Drive"), failing(local.Drive(Path(drive), "reused", drive.mountpoint)):
+        pass
 
 
 def test_faults_end_with_the_test_and_keep_to_the_drive(mock_drive, drive_faults, tmp_path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..drive import local, mirror, mount
 from ..drive.health import imitated, stand_in_root
+from ..errors import DriveError
 from ..events import Event
 
 if TYPE_CHECKING:
@@ -110,6 +111,33 @@ def _end(shelf: local.Waiting) -> None:
     shelf.forget()
     shelf.close(FOR_EVER)
     local.shelves.discard(shelf)
+
+
+@contextmanager
+def failing(drive: local.Drive) -> Iterator[Faults]:
+    """While it lasts the stand-in's files meet the failures that are planned on what it gives, and our copier tries again at once.
+
+    Raises
+    ------
+    DriveError
+        It is a real Drive: nothing of ours makes that fail.
+
+    Examples
+    --------
+    >>> with failing(kit.mount()) as faults:  # doctest: +SKIP
+    ...     full = faults.full(after_bytes=10_000)
+    ...     run = kit.train(net, data)
+    >>> full.fired  # doctest: +SKIP
+    12
+    """
+    if drive.kind in ("real", "reused"):
+        raise DriveError("This is your own Drive.", "failures are for the stand-in alone", "kit.mount(mock=True) gives one")
+    from ..drive.faults import Faults
+    from ..drive.reach import Reach
+
+    faults = Faults(mounts=False)
+    with no_long_waits(), Reach(drive.mountpoint, faults):
+        yield faults
 
 
 @contextmanager
