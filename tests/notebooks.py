@@ -88,4 +88,6 @@ def unshown(stem: str, notebook: Any) -> list[str]:
     drawn, said = SHOWN[stem]
     missing = [f"{cell} draws nothing" for cell in drawn if not any("image/png" in out.get("data", {}) for out in outputs[cell])]
     words = {cell: "".join(out.get("text", "") for out in outputs[cell]) + json.dumps(outputs[cell], ensure_ascii=False) for cell in said}
+    everything = json.dumps([cell.get("outputs", []) for cell in notebook["cells"]])
+    missing += ["a progress bar floods the notebook that nobody looked at"] * ("step/s" in everything)
     return missing + [f"{cell} does not say {text!r}: {words[cell][-2000:]}" for cell, text in said.items() if text not in words[cell]]

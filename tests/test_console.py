@@ -1,7 +1,9 @@
 """The console: calm lines everywhere, and one bar where the screen can move it."""
 
 import io
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -133,18 +135,37 @@ def test_waiting_for_drive_is_one_line_and_a_bar_where_it_can_move(clock):
         console.close_bar()
 
 
-def test_waiting_long_for_drive_is_one_line_of_a_log_file(clock):
+def test_waiting_long_for_drive_is_one_line_of_a_log_file_and_one_each_minute(clock):
     console = Console(out := io.StringIO(), clock=clock)
     for done in range(500):
-        clock.now += 0.2
-        console(CopyProgress("copies", done, 1000))
-    assert out.getvalue().count("\n") == 1
+        clock.now += 0.25
+        console(CopyProgress("copies", done * 2**20, 1000 * 2**20))
+    assert out.getvalue().splitlines()[1:] == ["to Drive: 240.0 MiB of 1000.0 MiB", "to Drive: 480.0 MiB of 1000.0 MiB"]
+
+
+def test_a_log_file_is_told_once_a_minute_how_far_a_long_epoch_is(clock):
+    console = Console(out := io.StringIO(), clock=clock)
+    console(RunStarted("x", HERE, 2, 2000))
+    for step in range(1, 1001):
+        clock.now += 0.25
+        console(StepDone(step, 2000, 0.5, 1e-3))
+    assert out.getvalue().splitlines()[1:] == [f"training: step {n} of 2000 loss 0.5000" for n in (240, 480, 720, 960)]
 
 
 def test_without_out_it_prints_to_whatever_stdout_is_now(capsys):
     console = Console(moving=False)
     console(Note("Hello."))
     assert capsys.readouterr().out == "Hello.\n"
+
+
+def test_a_notebook_that_nobody_looks_at_is_a_log_file(monkeypatch):
+    """nbclient, papermill and `colab run` send their cells with allow_stdin=False; front ends with True."""
+    kernel = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    shell = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=False))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert not Console(kernel).moving
+    shell.kernel._allow_stdin = True
+    assert Console(kernel).moving
 
 
 def test_a_notebooks_output_may_be_redrawn():

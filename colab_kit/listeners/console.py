@@ -22,6 +22,7 @@ from ..events import (
 )
 
 REDRAW = 0.1  # seconds between two drawings of the bar
+SILENT = 60.0  # seconds after which a log says how far it is, where no bar moves
 
 
 class Console:
@@ -37,7 +38,8 @@ class Console:
         self.out, self._moving, self.clock = out, moving, clock
         self.bar: Any = None
         self.copying = ""  # what is being handed to Drive while someone waits for it
-        self._drawn = self._epoch_at = clock()
+        self._doing = "", 0, ""  # name, total and unit of what goes on
+        self._drawn = self._epoch_at = self._said = clock()
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -98,11 +100,13 @@ class Console:
         if self.bar is not None:
             self.bar.clear()
         print(text, file=out, flush=True)
+        self._said = self.clock()
         if self.bar is not None:
             self.bar.refresh()
 
     def open_bar(self, name: str, total: int | None, unit: str, done: int = 0) -> None:
         self.close_bar()
+        self._doing = name, total or 0, unit
         if self.moving:
             from tqdm.std import tqdm
 
@@ -113,6 +117,10 @@ class Console:
 
     def move_bar(self, done: int, text: str = "") -> None:
         now = self.clock()
+        if self.bar is None and now - self._said >= SILENT:
+            name, total, unit = self._doing
+            parts = [f"{n / 2**20:.1f} MiB" if unit == "B" else f"{unit} {n}" for n in (done, total) if n]
+            self.line(" ".join([f"{name}:", " of ".join(parts).replace(f"of {unit} ", "of "), text]).rstrip())
         if self.bar is None or now - self._drawn < REDRAW:
             return
         self._drawn = now
@@ -127,8 +135,15 @@ class Console:
 
     @property
     def moving(self) -> bool:
-        """A terminal redraws a line, and so does a notebook's output; a log file or a pipe does not."""
+        """A terminal redraws a line, and so does a notebook that is looked at; a log file, a pipe, papermill and `colab run` do not."""
         if self._moving is not None:
             return self._moving
         out = self.out or sys.stdout
-        return bool(getattr(out, "isatty", lambda: False)()) or type(out).__module__.startswith("ipykernel")
+        return bool(getattr(out, "isatty", lambda: False)()) or type(out).__module__.startswith("ipykernel") and looked_at()
+
+
+def looked_at() -> bool:
+    """Whether a front end has sent the cell that runs: what executes notebooks unseen says that nobody can answer input()."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    return bool(getattr(getattr(shell, "kernel", None), "_allow_stdin", True))

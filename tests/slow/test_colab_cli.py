@@ -134,7 +134,7 @@ def test_a_launcher_trains_is_downloaded_from_and_the_machine_is_given_back(worl
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     folder = artifact(done.stdout)
-    assert folder.is_relative_to(world.root / "content") and "\r" not in done.stdout
+    assert folder.is_relative_to(world.root / "content") and "step/s" not in done.stdout
     copied = world("download", "-s", "tiny", f"{str(folder)[1:]}/run.json", "run.json")
     assert copied.returncode == 0 and json.loads((world.root / "run.json").read_text())["status"] == "done", copied.stdout
     assert world("stop", "-s", "tiny").returncode == 0
