@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import io
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from colab_kit.errors import DataError, RecipeError
 from colab_kit.events import RunStarted, StepDone
 from colab_kit.loading import load
 from colab_kit.panels import training as panels
+from colab_kit.panels.painter import mode
 from colab_kit.panels.result import contents
 from colab_kit.panels.training import Panel, panel
 from colab_kit.recipe import Recipe
@@ -64,7 +66,13 @@ def shown(pets, **fields):
 
 def test_the_advanced_part_has_a_knob_for_each_field_and_is_closed(pets):
     made = shown(pets)
-    assert set(made.knobs) == {field.name for field in dataclasses.fields(Recipe)} - {"epochs"} and made.advanced.selected_index is None
+    assert set(made.knobs) == {field.name for field in dataclasses.fields(Recipe)} - {"epochs"}
+    opener, part = made.advanced.children
+    assert part.layout.display == "none" and opener.description == "Advanced"
+    opener.click()
+    assert part.layout.display == "" and opener.description == "Hide advanced"
+    opener.click()
+    assert part.layout.display == "none" and opener.description == "Advanced"
     assert made._settings() == ("resnet18", {"epochs": 3}), "untouched, it asks for nothing"
 
 
@@ -187,6 +195,33 @@ def test_a_training_from_start_to_result(pets, ui, monkeypatch):
 WHOLE = verbs.transfer
 
 
+def test_load_shows_counts_pictures_and_what_was_found_before_any_training(tmp_path, pets):
+    class_folders(tmp_path / "uneven", ["cat"], each=70)
+    class_folders(tmp_path / "uneven", ["dog"], each=3)
+    made = panel("uneven")
+    made.load_button.click()
+    assert made.wait(20)
+    assert "The classes are uneven." in made.seen.value and "<strong>warning</strong>" in made.seen.value
+    assert "data:image/png" in made.seen.value and "cat" in made.seen.value and "Loaded" in made.bar.value
+    assert "uneven" not in panel("pets").seen.value
+    assert "warning" not in shown(pets).seen.value
+
+
+def test_stop_ends_a_load_and_what_came_is_kept(file_server):
+    with zipfile.ZipFile(out := io.BytesIO(), "w") as box:
+        box.writestr("pets/cat/0.png", bytes(1 << 22))
+    file_server.put("far.zip", out.getvalue())
+    file_server.slow(1 << 17, "far.zip")
+    made = panel(file_server.url("far.zip"))
+    made.load_button.click()
+    while "Downloading far.zip" not in made.bar.value:
+        assert made.worker.busy, made.alert.value
+        made._paint()
+    made.stop_button.click()
+    assert made.wait(20)
+    assert "Stopped: stopped in the panel. What came is kept" in made.bar.value and not made.alert.value
+
+
 def test_the_browsers_two_ways_of_handing_over_a_file_are_read():
     assert contents({"a.png": {"metadata": {}, "content": b"x"}}) == [b"x"]
     assert contents(({"name": "a.png", "content": memoryview(b"x")},)) == [b"x"]
@@ -195,4 +230,4 @@ def test_the_browsers_two_ways_of_handing_over_a_file_are_read():
 def test_a_mode_that_is_not_known_says_so(monkeypatch):
     monkeypatch.setenv("COLAB_KIT_UI", "sideways")
     with pytest.raises(RecipeError, match="background"):
-        panels._mode()
+        mode()

@@ -22,8 +22,11 @@ def button(text: str, tip: str, pressed: Callable[[Any], Any]) -> w.Button:
     return button
 
 
-def advanced(given: dict[str, Any]) -> tuple[w.Accordion, dict[str, Any]]:
-    """A closed part with a knob for each field of the Recipe but the epochs, so that it cannot drift from it."""
+def advanced(given: dict[str, Any]) -> tuple[w.VBox, dict[str, Any]]:
+    """A closed part with a knob for each field of the Recipe but the epochs, so that it cannot drift from it.
+
+    A button opens it: the headings of an Accordion are out of the keyboard's reach (ipywidgets 7 and 8).
+    """
     Recipe.of(None, given)
     knobs = {
         field.name: _knob(field, given.get(field.name, field.default)) for field in dataclasses.fields(Recipe) if field.name != "epochs"
@@ -31,10 +34,14 @@ def advanced(given: dict[str, Any]) -> tuple[w.Accordion, dict[str, Any]]:
     wide = w.Layout(width="100%")
     rows = [w.HBox([knob, w.HTML(f"<span>{html.escape(field.metadata['help'])}</span>")]) for field in dataclasses.fields(Recipe)
             if (knob := knobs.get(field.name)) is not None]  # fmt: skip
-    part = w.Accordion(children=[w.VBox(rows, layout=wide)])
-    part.set_title(0, "Advanced")
-    part.selected_index = None
-    return part, knobs
+    part = w.VBox(rows, layout=wide)
+    part.layout.display = "none"
+
+    def turn(opener: w.Button) -> None:
+        closed = part.layout.display == "none"
+        part.layout.display, opener.description = ("", "Hide advanced") if closed else ("none", "Advanced")
+
+    return w.VBox([button("Advanced", "show or hide all other fields of a recipe", turn), part]), knobs
 
 
 def _knob(field: Any, value: Any) -> Any:

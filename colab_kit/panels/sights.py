@@ -131,6 +131,12 @@ def notes(now: Snapshot) -> str:
     return framed(f"<details{opened}><summary>{head}</summary><ul>{items}</ul></details>")
 
 
+def findings(found: Sequence[Any]) -> str:
+    """What was found before the first step, a line each."""
+    lines = "".join(f"<li><strong>{html.escape(one.level)}</strong>: {html.escape(str(one))}</li>" for one in found)
+    return f"<ul>{lines}</ul>" if found else ""
+
+
 def picture(image: Any, text: str) -> str:
     """A PIL picture in the page."""
     out = io.BytesIO()

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import html
 import os
-import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +14,12 @@ from ..errors import ColabKitError, RecipeError
 from ..recipe import Recipe
 from . import pump, sights
 from .knobs import advanced, button, value_of
+from .painter import Painter, foreground, mode, paint_here
 from .result import Result
 from .worker import Snapshot, Worker
 
 BACKBONES = ("resnet18", "resnet50", "efficientnet_b0", "mobilenet_v3_small", "convnext_tiny", "efficientnet_lite0", "vit_b_16")
-REDRAW = 0.2  # seconds between two drawings: five a second
 SHOWN = 8  # thumbnails
-MODES = ("auto", "background", "foreground", "off")
 working: dict[str, Worker] = {}  # the newest worker of each panel, by where it writes: a cell that is run again finds it
 
 
@@ -60,7 +56,7 @@ class Panel:
         self.data, self.out, self.name, self.run = data, out, name, None
         self.loaded: Any = data if hasattr(data, "splits") else None
         self._key = str(out or name or "")
-        self._drawn, self._painter = -1, list[_Painter]()
+        self._drawn, self._painter = -1, list[Painter]()
         text = data if isinstance(data, (str, os.PathLike)) else "" if data is None else getattr(data, "name", type(data).__name__)
         self.source = w.Text(value=str(text), description="Data", placeholder="a folder, a link, or a name like fashion-mini")
         self.source.layout.width = "32em"
@@ -183,18 +179,11 @@ class Panel:
     def _follow(self) -> None:
         """Draw until the worker has ended: on a thread, or here, where the browser shows only what a busy cell sends."""
         self._paint()
-        if _foreground():
-            with pump.clicks() as hear:
-                last = 0.0
-                while self.worker.busy:
-                    hear()
-                    if time.monotonic() - last > REDRAW:
-                        last = time.monotonic()
-                        self._paint()
-                    time.sleep(0.01)
-            self._end()
-            return
-        self._painter = [_Painter(self)]
+        if foreground():
+            paint_here(self.worker, self._paint)
+            return self._end()
+        self._painter = [Painter(self.worker, self._paint, self._end)]
+        return None
 
     def _paint(self) -> None:
         now = self.worker.snapshot()
@@ -237,7 +226,15 @@ class Panel:
             sheet = sights.picture(self.loaded.show(SHOWN), f"{SHOWN} pictures of {self.loaded.name}")
         except ColabKitError as err:
             sheet = html.escape(str(err))
-        self.seen.value = sights.framed(self.loaded._repr_html_() + sheet)
+        self.seen.value = sights.framed(self.loaded._repr_html_() + sheet + sights.findings(self._glance()))
+
+    def _glance(self) -> tuple[Any, ...]:
+        """What data and machine say before a training."""
+        from ..machine import runtime
+        from ..records import shelf
+        from ..training.findings import at_a_glance
+
+        return at_a_glance(self.loaded, runtime(), shelf("runs") is not None)
 
     def _on_load(self, _: Any) -> None:
         if self.worker.busy:
@@ -249,7 +246,7 @@ class Panel:
 
             self.loaded = self._loaded(load, control, hear)
 
-        self.worker = working[self._key] = Worker(bring)
+        self.worker = working[self._key] = Worker(bring, done="Loaded", stopping="Stopping")
         self.seen.value = ""
         self.worker.start()
         self._follow()
@@ -257,43 +254,7 @@ class Panel:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        if _mode() == "off":
+        if mode() == "off":
             display(sights.plain(self.as_code()))  # type: ignore[no-untyped-call]
         else:
             display(self.box)  # type: ignore[no-untyped-call]
-
-
-class _Painter:
-    """Draws a panel on a thread of its own until the worker has ended."""
-
-    def __init__(self, panel: Panel) -> None:
-        import contextvars
-
-        self.panel, self._done = panel, threading.Event()
-        context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._work,), name="colab-kit-painter", daemon=True).start()
-
-    def _work(self) -> None:
-        try:
-            while self.panel.worker.busy:
-                self.panel._paint()
-                time.sleep(REDRAW)
-            self.panel._end()
-        finally:
-            self._done.set()
-
-    def wait(self, timeout: float) -> bool:
-        return self._done.wait(timeout)
-
-
-def _mode() -> str:
-    asked = os.environ.get("COLAB_KIT_UI", "auto").strip().lower() or "auto"
-    if asked not in MODES:
-        raise RecipeError(f"COLAB_KIT_UI={asked!r} is not known.", f"the modes are {', '.join(MODES)}", "name one of these, or unset it")
-    return asked
-
-
-def _foreground() -> bool:
-    """Whether Start waits for the end: on Colab what a thread sends after its cell has ended may not be shown."""
-    asked = _mode()
-    return asked == "foreground" or (asked == "auto" and "google.colab" in sys.modules and pump.can())

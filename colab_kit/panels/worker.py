@@ -48,6 +48,8 @@ class Snapshot:
 class Worker:
     """Runs `call(control, listen)` on a thread. Whoever asks gets a Snapshot; nobody is called from the thread.
 
+    done, stopping : what is said when it is finished, and once it was told to stop
+
     Examples
     --------
     >>> worker = Worker(lambda control, listen: 42)
@@ -57,8 +59,11 @@ class Worker:
     (42, 'done')
     """
 
-    def __init__(self, call: Callable[[Control, Callable[[Event], None]], Any], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.call, self.clock = call, clock
+    def __init__(
+        self, call: Callable[[Control, Callable[[Event], None]], Any], *,
+        done: str = "Finished", stopping: str = "Stopping after this batch", clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.call, self.clock, self.done, self.stopping = call, clock, done, stopping
         self.control, self.result = Control(), None
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._now, self._times = Snapshot(), list[tuple[float, int]]()
@@ -77,7 +82,7 @@ class Worker:
     def stop(self) -> None:
         """Ask it to finish its step and save. Says so at once, however long the step takes."""
         self.control.stop("stopped in the panel")
-        self._set(lambda now: replace(now, state="stopping", doing="Stopping after this batch") if now.state in BUSY else now)
+        self._set(lambda now: replace(now, state="stopping", doing=self.stopping) if now.state in BUSY else now)
 
     def pause(self) -> None:
         self.control.pause()
@@ -111,9 +116,12 @@ class Worker:
         try:
             self.result = self.call(self.control, self.hear)
             status = getattr(self.result, "status", "done")
-            word = {"done": "Finished", "stopped": f"Stopped: {getattr(self.result, 'reason', '')}. It is saved, and Start goes on"}
+            word = {"done": self.done, "stopped": f"Stopped: {getattr(self.result, 'reason', '')}. It is saved, and Start goes on"}
             self._set(lambda now: replace(now, state=status, doing=word.get(status, status), left=None))
         except BaseException as err:
+            if self.control.stopped and isinstance(err, ColabKitError):  # as asked
+                self._set(lambda now: replace(now, state="stopped", doing=f"Stopped: {self.control.reason}. What came is kept", left=None))
+                return
             told = (err.what, err.why, err.fix) if isinstance(err, ColabKitError) else (f"{type(err).__name__}: {err}", "", "")
             text = "".join(traceback.format_exception(err))
             self._set(lambda now: replace(now, state="failed", doing="Failed", left=None, error=(*told, text)))

@@ -100,7 +100,19 @@ class Seen:
 
 def examine(seen: Seen) -> tuple[Finding, ...]:
     """All that a person would want to know before the first step. Costs a hundredth of the predicted run, or 20 ms."""
-    found = [*of_numbers(seen), *of_data(seen), *of_machine(seen)]
+    data = of_data(seen.data, seen.recipe, channels=seen.channels, seconds=seen.seconds)
+    return _sorted([*of_numbers(seen), *data, *of_machine(seen.runtime, seen.device, seen.seconds, seen.drive)])
+
+
+def at_a_glance(data: Data, where: Runtime, drive: bool) -> tuple[Finding, ...]:
+    """What data and machine say before there is a network."""
+    found = [*of_data(data, Recipe()), *of_machine(where, where.device, 0.0, drive)]
+    if where.where in HOSTED and where.device == "cpu":
+        found.append(Finding("note", "You are on a CPU.", where.why.get("device", "no GPU was found"), CHANGE))
+    return _sorted(found)
+
+
+def _sorted(found: list[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.level)))
 
 
@@ -156,9 +168,11 @@ def _alike(x: torch.Tensor) -> bool:
     return bool((x == x[:1]).all())
 
 
-def of_data(seen: Seen) -> Iterator[Finding]:
-    """What the splits say."""
-    data, recipe = seen.data, seen.recipe
+def of_data(data: Data, recipe: Recipe, *, channels: int | None = None, seconds: float = 0.0) -> Iterator[Finding]:
+    """What the splits say.
+
+    channels : that the weights want    seconds : of the whole run
+    """
     counts = data.counts
     if data.task == "regress":
         yield from _of_targets(data)
@@ -185,9 +199,9 @@ def of_data(seen: Seen) -> Iterator[Finding]:
     if one and len(valid) == 1 and len(there) > 1:
         why = f"all of it is {_few(list(valid))}: a network that always says so looks perfect"
         yield Finding("warning", "The validation split has one class only.", why, "split at random: load(source, valid=0.2)")
-    if isinstance(data.train.source, Arrays) and seen.channels == 3 and data.train.source.x.ndim == 4 and data.train.source.x.shape[1] == 1:
+    if isinstance(data.train.source, Arrays) and channels == 3 and data.train.source.x.ndim == 4 and data.train.source.x.shape[1] == 1:
         yield Finding("note", "The pictures are grey, and the weights want colours.", "each is given three times", "nothing to do")
-    for name, twice in overlaps(data, limit=max(0.02, 0.01 * seen.seconds)).items():
+    for name, twice in overlaps(data, limit=max(0.02, 0.01 * seconds)).items():
         (there_, here), share = twice[0], len(twice) / len(data.splits[name])
         what = f"{len(twice):,} pictures of the {name} split are" if len(twice) > 1 else f"A picture of the {name} split is"
         why = f"as {there_} and {here}: at least {share:.{0 if share >= 0.01 else 2}%} of {name} is known by heart"
@@ -212,22 +226,22 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more classes" if len(names) > 3 else "")
 
 
-def of_machine(seen: Seen) -> Iterator[Finding]:
-    """What the machine says."""
-    where, takes = seen.runtime, f"this will take about {spoken(seen.seconds)}"
+def of_machine(where: Runtime, device: str, seconds: float, drive: bool) -> Iterator[Finding]:
+    """What the machine says. seconds : of the whole run"""
+    takes = f"this will take about {spoken(seconds)}"
     hosted = where.where in HOSTED
-    if seen.device == "cpu" and where.device in ("cuda", "mps"):
+    if device == "cpu" and where.device in ("cuda", "mps"):
         why = "device='cpu' was asked for" if where.device == "cuda" else "the CPU was asked for"
         yield Finding("warning", f"There is a {where.gpu or 'GPU'}, and training runs on the CPU.", why, "leave device= out")
-    elif seen.device == "cpu" and "is there, but" in where.why.get("device", ""):
+    elif device == "cpu" and "is there, but" in where.why.get("device", ""):
         yield Finding("warning", "There is a GPU, and torch cannot use it.", where.why["device"], "then restart the runtime")
-    elif seen.device == "cpu" and seen.seconds > LONG:
+    elif device == "cpu" and seconds > LONG:
         fix = CHANGE if hosted else "a GPU takes a tenth of that or less; fewer epochs=, a smaller size= or backbone help too"
         yield Finding("warning" if hosted else "note", f"You are on a CPU: {takes}.", where.why.get("device", "no GPU was found"), fix)
-    if hosted and not seen.drive:
+    if hosted and not drive:
         why = "its disk goes with it, and nothing of the run is kept elsewhere"
         yield Finding("warning", "No Drive is mounted: this run dies with the machine.", why, "call kit.mount() before it")
-    if where.session_age is not None and (left := LIMIT - where.session_age) < seen.seconds:
+    if where.session_age is not None and (left := LIMIT - where.session_age) < seconds:
         why = f"it has about {spoken(max(0.0, left))} left, and {takes}"
         fix = "let it: the same cell goes on in the next one, if a Drive is mounted; budget='session' stops it in time"
         yield Finding("note", "The session ends before the run does.", why, fix)

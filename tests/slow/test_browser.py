@@ -1,5 +1,6 @@
 """The panel in a real browser: JupyterLab, Chromium, clicks and keys."""
 
+import psutil
 import pytest
 
 from tests.lab import ARGS, CHROMIUM, READY, SLOW, lab, run_cell, until_shown, write_notebook
@@ -10,7 +11,7 @@ pytest.importorskip("jupyterlab")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")]
 ANSWER = 300  # ms
 PANEL = """
-kit.panel(SOURCE, out=OUT, epochs=3, lr=0.01, size=28, batch_size=64, seed=SEED)
+kit.panel(SOURCE, out=OUT, epochs=3, lr=0.01, size=28, batch_size=64, save_every=10, seed=SEED)
 """
 
 
@@ -23,6 +24,29 @@ NAMELESS = """() => {
     if (!named && !labelled) found.push(e.outerHTML.slice(0, 200));
   }
   return found;
+}"""
+PALE = """() => {
+  const area = document.querySelector('.jp-OutputArea'), found = [];
+  const read = text => { const n = (text.match(/[\\d.]+/g) || []).map(Number); return n.length == 3 ? [...n, 1] : n; };
+  const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+                       return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = e => { for (; e; e = e.parentElement) { const c = read(getComputedStyle(e).backgroundColor); if (c[3] > 0.5) return c; }
+                        return [255, 255, 255, 1]; };
+  const walk = document.createTreeWalker(area, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walk.nextNode());) {
+    const e = node.parentElement;
+    if (!node.textContent.trim() || !e.getClientRects().length || e.closest('style, script, .heard')) continue;
+    const front = read(getComputedStyle(e)[e.closest('svg') ? 'fill' : 'color']), back = behind(e);
+    const [a, b] = [light(front), light(back)].sort((x, y) => y - x), ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) found.push(`${ratio.toFixed(2)} ${node.textContent.trim().slice(0, 40)} <${e.tagName} ${e.className}>`);
+  }
+  return found;
+}"""
+ORDER = ["Data", "Load", "Backbone", "Epochs", "Advanced", "Start", "Pause", "Stop", "Copy as code"]  # as the keyboard walks
+HERE = """() => {
+  const e = document.activeElement, area = document.querySelector('.jp-OutputArea');
+  const label = e.id && area.querySelector(`label[for="${e.id}"]`);
+  return (label ? label.textContent : e.getAttribute('aria-label') || e.textContent).trim();
 }"""
 
 
@@ -45,7 +69,7 @@ def shown(page, selector, timeout=60_000):
 @pytest.fixture(scope="module", params=["light", "dark"])
 def page(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("lab")
-    cells = [cell(0.05, "quick"), cell(3.0, "long", seed=1), cell(0.0, "none", source="no/such/folder")]
+    cells = [cell(0.05, "quick"), cell(3.0, "long", seed=1), cell(0.0, "none", source="no/such/folder"), cell(0.05, "killed", seed=2)]
     write_notebook(root / "n.ipynb", cells)
     with lab(root, dark=request.param == "dark", COLAB_KIT_HOME=str(root / "home")) as url, playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGS)
@@ -83,6 +107,22 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     page.get_by_role("button", name="Copy as code", exact=True).click()
     assert "kit.transfer('fashion-mini', 'resnet18', epochs=3" in shown(page, ".colab-kit code").inner_text()
     assert page.evaluate(NAMELESS) == [], "every control and picture has a name"
+    assert page.evaluate(PALE) == [], "every text stands out from what is behind it, 4.5 to 1 or more"
+    page.get_by_role("textbox", name="Data").focus()
+    walked = [page.evaluate(HERE)]
+    while walked[-1] != ORDER[-1] and len(walked) < 20:
+        page.keyboard.press("Tab")
+        walked.append(page.evaluate(HERE))
+    assert walked == ORDER
+    page.get_by_role("button", name="Advanced", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Hide advanced", exact=True).wait_for(timeout=10_000)
+    page.keyboard.press("Tab")
+    assert page.evaluate(HERE) == "batch_size" and page.evaluate(PALE) == page.evaluate(NAMELESS) == []
+    page.get_by_role("button", name="Hide advanced", exact=True).click()
+    page.evaluate("document.querySelector('.colab-kit table').style.color = '#999'")
+    assert page.evaluate(PALE), "this check can fail"
+    page.evaluate("document.querySelector('.colab-kit table').style.color = ''")
     page.screenshot(path=str(page.root / f"panel-{page.theme}.png"), full_page=True)
     assert page.heard == []
 
@@ -99,6 +139,27 @@ def test_stop_during_long_batches_says_so_at_once(page):
     assert until_shown(page, "Stop", state("stopping")) < ANSWER
     assert page.locator("text=Stopping after this batch").count() >= 1
     shown(page, state("stopped"), timeout=30_000)
+
+
+def test_a_kernel_that_is_killed_in_the_middle_is_gone_on_from(page):
+    if page.theme == "dark":
+        pytest.skip("the theme changes nothing of it")
+    page.goto(page.at)
+    page.wait_for_function(READY, timeout=60_000)
+    run_cell(page, 3)
+    mine = page.locator(".jp-Cell").nth(3)
+    mine.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_function("() => [...document.querySelectorAll('.colab-kit progress')].some(bar => bar.value > 30)", timeout=60_000)
+    kernels = [child for child in psutil.Process().children(recursive=True) if any("ipykernel" in word for word in child.cmdline())]
+    kernels[-1].kill()
+    page.wait_for_function("() => !(" + READY + ")()", timeout=60_000)
+    page.wait_for_function(READY, timeout=60_000)  # JupyterLab has started another, and says so
+    page.locator(".jp-Dialog button").last.click()
+    run_cell(page, 3)
+    shown(page, "text=is not finished: Start goes on where it was.")
+    mine.get_by_role("button", name="Start", exact=True).click()
+    shown(page, state("done"), timeout=120_000)
+    assert "Going on from step" in mine.inner_html()
 
 
 def test_an_error_is_an_alert_and_a_reloaded_page_finds_its_kernel(page):
