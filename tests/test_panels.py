@@ -88,6 +88,12 @@ def test_what_is_typed_reaches_the_call_and_the_code_line(pets, gated):
     compile(line, "cell", "exec")
 
 
+def test_a_knob_that_leaves_the_choice_says_so(pets):
+    made = shown(pets, monitor="train/loss")
+    assert {made.knobs[name].label for name in ("loss", "augment")} == {"choose for me"} and made.knobs["optimizer"].label == "adamw"
+    assert made._settings()[1] == {"epochs": 3, "monitor": "train/loss"}
+
+
 def test_a_knob_that_was_cleared_is_the_default(pets):
     made = shown(pets, accumulate=4)
     made.knobs["accumulate"].value = ""

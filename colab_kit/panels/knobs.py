@@ -13,6 +13,7 @@ import ipywidgets as w
 from ..recipe import Recipe
 
 CHOOSE = "choose for me"
+WIDE = {"description_width": "9em"}  # of the longest field's name
 
 
 def button(text: str, tip: str, pressed: Callable[[Any], Any]) -> w.Button:
@@ -46,12 +47,15 @@ def advanced(given: dict[str, Any]) -> tuple[w.VBox, dict[str, Any]]:
 
 def _knob(field: Any, value: Any) -> Any:
     if isinstance(field.default, bool):
-        return w.Checkbox(value=bool(value), description=field.name, indent=True)
+        return w.Checkbox(value=bool(value), description=field.name, indent=True, style=WIDE)
     choices = field.metadata["choices"]
     if choices and str(field.type).replace(" | None", "") == "str":
         options = [(CHOOSE, None)] * (field.default is None) + [(choice, choice) for choice in choices]
-        return w.Dropdown(options=options, value=value, description=field.name)
-    return w.Text(value="" if value is None else str(value), placeholder=CHOOSE, description=field.name, continuous_update=False)
+        knob = w.Dropdown(options=options, description=field.name, style=WIDE)
+        knob.index = [choice for _, choice in options].index(value)  # value=None would mean that nothing is chosen
+        return knob
+    text = "" if value is None else str(value)
+    return w.Text(value=text, placeholder=CHOOSE, description=field.name, continuous_update=False, style=WIDE)
 
 
 def value_of(knob: Any, default: Any) -> Any:
