@@ -1,4 +1,4 @@
-"""This tree as pip would have installed it, without pip, and the example that README gives to who has installed it."""
+"""This tree as pip would have installed it, without pip, and the example that docs/testing.md gives to who has installed it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def readme_example() -> str:
-    """The test file in README's section on testing."""
-    text = (ROOT / "README.md").read_text()
-    section = text[text.index("## Test your own notebook code") :]
-    return section[section.index("```python\n") + len("```python\n") :].partition("```")[0]
+    """The test file on the page about testing."""
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    return text.partition("```python\n")[2].partition("```")[0]
 
 
 def site(folder: Path) -> Path:
