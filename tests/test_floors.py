@@ -46,7 +46,7 @@ ROOMS = """
 6 reporting/evaluation reporting/prediction reporting/plots reporting/lr_curve reporting/scoring
 6 reporting/explain reporting/report
 6 sameness records exporting looks runs opening prepared session planned transferring request trials verbs storage
-7 panels/worker panels/sights panels/pump panels/painter panels/knobs panels/result panels/cleaning panels/training
+7 panels/worker panels/sights panels/pump panels/painter panels/line panels/knobs panels/result panels/cleaning panels/training
 7 __init__ demo cli_fetch cli_flags cli_train cli __main__ launch
 7 testing/pictures testing/spelling testing/answers testing/server testing/ears testing/drives
 7 pytest_plugin

@@ -75,6 +75,17 @@ def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch, file_serv
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("COLAB_KIT_UI", "background")  # nobody looks at these: left alone, panels would be lines of code
     made = prepared(path, tmp_path, file_server)
     notebook = NotebookClient(made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert unshown(path.stem, notebook) == []
+
+
+def test_a_notebook_that_nobody_looks_at_keeps_no_widgets_but_lines_of_code(tmp_path, monkeypatch, file_server):
+    """As papermill and nbclient execute it: a saved notebook with the state of dead widgets cannot even be shown by GitHub."""
+    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]))
+    made = prepared(ROOT / "notebooks" / "01_first_run.ipynb", tmp_path, file_server)
+    notebook = NotebookClient(made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = {cell["id"]: json.dumps(cell.get("outputs", [])) for cell in notebook["cells"]}
+    assert "kit.transfer('fashion-mini'" in shown["panel"] and "widget" not in shown["panel"] and "widgets" not in notebook["metadata"]

@@ -233,6 +233,20 @@ def test_the_browsers_two_ways_of_handing_over_a_file_are_read():
     assert contents(({"name": "a.png", "content": memoryview(b"x")},)) == [b"x"]
 
 
+def test_where_nobody_looks_a_panel_is_a_line_of_code_that_can_be_started(pets, monkeypatch, gated):
+    monkeypatch.setenv("COLAB_KIT_UI", "off")
+    gated.leave.set()
+    line = panel("pets", "vit_b_16", name="mine", lr=0.1)
+    assert line.as_code() == "run = kit.transfer('pets', 'vit_b_16', epochs=3, lr=0.1, name='mine')"
+    compile(line.as_code(), "cell", "exec")
+    assert panel(load(pets, listen=[])).as_code() == "run = kit.transfer(data, 'resnet18', epochs=3)"
+    monkeypatch.setattr(verbs, "transfer", lambda data, backbone, **how: (data, backbone, how))
+    line.start()
+    assert line.run == ("pets", "vit_b_16", {"out": None, "name": "mine", "epochs": 3, "lr": 0.1})
+    with pytest.raises(RecipeError, match="no training option"):
+        panel("pets", learning=3)
+
+
 def test_a_mode_that_is_not_known_says_so(monkeypatch):
     monkeypatch.setenv("COLAB_KIT_UI", "sideways")
     with pytest.raises(RecipeError, match="background"):

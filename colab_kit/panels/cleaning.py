@@ -16,6 +16,7 @@ from ..reporting.evaluation import losses
 from ..reporting.explain import three, worst
 from ..runs import Run
 from . import sights
+from .painter import mode
 
 KEEP, DROP = "keep", "leave out"
 SIDE = 160  # pixels of a thumbnail
@@ -55,26 +56,30 @@ class Cleaner:
             raise DataError("The cleaner works on picture files with one class each.", why, "use run.top_losses() to look at them")
         outputs, labels, rows = run._scorer().split(chosen)
         self.choices: dict[str, w.Dropdown] = {}
+        self.seen: list[str] = []
         cells = []
         for i, loss in worst(losses(outputs, labels, run.task), n):
             path, label = chosen.source.paths[int(rows[i])], spoken(of_row(labels, i), run.classes, run.task)
             name = name_of(path, chosen.source.root)
             said = run.classes[int(outputs[i].argmax())]
             options = [(KEEP, KEEP), (DROP, DROP), *((f"it is {other}", other) for other in run.classes if other != label)]
+            self.seen.append(_thumbnail(chosen.source.picture(int(rows[i])), name, label, said, loss))
+            if mode() == "off":  # nobody could choose, and a notebook would keep the widgets' state
+                continue
             choice = w.Dropdown(options=options, value=KEEP, description=label[:18], layout=w.Layout(width="16em"))
             choice.tooltip = f"what to do with {name}"
             self.choices[name] = choice
-            cells.append(w.VBox([w.HTML(_thumbnail(chosen.source.picture(int(rows[i])), name, label, said, loss)), choice]))
-        self.box = w.Box(cells, layout=w.Layout(flex_flow="row wrap"))
+            cells.append(w.VBox([w.HTML(self.seen[-1]), choice]))
+        self.box = w.Box(cells, layout=w.Layout(flex_flow="row wrap")) if cells else None
 
     @property
     def edits(self) -> dict[str, str | None]:
         return {name: None if knob.value == DROP else knob.value for name, knob in self.choices.items() if knob.value != KEEP}
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
+        from IPython.display import HTML, display
 
-        display(self.box)  # type: ignore[no-untyped-call]
+        display(HTML("".join(self.seen)) if self.box is None else self.box)  # type: ignore[no-untyped-call]
 
 
 def _thumbnail(pixels: np.ndarray, name: str, label: str, said: str, loss: float) -> str:

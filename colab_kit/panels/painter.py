@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import RecipeError
+from ..listeners.console import looked_at
 from . import pump
 from .worker import Worker
 
@@ -54,10 +55,11 @@ def paint_here(worker: Worker, paint: Callable[[], None]) -> None:
 
 
 def mode() -> str:
+    """How panels behave: as COLAB_KIT_UI says; "auto" means "off" where nobody looks, since a saved notebook would keep dead buttons."""
     asked = os.environ.get("COLAB_KIT_UI", "auto").strip().lower() or "auto"
     if asked not in MODES:
         raise RecipeError(f"COLAB_KIT_UI={asked!r} is not known.", f"the modes are {', '.join(MODES)}", "name one of these, or unset it")
-    return asked
+    return "off" if asked == "auto" and not looked_at() else asked
 
 
 def foreground() -> bool:

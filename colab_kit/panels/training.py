@@ -14,6 +14,7 @@ from ..errors import ColabKitError, RecipeError
 from ..recipe import Recipe
 from . import pump, sights
 from .knobs import advanced, button, value_of
+from .line import Line, code_of
 from .painter import Painter, foreground, mode, paint_here
 from .result import Result
 from .worker import Snapshot, Worker
@@ -23,7 +24,9 @@ SHOWN = 8  # thumbnails
 working: dict[str, Worker] = {}  # the newest worker of each panel, by where it writes: a cell that is run again finds it
 
 
-def panel(data: Any = None, backbone: str = "resnet18", *, out: str | Path | None = None, name: str | None = None, **fields: Any) -> Panel:
+def panel(
+    data: Any = None, backbone: str = "resnet18", *, out: str | Path | None = None, name: str | None = None, **fields: Any
+) -> Panel | Line:
     """Show a panel that trains: choose, press Start, watch, stop, look at what came of it.
 
     Training runs beside the notebook: the cell returns at once. Run it again, and it shows the training that is under way; after a
@@ -36,12 +39,15 @@ def panel(data: Any = None, backbone: str = "resnet18", *, out: str | Path | Non
     out, name : as for `transfer`
     **fields : of the Recipe, as the panel shows them at first
 
-    COLAB_KIT_UI in the environment: "background", "foreground" (Start waits), "off" (no panel: a line of code), "auto".
+    COLAB_KIT_UI in the environment: "background", "foreground" (Start waits), "off" (no panel: a line of code), "auto": off in a notebook
+    that papermill or nbclient executes.
 
     Examples
     --------
     >>> panel("photos")  # doctest: +SKIP
     """
+    if mode() == "off":
+        return Line(data, backbone, out=out, name=name, **fields)
     return Panel(data, backbone, out=out, name=name, **fields)
 
 
@@ -124,10 +130,7 @@ class Panel:
     def as_code(self) -> str:
         """The call that does the same."""
         backbone, given = self._settings()
-        told = {**given, **({"out": str(self.out)} if self.out else {}), **({"name": self.name} if self.name else {})}
-        more = "".join(f", {name}={value!r}" for name, value in told.items())
-        source = repr(self.source.value) if isinstance(self.data, (str, os.PathLike, type(None))) else "data"
-        return f"run = kit.transfer({source}, {backbone!r}{more})"
+        return code_of(self.data, self.source.value, backbone, given, self.out, self.name)
 
     def _show_code(self) -> None:
         try:
@@ -254,7 +257,4 @@ class Panel:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        if mode() == "off":
-            display(sights.plain(self.as_code()))  # type: ignore[no-untyped-call]
-        else:
-            display(self.box)  # type: ignore[no-untyped-call]
+        display(self.box)  # type: ignore[no-untyped-call]

@@ -25,6 +25,7 @@ SOME = NOTEBOOKS if os.environ.get("COLAB_KIT_LONG") else [path for path in NOTE
 def test_every_cell_runs_on_colabs_kernel(path, tmp_path, monkeypatch, file_server):
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("COLAB_KIT_UI", "background")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     monkeypatch.delenv("MPLBACKEND", raising=False)
     places = [str(ROOT), *site.getsitepackages()]  # torch from here, behind the kernel's own; and children run where torch is

@@ -1,0 +1,41 @@
+"""A line: what stands for a panel where nobody could press its buttons. No widget is made, whose state a notebook would keep."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..recipe import Recipe
+from . import sights
+
+
+def code_of(data: Any, source: str, backbone: str, given: dict[str, Any], out: Any, name: str | None) -> str:
+    """The call that does the same as a panel on this data; source : what its first box says."""
+    told = {**given, **({"out": str(out)} if out else {}), **({"name": name} if name else {})}
+    more = "".join(f", {field}={value!r}" for field, value in told.items())
+    return f"run = kit.transfer({repr(source) if isinstance(data, (str, os.PathLike, type(None))) else 'data'}, {backbone!r}{more})"
+
+
+class Line:
+    """A panel's line of code. run : the Run, once it was started"""
+
+    def __init__(self, data: Any, backbone: str, *, out: Any, name: str | None, **fields: Any) -> None:
+        Recipe.of(None, fields)
+        self.data, self.backbone, self.out, self.name, self.given = data, backbone, out, name, {"epochs": 3, **fields}
+        self.run: Any = None
+
+    def as_code(self) -> str:
+        """The call that does the same."""
+        text = os.fspath(self.data) if isinstance(self.data, (str, os.PathLike)) else ""
+        return code_of(self.data, text, self.backbone, self.given, self.out, self.name)
+
+    def start(self) -> None:
+        """Do it, in lines of text."""
+        from ..verbs import transfer
+
+        self.run = transfer(self.data, self.backbone, out=self.out, name=self.name, **self.given)
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(sights.plain(self.as_code()))  # type: ignore[no-untyped-call]
