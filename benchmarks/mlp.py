@@ -253,18 +253,22 @@ def main() -> int:
     if not FOLDER.exists():
         print(f"{FOLDER} is missing: apt install dataset-fashion-mnist")
         return 2
-    python = others.environment(given.python)
-    found = others.rounds(python, "mlp.py", given.only, given.runs, "--epochs", str(given.epochs), "--device", given.device)
+    python, names = others.environment(given.python), others.chosen(given, NAMES)
+    found = others.rounds(python, "mlp.py", names, given.runs, "--epochs", str(given.epochs), "--device", given.device)
     asked = {"limit": 0.95, "course": 5, "lightning": 5, "fastai": 5, "keras": 1, "skorch": 1}
     lines = [
         others.Line(f"{name}'s epoch / kit's", others.ratio(found[name], found["kit"], "epoch"), least)
         for name, least in asked.items()
         if name in found
     ]
-    seconds = ", ".join(f"{name} {others.median(found[name], 'epoch'):.2f}" for name in given.only)
+    seconds = ", ".join(f"{name} {others.median(found[name], 'epoch'):.2f}" for name in names)
     versions = ", ".join(f"{name} {_version(python, name)}" for name in ("torch", *others.PEERS))
     others.write(
-        f"mlp{others.on(given.device)}: Fashion-MNIST, 60,000 pictures, batch 64", lines, f"Seconds an epoch: {seconds}.", versions
+        f"mlp{others.on(given.device)}: Fashion-MNIST, 60,000 pictures, batch 64",
+        lines,
+        f"Seconds an epoch: {seconds}.",
+        versions,
+        whole=given.only is None,
     )
     return 0
 

@@ -37,9 +37,13 @@ def environment(given: str | None) -> str:
 def devices_and_names(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """--device, and --only with some of the contenders."""
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what all of them train on")
-    parser.add_argument(
-        "--only", type=lambda said: said.split(","), default=list(names), help="some of the contenders, with commas: kit and …"
-    )
+    parser.add_argument("--only", nargs="+", choices=[name for name in names if name != "kit"],
+                        help="kit against some of the others; printed, not kept in RESULTS.md")  # fmt: skip
+
+
+def chosen(given: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Who takes part: kit always."""
+    return [name for name in names if given.only is None or name == "kit" or name in given.only]
 
 
 def on(device: str) -> str:
@@ -99,8 +103,8 @@ class Line:
         return self.found <= self.asked if self.most else self.found >= self.asked
 
 
-def write(title: str, lines: Sequence[Line], note: str, versions: str) -> None:
-    """Print a table, and put it in RESULTS.md in place of the one of that title."""
+def write(title: str, lines: Sequence[Line], note: str, versions: str, *, whole: bool = True) -> None:
+    """Print a table; if all took part, put it in RESULTS.md in place of the one of that title."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     table = ["| what | found | asked | |", "|---|---|---|---|"]
     for line in lines:
@@ -111,6 +115,8 @@ def write(title: str, lines: Sequence[Line], note: str, versions: str) -> None:
     head = f"{time.strftime('%Y-%m-%d')}, {cores} cores of {_processor()}, Python {platform.python_version()}, {versions}"
     part = "\n".join([f"## {title}", "", head, "", *table, "", note, ""])
     print("\n" + part)
+    if not whole:
+        return
     parts: dict[str, str] = {}
     for old in (RESULTS.read_text() if RESULTS.exists() else "").split("\n## ")[1:]:
         parts[old.splitlines()[0]] = "## " + old.rstrip() + "\n"

@@ -207,7 +207,7 @@ def main() -> int:
         print(f"{stamps.STAMPS} is missing: apt install tuxpaint-stamps-default")
         return 2
     python = others.environment(given.python)
-    names = ALL if given.finetune else given.only
+    names = ALL if given.finetune else others.chosen(given, NAMES)
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as place:
         photos = given.root or Path(place) / "photos"
@@ -241,7 +241,13 @@ def main() -> int:
     lines.append(others.Line("kit's top-1 less the best peer's", 100 * (others.median(found["kit"], "top1") - best), 0, unit=" points"))
     told = ", ".join(f"{n} {others.median(found[n], 'seconds'):.1f} s and {100 * others.median(found[n], 'top1'):.1f} %" for n in names)
     note = f"{made['train']:,} photos to learn from, {made['valid']} to validate. Seconds and top-1: {told}."
-    others.write(f"transfer{others.on(given.device)}: photos in 8 classes on EfficientNet-Lite0, 3 epochs' worth", lines, note, "batch 32")
+    others.write(
+        f"transfer{others.on(given.device)}: photos in 8 classes on EfficientNet-Lite0, 3 epochs' worth",
+        lines,
+        note,
+        "batch 32",
+        whole=given.only is None,
+    )
     return 0
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import json
 import os
 import subprocess
 import sys
+import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .cli_flags import recipe_flags, run_flags, said
-from .files import write_json
+from .files import cannot_write, write_json
 
 if TYPE_CHECKING:
     from .data.splits import Data
@@ -77,6 +81,10 @@ def no_browser() -> str:
         return "what is printed goes to a file, a pipe or a cell, so nobody is here to press its buttons"
     if importlib.util.find_spec("jupyterlab") is None:
         return "JupyterLab is not installed (pip install jupyterlab)"
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return "this machine has no browser"
     return ""
 
 
@@ -90,20 +98,33 @@ def panel_code(data: str, backbone: str, limit: int | None, given: dict[str, Any
 def opened(code: str) -> int:
     """Write the cell into a notebook of ours and open it; JupyterLab's exit status, once it has ended."""
     here = Path.cwd()
-    cell: dict[str, Any] = {
-        "cell_type": "code",
-        "id": "panel",
-        "metadata": {},
-        "source": f"%cd -q {here}\n{code}",
-        "outputs": [],
-        "execution_count": None,
-    }
-    place = here / "colab-kit" / "panel.ipynb"
-    place.parent.mkdir(exist_ok=True)
-    write_json(place, {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
-    click.echo(f"{place.relative_to(here)} opens in the browser: press Shift+Enter in its cell. Ctrl-C here ends JupyterLab.")
+    place = notebook_of(f"%cd -q {here}\n{code}", here / "colab-kit")
+    click.echo(f"{place.relative_to(here)} opens in the browser: press Shift+Enter in its cell. Ctrl-C here, twice, ends JupyterLab.")
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    return subprocess.call([sys.executable, "-m", "jupyterlab", *root, str(place)])
+    lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", *root, str(place)])
+    while True:
+        try:
+            return lab.wait()
+        except KeyboardInterrupt:
+            continue  # it has had the interrupt too: it asks, ends its kernels, and then itself
+
+
+def notebook_of(text: str, folder: Path) -> Path:
+    """The notebook with this one cell; one that is there already is kept with all that its user has added, and found again by its cell."""
+    for place in (folder / f"panel{'' if n == 1 else f'-{n}'}.ipynb" for n in itertools.count(1)):
+        if not place.exists():
+            break
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            if "".join(json.loads(place.read_text(encoding="utf-8"))["cells"][0]["source"]) == text:
+                return place
+    cell: dict[str, Any] = {"cell_type": "code", "id": "panel", "metadata": {}, "source": text, "outputs": [], "execution_count": None}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    try:
+        folder.mkdir(exist_ok=True)
+        write_json(place, {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
+    except OSError as err:
+        raise cannot_write(place, err) from err
+    return place
 
 
 def net(model: str, data: Data, size: int | None) -> Callable[[], Any]:

@@ -113,13 +113,14 @@ def _onnx(model: nn.Module, record: dict[str, Any], about: dict[str, Any]) -> by
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     x = torch.linspace(-1, 1, 2 * (how["channels"] or 3) * how["size"] ** 2).reshape(2, how["channels"] or 3, how["size"], how["size"])
     model.cpu().eval()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
-        with torch.no_grad():
+    try:
+        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+            file = Path(folder) / "model.onnx"
             expected = _first(model(x))
             _written(model, x, str(file))
-        made = onnx.load(str(file))
-    model.to(device)
+            made = onnx.load(str(file))
+    finally:
+        model.to(device)
     for name in ("record", "choices"):
         entry = made.metadata_props.add()
         entry.key, entry.value = f"colab_kit.{name}", json.dumps(about[name])
@@ -142,7 +143,7 @@ def _written(model: nn.Module, x: torch.Tensor, file: str) -> None:
         try:
             torch.onnx.export(model, (x,), file, dynamic_axes={"x": {0: "n"}, "y": {0: "n"}}, dynamo=False, **names)
         except Exception:
-            why = f"{type(err).__name__}: {str(err).splitlines()[0]}"
+            why = f"{type(err).__name__}: {next(iter(str(err).splitlines()), '')}"
             raise ModelError("The network cannot be written as ONNX.", why, "export it as .safetensors") from err
 
 

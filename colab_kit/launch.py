@@ -40,8 +40,9 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
         one_process(os.environ)
         command, *given = JOBS[job]
         status, made = call([command, *given, *arguments], default_map={command: {"data": DATA}})
-        for path in made_of(made):
-            click.echo(f"{ARTIFACT}{bundle(path)}")
+        machine = job == "fetch" and bool({"--json", "-q", "--quiet"} & set(arguments))  # its standard output is spoken for
+        for number, path in enumerate(made_of(made)):
+            click.echo(f"{ARTIFACT}{bundle(path, number=number)}", err=machine)
     except ColabKitError as err:
         click.echo(f"\n{err}", err=True)
         status = FAILED
@@ -83,11 +84,14 @@ def one_process(env: Mapping[str, str]) -> None:
         )
 
 
-def bundle(made: Path, *, vm: bool | None = None, outputs: Path = Path("/content/outputs")) -> Path:
-    """What to take home: on a Colab VM, from which one downloads file by file, a zip of a folder; else what was made itself."""
+def bundle(made: Path, *, number: int = 0, vm: bool | None = None, outputs: Path = Path("/content/outputs")) -> Path:
+    """What to take home: on a Colab VM, from which one downloads file by file, a zip of a folder; else what was made itself.
+
+    number : of those that one call makes: several may have one name
+    """
     if made.is_file() or not (os.path.exists(COLAB_VM) if vm is None else vm):
         return made
-    whole = outputs / f"{made.name}.zip"
+    whole = outputs / f"{made.name}{f'-{number + 1}' if number else ''}.zip"
     part = outputs / f".{whole.name}.{uuid.uuid4().hex[:8]}.part"
     try:
         outputs.mkdir(parents=True, exist_ok=True)

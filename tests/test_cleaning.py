@@ -80,3 +80,9 @@ def test_a_part_without_edited_files_stays_the_same():
     part = Part(np.zeros(2, np.int64), lambda numbers: None, "print")
     with pytest.raises(DataError):
         edited(part, {"a": None})
+
+
+def test_where_nobody_can_choose_the_pictures_are_shown_without_widgets(run, monkeypatch, capsys):
+    monkeypatch.setenv("COLAB_KIT_UI", "off")
+    shown = cleaner(run, split="train", n=3)
+    assert shown.box is None and shown.edits == {} and len(shown.seen) == 3 and all("data:image/png" in text for text in shown.seen)

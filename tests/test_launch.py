@@ -1,5 +1,6 @@
 """The launchers: the same file by python, by torchrun, and as the text of one cell."""
 
+import json
 import os
 import re
 import subprocess
@@ -58,6 +59,9 @@ def test_the_panel_launcher_trains_in_lines_where_no_browser_is(tmp_path):
 def test_the_fetch_launcher_names_each_file_that_came(tmp_path, file_server):
     url = file_server.put("helper.py", b"x = 1\n")
     done = simulate_colab_run(ROOT / "launchers" / "fetch.py", tmp_path, url)
+    assert done.stdout.splitlines()[-1].startswith(launch.ARTIFACT)
+    quiet = simulate_colab_run(ROOT / "launchers" / "fetch.py", tmp_path, url, "--json")
+    assert json.loads(quiet.stdout)["path"] == "helper.py" and f"{launch.ARTIFACT}{tmp_path / 'helper.py'}" in quiet.stderr
     assert artifact(done) == tmp_path / "helper.py" and (tmp_path / "helper.py").read_bytes() == b"x = 1\n"
     gone = simulate_colab_run(ROOT / "launchers" / "fetch.py", tmp_path, file_server.url("gone.zip"))
     assert gone.returncode == 8 and launch.ARTIFACT not in gone.stdout and "gone.zip" in gone.stderr
@@ -164,6 +168,7 @@ def test_a_vm_gives_one_zip_that_is_whole(tmp_path):
     assert whole == tmp_path / "outputs" / "tiny-12345678.zip" and list(whole.parent.iterdir()) == [whole]
     assert "tiny-12345678/run.json" in zipfile.ZipFile(whole).namelist()
     assert launch.bundle(run, vm=False) == run
+    assert launch.bundle(run, number=1, vm=True, outputs=tmp_path / "outputs").name == "tiny-12345678-2.zip"
     assert launch.bundle(run / "run.json", vm=True) == run / "run.json", "one file needs no zip"
 
 
@@ -180,7 +185,18 @@ def test_nothing_that_was_made_is_no_artifact():
 def test_at_a_terminal_the_panel_opens_in_jupyterlab(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(cli_train, "no_browser", lambda: "")
-    monkeypatch.setattr(cli_train.subprocess, "call", lambda command: opened.append(command) or 0)
+
+    class Lab:
+        def __init__(self, command):
+            opened.append(command)
+
+        def wait(self):
+            if len(opened) == 1:
+                opened.append("interrupted")
+                raise KeyboardInterrupt
+            return 0
+
+    monkeypatch.setattr(cli_train.subprocess, "Popen", Lab)
     assert launch.main("panel", ["photos", "--backbone", "vit_b_16", "--epochs", "5", "--limit", "9", "--name", "mine"]) == 0
     place = Path("colab-kit/panel.ipynb")
     assert Path(opened[0][-1]) == place.absolute() and opened[0][1:3] == ["-m", "jupyterlab"]
@@ -190,11 +206,34 @@ def test_at_a_terminal_the_panel_opens_in_jupyterlab(tmp_path, monkeypatch):
     nbformat.validate(notebook)
     lines = notebook.cells[0].source.splitlines()
     assert lines[0] == f"%cd -q {Path.cwd()}"
+    assert notebook.metadata.kernelspec.name == "python3", "else JupyterLab asks which kernel it should be"
     assert lines[-1] == "kit.panel(kit.load('photos', limit=9), 'vit_b_16', epochs=5, name='mine')"
+
+
+def test_a_panels_notebook_is_found_again_with_what_its_user_has_added(tmp_path):
+    first = cli_train.notebook_of("one", tmp_path / "colab-kit")
+    grown = json.loads(first.read_text())
+    grown["cells"].append({"cell_type": "markdown", "id": "mine", "metadata": {}, "source": ["my notes"]})
+    first.write_text(json.dumps(grown))
+    assert cli_train.notebook_of("one", tmp_path / "colab-kit") == first and "my notes" in first.read_text()
+    second = cli_train.notebook_of("two", tmp_path / "colab-kit")
+    assert second.name == "panel-2.ipynb" and "my notes" in first.read_text()
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(RunError, match="could not be written"):
+        cli_train.notebook_of("one", tmp_path / "taken")
 
 
 def test_a_panel_says_why_it_cannot_be_seen(monkeypatch):
     assert "file, a pipe or a cell" in cli_train.no_browser()
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(cli_train.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(cli_train.webbrowser, "get", lambda: None)
+    assert cli_train.no_browser() == ""
+
+    def none():
+        raise cli_train.webbrowser.Error("none")
+
+    monkeypatch.setattr(cli_train.webbrowser, "get", none)
+    assert "no browser" in cli_train.no_browser()
     monkeypatch.setattr(cli_train.importlib.util, "find_spec", lambda name: None)
     assert "pip install jupyterlab" in cli_train.no_browser()

@@ -13,9 +13,10 @@ from PIL import Image
 pytest.importorskip("ipywidgets")
 from colab_kit import verbs
 from colab_kit.control import Control
-from colab_kit.errors import DataError, RecipeError
+from colab_kit.errors import DataError, RecipeError, RunError
 from colab_kit.events import RunStarted, StepDone
 from colab_kit.loading import load
+from colab_kit.panels import painter
 from colab_kit.panels import training as panels
 from colab_kit.panels.painter import mode
 from colab_kit.panels.result import contents
@@ -211,6 +212,83 @@ def test_load_shows_counts_pictures_and_what_was_found_before_any_training(tmp_p
     assert "data:image/png" in made.seen.value and "cat" in made.seen.value and "Loaded" in made.bar.value
     assert "uneven" not in panel("pets").seen.value
     assert "warning" not in shown(pets).seen.value
+
+
+def test_what_is_written_over_the_data_is_what_is_trained_on(tmp_path, pets, gated):
+    class_folders(tmp_path / "birds", ["duck", "owl"], each=8)
+    got = []
+    gated.leave.set()
+    call = gated.__class__.__call__
+    made = panel("pets")
+    made.load_button.click()
+    assert made.wait(20) and "cat" in made.seen.value
+    verbs.transfer, own = (lambda data, backbone, **how: got.append(data.classes) or call(gated, data, backbone, **how)), verbs.transfer
+    try:
+        for name in ("birds", "pets", "pets"):
+            made.source.value = name
+            made.start_button.click()
+            assert made.wait(20), name
+            assert f"kit.transfer({name!r}" in made.as_code()
+    finally:
+        verbs.transfer = own
+    assert got == [("duck", "owl"), ("cat", "dog"), ("cat", "dog")] and "cat" in made.seen.value
+
+
+def test_two_panels_on_different_data_have_nothing_to_do_with_each_other(tmp_path, pets, gated):
+    class_folders(tmp_path / "birds", ["duck", "owl"], each=8)
+    one = panel("pets")
+    one.start()
+    assert gated.entered.wait(10)
+    other = panel("birds")
+    other.stop()
+    assert not gated.control.stopped and not other.worker.busy and panel("pets").worker is one.worker
+
+
+def test_a_load_that_is_looked_at_again_shows_its_pictures(pets, file_server):
+    with zipfile.ZipFile(out := io.BytesIO(), "w") as box:
+        for path in pets.rglob("*.png"):
+            box.write(path, path.relative_to(pets.parent))
+        box.writestr("pets/cat/large.txt", bytes(1 << 19))
+    url = file_server.put("far.zip", out.getvalue())
+    file_server.slow(1 << 18, "far.zip")
+    one = panel(url)
+    one.load_button.click()
+    two = panel(url)
+    assert two.worker is one.worker and 'data-state="working">Loading<' in two.status.value
+    assert two.wait(30) and "data:image/png" in two.seen.value and two.loaded.classes == ("cat", "dog")
+
+
+def test_what_goes_wrong_after_stop_is_said(pets, monkeypatch):
+    def fails(data, backbone, *, control, **how):
+        control.stop("stopped in the panel")
+        raise RunError("The checkpoint could not be written.", "the disk is full", "free some room")
+
+    monkeypatch.setattr(verbs, "transfer", fails)
+    made = shown(pets)
+    made.start()
+    assert made.wait(10) and "the disk is full" in made.alert.value and "Failed" in made.bar.value
+
+
+def test_where_start_waits_an_interrupt_is_a_stop_and_a_cell_that_is_run_again_is_shown_first(pets, gated, monkeypatch):
+    monkeypatch.setenv("COLAB_KIT_UI", "foreground")
+    made, slept = shown(pets, out="here"), []
+
+    def interrupted(seconds):
+        slept.append(seconds)
+        if len(slept) == 1:
+            raise KeyboardInterrupt
+        gated.leave.set()
+
+    monkeypatch.setattr(painter.time, "sleep", interrupted)
+    worker = panels.Worker(made._work)
+    made._given = made._asked(), *made._settings()
+    panels.working[made._key] = made.worker = worker
+    worker.start()
+    assert gated.entered.wait(10)
+    again = shown(pets, out="here")  # neither waits nor draws on a thread before it is shown
+    assert again.worker is worker and again.worker.busy and "Training 1/30" in again.bar.value
+    again._follow()
+    assert gated.control.stopped and gated.control.reason == "stopped in the panel" and not worker.busy
 
 
 def test_stop_ends_a_load_and_what_came_is_kept(file_server):

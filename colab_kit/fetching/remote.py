@@ -31,6 +31,7 @@ from .source import Source
 
 TAIL = 64 << 10  # bytes: the directory's end stands in them
 BATCH = 3 << 20  # bytes of members asked for at once
+SLICE = 128 << 10  # bytes between two looks at whether it was stopped
 LARGEST = 64 << 20  # bytes: a larger member is better brought by many connections, and so the archive is downloaded
 TELL = 0.1  # seconds between two events
 
@@ -87,15 +88,18 @@ class Remote:
             right = begun is not None and (begun.start, begun.stop, begun.total) == (start, stop, self.size)
             if begun is None or not right or not same(self.validator, begun.validator):
                 raise Changed
-            found = _all(reply.read, stop - start, reply.url)
+            found = _all(reply.read, stop - start, reply.url, self._heed)
         with self._lock:
             self.came += len(found)
         return found
 
     def _wait(self, seconds: float) -> None:
+        self._heed()
+        self._sleep(seconds)
+
+    def _heed(self) -> None:
         if self.control is not None and self.control.stopped:
             raise Stopped("The fetching was stopped.", self.control.reason, "the same call goes on from what has come")
-        self._sleep(seconds)
 
 
 def _total(said: str) -> int | None:
@@ -103,14 +107,15 @@ def _total(said: str) -> int | None:
     return int(figure) if figure.isascii() and figure.isdigit() and len(figure) < 19 else None
 
 
-def _all(read: Callable[[int], bytes], size: int, url: str) -> bytes:
-    if len(found := read(size)) == size:
-        return found  # as nearly always: no second copy
-    while len(found) < size:
-        if not (chunk := read(size - len(found))):
-            raise cut(url, f"after {len(found):,} of {size:,} bytes")
-        found += chunk
-    return found
+def _all(read: Callable[[int], bytes], size: int, url: str, heed: Callable[[], None] = lambda: None) -> bytes:
+    parts, had = list[bytes](), 0
+    while had < size:
+        heed()  # over a slow line a batch takes half a minute
+        if not (chunk := read(min(SLICE, size - had))):
+            raise cut(url, f"after {had:,} of {size:,} bytes")
+        parts.append(chunk)
+        had += len(chunk)
+    return b"".join(parts)
 
 
 def streamable(remote: Remote, name: str) -> list[Member] | None:

@@ -57,14 +57,14 @@ class Cleaner:
         outputs, labels, rows = run._scorer().split(chosen)
         self.choices: dict[str, w.Dropdown] = {}
         self.seen: list[str] = []
-        cells = []
+        cells, seen_only = [], mode() == "off"  # nobody could choose, and a notebook would keep the widgets' state
         for i, loss in worst(losses(outputs, labels, run.task), n):
             path, label = chosen.source.paths[int(rows[i])], spoken(of_row(labels, i), run.classes, run.task)
             name = name_of(path, chosen.source.root)
             said = run.classes[int(outputs[i].argmax())]
             options = [(KEEP, KEEP), (DROP, DROP), *((f"it is {other}", other) for other in run.classes if other != label)]
             self.seen.append(_thumbnail(chosen.source.picture(int(rows[i])), name, label, said, loss))
-            if mode() == "off":  # nobody could choose, and a notebook would keep the widgets' state
+            if seen_only:
                 continue
             choice = w.Dropdown(options=options, value=KEEP, description=label[:18], layout=w.Layout(width="16em"))
             choice.tooltip = f"what to do with {name}"

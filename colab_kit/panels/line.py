@@ -9,11 +9,12 @@ from ..recipe import Recipe
 from . import sights
 
 
-def code_of(data: Any, source: str, backbone: str, given: dict[str, Any], out: Any, name: str | None) -> str:
-    """The call that does the same as a panel on this data; source : what its first box says."""
+def code_of(source: Any, backbone: str, given: dict[str, Any], out: Any, name: str | None) -> str:
+    """The call that does the same as a panel on this source."""
     told = {**given, **({"out": str(out)} if out else {}), **({"name": name} if name else {})}
     more = "".join(f", {field}={value!r}" for field, value in told.items())
-    return f"run = kit.transfer({repr(source) if isinstance(data, (str, os.PathLike, type(None))) else 'data'}, {backbone!r}{more})"
+    text = repr(os.fspath(source) or "your-photos") if isinstance(source, (str, os.PathLike)) else "data"
+    return f"run = kit.transfer({text}, {backbone!r}{more})"
 
 
 class Line:
@@ -26,8 +27,7 @@ class Line:
 
     def as_code(self) -> str:
         """The call that does the same."""
-        text = os.fspath(self.data) if isinstance(self.data, (str, os.PathLike)) else ""
-        return code_of(self.data, text, self.backbone, self.given, self.out, self.name)
+        return code_of("" if self.data is None else self.data, self.backbone, self.given, self.out, self.name)
 
     def start(self) -> None:
         """Do it, in lines of text."""

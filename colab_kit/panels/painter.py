@@ -43,15 +43,21 @@ class Painter:
 
 
 def paint_here(worker: Worker, paint: Callable[[], None]) -> None:
-    """Draw from the cell that waits, clicks heard meanwhile, until the worker has ended."""
+    """Draw from the cell that waits, clicks heard meanwhile, until the worker has ended. An interrupt is a Stop; a second one raises."""
+    last, told = 0.0, False
     with pump.clicks() as hear:
-        last = 0.0
         while worker.busy:
-            hear()
-            if time.monotonic() - last > REDRAW:
-                last = time.monotonic()
-                paint()
-            time.sleep(0.01)
+            try:
+                hear()
+                if time.monotonic() - last > REDRAW:
+                    last = time.monotonic()
+                    paint()
+                time.sleep(0.01)
+            except KeyboardInterrupt:
+                if told:
+                    raise
+                told = True
+                worker.stop()
 
 
 def mode() -> str:

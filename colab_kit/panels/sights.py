@@ -46,7 +46,7 @@ def bar(now: Snapshot) -> str:
 
 def status(now: Snapshot) -> str:
     """What a screen reader is told: changes of state and whole epochs, never each step."""
-    said = {"working": "Training", "ready": "Ready"}.get(now.state, now.doing)
+    said = {"working": now.work, "ready": "Ready"}.get(now.state, now.doing)
     row = now.rows[-1] if now.rows else None
     epoch = f", epoch {row['epoch']:g} of {now.epochs}: {told(row)}" if row else ""
     return framed(f'<div class="heard" role="status" data-state="{now.state}">{html.escape(said)}{html.escape(epoch)}</div>')

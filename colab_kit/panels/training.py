@@ -61,14 +61,15 @@ class Panel:
         Recipe.of(None, fields)  # an unknown field says so here
         self.data, self.out, self.name, self.run = data, out, name, None
         self.loaded: Any = data if hasattr(data, "splits") else None
-        self._key = str(out or name or "")
-        self._drawn, self._painter = -1, list[Painter]()
+        self._from: Any = data  # what `loaded` was loaded from
+        self._drawn, self._painter, self._here, self._waits = -1, list[Painter](), foreground(), False
         text = data if isinstance(data, (str, os.PathLike)) else "" if data is None else getattr(data, "name", type(data).__name__)
-        self.source = w.Text(value=str(text), description="Data", placeholder="a folder, a link, or a name like fashion-mini")
+        self._first, self._key = str(text), str(out or name or f"{text} {backbone}")
+        self.source = w.Text(value=self._first, description="Data", placeholder="a folder, a link, or a name like fashion-mini")
         self.source.layout.width = "32em"
         self.load_button = button("Load", "bring the data and look at it", self._on_load)
         self.backbone = w.Combobox(value=backbone, options=list(BACKBONES), description="Backbone", ensure_option=False)
-        self.epochs = w.BoundedIntText(value=fields.pop("epochs", 3), min=1, max=10_000, description="Epochs")
+        self.epochs = w.BoundedIntText(value=fields.pop("epochs", 3), min=1, max=1_000_000, description="Epochs")
         self.advanced, self.knobs = advanced(fields)
         self.start_button = button("Start", "begin, or go on where it was", lambda _: self.start())
         self.pause_button = button("Pause", "save and wait", lambda _: self.pause())
@@ -84,7 +85,10 @@ class Panel:
         if self.loaded is not None:
             self._look()
         self.worker = working.get(self._key) or Worker(self._work)
-        if self.worker.busy:
+        if self.worker.busy and self._here:
+            self._waits = True  # until it is shown: else no button would be there before the end
+            self._paint()
+        elif self.worker.busy:
             self._follow()
         else:
             self.worker = Worker(self._work)
@@ -102,7 +106,7 @@ class Panel:
         self.alert.value = ""
         self.result.hide()
         try:
-            self._given = self._settings()
+            self._given = self._asked(), *self._settings()
         except ColabKitError as err:
             return self._failed((err.what, err.why, err.fix, ""))
         self.worker = working[self._key] = Worker(self._work)
@@ -130,7 +134,12 @@ class Panel:
     def as_code(self) -> str:
         """The call that does the same."""
         backbone, given = self._settings()
-        return code_of(self.data, self.source.value, backbone, given, self.out, self.name)
+        return code_of(self._asked(), backbone, given, self.out, self.name)
+
+    def _asked(self) -> Any:
+        """The source: what the cell gave, or what was written over it."""
+        written = self.source.value.strip()
+        return written if written != self._first or self.data is None else self.data
 
     def _show_code(self) -> None:
         try:
@@ -168,13 +177,14 @@ class Panel:
         from ..loading import load
         from ..verbs import transfer
 
-        if self.loaded is None:
-            self.loaded = self._loaded(load, control, hear)
-        backbone, given = self._given
+        source, backbone, given = self._given
+        if self.loaded is None or not _same(source, self._from):
+            self.seen.value, self.loaded = "", self._loaded(load, source, control, hear)
+            self._from = source
         return transfer(self.loaded, backbone, listen=[hear], control=control, out=self.out, name=self.name, **given)
 
-    def _loaded(self, load: Any, control: Any, hear: Any) -> Any:
-        source = self.data if not isinstance(self.data, (str, os.PathLike, type(None))) else self.source.value.strip()
+    @staticmethod
+    def _loaded(load: Any, source: Any, control: Any, hear: Any) -> Any:
         if not isinstance(source, str) or source:
             return load(source, listen=[hear], control=control)
         raise RecipeError("There is no data yet.", "the panel's first box is empty", "write a folder, a link, or a name like fashion-mini")
@@ -182,7 +192,7 @@ class Panel:
     def _follow(self) -> None:
         """Draw until the worker has ended: on a thread, or here, where the browser shows only what a busy cell sends."""
         self._paint()
-        if foreground():
+        if self._here:
             paint_here(self.worker, self._paint)
             return self._end()
         self._painter = [Painter(self.worker, self._paint, self._end)]
@@ -206,12 +216,17 @@ class Panel:
     def _end(self) -> None:
         """What came of it."""
         now = self.worker.snapshot()
+        result = self.worker.result
+        if hasattr(result, "splits"):  # it was a Load
+            self.loaded = result
+        elif self.loaded is None:
+            self.loaded = getattr(result, "data", None)
         if self.loaded is not None and not self.seen.value:
             self._look()
         if now.error is not None:
             self._failed(now.error)
-        elif self.worker.result is not None:
-            self.run = self.worker.result
+        elif result is not None and not hasattr(result, "splits"):
+            self.run = result
             try:
                 self.result.show(self.run)
             except Exception as err:  # a result that cannot be drawn is said, not lost
@@ -233,23 +248,25 @@ class Panel:
 
     def _glance(self) -> tuple[Any, ...]:
         """What data and machine say before a training."""
+        from ..drive.mount import mounted
         from ..machine import runtime
-        from ..records import shelf
         from ..training.findings import at_a_glance
 
-        return at_a_glance(self.loaded, runtime(), shelf("runs") is not None)
+        drive = mounted()
+        kept = drive is not None and (self.out is None or Path(self.out).expanduser().absolute().is_relative_to(drive.mountpoint))
+        return at_a_glance(self.loaded, runtime(), kept)
 
     def _on_load(self, _: Any) -> None:
         if self.worker.busy:
             return
-        self.alert.value, self.loaded = "", None
+        self.alert.value, self.loaded, self._from = "", None, self._asked()
 
-        def bring(control: Any, hear: Any) -> None:
+        def bring(control: Any, hear: Any) -> Any:
             from ..loading import load
 
-            self.loaded = self._loaded(load, control, hear)
+            return self._loaded(load, self._from, control, hear)
 
-        self.worker = working[self._key] = Worker(bring, done="Loaded", stopping="Stopping")
+        self.worker = working[self._key] = Worker(bring, doing="Loading", done="Loaded", stopping="Stopping")
         self.seen.value = ""
         self.worker.start()
         self._follow()
@@ -258,3 +275,10 @@ class Panel:
         from IPython.display import display
 
         display(self.box)  # type: ignore[no-untyped-call]
+        if self._waits:
+            self._waits = False
+            self._follow()
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, (str, os.PathLike)) and isinstance(other, (str, os.PathLike)) and str(one) == str(other))

@@ -25,7 +25,7 @@ class Snapshot:
     """What a worker does, at one moment.
 
     state : "ready", "working", "paused", "stopping", "done", "stopped" or "failed"
-    doing : what is going on, in words
+    work : what it is for, in a word    doing : what is going on, in words
     done, of : steps, or bytes while something is fetched; of 0: nobody knows
     left : seconds until the end, if the last steps tell
     losses : (step, loss) of the steps    rows : one a validation    notes : what was said
@@ -33,6 +33,7 @@ class Snapshot:
     """
 
     state: str = "ready"
+    work: str = "Training"
     doing: str = ""
     done: int = 0
     of: int = 0
@@ -48,7 +49,7 @@ class Snapshot:
 class Worker:
     """Runs `call(control, listen)` on a thread. Whoever asks gets a Snapshot; nobody is called from the thread.
 
-    done, stopping : what is said when it is finished, and once it was told to stop
+    doing, done, stopping : what is said while it works, when it is finished, and once it was told to stop
 
     Examples
     --------
@@ -60,13 +61,13 @@ class Worker:
     """
 
     def __init__(
-        self, call: Callable[[Control, Callable[[Event], None]], Any], *,
-        done: str = "Finished", stopping: str = "Stopping after this batch", clock: Callable[[], float] = time.monotonic,
+        self, call: Callable[[Control, Callable[[Event], None]], Any], *, doing: str = "Training", done: str = "Finished",
+        stopping: str = "Stopping after this batch", clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.call, self.clock, self.done, self.stopping = call, clock, done, stopping
         self.control, self.result = Control(), None
         self._lock, self._ended = threading.Lock(), threading.Event()
-        self._now, self._times = Snapshot(), list[tuple[float, int]]()
+        self._now, self._times = Snapshot(work=doing), list[tuple[float, int]]()
         self._losses: list[tuple[int, float]] = []
         self._every = 1  # step whose loss is kept
 
@@ -116,10 +117,10 @@ class Worker:
         try:
             self.result = self.call(self.control, self.hear)
             status = getattr(self.result, "status", "done")
-            word = {"done": self.done, "stopped": f"Stopped: {getattr(self.result, 'reason', '')}. It is saved, and Start goes on"}
+            word = {"done": self.done, "stopped": f"Stopped: {getattr(self.result, 'reason', '')}. Start goes on from what is saved"}
             self._set(lambda now: replace(now, state=status, doing=word.get(status, status), left=None))
         except BaseException as err:
-            if self.control.stopped and isinstance(err, ColabKitError):  # as asked
+            if isinstance(err, ColabKitError) and self.control.stopped and err.why == self.control.reason:  # as asked
                 self._set(lambda now: replace(now, state="stopped", doing=f"Stopped: {self.control.reason}. What came is kept", left=None))
                 return
             told = (err.what, err.why, err.fix) if isinstance(err, ColabKitError) else (f"{type(err).__name__}: {err}", "", "")

@@ -106,7 +106,7 @@ def examine(seen: Seen) -> tuple[Finding, ...]:
 
 def at_a_glance(data: Data, where: Runtime, drive: bool) -> tuple[Finding, ...]:
     """What data and machine say before there is a network."""
-    found = [*of_data(data, Recipe()), *of_machine(where, where.device, 0.0, drive)]
+    found = [*of_data(data, Recipe()), *of_machine(where, where.device, None, drive)]
     if where.where in HOSTED and where.device == "cpu":
         found.append(Finding("note", "You are on a CPU.", where.why.get("device", "no GPU was found"), CHANGE))
     return _sorted(found)
@@ -226,22 +226,22 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more classes" if len(names) > 3 else "")
 
 
-def of_machine(where: Runtime, device: str, seconds: float, drive: bool) -> Iterator[Finding]:
-    """What the machine says. seconds : of the whole run"""
-    takes = f"this will take about {spoken(seconds)}"
+def of_machine(where: Runtime, device: str, seconds: float | None, drive: bool) -> Iterator[Finding]:
+    """What the machine says. seconds : of the whole run, if it is known"""
+    takes = f"this will take about {spoken(seconds or 0.0)}"
     hosted = where.where in HOSTED
     if device == "cpu" and where.device in ("cuda", "mps"):
         why = "device='cpu' was asked for" if where.device == "cuda" else "the CPU was asked for"
         yield Finding("warning", f"There is a {where.gpu or 'GPU'}, and training runs on the CPU.", why, "leave device= out")
     elif device == "cpu" and "is there, but" in where.why.get("device", ""):
         yield Finding("warning", "There is a GPU, and torch cannot use it.", where.why["device"], "then restart the runtime")
-    elif device == "cpu" and seconds > LONG:
+    elif device == "cpu" and seconds is not None and seconds > LONG:
         fix = CHANGE if hosted else "a GPU takes a tenth of that or less; fewer epochs=, a smaller size= or backbone help too"
         yield Finding("warning" if hosted else "note", f"You are on a CPU: {takes}.", where.why.get("device", "no GPU was found"), fix)
     if hosted and not drive:
         why = "its disk goes with it, and nothing of the run is kept elsewhere"
         yield Finding("warning", "No Drive is mounted: this run dies with the machine.", why, "call kit.mount() before it")
-    if where.session_age is not None and (left := LIMIT - where.session_age) < seconds:
+    if seconds is not None and where.session_age is not None and (left := LIMIT - where.session_age) < seconds:
         why = f"it has about {spoken(max(0.0, left))} left, and {takes}"
         fix = "let it: the same cell goes on in the next one, if a Drive is mounted; budget='session' stops it in time"
         yield Finding("note", "The session ends before the run does.", why, fix)

@@ -76,6 +76,8 @@ def measure(
                 seconds, value = once(how)
                 spent += warm + seconds
                 for _ in range(more):
+                    if spent + seconds > SHARE * whole:
+                        break
                     again, _ = once(how)
                     seconds, spent = min(seconds, again), spent + again
             except RuntimeError:  # this hardware or network cannot: out of memory, a missing kernel

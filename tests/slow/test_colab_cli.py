@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -154,6 +155,16 @@ def test_the_exit_status_and_what_is_said_come_home(world, launcher, words, stat
     done = world("run", "--timeout", "86400", str(LAUNCHERS / f"{launcher}.py"), *words)
     assert done.returncode == status, done.stdout + done.stderr
     assert said in done.stdout + done.stderr and "Traceback" not in done.stdout + done.stderr
+
+
+def test_what_the_page_tells_to_signal_is_the_kernel(world):
+    text = (LAUNCHERS.parent / "docs" / "launchers.md").read_text(encoding="utf-8")
+    pattern = re.search(r"pkill -TERM -f '([^']+)'", text)[1]
+    colabs = "/usr/bin/python3 -m colab_kernel_launcher -f /root/.local/share/jupyter/runtime/kernel-0a1b.json"
+    assert re.search(pattern, colabs), "as Colab starts its kernels"
+    world("run", "-s", "short", "--keep", "--timeout", "86400", str(LAUNCHERS / "train_mlp.py"), "--help")
+    assert re.search(pattern, " ".join(kernel(world).cmdline()))
+    world("stop", "-s", "short")
 
 
 def test_sigterm_to_the_kernel_is_a_clean_stop_and_the_same_command_goes_on(world):
