@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import webbrowser
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from .cli_flags import recipe_flags, run_flags, said
 from .files import cannot_write, write_json
 
 if TYPE_CHECKING:
-    from .data.splits import Data
     from .runs import Run
 
 
@@ -32,11 +30,12 @@ if TYPE_CHECKING:
 def train(data: str, model: str, limit: int | None, **given: Any) -> Run:
     """Train a network from scratch on DATA: a catalog name, or a folder of class folders."""
     from .loading import load
+    from .models.nets import NETS
     from .verbs import train as verb
 
     pictures = load(data, limit=limit)
     given["name"] = given["name"] or f"{pictures.name}-{model}".lower()
-    return told(verb(net(model, pictures, given["size"]), pictures, **said(given)))
+    return told(verb(NETS[model], pictures, **said(given)))
 
 
 @click.command()
@@ -125,22 +124,6 @@ def notebook_of(text: str, folder: Path) -> Path:
     except OSError as err:
         raise cannot_write(place, err) from err
     return place
-
-
-def net(model: str, data: Data, size: int | None) -> Callable[[], Any]:
-    """A maker of the named network that fits the data; the verb calls it under the run's seed."""
-    import functools
-
-    from .models import nets
-
-    high, wide, channels = data.train[0][0].shape
-    if data.train.paths is not None:  # files are brought to a square of this size
-        high = wide = size or 224
-    elif size:
-        high = wide = size
-    if model == "cnn":
-        return functools.partial(nets.cnn, classes=len(data.classes), channels=channels, size=high)
-    return functools.partial(nets.mlp, classes=len(data.classes), inputs=high * wide * channels)
 
 
 def told(run: Run) -> Run:

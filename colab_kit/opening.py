@@ -89,6 +89,9 @@ def _find(where: str) -> Place:
         here = (place for _, place in records.everywhere() if path in (place.folder, place.drive_folder))
         return next(here, None) or Place.at(path, mounted())
     found = [(float(r["created"]), place) for r, place in records.everywhere() if where in (r["name"], r["key"], f"{r['name']}-{r['key']}")]
+    if not found and path.is_file():
+        why = "run.save() writes weights alone; run.export() writes a file that opens"
+        raise RunError(f"{path.name} is no exported run.", why, "export the run, or load the weights: kit.train(net, data, init=…)")
     if not found:
         names = sorted({str(r["name"]) for r, _ in records.everywhere()})
         known = ", ".join(names[:20]) + (" …" if len(names) > 20 else "") or "none yet"

@@ -73,6 +73,8 @@ class Planned(Session):
             self.fit.loss, self.fit.judge = self.loss_with(choices, torch.device("cpu")), self.plain_loss(choices)
         if self.deep:
             emit(Note(f"The head learns {self.effective.epochs} epochs on features of {self.passes} view(s) of each picture."))
+        if self.solved and self.looks is not None and self.passes < self.looks:
+            emit(Note(f"epochs={self.looks} are views of each picture here, and there are {self.passes}: {choices['views'][1]}."))
         if self.solved and not made:
             default = type(self.recipe)()
             if unused := [name for name in UNUSED if getattr(self.recipe, name) != getattr(default, name)]:
@@ -101,6 +103,11 @@ class Planned(Session):
     def solved(self) -> bool:
         """Whether the head is solved for, and nothing is trained."""
         return self.mode == "frozen" and self.fit is not None and not self.deep
+
+    @property
+    def idle(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What a solved head takes no notice of."""
+        return (*UNUSED, "precision") if self.solved else ()
 
     @property
     def epochs(self) -> int:

@@ -121,6 +121,7 @@ class Prepared:
 
     _steps = True  # whether the network is trained: else nobody asks what a step takes
     _looped = True  # whether by an optimizer
+    idle: tuple[str, ...] = ()  # choices that change nothing here
 
     def _amend(self, choices: Choices, made: dict[str, Any]) -> None:
         """Choose otherwise than for a network from scratch."""

@@ -18,7 +18,7 @@ from .errors import RecipeError
 from .files import Shelf, home
 from .models.backbones import Backbone
 from .models.known import Card, Cards, recalled
-from .models.made import again, make, on_backbone
+from .models.made import again, fitted, make, on_backbone
 from .planned import MODES
 from .recipe import Recipe
 from .runs import Run
@@ -67,7 +67,7 @@ class Request:
 
     def from_scratch(self, model: Any, data: Data) -> Session:
         """A session that trains a network as it is."""
-        network = make(model, self.recipe.seed)
+        network = make(fitted(model, data, self.recipe.size), self.recipe.seed)
         session = Session(network, data, self.recipe, base=Preprocess(), made_by=_made_by(network), **self._objects())
         session.settle()
         check_only_tensors(network)

@@ -203,7 +203,9 @@ class Run(Looks):
         data, name = (self.data, what) if named else (load(what), None)
         if data is None:
             why = "only the weights are kept with a run"
-            raise DataError("The run was opened without its data.", why, "pass it: run.evaluate(kit.load(…))")
+            raise DataError(
+                "The run was opened without its data.", why, "pass it: run.evaluate(data), run.report(data), kit.cleaner(run, split=data)"
+            )
         if data.classes != self.classes:
             why = f"the run knows {', '.join(self.classes[:5])} …, the data has {', '.join(data.classes[:5])} …"
             raise DataError("The data has other classes than the run.", why, "load the data that the run was trained for")

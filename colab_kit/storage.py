@@ -105,7 +105,7 @@ def _kept(disk: dict[str, Any] | None = None, drive: dict[str, Any] | None = Non
     touched = max((when for when, _ in [*here.values(), *there.values()]), default=float(record["created"]))
     return Kept(
         name=str(record["name"]), key=str(record["key"]), status=_status(record, folder, copy), epochs=_epochs(folder or copy),
-        of=int(record["recipe"]["epochs"]), touched=touched, folder=folder, copy=copy,
+        of=_of(record, folder or copy), touched=touched, folder=folder, copy=copy,
         size=sum(size for _, size in here.values()), copy_size=sum(size for _, size in there.values()),
     )  # fmt: skip
 
@@ -149,6 +149,13 @@ def _is_locked(folder: Path) -> bool:
             return False
     except RunError as err:
         return isinstance(err.__cause__, Timeout)  # else it cannot be locked at all: a read-only disk
+
+
+def _of(record: dict[str, Any], folder: Path | None) -> int:
+    """Epochs that were asked for; of a head that is solved, the views it is solved from."""
+    choices = {} if folder is None else records.read_json(folder / "choices.json") or {}
+    solved = choices.get("mode", [""])[0] == "frozen" and "views" in choices and "head_epochs" not in choices
+    return int(choices["views"][0] if solved else record["recipe"]["epochs"])
 
 
 def _epochs(folder: Path | None) -> int | None:

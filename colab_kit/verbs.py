@@ -229,7 +229,11 @@ def _trained(
         model = {"made_by": session.made_by, "weights": weights_hash(session.model), **session.about()}
         if not fresh:
             records.note_relatives(place, who["name"], who["identity"], emit)
-        chosen = [f"{name} {value} ({why})" for name, (value, why) in choices.items() if why not in ("as asked", "as given")]
+        chosen = [
+            f"{name} {value} ({why})"
+            for name, (value, why) in choices.items()
+            if why not in ("as asked", "as given") and name not in session.idle
+        ]
         emit(Note(f"Chosen: {', '.join(chosen)}."))
         record = records.begin(place, {**who, **session.as_record(), "model": model}, choices, reached=control.reached)
     elif record["model"]["weights"] != weights_hash(session.model):

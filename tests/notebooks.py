@@ -20,7 +20,7 @@ SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {  # cells that draw;
     "01_first_run": ((), {"panel": WIDGET, "code": "kit.transfer('fashion-mini'"}),
     "02_fashion_mnist": (("curves", "picture"), {"test": "of the test pictures"}),
     "03_cats_and_dogs": (("curves", "picture"), {"test": "efficientnet_lite0: ", "seconds": "'cpu': "}),
-    "04_your_own_photos": (("again", "picture"), {"train": "top-1", "clean": WIDGET, "export": "photos.safetensors"}),
+    "04_your_own_photos": (("again", "picture"), {"train": "top-1", "clean": WIDGET, "export": "photos-run.safetensors"}),
     "05_flowers_102": (
         ("finetuned", "report"), {"load": "red rose", "counts": "rarest: [(", "test": "flowers: ", "report": "report.html"},
     ),

@@ -10,7 +10,7 @@ import click
 import pytest
 
 import colab_kit
-from colab_kit import cli, cli_train
+from colab_kit import cli
 from colab_kit.recipe import Recipe
 
 FIELDS = {field.name for field in dataclasses.fields(Recipe)}
@@ -119,16 +119,3 @@ def test_a_run_is_trained_found_again_listed_and_asked(tmp_path, monkeypatch, ca
     said = capsys.readouterr().out.splitlines()
     assert [line.count("%") for line in said] == [2, 2, 0] and said[-1] == "answers.csv"
     assert len(Path("answers.csv").read_text().splitlines()) == 3
-
-
-@pytest.mark.parametrize(("model", "size"), [("mlp", None), ("cnn", None), ("cnn", 20)])
-def test_a_net_is_made_to_fit_the_data(model, size):
-    import torch
-
-    from colab_kit.loading import load
-
-    x = torch.zeros(12, 3, 24, 24, dtype=torch.uint8)
-    data = load((x, torch.arange(12) % 3), valid=0, listen=[])
-    made = cli_train.net(model, data, size)()
-    side = size or 24
-    assert made(torch.zeros(2, 3, side, side)).shape == (2, 3)

@@ -142,3 +142,16 @@ def test_another_network_than_the_runs_is_refused():
     with pytest.raises(ModelError, match="does not fit the weights of run r") as error:
         remake(record(None), Tiny(5), Tiny().state_dict())
     assert "fc" in error.value.why
+
+
+@pytest.mark.parametrize(("name", "size"), [("mlp", None), ("cnn", None), ("cnn", 20)])
+def test_a_network_of_ours_is_made_to_fit_the_data(name, size):
+    from colab_kit.loading import load
+    from colab_kit.models.made import fitted
+    from colab_kit.models.nets import NETS
+
+    data = load((torch.zeros(12, 3, 24, 24, dtype=torch.uint8), torch.arange(12) % 3), valid=0, listen=[])
+    side = size or 24
+    assert fitted(NETS[name], data, size)()(torch.zeros(2, 3, side, side)).shape == (2, 3)
+    mine = NETS[name](classes=5)
+    assert fitted(mine, data, size) is mine, "what a person has made stays as it is"

@@ -268,3 +268,13 @@ def test_yes_alone_is_wrong_usage(place):
 @pytest.mark.parametrize(("count", "text"), [(0, "-"), (999, "999 B"), (1000, "1.0 kB"), (3_140_000, "3.1 MB"), (999_999, "1000.0 kB")])
 def test_sizes_are_said_for_people(count, text):
     assert cli.size(count) == text
+
+
+def test_a_solved_head_is_counted_in_its_views(place):
+    made = make_run(place / "home" / "runs", epochs=1)
+    write_json(made / "choices.json", {"mode": ["frozen", "as asked"], "views": [1, "each picture as it is"]})
+    (run,) = storage.kept()
+    assert (run.epochs, run.of) == (1, 1)
+    write_json(made / "choices.json", {"mode": ["frozen", "as asked"], "features": ["not kept", "a map"]})
+    (run,) = storage.kept()
+    assert (run.epochs, run.of) == (1, 5), "one that learned in the loop"

@@ -80,7 +80,11 @@ def _kind(archive: Path, called: str) -> str:
     kind = kind_of(head)
     if kind in ("zip", "7z", "rar", "tar", *KINDS):
         return kind or ""
-    return "zip" if b"PK\5\6" in tail and not tars.is_header(head) else "tar"  # one that unpacks itself; an old tar has no signature
+    if tars.is_header(head) or not head.strip(b"\0"):  # an old tar has no signature, and an empty one nothing but zeros
+        return "tar"
+    if b"PK\5\6" in tail:  # one that unpacks itself
+        return "zip"
+    raise BadArchive(f"{called} is damaged, or no archive.", f"it begins with {head[:8].hex(' ')}", AGAIN)
 
 
 def _unzip(archive: Path, part: Path, *, called: str, room: int, max_size: int | None, told: Told | None, control: Control | None) -> None:

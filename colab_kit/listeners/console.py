@@ -56,8 +56,8 @@ class Console:
                 self.handing_over(name, done, size)
             case RunStarted() as start:
                 self._epoch_at = self.clock()
-                again = f", going on from step {start.done} of {start.steps}"
-                again = again if start.done else f", {start.epochs} epochs, {start.steps} steps"
+                epochs, steps = (f"{n} {word}{'s' * (n != 1)}" for n, word in ((start.epochs, "epoch"), (start.steps, "step")))
+                again = f", going on from step {start.done} of {start.steps}" if start.done else f", {epochs}, {steps}"
                 self.line(f"Run {start.name}{again} → {start.folder}")
                 self.open_bar("training", start.steps, "step", start.done)
             case StepDone(step=step, loss=loss):

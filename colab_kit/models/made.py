@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ..data import keyed
+from ..data.splits import Data
 from ..errors import ModelError
 from ..files import Shelf
 from ..training.weights import backbone_hash, put
@@ -42,6 +44,21 @@ def make(model: Any, seed: int) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise ModelError(f"model= made a {type(made).__name__}.", "an nn.Module was expected", "let it return the network")
     return made
+
+
+def fitted(model: Any, data: Data, size: int | None) -> Any:
+    """A maker of ours (nets.mlp, nets.cnn), made to fit the data; any other model as it is."""
+    name = next((name for name, net in nets.NETS.items() if model is net), None)
+    if name is None:
+        return model
+    high, wide, channels = data.train[0][0].shape
+    if data.train.paths is not None:  # files are brought to a square of this size
+        high = wide = size or 224
+    elif size:
+        high = wide = size
+    if name == "cnn":
+        return functools.partial(nets.cnn, classes=len(data.classes), channels=channels, size=high)
+    return functools.partial(nets.mlp, classes=len(data.classes), inputs=high * wide * channels)
 
 
 def is_lazy(model: nn.Module) -> bool:

@@ -59,18 +59,22 @@ class Preflight:
 
     def __repr__(self) -> str:
         found = [f"{finding.level}: {finding}" for finding in self.findings] or ["Nothing was found: go ahead."]
-        times = [f"a step takes {1000 * seconds:.3g} ms on {device}" for device, seconds in self.seconds.items()]
+        times = [f"a step takes {_ms(seconds)} on {device}" for device, seconds in self.seconds.items()]
         return "\n".join([*found, *times, *([repr(self.summary)] if self.summary is not None else [])])
 
     def _repr_html_(self) -> str:
         rows = (f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in (x.level, x.what, x.why, x.fix))}</tr>" for x in self.findings)
         table = "<table><tr><th></th><th>what</th><th>why</th><th>fix</th></tr>" + "".join(rows) + "</table>"
-        times = "".join(f"<p>a step takes {1000 * s:.3g} ms on {html.escape(d)}</p>" for d, s in self.seconds.items())
+        times = "".join(f"<p>a step takes {_ms(s)} on {html.escape(d)}</p>" for d, s in self.seconds.items())
         return (
             (table if self.findings else "<p>Nothing was found: go ahead.</p>")
             + times
             + (self.summary._repr_html_() if self.summary else "")
         )
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
 
 
 @dataclass(frozen=True)
