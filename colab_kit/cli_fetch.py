@@ -37,10 +37,14 @@ STATUS = (  # as wget's
 
 @dataclass(frozen=True)
 class Came:
-    """What a command line fetched. status : the exit status"""
+    """What a command line fetched.
+
+    status : the exit status    quiet : whether standard output is for nothing else
+    """
 
     status: int
     files: tuple[Fetched, ...]
+    quiet: bool = False
 
 
 @click.command()
@@ -96,7 +100,7 @@ def fetch(urls: tuple[str, ...], file: str | None, folder: str | None, quiet: bo
             click.echo(json.dumps(line))
     if not (quiet or as_json):
         click.echo(summary(came, len(urls), time.monotonic() - began))
-    return Came(worst, tuple(came))
+    return Came(worst, tuple(came), quiet or as_json)
 
 
 def _calm(console: Console) -> Callable[[Event], None]:

@@ -47,10 +47,7 @@ def train(data: str, model: str, limit: int | None, **given: Any) -> Run:
 @recipe_flags
 def transfer(data: str, backbone: str, limit: int | None, **given: Any) -> Run:
     """Put a new head on a trained backbone: solved for its features, or trained with all of it."""
-    from .loading import load
-    from .verbs import transfer as verb
-
-    return told(verb(load(data, limit=limit), backbone, **said(given)))
+    return transferred(data, backbone, limit, given)
 
 
 @click.command()
@@ -68,6 +65,11 @@ def panel(data: str, backbone: str, limit: int | None, text: bool, **given: Any)
         return opened(panel_code(data, backbone, limit, said(given)))
     if why:
         click.echo(f"No panel: {why}. The same training follows in lines.")
+    return transferred(data, backbone, limit, given)
+
+
+def transferred(data: str, backbone: str, limit: int | None, given: dict[str, Any]) -> Run:
+    """Load, transfer, and say what came of it."""
     from .loading import load
     from .verbs import transfer as verb
 

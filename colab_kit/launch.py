@@ -40,9 +40,8 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
         one_process(os.environ)
         command, *given = JOBS[job]
         status, made = call([command, *given, *arguments], default_map={command: {"data": DATA}})
-        machine = job == "fetch" and bool({"--json", "-q", "--quiet"} & set(arguments))  # its standard output is spoken for
         for number, path in enumerate(made_of(made)):
-            click.echo(f"{ARTIFACT}{bundle(path, number=number)}", err=machine)
+            click.echo(f"{ARTIFACT}{bundle(path, number=number)}", err=isinstance(made, Came) and made.quiet)
     except ColabKitError as err:
         click.echo(f"\n{err}", err=True)
         status = FAILED

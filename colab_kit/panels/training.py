@@ -109,6 +109,8 @@ class Panel:
             self._given = self._asked(), *self._settings()
         except ColabKitError as err:
             return self._failed((err.what, err.why, err.fix, ""))
+        if not _same(self._given[0], self._from):
+            self.seen.value, self.loaded, self._from = "", None, self._given[0]
         self.worker = working[self._key] = Worker(self._work)
         self.worker.start()
         self._follow()
@@ -178,9 +180,8 @@ class Panel:
         from ..verbs import transfer
 
         source, backbone, given = self._given
-        if self.loaded is None or not _same(source, self._from):
-            self.seen.value, self.loaded = "", self._loaded(load, source, control, hear)
-            self._from = source
+        if self.loaded is None:
+            self.loaded = self._loaded(load, source, control, hear)
         return transfer(self.loaded, backbone, listen=[hear], control=control, out=self.out, name=self.name, **given)
 
     @staticmethod
