@@ -72,7 +72,7 @@ def kit(epochs: int, device: str) -> list[float]:
     from colab_kit.events import EpochDone
 
     x, y = arrays()
-    data, marks = kit.load((x, y), valid=0, listen=[]), [0.0]
+    data, marks = kit.load((x, y), valid=0, quiet=True), [0.0]
 
     def hear(event: Any) -> None:
         if isinstance(event, EpochDone):
@@ -80,7 +80,15 @@ def kit(epochs: int, device: str) -> list[float]:
 
     with tempfile.TemporaryDirectory() as out:
         kit.train(
-            network(), data, epochs=epochs, batch_size=BATCH, schedule="constant", listen=[hear], device=device, out=Path(out) / "run"
+            network(),
+            data,
+            epochs=epochs,
+            batch_size=BATCH,
+            lr_schedule="constant",
+            callbacks=[hear],
+            quiet=True,
+            device=device,
+            run_dir=Path(out) / "run",
         )
     return [b - a for a, b in zip(marks[1:], marks[2:], strict=False)]
 

@@ -51,10 +51,17 @@ def kit(make: Callable[[], Any], x: Any, y: Any, batch: int, epochs: int) -> flo
         if isinstance(event, EpochDone):
             marks.append(time.perf_counter())
 
-    data = kit.load((x, y), valid=0, listen=[])
+    data = kit.load((x, y), valid=0, quiet=True)
     with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
         kit.train(
-            make(), data, epochs=epochs, batch_size=batch, precision="fp32", listen=[Console(moving=True), hear], out=Path(out) / "run"
+            make(),
+            data,
+            epochs=epochs,
+            batch_size=batch,
+            precision="fp32",
+            callbacks=[Console(moving=True), hear],
+            quiet=True,
+            run_dir=Path(out) / "run",
         )
     return statistics.median(b - a for a, b in zip(marks, marks[1:], strict=False))
 

@@ -63,7 +63,7 @@ def kit(root: Path, kind: str) -> dict[str, float]:
     from colab_kit.data.batches import Feed
     from colab_kit.data.preprocess import Preprocess
 
-    data = kit.load(root, valid=0, listen=[])
+    data = kit.load(root, valid=0, quiet=True)
     feed = Feed(data.train, Preprocess(224), batch_size=BATCH, device=torch.device("cpu"), augment=Augment(scale=(0.08, 1.0), flip=0.5))
     rates = []
     assert torchvision  # the others have imported it too, before the clock starts

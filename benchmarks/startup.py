@@ -23,7 +23,7 @@ TORCH = "import torch; torch.optim.AdamW([torch.zeros(1)])"
 KIT = """
 import os, colab_kit as kit
 from colab_kit.events import StepDone
-kit.train(kit.nets.mlp(), "fashion-mini", epochs=1, out={out!r}, listen=[lambda e: os._exit(0) if isinstance(e, StepDone) else None])
+kit.train(kit.nets.mlp(), "fashion-mini", epochs=1, out={out!r}, callbacks=[lambda e: os._exit(0) if isinstance(e, StepDone) else None], quiet=True)
 """
 
 

@@ -71,14 +71,14 @@ def kit(root: Path, kind: str, device: str) -> dict[str, float]:
         start = time.perf_counter()
         data = kit.load(root)
         if kind == "all":
-            run = kit.transfer(data, "efficientnet_lite0", mode="finetune", epochs=EPOCHS, lr=1e-4, device=device, out=f"{out}/all")
+            run = kit.transfer(data, "efficientnet_lite0", mode="finetune", epochs=EPOCHS, lr=1e-4, device=device, run_dir=f"{out}/all")
             print(run.choices["precision"], file=sys.stderr)
             return {"seconds": time.perf_counter() - start, "top1": run.history[-1]["valid/top1"]}
-        run = kit.transfer(data, "efficientnet_lite0", mode="frozen", device=device, out=f"{out}/one")
+        run = kit.transfer(data, "efficientnet_lite0", mode="frozen", device=device, run_dir=f"{out}/one")
         top1 = run.best["metrics"]["valid/top1"]
         first = time.perf_counter() - start
         start = time.perf_counter()
-        again = kit.transfer(data, "efficientnet_lite0", mode="frozen", seed=1, device=device, out=f"{out}/two")
+        again = kit.transfer(data, "efficientnet_lite0", mode="frozen", seed=1, device=device, run_dir=f"{out}/two")
         second = time.perf_counter() - start
         assert again.history
     return {"seconds": first, "again": second, "top1": top1}

@@ -12,13 +12,13 @@ import click
 from . import __version__
 from .cli_fetch import Came, fetch
 from .cli_train import panel, train, transfer
-from .errors import ColabKitError
+from .errors import RENAMED, ColabKitError
 
 if TYPE_CHECKING:
     from .storage import Kept
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # exit statuses; 130 is what a shell expects of Ctrl-C
-STATUS = {"done": OK, "stopped": STOPPED}
+STATUS = {"finished": OK, "stopped": STOPPED}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +34,8 @@ def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
         click.echo(f"\n{err}", err=True)
         return FAILED, None
     except click.ClickException as err:
+        if isinstance(err, click.NoSuchOption) and (word := RENAMED["option"].get(err.option_name.lstrip("-").replace("-", "_"))):
+            err.possibilities = [f"--{word.replace('_', '-')}"]
         err.show()
         return err.exit_code, None
     except (click.Abort, KeyboardInterrupt):
@@ -89,7 +91,7 @@ def predict(run: str, pictures: tuple[str, ...], top: int, table: str | None, de
     found = opened.predict(list(pictures), top=top)
     answers = Predictions([found] if isinstance(found, Prediction) else found, opened.classes)
     for one in answers:
-        said = "{:.4g}" if one.task == "regress" else "{:.1%}"
+        said = "{:.4g}" if one.task == "regression" else "{:.1%}"
         click.echo(f"{one.path}: " + ", ".join(f"{name} {said.format(score)}" for name, score in one.top))
     if table:
         click.echo(str(answers.to_csv(table)))

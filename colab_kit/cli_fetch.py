@@ -81,7 +81,12 @@ def fetch(urls: tuple[str, ...], file: str | None, folder: str | None, quiet: bo
     for url in urls:
         try:
             found = fetch_as(
-                url, to, True if file else None, listen=[] if quiet else [_calm(Console(sys.stderr if as_json else None))], **given
+                url,
+                to,
+                True if file else None,
+                callbacks=None if quiet else [_calm(Console(sys.stderr if as_json else None))],
+                quiet=True,
+                **given,
             )
             came.append(found)
             line = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .errors import new_word
 from .recipe import Recipe
 
 
@@ -17,7 +18,7 @@ def weights(text: str) -> str | tuple[float, ...]:
 
 
 def word_or_number(text: str) -> str | float:
-    """budget's and batch_size's: a number where it is one; the recipe judges what is left."""
+    """max_time's and batch_size's: a number where it is one; the recipe judges what is left."""
     for number in (int, float):
         try:
             return number(text)
@@ -43,6 +44,15 @@ def kind(field: dataclasses.Field[Any]) -> Any:
     raise TypeError(f"the flag of {field.name}: {words} is not decided")
 
 
+class Mode(click.Choice):  # type: ignore[type-arg]
+    """The modes of a transfer; an old word is answered with the new one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if fix := new_word("mode", value):
+            self.fail(fix, param, ctx)
+        return super().convert(value, param, ctx)
+
+
 Command = Callable[..., Any]
 
 
@@ -61,10 +71,10 @@ def run_flags(command: Command) -> Command:
     """The flags of a run that are no recipe: what to train on, from where, and where it is kept."""
     for option in (
         click.option("--device", help="cpu, cuda, cuda:1, mps [the best there is]"),
-        click.option("--fresh", is_flag=True, help="start anew where the same command would go on"),
-        click.option("--out", type=click.Path(), help="the run's folder [a name and a key under ./colab-kit/runs]"),
+        click.option("--restart", is_flag=True, help="start anew where the same command would go on"),
+        click.option("--run-dir", type=click.Path(), help="the run's folder [a name and a key under ./colab-kit/runs]"),
         click.option("--name", help="first half of the run's name"),
-        click.option("--limit", type=int, help="take at most so many pictures of each class"),
+        click.option("--max-per-class", type=int, help="take at most so many pictures of each class"),
         click.argument("data"),
     ):
         command = option(command)

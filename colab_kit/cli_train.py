@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli_flags import recipe_flags, run_flags, said
+from .cli_flags import Mode, recipe_flags, run_flags, said
 from .files import cannot_write, write_json
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 @click.option("--model", type=click.Choice(["mlp", "cnn"]), default="mlp", help="the network, made to fit the data [mlp]")
 @click.option("--init", type=click.Path(), help="weights to start from, .pth or .safetensors: what matches is taken and listed")
 @recipe_flags
-def train(data: str, model: str, limit: int | None, **given: Any) -> Run:
+def train(data: str, model: str, max_per_class: int | None, **given: Any) -> Run:
     """Train a network from scratch on DATA: a catalog name, or a folder of class folders."""
     from .loading import load
     from .models.nets import NETS
     from .verbs import train as verb
 
-    pictures = load(data, limit=limit)
+    pictures = load(data, max_per_class=max_per_class)
     given["name"] = given["name"] or f"{pictures.name}-{model}".lower()
     return told(verb(NETS[model], pictures, **said(given)))
 
@@ -41,39 +41,42 @@ def train(data: str, model: str, limit: int | None, **given: Any) -> Run:
 @click.command()
 @run_flags
 @click.option(
-    "--mode", type=click.Choice(["auto", "frozen", "finetune", "both"]), default=None, help="what learns: the head, all, or both [auto]"
+    "--mode",
+    type=Mode(["auto", "frozen", "finetune", "frozen_then_finetune"]),
+    default=None,
+    help="what learns: the head, all, or first the head and then all [auto]",
 )
 @click.option("--backbone", default="resnet18", help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]")
 @recipe_flags
-def transfer(data: str, backbone: str, limit: int | None, **given: Any) -> Run:
+def transfer(data: str, backbone: str, max_per_class: int | None, **given: Any) -> Run:
     """Put a new head on a trained backbone: solved for its features, or trained with all of it."""
-    return transferred(data, backbone, limit, given)
+    return transferred(data, backbone, max_per_class, given)
 
 
 @click.command()
 @click.argument("data")
-@click.option("--limit", type=int, help="take at most so many pictures of each class")
+@click.option("--max-per-class", type=int, help="take at most so many pictures of each class")
 @click.option("--name", help="first half of the run's name")
-@click.option("--out", type=click.Path(), help="the run's folder [a name and a key under ./colab-kit/runs]")
+@click.option("--run-dir", type=click.Path(), help="the run's folder [a name and a key under ./colab-kit/runs]")
 @click.option("--backbone", default="resnet18", help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]")
 @click.option("--text", is_flag=True, help="no panel: train at once, and say so in lines")
 @recipe_flags
-def panel(data: str, backbone: str, limit: int | None, text: bool, **given: Any) -> Run | int:
+def panel(data: str, backbone: str, max_per_class: int | None, text: bool, **given: Any) -> Run | int:
     """Open a panel that trains on DATA in JupyterLab; where there is no browser, train in lines of text."""
     why = "" if text else no_browser()
     if not (text or why):
-        return opened(panel_code(data, backbone, limit, said(given)))
+        return opened(panel_code(data, backbone, max_per_class, said(given)))
     if why:
         click.echo(f"No panel: {why}. The same training follows in lines.")
-    return transferred(data, backbone, limit, given)
+    return transferred(data, backbone, max_per_class, given)
 
 
-def transferred(data: str, backbone: str, limit: int | None, given: dict[str, Any]) -> Run:
+def transferred(data: str, backbone: str, max_per_class: int | None, given: dict[str, Any]) -> Run:
     """Load, transfer, and say what came of it."""
     from .loading import load
     from .verbs import transfer as verb
 
-    return told(verb(load(data, limit=limit), backbone, **said(given)))
+    return told(verb(load(data, max_per_class=max_per_class), backbone, **said(given)))
 
 
 def no_browser() -> str:
@@ -89,9 +92,9 @@ def no_browser() -> str:
     return ""
 
 
-def panel_code(data: str, backbone: str, limit: int | None, given: dict[str, Any]) -> str:
+def panel_code(data: str, backbone: str, max_per_class: int | None, given: dict[str, Any]) -> str:
     """The cell that shows it."""
-    source = repr(data) if limit is None else f"kit.load({data!r}, limit={limit})"
+    source = repr(data) if max_per_class is None else f"kit.load({data!r}, max_per_class={max_per_class})"
     more = "".join(f", {name}={value!r}" for name, value in given.items())
     return f"import colab_kit as kit\n\nkit.panel({source}, {backbone!r}{more})"
 

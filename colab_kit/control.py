@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .errors import no_attribute
 from .events import Event, Note
 
 LOOK = 0.02  # seconds between two looks of one who waits
@@ -40,9 +41,14 @@ class Control:
         """Ask the verb to save and wait before its next step."""
         self._paused = True
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """End a pause."""
         self._paused = False
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name)
 
     @property
     def stopped(self) -> bool:
@@ -57,7 +63,7 @@ class Control:
         return self._paused and not self.stopped
 
     def wait_while_paused(self) -> None:
-        """Block until go_on() or stop()."""
+        """Block until resume() or stop()."""
         while self.paused:
             time.sleep(LOOK)
 

@@ -48,20 +48,22 @@ def first_epochs(quick: bool, net: str) -> int:
     return {"mlp": 4, "cnn": 2}[net] if quick else {"mlp": 24, "cnn": 6}[net]
 
 
-def first_run(quick: bool, net: str, *, fresh: bool = False) -> Run:
+def first_run(quick: bool, net: str, *, restart: bool = False) -> Run:
     """The call that is killed, and made again. The first of the two starts anew: a demo may be seen twice."""
     epochs = first_epochs(quick, net)
-    return train(nets.NETS[net], load("fashion-mini"), epochs=epochs, name=f"demo-{net}", fresh=fresh, save_every=75)  # each epoch
+    return train(
+        nets.NETS[net], load("fashion-mini"), epochs=epochs, name=f"demo-{net}", restart=restart, save_every_steps=75
+    )  # each epoch
 
 
 def second_run(quick: bool) -> Run:
-    data = load("fashion-mini", limit=25 if quick else 100, valid=0)
-    return transfer(data, "efficientnet_lite0", size=SIDE, name="demo-transfer")
+    data = load("fashion-mini", max_per_class=25 if quick else 100, valid=0)
+    return transfer(data, "efficientnet_lite0", image_size=SIDE, name="demo-transfer")
 
 
 def kill_in_the_middle(quick: bool, net: str, epoch: int, echo: Echo) -> int:
     """Start the first run in a process of its own and kill it when it says that `epoch` is over; the epoch it reached."""
-    call = f"from colab_kit import demo; demo.mount(listen=[]); demo.first_run({quick!r}, {net!r}, fresh=True)"
+    call = f"from colab_kit import demo; demo.mount(quiet=True); demo.first_run({quick!r}, {net!r}, restart=True)"
     child = subprocess.Popen([sys.executable, "-u", "-c", call], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert child.stdout is not None
     reached, said = 0, []
@@ -83,7 +85,7 @@ def show(run: Run, echo: Echo) -> None:
     """Accuracy on the test pictures, and three pictures to look at."""
     assert run.data is not None and run.data.test is not None
     result = run.evaluate("test")
-    echo(f"{run.name}: test loss {result.loss:.3f}, top-1 {result.top1:.3f} on {result.n:,} pictures")
+    echo(f"{run.name}: test loss {result.loss:.3f}, top-1 {result.top1:.3f} on {result.count:,} pictures")
     shown: list[Path] = [run.confusion("test"), run.show(picture(run))]
     if run.history:
         shown.insert(0, run.plot())

@@ -30,6 +30,40 @@
 Each is also the built-in named in brackets, so a plain `except ValueError` catches what it should.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RENAMED: dict[str, dict[str, str]] = {  # where a word stands: {the word of an older version or of another library: ours}
+    "option": {
+        "listen": "callbacks", "listener": "callbacks", "listeners": "callbacks", "out": "run_dir", "output_dir": "run_dir",
+        "fresh": "restart", "head_epochs": "freeze_epochs", "clip": "max_grad_norm", "clip_norm": "max_grad_norm",
+        "accumulate": "grad_accum_steps", "gradient_accumulation_steps": "grad_accum_steps", "schedule": "lr_schedule",
+        "scheduler": "lr_schedule", "lr_scheduler": "lr_schedule", "warmup": "warmup_epochs", "ema": "ema_decay", "size": "image_size",
+        "img_size": "image_size", "workers": "num_workers", "budget": "max_time", "save_every": "save_every_steps",
+        "validate_every": "validate_every_steps", "limit": "max_per_class", "names": "class_names", "classes": "class_names",
+        "edits": "label_edits", "learning_rate": "lr", "bs": "batch_size", "batch": "batch_size", "n_epochs": "epochs",
+        "num_epochs": "epochs", "criterion": "loss", "wd": "weight_decay", "early_stopping": "patience",
+    },
+    "predict": {"views": "tta"},
+    "task": {"classify": "classification", "regress": "regression"},
+    "mode": {"both": "frozen_then_finetune"},
+    "status": {"done": "finished"},
+    "kind": {"local": "folder", "stand-in": "mock"},
+    "metric": {"accuracy": "top1"},
+    "split": {"val": "valid", "validation": "valid"},
+    "Run": {"go_on": "resume", "wait": "wait_for_copies"},
+    "Control": {"go_on": "resume"},
+    "Evaluation": {"n": "count"},
+    "StepDone": {"of": "total"},
+    "EpochDone": {"of": "total"},
+}  # fmt: skip
+
 
 class ColabKitError(Exception):
     """Say what happened, why, and the fix; `str()` gives all three, a line each.
@@ -160,3 +194,37 @@ class ColabError(ColabKitError, RuntimeError):
 
 class MissingExtra(ColabKitError, ImportError):
     """An optional package is needed and not installed."""
+
+
+def new_word(place: str, value: Any) -> str:
+    """The fix where an old word was given for a value: which one is right; "" for any other value."""
+    word = RENAMED[place].get(value) if isinstance(value, str) else None
+    return "" if word is None else f"{value!r} is called {word!r} now: write {place}={word!r}"
+
+
+def no_attribute(thing: Any, name: str) -> AttributeError:
+    """The error for an attribute that is not there; of a renamed one it says the new name."""
+    kind = type(thing).__name__
+    word = RENAMED.get(kind, {}).get(name)
+    return AttributeError(f"{kind} has no {name!r}" + (f": it is called {word!r} now" if word else ""), name=name, obj=thing)
+
+
+def renamed_option(verb: str, old: str, new: str) -> RecipeError:
+    """The error for an option under its old name."""
+    return RecipeError(f"{verb}() has no option {old}=.", f"it is called {new}=", f"write {new}=…")
+
+
+def new_words(verb: Callable[P, R]) -> Callable[P, R]:
+    """Let the verb answer an option's old name with the new one."""
+    code: Any = verb.__code__  # type: ignore[attr-defined]
+    options = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    words = {old: new for place in ("option", verb.__name__) for old, new in RENAMED.get(place, {}).items()}
+
+    @wraps(verb)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name in words and name not in options and words[name] in options:
+                raise renamed_option(verb.__name__, name, words[name])
+        return verb(*args, **kwargs)
+
+    return checked

@@ -1,6 +1,6 @@
-"""What happens, as values: frozen events go out to listeners, and a listener can never stop a run.
+"""What happens, as values: frozen events go out to callbacks, and a callback can never stop a run.
 
-A listener is any callable that takes one event and returns nothing. It matches what it cares for and lets the rest pass.
+A callback is any callable that takes one event and returns nothing. It matches what it cares for and lets the rest pass.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import no_attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +68,28 @@ class RunStarted(Event):
 @dataclass(frozen=True, slots=True)
 class StepDone(Event):
     step: int  # optimizer steps done so far, of the whole run
-    of: int
+    total: int
     loss: float
     lr: float
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name)
 
 
 @dataclass(frozen=True, slots=True)
 class EpochDone(Event):
-    """A validation happened: at an epoch's end `epoch` is whole, between (validate_every) it is a fraction."""
+    """A validation happened: at an epoch's end `epoch` is whole, between (validate_every_steps) it is a fraction."""
 
     epoch: float
-    of: int
+    total: int
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,42 +101,42 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunEnded(Event):
-    status: str  # done | stopped | failed
+    status: str  # finished | stopped | failed
     reason: str
     folder: Path
 
 
-Listener = Callable[[Event], Any]
-FORGIVEN = 2  # failures in a row; the next one drops the listener
+Callback = Callable[[Event], Any]
+FORGIVEN = 2  # failures in a row; the next one drops the callback
 
 
-class Listeners:
-    """Hand each event to every listener; report one that raises, forgive it twice in a row, then drop it."""
+class Callbacks:
+    """Hand each event to every callback; report one that raises, forgive it twice in a row, then drop it."""
 
-    def __init__(self, listeners: Iterable[Listener]) -> None:
-        self.listeners = list(listeners)
+    def __init__(self, callbacks: Iterable[Callback]) -> None:
+        self.callbacks = list(callbacks)
         self._failures: dict[int, int] = {}
         self._reported: set[int] = set()
 
     def __call__(self, event: Event) -> None:
-        self._tell(event, list(self.listeners))
+        self._tell(event, list(self.callbacks))
 
-    def _tell(self, event: Event, listeners: list[Listener]) -> None:
-        for listener in listeners:
+    def _tell(self, event: Event, callbacks: list[Callback]) -> None:
+        for callback in callbacks:
             try:
-                listener(event)
-                self._failures.pop(id(listener), None)
-            except Exception as err:  # a listener is a guest: its faults end with it
-                self._blame(listener, err)
+                callback(event)
+                self._failures.pop(id(callback), None)
+            except Exception as err:  # a callback is a guest: its faults end with it
+                self._blame(callback, err)
 
-    def _blame(self, listener: Listener, err: Exception) -> None:
-        failures = self._failures[id(listener)] = self._failures.get(id(listener), 0) + 1
-        name = getattr(listener, "__qualname__", type(listener).__qualname__)
-        others = [other for other in self.listeners if other is not listener]  # it need not hear of its own faults
-        said = f"The listener {name} raised {type(err).__name__}: {err}"
+    def _blame(self, callback: Callback, err: Exception) -> None:
+        failures = self._failures[id(callback)] = self._failures.get(id(callback), 0) + 1
+        name = getattr(callback, "__qualname__", type(callback).__qualname__)
+        others = [other for other in self.callbacks if other is not callback]  # it need not hear of its own faults
+        said = f"The callback {name} raised {type(err).__name__}: {err}"
         if failures > FORGIVEN:
-            self.listeners[:] = others
+            self.callbacks[:] = others
             self._tell(Note(f"{said}. It failed {failures} times in a row and is dropped; training goes on.", "warn"), others)
-        elif id(listener) not in self._reported:
-            self._reported.add(id(listener))
+        elif id(callback) not in self._reported:
+            self._reported.add(id(callback))
             self._tell(Note(f"{said}. Training goes on.", "warn"), others)

@@ -108,7 +108,7 @@ def _onnx(model: nn.Module, record: dict[str, Any], about: dict[str, Any]) -> by
     runtime = need("onnxruntime", extra="onnx", why="export to .onnx")
     how = record["preprocess"]
     if how["size"] is None:
-        fix = "export it as .safetensors, or train with size="
+        fix = "export it as .safetensors, or train with image_size="
         raise ModelError("This run has no one size of picture.", "an ONNX file is made by showing the network one", fix)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     x = torch.linspace(-1, 1, 2 * (how["channels"] or 3) * how["size"] ** 2).reshape(2, how["channels"] or 3, how["size"], how["size"])

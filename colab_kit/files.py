@@ -105,11 +105,17 @@ def cannot_write(path: Path, err: OSError) -> RunError:
         return err
     match err.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            why, fix = "the disk is full", "free some room (`colab-kit runs --prune` lists old runs), or give out= a folder on another disk"
+            why, fix = (
+                "the disk is full",
+                "free some room (`colab-kit runs --prune` lists old runs), or give run_dir= a folder on another disk",
+            )
         case errno.EROFS | errno.EACCES | errno.EPERM:
-            why, fix = f"the folder is read-only ({err.strerror})", "give out= a folder that can be written, or set COLAB_KIT_HOME to one"
+            why, fix = (
+                f"the folder is read-only ({err.strerror})",
+                "give run_dir= a folder that can be written, or set COLAB_KIT_HOME to one",
+            )
         case errno.ENOTDIR | errno.EEXIST:
-            why, fix = f"a file stands where a folder is needed ({err.strerror})", "give out= another name, or move that file away"
+            why, fix = f"a file stands where a folder is needed ({err.strerror})", "give run_dir= another name, or move that file away"
         case _:
             why, fix = str(err), "see whether the disk is there, and give a path that can be made and written"
     return RunError(f"{path} could not be written.", why, fix)

@@ -16,7 +16,6 @@ from .control import Control
 from .data import datasets, fingerprints
 from .data.edits import Edits, edited
 from .data.folders import some
-from .data.labels import class_names
 from .data.places import open_place, open_split
 from .data.shares import as_limit, as_share, share_out
 from .data.sources import Part, display_names, of_pair
@@ -25,25 +24,26 @@ from .data.tables import Labels
 from .data.targets import TASKS, as_task, task_of
 from .drive.mount import stand_in_path
 from .drive.stage import one_by_one
-from .errors import DataError
-from .events import Event, Listener, Listeners, Note
-from .listeners.console import Console
+from .errors import RENAMED, DataError, new_word, new_words
+from .events import Callback, Callbacks, Event, Note
+from .listeners.console import with_console
 
 
+@new_words
 def load(
     source: Any,
     *extra: Any,
     valid: Any = None,
     test: Any = None,
     labels: Labels | None = None,
-    names: Mapping[str, str] | str | os.PathLike[str] | None = None,
-    classes: Sequence[str] | None = None,
+    class_names: Mapping[str, str] | Sequence[str] | str | os.PathLike[str] | None = None,
     task: str | None = None,
-    edits: Edits | None = None,
-    limit: int | None = None,
+    label_edits: Edits | None = None,
+    max_per_class: int | None = None,
     seed: int = 0,
     strict: bool = False,
-    listen: Iterable[Listener] | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
     control: Control | None = None,
 ) -> Data:
     """Load pictures and split them.
@@ -62,13 +62,14 @@ def load(
     test : None, float, 0, or a source
         None: the source's own. A folder without class folders is for predict only.
     labels : CSV path, {file: label}, or callable(path) -> label, for a folder; a label may be several names ("haze|water") or a number
-    names : cat_to_name.json or a dict: what class folders are called
-    classes : class names in the order of their numbers; else the folders' names, the source's own, or the numbers
-    task : "classify" (one class a picture), "multilabel" (several) or "regress" (numbers); seen from the labels, if None
-    edits : {file: class, or None: left out}, for picture files named below the source's folder; what a Cleaner gives
-    limit : int, at most so many pictures a class, in each split as it was given
-    seed : int, key of the draws for valid, test and limit, and of nothing else
+    class_names : a dict, or a JSON file as cat_to_name.json: what class folders are called; or a list of the class names in the order of
+        their numbers. Without it: the folders' names, the source's own, or the numbers
+    task : "classification" (one class a picture), "multilabel" (several) or "regression" (numbers); seen from the labels, if None
+    label_edits : {file: class, or None: left out}, for picture files named below the source's folder; what a Cleaner gives
+    max_per_class : int, at most so many pictures a class, in each split as it was given
+    seed : int, key of the draws for valid, test and max_per_class, and of nothing else
     strict : bool, whether what else would be a warning is an error
+    callbacks, quiet : who is given the events beside the console; whether the console says nothing
     control : Control, optional, to stop bringing the source from another thread
 
     What lies on Drive is brought to the fast disk first, once; a folder of many small files is packed for the next session.
@@ -83,7 +84,7 @@ def load(
 
     Examples
     --------
-    >>> load("fashion-mini", listen=[]).counts["train"]["Bag"]
+    >>> load("fashion-mini", quiet=True).counts["train"]["Bag"]
     480
     """
     if extra:
@@ -95,33 +96,33 @@ def load(
             "valid": valid,
             "test": test,
             "labels": labels,
-            "names": names,
-            "classes": classes,
+            "class_names": class_names,
             "task": task,
-            "edits": edits,
-            "limit": limit,
+            "label_edits": label_edits,
+            "max_per_class": max_per_class,
         }
         return _as_it_is(
             source, [name for name, value in given_too.items() if value is not None] + ["seed"] * bool(seed) + ["strict"] * strict
         )
-    limit, ears = as_limit(limit), _Ears(listen, control)
+    limit, ears = as_limit(max_per_class), _Ears(with_console(callbacks, quiet=quiet), control)
+    names, in_order = _named(class_names)
     parts, name, root = _understood(source, labels, ears)
     for split, told in (("valid", valid), ("test", test)):
         if _is_source(told, split):
             parts[split] = _one(told, labels if isinstance(told, str | os.PathLike) else None, ears)
     for part in parts.values():
         ears.hear(part.notes)
-    if edits:
-        ears.hear([_edit(parts, _by_folder(edits, parts["train"], names, root))])
+    if label_edits:
+        ears.hear([_edit(parts, _by_folder(label_edits, parts["train"], names, root))])
     asked, task = task, _task(parts["train"], task, name, labels is not None)
     for split, part in parts.items():
         needed, said = as_task(part.labels, task)
         parts[split] = replace(part, labels=needed)
         ears.hear(said if split == "train" else ())
-    if task == "regress" and asked is None:
-        ears(Note("The labels are floats: they are learned as numbers (task='regress')."))
+    if task == "regression" and asked is None:
+        ears(Note("The labels are floats: they are learned as numbers (task='regression')."))
     given = parts["train"]
-    found = class_names(given.labels[given.labelled], classes if classes is not None else given.classes, task)
+    found = class_names(given.labels[given.labelled], in_order if in_order is not None else given.classes, task)
     shared = share_out(parts, found, valid=valid, test=test, limit=limit, seed=seed, say=ears)
     if names is not None:
         found, said = display_names(names, found, root)
@@ -142,6 +143,13 @@ def load(
     )
 
 
+def _named(class_names: Any) -> tuple[Any, Sequence[str] | None]:
+    """What folders are called, and the names in the order of their numbers: one of them, or neither."""
+    if class_names is None or isinstance(class_names, (Mapping, str, os.PathLike)):
+        return class_names, None
+    return None, class_names
+
+
 def _as_it_is(data: Data, asked: list[str]) -> Data:
     if asked:
         what = f"{data.name} is loaded already, and {' and '.join(f'{name}=' for name in asked)} would be passed over."
@@ -151,9 +159,9 @@ def _as_it_is(data: Data, asked: list[str]) -> Data:
 
 
 def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]], batch_size: int | None, task: str) -> str:
-    """What the splits came to: sources, rows, labels, names. valid=, test=, labels=, limit= and seed= are in it by their effect."""
+    """What the splits came to: sources, rows, labels, names. valid=, test=, labels=, max_per_class= and seed= are in it by their effect."""
     own: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}  # a DataLoader's, that training takes over
-    own |= {"task": task} if task != "classify" else {}
+    own |= {"task": task} if task != "classification" else {}
     prints = {key: [part.print, fingerprints.of_split(split.rows, split.labels)] for key, (split, part) in shared.items()}
     return fingerprints.of_value({"classes": classes, "splits": prints, **own})
 
@@ -161,8 +169,8 @@ def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]
 class _Ears:
     """Hand events on, and keep the notes: they belong to the data. What is told while it is brought goes to `emit` alone."""
 
-    def __init__(self, listen: Iterable[Listener] | None, control: Control | None) -> None:
-        self.emit = Listeners([Console()] if listen is None else listen)
+    def __init__(self, emit: Callbacks, control: Control | None) -> None:
+        self.emit = emit
         self.control = control
         self.notes: list[Note] = []
 
@@ -194,7 +202,7 @@ def _understood(source: Any, labels: Labels | None, ears: _Ears) -> tuple[dict[s
         raise DataError("labels= goes with a folder of pictures only.", why, "pass the labels as (X, y)")
     if not isinstance(source, Mapping):
         return {"train": _one(source, None, ears)}, _called(source), None
-    named = {_SPLITS.get(str(key), str(key)): value for key, value in source.items()}
+    named = {RENAMED["split"].get(str(key), str(key)): value for key, value in source.items()}
     if "train" not in named or set(named) - {"train", "valid", "test"}:
         raise DataError(
             f"The dict has the keys {', '.join(map(str, source)) or 'none'}.",
@@ -202,9 +210,6 @@ def _understood(source: Any, labels: Labels | None, ears: _Ears) -> tuple[dict[s
             'pass {"train": s, "valid": s, "test": s}, each a folder, a pair (X, y), or a dataset',
         )
     return {key: _one(value, None, ears) for key, value in named.items()}, _called(named["train"]), None
-
-
-_SPLITS = {"val": "valid", "validation": "valid"}
 
 
 def _one(source: Any, labels: Labels | None, ears: _Ears) -> Part:
@@ -252,7 +257,7 @@ def _called(source: Any) -> str:
 
 
 def _by_folder(edits: Edits, train: Part, names: Any, root: Path | None) -> Edits:
-    """Edits that name classes as names= shows them, with the folders' names."""
+    """Edits that name classes as class_names= shows them, with the folders' names."""
     if names is None or train.labels.dtype.kind != "O":
         return edits
     folders = sorted({label for label in train.labels[train.labelled] if isinstance(label, str)})
@@ -270,14 +275,18 @@ def _edit(parts: dict[str, Part], edits: Edits) -> Note:
     lost = sorted(set(edits) - known)
     missing = f" Not found: {some(lost)}." if lost else ""
     return Note(
-        f"edits= leaves {dropped} pictures out and gives {len(known) - dropped} another label.{missing}", "warn" if lost else "info"
+        f"label_edits= leaves {dropped} pictures out and gives {len(known) - dropped} another label.{missing}", "warn" if lost else "info"
     )
 
 
 def _task(part: Part, asked: str | None, name: str, told: bool) -> str:
     """What is learned from the training labels."""
     if asked is not None and asked not in TASKS:
-        raise DataError(f"task={asked!r} is not known.", f"the tasks are {', '.join(TASKS)}", "leave it out, or name one of these")
+        raise DataError(
+            f"task={asked!r} is not known.",
+            f"the tasks are {', '.join(TASKS)}",
+            new_word("task", asked) or "leave it out, or name one of these",
+        )
     if not part.labelled.any():
         raise DataError(
             f"The pictures of {name} have no labels.",

@@ -45,7 +45,7 @@ class Looks:
         @property
         def model(self) -> nn.Module: ...
         def evaluate(self, split: Any = None) -> Evaluation: ...
-        def predict(self, x: Any, *, top: int = 5, views: int = 1) -> Any: ...
+        def predict(self, x: Any, *, top: int = 5, tta: int = 1) -> Any: ...
         def _split(self, what: Any) -> Any: ...
         def _comparable(self, split: Any) -> None: ...
         def _scorer(self) -> Scorer: ...
@@ -61,7 +61,7 @@ class Looks:
         return self._shown(self._compared(self.evaluate(split)))
 
     def _compared(self, found: Evaluation) -> Path:
-        how = {"multilabel": plots.per_class, "regress": plots.agreement}.get(self.task, plots.confusion)
+        how = {"multilabel": plots.per_class, "regression": plots.agreement}.get(self.task, plots.confusion)
         return how(found, self.folder / "confusion.png")
 
     def show(self, x: Any, *, top: int = 10) -> Path:
@@ -90,7 +90,7 @@ class Looks:
         said = [prediction(outputs[i], self.classes, top=1, task=self.task) for i, _ in found]
         texts = [
             f"{spoken(of_row(labels, i), self.classes, self.task)}, loss {loss:.2f}\nsaid {what.label}"
-            + f" {100 * what.score:.0f} %" * (self.task == "classify")
+            + f" {100 * what.score:.0f} %" * (self.task == "classification")
             for (i, loss), what in zip(found, said, strict=True)
         ]
         pictures = [three(chosen.source.picture(int(rows[i]))) for i, _ in found]
@@ -121,21 +121,21 @@ class Looks:
         """Write all that is known of the run as one HTML file that opens offline: report.html in its folder."""
         found = self.evaluate(split)
         curves = plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor)
-        own = [[row[name] for name in ("name", "n", *figures(found))] for row in found.per_class]
-        what = {"multilabel": "How well each class is found", "regress": "Said against true"}.get(
+        own = [[row[name] for name in ("name", "count", *figures(found))] for row in found.per_class]
+        what = {"multilabel": "How well each class is found", "regression": "Said against true"}.get(
             self.task, "Which classes are taken for which"
         )
         parts = [
             (f"On the {found.split} split", f"<p>{html.escape(repr(found).splitlines()[0])}</p>"),
             ("Curves", report.picture(curves, "loss and accuracy over the epochs")),
             (what, report.picture(self._compared(found), what)),
-            ("One by one" if self.task == "regress" else "Class by class", report.table(["name", "pictures", *figures(found)], own)),
+            ("One by one" if self.task == "regression" else "Class by class", report.table(["name", "pictures", *figures(found)], own)),
             ("What it is most wrong about", report.picture(self._worst(9, split), "pictures with the largest losses")),
             ("What was chosen", report.table(["what", "value", "why"], [(k, v, why) for k, (v, why) in self.choices.items()])),
             ("Recipe", report.table(["field", "value"], [(k, str(v)) for k, v in self.record["recipe"].items()])),
             ("Validations", report.history(self.history)),
         ]
-        about = f"{self.record['data']['name']}, {len(self.classes)} {'targets' if self.task == 'regress' else 'classes'}"
+        about = f"{self.record['data']['name']}, {len(self.classes)} {'targets' if self.task == 'regression' else 'classes'}"
         path = self.folder / "report.html"
         write_whole(path, report.page(f"{self.name}-{self.key}", about, parts))
         if self.place.shelf is not None:

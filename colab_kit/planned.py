@@ -13,7 +13,7 @@ from .data.augment import Augment, preset
 from .data.batches import Batch, Feed
 from .data.splits import Items
 from .errors import RecipeError
-from .events import Listeners, Note
+from .events import Callbacks, Note
 from .files import Shelf, home
 from .models.features import Extractor, head_of
 from .models.known import Card, Cards, Shell
@@ -29,28 +29,41 @@ from .training.precision import KINDS, PLAIN, Precision, candidates
 from .training.untouched import untouched
 from .training.weights import backbone_hash
 
-MODES = ("auto", "frozen", "finetune", "both")
+MODES = ("auto", "frozen", "finetune", "frozen_then_finetune")
 VIEWS = 8  # passes over a frozen backbone, at most
 SOME = 8  # pictures that a network is tried on where nothing is trained
 GENTLE = 0.1  # of the usual learning rate, where all of a trained backbone learns
 FEW = 2000  # training pictures: below, training all of a backbone loses more than it wins
 DEEP = 20  # epochs of a head of several layers on features, at least: they cost seconds
 PICTURE = 0.003  # seconds that a GPU trains on a picture of 224 px: a guess, for the choice of a mode alone
-UNUSED = ("lr", "optimizer", "weight_decay", "schedule", "warmup", "mixup", "cutmix", "ema", "clip", "accumulate", "sampler", "layer_decay")
+UNUSED = (
+    "lr",
+    "optimizer",
+    "weight_decay",
+    "lr_schedule",
+    "warmup_epochs",
+    "mixup",
+    "cutmix",
+    "ema_decay",
+    "max_grad_norm",
+    "grad_accum_steps",
+    "sampler",
+    "layer_decay",
+)
 
 
 class Planned(Session):
     """What one call of transfer() works with, and how it will go.
 
-    asked : "auto", "frozen", "finetune" or "both"
+    asked : "auto", "frozen", "finetune" or "frozen_then_finetune"
     trained : whether the backbone comes with weights
-    looks : epochs, where the user gave them: so many views of each picture a head on features sees
+    given_epochs : whether the user said how many epochs
     cards : where what is known of a named backbone with its published weights is kept; None: it is another
     shelf : keeps small sets of features for the next machine
     """
 
     asked = "auto"
-    looks: int | None = None
+    given_epochs = False
     trained = True
     cards: Cards | None = None
     card: Card | None = None  # of the backbone, once it is known
@@ -61,10 +74,12 @@ class Planned(Session):
     layer = ""  # the head's
     passes = 0  # over the pictures, for features
 
-    def prepare(self, made: dict[str, Any], emit: Listeners) -> Choices:
+    def prepare(self, made: dict[str, Any], emit: Callbacks) -> Choices:
         self.mode, why = made["mode"] if "mode" in made else self._mode()
         self._steps = self.mode != "frozen"
-        self.head_epochs = {"frozen": None, "finetune": 0, "both": self.recipe.head_epochs or 1}[self.mode]
+        if self.mode == "frozen" and self.looks is not None:  # a head in the loop sees one view an epoch
+            self.recipe = dataclasses.replace(self.recipe, epochs=self.looks)
+        self.freeze_epochs = {"frozen": None, "finetune": 0, "frozen_then_finetune": self.recipe.freeze_epochs or 1}[self.mode]
         if self.mode != "frozen":
             self._build()
         choices = super().prepare(made, emit)
@@ -74,30 +89,52 @@ class Planned(Session):
         if self.deep:
             emit(Note(f"The head learns {self.effective.epochs} epochs on features of {self.passes} view(s) of each picture."))
         if self.solved and self.looks is not None and self.passes < self.looks:
-            emit(Note(f"epochs={self.looks} are views of each picture here, and there are {self.passes}: {choices['views'][1]}."))
+            emit(Note(f"views={self.looks} were asked for, and there are {self.passes}: {choices['views'][1]}."))
+        if self.mode == "frozen" and self.asked == "auto" and self.given_epochs and not made:
+            emit(Note(self._about_epochs(why), "warn"))
         if self.solved and not made:
             default = type(self.recipe)()
             if unused := [name for name in UNUSED if getattr(self.recipe, name) != getattr(default, name)]:
                 emit(Note(f"The head is solved, which takes no {', '.join(f'{name}=' for name in unused)}: see mode=.", "warn"))
         return choices
 
+    @property
+    def looks(self) -> int | None:
+        """How many views of each picture were asked for."""
+        return self.recipe.views
+
+    def _about_epochs(self, why: str) -> str:
+        """What epochs= are where the backbone turned out to stay frozen."""
+        n = self.recipe.epochs
+        used = "the head sees each picture once an epoch" if self.fit is None else "nothing counts them"
+        both = f'Write views={n} for as many views of each picture, or mode="finetune" with epochs={n} to train all of the network.'
+        return f"epochs={n} was given, but the backbone stays frozen ({why}), so {used}. {both}"
+
     def _mode(self) -> tuple[str, str]:
         """How to train, and why."""
-        n, epochs, alone = len(self.data.train), self.recipe.epochs, self.recipe.head_epochs
+        n, epochs, alone = len(self.data.train), self.recipe.epochs, self.recipe.freeze_epochs
         if self.asked == "auto" and alone is not None:
-            return "both" if alone else "finetune", f"head_epochs={alone} was asked for"
-        if self.asked == "both" and epochs <= (alone or 1):
-            fix = f"give epochs={(alone or 1) + 1} or more, or mode='frozen'"
-            raise RecipeError("mode='both' leaves no epoch to train all of the network.", f"epochs={epochs} are the head's alone", fix)
+            return "frozen_then_finetune" if alone else "finetune", f"freeze_epochs={alone} was asked for"
+        if self.asked == "auto" and self.looks is not None:
+            return "frozen", f"views={self.looks} was asked for"
+        if self.asked == "frozen_then_finetune" and epochs <= (alone or 1):
+            fix = f"give epochs={(alone or 1) + 1} or more, or mode='frozen' without epochs="
+            raise RecipeError(
+                "mode='frozen_then_finetune' leaves no epoch to train all of the network.", f"epochs={epochs} are the head's alone", fix
+            )
         if self.asked != "auto":
             return self.asked, "as asked"
         if self.device.type == "cpu":
-            return "frozen", "training all of a backbone takes many times as long on a CPU; mode='both' does it"
+            return "frozen", "training all of a backbone takes many times as long on a CPU; mode='frozen_then_finetune' does it"
         if epochs < 2:
             return "frozen", "one epoch is too short for more"
-        if self.recipe.budget not in (None, "session") and as_seconds(self.recipe.budget) < n * epochs * PICTURE:
-            return "frozen", f"a budget of {self.recipe.budget} is short for {n:,} pictures in {epochs} epochs"
-        return ("frozen", f"{n:,} pictures are few for all of a backbone") if n < FEW else ("both", f"{n:,} pictures are enough for it")
+        if self.recipe.max_time not in (None, "session") and as_seconds(self.recipe.max_time) < n * epochs * PICTURE:
+            return "frozen", f"max_time={self.recipe.max_time!r} is short for {n:,} pictures in {epochs} epochs"
+        return (
+            ("frozen", f"{n:,} pictures are few for all of a backbone")
+            if n < FEW
+            else ("frozen_then_finetune", f"{n:,} pictures are enough for it")
+        )
 
     @property
     def solved(self) -> bool:
@@ -224,7 +261,7 @@ class Planned(Session):
         self.fit = fit
         if self.deep:
             self.effective = dataclasses.replace(self.effective, epochs=max(self.looks or 0, DEEP))
-            choices["head_epochs"] = (self.effective.epochs, "a head of several layers learns so many on features")
+            choices["freeze_epochs"] = (self.effective.epochs, "a head of several layers learns so many on features")
             views = {"train": self.passes}
             self.feeds = {name: HeadFeed(fit, name, feed, views.get(name, 1)) for name, feed in self.feeds.items()}  # type: ignore[misc]
 
@@ -261,13 +298,13 @@ class Planned(Session):
         return ["features", self.runtime.gpu or self.runtime.isa, torch.__version__, backbone, self.preprocess.size]
 
     def _how_many(self, choices: Choices) -> tuple[int, str]:
-        if self.mode == "both":
-            return min(self.head_epochs or 1, VIEWS), "head_epochs="
+        if self.mode == "frozen_then_finetune":
+            return min(self.freeze_epochs or 1, VIEWS), "freeze_epochs="
         if self.looks is None:
-            return 1, "each picture as it is; epochs= asks for more views of it"
+            return 1, "each picture as it is; views= asks for more views of it"
         if choices["augment"][0] == "none" and not isinstance(self.data.train.source, Items):
             return 1, "without augment= there is but one"
-        return min(self.looks, VIEWS), "epochs=" + (f", {VIEWS} at most" if self.looks > VIEWS else "")
+        return min(self.looks, VIEWS), "views=" + (f", {VIEWS} at most" if self.looks > VIEWS else "")
 
     def _takes(self, first: Batch, forward: float) -> float:
         return forward * self._pictures / len(first) if not self._steps and self.fit is not None else super()._takes(first, forward)
@@ -280,13 +317,13 @@ class Planned(Session):
     def _shown(self, name: str, view: int) -> tuple[Feed, int]:
         """Who reads a view: each picture as it is (0), mirrored (1), then random ones. Their key is no seed: other runs use them too."""
         r, more = self.effective, dict[str, Any]()
-        assert isinstance(r.batch_size, int) and r.workers is not None
+        assert isinstance(r.batch_size, int) and r.num_workers is not None
         if view and self.augment is not None:
             more = {"transform": self.augment}
         elif view and not isinstance(self.data.train.source, Items):
             more = {"augment": Augment(flip=1.0) if self._mirrors(view) else self._changes()}
         feed = Feed(
-            self.data.splits[name], self.preprocess, batch_size=r.batch_size, device=self.device, workers=r.workers, seed=0,
+            self.data.splits[name], self.preprocess, batch_size=r.batch_size, device=self.device, num_workers=r.num_workers, seed=0,
             complain=self._complain, **more,
         )  # fmt: skip
         return feed, view or -1

@@ -18,7 +18,7 @@ from .data.pixels import store_for
 from .data.preprocess import Preprocess
 from .data.splits import Data, Pictures
 from .errors import DataError, RecipeError
-from .events import Listeners, Note
+from .events import Callbacks, Note
 from .files import home
 from .machine import Runtime
 from .models.made import is_lazy, materialise
@@ -64,9 +64,9 @@ class Prepared:
         self.model, self.data, self.recipe, self.base = model, data, recipe, base
         self.loss, self.optimizer, self.augment = loss, optimizer, augment
         self.made_by, self.head, self.name = made_by, head, name
-        self.head_epochs = recipe.head_epochs  # epochs in which the head learns alone; None: all
+        self.freeze_epochs = recipe.freeze_epochs  # epochs in which the head learns alone; None: all
 
-    def prepare(self, made: dict[str, Any], emit: Listeners) -> Choices:
+    def prepare(self, made: dict[str, Any], emit: Callbacks) -> Choices:
         """Choose what the recipe leaves open, look at one batch, and check that network, loss and data fit each other."""
         given, self._emit = self.recipe, emit
         kind = self.optimizer if isinstance(self.optimizer, type) else None
@@ -76,12 +76,12 @@ class Prepared:
         self.model.to(self.device)
         if choices["batch_size"][0] == "auto":
             choices["batch_size"] = self._largest()
-        choices.setdefault("size", (self.preprocess.size, why))
+        choices.setdefault("image_size", (self.preprocess.size, why))
         if self.augment is not None:
             choices["augment"] = ("your transform", "as given")
         augment = choices["augment"][0] if self.augment is None else "none"
-        workers = workers_for(given, self.data, self.runtime.cores, transformed=self.augment is not None)
-        self.effective = dataclasses.replace(given, batch_size=choices["batch_size"][0], workers=workers, augment=augment)
+        num_workers = workers_for(given, self.data, self.runtime.cores, transformed=self.augment is not None)
+        self.effective = dataclasses.replace(given, batch_size=choices["batch_size"][0], num_workers=num_workers, augment=augment)
         self.feeds = {name: self._feed(name) for name in ("train", "valid") if name in self.data.splits}
         if isinstance(source := self.feeds["train"].source, Pictures):
             store = store_for(source, self.preprocess.side)
@@ -171,7 +171,7 @@ class Prepared:
         guess = 3 * forward * self._batches
         if guess < SHORT or self._batches < MANY:
             return guess
-        phases = Phases(self.model, self.head, self.head_epochs)
+        phases = Phases(self.model, self.head, self.freeze_epochs)
         try:
             with untouched(self.model):
                 phases.enter(self.effective.epochs - 1)  # where all that ever learns does
@@ -202,7 +202,7 @@ class Prepared:
             type(self.model).__qualname__,
             shapes,
             list(first.x.shape),
-            self.head_epochs,
+            self.freeze_epochs,
         ]
         few = share_of(len(first), steps, len(options))
         if few < len(first) / 2:  # on a small part of a batch another one wins than on all of it: measured, on five networks
@@ -211,7 +211,7 @@ class Prepared:
             return str(options[-1 if heavy else 0]), f"{why}; measuring would take more than a hundredth of the run"
         part = Batch(first.x[:few], first.y[:few], first.index[:few])
         parts = steps * len(first) // few
-        phases = Phases(self.model, self.head, self.head_epochs)
+        phases = Phases(self.model, self.head, self.freeze_epochs)
         phases.enter(0)
         try:
             found, why = remembered(
@@ -236,9 +236,9 @@ class Prepared:
 
     def _feed(self, name: str) -> Feed:
         r = self.effective
-        assert isinstance(r.batch_size, int) and r.workers is not None
+        assert isinstance(r.batch_size, int) and r.num_workers is not None
         return Feed(
-            self.data.splits[name], self.preprocess, batch_size=r.batch_size, device=self.device, workers=r.workers, seed=r.seed,
+            self.data.splits[name], self.preprocess, batch_size=r.batch_size, device=self.device, num_workers=r.num_workers, seed=r.seed,
             complain=self._complain, **(self._views() if name == "train" else {}),
         )  # fmt: skip
 
@@ -253,7 +253,7 @@ class Prepared:
             wants = {**_WANTS, "nll": "log_probabilities"}.get(name)
         check_task(self.data.task, wants, name)
         check_loss(kind, wants, name)
-        if self.data.task != "classify" and (no := [f for f in ("class_weights", "sampler") if getattr(self.recipe, f) is not None]):
+        if self.data.task != "classification" and (no := [f for f in ("class_weights", "sampler") if getattr(self.recipe, f) is not None]):
             raise RecipeError(f"{no[0]}= is for one class a picture.", f"the task here is {self.data.task}", "leave it out")
         known = {f"train/{name}" for name in ("loss", *measured(self.data.task, top5=False))}
         if "valid" in self.feeds:
@@ -273,7 +273,7 @@ class Prepared:
         """The loss that trains, with its class weights on a device."""
         if self.loss is not None:
             own = of_user(self.loss, self.recipe)
-            return own if self.data.task == "classify" else of_rows(own)
+            return own if self.data.task == "classification" else of_rows(own)
         weights = self.recipe.class_weights
         if weights is None:
             return named(self.recipe, choices["loss"][0], None)

@@ -54,7 +54,7 @@ def mock_drive(colab_kit_home: Path) -> Iterator[Drive]:
     from .testing.drives import only_a_stand_in
 
     with only_a_stand_in():
-        yield mount(listen=[])
+        yield mount(quiet=True)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def fuse_drive(request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_fa
     from .testing.drives import fuse_mounted, no_long_waits, only_a_stand_in
 
     with only_a_stand_in(), no_long_waits(), fuse_mounted(tmp_path_factory.mktemp("fuse"), **options) as drive:
-        mount(listen=[])
+        mount(quiet=True)
         yield drive
 
 
@@ -140,7 +140,7 @@ def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 @pytest.fixture
 def heard() -> Heard:
-    """A listener that keeps what it hears: `.events`, `.notes`, `.text`, `.of(EpochDone)`."""
+    """A callback that keeps what it hears: `.events`, `.notes`, `.text`, `.of(EpochDone)`."""
     from .testing.ears import Heard
 
     return Heard()

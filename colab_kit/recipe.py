@@ -9,10 +9,22 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import RecipeError
+from .errors import RENAMED, RecipeError
 
 HORIZON = frozenset(
-    {"epochs", "budget", "patience", "monitor", "save_every", "validate_every", "precision", "compile", "workers", "deterministic"}
+    {
+        "epochs",
+        "views",
+        "max_time",
+        "patience",
+        "monitor",
+        "save_every_steps",
+        "validate_every_steps",
+        "precision",
+        "compile",
+        "num_workers",
+        "deterministic",
+    }  # fmt: skip
 )
 """Fields that may differ when a run goes on: they say how far and how often, not what is learned from a step."""
 
@@ -39,18 +51,19 @@ class Recipe:
     """
 
     epochs: int = knob(5, "passes over the training pictures", low=1)
+    views: int | None = knob(None, "views of each picture while the backbone is frozen (1): as it is, mirrored, then random ones", low=1)
     batch_size: str | int | None = knob(
         None, "pictures a forward pass (64 for arrays, 32 for picture files); 'auto': the largest that fits", choices=("auto",), low=1
     )
-    accumulate: int = knob(1, "forward passes whose gradients make one optimizer step", low=1)
+    grad_accum_steps: int = knob(1, "forward passes whose gradients make one optimizer step", low=1)
     lr: float | dict[str, float] | None = knob(
         None, "learning rate of a step (1e-3; sgd 1e-2); in Python also {'fc*': 1e-3, '*': 1e-4} by parameter name", low=0
     )
     optimizer: str = knob("adamw", "optimizer", choices=("adamw", "adam", "sgd", "rmsprop", "adagrad", "nadam", "radam"))
     weight_decay: float | None = knob(None, "weight decay (0.01 for adamw, else 0)", low=0)
     momentum: float = knob(0.9, "momentum of sgd and rmsprop", low=0, high=1)
-    schedule: str = knob("cosine", "course of the learning rate", choices=("cosine", "step", "onecycle", "constant"))
-    warmup: float = knob(0.0, "linear warm-up: epochs, may be a fraction", low=0)
+    lr_schedule: str = knob("cosine", "course of the learning rate", choices=("cosine", "step", "onecycle", "constant"))
+    warmup_epochs: float = knob(0.0, "linear warm-up: epochs, may be a fraction", low=0)
     step_size: int = knob(7, "step schedule: epochs between two drops", low=1)
     gamma: float = knob(0.1, "step schedule: factor of a drop", low=0, high=1)
     loss: str | None = knob(
@@ -67,39 +80,42 @@ class Recipe:
     )  # fmt: skip
     mixup: float = knob(0.0, "alpha of mixup's Beta(alpha, alpha); 0 is off", low=0)
     cutmix: float = knob(0.0, "alpha of cutmix's Beta(alpha, alpha); 0 is off; with mixup one of both each batch", low=0)
-    size: int | None = knob(None, "side of the square pictures, pixels (arrays: their own; pictures: the weights' own)", low=1)
-    ema: float = knob(0.0, "decay of the exponential moving average of the weights; 0 is off", low=0, high=1)
-    clip: float | None = knob(None, "largest norm of the gradient", low=0)
+    image_size: int | None = knob(None, "side of the square pictures, pixels (arrays: their own; pictures: the weights' own)", low=1)
+    ema_decay: float = knob(0.0, "decay of the exponential moving average of the weights; 0 is off", low=0, high=1)
+    max_grad_norm: float | None = knob(None, "largest norm of the gradient", low=0)
     patience: int | None = knob(None, "stop after so many validations without a better `monitor`", low=1)
     monitor: str = knob("valid/loss", "metric that says which weights are best")
-    validate_every: int | None = knob(None, "validate each so many steps too (each epoch's end in any case)", low=1)
-    save_every: int | None = knob(None, "save each so many steps (else: under 1 % of the time, at least each 5 minutes)", low=1)
-    budget: str | float | None = knob(None, "stop in time: 'session' (before Colab ends it), '3h', '90m', or seconds", low=0)
-    head_epochs: int | None = knob(None, "transfer: epochs that train the head alone before all is trained (all of them)", low=0)
+    validate_every_steps: int | None = knob(None, "validate each so many steps too (each epoch's end in any case)", low=1)
+    save_every_steps: int | None = knob(None, "save each so many steps (else: under 1 % of the time, at least each 5 minutes)", low=1)
+    max_time: str | float | None = knob(None, "stop in time: 'session' (before Colab ends it), '3h', '90m', or seconds", low=0)
+    freeze_epochs: int | None = knob(None, "transfer: the first of the epochs, that train the head alone before all is trained (1)", low=0)
     layer_decay: float | None = knob(
         None, "factor on the learning rate from each layer to the one before it, the last one's being lr (0.7, say)", low=0, high=1
     )
     precision: str | None = knob(None, "numbers of the forward pass (the fastest that is good enough)", choices=("fp32", "bf16", "fp16"))
     compile: bool = knob(False, "compile the network with torch.compile: a minute first, then faster steps")
     deterministic: bool = knob(True, "forbid kernels whose sums come in any order, where others exist")
-    workers: int | None = knob(None, "processes that read your own Dataset (0: in the training thread)", low=0)
+    num_workers: int | None = knob(None, "processes that read your own Dataset (0: in the training thread)", low=0)
     seed: int = knob(0, "key of every random draw", low=0)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+        object.__setattr__(self, "monitor", metric_name(self.monitor))
         if isinstance(self.budget, str) and self.budget != "session":
             seconds_of(self.budget)
         if self.warmup > self.epochs:
             raise RecipeError(
-                f"warmup={self.warmup} epochs are longer than the run's {self.epochs}.",
+                f"warmup_epochs={self.warmup} epochs are longer than the run's {self.epochs}.",
                 "the learning rate would never reach its full value",
-                "give a smaller warmup= or more epochs=",
+                "give a smaller warmup_epochs= or more epochs=",
             )
 
         if self.warmup and self.schedule == "onecycle":
             raise RecipeError(
-                "warmup= and schedule='onecycle' do not go together.", "one-cycle has a rise of its own", "drop warmup=, or take 'cosine'"
+                "warmup_epochs= and lr_schedule='onecycle' do not go together.",
+                "one-cycle has a rise of its own",
+                "drop warmup_epochs=, or take 'cosine'",
             )
 
     @classmethod
@@ -108,9 +124,11 @@ class Recipe:
         known = [f.name for f in dataclasses.fields(cls)]
         for name in fields:
             if name not in known:
-                near = difflib.get_close_matches(name, known, 1) or difflib.get_close_matches(_ALIASES.get(name, ""), known, 1)
+                word = RENAMED["option"].get(name)
+                near = [word] if word else difflib.get_close_matches(name, known, 1)
+                why = f"it is called {word}=" if word else "Recipe has no such field"
                 fix = f"did you mean {near[0]}=?" if near else f"the fields are: {', '.join(known)}"
-                raise RecipeError(f"There is no training option {name}=.", "Recipe has no such field", fix)
+                raise RecipeError(f"There is no training option {name}=.", why, fix)
         if recipe is not None and not isinstance(recipe, Recipe):
             raise RecipeError(
                 f"recipe= is a {type(recipe).__name__}.", "a Recipe was expected", "write recipe=kit.Recipe(epochs=3), or epochs=3"
@@ -130,12 +148,24 @@ class Recipe:
         return fields
 
 
-def as_seconds(budget: str | float | None) -> float:
-    """Seconds of a budget that is a time; without one, no end."""
-    return math.inf if budget is None else seconds_of(budget) if isinstance(budget, str) else float(budget)
+def metric_name(name: str) -> str:
+    """A metric under the name that history uses: valid/top1 for val/accuracy.
+
+    Examples
+    --------
+    >>> metric_name("val/accuracy")
+    'valid/top1'
+    """
+    split, slash, metric = name.rpartition("/")
+    return RENAMED["split"].get(split, split) + slash + RENAMED["metric"].get(metric, metric)
 
 
-def seconds_of(budget: str) -> float:
+def as_seconds(max_time: str | float | None) -> float:
+    """Seconds of a max_time that is a time; without one, no end."""
+    return math.inf if max_time is None else seconds_of(max_time) if isinstance(max_time, str) else float(max_time)
+
+
+def seconds_of(max_time: str) -> float:
     """Seconds in "3h", "90m", "45s", "1h30m" or "2.5 h".
 
     Raises
@@ -143,14 +173,16 @@ def seconds_of(budget: str) -> float:
     RecipeError
         It is no such time.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([hms])", budget.lower())
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([hms])", max_time.lower())
     if (
         not parts
-        or re.sub(r"[\s\d.hms]", "", budget.lower())
-        or "".join(n + unit for n, unit in parts) != re.sub(r"\s", "", budget.lower())
+        or re.sub(r"[\s\d.hms]", "", max_time.lower())
+        or "".join(n + unit for n, unit in parts) != re.sub(r"\s", "", max_time.lower())
     ):
         why = "a time is hours, minutes and seconds"
-        raise RecipeError(f"budget={budget!r} is no time.", why, "write budget='3h', '1h30m', '90m', a number of seconds, or 'session'")
+        raise RecipeError(
+            f"max_time={max_time!r} is no time.", why, "write max_time='3h', '1h30m', '90m', a number of seconds, or 'session'"
+        )
     return sum(float(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in parts)
 
 
@@ -164,13 +196,6 @@ def _as_float(kind: str, value: Any) -> Any:
         case int() if "float" in kind:
             return float(value)
     return value
-
-
-_ALIASES = {
-    "learning_rate": "lr", "bs": "batch_size", "batch": "batch_size", "n_epochs": "epochs", "num_epochs": "epochs",
-    "num_workers": "workers", "criterion": "loss", "wd": "weight_decay", "scheduler": "schedule", "img_size": "size",
-    "image_size": "size", "early_stopping": "patience",
-}  # fmt: skip
 
 
 def _check(field: dataclasses.Field[Any], value: Any) -> None:

@@ -21,8 +21,8 @@ from .events import Event, Note
 from .files import Shelf, cannot_write, digest, home, write_json
 from .sameness import differences, full, in_words
 
-FORMAT = 1
-BEFORE = ".before"  # the end of a folder's name that fresh=True set aside
+FORMAT = 2  # 2: the options have the names that the field uses
+BEFORE = ".before"  # the end of a folder's name that restart=True set aside
 Emit = Callable[[Event], None]
 
 
@@ -37,7 +37,7 @@ class Place:
 
     @classmethod
     def named(cls, folder_name: str, drive: Drive | None) -> Place:
-        """The place of a run that `out=` does not name."""
+        """The place of a run that `run_dir=` does not name."""
         if drive is None:
             refuse_unmounted(root(None), f"The working folder {os.getcwd()}")
             return cls(root(None) / folder_name, None, folder_name, None)
@@ -45,13 +45,13 @@ class Place:
         return cls(root(drive) / folder_name, Mirror.at(kept), folder_name, kept / folder_name)
 
     @classmethod
-    def at(cls, out: Path, drive: Drive | None) -> Place:
-        """The place `out=` names: as it is, or, on Drive, written on the fast disk and mirrored there."""
-        out = out.expanduser().absolute()
-        refuse_unmounted(out, f"out={str(out)!r}")
-        if drive is None or not out.is_relative_to(drive.mountpoint):
-            return cls(out, None, out.name, None)
-        return cls(root(drive) / f"{out.name}-{digest(str(out))[:8]}", Mirror.at(out.parent), out.name, out)
+    def at(cls, run_dir: Path, drive: Drive | None) -> Place:
+        """The place `run_dir=` names: as it is, or, on Drive, written on the fast disk and mirrored there."""
+        run_dir = run_dir.expanduser().absolute()
+        refuse_unmounted(run_dir, f"run_dir={str(run_dir)!r}")
+        if drive is None or not run_dir.is_relative_to(drive.mountpoint):
+            return cls(run_dir, None, run_dir.name, None)
+        return cls(root(drive) / f"{run_dir.name}-{digest(str(run_dir))[:8]}", Mirror.at(run_dir.parent), run_dir.name, run_dir)
 
 
 def drive_or_note(emit: Emit) -> Drive | None:
@@ -66,7 +66,7 @@ def drive_or_note(emit: Emit) -> Drive | None:
 def shelf(name: str) -> Mirror | None:
     """A place on a mounted Drive for what may be used by any run; None without one."""
     drive = mounted()
-    return None if drive is None or drive.kind == "local" else Mirror.at(drive.mydrive / "colab-kit" / name)
+    return None if drive is None or drive.kind == "folder" else Mirror.at(drive.mydrive / "colab-kit" / name)
 
 
 def refuse_unmounted(path: Path, asked: str) -> None:
@@ -89,7 +89,7 @@ def roots() -> Iterator[tuple[str, Path]]:
 
 
 def everywhere() -> Iterator[tuple[dict[str, Any], Place]]:
-    """All runs this machine can see, each once, with its copies' shelf: those set aside by fresh=True left out."""
+    """All runs this machine can see, each once, with its copies' shelf: those set aside by restart=True left out."""
     seen, drives = set(), [where for kind, where in roots() if kind == "drive"]
     for kind, where in roots():
         for record in all_records(where):
@@ -132,7 +132,10 @@ def find(place: Place) -> dict[str, Any] | None:
 def _ours(path: Path) -> dict[str, Any] | None:
     record = read_json(path)
     if record is not None and not {"identity", "created", "start", "name"} <= record.keys():
-        raise RunError(f"{path} is no record of a run.", "another program wrote it", "give another out=, or move the file away")
+        raise RunError(f"{path} is no record of a run.", "another program wrote it", "give another run_dir=, or move the file away")
+    if record is not None and record.get("format", FORMAT) < FORMAT:
+        why = f"its format is {record['format']}, and this version reads {FORMAT}"
+        raise RunError(f"{path} was written by an older colab_kit.", why, "give another run_dir=, or restart=True to start anew there")
     if record is not None and record.get("format", FORMAT) > FORMAT:
         raise RunError(f"{path} was written by a newer colab_kit.", f"its format is {record['format']}", "upgrade colab-kit with pip")
     return record
@@ -157,9 +160,9 @@ def begin(place: Place, record: dict[str, Any], choices: dict[str, Any], *, reac
     return record
 
 
-def make_way(place: Place, *, fresh: bool, emit: Emit) -> None:
+def make_way(place: Place, *, restart: bool, emit: Emit) -> None:
     """Bring the record of the run that is to go on; for a fresh start, move it aside, even where Drive alone has it."""
-    if not fresh:
+    if not restart:
         find(place)
         return
     try:
@@ -177,7 +180,7 @@ def make_way(place: Place, *, fresh: bool, emit: Emit) -> None:
 
 
 def set_aside(place: Place) -> Path | None:
-    """Move what is there to a neighbour, for fresh=True: one step back stays possible. Where it is now; None if there was nothing."""
+    """Move what is there to a neighbour, for restart=True: one step back stays possible. Where it is now; None if there was nothing."""
     old = place.folder.with_name(place.folder.name + BEFORE)
     if not (place.folder / "run.json").exists():
         return None
@@ -212,9 +215,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as err:
-        raise RunError(f"{path} cannot be read.", str(err), "restore it, delete the folder, or give another out=") from err
+        raise RunError(f"{path} cannot be read.", str(err), "restore it, delete the folder, or give another run_dir=") from err
     if not isinstance(found, dict):
-        raise RunError(f"{path} is no record of a run.", f"it holds a {type(found).__name__}", "give another out=")
+        raise RunError(f"{path} is no record of a run.", f"it holds a {type(found).__name__}", "give another run_dir=")
     return found
 
 
@@ -230,7 +233,7 @@ def check_same(place: Place, record: dict[str, Any], identity: dict[str, Any]) -
         raise RecipeChanged(
             f"{place.drive_folder or place.folder} holds a run that was made differently.",
             "; ".join(changed[:6]),
-            "give another out=, or the old values, or fresh=True to start anew there",
+            "give another run_dir=, or the old values, or restart=True to start anew there",
         )
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from .data.preprocess import Preprocess
 from .data.splits import Data
-from .errors import RecipeError
+from .errors import RecipeError, new_word
 from .files import Shelf, home
 from .models.backbones import Backbone
 from .models.known import Card, Cards, recalled
@@ -67,7 +67,7 @@ class Request:
 
     def from_scratch(self, model: Any, data: Data) -> Session:
         """A session that trains a network as it is."""
-        network = make(fitted(model, data, self.recipe.size), self.recipe.seed)
+        network = make(fitted(model, data, self.recipe.image_size), self.recipe.seed)
         session = Session(network, data, self.recipe, base=Preprocess(), made_by=_made_by(network), **self._objects())
         session.settle()
         check_only_tensors(network)
@@ -79,7 +79,7 @@ class Request:
         data: Data,
         *,
         mode: str = "auto",
-        looks: int | None = None,
+        given_epochs: bool = False,
         head: Any = "linear",
         weights: str | Path | None = "default",
         whole: bool = False,
@@ -87,13 +87,18 @@ class Request:
     ) -> Transfer:
         """A session that trains a head on a backbone.
 
-        looks : views of each picture that were asked for, or None
+        given_epochs : whether the user said how many epochs
         whole : whether the network itself is needed at once
         shelf : keeps features, and what is known of backbones, for the next machine
         """
         if mode not in MODES:
-            raise RecipeError(f"mode={mode!r} is not known.", f"the modes are {', '.join(MODES)}", "leave mode= out, or name one of these")
-        size, classes = self.recipe.size, len(data.classes)
+            raise RecipeError(
+                f"mode={mode!r} is not known.",
+                f"the modes are {', '.join(MODES)}",
+                new_word("mode", mode) or "leave mode= out, or name one of these",
+            )
+        check_views(mode, self.recipe, given_epochs)
+        size, classes = self.recipe.image_size, len(data.classes)
         if isinstance(backbone, Run):
             backbone = _of_run(backbone)
         plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
@@ -113,7 +118,7 @@ class Request:
             else None
         )
         session = Transfer(network, data, self.recipe, base=preprocess, made_by=made_by, head=names, name=base.name, **self._objects())
-        session.asked, session.looks, session.trained = mode, looks, weights is not None
+        session.asked, session.given_epochs, session.trained = mode, given_epochs, weights is not None
         session.cards, session.card, session.shelf = cards, card, shelf
         check_only_tensors(network)
         return session
@@ -125,6 +130,21 @@ class Request:
         """What the objects add to a run's identity; one that is not given adds nothing."""
         told = {"optimizer": describe_optimizer(self.optimizer, network)}
         return told | ({"augment": describe(self.augment)} if self.augment is not None else {})
+
+
+def check_views(mode: str, recipe: Recipe, given_epochs: bool) -> None:
+    """Refuse epochs of a head that sees views, and views of a backbone that does not stay frozen.
+
+    Raises
+    ------
+    RecipeError
+    """
+    if mode == "frozen" and given_epochs:
+        fix = f"write views={recipe.epochs}, or mode='finetune' with epochs={recipe.epochs}"
+        raise RecipeError("epochs= does not go with mode='frozen'.", "a frozen backbone is shown views of each picture, not epochs", fix)
+    if mode in ("finetune", "frozen_then_finetune") and recipe.views is not None:
+        fix = "leave it out, or write mode='frozen'" + ("; freeze_epochs= says how long the head learns alone" * (mode != "finetune"))
+        raise RecipeError(f"views= does not go with mode={mode!r}.", "it counts views while the backbone stays frozen", fix)
 
 
 def _of_run(run: Run) -> Backbone:

@@ -12,7 +12,7 @@ from .data.checks import look_at
 from .data.preprocess import Preprocess
 from .data.splits import Data, Split
 from .data.targets import unlabelled
-from .errors import DataError
+from .errors import RENAMED, DataError, new_words, no_attribute
 from .events import Note
 from .exporting import export, save_weights
 from .files import digest, home
@@ -39,7 +39,7 @@ class Run(Looks):
 
     Attributes
     ----------
-    status : "running", "paused", "done", "stopped" or "failed"; reason : why, in words
+    status : "running", "paused", "finished", "stopped" or "failed"; reason : why, in words
     folder, drive_folder : where it lives, and where its copies are kept (None without a Drive)
     name, key : what `open_run` finds it by
     recipe, choices : how it trains; what was chosen for it, {name: (value, why)}
@@ -94,11 +94,11 @@ class Run(Looks):
         """Save and wait before the next step."""
         self.control.pause()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """End a pause."""
-        self.control.go_on()
+        self.control.resume()
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait_for_copies(self, timeout: float | None = None) -> bool:
         """Wait until the run's copies are handed to Drive; False where `timeout` seconds were too few. True without a Drive.
 
         Handed over is not sent: Drive's program sends later, and only drive.unmount() waits for that.
@@ -128,29 +128,30 @@ class Run(Looks):
         labels = split.labels
         if not len(labels) or unlabelled(labels).any():
             raise DataError(f"The split {split.name} has no labels.", "nothing can be compared", "use run.predict(split)")
-        if labels.ndim != (1 if self.task == "classify" else 2):
+        if labels.ndim != (1 if self.task == "classification" else 2):
             raise DataError(f"The split {split.name} is of other data.", f"the run's task is {self.task}", "load it with the run's task=")
-        if self.task == "classify" and int(labels.max()) >= len(self.classes):
+        if self.task == "classification" and int(labels.max()) >= len(self.classes):
             why = f"a label is {int(labels.max())}, and the run knows {len(self.classes)} classes"
             raise DataError(f"The split {split.name} is of other data.", why, "give a split of data with the run's classes")
 
-    def predict(self, x: Any, *, top: int = 5, views: int = 1) -> Prediction | Predictions:
+    @new_words
+    def predict(self, x: Any, *, top: int = 5, tta: int = 1) -> Prediction | Predictions:
         """Class probabilities of pictures.
 
         x : path, folder, glob, URL, PIL picture, array (H, W), (H, W, C) or (C, H, W), a batch of them, or a Split
         top : how many classes each prediction lists
-        views : of each picture, whose probabilities are averaged: as it is, mirrored, then both somewhat nearer
+        tta : views of each picture, whose probabilities are averaged: as it is, mirrored, then both somewhat nearer
 
         Raises
         ------
         DataError
         """
         scorer = self._scorer()
-        scorer.views = views
+        scorer.tta = tta
         if isinstance(x, str) and x.lower().startswith(("http://", "https://")):
             from .fetching.fetch import fetch
 
-            x = Path(fetch(x, home() / "pictures" / digest(x)[:8], listen=[]))
+            x = Path(fetch(x, home() / "pictures" / digest(x)[:8], quiet=True))
         if isinstance(x, Split):
             probabilities, _, of = scorer.split(x)
             files = getattr(x.source, "paths", None)
@@ -200,6 +201,7 @@ class Run(Looks):
         if isinstance(what, Split):
             return what
         named = what is None or (isinstance(what, str) and not Path(what).exists())
+        what = RENAMED["split"].get(what, what) if named else what
         data, name = (self.data, what) if named else (load(what), None)
         if data is None:
             why = "only the weights are kept with a run"
@@ -220,6 +222,11 @@ class Run(Looks):
 
         preprocess = Preprocess.from_json(self.record["preprocess"])
         return Scorer(self.model, preprocess, torch.device(self.device), self.choices["output"][0], self.record["data"]["floats"])
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name)
 
     def __repr__(self) -> str:
         metric = self.recipe.monitor

@@ -12,7 +12,7 @@ from . import sameness
 from .data import keyed
 from .data.splits import Arrays, Items
 from .errors import ColabKitError
-from .events import Listeners, Note, RunEnded, RunStarted
+from .events import Callbacks, Note, RunEnded, RunStarted
 from .files import is_whole, write_json
 from .listeners.csv_log import CsvLog
 from .listeners.history import History
@@ -38,22 +38,22 @@ class Session(Prepared):
     start: State  # where a new run begins
     budget: Budget | None = None
 
-    def train(self, run: Run, emit: Listeners, *, new: bool = False) -> tuple[str, str]:
+    def train(self, run: Run, emit: Callbacks, *, new: bool = False) -> tuple[str, str]:
         """Go on from the newest whole checkpoint, or begin; give the status and its reason. A new run has none, whatever Drive says."""
         self.start = State()
         place, record, found = run.place, run.record, None
         if not new:
             found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=self._complain)
         if found is not None and (ended := self._ended(found.facts)):
-            emit(Note(f"Run {run.name}-{run.key} is finished: {ended}; fresh=True starts anew."))
+            emit(Note(f"Run {run.name}-{run.key} is finished: {ended}; restart=True starts anew."))
             run.take(found.facts)
             self._wear(checkpoint.best_weights(place.folder, found, complain=self._complain))
             if place.shelf is not None and not checkpoint.is_kept(found.path, place.shelf, place.kept_as):  # killed before it was copied
                 self.saver = self._saver(run, emit, found)
-            return "done", "" if found.facts["epoch"] >= self.epochs else ended
+            return "finished", "" if found.facts["epoch"] >= self.epochs else ended
         return self._go_on(run, emit, found)
 
-    def _go_on(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[str, str]:
+    def _go_on(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> tuple[str, str]:
         """Train from a checkpoint, or from the start, to the end."""
         job, state = self._job(run, emit, found)
         self._announce(run, emit, state, job.steps)
@@ -64,12 +64,12 @@ class Session(Prepared):
             run.take(vars(state))
             job.put_back()
         self._wear(self._best(job, state, run.place.folder))
-        return ("stopped" if run.control.stopped and state.epoch < self.epochs else "done"), reason
+        return ("stopped" if run.control.stopped and state.epoch < self.epochs else "finished"), reason
 
-    def _announce(self, run: Run, emit: Listeners, state: State, steps: int) -> None:
+    def _announce(self, run: Run, emit: Callbacks, state: State, steps: int) -> None:
         """Say that it begins: in the run's folder, on Drive, and to who listens."""
         write_json(run.folder / "run.json", run.record, reached=run.control.reached)
-        emit.listeners.insert(0, CsvLog(run.folder / "history.csv", History(state.history)))
+        emit.callbacks.insert(0, CsvLog(run.folder / "history.csv", History(state.history)))
         emit(RunStarted(f"{run.name}-{run.key}", run.folder, self.epochs, steps, state.step))
         if self.saver is not None and run.drive_folder is not None:
             emit(Note(f"Copies go to Drive: {run.drive_folder}"))
@@ -87,7 +87,7 @@ class Session(Prepared):
             return f"{facts['epoch']} epochs; more epochs= go on"
         return out_of_patience(self.recipe, facts["waited"], facts["best"])
 
-    def close(self, run: Run, emit: Listeners, *, patient: bool = True) -> None:
+    def close(self, run: Run, emit: Callbacks, *, patient: bool = True) -> None:
         """Write how it ended, hand the last copies to Drive, and say so. Nothing here may hide what happened before.
 
         patient : whether to wait for Drive. The first interrupt ends the waiting, not the run; a second one raises, as always
@@ -103,26 +103,28 @@ class Session(Prepared):
         except KeyboardInterrupt:
             if run.control.stopped:
                 raise
-            emit(Note("Interrupted: Drive is not waited for. Copying goes on in the background; run.wait() waits for it.", "warn"))
+            emit(
+                Note("Interrupted: Drive is not waited for. Copying goes on in the background; run.wait_for_copies() waits for it.", "warn")
+            )
         finally:  # who interrupts the waiting hears it too
             emit(RunEnded(run.status, run.reason, run.folder))
 
-    def _job(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
+    def _job(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
         """Everything the loop works with, as the checkpoint left it."""
         recipe = self.effective
         optimizer = self.optimizer_for(run.choices)
         net = compiled(self.model, self.feeds["train"].peek().x, self._complain) if recipe.compile else self.model
         self.precision.lay(self.model)
-        average = Average(self.model, recipe.ema) if recipe.ema else None
+        average = Average(self.model, recipe.ema_decay) if recipe.ema_decay else None
         self.saver = self._saver(run, emit, found)
-        steps = -(-len(self.feeds["train"]) // recipe.accumulate)
+        steps = -(-len(self.feeds["train"]) // recipe.grad_accum_steps)
         begin = self.start.step if found is None else found.facts["schedule"].get("begin", 0)
         facts = {
             "start": run.record["start"], "key": run.key, "classes": list(self.data.classes), "fingerprint": self.data.fingerprint,
             "environment": {**sameness.environment(self.device), "precision": str(self.precision), "compile": str(recipe.compile)},
         }  # fmt: skip
         job = Job(
-            model=self.model, phases=Phases(self.model, self.head, self.head_epochs), train=self.feeds["train"],
+            model=self.model, phases=Phases(self.model, self.head, self.freeze_epochs), train=self.feeds["train"],
             valid=self.feeds.get("valid"), loss=self.loss_of, valid_loss=self.plain_loss(run.choices), optimizer=optimizer,
             schedule=Schedule.of(recipe, steps, begin=begin), recipe=recipe, device=self.device, classes=len(self.data.classes),
             task=self.data.task, output=run.choices["output"][0],
@@ -135,25 +137,25 @@ class Session(Prepared):
         """What a record says of the network besides its weights' hash."""
         return {}
 
-    def _budget(self, found: checkpoint.Checkpoint | None, emit: Listeners) -> Budget:
+    def _budget(self, found: checkpoint.Checkpoint | None, emit: Callbacks) -> Budget:
         """One a session: what features took counts too."""
         if self.budget is None:
             self.budget = self._new_budget(found, emit)
         return self.budget
 
-    def _new_budget(self, found: checkpoint.Checkpoint | None, emit: Listeners) -> Budget:
-        given = self.recipe.budget
+    def _new_budget(self, found: checkpoint.Checkpoint | None, emit: Callbacks) -> Budget:
+        given = self.recipe.max_time
         if given == "session" and self.runtime.session_age is None:
-            emit(Note("budget='session' sets no limit here: no session ends by itself, or its age is not known."))
+            emit(Note("max_time='session' sets no limit here: no session ends by itself, or its age is not known."))
         return Budget(given, age=self.runtime.session_age, before=found.facts["seconds"] if found is not None else 0.0)
 
-    def _saver(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> Saver:
+    def _saver(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> Saver:
         return Saver(
-            run.place.folder, run.place.shelf, run.place.kept_as, every=self.recipe.save_every,
+            run.place.folder, run.place.shelf, run.place.kept_as, every=self.recipe.save_every_steps,
             step=found.step if found is not None else None, emit=emit, reached=run.control.reached,
         )  # fmt: skip
 
-    def _restored(self, job: Job, found: checkpoint.Checkpoint, emit: Listeners) -> State:
+    def _restored(self, job: Job, found: checkpoint.Checkpoint, emit: Callbacks) -> State:
         """Put the checkpoint back, and say which promise holds."""
         state = job.restore(found)
         job.begun = state.step

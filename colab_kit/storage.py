@@ -26,7 +26,7 @@ from .lock import one_writer
 class Kept:
     """What is kept of one run.
 
-    status : "running", "unfinished" (killed: its cell goes on with it), "done", "stopped", "failed", or "set aside" by fresh=True
+    status : "running", "unfinished" (killed: its cell goes on with it), "done", "stopped", "failed", or "set aside" by restart=True
     epochs, of : done and asked for; epochs is None where no checkpoint says
     touched : seconds since 1970, of its newest file
     folder, copy : on this machine's disk, and on Drive or its stand-in; None where there is none
@@ -154,7 +154,7 @@ def _is_locked(folder: Path) -> bool:
 def _of(record: dict[str, Any], folder: Path | None) -> int:
     """Epochs that were asked for; of a head that is solved, the views it is solved from."""
     choices = {} if folder is None else records.read_json(folder / "choices.json") or {}
-    solved = choices.get("mode", [""])[0] == "frozen" and "views" in choices and "head_epochs" not in choices
+    solved = choices.get("mode", [""])[0] == "frozen" and "views" in choices and "freeze_epochs" not in choices
     return int(choices["views"][0] if solved else record["recipe"]["epochs"])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from .data import keyed
-from .events import EpochDone, Listeners, Note, StepDone
+from .events import Callbacks, EpochDone, Note, StepDone
 from .models.known import Shell
 from .models.solve import Solved
 from .planned import Planned
@@ -23,7 +23,7 @@ from .training.job import Job, State
 class Transfer(Planned):
     """One call of transfer()."""
 
-    def _go_on(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[str, str]:
+    def _go_on(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> tuple[str, str]:
         if self.fit is None or self.mode == "finetune":
             return super()._go_on(run, emit, found)
         budget = self._budget(found, emit)
@@ -43,16 +43,16 @@ class Transfer(Planned):
         if state.best:
             self._wear(checkpoint.read(run.folder / state.best["file"]).tensors)
         self.model.eval()
-        return ("done", "") if done else ("stopped", run.control.reason)
+        return ("finished", "") if done else ("stopped", run.control.reason)
 
-    def _computed(self, run: Run, emit: Listeners, budget: Budget) -> bool:
+    def _computed(self, run: Run, emit: Callbacks, budget: Budget) -> bool:
         """Compute the features that a head of several layers learns from; whether all are there."""
         assert self.fit is not None
         told = self._listening(run, emit, budget)
         with keyed.outer_streams_kept():
             return all(self.fit.compute(name, view, told) for name, view in self._parts)
 
-    def _fitted(self, run: Run, emit: Listeners, state: State, budget: Budget, facts: dict[str, Any] | None = None) -> bool:
+    def _fitted(self, run: Run, emit: Callbacks, state: State, budget: Budget, facts: dict[str, Any] | None = None) -> bool:
         """View after view: compute what is missing, fit the head, note its figures; whether all of it was done.
 
         facts : what a checkpoint says, written after each view; None: the loop will write the first one
@@ -81,7 +81,7 @@ class Transfer(Planned):
         return state.epoch == self.passes
 
     def _listening(
-        self, run: Run, emit: Listeners, budget: Budget, progress: Callable[[int], None] = lambda done: None
+        self, run: Run, emit: Callbacks, budget: Budget, progress: Callable[[int], None] = lambda done: None
     ) -> Callable[[int, int], bool]:
         """What hears stop, pause and budget after each batch of a pass; False ends it."""
 
@@ -102,7 +102,7 @@ class Transfer(Planned):
     @property
     def _groups(self) -> int:
         """Steps of a pass."""
-        return -(-len(self.feeds["train"]) // self.recipe.accumulate)
+        return -(-len(self.feeds["train"]) // self.recipe.grad_accum_steps)
 
     def _put(self, head: Solved) -> None:
         """The solved weights, in the network."""
@@ -112,7 +112,7 @@ class Transfer(Planned):
             layer.weight.copy_(head.weight)
             layer.bias.copy_(head.bias)
 
-    def _job(self, run: Run, emit: Listeners, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
+    def _job(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
         job, state = super()._job(run, emit, found)
         if self.deep and not isinstance(self.model, Shell):
             job.net = self.model.get_submodule(self.layer)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
 from .data import keyed
 from .data.batches import Batch
-from .errors import ColabKitError, RecipeError
-from .events import Event, Listeners, Note
-from .listeners.console import Console
+from .errors import ColabKitError, RecipeError, new_words
+from .events import Callback, Callbacks, Event, Note
+from .listeners.console import with_console
 from .loading import load
 from .machine import device_for, runtime
 from .recipe import Recipe
@@ -33,6 +34,8 @@ def preflight(
     optimizer: Any = None,
     recipe: Recipe | None = None,
     device: str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
     **fields: Any,
 ) -> Preflight:
     """Look at network, data, loss and machine as `train` would, and say all that is wrong before a step is made.
@@ -41,7 +44,7 @@ def preflight(
     ----------
     model : Module, a class or callable that makes one, or a backbone's name as `transfer` takes it
     data : Data, or anything `load` takes
-    loss, optimizer, recipe, device, **fields : as for `train`
+    loss, optimizer, recipe, device, callbacks, quiet, **fields : as for `train`
 
     Returns
     -------
@@ -62,8 +65,8 @@ def preflight(
     session, summary, seconds = None, None, dict[str, float]()
     try:
         request = Request.of(recipe, fields, loss, optimizer)
-        session = _session(request, model, load(data, listen=[hear]), device)
-        choices = session.prepare({}, Listeners([hear]))
+        session = _session(request, model, load(data, callbacks=[hear], quiet=True), device)
+        choices = session.prepare({}, Callbacks([hear]))
         first, home = session.feeds["train"].peek(), session.device
         summary = summarise(session.model, first.x[:2])
         for where in (torch.device(name) for name in dict.fromkeys(["cpu", str(home)])):
@@ -75,9 +78,10 @@ def preflight(
         return Preflight((as_error(err), *found), summary, seconds)
 
 
+@new_words
 def find_lr(
     model: Any, data: Any, *, loss: Any = None, optimizer: Any = None, recipe: Recipe | None = None, device: str | None = None,
-    **fields: Any,
+    callbacks: Iterable[Callback] | None = None, quiet: bool = False, **fields: Any,
 ) -> LrCurve:  # fmt: skip
     """Sweep the learning rate from 1e-7 to 10 over at most 100 steps (Smith 2017, LR range test), and suggest one.
 
@@ -87,7 +91,7 @@ def find_lr(
     ----------
     model : Module, a class or callable that makes one, or a backbone's name as `transfer` takes it
     data : Data, or anything `load` takes
-    loss, optimizer, recipe, device, **fields : as for `train`; an optimizer by name or class
+    loss, optimizer, recipe, device, callbacks, quiet, **fields : as for `train`; an optimizer by name or class
 
     Raises
     ------
@@ -99,14 +103,14 @@ def find_lr(
     >>> find_lr(nets.mlp(), "fashion-mini").suggestion  # doctest: +SKIP
     """
     right_way_round("find_lr", model, data)
-    emit = Listeners([Console()])
+    emit = with_console(callbacks, quiet=quiet)
     request = Request.of(recipe, fields, loss, optimizer)
     if isinstance(request.optimizer, torch.optim.Optimizer):
         raise RecipeError("find_lr() takes optimizer= by name or class.", "it makes one for each sweep", "write optimizer='adam'")
-    session = _session(request, model, load(data, listen=emit.listeners), device)
+    session = _session(request, model, load(data, callbacks=emit.callbacks, quiet=True), device)
     with keyed.outer_streams_kept():
         choices = session.prepare({}, emit)
-        phases = Phases(session.model, session.head, session.head_epochs)
+        phases = Phases(session.model, session.head, session.freeze_epochs)
         try:
             rates, losses = sweep(
                 session.model, session.feeds["train"], session.loss_of, lambda lr: session.optimizer_for({**choices, "lr": (lr, "")}),

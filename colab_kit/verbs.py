@@ -13,10 +13,10 @@ import torch
 from . import records, runs, sameness
 from .control import Control, interrupts_stop
 from .drive.lease import Guarded, sole_writer
-from .errors import ColabKitError, ModelError, RecipeError
-from .events import Listener, Listeners, Note
+from .errors import ColabKitError, ModelError, RecipeError, new_words
+from .events import Callback, Callbacks, Note
 from .files import sha256, sweep
-from .listeners.console import Console
+from .listeners.console import with_console
 from .loading import load
 from .machine import device_for, runtime
 from .recipe import Recipe
@@ -28,6 +28,7 @@ from .training.describe import describe, describe_model, weights_hash
 from .training.weights import read_weights, warm_start
 
 
+@new_words
 def train(
     model: Any,
     data: Any,
@@ -36,11 +37,12 @@ def train(
     optimizer: Any = None,
     init: str | Path | None = None,
     recipe: Recipe | None = None,
-    out: str | Path | None = None,
+    run_dir: str | Path | None = None,
     name: str | None = None,
-    fresh: bool = False,
+    restart: bool = False,
     device: str | None = None,
-    listen: Iterable[Listener] | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
     control: Control | None = None,
     **fields: Any,
 ) -> Run:
@@ -59,20 +61,22 @@ def train(
     recipe, **fields
         How to train: see `Recipe`. Fields are laid over `recipe`. augment= may be a transform of your own, too (torchvision v2, say):
         it is given a PIL picture, or uint8 (C, H, W) of an array, gives one back, and draws under a key of the sample.
-    out, name : optional
+    run_dir, name : optional
         The run's folder; or the first half of its name under the usual place.
-    fresh : bool
+    restart : bool
         Start anew; what was there is moved to `<folder>.before`.
     device : "cuda", "cuda:1", "mps" or "cpu", optional
-    listen : list of callables, optional
-        Who hears the events; the console, if None. `[]` is silence.
+    callbacks : list of callables, optional
+        They are given each event, as the console is.
+    quiet : bool
+        Whether the console says nothing.
     control : Control, optional
         To stop or pause from another thread.
 
     Returns
     -------
     Run
-        With status "done" or "stopped"; an interrupt, SIGTERM and early stopping return it too.
+        With status "finished" or "stopped"; an interrupt, SIGTERM and early stopping return it too.
 
     Raises
     ------
@@ -85,18 +89,22 @@ def train(
     """
     right_way_round("train", model, data, extra)
     request = Request.of(recipe, fields, loss, optimizer)
-    if request.recipe.head_epochs is not None:
+    if request.recipe.freeze_epochs is not None:
         fix = "leave it out, or use kit.transfer(data, backbone)"
-        raise RecipeError("head_epochs= is for transfer().", "train() has no head of its own", fix)
-    emit = Listeners([Console()] if listen is None else listen)
+        raise RecipeError("freeze_epochs= is for transfer().", "train() has no head of its own", fix)
+    if request.recipe.views is not None:
+        fix = "leave it out, or use kit.transfer(data, backbone, views=…)"
+        raise RecipeError("views= is for transfer().", "train() has no frozen backbone; epochs= counts its passes", fix)
+    emit = with_console(callbacks, quiet=quiet)
     control = control or Control()
-    data = load(data, listen=emit.listeners, control=control)
+    data = load(data, callbacks=emit.callbacks, quiet=True, control=control)
     session = request.from_scratch(model, data)
     network = session.model
     identity = {"model": describe_model(network), "loss": describe(request.loss), **request.identity(network)}
-    return _run("train", session, identity, type(network).__name__, init, out, name, fresh, device, emit, control)
+    return _run("train", session, identity, type(network).__name__, init, run_dir, name, restart, device, emit, control)
 
 
+@new_words
 def transfer(
     data: Any,
     backbone: Any = "resnet18",
@@ -108,11 +116,12 @@ def transfer(
     optimizer: Any = None,
     init: str | Path | None = None,
     recipe: Recipe | None = None,
-    out: str | Path | None = None,
+    run_dir: str | Path | None = None,
     name: str | None = None,
-    fresh: bool = False,
+    restart: bool = False,
     device: str | None = None,
-    listen: Iterable[Listener] | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
     control: Control | None = None,
     **fields: Any,
 ) -> Run:
@@ -123,16 +132,16 @@ def transfer(
     data : Data, or anything `load` takes
     backbone : torchvision name, "efficientnet_lite0", 1 or 2 (they need no network), "timm/…", a Module, or a Run: what it learned
         Its BatchNorm stays in eval while it is frozen.
-    mode : "auto", "frozen", "finetune" or "both"
-        frozen: the head alone; finetune: everything from the start; both: first the head, for `head_epochs=` (1), then everything.
-        auto takes frozen on a CPU and below 2,000 pictures, both otherwise.
+    mode : "auto", "frozen", "finetune" or "frozen_then_finetune"
+        frozen: the head alone; finetune: everything from the start; frozen_then_finetune: first the head, for `freeze_epochs=` (1), then
+        everything. auto takes frozen on a CPU and below 2,000 pictures, frozen_then_finetune otherwise.
     head : "linear", hidden widths like (500, 250), or a Module
     weights : "default", None, or a path
         ImageNet weights, fresh ones, or a .pth or .safetensors file of this architecture.
     recipe, **fields
-        See `Recipe`; `epochs` is 3 by default. While the backbone is frozen, `epochs=` are views of each picture: as it is, mirrored,
-        then random ones, 8 at most; one, if it is not given.
-    loss, optimizer, init, out, name, fresh, device, listen, control
+        See `Recipe`. `epochs` is 3 by default and counts all epochs, `freeze_epochs` the first of them. A backbone that stays frozen has
+        no epochs: `views=` (1) are the views of each picture: as it is, mirrored, then random ones, 8 at most.
+    loss, optimizer, init, run_dir, name, restart, device, callbacks, quiet, control
         As for `train`; loss by name only.
 
     Raises
@@ -148,15 +157,15 @@ def transfer(
     if loss is not None and not isinstance(loss, str):
         why = "its head puts out logits, and the loss must fit them"
         raise RecipeError("transfer() takes loss= by name only.", why, "write loss='cross_entropy'")
-    asked = recipe is not None or "epochs" in fields
-    if not asked:
-        fields["epochs"] = 3
+    given_epochs = "epochs" in fields or (recipe is not None and recipe.epochs != Recipe().epochs)
+    if recipe is None:
+        fields.setdefault("epochs", 3)
     request = Request.of(recipe, fields, loss, optimizer)
-    emit = Listeners([Console()] if listen is None else listen)
+    emit = with_console(callbacks, quiet=quiet)
     control = control or Control()
-    data = load(data, listen=emit.listeners, control=control)
+    data = load(data, callbacks=emit.callbacks, quiet=True, control=control)
     session = request.on(
-        backbone, data, mode=mode, looks=request.recipe.epochs if asked else None, head=head, weights=weights, whole=init is not None,
+        backbone, data, mode=mode, given_epochs=given_epochs, head=head, weights=weights, whole=init is not None,
         shelf=records.shelf("cache"),
     )  # fmt: skip
     network = session.model
@@ -165,12 +174,12 @@ def transfer(
     if not isinstance(backbone, str):
         model = {**describe_model(network), **({"run": backbone.key} if isinstance(backbone, Run) else {})}
     identity = {"model": model, "head": describe(head), **({"mode": mode} if mode != "auto" else {}), **request.identity(network)}
-    return _run("transfer", session, identity, session.name, init, out, name, fresh, device, emit, control)
+    return _run("transfer", session, identity, session.name, init, run_dir, name, restart, device, emit, control)
 
 
 def _run(
     verb: str, session: Session, objects: dict[str, Any], network: str, init: str | Path | None,
-    out: str | Path | None, name: str | None, fresh: bool, device: str | None, emit: Listeners, control: Control,
+    run_dir: str | Path | None, name: str | None, restart: bool, device: str | None, emit: Callbacks, control: Control,
 ) -> Run:  # fmt: skip
     """Find or begin the run, and train it to its end."""
     where = runtime()
@@ -179,7 +188,9 @@ def _run(
         emit(Note(f"This is a TPU runtime; training runs on its CPU. {where.why['device']}", "warn"))
     name = name or f"{session.data.name}-{network}".lower().replace("/", "-")
     if Path(name).name != name:
-        raise RecipeError(f"name={name!r} is no file name.", "a folder of that name is made", "leave out slashes; out= names a whole path")
+        raise RecipeError(
+            f"name={name!r} is no file name.", "a folder of that name is made", "leave out slashes; run_dir= names a whole path"
+        )
     start_from = Path(init).expanduser() if init is not None else None
     weights = read_weights(start_from) if start_from is not None else None
     identity = {
@@ -187,14 +198,14 @@ def _run(
         "init": sha256(start_from) if start_from is not None else None,
     }  # fmt: skip
     key, drive = sameness.key_of(identity), records.drive_or_note(emit)
-    place = Place.at(Path(out), drive) if out is not None else Place.named(f"{name}-{key}", drive)
+    place = Place.at(Path(run_dir), drive) if run_dir is not None else Place.named(f"{name}-{key}", drive)
     for folder, other in runs.live.items():
         raise ModelError(
             f"Run {other.name} is training in this process.",
             "two runs at once would share the random numbers and the machine",
             f"wait for it, or stop it first: it lives in {folder}",
         )
-    if out is None and not fresh and not records.is_begun(place) and (known := records.elsewhere(place, name, key)) is not None:
+    if run_dir is None and not restart and not records.is_begun(place) and (known := records.elsewhere(place, name, key)) is not None:
         place = known
 
     def lost(reason: str) -> None:
@@ -202,23 +213,23 @@ def _run(
             place.shelf.forget(place.kept_as)
         control.stop(reason)
 
-    make_way = partial(records.make_way, place, fresh=fresh, emit=emit)
+    make_way = partial(records.make_way, place, restart=restart, emit=emit)
     with sole_writer(place.folder, place.drive_folder, make_way, emit=emit, lost=lost) as lease:
         if place.shelf is not None and lease is not None:
             place = dataclasses.replace(place, shelf=Guarded(place.shelf, lease))
         sweep(place.folder)
-        record = None if fresh else records.find(place)
+        record = None if restart else records.find(place)
         warm = warm_start(session.model, weights) if weights is not None else ""
         if record is not None:
             records.check_same(place, record, identity)
         elif warm:
             emit(Note(warm))
         who = {"verb": verb, "name": name, "key": key, "identity": identity}
-        return _trained(session, place, record, who, emit, control, fresh=fresh)
+        return _trained(session, place, record, who, emit, control, restart=restart)
 
 
 def _trained(
-    session: Session, place: Place, record: dict[str, Any] | None, who: dict[str, Any], emit: Listeners, control: Control, *, fresh: bool
+    session: Session, place: Place, record: dict[str, Any] | None, who: dict[str, Any], emit: Callbacks, control: Control, *, restart: bool
 ) -> Run:
     new, session.drive = record is None, place.shelf is not None
     made = (records.read_json(place.folder / "choices.json") or {}) if record is not None else {}
@@ -227,7 +238,7 @@ def _trained(
         if before := runs.taught.get(session.model):
             emit(Note(f"This network was trained already, by run {before}: it begins with those weights. Pass its class for fresh ones."))
         model = {"made_by": session.made_by, "weights": weights_hash(session.model), **session.about()}
-        if not fresh:
+        if not restart:
             records.note_relatives(place, who["name"], who["identity"], emit)
         chosen = [
             f"{name} {value} ({why})"

@@ -32,4 +32,4 @@ def whole(url, to, kill_at=1 << 60, **options):
     """fetch(), perhaps killed."""
     from colab_kit.fetching.fetch import fetch
 
-    fetch(url, to, listen=[_deadly(kill_at)], **options)
+    fetch(url, to, callbacks=[_deadly(kill_at)], quiet=True, **options)

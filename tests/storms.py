@@ -163,8 +163,8 @@ def train_in_storm(work: str, storm: int | None, home: str = "home", die_at: int
         control.plan[STEPS - 2] = [("dead", STAYS)]
         saver.AT_THE_END = 0.2
     run = verbs.train(
-        Wide, small_data("arrays"), name="storm", listen=[hear], control=control, save_every=1, epochs=EPOCHS, batch_size=4,
-        accumulate=2, ema=0.9, mixup=0.4, lr=3e-3,
+        Wide, small_data("arrays"), name="storm", callbacks=[hear], quiet=True, control=control, save_every_steps=1, epochs=EPOCHS, batch_size=4,
+        grad_accum_steps=2, ema_decay=0.9, mixup=0.4, lr=3e-3,
     )  # fmt: skip
     told = run.status
     control.clear_up()
@@ -213,7 +213,7 @@ def hundred_saves(work: str) -> None:
 
     saver.AT_LEAST = 0.0
     run = verbs.train(
-        Wide, small_data("arrays"), name="hundred", listen=[], control=Looking(), save_every=1, epochs=34, batch_size=8, lr=1e-3
+        Wide, small_data("arrays"), name="hundred", quiet=True, control=Looking(), save_every_steps=1, epochs=34, batch_size=8, lr=1e-3
     )
     sizes = [path.stat().st_size for path in run.folder.glob("checkpoint-*.safetensors")]
     run.wait(30)

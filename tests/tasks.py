@@ -41,7 +41,7 @@ class Killer(Control):
     def reached(self, point: str) -> None:
         self.hits[point] += 1
         if self._paused and point == "before_save":
-            self.go_on()
+            self.resume()
         if self.kill is None or (point, self.hits[point]) != tuple(self.kill):
             return
         match self.how:
@@ -129,8 +129,8 @@ def train_small(
     folder: str,
     data: str = "items",
     kill: list[Any] | None = None,
-    workers: int = 0,
-    save_every: int | None = 1,
+    num_workers: int = 0,
+    save_every_steps: int | None = 1,
     epochs: int = 3,
     mutation: str = "",
     count: bool = False,
@@ -153,10 +153,10 @@ def train_small(
                 log.flush()
 
         run = verbs.train(
-            channels_last if data == "arrays" else Small, small_data(data), out=folder, listen=[hear], control=control, workers=workers,
-            save_every=save_every, epochs=epochs,
+            channels_last if data == "arrays" else Small, small_data(data), run_dir=folder, callbacks=[hear], quiet=True, control=control, num_workers=num_workers,
+            save_every_steps=save_every_steps, epochs=epochs,
             **{"batch_size": 4, "accumulate": 2, "clip": 0.5, "lr": {"fc*": 1e-2, "*": 3e-3}, "warmup": 0.5, "ema": 0.9, "mixup": 0.4,
-               "patience": 50, "validate_every": 2, **FLAVOURS[flavour]},
+               "patience": 50, "validate_every_steps": 2, **FLAVOURS[flavour]},
         )  # fmt: skip
     assert run.status == ("stopped" if kill and how == "stop" else "done"), run
     if run.status == "stopped":
@@ -181,7 +181,7 @@ def transfer_small(folder: str, kind: str, kill: list[Any] | None = None, count:
                 log.flush()
 
         run = verbs.transfer(
-            small_data("files"), Seen(), out=folder, size=8, batch_size=4, augment="strong", listen=[hear], control=control,
+            small_data("files"), Seen(), run_dir=folder, image_size=8, batch_size=4, augment="strong", callbacks=[hear], quiet=True, control=control,
             **TRANSFERS[kind],
         )  # fmt: skip
     assert run.status == "done", run
@@ -204,9 +204,9 @@ class Seen(nn.Module):
 
 TRANSFERS: dict[str, dict[str, Any]] = {
     "frozen": {"mode": "frozen", "epochs": 3},
-    "deep": {"mode": "frozen", "epochs": 2, "head": (8,), "save_every": 3},
-    "both": {"mode": "both", "epochs": 3, "mixup": 0.4, "save_every": 1},
-    "finetune": {"mode": "finetune", "epochs": 2, "layer_decay": 0.5, "ema": 0.9, "save_every": 2},
+    "deep": {"mode": "frozen", "epochs": 2, "head": (8,), "save_every_steps": 3},
+    "both": {"mode": "both", "epochs": 3, "mixup": 0.4, "save_every_steps": 1},
+    "finetune": {"mode": "finetune", "epochs": 2, "layer_decay": 0.5, "ema": 0.9, "save_every_steps": 2},
 }
 FLAVOURS: dict[str, dict[str, Any]] = {
     "": {},

@@ -20,7 +20,7 @@ def net():
 
 
 def quietly(**options):
-    return train(net, small_data("arrays"), listen=[], epochs=1, **options)
+    return train(net, small_data("arrays"), quiet=True, epochs=1, **options)
 
 
 @pytest.fixture(params=["unmounted", "gone", "another"])
@@ -29,17 +29,17 @@ def point(request, tmp_path):
     if request.param == "another":
         (tmp_path / "gdrive").mkdir()
         return tmp_path / "gdrive"
-    drive = mount(mock=True, listen=[])
+    drive = mount(mock=True, quiet=True)
     if request.param == "unmounted":
-        drive.unmount(listen=[])
+        drive.unmount(quiet=True)
     drive.mydrive.rmdir()
     return drive.mountpoint
 
 
 WRITERS = {
-    "out": lambda place: quietly(out=place / "run"),
-    "save": lambda place: quietly(out="here").save(place / "w.pth"),
-    "to_csv": lambda place: quietly(out="here").predict(small_data("arrays").valid).to_csv(place / "a.csv"),
+    "out": lambda place: quietly(run_dir=place / "run"),
+    "save": lambda place: quietly(run_dir="here").save(place / "w.pth"),
+    "to_csv": lambda place: quietly(run_dir="here").predict(small_data("arrays").valid).to_csv(place / "a.csv"),
     "upload": lambda place: upload_to(place / "up", door=lambda folder: folder.mkdir(parents=True)),
 }
 
@@ -53,9 +53,9 @@ def test_no_verb_makes_anything_under_a_mountpoint_that_is_not_mounted(point, ve
 
 
 def test_a_working_folder_on_a_drive_that_is_gone_takes_no_run(monkeypatch):
-    drive = mount(mock=True, listen=[])
+    drive = mount(mock=True, quiet=True)
     monkeypatch.chdir(drive.mountpoint)
-    drive.unmount(listen=[])
+    drive.unmount(quiet=True)
     before = sorted(drive.mountpoint.rglob("*"))
     with pytest.raises(ColabKitError, match="working folder"):
         quietly()
@@ -69,7 +69,7 @@ def test_a_home_on_a_drive_that_is_gone_is_refused_and_not_made(tmp_path, monkey
         file.writestr("a/b.txt", "x")
     (tmp_path / "gdrive").mkdir()
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "gdrive" / MYDRIVE / "cache"))
-    for write in (lambda: unpacked(tmp_path / "x.zip", emit=lambda event: None), lambda: mount(mock=True, listen=[])):
+    for write in (lambda: unpacked(tmp_path / "x.zip", emit=lambda event: None), lambda: mount(mock=True, quiet=True)):
         with pytest.raises(ColabKitError, match="not there"):
             write()
     assert not os.listdir(tmp_path / "gdrive") and Path("colab-kit").exists() is False

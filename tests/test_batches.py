@@ -55,9 +55,9 @@ def array_feed(n: int = 23, **kw) -> Feed:
     return Feed(split_of(source, n), Preprocess(), **{"batch_size": 4, "device": CPU, **kw})
 
 
-def item_feed(dataset, *, workers: int = 0, n: int = 11, collate=None, **kw) -> Feed:
+def item_feed(dataset, *, num_workers: int = 0, n: int = 11, collate=None, **kw) -> Feed:
     source = Items(dataset, np.arange(n) % 3, collate)
-    return Feed(split_of(source, n), Preprocess(size=8), **{"batch_size": 4, "device": CPU, "workers": workers, **kw})
+    return Feed(split_of(source, n), Preprocess(size=8), **{"batch_size": 4, "device": CPU, "workers": num_workers, **kw})
 
 
 def picture_feed(tmp_path, n: int = 7, bad: tuple[int, ...] = (), **kw) -> Feed:
@@ -133,18 +133,18 @@ def test_an_epoch_begun_anywhere_is_the_tail_of_the_whole(tmp_path):
 
 
 def test_an_epoch_after_a_peek_an_abandoned_one_and_a_validation_is_the_same(tmp_path):
-    for feed, fresh in zip(feeds(tmp_path / "a"), feeds(tmp_path / "b"), strict=True):
+    for feed, restart in zip(feeds(tmp_path / "a"), feeds(tmp_path / "b"), strict=True):
         feed.peek()
         next(feed.shuffled(0))
         list(feed.in_order())
-        assert same(feed.shuffled(0), fresh.shuffled(0))
+        assert same(feed.shuffled(0), restart.shuffled(0))
 
 
 # --- whoever reads ------------------------------------------------------------------------------------------------
 
 
 def test_workers_change_no_bit():
-    kinds = [item_feed(Drawn(), workers=workers) for workers in (0, 1, 2)]
+    kinds = [item_feed(Drawn(), num_workers=num_workers) for num_workers in (0, 1, 2)]
     inline = [list(kinds[0].shuffled(0)), list(kinds[0].shuffled(1, first=1)), list(kinds[0].in_order())]
     for feed in kinds[1:]:
         feed.peek()
@@ -168,7 +168,7 @@ def test_a_pictures_draws_are_its_own_whatever_the_batch_size_and_differ_by_epoc
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_what_is_drawn_outside_is_untouched_by_reading(workers, tmp_path):
+def test_what_is_drawn_outside_is_untouched_by_reading(num_workers, tmp_path):
     def draws():
         return random.random(), np.random.rand(), torch.rand(()).item()
 
@@ -182,18 +182,18 @@ def test_what_is_drawn_outside_is_untouched_by_reading(workers, tmp_path):
 
     seed(4)
     expected = [draws() for _ in range(2 * 3)]
-    assert seeded(item_feed(Drawn(), workers=workers)) == expected
+    assert seeded(item_feed(Drawn(), num_workers=num_workers)) == expected
     assert seeded(array_feed(11)) == expected and seeded(picture_feed(tmp_path, 9)) == expected
 
 
 def test_a_thread_that_draws_meanwhile_does_not_reach_the_numbers():
-    whole, stop = list(item_feed(Drawn(), workers=1).shuffled(0)), threading.Event()
+    whole, stop = list(item_feed(Drawn(), num_workers=1).shuffled(0)), threading.Event()
 
     def noise():
         while not stop.wait(0.0005):
             seed(random.randrange(9))
 
-    batches = item_feed(Drawn(), workers=1).shuffled(0)
+    batches = item_feed(Drawn(), num_workers=1).shuffled(0)
     first = next(batches)  # the worker is forked: a fork while another thread holds torch's lock would hang, in any DataLoader
     thread = threading.Thread(target=noise)
     thread.start()
@@ -249,8 +249,8 @@ def test_labels_of_any_kind_become_int64(y):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_labels_are_the_sources_which_may_number_the_classes_otherwise_than_the_items_do(workers):
-    feed = Feed(split_of(Items(Drawn(), 2 - np.arange(11) % 3), 11), Preprocess(), batch_size=4, device=CPU, workers=workers)
+def test_labels_are_the_sources_which_may_number_the_classes_otherwise_than_the_items_do(num_workers):
+    feed = Feed(split_of(Items(Drawn(), 2 - np.arange(11) % 3), 11), Preprocess(), batch_size=4, device=CPU, num_workers=num_workers)
     assert all(batch.y.tolist() == (2 - batch.index % 3).tolist() for batch in feed.shuffled(0))
 
 
@@ -262,10 +262,10 @@ def test_an_item_that_is_no_pair_says_what_it_is(x):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_error_in_the_dataset_surfaces_with_its_own_words(workers):
+def test_an_error_in_the_dataset_surfaces_with_its_own_words(num_workers):
     state = torch.default_generator.get_state()
     with pytest.raises(FileNotFoundError, match="picture 5 is gone"):
-        list(item_feed(Drawn(fail_at=5), workers=workers).shuffled(0))
+        list(item_feed(Drawn(fail_at=5), num_workers=num_workers).shuffled(0))
     assert torch.equal(state, torch.default_generator.get_state())
 
 
@@ -275,8 +275,8 @@ def _flipped(batch):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_loaders_own_collate_is_used(workers):
-    plain, flipped = (next(item_feed(Drawn(), collate=c, workers=workers).shuffled(0)) for c in (None, _flipped))
+def test_a_loaders_own_collate_is_used(num_workers):
+    plain, flipped = (next(item_feed(Drawn(), collate=c, num_workers=num_workers).shuffled(0)) for c in (None, _flipped))
     assert torch.equal(plain.x.flip(1), flipped.x) and torch.equal(plain.y, flipped.y) and np.array_equal(plain.index, flipped.index)
 
 
@@ -431,11 +431,11 @@ def turned(picture):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_users_transform_is_keyed_picture_by_picture_with_any_number_of_workers(tmp_path, workers):
-    def feed(workers: int, **kw) -> Feed:
-        return picture_feed(tmp_path, transform=turned, workers=workers, **kw)
+def test_a_users_transform_is_keyed_picture_by_picture_with_any_number_of_workers(tmp_path, num_workers):
+    def feed(num_workers: int, **kw) -> Feed:
+        return picture_feed(tmp_path, transform=turned, num_workers=num_workers, **kw)
 
-    assert same(feed(workers).shuffled(2), feed(0).shuffled(2)) and not same(feed(0).shuffled(2), feed(0).shuffled(3))
+    assert same(feed(num_workers).shuffled(2), feed(0).shuffled(2)) and not same(feed(0).shuffled(2), feed(0).shuffled(3))
     assert next(iter(feed(0).shuffled(0))).x.shape[1:] == (3, 8, 8)
 
 
@@ -475,7 +475,7 @@ def test_a_transform_beside_a_dataset_of_the_users_own_is_refused():
 def test_without_room_to_share_workers_are_not_started_and_the_reason_is_said(monkeypatch):
     monkeypatch.setattr(items, "_shared", lambda: 1 << 20)
     said = []
-    feed = item_feed(Drawn(), workers=2, complain=said.append)
+    feed = item_feed(Drawn(), num_workers=2, complain=said.append)
     assert feed._read.loader is None and "1 MiB left" in said[0] and same(feed.shuffled(0), item_feed(Drawn()).shuffled(0))
 
 
@@ -488,7 +488,7 @@ class Dying(Drawn):
 
 def test_a_worker_that_is_killed_is_an_error_with_the_way_out():
     with pytest.raises(DataError, match="has died") as caught:
-        list(item_feed(Dying(), workers=1).shuffled(0))
+        list(item_feed(Dying(), num_workers=1).shuffled(0))
     assert "workers=0" in caught.value.fix
 
 

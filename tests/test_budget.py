@@ -28,13 +28,13 @@ class Clock:
     ("said", "seconds"), [("3h", 10800), ("90m", 5400), ("1h30m", 5400), ("45s", 45), ("2.5 h", 9000), ("1H 5M", 3900)]
 )
 def test_a_time_is_read_as_people_write_it(said, seconds):
-    assert seconds_of(said) == seconds and Recipe(budget=said).budget == said
+    assert seconds_of(said) == seconds and Recipe(max_time=said).max_time == said
 
 
 @pytest.mark.parametrize("said", ["", "3", "h", "3 hours", "3h20", "-3h", "soon", "3h xx", True, -1, float("nan")])
 def test_what_is_no_time_is_refused_with_the_way_to_write_one(said):
     with pytest.raises(RecipeError) as caught:
-        Recipe(budget=said)
+        Recipe(max_time=said)
     assert caught.value.what.startswith("budget=")
 
 
@@ -87,7 +87,15 @@ def sessions(monkeypatch: Any, heard: list[Any], **fields: Any) -> Any:
     clock = Clock()
     monkeypatch.setattr(session, "Budget", lambda *args, **more: Budget(*args, **more, clock=clock))
     return verbs.train(
-        Small, small_data("arrays"), out="run", listen=[heard.append], control=Ticking(clock), batch_size=4, epochs=4, **fields
+        Small,
+        small_data("arrays"),
+        run_dir="run",
+        callbacks=[heard.append],
+        quiet=True,
+        control=Ticking(clock),
+        batch_size=4,
+        epochs=4,
+        **fields,
     )
 
 
@@ -95,17 +103,19 @@ def test_each_session_stops_in_time_says_how_long_the_rest_takes_and_the_last_on
     heard: list[Any] = []
     steps = []
     for _ in range(6):
-        run = sessions(monkeypatch, heard, budget=7.5)
+        run = sessions(monkeypatch, heard, max_time=7.5)
         steps.append(run.choices and max(row["step"] for row in run.history) if run.history else 0)
         if run.status == "done":
             break
         assert run.status == "stopped" and run.reason.startswith("budget=7.5 is used up; the rest would take about ")
     assert run.status == "done" and run.history[-1]["step"] == 24
-    calm = verbs.train(Small, small_data("arrays"), out="calm", listen=[], batch_size=4, epochs=4)
+    calm = verbs.train(Small, small_data("arrays"), run_dir="calm", quiet=True, batch_size=4, epochs=4)
     assert [row["valid/loss"] for row in run.history] == [row["valid/loss"] for row in calm.history]
 
 
 def test_a_session_that_does_not_end_by_itself_says_that_it_sets_no_limit():
     heard: list[Any] = []
-    run = verbs.train(Small, small_data("arrays"), out="run", listen=[heard.append], batch_size=4, epochs=1, budget="session")
+    run = verbs.train(
+        Small, small_data("arrays"), run_dir="run", callbacks=[heard.append], quiet=True, batch_size=4, epochs=1, max_time="session"
+    )
     assert run.status == "done" and any("sets no limit here" in note.text for note in heard if isinstance(note, Note))

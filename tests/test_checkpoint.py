@@ -139,7 +139,7 @@ def test_a_damaged_file_is_not_read(tmp_path, how):
     path = harm(put(tmp_path, 1), how)
     with pytest.raises(RunError, match="is damaged") as caught:
         read(path)
-    assert path.name in caught.value.what and "fresh=True" in caught.value.fix
+    assert path.name in caught.value.what and "restart=True" in caught.value.fix
 
 
 def test_names_sort_as_their_steps_do():
@@ -167,14 +167,14 @@ def test_every_optimizer_of_torch_goes_on_bit_for_bit_from_its_packed_state(name
             optimizer.step()
             optimizer.zero_grad()
 
-    def fresh():
+    def restart():
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
         return model, getattr(torch.optim, name)(
             [{"params": model[0].parameters()}, {"params": model[1].parameters(), "lr": 0.02}], **OPTIMIZERS[name]
         )
 
-    whole, optimizer = fresh()
+    whole, optimizer = restart()
     learn(whole, optimizer, 2)
     tensors = {f"model/{k}": v for k, v in whole.state_dict().items()}
     packed = pack(optimizer.state_dict(), tensors, "optimizer/")
@@ -182,7 +182,7 @@ def test_every_optimizer_of_torch_goes_on_bit_for_bit_from_its_packed_state(name
     learn(whole, optimizer, 2)
 
     found = read(tmp_path / "x.safetensors")
-    again, its = fresh()
+    again, its = restart()
     again.load_state_dict(under(found.tensors, "model/"))
     its.load_state_dict(unpack(found.facts["optimizer"], found.tensors))
     learn(again, its, 2)
@@ -252,7 +252,7 @@ def test_all_damaged_is_an_error_and_no_silent_new_start(tmp_path):
 
 
 def test_another_start_is_ignored_in_silence(tmp_path):
-    put(tmp_path, 9, start="before fresh=True")
+    put(tmp_path, 9, start="before restart=True")
     assert newest(tmp_path, None, "r", start="s", complain=pytest.fail) is None
     put(tmp_path, 3)
     assert newest(tmp_path, None, "r", start="s", complain=pytest.fail).step == 3
@@ -271,7 +271,7 @@ def test_a_newer_copy_on_the_shelf_is_brought_here_with_its_best_weights(tmp_pat
     assert best_weights(here, found, complain=pytest.fail)["model/w"].tolist() == [2.0] * 3
 
 
-@pytest.mark.parametrize("harmed", [{"start": "before fresh=True"}, {}])
+@pytest.mark.parametrize("harmed", [{"start": "before restart=True"}, {}])
 def test_best_weights_of_another_start_or_damaged_ones_are_not_brought(tmp_path, harmed):
     here, there = tmp_path / "here", tmp_path / "shelf" / "r"
     slot(there, "a", 3, best={"file": name_of(2, "best")})
@@ -287,7 +287,7 @@ def test_slots_rank_by_the_step_they_were_stamped_with_and_not_by_their_names(tm
     there = tmp_path / "shelf" / "r"
     slot(there, "a", a)
     slot(there, "b", b)
-    slot(there, "c", 30, start="before fresh=True")
+    slot(there, "c", 30, start="before restart=True")
     assert newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail).step == 20
 
 
@@ -313,7 +313,7 @@ def test_a_half_copied_slot_is_nobodys_business_where_the_folder_has_the_newest(
 def test_a_first_copy_that_broke_off_means_that_there_is_none_yet_and_two_damaged_ones_are_an_error(tmp_path):
     there, said = tmp_path / "shelf" / "r", []
     harm(slot(there, "a", 20), "cut")
-    slot(there, "b", 90, start="before fresh=True")
+    slot(there, "b", 90, start="before restart=True")
     assert newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append) is None
     assert len(said) == 1 and "begins anew" in said[0]
     harm(slot(there, "b", 10), "cut")

@@ -83,7 +83,7 @@ def test_the_size_is_the_askers_then_the_weights_then_the_datas(kind, shape, rec
 
 def test_what_the_weights_ask_for_is_kept():
     base = Preprocess(224, 3, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), "bicubic", 0.9)
-    made, _ = preprocess_for(Recipe(size=96), data("pictures"), base)
+    made, _ = preprocess_for(Recipe(image_size=96), data("pictures"), base)
     assert made == Preprocess(96, 3, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), "bicubic", 0.9)
 
 
@@ -91,6 +91,6 @@ def test_what_the_weights_ask_for_is_kept():
     ("kind", "n", "said", "workers"),
     [("items", 2000, None, 2), ("items", 1999, None, 0), ("arrays", 9000, None, 0), ("items", 10, 3, 3), ("items", 9000, 0, 0)],
 )
-def test_processes_are_started_only_where_they_pay(kind, n, said, workers):
-    assert workers_for(Recipe(workers=said), data(kind, n, shape=(1,)), cores=4) == workers
-    assert workers_for(Recipe(workers=said), data(kind, n, shape=(1,)), cores=1) == min(workers, 1 if said is None else workers)
+def test_processes_are_started_only_where_they_pay(kind, n, said, num_workers):
+    assert workers_for(Recipe(num_workers=said), data(kind, n, shape=(1,)), cores=4) == num_workers
+    assert workers_for(Recipe(num_workers=said), data(kind, n, shape=(1,)), cores=1) == min(num_workers, 1 if said is None else num_workers)

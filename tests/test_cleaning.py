@@ -22,7 +22,7 @@ def pets(tmp_path):
 
 @pytest.fixture
 def run(pets, tmp_path):
-    return train(nets.mlp(inputs=3 * 64, classes=2), load(pets, listen=[]), size=8, epochs=1, out=tmp_path / "run", listen=[])
+    return train(nets.mlp(inputs=3 * 64, classes=2), load(pets, quiet=True), image_size=8, epochs=1, run_dir=tmp_path / "run", quiet=True)
 
 
 def test_what_is_chosen_is_a_list_that_load_applies(run, pets):
@@ -35,7 +35,7 @@ def test_what_is_chosen_is_a_list_that_load_applies(run, pets):
     made.choices[second].value = other
     assert made.edits == {first: None, second: other}
     said = []
-    data = load(pets, edits=made.edits, listen=[said.append])
+    data = load(pets, label_edits=made.edits, callbacks=[said.append], quiet=True)
     names = {
         path.relative_to(pets).as_posix(): label
         for split in data.splits.values()
@@ -43,33 +43,35 @@ def test_what_is_chosen_is_a_list_that_load_applies(run, pets):
     }
     assert first not in names and data.classes[names[second]] == other and len(names) == 19
     assert any("leaves 1 pictures out and gives 1 another label" in e.text for e in said if isinstance(e, Note))
-    assert data.fingerprint != load(pets, listen=[]).fingerprint
+    assert data.fingerprint != load(pets, quiet=True).fingerprint
     assert sorted(path.relative_to(pets).as_posix() for path in pets.rglob("*.png")) == before, "no file was touched"
 
 
 def test_an_empty_list_changes_nothing_and_a_stranger_is_told(pets):
-    assert load(pets, edits={}, listen=[]).fingerprint == load(pets, listen=[]).fingerprint
+    assert load(pets, label_edits={}, quiet=True).fingerprint == load(pets, quiet=True).fingerprint
     said = []
-    load(pets, edits={"cat/nobody.png": None}, listen=[said.append])
+    load(pets, label_edits={"cat/nobody.png": None}, callbacks=[said.append], quiet=True)
     assert any("Not found: cat/nobody.png" in e.text for e in said if isinstance(e, Note) and e.level == "warn")
 
 
 def test_a_label_that_is_no_class_becomes_one_in_training(pets):
-    data = load(pets, edits={"cat/0.png": "fox", "cat/1.png": "fox"}, listen=[])
+    data = load(pets, label_edits={"cat/0.png": "fox", "cat/1.png": "fox"}, quiet=True)
     assert data.classes == ("cat", "dog", "fox")
 
 
 def test_a_label_may_be_said_as_names_shows_it(pets):
     names = {"cat": "house cat", "dog": "good dog"}
-    data = load(pets, edits={"cat/0.png": "good dog"}, names=names, listen=[])
+    data = load(pets, label_edits={"cat/0.png": "good dog"}, class_names=names, quiet=True)
     assert data.classes == ("house cat", "good dog") and sum(split["good dog"] for split in data.counts.values()) == 11
 
 
 def test_arrays_have_no_files_to_edit(tmp_path):
     x = np.zeros((20, 8, 8, 3), np.uint8)
     with pytest.raises(DataError, match="picture files"):
-        load((x, np.arange(20) % 2), edits={"a": None}, listen=[])
-    run = train(nets.mlp(inputs=3 * 64, classes=2), load((x, np.arange(20) % 2), listen=[]), epochs=1, out=tmp_path / "run", listen=[])
+        load((x, np.arange(20) % 2), label_edits={"a": None}, quiet=True)
+    run = train(
+        nets.mlp(inputs=3 * 64, classes=2), load((x, np.arange(20) % 2), quiet=True), epochs=1, run_dir=tmp_path / "run", quiet=True
+    )
     with pytest.raises(DataError, match="picture files"):
         cleaner(run)
 

@@ -38,7 +38,7 @@ def test_a_stop_wakes_a_pause_and_a_stopped_run_cannot_be_paused():
     control.wait_while_paused()  # returns at once
 
 
-@pytest.mark.parametrize("wake", [Control.go_on, Control.stop])
+@pytest.mark.parametrize("wake", [Control.resume, Control.stop])
 def test_a_pause_ends_from_another_thread(wake):
     control = Control()
     control.pause()

@@ -83,13 +83,13 @@ def test_several_classes_a_picture_have_f1_over_all_and_of_each():
 
 
 def test_numbers_have_errors_in_their_own_unit():
-    e = evaluate(np.array([[1.0], [3.0], [5.0]]), np.array([[1], [2], [7]], np.float32), ["age"], "test", "regress")
+    e = evaluate(np.array([[1.0], [3.0], [5.0]]), np.array([[1], [2], [7]], np.float32), ["age"], "test", "regression")
     assert e.mae == 1.0 and e.rmse == pytest.approx((5 / 3) ** 0.5) and e.loss == pytest.approx(5 / 3)
     row = e.per_class[0]
     assert row["r2"] == pytest.approx(1 - (5 / 3) / np.var([1, 2, 7])) and row["mae"] == 1.0 and "MAE 1" in repr(e)
 
 
-@pytest.mark.parametrize("task", ["multilabel", "regress"])
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
 def test_rows_without_labels_cannot_be_evaluated_either(task):
     with pytest.raises(DataError, match="have no label"):
         evaluate(np.zeros((2, 2)), np.array([[1, 0], [np.nan, np.nan]], np.float32), "ab", "test", task)

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 from colab_kit import events
-from colab_kit.events import EpochDone, Event, Listeners, Note, StepDone
+from colab_kit.events import Callbacks, EpochDone, Event, Note, StepDone
 from colab_kit.listeners.history import History
 
 STEP = StepDone(1, 2, 0.5, 0.1)
@@ -26,19 +26,19 @@ def test_every_event_is_frozen_and_has_slots(kind):
 
 def test_each_listener_hears_each_event_in_order():
     heard = []
-    Listeners([lambda e: heard.append((1, e)), lambda e: heard.append((2, e))])(STEP)
+    Callbacks([lambda e: heard.append((1, e)), lambda e: heard.append((2, e))])(STEP)
     assert heard == [(1, STEP), (2, STEP)]
 
 
 def test_a_listener_that_raises_is_reported_once_forgiven_twice_and_dropped_the_third_time():
     heard: list[Event] = []
-    emit = Listeners([failing, heard.append])
+    emit = Callbacks([failing, heard.append])
     emit(STEP)
     assert [type(e) for e in heard] == [Note, StepDone] and "failing raised ZeroDivisionError: no bar to draw" in heard[0].text
     emit(STEP)
-    assert len(heard) == 3 and len(emit.listeners) == 2
+    assert len(heard) == 3 and len(emit.callbacks) == 2
     emit(STEP)
-    assert emit.listeners == [heard.append] and "3 times in a row and is dropped" in heard[3].text and heard[3].level == "warn"
+    assert emit.callbacks == [heard.append] and "3 times in a row and is dropped" in heard[3].text and heard[3].level == "warn"
     emit(STEP)
     assert heard[5:] == [STEP]
 
@@ -52,7 +52,7 @@ def test_a_success_between_failures_starts_the_count_again():
             raise ValueError
 
     heard: list[Event] = []
-    emit = Listeners([moody, heard.append])
+    emit = Callbacks([moody, heard.append])
     for _ in range(9):
         emit(STEP)
     assert len(calls) == 9 and len([e for e in heard if isinstance(e, Note)]) == 1  # said once, never dropped
@@ -65,10 +65,10 @@ def test_a_faulty_listener_does_not_hear_of_its_own_faults():
         heard.append(event)
         raise RuntimeError
 
-    emit = Listeners([proud])
+    emit = Callbacks([proud])
     for _ in range(5):
         emit(STEP)
-    assert heard == [STEP] * 3 and emit.listeners == []
+    assert heard == [STEP] * 3 and emit.callbacks == []
 
 
 def test_of_two_listeners_that_compare_equal_the_faulty_one_is_dropped():
@@ -77,30 +77,30 @@ def test_of_two_listeners_that_compare_equal_the_faulty_one_is_dropped():
             raise OSError("disk full")
 
     good, bad = History(), Broken()
-    emit = Listeners([good, bad])
+    emit = Callbacks([good, bad])
     for _ in range(3):
         emit(STEP)
-    assert len(emit.listeners) == 1 and emit.listeners[0] is good
+    assert len(emit.callbacks) == 1 and emit.callbacks[0] is good
 
 
 def test_two_faulty_listeners_do_not_drop_each_other_without_end():
     def other(event: Event) -> None:
         raise KeyError
 
-    emit = Listeners([failing, other])
+    emit = Callbacks([failing, other])
     for _ in range(4):
         emit(STEP)
-    assert emit.listeners == []
+    assert emit.callbacks == []
 
 
 def test_an_interrupt_in_a_listener_is_no_fault_of_its_own():
     def interrupted(event: Event) -> None:
         raise KeyboardInterrupt
 
-    emit = Listeners([interrupted])
+    emit = Callbacks([interrupted])
     with pytest.raises(KeyboardInterrupt):
         emit(STEP)
-    assert len(emit.listeners) == 1
+    assert len(emit.callbacks) == 1
 
 
 def test_two_epochs_do_not_share_their_metrics():

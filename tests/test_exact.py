@@ -28,10 +28,10 @@ def expected(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {data: (folder / f"{data}.hash").read_text() for data in ("arrays", "items")}
 
 
-def killed(forks: Forks, folder: Path, point: str, nth: int, *, workers: int = 0, again: int = 0, **options: object) -> str:
+def killed(forks: Forks, folder: Path, point: str, nth: int, *, num_workers: int = 0, again: int = 0, **options: object) -> str:
     """The hash of a run that was killed at the n-th hit of a point and resumed; "" if it could not be."""
-    assert forks.run("train_small", folder=str(folder), kill=[point, nth], workers=workers, **options) == -9, "never reached"
-    ended = forks.run("train_small", folder=str(folder), workers=again, **options)
+    assert forks.run("train_small", folder=str(folder), kill=[point, nth], num_workers=num_workers, **options) == -9, "never reached"
+    ended = forks.run("train_small", folder=str(folder), num_workers=again, **options)
     return folder.with_suffix(".hash").read_text() if ended == 0 else ""
 
 
@@ -42,16 +42,16 @@ def test_a_run_killed_at_a_named_point_ends_in_the_same_bits(forks: Forks, expec
 
 @pytest.mark.parametrize(("point", "workers", "again"), [("after_optimizer", 0, 1), ("in_validation", 1, 0), ("mid_write", 0, 0)])
 def test_another_number_of_workers_makes_no_difference(
-    forks: Forks, expected: dict[str, str], tmp_path: Path, point: str, workers: int, again: int
+    forks: Forks, expected: dict[str, str], tmp_path: Path, point: str, num_workers: int, again: int
 ) -> None:
-    assert killed(forks, tmp_path / "run", point, 4, workers=workers, again=again) == expected["items"]
+    assert killed(forks, tmp_path / "run", point, 4, num_workers=num_workers, again=again) == expected["items"]
 
 
 @pytest.fixture(scope="module")
 def lost(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The hash of a run that loses its loss twice and goes back."""
     folder = tmp_path_factory.mktemp("lost") / "run"
-    assert forks.run("train_small", folder=str(folder), data="arrays", flavour="lost", save_every=2) == 0
+    assert forks.run("train_small", folder=str(folder), data="arrays", flavour="lost", save_every_steps=2) == 0
     return folder.with_suffix(".hash").read_text()
 
 
@@ -66,7 +66,7 @@ def lost(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_run_that_goes_back_is_the_same_whether_killed_stopped_or_paused(
     forks: Forks, lost: str, tmp_path: Path, how: str, point: str, nth: int
 ) -> None:
-    options = {"data": "arrays", "flavour": "lost", "save_every": 2, "folder": str(tmp_path / "run")}
+    options = {"data": "arrays", "flavour": "lost", "save_every_steps": 2, "folder": str(tmp_path / "run")}
     assert forks.run("train_small", kill=[point, nth], how=how, **options) == (-9 if how == "kill" else 0)
     assert how == "pause" or forks.run("train_small", **options) == 0
     assert (tmp_path / "run.hash").read_text() == lost
@@ -93,10 +93,10 @@ def test_a_stopped_and_a_paused_run_end_in_the_same_bits(
     ],
 )  # fmt: skip
 def test_views_of_pictures_are_the_same_after_a_kill(
-    forks: Forks, tmp_path: Path, flavour: str, data: str, point: str, nth: int, workers: int, again: int
+    forks: Forks, tmp_path: Path, flavour: str, data: str, point: str, nth: int, num_workers: int, again: int
 ) -> None:
     assert forks.run("train_small", folder=str(tmp_path / "whole"), data=data, flavour=flavour) == 0
-    found = killed(forks, tmp_path / "run", point, nth, data=data, flavour=flavour, workers=workers, again=again)
+    found = killed(forks, tmp_path / "run", point, nth, data=data, flavour=flavour, num_workers=num_workers, again=again)
     assert found == (tmp_path / "whole.hash").read_text()
 
 

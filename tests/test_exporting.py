@@ -16,8 +16,8 @@ from colab_kit.testing.pictures import class_folders
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("export")
-    data = kit.load(class_folders(place / "pets", each=8), listen=[])
-    return kit.train(kit.nets.cnn(classes=2, channels=3, size=16), data, size=16, epochs=1, listen=[], out=place / "run")
+    data = kit.load(class_folders(place / "pets", each=8), quiet=True)
+    return kit.train(kit.nets.cnn(classes=2, channels=3, size=16), data, image_size=16, epochs=1, quiet=True, run_dir=place / "run")
 
 
 def picture():
@@ -52,9 +52,9 @@ def test_a_plain_weight_file_is_no_export(run, tmp_path):
 
 
 def test_a_network_of_ones_own_needs_its_class_again(tmp_path):
-    data = kit.load((torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8), torch.arange(40) % 2), listen=[])
+    data = kit.load((torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8), torch.arange(40) % 2), quiet=True)
     made = lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
-    mine = kit.train(made, data, epochs=1, listen=[], out=tmp_path / "mine")
+    mine = kit.train(made, data, epochs=1, quiet=True, run_dir=tmp_path / "mine")
     path = mine.export(tmp_path / "mine.safetensors")
     with pytest.raises(ModelError, match="no code travels"):
         kit.open_run(path)

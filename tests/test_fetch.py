@@ -656,7 +656,7 @@ def test_stop_and_go_on_by_a_control(server, here):
             control.stop("stopped by hand")
 
     with pytest.raises(Stopped, match="stopped by hand"):
-        get(url, listen=[heard], control=control)
+        get(url, callbacks=[heard], quiet=True, control=control)
     assert left(here) == ["x.bin.part", "x.bin.part.json"]
     server.clear()
     asked = server.count()
@@ -677,7 +677,7 @@ def test_a_zip_stopped_on_the_way_goes_on_member_by_member(server, here, monkeyp
             control.stop()
 
     with pytest.raises(Stopped):
-        get(url, listen=[heard], control=control)
+        get(url, callbacks=[heard], quiet=True, control=control)
     assert left(here) == [".pets.part"]
     server.clear()
     before, asked = len(tree(".pets.part")), server.count()
@@ -693,7 +693,7 @@ def test_a_zip_that_changed_since_a_stop_is_not_mixed(server, here, monkeypatch)
     url = server.put("pets.zip", a_zip())
     server.slow(200_000, skip=2)
     with pytest.raises(Stopped):
-        get(url, listen=[lambda e: control.stop() if isinstance(e, FetchProgress) and e.done else None], control=control)
+        get(url, callbacks=[lambda e: control.stop() if isinstance(e, FetchProgress) and e.done else None], quiet=True, control=control)
     server.clear()
     other = {name: os.urandom(3000) for name in list(FILES)[:50]}
     server.put("pets.zip", a_zip(other))
@@ -720,7 +720,7 @@ def test_two_processes_fetch_one_link_once(server, here, name):
     content = {"x.bin": os.urandom(2 << 20), "pets.zip": a_zip()}[name]
     url = server.put(name, content)
     server.slow(4 << 20)
-    code = f"from colab_kit.fetching.fetch import fetch; f = fetch({url!r}, {str(here)!r} + '/', listen=[]); print(f.path, f.cached)"
+    code = f"from colab_kit.fetching.fetch import fetch; f = fetch({url!r}, {str(here)!r} + '/', quiet=True); print(f.path, f.cached)"
     env = {**os.environ, "PYTHONPATH": str(Path(room.__file__).parents[2])}
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) for _ in range(2)]
     said = sorted(process.communicate(timeout=60)[0].split()[-1] for process in both)

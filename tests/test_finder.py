@@ -90,4 +90,4 @@ def test_what_training_would_refuse_is_refused():
 
 
 def test_a_backbone_by_name_is_swept_with_its_new_head():
-    assert find_lr("efficientnet_lite0", small_data("arrays"), size=32, batch_size=8).lrs
+    assert find_lr("efficientnet_lite0", small_data("arrays"), image_size=32, batch_size=8).lrs

@@ -183,7 +183,7 @@ def test_a_deeper_head_has_the_widths_asked_for_and_side_heads_stay_one_layer(ki
 def test_dropout_in_the_new_head_works_while_that_of_the_frozen_part_is_off():
     model = Trap(nn.Linear(10, 10))
     model.conv = nn.Sequential(nn.Conv2d(3, 10, 1), nn.BatchNorm2d(10), nn.Dropout(0.5))
-    phases = Phases(model, heads.replace_head(model, classes=2, size=4, head=(30,)), head_epochs=1)
+    phases = Phases(model, heads.replace_head(model, classes=2, size=4, head=(30,)), freeze_epochs=1)
     phases.enter(0)
     drops = {name: m.training for name, m in model.named_modules() if isinstance(m, nn.Dropout)}
     assert drops == {"conv.2": False, "last.2": True}

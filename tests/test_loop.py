@@ -53,8 +53,10 @@ class Counting(Plain):
         return super().forward(x)
 
 
-def quietly(model: Any, out: str, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
-    return train(model, data or small_data("arrays"), out=out, listen=[hear], **{"batch_size": 4, "epochs": 2, **fields})
+def quietly(model: Any, run_dir: str, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
+    return train(
+        model, data or small_data("arrays"), run_dir=run_dir, callbacks=[hear], quiet=True, **{"batch_size": 4, "epochs": 2, **fields}
+    )
 
 
 def only_training(n: int) -> Data:
@@ -78,20 +80,20 @@ def weights(run: Run) -> torch.Tensor:
 def test_accumulated_batches_learn_as_one_bigger_batch_does():
     same = {"data": only_training(22), "optimizer": "sgd", "lr": 0.1, "schedule": "constant"}
     big = quietly(Plain, "big", batch_size=8, **same)
-    small = quietly(Plain, "small", batch_size=4, accumulate=2, **same)
+    small = quietly(Plain, "small", batch_size=4, grad_accum_steps=2, **same)
     torch.testing.assert_close(weights(small), weights(big), rtol=0, atol=1e-14)
     assert small.history[-1]["step"] == big.history[-1]["step"] == 6  # 8, 8 and 6 pictures, twice
 
 
 def test_a_clipped_step_is_no_longer_than_clip_times_the_learning_rate():
-    def moved(out: str, **fields: Any) -> float:
+    def moved(run_dir: str, **fields: Any) -> float:
         torch.manual_seed(0)
         net = Plain()
         before = torch.cat([p.detach().flatten().clone() for p in net.parameters()])
         plain = {"optimizer": "sgd", "lr": 0.5, "momentum": 0.0, "schedule": "constant", "batch_size": 64, "epochs": 1}
-        return float((weights(quietly(net, out, data=only_training(8), **plain, **fields)) - before).norm())
+        return float((weights(quietly(net, run_dir, data=only_training(8), **plain, **fields)) - before).norm())
 
-    assert moved("clipped", clip=0.01) == pytest.approx(0.005, rel=1e-3)
+    assert moved("clipped", max_grad_norm=0.01) == pytest.approx(0.005, rel=1e-3)
     assert moved("free") > 0.05
 
 
@@ -105,14 +107,14 @@ def test_the_last_batch_is_ragged_and_never_a_single_picture():
 
 
 def test_validating_every_second_step_adds_rows_between_the_epochs_and_none_twice():
-    run = quietly(Small, "a", validate_every=2)
+    run = quietly(Small, "a", validate_every_steps=2)
     assert [row["step"] for row in run.history] == [2, 4, 6, 8, 10, 12]
     assert [row["epoch"] for row in run.history] == pytest.approx([1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2])
     assert all({"train/loss", "train/top1", "valid/loss", "valid/top1", "lr"} <= row.keys() for row in run.history)
 
 
 def test_more_frequent_validation_does_not_change_what_is_learned():
-    assert torch.equal(last(quietly(Small, "a")), last(quietly(Small, "b", validate_every=1)))
+    assert torch.equal(last(quietly(Small, "a")), last(quietly(Small, "b", validate_every_steps=1)))
 
 
 def last(run: Run) -> torch.Tensor:
@@ -139,14 +141,14 @@ def test_a_run_that_stopped_early_is_returned_at_once():
 
 
 def test_patience_counts_validations_inside_an_epoch_too():
-    run = quietly(Plain, "a", lr=0.0, optimizer="sgd", patience=2, validate_every=1)
+    run = quietly(Plain, "a", lr=0.0, optimizer="sgd", patience=2, validate_every_steps=1)
     assert [row["step"] for row in run.history] == [1, 2, 3]
-    run = quietly(Plain, "a", lr=0.0, optimizer="sgd", patience=50, validate_every=1)
+    run = quietly(Plain, "a", lr=0.0, optimizer="sgd", patience=50, validate_every_steps=1)
     assert [row["step"] for row in run.history] == list(range(1, 13)), "more patience goes on in the middle of the epoch"
 
 
 def test_the_runs_weights_are_those_of_the_best_validation():
-    run = quietly(Small, "a", epochs=4, lr=0.3, schedule="constant")
+    run = quietly(Small, "a", epochs=4, lr=0.3, lr_schedule="constant")
     losses = [row["valid/loss"] for row in run.history]
     assert losses.index(min(losses)) < len(losses) - 1, "the last epoch must not be the best for this test"
     assert run.best == {"epoch": 1.0 + losses.index(min(losses)), "metrics": run.history[losses.index(min(losses))]}
@@ -166,7 +168,7 @@ def test_a_pause_saves_and_waits_until_another_thread_says_go_on():
 
     def wake(folder: Path) -> None:
         heard.append((runs.live[folder].status, len(list(folder.glob("checkpoint-000000004.*")))))
-        control.go_on()
+        control.resume()
 
     def hear(event: Event) -> None:
         if isinstance(event, StepDone) and event.step == 4:
@@ -196,7 +198,7 @@ def test_a_stop_wakes_a_paused_run():
 def test_a_run_stopped_after_a_step_goes_on_to_the_same_bits(step):
     control = Control()
     stop = lambda event: control.stop() if isinstance(event, StepDone) and event.step == step else None
-    fields = {"validate_every": 4, "ema": 0.9, "mixup": 0.3, "warmup": 0.5}
+    fields = {"validate_every_steps": 4, "ema": 0.9, "mixup": 0.3, "warmup": 0.5}
     stopped = quietly(Small, "a", hear=stop, control=control, **fields)
     assert (stopped.status, stopped.reason) == ("stopped", "stopped by hand")
     again = quietly(Small, "a", **fields)
@@ -218,11 +220,11 @@ class StopAt(Control):
 
 @pytest.mark.parametrize("nth", [1, 2, 5, 8])
 def test_a_run_stopped_in_validation_repeats_it_whole(nth):
-    stopped = quietly(Small, "a", control=StopAt("in_validation", nth), validate_every=4)
+    stopped = quietly(Small, "a", control=StopAt("in_validation", nth), validate_every_steps=4)
     assert (stopped.status, stopped.reason) == ("stopped", "in the middle")
     assert len(stopped.history) == (nth - 1) // 2  # two batches a validation: the one cut short left no row
-    again = quietly(Small, "a", validate_every=4)
-    assert again.status == "done" and bits(again) == bits(quietly(Small, "b", validate_every=4))
+    again = quietly(Small, "a", validate_every_steps=4)
+    assert again.status == "done" and bits(again) == bits(quietly(Small, "b", validate_every_steps=4))
 
 
 def test_a_stop_after_the_last_step_still_validates_on_the_next_call():
@@ -244,18 +246,18 @@ def test_a_loss_that_stays_lost_ends_the_run_and_leaves_the_last_step_whole():
             TRAP["sprung"] = TRAP["sprung"] or event.step == 5
 
     with pytest.raises(TrainError, match="loss is nan at step 5, after 3 restarts") as error:
-        quietly(Small, "a", hear=spring, loss=trapped, save_every=1)
+        quietly(Small, "a", hear=spring, loss=trapped, save_every_steps=1)
     assert "learning rate" in error.value.why and "lr=" in error.value.fix
     left = sorted(path.name for path in Path("a").glob("checkpoint-*"))
     assert left == ["checkpoint-000000004.safetensors"], "the second time it goes back one further"
     assert all(bool(t.isfinite().all()) for t in checkpoint.read(Path("a", left[-1])).tensors.values())
     TRAP["sprung"] = False
-    again = quietly(Small, "a", loss=trapped, save_every=1)
+    again = quietly(Small, "a", loss=trapped, save_every_steps=1)
     assert again.status == "done" and again.history[-1]["step"] == 12
 
 
 def test_a_damaged_picture_is_left_out_and_the_order_of_the_others_stays(tmp_path):
-    data = load(class_folders(tmp_path / "pets", each=10), listen=[])
+    data = load(class_folders(tmp_path / "pets", each=10), quiet=True)
     preprocess = Preprocess(size=16, channels=3)
 
     def order() -> list[list[int]]:
@@ -269,8 +271,8 @@ def test_a_damaged_picture_is_left_out_and_the_order_of_the_others_stays(tmp_pat
     assert order() == [[row for row in rows if row != victim] for rows in before]
     heard: list[Event] = []
     run = train(
-        lambda: nn.Sequential(nn.Flatten(), nn.Linear(16 * 16 * 3, 2)), data, out="a",
-        size=16, epochs=2, batch_size=4, listen=[heard.append],
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(16 * 16 * 3, 2)), data, run_dir="a",
+        image_size=16, epochs=2, batch_size=4, callbacks=[heard.append], quiet=True,
     )  # fmt: skip
     said = [e.text for e in heard if isinstance(e, Note) and path.name in e.text]
     assert run.status == "done" and len(said) == 1 and "left out" in said[0]
@@ -278,10 +280,10 @@ def test_a_damaged_picture_is_left_out_and_the_order_of_the_others_stays(tmp_pat
 
 
 def test_a_batch_of_damaged_pictures_only_is_passed_over(tmp_path):
-    data = load(class_folders(tmp_path / "pets", each=6), valid=0, listen=[])
+    data = load(class_folders(tmp_path / "pets", each=6), valid=0, quiet=True)
     feed = Feed(data.train, Preprocess(size=16), batch_size=4, device=torch.device("cpu"))
     for row in next(iter(feed.shuffled(0))).index:
         data.train.source.paths[row].write_bytes(b"nothing")
     net = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16 * 3, 2))
-    run = train(net, data, out="a", size=16, epochs=1, batch_size=4, listen=[])
+    run = train(net, data, run_dir="a", image_size=16, epochs=1, batch_size=4, quiet=True)
     assert run.status == "done" and run.history[-1]["step"] == 3

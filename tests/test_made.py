@@ -150,7 +150,7 @@ def test_a_network_of_ours_is_made_to_fit_the_data(name, size):
     from colab_kit.models.made import fitted
     from colab_kit.models.nets import NETS
 
-    data = load((torch.zeros(12, 3, 24, 24, dtype=torch.uint8), torch.arange(12) % 3), valid=0, listen=[])
+    data = load((torch.zeros(12, 3, 24, 24, dtype=torch.uint8), torch.arange(12) % 3), valid=0, quiet=True)
     side = size or 24
     assert fitted(NETS[name], data, size)()(torch.zeros(2, 3, side, side)).shape == (2, 3)
     mine = NETS[name](classes=5)

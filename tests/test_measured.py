@@ -140,14 +140,14 @@ def test_what_was_measured_is_remembered_by_device_and_network(tmp_path):
 
 
 def test_a_short_run_measures_nothing_and_a_long_one_writes_its_choice_before_the_first_step(monkeypatch):
-    run = verbs.train(Small, small_data("arrays"), out="short", listen=[], epochs=1)
+    run = verbs.train(Small, small_data("arrays"), run_dir="short", quiet=True, epochs=1)
     assert run.choices["precision"][0] == "fp32" and "nothing is measured" in run.choices["precision"][1]
     for room in (prepared, measured):
         monkeypatch.setattr(room, "SHORT", 0.0)
     monkeypatch.setattr(measured, "SHARE", 1e9)
-    run = verbs.train(Small, small_data("arrays"), out="long", listen=[], epochs=1, batch_size=4)
+    run = verbs.train(Small, small_data("arrays"), run_dir="long", quiet=True, epochs=1, batch_size=4)
     assert "measured, a step: fp32 " in run.choices["precision"][1]
-    again = verbs.train(Small, small_data("arrays"), out="long", listen=[], epochs=2, batch_size=4)
+    again = verbs.train(Small, small_data("arrays"), run_dir="long", quiet=True, epochs=2, batch_size=4)
     assert again.choices["precision"] == run.choices["precision"] and again.status == "done"
 
 

@@ -41,7 +41,7 @@ def plenty():
 
 def trained(out: str, heard: list[Any] | None = None, **fields: Any):
     given = {"batch_size": 8, "epochs": 2, "optimizer": "sgd", "lr": 0.05, **fields}
-    return verbs.train(Tight, small_data("arrays"), out=out, listen=[] if heard is None else [heard.append], **given)
+    return verbs.train(Tight, small_data("arrays"), run_dir=out, quiet=True if heard is None else [heard.append], **given)
 
 
 def weights(run) -> torch.Tensor:
@@ -106,7 +106,7 @@ def test_other_errors_of_the_network_are_not_swallowed():
             return super().forward(x)
 
     with pytest.raises(RuntimeError, match="something else"):
-        verbs.train(Broken, small_data("arrays"), out="run", listen=[])
+        verbs.train(Broken, small_data("arrays"), run_dir="run", quiet=True)
 
 
 @pytest.mark.parametrize(("n", "k"), [(8, 1), (8, 2), (9, 2), (7, 4), (5, 8), (2, 4), (1, 2), (3, 2)])

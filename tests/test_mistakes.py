@@ -144,7 +144,7 @@ def test_each_mistake_is_found_before_the_first_step_with_the_right_sentence(nam
     make, data, given, words = MISTAKES[name]
     model, heard = make(), []
     try:
-        train(model, data(), out="run", listen=[heard.append], epochs=1, **built(given, model))
+        train(model, data(), run_dir="run", callbacks=[heard.append], quiet=True, epochs=1, **built(given, model))
         said = []
         for event in heard:
             if isinstance(event, StepDone):
@@ -163,18 +163,18 @@ def test_each_mistake_is_found_before_the_first_step_with_the_right_sentence(nam
 def test_labels_from_one_and_one_hot_labels_are_read_as_what_they_mean():
     one_hot = np.eye(3, dtype=np.int64)[Y]
     with pytest.raises(ColabKitError, match="labels go from 1 to 3") as caught:
-        kit.load((X, Y + 1), listen=[])
+        kit.load((X, Y + 1), quiet=True)
     assert caught.value.fix == "pass labels - 1"
     for labels in (one_hot, one_hot.astype(np.float32)):
-        data = kit.load((X, labels), listen=[])
+        data = kit.load((X, labels), quiet=True)
         assert len(data.classes) == 3 and preflight(net(), data).ok
 
 
 def test_grey_pictures_for_weights_that_want_colours_are_said_and_taken():
-    grey = kit.load((X[..., 0], Y), listen=[])
-    found = preflight("efficientnet_lite0", grey, size=32)
+    grey = kit.load((X[..., 0], Y), quiet=True)
+    found = preflight("efficientnet_lite0", grey, image_size=32)
     assert found.ok and any("grey" in finding.what for finding in found.findings)
-    assert transfer(grey, "efficientnet_lite0", size=32, epochs=1, listen=[], out="run").status == "done"
+    assert transfer(grey, "efficientnet_lite0", image_size=32, epochs=1, quiet=True, run_dir="run").status == "done"
 
 
 Q, R = nn.CrossEntropyLoss, nn.ReLU
@@ -267,7 +267,7 @@ def test_a_correct_set_up_raises_no_alarm(name):
     make, data, given = CORRECT[name]
     model, heard = make(), []
     given = given(model) if callable(given) else given
-    run = train(model, data(), out="run", listen=[heard.append], epochs=1, **given)
+    run = train(model, data(), run_dir="run", callbacks=[heard.append], quiet=True, epochs=1, **given)
     assert run.status == "done" and not [e.text for e in heard if isinstance(e, Note) and e.level == "warn"]
     again = make()
     found = preflight(again, data(), **(own_adam(again) if callable(CORRECT[name][2]) else given))
@@ -277,10 +277,10 @@ def test_a_correct_set_up_raises_no_alarm(name):
 def test_correct_folders_raise_no_alarm(tmp_path):
     heard: list[Any] = []
     folder = class_folders(tmp_path / "pets", each=8)
-    transfer(folder, "efficientnet_lite0", size=32, epochs=1, listen=[heard.append], out="run")
+    transfer(folder, "efficientnet_lite0", image_size=32, epochs=1, callbacks=[heard.append], quiet=True, run_dir="run")
     assert not [e.text for e in heard if isinstance(e, Note) and e.level == "warn"] and len(CORRECT) >= 30
 
 
 def test_where_the_pixels_are_kept_is_a_choice_with_its_reason(tmp_path):
-    run = transfer(class_folders(tmp_path / "pets", each=8), "efficientnet_lite0", size=32, epochs=1, listen=[], out="run")
+    run = transfer(class_folders(tmp_path / "pets", each=8), "efficientnet_lite0", image_size=32, epochs=1, quiet=True, run_dir="run")
     assert run.choices["pixels"][0] == "memory" and "within a quarter of the free memory" in run.choices["pixels"][1]

@@ -475,15 +475,15 @@ def test_kit_sees_the_stand_ins_mount_alone_and_under_the_users_name(stand_in, c
 def test_the_drive_that_a_cell_mounts_is_found_and_used(content, as_colab):
     with StandIn(content=content, as_colab=as_colab):
         assert mount.mounted() is None
-        before = [] if as_colab else [mount.mount(listen=[])]  # its files move along
+        before = [] if as_colab else [mount.mount(quiet=True)]  # its files move along
         colab("drive").mount("/content/drive")
         found = mount.mounted()
         assert found is not None and (found.kind, str(found)) == ("reused", "/content/drive/MyDrive") and mount.missed() is None
-        assert mount.mount(listen=[]) == found and found.health() and all(str(drive) != str(found) for drive in before)
+        assert mount.mount(quiet=True) == found and found.health() and all(str(drive) != str(found) for drive in before)
         assert mount.stand_in_path("/content/drive/MyDrive/zz") is None
         (found / "x.txt").write_text("x")
         assert (content / "drive/MyDrive/x.txt").read_text() == "x"
-        found.unmount(listen=[])
+        found.unmount(quiet=True)
         assert found.health().why == "it was unmounted" and mount.mounted() is None and os.listdir("/content/drive") == []
         colab("drive").mount("/content/drive")
         assert found.health() and mount.mounted() == found

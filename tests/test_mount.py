@@ -229,8 +229,8 @@ def test_a_home_that_cannot_be_made_is_a_drive_error(tmp_path, home):
 
 def test_mount_itself_tells_the_listeners_it_is_given():
     heard = []
-    drive = mount(mock=True, listen=[heard.append])
-    assert [type(event) for event in heard] == [Note] and str(drive) in heard[0].text and mount(mock=True, listen=[]) == drive
+    drive = mount(mock=True, callbacks=[heard.append], quiet=True)
+    assert [type(event) for event in heard] == [Note] and str(drive) in heard[0].text and mount(mock=True, quiet=True) == drive
 
 
 def test_mount_speaks_on_the_console_by_default(capsys):
@@ -321,10 +321,10 @@ def test_nothing_is_missed_where_nothing_was_mounted_or_it_was_unmounted(tmp_pat
     world = World("colab")
     assert missed(world.site) is None
     drive = world.mount(tmp_path / "drive")
-    drive.unmount(listen=[], door=lambda seconds: world.rows.clear(), look=world.table)
+    drive.unmount(quiet=True, door=lambda seconds: world.rows.clear(), look=world.table)
     assert missed(world.site) is None
     stand_in = World("python").mount(tmp_path / "drive")
-    stand_in.unmount(listen=[])
+    stand_in.unmount(quiet=True)
     assert missed(World("python").site) is None
 
 
@@ -392,14 +392,14 @@ def test_a_drive_that_was_unmounted_is_no_longer_mounted(tmp_path):
     def flush(timeout_s: float) -> None:
         world.rows.clear()
 
-    drive.unmount(listen=[], door=flush)
+    drive.unmount(quiet=True, door=flush)
     assert mounted(world.site) is None
 
 
 def test_an_unmounted_stand_in_is_nobodys_until_it_is_mounted_again(tmp_path):
     world = World("python")
     drive = world.mount(tmp_path / "drive")
-    drive.unmount(listen=[])
+    drive.unmount(quiet=True)
     assert mounted(world.site) is None and drive.mydrive.is_dir()
     assert world.mount(tmp_path / "drive") == drive == mounted(world.site)
 

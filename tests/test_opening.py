@@ -39,7 +39,7 @@ def test_the_newest_run_of_a_name_is_opened():
 
 def test_a_run_set_aside_by_fresh_is_not_the_newest_of_its_name():
     quietly(name="pets")
-    run = quietly(name="pets", fresh=True)
+    run = quietly(name="pets", restart=True)
     assert open_run("pets").record["start"] == run.record["start"]
     assert (run.folder.with_name(run.folder.name + ".before") / "run.json").exists()
 
@@ -66,7 +66,7 @@ def test_a_network_of_ones_own_is_needed_to_open_its_run():
 
 
 def test_a_run_kept_on_drive_alone_opens_and_goes_on_to_the_same_bits(own_home):
-    drive = mount(listen=[])
+    drive = mount(quiet=True)
     stopped = stopped_after(5, name="pets")
     assert (
         stopped.folder.is_relative_to(own_home / "kit" / "runs")
@@ -78,20 +78,20 @@ def test_a_run_kept_on_drive_alone_opens_and_goes_on_to_the_same_bits(own_home):
     again = quietly(name="pets")
     assert again.status == "done" and again.folder == stopped.folder
     assert again.choices == stopped.choices and len(again.history) == 2
-    assert bits(again) == bits(quietly(out="beside"))
+    assert bits(again) == bits(quietly(run_dir="beside"))
 
 
 def test_drive_keeps_no_more_than_a_run_needs(own_home):
-    mount(listen=[])
-    run = quietly(name="pets", epochs=3, save_every=1)
+    mount(quiet=True)
+    run = quietly(name="pets", epochs=3, save_every_steps=1)
     kept = sorted(p.name for p in run.drive_folder.iterdir())
     assert len([name for name in kept if name.startswith("checkpoint")]) <= 2 and {"run.json", "choices.json", "history.csv"} <= set(kept)
     assert not [name for name in kept if name.endswith(".part")]
 
 
 def test_a_run_waits_for_its_copies_and_says_whether_they_are_handed_over(own_home):
-    assert quietly(epochs=1, out="plain").wait(0), "without a Drive there is nothing to wait for"
-    drive = mount(listen=[])
+    assert quietly(epochs=1, run_dir="plain").wait(0), "without a Drive there is nothing to wait for"
+    drive = mount(quiet=True)
     run = quietly(name="pets", epochs=1)
     picture = run.plot()
     assert run.wait(30) and (run.drive_folder / picture.name).read_bytes() == picture.read_bytes()
@@ -106,7 +106,7 @@ def test_a_run_waits_for_its_copies_and_says_whether_they_are_handed_over(own_ho
 
 def test_a_run_whose_drive_is_gone_ends_done_and_says_that_copies_are_missing(own_home, monkeypatch):
     monkeypatch.setattr(saver, "AT_THE_END", 0.0)
-    drive = mount(listen=[])
+    drive = mount(quiet=True)
     heard: list = []
 
     def hear(event):
@@ -116,7 +116,7 @@ def test_a_run_whose_drive_is_gone_ends_done_and_says_that_copies_are_missing(ow
 
     run = quietly(name="pets", hear=hear)
     assert run.status == "done" and not drive.mydrive.exists()
-    assert any("run.wait()" in e.text for e in heard if isinstance(e, Note)) and isinstance(heard[-1], RunEnded)
+    assert any("run.wait_for_copies()" in e.text for e in heard if isinstance(e, Note)) and isinstance(heard[-1], RunEnded)
     (own_home / "away").rename(drive.mydrive)
     assert run.wait(30)
     shutil.rmtree(own_home / "kit" / "runs")
@@ -124,7 +124,7 @@ def test_a_run_whose_drive_is_gone_ends_done_and_says_that_copies_are_missing(ow
 
 
 def test_a_finished_run_that_did_not_reach_drive_is_handed_over_when_its_cell_runs_again(own_home):
-    mount(listen=[])
+    mount(quiet=True)
     run = quietly(name="pets")
     for path in run.drive_folder.glob("*.safetensors"):
         path.unlink()
@@ -134,16 +134,16 @@ def test_a_finished_run_that_did_not_reach_drive_is_handed_over_when_its_cell_ru
 
 
 def test_after_a_fresh_start_drive_holds_the_new_best_weights_of_the_same_step(own_home):
-    mount(listen=[])
-    for fresh in (False, True):
-        torch.manual_seed(fresh)
-        run = quietly(net(), fresh=fresh, epochs=1)  # one validation: the best of both is of one step, and of one name
+    mount(quiet=True)
+    for restart in (False, True):
+        torch.manual_seed(restart)
+        run = quietly(net(), restart=restart, epochs=1)  # one validation: the best of both is of one step, and of one name
     (best,) = run.folder.glob("best-*")
     assert best.read_bytes() in [copy.read_bytes() for copy in run.drive_folder.glob("best-*")]
 
 
 def test_a_folder_that_is_being_written_is_not_moved_aside_for_a_later_start_on_drive():
-    mount(listen=[])
+    mount(quiet=True)
     run = quietly()
     there = json.loads((run.drive_folder / "run.json").read_text())
     (run.drive_folder / "run.json").write_text(json.dumps({**there, "start": "another", "created": there["created"] + 100}))
@@ -153,26 +153,26 @@ def test_a_folder_that_is_being_written_is_not_moved_aside_for_a_later_start_on_
 
 
 def test_out_on_drive_is_written_on_the_fast_disk_and_found_by_its_path(own_home):
-    drive = mount(listen=[])
-    run = quietly(out=drive / "mine" / "pets")
+    drive = mount(quiet=True)
+    run = quietly(run_dir=drive / "mine" / "pets")
     assert run.drive_folder == drive / "mine" / "pets" and run.folder.is_relative_to(own_home / "kit" / "runs")
     shutil.rmtree(own_home / "kit" / "runs")
     assert same(open_run(drive / "mine" / "pets").model, run.model)
 
 
 def test_a_damaged_newest_checkpoint_falls_back_one_generation_and_says_so(capsys):
-    run = stopped_after(7, save_every=2)
+    run = stopped_after(7, save_every_steps=2)
     newest = max(run.folder.glob("checkpoint-*"))
     newest.write_bytes(newest.read_bytes()[:-100])
     assert open_run(run.folder).folder == run.folder
     assert f"{newest.name} is damaged" in capsys.readouterr().out
-    again = quietly(save_every=2)
-    assert again.status == "done" and bits(again) == bits(quietly(out="beside", save_every=2))
+    again = quietly(save_every_steps=2)
+    assert again.status == "done" and bits(again) == bits(quietly(run_dir="beside", save_every_steps=2))
     for path in run.folder.glob("checkpoint-*"):
         path.write_bytes(b"\0" * 10)
     with pytest.raises(RunError, match="is damaged") as error:
         open_run(run.folder)
-    assert "sha256" in error.value.why and "fresh=True" in error.value.fix
+    assert "sha256" in error.value.why and "restart=True" in error.value.fix
 
 
 def test_missing_best_weights_are_said_and_the_last_ones_stand_in(capsys):

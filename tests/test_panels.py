@@ -62,7 +62,7 @@ def gated(monkeypatch):
 
 
 def shown(pets, **fields):
-    return panel(load(pets, listen=[]), **fields)
+    return panel(load(pets, quiet=True), **fields)
 
 
 def test_the_advanced_part_has_a_knob_for_each_field_and_is_closed(pets):
@@ -78,7 +78,7 @@ def test_the_advanced_part_has_a_knob_for_each_field_and_is_closed(pets):
 
 
 def test_what_is_typed_reaches_the_call_and_the_code_line(pets, gated):
-    made = shown(pets, out="here", epochs=5, lr=0.01)
+    made = shown(pets, run_dir="here", epochs=5, lr=0.01)
     made.knobs["label_smoothing"].value, made.knobs["augment"].value, made.knobs["budget"].value = "0.1", "strong", "3h"
     made.start()
     assert gated.entered.wait(10)
@@ -96,7 +96,7 @@ def test_a_knob_that_leaves_the_choice_says_so(pets):
 
 
 def test_a_knob_that_was_cleared_is_the_default(pets):
-    made = shown(pets, accumulate=4)
+    made = shown(pets, grad_accum_steps=4)
     made.knobs["accumulate"].value = ""
     assert made._settings()[1] == {"epochs": 3}
 
@@ -133,25 +133,25 @@ def test_pause_turns_start_into_continue(pets, gated):
 
 
 def test_a_cell_that_is_run_again_finds_its_training(pets, gated):
-    data = load(pets, listen=[])
-    one = panel(data, out="here")
+    data = load(pets, quiet=True)
+    one = panel(data, run_dir="here")
     one.start()
     assert gated.entered.wait(10)
-    two = panel(data, out="here")
+    two = panel(data, run_dir="here")
     assert two.worker is one.worker and "Training 1/30" in two.bar.value
     two.stop()
     assert gated.control.stopped
-    assert panel(data, out="there").worker is not one.worker
+    assert panel(data, run_dir="there").worker is not one.worker
 
 
 def test_what_an_earlier_session_left_is_offered(pets, tmp_path):
     control = Control()
     control.stop("enough")
-    data = load(pets, listen=[])
-    left = verbs.transfer(data, "resnet18", weights=None, size=32, mode="finetune", out="left", control=control, listen=[])
+    data = load(pets, quiet=True)
+    left = verbs.transfer(data, "resnet18", weights=None, image_size=32, mode="finetune", run_dir="left", control=control, quiet=True)
     assert left.status == "stopped"
-    assert f"Run {left.name}-{left.key} is not finished" in panel(data, out="left").bar.value
-    assert "not finished" not in panel(data, out="elsewhere").bar.value
+    assert f"Run {left.name}-{left.key} is not finished" in panel(data, run_dir="left").bar.value
+    assert "not finished" not in panel(data, run_dir="elsewhere").bar.value
 
 
 def test_an_error_is_shown_and_start_becomes_try_again(pets, monkeypatch):
@@ -167,7 +167,7 @@ def test_an_error_is_shown_and_start_becomes_try_again(pets, monkeypatch):
 
 
 def test_without_data_it_says_where_to_write_it():
-    made = Panel(None, "resnet18", out=None, name=None)
+    made = Panel(None, "resnet18", run_dir=None, name=None)
     made.start()
     assert made.wait(10) and "There is no data yet" in made.alert.value
 
@@ -175,7 +175,7 @@ def test_without_data_it_says_where_to_write_it():
 @pytest.mark.parametrize("ui", ["background", "foreground"])
 def test_a_training_from_start_to_result(pets, ui, monkeypatch):
     monkeypatch.setenv("COLAB_KIT_UI", ui)
-    made = panel(str(pets), "resnet18", out="run", size=32, epochs=1)
+    made = panel(str(pets), "resnet18", run_dir="run", image_size=32, epochs=1)
     monkeypatch.setattr(verbs, "transfer", lambda data, backbone, **how: WHOLE(data, backbone, weights=None, **how))
     made.start()
     assert made.wait(120)
@@ -271,7 +271,7 @@ def test_what_goes_wrong_after_stop_is_said(pets, monkeypatch):
 
 def test_where_start_waits_an_interrupt_is_a_stop_and_a_cell_that_is_run_again_is_shown_first(pets, gated, monkeypatch):
     monkeypatch.setenv("COLAB_KIT_UI", "foreground")
-    made, slept = shown(pets, out="here"), []
+    made, slept = shown(pets, run_dir="here"), []
 
     def interrupted(seconds):
         slept.append(seconds)
@@ -285,7 +285,7 @@ def test_where_start_waits_an_interrupt_is_a_stop_and_a_cell_that_is_run_again_i
     panels.working[made._key] = made.worker = worker
     worker.start()
     assert gated.entered.wait(10)
-    again = shown(pets, out="here")  # neither waits nor draws on a thread before it is shown
+    again = shown(pets, run_dir="here")  # neither waits nor draws on a thread before it is shown
     assert again.worker is worker and again.worker.busy and "Training 1/30" in again.bar.value
     again._follow()
     assert gated.control.stopped and gated.control.reason == "stopped in the panel" and not worker.busy
@@ -317,7 +317,7 @@ def test_where_nobody_looks_a_panel_is_a_line_of_code_that_can_be_started(pets, 
     line = panel("pets", "vit_b_16", name="mine", lr=0.1)
     assert line.as_code() == "run = kit.transfer('pets', 'vit_b_16', epochs=3, lr=0.1, name='mine')"
     compile(line.as_code(), "cell", "exec")
-    assert panel(load(pets, listen=[])).as_code() == "run = kit.transfer(data, 'resnet18', epochs=3)"
+    assert panel(load(pets, quiet=True)).as_code() == "run = kit.transfer(data, 'resnet18', epochs=3)"
     monkeypatch.setattr(verbs, "transfer", lambda data, backbone, **how: (data, backbone, how))
     line.start()
     assert line.run == ("pets", "vit_b_16", {"out": None, "name": "mine", "epochs": 3, "lr": 0.1})

@@ -66,16 +66,16 @@ def test_what_is_asked_for_is_done_and_the_weights_stay_float32(dtype):
             seen.append(out.dtype)
             return out
 
-    run = verbs.train(Watching, small_data("arrays"), out="run", listen=[], epochs=1, precision=dtype)
+    run = verbs.train(Watching, small_data("arrays"), run_dir="run", quiet=True, epochs=1, precision=dtype)
     assert run.choices["precision"] == (dtype, "as asked") and all(p.dtype == torch.float32 for p in run.model.parameters())
     assert {torch.bfloat16, torch.float16} & set(seen) == {{"bf16": torch.bfloat16, "fp16": torch.float16}[dtype]}
 
 
 def test_another_precision_goes_on_and_says_that_the_bits_differ():
     options = {"out": "run", "epochs": 4, "batch_size": 4}
-    verbs.train(Small, small_data("arrays"), listen=[], **{**options, "epochs": 2})
+    verbs.train(Small, small_data("arrays"), quiet=True, **{**options, "epochs": 2})
     heard = []
-    run = verbs.train(Small, small_data("arrays"), listen=[heard.append], precision="bf16", **options)
+    run = verbs.train(Small, small_data("arrays"), callbacks=[heard.append], quiet=True, precision="bf16", **options)
     assert run.status == "done" and any("precision fp32 → bf16" in e.text for e in heard if isinstance(e, Note))
 
 

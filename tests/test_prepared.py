@@ -61,7 +61,7 @@ def test_a_run_of_few_batches_is_not_looked_at_twice(foretold):
 
 
 def test_batches_that_are_gathered_into_one_step_count_each(foretold):
-    assert foretold(0.001, epochs=10, accumulate=3)[0] == foretold(0.001, epochs=10)[0]
+    assert foretold(0.001, epochs=10, grad_accum_steps=3)[0] == foretold(0.001, epochs=10)[0]
 
 
 def test_a_step_of_a_long_run_is_measured(foretold, monkeypatch):

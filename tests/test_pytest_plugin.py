@@ -42,7 +42,7 @@ def run_tests(folder: Path, code: str, *options: str) -> str:
 
 
 def test_kit_mount_gives_the_mock_drive_and_it_is_empty(mock_drive, colab_kit_home):
-    drive = kit.mount(listen=[])
+    drive = kit.mount(quiet=True)
     assert drive == mock_drive and (drive.kind, drive.mountpoint) == ("stand-in", colab_kit_home / "drive")
     assert sorted(path.name for path in drive.mydrive.iterdir()) == [] and mount.mounted() == drive
     (drive / "notes.txt").write_text("kept")
@@ -53,9 +53,9 @@ def test_the_real_drive_of_a_colab_machine_is_never_given(tmp_path, monkeypatch)
     (tmp_path / "MyDrive").mkdir()
     colab = mount.Site("colab-subprocess", table=lambda: f"drive {tmp_path} fuse.drive rw 0 0\n")
     monkeypatch.setattr(mount.Site, "here", lambda: colab)
-    assert kit.mount(listen=[]).mountpoint == tmp_path
+    assert kit.mount(quiet=True).mountpoint == tmp_path
     with only_a_stand_in():
-        assert kit.mount(listen=[]).kind == kit.mount(tmp_path, listen=[]).kind == "stand-in"
+        assert kit.mount(quiet=True).kind == kit.mount(tmp_path, quiet=True).kind == "stand-in"
 
 
 def test_a_drive_mounted_before_comes_back_after_the_test(tmp_path, monkeypatch):
@@ -64,7 +64,7 @@ def test_a_drive_mounted_before_comes_back_after_the_test(tmp_path, monkeypatch)
     here = vars(mount.Site)["here"]
     with no_drive_yet(), only_a_stand_in():
         assert mount._current is None and mount.Site.here().where == "a test"
-        kit.mount(listen=[])
+        kit.mount(quiet=True)
     assert mount._current is mine and vars(mount.Site)["here"] is here and mount.Site.here().where != "a test"
 
 
@@ -80,7 +80,7 @@ def test_a_full_drive_reaches_the_users_own_open_and_counts(mock_drive, drive_fa
 
 
 def test_a_notebook_may_make_the_stand_in_fail_but_never_a_real_drive(colab_kit_home):
-    drive = kit.mount(listen=[])
+    drive = kit.mount(quiet=True)
     with failing(drive) as faults:
         full = faults.full(after_bytes=3, on="a.txt")
         with pytest.raises(OSError):
@@ -103,7 +103,7 @@ def test_the_drive_faults_are_gone_in_the_next_test(mock_drive):
 
 
 def test_faults_alone_bring_the_mock_drive(drive_faults, colab_kit_home):
-    drive = kit.mount(listen=[])
+    drive = kit.mount(quiet=True)
     drive_faults.read_only()
     with pytest.raises(OSError):
         (drive / "a.txt").write_text("x")
@@ -117,7 +117,7 @@ def test_a_copier_that_never_gets_through_delays_neither_the_test_nor_what_comes
     with no_drive_yet():
         mirror = Mirror(mock_drive / "kept")
         mirror.push(tmp_path / "a.txt", "a.txt")
-        assert not mock_drive.wait(0.3, listen=[heard]) and broken.fired > 2 and "dropped away" in heard.text
+        assert not mock_drive.wait(0.3, callbacks=[heard], quiet=True) and broken.fired > 2 and "dropped away" in heard.text
     assert mirror.idle and mirror not in local.shelves
 
 
@@ -152,7 +152,7 @@ def test_without_the_disguise_the_runtime_does_not_say_colab(fake_colab):
 @pytest.mark.colab(as_colab=True, secrets={"KEY": "5"})
 def test_as_colab_it_says_colab_and_mounts_really(fake_colab, heard):
     assert kit.runtime().where == "colab" and kit.secret("KEY") == "5"
-    drive = kit.mount(listen=[heard])
+    drive = kit.mount(callbacks=[heard], quiet=True)
     assert (drive.kind, str(drive.mountpoint)) == ("real", "/content/drive")
     (drive / "x.txt").write_text("x")
     assert (fake_colab.content / "drive/MyDrive/x.txt").read_text() == "x"
@@ -175,7 +175,7 @@ def test_a_refused_consent_takes_no_time_and_is_counted(fake_colab, drive_faults
 def test_the_pauses_between_two_tries_to_mount_are_counted_and_not_slept(fake_colab, drive_faults):
     assert mount.Site.here().sleep is fake_colab.wait
     late = drive_faults.root_timeout(times=2)
-    assert kit.mount(listen=[]).kind == "real" and late.fired == 2 and fake_colab.wait == [2, 5]
+    assert kit.mount(quiet=True).kind == "real" and late.fired == 2 and fake_colab.wait == [2, 5]
 
 
 def test_file_faults_reach_the_mounted_drive_of_fake_colab(fake_colab, drive_faults):
@@ -204,10 +204,10 @@ def test_the_mock_drive_is_the_one_that_fake_colab_mounts(mock_drive, fake_colab
     from google.colab import drive
 
     (mock_drive / "a.txt").write_text("x")
-    assert kit.mount(listen=[]) == mock_drive == mount.mounted()
+    assert kit.mount(quiet=True) == mock_drive == mount.mounted()
     drive.mount("/content/drive")
-    assert (kit.mount(listen=[]) / "a.txt").read_text() == "x" and str(mount.mounted()) == "/content/drive/MyDrive"
-    assert mount.stand_in_path("/content/drive/MyDrive/zz") is None and kit.mount(listen=[]).kind == "reused"
+    assert (kit.mount(quiet=True) / "a.txt").read_text() == "x" and str(mount.mounted()) == "/content/drive/MyDrive"
+    assert mount.stand_in_path("/content/drive/MyDrive/zz") is None and kit.mount(quiet=True).kind == "reused"
 
 
 def test_uploads_and_secrets_can_be_planned_by_assigning_them(fake_colab):
@@ -224,8 +224,15 @@ def test_a_run_whose_out_lies_on_the_drive_that_a_cell_mounted_is_mirrored_there
     from google.colab import drive
 
     drive.mount("/content/drive")
-    run = kit.train(kit.nets.mlp, kit.load("fashion-mini", limit=20, listen=[]), epochs=1, out="/content/drive/MyDrive/zz", listen=[heard])
-    assert run.status == "done" and kit.mount(listen=[]).kind == "reused"
+    run = kit.train(
+        kit.nets.mlp,
+        kit.load("fashion-mini", max_per_class=20, quiet=True),
+        epochs=1,
+        run_dir="/content/drive/MyDrive/zz",
+        callbacks=[heard],
+        quiet=True,
+    )
+    assert run.status == "done" and kit.mount(quiet=True).kind == "reused"
     assert (fake_colab.content / "drive/MyDrive/zz/run.json").is_file() and mount.mounted().kind == "reused"
     assert not run.folder.is_relative_to("/content/drive") and not run.folder.is_relative_to(fake_colab.content / "drive")
 
@@ -236,7 +243,7 @@ def test_the_disguise_does_not_take_another_process_mount(fake_colab, tmp_path):
     with fuse.FuseBody(tmp_path / "store") as other:
         other.mount(tmp_path / "drive")
         assert str(tmp_path / "drive") in Path("/proc/self/mounts").read_text()
-        drive = kit.mount(listen=[])
+        drive = kit.mount(quiet=True)
     assert (drive.kind, str(drive.mountpoint)) == ("real", "/content/drive")
 
 
@@ -279,7 +286,7 @@ def test_faults_reach_both_the_mounted_and_the_plain_stand_in(fake_colab, mock_d
 @needs_fuse
 @pytest.mark.colab(as_colab=True)
 def test_fake_colab_mounts_the_fuse_drive_where_there_is_one(fake_colab, fuse_drive):
-    drive = kit.mount(listen=[])
+    drive = kit.mount(quiet=True)
     (drive / "x.txt").write_text("x")
     assert drive.kind in ("real", "reused") and (fuse_drive / "x.txt").read_text() == "x"
     fuse_drive.kill()
@@ -298,7 +305,7 @@ def test_a_fuse_drive_is_mounted_without_kit_mount_and_missed_when_it_dies(fuse_
 
 @needs_fuse
 def test_a_killed_daemon_gives_errno_107_and_loses_what_was_not_sent(fuse_drive):
-    assert kit.mount(listen=[]).mountpoint == fuse_drive.mountpoint
+    assert kit.mount(quiet=True).mountpoint == fuse_drive.mountpoint
     (fuse_drive / "x.txt").write_text("x")
     fuse_drive.kill()
     with pytest.raises(OSError) as caught:
@@ -320,7 +327,7 @@ def test_drive_faults_are_the_mounts_own(fuse_drive, drive_faults):
 @needs_fuse
 def test_kit_mount_finds_a_place_even_while_the_daemon_is_dead(fuse_drive):
     fuse_drive.kill()
-    (kit.mount(listen=[]) / "x.txt").write_text("x")
+    (kit.mount(quiet=True) / "x.txt").write_text("x")
 
 
 @needs_fuse
@@ -348,7 +355,7 @@ def test_the_file_server_serves_and_fails_as_planned(file_server):
 
 def test_tiny_images_are_pictures_that_load_reads(tiny_images, heard):
     folder = tiny_images(["ant", "bee", "cow"], each=5, size=(16, 16))
-    data = kit.load(folder, listen=[heard])
+    data = kit.load(folder, callbacks=[heard], quiet=True)
     assert list(data.classes) == ["ant", "bee", "cow"]
     assert tiny_images() != tiny_images()
     same = [(path / "cat/0.png").read_bytes() for path in (tiny_images(), tiny_images())]

@@ -20,7 +20,7 @@ from colab_kit.recipe import HORIZON, Recipe
         ("class_weights", 0.5),
         ("class_weights", [1.0, -1.0]), ("class_weights", [1.0, "x"]), ("mixup", -0.1), ("ema", 1.5), ("clip", -1), ("patience", 0),
         ("monitor", 1),
-        ("monitor", ["valid/loss"]), ("validate_every", 0), ("save_every", 0), ("head_epochs", -1), ("workers", -1), ("seed", -1),
+        ("monitor", ["valid/loss"]), ("validate_every_steps", 0), ("save_every_steps", 0), ("freeze_epochs", -1), ("workers", -1), ("seed", -1),
         ("seed", 1.5), ("gamma", 2),
     ],
 )  # fmt: skip
@@ -35,7 +35,7 @@ def test_a_value_that_cannot_work_is_refused_in_three_sentences(field, value):
     [
         {"epochs": 1}, {"lr": 0.1}, {"lr": 1}, {"lr": {"fc*": 1e-3, "*": 1e-4}}, {"class_weights": "balanced"},
         {"class_weights": [1, 2.0]}, {"loss": "nll"},
-        {"head_epochs": 0}, {"clip": None}, {"warmup": 0.5}, {"warmup": 5}, {"monitor": "valid/top1"}, {"schedule": "onecycle"},
+        {"freeze_epochs": 0}, {"clip": None}, {"warmup": 0.5}, {"warmup": 5}, {"monitor": "valid/top1"}, {"schedule": "onecycle"},
         {"size": 96},
     ],
 )  # fmt: skip
@@ -47,7 +47,7 @@ def test_a_name_that_is_nearly_right_is_named():
     with pytest.raises(RecipeError, match="did you mean 'adamw'"):
         Recipe(optimizer="AdamW")
     with pytest.raises(RecipeError, match="choose one of cosine, step"):
-        Recipe(schedule="zzz")
+        Recipe(lr_schedule="zzz")
 
 
 @pytest.mark.parametrize(
@@ -79,19 +79,19 @@ def test_what_is_no_recipe_says_so():
 
 def test_warming_up_longer_than_the_run_is_refused():
     with pytest.raises(RecipeError, match="would never reach"):
-        Recipe(epochs=2, warmup=2.5)
+        Recipe(epochs=2, warmup_epochs=2.5)
 
 
 def test_a_warm_up_before_one_cycle_is_refused_since_it_has_its_own():
     with pytest.raises(RecipeError, match="rise of its own"):
-        Recipe(schedule="onecycle", warmup=1)
+        Recipe(lr_schedule="onecycle", warmup_epochs=1)
 
 
 def test_the_identity_is_all_but_the_horizon_and_plain_data():
-    given = Recipe(epochs=9, patience=2, workers=1, monitor="train/loss", lr={"fc*": 1, "*": 0.1}, seed=1)
+    given = Recipe(epochs=9, patience=2, num_workers=1, monitor="train/loss", lr={"fc*": 1, "*": 0.1}, seed=1)
     identity = given.identity()
     assert json.loads(json.dumps(identity)) == identity == {"lr": [["fc*", 1.0], ["*", 0.1]], "seed": 1} and not HORIZON & identity.keys()
-    assert Recipe(epochs=9, patience=2, workers=1).identity() == Recipe().identity() != Recipe(seed=1).identity()
+    assert Recipe(epochs=9, patience=2, num_workers=1).identity() == Recipe().identity() != Recipe(seed=1).identity()
 
 
 def test_a_field_that_a_later_version_adds_leaves_every_run_what_it_was():
@@ -107,4 +107,4 @@ def test_every_field_has_a_sentence_for_its_flag():
 
 
 def test_defaults_are_a_good_recipe():
-    assert Recipe() == Recipe(epochs=5, optimizer="adamw", schedule="cosine", monitor="valid/loss", seed=0)
+    assert Recipe() == Recipe(epochs=5, optimizer="adamw", lr_schedule="cosine", monitor="valid/loss", seed=0)

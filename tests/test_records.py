@@ -43,7 +43,7 @@ def test_a_place_that_holds_another_run_is_refused_with_the_difference(tmp_path)
     records.check_same(place, record, IDENTITY)
     with pytest.raises(RecipeChanged, match="was made differently") as error:
         records.check_same(place, record, {**IDENTITY, "recipe": Recipe(lr=0.01).identity()})
-    assert error.value.why == "recipe.lr: null → 0.01" and "fresh=True" in error.value.fix and str(place.folder) in error.value.what
+    assert error.value.why == "recipe.lr: null → 0.01" and "restart=True" in error.value.fix and str(place.folder) in error.value.what
 
 
 def test_choices_stand_before_the_record_does(tmp_path):
@@ -68,7 +68,7 @@ def test_the_later_of_two_records_counts_and_is_brought_to_the_folder(tmp_path):
     (tmp_path / "drive" / "pets-k" / "run.json").write_text(json.dumps(newer))
     assert records.find(place) == newer
     assert json.loads((place.folder / "run.json").read_text()) == newer and (place.folder / "choices.json").exists()
-    begun(place)  # fresh=True here
+    begun(place)  # restart=True here
     assert records.find(place)["start"] not in ("another", older["start"])
 
 
@@ -141,7 +141,7 @@ def test_a_fresh_start_keeps_what_drive_alone_has(tmp_path):
     facts = {"step": 5, "start": record["start"]}
     checkpoint.write(old / "checkpoint-a.safetensors", {"model/w": torch.ones(2)}, facts, reached=lambda point: None)
     heard: list[Note] = []
-    records.make_way(here, fresh=True, emit=heard.append)
+    records.make_way(here, restart=True, emit=heard.append)
     kept = tmp_path / "new" / "pets-k.before"
     assert checkpoint.read(kept / checkpoint.name_of(5)).step == 5 and records.read_json(kept / "run.json") == record
     assert not here.folder.exists() and len(heard) == 1 and str(kept) in heard[0].text
@@ -149,7 +149,7 @@ def test_a_fresh_start_keeps_what_drive_alone_has(tmp_path):
 
 def test_a_fresh_start_does_not_need_drive(tmp_path):
     heard: list[Note] = []
-    records.make_way(Place(tmp_path / "r", Away(), "r", None), fresh=True, emit=heard.append)  # type: ignore[arg-type]
+    records.make_way(Place(tmp_path / "r", Away(), "r", None), restart=True, emit=heard.append)  # type: ignore[arg-type]
     assert [note.level for note in heard] == ["warn"] and "could not be kept" in heard[0].text
 
 

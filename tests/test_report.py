@@ -13,8 +13,8 @@ from colab_kit.reporting import report
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("report")
     x = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), np.uint8)
-    data = kit.load((x, np.arange(60) % 3), classes=["<b>bold</b>", "a & b", "$5"], listen=[])
-    return kit.train(kit.nets.cnn(classes=3, channels=3, size=16), data, epochs=2, listen=[], out=place / "run")
+    data = kit.load((x, np.arange(60) % 3), class_names=["<b>bold</b>", "a & b", "$5"], quiet=True)
+    return kit.train(kit.nets.cnn(classes=3, channels=3, size=16), data, epochs=2, quiet=True, run_dir=place / "run")
 
 
 def test_a_report_opens_offline_and_runs_no_script(run):

@@ -54,7 +54,7 @@ def commit(at, name, content):
 
 
 def got(course, to=None, *, heard=None, **options):
-    return clone(course.as_uri() if isinstance(course, Path) else course, to, listen=[] if heard is None else [heard.append], **options)
+    return clone(course.as_uri() if isinstance(course, Path) else course, to, quiet=True if heard is None else [heard.append], **options)
 
 
 def said(heard):
@@ -194,12 +194,12 @@ def test_pointers_of_git_lfs_are_told(course):
 def test_a_script_of_it_is_run_and_what_is_run_is_said_before(course, capsys):
     heard = []
     repo = got(course)
-    repo.run("train.py", listen=[heard.append])
+    repo.run("train.py", callbacks=[heard.append], quiet=True)
     digest = hashlib.sha256((repo / "train.py").read_bytes()).hexdigest()
     assert capsys.readouterr().out == "one\n"
     assert course.as_uri() in said(heard) and repo.commit in said(heard) and digest in said(heard)
     with pytest.raises(FetchError, match="did you mean train.py"):
-        repo.run("trian.py", listen=[])
+        repo.run("trian.py", quiet=True)
 
 
 @pytest.mark.parametrize("address", ["", "not a repository", "ftp://h/x", "https://github.com/ann", 3])

@@ -30,9 +30,9 @@ class Losing:
         return loss * float("nan") if self.count in self.calls else loss
 
 
-def quietly(loss: Any, heard: list[Any] | None = None, out: str = "run", **fields: Any) -> Run:
-    given = {"batch_size": 4, "epochs": 2, "save_every": 4, "schedule": "constant", "lr": 1e-2, **fields}
-    return verbs.train(Small, small_data("arrays"), loss=loss, out=out, listen=[] if heard is None else [heard.append], **given)
+def quietly(loss: Any, heard: list[Any] | None = None, run_dir: str = "run", **fields: Any) -> Run:
+    given = {"batch_size": 4, "epochs": 2, "save_every_steps": 4, "schedule": "constant", "lr": 1e-2, **fields}
+    return verbs.train(Small, small_data("arrays"), loss=loss, run_dir=run_dir, quiet=True if heard is None else [heard.append], **given)
 
 
 def test_it_goes_back_to_the_last_checkpoint_with_a_quarter_of_the_rate_and_says_so_loudly():
@@ -46,14 +46,14 @@ def test_it_goes_back_to_the_last_checkpoint_with_a_quarter_of_the_rate_and_says
 
 
 def test_the_history_beside_the_run_has_each_epoch_once():
-    run = quietly(Losing(7), validate_every=1)
+    run = quietly(Losing(7), validate_every_steps=1)
     rows = (run.folder / "history.csv").read_text().splitlines()[1:]
     assert len(rows) == len(run.history) == 12
 
 
 def test_after_three_times_the_error_says_what_to_do():
     with pytest.raises(TrainError, match="after 3 restarts with lower learning rates") as caught:
-        quietly(Losing(5, 6, 7, 8), save_every=4)
+        quietly(Losing(5, 6, 7, 8), save_every_steps=4)
     assert "lr=" in caught.value.fix
 
 

@@ -32,7 +32,7 @@ def net() -> nn.Module:
 
 
 def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
-    return train(model, data or small_data("arrays"), listen=[hear], **{"batch_size": 4, "epochs": 2, **fields})
+    return train(model, data or small_data("arrays"), callbacks=[hear], quiet=True, **{"batch_size": 4, "epochs": 2, **fields})
 
 
 def stopped_after(step: int, **fields: Any) -> Run:
@@ -53,15 +53,15 @@ def test_weights_are_not_saved_under_a_mountpoint_that_is_not_mounted():
 
 @pytest.mark.parametrize("ending", [".pth", ".pt", ".safetensors"])
 def test_saved_weights_load_in_plain_torch(tmp_path, ending):
-    run, fresh = quietly(Small, lr=0.1), Small()
+    run, restart = quietly(Small, lr=0.1), Small()
     path = run.save(tmp_path / "deep" / f"weights{ending}")
     if ending == ".safetensors":
         from safetensors.torch import load_file
 
-        fresh.load_state_dict(load_file(path))
+        restart.load_state_dict(load_file(path))
     else:
-        fresh.load_state_dict(torch.load(path, weights_only=True))
-    assert same(fresh, run.model)
+        restart.load_state_dict(torch.load(path, weights_only=True))
+    assert same(restart, run.model)
 
 
 def test_saving_tied_weights_and_an_unknown_ending(tmp_path):
@@ -70,10 +70,10 @@ def test_saving_tied_weights_and_an_unknown_ending(tmp_path):
             super().__init__(nn.Flatten(), nn.Linear(192, 3), nn.Linear(3, 3), nn.Linear(3, 3))
             self[3].weight = self[2].weight
 
-    run = quietly(Tied, out="tied")
-    fresh = Tied()
-    fresh.load_state_dict(torch.load(run.save(tmp_path / "a.pth"), weights_only=True))
-    assert same(fresh, run.model) and run.save(tmp_path / "a.safetensors").stat().st_size > 0
+    run = quietly(Tied, run_dir="tied")
+    restart = Tied()
+    restart.load_state_dict(torch.load(run.save(tmp_path / "a.pth"), weights_only=True))
+    assert same(restart, run.model) and run.save(tmp_path / "a.safetensors").stat().st_size > 0
     assert same(open_run("tied", model=Tied).model, run.model)
     with pytest.raises(RunError, match="no known ending"):
         run.save(tmp_path / "weights.bin")
@@ -95,8 +95,8 @@ def test_a_run_answers_for_pictures_batches_and_splits(tmp_path):
 
 def test_predictions_of_a_split_of_files_name_the_files(tmp_path):
     root = class_folders(tmp_path / "pets", each=4)
-    data = load({"train": root, "test": class_folders(tmp_path / "more", each=2)}, listen=[])
-    run = quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), data, size=8, out="a")
+    data = load({"train": root, "test": class_folders(tmp_path / "more", each=2)}, quiet=True)
+    run = quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), data, image_size=8, run_dir="a")
     data.test.paths[1].write_bytes(b"broken")
     found = run.predict(data.test)
     assert [p.path for p in found] == [data.test.paths[0], *data.test.paths[2:]]
@@ -112,7 +112,7 @@ def test_evaluating_takes_the_test_split_else_the_validation_split(tmp_path):
     assert run.evaluate().split == "test" and run.evaluate().n == 5
     unlabelled = Arrays(torch.zeros(5, 3, 8, 8, dtype=torch.uint8), np.full(5, -1))
     without = Data(data.train, data.valid, Split(unlabelled, np.arange(5), "test"), data.classes, data.name, data.fingerprint)
-    run = quietly(Small, without, out="b")
+    run = quietly(Small, without, run_dir="b")
     assert run.evaluate().split == "valid"
     with pytest.raises(DataError, match="has no labels"):
         run.evaluate("test")
@@ -133,7 +133,7 @@ def test_plots_are_saved_in_the_folder(tmp_path):
 
 
 def test_a_run_without_a_validated_epoch_has_nothing_to_plot():
-    run = stopped_after(1, out="a")
+    run = stopped_after(1, run_dir="a")
     with pytest.raises(RunError, match="nothing to plot"):
         run.plot()
 
@@ -154,7 +154,7 @@ def test_a_run_is_live_while_it_trains_and_not_after():
             run = runs.live[Path("a").absolute()]
             heard.append((run.status, len(run.history)))
 
-    quietly(out="a", hear=hear)
+    quietly(run_dir="a", hear=hear)
     assert heard[0] == ("running", 0) and heard[-1] == ("running", 1) and not runs.live
 
 
@@ -163,12 +163,12 @@ def test_a_run_can_stop_itself_through_its_handle():
         if isinstance(event, StepDone) and event.step == 2:
             runs.live[Path("a").absolute()].stop("seen enough")
 
-    run = quietly(out="a", hear=hear)
+    run = quietly(run_dir="a", hear=hear)
     assert (run.status, run.reason) == ("stopped", "seen enough")
 
 
 def test_a_run_killed_before_its_first_checkpoint_says_so(tmp_path):
-    run = quietly(out="a")
+    run = quietly(run_dir="a")
     for path in run.folder.glob("*.safetensors"):
         path.unlink()
     with pytest.raises(RunError, match="no checkpoint yet"):
@@ -203,7 +203,7 @@ def test_data_is_evaluated_by_its_test_split_and_other_classes_are_refused():
 def test_a_picture_is_predicted_from_its_link(tmp_path, file_server, monkeypatch):
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
     pets = class_folders(tmp_path / "pets", each=4)
-    run = quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)), load(pets, listen=[]), size=8)
+    run = quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)), load(pets, quiet=True), image_size=8)
     url = file_server.put("cat.png", (pets / "cat" / "0.png").read_bytes())
     found = run.predict(url)
     assert found.label in ("cat", "dog") and np.array_equal(found.probabilities, run.predict(pets / "cat" / "0.png").probabilities)

@@ -28,8 +28,15 @@ def test_only_the_horizon_leaves_the_key_alone():
     def key(**fields: object) -> str:
         return sameness.key_of({**IDENTITY, "recipe": Recipe(**fields).identity()})
 
-    assert {key(epochs=50), key(patience=3), key(monitor="valid/top1"), key(workers=2), key(save_every=9), key(validate_every=4)} == {key()}
-    others = [key(lr=0.1), key(seed=1), key(batch_size=8), key(ema=0.9), key(schedule="step"), key(mixup=0.1), key(lr={"*": 0.1})]
+    assert {
+        key(epochs=50),
+        key(patience=3),
+        key(monitor="valid/top1"),
+        key(num_workers=2),
+        key(save_every_steps=9),
+        key(validate_every_steps=4),
+    } == {key()}
+    others = [key(lr=0.1), key(seed=1), key(batch_size=8), key(ema_decay=0.9), key(lr_schedule="step"), key(mixup=0.1), key(lr={"*": 0.1})]
     assert len({key(), *others}) == 1 + len(others)
 
 

@@ -264,7 +264,7 @@ def test_the_end_pushes_waits_and_says_when_that_was_too_short(make, clock, hear
     shelf.done, shelf.told = False, [Note("Drive is full", "warn")]
     assert not saver.finish(timeout)
     assert [note.level for note in heard] == ["warn", "warn"]
-    assert "handed to Drive" in heard[1].text and "run.wait()" in heard[1].text and "safe on Drive" not in heard[1].text
+    assert "handed to Drive" in heard[1].text and "run.wait_for_copies()" in heard[1].text and "safe on Drive" not in heard[1].text
     assert make().finish()
 
 

@@ -91,7 +91,7 @@ def test_rows_of_numbers_are_rows_not_a_grey_picture():
 
 
 def test_files_score_as_their_split_whether_given_as_paths_pil_or_arrays(tmp_path):
-    data = load(class_folders(tmp_path / "pets", each=4), valid=0, listen=[])
+    data = load(class_folders(tmp_path / "pets", each=4), valid=0, quiet=True)
     given = scorer(FILES, 3 * 16 * 16)
     expected, labels, rows = given.split(data.train)
     assert expected.shape == (8, 4) and labels.tolist() == data.train.labels.tolist() and rows.tolist() == data.train.rows.tolist()
@@ -136,7 +136,7 @@ def test_scoring_is_done_in_eval_and_without_gradients():
 
 
 def test_damaged_pictures_of_a_split_are_left_out_and_the_rows_say_which(tmp_path):
-    data = load(class_folders(tmp_path / "pets", each=4), valid=0, listen=[])
+    data = load(class_folders(tmp_path / "pets", each=4), valid=0, quiet=True)
     data.train.paths[5].write_bytes(b"broken")
     found, labels, rows = scorer(FILES, 3 * 16 * 16).split(data.train)
     assert len(found) == len(labels) == 7 and rows.tolist() == [0, 1, 2, 3, 4, 6, 7]

@@ -34,7 +34,7 @@ class Names(nn.Module):
 
 
 def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
-    return train(model, data or small_data("arrays"), listen=[hear], **{"out": "a", "batch_size": 4, "epochs": 2, **fields})
+    return train(model, data or small_data("arrays"), callbacks=[hear], quiet=True, **{"out": "a", "batch_size": 4, "epochs": 2, **fields})
 
 
 def notes(events: list[Event]) -> list[str]:
@@ -47,7 +47,7 @@ def test_what_the_recipe_leaves_open_is_chosen_with_a_reason_and_written_down():
     assert {k: tuple(v) for k, v in kept.items()} == run.choices
     assert run.choices["batch_size"] == (64, "usual for arrays") and run.choices["lr"] == (1e-3, "usual for adamw")
     assert run.choices["size"] == (8, "the arrays' own") and run.choices["loss"] == ("cross_entropy", "the network puts out logits")
-    assert quietly(out="b", lr=0.5, optimizer="sgd").choices["lr"] == (0.5, "as asked")
+    assert quietly(run_dir="b", lr=0.5, optimizer="sgd").choices["lr"] == (0.5, "as asked")
 
 
 def test_choices_made_once_win_over_what_would_be_chosen_now():
@@ -137,21 +137,21 @@ def test_monitor_without_a_validation_split_names_what_is_measured():
 
 
 def test_more_epochs_go_on_with_a_note_of_what_is_promised():
-    quietly(schedule="constant")
+    quietly(lr_schedule="constant")
     heard: list[Event] = []
-    run = quietly(schedule="constant", epochs=3, hear=heard.append)
+    run = quietly(lr_schedule="constant", epochs=3, hear=heard.append)
     assert "Going on from step 12 of 18: every bit as if it had never stopped." in notes(heard)
     assert len(run.history) == 3 and [e.step for e in heard if isinstance(e, StepDone)] == list(range(13, 19))
     heard.clear()
-    quietly(out="b")
-    quietly(out="b", epochs=3, hear=heard.append)
+    quietly(run_dir="b")
+    quietly(run_dir="b", epochs=3, hear=heard.append)
     assert any("more epochs stretch the schedule" in text for text in notes(heard))
 
 
 def test_a_finished_run_is_returned_at_once_and_says_so():
     first, heard = quietly(Small), []
     again = quietly(Small, hear=heard.append)
-    assert any("is finished: 2 epochs" in text and "fresh=True" in text for text in notes(heard))
+    assert any("is finished: 2 epochs" in text and "restart=True" in text for text in notes(heard))
     assert not [e for e in heard if isinstance(e, (StepDone, RunStarted))] and again.status == "done"
     assert list(again.history) == list(first.history) and again.best == first.best
     pairs = zip(again.model.state_dict().values(), first.model.state_dict().values(), strict=True)
@@ -169,7 +169,7 @@ def test_a_users_optimizer_is_given_back_with_its_own_learning_rate():
     assert optimizer.param_groups[0]["lr"] == 0.5 and first.choices["lr"] == (None, "your optimizer has its own")
     again = quietly(model, optimizer=optimizer)
     assert again.key == first.key and again.status == "done"
-    whole = quietly(twin, optimizer=torch.optim.SGD(twin.parameters(), lr=0.5, momentum=0.9), out="b")
+    whole = quietly(twin, optimizer=torch.optim.SGD(twin.parameters(), lr=0.5, momentum=0.9), run_dir="b")
     assert [row["train/loss"] for row in whole.history] == [row["train/loss"] for row in again.history]
 
 
@@ -177,7 +177,7 @@ def test_frozen_parameters_stay_frozen_and_the_users_flags_are_given_back():
     model = Small()
     model.body.requires_grad_(False)
     before = {k: v.clone() for k, v in model.body.state_dict().items()}
-    quietly(model, ema=0.9)
+    quietly(model, ema_decay=0.9)
     assert all(torch.equal(v, before[k]) for k, v in model.body.state_dict().items()), "BatchNorm's buffers too"
     assert [p.requires_grad for p in model.body.parameters()] == [False] * 4 and all(p.requires_grad for p in model.fc.parameters())
 
@@ -204,7 +204,7 @@ class Floats(Dataset):  # type: ignore[type-arg]
 def test_a_run_on_a_users_dataset_knows_whether_it_can_prepare_a_picture_itself(made, floats):
     dataset = Floats(made)
     split = Split(Items(dataset, np.arange(16) % 3), np.arange(16))
-    run = quietly(data=Data(split, None, None, ("a", "b", "c"), "own", "own"), size=8)
+    run = quietly(data=Data(split, None, None, ("a", "b", "c"), "own", "own"), image_size=8)
     if floats:
         with pytest.raises(DataError, match="trained on float arrays"):
             run.predict(dataset.pixels[0])
@@ -216,15 +216,15 @@ def test_a_run_on_a_users_dataset_knows_whether_it_can_prepare_a_picture_itself(
 def test_class_weights_weigh_the_loss_and_balanced_ones_are_counted():
     data = small_data("arrays")
     counts = np.array(list(data.counts["train"].values()))
-    told = quietly(data=data, class_weights=tuple((counts.sum() / (3 * counts)).tolist()), out="a")
-    counted = quietly(data=data, class_weights="balanced", out="b")
-    plain = quietly(data=data, out="c")
+    told = quietly(data=data, class_weights=tuple((counts.sum() / (3 * counts)).tolist()), run_dir="a")
+    counted = quietly(data=data, class_weights="balanced", run_dir="b")
+    plain = quietly(data=data, run_dir="c")
     assert told.history[-1]["train/loss"] == pytest.approx(counted.history[-1]["train/loss"], rel=1e-6)
     assert plain.history[-1]["train/loss"] != pytest.approx(counted.history[-1]["train/loss"], rel=1e-6)
 
 
 def test_the_run_wears_averaged_weights_when_there_is_an_average():
-    run = quietly(Small, ema=0.5, lr=0.1)
+    run = quietly(Small, ema_decay=0.5, lr=0.1)
     kept = checkpoint.read(max(run.folder.glob("checkpoint-*"), key=checkpoint.step_of))
     assert any(name.startswith("average/") for name in kept.tensors)
     assert run.evaluate("valid").loss == pytest.approx(run.best["metrics"]["valid/loss"], rel=1e-5)
@@ -239,7 +239,7 @@ def test_best_weights_that_vanish_while_training_are_said_and_do_not_end_the_run
             for path in Path("a").glob("best-*"):
                 path.write_bytes(b"bad")
 
-    run = quietly(Small, hear=hear, lr=3.0, schedule="constant", save_every=1)
+    run = quietly(Small, hear=hear, lr=3.0, lr_schedule="constant", save_every_steps=1)
     if run.best["epoch"] == 1:
         assert any("missing or damaged; the last weights" in text for text in notes(heard))
     assert run.status == "done"
@@ -248,7 +248,7 @@ def test_best_weights_that_vanish_while_training_are_said_and_do_not_end_the_run
 def test_per_name_learning_rates_reach_their_parameters():
     model = Small()
     start = copy.deepcopy(model.state_dict())
-    run = quietly(model, lr={"fc*": 0.0, "*": 0.1}, optimizer="sgd", schedule="constant")
+    run = quietly(model, lr={"fc*": 0.0, "*": 0.1}, optimizer="sgd", lr_schedule="constant")
     end = checkpoint.under(checkpoint.read(max(run.folder.glob("checkpoint-*"), key=checkpoint.step_of)).tensors, "model/")
     moved = {name for name in start if not torch.equal(start[name], end[name])}
     assert not {n for n in moved if n.startswith("fc")} and {"body.0.weight", "body.1.weight"} <= moved

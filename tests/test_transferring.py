@@ -104,7 +104,7 @@ def test_the_same_cell_gives_the_finished_run_back(pets, passes):
     one = move(pets)
     passes.clear()
     said = []
-    again = move(pets, listen=[said.append])
+    again = move(pets, callbacks=[said.append], quiet=True)
     assert not passes and again.folder == one.folder and same(one, again)
     assert any(isinstance(e, Note) and "is finished" in e.text for e in said)
 
@@ -115,7 +115,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("at", [1, 5, 8, 10])
 def test_a_pass_that_was_killed_goes_on_and_ends_in_the_same_bits(pets, at, passes, tmp_path):
-    whole = move(pets, epochs=2, out="whole")
+    whole = move(pets, epochs=2, run_dir="whole")
     shutil.rmtree(tmp_path / "home" / "features")
     passes.clear()
     control, asked = Control(), iter(range(1000))
@@ -126,9 +126,9 @@ def test_a_pass_that_was_killed_goes_on_and_ends_in_the_same_bits(pets, at, pass
 
     control.reached = kill
     with pytest.raises(Killed):
-        move(pets, epochs=2, out="half", control=control)
+        move(pets, epochs=2, run_dir="half", control=control)
     half = sum(passes)
-    again = move(pets, epochs=2, out="half")
+    again = move(pets, epochs=2, run_dir="half")
     assert same(whole, again) and [dict(r) for r in whole.history] == [dict(r) for r in again.history]
     assert sum(passes) == 2 * len(again.data.train) + len(again.data.valid), f"{half} were not computed again"
 
@@ -136,14 +136,19 @@ def test_a_pass_that_was_killed_goes_on_and_ends_in_the_same_bits(pets, at, pass
 def test_stop_ends_after_the_group_and_the_same_cell_goes_on(pets, passes):
     control = Control()
     run = move(
-        pets, epochs=2, out="t", control=control, listen=[lambda e: isinstance(e, StepDone) and e.step == 7 and control.stop("enough")]
+        pets,
+        epochs=2,
+        run_dir="t",
+        control=control,
+        callbacks=[lambda e: isinstance(e, StepDone) and e.step == 7 and control.stop("enough")],
+        quiet=True,
     )
     assert run.status == "stopped" and run.reason == "enough"
-    assert move(pets, epochs=2, out="t").status == "done"
+    assert move(pets, epochs=2, run_dir="t").status == "done"
 
 
 def test_a_budget_stops_between_two_batches_and_the_same_cell_goes_on(pets, passes):
-    run = move(pets, epochs=2, budget=0.0)
+    run = move(pets, epochs=2, max_time=0.0)
     assert run.status == "stopped" and "budget=0.0 is used up" in run.reason and sum(passes) == 4
     assert move(pets, epochs=2).status == "done"
 
@@ -158,10 +163,10 @@ def test_a_pause_waits_between_two_batches(pets):
 
         def wait_while_paused(self):
             waited.append(self.paused)
-            self.go_on()
+            self.resume()
 
     said = []
-    assert move(pets, control=Pausing(), listen=[said.append]).status == "done"
+    assert move(pets, control=Pausing(), callbacks=[said.append], quiet=True).status == "done"
     assert waited == [True] and any("Paused after 1 of" in e.text for e in said if isinstance(e, Note))
 
 
@@ -169,7 +174,7 @@ def test_both_fits_the_head_first_and_then_trains_all(pets):
     backbone = Backbone()
     before = {name: t.clone() for name, t in backbone.body.state_dict().items()}
     heard = []
-    run = move(pets, backbone=backbone, mode="both", epochs=3, lr=0.01, listen=[heard.append])
+    run = move(pets, backbone=backbone, mode="frozen_then_finetune", epochs=3, lr=0.01, callbacks=[heard.append], quiet=True)
     assert [row["epoch"] for row in run.history] == [1, 2, 3] and "l2" in run.history[0] and "lr" in run.history[1]
     assert run.history[1]["lr"] > run.history[2]["lr"] and run.status == "done"
     last = max(run.folder.glob("checkpoint-*"))
@@ -182,7 +187,7 @@ def test_both_fits_the_head_first_and_then_trains_all(pets):
 
 @pytest.mark.parametrize("at", [2, 5, 8, 14])
 def test_both_stopped_anywhere_ends_in_the_same_bits(pets, at):
-    whole = move(pets, mode="both", epochs=3, lr=0.01, out="whole")
+    whole = move(pets, mode="frozen_then_finetune", epochs=3, lr=0.01, run_dir="whole")
     shutil.rmtree("home/features")
     control, asked = Control(), iter(range(1000))
 
@@ -192,8 +197,8 @@ def test_both_stopped_anywhere_ends_in_the_same_bits(pets, at):
 
     control.reached = count
     with pytest.raises(Killed):
-        move(pets, mode="both", epochs=3, lr=0.01, out="half", control=control, save_every=1)
-    again = move(pets, mode="both", epochs=3, lr=0.01, out="half", save_every=1)
+        move(pets, mode="frozen_then_finetune", epochs=3, lr=0.01, run_dir="half", control=control, save_every_steps=1)
+    again = move(pets, mode="frozen_then_finetune", epochs=3, lr=0.01, run_dir="half", save_every_steps=1)
     assert same(whole, again) and [dict(r) for r in whole.history] == [dict(r) for r in again.history]
 
 
@@ -201,9 +206,9 @@ def test_both_stopped_while_features_are_computed_is_no_half_run(pets):
     control = Control()
     asked = iter(range(100))
     control.reached = lambda point: control.stop("enough") if point == "in_features" and next(asked) == 3 else None
-    run = move(pets, mode="both", epochs=3, out="t", control=control)
+    run = move(pets, mode="frozen_then_finetune", epochs=3, run_dir="t", control=control)
     assert run.status == "stopped" and not list(run.folder.glob("*.safetensors"))
-    assert move(pets, mode="both", epochs=3, out="t").status == "done"
+    assert move(pets, mode="frozen_then_finetune", epochs=3, run_dir="t").status == "done"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +216,7 @@ def test_both_stopped_while_features_are_computed_is_no_half_run(pets):
     [
         ("cpu", 5000, {}, "frozen"), ("cuda", 1999, {}, "frozen"), ("cuda", 2000, {}, "both"), ("cuda", 5000, {"epochs": 1}, "frozen"),
         ("cuda", 50_000, {"budget": 60}, "frozen"), ("cuda", 50_000, {"budget": "3h"}, "both"),
-        ("cpu", 10, {"head_epochs": 0}, "finetune"), ("cpu", 10, {"head_epochs": 1}, "both"),
+        ("cpu", 10, {"freeze_epochs": 0}, "finetune"), ("cpu", 10, {"freeze_epochs": 1}, "both"),
     ],
 )  # fmt: skip
 def test_the_mode_is_chosen_by_pictures_device_epochs_and_budget(device, n, fields, mode):
@@ -225,7 +230,7 @@ def test_the_mode_is_chosen_by_pictures_device_epochs_and_budget(device, n, fiel
 
 
 def test_a_trained_backbone_learns_gently_and_one_without_weights_does_not(pets):
-    assert move(pets, mode="both", epochs=2).choices["lr"] == (1e-4, "usual where a trained backbone learns")
+    assert move(pets, mode="frozen_then_finetune", epochs=2).choices["lr"] == (1e-4, "usual where a trained backbone learns")
     assert move(pets, mode="finetune", epochs=1, weights=None).choices["lr"][0] == 1e-3
     assert move(pets, mode="finetune", epochs=1, lr=0.01).choices["lr"] == (0.01, "as asked")
 
@@ -234,18 +239,20 @@ def test_modes_that_cannot_be_say_what_to_write(pets):
     with pytest.raises(RecipeError, match="mode='half' is not known"):
         move(pets, mode="half")
     with pytest.raises(RecipeError, match="(?s)leaves no epoch.*epochs=2"):
-        move(pets, mode="both", epochs=1)
+        move(pets, mode="frozen_then_finetune", epochs=1)
 
 
 def test_a_head_of_several_layers_learns_in_the_loop_on_features(pets, passes):
     backbone = Backbone()
     before = {name: t.clone() for name, t in backbone.body.state_dict().items()}
     said = []
-    run = move(pets, backbone=backbone, head=(8,), epochs=2, augment="light", listen=[said.append])
+    run = move(pets, backbone=backbone, head=(8,), epochs=2, augment="light", callbacks=[said.append], quiet=True)
     n, m = len(run.data.train), len(run.data.valid)
     assert sum(passes) == 2 * n + m, "each view goes through once"
     assert (
-        len(run.history) == DEEP and run.choices["head_epochs"][0] == DEEP and run.history[-1]["train/loss"] < run.history[0]["train/loss"]
+        len(run.history) == DEEP
+        and run.choices["freeze_epochs"][0] == DEEP
+        and run.history[-1]["train/loss"] < run.history[0]["train/loss"]
     )
     assert all(torch.equal(t, before[name]) for name, t in run.model.body.state_dict().items()), "buffers too"
     assert any(f"{DEEP} epochs on features of 2 view(s)" in e.text for e in said if isinstance(e, Note))
@@ -263,7 +270,7 @@ def test_cutmix_needs_pictures_for_a_deep_head(pets):
 
 @pytest.mark.parametrize("at", [1, 5, 30])
 def test_a_deep_head_stopped_anywhere_ends_in_the_same_bits(pets, at, tmp_path):
-    whole = move(pets, head=(8,), epochs=2, augment="light", out="whole")
+    whole = move(pets, head=(8,), epochs=2, augment="light", run_dir="whole")
     shutil.rmtree(tmp_path / "home")
     control, count = Control(), 0
 
@@ -274,19 +281,19 @@ def test_a_deep_head_stopped_anywhere_ends_in_the_same_bits(pets, at, tmp_path):
             control.stop("enough")
 
     control.reached = reached
-    half = move(pets, head=(8,), epochs=2, augment="light", out="half", control=control)
+    half = move(pets, head=(8,), epochs=2, augment="light", run_dir="half", control=control)
     assert half.status == "stopped"
-    assert same(whole, move(pets, head=(8,), epochs=2, augment="light", out="half"))
+    assert same(whole, move(pets, head=(8,), epochs=2, augment="light", run_dir="half"))
 
 
 def test_what_a_solved_head_does_not_take_is_said(pets):
     said = []
-    move(pets, lr=0.1, ema=0.9, listen=[said.append])
+    move(pets, lr=0.1, ema_decay=0.9, callbacks=[said.append], quiet=True)
     assert any("takes no lr=, ema=" in e.text for e in said if isinstance(e, Note))
 
 
 def test_damaged_pictures_are_left_out_of_the_fit(pets):
-    data = load(pets, listen=[])
+    data = load(pets, quiet=True)
     data.train.paths[2].write_bytes(b"no picture")
     run = move(data)
     assert run.status == "done" and np.isfinite(run.history[0]["train/loss"])
@@ -301,25 +308,25 @@ def test_a_transferred_run_opens_and_predicts_the_same(pets):
 def test_arrays_have_one_view_and_their_own_features(passes):
     x = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
     x[::2] //= 3
-    run = move(load((x, np.arange(40) % 2), listen=[]), size=None)
+    run = move(load((x, np.arange(40) % 2), quiet=True), image_size=None)
     assert sum(passes) == 40 and run.history[0]["train/top1"] == 1.0
 
 
 def test_a_model_of_timm_makes_a_run_with_a_file_name(pets):
     pytest.importorskip("timm")
-    run = move(pets, backbone="timm/mobilenetv3_small_050", weights=None, size=32)
+    run = move(pets, backbone="timm/mobilenetv3_small_050", weights=None, image_size=32)
     assert run.name == "pets-timm-mobilenetv3_small_050" and open_run(run.folder).predict(pets / "cat" / "0.png").label in ("cat", "dog")
 
 
 def test_a_head_that_is_a_convolution_learns_in_the_loop(pets):
-    run = move(pets, backbone="squeezenet1_1", weights=None, size=32, epochs=1)
+    run = move(pets, backbone="squeezenet1_1", weights=None, image_size=32, epochs=1)
     assert run.choices["features"] == ("not kept", "its head works on a map, not on one row of numbers a picture")
 
 
 def test_what_a_run_learned_is_a_backbone_for_the_next(pets):
     first = move(pets)
     before = [t.clone() for t in first.model.state_dict().values()]
-    second = move(class_folders(pets.parent / "birds", ("crow", "duck", "owl"), each=8), backbone=first, size=None)
+    second = move(class_folders(pets.parent / "birds", ("crow", "duck", "owl"), each=8), backbone=first, image_size=None)
     assert second.model.fc[1].out_features == 3 and second.folder != first.folder
     assert all(torch.equal(a, b) for a, b in zip(before, first.model.state_dict().values(), strict=True)), "the run keeps its own"
     assert torch.equal(second.model.body[0].weight, first.model.body[0].weight)

@@ -51,7 +51,7 @@ def net() -> nn.Module:
 
 
 def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
-    return train(model, data or small_data("arrays"), listen=[hear], **{"batch_size": 4, "epochs": 2, **fields})
+    return train(model, data or small_data("arrays"), callbacks=[hear], quiet=True, **{"batch_size": 4, "epochs": 2, **fields})
 
 
 def heard_by(make: Callable[[Callable[[Event], Any]], Any]) -> str:
@@ -101,8 +101,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[ColabKitError], str]] = {
         lambda: quietly(optimizer=torch.optim.Adam(net().parameters())),
         ModelError, "no parameter of this model",
     ),
-    "labels from 1": (lambda: train(net, (X, Y + 1), listen=[]), DataError, "labels go from 1 to 3.*labels - 1"),
-    "one label too high": (lambda: train(net, load((X, Y), classes=["a", "b"], listen=[]), listen=[]), DataError, "label 2.*2 classes"),
+    "labels from 1": (lambda: train(net, (X, Y + 1), quiet=True), DataError, "labels go from 1 to 3.*labels - 1"),
+    "one label too high": (lambda: train(net, load((X, Y), class_names=["a", "b"], quiet=True), quiet=True), DataError, "label 2.*2 classes"),
     "outputs": (
         lambda: quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 10))),
         ModelError, "puts out \\(4, 10\\).*nn.Linear\\(…, 3\\)",
@@ -122,16 +122,16 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[ColabKitError], str]] = {
         lambda: quietly(loss=nn.CrossEntropyLoss(), label_smoothing=0.1),
         RecipeError, "label_smoothing= cannot be put",
     ),
-    "no such folder": (lambda: train(net, "no/such/folder", listen=[]), DataError, "no/such/folder"),
-    "head_epochs in train": (lambda: quietly(head_epochs=1), RecipeError, "head_epochs= is for transfer.*kit.transfer"),
+    "no such folder": (lambda: train(net, "no/such/folder", quiet=True), DataError, "no/such/folder"),
+    "freeze_epochs in train": (lambda: quietly(freeze_epochs=1), RecipeError, "freeze_epochs= is for transfer.*kit.transfer"),
     "loss object in transfer": (lambda: transfer(small_data("arrays"), Small(), loss=nn.NLLLoss()), RecipeError, "loss= by name only"),
     "unknown backbone": (
-        lambda: transfer(small_data("arrays"), "resnet19", listen=[]),
+        lambda: transfer(small_data("arrays"), "resnet19", quiet=True),
         ModelError, "no backbone 'resnet19'.*did you mean resnet1",
     ),
     "slash in the name": (lambda: quietly(name="a/b"), RecipeError, "name='a/b' is no file name"),
     "no such weights": (lambda: quietly(init="nothing.pth"), ModelError, "no weights file nothing.pth"),
-    "warm-up longer than the run": (lambda: quietly(warmup=3.0), RecipeError, "warmup=3.0 epochs are longer"),
+    "warm-up longer than the run": (lambda: quietly(warmup_epochs=3.0), RecipeError, "warmup=3.0 epochs are longer"),
 }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def test_a_mistake_gets_a_sentence_with_the_right_line(mistake):
 
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(DataError) as error:
-        train(net, tmp_path, listen=[])
+        train(net, tmp_path, quiet=True)
     assert tmp_path.name in str(error.value) and error.value.fix
 
 
@@ -167,10 +167,10 @@ def test_a_run_is_not_trained_beside_a_live_one():
 
     def beside() -> None:
         with pytest.raises(ModelError, match="is training in this process") as error:
-            quietly(out="b")
+            quietly(run_dir="b")
         refused.append(error.value)
 
-    run = quietly(out="a", hear=at_step(2, beside))
+    run = quietly(run_dir="a", hear=at_step(2, beside))
     assert refused and str(run.folder) in refused[0].fix and not Path("b").exists()
     assert run.status == "done"
 
@@ -181,18 +181,18 @@ def test_a_folder_that_another_process_writes_is_refused():
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "held\n"
     with pytest.raises(RunInUse, match="another process") as error:
-        quietly(out="a")
+        quietly(run_dir="a")
     assert "name=" in error.value.fix and [p.name for p in Path("a").iterdir()] == [".lock"]
     other.communicate("")
-    assert quietly(out="a").status == "done"
+    assert quietly(run_dir="a").status == "done"
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_the_folder_of_a_running_run_is_held(fresh):
-    quietly(out="a")
+def test_the_folder_of_a_running_run_is_held(restart):
+    quietly(run_dir="a")
     code = "import filelock, sys; lock = filelock.FileLock('a/.lock'); lock.acquire(timeout=0)"
     found: list[int] = []
-    quietly(out="a", epochs=3, fresh=fresh, hear=at_step(14 if not fresh else 2, lambda: found.append(_exit_of(code))))
+    quietly(run_dir="a", epochs=3, restart=restart, hear=at_step(14 if not restart else 2, lambda: found.append(_exit_of(code))))
     assert found == [1] and _exit_of(code) == 0
 
 
@@ -208,13 +208,13 @@ def foreign(folder: Path, age: float) -> None:
 
 
 def test_a_second_machine_on_a_run_is_refused_by_name_and_nothing_is_touched():
-    drive = mount(mock=True, listen=[])
+    drive = mount(mock=True, quiet=True)
     first = quietly(Small, name="pets", epochs=1)
     foreign(first.drive_folder, 20)
     before = {p: p.read_bytes() for p in [*first.folder.rglob("*"), *first.drive_folder.rglob("*")] if p.is_file()}
-    for fresh in (False, True):
+    for restart in (False, True):
         with pytest.raises(RunInUse, match="another session") as error:
-            quietly(Small, name="pets", epochs=2, fresh=fresh)
+            quietly(Small, name="pets", epochs=2, restart=restart)
         assert "colab on far" in error.value.why and "name=" in error.value.fix
     assert before == {p: p.read_bytes() for p in before} and not list(first.folder.parent.glob("*.before"))
     foreign(first.drive_folder, 1000)
@@ -224,15 +224,15 @@ def test_a_second_machine_on_a_run_is_refused_by_name_and_nothing_is_touched():
 
 
 def test_out_on_drive_is_held_there_and_a_run_without_a_drive_has_no_lease():
-    drive = mount(mock=True, listen=[])
+    drive = mount(mock=True, quiet=True)
     foreign(drive / "mine", 20)
     with pytest.raises(RunInUse):
-        quietly(Small, out=drive / "mine")
-    assert not list(quietly(Small, out="here", epochs=1).folder.glob(NAME))
+        quietly(Small, run_dir=drive / "mine")
+    assert not list(quietly(Small, run_dir="here", epochs=1).folder.glob(NAME))
 
 
 def test_a_run_that_another_machine_takes_over_stops_with_its_reason_and_goes_on_later(monkeypatch):
-    drive = mount(mock=True, listen=[])
+    drive = mount(mock=True, quiet=True)
     monkeypatch.setattr(lease.Lease.__init__, "__kwdefaults__", {**lease.Lease.__init__.__kwdefaults__, "every": 0.01})
     control = Control()
     folders: list[Path] = []
@@ -246,7 +246,7 @@ def test_a_run_that_another_machine_takes_over_stops_with_its_reason_and_goes_on
                 time.sleep(0.02)
 
     notes: list[Event] = []
-    run = quietly(Small, name="pets", hear=hear, control=control, save_every=1)
+    run = quietly(Small, name="pets", hear=hear, control=control, save_every_steps=1)
     assert (run.status, run.reason) == ("stopped", "taken over by colab on far (process 7)")
     assert any("on this machine alone" in e.text for e in notes if isinstance(e, Note))
     assert Holder.at(folders[0] / NAME).session == "theirs", "what is another's is left to it"
@@ -255,11 +255,11 @@ def test_a_run_that_another_machine_takes_over_stops_with_its_reason_and_goes_on
         quietly(Small, name="pets")
     foreign(folders[0], 1000)
     again = quietly(Small, name="pets")
-    assert again.status == "done" and bits(again) == bits(quietly(Small, out="b", save_every=1))
+    assert again.status == "done" and bits(again) == bits(quietly(Small, run_dir="b", save_every_steps=1))
 
 
 def test_a_drive_that_is_gone_when_training_begins_is_said_and_the_run_is_copied_once_it_is_back():
-    drive, notes = mount(mock=True, listen=[]), []
+    drive, notes = mount(mock=True, quiet=True), []
     hidden = drive.mydrive.rename(drive.mydrive.with_name("gone"))
     hear = lambda event: notes.append(event.text) if isinstance(event, Note) else None
     first = quietly(Small, name="pets", hear=hear, epochs=1)
@@ -272,22 +272,22 @@ def test_a_drive_that_is_gone_when_training_begins_is_said_and_the_run_is_copied
 
 
 def test_out_on_a_drive_that_is_gone_is_refused():
-    drive = mount(mock=True, listen=[])
+    drive = mount(mock=True, quiet=True)
     drive.mydrive.rename(drive.mydrive.with_name("gone"))
     with pytest.raises(RunError, match="lies on a Drive that is not there(.|\n)*does not answer(.|\n)*kit.mount"):
-        quietly(Small, out=drive / "mine")
+        quietly(Small, run_dir=drive / "mine")
     assert not drive.mydrive.exists()
 
 
 def test_a_mistake_leaves_no_folder_on_drive():
-    drive = mount(mock=True, listen=[])
+    drive = mount(mock=True, quiet=True)
     with pytest.raises(ModelError):
         quietly(loss=nn.NLLLoss())
     assert not list((drive / "colab-kit" / "runs").iterdir())
 
 
 def test_a_drive_that_cannot_be_written_is_a_note_and_the_run_trains(monkeypatch):
-    mount(mock=True, listen=[])
+    mount(mock=True, quiet=True)
     monkeypatch.setattr(lease, "made", lambda *a: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
     runs_of: list[Run] = []
     said = heard_by(lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear)))
@@ -327,14 +327,14 @@ def strays(folder: Path) -> list[str]:
 
 def test_a_read_only_folder_is_an_error_with_the_fix(disk):
     with pytest.raises(RunError, match="could not be written") as error:
-        quietly(out=disk("ro") / "run")
+        quietly(run_dir=disk("ro") / "run")
     assert "read-only" in error.value.why and "out=" in error.value.fix
 
 
 def test_a_disk_that_is_full_at_the_start_is_an_error_and_nothing_half_written_stays(disk):
     folder = disk("size=128k") / "run"
     with pytest.raises(RunError, match="could not be written") as error:
-        quietly(wide, out=folder)
+        quietly(wide, run_dir=folder)
     assert "the disk is full" in error.value.why and "prune" in error.value.fix
     assert not strays(folder) and not list(folder.glob("*.safetensors"))
 
@@ -351,7 +351,9 @@ def test_a_disk_that_fills_up_is_a_note_and_the_run_ends(disk):
                 pass
 
     runs_of: list[Run] = []
-    said = heard_by(lambda hear: runs_of.append(quietly(wide, out=folder, save_every=1, hear=lambda e: (hear(e), at_step(3, fill)(e)))))
+    said = heard_by(
+        lambda hear: runs_of.append(quietly(wide, run_dir=folder, save_every_steps=1, hear=lambda e: (hear(e), at_step(3, fill)(e))))
+    )
     run = runs_of[0]
     assert run.status == "done" and len(run.history) == 2
     assert said.count("could not be saved; training goes on") == 1 and "the disk is full" in said
@@ -360,39 +362,39 @@ def test_a_disk_that_fills_up_is_a_note_and_the_run_ends(disk):
     kept = sorted(folder.glob("checkpoint-*"))
     assert kept[-1].name == "checkpoint-000000002.safetensors" and checkpoint.read(kept[-1]).step == 2
     (folder.parent / "ballast").unlink()
-    again = quietly(wide, out=folder, save_every=1)
-    assert again.status == "done" and bits(again) == bits(quietly(wide, out="beside", save_every=1))
+    again = quietly(wide, run_dir=folder, save_every_steps=1)
+    assert again.status == "done" and bits(again) == bits(quietly(wide, run_dir="beside", save_every_steps=1))
 
 
 @pytest.mark.parametrize("where", [0, 9, 200, -4000, -1])
 def test_a_flipped_bit_falls_back_one_generation_and_ends_in_the_same_bits(where):
     control = Control()
-    run = quietly(Small, out="a", save_every=1, hear=at_step(7, control.stop), control=control)
+    run = quietly(Small, run_dir="a", save_every_steps=1, hear=at_step(7, control.stop), control=control)
     newest = max(run.folder.glob("checkpoint-*"), key=checkpoint.step_of)
     content = bytearray(newest.read_bytes())
     content[where] ^= 4
     newest.write_bytes(content)
-    said = heard_by(lambda hear: quietly(Small, out="a", save_every=1, hear=hear))
+    said = heard_by(lambda hear: quietly(Small, run_dir="a", save_every_steps=1, hear=hear))
     assert f"{newest.name} is damaged" in said and "Going on from step 6 of 12" in said
-    assert bits(open_run("a", model=Small)) == bits(quietly(Small, out="b", save_every=1))
+    assert bits(open_run("a", model=Small)) == bits(quietly(Small, run_dir="b", save_every_steps=1))
 
 
 @pytest.mark.parametrize("keep", [0, 8, 1000])
 def test_a_truncated_checkpoint_with_none_before_it_is_an_error_with_the_fix(keep):
-    run = quietly(Small, out="a")
+    run = quietly(Small, run_dir="a")
     for path in run.folder.glob("checkpoint-*"):
         path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(RunError, match="is damaged") as error:
-        quietly(Small, out="a", epochs=3)
-    assert "sha256" in error.value.why and "fresh=True" in error.value.fix
-    assert quietly(Small, out="a", epochs=3, fresh=True).status == "done"
+        quietly(Small, run_dir="a", epochs=3)
+    assert "sha256" in error.value.why and "restart=True" in error.value.fix
+    assert quietly(Small, run_dir="a", epochs=3, restart=True).status == "done"
 
 
 def test_a_foreign_run_json_is_not_overwritten():
     Path("a").mkdir()
     Path("a/run.json").write_text('{"mine": 1}')
     with pytest.raises(RunError, match="no record of a run"):
-        quietly(out="a")
+        quietly(run_dir="a")
     assert Path("a/run.json").read_text() == '{"mine": 1}'
 
 
@@ -442,30 +444,30 @@ def test_an_unseeded_network_is_found_again_with_a_note():
 
 
 def test_out_that_holds_another_recipe_is_refused_with_the_difference():
-    quietly(out="a")
+    quietly(run_dir="a")
     with pytest.raises(RecipeChanged) as error:
-        quietly(out="a", lr=0.1, seed=3)
-    assert error.value.why == "recipe.lr: null → 0.1; recipe.seed: 0 → 3" and "fresh=True" in error.value.fix
+        quietly(run_dir="a", lr=0.1, seed=3)
+    assert error.value.why == "recipe.lr: null → 0.1; recipe.seed: 0 → 3" and "restart=True" in error.value.fix
     with pytest.raises(RecipeChanged, match="made differently"):
-        quietly(Small, out="a")
-    assert quietly(out="a").status == "done"
+        quietly(Small, run_dir="a")
+    assert quietly(run_dir="a").status == "done"
 
 
 def test_fresh_starts_anew_and_keeps_what_was_there_beside():
-    first = quietly(Small, out="a", lr=0.1)
-    again = quietly(Small, out="a", fresh=True)
+    first = quietly(Small, run_dir="a", lr=0.1)
+    again = quietly(Small, run_dir="a", restart=True)
     assert again.folder == first.folder and again.key != first.key and [row["step"] for row in again.history] == [6, 12]
     assert open_run("a.before", model=Small).key == first.key
 
 
 def test_a_recipe_with_fields_laid_over_it_is_the_run_of_those_fields():
-    first = quietly(name="r", lr=0.1, ema=0.5)
-    assert quietly(name="r", recipe=Recipe(lr=0.1, epochs=7), ema=0.5, epochs=2).key == first.key
+    first = quietly(name="r", lr=0.1, ema_decay=0.5)
+    assert quietly(name="r", recipe=Recipe(lr=0.1, epochs=7), ema_decay=0.5, epochs=2).key == first.key
 
 
 def test_whole_numbers_and_lists_are_the_recipe_of_their_floats_and_tuples():
-    first = quietly(name="r", lr={"*": 1.0}, ema=0.0, class_weights=(1.0, 2.0, 1.0), epochs=1)
-    assert quietly(name="r", lr={"*": 1}, ema=0, class_weights=[1, 2, 1], epochs=1).key == first.key
+    first = quietly(name="r", lr={"*": 1.0}, ema_decay=0.0, class_weights=(1.0, 2.0, 1.0), epochs=1)
+    assert quietly(name="r", lr={"*": 1}, ema_decay=0, class_weights=[1, 2, 1], epochs=1).key == first.key
 
 
 def test_a_loss_object_is_part_of_the_identity():
@@ -483,11 +485,11 @@ def test_the_name_comes_from_data_and_network():
 @pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated by SIGTERM")])
 def test_a_signal_in_mid_run_returns_the_run_and_the_same_call_goes_on(number, reason):
     before = signal.getsignal(number)
-    run = quietly(Small, out="a", hear=at_step(4, lambda: os.kill(os.getpid(), number)))
+    run = quietly(Small, run_dir="a", hear=at_step(4, lambda: os.kill(os.getpid(), number)))
     assert (run.status, run.reason) == ("stopped", reason) and signal.getsignal(number) is before
     assert open_run("a", model=Small).status == "stopped"
-    again = quietly(Small, out="a")
-    assert again.status == "done" and bits(again) == bits(quietly(Small, out="b"))
+    again = quietly(Small, run_dir="a")
+    assert again.status == "done" and bits(again) == bits(quietly(Small, run_dir="b"))
 
 
 def test_a_second_interrupt_raises_and_what_was_saved_goes_on():
@@ -496,10 +498,10 @@ def test_a_second_interrupt_raises_and_what_was_saved_goes_on():
         os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        quietly(Small, out="a", save_every=1, hear=at_step(4, twice))
+        quietly(Small, run_dir="a", save_every_steps=1, hear=at_step(4, twice))
     assert open_run("a", model=Small).status == "failed" and not runs.live
-    again = quietly(Small, out="a", save_every=1)
-    assert again.status == "done" and bits(again) == bits(quietly(Small, out="b", save_every=1))
+    again = quietly(Small, run_dir="a", save_every_steps=1)
+    assert again.status == "done" and bits(again) == bits(quietly(Small, run_dir="b", save_every_steps=1))
 
 
 class Waits:
@@ -517,7 +519,7 @@ class Waits:
 
 
 def test_an_interrupt_while_drive_is_waited_for_ends_the_waiting_and_returns_the_run(monkeypatch):
-    mount(mock=True, listen=[])
+    mount(mock=True, quiet=True)
     monkeypatch.setattr(Mirror, "close", Waits(1))
     runs_of: list[Run] = []
     with suppress(KeyboardInterrupt):  # it would end pytest
@@ -529,7 +531,7 @@ def test_an_interrupt_while_drive_is_waited_for_ends_the_waiting_and_returns_the
 
 
 def test_who_interrupts_twice_does_not_wait_for_drive(monkeypatch):
-    mount(mock=True, listen=[])
+    mount(mock=True, quiet=True)
     waits = Waits(0)
     monkeypatch.setattr(Mirror, "close", waits)
     with pytest.raises(KeyboardInterrupt):
@@ -538,7 +540,7 @@ def test_who_interrupts_twice_does_not_wait_for_drive(monkeypatch):
 
 
 def test_a_drive_that_cannot_be_listed_neither_hides_a_run_nor_stops_a_new_one(monkeypatch, tmp_path):
-    drive = mount(mock=True, listen=[])
+    drive = mount(mock=True, quiet=True)
     first = quietly(Small, name="pets", epochs=1)
     assert drive.wait()
     shutil.rmtree(first.folder)  # another machine
@@ -552,7 +554,7 @@ def test_a_drive_that_cannot_be_listed_neither_hides_a_run_nor_stops_a_new_one(m
     monkeypatch.setattr(Mirror, "find", fails)
     with pytest.raises(DriveError, match="could not be read"):
         quietly(Small, name="pets", epochs=2)
-    assert quietly(Small, name="cats", epochs=1, fresh=True).status == "done"
+    assert quietly(Small, name="cats", epochs=1, restart=True).status == "done"
     away[0] = False
     assert quietly(Small, name="pets", epochs=2).record["start"] == first.record["start"]
 
@@ -570,10 +572,10 @@ def test_an_error_in_the_users_code_leaves_a_run_that_goes_on():
 
     data.train.source.dataset.__class__ = Flaky
     with pytest.raises(OSError, match="hiccuped"):
-        quietly(Small, data, out="a", save_every=1)
+        quietly(Small, data, run_dir="a", save_every_steps=1)
     failed = open_run("a", model=Small)
     assert failed.status == "failed" and "hiccuped" in failed.reason and not runs.live
-    assert quietly(Small, data, out="a", save_every=1).status == "done"
+    assert quietly(Small, data, run_dir="a", save_every_steps=1).status == "done"
 
 
 # -- what train takes -----------------------------------------------------------------------------------------------------
@@ -597,24 +599,24 @@ def test_lazy_layers_get_their_shapes_and_the_run_is_found_again():
 
 def test_arrays_loaders_and_folders_are_taken_as_they_are(tmp_path):
     loader = DataLoader(TensorDataset(torch.from_numpy(X).movedim(3, 1), torch.from_numpy(Y)), batch_size=6, shuffle=True)
-    assert train(net, (X, Y), listen=[], epochs=1).status == "done"
-    run = train(net, loader, listen=[], epochs=1)
+    assert train(net, (X, Y), quiet=True, epochs=1).status == "done"
+    run = train(net, loader, quiet=True, epochs=1)
     assert run.status == "done" and run.choices["batch_size"] == (6, "the DataLoader's own")
     two = lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
-    assert train(two, class_folders(tmp_path / "pets"), size=8, listen=[], epochs=1).classes == ("cat", "dog")
+    assert train(two, class_folders(tmp_path / "pets"), image_size=8, quiet=True, epochs=1).classes == ("cat", "dog")
 
 
 def test_a_warm_start_says_what_matched_and_stays_quiet_when_it_goes_on(tmp_path):
-    path = quietly(Small, out="a").save(tmp_path / "w.pth")
+    path = quietly(Small, run_dir="a").save(tmp_path / "w.pth")
     wider = lambda: _with_head(5)
-    five = load((X, np.arange(24) % 5), listen=[])
-    said = heard_by(lambda hear: quietly(wider, five, out="b", init=path, epochs=1, hear=hear))
+    five = load((X, np.arange(24) % 5), quiet=True)
+    said = heard_by(lambda hear: quietly(wider, five, run_dir="b", init=path, epochs=1, hear=hear))
     assert "Warm start: " in said and "fc.3.weight [3, 8] into [5, 8]" in said
-    said = heard_by(lambda hear: quietly(wider, five, out="b", init=path, epochs=2, hear=hear))
+    said = heard_by(lambda hear: quietly(wider, five, run_dir="b", init=path, epochs=2, hear=hear))
     assert "Going on from step" in said and "Warm start" not in said and "other initial weights" not in said
-    other = quietly(Small, out="c", lr=0.2).save(tmp_path / "v.pth")
+    other = quietly(Small, run_dir="c", lr=0.2).save(tmp_path / "v.pth")
     with pytest.raises(RecipeChanged, match="made differently") as error:
-        quietly(wider, five, out="b", init=other, epochs=2)
+        quietly(wider, five, run_dir="b", init=other, epochs=2)
     assert error.value.why == "init changed"
 
 
@@ -626,19 +628,19 @@ def _with_head(classes: int) -> Small:
 
 @pytest.mark.parametrize("field", [{"mixup": 0.4}, {"ema": 0.9}, {"label_smoothing": 0.2}, {"class_weights": "balanced"}, {"clip": 0.1}])
 def test_each_craft_changes_what_is_learned_and_repeats_itself(field):
-    plain = quietly(Small, out="plain")
-    first, again = quietly(Small, out="a", **field), quietly(Small, out="b", **field)
+    plain = quietly(Small, run_dir="plain")
+    first, again = quietly(Small, run_dir="a", **field), quietly(Small, run_dir="b", **field)
     assert bits(first) == bits(again) != bits(plain)
 
 
 def test_what_the_user_draws_changes_nothing_and_what_is_drawn_here_changes_nothing_of_the_users():
-    expected = bits(quietly(Small, out="a"))
+    expected = bits(quietly(Small, run_dir="a"))
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     drawn = random.random(), np.random.rand(), torch.rand(()).item()
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
-    quietly(Small, small_data("items"), out="c")
+    quietly(Small, small_data("items"), run_dir="c")
     assert (random.random(), np.random.rand(), torch.rand(()).item()) == drawn
-    assert bits(quietly(Small, out="b", hear=lambda event: (torch.rand(5), np.random.rand(5), random.random()))) == expected
+    assert bits(quietly(Small, run_dir="b", hear=lambda event: (torch.rand(5), np.random.rand(5), random.random()))) == expected
 
 
 # -- transfer -------------------------------------------------------------------------------------------------------------
@@ -660,7 +662,7 @@ def pets(tmp_path: Path) -> Path:
 
 
 def move(data: Any, backbone: nn.Module, **fields: Any) -> Run:
-    return transfer(data, backbone, listen=[], **{"size": 16, "batch_size": 4, "epochs": 2, "lr": 0.05, "out": "t", **fields})
+    return transfer(data, backbone, quiet=True, **{"size": 16, "batch_size": 4, "epochs": 2, "lr": 0.05, "out": "t", **fields})
 
 
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -674,7 +676,7 @@ def changed(before: dict[str, torch.Tensor], module: nn.Module) -> set[str]:
 def test_the_head_learns_alone_and_the_backbone_keeps_every_bit(pets):
     backbone = Backbone()
     before = state(backbone.body)
-    run = move(pets, backbone, ema=0.5, weight_decay=0.1)
+    run = move(pets, backbone, ema_decay=0.5, weight_decay=0.1)
     assert run.model.fc.out_features == 2 and run.status == "done"
     assert not changed(before, run.model.body), "buffers of BatchNorm too"
     assert all(p.requires_grad for p in backbone.parameters()), "the user's flags are given back"
@@ -683,9 +685,9 @@ def test_the_head_learns_alone_and_the_backbone_keeps_every_bit(pets):
 def test_after_head_epochs_everything_learns(pets):
     backbone = Backbone()
     before = state(backbone.body)
-    move(pets, backbone, head_epochs=1, epochs=1)
+    move(pets, backbone, freeze_epochs=1, epochs=1)
     assert not changed(before, backbone.body)
-    run = move(pets, backbone, head_epochs=1, epochs=3)
+    run = move(pets, backbone, freeze_epochs=1, epochs=3)
     last = checkpoint.read(max(run.folder.glob("checkpoint-*"), key=checkpoint.step_of)).tensors
     assert not torch.equal(last["model/body.0.weight"], before["0.weight"]) and not torch.equal(
         last["model/body.1.running_mean"], before["1.running_mean"]
@@ -695,20 +697,31 @@ def test_after_head_epochs_everything_learns(pets):
 def test_head_epochs_zero_trains_all_from_the_start(pets):
     backbone = Backbone()
     before = state(backbone.body)
-    move(pets, backbone, head_epochs=0, epochs=1)
+    move(pets, backbone, freeze_epochs=0, epochs=1)
     assert {"0.weight", "1.running_mean"} <= changed(before, backbone.body)
 
 
 def test_a_transfer_that_was_stopped_between_its_phases_ends_in_the_same_bits(pets):
-    data = load(pets, listen=[])
+    data = load(pets, quiet=True)
     torch.manual_seed(0)
     backbone, control = Backbone(), Control()
     begun = {k: v.clone() for k, v in backbone.state_dict().items()}
-    transfer(data, backbone, size=16, batch_size=4, epochs=2, head_epochs=1, out="t", control=control, listen=[at_step(3, control.stop)])
-    again = transfer(data, backbone, size=16, batch_size=4, epochs=2, head_epochs=1, out="t", listen=[])
+    transfer(
+        data,
+        backbone,
+        image_size=16,
+        batch_size=4,
+        epochs=2,
+        freeze_epochs=1,
+        run_dir="t",
+        control=control,
+        callbacks=[at_step(3, control.stop)],
+        quiet=True,
+    )
+    again = transfer(data, backbone, image_size=16, batch_size=4, epochs=2, freeze_epochs=1, run_dir="t", quiet=True)
     twin = Backbone()
     twin.load_state_dict(begun)
-    whole = transfer(data, twin, size=16, batch_size=4, epochs=2, head_epochs=1, out="u", listen=[])
+    whole = transfer(data, twin, image_size=16, batch_size=4, epochs=2, freeze_epochs=1, run_dir="u", quiet=True)
     assert bits(again) == bits(whole)
 
 
@@ -720,8 +733,8 @@ def test_a_transfer_run_predicts_files_and_opens_with_its_network(pets):
 
 
 def test_transfer_trains_three_epochs_unless_told(pets):
-    assert transfer(pets, Backbone(), size=16, listen=[], out="a").recipe.epochs == 3
-    assert transfer(pets, Backbone(), size=16, listen=[], out="b", recipe=Recipe(epochs=1)).recipe.epochs == 1
+    assert transfer(pets, Backbone(), image_size=16, quiet=True, run_dir="a").recipe.epochs == 3
+    assert transfer(pets, Backbone(), image_size=16, quiet=True, run_dir="b", recipe=Recipe(epochs=1)).recipe.epochs == 1
 
 
 def test_a_small_net_with_a_layer_replaced_is_the_users_own():

@@ -53,7 +53,7 @@ def test_pause_and_go_on_are_words_and_signals():
     worker, gate = begun()
     worker.pause()
     assert worker.snapshot().state == "paused" and gate.control.paused
-    worker.go_on()
+    worker.resume()
     assert worker.snapshot().state == "working" and not gate.control.paused
     gate.leave.set()
     assert worker.wait(10)

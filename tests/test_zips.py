@@ -141,7 +141,7 @@ def test_a_pause_is_waited_for(tmp_path):
     control, seen = Control(), []
     control.pause()
     content = zipped()
-    timer = threading.Timer(0.1, lambda: (seen.append(len(listing(tmp_path))), control.go_on()))
+    timer = threading.Timer(0.1, lambda: (seen.append(len(listing(tmp_path))), control.resume()))
     timer.start()
     extract(content, tmp_path, control=control)
     assert seen == [0] and len(listing(tmp_path)) == 3

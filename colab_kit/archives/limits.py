@@ -14,7 +14,7 @@ from ..errors import BadArchive, NoSpace, Stopped, UnsafeArchive
 from .names import MOST
 
 RATIO, HARMLESS = 200, 1 << 30  # more than so many times as large, and than so many bytes: a bomb, unless max_size says otherwise
-TELL = 0.05  # seconds between two words to the listener
+TELL = 0.05  # seconds between two words to the callback
 FREE = "free some room, or set COLAB_KIT_HOME to a folder on a larger disk"
 AGAIN = "get it again (copy or download it anew), and compare its size with the original's"
 
@@ -65,7 +65,7 @@ def look(called: str, control: Control | None) -> None:
 
 
 class Gauge:
-    """What has been written so far: held against the limits, told to a listener at times, and stopped by a Control."""
+    """What has been written so far: held against the limits, told to a callback at times, and stopped by a Control."""
 
     def __init__(
         self, called: str, packed: Callable[[], int], *, room: int | None, max_size: int | None, told: Told | None = None,

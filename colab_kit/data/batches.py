@@ -75,7 +75,7 @@ class Feed:
         *,
         batch_size: int,
         device: torch.device,
-        workers: int = 0,
+        num_workers: int = 0,
         seed: int = 0,
         augment: Augment | None = None,
         transform: Callable[[Any], Any] | None = None,
@@ -88,7 +88,7 @@ class Feed:
         self.bounds = bounds(len(split), batch_size)
         self.buffers = Buffers()
         self._check()
-        self._read = self._reader(workers, complain)
+        self._read = self._reader(num_workers, complain)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -154,7 +154,7 @@ class Feed:
         if why:
             raise RecipeError("augment= cannot be done to this data.", why, "leave augment= out, and augment where the numbers are made")
 
-    def _reader(self, workers: int, complain: Callable[[str], None]) -> Reader:
+    def _reader(self, num_workers: int, complain: Callable[[str], None]) -> Reader:
         match self.source:
             case Arrays() as arrays if self.augment is not None and self.augment.cuts:
                 return self._cut_arrays(arrays)
@@ -163,7 +163,7 @@ class Feed:
             case Pictures() as pictures:
                 return self._from_store(store_for(pictures, self.preprocess.side), torch.from_numpy(pictures.labels), complain)
             case Items() as items:
-                return ItemReader(items, workers, self.seed, self.preprocess, self.augment, complain)
+                return ItemReader(items, num_workers, self.seed, self.preprocess, self.augment, complain)
         raise TypeError(f"no reader for {type(self.source).__name__}")
 
     def _from_store(self, store: PixelStore, labels: torch.Tensor, complain: Callable[[str], None]) -> Reader:
@@ -175,7 +175,7 @@ class Feed:
                     for row in rows[~np.isin(rows, good)].tolist() if len(good) < len(rows) else ():
                         if row not in told:
                             told.add(row)
-                            complain(store.bad[row])  # here, in the training thread: a listener may draw random numbers
+                            complain(store.bad[row])  # here, in the training thread: a callback may draw random numbers
                     yield x, labels[torch.from_numpy(good)], good
 
         return read

@@ -167,7 +167,7 @@ def _items(dataset: Any, classes: tuple[str, ...] | None, collate: Any, far: Far
         raise DataError(
             f"The labels of {_name(dataset)} are names such as {labels[0]!r}.",
             "its items go to the loss as they are",
-            "let __getitem__ return the class's number, and give the names with classes=",
+            "let __getitem__ return the class's number, and give the names with class_names=",
         )
     if _transformed(base) and (hasattr(base, "data") or hasattr(base, "samples")):
         notes.append(Note(f"{_name(base)} has transforms of its own and is read item by item; without transform= it is read much faster."))

@@ -34,7 +34,7 @@ def edited(part: Part, edits: Edits) -> tuple[Part, set[str]]:
     source = part.make(np.zeros(len(part), np.int64))
     if not isinstance(source, Pictures):
         raise DataError(
-            "edits= goes with picture files.", f"the source is {type(source).__name__.lower()}", "leave these rows out of X and y"
+            "label_edits= goes with picture files.", f"the source is {type(source).__name__.lower()}", "leave these rows out of X and y"
         )
     names = [name_of(path, source.root) for path in source.paths]
     found = {name: row for row, name in enumerate(names) if name in edits}

@@ -32,20 +32,20 @@ class ItemReader:
     """
 
     def __init__(
-        self, items: Items, workers: int, seed: int, preprocess: Preprocess, augment: Augment | None = None,
+        self, items: Items, num_workers: int, seed: int, preprocess: Preprocess, augment: Augment | None = None,
         complain: Callable[[str], None] = lambda text: None,
     ) -> None:  # fmt: skip
         self.groups: list[list[tuple[int, int]]] = []
         self.dataset = _KeyedDataset(items, seed, preprocess, augment)
         self.collate = _collate_with(items.collate or default_collate, items.labels.ndim == 2)
         self.loader: DataLoader[Any] | None = None
-        if workers and (room := _shared()) is not None and room < SHARED:
+        if num_workers and (room := _shared()) is not None and room < SHARED:
             complain(f"/dev/shm has {room >> 20} MiB left, and workers need {SHARED >> 20}: the data is read in the training thread.")
-            workers = 0
-        if workers:
+            num_workers = 0
+        if num_workers:
             # a spare generator: DataLoader would draw its base seed from the process-wide one
             self.loader = DataLoader(
-                self.dataset, batch_sampler=self.groups, collate_fn=self.collate, num_workers=workers, persistent_workers=True,
+                self.dataset, batch_sampler=self.groups, collate_fn=self.collate, num_workers=num_workers, persistent_workers=True,
                 worker_init_fn=_ignore_interrupts, generator=torch.Generator().manual_seed(0),
             )  # fmt: skip
 
@@ -58,7 +58,9 @@ class ItemReader:
             if "DataLoader worker" not in str(err) or "exited unexpectedly" not in str(err):
                 raise
             why = "mostly the system ended it, for want of memory"
-            raise DataError("A process that reads your Dataset has died.", why, "run the cell again with workers=0: it goes on") from err
+            raise DataError(
+                "A process that reads your Dataset has died.", why, "run the cell again with num_workers=0: it goes on"
+            ) from err
 
     def _inline(self) -> Iterator[Any]:
         for group in self.groups:

@@ -70,7 +70,7 @@ def class_names(labels: np.ndarray, classes: Sequence[str] | None, task: str = C
     told = tuple(map(str, classes)) if classes is not None else None
     if told is not None and len(set(told)) < len(told):
         twice = next(name for name in told if told.count(name) > 1)
-        raise DataError(f"classes= names {twice!r} twice.", "each class has one name", "give each its own")
+        raise DataError(f"class_names= has {twice!r} twice.", "each class has one name", "give each its own")
     if labels.ndim == 2:
         wide = labels.shape[1]
         own = ("value",) if wide == 1 else tuple(f"{'value ' * (task == REGRESS)}{n}" for n in range(wide))
@@ -95,7 +95,7 @@ def class_names(labels: np.ndarray, classes: Sequence[str] | None, task: str = C
         raise DataError(
             f"The labels go from {low} to {high}, and none is {gap}.",
             f"{high + 1:,} classes would be trained, and {high + 1 - len(present):,} of them have no picture",
-            "pass np.unique(labels, return_inverse=True)[1], or say with classes= how many there are and how they are called",
+            "pass np.unique(labels, return_inverse=True)[1], or say with class_names= how many there are and how they are called",
         )
     return tuple(str(n) for n in range(high + 1))
 
@@ -116,7 +116,7 @@ def number(labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray
     if labels.ndim == 2:
         if labels.shape[1] != len(classes):
             what = f"{where} has {labels.shape[1]} numbers a picture, and there are {len(classes)} names."
-            raise DataError(what, f"they are {', '.join(classes[:8])}", "give one name a column with classes=")
+            raise DataError(what, f"they are {', '.join(classes[:8])}", "give one name a column with class_names=")
         return labels
     if labels.dtype.kind == "O":
         place: dict[Any, int] = {name: n for n, name in enumerate(classes)}

@@ -85,7 +85,9 @@ def _fetched(text: str, emit: Callable[[Event], None], control: Control | None) 
         return None
     key = hashlib.sha256(link.identity.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     to = home() / "fetched" / key
-    return fetch(text, f"{to / 'files' if link.kind.endswith('-folder') else to}{os.sep}", listen=[emit], control=control).path
+    return fetch(
+        text, f"{to / 'files' if link.kind.endswith('-folder') else to}{os.sep}", callbacks=[emit], quiet=True, control=control
+    ).path
 
 
 def _there(path: Path) -> bool:

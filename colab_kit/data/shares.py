@@ -95,7 +95,7 @@ def as_share(value: Any, name: str) -> float | None:
 def as_limit(limit: Any) -> int | None:
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
         why = "at most so many of each class are taken"
-        raise DataError(f"limit={limit!r} is no number of pictures.", why, "give limit=100, or leave it out")
+        raise DataError(f"max_per_class={limit!r} is no number of pictures.", why, "give max_per_class=100, or leave it out")
     return limit if limit is None else int(limit)
 
 

@@ -66,21 +66,21 @@ def as_html(data: Any) -> str:
     notes = "".join(f"<li>{said(note)}</li>" for note in data.notes)
     return (
         f"<b>{said(data.name)}</b>: {_kinds(data)}"
-        f"<table><thead><tr><th>{'target' if data.task == 'regress' else 'class'}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        f"<table><thead><tr><th>{'target' if data.task == 'regression' else 'class'}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
         f"<tfoot><tr><th>all</th>{total}</tr></tfoot></table>" + (f"<ul>{notes}</ul>" if notes else "")
     )
 
 
 def _kinds(data: Any) -> str:
     n = len(data.classes)
-    if data.task == "regress":
+    if data.task == "regression":
         return "a number a picture" if n == 1 else f"{n} numbers a picture"
     return f"{n} classes{', several a picture' if data.task == 'multilabel' else ''}"
 
 
 def _held(data: Any, name: str) -> list[str]:
     """What a split has of each class: pictures; of each target: from where to where."""
-    if data.task != "regress":
+    if data.task != "regression":
         return [f"{n:,}" for n in data.counts[name].values()]
     labels = data.splits[name].labels
     known = labels[~unlabelled(labels)]

@@ -119,7 +119,9 @@ def display_names(names: Any, classes: Sequence[str], root: Path | None) -> tupl
     if not isinstance(names, Mapping):
         path = tables.first_file(Path(names).expanduser(), (root or Path()) / names)
         if path is None:
-            raise DataError(f"names={str(names)!r} is not there.", "a JSON file of folder names was expected", "give its path, or a dict")
+            raise DataError(
+                f"class_names={str(names)!r} is not there.", "a JSON file of folder names was expected", "give its path, or a dict"
+            )
         try:
             names = json.loads(path.read_text(encoding="utf-8-sig"))
         except ValueError as err:
@@ -131,9 +133,9 @@ def display_names(names: Any, classes: Sequence[str], root: Path | None) -> tupl
     known = {str(folder): str(name) for folder, name in names.items()}
     shown = tuple(known.get(folder, folder) for folder in classes)
     if twice := [name for name in shown if shown.count(name) > 1]:
-        raise DataError(f"names= calls two classes {twice[0]!r}.", "predictions could not be told apart", "give each its own name")
+        raise DataError(f"class_names= calls two classes {twice[0]!r}.", "predictions could not be told apart", "give each its own name")
     missing = [folder for folder in classes if folder not in known and folder not in known.values()]  # or it has its name already
-    return shown, [Note(f"names= has no name for {', '.join(missing[:3])}: the folder's name is kept.", "warn")] if missing else []
+    return shown, [Note(f"class_names= has no name for {', '.join(missing[:3])}: the folder's name is kept.", "warn")] if missing else []
 
 
 def _pixels(x: Any) -> tuple[torch.Tensor, list[Note]]:

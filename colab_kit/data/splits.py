@@ -92,7 +92,7 @@ class Data:
     classes: tuple[str, ...]
     name: str
     fingerprint: str  # hex
-    task: str = "classify"  # one class a picture; "multilabel": several; "regress": numbers, and `classes` are their names
+    task: str = "classification"  # one class a picture; "multilabel": several; "regression": numbers, and `classes` are their names
     batch_size: int | None = None  # a DataLoader's own, taken over
     keyed: bool = True  # no: its transforms draw numbers that no key reaches, and no run of it is exact
     notes: tuple[str, ...] = ()  # what loading saw: junk passed over, unreadable files …
@@ -107,7 +107,7 @@ class Data:
         out = {}
         for name, split in self.splits.items():
             known = split.labels[~unlabelled(split.labels)]
-            if self.task == "classify":
+            if self.task == "classification":
                 each = np.bincount(known, minlength=len(self.classes)).tolist()
             else:
                 each = known.sum(0).astype(int).tolist() if self.task == "multilabel" else [len(known)] * len(self.classes)

@@ -18,7 +18,7 @@ from ..errors import DataError
 from ..events import Note
 from .kinds import UNLABELLED
 
-CLASSIFY, MULTILABEL, REGRESS = "classify", "multilabel", "regress"
+CLASSIFY, MULTILABEL, REGRESS = "classification", "multilabel", "regression"
 TASKS = (CLASSIFY, MULTILABEL, REGRESS)
 BINS = 10  # of a number, by its rank: a split has its share of the small and of the large ones
 
@@ -79,7 +79,7 @@ def task_of(labels: np.ndarray) -> str:
     if labels.dtype.kind == "f":
         if not (there == np.floor(there)).all():
             return REGRESS
-        fix = "they are whole numbers: pass y.astype(int), or task='regress' if numbers are meant"
+        fix = "they are whole numbers: pass y.astype(int), or task='regression' if numbers are meant"
         raise DataError(f"The labels are {labels.dtype} values such as {labels[0]!r}.", "classes are whole numbers or names", fix)
     if labels.dtype.kind == "O":
         if any(isinstance(label, tuple) for label in there):
@@ -118,7 +118,7 @@ def _classes(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
         return np.array([*(None if label is None else str(label) for label in labels), None], object)[:-1], []
     if labels.dtype.kind == "f":
         raise DataError(
-            f"The labels are {labels.dtype} values such as {labels[0]!r}.", "task='classify' takes classes", "pass y.astype(int)"
+            f"The labels are {labels.dtype} values such as {labels[0]!r}.", "task='classification' takes classes", "pass y.astype(int)"
         )
     return labels, []
 
@@ -158,7 +158,7 @@ def _numbers(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
             values = [_number(value) for value in parts]
             if len(parts) != wide or None in values:
                 raise DataError(
-                    f"The label {labels[place]!r} is no number.", "task='regress' takes numbers", "correct it, or leave task= out"
+                    f"The label {labels[place]!r} is no number.", "task='regression' takes numbers", "correct it, or leave task= out"
                 )
             out[place] = values
     else:

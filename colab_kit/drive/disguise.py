@@ -114,15 +114,15 @@ def _plain_shell() -> Iterator[Any]:
 @contextmanager
 def made(path: Path) -> Iterator[bool]:
     """The folder, made if it can be and taken away at the end if it is empty; gives whether it is there."""
-    fresh = not path.exists()
+    restart = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError:
-        fresh = False
+        restart = False
     try:
         yield path.is_dir()
     finally:
-        if fresh:
+        if restart:
             remove_empty(path)
 
 

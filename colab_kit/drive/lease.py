@@ -57,7 +57,7 @@ class Lease:
         self.reason = ""  # why it was lost
         self._lost, self._every, self._patience, self._clock, self._wait = lost, every, patience, clock, wait
         self._refused: RunInUse | None = None
-        self._notes: list[Note] = []  # for who takes and gives back: a listener must not run in the thread
+        self._notes: list[Note] = []  # for who takes and gives back: a callback must not run in the thread
         self._said: set[str] = set()
         self._ground: Path | None = None
         self._new: bool | None = None  # whether the folder was made with the lease

@@ -16,9 +16,10 @@ from typing import Protocol
 
 from ..colab import FLUSH
 from ..colab import unmount as flush_and_unmount
-from ..errors import DriveError, RunError
-from ..events import Event, Listener, Listeners, Note
+from ..errors import DriveError, RunError, new_words
+from ..events import Callback, Event, Note
 from ..files import refuse_absent
+from ..listeners.console import with_console
 from .health import DEADLINE, Health, drives, mount_table, probe, stand_in_mounted, within
 from .health import MYDRIVE as MYDRIVE
 from .health import stand_in_root as stand_in_root
@@ -49,8 +50,8 @@ class Drive(os.PathLike[str]):
     In a `with` statement it is unmounted at the end.
 
     mydrive : its My Drive
-    kind : "real" (mounted just now), "reused" (was mounted already), "stand-in" (a folder, no Drive here),
-        "local" (a folder, because mounting failed: on Colab it dies with the machine)
+    kind : "real" (mounted just now), "reused" (was mounted already), "mock" (a folder, no Drive here),
+        "folder" (a folder in place of Drive, because mounting failed: on Colab it dies with the machine)
     mountpoint : the folder that holds MyDrive
 
     Examples
@@ -105,18 +106,20 @@ class Drive(os.PathLike[str]):
         except OSError as err:
             raise DriveError(f"{self.mydrive} cannot be read.", str(err), AGAIN) from err
 
-    def wait(self, timeout: float | None = None, *, listen: Iterable[Listener] | None = None) -> bool:
+    @new_words
+    def wait(self, timeout: float | None = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False) -> bool:
         """Wait until all our copies are handed to Drive; False where `timeout` seconds were too few or copies failed.
 
         Handed over is not sent: Drive's program sends later, and only unmount() waits for that.
         """
-        emit, end = ears(listen), None if timeout is None else time.monotonic() + timeout
+        emit, end = with_console(callbacks, quiet=quiet), None if timeout is None else time.monotonic() + timeout
         mine = sorted((shelf for shelf in list(shelves) if shelf.root.is_relative_to(self.mountpoint)), key=lambda shelf: shelf.root)
         done = [shelf.close(None if end is None else max(0.0, end - time.monotonic()), emit) for shelf in mine]
         return all(done)
 
+    @new_words
     def unmount(
-        self, timeout: float | None = None, *, listen: Iterable[Listener] | None = None,
+        self, timeout: float | None = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False,
         door: Callable[[float], None] = flush_and_unmount, look: Callable[[], str] = mount_table,
     ) -> bool:  # fmt: skip
         """Wait for our copies, then let Drive send everything and end the mount: on Colab nothing else makes it send.
@@ -138,8 +141,8 @@ class Drive(os.PathLike[str]):
         DriveError
             Drive could not send everything in time.
         """
-        emit, end = ears(listen), None if timeout is None else time.monotonic() + timeout
-        handed = self.wait(timeout, listen=[emit])
+        emit, end = with_console(callbacks, quiet=quiet), None if timeout is None else time.monotonic() + timeout
+        handed = self.wait(timeout, callbacks=[emit], quiet=True)
         if not handed:
             emit(Note("Not all copies were handed to Drive; the local files are whole. kit.mount() again goes on copying.", "warn"))
         if not self.real:
@@ -178,12 +181,3 @@ def stand_in(mountpoint: Path, kind: str) -> Drive:
             raise DriveError(f"The folder for Drive's stand-in, {root}, does not answer.", err.strerror or str(err), fix) from err
         raise DriveError(f"{root} could not be made.", str(err), "set COLAB_KIT_HOME to a folder that can be written") from err
     return Drive(root / MYDRIVE, kind, root)
-
-
-def ears(listen: Iterable[Listener] | None) -> Listeners:
-    """Who hears: those given; the console, if None."""
-    if listen is not None:
-        return Listeners(listen)
-    from ..listeners.console import Console
-
-    return Listeners([Console()])

@@ -38,7 +38,7 @@ _REASONS = {
 class Mirror:
     """Keep copies of runs' files in a folder of the Drive.
 
-    A thread copies; it lives only while there is work, and speaks through news() alone: a listener it called might draw random numbers.
+    A thread copies; it lives only while there is work, and speaks through news() alone: a callback it called might draw random numbers.
     Drive may be slow, full or gone: that is a Note, said once for each reason, and another try, until Drive has what was pushed.
 
     Parameters

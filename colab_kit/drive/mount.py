@@ -12,13 +12,14 @@ from typing import Literal
 
 from ..colab import CLIENT, ENTERPRISE, NO_PAGE, TIMEOUT, page_answers
 from ..colab import mount as mount_on_colab
-from ..errors import DriveError
-from ..events import Event, Listener, Note
+from ..errors import DriveError, new_words
+from ..events import Callback, Event, Note
+from ..listeners.console import with_console
 from ..machine import place
 from ..probe import host
 from .asked import MOUNTPOINT, check, the_point
 from .health import Health, drives, healthy, imitated, mount_table, probe, stand_in_mounted, stand_in_place, state
-from .local import MYDRIVE, Drive, ears, left, shelves, stand_in
+from .local import MYDRIVE, Drive, left, shelves, stand_in
 from .real import Door, mount_real
 
 USUAL = (MOUNTPOINT, "/content/gdrive")  # where notebooks expect it
@@ -80,7 +81,7 @@ class Seen:
 class Plan:
     """What mount() does, and why. fix: where no Drive can be had; attempts: at the real one; doubt: it may take minutes and fail."""
 
-    step: Literal["reuse", "real", "stand-in", "local", "refuse"]
+    step: Literal["reuse", "real", "mock", "folder", "refuse"]
     why: str
     fix: str = ""
     attempts: int = 0
@@ -93,15 +94,15 @@ class Plan:
 def decide(seen: Seen, *, mock: bool | None = None, required: bool = False, retries: int = 3) -> Plan:
     """What mount() does. Pure."""
     if mock:
-        return Plan("stand-in", "mock=True was given")
+        return Plan("mock", "mock=True was given")
     if seen.found is not None:
         return Plan("reuse", f"Drive is mounted at {seen.found} already")
     if not seen.where.startswith("colab"):
         if mock is None:
-            return Plan("stand-in", f"no Colab here ({seen.where})")
+            return Plan("mock", f"no Colab here ({seen.where})")
         why = f"this runs in {seen.where}, not in Colab, and mock=False forbids the stand-in"
         return Plan("refuse", why, "run it on Colab, or leave mock= out: a local folder stands in")
-    without: Literal["local", "refuse"] = "refuse" if required or mock is False else "local"
+    without: Literal["folder", "refuse"] = "refuse" if required or mock is False else "folder"
     if seen.where == "colab-enterprise":
         return Plan(without, *ENTERPRISE)
     if seen.silent is not None:
@@ -119,6 +120,7 @@ def decide(seen: Seen, *, mock: bool | None = None, required: bool = False, retr
     return Plan("real", "Colab's kernel can ask for consent", attempts=1 + retries)
 
 
+@new_words
 def mount(
     mountpoint: str | os.PathLike[str] = MOUNTPOINT,
     *,
@@ -127,7 +129,8 @@ def mount(
     readonly: bool = False,
     retries: int = 3,
     timeout: float = TIMEOUT,
-    listen: Iterable[Listener] | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
 ) -> Drive:
     """Mount Google Drive, or give a folder that stands in for it, and say which.
 
@@ -146,8 +149,10 @@ def mount(
         How often to try again, at most; only what may pass is tried again.
     timeout : float
         Seconds for the consent, and again for the disk, at the first try; later ones get longer, up to 300.
-    listen : list of callables, optional
-        Who hears about it; the console, if None.
+    callbacks : list of callables, optional
+        They are given each event, as the console is.
+    quiet : bool
+        Whether the console says nothing.
 
     Raises
     ------
@@ -159,7 +164,7 @@ def mount(
     >>> drive = mount()  # doctest: +SKIP
     >>> (drive / "notes.txt").write_text("kept")  # doctest: +SKIP
     """
-    emit = ears(listen)
+    emit = with_console(callbacks, quiet=quiet)
     return mount_at(Site.here(), mountpoint, emit=emit, mock=mock, required=required, readonly=readonly, retries=retries, timeout=timeout)
 
 
@@ -180,12 +185,12 @@ def mount_at(
             _current = _reused(seen.found or point, point, readonly, emit)
         case "real":
             _current = _real_or_local(site, plan, point, required or mock is False, readonly, timeout, emit)
-        case "local":
+        case "folder":
             _current = _in_its_place(DriveError(f"Google Drive is not mounted at {point}.", plan.why, plan.fix), point, emit)
-        case "stand-in":
-            _current = stand_in(point, "stand-in")
+        case "mock":
+            _current = stand_in(point, "mock")
             open_still = "; it can be written all the same" if readonly else ""
-            emit(Note(f"Drive: {plan.why}, so a folder stands in for it{open_still}: {_current}"))
+            emit(Note(f"Drive: {plan.why}, so files are saved to {_current}, in place of Drive{open_still}"))
         case "refuse":
             what = f"Google Drive is not mounted at {point}." if site.hosted else "There is no Google Drive to mount here."
             raise DriveError(what, plan.why, plan.fix)
@@ -221,9 +226,9 @@ def _real_or_local(
 
 
 def _in_its_place(err: DriveError, point: Path, emit: Callable[[Event], None]) -> Drive:
-    drive = stand_in(point, "local")
+    drive = stand_in(point, "folder")
     lost = "It is lost when this machine is taken away."
-    emit(Note(f"{err}\nA local folder takes Drive's place: {drive}. {lost}", "warn"))
+    emit(Note(f"{err}\nWhat is written is saved to {drive}, in place of Drive. {lost}", "warn"))
     return drive
 
 
@@ -244,7 +249,7 @@ def _looked_for(site: Site | None) -> tuple[Drive | None, Health | None]:
     mine = _current if _current is not None and _current.mountpoint not in left else None
     health = None if mine is None else state(mine.mountpoint, site.table()) if mine.real else probe(mine.mountpoint)
     well = mine if health else None
-    if site.anywhere and (well is None or well.kind == "local"):  # the notebook may have mounted by google.colab itself
+    if site.anywhere and (well is None or well.kind == "folder"):  # the notebook may have mounted by google.colab itself
         if (found := site.look(Path(MOUNTPOINT)).found) is not None:
             return Drive(found / MYDRIVE, "reused", found), health
     if well is None and mine is not None and not mine.real:

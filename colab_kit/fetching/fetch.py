@@ -13,9 +13,9 @@ from ..colab import secret
 from ..control import Control
 from ..drive.mount import absent
 from ..errors import ColabKitError, FetchError, LinkError, RunError
-from ..events import Listener, Listeners, Note
+from ..events import Callback, Note
 from ..files import home, make
-from ..listeners.console import Console
+from ..listeners.console import with_console
 from ..web import Web
 from . import called, local, ondrive, several
 from .address import told
@@ -30,6 +30,7 @@ from .way import Way, one_at_a_time
 from .whole import checked_hashes
 
 
+@new_words
 def fetch(
     url: str | os.PathLike[str],
     to: str | os.PathLike[str] | None = None,
@@ -43,7 +44,8 @@ def fetch(
     token: str | None = None,
     offline: bool | None = None,
     force: bool = False,
-    listen: Iterable[Listener] | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
     control: Control | None = None,
 ) -> Fetched:
     """Fetch the file that a link means; an archive is unpacked.
@@ -78,6 +80,10 @@ def fetch(
         Ask no server: give what is there. None: if the environment variable COLAB_KIT_OFFLINE is set to 1.
     force : bool
         Unpack more than 1,000 files onto Drive all the same.
+    callbacks : list of callables, optional
+        They are given each event, as the console is.
+    quiet : bool
+        Whether the console says nothing.
     control : Control, optional
         To pause or stop it from another thread; what has come stays for the next call.
 
@@ -96,7 +102,7 @@ def fetch(
     """
     return fetch_as(
         url, to, None, sha256=sha256, extract=extract, mirrors=mirrors, overwrite=overwrite, keep_archive=keep_archive, max_size=max_size,
-        token=token, offline=offline, force=force, listen=listen, control=control,
+        token=token, offline=offline, force=force, callbacks=callbacks, quiet=quiet, control=control,
     )  # fmt: skip
 
 
@@ -110,7 +116,8 @@ def fetch_as(
     max_size: int | None = None,
     token: str | None = None,
     offline: bool | None = None,
-    listen: Iterable[Listener] | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
     control: Control | None = None,
     find: Callable[[str], str | None] = secret,
     sleep: Callable[[float], object] | None = None,
@@ -124,7 +131,7 @@ def fetch_as(
     if max_size is not None and (isinstance(max_size, bool) or not isinstance(max_size, int) or max_size <= 0):
         raise LinkError(f"max_size={max_size!r} is no number of bytes.", "it is a positive whole number", "max_size=5 * 2**30 is 5 GiB")
     links = [understand(url), *map(understand, mirrors)]
-    emit = Listeners([Console()] if listen is None else listen)
+    emit = with_console(callbacks, quiet=quiet)
     offline = os.environ.get("COLAB_KIT_OFFLINE", "") not in ("", "0") if offline is None else offline
     for note in (note for link in links for note in link.notes):
         emit(Note(note))

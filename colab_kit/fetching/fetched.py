@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from ..control import Control
-from ..events import Listener, Listeners, Note
+from ..events import Callback, Note
 from ..files import sha256
-from ..listeners.console import Console
+from ..listeners.console import with_console
 from .modules import as_module
 from .scripts import command_for, run, spelled
 
@@ -50,7 +50,8 @@ class Fetched(os.PathLike[str]):
     def __truediv__(self, name: str | os.PathLike[str]) -> Path:
         return self.path / name
 
-    def as_module(self, name: str | None = None, *, listen: Iterable[Listener] | None = None) -> ModuleType:
+    @new_words
+    def as_module(self, name: str | None = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False) -> ModuleType:
         """Import it and give the module; `import helper` works from then on, and so does `import` of what was fetched beside it.
 
         Its address and sha256 are said before it is executed. The same content is executed once; changed content again, in the same
@@ -66,11 +67,12 @@ class Fetched(os.PathLike[str]):
         FetchError
             It is no Python file and no package, or the name is that of another module. What the code raises comes as it is.
         """
-        return as_module(self.path, self._origin(), sha256=self.sha256, name=name, emit=_ears(listen))
+        return as_module(self.path, self._origin(), sha256=self.sha256, name=name, emit=with_console(callbacks, quiet=quiet))
 
+    @new_words
     def run(
         self, script: str | os.PathLike[str] | None = None, *args: Any,
-        listen: Iterable[Listener] | None = None, control: Control | None = None,
+        callbacks: Iterable[Callback] | None = None, quiet: bool = False, control: Control | None = None,
     ) -> None:  # fmt: skip
         """Run a script of the folder, or the file itself, in its folder; what it says is shown at once.
 
@@ -95,7 +97,7 @@ class Fetched(os.PathLike[str]):
         KeyboardInterrupt
             After an interrupt, when the script has ended.
         """
-        emit = _ears(listen)
+        emit = with_console(callbacks, quiet=quiet)
         whole = Path(os.path.abspath(self.path))
         if whole.is_file():
             folder, script, args = whole.parent, whole.name, args if script is None else (script, *args)
@@ -116,7 +118,3 @@ class Fetched(os.PathLike[str]):
         if script.is_file():
             return f" (sha256 {sha256(script)})"
         return f" (sha256 {self.sha256})" if self.sha256 else ""
-
-
-def _ears(listen: Iterable[Listener] | None) -> Listeners:
-    return Listeners([Console()] if listen is None else listen)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ..drive.mount import absent
 from ..errors import ColabKitError, FetchError, NotFound, RunError
-from ..events import Event, Listener, Listeners, Note
+from ..events import Callback, Event, Note
 from ..files import home, make
-from ..listeners.console import Console
+from ..listeners.console import with_console
 from ..lock import alone
 from . import ondrive
 from .address import told
@@ -46,6 +46,7 @@ class Repo(Fetched):
         return f"{self.url} at commit {self.commit}"
 
 
+@new_words
 def clone(
     url: str | os.PathLike[str],
     to: str | os.PathLike[str] | None = None,
@@ -53,7 +54,8 @@ def clone(
     ref: str | None = None,
     force: bool = False,
     token: str | None = None,
-    listen: Iterable[Listener] | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
 ) -> Repo:
     """Clone a repository, its newest commit alone; or bring a clone of it up to date.
 
@@ -70,6 +72,10 @@ def clone(
     token : str, optional
         For a private repository; sent to its server alone, kept in no file. None: where that is asked for, what `kit.secret` knows as
         GITHUB_TOKEN, GH_TOKEN, GITLAB_TOKEN or HF_TOKEN.
+    callbacks : list of callables, optional
+        They are given each event, as the console is.
+    quiet : bool
+        Whether the console says nothing.
 
     Raises
     ------
@@ -81,7 +87,7 @@ def clone(
     >>> course = clone("https://github.com/ann/course")  # doctest: +SKIP
     >>> course.run("train.py", "--epochs", 3)  # doctest: +SKIP
     """
-    emit = Listeners([Console()] if listen is None else listen)
+    emit = with_console(callbacks, quiet=quiet)
     for name, value in (("to", to), ("ref", ref), ("token", token)):
         told(name, value)
     found = origin(url)

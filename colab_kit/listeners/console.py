@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from ..events import (
+    Callback,
+    Callbacks,
     CheckpointSaved,
     CopyProgress,
     EpochDone,
@@ -73,7 +75,7 @@ class Console:
 
     def epoch_line(self, done: EpochDone) -> str:
         """One line for a validation: `epoch 3/5  train loss 0.512 top1 0.81  valid loss 0.43 top1 0.85  lr 0.0009  2.1 s`."""
-        parts = [f"epoch {done.epoch:g}/{done.of:g}"]
+        parts = [f"epoch {done.epoch:g}/{done.total:g}"]
         for split in ("train", "valid"):
             found = {name.partition("/")[2]: v for name, v in done.metrics.items() if name.startswith(split + "/")}
             if found:
@@ -140,6 +142,11 @@ class Console:
             return self._moving
         out = self.out or sys.stdout
         return bool(getattr(out, "isatty", lambda: False)()) or type(out).__module__.startswith("ipykernel") and looked_at()
+
+
+def with_console(callbacks: Iterable[Callback] | None = None, *, quiet: bool = False) -> Callbacks:
+    """The console and these callbacks beside it; with quiet=True the callbacks alone."""
+    return Callbacks([*([] if quiet else [Console()]), *(callbacks or ())])
 
 
 def looked_at() -> bool:

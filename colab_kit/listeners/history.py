@@ -16,7 +16,7 @@ from ..files import write_whole
 
 
 class History(list[dict[str, float]]):
-    """Rows of metrics in the order they were measured. Also a listener: it adds the row of every EpochDone it hears.
+    """Rows of metrics in the order they were measured. Also a callback: it adds the row of every EpochDone it hears.
 
     A run that went back measures some of them again: rows from there on give way.
     """

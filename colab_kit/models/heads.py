@@ -107,7 +107,7 @@ def _shown(model: nn.Module, look: torch.Tensor) -> Any:
         return model(look)
     except Exception as err:  # whatever the user's own forward raises
         what = f"{type(model).__name__} could not look at a {'x'.join(map(str, look.shape[1:]))} picture{' in training' * model.training}."
-        raise ModelError(what, str(err), "give size= the side it was made for, in pixels") from err
+        raise ModelError(what, str(err), "give image_size= the side it was made for, in pixels") from err
 
 
 def _watched(model: nn.Module, look: torch.Tensor) -> tuple[torch.Tensor, list[str]]:

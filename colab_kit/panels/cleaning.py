@@ -32,7 +32,7 @@ def cleaner(run: Run, *, split: Any = "valid", n: int = 30) -> Cleaner:
     Returns
     -------
     Cleaner
-        Its `.edits` go into `load(source, edits=…)`, which leaves these pictures out or gives them another label. No file is touched.
+        Its `.edits` go into `load(source, label_edits=…)`, which leaves these pictures out or gives them another label. No file is touched.
 
     Raises
     ------
@@ -51,7 +51,7 @@ class Cleaner:
     def __init__(self, run: Run, split: Any, n: int) -> None:
         chosen = run._split(split)
         run._comparable(chosen)
-        if not isinstance(chosen.source, Pictures) or run.task != "classify":
+        if not isinstance(chosen.source, Pictures) or run.task != "classification":
             why = f"the source is {type(chosen.source).__name__.lower()}, the task {run.task}"
             raise DataError("The cleaner works on picture files with one class each.", why, "use run.top_losses() to look at them")
         outputs, labels, rows = run._scorer().split(chosen)

@@ -40,7 +40,7 @@ def bar(now: Snapshot) -> str:
     left = f" · about {spoken(now.left)} left" if now.left is not None and now.state == "working" else ""
     if now.state in ("failed", "stopped"):
         return framed(f"<div>{html.escape(now.doing)}</div>")
-    known = f'max="{now.of}" value="{min(now.done, now.of)}"' if now.of else ('max="1" value="1"' if now.state == "done" else "")
+    known = f'max="{now.of}" value="{min(now.done, now.of)}"' if now.of else ('max="1" value="1"' if now.state == "finished" else "")
     return framed(f'<progress aria-label="progress" {known}></progress><div>{html.escape(now.doing)}{left}</div>')
 
 
@@ -153,7 +153,7 @@ def image(path: Path, text: str) -> str:
 
 def chances(found: Any) -> str:
     """A prediction as words and bars."""
-    if found.task == "regress":
+    if found.task == "regression":
         return framed(f"<strong>{html.escape(repr(found))}</strong>")
     rows = "".join(
         f'<tr><td>{html.escape(name)}</td><td><meter min="0" max="1" value="{score:.4f}" aria-label="{html.escape(name)}"></meter></td>'

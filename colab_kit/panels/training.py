@@ -10,7 +10,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from ..errors import ColabKitError, RecipeError
+from ..errors import ColabKitError, RecipeError, new_words
 from ..recipe import Recipe
 from . import pump, sights
 from .knobs import advanced, button, value_of
@@ -24,8 +24,9 @@ SHOWN = 8  # thumbnails
 working: dict[str, Worker] = {}  # the newest worker of each panel, by where it writes: a cell that is run again finds it
 
 
+@new_words
 def panel(
-    data: Any = None, backbone: str = "resnet18", *, out: str | Path | None = None, name: str | None = None, **fields: Any
+    data: Any = None, backbone: str = "resnet18", *, run_dir: str | Path | None = None, name: str | None = None, **fields: Any
 ) -> Panel | Line:
     """Show a panel that trains: choose, press Start, watch, stop, look at what came of it.
 
@@ -47,8 +48,8 @@ def panel(
     >>> panel("photos")  # doctest: +SKIP
     """
     if mode() == "off":
-        return Line(data, backbone, out=out, name=name, **fields)
-    return Panel(data, backbone, out=out, name=name, **fields)
+        return Line(data, backbone, run_dir=run_dir, name=name, **fields)
+    return Panel(data, backbone, run_dir=run_dir, name=name, **fields)
 
 
 class Panel:
@@ -57,14 +58,14 @@ class Panel:
     run : the Run, once it has ended    box : the widgets
     """
 
-    def __init__(self, data: Any, backbone: str, *, out: Any, name: str | None, **fields: Any) -> None:
+    def __init__(self, data: Any, backbone: str, *, run_dir: Any, name: str | None, **fields: Any) -> None:
         Recipe.of(None, fields)  # an unknown field says so here
-        self.data, self.out, self.name, self.run = data, out, name, None
+        self.data, self.run_dir, self.name, self.run = data, run_dir, name, None
         self.loaded: Any = data if hasattr(data, "splits") else None
         self._from: Any = data  # what `loaded` was loaded from
         self._drawn, self._painter, self._here, self._waits = -1, list[Painter](), foreground(), False
         text = data if isinstance(data, (str, os.PathLike)) else "" if data is None else getattr(data, "name", type(data).__name__)
-        self._first, self._key = str(text), str(out or name or f"{text} {backbone}")
+        self._first, self._key = str(text), str(run_dir or name or f"{text} {backbone}")
         self.source = w.Text(value=self._first, description="Data", placeholder="a folder, a link, or a name like fashion-mini")
         self.source.layout.width = "32em"
         self.load_button = button("Load", "bring the data and look at it", self._on_load)
@@ -100,7 +101,7 @@ class Panel:
     def start(self) -> None:
         """Begin, go on after a pause, or try again. While it works, nothing."""
         if self.worker.snapshot().state == "paused":
-            return self.worker.go_on()
+            return self.worker.resume()
         if self.worker.busy:
             return None
         self.alert.value = ""
@@ -136,7 +137,7 @@ class Panel:
     def as_code(self) -> str:
         """The call that does the same."""
         backbone, given = self._settings()
-        return code_of(self._asked(), backbone, given, self.out, self.name)
+        return code_of(self._asked(), backbone, given, self.run_dir, self.name)
 
     def _asked(self) -> Any:
         """The source: what the cell gave, or what was written over it."""
@@ -162,13 +163,13 @@ class Panel:
         from ..records import everywhere, read_json
 
         try:
-            if self.out is not None:
-                record = read_json(Path(self.out).expanduser() / "run.json")
+            if self.run_dir is not None:
+                record = read_json(Path(self.run_dir).expanduser() / "run.json")
             else:
                 record = max((r for r, _ in everywhere() if self.name and r["name"] == self.name), key=lambda r: r["created"], default=None)
         except (ColabKitError, OSError):  # a Drive that is not there says so when Start is pressed
             return ""
-        if record is None or record.get("status") == "done":
+        if record is None or record.get("status") == "finished":
             return ""
         return f"Run {record['name']}-{record['key']} is not finished: Start goes on where it was."
 
@@ -182,12 +183,12 @@ class Panel:
         source, backbone, given = self._given
         if self.loaded is None:
             self.loaded = self._loaded(load, source, control, hear)
-        return transfer(self.loaded, backbone, listen=[hear], control=control, out=self.out, name=self.name, **given)
+        return transfer(self.loaded, backbone, callbacks=[hear], quiet=True, control=control, run_dir=self.run_dir, name=self.name, **given)
 
     @staticmethod
     def _loaded(load: Any, source: Any, control: Any, hear: Any) -> Any:
         if not isinstance(source, str) or source:
-            return load(source, listen=[hear], control=control)
+            return load(source, callbacks=[hear], quiet=True, control=control)
         raise RecipeError("There is no data yet.", "the panel's first box is empty", "write a folder, a link, or a name like fashion-mini")
 
     def _follow(self) -> None:
@@ -254,7 +255,7 @@ class Panel:
         from ..training.findings import at_a_glance
 
         drive = mounted()
-        kept = drive is not None and (self.out is None or Path(self.out).expanduser().absolute().is_relative_to(drive.mountpoint))
+        kept = drive is not None and (self.run_dir is None or Path(self.run_dir).expanduser().absolute().is_relative_to(drive.mountpoint))
         return at_a_glance(self.loaded, runtime(), kept)
 
     def _on_load(self, _: Any) -> None:

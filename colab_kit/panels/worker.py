@@ -24,7 +24,7 @@ BUSY = ("working", "paused", "stopping")
 class Snapshot:
     """What a worker does, at one moment.
 
-    state : "ready", "working", "paused", "stopping", "done", "stopped" or "failed"
+    state : "ready", "working", "paused", "stopping", "finished", "stopped" or "failed"
     work : what it is for, in a word    doing : what is going on, in words
     done, of : steps, or bytes while something is fetched; of 0: nobody knows
     left : seconds until the end, if the last steps tell
@@ -47,13 +47,13 @@ class Snapshot:
 
 
 class Worker:
-    """Runs `call(control, listen)` on a thread. Whoever asks gets a Snapshot; nobody is called from the thread.
+    """Runs `call(control, callback)` on a thread. Whoever asks gets a Snapshot; nobody is called from the thread.
 
     doing, done, stopping : what is said while it works, when it is finished, and once it was told to stop
 
     Examples
     --------
-    >>> worker = Worker(lambda control, listen: 42)
+    >>> worker = Worker(lambda control, callback: 42)
     >>> worker.start(); worker.wait(5)
     True
     >>> worker.result, worker.snapshot().state
@@ -89,8 +89,8 @@ class Worker:
         self.control.pause()
         self._set(lambda now: replace(now, state="paused", doing="Paused") if now.state == "working" else now)
 
-    def go_on(self) -> None:
-        self.control.go_on()
+    def resume(self) -> None:
+        self.control.resume()
         self._set(lambda now: replace(now, state="working", doing="Going on") if now.state == "paused" else now)
 
     @property
@@ -116,8 +116,8 @@ class Worker:
     def _work(self) -> None:
         try:
             self.result = self.call(self.control, self.hear)
-            status = getattr(self.result, "status", "done")
-            word = {"done": self.done, "stopped": f"Stopped: {getattr(self.result, 'reason', '')}. Start goes on from what is saved"}
+            status = getattr(self.result, "status", "finished")
+            word = {"finished": self.done, "stopped": f"Stopped: {getattr(self.result, 'reason', '')}. Start goes on from what is saved"}
             self._set(lambda now: replace(now, state=status, doing=word.get(status, status), left=None))
         except BaseException as err:
             if isinstance(err, ColabKitError) and self.control.stopped and err.why == self.control.reason:  # as asked
@@ -135,7 +135,7 @@ class Worker:
             case RunStarted(epochs=epochs, steps=of, done=done):
                 self._times.clear()
                 self._set(lambda now: self._doing(replace(now, epochs=epochs, done=done, of=of), f"Training {done}/{of}"))
-            case StepDone(step=step, of=of, loss=loss):
+            case StepDone(step=step, total=of, loss=loss):
                 if loss == loss and step % self._every == 0:
                     self._losses.append((step, loss))
                     if len(self._losses) > MOST:

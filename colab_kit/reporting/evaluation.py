@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, ModelError
+from ..errors import DataError, ModelError, no_attribute
 
 SHOWN = 20  # classes a table shows; of more, those the network does worst on
 
@@ -20,7 +20,7 @@ class Evaluation:
 
     top1, top5 : float, share of pictures from 0 to 1; top5 is None up to 5 classes, where it could only be 1
     f1 : of several classes a picture, over all of them    mae, rmse : of numbers, the mean over the targets
-    per_class : dicts of name, n, precision, recall, f1 (of a target: mae, rmse, r2); a figure that is 0/0 is None
+    per_class : dicts of name, count, precision, recall, f1 (of a target: mae, rmse, r2); a figure that is 0/0 is None
     confusion : int64, (C, C); rows are the truth, columns what was said
     outputs, labels : what was said and what is true, row by row, where that can be drawn
     """
@@ -28,7 +28,7 @@ class Evaluation:
     loss: float
     top1: float | None
     top5: float | None
-    n: int
+    count: int
     split: str
     classes: tuple[str, ...]
     confusion: np.ndarray | None = None
@@ -38,6 +38,16 @@ class Evaluation:
     rmse: float | None = None
     outputs: np.ndarray | None = None
     labels: np.ndarray | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Another word for top1."""
+        return self.top1
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -58,14 +68,16 @@ class Evaluation:
         return f"<p>{html.escape(_summary(self))}</p><table><tr>{top}</tr>{cells}</table><p>{html.escape(hidden)}</p>"
 
 
-def evaluate(outputs: np.ndarray, labels: np.ndarray, classes: Sequence[str], split: str = "test", task: str = "classify") -> Evaluation:
+def evaluate(
+    outputs: np.ndarray, labels: np.ndarray, classes: Sequence[str], split: str = "test", task: str = "classification"
+) -> Evaluation:
     """The figures of any task.
 
     outputs : probabilities, or the numbers that were learned, float (N, C)    labels : of the task, see data.targets
 
     The loss is cross-entropy, binary cross-entropy or the squared error, whatever the network was trained with.
     """
-    classify = task == "classify"
+    classify = task == "classification"
     if not len(labels) or bool(labels.min() < 0 if classify else np.isnan(labels).any()):
         what = f"The {split} pictures cannot be evaluated."
         raise DataError(what, "some have no label" if len(labels) else "there are none", "run.predict() takes pictures without labels")
@@ -78,13 +90,13 @@ def evaluate(outputs: np.ndarray, labels: np.ndarray, classes: Sequence[str], sp
             "it diverged, or its weights are damaged",
             "train it with a smaller lr=",
         )
-    how = {"multilabel": _evaluate_several, "regress": _evaluate_numbers}.get(task, _evaluate_classes)
+    how = {"multilabel": _evaluate_several, "regression": _evaluate_numbers}.get(task, _evaluate_classes)
     return how(outputs, labels, float(losses(outputs, labels, task).mean()), tuple(classes), split)
 
 
 def losses(outputs: np.ndarray, labels: np.ndarray, task: str) -> np.ndarray:
     """Of each picture, float64 (N,)."""
-    if task == "regress":
+    if task == "regression":
         return np.asarray(np.square(outputs.astype(np.float64) - labels).mean(1))
     if task == "multilabel":
         chance = np.clip(np.where(labels > 0.5, outputs, 1 - outputs.astype(np.float64)), 1e-12, 1)
@@ -96,7 +108,7 @@ def _evaluate_several(outputs: np.ndarray, labels: np.ndarray, loss: float, clas
     said, there = outputs >= 0.5, labels > 0.5
     hits, rows = (said & there).sum(0), []
     for name, hit, n, of in zip(classes, hits.tolist(), there.sum(0).tolist(), said.sum(0).tolist(), strict=True):
-        rows.append({"name": name, "n": n, **_figures(hit, n, of)})
+        rows.append({"name": name, "count": n, **_figures(hit, n, of)})
     f1 = _share(2 * int(hits.sum()), int(said.sum() + there.sum()))
     return Evaluation(loss, None, None, len(labels), split, classes, None, rows, f1=f1 or 0.0)
 
@@ -107,7 +119,7 @@ def _evaluate_numbers(outputs: np.ndarray, labels: np.ndarray, loss: float, clas
     rows = []
     for i, name in enumerate(classes):
         r2 = float(1 - square[i] / spread[i]) if spread[i] else None
-        rows.append({"name": name, "n": len(labels), "mae": float(mae[i]), "rmse": float(square[i] ** 0.5), "r2": r2})
+        rows.append({"name": name, "count": len(labels), "mae": float(mae[i]), "rmse": float(square[i] ** 0.5), "r2": r2})
     found = {"mae": float(mae.mean()), "rmse": float(square.mean() ** 0.5), "outputs": outputs, "labels": labels}
     return Evaluation(loss, None, None, len(labels), split, classes, None, rows, **found)  # type: ignore[arg-type]
 
@@ -136,7 +148,7 @@ def _per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, 
     rows = []
     for i, name in enumerate(classes):
         hit, n, said = int(confusion[i, i]), int(confusion[i].sum()), int(confusion[:, i].sum())
-        rows.append({"name": name, "n": n, **_figures(hit, n, said)})
+        rows.append({"name": name, "count": n, **_figures(hit, n, said)})
     return rows
 
 
@@ -152,11 +164,11 @@ def _summary(e: Evaluation) -> str:
     shares = {"top-1": e.top1, "top-5": e.top5, "F1": e.f1}
     told = [f"{name} {100 * value:.1f} %" for name, value in shares.items() if value is not None]
     told += [f"{name} {value:.4g}" for name, value in (("MAE", e.mae), ("RMSE", e.rmse)) if value is not None]
-    return f"{e.split} · {e.n:,} pictures · loss {e.loss:.4f} · {' · '.join(told)}"
+    return f"{e.split} · {e.count:,} pictures · loss {e.loss:.4f} · {' · '.join(told)}"
 
 
 def figures(e: Evaluation) -> tuple[str, ...]:
-    """The columns of per_class, but for the name and n."""
+    """The columns of per_class, but for the name and count."""
     return ("precision", "recall", "f1") if e.mae is None else ("mae", "rmse", "r2")
 
 
@@ -166,5 +178,5 @@ def _shown(e: Evaluation) -> tuple[list[list[str]], str]:
     if len(rows) > SHOWN:
         rows = sorted(rows, key=lambda row: 2.0 if row[keys[-1]] is None else row[keys[-1]])[:SHOWN]
         hidden = f"the {SHOWN} worst of {len(e.per_class)} classes; all of them: .per_class"
-    cells = [[row["name"], f"{row['n']:,}", *("–" if row[key] is None else f"{row[key]:.3f}" for key in keys)] for row in rows]
-    return [["class" if e.mae is None else "target", "n", *keys], *cells], hidden
+    cells = [[row["name"], f"{row['count']:,}", *("–" if row[key] is None else f"{row[key]:.3f}" for key in keys)] for row in rows]
+    return [["class" if e.mae is None else "target", "count", *keys], *cells], hidden

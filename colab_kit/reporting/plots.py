@@ -141,7 +141,7 @@ def confusion(evaluation: Evaluation, path: Path) -> Path:
             colour = "white" if share[row, column] > 0.35 else "black" if n else "0.7"
             axes.text(column, row, f"{n}", ha="center", va="center", color=colour, fontsize=9 if table.max() < 10_000 else 7)
     axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(f"{evaluation.split}: top-1 {100 * evaluation.top1:.1f} % of {evaluation.n:,}", loc="left")
+    axes.set_title(f"{evaluation.split}: top-1 {100 * evaluation.top1:.1f} % of {evaluation.count:,}", loc="left")
     return _save(figure, path)
 
 
@@ -158,9 +158,9 @@ def view_classify(picture: np.ndarray, prediction: Prediction, path: Path) -> Pa
     left = figure.add_axes((0, tall - 3.2, wide, 3.2), anchor="N")
     left.imshow(picture[..., 0] if picture.ndim == 3 and picture.shape[2] < 3 else picture, cmap="gray", vmin=0, vmax=255)
     left.set_axis_off()
-    score = f"  {100 * prediction.score:.1f} %" if prediction.task == "classify" else ""
+    score = f"  {100 * prediction.score:.1f} %" if prediction.task == "classification" else ""
     _plain([left.set_title(textwrap.fill(prediction.label, 36) + score)])
-    if prediction.task == "regress":  # numbers have no bars
+    if prediction.task == "regression":  # numbers have no bars
         return _save(figure, path)
     right = figure.add_axes((0, 0, 3.6, tall))
     bars = right.barh(range(len(rows)), [score for _, score in rows], 0.65, color=[TRAIN] + ["lightsteelblue"] * (len(rows) - 1))

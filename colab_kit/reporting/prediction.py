@@ -34,18 +34,18 @@ class Prediction:
     top: list[tuple[str, float]]
     probabilities: np.ndarray
     path: Path | None = None
-    task: str = "classify"
+    task: str = "classification"
 
     def __repr__(self) -> str:
         at = f" · {self.path}" if self.path else ""
-        if self.task == "regress":
+        if self.task == "regression":
             return ", ".join(f"{name} {value:.4g}" for name, value in self.top) + at
         others = ", ".join(f"{name} {100 * score:.1f} %" for name, score in self.top[1:3])
         return f"{self.label} {100 * self.score:.1f} %" + (f" ({others})" if others else "") + at
 
 
 def prediction(
-    probabilities: np.ndarray, classes: Sequence[str], *, top: int = 5, path: Path | None = None, task: str = "classify"
+    probabilities: np.ndarray, classes: Sequence[str], *, top: int = 5, path: Path | None = None, task: str = "classification"
 ) -> Prediction:
     """Name the likeliest classes; equal ones rank by class number.
 
@@ -56,7 +56,7 @@ def prediction(
         How many names to keep; all, where there are fewer.
     """
     kept = np.asarray(probabilities, np.float32)
-    if task == "regress":
+    if task == "regression":
         numbers = [(name, float(value)) for name, value in zip(classes, kept, strict=True)]
         return Prediction(", ".join(f"{value:.4g}" for _, value in numbers), numbers[0][1], numbers, kept, path, task)
     best = [(classes[i], float(kept[i])) for i in np.argsort(-kept, kind="stable")[: max(1, top)]]

@@ -32,7 +32,7 @@ class Scorer:
     device: torch.device
     output: str
     floats: bool = False  # trained on float arrays, whose preparation only the user knows
-    views: int = 1  # of each picture, whose probabilities are averaged
+    tta: int = 1  # views of each picture, whose probabilities are averaged
 
     def split(self, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Probabilities, float32 (n, classes), labels, and rows of the source, int64 (n,). Damaged pictures are in none of them."""
@@ -52,7 +52,7 @@ class Scorer:
         """Of network input: float32 (n, classes)."""
         self.model.to(self.device).eval()
         total: torch.Tensor | None = None
-        shown = [_seen(x, view) for view in range(self.views if x.ndim == 4 else 1)]
+        shown = [_seen(x, view) for view in range(self.tta if x.ndim == 4 else 1)]
         for view in shown:
             out = primary(self.model(view)).float()
             out = out.unsqueeze(1) if out.ndim == 1 and self.output == "values" else out

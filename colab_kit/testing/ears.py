@@ -1,4 +1,4 @@
-"""Ears for tests: a listener that remembers, and a sleep that counts instead of waiting."""
+"""Ears for tests: a callback that remembers, and a sleep that counts instead of waiting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Heard:
-    """A listener that keeps what it hears: `kit.train(..., listen=[heard])`.
+    """A callback that keeps what it hears: `kit.train(..., callbacks=[heard], quiet=True)`.
 
     Examples
     --------

@@ -64,7 +64,7 @@ class Budget:
 
     def reason(self, rest: float | None) -> str:
         """Why the run stops, and how long the rest takes: seconds, if known."""
-        what = "the session's end is near" if self.given == "session" else f"budget={self.given!r} is used up"
+        what = "the session's end is near" if self.given == "session" else f"max_time={self.given!r} is used up"
         return what + (f"; the rest would take about {spoken(rest)} more" if rest is not None else "")
 
 

@@ -73,7 +73,7 @@ def damaged(path: Path) -> RunError:
     return RunError(
         f"{path.name} in {path.parent} is damaged.",
         "its sha256 is not the one it was written with: bits changed, or its end is missing",
-        "start over with fresh=True, or put a whole copy of it there (one may be on Drive)",
+        "start over with restart=True, or put a whole copy of it there (one may be on Drive)",
     )
 
 

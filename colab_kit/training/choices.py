@@ -76,8 +76,8 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
         own = own_shape(data.train)
     framed = own if own and len(own) == 3 else None
     size: int | None
-    if recipe.size:
-        size, why = recipe.size, "as asked"
+    if recipe.image_size:
+        size, why = recipe.image_size, "as asked"
     elif base.size:
         size, why = base.size, "the size the weights were trained at"
     elif own is not None:
@@ -95,6 +95,6 @@ def workers_for(recipe: Recipe, data: Data, cores: int, *, transformed: bool = F
 
     transformed : whether pictures go through a user's transform
     """
-    if recipe.workers is not None:
-        return recipe.workers
+    if recipe.num_workers is not None:
+        return recipe.num_workers
     return min(2, cores) if (transformed or isinstance(data.train.source, Items)) and len(data.train) >= 2000 else 0

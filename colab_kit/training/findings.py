@@ -122,7 +122,7 @@ def _sorted(found: list[Finding]) -> tuple[Finding, ...]:
 
 def of_numbers(seen: Seen) -> Iterator[Finding]:
     """What the first batch says of network and loss."""
-    classes = len(seen.data.classes) if seen.data.task == "classify" else 0
+    classes = len(seen.data.classes) if seen.data.task == "classification" else 0
     wants = seen.wants or _taken(seen)
     if wants == "logits" and seen.kind == "probabilities":
         fix = "drop the Softmax, or write loss=None"
@@ -155,7 +155,7 @@ def of_numbers(seen: Seen) -> Iterator[Finding]:
 def _taken(seen: Seen) -> str | None:
     """What a function or a class of the user's takes as its input, judged by what it gives; None if it is no loss we know."""
     output, y = seen.output.float(), seen.y
-    if seen.data.task != "classify":
+    if seen.data.task != "classification":
         return None
 
     def gives(loss: float) -> bool:
@@ -178,14 +178,14 @@ def of_data(data: Data, recipe: Recipe, *, channels: int | None = None, seconds:
     channels : that the weights want    seconds : of the whole run
     """
     counts = data.counts
-    if data.task == "regress":
+    if data.task == "regression":
         yield from _of_targets(data)
         counts = {}
-    trained, one = counts.get("train", {}), data.task == "classify"
+    trained, one = counts.get("train", {}), data.task == "classification"
     there = {name: n for name, n in trained.items() if n}
     missing = [name for name, n in trained.items() if not n]
     if missing:
-        fix = "add pictures of them, or leave them out of classes="
+        fix = "add pictures of them, or leave them out of class_names="
         yield Finding("warning", f"No picture of {_few(missing)} to learn from.", "the network can never say that class", fix)
     if one and len(there) == 1:
         why = f"every training picture is {_few(list(there))}"
@@ -240,14 +240,14 @@ def of_machine(where: Runtime, device: str, seconds: float | None, drive: bool) 
     elif device == "cpu" and "is there, but" in where.why.get("device", ""):
         yield Finding("warning", "There is a GPU, and torch cannot use it.", where.why["device"], "then restart the runtime")
     elif device == "cpu" and seconds is not None and seconds > LONG:
-        fix = CHANGE if hosted else "a GPU takes a tenth of that or less; fewer epochs=, a smaller size= or backbone help too"
+        fix = CHANGE if hosted else "a GPU takes a tenth of that or less; fewer epochs=, a smaller image_size= or backbone help too"
         yield Finding("warning" if hosted else "note", f"You are on a CPU: {takes}.", where.why.get("device", "no GPU was found"), fix)
     if hosted and not drive:
         why = "its disk goes with it, and nothing of the run is kept elsewhere"
         yield Finding("warning", "No Drive is mounted: this run dies with the machine.", why, "call kit.mount() before it")
     if seconds is not None and where.session_age is not None and (left := LIMIT - where.session_age) < seconds:
         why = f"it has about {spoken(max(0.0, left))} left, and {takes}"
-        fix = "let it: the same cell goes on in the next one, if a Drive is mounted; budget='session' stops it in time"
+        fix = "let it: the same cell goes on in the next one, if a Drive is mounted; max_time='session' stops it in time"
         yield Finding("note", "The session ends before the run does.", why, fix)
 
 

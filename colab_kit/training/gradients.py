@@ -37,7 +37,7 @@ def reached(model: nn.Module, batch: Batch) -> bool:
                 return True  # nobody knows; the loop has its words for it
             if "more than 1 value per channel" not in str(err):
                 raise  # an error of the user's own code keeps its traceback
-            fix = "write batch_size=2 or more" if len(x) == 1 else "take larger pictures: size="
+            fix = "write batch_size=2 or more" if len(x) == 1 else "take larger pictures: image_size="
             raise ModelError("BatchNorm cannot learn from a single value.", str(err).splitlines()[0], fix) from err
         if not output.requires_grad:
             why = "its output has no gradient: a detach(), .data, argmax, numpy or torch.no_grad() stands in forward"

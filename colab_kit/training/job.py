@@ -104,12 +104,12 @@ class Job:
     def __post_init__(self) -> None:
         self.scaler = self.precision.scaler(self.device)
         self.base_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
-        self.steps = math.ceil(len(self.train) / self.recipe.accumulate) * self.recipe.epochs
+        self.steps = math.ceil(len(self.train) / self.recipe.grad_accum_steps) * self.recipe.epochs
 
     def save(self, state: State, *, must: bool = False, planned: bool = False) -> None:
         """Write everything the next step needs, once for each place a run can be at.
 
-        planned : whether every session of this run saves here (save_every=): a rollback goes to no other step
+        planned : whether every session of this run saves here (save_every_steps=): a rollback goes to no other step
 
         Raises
         ------

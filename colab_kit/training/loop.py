@@ -62,7 +62,7 @@ def train_epoch(job: Job, state: State) -> str:
     if state.batch and (reason := out_of_patience(recipe, state.waited, state.best)):
         return reason
     job.phases.enter(state.epoch)
-    for group in groups(job.train.shuffled(state.epoch, first=state.batch), recipe.accumulate):
+    for group in groups(job.train.shuffled(state.epoch, first=state.batch), recipe.grad_accum_steps):
         loss = optimizer_step(job, state, group, sums)
         now = time.monotonic()
         if job.device.type == "cpu" or now - looked > LOOK_EVERY:
@@ -104,13 +104,13 @@ def train_epoch(job: Job, state: State) -> str:
 
 def between_epochs(job: Job, state: State) -> bool:
     """Whether a validation is due in the middle of the epoch, and has not been done yet."""
-    every, done = job.recipe.validate_every, state.history[-1]["step"] if state.history else 0
+    every, done = job.recipe.validate_every_steps, state.history[-1]["step"] if state.history else 0
     return every is not None and state.step % every == 0 and done < state.step and state.batch < len(job.train)
 
 
-def groups(batches: Iterator[Batch], accumulate: int) -> Iterator[list[Batch]]:
+def groups(batches: Iterator[Batch], grad_accum_steps: int) -> Iterator[list[Batch]]:
     """Batches in groups whose gradients make one step."""
-    while group := list(itertools.islice(batches, accumulate)):
+    while group := list(itertools.islice(batches, grad_accum_steps)):
         yield group
 
 
@@ -121,10 +121,10 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
         sums.put_back(before)
         no_gradients(job)
     job.control.reached("after_backward")
-    if job.recipe.clip is not None:
+    if job.recipe.max_grad_norm is not None:
         if job.scaler is not None:
             job.scaler.unscale_(job.optimizer)
-        nn.utils.clip_grad_norm_(job.model.parameters(), job.recipe.clip)
+        nn.utils.clip_grad_norm_(job.model.parameters(), job.recipe.max_grad_norm)
     factor = job.schedule.factor(state.step) * state.lr_factor
     for lr, parameters in zip(job.base_lr, job.optimizer.param_groups, strict=True):
         parameters["lr"] = lr * factor

@@ -56,7 +56,7 @@ def twice_as_many(k: int, batch_size: int, err: BaseException) -> tuple[int, str
     """
     if batch_size // (2 * k) < 2:
         why = str(err).splitlines()[0]
-        fix = "take a smaller network or size=, or a machine with more memory (Runtime ▸ Change runtime type)"
+        fix = "take a smaller network or image_size=, or a machine with more memory (Runtime ▸ Change runtime type)"
         raise TrainError("Not even two pictures at a time fit into the memory.", why, fix) from err
     text = f"Out of memory: {batch_size // k} pictures at a time are too many. Going on with {batch_size // (2 * k)} at a time"
     return 2 * k, f"{text}; a step is still made of {batch_size}. BatchNorm sees smaller groups: from here on the run is not exact."
@@ -83,6 +83,8 @@ def largest_batch(uses: Callable[[int], int], room: int, most: int) -> tuple[int
         n, fits, peak = 2 * n, n, found
     if not fits:
         raise TrainError(
-            "Not even two pictures at a time fit into the memory.", f"it has {room / 2**30:.1f} GiB", "take a smaller network or size="
+            "Not even two pictures at a time fit into the memory.",
+            f"it has {room / 2**30:.1f} GiB",
+            "take a smaller network or image_size=",
         )
     return fits, f"the largest that takes at most {FULL:.0%} of the memory ({peak / 2**30:.1f} of {room / 2**30:.1f} GiB)"

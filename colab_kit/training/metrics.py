@@ -17,7 +17,7 @@ class Sums:
     """
 
     def __init__(
-        self, device: torch.device, *, top5: bool, values: list[float] | None = None, task: str = "classify", output: str = "logits"
+        self, device: torch.device, *, top5: bool, values: list[float] | None = None, task: str = "classification", output: str = "logits"
     ) -> None:
         kind = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
         self.top5, self.here, self.task = top5, device.type == "cpu", task
@@ -28,7 +28,7 @@ class Sums:
     def add(self, loss: torch.Tensor, output: torch.Tensor, y: torch.Tensor) -> None:
         """Add a batch: its mean loss, its outputs (n, classes) and its labels (n,), or (n, classes) where they are several or numbers."""
         n, loss, output, ranked = len(y), loss.detach(), output.detach(), output.ndim == 2
-        if self.task != "classify":
+        if self.task != "classification":
             self._put(loss, n, *self._errors(output.float().reshape(y.shape), y))
             return
         top5 = (output.topk(5, 1).indices == y[:, None]).any(1).sum() if ranked and self.top5 else 0
@@ -61,7 +61,7 @@ class Sums:
         match self.task:
             case "multilabel":
                 found["f1"] = one / two if two else one / n  # nothing said, nothing there: 0
-            case "regress":
+            case "regression":
                 found |= {"mae": one / n, "rmse": (two / n) ** 0.5}
             case _:
                 found |= {"top1": one / n} | ({"top5": two / n} if self.top5 else {})
@@ -90,7 +90,7 @@ class Sums:
 
 def measured(task: str, *, top5: bool) -> tuple[str, ...]:
     """The figures of a task beside the loss."""
-    return {"multilabel": ("f1",), "regress": ("mae", "rmse")}.get(task, ("top1", "top5") if top5 else ("top1",))
+    return {"multilabel": ("f1",), "regression": ("mae", "rmse")}.get(task, ("top1", "top5") if top5 else ("top1",))
 
 
 def better(metric: str, new: float, best: float | None) -> bool:

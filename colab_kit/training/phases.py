@@ -12,15 +12,15 @@ class Phases:
 
     model : the network
     head : names of the head's parameters; empty: all parameters that want gradients learn from the start
-    head_epochs : epochs in which the head learns alone; None: always
+    freeze_epochs : epochs in which the head learns alone; None: always
     """
 
-    def __init__(self, model: nn.Module, head: Sequence[str] = (), head_epochs: int | None = None) -> None:
-        self.model, self.head, self.head_epochs = model, frozenset(head), head_epochs
+    def __init__(self, model: nn.Module, head: Sequence[str] = (), freeze_epochs: int | None = None) -> None:
+        self.model, self.head, self.freeze_epochs = model, frozenset(head), freeze_epochs
         self._wanted = {name: p.requires_grad for name, p in model.named_parameters()}
 
     def head_alone(self, epoch: int) -> bool:
-        return bool(self.head) and (self.head_epochs is None or epoch < self.head_epochs)
+        return bool(self.head) and (self.freeze_epochs is None or epoch < self.freeze_epochs)
 
     def enter(self, epoch: int) -> None:
         """Put the model into training as of `epoch`. Frozen layers stay in eval: their BatchNorm must not drift."""

@@ -35,7 +35,7 @@ def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> tor
         raise DataError(
             f"A label is {low if low < 0 else high}, outside 0 to {len(classes) - 1}.",
             f"there are {len(classes)} classes",
-            "number the labels from 0, or pass classes= with a name for each",
+            "number the labels from 0, or pass class_names= with a name for each",
         )
     if output.ndim != 2 or output.shape[0] != len(batch) or output.shape[1] != len(classes):
         raise ModelError(
@@ -71,7 +71,7 @@ def _forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
         if "out of memory" in str(err):
             raise
         first = next((m for m in model.modules() if next(m.parameters(recurse=False), None) is not None), None)
-        fix = "fit its first layer to (pictures, channels, height, width), or pass size="
+        fix = "fit its first layer to (pictures, channels, height, width), or pass image_size="
         if "dtype" in str(err) or "should be the same" in str(err):  # float32 pictures, another kind of weights
             fix = "call model.float() first"
         elif x.ndim == 4 and "mat1 and mat2" in str(err):
@@ -117,11 +117,11 @@ def check_task(task: str, wants: str | None, name: str) -> None:
     ------
     ModelError
     """
-    kinds = {"logits": "classify", "log_probabilities": "classify", "values": "regress"}
+    kinds = {"logits": "classification", "log_probabilities": "classification", "values": "regression"}
     meant = None if wants is None else kinds.get(wants, "multilabel")
     if meant in (None, task) or (task, wants) == ("multilabel", "values"):
         return
-    of = {"classify": "one class a picture", "multilabel": "several classes a picture", "regress": "numbers"}
+    of = {"classification": "one class a picture", "multilabel": "several classes a picture", "regression": "numbers"}
     fix = f"leave loss= out (the fitting one is chosen), or load the data with task={meant!r}"
     raise ModelError(f"{name} is a loss for {of[str(meant)]}.", f"the labels of this data are {of[task]}", fix)
 

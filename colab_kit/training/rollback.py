@@ -14,7 +14,7 @@ SMALLER = 0.25  # factor on the learning rate each time: a sixty-fourth after th
 def go_back(job: Job, state: State, lost: Diverged) -> None:
     """Put `state` and the job back to the last good checkpoint with a lower learning rate, and save that at once.
 
-    With `save_every=` the checkpoint is one that every session of this run writes, so that a run that was killed and one that
+    With `save_every_steps=` the checkpoint is one that every session of this run writes, so that a run that was killed and one that
     was not go back to the same step.
 
     Raises
@@ -30,7 +30,7 @@ def go_back(job: Job, state: State, lost: Diverged) -> None:
     error = TrainError(
         f"The loss is {lost.value} at step {at}{again}.",
         "the weights grew without bound: mostly a learning rate that is too high, or NaN in the data",
-        "use a tenth of the learning rate (lr=), or clip=1.0; the last saved step is still good",
+        "use a tenth of the learning rate (lr=), or max_grad_norm=1.0; the last saved step is still good",
     )
     if times > AT_MOST or (found := _last_good(job, state.back_to)) is None:
         raise error

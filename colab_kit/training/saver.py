@@ -127,7 +127,9 @@ class Saver:
             self.emit(Note("The run's copies are handed to Drive."))
         elif taken:
             waited = f"{self.clock() - start:.0f} s"
-            text = f"Not everything was handed to Drive within {waited}. That goes on in the background; run.wait() waits for it."
+            text = (
+                f"Not everything was handed to Drive within {waited}. That goes on in the background; run.wait_for_copies() waits for it."
+            )
             self.emit(Note(f"{text} The local files are whole: {self.folder}", "warn"))
         return done
 

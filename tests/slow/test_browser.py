@@ -11,7 +11,7 @@ pytest.importorskip("jupyterlab")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")]
 ANSWER = 300  # ms
 PANEL = """
-kit.panel(SOURCE, out=OUT, epochs=3, lr=0.01, size=28, batch_size=64, save_every=10, seed=SEED)
+kit.panel(SOURCE, out=OUT, epochs=3, lr=0.01, size=28, batch_size=64, save_every_steps=10, seed=SEED)
 """
 
 

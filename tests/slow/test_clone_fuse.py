@@ -32,15 +32,15 @@ def test_a_clone_on_drive_is_brought_up_to_date(fuse_drive, tmp_path, monkeypatc
     git(course, "init", "-q", "-b", "main")
     commit(course, "train.py", "one")
     to = fuse_drive / "course"
-    first = clone(course.as_uri(), to, listen=[])
+    first = clone(course.as_uri(), to, quiet=True)
     assert first.changed and (to / "train.py").read_text() == "one"
     new = commit(course, "train.py", "two")
-    again = clone(course.as_uri(), to, listen=[])
+    again = clone(course.as_uri(), to, quiet=True)
     assert again.changed and again.commit == new and (to / "train.py").read_text() == "two"
     (to / ".git" / "index.lock").touch()  # as a killed git leaves it
     new = commit(course, "more.py", "three")
-    assert clone(course.as_uri(), to, listen=[]).commit == new and (to / "more.py").read_text() == "three"
+    assert clone(course.as_uri(), to, quiet=True).commit == new and (to / "more.py").read_text() == "three"
     (to / "train.py").write_text("mine")
     commit(course, "train.py", "four")
-    assert not clone(course.as_uri(), to, listen=[]).changed and (to / "train.py").read_text() == "mine"
-    assert clone(course.as_uri(), to, force=True, listen=[]).changed and (to / "train.py").read_text() == "four"
+    assert not clone(course.as_uri(), to, quiet=True).changed and (to / "train.py").read_text() == "mine"
+    assert clone(course.as_uri(), to, force=True, quiet=True).changed and (to / "train.py").read_text() == "four"

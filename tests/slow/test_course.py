@@ -72,8 +72,8 @@ def place(tmp_path, monkeypatch):
 def one_cell(url, **how):
     """What stands in the cell."""
     said = []
-    data = kit.load(kit.fetch(url, listen=[]), listen=[said.append], **how)
-    run = kit.transfer(data, "efficientnet_lite0", size=64, epochs=1, listen=[said.append])
+    data = kit.load(kit.fetch(url, quiet=True), callbacks=[said.append], quiet=True, **how)
+    run = kit.transfer(data, "efficientnet_lite0", image_size=64, epochs=1, callbacks=[said.append], quiet=True)
     notes = " ".join(event.text for event in said if isinstance(event, Note))
     for word in ("truncated.jpg", "empty.jpg", "heic"):
         assert word in notes, f"{word} is told of"

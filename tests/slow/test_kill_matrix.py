@@ -30,10 +30,10 @@ def whole(forks: Forks, folder: Path, **options: object) -> tuple[str, dict[str,
 
 def killed(forks: Forks, folder: Path, point: str, nth: int, number: int, **options: object) -> str:
     """The hash of a run that was killed and resumed with another number of workers; "" if it could not be resumed."""
-    workers, again = ((0, 1), (1, 2), (2, 0))[number % 3] if options.get("data") != "arrays" else (0, 0)
-    code = forks.run("train_small", folder=str(folder), kill=[point, nth], workers=workers, **options)
+    num_workers, again = ((0, 1), (1, 2), (2, 0))[number % 3] if options.get("data") != "arrays" else (0, 0)
+    code = forks.run("train_small", folder=str(folder), kill=[point, nth], num_workers=num_workers, **options)
     assert code == -9, f"{point} {nth} was never reached: exit {code}"
-    ended = forks.run("train_small", folder=str(folder), workers=again, **options)
+    ended = forks.run("train_small", folder=str(folder), num_workers=again, **options)
     return folder.with_suffix(".hash").read_text() if ended == 0 else ""
 
 
@@ -60,14 +60,14 @@ def test_a_run_killed_anywhere_and_resumed_equals_the_uninterrupted_one(forks: F
 def test_saving_every_fourth_step_resumes_to_the_same_bits(forks: Forks, tmp_path: Path) -> None:
     expected, _ = whole(forks, tmp_path / "whole")
     for number, (point, nth) in enumerate([("after_optimizer", 7), ("in_validation", 9), ("epoch_end", 2), ("mid_write", 6)]):
-        assert killed(forks, tmp_path / f"{point}-{nth}", point, nth, number, save_every=4) == expected, f"killed at {point} {nth}"
+        assert killed(forks, tmp_path / f"{point}-{nth}", point, nth, number, save_every_steps=4) == expected, f"killed at {point} {nth}"
 
 
 def test_a_run_killed_again_and_again_ends_in_the_same_bits(forks: Forks, tmp_path: Path) -> None:
     expected, _ = whole(forks, tmp_path / "whole")
     folder = tmp_path / "storm"
     for number, point in enumerate(POINTS[:7] * 2):
-        assert forks.run("train_small", folder=str(folder), kill=[point, 2], workers=number % 3) in (-9, 0), point
+        assert forks.run("train_small", folder=str(folder), kill=[point, 2], num_workers=number % 3) in (-9, 0), point
     assert forks.run("train_small", folder=str(folder)) == 0
     assert folder.with_suffix(".hash").read_text() == expected
 
