@@ -23,7 +23,8 @@ TORCH = "import torch; torch.optim.AdamW([torch.zeros(1)])"
 KIT = """
 import os, colab_kit as kit
 from colab_kit.events import StepDone
-kit.train(kit.nets.mlp(), "fashion-mini", epochs=1, out={out!r}, callbacks=[lambda e: os._exit(0) if isinstance(e, StepDone) else None], quiet=True)
+kit.train(kit.nets.mlp(), "fashion-mini", epochs=1, run_dir={out!r}, quiet=True,
+          callbacks=[lambda e: os._exit(0) if isinstance(e, StepDone) else None])
 """
 
 

@@ -34,9 +34,7 @@ def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
         click.echo(f"\n{err}", err=True)
         return FAILED, None
     except click.ClickException as err:
-        if isinstance(err, click.NoSuchOption) and (word := RENAMED["option"].get(err.option_name.lstrip("-").replace("-", "_"))):
-            err.possibilities = [f"--{word.replace('_', '-')}"]
-        err.show()
+        _in_our_words(err).show()
         return err.exit_code, None
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nInterrupted.", err=True)
@@ -46,6 +44,15 @@ def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
     if isinstance(out, Came):
         return out.status, out
     return (OK if out is None else STATUS.get(out.status, FAILED)), out
+
+
+def _in_our_words(err: click.ClickException) -> click.ClickException:
+    """The error as it is; of a flag under its old name, one that says the new name."""
+    word = RENAMED["option"].get(err.option_name.lstrip("-").replace("-", "_")) if isinstance(err, click.NoSuchOption) else None
+    if word is None or not isinstance(err, click.NoSuchOption):
+        return err
+    said = f"No such option: {err.option_name}. It is called --{word.replace('_', '-')}."
+    return click.NoSuchOption(err.option_name, said, ctx=err.ctx)
 
 
 @click.group(context_settings={"max_content_width": 110})

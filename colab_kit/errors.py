@@ -216,7 +216,7 @@ def renamed_option(verb: str, old: str, new: str) -> RecipeError:
 
 def new_words(verb: Callable[P, R]) -> Callable[P, R]:
     """Let the verb answer an option's old name with the new one."""
-    code: Any = verb.__code__  # type: ignore[attr-defined]
+    code: Any = verb.__code__
     options = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     words = {old: new for place in ("option", verb.__name__) for old, new in RENAMED.get(place, {}).items()}
 

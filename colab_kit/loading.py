@@ -16,6 +16,7 @@ from .control import Control
 from .data import datasets, fingerprints
 from .data.edits import Edits, edited
 from .data.folders import some
+from .data.labels import class_names as numbered_names
 from .data.places import open_place, open_split
 from .data.shares import as_limit, as_share, share_out
 from .data.sources import Part, display_names, of_pair
@@ -122,7 +123,7 @@ def load(
     if task == "regression" and asked is None:
         ears(Note("The labels are floats: they are learned as numbers (task='regression')."))
     given = parts["train"]
-    found = class_names(given.labels[given.labelled], in_order if in_order is not None else given.classes, task)
+    found = numbered_names(given.labels[given.labelled], in_order if in_order is not None else given.classes, task)
     shared = share_out(parts, found, valid=valid, test=test, limit=limit, seed=seed, say=ears)
     if names is not None:
         found, said = display_names(names, found, root)

@@ -102,16 +102,16 @@ class Recipe:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
         object.__setattr__(self, "monitor", metric_name(self.monitor))
-        if isinstance(self.budget, str) and self.budget != "session":
-            seconds_of(self.budget)
-        if self.warmup > self.epochs:
+        if isinstance(self.max_time, str) and self.max_time != "session":
+            seconds_of(self.max_time)
+        if self.warmup_epochs > self.epochs:
             raise RecipeError(
-                f"warmup_epochs={self.warmup} epochs are longer than the run's {self.epochs}.",
+                f"warmup_epochs={self.warmup_epochs} epochs are longer than the run's {self.epochs}.",
                 "the learning rate would never reach its full value",
                 "give a smaller warmup_epochs= or more epochs=",
             )
 
-        if self.warmup and self.schedule == "onecycle":
+        if self.warmup_epochs and self.lr_schedule == "onecycle":
             raise RecipeError(
                 "warmup_epochs= and lr_schedule='onecycle' do not go together.",
                 "one-cycle has a rise of its own",

@@ -39,7 +39,14 @@ SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {  # cells that draw;
         },
     ),
 }  # fmt: skip
-TINY = {"limit": 6, "backbone": "efficientnet_lite0", "backbones": ["efficientnet_lite0"], "size": 64, "source": "photos", "epochs": 1}
+TINY = {
+    "max_per_class": 6,
+    "backbone": "efficientnet_lite0",
+    "backbones": ["efficientnet_lite0"],
+    "image_size": 64,
+    "source": "photos",
+    "epochs": 1,
+}
 
 
 def tagged(notebook: Any, tag: str) -> list[Any]:
@@ -63,9 +70,9 @@ def prepared(path: Path, folder: Path, server: FileServer, **own: Any) -> Any:
     match path.stem[:2]:
         case "05":
             (folder / "cat_to_name.json").write_text(json.dumps({"cat": "red rose", "dog": "lotus"}))
-            values["names"] = "cat_to_name.json"
+            values["class_names"] = "cat_to_name.json"
         case "06":
-            values |= {"epochs": 4, "limit": 0} | own  # 75 steps an epoch: a checkpoint each 20
+            values |= {"epochs": 4, "max_per_class": 0} | own  # 75 steps an epoch: a checkpoint each 20
         case "07":
             repo = folder / "elsewhere" / "course"
             repo.mkdir(parents=True)

@@ -138,7 +138,7 @@ def on_drive(work: Path, *, delay: float = 0.1, capacity: int | None = None) -> 
     body = FuseBody(work / "store", delay=delay, capacity=capacity)
     point = work / "drive"
     body.mount(point)
-    mount._current = Drive(point / MYDRIVE, "stand-in", point)
+    mount._current = Drive(point / MYDRIVE, "mock", point)
     saver.AT_LEAST, mirror.FIRST_WAIT, mirror.LONGEST_WAIT = 0.1, 0.02, 0.1
     return body
 
@@ -163,12 +163,13 @@ def train_in_storm(work: str, storm: int | None, home: str = "home", die_at: int
         control.plan[STEPS - 2] = [("dead", STAYS)]
         saver.AT_THE_END = 0.2
     run = verbs.train(
-        Wide, small_data("arrays"), name="storm", callbacks=[hear], quiet=True, control=control, save_every_steps=1, epochs=EPOCHS, batch_size=4,
+        Wide, small_data("arrays"), name="storm", callbacks=[hear], quiet=True, control=control,
+        save_every_steps=1, epochs=EPOCHS, batch_size=4,
         grad_accum_steps=2, ema_decay=0.9, mixup=0.4, lr=3e-3,
     )  # fmt: skip
     told = run.status
     control.clear_up()
-    handed = run.wait(30)
+    handed = run.wait_for_copies(30)
     used = body.used()
     body.unmount()
     run.folder.with_suffix(".losses").write_text("".join(losses))
@@ -216,7 +217,7 @@ def hundred_saves(work: str) -> None:
         Wide, small_data("arrays"), name="hundred", quiet=True, control=Looking(), save_every_steps=1, epochs=34, batch_size=8, lr=1e-3
     )
     sizes = [path.stat().st_size for path in run.folder.glob("checkpoint-*.safetensors")]
-    run.wait(30)
+    run.wait_for_copies(30)
     most = max(most, body.used())
     trash = body.trash_bytes()
     body.unmount()

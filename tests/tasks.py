@@ -153,12 +153,14 @@ def train_small(
                 log.flush()
 
         run = verbs.train(
-            channels_last if data == "arrays" else Small, small_data(data), run_dir=folder, callbacks=[hear], quiet=True, control=control, num_workers=num_workers,
+            channels_last if data == "arrays" else Small, small_data(data), run_dir=folder, callbacks=[hear], quiet=True,
+            control=control, num_workers=num_workers,
             save_every_steps=save_every_steps, epochs=epochs,
-            **{"batch_size": 4, "accumulate": 2, "clip": 0.5, "lr": {"fc*": 1e-2, "*": 3e-3}, "warmup": 0.5, "ema": 0.9, "mixup": 0.4,
+            **{"batch_size": 4, "grad_accum_steps": 2, "max_grad_norm": 0.5, "lr": {"fc*": 1e-2, "*": 3e-3}, "warmup_epochs": 0.5,
+               "ema_decay": 0.9, "mixup": 0.4,
                "patience": 50, "validate_every_steps": 2, **FLAVOURS[flavour]},
         )  # fmt: skip
-    assert run.status == ("stopped" if kill and how == "stop" else "done"), run
+    assert run.status == ("stopped" if kill and how == "stop" else "finished"), run
     if run.status == "stopped":
         return
     Path(folder).with_suffix(".hash").write_text(fingerprint(Path(folder)))
@@ -181,10 +183,11 @@ def transfer_small(folder: str, kind: str, kill: list[Any] | None = None, count:
                 log.flush()
 
         run = verbs.transfer(
-            small_data("files"), Seen(), run_dir=folder, image_size=8, batch_size=4, augment="strong", callbacks=[hear], quiet=True, control=control,
+            small_data("files"), Seen(), run_dir=folder, image_size=8, batch_size=4, augment="strong", callbacks=[hear], quiet=True,
+            control=control,
             **TRANSFERS[kind],
         )  # fmt: skip
-    assert run.status == "done", run
+    assert run.status == "finished", run
     Path(folder).with_suffix(".hash").write_text(fingerprint(Path(folder)))
     if count:
         Path(folder).with_suffix(".hits").write_text(json.dumps(control.hits))
@@ -205,14 +208,14 @@ class Seen(nn.Module):
 TRANSFERS: dict[str, dict[str, Any]] = {
     "frozen": {"mode": "frozen", "epochs": 3},
     "deep": {"mode": "frozen", "epochs": 2, "head": (8,), "save_every_steps": 3},
-    "both": {"mode": "both", "epochs": 3, "mixup": 0.4, "save_every_steps": 1},
-    "finetune": {"mode": "finetune", "epochs": 2, "layer_decay": 0.5, "ema": 0.9, "save_every_steps": 2},
+    "both": {"mode": "frozen_then_finetune", "epochs": 3, "mixup": 0.4, "save_every_steps": 1},
+    "finetune": {"mode": "finetune", "epochs": 2, "layer_decay": 0.5, "ema_decay": 0.9, "save_every_steps": 2},
 }
 FLAVOURS: dict[str, dict[str, Any]] = {
     "": {},
-    "views": {"augment": "strong", "cutmix": 1.0, "size": 8, "sampler": "balanced"},
+    "views": {"augment": "strong", "cutmix": 1.0, "image_size": 8, "sampler": "balanced"},
     "fp16": {"precision": "fp16"},
-    "transform": {"augment": jitter, "size": 8},
+    "transform": {"augment": jitter, "image_size": 8},
     "lost": {"loss": Fragile(), "lr": 0.04},
 }
 

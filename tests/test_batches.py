@@ -57,7 +57,7 @@ def array_feed(n: int = 23, **kw) -> Feed:
 
 def item_feed(dataset, *, num_workers: int = 0, n: int = 11, collate=None, **kw) -> Feed:
     source = Items(dataset, np.arange(n) % 3, collate)
-    return Feed(split_of(source, n), Preprocess(size=8), **{"batch_size": 4, "device": CPU, "workers": num_workers, **kw})
+    return Feed(split_of(source, n), Preprocess(size=8), **{"batch_size": 4, "device": CPU, "num_workers": num_workers, **kw})
 
 
 def picture_feed(tmp_path, n: int = 7, bad: tuple[int, ...] = (), **kw) -> Feed:
@@ -167,7 +167,7 @@ def test_a_pictures_draws_are_its_own_whatever_the_batch_size_and_differ_by_epoc
     assert len({tuple(v) for v in first.values()}) == 11
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, 1])
 def test_what_is_drawn_outside_is_untouched_by_reading(num_workers, tmp_path):
     def draws():
         return random.random(), np.random.rand(), torch.rand(()).item()
@@ -248,7 +248,7 @@ def test_labels_of_any_kind_become_int64(y):
     assert batch.y.dtype == torch.int64 and batch.y.tolist() == [1] * 4
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, 1])
 def test_labels_are_the_sources_which_may_number_the_classes_otherwise_than_the_items_do(num_workers):
     feed = Feed(split_of(Items(Drawn(), 2 - np.arange(11) % 3), 11), Preprocess(), batch_size=4, device=CPU, num_workers=num_workers)
     assert all(batch.y.tolist() == (2 - batch.index % 3).tolist() for batch in feed.shuffled(0))
@@ -261,7 +261,7 @@ def test_an_item_that_is_no_pair_says_what_it_is(x):
     assert f"it is a {type(x).__name__}" in str(caught.value)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, 1])
 def test_an_error_in_the_dataset_surfaces_with_its_own_words(num_workers):
     state = torch.default_generator.get_state()
     with pytest.raises(FileNotFoundError, match="picture 5 is gone"):
@@ -274,7 +274,7 @@ def _flipped(batch):
     return torch.stack(x).flip(1), list(y)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_loaders_own_collate_is_used(num_workers):
     plain, flipped = (next(item_feed(Drawn(), collate=c, num_workers=num_workers).shuffled(0)) for c in (None, _flipped))
     assert torch.equal(plain.x.flip(1), flipped.x) and torch.equal(plain.y, flipped.y) and np.array_equal(plain.index, flipped.index)
@@ -430,7 +430,7 @@ def turned(picture):
     return picture.rotate(float(np.random.uniform(-30, 30))).resize((8, 8))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_users_transform_is_keyed_picture_by_picture_with_any_number_of_workers(tmp_path, num_workers):
     def feed(num_workers: int, **kw) -> Feed:
         return picture_feed(tmp_path, transform=turned, num_workers=num_workers, **kw)
@@ -489,7 +489,7 @@ class Dying(Drawn):
 def test_a_worker_that_is_killed_is_an_error_with_the_way_out():
     with pytest.raises(DataError, match="has died") as caught:
         list(item_feed(Dying(), num_workers=1).shuffled(0))
-    assert "workers=0" in caught.value.fix
+    assert "num_workers=0" in caught.value.fix
 
 
 def test_a_hand_written_loop_gets_what_training_gets(tmp_path):

@@ -35,7 +35,7 @@ def test_a_time_is_read_as_people_write_it(said, seconds):
 def test_what_is_no_time_is_refused_with_the_way_to_write_one(said):
     with pytest.raises(RecipeError) as caught:
         Recipe(max_time=said)
-    assert caught.value.what.startswith("budget=")
+    assert caught.value.what.startswith("max_time=")
 
 
 def test_it_is_used_up_where_one_more_step_and_two_saves_do_not_fit():
@@ -105,10 +105,10 @@ def test_each_session_stops_in_time_says_how_long_the_rest_takes_and_the_last_on
     for _ in range(6):
         run = sessions(monkeypatch, heard, max_time=7.5)
         steps.append(run.choices and max(row["step"] for row in run.history) if run.history else 0)
-        if run.status == "done":
+        if run.status == "finished":
             break
-        assert run.status == "stopped" and run.reason.startswith("budget=7.5 is used up; the rest would take about ")
-    assert run.status == "done" and run.history[-1]["step"] == 24
+        assert run.status == "stopped" and run.reason.startswith("max_time=7.5 is used up; the rest would take about ")
+    assert run.status == "finished" and run.history[-1]["step"] == 24
     calm = verbs.train(Small, small_data("arrays"), run_dir="calm", quiet=True, batch_size=4, epochs=4)
     assert [row["valid/loss"] for row in run.history] == [row["valid/loss"] for row in calm.history]
 
@@ -118,4 +118,4 @@ def test_a_session_that_does_not_end_by_itself_says_that_it_sets_no_limit():
     run = verbs.train(
         Small, small_data("arrays"), run_dir="run", callbacks=[heard.append], quiet=True, batch_size=4, epochs=1, max_time="session"
     )
-    assert run.status == "done" and any("sets no limit here" in note.text for note in heard if isinstance(note, Note))
+    assert run.status == "finished" and any("sets no limit here" in note.text for note in heard if isinstance(note, Note))

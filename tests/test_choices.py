@@ -58,19 +58,24 @@ def test_a_class_the_recipe_has_no_name_for_is_not_taken_for_adamw():
 
 
 def test_what_was_chosen_before_stays_whatever_the_machine_is_now():
-    made = json.loads(json.dumps({"batch_size": (48, "it was so"), "size": (96, "x")}))
+    made = json.loads(json.dumps({"batch_size": (48, "it was so"), "image_size": (96, "x")}))
     found = chosen(Recipe(), made=made)
-    assert found["batch_size"] == (48, "it was so") and found["size"] == (96, "x") and isinstance(found["size"], tuple) and "lr" in found
+    assert (
+        found["batch_size"] == (48, "it was so")
+        and found["image_size"] == (96, "x")
+        and isinstance(found["image_size"], tuple)
+        and "lr" in found
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "shape", "recipe", "base", "size", "channels"),
     [
         ("arrays", (1, 28, 28), {}, {}, 28, 1), ("arrays", (3, 20, 30), {}, {}, None, 3), ("arrays", (784,), {}, {}, None, None),
-        ("arrays", (1, 28, 28), {"size": 96}, {}, 96, 1), ("arrays", (1, 28, 28), {}, {"size": 224, "channels": 3}, 224, 3),
-        ("pictures", None, {}, {}, 224, None), ("pictures", None, {"size": 96}, {"size": 224, "channels": 3}, 96, 3),
+        ("arrays", (1, 28, 28), {"image_size": 96}, {}, 96, 1), ("arrays", (1, 28, 28), {}, {"size": 224, "channels": 3}, 224, 3),
+        ("pictures", None, {}, {}, 224, None), ("pictures", None, {"image_size": 96}, {"size": 224, "channels": 3}, 96, 3),
         ("items", (3, 20, 20), {}, {}, 20, 3), ("items", (3, 20, 30), {}, {}, None, 3), ("items", (7,), {}, {}, None, None),
-        ("items", (1, 9, 9), {"size": 96}, {}, 96, 1),
+        ("items", (1, 9, 9), {"image_size": 96}, {}, 96, 1),
         ("items", (1, 9, 9), {}, {"size": 224, "channels": 3}, 224, 3),
         ("pil", None, {}, {}, 224, None), ("collated", None, {}, {}, None, None),
     ],
@@ -88,7 +93,7 @@ def test_what_the_weights_ask_for_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("kind", "n", "said", "workers"),
+    ("kind", "n", "said", "num_workers"),
     [("items", 2000, None, 2), ("items", 1999, None, 0), ("arrays", 9000, None, 0), ("items", 10, 3, 3), ("items", 9000, 0, 0)],
 )
 def test_processes_are_started_only_where_they_pay(kind, n, said, num_workers):

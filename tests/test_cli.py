@@ -14,7 +14,7 @@ from colab_kit import cli
 from colab_kit.recipe import Recipe
 
 FIELDS = {field.name for field in dataclasses.fields(Recipe)}
-RUN_FLAGS = {"data", "name", "limit", "out", "fresh", "device"}
+RUN_FLAGS = {"data", "name", "max_per_class", "run_dir", "restart", "device"}
 EATEN = set("--gpu --tpu --timeout --keep -s --session --high-mem --env -h".split())  # by `colab run`, even behind the script's name
 
 
@@ -44,7 +44,7 @@ def test_no_flag_is_one_that_colab_run_eats(command):
         ("--epochs 3 --lr 1e-3", {"epochs": 3, "lr": 1e-3}),
         ("--class-weights balanced", {"class_weights": "balanced"}),
         ("--class-weights 1,2.5", {"class_weights": (1.0, 2.5)}),
-        ("--schedule step --step-size 2 --clip 1", {"schedule": "step", "step_size": 2, "clip": 1.0}),
+        ("--lr-schedule step --step-size 2 --max-grad-norm 1", {"lr_schedule": "step", "step_size": 2, "max_grad_norm": 1.0}),
         ("", {}),
     ],
 )
@@ -55,7 +55,7 @@ def test_flags_become_fields_of_the_right_type(words, fields):
 
 
 @pytest.mark.parametrize(
-    "words", ["train", "train pets --epochs many", "train pets --schedule cosin", "train pets --class-weights a,b", "trane"]
+    "words", ["train", "train pets --epochs many", "train pets --lr-schedule cosin", "train pets --class-weights a,b", "trane"]
 )
 def test_wrong_usage_is_status_2(words, capsys):
     assert cli.main(words.split()) == 2
@@ -82,7 +82,7 @@ def test_help_comes_without_torch():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("ended", "status"), [("done", 0), ("stopped", 130), ("failed", 1)])
+@pytest.mark.parametrize(("ended", "status"), [("finished", 0), ("stopped", 130), ("failed", 1)])
 def test_the_exit_status_says_how_the_run_ended(monkeypatch, ended, status):
     monkeypatch.setitem(cli.face.commands, "made-up", click.Command("made-up", callback=lambda: SimpleNamespace(status=ended)))
     assert cli.main(["made-up"]) == status
@@ -105,14 +105,14 @@ def test_runtime_is_one_line(capsys):
 def test_a_run_is_trained_found_again_listed_and_asked(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
-    words = ["train", "fashion-mini", "--limit", "8", "--epochs", "1", "--device", "cpu"]
+    words = ["train", "fashion-mini", "--max-per-class", "8", "--epochs", "1", "--device", "cpu"]
     status, run = cli.call(words)
-    assert status == 0 and run.status == "done" and (run.name, run.recipe.epochs) == ("fashion-mini-mlp", 1)
+    assert status == 0 and run.status == "finished" and (run.name, run.recipe.epochs) == ("fashion-mini-mlp", 1)
     assert cli.call(words)[1].folder == run.folder and len(list(run.folder.parent.iterdir())) == 1
     capsys.readouterr()
 
     assert cli.main(["runs"]) == 0
-    assert [line.split()[:4] for line in capsys.readouterr().out.splitlines()[1:]] == [["fashion-mini-mlp", run.key, "done", "1/1"]]
+    assert [line.split()[:4] for line in capsys.readouterr().out.splitlines()[1:]] == [["fashion-mini-mlp", run.key, "finished", "1/1"]]
 
     picture = str(Path(__file__).parent / "data" / "espresso.jpg")
     assert cli.main(["predict", run.key, picture, picture, "--top", "2", "--csv", "answers.csv"]) == 0

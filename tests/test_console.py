@@ -72,8 +72,8 @@ def test_a_continued_run_says_where_it_goes_on(clock):
     out = io.StringIO()
     console = Console(out, clock=clock)
     console(RunStarted("x", HERE, 2, 20, 7))
-    console(RunEnded("done", "", HERE))
-    assert out.getvalue().splitlines() == [f"Run x, going on from step 7 of 20 → {HERE}", "Run done"]
+    console(RunEnded("finished", "", HERE))
+    assert out.getvalue().splitlines() == [f"Run x, going on from step 7 of 20 → {HERE}", "Run finished"]
 
 
 def test_a_log_file_sees_no_bar_and_a_terminal_does(clock):
@@ -83,7 +83,7 @@ def test_a_log_file_sees_no_bar_and_a_terminal_does(clock):
         clock.now += 1
         console(StepDone(5, 10, 0.25, 1e-3))
         assert ("\r" in out.getvalue()) is moves and ("loss 0.2500" in out.getvalue()) is moves
-        console(RunEnded("done", "", HERE))
+        console(RunEnded("finished", "", HERE))
         assert console.bar is None
 
 

@@ -17,10 +17,10 @@ def outputs(said, count, sure=0.9):
 def test_the_figures_are_those_counted_by_hand():
     e = evaluate(outputs([0, 0, 1, 1, 2, 2], 3), np.array([0, 0, 0, 1, 2, 1]), ["a", "b", "c"], "valid")
     assert e.confusion.dtype == np.int64 and e.confusion.tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]  # rows are the truth
-    assert (e.top1, e.n, e.split, e.classes) == (4 / 6, 6, "valid", ("a", "b", "c"))
+    assert (e.top1, e.count, e.split, e.classes) == (4 / 6, 6, "valid", ("a", "b", "c"))
     assert e.loss == pytest.approx(-(4 * math.log(0.9) + 2 * math.log(0.05)) / 6)
-    assert e.per_class[0] == {"name": "a", "n": 3, "precision": 1.0, "recall": 2 / 3, "f1": 0.8}
-    assert e.per_class[2] == {"name": "c", "n": 1, "precision": 0.5, "recall": 1.0, "f1": 2 / 3}
+    assert e.per_class[0] == {"name": "a", "count": 3, "precision": 1.0, "recall": 2 / 3, "f1": 0.8}
+    assert e.per_class[2] == {"name": "c", "count": 1, "precision": 0.5, "recall": 1.0, "f1": 2 / 3}
     assert e.metrics == {"valid/loss": e.loss, "valid/top1": 4 / 6}
 
 
@@ -77,7 +77,7 @@ def test_several_classes_a_picture_have_f1_over_all_and_of_each():
     p = np.array([[0.9, 0.6, 0.1], [0.2, 0.7, 0.4]], np.float32)
     e = evaluate(p, np.array([[1, 0, 0], [0, 1, 1]], np.float32), "abc", "valid", "multilabel")
     assert e.f1 == 2 * 2 / (3 + 3) and e.top1 is None and e.confusion is None
-    assert e.per_class[1] == {"name": "b", "n": 1, "precision": 0.5, "recall": 1.0, "f1": 2 / 3} and e.per_class[2]["f1"] == 0.0
+    assert e.per_class[1] == {"name": "b", "count": 1, "precision": 0.5, "recall": 1.0, "f1": 2 / 3} and e.per_class[2]["f1"] == 0.0
     assert e.loss == pytest.approx(-np.log([0.9, 0.4, 0.9, 0.8, 0.7, 0.4]).mean(), rel=1e-6)
     assert e.metrics == {"valid/loss": e.loss, "valid/f1": e.f1} and "F1 66.7 %" in repr(e)
 

@@ -40,7 +40,7 @@ def test_a_run_killed_at_a_named_point_ends_in_the_same_bits(forks: Forks, expec
     assert killed(forks, tmp_path / "run", point, SPREAD.get(point, 2), data="arrays") == expected["arrays"]
 
 
-@pytest.mark.parametrize(("point", "workers", "again"), [("after_optimizer", 0, 1), ("in_validation", 1, 0), ("mid_write", 0, 0)])
+@pytest.mark.parametrize(("point", "num_workers", "again"), [("after_optimizer", 0, 1), ("in_validation", 1, 0), ("mid_write", 0, 0)])
 def test_another_number_of_workers_makes_no_difference(
     forks: Forks, expected: dict[str, str], tmp_path: Path, point: str, num_workers: int, again: int
 ) -> None:
@@ -83,7 +83,7 @@ def test_a_stopped_and_a_paused_run_end_in_the_same_bits(
 
 
 @pytest.mark.parametrize(
-    ("flavour", "data", "point", "nth", "workers", "again"),
+    ("flavour", "data", "point", "nth", "num_workers", "again"),
     [
         ("views", "files", "after_optimizer", 2, 0, 0), ("views", "files", "in_validation", 3, 0, 0),
         ("views", "files", "mid_write", 5, 0, 0),

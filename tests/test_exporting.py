@@ -28,7 +28,7 @@ def test_an_exported_run_predicts_the_same_without_its_code(run, tmp_path):
     path = run.export(tmp_path / "pets.safetensors")
     again = kit.open_run(path)
     assert np.array_equal(again.predict(picture()).probabilities, run.predict(picture()).probabilities)
-    assert again.classes == run.classes and again.best == run.best and len(again.history) == len(run.history) and again.status == "done"
+    assert again.classes == run.classes and again.best == run.best and len(again.history) == len(run.history) and again.status == "finished"
 
 
 def test_the_file_holds_no_pickle_and_no_path_of_this_machine(run, tmp_path):

@@ -78,7 +78,13 @@ def forks():
 
 def get(url, to=None, *, named=None, heard=None, **options):
     """fetch() that does not wait and finds no secret."""
-    options = {"find": lambda name: None, "sleep": lambda seconds: None, "listen": [] if heard is None else [heard.append], **options}
+    options = {
+        "find": lambda name: None,
+        "sleep": lambda seconds: None,
+        "callbacks": None if heard is None else [heard.append],
+        "quiet": True,
+        **options,
+    }
     return fetch_as(url, to, named, **options)
 
 

@@ -125,7 +125,7 @@ def test_json_is_written_whole_and_readable_by_eye(tmp_path):
     [
         (errno.ENOSPC, "the disk is full", "free some room"), (errno.EDQUOT, "the disk is full", "free some room"),
         (errno.EROFS, "read-only", "a folder that can be written"), (errno.EACCES, "read-only", "COLAB_KIT_HOME"),
-        (errno.EPERM, "read-only", "out="),
+        (errno.EPERM, "read-only", "run_dir="),
         (errno.ENOTDIR, "a file stands", "move that file away"), (errno.EEXIST, "a file stands", "another name"),
         (errno.EIO, os.strerror(errno.EIO), "give a path that can be made"), (None, "odd", "give a path that can be made"),
     ],

@@ -43,7 +43,7 @@ def seen(where: Runtime = LAPTOP, **changed) -> Seen:
         (BROKEN, {}, ["There is a GPU, and torch cannot use it.", "is a CPU build"]),
         (COLAB, {"drive": False}, ["No Drive is mounted: this run dies with the machine.", "kit.mount()"]),
         (T4, {"drive": False}, ["No Drive is mounted"]),
-        (T4, {"seconds": 43000.0}, ["The session ends before the run does.", "11 h 50 min left", "budget='session'"]),
+        (T4, {"seconds": 43000.0}, ["The session ends before the run does.", "11 h 50 min left", "max_time='session'"]),
     ],
 )  # fmt: skip
 def test_a_described_machine_is_told_what_matters_there_and_no_more(where, changed, words):

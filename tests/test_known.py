@@ -51,7 +51,7 @@ def built(monkeypatch):
 
 
 def move(pets, **fields):
-    return transfer(pets, LITE, **{"size": 64, "listen": [], **fields})
+    return transfer(pets, LITE, **{"image_size": 64, "quiet": True, **fields})
 
 
 def test_the_second_call_builds_nothing_and_says_the_same(pets, built):
@@ -94,11 +94,11 @@ def test_published_weights_that_changed_are_refused(pets):
         _ = open_run(run.folder).model
 
 
-@pytest.mark.parametrize("fields", [{"mode": "finetune", "epochs": 1}, {"epochs": 2, "augment": "light"}, {"size": 32}])
+@pytest.mark.parametrize("fields", [{"mode": "finetune", "epochs": 1}, {"views": 2, "augment": "light"}, {"image_size": 32}])
 def test_what_needs_the_network_builds_it(pets, built, fields):
     move(pets)
     run = move(pets, seed=1, **fields)
-    assert built == [LITE, LITE] and run.status == "done"
+    assert built == [LITE, LITE] and run.status == "finished"
 
 
 def test_the_same_cell_gives_a_finished_run_back_without_building(pets, built):
@@ -162,7 +162,7 @@ def test_a_call_on_known_features_imports_neither_torchvision_nor_timm_nor_torch
     code = (
         "import sys, colab_kit as kit\n"
         f"data = kit.load({str(tmp_path / 'pets')!r}, quiet=True)\n"
-        f"run = kit.transfer(data, {LITE!r}, size=64, seed=5, quiet=True)\n"
+        f"run = kit.transfer(data, {LITE!r}, image_size=64, seed=5, quiet=True)\n"
         "assert run.history, run\n"
         "print([m for m in ('torchvision', 'timm', 'torch._dynamo') if m in sys.modules])\n"
     )

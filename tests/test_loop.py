@@ -78,7 +78,7 @@ def weights(run: Run) -> torch.Tensor:
 
 
 def test_accumulated_batches_learn_as_one_bigger_batch_does():
-    same = {"data": only_training(22), "optimizer": "sgd", "lr": 0.1, "schedule": "constant"}
+    same = {"data": only_training(22), "optimizer": "sgd", "lr": 0.1, "lr_schedule": "constant"}
     big = quietly(Plain, "big", batch_size=8, **same)
     small = quietly(Plain, "small", batch_size=4, grad_accum_steps=2, **same)
     torch.testing.assert_close(weights(small), weights(big), rtol=0, atol=1e-14)
@@ -90,7 +90,7 @@ def test_a_clipped_step_is_no_longer_than_clip_times_the_learning_rate():
         torch.manual_seed(0)
         net = Plain()
         before = torch.cat([p.detach().flatten().clone() for p in net.parameters()])
-        plain = {"optimizer": "sgd", "lr": 0.5, "momentum": 0.0, "schedule": "constant", "batch_size": 64, "epochs": 1}
+        plain = {"optimizer": "sgd", "lr": 0.5, "momentum": 0.0, "lr_schedule": "constant", "batch_size": 64, "epochs": 1}
         return float((weights(quietly(net, run_dir, data=only_training(8), **plain, **fields)) - before).norm())
 
     assert moved("clipped", max_grad_norm=0.01) == pytest.approx(0.005, rel=1e-3)
@@ -126,7 +126,7 @@ def last(run: Run) -> torch.Tensor:
 def test_early_stopping_ends_the_run_and_more_patience_goes_on():
     still = {"lr": 0.0, "momentum": 0.0, "optimizer": "sgd", "epochs": 9}
     run = quietly(Plain, "a", patience=2, **still)
-    assert run.status == "done" and run.reason == "early stopping: valid/loss is not better since epoch 1"
+    assert run.status == "finished" and run.reason == "early stopping: valid/loss is not better since epoch 1"
     assert len(run.history) == 3
     run = quietly(Plain, "a", patience=4, **still)
     assert len(run.history) == 5 and run.reason.startswith("early stopping")
@@ -136,7 +136,7 @@ def test_a_run_that_stopped_early_is_returned_at_once():
     still = {"lr": 0.0, "optimizer": "sgd", "epochs": 9, "patience": 2}
     first, heard = quietly(Plain, "a", **still), []
     again = quietly(Plain, "a", hear=heard.append, **still)
-    assert (again.status, again.reason, list(again.history)) == ("done", first.reason, list(first.history))
+    assert (again.status, again.reason, list(again.history)) == ("finished", first.reason, list(first.history))
     assert not [e for e in heard if isinstance(e, (RunStarted, StepDone))]
 
 
@@ -178,7 +178,7 @@ def test_a_pause_saves_and_waits_until_another_thread_says_go_on():
 
     run = quietly(Small, "a", hear=hear, control=control)
     assert heard == [("paused", 1)]
-    assert run.status == "done" and bits(run) == bits(quietly(Small, "b"))
+    assert run.status == "finished" and bits(run) == bits(quietly(Small, "b"))
 
 
 def test_a_stop_wakes_a_paused_run():
@@ -198,11 +198,11 @@ def test_a_stop_wakes_a_paused_run():
 def test_a_run_stopped_after_a_step_goes_on_to_the_same_bits(step):
     control = Control()
     stop = lambda event: control.stop() if isinstance(event, StepDone) and event.step == step else None
-    fields = {"validate_every_steps": 4, "ema": 0.9, "mixup": 0.3, "warmup": 0.5}
+    fields = {"validate_every_steps": 4, "ema_decay": 0.9, "mixup": 0.3, "warmup_epochs": 0.5}
     stopped = quietly(Small, "a", hear=stop, control=control, **fields)
     assert (stopped.status, stopped.reason) == ("stopped", "stopped by hand")
     again = quietly(Small, "a", **fields)
-    assert again.status == "done" and bits(again) == bits(quietly(Small, "b", **fields))
+    assert again.status == "finished" and bits(again) == bits(quietly(Small, "b", **fields))
 
 
 class StopAt(Control):
@@ -224,7 +224,7 @@ def test_a_run_stopped_in_validation_repeats_it_whole(nth):
     assert (stopped.status, stopped.reason) == ("stopped", "in the middle")
     assert len(stopped.history) == (nth - 1) // 2  # two batches a validation: the one cut short left no row
     again = quietly(Small, "a", validate_every_steps=4)
-    assert again.status == "done" and bits(again) == bits(quietly(Small, "b", validate_every_steps=4))
+    assert again.status == "finished" and bits(again) == bits(quietly(Small, "b", validate_every_steps=4))
 
 
 def test_a_stop_after_the_last_step_still_validates_on_the_next_call():
@@ -253,7 +253,7 @@ def test_a_loss_that_stays_lost_ends_the_run_and_leaves_the_last_step_whole():
     assert all(bool(t.isfinite().all()) for t in checkpoint.read(Path("a", left[-1])).tensors.values())
     TRAP["sprung"] = False
     again = quietly(Small, "a", loss=trapped, save_every_steps=1)
-    assert again.status == "done" and again.history[-1]["step"] == 12
+    assert again.status == "finished" and again.history[-1]["step"] == 12
 
 
 def test_a_damaged_picture_is_left_out_and_the_order_of_the_others_stays(tmp_path):
@@ -275,7 +275,7 @@ def test_a_damaged_picture_is_left_out_and_the_order_of_the_others_stays(tmp_pat
         image_size=16, epochs=2, batch_size=4, callbacks=[heard.append], quiet=True,
     )  # fmt: skip
     said = [e.text for e in heard if isinstance(e, Note) and path.name in e.text]
-    assert run.status == "done" and len(said) == 1 and "left out" in said[0]
+    assert run.status == "finished" and len(said) == 1 and "left out" in said[0]
     assert len([e for e in heard if isinstance(e, EpochDone)]) == 2
 
 
@@ -286,4 +286,4 @@ def test_a_batch_of_damaged_pictures_only_is_passed_over(tmp_path):
         data.train.source.paths[row].write_bytes(b"nothing")
     net = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16 * 3, 2))
     run = train(net, data, run_dir="a", image_size=16, epochs=1, batch_size=4, quiet=True)
-    assert run.status == "done" and run.history[-1]["step"] == 3
+    assert run.status == "finished" and run.history[-1]["step"] == 3

@@ -148,7 +148,7 @@ def test_a_short_run_measures_nothing_and_a_long_one_writes_its_choice_before_th
     run = verbs.train(Small, small_data("arrays"), run_dir="long", quiet=True, epochs=1, batch_size=4)
     assert "measured, a step: fp32 " in run.choices["precision"][1]
     again = verbs.train(Small, small_data("arrays"), run_dir="long", quiet=True, epochs=2, batch_size=4)
-    assert again.choices["precision"] == run.choices["precision"] and again.status == "done"
+    assert again.choices["precision"] == run.choices["precision"] and again.status == "finished"
 
 
 def test_the_fastest_forward_pass_wins_unless_its_numbers_are_off():

@@ -174,7 +174,7 @@ def test_grey_pictures_for_weights_that_want_colours_are_said_and_taken():
     grey = kit.load((X[..., 0], Y), quiet=True)
     found = preflight("efficientnet_lite0", grey, image_size=32)
     assert found.ok and any("grey" in finding.what for finding in found.findings)
-    assert transfer(grey, "efficientnet_lite0", image_size=32, epochs=1, quiet=True, run_dir="run").status == "done"
+    assert transfer(grey, "efficientnet_lite0", image_size=32, epochs=1, quiet=True, run_dir="run").status == "finished"
 
 
 Q, R = nn.CrossEntropyLoss, nn.ReLU
@@ -231,7 +231,7 @@ CORRECT: dict[str, tuple[Callable[[], Any], Callable[[], Any], Any]] = {
     "uneven, drawn evenly": (net, lambda: arrays(counts=(100, 10, 30)), {"sampler": "balanced"}),
     "BatchNorm and dropout": (Small, lambda: small_data("arrays"), {}),
     "the user's Dataset": (Small, lambda: small_data("items"), {}),
-    "picture files": (Small, lambda: small_data("files"), {"size": 8}),
+    "picture files": (Small, lambda: small_data("files"), {"image_size": 8}),
     "a class": (Small, arrays, {}),
     "half frozen": (half_frozen, arrays, {}),
     "an optimizer over the model": (net, arrays, own_adam),
@@ -255,7 +255,7 @@ CORRECT: dict[str, tuple[Callable[[], Any], Callable[[], Any], Any]] = {
         lambda: arrays(n=62),
         {"batch_size": 7},
     ),
-    "mixup and an average": (net, arrays, {"mixup": 0.2, "ema": 0.9}),
+    "mixup and an average": (net, arrays, {"mixup": 0.2, "ema_decay": 0.9}),
     "views": (net, arrays, {"augment": "standard"}),
     "bf16": (net, arrays, {"precision": "bf16"}),
     "no validation": (net, lambda: Data(arrays().train, None, None, ("c0", "c1", "c2"), "x", "x"), {}),
@@ -268,7 +268,7 @@ def test_a_correct_set_up_raises_no_alarm(name):
     model, heard = make(), []
     given = given(model) if callable(given) else given
     run = train(model, data(), run_dir="run", callbacks=[heard.append], quiet=True, epochs=1, **given)
-    assert run.status == "done" and not [e.text for e in heard if isinstance(e, Note) and e.level == "warn"]
+    assert run.status == "finished" and not [e.text for e in heard if isinstance(e, Note) and e.level == "warn"]
     again = make()
     found = preflight(again, data(), **(own_adam(again) if callable(CORRECT[name][2]) else given))
     assert not [f for f in found.findings if f.level != "note"] and found.ok and found.seconds["cpu"] > 0, found
@@ -277,7 +277,7 @@ def test_a_correct_set_up_raises_no_alarm(name):
 def test_correct_folders_raise_no_alarm(tmp_path):
     heard: list[Any] = []
     folder = class_folders(tmp_path / "pets", each=8)
-    transfer(folder, "efficientnet_lite0", image_size=32, epochs=1, callbacks=[heard.append], quiet=True, run_dir="run")
+    transfer(folder, "efficientnet_lite0", image_size=32, callbacks=[heard.append], quiet=True, run_dir="run")
     assert not [e.text for e in heard if isinstance(e, Note) and e.level == "warn"] and len(CORRECT) >= 30
 
 

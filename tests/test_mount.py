@@ -34,22 +34,22 @@ def home(own_home) -> Path:
     [
         (Seen("colab"), None, "real"),
         (Seen("colab"), False, "real"),
-        (Seen("colab"), True, "stand-in"),
+        (Seen("colab"), True, "mock"),
         (Seen("colab", found=THERE), None, "reuse"),
-        (Seen("colab", found=THERE), True, "stand-in"),
-        (Seen("colab", silent=THERE), None, "local"),
+        (Seen("colab", found=THERE), True, "mock"),
+        (Seen("colab", silent=THERE), None, "folder"),
         (Seen("colab", silent=THERE), False, "refuse"),
-        (Seen("colab", client="cli"), None, "local"),
+        (Seen("colab", client="cli"), None, "folder"),
         (Seen("colab", client="cli"), False, "refuse"),
         (Seen("colab", found=THERE, client="cli"), None, "reuse"),
         (Seen("colab", page=False), None, "real"),
-        (Seen("colab-subprocess"), None, "local"),
+        (Seen("colab-subprocess"), None, "folder"),
         (Seen("colab-subprocess"), False, "refuse"),
         (Seen("colab-subprocess", found=THERE), None, "reuse"),
-        (Seen("colab-enterprise"), None, "local"),
+        (Seen("colab-enterprise"), None, "folder"),
         (Seen("colab-enterprise"), False, "refuse"),
-        (Seen("colab-enterprise"), True, "stand-in"),
-        *((Seen(where), None, "stand-in") for where in OFFLINE),
+        (Seen("colab-enterprise"), True, "mock"),
+        *((Seen(where), None, "mock") for where in OFFLINE),
         *((Seen(where), False, "refuse") for where in OFFLINE),
         (Seen("jupyter", found=THERE), False, "reuse"),
     ],
@@ -57,13 +57,13 @@ def home(own_home) -> Path:
 def test_what_mount_does_follows_from_what_it_sees(seen, mock, step):
     plan = decide(seen, mock=mock)
     assert plan.step == step and str(plan).startswith(f"{step}: ") and plan.why
-    assert bool(plan.attempts) == (step == "real") and (plan.fix or step not in ("local", "refuse"))
+    assert bool(plan.attempts) == (step == "real") and (plan.fix or step not in ("folder", "refuse"))
 
 
 def test_what_must_be_had_is_refused_where_a_folder_would_do():
     for seen in (Seen("colab-subprocess"), Seen("colab-enterprise"), Seen("colab", client="cli"), Seen("colab", silent=THERE)):
-        assert (decide(seen).step, decide(seen, required=True).step) == ("local", "refuse")
-    assert decide(Seen("python"), required=True).step == "stand-in"
+        assert (decide(seen).step, decide(seen, required=True).step) == ("folder", "refuse")
+    assert decide(Seen("python"), required=True).step == "mock"
 
 
 def test_silence_does_not_forbid_mounting_but_one_try_must_do():
@@ -116,7 +116,7 @@ def test_readonly_on_a_mount_that_exists_says_that_it_changes_nothing(tmp_path):
 def test_a_folder_that_only_looks_like_a_drive_is_not_reused(tmp_path):
     (tmp_path / "drive/MyDrive").mkdir(parents=True)
     world = World("colab", failing())
-    assert world.mount(tmp_path / "drive").kind == "local" and len(world.calls) == 1
+    assert world.mount(tmp_path / "drive").kind == "folder" and len(world.calls) == 1
 
 
 def test_files_in_the_way_are_brought_into_drive(tmp_path):
@@ -127,7 +127,7 @@ def test_files_in_the_way_are_brought_into_drive(tmp_path):
 
 def test_tries_end_with_the_retries_that_were_given(tmp_path):
     world = World("colab", failing(again=9), for_ever=True)
-    assert world.mount(tmp_path / "drive", retries=1).kind == "local" and len(world.calls) == 2 and len(world.slept) == 1
+    assert world.mount(tmp_path / "drive", retries=1).kind == "folder" and len(world.calls) == 2 and len(world.slept) == 1
     with pytest.raises(DriveError, match="cannot be"):
         world.mount(tmp_path / "drive", retries=-1)
     with pytest.raises(DriveError, match="cannot be"):
@@ -136,7 +136,7 @@ def test_tries_end_with_the_retries_that_were_given(tmp_path):
 
 def test_where_nobody_seems_to_listen_one_try_is_announced(tmp_path):
     world = World("colab", failing(again=9), for_ever=True, page=False)
-    assert world.mount(tmp_path / "drive").kind == "local" and len(world.calls) == 1
+    assert world.mount(tmp_path / "drive").kind == "folder" and len(world.calls) == 1
     assert "nobody seems to listen" in world.heard[0].text and "5 minutes" in world.heard[0].text
     quiet = World("colab", page=False)
     assert quiet.mount(tmp_path / "drive").kind == "real", "newer VS Code mounts without answering"
@@ -147,7 +147,7 @@ def test_a_hanging_mount_is_neither_waited_for_nor_killed(tmp_path, monkeypatch)
     world.has(tmp_path / "drive")
     monkeypatch.setattr(room, "state", lambda *_: Health(False, "no answer within 10 s", 10.0, answered=False))
     drive = world.mount(tmp_path / "drive")
-    assert (drive.kind, world.calls, world.asked) == ("local", [], 0) and "does not answer" in world.said and "umount -l" in world.said
+    assert (drive.kind, world.calls, world.asked) == ("folder", [], 0) and "does not answer" in world.said and "umount -l" in world.said
 
 
 @pytest.mark.parametrize(("where", "client", "said"), [
@@ -155,7 +155,7 @@ def test_a_hanging_mount_is_neither_waited_for_nor_killed(tmp_path, monkeypatch)
 ])  # fmt: skip
 def test_where_no_drive_can_be_had_nobody_is_asked(tmp_path, where, client, said):
     world = World(where, client=client)
-    assert world.mount(tmp_path / "drive").kind == "local" and said in world.said and "lost" in world.said
+    assert world.mount(tmp_path / "drive").kind == "folder" and said in world.said and "lost" in world.said
     with pytest.raises(DriveError, match=said):
         world.mount(tmp_path / "drive", required=True)
     assert world.calls == [] and world.asked == 0
@@ -165,7 +165,7 @@ def test_a_failing_mount_falls_back_to_a_folder_with_a_warning(tmp_path, home):
     world = World("colab", failing())
     drive = world.mount(tmp_path / "content/drive")
     [note] = world.heard
-    assert drive.kind == "local" and drive.mydrive.is_relative_to(home) and not (tmp_path / "content").exists()
+    assert drive.kind == "folder" and drive.mydrive.is_relative_to(home) and not (tmp_path / "content").exists()
     world.mount(laid(tmp_path / "content", ["x"]) / "drive")
     assert world.heard[-1].level == note.level == "warn"
     assert all(piece in world.said for piece in ("above", "does not exist", "no consent", "tick every box", str(drive), "lost"))
@@ -186,7 +186,7 @@ def test_a_failing_mount_raises_where_the_drive_is_a_must(tmp_path, home, asked)
 def test_elsewhere_a_folder_stands_in_and_one_note_names_it(tmp_path, home, where):
     world = World(where)
     drive = world.mount(tmp_path / "content/drive")
-    assert (drive.kind, drive.mydrive) == ("stand-in", home / "drive/MyDrive") and drive.mydrive.is_dir()
+    assert (drive.kind, drive.mydrive) == ("mock", home / "drive/MyDrive") and drive.mydrive.is_dir()
     assert [type(e) for e in world.heard] == [Note] and str(drive) in world.heard[0].text and "\n" not in world.heard[0].text
     assert not (tmp_path / "content").exists() and world.calls == []
     assert mounted(world.site) == drive
@@ -205,7 +205,7 @@ def test_a_readonly_stand_in_says_that_it_can_be_written(tmp_path):
 
 def test_mock_true_gives_the_stand_in_even_in_colabs_kernel(tmp_path):
     world = World("colab")
-    assert world.mount(tmp_path / "drive", mock=True).kind == "stand-in" and world.calls == []
+    assert world.mount(tmp_path / "drive", mock=True).kind == "mock" and world.calls == []
 
 
 def test_mock_false_off_colab_is_an_error_and_makes_nothing(tmp_path, home):
@@ -235,7 +235,7 @@ def test_mount_itself_tells_the_listeners_it_is_given():
 
 def test_mount_speaks_on_the_console_by_default(capsys):
     drive = mount(mock=True)
-    assert capsys.readouterr().out.count("\n") == 1 and drive.kind == "stand-in"
+    assert capsys.readouterr().out.count("\n") == 1 and drive.kind == "mock"
 
 
 def test_the_client_is_told_by_the_environment(monkeypatch):
@@ -297,7 +297,7 @@ def test_an_argument_of_the_wrong_kind_is_named(tmp_path, home, asked):
 def test_the_note_on_a_stand_in_that_was_asked_for_is_a_sentence(tmp_path):
     world = World("colab")
     world.mount(tmp_path / "drive", mock=True)
-    assert world.said.startswith("Drive: mock=True was given, so a folder stands in for it: ")
+    assert world.said.startswith("Drive: mock=True was given, so files are saved to ")
 
 
 # --- the Drive of this process ---
@@ -437,7 +437,7 @@ def test_off_colab_the_stand_in_is_where_it_stands(placed):
     world.site = Site("python")
     for point in (placed, placed.with_name("gdrive")):
         drive = mount_at(world.site, point, emit=world.heard.append)
-        assert (drive.kind, drive.mountpoint) == ("stand-in", placed) and mounted(world.site) == drive
+        assert (drive.kind, drive.mountpoint) == ("mock", placed) and mounted(world.site) == drive
 
 
 def test_on_a_site_that_is_all_colab_it_is_reused(placed):
@@ -455,7 +455,7 @@ def test_a_stand_in_that_was_mounted_later_is_followed(home, tmp_path):
     assert mounted(Site("python")) is None
     laid(home / "drive", {".mounted": str(tmp_path / "there")})
     found = mounted(Site("python"))
-    assert found is not None and (found.kind, found.mountpoint) == ("stand-in", tmp_path / "there")
+    assert found is not None and (found.kind, found.mountpoint) == ("mock", tmp_path / "there")
 
 
 # --- paths typed for Drive ---

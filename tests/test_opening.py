@@ -27,7 +27,7 @@ def test_a_run_opens_by_folder_name_key_and_full_name_with_its_best_weights():
         again = open_run(where)
         assert again.folder == run.folder and same(again.model, run.model) and not again.model.training
         assert again.history == run.history and again.best == run.best and again.classes == run.classes
-        assert (again.status, again.recipe, again.choices) == ("done", run.recipe, run.choices)
+        assert (again.status, again.recipe, again.choices) == ("finished", run.recipe, run.choices)
     assert open_run(run) is run
 
 
@@ -76,7 +76,7 @@ def test_a_run_kept_on_drive_alone_opens_and_goes_on_to_the_same_bits(own_home):
     assert open_run("pets").status == "stopped"
     shutil.rmtree(own_home / "kit" / "runs")
     again = quietly(name="pets")
-    assert again.status == "done" and again.folder == stopped.folder
+    assert again.status == "finished" and again.folder == stopped.folder
     assert again.choices == stopped.choices and len(again.history) == 2
     assert bits(again) == bits(quietly(run_dir="beside"))
 
@@ -90,18 +90,18 @@ def test_drive_keeps_no_more_than_a_run_needs(own_home):
 
 
 def test_a_run_waits_for_its_copies_and_says_whether_they_are_handed_over(own_home):
-    assert quietly(epochs=1, run_dir="plain").wait(0), "without a Drive there is nothing to wait for"
+    assert quietly(epochs=1, run_dir="plain").wait_for_copies(0), "without a Drive there is nothing to wait for"
     drive = mount(quiet=True)
     run = quietly(name="pets", epochs=1)
     picture = run.plot()
-    assert run.wait(30) and (run.drive_folder / picture.name).read_bytes() == picture.read_bytes()
+    assert run.wait_for_copies(30) and (run.drive_folder / picture.name).read_bytes() == picture.read_bytes()
     drive.mydrive.rename(own_home / "away")
     run.plot()
     picture.write_bytes(b"another one")
     run.place.shelf.push(picture, f"{run.place.kept_as}/{picture.name}")
-    assert not run.wait(0) and not drive.mydrive.exists()
+    assert not run.wait_for_copies(0) and not drive.mydrive.exists()
     (own_home / "away").rename(drive.mydrive)
-    assert run.wait(30) and (run.drive_folder / picture.name).read_bytes() == b"another one"
+    assert run.wait_for_copies(30) and (run.drive_folder / picture.name).read_bytes() == b"another one"
 
 
 def test_a_run_whose_drive_is_gone_ends_done_and_says_that_copies_are_missing(own_home, monkeypatch):
@@ -115,10 +115,10 @@ def test_a_run_whose_drive_is_gone_ends_done_and_says_that_copies_are_missing(ow
             drive.mydrive.rename(own_home / "away")
 
     run = quietly(name="pets", hear=hear)
-    assert run.status == "done" and not drive.mydrive.exists()
+    assert run.status == "finished" and not drive.mydrive.exists()
     assert any("run.wait_for_copies()" in e.text for e in heard if isinstance(e, Note)) and isinstance(heard[-1], RunEnded)
     (own_home / "away").rename(drive.mydrive)
-    assert run.wait(30)
+    assert run.wait_for_copies(30)
     shutil.rmtree(own_home / "kit" / "runs")
     assert same(open_run("pets").model, run.model)
 
@@ -167,7 +167,7 @@ def test_a_damaged_newest_checkpoint_falls_back_one_generation_and_says_so(capsy
     assert open_run(run.folder).folder == run.folder
     assert f"{newest.name} is damaged" in capsys.readouterr().out
     again = quietly(save_every_steps=2)
-    assert again.status == "done" and bits(again) == bits(quietly(run_dir="beside", save_every_steps=2))
+    assert again.status == "finished" and bits(again) == bits(quietly(run_dir="beside", save_every_steps=2))
     for path in run.folder.glob("checkpoint-*"):
         path.write_bytes(b"\0" * 10)
     with pytest.raises(RunError, match="is damaged") as error:

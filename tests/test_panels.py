@@ -46,10 +46,10 @@ def gated(monkeypatch):
         def __init__(self):
             self.calls, self.entered, self.leave = [], threading.Event(), threading.Event()
 
-        def __call__(self, data, backbone, *, listen, control, **fields):
+        def __call__(self, data, backbone, *, callbacks, quiet, control, **fields):
             self.calls.append((backbone, fields))
             self.control = control
-            for hear in listen:
+            for hear in callbacks:
                 hear(RunStarted("run", None, 3, 30))
                 hear(StepDone(1, 30, 0.7, 0.1))
             self.entered.set()
@@ -79,13 +79,13 @@ def test_the_advanced_part_has_a_knob_for_each_field_and_is_closed(pets):
 
 def test_what_is_typed_reaches_the_call_and_the_code_line(pets, gated):
     made = shown(pets, run_dir="here", epochs=5, lr=0.01)
-    made.knobs["label_smoothing"].value, made.knobs["augment"].value, made.knobs["budget"].value = "0.1", "strong", "3h"
+    made.knobs["label_smoothing"].value, made.knobs["augment"].value, made.knobs["max_time"].value = "0.1", "strong", "3h"
     made.start()
     assert gated.entered.wait(10)
-    want = {"epochs": 5, "lr": 0.01, "label_smoothing": 0.1, "augment": "strong", "budget": "3h"}
-    assert gated.calls == [("resnet18", {**want, "out": "here", "name": None})]
+    want = {"epochs": 5, "lr": 0.01, "label_smoothing": 0.1, "augment": "strong", "max_time": "3h"}
+    assert gated.calls == [("resnet18", {**want, "run_dir": "here", "name": None})]
     line = made.as_code()
-    assert line.startswith("run = kit.transfer(data, 'resnet18', epochs=5") and "out='here'" in line
+    assert line.startswith("run = kit.transfer(data, 'resnet18', epochs=5") and "run_dir='here'" in line
     compile(line, "cell", "exec")
 
 
@@ -97,7 +97,7 @@ def test_a_knob_that_leaves_the_choice_says_so(pets):
 
 def test_a_knob_that_was_cleared_is_the_default(pets):
     made = shown(pets, grad_accum_steps=4)
-    made.knobs["accumulate"].value = ""
+    made.knobs["grad_accum_steps"].value = ""
     assert made._settings()[1] == {"epochs": 3}
 
 
@@ -179,7 +179,7 @@ def test_a_training_from_start_to_result(pets, ui, monkeypatch):
     monkeypatch.setattr(verbs, "transfer", lambda data, backbone, **how: WHOLE(data, backbone, weights=None, **how))
     made.start()
     assert made.wait(120)
-    assert made.run is not None and made.run.status == "done" and made.alert.value == ""
+    assert made.run is not None and made.run.status == "finished" and made.alert.value == ""
     assert (
         "8 pictures" in made.seen.value
         and "Finished" in made.status.value
@@ -315,12 +315,12 @@ def test_where_nobody_looks_a_panel_is_a_line_of_code_that_can_be_started(pets, 
     monkeypatch.setenv("COLAB_KIT_UI", "off")
     gated.leave.set()
     line = panel("pets", "vit_b_16", name="mine", lr=0.1)
-    assert line.as_code() == "run = kit.transfer('pets', 'vit_b_16', epochs=3, lr=0.1, name='mine')"
+    assert line.as_code() == "run = kit.transfer('pets', 'vit_b_16', lr=0.1, name='mine')"
     compile(line.as_code(), "cell", "exec")
-    assert panel(load(pets, quiet=True)).as_code() == "run = kit.transfer(data, 'resnet18', epochs=3)"
+    assert panel(load(pets, quiet=True)).as_code() == "run = kit.transfer(data, 'resnet18')"
     monkeypatch.setattr(verbs, "transfer", lambda data, backbone, **how: (data, backbone, how))
     line.start()
-    assert line.run == ("pets", "vit_b_16", {"out": None, "name": "mine", "epochs": 3, "lr": 0.1})
+    assert line.run == ("pets", "vit_b_16", {"run_dir": None, "name": "mine", "epochs": 3, "lr": 0.1})
     with pytest.raises(RecipeError, match="no training option"):
         panel("pets", learning=3)
 

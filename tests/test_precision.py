@@ -72,11 +72,11 @@ def test_what_is_asked_for_is_done_and_the_weights_stay_float32(dtype):
 
 
 def test_another_precision_goes_on_and_says_that_the_bits_differ():
-    options = {"out": "run", "epochs": 4, "batch_size": 4}
+    options = {"run_dir": "run", "epochs": 4, "batch_size": 4}
     verbs.train(Small, small_data("arrays"), quiet=True, **{**options, "epochs": 2})
     heard = []
     run = verbs.train(Small, small_data("arrays"), callbacks=[heard.append], quiet=True, precision="bf16", **options)
-    assert run.status == "done" and any("precision fp32 → bf16" in e.text for e in heard if isinstance(e, Note))
+    assert run.status == "finished" and any("precision fp32 → bf16" in e.text for e in heard if isinstance(e, Note))
 
 
 def test_a_network_that_cannot_be_compiled_trains_without():

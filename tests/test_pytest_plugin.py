@@ -43,7 +43,7 @@ def run_tests(folder: Path, code: str, *options: str) -> str:
 
 def test_kit_mount_gives_the_mock_drive_and_it_is_empty(mock_drive, colab_kit_home):
     drive = kit.mount(quiet=True)
-    assert drive == mock_drive and (drive.kind, drive.mountpoint) == ("stand-in", colab_kit_home / "drive")
+    assert drive == mock_drive and (drive.kind, drive.mountpoint) == ("mock", colab_kit_home / "drive")
     assert sorted(path.name for path in drive.mydrive.iterdir()) == [] and mount.mounted() == drive
     (drive / "notes.txt").write_text("kept")
     assert (mock_drive / "notes.txt").read_text() == "kept"
@@ -55,11 +55,11 @@ def test_the_real_drive_of_a_colab_machine_is_never_given(tmp_path, monkeypatch)
     monkeypatch.setattr(mount.Site, "here", lambda: colab)
     assert kit.mount(quiet=True).mountpoint == tmp_path
     with only_a_stand_in():
-        assert kit.mount(quiet=True).kind == kit.mount(tmp_path, quiet=True).kind == "stand-in"
+        assert kit.mount(quiet=True).kind == kit.mount(tmp_path, quiet=True).kind == "mock"
 
 
 def test_a_drive_mounted_before_comes_back_after_the_test(tmp_path, monkeypatch):
-    mine = local.Drive(tmp_path / "MyDrive", "stand-in", tmp_path)
+    mine = local.Drive(tmp_path / "MyDrive", "mock", tmp_path)
     monkeypatch.setattr(mount, "_current", mine)
     here = vars(mount.Site)["here"]
     with no_drive_yet(), only_a_stand_in():
@@ -232,7 +232,7 @@ def test_a_run_whose_out_lies_on_the_drive_that_a_cell_mounted_is_mirrored_there
         callbacks=[heard],
         quiet=True,
     )
-    assert run.status == "done" and kit.mount(quiet=True).kind == "reused"
+    assert run.status == "finished" and kit.mount(quiet=True).kind == "reused"
     assert (fake_colab.content / "drive/MyDrive/zz/run.json").is_file() and mount.mounted().kind == "reused"
     assert not run.folder.is_relative_to("/content/drive") and not run.folder.is_relative_to(fake_colab.content / "drive")
 

@@ -12,15 +12,17 @@ from colab_kit.recipe import HORIZON, Recipe
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("epochs", 0), ("epochs", 2.5), ("epochs", "5"), ("epochs", True), ("epochs", None), ("batch_size", 0), ("accumulate", 0),
+        ("epochs", 0), ("epochs", 2.5), ("epochs", "5"), ("epochs", True), ("epochs", None), ("batch_size", 0), ("grad_accum_steps", 0),
         ("lr", -1e-3),
         ("lr", float("nan")), ("lr", float("inf")), ("lr", "fast"), ("lr", {"*": -1.0}), ("lr", {"*": "x"}), ("optimizer", "adamx"),
         ("optimizer", 3),
-        ("schedule", "cosinus"), ("schedule", 1), ("loss", "hinge"), ("loss", 3), ("loss", 0.5), ("label_smoothing", 1.1),
+        ("lr_schedule", "cosinus"), ("lr_schedule", 1), ("loss", "hinge"), ("loss", 3), ("loss", 0.5), ("label_smoothing", 1.1),
         ("class_weights", 0.5),
-        ("class_weights", [1.0, -1.0]), ("class_weights", [1.0, "x"]), ("mixup", -0.1), ("ema", 1.5), ("clip", -1), ("patience", 0),
+        ("class_weights", [1.0, -1.0]), ("class_weights", [1.0, "x"]), ("mixup", -0.1), ("ema_decay", 1.5), ("max_grad_norm", -1),
+        ("patience", 0),
         ("monitor", 1),
-        ("monitor", ["valid/loss"]), ("validate_every_steps", 0), ("save_every_steps", 0), ("freeze_epochs", -1), ("workers", -1), ("seed", -1),
+        ("monitor", ["valid/loss"]), ("validate_every_steps", 0), ("save_every_steps", 0), ("freeze_epochs", -1), ("num_workers", -1),
+        ("seed", -1),
         ("seed", 1.5), ("gamma", 2),
     ],
 )  # fmt: skip
@@ -35,8 +37,9 @@ def test_a_value_that_cannot_work_is_refused_in_three_sentences(field, value):
     [
         {"epochs": 1}, {"lr": 0.1}, {"lr": 1}, {"lr": {"fc*": 1e-3, "*": 1e-4}}, {"class_weights": "balanced"},
         {"class_weights": [1, 2.0]}, {"loss": "nll"},
-        {"freeze_epochs": 0}, {"clip": None}, {"warmup": 0.5}, {"warmup": 5}, {"monitor": "valid/top1"}, {"schedule": "onecycle"},
-        {"size": 96},
+        {"freeze_epochs": 0}, {"max_grad_norm": None}, {"warmup_epochs": 0.5}, {"warmup_epochs": 5}, {"monitor": "valid/top1"},
+        {"lr_schedule": "onecycle"},
+        {"image_size": 96},
     ],
 )  # fmt: skip
 def test_what_can_work_is_taken(fields):
@@ -52,7 +55,7 @@ def test_a_name_that_is_nearly_right_is_named():
 
 @pytest.mark.parametrize(
     ("said", "meant"),
-    [("epoch", "epochs"), ("learning_rate", "lr"), ("num_workers", "workers"), ("criterion", "loss"), ("warm_up", "warmup")],
+    [("epoch", "epochs"), ("learning_rate", "lr"), ("workers", "num_workers"), ("criterion", "loss"), ("warm_up", "warmup_epochs")],
 )
 def test_an_unknown_field_names_the_nearest_one(said, meant):
     with pytest.raises(RecipeError, match=f"did you mean {meant}=") as caught:
@@ -61,7 +64,7 @@ def test_an_unknown_field_names_the_nearest_one(said, meant):
 
 
 def test_a_field_like_no_other_lists_them_all():
-    with pytest.raises(RecipeError, match="the fields are: epochs, batch_size"):
+    with pytest.raises(RecipeError, match="the fields are: epochs, views, batch_size"):
         Recipe.of(None, {"zzzzzz": 1})
 
 

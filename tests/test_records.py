@@ -194,7 +194,7 @@ def test_a_new_run_says_how_it_differs_from_the_newest_of_its_name(tmp_path):
 
 def test_places_with_and_without_a_drive(own_home):
     assert Place.named("pets-k", None).folder == own_home / "work" / "colab-kit" / "runs" / "pets-k"
-    drive = stand_in(Path("/content/drive"), "stand-in")
+    drive = stand_in(Path("/content/drive"), "mock")
     named = Place.named("pets-k", drive)
     assert (named.folder, named.drive_folder) == (own_home / "kit" / "runs" / "pets-k", drive / "colab-kit/runs/pets-k")
     there = Place.at(drive / "mine" / "pets", drive)

@@ -54,7 +54,13 @@ def commit(at, name, content):
 
 
 def got(course, to=None, *, heard=None, **options):
-    return clone(course.as_uri() if isinstance(course, Path) else course, to, quiet=True if heard is None else [heard.append], **options)
+    return clone(
+        course.as_uri() if isinstance(course, Path) else course,
+        to,
+        callbacks=None if heard is None else [heard.append],
+        quiet=True,
+        **options,
+    )
 
 
 def said(heard):

@@ -31,8 +31,10 @@ class Losing:
 
 
 def quietly(loss: Any, heard: list[Any] | None = None, run_dir: str = "run", **fields: Any) -> Run:
-    given = {"batch_size": 4, "epochs": 2, "save_every_steps": 4, "schedule": "constant", "lr": 1e-2, **fields}
-    return verbs.train(Small, small_data("arrays"), loss=loss, run_dir=run_dir, quiet=True if heard is None else [heard.append], **given)
+    given = {"batch_size": 4, "epochs": 2, "save_every_steps": 4, "lr_schedule": "constant", "lr": 1e-2, **fields}
+    return verbs.train(
+        Small, small_data("arrays"), loss=loss, run_dir=run_dir, callbacks=None if heard is None else [heard.append], quiet=True, **given
+    )
 
 
 def test_it_goes_back_to_the_last_checkpoint_with_a_quarter_of_the_rate_and_says_so_loudly():
@@ -42,7 +44,7 @@ def test_it_goes_back_to_the_last_checkpoint_with_a_quarter_of_the_rate_and_says
     assert note.level == "warn" and "at step 7. Back to step 4 with the learning rate times 0.25 (1 of at most 3 times)" in note.text
     steps = [(event.step, event.lr) for event in heard if isinstance(event, StepDone)]
     assert steps == [*((n, 1e-2) for n in range(1, 7)), *((n, 2.5e-3) for n in range(5, 13))]
-    assert run.status == "done" and [row["step"] for row in run.history] == [6, 12]
+    assert run.status == "finished" and [row["step"] for row in run.history] == [6, 12]
 
 
 def test_the_history_beside_the_run_has_each_epoch_once():
@@ -60,7 +62,7 @@ def test_after_three_times_the_error_says_what_to_do():
 def test_three_times_are_forgiven():
     run = quietly(Losing(5, 6, 7))
     found = checkpoint.read(max(run.folder.glob("checkpoint-*.safetensors")))
-    assert (found.facts["rollbacks"], found.facts["lr_factor"], run.status) == (3, rollback.SMALLER**3, "done")
+    assert (found.facts["rollbacks"], found.facts["lr_factor"], run.status) == (3, rollback.SMALLER**3, "finished")
 
 
 def test_a_loss_that_is_lost_at_the_first_step_is_an_error_at_once():
@@ -100,4 +102,4 @@ def test_a_lost_validation_goes_back_too():
 
     heard: list[Any] = []
     run = quietly(Blind(1), heard)
-    assert run.status == "done" and sum("Back to step" in getattr(event, "text", "") for event in heard) == 1
+    assert run.status == "finished" and sum("Back to step" in getattr(event, "text", "") for event in heard) == 1

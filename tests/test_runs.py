@@ -106,10 +106,10 @@ def test_predictions_of_a_split_of_files_name_the_files(tmp_path):
 def test_evaluating_takes_the_test_split_else_the_validation_split(tmp_path):
     data = small_data("arrays")
     run = quietly(Small, data)
-    assert run.evaluate().split == "valid" and run.evaluate("train").n == 23 and run.evaluate(data.train).split == "train"
+    assert run.evaluate().split == "valid" and run.evaluate("train").count == 23 and run.evaluate(data.train).split == "train"
     both = Data(data.train, data.valid, Split(data.train.source, np.arange(5), "test"), data.classes, data.name, data.fingerprint)
     run = quietly(Small, both)
-    assert run.evaluate().split == "test" and run.evaluate().n == 5
+    assert run.evaluate().split == "test" and run.evaluate().count == 5
     unlabelled = Arrays(torch.zeros(5, 3, 8, 8, dtype=torch.uint8), np.full(5, -1))
     without = Data(data.train, data.valid, Split(unlabelled, np.arange(5), "test"), data.classes, data.name, data.fingerprint)
     run = quietly(Small, without, run_dir="b")
@@ -143,7 +143,7 @@ def test_what_a_run_says_of_itself():
     assert repr(stopped) == f"Run pets-{stopped.key} · stopped (stopped by hand) · 0 validations · {stopped.folder}"
     assert open_run("pets").status == "stopped" and open_run("pets").reason == "stopped by hand"
     run = quietly(name="pets")
-    assert f"Run pets-{run.key} · done · 2 validations, best valid/loss {run.best['metrics']['valid/loss']:.4f} at epoch" in repr(run)
+    assert f"Run pets-{run.key} · finished · 2 validations, best valid/loss {run.best['metrics']['valid/loss']:.4f} at epoch" in repr(run)
 
 
 def test_a_run_is_live_while_it_trains_and_not_after():

@@ -232,13 +232,13 @@ def test_a_channel_that_is_missing_is_not_made_up(tmp_path):
             seen(given, shown)
 
 
-@pytest.mark.parametrize("recipe", [{}, {"size": 6}])
+@pytest.mark.parametrize("recipe", [{}, {"image_size": 6}])
 @pytest.mark.parametrize("shape", [(3, 9, 9), (3, 9, 12), (1, 9, 9)])
 def test_a_tensor_scores_as_the_dataset_that_gives_it(shape, recipe):
     x = torch.from_numpy(np.random.default_rng(4).integers(0, 256, (5, *shape), dtype=np.uint8))
     split = Split(Items([(picture, 0) for picture in x], np.zeros(5, np.int64)), np.arange(5))
     made, _ = preprocess_for(Recipe(**recipe), Data(split, None, None, ("a",), "x", "f"), Preprocess())
-    given = scorer(made, shape[0] * (recipe["size"] ** 2 if recipe else shape[1] * shape[2]))
+    given = scorer(made, shape[0] * (recipe["image_size"] ** 2 if recipe else shape[1] * shape[2]))
     expected = given.split(split)[0]
     np.testing.assert_allclose(seen(given, x), expected, atol=1e-6)
     np.testing.assert_allclose(seen(given, x[1]), expected[1:2], atol=1e-6)

@@ -34,7 +34,9 @@ class Names(nn.Module):
 
 
 def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
-    return train(model, data or small_data("arrays"), callbacks=[hear], quiet=True, **{"out": "a", "batch_size": 4, "epochs": 2, **fields})
+    return train(
+        model, data or small_data("arrays"), callbacks=[hear], quiet=True, **{"run_dir": "a", "batch_size": 4, "epochs": 2, **fields}
+    )
 
 
 def notes(events: list[Event]) -> list[str]:
@@ -46,7 +48,7 @@ def test_what_the_recipe_leaves_open_is_chosen_with_a_reason_and_written_down():
     kept = json.loads((run.folder / "choices.json").read_text())
     assert {k: tuple(v) for k, v in kept.items()} == run.choices
     assert run.choices["batch_size"] == (64, "usual for arrays") and run.choices["lr"] == (1e-3, "usual for adamw")
-    assert run.choices["size"] == (8, "the arrays' own") and run.choices["loss"] == ("cross_entropy", "the network puts out logits")
+    assert run.choices["image_size"] == (8, "the arrays' own") and run.choices["loss"] == ("cross_entropy", "the network puts out logits")
     assert quietly(run_dir="b", lr=0.5, optimizer="sgd").choices["lr"] == (0.5, "as asked")
 
 
@@ -85,7 +87,7 @@ def test_the_events_come_in_the_order_of_the_story():
     assert kinds == [Note, RunStarted, EpochDone, EpochDone, RunEnded]
     assert notes(heard)[0].startswith("Chosen: ") and "loss cross_entropy (the network puts out logits)" in notes(heard)[0]
     assert [e.step for e in heard if isinstance(e, StepDone)] == list(range(1, 13))
-    assert isinstance(heard[-1], RunEnded) and heard[-1].status == "done"
+    assert isinstance(heard[-1], RunEnded) and heard[-1].status == "finished"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_monitor_without_a_validation_split_names_what_is_measured():
         quietly(data=alone, patience=2)
     assert "train/loss" in error.value.why and "valid=0.2" in error.value.fix
     run = quietly(data=alone)
-    assert run.status == "done" and run.best is None and len(run.history) == 2
+    assert run.status == "finished" and run.best is None and len(run.history) == 2
     assert quietly(data=alone, monitor="train/loss", patience=1, epochs=3).best["metrics"]["train/loss"] > 0
 
 
@@ -152,11 +154,11 @@ def test_a_finished_run_is_returned_at_once_and_says_so():
     first, heard = quietly(Small), []
     again = quietly(Small, hear=heard.append)
     assert any("is finished: 2 epochs" in text and "restart=True" in text for text in notes(heard))
-    assert not [e for e in heard if isinstance(e, (StepDone, RunStarted))] and again.status == "done"
+    assert not [e for e in heard if isinstance(e, (StepDone, RunStarted))] and again.status == "finished"
     assert list(again.history) == list(first.history) and again.best == first.best
     pairs = zip(again.model.state_dict().values(), first.model.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs) and not again.model.training
-    assert quietly(Small, epochs=1).status == "done", "fewer epochs than there are: finished too"
+    assert quietly(Small, epochs=1).status == "finished", "fewer epochs than there are: finished too"
 
 
 def test_a_users_optimizer_is_given_back_with_its_own_learning_rate():
@@ -168,7 +170,7 @@ def test_a_users_optimizer_is_given_back_with_its_own_learning_rate():
     first = quietly(model, optimizer=optimizer, hear=stop, control=control)
     assert optimizer.param_groups[0]["lr"] == 0.5 and first.choices["lr"] == (None, "your optimizer has its own")
     again = quietly(model, optimizer=optimizer)
-    assert again.key == first.key and again.status == "done"
+    assert again.key == first.key and again.status == "finished"
     whole = quietly(twin, optimizer=torch.optim.SGD(twin.parameters(), lr=0.5, momentum=0.9), run_dir="b")
     assert [row["train/loss"] for row in whole.history] == [row["train/loss"] for row in again.history]
 
@@ -242,7 +244,7 @@ def test_best_weights_that_vanish_while_training_are_said_and_do_not_end_the_run
     run = quietly(Small, hear=hear, lr=3.0, lr_schedule="constant", save_every_steps=1)
     if run.best["epoch"] == 1:
         assert any("missing or damaged; the last weights" in text for text in notes(heard))
-    assert run.status == "done"
+    assert run.status == "finished"
 
 
 def test_per_name_learning_rates_reach_their_parameters():

@@ -59,7 +59,7 @@ def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Drive:
     monkeypatch.setattr(room, "MANY", 10)
     point = tmp_path / "drive"
     (point / "MyDrive").mkdir(parents=True)
-    return Drive(point / "MyDrive", "stand-in", point)
+    return Drive(point / "MyDrive", "mock", point)
 
 
 def filled(folder: Path, n: int = 12, bytes_each: int = 50) -> Path:
@@ -119,7 +119,7 @@ def test_few_files_and_big_ones_are_copied_and_not_packed(drive, monkeypatch):
 def test_what_does_not_lie_on_a_drive_stays_where_it_is(drive, tmp_path):
     local = filled(tmp_path / "local", 3)
     assert staged(local, drive) == local == stage(local, emit=print)
-    assert staged(drive / "pets", replace(drive, kind="local")) == drive / "pets"
+    assert staged(drive / "pets", replace(drive, kind="folder")) == drive / "pets"
     assert staged(filled(drive / "x", 3) / "class 0" / "0.png", drive) == drive / "x" / "class 0" / "0.png"
     (tmp_path / "link").symlink_to(drive / "x")
     assert not staged(tmp_path / "link", drive).is_relative_to(drive.mountpoint) and staged(tmp_path / "link", drive) != tmp_path / "link"

@@ -30,7 +30,7 @@ def place(tmp_path, monkeypatch):
 
 
 def make_run(
-    root: Path, name: str = "cats", *, start: str = "s1", status: str = "done", epochs: int | None = 2, folder: str | None = None
+    root: Path, name: str = "cats", *, start: str = "s1", status: str = "finished", epochs: int | None = 2, folder: str | None = None
 ) -> Path:
     made = root / (folder or f"{name}-12345678")
     record = {"identity": {}, "created": 1.0, "name": name, "key": "12345678", "start": start, "status": status, "recipe": {"epochs": 5}}
@@ -59,7 +59,7 @@ def test_nothing_is_listed_where_nothing_is(place, capsys):
 def test_a_run_and_its_copy_are_one(place):
     folder, copy = make_run(place / "home" / "runs"), make_run(drive(place))
     (run,) = storage.kept()
-    assert (run.folder, run.copy, run.epochs, run.of, run.status) == (folder, copy, 2, 5, "done")
+    assert (run.folder, run.copy, run.epochs, run.of, run.status) == (folder, copy, 2, 5, "finished")
     assert run.size == run.copy_size == sum(file.stat().st_size for file in folder.iterdir())
 
 
@@ -74,7 +74,7 @@ def test_the_one_touched_last_comes_first(place):
 def test_what_fresh_set_aside_is_a_run_of_its_own(place):
     make_run(disk(place))
     make_run(disk(place), folder="cats-12345678.before")
-    assert sorted(run.status for run in storage.kept()) == ["done", "set aside"]
+    assert sorted(run.status for run in storage.kept()) == ["finished", "set aside"]
 
 
 def test_a_killed_run_is_unfinished_and_a_locked_one_is_running(place):

@@ -78,8 +78,8 @@ def test_a_split_has_its_share_of_rare_classes_and_of_large_numbers():
         (BRIGHT, {"task": "multilabel"}, "rows of 0 and 1"),
         (TAGS, {"task": "regression"}, "no number"),
         (TAGS, {"task": "classification"}, "task='multilabel'"),
-        (np.stack([BRIGHT] * 2, 1), {"classes": ["one"]}, "one name a column"),
-        (BRIGHT, {"task": "guess"}, "classify, multilabel, regress"),
+        (np.stack([BRIGHT] * 2, 1), {"class_names": ["one"]}, "one name a column"),
+        (BRIGHT, {"task": "guess"}, "classification, multilabel, regression"),
         (np.where(BRIGHT > 0.5, np.inf, BRIGHT), {}, "infinite"),
     ],
 )
@@ -157,7 +157,7 @@ def test_several_classes_a_picture_are_learned_judged_and_predicted(more, tmp_pa
 
 def test_mixed_pictures_have_mixed_numbers(tmp_path):
     run = train(net(1), load((X, BRIGHT), quiet=True), epochs=2, mixup=0.4, run_dir=tmp_path / "run", quiet=True)
-    assert run.status == "done" and np.isfinite(run.history[-1]["train/loss"])
+    assert run.status == "finished" and np.isfinite(run.history[-1]["train/loss"])
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_files_take_their_labels_from_a_table(task, tmp_path):
     torch.manual_seed(0)
     run = train(nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, len(data.classes))), data, epochs=1, image_size=16,
                 run_dir=tmp_path / "run", quiet=True)  # fmt: skip
-    assert run.status == "done" and open_run(run.folder, model=run.model).predict(folder).probabilities.shape == (16, len(data.classes))
+    assert run.status == "finished" and open_run(run.folder, model=run.model).predict(folder).probabilities.shape == (16, len(data.classes))
 
 
 class Own(torch.utils.data.Dataset):

@@ -51,7 +51,7 @@ def passes(monkeypatch):
 
 
 def move(data, **fields):
-    return transfer(data, fields.pop("backbone", None) or Backbone(), **{"size": 16, "batch_size": 4, "listen": [], **fields})
+    return transfer(data, fields.pop("backbone", None) or Backbone(), **{"image_size": 16, "batch_size": 4, "quiet": True, **fields})
 
 
 def bits(run):
@@ -67,7 +67,7 @@ def test_a_frozen_backbone_keeps_every_bit_and_its_head_is_solved(pets, passes):
     before = {name: t.clone() for name, t in backbone.body.state_dict().items()}
     run = move(pets, backbone=backbone)
     assert all(torch.equal(t, before[name]) for name, t in run.model.body.state_dict().items()), "buffers too"
-    assert run.choices["mode"][0] == "frozen" and run.choices["views"][0] == 1 and len(run.history) == 1 and run.status == "done"
+    assert run.choices["mode"][0] == "frozen" and run.choices["views"][0] == 1 and len(run.history) == 1 and run.status == "finished"
     assert sum(passes) == len(run.data.train) + len(run.data.valid), "each picture goes through once"
     assert run.history[0]["train/top1"] > 0.9 and {"valid/loss", "valid/top1", "l2"} <= run.history[0].keys()
 
@@ -81,23 +81,23 @@ def test_another_seed_computes_no_feature_again(pets, passes):
 
 def test_what_features_are_of_is_told_apart(pets, passes):
     move(pets)
-    for changed in ({"size": 20}, {"precision": "fp32", "seed": 9}, {"data": "other"}):
+    for changed in ({"image_size": 20}, {"precision": "fp32", "seed": 9}, {"data": "other"}):
         passes.clear()
         data = class_folders(pets.parent / "other", each=13) if changed.pop("data", None) else pets
         move(data, **changed)
         assert passes, changed
 
 
-def test_epochs_are_views_and_history_has_a_row_for_each(pets, passes):
-    run = move(pets, epochs=3)
-    assert [row["epoch"] for row in run.history] == [1, 2, 3] and run.choices["views"] == (3, "epochs=")
+def test_views_are_asked_for_and_history_has_a_row_for_each(pets, passes):
+    run = move(pets, views=3)
+    assert [row["epoch"] for row in run.history] == [1, 2, 3] and run.choices["views"] == (3, "views=")
     assert sum(passes) == 3 * len(run.data.train) + len(run.data.valid)
-    more = move(pets, epochs=12)
-    assert more.folder == run.folder and more.choices["views"] == (8, "epochs=, 8 at most") and len(more.history) == 8
+    more = move(pets, views=12)
+    assert more.folder == run.folder and more.choices["views"] == (8, "views=, 8 at most") and len(more.history) == 8
 
 
 def test_without_augmentation_there_is_one_view(pets):
-    assert move(pets, epochs=3, augment="none").choices["views"][0] == 1
+    assert move(pets, views=3, augment="none").choices["views"][0] == 1
 
 
 def test_the_same_cell_gives_the_finished_run_back(pets, passes):
@@ -115,7 +115,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("at", [1, 5, 8, 10])
 def test_a_pass_that_was_killed_goes_on_and_ends_in_the_same_bits(pets, at, passes, tmp_path):
-    whole = move(pets, epochs=2, run_dir="whole")
+    whole = move(pets, views=2, run_dir="whole")
     shutil.rmtree(tmp_path / "home" / "features")
     passes.clear()
     control, asked = Control(), iter(range(1000))
@@ -126,9 +126,9 @@ def test_a_pass_that_was_killed_goes_on_and_ends_in_the_same_bits(pets, at, pass
 
     control.reached = kill
     with pytest.raises(Killed):
-        move(pets, epochs=2, run_dir="half", control=control)
+        move(pets, views=2, run_dir="half", control=control)
     half = sum(passes)
-    again = move(pets, epochs=2, run_dir="half")
+    again = move(pets, views=2, run_dir="half")
     assert same(whole, again) and [dict(r) for r in whole.history] == [dict(r) for r in again.history]
     assert sum(passes) == 2 * len(again.data.train) + len(again.data.valid), f"{half} were not computed again"
 
@@ -137,20 +137,20 @@ def test_stop_ends_after_the_group_and_the_same_cell_goes_on(pets, passes):
     control = Control()
     run = move(
         pets,
-        epochs=2,
+        views=2,
         run_dir="t",
         control=control,
         callbacks=[lambda e: isinstance(e, StepDone) and e.step == 7 and control.stop("enough")],
         quiet=True,
     )
     assert run.status == "stopped" and run.reason == "enough"
-    assert move(pets, epochs=2, run_dir="t").status == "done"
+    assert move(pets, views=2, run_dir="t").status == "finished"
 
 
 def test_a_budget_stops_between_two_batches_and_the_same_cell_goes_on(pets, passes):
-    run = move(pets, epochs=2, max_time=0.0)
-    assert run.status == "stopped" and "budget=0.0 is used up" in run.reason and sum(passes) == 4
-    assert move(pets, epochs=2).status == "done"
+    run = move(pets, views=2, max_time=0.0)
+    assert run.status == "stopped" and "max_time=0.0 is used up" in run.reason and sum(passes) == 4
+    assert move(pets, views=2).status == "finished"
 
 
 def test_a_pause_waits_between_two_batches(pets):
@@ -166,7 +166,7 @@ def test_a_pause_waits_between_two_batches(pets):
             self.resume()
 
     said = []
-    assert move(pets, control=Pausing(), callbacks=[said.append], quiet=True).status == "done"
+    assert move(pets, control=Pausing(), callbacks=[said.append], quiet=True).status == "finished"
     assert waited == [True] and any("Paused after 1 of" in e.text for e in said if isinstance(e, Note))
 
 
@@ -176,7 +176,7 @@ def test_both_fits_the_head_first_and_then_trains_all(pets):
     heard = []
     run = move(pets, backbone=backbone, mode="frozen_then_finetune", epochs=3, lr=0.01, callbacks=[heard.append], quiet=True)
     assert [row["epoch"] for row in run.history] == [1, 2, 3] and "l2" in run.history[0] and "lr" in run.history[1]
-    assert run.history[1]["lr"] > run.history[2]["lr"] and run.status == "done"
+    assert run.history[1]["lr"] > run.history[2]["lr"] and run.status == "finished"
     last = max(run.folder.glob("checkpoint-*"))
     from colab_kit.training import checkpoint
 
@@ -208,15 +208,16 @@ def test_both_stopped_while_features_are_computed_is_no_half_run(pets):
     control.reached = lambda point: control.stop("enough") if point == "in_features" and next(asked) == 3 else None
     run = move(pets, mode="frozen_then_finetune", epochs=3, run_dir="t", control=control)
     assert run.status == "stopped" and not list(run.folder.glob("*.safetensors"))
-    assert move(pets, mode="frozen_then_finetune", epochs=3, run_dir="t").status == "done"
+    assert move(pets, mode="frozen_then_finetune", epochs=3, run_dir="t").status == "finished"
 
 
 @pytest.mark.parametrize(
     "device, n, fields, mode",
     [
-        ("cpu", 5000, {}, "frozen"), ("cuda", 1999, {}, "frozen"), ("cuda", 2000, {}, "both"), ("cuda", 5000, {"epochs": 1}, "frozen"),
-        ("cuda", 50_000, {"budget": 60}, "frozen"), ("cuda", 50_000, {"budget": "3h"}, "both"),
-        ("cpu", 10, {"freeze_epochs": 0}, "finetune"), ("cpu", 10, {"freeze_epochs": 1}, "both"),
+        ("cpu", 5000, {}, "frozen"), ("cuda", 1999, {}, "frozen"), ("cuda", 2000, {}, "frozen_then_finetune"),
+        ("cuda", 5000, {"epochs": 1}, "frozen"),
+        ("cuda", 50_000, {"max_time": 60}, "frozen"), ("cuda", 50_000, {"max_time": "3h"}, "frozen_then_finetune"),
+        ("cpu", 10, {"freeze_epochs": 0}, "finetune"), ("cpu", 10, {"freeze_epochs": 1}, "frozen_then_finetune"),
     ],
 )  # fmt: skip
 def test_the_mode_is_chosen_by_pictures_device_epochs_and_budget(device, n, fields, mode):
@@ -246,7 +247,7 @@ def test_a_head_of_several_layers_learns_in_the_loop_on_features(pets, passes):
     backbone = Backbone()
     before = {name: t.clone() for name, t in backbone.body.state_dict().items()}
     said = []
-    run = move(pets, backbone=backbone, head=(8,), epochs=2, augment="light", callbacks=[said.append], quiet=True)
+    run = move(pets, backbone=backbone, head=(8,), views=2, augment="light", callbacks=[said.append], quiet=True)
     n, m = len(run.data.train), len(run.data.valid)
     assert sum(passes) == 2 * n + m, "each view goes through once"
     assert (
@@ -259,18 +260,18 @@ def test_a_head_of_several_layers_learns_in_the_loop_on_features(pets, passes):
     found = run.evaluate("valid")
     assert found.top1 == run.best["metrics"]["valid/top1"], "pictures through the whole network say what features said"
     passes.clear()
-    assert move(pets, head=(16,), epochs=2, augment="light").history
+    assert move(pets, head=(16,), views=2, augment="light").history
     assert not passes, "another head needs no picture"
 
 
 def test_cutmix_needs_pictures_for_a_deep_head(pets):
-    run = move(pets, head=(8,), epochs=1, cutmix=1.0)
+    run = move(pets, head=(8,), views=1, cutmix=1.0)
     assert run.choices["features"][0] == "not kept" and "cutmix" in run.choices["features"][1] and len(run.history) == 1
 
 
 @pytest.mark.parametrize("at", [1, 5, 30])
 def test_a_deep_head_stopped_anywhere_ends_in_the_same_bits(pets, at, tmp_path):
-    whole = move(pets, head=(8,), epochs=2, augment="light", run_dir="whole")
+    whole = move(pets, head=(8,), views=2, augment="light", run_dir="whole")
     shutil.rmtree(tmp_path / "home")
     control, count = Control(), 0
 
@@ -281,22 +282,22 @@ def test_a_deep_head_stopped_anywhere_ends_in_the_same_bits(pets, at, tmp_path):
             control.stop("enough")
 
     control.reached = reached
-    half = move(pets, head=(8,), epochs=2, augment="light", run_dir="half", control=control)
+    half = move(pets, head=(8,), views=2, augment="light", run_dir="half", control=control)
     assert half.status == "stopped"
-    assert same(whole, move(pets, head=(8,), epochs=2, augment="light", run_dir="half"))
+    assert same(whole, move(pets, head=(8,), views=2, augment="light", run_dir="half"))
 
 
 def test_what_a_solved_head_does_not_take_is_said(pets):
     said = []
     move(pets, lr=0.1, ema_decay=0.9, callbacks=[said.append], quiet=True)
-    assert any("takes no lr=, ema=" in e.text for e in said if isinstance(e, Note))
+    assert any("takes no lr=, ema_decay=" in e.text for e in said if isinstance(e, Note))
 
 
 def test_damaged_pictures_are_left_out_of_the_fit(pets):
     data = load(pets, quiet=True)
     data.train.paths[2].write_bytes(b"no picture")
     run = move(data)
-    assert run.status == "done" and np.isfinite(run.history[0]["train/loss"])
+    assert run.status == "finished" and np.isfinite(run.history[0]["train/loss"])
 
 
 def test_a_transferred_run_opens_and_predicts_the_same(pets):
@@ -319,7 +320,7 @@ def test_a_model_of_timm_makes_a_run_with_a_file_name(pets):
 
 
 def test_a_head_that_is_a_convolution_learns_in_the_loop(pets):
-    run = move(pets, backbone="squeezenet1_1", weights=None, image_size=32, epochs=1)
+    run = move(pets, backbone="squeezenet1_1", weights=None, image_size=32, views=1)
     assert run.choices["features"] == ("not kept", "its head works on a map, not on one row of numbers a picture")
 
 

@@ -102,7 +102,9 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[ColabKitError], str]] = {
         ModelError, "no parameter of this model",
     ),
     "labels from 1": (lambda: train(net, (X, Y + 1), quiet=True), DataError, "labels go from 1 to 3.*labels - 1"),
-    "one label too high": (lambda: train(net, load((X, Y), class_names=["a", "b"], quiet=True), quiet=True), DataError, "label 2.*2 classes"),
+    "one label too high": (
+        lambda: train(net, load((X, Y), class_names=["a", "b"], quiet=True), quiet=True), DataError, "label 2.*2 classes",
+    ),
     "outputs": (
         lambda: quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 10))),
         ModelError, "puts out \\(4, 10\\).*nn.Linear\\(…, 3\\)",
@@ -131,7 +133,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[ColabKitError], str]] = {
     ),
     "slash in the name": (lambda: quietly(name="a/b"), RecipeError, "name='a/b' is no file name"),
     "no such weights": (lambda: quietly(init="nothing.pth"), ModelError, "no weights file nothing.pth"),
-    "warm-up longer than the run": (lambda: quietly(warmup_epochs=3.0), RecipeError, "warmup=3.0 epochs are longer"),
+    "warm-up longer than the run": (lambda: quietly(warmup_epochs=3.0), RecipeError, "warmup_epochs=3.0 epochs are longer"),
 }  # fmt: skip
 
 
@@ -172,7 +174,7 @@ def test_a_run_is_not_trained_beside_a_live_one():
 
     run = quietly(run_dir="a", hear=at_step(2, beside))
     assert refused and str(run.folder) in refused[0].fix and not Path("b").exists()
-    assert run.status == "done"
+    assert run.status == "finished"
 
 
 def test_a_folder_that_another_process_writes_is_refused():
@@ -184,10 +186,10 @@ def test_a_folder_that_another_process_writes_is_refused():
         quietly(run_dir="a")
     assert "name=" in error.value.fix and [p.name for p in Path("a").iterdir()] == [".lock"]
     other.communicate("")
-    assert quietly(run_dir="a").status == "done"
+    assert quietly(run_dir="a").status == "finished"
 
 
-@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("restart", [False, True])
 def test_the_folder_of_a_running_run_is_held(restart):
     quietly(run_dir="a")
     code = "import filelock, sys; lock = filelock.FileLock('a/.lock'); lock.acquire(timeout=0)"
@@ -255,7 +257,7 @@ def test_a_run_that_another_machine_takes_over_stops_with_its_reason_and_goes_on
         quietly(Small, name="pets")
     foreign(folders[0], 1000)
     again = quietly(Small, name="pets")
-    assert again.status == "done" and bits(again) == bits(quietly(Small, run_dir="b", save_every_steps=1))
+    assert again.status == "finished" and bits(again) == bits(quietly(Small, run_dir="b", save_every_steps=1))
 
 
 def test_a_drive_that_is_gone_when_training_begins_is_said_and_the_run_is_copied_once_it_is_back():
@@ -263,11 +265,11 @@ def test_a_drive_that_is_gone_when_training_begins_is_said_and_the_run_is_copied
     hidden = drive.mydrive.rename(drive.mydrive.with_name("gone"))
     hear = lambda event: notes.append(event.text) if isinstance(event, Note) else None
     first = quietly(Small, name="pets", hear=hear, epochs=1)
-    assert first.status == "done" and first.drive_folder is None
+    assert first.status == "finished" and first.drive_folder is None
     assert any("does not answer" in text and "kit.mount()" in text for text in notes)
     hidden.rename(drive.mydrive)
     again = quietly(Small, name="pets", epochs=1)
-    assert again.wait(20) and list((drive / "colab-kit" / "runs").glob("pets-*/checkpoint-a.safetensors"))
+    assert again.wait_for_copies(20) and list((drive / "colab-kit" / "runs").glob("pets-*/checkpoint-a.safetensors"))
     assert bits(again) == bits(first)
 
 
@@ -291,7 +293,7 @@ def test_a_drive_that_cannot_be_written_is_a_note_and_the_run_trains(monkeypatch
     monkeypatch.setattr(lease, "made", lambda *a: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
     runs_of: list[Run] = []
     said = heard_by(lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear)))
-    assert runs_of[0].status == "done" and said.count("cannot be kept (Read-only file system)") == 1
+    assert runs_of[0].status == "finished" and said.count("cannot be kept (Read-only file system)") == 1
 
 
 def _exit_of(code: str) -> int:
@@ -328,7 +330,7 @@ def strays(folder: Path) -> list[str]:
 def test_a_read_only_folder_is_an_error_with_the_fix(disk):
     with pytest.raises(RunError, match="could not be written") as error:
         quietly(run_dir=disk("ro") / "run")
-    assert "read-only" in error.value.why and "out=" in error.value.fix
+    assert "read-only" in error.value.why and "run_dir=" in error.value.fix
 
 
 def test_a_disk_that_is_full_at_the_start_is_an_error_and_nothing_half_written_stays(disk):
@@ -355,7 +357,7 @@ def test_a_disk_that_fills_up_is_a_note_and_the_run_ends(disk):
         lambda hear: runs_of.append(quietly(wide, run_dir=folder, save_every_steps=1, hear=lambda e: (hear(e), at_step(3, fill)(e))))
     )
     run = runs_of[0]
-    assert run.status == "done" and len(run.history) == 2
+    assert run.status == "finished" and len(run.history) == 2
     assert said.count("could not be saved; training goes on") == 1 and "the disk is full" in said
     assert run.evaluate("valid").loss == pytest.approx(run.best["metrics"]["valid/loss"], rel=1e-5), "the best weights are in memory"
     assert not strays(folder)
@@ -363,7 +365,7 @@ def test_a_disk_that_fills_up_is_a_note_and_the_run_ends(disk):
     assert kept[-1].name == "checkpoint-000000002.safetensors" and checkpoint.read(kept[-1]).step == 2
     (folder.parent / "ballast").unlink()
     again = quietly(wide, run_dir=folder, save_every_steps=1)
-    assert again.status == "done" and bits(again) == bits(quietly(wide, run_dir="beside", save_every_steps=1))
+    assert again.status == "finished" and bits(again) == bits(quietly(wide, run_dir="beside", save_every_steps=1))
 
 
 @pytest.mark.parametrize("where", [0, 9, 200, -4000, -1])
@@ -387,7 +389,7 @@ def test_a_truncated_checkpoint_with_none_before_it_is_an_error_with_the_fix(kee
     with pytest.raises(RunError, match="is damaged") as error:
         quietly(Small, run_dir="a", epochs=3)
     assert "sha256" in error.value.why and "restart=True" in error.value.fix
-    assert quietly(Small, run_dir="a", epochs=3, restart=True).status == "done"
+    assert quietly(Small, run_dir="a", epochs=3, restart=True).status == "finished"
 
 
 def test_a_foreign_run_json_is_not_overwritten():
@@ -450,7 +452,7 @@ def test_out_that_holds_another_recipe_is_refused_with_the_difference():
     assert error.value.why == "recipe.lr: null → 0.1; recipe.seed: 0 → 3" and "restart=True" in error.value.fix
     with pytest.raises(RecipeChanged, match="made differently"):
         quietly(Small, run_dir="a")
-    assert quietly(run_dir="a").status == "done"
+    assert quietly(run_dir="a").status == "finished"
 
 
 def test_fresh_starts_anew_and_keeps_what_was_there_beside():
@@ -489,7 +491,7 @@ def test_a_signal_in_mid_run_returns_the_run_and_the_same_call_goes_on(number, r
     assert (run.status, run.reason) == ("stopped", reason) and signal.getsignal(number) is before
     assert open_run("a", model=Small).status == "stopped"
     again = quietly(Small, run_dir="a")
-    assert again.status == "done" and bits(again) == bits(quietly(Small, run_dir="b"))
+    assert again.status == "finished" and bits(again) == bits(quietly(Small, run_dir="b"))
 
 
 def test_a_second_interrupt_raises_and_what_was_saved_goes_on():
@@ -501,7 +503,7 @@ def test_a_second_interrupt_raises_and_what_was_saved_goes_on():
         quietly(Small, run_dir="a", save_every_steps=1, hear=at_step(4, twice))
     assert open_run("a", model=Small).status == "failed" and not runs.live
     again = quietly(Small, run_dir="a", save_every_steps=1)
-    assert again.status == "done" and bits(again) == bits(quietly(Small, run_dir="b", save_every_steps=1))
+    assert again.status == "finished" and bits(again) == bits(quietly(Small, run_dir="b", save_every_steps=1))
 
 
 class Waits:
@@ -524,7 +526,7 @@ def test_an_interrupt_while_drive_is_waited_for_ends_the_waiting_and_returns_the
     runs_of: list[Run] = []
     with suppress(KeyboardInterrupt):  # it would end pytest
         said = heard_by(lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear)))
-    assert [run.status for run in runs_of] == ["done"] and "Drive is not waited for" in said
+    assert [run.status for run in runs_of] == ["finished"] and "Drive is not waited for" in said
     monkeypatch.setattr(Mirror, "close", Waits(1))
     with pytest.raises(KeyboardInterrupt):  # the second one
         quietly(Small, name="pets", epochs=3, hear=at_step(8, lambda: os.kill(os.getpid(), signal.SIGINT)))
@@ -554,7 +556,7 @@ def test_a_drive_that_cannot_be_listed_neither_hides_a_run_nor_stops_a_new_one(m
     monkeypatch.setattr(Mirror, "find", fails)
     with pytest.raises(DriveError, match="could not be read"):
         quietly(Small, name="pets", epochs=2)
-    assert quietly(Small, name="cats", epochs=1, restart=True).status == "done"
+    assert quietly(Small, name="cats", epochs=1, restart=True).status == "finished"
     away[0] = False
     assert quietly(Small, name="pets", epochs=2).record["start"] == first.record["start"]
 
@@ -575,7 +577,7 @@ def test_an_error_in_the_users_code_leaves_a_run_that_goes_on():
         quietly(Small, data, run_dir="a", save_every_steps=1)
     failed = open_run("a", model=Small)
     assert failed.status == "failed" and "hiccuped" in failed.reason and not runs.live
-    assert quietly(Small, data, run_dir="a", save_every_steps=1).status == "done"
+    assert quietly(Small, data, run_dir="a", save_every_steps=1).status == "finished"
 
 
 # -- what train takes -----------------------------------------------------------------------------------------------------
@@ -599,9 +601,9 @@ def test_lazy_layers_get_their_shapes_and_the_run_is_found_again():
 
 def test_arrays_loaders_and_folders_are_taken_as_they_are(tmp_path):
     loader = DataLoader(TensorDataset(torch.from_numpy(X).movedim(3, 1), torch.from_numpy(Y)), batch_size=6, shuffle=True)
-    assert train(net, (X, Y), quiet=True, epochs=1).status == "done"
+    assert train(net, (X, Y), quiet=True, epochs=1).status == "finished"
     run = train(net, loader, quiet=True, epochs=1)
-    assert run.status == "done" and run.choices["batch_size"] == (6, "the DataLoader's own")
+    assert run.status == "finished" and run.choices["batch_size"] == (6, "the DataLoader's own")
     two = lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
     assert train(two, class_folders(tmp_path / "pets"), image_size=8, quiet=True, epochs=1).classes == ("cat", "dog")
 
@@ -626,7 +628,9 @@ def _with_head(classes: int) -> Small:
     return model
 
 
-@pytest.mark.parametrize("field", [{"mixup": 0.4}, {"ema": 0.9}, {"label_smoothing": 0.2}, {"class_weights": "balanced"}, {"clip": 0.1}])
+@pytest.mark.parametrize(
+    "field", [{"mixup": 0.4}, {"ema_decay": 0.9}, {"label_smoothing": 0.2}, {"class_weights": "balanced"}, {"max_grad_norm": 0.1}]
+)
 def test_each_craft_changes_what_is_learned_and_repeats_itself(field):
     plain = quietly(Small, run_dir="plain")
     first, again = quietly(Small, run_dir="a", **field), quietly(Small, run_dir="b", **field)
@@ -662,7 +666,7 @@ def pets(tmp_path: Path) -> Path:
 
 
 def move(data: Any, backbone: nn.Module, **fields: Any) -> Run:
-    return transfer(data, backbone, quiet=True, **{"size": 16, "batch_size": 4, "epochs": 2, "lr": 0.05, "out": "t", **fields})
+    return transfer(data, backbone, quiet=True, **{"image_size": 16, "batch_size": 4, "epochs": 2, "lr": 0.05, "run_dir": "t", **fields})
 
 
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -677,7 +681,7 @@ def test_the_head_learns_alone_and_the_backbone_keeps_every_bit(pets):
     backbone = Backbone()
     before = state(backbone.body)
     run = move(pets, backbone, ema_decay=0.5, weight_decay=0.1)
-    assert run.model.fc.out_features == 2 and run.status == "done"
+    assert run.model.fc.out_features == 2 and run.status == "finished"
     assert not changed(before, run.model.body), "buffers of BatchNorm too"
     assert all(p.requires_grad for p in backbone.parameters()), "the user's flags are given back"
 
@@ -729,7 +733,7 @@ def test_a_transfer_run_predicts_files_and_opens_with_its_network(pets):
     run = move(pets, Backbone())
     found = open_run("t", model=run.model).predict(pets / "cat" / "0.png")
     np.testing.assert_allclose(found.probabilities, run.predict(pets / "cat" / "0.png").probabilities, atol=1e-6)
-    assert run.evaluate("valid").n == run.data.counts["valid"]["cat"] + run.data.counts["valid"]["dog"]
+    assert run.evaluate("valid").count == run.data.counts["valid"]["cat"] + run.data.counts["valid"]["dog"]
 
 
 def test_transfer_trains_three_epochs_unless_told(pets):
@@ -742,7 +746,7 @@ def test_a_small_net_with_a_layer_replaced_is_the_users_own():
     altered[2] = nn.Tanh()
     assert quietly(plain).record["model"]["made_by"] == plain.made_by
     run = quietly(altered)
-    assert run.record["model"]["made_by"] is None and run.status == "done"
+    assert run.record["model"]["made_by"] is None and run.status == "finished"
     with pytest.raises(ModelError, match="trained a network of your own"):
         open_run(run.folder)
 

@@ -35,7 +35,7 @@ def test_it_starts_once_and_gives_its_result():
     worker.start()
     assert worker.busy and worker.snapshot().state == "working"
     gate.leave.set()
-    assert worker.wait(10) and worker.result == "result" and worker.snapshot().state == "done" and not worker.busy
+    assert worker.wait(10) and worker.result == "result" and worker.snapshot().state == "finished" and not worker.busy
 
 
 def test_stop_is_answered_at_once_and_the_call_hears_it():

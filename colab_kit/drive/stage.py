@@ -94,7 +94,7 @@ def one_by_one(folder: Path, files: int, drive: Drive | None = None) -> DataErro
 
 def _inside(path: Path, drive: Drive | None) -> PurePath | None:
     """Where a path lies below the mountpoint; None if it does not, or if the mountpoint is only a folder that took Drive's place."""
-    if drive is None or drive.kind == "local":
+    if drive is None or drive.kind == "folder":
         return None
     real, point = Path(os.path.realpath(path)), Path(os.path.realpath(drive.mountpoint))
     return real.relative_to(point) if real.is_relative_to(point) else None

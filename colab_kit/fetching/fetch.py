@@ -12,7 +12,7 @@ from typing import Any
 from ..colab import secret
 from ..control import Control
 from ..drive.mount import absent
-from ..errors import ColabKitError, FetchError, LinkError, RunError
+from ..errors import ColabKitError, FetchError, LinkError, RunError, new_words
 from ..events import Callback, Note
 from ..files import home, make
 from ..listeners.console import with_console

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ..control import Control
+from ..errors import new_words
 from ..events import Callback, Note
 from ..files import sha256
 from ..listeners.console import with_console

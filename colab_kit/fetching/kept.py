@@ -32,7 +32,7 @@ RECORD = "fetched.json"
 
 def room(size: int | None, asked: bool | None, drive: Drive | None) -> bool:
     """Whether an archive of so many bytes (None: not known) is to be kept on Drive: asked for, or small enough."""
-    if asked is False or drive is None or drive.kind == "local":
+    if asked is False or drive is None or drive.kind == "folder":
         return False
     if asked:
         return True
@@ -44,7 +44,7 @@ def room(size: int | None, asked: bool | None, drive: Drive | None) -> bool:
 def drive_there() -> Drive | None:
     """The Drive that archives may be kept on."""
     found = mounted()
-    return None if found is None or found.kind == "local" else found
+    return None if found is None or found.kind == "folder" else found
 
 
 class Shelf:

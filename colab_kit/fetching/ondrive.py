@@ -19,7 +19,7 @@ MANY = 1000  # files: more of them onto Drive take hours, and Drive may never sh
 def is_there(path: Path) -> bool:
     """Whether a path lies on the mounted Drive."""
     drive = mounted()
-    if drive is None or drive.kind == "local":
+    if drive is None or drive.kind == "folder":
         return False
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(drive.mountpoint))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..drive.mount import absent
-from ..errors import ColabKitError, FetchError, NotFound, RunError
+from ..errors import ColabKitError, FetchError, NotFound, RunError, new_words
 from ..events import Callback, Event, Note
 from ..files import home, make
 from ..listeners.console import with_console

@@ -22,7 +22,7 @@ class Line:
 
     def __init__(self, data: Any, backbone: str, *, run_dir: Any, name: str | None, **fields: Any) -> None:
         Recipe.of(None, fields)
-        self.data, self.backbone, self.run_dir, self.name, self.given = data, backbone, run_dir, name, {"epochs": 3, **fields}
+        self.data, self.backbone, self.run_dir, self.name, self.given = data, backbone, run_dir, name, fields
         self.run: Any = None
 
     def as_code(self) -> str:

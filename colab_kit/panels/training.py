@@ -21,6 +21,7 @@ from .worker import Snapshot, Worker
 
 BACKBONES = ("resnet18", "resnet50", "efficientnet_b0", "mobilenet_v3_small", "convnext_tiny", "efficientnet_lite0", "vit_b_16")
 SHOWN = 8  # thumbnails
+EPOCHS = 3  # as transfer() has them: not given, so that a frozen backbone does not ask what they are
 working: dict[str, Worker] = {}  # the newest worker of each panel, by where it writes: a cell that is run again finds it
 
 
@@ -70,7 +71,7 @@ class Panel:
         self.source.layout.width = "32em"
         self.load_button = button("Load", "bring the data and look at it", self._on_load)
         self.backbone = w.Combobox(value=backbone, options=list(BACKBONES), description="Backbone", ensure_option=False)
-        self.epochs = w.BoundedIntText(value=fields.pop("epochs", 3), min=1, max=1_000_000, description="Epochs")
+        self.epochs = w.BoundedIntText(value=fields.pop("epochs", EPOCHS), min=1, max=1_000_000, description="Epochs")
         self.advanced, self.knobs = advanced(fields)
         self.start_button = button("Start", "begin, or go on where it was", lambda _: self.start())
         self.pause_button = button("Pause", "save and wait", lambda _: self.pause())
@@ -151,7 +152,7 @@ class Panel:
             self._failed((err.what, err.why, err.fix, ""))
 
     def _settings(self) -> tuple[str, dict[str, Any]]:
-        given = {"epochs": self.epochs.value}
+        given: dict[str, Any] = {} if self.epochs.value == EPOCHS else {"epochs": self.epochs.value}
         for field in dataclasses.fields(Recipe):
             if field.name in self.knobs and (value := value_of(self.knobs[field.name], field.default)) != field.default:
                 given[field.name] = value

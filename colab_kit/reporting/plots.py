@@ -100,7 +100,7 @@ def per_class(evaluation: Evaluation, path: Path) -> Path:
     figure = Figure(figsize=(6, 0.8 + 0.28 * len(rows)), dpi=DPI)
     axes = figure.subplots()
     bars = axes.barh(range(len(rows)), [row["f1"] or 0.0 for row in rows], 0.7, color=TRAIN)
-    axes.bar_label(bars, [f"{100 * (row['f1'] or 0.0):.0f} % of {row['n']:,}" for row in rows], padding=3, fontsize=8)
+    axes.bar_label(bars, [f"{100 * (row['f1'] or 0.0):.0f} % of {row['count']:,}" for row in rows], padding=3, fontsize=8)
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
     _plain(axes.get_yticklabels())
     axes.set(title=f"F1 of each class, {evaluation.split}", xlim=(0, 1.25), ylim=(-0.6, len(rows) - 0.4))

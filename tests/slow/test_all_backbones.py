@@ -65,5 +65,5 @@ def test_families_of_timm_are_transferred_predict_and_open_again(name, tmp_path,
     whole = transfer(
         pets, f"timm/{name}", weights=None, image_size=size, mode="frozen_then_finetune", epochs=2, run_dir=tmp_path / "both", quiet=True
     )
-    assert whole.status == "done" and len(whole.history) == 2
+    assert whole.status == "finished" and len(whole.history) == 2
     shutil.rmtree(tmp_path / "home", ignore_errors=True)

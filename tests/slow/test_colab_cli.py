@@ -131,13 +131,13 @@ def kernel(world: Any) -> psutil.Process:
 def test_a_launcher_trains_is_downloaded_from_and_the_machine_is_given_back(world):
     done = world(
         "run", "-s", "tiny", "--keep", "--gpu", "T4", "--timeout", "86400", str(LAUNCHERS / "train_mlp.py"),
-        "--limit", "8", "--epochs", "1", "--name", "tiny", "--device", "cpu",
+        "--max-per-class", "8", "--epochs", "1", "--name", "tiny", "--device", "cpu",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     folder = artifact(done.stdout)
     assert folder.is_relative_to(world.root / "content") and "step/s" not in done.stdout
     copied = world("download", "-s", "tiny", f"{str(folder)[1:]}/run.json", "run.json")
-    assert copied.returncode == 0 and json.loads((world.root / "run.json").read_text())["status"] == "done", copied.stdout
+    assert copied.returncode == 0 and json.loads((world.root / "run.json").read_text())["status"] == "finished", copied.stdout
     assert world("stop", "-s", "tiny").returncode == 0
     assert (world.root / "rented").read_text().split("\n") == ["assign T4", "unassign", ""]
 
@@ -184,6 +184,6 @@ def test_sigterm_to_the_kernel_is_a_clean_stop_and_the_same_command_goes_on(worl
     record = json.loads((artifact("".join(lines)) / "run.json").read_text())
     assert record["status"] == "stopped" and "SIGTERM" in record["reason"]
     world("stop", "-s", "long")
-    again = world(*command, "--epochs", "3001", "--budget", "2")
+    again = world(*command, "--epochs", "3001", "--max-time", "2")
     world("stop", "-s", "long")
     assert again.returncode == 130 and "Going on from step" in again.stdout + again.stderr, again.stdout + again.stderr

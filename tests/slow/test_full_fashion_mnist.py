@@ -14,5 +14,5 @@ def test_the_mlp_reaches_875_in_ten_epochs_with_the_default_cosine(tmp_path):
     data = kit.load("fashion-mnist")
     assert len(data.test) == 10_000 and len(data.train) + len(data.valid) == 60_000
     run = kit.train(kit.nets.mlp, data, epochs=10, run_dir=tmp_path / "run", quiet=True)
-    assert run.recipe.lr_schedule == "cosine" and run.status == "done"
+    assert run.recipe.lr_schedule == "cosine" and run.status == "finished"
     assert run.evaluate().top1 >= 0.875

@@ -54,7 +54,7 @@ def test_many_pictures_train_in_little_memory_with_their_pixels_on_the_disk(tmp_
     told = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), str(ALLOWED)], capture_output=True, text=True, env=env, cwd=tmp_path)
     assert told.returncode == 0, told.stderr[-2000:]
     found = json.loads(told.stdout.splitlines()[-1])
-    assert (found["status"], found["where"], found["bad"]) == ("done", "disk", 0), found
+    assert (found["status"], found["where"], found["bad"]) == ("finished", "disk", 0), found
     assert found["peak"] < ALLOWED, found
     (pixels,) = (tmp_path / "home" / "pixels").glob("*/rows")
     assert pixels.stat().st_size == PICTURES * 256 * 256 * 3 and mapped.SPARE

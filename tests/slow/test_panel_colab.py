@@ -19,7 +19,7 @@ ANSWER = 0.3  # s
 CELL = (
     SLOW.replace("SECONDS", "0.05")
     + """
-p = kit.panel("fashion-mini", out="run", epochs=50, size=28, batch_size=64)
+p = kit.panel("fashion-mini", run_dir="run", epochs=50, image_size=28, batch_size=64)
 p
 """
 )

@@ -34,7 +34,7 @@ def told(forks: Forks, work: Path, storm: int | None, **options: Any) -> dict[st
 def calm(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The undisturbed run."""
     found = told(forks, tmp_path_factory.mktemp("calm"), None)
-    assert found["status"] == "done" and found["fired"] == 0 and found["handed"]
+    assert found["status"] == "finished" and found["fired"] == 0 and found["handed"]
     return found
 
 
@@ -43,7 +43,7 @@ def test_each_storm_ends_done_with_the_same_bits_and_a_whole_newest_checkpoint(f
     struck: Counter[str] = Counter()
     for storm in range(STORMS):
         found = told(forks, tmp_path / str(storm), storm, stays=storm % 4 == 3)
-        assert (found["status"], found["hash"]) == ("done", calm["hash"]), storm
+        assert (found["status"], found["hash"]) == ("finished", calm["hash"]), storm
         assert found["handed"], (storm, found["notes"])
         assert found["steps"] and found["steps"][-1] == calm["steps"][-1], (storm, found["steps"], found["notes"])
         assert found["woes"], storm
@@ -63,7 +63,7 @@ def test_a_run_killed_in_a_storm_goes_on_from_drive_on_a_new_machine_with_the_sa
         code = forks.run("train_in_storm", work=str(work), storm=storm, home="first", die_at=18)
         assert code == -9
         found = told(forks, work, None, home="second")
-        assert found["status"] == "done" and found["steps"][-1] == calm["steps"][-1]
+        assert found["status"] == "finished" and found["steps"][-1] == calm["steps"][-1]
         assert found["weights"] == calm["weights"], storm
         assert any("Going on from step" in note for note in found["notes"]), found["notes"]
 
