@@ -160,6 +160,16 @@ def metric_name(name: str) -> str:
     return RENAMED["split"].get(split, split) + slash + RENAMED["metric"].get(metric, metric)
 
 
+class Figures(dict[str, float]):
+    """Figures by the name of their metric, as history has it or under its other words."""
+
+    def __missing__(self, name: str) -> float:
+        known = metric_name(name)
+        if known == name:
+            raise KeyError(name)
+        return self[known]
+
+
 def as_seconds(max_time: str | float | None) -> float:
     """Seconds of a max_time that is a time; without one, no end."""
     return math.inf if max_time is None else seconds_of(max_time) if isinstance(max_time, str) else float(max_time)

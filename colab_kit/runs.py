@@ -21,7 +21,7 @@ from .listeners.history import History
 from .loading import load
 from .looks import Looks
 from .models.known import Shell
-from .recipe import Recipe
+from .recipe import Figures, Recipe
 from .records import Place, refuse_unmounted
 from .reporting.evaluation import Evaluation, evaluate
 from .reporting.prediction import Prediction, Predictions, prediction
@@ -76,7 +76,7 @@ class Run(Looks):
     def best(self) -> dict[str, Any] | None:
         """Epoch and metrics of the best validation so far; None before the first."""
         best = self._facts["best"]
-        return {"epoch": best["epoch"], "metrics": best["metrics"]} if best else None
+        return {"epoch": best["epoch"], "metrics": Figures(best["metrics"])} if best else None
 
     @property
     def model(self) -> nn.Module:

@@ -26,7 +26,7 @@ from .lock import one_writer
 class Kept:
     """What is kept of one run.
 
-    status : "running", "unfinished" (killed: its cell goes on with it), "done", "stopped", "failed", or "set aside" by restart=True
+    status : "running", "unfinished" (killed: its cell goes on with it), "finished", "stopped", "failed", or "set aside" by restart=True
     epochs, of : done and asked for; epochs is None where no checkpoint says
     touched : seconds since 1970, of its newest file
     folder, copy : on this machine's disk, and on Drive or its stand-in; None where there is none

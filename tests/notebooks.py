@@ -28,7 +28,7 @@ SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {  # cells that draw;
         ("compared",),
         {
             "killed": "killed: True", "resumed": "Going on from step", "compared": "the same bits as without the kill: True",
-            "lost": "from the copy on Drive", "faults": "done: Drive refused 6 times; copied in the end: True",
+            "lost": "from the copy on Drive", "faults": "finished: Drive refused 6 times; copied in the end: True",
         },
     ),
     "07_helper_files_and_repos": (

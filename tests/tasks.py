@@ -206,8 +206,8 @@ class Seen(nn.Module):
 
 
 TRANSFERS: dict[str, dict[str, Any]] = {
-    "frozen": {"mode": "frozen", "epochs": 3},
-    "deep": {"mode": "frozen", "epochs": 2, "head": (8,), "save_every_steps": 3},
+    "frozen": {"mode": "frozen", "views": 3},
+    "deep": {"mode": "frozen", "views": 2, "head": (8,), "save_every_steps": 3},
     "both": {"mode": "frozen_then_finetune", "epochs": 3, "mixup": 0.4, "save_every_steps": 1},
     "finetune": {"mode": "finetune", "epochs": 2, "layer_decay": 0.5, "ema_decay": 0.9, "save_every_steps": 2},
 }

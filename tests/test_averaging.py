@@ -70,9 +70,9 @@ def test_a_tied_weight_moves_once_and_is_the_average_under_all_its_names():
         with average.worn():
             assert model.first.weight is model.last.weight
         assert torch.allclose(average.shadow["first.weight"], before + (0.5, 1.25)[n])
-    restart = Tied()
-    restart.load_state_dict(dict(model.state_dict()) | average.shadow)  # as the best weights are put in
-    assert torch.allclose(restart.first.weight, before + 1.25)
+    fresh = Tied()
+    fresh.load_state_dict(dict(model.state_dict()) | average.shadow)  # as the best weights are put in
+    assert torch.allclose(fresh.first.weight, before + 1.25)
 
 
 def test_its_weights_hold_on_to_no_gradient():

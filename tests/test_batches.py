@@ -133,11 +133,11 @@ def test_an_epoch_begun_anywhere_is_the_tail_of_the_whole(tmp_path):
 
 
 def test_an_epoch_after_a_peek_an_abandoned_one_and_a_validation_is_the_same(tmp_path):
-    for feed, restart in zip(feeds(tmp_path / "a"), feeds(tmp_path / "b"), strict=True):
+    for feed, fresh in zip(feeds(tmp_path / "a"), feeds(tmp_path / "b"), strict=True):
         feed.peek()
         next(feed.shuffled(0))
         list(feed.in_order())
-        assert same(feed.shuffled(0), restart.shuffled(0))
+        assert same(feed.shuffled(0), fresh.shuffled(0))
 
 
 # --- whoever reads ------------------------------------------------------------------------------------------------

@@ -167,14 +167,14 @@ def test_every_optimizer_of_torch_goes_on_bit_for_bit_from_its_packed_state(name
             optimizer.step()
             optimizer.zero_grad()
 
-    def restart():
+    def fresh():
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
         return model, getattr(torch.optim, name)(
             [{"params": model[0].parameters()}, {"params": model[1].parameters(), "lr": 0.02}], **OPTIMIZERS[name]
         )
 
-    whole, optimizer = restart()
+    whole, optimizer = fresh()
     learn(whole, optimizer, 2)
     tensors = {f"model/{k}": v for k, v in whole.state_dict().items()}
     packed = pack(optimizer.state_dict(), tensors, "optimizer/")
@@ -182,7 +182,7 @@ def test_every_optimizer_of_torch_goes_on_bit_for_bit_from_its_packed_state(name
     learn(whole, optimizer, 2)
 
     found = read(tmp_path / "x.safetensors")
-    again, its = restart()
+    again, its = fresh()
     again.load_state_dict(under(found.tensors, "model/"))
     its.load_state_dict(unpack(found.facts["optimizer"], found.tensors))
     learn(again, its, 2)

@@ -123,10 +123,10 @@ def test_a_fresh_foreign_session_is_named_with_since_when_and_until_when_to_wait
 
 
 @pytest.mark.parametrize(("age", "fresh"), [(0, True), (179, True), (181, False), (-60, True), (-3599, True), (-3601, False), (1e9, False)])
-def test_a_session_not_heard_for_three_beats_is_taken_over_with_a_note_and_a_clock_ahead_is_forgiven(folder, age, restart):
+def test_a_session_not_heard_for_three_beats_is_taken_over_with_a_note_and_a_clock_ahead_is_forgiven(folder, age, fresh):
     other(folder, age)
     notes: list[Note] = []
-    if restart:
+    if fresh:
         with pytest.raises(RunInUse), take(folder, notes):
             pass
         return

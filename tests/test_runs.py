@@ -53,15 +53,15 @@ def test_weights_are_not_saved_under_a_mountpoint_that_is_not_mounted():
 
 @pytest.mark.parametrize("ending", [".pth", ".pt", ".safetensors"])
 def test_saved_weights_load_in_plain_torch(tmp_path, ending):
-    run, restart = quietly(Small, lr=0.1), Small()
+    run, fresh = quietly(Small, lr=0.1), Small()
     path = run.save(tmp_path / "deep" / f"weights{ending}")
     if ending == ".safetensors":
         from safetensors.torch import load_file
 
-        restart.load_state_dict(load_file(path))
+        fresh.load_state_dict(load_file(path))
     else:
-        restart.load_state_dict(torch.load(path, weights_only=True))
-    assert same(restart, run.model)
+        fresh.load_state_dict(torch.load(path, weights_only=True))
+    assert same(fresh, run.model)
 
 
 def test_saving_tied_weights_and_an_unknown_ending(tmp_path):
@@ -71,9 +71,9 @@ def test_saving_tied_weights_and_an_unknown_ending(tmp_path):
             self[3].weight = self[2].weight
 
     run = quietly(Tied, run_dir="tied")
-    restart = Tied()
-    restart.load_state_dict(torch.load(run.save(tmp_path / "a.pth"), weights_only=True))
-    assert same(restart, run.model) and run.save(tmp_path / "a.safetensors").stat().st_size > 0
+    fresh = Tied()
+    fresh.load_state_dict(torch.load(run.save(tmp_path / "a.pth"), weights_only=True))
+    assert same(fresh, run.model) and run.save(tmp_path / "a.safetensors").stat().st_size > 0
     assert same(open_run("tied", model=Tied).model, run.model)
     with pytest.raises(RunError, match="no known ending"):
         run.save(tmp_path / "weights.bin")

@@ -77,10 +77,10 @@ def test_all_of_it_goes_in():
 
 def test_what_does_not_match_is_listed_and_stays_fresh():
     model, other = net(5), net(2)
-    restart = model[2].weight.clone()
+    fresh = model[2].weight.clone()
     said = warm_start(model, {**other.state_dict(), "extra": torch.ones(1)})
     assert said.startswith("Warm start: 7 of 9") and "2.weight [2, 3] into [5, 3]" in said and "Fresh: 2.weight, 2.bias" in said
-    assert torch.equal(model[0].weight, other[0].weight) and torch.equal(model[2].weight, restart)
+    assert torch.equal(model[0].weight, other[0].weight) and torch.equal(model[2].weight, fresh)
 
 
 def test_half_precision_is_taken_into_the_models_own_type():

@@ -55,7 +55,7 @@ class Feed:
     preprocess : how it becomes input
     batch_size : pictures a batch (the last may hold one more, or fewer)
     device : where the batches go
-    workers : processes for a user's own Dataset or transform; 0 reads in the training thread
+    num_workers : processes for a user's own Dataset or transform; 0 reads in the training thread
     seed : key of the order, of the views and of the user's transforms
     augment : random views of the pictures in a training epoch
     transform : a user's own in its place, picture by picture

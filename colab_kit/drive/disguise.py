@@ -114,15 +114,15 @@ def _plain_shell() -> Iterator[Any]:
 @contextmanager
 def made(path: Path) -> Iterator[bool]:
     """The folder, made if it can be and taken away at the end if it is empty; gives whether it is there."""
-    restart = not path.exists()
+    fresh = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError:
-        restart = False
+        fresh = False
     try:
         yield path.is_dir()
     finally:
-        if restart:
+        if fresh:
             remove_empty(path)
 
 

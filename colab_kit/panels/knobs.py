@@ -13,7 +13,7 @@ import ipywidgets as w
 from ..recipe import Recipe
 
 CHOOSE = "choose for me"
-WIDE = {"description_width": "9em"}  # of the longest field's name
+WIDE = {"description_width": "12em"}  # of the longest field's name
 
 
 def button(text: str, tip: str, pressed: Callable[[Any], Any]) -> w.Button:

@@ -38,7 +38,7 @@ def panel(
     ----------
     data : Data, or anything `load` takes; asked for in the panel, if None
     backbone : what is chosen at first
-    out, name : as for `transfer`
+    run_dir, name : as for `transfer`
     **fields : of the Recipe, as the panel shows them at first
 
     COLAB_KIT_UI in the environment: "background", "foreground" (Start waits), "off" (no panel: a line of code), "auto": off in a notebook

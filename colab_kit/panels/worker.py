@@ -57,7 +57,7 @@ class Worker:
     >>> worker.start(); worker.wait(5)
     True
     >>> worker.result, worker.snapshot().state
-    (42, 'done')
+    (42, 'finished')
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, ModelError, no_attribute
+from ..recipe import Figures
 
 SHOWN = 20  # classes a table shows; of more, those the network does worst on
 
@@ -53,7 +54,7 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """The figures under the names that history uses, as in "test/top1"."""
         known = {name: getattr(self, name) for name in ("loss", "top1", "top5", "f1", "mae", "rmse")}
-        return {f"{self.split}/{name}": value for name, value in known.items() if value is not None}
+        return Figures({f"{self.split}/{name}": value for name, value in known.items() if value is not None})
 
     def __repr__(self) -> str:
         rows, hidden = _shown(self)

@@ -84,9 +84,9 @@ def fuse_mounted(folder: Path, **options: Any) -> Iterator[FuseDrive]:
 @contextmanager
 def left_empty(content: str | os.PathLike[str]) -> Iterator[None]:
     """What is made here goes with the test, if nothing was here before; a Drive that is still mounted in it goes on being there."""
-    restart = not os.path.lexists(content)
+    fresh = not os.path.lexists(content)
     yield
-    if restart and not any(os.path.ismount(path) for path in Path(content).glob("*")):
+    if fresh and not any(os.path.ismount(path) for path in Path(content).glob("*")):
         shutil.rmtree(content, ignore_errors=True)
 
 
