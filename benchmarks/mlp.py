@@ -4,7 +4,7 @@ limit       the whole set as one tensor, batches sliced from it, a hand-written 
 course      torchvision's dataset with ToTensor and Normalize, a DataLoader, a hand-written loop
 lightning   the same DataLoader, a LightningModule        fastai   its Learner on the same datasets
 keras       fit() on whole arrays, backend torch          skorch   NeuralNetClassifier.fit() on whole arrays
-kit         kit.train() on the arrays, default saving, no listener
+kit         kit.train() on the arrays, default saving, no callback
 
 Each runs in a process of its own and says how long its fastest epoch after the first one took. The same network, AdamW, 2 threads. With
 --device cuda all of them train on the GPU, and the limit's set lies there too.

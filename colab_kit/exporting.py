@@ -94,6 +94,9 @@ def exported(path: Path) -> dict[str, Any] | None:
         raise RunError(f"{path} cannot be read.", str(err), "copy it here again, or export the run again") from err
     if "export" not in found:
         return None
+    if found["export"] < FORMAT:
+        why = f"its format is {found['export']}, and this version reads {FORMAT}"
+        raise RunError(f"{path} was written by an older colab_kit.", why, "train it again and export that run")
     if not is_whole(path):
         raise RunError(
             f"{path} is damaged.", "its sha256 is not the one it was written with", "copy it here again, or export the run again"

@@ -37,19 +37,9 @@ FEW = 2000  # training pictures: below, training all of a backbone loses more th
 DEEP = 20  # epochs of a head of several layers on features, at least: they cost seconds
 PICTURE = 0.003  # seconds that a GPU trains on a picture of 224 px: a guess, for the choice of a mode alone
 UNUSED = (
-    "lr",
-    "optimizer",
-    "weight_decay",
-    "lr_schedule",
-    "warmup_epochs",
-    "mixup",
-    "cutmix",
-    "ema_decay",
-    "max_grad_norm",
-    "grad_accum_steps",
-    "sampler",
-    "layer_decay",
-)
+    "lr", "optimizer", "weight_decay", "lr_schedule", "warmup_epochs", "mixup", "cutmix", "ema_decay", "max_grad_norm", "grad_accum_steps",
+    "sampler", "layer_decay",
+)  # fmt: skip
 
 
 class Planned(Session):
@@ -130,11 +120,9 @@ class Planned(Session):
             return "frozen", "one epoch is too short for more"
         if self.recipe.max_time not in (None, "session") and as_seconds(self.recipe.max_time) < n * epochs * PICTURE:
             return "frozen", f"max_time={self.recipe.max_time!r} is short for {n:,} pictures in {epochs} epochs"
-        return (
-            ("frozen", f"{n:,} pictures are few for all of a backbone")
-            if n < FEW
-            else ("frozen_then_finetune", f"{n:,} pictures are enough for it")
-        )
+        if n < FEW:
+            return "frozen", f"{n:,} pictures are few for all of a backbone"
+        return "frozen_then_finetune", f"{n:,} pictures are enough for it"
 
     @property
     def solved(self) -> bool:

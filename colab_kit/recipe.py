@@ -11,21 +11,10 @@ from typing import Any
 
 from .errors import RENAMED, RecipeError
 
-HORIZON = frozenset(
-    {
-        "epochs",
-        "views",
-        "max_time",
-        "patience",
-        "monitor",
-        "save_every_steps",
-        "validate_every_steps",
-        "precision",
-        "compile",
-        "num_workers",
-        "deterministic",
-    }  # fmt: skip
-)
+HORIZON = frozenset({
+    "epochs", "views", "max_time", "patience", "monitor", "save_every_steps", "validate_every_steps", "precision", "compile", "num_workers",
+    "deterministic",
+})  # fmt: skip
 """Fields that may differ when a run goes on: they say how far and how often, not what is learned from a step."""
 
 

@@ -239,7 +239,11 @@ def check_same(place: Place, record: dict[str, Any], identity: dict[str, Any]) -
 
 def note_relatives(place: Place, name: str, identity: dict[str, Any], emit: Emit) -> None:
     """Say how a new run differs from the newest one of the same name."""
-    others = [r for r in all_records(place.folder.parent) if r["name"] == name and not r["folder"].endswith(BEFORE)]
+    others = [
+        r
+        for r in all_records(place.folder.parent)
+        if r["name"] == name and r.get("format", FORMAT) == FORMAT and not r["folder"].endswith(BEFORE)
+    ]
     if others:
         old = max(others, key=lambda r: float(r["created"]))
         changed = differences(full(old["identity"]), full(identity))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -13,7 +13,7 @@ from .data.preprocess import Preprocess
 from .data.splits import Data, Split
 from .data.targets import unlabelled
 from .errors import RENAMED, DataError, new_words, no_attribute
-from .events import Note
+from .events import Callback, Note
 from .exporting import export, save_weights
 from .files import digest, home
 from .listeners.console import Console
@@ -111,15 +111,16 @@ class Run(Looks):
         finally:
             console.close_bar()
 
-    def evaluate(self, split: Any = None) -> Evaluation:
+    def evaluate(self, split: Any = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False) -> Evaluation:
         """Accuracy and its details.
 
         split : "train", "valid", "test", a Split, or data (then, as for None: its test split, else valid)
+        callbacks, quiet : as for `load`, where there is data to load
 
         Its loss is the cross-entropy of the class probabilities (binary where there may be several, the squared error of numbers),
         whatever loss the run was trained with.
         """
-        chosen = self._split(split)
+        chosen = self._split(split, callbacks=callbacks, quiet=quiet)
         self._comparable(chosen)
         outputs, labels, _ = self._scorer().split(chosen)
         return evaluate(outputs, labels, self.classes, chosen.name, self.task)
@@ -196,13 +197,13 @@ class Run(Looks):
         self._model = model.eval()
         taught[model] = f"{self.name}-{self.key}"
 
-    def _split(self, what: Any) -> Split:
+    def _split(self, what: Any, **told: Any) -> Split:
         """The split to evaluate: by name, as it is, or from Data or anything `load` takes."""
         if isinstance(what, Split):
             return what
         named = what is None or (isinstance(what, str) and not Path(what).exists())
         what = RENAMED["split"].get(what, what) if named else what
-        data, name = (self.data, what) if named else (load(what), None)
+        data, name = (self.data, what) if named else (load(what, **told), None)
         if data is None:
             why = "only the weights are kept with a run"
             raise DataError(

@@ -153,7 +153,7 @@ def train_in_storm(work: str, storm: int | None, home: str = "home", die_at: int
     losses, notes = list[str](), list[str]()
 
     def hear(event: Event) -> None:
-        torch.rand(())  # a listener that draws must change nothing
+        torch.rand(())  # a callback that draws must change nothing
         if isinstance(event, StepDone):
             losses.append(f"{event.step} {event.loss.hex()} {event.lr.hex()}\n")
         if isinstance(event, Note):

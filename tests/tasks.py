@@ -147,7 +147,7 @@ def train_small(
     with open(Path(folder).with_suffix(".losses"), "a") as log:
 
         def hear(event: Event) -> None:
-            torch.rand(())  # a listener that draws must change nothing
+            torch.rand(())  # a callback that draws must change nothing
             if isinstance(event, StepDone):
                 log.write(f"{event.step} {event.loss.hex()} {event.lr.hex()}\n")
                 log.flush()

@@ -1,4 +1,4 @@
-"""Events: frozen values, and listeners that can neither stop a run nor hide each other."""
+"""Events: frozen values, and callbacks that can neither stop a run nor hide each other."""
 
 import dataclasses
 import inspect
@@ -24,13 +24,13 @@ def test_every_event_is_frozen_and_has_slots(kind):
     assert not hasattr(event, "__dict__")
 
 
-def test_each_listener_hears_each_event_in_order():
+def test_each_callback_hears_each_event_in_order():
     heard = []
     Callbacks([lambda e: heard.append((1, e)), lambda e: heard.append((2, e))])(STEP)
     assert heard == [(1, STEP), (2, STEP)]
 
 
-def test_a_listener_that_raises_is_reported_once_forgiven_twice_and_dropped_the_third_time():
+def test_a_callback_that_raises_is_reported_once_forgiven_twice_and_dropped_the_third_time():
     heard: list[Event] = []
     emit = Callbacks([failing, heard.append])
     emit(STEP)
@@ -58,7 +58,7 @@ def test_a_success_between_failures_starts_the_count_again():
     assert len(calls) == 9 and len([e for e in heard if isinstance(e, Note)]) == 1  # said once, never dropped
 
 
-def test_a_faulty_listener_does_not_hear_of_its_own_faults():
+def test_a_faulty_callback_does_not_hear_of_its_own_faults():
     heard = []
 
     def proud(event: Event) -> None:
@@ -71,7 +71,7 @@ def test_a_faulty_listener_does_not_hear_of_its_own_faults():
     assert heard == [STEP] * 3 and emit.callbacks == []
 
 
-def test_of_two_listeners_that_compare_equal_the_faulty_one_is_dropped():
+def test_of_two_callbacks_that_compare_equal_the_faulty_one_is_dropped():
     class Broken(History):
         def __call__(self, event: Event) -> None:
             raise OSError("disk full")
@@ -83,7 +83,7 @@ def test_of_two_listeners_that_compare_equal_the_faulty_one_is_dropped():
     assert len(emit.callbacks) == 1 and emit.callbacks[0] is good
 
 
-def test_two_faulty_listeners_do_not_drop_each_other_without_end():
+def test_two_faulty_callbacks_do_not_drop_each_other_without_end():
     def other(event: Event) -> None:
         raise KeyError
 
@@ -93,7 +93,7 @@ def test_two_faulty_listeners_do_not_drop_each_other_without_end():
     assert emit.callbacks == []
 
 
-def test_an_interrupt_in_a_listener_is_no_fault_of_its_own():
+def test_an_interrupt_in_a_callback_is_no_fault_of_its_own():
     def interrupted(event: Event) -> None:
         raise KeyboardInterrupt
 

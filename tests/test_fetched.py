@@ -417,7 +417,7 @@ def test_a_token_among_the_arguments_is_not_shown(tmp_path, heard, capsys):
     assert "hf_abc" not in heard.text and "xyz" not in heard.text and "--epochs 3" in heard.text and capsys.readouterr().out == "6\n"
 
 
-def test_the_default_listener_prints_once(tmp_path, capsys):
+def test_the_console_prints_once(tmp_path, capsys):
     program(tmp_path, "print('out')").run("train.py")
     out = capsys.readouterr().out.splitlines()
     assert len(out) == 2 and out[0].startswith("Running python") and out[1] == "out"

@@ -227,7 +227,7 @@ def test_a_home_that_cannot_be_made_is_a_drive_error(tmp_path, home):
         World("python").mount(tmp_path / "drive")
 
 
-def test_mount_itself_tells_the_listeners_it_is_given():
+def test_mount_itself_tells_the_callbacks_it_is_given():
     heard = []
     drive = mount(mock=True, callbacks=[heard.append], quiet=True)
     assert [type(event) for event in heard] == [Note] and str(drive) in heard[0].text and mount(mock=True, quiet=True) == drive

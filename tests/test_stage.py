@@ -237,7 +237,7 @@ def test_a_killed_drive_is_an_error_with_a_fix_whatever_is_asked_of_it(fuse_driv
         unpacked(fuse_drive / "pets.zip", emit=lambda e: None)
 
 
-def test_listeners_are_called_by_the_callers_thread_alone(drive):
+def test_callbacks_are_called_by_the_callers_thread_alone(drive):
     threads = set()
     staged(filled(drive / "pets"), drive, emit=lambda event: threads.add(threading.current_thread()))
     assert threads == {threading.current_thread()}

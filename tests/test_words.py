@@ -29,7 +29,7 @@ FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 SPEAKING: dict[str, Any] = {  # those that the console speaks for
     "fetch": kit.fetch, "load": kit.load, "mount": kit.mount, "clone": kit.clone, "train": kit.train, "transfer": kit.transfer,
     "find_lr": kit.find_lr, "preflight": kit.preflight, "Drive.wait": Drive.wait, "Drive.unmount": Drive.unmount,
-    "Fetched.as_module": Fetched.as_module, "Fetched.run": Fetched.run,
+    "Fetched.as_module": Fetched.as_module, "Fetched.run": Fetched.run, "Run.evaluate": Run.evaluate,
 }  # fmt: skip
 VERBS: dict[str, Any] = {**SPEAKING, "panel": kit.panel, "Run.predict": Run.predict}
 
@@ -46,7 +46,7 @@ def words(verb: Any) -> dict[str, str]:
     return {old: new for old, new in table.items() if new in options(verb)}
 
 
-PAIRS = [(name, old, new) for name, verb in VERBS.items() for old, new in words(verb).items() if name != "preflight"]
+PAIRS = [(name, old, new) for name, verb in VERBS.items() for old, new in words(verb).items() if name not in ("preflight", "Run.evaluate")]
 
 
 @pytest.mark.parametrize(("name", "old", "new"), PAIRS)
