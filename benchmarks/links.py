@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import peers
-from tests.hosts import Hosts, forges, google, page
+from tests.support.hosts import Hosts, forges, google, page
 
 LONGEST = 60  # s
 FETCH = "import sys, colab_kit as kit; kit.fetch(sys.argv[1])"

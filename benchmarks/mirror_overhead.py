@@ -21,7 +21,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from colab_kit.drive.mirror import Mirror
+from colab_kit.colab.mirror import Mirror
 from colab_kit.training import checkpoint
 from colab_kit.training.saver import AT_LEAST
 

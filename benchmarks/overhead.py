@@ -43,7 +43,7 @@ def bare(make: Callable[[], Any], x: Any, y: Any, batch: int, epochs: int) -> fl
 def kit(make: Callable[[], Any], x: Any, y: Any, batch: int, epochs: int) -> float:
     import colab_kit as kit
     from colab_kit.events import EpochDone
-    from colab_kit.listeners.console import Console
+    from colab_kit.system.console import Console
 
     marks: list[float] = []
 

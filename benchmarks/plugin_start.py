@@ -16,14 +16,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.installed import site
+from tests.support.installed import site
 
 PROMISED = 0.020  # s
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_nothing.py"]
 IMPORT = """
 import pytest, time
 start = time.perf_counter()
-import colab_kit.pytest_plugin
+import colab_kit.testing.plugin
 print(time.perf_counter() - start)
 """
 

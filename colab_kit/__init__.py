@@ -11,41 +11,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .colab import secret as secret
-    from .control import Control as Control
-    from .data.splits import Data as Data
-    from .drive.local import Drive as Drive
-    from .drive.mount import mount as mount
-    from .drive.uploads import upload as upload
+    from .api import train as train
+    from .api import transfer as transfer
+    from .colab.bridge import secret as secret
+    from .colab.drive import Drive as Drive
+    from .colab.mounting import mount as mount
+    from .colab.uploads import upload as upload
+    from .data.dataset import Data as Data
+    from .data.loading import load as load
     from .errors import ColabKitError as ColabKitError
+    from .events import Control as Control
+    from .fetching.clone import clone as clone
     from .fetching.fetch import fetch as fetch
     from .fetching.fetched import Fetched as Fetched
-    from .fetching.repos import clone as clone
-    from .loading import load as load
-    from .machine import Runtime as Runtime
-    from .machine import runtime as runtime
     from .models import nets as nets
-    from .opening import open_run as open_run
-    from .panels.cleaning import cleaner as cleaner
-    from .panels.training import panel as panel
+    from .panels.cleaner import cleaner as cleaner
+    from .panels.panel import panel as panel
     from .recipe import Recipe as Recipe
-    from .reporting.prediction import Prediction as Prediction
-    from .runs import Run as Run
+    from .runs.opening import open_run as open_run
+    from .runs.prediction import Prediction as Prediction
+    from .runs.run import Run as Run
+    from .system.runtime import Runtime as Runtime
+    from .system.runtime import runtime as runtime
     from .trials import find_lr as find_lr
     from .trials import preflight as preflight
-    from .verbs import train as train
-    from .verbs import transfer as transfer
 
 __version__ = "0.1.0"
 
 _ROOMS = {  # name: the room it lives in; nets is a room itself
-    "runtime": "machine", "secret": "colab", "mount": "drive.mount", "upload": "drive.uploads",
-    "fetch": "fetching.fetch", "clone": "fetching.repos",
-    "load": "loading", "train": "verbs", "transfer": "verbs", "open_run": "opening", "preflight": "trials", "find_lr": "trials",
-    "panel": "panels.training", "cleaner": "panels.cleaning",
-    "Runtime": "machine", "Drive": "drive.local", "Fetched": "fetching.fetched", "Data": "data.splits", "Recipe": "recipe",
-    "Control": "control", "Run": "runs",
-    "Prediction": "reporting.prediction", "ColabKitError": "errors", "nets": "models.nets",
+    "runtime": "system.runtime", "secret": "colab.bridge", "mount": "colab.mounting", "upload": "colab.uploads",
+    "fetch": "fetching.fetch", "clone": "fetching.clone",
+    "load": "data.loading", "train": "api", "transfer": "api", "open_run": "runs.opening", "preflight": "trials", "find_lr": "trials",
+    "panel": "panels.panel", "cleaner": "panels.cleaner",
+    "Runtime": "system.runtime", "Drive": "colab.drive", "Fetched": "fetching.fetched", "Data": "data.dataset", "Recipe": "recipe",
+    "Control": "events", "Run": "runs.run",
+    "Prediction": "runs.prediction", "ColabKitError": "errors", "nets": "models.nets",
 }  # fmt: skip
 __all__ = [*_ROOMS, "__version__"]
 

@@ -1,6 +1,6 @@
 """`python -m colab_kit` is `colab-kit`."""
 
-from .cli import main
+from .cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,23 +7,23 @@ from typing import Any
 
 import torch
 
-from .data import keyed
+from .data import keyed_random
 from .data.batches import Batch
+from .data.loading import load
 from .errors import ColabKitError, RecipeError, new_words
 from .events import Callback, Callbacks, Event, Note
-from .listeners.console import with_console
-from .loading import load
-from .machine import device_for, runtime
+from .models.summary import summarise
 from .recipe import Recipe
-from .records import drive_or_note
-from .reporting.lr_curve import LrCurve
-from .request import Request, right_way_round
-from .session import Session
-from .training.finder import suggest, sweep
+from .runs.record import drive_or_note
+from .system.console import with_console
+from .system.runtime import device_for, runtime
 from .training.findings import Finding, Preflight, as_error
-from .training.measured import step_seconds
-from .training.phases import Phases
-from .training.summary import summarise
+from .training.freezing import Phases
+from .training.lr_curve import LrCurve
+from .training.lr_finder import suggest, sweep
+from .training.probing import step_seconds
+from .training.request import Request, right_way_round
+from .training.session import Session
 
 
 def preflight(
@@ -108,7 +108,7 @@ def find_lr(
     if isinstance(request.optimizer, torch.optim.Optimizer):
         raise RecipeError("find_lr() takes optimizer= by name or class.", "it makes one for each sweep", "write optimizer='adam'")
     session = _session(request, model, load(data, callbacks=emit.callbacks, quiet=True), device)
-    with keyed.outer_streams_kept():
+    with keyed_random.outer_streams_kept():
         choices = session.prepare({}, emit)
         phases = Phases(session.model, session.head, session.freeze_epochs)
         try:

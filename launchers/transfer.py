@@ -3,7 +3,7 @@
 
 SPEC = "git+https://github.com/OWNER/colab_kit"  # $COLAB_KIT_SPEC names another: a fork, a tag, a wheel
 try:
-    from colab_kit.launch import main
+    from colab_kit.cli.launch import main
 except ImportError:
     import importlib, os, subprocess, sys
 
@@ -13,6 +13,6 @@ except ImportError:
         print(done.stdout, done.stderr, file=sys.stderr, flush=True)
         raise SystemExit(done.returncode) from None
     importlib.invalidate_caches()
-    from colab_kit.launch import main
+    from colab_kit.cli.launch import main
 if __name__ == "__main__":
     raise SystemExit(main("transfer"))

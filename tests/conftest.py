@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: on these ti
 signal.signal(signal.SIGINT, signal.default_int_handler)  # `pytest &` would leave it ignored, here and in every child
 
 ROOT = Path(__file__).resolve().parent.parent
-pytest_plugins = ["colab_kit.pytest_plugin"]  # this tree's; pyproject.toml keeps an installed one away
+pytest_plugins = ["colab_kit.testing.plugin"]  # this tree's; pyproject.toml keeps an installed one away
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from colab_kit import control as room
-from colab_kit.control import Control, interrupts_stop
-from colab_kit.events import Note
+from colab_kit import events as room
+from colab_kit.events import Control, Note, interrupts_stop
 
 
 def test_the_first_reason_to_stop_stays():

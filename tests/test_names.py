@@ -2,9 +2,9 @@
 
 import pytest
 
-from colab_kit.archives import names
-from colab_kit.archives.names import ENDINGS, SINGLES, Places, inside, is_archive, stem
 from colab_kit.errors import UnsafeArchive
+from colab_kit.system.archives import names
+from colab_kit.system.archives.names import ENDINGS, SINGLES, Places, inside, is_archive, stem
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 import colab_kit as kit
-from colab_kit import cli, records
-from colab_kit.control import Control
+from colab_kit.cli import main
+from colab_kit.colab.drive import Drive
 from colab_kit.data.targets import TASKS
-from colab_kit.drive.local import Drive
 from colab_kit.errors import RENAMED, DataError, RecipeError, RunError
-from colab_kit.events import EpochDone, StepDone
+from colab_kit.events import Control, EpochDone, StepDone
 from colab_kit.fetching.fetched import Fetched
-from colab_kit.planned import MODES
 from colab_kit.recipe import Recipe
-from colab_kit.reporting.evaluation import Evaluation
-from colab_kit.runs import Run
+from colab_kit.runs import record as records
+from colab_kit.runs.evaluation import Evaluation
+from colab_kit.runs.run import Run
+from colab_kit.training.transfer_plan import MODES
 
 ROOT = Path(__file__).resolve().parent.parent
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]
@@ -86,14 +86,14 @@ FLAGS = [
     (command, old, new)
     for command in ("train", "transfer", "panel")
     for old, new in RENAMED["option"].items()
-    if any(f"--{new.replace('_', '-')}" in option.opts for option in cli.face.commands[command].params)
+    if any(f"--{new.replace('_', '-')}" in option.opts for option in main.face.commands[command].params)
 ]
 
 
 @pytest.mark.parametrize(("command", "old", "new"), FLAGS)
 def test_an_old_flag_is_refused_by_a_line_with_the_new_one(command, old, new, capsys):
-    status = cli.main([command, "fashion-mini", f"--{old.replace('_', '-')}", "1"])
-    assert status == cli.USAGE and f"--{new.replace('_', '-')}" in capsys.readouterr().err
+    status = main.main([command, "fashion-mini", f"--{old.replace('_', '-')}", "1"])
+    assert status == main.USAGE and f"--{new.replace('_', '-')}" in capsys.readouterr().err
 
 
 def test_old_values_are_refused_by_a_sentence_with_the_new_ones(capsys):
@@ -108,7 +108,7 @@ def test_old_values_are_refused_by_a_sentence_with_the_new_ones(capsys):
         with pytest.raises(RecipeError) as refused:
             kit.transfer((x, [0, 1, 0, 1]), "efficientnet_lite0", mode=old, quiet=True)
         assert f"mode={new!r}" in refused.value.fix
-        assert cli.main(["transfer", "fashion-mini", "--mode", old]) == cli.USAGE and new in capsys.readouterr().err
+        assert main.main(["transfer", "fashion-mini", "--mode", old]) == main.USAGE and new in capsys.readouterr().err
 
 
 THINGS = {

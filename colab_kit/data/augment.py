@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from . import keyed
+from . import keyed_random
 from .cuts import Box, middle
 
 TRIES = 10  # at a crop that fits, before the middle is taken (torchvision's RandomResizedCrop)
@@ -70,7 +70,7 @@ class Draws:
 
     def __call__(self, what: int, low: float = 0.0, high: float = 1.0, again: int = 0) -> np.ndarray:
         """float64, (n,), from [low, high)."""
-        return low + (high - low) * keyed.uniforms(self.rows, self.seed, keyed.VIEW, self.epoch, what, again)
+        return low + (high - low) * keyed_random.uniforms(self.rows, self.seed, keyed_random.VIEW, self.epoch, what, again)
 
 
 def boxes(augment: Augment, draws: Draws, aspects: np.ndarray, side: tuple[int, int], share: float) -> list[Box]:
@@ -209,8 +209,8 @@ def mixed(x: torch.Tensor, mixup: float, cutmix: float, *key: int) -> tuple[torc
     """
     if not mixup and not cutmix:
         return x, None, 1.0
-    draw = keyed.numpy_generator(*key)
-    cuts = cutmix > 0 and x.ndim == 4 and (not mixup or keyed.uniforms(np.zeros(1, np.int64), *key, 1)[0] < 0.5)
+    draw = keyed_random.numpy_generator(*key)
+    cuts = cutmix > 0 and x.ndim == 4 and (not mixup or keyed_random.uniforms(np.zeros(1, np.int64), *key, 1)[0] < 0.5)
     alpha = cutmix if cuts else mixup
     if not alpha:
         return x, None, 1.0

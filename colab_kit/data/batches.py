@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from ..errors import RecipeError
-from . import keyed
-from .ahead import Buffers, crew, prefetched
+from . import keyed_random
 from .augment import Augment, Draws, boxes, flips, preset
 from .cuts import cut
-from .items import ItemReader, Raw, own_shape, transformed
 from .kinds import UNLABELLED, Arrays, Chosen, Items, Pictures
-from .pixels import PixelStore, store_for
+from .pixel_cache import PixelStore, store_for
+from .prefetch import Buffers, crew, prefetched
 from .preprocess import Preprocess
+from .user_datasets import ItemReader, Raw, own_shape, transformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Feed:
         """A first look at what the batches are like; no epoch draws from it."""
         start, stop = self.bounds[0]
         rows = self.split.rows[start:stop]
-        with keyed.outer_streams_kept(), closing(self._read([rows], -1)) as found:  # type: ignore[type-var]
+        with keyed_random.outer_streams_kept(), closing(self._read([rows], -1)) as found:  # type: ignore[type-var]
             x, y, index = next(found)
         return Batch(self.preprocess.input(x, self.device), y.to(self.device), index)
 
@@ -120,10 +120,10 @@ class Feed:
         """The rows of a training epoch, one after the other."""
         n, rows = len(self.split), self.split.rows
         if self.sampler != "balanced":
-            return np.asarray(rows[keyed.permutation(n, self.seed, keyed.ORDER, epoch)])
+            return np.asarray(rows[keyed_random.permutation(n, self.seed, keyed_random.ORDER, epoch)])
         labels = self.source.labels[rows]
         members = [rows[labels == label] for label in np.unique(labels[labels != UNLABELLED])]
-        which, who = (keyed.uniforms(np.arange(n), self.seed, keyed.DRAW, epoch, part) for part in range(2))
+        which, who = (keyed_random.uniforms(np.arange(n), self.seed, keyed_random.DRAW, epoch, part) for part in range(2))
         return np.array([(mine := members[int(a * len(members))])[int(b * len(mine))] for a, b in zip(which, who, strict=True)], np.int64)
 
     def _batches(self, rows: np.ndarray, epoch: int, first: int) -> Iterator[Batch]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..errors import DataError
 from . import fingerprints
+from .arrays import Part
 from .kinds import Pictures
-from .sources import Part
 
 Edits = Mapping[str, Any]  # file, below the source's folder -> its class, or None: left out
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import keyed
+from . import keyed_random
 
 ENDS = 3  # items read at each end of a user's own dataset
 DIGITS = 32  # of the hex digest that are kept
@@ -103,9 +103,9 @@ def _name(thing: Any) -> str:
 
 def _items(dataset: Any, rows: Sequence[int]) -> list[str]:
     out = []
-    with keyed.outer_streams_kept():
+    with keyed_random.outer_streams_kept():
         for row in rows:
-            keyed.seed_all(*keyed.sample_key(0, 0, row))
+            keyed_random.seed_all(*keyed_random.sample_key(0, 0, row))
             out.append(_of_item(dataset[row]))
     return out
 

@@ -70,7 +70,7 @@ class Pictures:
         return len(self.paths)
 
     def picture(self, row: int) -> np.ndarray:
-        from .decoding import decode
+        from .images import decode
 
         return decode(self.paths[row])
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from .dataset import UNLABELLED
 from .folders import natural
-from .splits import UNLABELLED
 from .targets import CLASSIFY, REGRESS
 
 

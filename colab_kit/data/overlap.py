@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import keyed
+from . import keyed_random
+from .dataset import Data, Split
 from .kinds import Arrays, Pictures
-from .splits import Data, Split
 
 PART = 1 << 20  # bytes of an array summed at once: it stays in the cache, and between two parts the clock is read
 
@@ -72,7 +72,7 @@ def _sums(split: Split, late: Callable[[], bool]) -> np.ndarray:
     if not len(split):
         return np.empty(0, np.uint64)
     wide, parts = _wide(split), list[np.ndarray]()
-    weights = keyed.hashes(keyed.mix(wide), np.arange(-(-wide // 8))) | np.uint64(1)
+    weights = keyed_random.hashes(keyed_random.mix(wide), np.arange(-(-wide // 8))) | np.uint64(1)
     many = max(1, PART // wide)
     for start in range(0, len(split), many):
         if late():

@@ -12,7 +12,7 @@ import torch
 
 from .augment import Augment, Draws, erased, painted
 from .cuts import cut, middle, squashed
-from .decoding import decode
+from .images import decode
 
 STORED = 0.875  # of the side that pictures are stored with: what the network takes
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..drive.ground import is_folder, there
-from ..drive.reading import cannot_read
+from ..colab.ground import is_folder, there
+from ..colab.reading import cannot_read
 from ..errors import DataError
 from ..events import Note
 from .folders import counted, some

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..archives.names import SINGLES, is_archive, stem
+from ..system.archives.names import SINGLES, is_archive, stem
 
 
 @dataclass(frozen=True)

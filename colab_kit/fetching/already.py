@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..errors import FetchError, Stopped
 from ..events import Note
-from ..web import public
+from ..system.http import public
 from . import records
-from .links import Link
+from .links.parse import Link
 from .records import Record
 from .way import Told, Way, ask_about
 from .whole import has
@@ -62,7 +62,7 @@ def has_all(known: Record, path: Path, hashes: Mapping[str, str]) -> bool:
 
 def _taken(path: Path, link: Link, validator: str, *, proven: bool = False) -> Record:
     """The record of a file that is used as it is. Only one whose hash was compared is ours from now on: others may be the user's work."""
-    from ..files import sha256
+    from ..system.files import sha256
 
     record = Record(link.identity, public(link.url), sha256(path), path.stat().st_size, validator)
     if proven:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ..errors import Offline
 from ..events import FetchDone
-from ..web import public
+from ..system.http import public
 from . import already, ondrive, records
 from .fetched import Fetched
-from .links import Link
-from .parts import Part
+from .links.parse import Link
+from .partial import Part
 from .records import Record
 from .way import Way
 from .whole import Watch, Whole, bring

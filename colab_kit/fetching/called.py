@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 
 from ..errors import Offline
-from ..files import home, write_whole
+from ..system.files import home, write_whole
 from .aims import is_folder
-from .links import Link, safe_name
+from .links.parse import Link, safe_name
 from .way import Way, ask_about
 
 NAMELESS = "download"

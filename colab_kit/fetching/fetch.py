@@ -9,23 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..colab import secret
-from ..control import Control
-from ..drive.mount import absent
+from ..colab.bridge import secret
+from ..colab.mounting import absent
 from ..errors import ColabKitError, FetchError, LinkError, RunError, new_words
-from ..events import Callback, Note
-from ..files import home, make
-from ..listeners.console import with_console
-from ..web import Web
+from ..events import Callback, Control, Note
+from ..system.console import with_console
+from ..system.files import home, make
+from ..system.http import Web
 from . import called, local, ondrive, several
-from .address import told
 from .aims import Aim, aim
 from .call import Call
 from .fetched import Fetched
 from .gdrive import IsFolder
-from .links import understand
+from .links.address import told
+from .links.parse import understand
 from .packed import Packed
-from .parts import unwritable
+from .partial import unwritable
 from .way import Way, one_at_a_time
 from .whole import checked_hashes
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..control import Control
 from ..errors import new_words
-from ..events import Callback, Note
-from ..files import sha256
-from ..listeners.console import with_console
+from ..events import Callback, Control, Note
+from ..system.console import with_console
+from ..system.files import sha256
 from .modules import as_module
 from .scripts import command_for, run, spelled
 

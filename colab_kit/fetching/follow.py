@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..archives import tars
-from ..archives.unpacking import beside, room
 from ..errors import Stopped
-from .parts import Part
+from ..system.archives import tar as tars
+from ..system.archives.unpack import beside, room
+from .partial import Part
 from .whole import Watch
 
 TICK = 0.01  # seconds between two looks for more

@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from ..errors import FetchError, LinkError, NotFound, Private, QuotaExceeded, RateLimited
-from ..magic import web_page
-from ..web import Reply, Web, host, patiently, refusal
+from ..system.filetypes import web_page
+from ..system.http import Reply, Web, host, patiently, refusal
 from .names import name_from_header
 from .pages import DOCUMENTS, Form, Names, View, safe_name, said_by
 from .pages import Entry as Entry

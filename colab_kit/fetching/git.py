@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..colab import secret
+from ..colab.bridge import secret
 from ..errors import ColabError, FetchError, LinkError, NoSpace, NotFound, Offline, Private, RateLimited
-from .child import Child
+from ..system.process import Child
 from .origins import Origin
 
 SILENCE = 1800.0  # seconds without a word; then git is ended

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 from ..errors import ColabKitError, FetchError, LinkError, NotFound, Private
-from ..web import Reply, Web, patiently, public
+from ..system.http import Reply, Web, patiently, public
 from .pages import safe_name
 
 HUB = "https://huggingface.co"

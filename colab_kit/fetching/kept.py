@@ -14,15 +14,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..archives.names import stem
-from ..control import Control
-from ..drive.local import Drive
-from ..drive.mirror import Mirror
-from ..drive.mount import mounted
-from ..drive.reading import HANDS, bring, patiently
+from ..colab.drive import Drive
+from ..colab.mirror import Mirror
+from ..colab.mounting import mounted
+from ..colab.reading import HANDS, bring, patiently
 from ..errors import ColabKitError, DriveError
-from ..events import Event, Note
-from ..files import home, sha256, write_json
+from ..events import Control, Event, Note
+from ..system.archives.names import stem
+from ..system.files import home, sha256, write_json
 from .records import Record
 
 MOST = 2 << 30  # bytes: a larger archive is not kept unless it is asked for

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 
 from ..errors import FetchError, HashMismatch, LinkError, NoSpace, NotFound
-from ..files import make, sha256
+from ..system.files import make, sha256
 from .call import Call
 from .fetched import Fetched
 from .way import Way

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..errors import FetchError
 from ..events import Event, Note
-from ..web import public
+from ..system.http import public
 
 _MARK = "__fetched__"  # in a module of ours: (url, sha256 of what was executed)
 

@@ -8,9 +8,9 @@ import shutil
 import uuid
 from pathlib import Path
 
-from ..drive.mount import mounted
+from ..colab.mounting import mounted
 from ..errors import DriveError, FetchError
-from ..files import home, make, sha256
+from ..system.files import home, make, sha256
 from .records import MARK
 
 MANY = 1000  # files: more of them onto Drive take hours, and Drive may never show them all

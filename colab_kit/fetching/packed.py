@@ -8,18 +8,18 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..archives import others, unpacking
 from ..errors import BadArchive, NotFound, Private
 from ..events import Note
-from ..files import make, sha256
-from ..magic import HEAD
-from ..web import public
+from ..system.archives import external, unpack
+from ..system.files import make, sha256
+from ..system.filetypes import HEAD
+from ..system.http import public
 from . import already, kept, local, ondrive, records, remote
 from .aims import Aim
 from .call import Call
 from .fetched import Fetched
 from .follow import Follow
-from .parts import Part
+from .partial import Part
 from .records import Record
 from .way import source_of
 from .whole import authorized, looked_at
@@ -124,11 +124,11 @@ class Packed:
         found = [record]
         self.call.way.emit(Note(f"Unpacking {to.name} ({record.size / 2**20:.1f} MiB)."))
         if single:
-            size = others.decompress(
-                archive, to, room=unpacking.room(to.parent), max_size=self.call.way.max_size, control=self.call.way.control
+            size = external.decompress(
+                archive, to, room=unpack.room(to.parent), max_size=self.call.way.max_size, control=self.call.way.control
             )
             return replace(record, sha256=sha256(to), size=size)
-        unpacking.unpack(
+        unpack.unpack(
             archive, to, max_size=self.call.way.max_size, control=self.call.way.control, finish=lambda folder: self._mark(folder, found)
         )
         return found[0]

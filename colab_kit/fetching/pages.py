@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
-from ..magic import web_page
+from ..system.filetypes import web_page
 
 DOCUMENTS = {  # type in an address: kind, ending
     "document": ("doc", "docx"),

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ColabKitError
-from ..files import home, write_json
-from .parts import boot
+from ..system.files import home, write_json
+from .partial import boot
 
 MARK = ".colab-kit.json"  # in an unpacked folder
 

@@ -16,15 +16,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..archives import zips
-from ..archives.limits import check_limits
-from ..archives.unpacking import room
-from ..archives.zips import Member
-from ..control import Control
 from ..errors import BadArchive, NoSpace, Private, RateLimited, Stopped
-from ..events import Event, FetchProgress, FetchStarted
-from ..files import make, write_json
-from ..web import Web, cut, patiently, public
+from ..events import Control, Event, FetchProgress, FetchStarted
+from ..system.archives import zip as zips
+from ..system.archives.limits import check_limits
+from ..system.archives.unpack import room
+from ..system.archives.zip import Member
+from ..system.files import make, write_json
+from ..system.http import Web, cut, patiently, public
 from .ranges import same, size_of_416, understood, validator_of
 from .records import MARK
 from .source import Source

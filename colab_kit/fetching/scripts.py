@@ -16,10 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..control import Control
 from ..errors import FetchError, NotFound, Stopped
-from ..events import Event, Note
-from .child import KILL, LOOK, Child
+from ..events import Control, Event, Note
+from ..system.process import KILL, LOOK, Child
 
 SILENCE = 10.0  # seconds without a word after an interrupt; then the script is ended
 TAIL = 20  # lines of its output that an error shows

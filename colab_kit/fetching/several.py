@@ -11,11 +11,11 @@ from pathlib import Path
 
 from ..errors import ColabKitError, FetchError, Offline, Stopped
 from ..events import FetchDone, FetchProgress, FetchStarted, Note
-from ..files import make
-from ..web import public
+from ..system.files import make
+from ..system.http import public
 from . import already, gdrive, hubs, records
 from .fetched import Fetched
-from .links import Link, safe_name
+from .links.parse import Link, safe_name
 from .records import Record
 from .way import Way, one_at_a_time
 from .whole import bring

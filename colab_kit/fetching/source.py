@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import NotFound, Private
-from ..web import Reply, Web, same_origin
+from ..system.http import Reply, Web, same_origin
 
 CONNECTIONS = 8
 

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..colab import secret
-from ..control import Control
+from ..colab.bridge import secret
 from ..errors import Stopped
-from ..events import Event
-from ..files import home
-from ..lock import alone
-from ..web import Web
+from ..events import Control, Event
+from ..system.files import home
+from ..system.http import Web
+from ..system.locks import alone
 from . import gdrive
-from .links import Link, name_from_header, safe_name
+from .links.parse import Link, name_from_header, safe_name
 from .ranges import size_of_416, understood, validator_of
 from .source import CONNECTIONS, Source
 

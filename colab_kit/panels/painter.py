@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import RecipeError
-from ..listeners.console import looked_at
+from ..system.console import looked_at
 from . import pump
 from .worker import Worker
 

@@ -10,8 +10,8 @@ from typing import Any
 import ipywidgets as w
 
 from ..errors import ColabKitError
-from . import sights
-from .knobs import button
+from . import views
+from .controls import button
 
 
 class Result:
@@ -39,8 +39,8 @@ class Result:
         self.run, content = run, f"<p>{html.escape(repr(run))}</p>"
         if run.data is not None and run.data.valid is not None and run.history:
             found = run.evaluate("valid")
-            content += found._repr_html_() + sights.image(run._compared(found), "which classes are taken for which")
-        self.answer.value = sights.framed(content)
+            content += found._repr_html_() + views.image(run._compared(found), "which classes are taken for which")
+        self.answer.value = views.framed(content)
         self.tools.layout.display = ""
 
     def say(self, content: str) -> None:
@@ -54,18 +54,18 @@ class Result:
                 image = Image.open(io.BytesIO(content)).convert("RGB")
                 found = self.run.predict(image)
                 image.thumbnail((240, 240))
-                self.say(sights.picture(image, "your picture") + sights.chances(found))
+                self.say(views.picture(image, "your picture") + views.chances(found))
             except (UnidentifiedImageError, OSError, ColabKitError) as err:
-                self.say(sights.alert(("This picture cannot be tried.", str(err), "try another file", "")))
+                self.say(views.alert(("This picture cannot be tried.", str(err), "try another file", "")))
 
     def _export(self) -> Any:
         return self.run.export(self.run.folder / f"{self.run.name}.safetensors")
 
     def _written(self, write: Callable[[], Any]) -> None:
         try:
-            self.say(sights.framed(f'<p role="status">Written: {html.escape(str(write()))}</p>'))
+            self.say(views.framed(f'<p role="status">Written: {html.escape(str(write()))}</p>'))
         except ColabKitError as err:
-            self.say(sights.alert((err.what, err.why, err.fix, "")))
+            self.say(views.alert((err.what, err.why, err.fix, "")))
 
 
 def contents(value: Any) -> list[bytes]:

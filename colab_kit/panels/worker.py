@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..control import Control
 from ..errors import ColabKitError
-from ..events import EpochDone, Event, FetchProgress, FetchStarted, Note, RunStarted, StepDone
+from ..events import Control, EpochDone, Event, FetchProgress, FetchStarted, Note, RunStarted, StepDone
 
 LOOK = 0.02  # seconds between two looks of one who waits
 RECENT = 30  # steps that the rate is told from

@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..drive import local, mirror, mount
-from ..drive.health import imitated, stand_in_root
+from ..colab import drive as local
+from ..colab import mirror, mounting
+from ..colab.health import imitated, stand_in_root
 from ..errors import DriveError
 from ..events import Event
 
 if TYPE_CHECKING:
-    from ..drive.faults import Faults
-    from ..drive.fuse import FuseBody
+    from .faults import Faults
+    from .fuse.mount import FuseBody
 
 FOR_EVER, A_MINUTE = 10.0, 2.0  # s that they last in a test, for who waits for a copier
 
@@ -65,7 +66,7 @@ class FuseDrive(os.PathLike[str]):
 @contextmanager
 def fuse_mounted(folder: Path, **options: Any) -> Iterator[FuseDrive]:
     """A FUSE mount at folder/drive as the stand-in of this COLAB_KIT_HOME; at the end it is gone, whatever happened to it."""
-    from ..drive.fuse import FuseBody
+    from .fuse.mount import FuseBody
 
     body, mountpoint, root = FuseBody(folder / "store", **options), folder / "drive", stand_in_root()
     try:
@@ -93,13 +94,13 @@ def left_empty(content: str | os.PathLike[str]) -> Iterator[None]:
 @contextmanager
 def no_drive_yet() -> Iterator[None]:
     """While it lasts this process has no Drive but those it mounts itself; afterwards the one it had, and no copier of the test's."""
-    before, left, shelves = mount._current, set(local.left), set(local.shelves)
-    mount._current = None
+    before, left, shelves = mounting._current, set(local.left), set(local.shelves)
+    mounting._current = None
     local.left.clear()
     try:
         yield
     finally:
-        mount._current = before
+        mounting._current = before
         local.left.clear()
         local.left.update(left)
         for shelf in set(local.shelves) - shelves:
@@ -132,8 +133,8 @@ def failing(drive: local.Drive) -> Iterator[Faults]:
     """
     if drive.kind in ("real", "reused"):
         raise DriveError("This is your own Drive.", "failures are for the stand-in alone", "kit.mount(mock=True) gives one")
-    from ..drive.faults import Faults
-    from ..drive.reach import Reach
+    from .faults import Faults
+    from .intercept import Reach
 
     faults = Faults(mounts=False)
     with no_long_waits(), Reach(drive.mountpoint, faults):
@@ -158,16 +159,16 @@ def no_long_waits() -> Iterator[None]:
 @contextmanager
 def only_a_stand_in() -> Iterator[None]:
     """While it lasts kit.mount() sees no Drive but the stand-in's, not even on a Colab machine; fake_colab's disguise still counts."""
-    before, real = vars(mount.Site)["here"], mount.Site.here
+    before, real = vars(mounting.Site)["here"], mounting.Site.here
 
-    def here() -> mount.Site:
+    def here() -> mounting.Site:
         if imitated() is None:
-            return mount.Site("a test", table=str)
+            return mounting.Site("a test", table=str)
         seen = real()
-        return seen if seen.hosted else mount.Site("a test")  # its table has no other Drive than the imitation's
+        return seen if seen.hosted else mounting.Site("a test")  # its table has no other Drive than the imitation's
 
-    mount.Site.here = here  # type: ignore[method-assign]
+    mounting.Site.here = here  # type: ignore[method-assign]
     try:
         yield
     finally:
-        mount.Site.here = before  # type: ignore[method-assign]
+        mounting.Site.here = before  # type: ignore[method-assign]

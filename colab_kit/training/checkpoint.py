@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 import torch
 
 from ..errors import ColabKitError, DriveError, RunError
-from ..files import SEAL, Shelf, cannot_write, is_whole, make, seal, seal_holds, stamp, stamp_of, throw_away, write_whole
+from ..system.files import SEAL, Shelf, cannot_write, is_whole, make, seal, seal_holds, stamp, stamp_of, throw_away, write_whole
 
 GENERATIONS = 2
 Tensors = dict[str, torch.Tensor]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..data.items import own_shape
+from ..data.dataset import Arrays, Data, Items, Pictures
 from ..data.preprocess import Preprocess
-from ..data.splits import Arrays, Data, Items, Pictures
+from ..data.user_datasets import own_shape
 from ..recipe import Recipe
 
 Choices = dict[str, tuple[Any, str]]  # name -> (value, why)

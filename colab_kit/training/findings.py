@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from ..data.dataset import Arrays, Data
 from ..data.overlap import overlaps
-from ..data.splits import Arrays, Data
-from ..machine import HOSTED, Runtime
+from ..models.summary import Summary
 from ..recipe import Recipe
+from ..system.runtime import HOSTED, Runtime
 from .budget import LIMIT, spoken
 from .choices import UNEVEN
-from .summary import Summary
 
 LONG = 600.0  # seconds: from there on a CPU's slowness is worth a word
 FEW = 50  # pictures: of fewer, how many each class has is chance

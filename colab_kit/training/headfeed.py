@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..data.batches import Batch, Feed
-from .headfit import HeadFit
+from .frozen_head import HeadFit
 
 
 class HeadFeed:

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data import keyed
+from ..data import keyed_random
 from ..data.augment import mixed
 from ..data.batches import Batch
 from ..events import EpochDone, Note, StepDone
+from ..models.precision import PLAIN, floated
 from ..recipe import Recipe
-from .job import Diverged, Job, State
 from .losses import primary, with_aux
 from .memory import is_out_of_memory, let_go, pieces, twice_as_many
 from .metrics import Sums
-from .precision import PLAIN, floated
-from .rollback import go_back
+from .recovery import go_back
+from .state import Diverged, Job, State
 
 LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator, where a read makes it wait
 
@@ -159,7 +159,7 @@ def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.T
         for number, batch in enumerate(group, state.batch):
             if not len(batch):
                 continue  # every picture of it is damaged
-            keyed.seed_torch(job.recipe.seed, keyed.STEP, state.epoch, number)  # what dropout draws, whatever drew before
+            keyed_random.seed_torch(job.recipe.seed, keyed_random.STEP, state.epoch, number)  # what dropout draws, whatever drew before
             for loss, n in losses(job, state, batch, number, sums):
                 loss = loss if n == seen else loss * (n / seen)
                 (loss if job.scaler is None else job.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
@@ -175,7 +175,7 @@ def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.T
 def losses(job: Job, state: State, batch: Batch, number: int, sums: Sums) -> Iterator[tuple[torch.Tensor, int]]:
     """The loss of one batch, of pictures mixed with one another if the recipe says so, and how many they are; in pieces."""
     recipe = job.recipe
-    x, other, share = mixed(batch.x, recipe.mixup, recipe.cutmix, recipe.seed, keyed.MIXUP, state.epoch, number)
+    x, other, share = mixed(batch.x, recipe.mixup, recipe.cutmix, recipe.seed, keyed_random.MIXUP, state.epoch, number)
     for piece, part in pieces(Batch(x, batch.y, batch.index), state.pieces):
         output = outputs(job, piece.x)
         loss = with_aux(job.loss, output, piece.y)
@@ -222,7 +222,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
     job.model.eval()
     with torch.no_grad(), job.average.worn() if job.average is not None else torch.no_grad():
         for number, batch in enumerate(job.valid.in_order()):
-            keyed.seed_torch(job.recipe.seed, keyed.VALID, number)
+            keyed_random.seed_torch(job.recipe.seed, keyed_random.VALID, number)
             if len(batch):
                 output = whole_output(job, state, batch)
                 found.add(job.valid_loss(output, batch.y), output, batch.y)

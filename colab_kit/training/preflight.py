@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..data.batches import Batch
-from ..data.keyed import outer_streams_kept
+from ..data.keyed_random import outer_streams_kept
 from ..errors import ColabKitError, DataError, ModelError
 from .losses import Loss, output_kind, primary
 

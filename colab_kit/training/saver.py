@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import RunError
 from ..events import CheckpointSaved, Event, Note
-from ..files import Shelf
+from ..system.files import Shelf
 from . import checkpoint
 from .checkpoint import Tensors
 

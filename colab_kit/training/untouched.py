@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from ..data.keyed import outer_streams_kept
+from ..data.keyed_random import outer_streams_kept
 
 
 @contextmanager

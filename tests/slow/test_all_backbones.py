@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import nn
 
+from colab_kit.api import transfer
 from colab_kit.models.backbones import names
-from colab_kit.models.made import on_backbone
-from colab_kit.opening import open_run
+from colab_kit.models.build import on_backbone
+from colab_kit.models.weights import backbone_hash
+from colab_kit.runs.opening import open_run
 from colab_kit.testing.pictures import class_folders
+from colab_kit.training.freezing import Phases
 from colab_kit.training.losses import primary, with_aux
-from colab_kit.training.phases import Phases
-from colab_kit.training.weights import backbone_hash
-from colab_kit.verbs import transfer
 
 LONG = bool(os.environ.get("COLAB_KIT_LONG"))
 TORCHVISION = [name for name in names() if not name.startswith("efficientnet_lite")] if LONG else []

@@ -3,7 +3,7 @@
 import psutil
 import pytest
 
-from tests.lab import ARGS, CHROMIUM, READY, SLOW, lab, run_cell, until_shown, write_notebook
+from tests.support.lab import ARGS, CHROMIUM, READY, SLOW, lab, run_cell, until_shown, write_notebook
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("jupyterlab")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from colab_kit.fetching.repos import clone
+from colab_kit.fetching.clone import clone
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

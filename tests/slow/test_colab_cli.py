@@ -26,7 +26,7 @@ import psutil
 import pytest
 
 import colab_kit
-from colab_kit import launch
+from colab_kit.cli import launch
 
 pytest.importorskip("jupyter_server")
 CLI = os.environ.get("COLAB_KIT_COLAB_CLI")

@@ -12,15 +12,15 @@ from pathlib import Path
 import filelock
 import pytest
 
-from colab_kit.drive.folder import FolderBody
+from colab_kit.testing.folder_drive import FolderBody
 
-from ..kernels import execute, said, versions
+from ..support.kernels import execute, said, versions
 
 NOTEBOOKS = Path(__file__).with_name("colab_notebooks")
 CONTENT = Path("/content")
 COLABS = ("7.34.0", "6.17.1")  # IPython and ipykernel of Colab's images
 START = (
-    "from colab_kit.drive.mock import StandIn;"
+    "from colab_kit.testing.fake_colab import StandIn;"
     "StandIn(as_colab=True, uploads=[('data.csv', b'a,b\\n1,2\\n')], secrets={'HF_TOKEN': 'abc'},"
     " answers={'proxyPort': 'https://8000-colab'}).install()"
 )
@@ -112,6 +112,6 @@ def test_mounting_twice_and_imports_without_use(run):
 
 def test_a_kernel_can_be_disguised_by_a_line_of_its_own(content, kernel, tmp_path):
     (tmp_path / "kernel").mkdir()
-    line = "get_ipython().run_line_magic('load_ext', 'colab_kit.drive.mock')"
+    line = "get_ipython().run_line_magic('load_ext', 'colab_kit.testing.fake_colab')"
     shown = said(execute(NOTEBOOKS / "twice.ipynb", kernel, tmp_path / "kernel", line, COLAB_KIT_HOME=str(tmp_path / "home")))
     assert "Mounted at /content/drive/\n" in shown

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 RUN = """
 import hashlib, sys, numpy as np, torchvision
 import colab_kit as kit
-from tests.tasks import Killer
+from tests.support.tasks import Killer
 name, precision, out, step = sys.argv[1:]
 how = {"epochs": 3, "batch_size": 16, "save_every_steps": 4, "precision": precision, "run_dir": out, "device": "cuda", "quiet": True}
 if name == "cnn":

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.drive.fuse import FuseBody
-from colab_kit.drive.mock import StandIn
-from colab_kit.drive.mounts import mount_type, why_not
+from colab_kit.testing.fake_colab import StandIn
+from colab_kit.testing.fuse.mount import FuseBody
+from colab_kit.testing.fuse.mounts import mount_type, why_not
 
-from ..drive_contract import CHECKS, Place
+from ..support.drive_contract import CHECKS, Place
 
 pytestmark = pytest.mark.skipif(bool(why := why_not()), reason=str(why))
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.drive import fuse
-from colab_kit.drive.fuse import FuseBody
-from colab_kit.drive.mounts import mount_type
 from colab_kit.errors import DriveError
+from colab_kit.testing.fuse import mount
+from colab_kit.testing.fuse.mount import FuseBody
+from colab_kit.testing.fuse.mounts import mount_type
 
-pytestmark = pytest.mark.skipif(bool(why := fuse.why_not()), reason=str(why))
+pytestmark = pytest.mark.skipif(bool(why := mount.why_not()), reason=str(why))
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_what_cannot_be_a_mountpoint_is_refused(body, tmp_path):
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from colab_kit.drive.fuse import FuseBody
+from colab_kit.testing.fuse.mount import FuseBody
 body = FuseBody(Path(sys.argv[1]) / "store")
 body.mount(Path(sys.argv[1]) / "drive")
 if os.fork() == 0:  # it holds the parent's end of the channel open

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installed import readme_example
+from tests.support.installed import readme_example
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.forks import Forks
-from tests.tasks import MUTATIONS, POINTS, TRANSFERS
+from tests.support.forks import Forks
+from tests.support.tasks import MUTATIONS, POINTS, TRANSFERS
 
 LONG = bool(os.environ.get("COLAB_KIT_LONG"))
 SHORT = 40  # kill points without COLAB_KIT_LONG
@@ -18,7 +18,7 @@ SHORT = 40  # kill points without COLAB_KIT_LONG
 
 @pytest.fixture(scope="module")
 def forks() -> Iterator[Forks]:
-    with Forks("tests.tasks") as server:
+    with Forks("tests.support.tasks") as server:
         yield server
 
 

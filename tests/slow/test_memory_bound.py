@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.data import mapped
+from colab_kit.system import row_store
 
 LONG = bool(os.environ.get("COLAB_KIT_LONG"))
 PICTURES, ALLOWED = (20_000, 2 << 30) if LONG else (3_000, 600 << 20)  # bytes beyond what the imports take
@@ -57,5 +57,5 @@ def test_many_pictures_train_in_little_memory_with_their_pixels_on_the_disk(tmp_
     assert (found["status"], found["where"], found["bad"]) == ("finished", "disk", 0), found
     assert found["peak"] < ALLOWED, found
     (pixels,) = (tmp_path / "home" / "pixels").glob("*/rows")
-    assert pixels.stat().st_size == PICTURES * 256 * 256 * 3 and mapped.SPARE
+    assert pixels.stat().st_size == PICTURES * 256 * 256 * 3 and row_store.SPARE
     print(f"{PICTURES:,} pictures: {found['peak'] >> 20} MiB beyond the imports at the peak, of {ALLOWED >> 20} allowed")

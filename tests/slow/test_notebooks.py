@@ -12,8 +12,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.kernels import ROOT, prepare, said
-from tests.notebooks import NOTEBOOKS, prepared, unshown
+from tests.support.kernels import ROOT, prepare, said
+from tests.support.notebooks import NOTEBOOKS, prepared, unshown
 
 OLD = os.environ.get("COLAB_KIT_OLD_KERNEL", "")
 old_kernel = pytest.mark.skipif(not OLD, reason="COLAB_KIT_OLD_KERNEL names no Python with Colab's kernel")

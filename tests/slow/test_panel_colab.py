@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from tests.kernels import ROOT, prepare
-from tests.lab import SLOW
+from tests.support.kernels import ROOT, prepare
+from tests.support.lab import SLOW
 
 OLD = os.environ.get("COLAB_KIT_OLD_KERNEL", "")
 pytestmark = pytest.mark.skipif(not OLD, reason="COLAB_KIT_OLD_KERNEL names no Python with Colab's kernel")

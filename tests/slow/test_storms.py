@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from colab_kit.drive import fuse
-from tests.forks import Forks
+from colab_kit.testing.fuse import mount
+from tests.support.forks import Forks
 
 STORMS = 50 if os.environ.get("COLAB_KIT_LONG") else 8
-pytestmark = pytest.mark.skipif(bool(why := fuse.why_not()), reason=str(why))
+pytestmark = pytest.mark.skipif(bool(why := mount.why_not()), reason=str(why))
 
 
 @pytest.fixture(scope="module")
 def forks() -> Iterator[Forks]:
-    with Forks("tests.storms") as server:
+    with Forks("tests.support.storms") as server:
         yield server
 
 

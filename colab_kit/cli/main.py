@@ -1,0 +1,175 @@
+"""The command line: each verb a command, each field of the recipe a flag. What fails says so in three sentences and by its exit status."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import __version__
+from ..errors import RENAMED, ColabKitError
+from .fetch import Came, fetch
+from .train import panel, train, transfer
+
+if TYPE_CHECKING:
+    from ..runs.catalog import Kept
+
+OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # exit statuses; 130 is what a shell expects of Ctrl-C
+STATUS = {"finished": OK, "stopped": STOPPED}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return its exit status."""
+    return call(argv)[0]
+
+
+def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
+    """Run a command line; return its exit status and what the command gave: a Run, what was fetched, or None. `context` is click's."""
+    try:
+        out = face.main(argv, prog_name="colab-kit", standalone_mode=False, **context)
+    except ColabKitError as err:
+        click.echo(f"\n{err}", err=True)
+        return FAILED, None
+    except click.ClickException as err:
+        _in_our_words(err).show()
+        return err.exit_code, None
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nInterrupted.", err=True)
+        return STOPPED, None
+    if isinstance(out, int):  # --help, or a command that knows its own status
+        return out, None
+    if isinstance(out, Came):
+        return out.status, out
+    return (OK if out is None else STATUS.get(out.status, FAILED)), out
+
+
+def _in_our_words(err: click.ClickException) -> click.ClickException:
+    """The error as it is; of a flag under its old name, one that says the new name."""
+    word = RENAMED["option"].get(err.option_name.lstrip("-").replace("-", "_")) if isinstance(err, click.NoSuchOption) else None
+    if word is None or not isinstance(err, click.NoSuchOption):
+        return err
+    said = f"No such option: {err.option_name}. It is called --{word.replace('_', '-')}."
+    return click.NoSuchOption(err.option_name, said, ctx=err.ctx)
+
+
+@click.group(context_settings={"max_content_width": 110})
+@click.version_option(__version__, prog_name="colab-kit")
+def face() -> None:
+    """Train image classifiers; killed or stopped, the same command goes on where it was."""
+
+
+@face.command()
+def runtime() -> None:
+    """Say where this runs, and on what."""
+    from ..system.runtime import runtime as look
+
+    click.echo(str(look()))
+
+
+for command in (fetch, train, transfer, panel):
+    face.add_command(command)
+
+
+@face.command()
+@click.option("--quick", is_flag=True, help="under half a minute: fewer epochs, fewer pictures")
+@click.option("--net", type=click.Choice(["mlp", "cnn"]), default="mlp", help="the network that is trained from scratch [mlp]")
+def demo(quick: bool, net: str) -> int:
+    """Train on real pictures, be killed in the middle, go on, transfer, and look at what came of it."""
+    from .demo import demo as show
+
+    return show(quick, net, click.echo)
+
+
+@face.command()
+@click.argument("run")
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...")
+@click.option("--top", type=click.IntRange(1), default=5, help="how many classes to list of each picture [5]")
+@click.option("--csv", "table", type=click.Path(dir_okay=False), help="write a row a picture, a column a class")
+@click.option("--device", help="cpu, cuda, cuda:1, mps [the best there is]")
+def predict(run: str, pictures: tuple[str, ...], top: int, table: str | None, device: str | None) -> None:
+    """Say what RUN (a folder, name or key) sees in each PICTURE: a file, a folder, a pattern."""
+    from ..runs.opening import open_run
+    from ..runs.prediction import Prediction, Predictions
+
+    opened = open_run(run, device=device)
+    found = opened.predict(list(pictures), top=top)
+    answers = Predictions([found] if isinstance(found, Prediction) else found, opened.classes)
+    for one in answers:
+        said = "{:.4g}" if one.task == "regression" else "{:.1%}"
+        click.echo(f"{one.path}: " + ", ".join(f"{name} {said.format(score)}" for name, score in one.top))
+    if table:
+        click.echo(str(answers.to_csv(table)))
+
+
+@face.command()
+@click.argument("which", nargs=-1, metavar="[RUN]...")
+@click.option("--prune", is_flag=True, help="ask of each whether to delete it and its copy; a running one is never deleted")
+@click.option("--yes", is_flag=True, help="with --prune: delete all that are listed without asking")
+def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
+    """List the runs: their state and what they cost here and on Drive. RUN, a name or key, lists only these."""
+    from ..runs import catalog
+
+    if yes and not prune:
+        raise click.UsageError("--yes goes with --prune.")
+    seen = catalog.look()
+    found = [run for run in seen.runs if not which or names(run) & set(which)]
+    rows = [("NAME", "KEY", "STATUS", "EPOCHS", "DISK", "DRIVE", "LAST TOUCHED"), *map(row, found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for line in rows if found else ():
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+    if alone := [f"{run.name}-{run.key}" for run in found if seen.uncopied(run)]:
+        when = "copies go to Drive half a minute after a run's start, then every five minutes, and at its end"
+        click.echo(f"On this disk alone so far: {', '.join(alone)}; {when}.")
+    for drive in seen.silent:
+        click.echo(f"Drive does not answer ({drive}): what lies there is not listed. kit.mount() mounts it again.", err=True)
+    if strangers := [name for name in which if not any(name in names(run) for run in found)]:
+        raise click.ClickException(f"No run is called {' or '.join(strangers)}{'; nothing is deleted' if prune else ''}.")
+    if not found:
+        click.echo("No runs are here.")
+    for run in found if prune else ():
+        delete(run, yes)
+
+
+def names(run: Kept) -> set[str]:
+    """What a run may be called."""
+    return {run.name, run.key, f"{run.name}-{run.key}"}
+
+
+def delete(run: Kept, yes: bool) -> None:
+    """Delete a run, if it is not running and the answer is yes."""
+    from ..runs import catalog
+
+    what = f"{run.name}-{run.key} ({run.status}): {size(run.size)} here, {size(run.copy_size)} on Drive"
+    if run.status == "running":
+        click.echo(f"kept: {what}")
+    elif yes or confirmed(f"Delete {what}?"):
+        catalog.delete(run)
+        click.echo(f"deleted: {what}")
+
+
+def confirmed(question: str) -> bool:
+    """Ask; where nobody can answer, say which flag does."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise click.ClickException("nobody can answer here; --yes with --prune deletes all that are listed without asking.") from None
+
+
+def row(run: Kept) -> tuple[str, ...]:
+    """A run as a line of the list."""
+    epochs = f"{'?' if run.epochs is None else run.epochs}/{run.of}"
+    touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.touched))
+    return run.name, run.key, run.status, epochs, size(run.size), size(run.copy_size), touched
+
+
+def size(count: int) -> str:
+    """Bytes for people: 3.1 MB; a dash for none."""
+    if not count:
+        return "-"
+    power = min(4, (len(str(count)) - 1) // 3)
+    return f"{count / 1000**power:.{1 if power else 0}f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"

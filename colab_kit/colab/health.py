@@ -1,0 +1,172 @@
+"""Which Drives are mounted on this machine, and whether they answer: a mount that hangs must not hang us."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoAnswer
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any, Protocol, TypeVar
+
+from ..system.files import home
+from ..testing.watch import exempt
+
+MYDRIVE = "MyDrive"
+DEADLINE = 10.0  # s; Drive answers a stat in milliseconds, and in seconds while it is busy
+_asking: dict[tuple[int, str, str], Future[Any]] = {}  # questions without an answer yet: a mount that hangs holds one thread, not many
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a Drive is; truthy when it is well.
+
+    ok : its My Drive is there
+    why : what is wrong, or "well"
+    seconds : what the answer took
+    answered : False where none came in time: it hangs
+    """
+
+    ok: bool
+    why: str
+    seconds: float
+    answered: bool = True
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+def probe(mountpoint: Path, timeout: float = DEADLINE, *, look: Callable[[Path], os.stat_result] | None = None) -> Health:
+    """Ask for the mountpoint's My Drive, with a deadline."""
+    start = time.monotonic()
+    try:
+        found = within(timeout, "stat", mountpoint / MYDRIVE, look or os.stat)  # os.stat named late: a test's faults stand in for it
+    except NoAnswer:
+        return Health(False, f"no answer within {timeout:g} s", time.monotonic() - start, answered=False)
+    except OSError as err:
+        return Health(False, err.strerror or str(err), time.monotonic() - start)
+    is_folder = stat.S_ISDIR(found.st_mode)
+    return Health(is_folder, "well" if is_folder else f"its {MYDRIVE} is no folder", time.monotonic() - start)
+
+
+def within(timeout: float, what: str, path: Path, ask: Callable[[Path], _T]) -> _T:
+    """ask(path) in a daemon thread, waited for no longer than `timeout`: a call into a FUSE mount that hangs cannot be interrupted.
+
+    Raises
+    ------
+    concurrent.futures.TimeoutError
+        No answer came; the same question again waits for the same thread.
+    """
+    key = (os.getpid(), what, str(path))  # a forked child inherits the question, but not the thread that asks it
+    mine: Future[Any] = Future()
+    future = _asking.setdefault(key, mine)
+    if future is mine:
+        Thread(target=_ask, args=(future, key, ask, path), daemon=True, name=f"colab-kit {what} {path}").start()
+    answer: _T = future.result(timeout)
+    return answer
+
+
+def _ask(future: Future[Any], key: tuple[int, str, str], ask: Callable[[Path], Any], path: Path) -> None:
+    try:
+        answer = ask(path)
+    except BaseException as err:
+        _asking.pop(key, None)
+        future.set_exception(err)
+    else:
+        _asking.pop(key, None)
+        future.set_result(answer)
+
+
+class World(Protocol):
+    """What drive/mock.py's StandIn tells, while it is installed."""
+
+    wait: Callable[[float], None]
+
+    def mounted_at(self) -> Path | None: ...
+
+    def named(self, path: Path) -> Path: ...
+
+
+def imitated() -> World | None:
+    """The stand-in for google.colab that is installed in this process: then its Drive is the only one."""
+    world: World | None = getattr(sys.modules.get("google.colab._seam"), "installed", None)
+    return world
+
+
+def mount_table() -> str:
+    """The kernel's list of mounts, and a row for a stand-in that stands somewhere as a folder; no list on macOS and Windows.
+
+    Under a stand-in for google.colab its own Drive, if it is mounted, takes the place of all others.
+    """
+    try:
+        table = Path("/proc/self/mounts").read_text(errors="replace")
+    except OSError:
+        table = ""
+    if (world := imitated()) is not None:
+        rows = table.splitlines(keepends=True)
+        table, place = "".join(row for row in rows if not drives(row)), world.mounted_at()
+    else:
+        place = stand_in_mounted()
+    if place is None or any(point == place for point, _ in mounts(table)):
+        return table
+    return f"{table}drive {_escaped(str(place))} fuse.drive rw 0 0\n"
+
+
+def drives(table: str) -> list[Path]:
+    """The mountpoints of DriveFS, and of what imitates it."""
+    return [point for point, kind in mounts(table) if kind == "fuse.drive"]
+
+
+def healthy(mountpoint: Path, table: str, timeout: float = DEADLINE) -> bool:
+    """Whether a Drive is mounted there and answers. A folder that merely looks like one is none."""
+    return state(mountpoint, table, timeout).ok
+
+
+def state(mountpoint: Path, table: str, timeout: float = DEADLINE) -> Health:
+    """The health of what is mounted there; only a mount is asked."""
+    if not any(point == mountpoint for point, _ in mounts(table)):
+        return Health(False, "nothing is mounted there", 0.0)
+    return probe(mountpoint, timeout)
+
+
+def mounts(table: str) -> list[tuple[Path, str]]:
+    """Mountpoints and types, as the table lists them."""
+    rows = [line.split() for line in table.splitlines()]
+    return [(Path(_plain(row[1])), row[2]) for row in rows if len(row) >= 3]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name)  # the kernel writes a space as \040
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"[\s\\]", lambda sign: f"\\{ord(sign[0]):03o}", name)
+
+
+def stand_in_root() -> Path:
+    """The folder that stands for the mountpoint; it need not exist yet."""
+    return home().absolute() / "drive"
+
+
+def stand_in_mounted() -> Path | None:
+    """Where the stand-in's content stands now, if it was mounted as a folder elsewhere (drive/folder.py); any process sees it."""
+    with exempt():  # where it stands is known, whatever was planned for its files
+        try:
+            place = Path((stand_in_root() / ".mounted").read_text().strip())
+        except (OSError, ValueError):
+            return None
+        if not place.is_absolute() or not os.path.isdir(place / MYDRIVE):  # a dead mount raises in Path.is_dir
+            return None
+    return place if (world := imitated()) is None else world.named(place)
+
+
+def stand_in_place() -> Path:
+    """The folder that holds the stand-in's MyDrive: where it is mounted, else its root."""
+    return stand_in_mounted() or stand_in_root()

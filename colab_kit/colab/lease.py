@@ -1,0 +1,242 @@
+"""The lease on a run's folder on Drive: two tabs are two machines, and one of them writes.
+
+lease.json lies in the folder and is written over in place, never renamed: what is renamed over goes to Drive's Trash.
+One thread makes all file calls, so a Drive that hangs costs a wait with an end, and never the training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunInUse
+from ..events import Event, Note
+from ..system.files import Shelf
+from ..system.locks import one_writer
+from .ground import ground, made, there
+from .lease_holder import FRESH, Holder
+
+NAME = "lease.json"
+BEAT = 60.0  # s between two signs of life
+PATIENCE = 20.0  # s that Drive may take to answer at the start, and again at the end
+
+Wait = Callable[[threading.Event, float], bool]
+
+
+class Lease:
+    """One session's hold on one folder.
+
+    Parameters
+    ----------
+    folder : Path
+        On Drive; made with the lease.
+    lost : callable
+        Told why, from another thread, when another session has taken over.
+    session : str, optional
+        Who holds it; this process, if None.
+    every, patience : float, s
+    clock : callable
+        Seconds since 1970.
+    wait : callable(event, seconds) -> bool
+        Waits for the end of the lease; a test's may tick.
+    """
+
+    def __init__(
+        self, folder: Path, *, lost: Callable[[str], None] = lambda reason: None, session: str | None = None, every: float = BEAT,
+        patience: float = PATIENCE, clock: Callable[[], float] = time.time, wait: Wait = threading.Event.wait,
+    ) -> None:  # fmt: skip
+        self.folder, self.me = folder, Holder.me(clock(), session)
+        self.reason = ""  # why it was lost
+        self._lost, self._every, self._patience, self._clock, self._wait = lost, every, patience, clock, wait
+        self._refused: RunInUse | None = None
+        self._notes: list[Note] = []  # for who takes and gives back: a callback must not run in the thread
+        self._said: set[str] = set()
+        self._ground: Path | None = None
+        self._new: bool | None = None  # whether the folder was made with the lease
+        self._end, self._taken = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._live, name="lease", daemon=True)
+
+    def take(self) -> None:
+        """Take the folder and keep it. A Drive that cannot be written is a Note.
+
+        Raises
+        ------
+        RunInUse
+            Another session holds it.
+        """
+        self._thread.start()
+        if not self._taken.wait(self._patience):
+            self._taken.set()
+            self._note("Drive does not answer: until it does, nothing keeps a second machine from this run.")
+        if self._refused is not None:
+            raise self._refused
+
+    def give_back(self) -> None:
+        """Say that the folder is free; within `patience`, whatever Drive does."""
+        self._end.set()
+        if self._thread.ident is not None:
+            with suppress(KeyboardInterrupt):  # whoever interrupts this wait still gets the run
+                self._thread.join(self._patience)
+
+    def say(self, emit: Callable[[Event], None]) -> None:
+        """Emit what there was to note since."""
+        while self._notes:
+            emit(self._notes.pop(0))
+
+    def _live(self) -> None:
+        """The thread: take, beat, give back."""
+        self._try(self._beat)
+        self._taken.set()
+        while not self.reason and not self._wait(self._end, self._every):
+            self._try(self._beat)
+        if not self.reason:
+            self._try(self._release)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except OSError as err:
+            why = err.strerror or str(err)
+            self._note(f"The lease in {self.folder} cannot be kept ({why}): nothing keeps a second machine from this run. It goes on.")
+
+    def _note(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._notes.append(Note(text, "warn"))
+
+    def _beat(self) -> None:
+        now = self._clock()
+        other = self._other()
+        if other is not None and other.heard(now):
+            self._lose(other, now)
+            return
+        if other is not None:
+            last = time.strftime("%Y-%m-%d %H:%M", time.localtime(other.beat))
+            self._note(f"{other.words} held this run and was last heard of at {last}: it is taken over.")
+        self._ground = self._ground or ground(self.folder)
+        new = made(self.folder, self._ground)
+        self._new = new if self._new is None else self._new
+        self._write(dataclasses.replace(self.me, beat=now))
+
+    def _other(self) -> Holder | None:
+        """Another session that has not given the folder back, and that may live."""
+        found = Holder.at(self.folder / NAME)
+        if found is not None and not found.session and self._taken.is_set():
+            return None  # damaged while it was ours: Drive's doing, which must not end a run
+        return None if found is None or found.released or found.session == self.me.session or found.gone() else found
+
+    def _lose(self, other: Holder, now: float) -> None:
+        self.reason = f"taken over by {other.words}"
+        if not self._taken.is_set():  # nothing was trained yet
+            self._refused = in_use(self.folder, other, now)
+            return
+        self._note(f"The run was {self.reason} at {_time(other.since)}. What was trained here since is on this machine alone.")
+        self._lost(self.reason)
+
+    def _write(self, me: Holder) -> None:
+        path, content = self.folder / NAME, me.as_bytes()
+        new = not there(path)
+        try:
+            with open(path, "wb" if new else "r+b", buffering=0) as file:
+                if file.write(content) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                file.truncate()
+        except OSError:
+            if new:  # a full Drive makes a file and takes no byte: that would be an unknown session's lease, for three minutes
+                path.unlink(missing_ok=True)
+            raise
+
+    def _release(self) -> None:
+        path = self.folder / NAME
+        found = Holder.at(path)
+        if found is None or found.session != self.me.session:
+            return
+        if self._new and {inside.name for inside in self.folder.iterdir()} == {NAME}:  # nothing came of the run
+            os.truncate(path, 0)  # the Trash counts bytes
+            path.unlink()
+            self.folder.rmdir()
+        else:
+            self._write(dataclasses.replace(self.me, beat=self._clock(), released=True))
+
+
+@contextmanager
+def held(folder: Path | None, *, emit: Callable[[Event], None], lost: Callable[[str], None], **more: Any) -> Iterator[Lease | None]:
+    """Hold the folder for the block; without a Drive there is none to hold. `more` as for Lease.
+
+    Raises
+    ------
+    RunInUse
+        Another session holds it.
+    """
+    if folder is None:
+        yield None
+        return
+    lease = Lease(folder, lost=lost, **more)
+    try:
+        lease.take()
+        lease.say(emit)
+        yield lease
+    finally:
+        lease.give_back()
+        lease.say(emit)
+
+
+@contextmanager
+def sole_writer(
+    folder: Path, kept: Path | None, make_way: Callable[[], None], *, emit: Callable[[Event], None], lost: Callable[[str], None]
+) -> Iterator[Lease | None]:
+    """Hold a run's folder against other processes, and its copies' folder, if it has one, against other machines.
+
+    make_way : called before the block with both held; it may move the folder aside, which takes its lock along
+    """
+    with ExitStack() as leases:
+        with one_writer(folder):
+            lease = leases.enter_context(held(kept, emit=emit, lost=lost))
+            make_way()
+        with one_writer(folder), leases.pop_all():  # the lease is given back before the lock: who waits for that finds both free
+            yield lease
+
+
+class Guarded:
+    """A run's shelf for as long as its lease is held: the copies of a run that was taken over are another session's."""
+
+    def __init__(self, shelf: Shelf, lease: Lease) -> None:
+        self.shelf, self.lease = shelf, lease
+
+    def find(self, name: str) -> list[Path]:
+        return self.shelf.find(name)
+
+    def push(self, path: Path, name: str) -> bool:
+        return not self.lease.reason and self.shelf.push(path, name)
+
+    def news(self) -> list[Event]:
+        return self.shelf.news()
+
+    def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool:
+        return not self.lease.reason and self.shelf.close(timeout, emit)
+
+    def forget(self, folder: str) -> None:
+        self.shelf.forget(folder)
+
+
+def in_use(folder: Path, other: Holder, now: float) -> RunInUse:
+    """The three sentences of a run that another session writes."""
+    ago = f"{max(0.0, now - other.beat):.0f} s ago"
+    after = _time(math.ceil((other.beat + FRESH) / 60) * 60)
+    return RunInUse(
+        f"Run {folder.name} is being written by another session.",
+        f"{other.words} has had it since {_time(other.since)} and was last heard of at {_time(other.beat)}, {ago}",
+        f"stop it there; or, if that machine is gone, run the cell again after {after}; or give this one another name=",
+    )
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%H:%M", time.localtime(seconds))

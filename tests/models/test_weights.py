@@ -1,0 +1,110 @@
+"""Weights from a file: without pickle, what matches goes in, what does not is listed."""
+
+import zipfile
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from colab_kit.errors import ModelError
+from colab_kit.models.weights import put, read_weights, warm_start
+from colab_kit.training import checkpoint
+
+
+def net(out: int = 2) -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, out))
+
+
+def equal(a, b) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda s: s, lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": s}, lambda s: {"model_state_dict": s, "optimizer": {}}],
+)
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_pth_is_read_however_it_is_wrapped(tmp_path, wrap, prefix):
+    state = net().state_dict()
+    torch.save(wrap({prefix + k: v for k, v in state.items()}), tmp_path / "w.pth")
+    assert equal(read_weights(tmp_path / "w.pth"), state)
+
+
+def test_a_safetensors_file_and_our_own_checkpoint_are_read(tmp_path):
+    state = net().state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    tensors = {f"model/{k}": v for k, v in state.items()} | {"optimizer/0": torch.ones(1)}
+    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, {}, reached=lambda point: None)
+    for name in ("w", "checkpoint"):
+        assert equal(read_weights(tmp_path / f"{name}.safetensors"), state)
+
+
+def test_a_whole_pickled_model_is_refused_and_its_code_does_not_run(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
+
+    for thing in (net(), {"w": Trap()}):
+        torch.save(thing, tmp_path / "w.pth")
+        with pytest.raises(ModelError, match="runs code from the file") as caught:
+            read_weights(tmp_path / "w.pth")
+        assert "model.state_dict()" in caught.value.fix
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_that_is_no_weights_says_what_it_is(tmp_path):
+    (tmp_path / "page.pth").write_text("<html>Sign in</html>")
+    (tmp_path / "page.safetensors").write_text("<html>Sign in</html>")
+    (tmp_path / "empty.pth").touch()
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({}, tmp_path / "none.pth")
+    with zipfile.ZipFile(tmp_path / "zip.pth", "w") as file:
+        file.writestr("x", "y")
+    for name in ("page.pth", "page.safetensors", "empty.pth", "list.pth", "none.pth", "zip.pth"):
+        with pytest.raises(ModelError) as caught:
+            read_weights(tmp_path / name)
+        assert name in caught.value.what and caught.value.why and caught.value.fix
+    with pytest.raises(ModelError, match="There is no weights file"):
+        read_weights(tmp_path / "nowhere.pth")
+
+
+def test_all_of_it_goes_in():
+    model, other = net(), net()
+    assert warm_start(model, other.state_dict()) == "Warm start: 9 of 9 tensors matched."
+    assert equal(model.state_dict(), other.state_dict())
+
+
+def test_what_does_not_match_is_listed_and_stays_fresh():
+    model, other = net(5), net(2)
+    fresh = model[2].weight.clone()
+    said = warm_start(model, {**other.state_dict(), "extra": torch.ones(1)})
+    assert said.startswith("Warm start: 7 of 9") and "2.weight [2, 3] into [5, 3]" in said and "Fresh: 2.weight, 2.bias" in said
+    assert torch.equal(model[0].weight, other[0].weight) and torch.equal(model[2].weight, fresh)
+
+
+def test_half_precision_is_taken_into_the_models_own_type():
+    model, other = net(), net()
+    warm_start(model, {k: v.half() if v.is_floating_point() else v for k, v in other.state_dict().items()})
+    assert model[0].weight.dtype == torch.float32 and torch.allclose(model[0].weight, other[0].weight, atol=1e-3)
+
+
+def test_many_that_do_not_match_are_counted():
+    model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(6)])
+    assert "Fresh: 1.weight, 1.bias, 2.weight and 7 more" in warm_start(model, nn.Sequential(nn.Linear(2, 2)).state_dict())
+
+
+@pytest.mark.parametrize("tensors", [{"other.weight": torch.ones(2)}, {"0.weight": torch.ones(9, 9)}])
+def test_nothing_that_matches_is_an_error(tensors):
+    with pytest.raises(ModelError, match="None of the file's weights fits") as caught:
+        warm_start(net(), tensors)
+    assert next(iter(tensors)) in caught.value.why
+
+
+def test_a_network_whose_modules_note_a_version_loads_its_own_state():
+    from torchvision.models import mnasnet0_5
+
+    torch.manual_seed(0)
+    one, two = (mnasnet0_5(num_classes=3) for _ in range(2))
+    put(two, dict(one.state_dict()))
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))

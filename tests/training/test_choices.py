@@ -1,0 +1,101 @@
+"""What the machine chooses: a value and its reason, and what was chosen before stays."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
+from colab_kit.data.preprocess import Preprocess
+from colab_kit.recipe import Recipe
+from colab_kit.training.choices import choose, preprocess_for, workers_for
+
+
+def data(kind="arrays", n=10, shape=(1, 28, 28), batch_size=None):
+    labels = np.zeros(n, np.int64)
+    source = {
+        "arrays": lambda: Arrays(torch.zeros(n, *shape, dtype=torch.uint8), labels), "pictures": lambda: Pictures([None] * n, labels, None),
+        "items": lambda: Items([(torch.zeros(shape, dtype=torch.uint8), 0)], labels),
+        "pil": lambda: Items([(Image.new("L", (9, 7)), 0)], labels), "collated": lambda: Items([(torch.zeros(3), 0)], labels, list),
+    }[kind]()  # fmt: skip
+    return Data(Split(source, np.arange(n)), None, None, ("a", "b"), "x", "f", batch_size=batch_size)
+
+
+def chosen(recipe, given=None, made=None, own=False):
+    return choose(recipe, given or data(), made or {}, own_optimizer=own)
+
+
+def test_every_choice_has_a_reason_and_goes_into_a_file():
+    for value, why in chosen(Recipe()).values():
+        assert json.loads(json.dumps(value)) == value and why
+
+
+@pytest.mark.parametrize(("kind", "size"), [("arrays", 64), ("pictures", 32), ("items", 32)])
+def test_the_batch_size_goes_by_the_kind_of_data_unless_said(kind, size):
+    assert chosen(Recipe(), data(kind))["batch_size"][0] == size
+    assert chosen(Recipe(batch_size=7), data(kind))["batch_size"] == (7, "as asked")
+    assert chosen(Recipe(), data(kind, batch_size=5))["batch_size"] == (5, "the DataLoader's own")
+    assert chosen(Recipe(batch_size=7), data(kind, batch_size=5))["batch_size"][0] == 7
+
+
+@pytest.mark.parametrize(("name", "lr", "decay"), [("adamw", 1e-3, 0.01), ("adam", 1e-3, 0.0), ("sgd", 1e-2, 0.0), ("radam", 1e-3, 0.0)])
+def test_rate_and_decay_go_by_the_optimizer_unless_said(name, lr, decay):
+    found = chosen(Recipe(optimizer=name))
+    assert (found["lr"][0], found["weight_decay"][0]) == (lr, decay)
+    found = chosen(Recipe(optimizer=name, lr={"*": 0.5}, weight_decay=0.0))
+    assert found["lr"] == ({"*": 0.5}, "as asked") and found["weight_decay"] == (0.0, "as asked")
+
+
+def test_an_optimizer_of_the_users_own_has_its_own_rate():
+    assert chosen(Recipe(), own=True)["lr"][0] is None
+
+
+def test_a_class_the_recipe_has_no_name_for_is_not_taken_for_adamw():
+    found = choose(Recipe(), data(), {}, own_optimizer=False, kind=torch.optim.Rprop)
+    assert found["lr"] == (1e-3, "usual for Rprop") and found["weight_decay"] == (0.0, "usual for Rprop")
+
+
+def test_what_was_chosen_before_stays_whatever_the_machine_is_now():
+    made = json.loads(json.dumps({"batch_size": (48, "it was so"), "image_size": (96, "x")}))
+    found = chosen(Recipe(), made=made)
+    assert (
+        found["batch_size"] == (48, "it was so")
+        and found["image_size"] == (96, "x")
+        and isinstance(found["image_size"], tuple)
+        and "lr" in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "recipe", "base", "size", "channels"),
+    [
+        ("arrays", (1, 28, 28), {}, {}, 28, 1), ("arrays", (3, 20, 30), {}, {}, None, 3), ("arrays", (784,), {}, {}, None, None),
+        ("arrays", (1, 28, 28), {"image_size": 96}, {}, 96, 1), ("arrays", (1, 28, 28), {}, {"size": 224, "channels": 3}, 224, 3),
+        ("pictures", None, {}, {}, 224, None), ("pictures", None, {"image_size": 96}, {"size": 224, "channels": 3}, 96, 3),
+        ("items", (3, 20, 20), {}, {}, 20, 3), ("items", (3, 20, 30), {}, {}, None, 3), ("items", (7,), {}, {}, None, None),
+        ("items", (1, 9, 9), {"image_size": 96}, {}, 96, 1),
+        ("items", (1, 9, 9), {}, {"size": 224, "channels": 3}, 224, 3),
+        ("pil", None, {}, {}, 224, None), ("collated", None, {}, {}, None, None),
+    ],
+)  # fmt: skip
+def test_the_size_is_the_askers_then_the_weights_then_the_datas(kind, shape, recipe, base, size, channels):
+    made, why = preprocess_for(Recipe(**recipe), data(kind, shape=shape), Preprocess(**base))
+    assert (made.size, made.channels) == (size, channels) and why
+    assert made.crop == (0.875 if kind in ("pictures", "pil") else 1.0)
+
+
+def test_what_the_weights_ask_for_is_kept():
+    base = Preprocess(224, 3, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), "bicubic", 0.9)
+    made, _ = preprocess_for(Recipe(image_size=96), data("pictures"), base)
+    assert made == Preprocess(96, 3, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), "bicubic", 0.9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n", "said", "num_workers"),
+    [("items", 2000, None, 2), ("items", 1999, None, 0), ("arrays", 9000, None, 0), ("items", 10, 3, 3), ("items", 9000, 0, 0)],
+)
+def test_processes_are_started_only_where_they_pay(kind, n, said, num_workers):
+    assert workers_for(Recipe(num_workers=said), data(kind, n, shape=(1,)), cores=4) == num_workers
+    assert workers_for(Recipe(num_workers=said), data(kind, n, shape=(1,)), cores=1) == min(num_workers, 1 if said is None else num_workers)

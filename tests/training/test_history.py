@@ -1,0 +1,68 @@
+"""History: one table of what was measured."""
+
+import csv
+import io
+
+import pytest
+
+from colab_kit.errors import MissingExtra
+from colab_kit.events import EpochDone, StepDone
+from colab_kit.training.history import History
+
+ROWS = [
+    {"epoch": 1.0, "step": 60_000, "train/loss": 0.123456},
+    {"epoch": 2.0, "step": 1_234_567, "train/loss": float("nan"), "valid/top1": 1.0},
+]
+
+
+def test_it_adds_the_row_of_every_epoch_and_of_nothing_else():
+    history = History()
+    history(EpochDone(1.0, 2, {"train/loss": 0.5}))
+    history(StepDone(1, 2, 0.5, 0.1))
+    assert history == [{"train/loss": 0.5}]
+
+
+def test_rows_are_its_own():
+    row = {"train/loss": 0.5}
+    history = History([row])
+    history(EpochDone(1.0, 2, row))
+    row["train/loss"] = 9.0
+    assert [r["train/loss"] for r in history] == [0.5, 0.5]
+
+
+def test_columns_are_all_that_any_row_has_in_order_of_appearance():
+    assert History(ROWS).columns == ["epoch", "step", "train/loss", "valid/top1"] and History().columns == []
+
+
+def test_csv_holds_every_figure_exactly_and_gaps_stay_empty(tmp_path):
+    text = History(ROWS).to_csv(tmp_path / "h.csv")
+    assert (tmp_path / "h.csv").read_text() == text and [p.name for p in tmp_path.iterdir()] == ["h.csv"]
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert rows[0] == {"epoch": "1.0", "step": "60000", "train/loss": "0.123456", "valid/top1": ""} and rows[1]["step"] == "1234567"
+
+
+def test_the_table_reads_well_and_steps_are_written_out():
+    lines = repr(History(ROWS)).splitlines()
+    assert len(set(map(len, lines))) == 1 and lines[0].split() == ["epoch", "step", "train/loss", "valid/top1"]
+    assert lines[1].split() == ["1", "60000", "0.1235"] and lines[2].split() == ["2", "1234567", "nan", "1"]
+
+
+def test_an_empty_table_has_all_its_shapes():
+    assert repr(History()) == "" and History().to_csv() == "\n" and "<table>" in History()._repr_html_()
+
+
+def test_html_escapes_names():
+    page = History([{"<b>": 1.0}])._repr_html_()
+    assert "&lt;b&gt;" in page and "<b>" not in page and "<td>1</td>" in page
+
+
+def test_pandas_comes_if_it_is_there():
+    try:
+        assert list(History(ROWS).to_pandas().columns) == History(ROWS).columns
+    except MissingExtra as err:
+        assert "to_pandas()" in err.what
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), 0.0, -1e-12, 1e30, 7])
+def test_any_figure_has_a_cell(value):
+    assert History([{"x": value}])._repr_html_()
