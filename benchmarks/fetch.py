@@ -63,8 +63,17 @@ class Bench:
         self.files.mkdir()
         self._log = folder / "log"
         proxies = ("http_proxy", "https_proxy", "all_proxy")
-        env = {name: value for name, value in os.environ.items() if name.lower() not in (*proxies, "pythondontwritebytecode")}
-        self.env = {**env, "HOME": str(folder), "COLAB_KIT_HOME": str(folder / "home"), "PYTHONPATH": str(peers.ROOT)}
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if name.lower() not in (*proxies, "pythondontwritebytecode")
+        }
+        self.env = {
+            **env,
+            "HOME": str(folder),
+            "COLAB_KIT_HOME": str(folder / "home"),
+            "PYTHONPATH": str(peers.ROOT),
+        }
         self.missing = [tool for tool in peers.INSTALL if peers.version(tool) is None]
         self.nginx = Nginx(self.files, folder / "nginx")
         self.kit = Kit(self.env, folder / "kit.log")
@@ -82,7 +91,10 @@ class Bench:
     def both(self, called: str, verb: str, *given: str | int) -> dict[str, Callable[[], Took]]:
         """The kit's two ways."""
         call, alone = CALL.replace("kit", called), PROCESS.replace("kit", called)
-        return {call: lambda: self.kit.call(verb, *given), alone: self.command(*peers.kit(verb, *given))}
+        return {
+            call: lambda: self.kit.call(verb, *given),
+            alone: self.command(*peers.kit(verb, *given)),
+        }
 
     def here(self, ways: dict[str, Callable[[], Took]]) -> dict[str, Callable[[], Took]]:
         """Those of them whose tools are installed."""
@@ -111,29 +123,59 @@ class Bench:
         return peers.random_file(self.files / name, size)
 
     def far(self) -> Table:
-        size, to, url = int(MEGABYTES * self.size * 2**20), self.run / "far.bin", f"{self.nginx.address}/far/far.bin"
+        size, to, url = (
+            int(MEGABYTES * self.size * 2**20),
+            self.run / "far.bin",
+            f"{self.nginx.address}/far/far.bin",
+        )
         digest = self._file("far.bin", size)
-        others = {name: self.command(*command) for name, command in peers.downloaders(url, to, digest).items()}
-        own = {**self.both("kit x8", "fetch", url, str(to)), **self.both("kit x16", "engine", url, str(to), 16)}
+        others = {
+            name: self.command(*command)
+            for name, command in peers.downloaders(url, to, digest).items()
+        }
+        own = {
+            **self.both("kit x8", "fetch", url, str(to)),
+            **self.both("kit x16", "engine", url, str(to), 16),
+        }
         promised = [
-            Ratio(f"kit x{n}, {how}", f"aria2c -x{n}", 1.1 if how == "call" else None) for n in (8, 16) for how in ("call", "process")
+            Ratio(f"kit x{n}, {how}", f"aria2c -x{n}", 1.1 if how == "call" else None)
+            for n in (8, 16)
+            for how in ("call", "process")
         ]
         more = [Ratio("kit x8, process", name) for name in ("curl", "wget", "gdown", "pooch")]
         title = f"far: {size / 2**20:.0f} MiB at 20 MiB a second over each connection; kit x8 is kit.fetch(url, to)"
-        return Table(title, self.here({**own, **others}), lambda: peers.is_file(to, digest), promised + more)
+        return Table(
+            title, self.here({**own, **others}), lambda: peers.is_file(to, digest), promised + more
+        )
 
     def fast(self) -> Table:
-        size, to, url = int(GIGABYTES * self.size * 2**30), self.run / "fast.bin", f"{self.nginx.address}/fast/fast.bin"
+        size, to, url = (
+            int(GIGABYTES * self.size * 2**30),
+            self.run / "fast.bin",
+            f"{self.nginx.address}/fast/fast.bin",
+        )
         digest = self._file("fast.bin", size)
         commands = peers.downloaders(url, to, digest)
         others = {name: self.command(*command) for name, command in commands.items()}
-        hashed = {"curl + sha256sum": self.command(*peers.in_turn(commands["curl"], ["sha256sum", str(to)]))}
+        hashed = {
+            "curl + sha256sum": self.command(
+                *peers.in_turn(commands["curl"], ["sha256sum", str(to)])
+            )
+        }
         ways = self.here({**self.both("kit", "fetch", url, str(to)), **others, **hashed})
         promised = [Ratio(own, "curl", 1.5, "cpu") for own in (CALL, PROCESS)]
-        more = [Ratio(PROCESS, name, None, "cpu") for name in ("curl + sha256sum", "wget", "aria2c -x8", "gdown", "pooch")]
-        walls = [Ratio(PROCESS, name) for name in ("curl", "curl + sha256sum", "aria2c -x8", "gdown", "pooch")]
+        more = [
+            Ratio(PROCESS, name, None, "cpu")
+            for name in ("curl + sha256sum", "wget", "aria2c -x8", "gdown", "pooch")
+        ]
+        walls = [
+            Ratio(PROCESS, name)
+            for name in ("curl", "curl + sha256sum", "aria2c -x8", "gdown", "pooch")
+        ]
         title = f"fast: {size / 2**20:.0f} MiB without a limit; the kit hashes, of the others pooch and sha256sum"
-        return Table(title, ways, lambda: peers.is_file(to, digest), promised + more + walls, {PROCESS: 80})
+        return Table(
+            title, ways, lambda: peers.is_file(to, digest), promised + more + walls, {PROCESS: 80}
+        )
 
     def unpack(self) -> Table:
         archive, to = self.files / "many.zip", self.run / "many"
@@ -141,11 +183,19 @@ class Bench:
         unzip = {"unzip": self.command("unzip", "-q", str(archive), "-d", str(to))}
         ways = self.here({**self.both("kit", "unpack", str(archive), str(to)), **unzip})
         title = f"unpack: a zip of {wanted['files']:,} pictures, {archive.stat().st_size / 1e6:.0f} MB, on this disk"
-        ratios = [Ratio(CALL, "unzip", 0.6), Ratio(PROCESS, "unzip"), Ratio(PROCESS, "unzip", None, "cpu")]
+        ratios = [
+            Ratio(CALL, "unzip", 0.6),
+            Ratio(PROCESS, "unzip"),
+            Ratio(PROCESS, "unzip", None, "cpu"),
+        ]
         return Table(title, ways, lambda: peers.is_tree(to, wanted), ratios)
 
     def folder(self) -> Table:
-        archive, to, url = self.run / "many.zip", self.run / "many", f"{self.nginx.address}/far/many.zip"
+        archive, to, url = (
+            self.run / "many.zip",
+            self.run / "many",
+            f"{self.nginx.address}/far/many.zip",
+        )
         wanted = peers.pictures(self.files / "many.zip", int(PICTURES * self.size))
         unzip = ["unzip", "-q", str(archive), "-d", str(to)]
         wget, aria = peers.downloaders(url, archive, "")["wget"], peers.aria(16, url, archive)
@@ -156,7 +206,9 @@ class Bench:
         ways = self.here({**self.both("kit", "fetch", url, str(self.run)), **others})
         title = f"folder: that zip of {wanted['files']:,} pictures at 20 MiB a second over each connection, to a folder"
         ratios = [
-            Ratio(own, other, 0.15 if (own, other) == (CALL, "wget + unzip") else None) for other in others for own in (CALL, PROCESS)
+            Ratio(own, other, 0.15 if (own, other) == (CALL, "wget + unzip") else None)
+            for other in others
+            for own in (CALL, PROCESS)
         ]
         return Table(title, ways, lambda: peers.is_tree(to, wanted), ratios)
 
@@ -167,7 +219,9 @@ def measure(bench: Bench, table: Table, runs: int) -> dict[str, list[Took]]:
     names = list(table.ways)
     for number in range(runs):
         at = number % len(names)
-        for name in names[at:] + names[:at]:  # the run before has its share in what one takes: of the disk, of free memory
+        for name in (
+            names[at:] + names[:at]
+        ):  # the run before has its share in what one takes: of the disk, of free memory
             bench.run.mkdir()
             os.sync()
             took[name].append(table.ways[name]())
@@ -183,7 +237,9 @@ def tell(table: Table, took: dict[str, list[Took]]) -> list[tuple[str, bool | No
     for name, rows in took.items():
         walls, rss = [row.wall for row in rows], [row.rss for row in rows if row.rss is not None]
         memory = f"{max(rss):8.0f}" if rss else f"{'':8}"
-        print(f"{name:24}{statistics.median(walls):9.2f}{min(walls):9.2f}{statistics.median(row.cpu for row in rows):8.2f}{memory}")
+        print(
+            f"{name:24}{statistics.median(walls):9.2f}{min(walls):9.2f}{statistics.median(row.cpu for row in rows):8.2f}{memory}"
+        )
     print(f"\n{'':48}{'ratio':>7}{'of the rounds':>17}{'promised':>10}")
     said: list[tuple[str, bool | None]] = []
     for ratio in table.ratios:
@@ -191,35 +247,57 @@ def tell(table: Table, took: dict[str, list[Took]]) -> list[tuple[str, bool | No
         met = None
         if ratio.ours in took and ratio.theirs in took:
             pairs = zip(took[ratio.ours], took[ratio.theirs], strict=True)
-            found = sorted(getattr(ours, ratio.what) / getattr(theirs, ratio.what) for ours, theirs in pairs)
+            found = sorted(
+                getattr(ours, ratio.what) / getattr(theirs, ratio.what) for ours, theirs in pairs
+            )
             middle = statistics.median(found)
             met = ratio.promised is None or middle <= ratio.promised
-            promised = "" if ratio.promised is None else f"{ratio.promised:10g}{'' if met else '  missed'}"
+            promised = (
+                "" if ratio.promised is None else f"{ratio.promised:10g}{'' if met else '  missed'}"
+            )
             print(f"{name:48}{middle:7.2f}{f'{found[0]:.2f} to {found[-1]:.2f}':>17}{promised}")
         if ratio.promised is not None:
             said.append((f"{name} at most {ratio.promised:g}", met))
     for way, most in table.memory.items():
-        said.append((f"RSS of {way} under {most:g} MB", max(row.rss or 0 for row in took[way]) < most))
+        said.append(
+            (f"RSS of {way} under {most:g} MB", max(row.rss or 0 for row in took[way]) < most)
+        )
     return said
 
 
 def machine(bench: Bench) -> str:
-    tools = " · ".join(f"{tool} {found}" for tool in peers.INSTALL if (found := peers.version(tool)) is not None)
+    tools = " · ".join(
+        f"{tool} {found}" for tool in peers.INSTALL if (found := peers.version(tool)) is not None
+    )
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{platform.system()} {platform.machine()} · {cores} cores, load average {load} · Python {platform.python_version()} · {tools}"
 
 
 def main() -> int:
-    say = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    say.add_argument("--only", action="append", choices=("far", "fast", "unpack", "folder"), help="one table; may be given several times")
+    say = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    say.add_argument(
+        "--only",
+        action="append",
+        choices=("far", "fast", "unpack", "folder"),
+        help="one table; may be given several times",
+    )
     say.add_argument("--runs", type=int, default=5)
     say.add_argument("--size", type=float, default=1.0, help="1: 256 MiB, 1 GiB, 20,000 pictures")
-    say.add_argument("--folder", type=Path, help="on the disk to measure; the system's temporary one if not given")
+    say.add_argument(
+        "--folder",
+        type=Path,
+        help="on the disk to measure; the system's temporary one if not given",
+    )
     say.add_argument("--check", action="store_true", help="end with 1 if a promise is missed")
     given = say.parse_args()
     said = []
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder, Bench(Path(folder).resolve(), given.size) as bench:
+    with (
+        tempfile.TemporaryDirectory(dir=given.folder) as folder,
+        Bench(Path(folder).resolve(), given.size) as bench,
+    ):
         print(machine(bench))
         for tool in bench.missing:
             print(f"{tool} is missing and skipped: {peers.INSTALL[tool]}")

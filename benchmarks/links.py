@@ -61,21 +61,39 @@ def pasted(hosts: Hosts) -> list[Pasted]:
     pets, weights = _zip(b"a cat"), b"\x89weights\n" + os.urandom(100_000)
     others.github("me/pets", {"data/pets.zip": pets, "weights.bin": weights}, lfs=("weights.bin",))
     others.hf("datasets/me/pets", {"pets.zip": pets})
-    hosts.answer("huggingface.co", "/datasets/me/pets/blob/*", page("<!DOCTYPE html><html><head><title>pets.zip</title></head></html>"))
+    hosts.answer(
+        "huggingface.co",
+        "/datasets/me/pets/blob/*",
+        page("<!DOCTYPE html><html><head><title>pets.zip</title></head></html>"),
+    )
     others.dropbox("/scl/fi/abc/pets.zip", pets)
     others.kaggle("me/pets", pets)
-    small, large, other, far = (drive.file("pets.zip", pets, big=big) for big in (False, True, False, True))
+    small, large, other, far = (
+        drive.file("pets.zip", pets, big=big) for big in (False, True, False, True)
+    )
     private = drive.file("pets.zip", pets, mood="private")
     view = "https://drive.google.com/file/d/{}/view?usp=sharing"
     return [
         Pasted("GitHub, page of a zip", "https://github.com/me/pets/blob/main/data/pets.zip", pets),
-        Pasted("GitHub, page of an LFS file", "https://github.com/me/pets/blob/main/weights.bin", weights),
+        Pasted(
+            "GitHub, page of an LFS file",
+            "https://github.com/me/pets/blob/main/weights.bin",
+            weights,
+        ),
         Pasted("Drive, share link, small", view.format(small), pets),
         Pasted("Drive, share link, large", view.format(large), pets),
         Pasted("Drive, open?id=", f"https://drive.google.com/open?id={other}", pets),
-        Pasted("Drive, usercontent, large", f"https://drive.usercontent.google.com/download?id={far}", pets),
+        Pasted(
+            "Drive, usercontent, large",
+            f"https://drive.usercontent.google.com/download?id={far}",
+            pets,
+        ),
         Pasted("Dropbox, dl=0", "https://www.dropbox.com/scl/fi/abc/pets.zip?rlkey=x&dl=0", pets),
-        Pasted("Hugging Face, page of a file", "https://huggingface.co/datasets/me/pets/blob/main/pets.zip", pets),
+        Pasted(
+            "Hugging Face, page of a file",
+            "https://huggingface.co/datasets/me/pets/blob/main/pets.zip",
+            pets,
+        ),
         Pasted("Kaggle, page of a dataset", "https://www.kaggle.com/datasets/me/pets", pets),
         Pasted("Drive, share link, private", view.format(private), None),
     ]
@@ -94,25 +112,47 @@ def handed(tool: str, link: Pasted, env: dict[str, str], folder: Path) -> Handed
     for path in (where, home):
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()
-    env = {**os.environ, **env, "HOME": str(home), "COLAB_KIT_HOME": str(home / "kit"), "PYTHONPATH": str(peers.ROOT)}
+    env = {
+        **os.environ,
+        **env,
+        "HOME": str(home),
+        "COLAB_KIT_HOME": str(home / "kit"),
+        "PYTHONPATH": str(peers.ROOT),
+    }
     try:
         done = subprocess.run(
-            [*TOOLS[tool], link.url], cwd=where, env=env, capture_output=True, text=True, errors="replace", timeout=LONGEST
+            [*TOOLS[tool], link.url],
+            cwd=where,
+            env=env,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LONGEST,
         )
     except subprocess.TimeoutExpired:
         return Handed("no end", 124, f"it was stopped after {LONGEST} s")
-    return Handed(_left(where, link.means), done.returncode, _last_words(done.stderr.strip() or done.stdout.strip()))
+    return Handed(
+        _left(where, link.means),
+        done.returncode,
+        _last_words(done.stderr.strip() or done.stdout.strip()),
+    )
 
 
 def _left(folder: Path, means: bytes | None) -> str:
     """What lies in a folder: the file that is meant, that file unpacked, or what came in its place."""
     found = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-    name, data = next(((name, data) for name, data in found.items() if not name.startswith(".")), ("", b""))
+    name, data = next(
+        ((name, data) for name, data in found.items() if not name.startswith(".")), ("", b"")
+    )
     if not found:
         return "error"
     if means is not None and means in found.values():
         return "the file"
-    if means is not None and means.startswith(b"PK") and data == zipfile.ZipFile(io.BytesIO(means)).read("cat/1.txt"):
+    if (
+        means is not None
+        and means.startswith(b"PK")
+        and data == zipfile.ZipFile(io.BytesIO(means)).read("cat/1.txt")
+    ):
         return "the file, unpacked"
     if data.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         return f"HTML as {name[:12]}"
@@ -125,12 +165,20 @@ def _last_words(text: str) -> str:
     """Of a traceback the error, else all of it."""
     at = text.rfind("\nTraceback (most recent call last)")
     lines = text[max(0, at) :].split("\n")
-    begins = [number for number, line in enumerate(lines) if line and not line.startswith((" ", "Traceback"))]
+    begins = [
+        number
+        for number, line in enumerate(lines)
+        if line and not line.startswith((" ", "Traceback"))
+    ]
     return "\n".join(lines[begins[0] :]) if "Traceback" in text and begins else text
 
 
 def main() -> int:
-    tools = [tool for tool in TOOLS if (name := tool.split()[0]) == "kit.fetch" or peers.version(name) is not None]
+    tools = [
+        tool
+        for tool in TOOLS
+        if (name := tool.split()[0]) == "kit.fetch" or peers.version(name) is not None
+    ]
     for tool in TOOLS.keys() - set(tools):
         print(f"{tool} is missing and skipped: {peers.INSTALL[tool.split()[0]]}")
     print("What each hands over, and its exit status")
@@ -141,13 +189,18 @@ def main() -> int:
             row = {tool: handed(tool, link, hosts.env, Path(folder)) for tool in tools}
             print(f"{link.called:30}" + "".join(f"{row[tool]!s:25}" for tool in tools).rstrip())
             ours = row["kit.fetch"]
-            good = ours.what.startswith("the file") and not ours.status if link.means is not None else ours.what == "error" and ours.status
+            good = (
+                ours.what.startswith("the file") and not ours.status
+                if link.means is not None
+                else ours.what == "error" and ours.status
+            )
             wrong += not good
             private = row if link.means is None else private
     print("\nWhat each says of the private one")
     for tool, said in private.items():
         print(
-            f"\n{_titled(tool)} (exit status {said.status})\n" + "\n".join(f"    {line}" for line in (said.said or "nothing").split("\n"))
+            f"\n{_titled(tool)} (exit status {said.status})\n"
+            + "\n".join(f"    {line}" for line in (said.said or "nothing").split("\n"))
         )
     print(f"\nkit.fetch: {wrong} of 10 wrong")
     return int(wrong > 0)

@@ -70,7 +70,9 @@ def generations(folder: Path, size: int) -> list[Path]:
     paths = [folder / checkpoint.name_of(step) for step in (1, 2, 3)]
     for step, path in enumerate(paths, 1):
         tensors = {"model/w": torch.randn(max(1, size // 4))}
-        checkpoint.write(path, tensors, {"step": step, "start": "benchmark"}, reached=lambda point: None)
+        checkpoint.write(
+            path, tensors, {"step": step, "start": "benchmark"}, reached=lambda point: None
+        )
     return paths
 
 
@@ -86,7 +88,9 @@ def pushes(mirror: Mirror, files: list[Path], name: str) -> Callable[[], None]:
     return push
 
 
-def measure(drive: Path, size: int, rounds: int, seconds: float) -> tuple[list[dict[str, float]], float]:
+def measure(
+    drive: Path, size: int, rounds: int, seconds: float
+) -> tuple[list[dict[str, float]], float]:
     """Seconds a step, by way, of each round; and those that one copy beside the training takes."""
     training, rows, copies = Training(), list[dict[str, float]](), list[float]()
     with tempfile.TemporaryDirectory() as fast:
@@ -141,13 +145,20 @@ def one_copy(training: Training, mirror: Mirror, files: list[Path]) -> float:
 def main() -> int:
     say = argparse.ArgumentParser(description=__doc__)
     say.add_argument("--drive", type=Path, help="a folder on Drive; one on this disk if not given")
-    say.add_argument("--megabytes", type=float, default=135.0, help="of a checkpoint; a ResNet-18 with AdamW has 135")
+    say.add_argument(
+        "--megabytes",
+        type=float,
+        default=135.0,
+        help="of a checkpoint; a ResNet-18 with AdamW has 135",
+    )
     say.add_argument("--rounds", type=int, default=24)
     given = say.parse_args()
     with tempfile.TemporaryDirectory(dir=given.drive) as drive:
         rows, copy = measure(Path(drive), int(given.megabytes * 1e6), given.rounds, BLOCK)
         processor = processor_time(Path(drive), int(given.megabytes * 1e6))
-    print(f"{given.rounds} rounds of {BLOCK:g} s blocks, {given.megabytes:g} MB a checkpoint, {torch.get_num_threads()} threads")
+    print(
+        f"{given.rounds} rounds of {BLOCK:g} s blocks, {given.megabytes:g} MB a checkpoint, {torch.get_num_threads()} threads"
+    )
     print(f"{'':18}{'ms a step':>10}{'ratio':>8}{'of the rounds':>17}")
     for way in WAYS:
         ratios = sorted(row[way] / row["alone"] for row in rows)
@@ -157,7 +168,9 @@ def main() -> int:
     print(
         f"one copy takes {copy:.2f} s beside the training, so steps lose {share:.3%} of {AT_LEAST:.0f} s (promised: under {PROMISED:.0%})"
     )
-    print(f"one copy takes {processor:.2f} s of one core: {processor / AT_LEAST:.3%} of {AT_LEAST:.0f} s")
+    print(
+        f"one copy takes {processor:.2f} s of one core: {processor / AT_LEAST:.3%} of {AT_LEAST:.0f} s"
+    )
     return int(max(share, processor / AT_LEAST) >= PROMISED)
 
 

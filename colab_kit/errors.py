@@ -206,7 +206,11 @@ def no_attribute(thing: Any, name: str) -> AttributeError:
     """The error for an attribute that is not there; of a renamed one it says the new name."""
     kind = type(thing).__name__
     word = RENAMED.get(kind, {}).get(name)
-    return AttributeError(f"{kind} has no {name!r}" + (f": it is called {word!r} now" if word else ""), name=name, obj=thing)
+    return AttributeError(
+        f"{kind} has no {name!r}" + (f": it is called {word!r} now" if word else ""),
+        name=name,
+        obj=thing,
+    )
 
 
 def renamed_option(verb: str, old: str, new: str) -> RecipeError:
@@ -218,7 +222,11 @@ def new_words(verb: Callable[P, R]) -> Callable[P, R]:
     """Let the verb answer an option's old name with the new one."""
     code: Any = verb.__code__
     options = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    words = {old: new for place in ("option", verb.__name__) for old, new in RENAMED.get(place, {}).items()}
+    words = {
+        old: new
+        for place in ("option", verb.__name__)
+        for old, new in RENAMED.get(place, {}).items()
+    }
 
     @wraps(verb)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:

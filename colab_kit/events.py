@@ -136,11 +136,19 @@ class Callbacks:
     def _blame(self, callback: Callback, err: Exception) -> None:
         failures = self._failures[id(callback)] = self._failures.get(id(callback), 0) + 1
         name = getattr(callback, "__qualname__", type(callback).__qualname__)
-        others = [other for other in self.callbacks if other is not callback]  # it need not hear of its own faults
+        others = [
+            other for other in self.callbacks if other is not callback
+        ]  # it need not hear of its own faults
         said = f"The callback {name} raised {type(err).__name__}: {err}"
         if failures > FORGIVEN:
             self.callbacks[:] = others
-            self._tell(Note(f"{said}. It failed {failures} times in a row and is dropped; training goes on.", "warn"), others)
+            self._tell(
+                Note(
+                    f"{said}. It failed {failures} times in a row and is dropped; training goes on.",
+                    "warn",
+                ),
+                others,
+            )
         elif id(callback) not in self._reported:
             self._reported.add(id(callback))
             self._tell(Note(f"{said}. Training goes on.", "warn"), others)
@@ -164,7 +172,9 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self._reasons: list[str] = []  # no lock: a signal may call stop() in the middle of any line, and append is one step
+        self._reasons: list[
+            str
+        ] = []  # no lock: a signal may call stop() in the middle of any line, and append is one step
         self._paused = False
 
     def stop(self, reason: str = "stopped by hand") -> None:
@@ -219,7 +229,11 @@ def interrupts_stop(control: Control, emit: Callable[[Event], None]) -> Iterator
         if control.stopped:
             raise KeyboardInterrupt
         control.stop("interrupted")
-        emit(Note("Interrupted: finishing this step and saving. The run is returned; interrupt once more to raise KeyboardInterrupt."))
+        emit(
+            Note(
+                "Interrupted: finishing this step and saving. The run is returned; interrupt once more to raise KeyboardInterrupt."
+            )
+        )
 
     def terminated(number: int, frame: Any) -> None:
         control.stop("terminated by SIGTERM")

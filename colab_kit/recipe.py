@@ -11,14 +11,32 @@ from typing import Any
 
 from .errors import RENAMED, RecipeError
 
-HORIZON = frozenset({
-    "epochs", "views", "max_time", "patience", "monitor", "save_every_steps", "validate_every_steps", "precision", "compile", "num_workers",
-    "deterministic",
-})  # fmt: skip
+HORIZON = frozenset(
+    {
+        "epochs",
+        "views",
+        "max_time",
+        "patience",
+        "monitor",
+        "save_every_steps",
+        "validate_every_steps",
+        "precision",
+        "compile",
+        "num_workers",
+        "deterministic",
+    }
+)
 """Fields that may differ when a run goes on: they say how far and how often, not what is learned from a step."""
 
 
-def knob(default: Any, help: str, *, choices: tuple[str, ...] = (), low: float = -math.inf, high: float = math.inf) -> Any:
+def knob(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float = -math.inf,
+    high: float = math.inf,
+) -> Any:
     """A field of the recipe with the sentence its flag shows and the values it takes."""
     meta = {"help": help, "choices": choices, "low": low, "high": high}
     return dataclasses.field(default=default, metadata=meta)
@@ -40,51 +58,110 @@ class Recipe:
     """
 
     epochs: int = knob(5, "passes over the training pictures", low=1)
-    views: int | None = knob(None, "views of each picture while the backbone is frozen (1): as it is, mirrored, then random ones", low=1)
+    views: int | None = knob(
+        None,
+        "views of each picture while the backbone is frozen (1): as it is, mirrored, then random ones",
+        low=1,
+    )
     batch_size: str | int | None = knob(
-        None, "pictures a forward pass (64 for arrays, 32 for picture files); 'auto': the largest that fits", choices=("auto",), low=1
+        None,
+        "pictures a forward pass (64 for arrays, 32 for picture files); 'auto': the largest that fits",
+        choices=("auto",),
+        low=1,
     )
     grad_accum_steps: int = knob(1, "forward passes whose gradients make one optimizer step", low=1)
     lr: float | dict[str, float] | None = knob(
-        None, "learning rate of a step (1e-3; sgd 1e-2); in Python also {'fc*': 1e-3, '*': 1e-4} by parameter name", low=0
+        None,
+        "learning rate of a step (1e-3; sgd 1e-2); in Python also {'fc*': 1e-3, '*': 1e-4} by parameter name",
+        low=0,
     )
-    optimizer: str = knob("adamw", "optimizer", choices=("adamw", "adam", "sgd", "rmsprop", "adagrad", "nadam", "radam"))
+    optimizer: str = knob(
+        "adamw",
+        "optimizer",
+        choices=("adamw", "adam", "sgd", "rmsprop", "adagrad", "nadam", "radam"),
+    )
     weight_decay: float | None = knob(None, "weight decay (0.01 for adamw, else 0)", low=0)
     momentum: float = knob(0.9, "momentum of sgd and rmsprop", low=0, high=1)
-    lr_schedule: str = knob("cosine", "course of the learning rate", choices=("cosine", "step", "onecycle", "constant"))
+    lr_schedule: str = knob(
+        "cosine", "course of the learning rate", choices=("cosine", "step", "onecycle", "constant")
+    )
     warmup_epochs: float = knob(0.0, "linear warm-up: epochs, may be a fraction", low=0)
     step_size: int = knob(7, "step schedule: epochs between two drops", low=1)
     gamma: float = knob(0.1, "step schedule: factor of a drop", low=0, high=1)
     loss: str | None = knob(
-        None, "loss (by the task, and by what the model puts out)", choices=("cross_entropy", "nll", "bce", "mse", "l1", "smooth_l1")
+        None,
+        "loss (by the task, and by what the model puts out)",
+        choices=("cross_entropy", "nll", "bce", "mse", "l1", "smooth_l1"),
     )
     label_smoothing: float = knob(0.0, "share of the target spread over all classes", low=0, high=1)
     class_weights: str | tuple[float, ...] | None = knob(
-        None, "'balanced', 'auto' (balanced where classes differ threefold), or a weight for each class in the loss", low=0
+        None,
+        "'balanced', 'auto' (balanced where classes differ threefold), or a weight for each class in the loss",
+        low=0,
     )
-    sampler: str | None = knob(None, "'balanced' draws each class equally often, with replacement", choices=("balanced",))
+    sampler: str | None = knob(
+        None, "'balanced' draws each class equally often, with replacement", choices=("balanced",)
+    )
     augment: str | None = knob(
-        None, "random views of each training picture (light for picture files, none for arrays)",
+        None,
+        "random views of each training picture (light for picture files, none for arrays)",
         choices=("none", "light", "standard", "strong"),
-    )  # fmt: skip
-    mixup: float = knob(0.0, "alpha of mixup's Beta(alpha, alpha); 0 is off", low=0)
-    cutmix: float = knob(0.0, "alpha of cutmix's Beta(alpha, alpha); 0 is off; with mixup one of both each batch", low=0)
-    image_size: int | None = knob(None, "side of the square pictures, pixels (arrays: their own; pictures: the weights' own)", low=1)
-    ema_decay: float = knob(0.0, "decay of the exponential moving average of the weights; 0 is off", low=0, high=1)
-    max_grad_norm: float | None = knob(None, "largest norm of the gradient", low=0)
-    patience: int | None = knob(None, "stop after so many validations without a better `monitor`", low=1)
-    monitor: str = knob("valid/loss", "metric that says which weights are best")
-    validate_every_steps: int | None = knob(None, "validate each so many steps too (each epoch's end in any case)", low=1)
-    save_every_steps: int | None = knob(None, "save each so many steps (else: under 1 % of the time, at least each 5 minutes)", low=1)
-    max_time: str | float | None = knob(None, "stop in time: 'session' (before Colab ends it), '3h', '90m', or seconds", low=0)
-    freeze_epochs: int | None = knob(None, "transfer: the first of the epochs, that train the head alone before all is trained (1)", low=0)
-    layer_decay: float | None = knob(
-        None, "factor on the learning rate from each layer to the one before it, the last one's being lr (0.7, say)", low=0, high=1
     )
-    precision: str | None = knob(None, "numbers of the forward pass (the fastest that is good enough)", choices=("fp32", "bf16", "fp16"))
-    compile: bool = knob(False, "compile the network with torch.compile: a minute first, then faster steps")
-    deterministic: bool = knob(True, "forbid kernels whose sums come in any order, where others exist")
-    num_workers: int | None = knob(None, "processes that read your own Dataset (0: in the training thread)", low=0)
+    mixup: float = knob(0.0, "alpha of mixup's Beta(alpha, alpha); 0 is off", low=0)
+    cutmix: float = knob(
+        0.0,
+        "alpha of cutmix's Beta(alpha, alpha); 0 is off; with mixup one of both each batch",
+        low=0,
+    )
+    image_size: int | None = knob(
+        None,
+        "side of the square pictures, pixels (arrays: their own; pictures: the weights' own)",
+        low=1,
+    )
+    ema_decay: float = knob(
+        0.0, "decay of the exponential moving average of the weights; 0 is off", low=0, high=1
+    )
+    max_grad_norm: float | None = knob(None, "largest norm of the gradient", low=0)
+    patience: int | None = knob(
+        None, "stop after so many validations without a better `monitor`", low=1
+    )
+    monitor: str = knob("valid/loss", "metric that says which weights are best")
+    validate_every_steps: int | None = knob(
+        None, "validate each so many steps too (each epoch's end in any case)", low=1
+    )
+    save_every_steps: int | None = knob(
+        None,
+        "save each so many steps (else: under 1 % of the time, at least each 5 minutes)",
+        low=1,
+    )
+    max_time: str | float | None = knob(
+        None, "stop in time: 'session' (before Colab ends it), '3h', '90m', or seconds", low=0
+    )
+    freeze_epochs: int | None = knob(
+        None,
+        "transfer: the first of the epochs, that train the head alone before all is trained (1)",
+        low=0,
+    )
+    layer_decay: float | None = knob(
+        None,
+        "factor on the learning rate from each layer to the one before it, the last one's being lr (0.7, say)",
+        low=0,
+        high=1,
+    )
+    precision: str | None = knob(
+        None,
+        "numbers of the forward pass (the fastest that is good enough)",
+        choices=("fp32", "bf16", "fp16"),
+    )
+    compile: bool = knob(
+        False, "compile the network with torch.compile: a minute first, then faster steps"
+    )
+    deterministic: bool = knob(
+        True, "forbid kernels whose sums come in any order, where others exist"
+    )
+    num_workers: int | None = knob(
+        None, "processes that read your own Dataset (0: in the training thread)", low=0
+    )
     seed: int = knob(0, "key of every random draw", low=0)
 
     def __post_init__(self) -> None:
@@ -120,7 +197,9 @@ class Recipe:
                 raise RecipeError(f"There is no training option {name}=.", why, fix)
         if recipe is not None and not isinstance(recipe, Recipe):
             raise RecipeError(
-                f"recipe= is a {type(recipe).__name__}.", "a Recipe was expected", "write recipe=kit.Recipe(epochs=3), or epochs=3"
+                f"recipe= is a {type(recipe).__name__}.",
+                "a Recipe was expected",
+                "write recipe=kit.Recipe(epochs=3), or epochs=3",
             )
         return dataclasses.replace(recipe or cls(), **fields)
 
@@ -130,10 +209,16 @@ class Recipe:
         So a field that a later version adds leaves every run what it was. A default that changes would not show: it needs another
         records.FORMAT.
         """
-        told = [f for f in dataclasses.fields(self) if f.name not in HORIZON and getattr(self, f.name) != f.default]
+        told = [
+            f
+            for f in dataclasses.fields(self)
+            if f.name not in HORIZON and getattr(self, f.name) != f.default
+        ]
         fields = {f.name: _as_float(str(f.type), getattr(self, f.name)) for f in told}
         if isinstance(fields.get("lr"), dict):
-            fields["lr"] = [[pattern, rate] for pattern, rate in fields["lr"].items()]  # the first match wins: their order counts
+            fields["lr"] = [
+                [pattern, rate] for pattern, rate in fields["lr"].items()
+            ]  # the first match wins: their order counts
         return fields
 
 
@@ -161,7 +246,13 @@ class Figures(dict[str, float]):
 
 def as_seconds(max_time: str | float | None) -> float:
     """Seconds of a max_time that is a time; without one, no end."""
-    return math.inf if max_time is None else seconds_of(max_time) if isinstance(max_time, str) else float(max_time)
+    return (
+        math.inf
+        if max_time is None
+        else seconds_of(max_time)
+        if isinstance(max_time, str)
+        else float(max_time)
+    )
 
 
 def seconds_of(max_time: str) -> float:
@@ -180,7 +271,9 @@ def seconds_of(max_time: str) -> float:
     ):
         why = "a time is hours, minutes and seconds"
         raise RecipeError(
-            f"max_time={max_time!r} is no time.", why, "write max_time='3h', '1h30m', '90m', a number of seconds, or 'session'"
+            f"max_time={max_time!r} is no time.",
+            why,
+            "write max_time='3h', '1h30m', '90m', a number of seconds, or 'session'",
         )
     return sum(float(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in parts)
 
@@ -208,26 +301,54 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
     elif kind == "bool":
         if not isinstance(value, bool):
             raise RecipeError(
-                f"{name}={value!r} is neither True nor False.", f"{name} says whether to {meta['help']}", "write True or False"
+                f"{name}={value!r} is neither True nor False.",
+                f"{name} says whether to {meta['help']}",
+                "write True or False",
             )
         return
     elif isinstance(value, str) and kind.startswith("str"):
         if meta["choices"] and value not in meta["choices"]:
             near = difflib.get_close_matches(value.lower(), meta["choices"], 1)
-            fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(meta['choices'])}"
-            raise RecipeError(f"{name}={value!r} is not known.", f"the names are {', '.join(meta['choices'])}", fix)
+            fix = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else f"choose one of {', '.join(meta['choices'])}"
+            )
+            raise RecipeError(
+                f"{name}={value!r} is not known.",
+                f"the names are {', '.join(meta['choices'])}",
+                fix,
+            )
         return
-    elif kind.startswith("str") and (isinstance(value, (list, tuple, dict)) or not {"int", "float"} & set(kind.split(" | "))):
+    elif kind.startswith("str") and (
+        isinstance(value, (list, tuple, dict)) or not {"int", "float"} & set(kind.split(" | "))
+    ):
         raise RecipeError(
-            f"{name}={value!r} is a {type(value).__name__}.", f"{name} is {meta['help']}", "give a name" + " or numbers" * ("tuple" in kind)
+            f"{name}={value!r} is a {type(value).__name__}.",
+            f"{name} is {meta['help']}",
+            "give a name" + " or numbers" * ("tuple" in kind),
         )
     else:
         numbers = [value]
     for number in numbers:
         whole = "float" not in kind
-        if isinstance(number, bool) or not isinstance(number, int if whole else (int, float)) or not math.isfinite(number):
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, int if whole else (int, float))
+            or not math.isfinite(number)
+        ):
             kind = "whole number" if whole else "number"
-            raise RecipeError(f"{name}={value!r} is no {kind}.", f"{name} is {meta['help']}", "give a number")
+            raise RecipeError(
+                f"{name}={value!r} is no {kind}.", f"{name} is {meta['help']}", "give a number"
+            )
         if not meta["low"] <= number <= meta["high"]:
-            span = f"at least {meta['low']:g}" if meta["high"] == math.inf else f"from {meta['low']:g} to {meta['high']:g}"
-            raise RecipeError(f"{name}={number!r} is out of range.", f"{name} is {meta['help']}", f"give a number {span}")
+            span = (
+                f"at least {meta['low']:g}"
+                if meta["high"] == math.inf
+                else f"from {meta['low']:g} to {meta['high']:g}"
+            )
+            raise RecipeError(
+                f"{name}={number!r} is out of range.",
+                f"{name} is {meta['help']}",
+                f"give a number {span}",
+            )

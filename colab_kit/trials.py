@@ -71,8 +71,14 @@ def preflight(
         summary = summarise(session.model, first.x[:2])
         for where in (torch.device(name) for name in dict.fromkeys(["cpu", str(home)])):
             batch = Batch(first.x.to(where), first.y.to(where), first.index)
-            seconds[where.type] = step_seconds(session.model.to(where), batch, session.loss_with(choices, where), where)
-        return Preflight(session.findings + tuple(n for n in notes if n.what not in map(str, session.findings)), summary, seconds)
+            seconds[where.type] = step_seconds(
+                session.model.to(where), batch, session.loss_with(choices, where), where
+            )
+        return Preflight(
+            session.findings + tuple(n for n in notes if n.what not in map(str, session.findings)),
+            summary,
+            seconds,
+        )
     except ColabKitError as err:
         found = session.findings if session is not None else ()
         return Preflight((as_error(err), *found), summary, seconds)
@@ -80,9 +86,17 @@ def preflight(
 
 @new_words
 def find_lr(
-    model: Any, data: Any, *, loss: Any = None, optimizer: Any = None, recipe: Recipe | None = None, device: str | None = None,
-    callbacks: Iterable[Callback] | None = None, quiet: bool = False, **fields: Any,
-) -> LrCurve:  # fmt: skip
+    model: Any,
+    data: Any,
+    *,
+    loss: Any = None,
+    optimizer: Any = None,
+    recipe: Recipe | None = None,
+    device: str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
+    **fields: Any,
+) -> LrCurve:
     """Sweep the learning rate from 1e-7 to 10 over at most 100 steps (Smith 2017, LR range test), and suggest one.
 
     The network, its gradients and all random streams are as before afterwards; the same call gives the same curve.
@@ -106,23 +120,34 @@ def find_lr(
     emit = with_console(callbacks, quiet=quiet)
     request = Request.of(recipe, fields, loss, optimizer)
     if isinstance(request.optimizer, torch.optim.Optimizer):
-        raise RecipeError("find_lr() takes optimizer= by name or class.", "it makes one for each sweep", "write optimizer='adam'")
+        raise RecipeError(
+            "find_lr() takes optimizer= by name or class.",
+            "it makes one for each sweep",
+            "write optimizer='adam'",
+        )
     session = _session(request, model, load(data, callbacks=emit.callbacks, quiet=True), device)
     with keyed_random.outer_streams_kept():
         choices = session.prepare({}, emit)
         phases = Phases(session.model, session.head, session.freeze_epochs)
         try:
             rates, losses = sweep(
-                session.model, session.feeds["train"], session.loss_of, lambda lr: session.optimizer_for({**choices, "lr": (lr, "")}),
-                enter=lambda: phases.enter(0), device=session.device, seed=session.recipe.seed,
-            )  # fmt: skip
+                session.model,
+                session.feeds["train"],
+                session.loss_of,
+                lambda lr: session.optimizer_for({**choices, "lr": (lr, "")}),
+                enter=lambda: phases.enter(0),
+                device=session.device,
+                seed=session.recipe.seed,
+            )
         finally:
             phases.leave()
     return LrCurve(tuple(rates), tuple(losses), *suggest(rates, losses))
 
 
 def _session(request: Request, model: Any, data: Any, device: str | None) -> Session:
-    session = request.on(model, data) if isinstance(model, str) else request.from_scratch(model, data)
+    session = (
+        request.on(model, data) if isinstance(model, str) else request.from_scratch(model, data)
+    )
     where = runtime()
     session.device, session.runtime = torch.device(device_for(device, where)[0]), where
     session.drive = drive_or_note(lambda event: None) is not None

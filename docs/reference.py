@@ -19,14 +19,22 @@ def reference(verb: str) -> str:
     """The signature, an argument a line, and the docstring."""
     function = getattr(kit, verb)
     signature = inspect.signature(function)
-    plain = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values() if parameter.name != "extra"]
+    plain = [
+        parameter.replace(annotation=parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.name != "extra"
+    ]
     call = str(signature.replace(parameters=plain, return_annotation=signature.empty))
     return f"{HEAD}```text\nkit.{verb}{call}\n\n{inspect.getdoc(function)}\n```\n"
 
 
 def written(verb: str) -> str:
     """The page as it should be."""
-    return (HERE / f"{verb}.md").read_text(encoding="utf-8").partition(HEAD)[0].rstrip("\n") + "\n" + reference(verb)
+    return (
+        (HERE / f"{verb}.md").read_text(encoding="utf-8").partition(HEAD)[0].rstrip("\n")
+        + "\n"
+        + reference(verb)
+    )
 
 
 if __name__ == "__main__":

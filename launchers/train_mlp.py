@@ -7,8 +7,18 @@ try:
 except ImportError:
     import importlib, os, subprocess, sys
 
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", os.environ.get("COLAB_KIT_SPEC", SPEC)]
-    done = subprocess.run(pip, capture_output=True, text=True)  # piped: a child's own output is not shown on Colab
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        os.environ.get("COLAB_KIT_SPEC", SPEC),
+    ]
+    done = subprocess.run(
+        pip, capture_output=True, text=True
+    )  # piped: a child's own output is not shown on Colab
     if done.returncode:
         print(done.stdout, done.stderr, file=sys.stderr, flush=True)
         raise SystemExit(done.returncode) from None

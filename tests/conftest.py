@@ -9,13 +9,21 @@ from pathlib import Path
 import pytest
 
 if not os.environ.get("COLAB_KIT_GPU"):
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tests are about a machine without one, where bits repeat; tests/slow/test_cuda.py is not
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: on these tiny nets a second thread only costs (2x, measured)
+    os.environ["CUDA_VISIBLE_DEVICES"] = (
+        ""  # the tests are about a machine without one, where bits repeat; tests/slow/test_cuda.py is not
+    )
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch comes: on these tiny nets a second thread only costs (2x, measured)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # `pytest &` would leave it ignored, here and in every child
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # `pytest &` would leave it ignored, here and in every child
 
 ROOT = Path(__file__).resolve().parent.parent
-pytest_plugins = ["colab_kit.testing.plugin"]  # this tree's; pyproject.toml keeps an installed one away
+pytest_plugins = [
+    "colab_kit.testing.plugin"
+]  # this tree's; pyproject.toml keeps an installed one away
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +33,9 @@ def own_home(colab_kit_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work = home / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]  # "." in it means the folder that tests start from
+    paths = [
+        str(ROOT),
+        *filter(None, [os.environ.get("PYTHONPATH")]),
+    ]  # "." in it means the folder that tests start from
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     return home

@@ -29,7 +29,16 @@ from colab_kit.colab.lease_holder import Holder
 from colab_kit.colab.mirror import Mirror
 from colab_kit.colab.mounting import mount
 from colab_kit.data.loading import load
-from colab_kit.errors import ColabKitError, DataError, DriveError, ModelError, RecipeChanged, RecipeError, RunError, RunInUse
+from colab_kit.errors import (
+    ColabKitError,
+    DataError,
+    DriveError,
+    ModelError,
+    RecipeChanged,
+    RecipeError,
+    RunError,
+    RunInUse,
+)
 from colab_kit.events import Control, Event, Note, StepDone
 from colab_kit.models import nets
 from colab_kit.recipe import Recipe
@@ -49,8 +58,19 @@ def net() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
 
 
-def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
-    return train(model, data or small_data("arrays"), callbacks=[hear], quiet=True, **{"batch_size": 4, "epochs": 2, **fields})
+def quietly(
+    model: Any = net,
+    data: Any = None,
+    hear: Callable[[Event], Any] = lambda event: None,
+    **fields: Any,
+) -> Run:
+    return train(
+        model,
+        data or small_data("arrays"),
+        callbacks=[hear],
+        quiet=True,
+        **{"batch_size": 4, "epochs": 2, **fields},
+    )
 
 
 def heard_by(make: Callable[[Callable[[Event], Any]], Any]) -> str:
@@ -179,7 +199,9 @@ def test_a_run_is_not_trained_beside_a_live_one():
 def test_a_folder_that_another_process_writes_is_refused():
     code = "import filelock, sys; lock = filelock.FileLock('a/.lock'); lock.acquire(); print('held', flush=True); sys.stdin.read()"
     Path("a").mkdir()
-    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert other.stdout.readline() == "held\n"
     with pytest.raises(RunInUse, match="another process") as error:
         quietly(run_dir="a")
@@ -193,7 +215,12 @@ def test_the_folder_of_a_running_run_is_held(restart):
     quietly(run_dir="a")
     code = "import filelock, sys; lock = filelock.FileLock('a/.lock'); lock.acquire(timeout=0)"
     found: list[int] = []
-    quietly(run_dir="a", epochs=3, restart=restart, hear=at_step(14 if not restart else 2, lambda: found.append(_exit_of(code))))
+    quietly(
+        run_dir="a",
+        epochs=3,
+        restart=restart,
+        hear=at_step(14 if not restart else 2, lambda: found.append(_exit_of(code))),
+    )
     assert found == [1] and _exit_of(code) == 0
 
 
@@ -205,22 +232,35 @@ def foreign(folder: Path, age: float) -> None:
     made(folder)
     now = time.time()
     with open(folder / NAME, "r+b" if (folder / NAME).exists() else "wb", buffering=0) as file:
-        file.write(Holder("theirs", "far", 7, "1", "colab on far (process 7)", now - 4000, now - age).as_bytes())
+        file.write(
+            Holder(
+                "theirs", "far", 7, "1", "colab on far (process 7)", now - 4000, now - age
+            ).as_bytes()
+        )
 
 
 def test_a_second_machine_on_a_run_is_refused_by_name_and_nothing_is_touched():
     drive = mount(mock=True, quiet=True)
     first = quietly(Small, name="pets", epochs=1)
     foreign(first.drive_folder, 20)
-    before = {p: p.read_bytes() for p in [*first.folder.rglob("*"), *first.drive_folder.rglob("*")] if p.is_file()}
+    before = {
+        p: p.read_bytes()
+        for p in [*first.folder.rglob("*"), *first.drive_folder.rglob("*")]
+        if p.is_file()
+    }
     for restart in (False, True):
         with pytest.raises(RunInUse, match="another session") as error:
             quietly(Small, name="pets", epochs=2, restart=restart)
         assert "colab on far" in error.value.why and "name=" in error.value.fix
-    assert before == {p: p.read_bytes() for p in before} and not list(first.folder.parent.glob("*.before"))
+    assert before == {p: p.read_bytes() for p in before} and not list(
+        first.folder.parent.glob("*.before")
+    )
     foreign(first.drive_folder, 1000)
     said = heard_by(lambda hear: quietly(Small, name="pets", epochs=2, hear=hear))
-    assert "colab on far (process 7) held this run" in said and Holder.at(first.drive_folder / NAME).released
+    assert (
+        "colab on far (process 7) held this run" in said
+        and Holder.at(first.drive_folder / NAME).released
+    )
     assert drive.wait()
 
 
@@ -234,7 +274,11 @@ def test_out_on_drive_is_held_there_and_a_run_without_a_drive_has_no_lease():
 
 def test_a_run_that_another_machine_takes_over_stops_with_its_reason_and_goes_on_later(monkeypatch):
     drive = mount(mock=True, quiet=True)
-    monkeypatch.setattr(lease.Lease.__init__, "__kwdefaults__", {**lease.Lease.__init__.__kwdefaults__, "every": 0.01})
+    monkeypatch.setattr(
+        lease.Lease.__init__,
+        "__kwdefaults__",
+        {**lease.Lease.__init__.__kwdefaults__, "every": 0.01},
+    )
     control = Control()
     folders: list[Path] = []
 
@@ -256,7 +300,9 @@ def test_a_run_that_another_machine_takes_over_stops_with_its_reason_and_goes_on
         quietly(Small, name="pets")
     foreign(folders[0], 1000)
     again = quietly(Small, name="pets")
-    assert again.status == "finished" and bits(again) == bits(quietly(Small, run_dir="b", save_every_steps=1))
+    assert again.status == "finished" and bits(again) == bits(
+        quietly(Small, run_dir="b", save_every_steps=1)
+    )
 
 
 def test_a_drive_that_is_gone_when_training_begins_is_said_and_the_run_is_copied_once_it_is_back():
@@ -268,14 +314,18 @@ def test_a_drive_that_is_gone_when_training_begins_is_said_and_the_run_is_copied
     assert any("does not answer" in text and "kit.mount()" in text for text in notes)
     hidden.rename(drive.mydrive)
     again = quietly(Small, name="pets", epochs=1)
-    assert again.wait_for_copies(20) and list((drive / "colab-kit" / "runs").glob("pets-*/checkpoint-a.safetensors"))
+    assert again.wait_for_copies(20) and list(
+        (drive / "colab-kit" / "runs").glob("pets-*/checkpoint-a.safetensors")
+    )
     assert bits(again) == bits(first)
 
 
 def test_out_on_a_drive_that_is_gone_is_refused():
     drive = mount(mock=True, quiet=True)
     drive.mydrive.rename(drive.mydrive.with_name("gone"))
-    with pytest.raises(RunError, match="lies on a Drive that is not there(.|\n)*does not answer(.|\n)*kit.mount"):
+    with pytest.raises(
+        RunError, match="lies on a Drive that is not there(.|\n)*does not answer(.|\n)*kit.mount"
+    ):
         quietly(Small, run_dir=drive / "mine")
     assert not drive.mydrive.exists()
 
@@ -289,10 +339,15 @@ def test_a_mistake_leaves_no_folder_on_drive():
 
 def test_a_drive_that_cannot_be_written_is_a_note_and_the_run_trains(monkeypatch):
     mount(mock=True, quiet=True)
-    monkeypatch.setattr(lease, "made", lambda *a: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    monkeypatch.setattr(
+        lease, "made", lambda *a: (_ for _ in ()).throw(OSError(30, "Read-only file system"))
+    )
     runs_of: list[Run] = []
     said = heard_by(lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear)))
-    assert runs_of[0].status == "finished" and said.count("cannot be kept (Read-only file system)") == 1
+    assert (
+        runs_of[0].status == "finished"
+        and said.count("cannot be kept (Read-only file system)") == 1
+    )
 
 
 def _exit_of(code: str) -> int:
@@ -309,7 +364,11 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     point.mkdir()
 
     def mounted(options: str) -> Path:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(point)], capture_output=True, text=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(point)],
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
         return point
@@ -319,7 +378,9 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 def wide() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(192, 256), nn.ReLU(), nn.Linear(256, 3))  # 0.2 MB, 0.6 with AdamW's state
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(192, 256), nn.ReLU(), nn.Linear(256, 3)
+    )  # 0.2 MB, 0.6 with AdamW's state
 
 
 def strays(folder: Path) -> list[str]:
@@ -353,24 +414,39 @@ def test_a_disk_that_fills_up_is_a_note_and_the_run_ends(disk):
 
     runs_of: list[Run] = []
     said = heard_by(
-        lambda hear: runs_of.append(quietly(wide, run_dir=folder, save_every_steps=1, hear=lambda e: (hear(e), at_step(3, fill)(e))))
+        lambda hear: runs_of.append(
+            quietly(
+                wide,
+                run_dir=folder,
+                save_every_steps=1,
+                hear=lambda e: (hear(e), at_step(3, fill)(e)),
+            )
+        )
     )
     run = runs_of[0]
     assert run.status == "finished" and len(run.history) == 2
     assert said.count("could not be saved; training goes on") == 1 and "the disk is full" in said
-    assert run.evaluate("valid").loss == pytest.approx(run.best["metrics"]["valid/loss"], rel=1e-5), "the best weights are in memory"
+    assert run.evaluate("valid").loss == pytest.approx(
+        run.best["metrics"]["valid/loss"], rel=1e-5
+    ), "the best weights are in memory"
     assert not strays(folder)
     kept = sorted(folder.glob("checkpoint-*"))
-    assert kept[-1].name == "checkpoint-000000002.safetensors" and checkpoint.read(kept[-1]).step == 2
+    assert (
+        kept[-1].name == "checkpoint-000000002.safetensors" and checkpoint.read(kept[-1]).step == 2
+    )
     (folder.parent / "ballast").unlink()
     again = quietly(wide, run_dir=folder, save_every_steps=1)
-    assert again.status == "finished" and bits(again) == bits(quietly(wide, run_dir="beside", save_every_steps=1))
+    assert again.status == "finished" and bits(again) == bits(
+        quietly(wide, run_dir="beside", save_every_steps=1)
+    )
 
 
 @pytest.mark.parametrize("where", [0, 9, 200, -4000, -1])
 def test_a_flipped_bit_falls_back_one_generation_and_ends_in_the_same_bits(where):
     control = Control()
-    run = quietly(Small, run_dir="a", save_every_steps=1, hear=at_step(7, control.stop), control=control)
+    run = quietly(
+        Small, run_dir="a", save_every_steps=1, hear=at_step(7, control.stop), control=control
+    )
     newest = max(run.folder.glob("checkpoint-*"), key=checkpoint.step_of)
     content = bytearray(newest.read_bytes())
     content[where] ^= 4
@@ -428,7 +504,11 @@ def cell(line: str) -> Any:
 
 
 def test_equal_layers_with_another_forward_are_another_run():
-    one, same, other = cell("self.fc(x.flatten(1))"), cell("self.fc(x.flatten(1))  # a comment"), cell("self.fc(x.flatten(1)) * 2")
+    one, same, other = (
+        cell("self.fc(x.flatten(1))"),
+        cell("self.fc(x.flatten(1))  # a comment"),
+        cell("self.fc(x.flatten(1)) * 2"),
+    )
     assert repr(one()) == repr(other())
     first = quietly(one, name="n")
     assert quietly(same, name="n").key == first.key, "a cell run again defines the class anew"
@@ -448,7 +528,10 @@ def test_out_that_holds_another_recipe_is_refused_with_the_difference():
     quietly(run_dir="a")
     with pytest.raises(RecipeChanged) as error:
         quietly(run_dir="a", lr=0.1, seed=3)
-    assert error.value.why == "recipe.lr: null → 0.1; recipe.seed: 0 → 3" and "restart=True" in error.value.fix
+    assert (
+        error.value.why == "recipe.lr: null → 0.1; recipe.seed: 0 → 3"
+        and "restart=True" in error.value.fix
+    )
     with pytest.raises(RecipeChanged, match="made differently"):
         quietly(Small, run_dir="a")
     assert quietly(run_dir="a").status == "finished"
@@ -457,22 +540,34 @@ def test_out_that_holds_another_recipe_is_refused_with_the_difference():
 def test_fresh_starts_anew_and_keeps_what_was_there_beside():
     first = quietly(Small, run_dir="a", lr=0.1)
     again = quietly(Small, run_dir="a", restart=True)
-    assert again.folder == first.folder and again.key != first.key and [row["step"] for row in again.history] == [6, 12]
+    assert (
+        again.folder == first.folder
+        and again.key != first.key
+        and [row["step"] for row in again.history] == [6, 12]
+    )
     assert open_run("a.before", model=Small).key == first.key
 
 
 def test_a_recipe_with_fields_laid_over_it_is_the_run_of_those_fields():
     first = quietly(name="r", lr=0.1, ema_decay=0.5)
-    assert quietly(name="r", recipe=Recipe(lr=0.1, epochs=7), ema_decay=0.5, epochs=2).key == first.key
+    assert (
+        quietly(name="r", recipe=Recipe(lr=0.1, epochs=7), ema_decay=0.5, epochs=2).key == first.key
+    )
 
 
 def test_whole_numbers_and_lists_are_the_recipe_of_their_floats_and_tuples():
     first = quietly(name="r", lr={"*": 1.0}, ema_decay=0.0, class_weights=(1.0, 2.0, 1.0), epochs=1)
-    assert quietly(name="r", lr={"*": 1}, ema_decay=0, class_weights=[1, 2, 1], epochs=1).key == first.key
+    assert (
+        quietly(name="r", lr={"*": 1}, ema_decay=0, class_weights=[1, 2, 1], epochs=1).key
+        == first.key
+    )
 
 
 def test_a_loss_object_is_part_of_the_identity():
-    keys = {quietly(name="l", epochs=1, loss=nn.CrossEntropyLoss(label_smoothing=s)).key for s in (0.0, 0.0, 0.1)}
+    keys = {
+        quietly(name="l", epochs=1, loss=nn.CrossEntropyLoss(label_smoothing=s)).key
+        for s in (0.0, 0.0, 0.1)
+    }
     assert len(keys) == 2
 
 
@@ -483,7 +578,10 @@ def test_the_name_comes_from_data_and_network():
 # -- interrupts -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated by SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated by SIGTERM")],
+)
 def test_a_signal_in_mid_run_returns_the_run_and_the_same_call_goes_on(number, reason):
     before = signal.getsignal(number)
     run = quietly(Small, run_dir="a", hear=at_step(4, lambda: os.kill(os.getpid(), number)))
@@ -502,7 +600,9 @@ def test_a_second_interrupt_raises_and_what_was_saved_goes_on():
         quietly(Small, run_dir="a", save_every_steps=1, hear=at_step(4, twice))
     assert open_run("a", model=Small).status == "failed" and not runs.live
     again = quietly(Small, run_dir="a", save_every_steps=1)
-    assert again.status == "finished" and bits(again) == bits(quietly(Small, run_dir="b", save_every_steps=1))
+    assert again.status == "finished" and bits(again) == bits(
+        quietly(Small, run_dir="b", save_every_steps=1)
+    )
 
 
 class Waits:
@@ -524,11 +624,18 @@ def test_an_interrupt_while_drive_is_waited_for_ends_the_waiting_and_returns_the
     monkeypatch.setattr(Mirror, "close", Waits(1))
     runs_of: list[Run] = []
     with suppress(KeyboardInterrupt):  # it would end pytest
-        said = heard_by(lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear)))
+        said = heard_by(
+            lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear))
+        )
     assert [run.status for run in runs_of] == ["finished"] and "Drive is not waited for" in said
     monkeypatch.setattr(Mirror, "close", Waits(1))
     with pytest.raises(KeyboardInterrupt):  # the second one
-        quietly(Small, name="pets", epochs=3, hear=at_step(8, lambda: os.kill(os.getpid(), signal.SIGINT)))
+        quietly(
+            Small,
+            name="pets",
+            epochs=3,
+            hear=at_step(8, lambda: os.kill(os.getpid(), signal.SIGINT)),
+        )
 
 
 def test_who_interrupts_twice_does_not_wait_for_drive(monkeypatch):
@@ -536,11 +643,18 @@ def test_who_interrupts_twice_does_not_wait_for_drive(monkeypatch):
     waits = Waits(0)
     monkeypatch.setattr(Mirror, "close", waits)
     with pytest.raises(KeyboardInterrupt):
-        quietly(Small, name="pets", epochs=2, hear=at_step(4, lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]))
+        quietly(
+            Small,
+            name="pets",
+            epochs=2,
+            hear=at_step(4, lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]),
+        )
     assert waits.asked == [0.0]
 
 
-def test_a_drive_that_cannot_be_listed_neither_hides_a_run_nor_stops_a_new_one(monkeypatch, tmp_path):
+def test_a_drive_that_cannot_be_listed_neither_hides_a_run_nor_stops_a_new_one(
+    monkeypatch, tmp_path
+):
     drive = mount(mock=True, quiet=True)
     first = quietly(Small, name="pets", epochs=1)
     assert drive.wait()
@@ -549,7 +663,9 @@ def test_a_drive_that_cannot_be_listed_neither_hides_a_run_nor_stops_a_new_one(m
 
     def fails(mirror: Mirror, name: str) -> list[Path]:
         if away[0]:
-            raise DriveError("runs could not be read from Drive.", "Input/output error", "run the cell again") from OSError(5, "io")
+            raise DriveError(
+                "runs could not be read from Drive.", "Input/output error", "run the cell again"
+            ) from OSError(5, "io")
         return find(mirror, name)
 
     monkeypatch.setattr(Mirror, "find", fails)
@@ -590,21 +706,33 @@ def test_a_module_is_trained_in_place_and_left_in_eval():
 
 def test_lazy_layers_get_their_shapes_and_the_run_is_found_again():
     def lazy() -> nn.Module:
-        return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+        return nn.Sequential(
+            nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)
+        )
 
     model = lazy()
     first = quietly(model, name="lazy", epochs=1)
-    assert quietly(model, name="lazy", epochs=2).key == quietly(lazy, name="lazy", epochs=2).key == first.key
+    assert (
+        quietly(model, name="lazy", epochs=2).key
+        == quietly(lazy, name="lazy", epochs=2).key
+        == first.key
+    )
     assert torch.equal(open_run("lazy", model=lazy).model[4].weight, model[4].weight)
 
 
 def test_arrays_loaders_and_folders_are_taken_as_they_are(tmp_path):
-    loader = DataLoader(TensorDataset(torch.from_numpy(X).movedim(3, 1), torch.from_numpy(Y)), batch_size=6, shuffle=True)
+    loader = DataLoader(
+        TensorDataset(torch.from_numpy(X).movedim(3, 1), torch.from_numpy(Y)),
+        batch_size=6,
+        shuffle=True,
+    )
     assert train(net, (X, Y), quiet=True, epochs=1).status == "finished"
     run = train(net, loader, quiet=True, epochs=1)
     assert run.status == "finished" and run.choices["batch_size"] == (6, "the DataLoader's own")
     two = lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
-    assert train(two, class_folders(tmp_path / "pets"), image_size=8, quiet=True, epochs=1).classes == ("cat", "dog")
+    assert train(
+        two, class_folders(tmp_path / "pets"), image_size=8, quiet=True, epochs=1
+    ).classes == ("cat", "dog")
 
 
 def test_a_warm_start_says_what_matched_and_stays_quiet_when_it_goes_on(tmp_path):
@@ -614,7 +742,11 @@ def test_a_warm_start_says_what_matched_and_stays_quiet_when_it_goes_on(tmp_path
     said = heard_by(lambda hear: quietly(wider, five, run_dir="b", init=path, epochs=1, hear=hear))
     assert "Warm start: " in said and "fc.3.weight [3, 8] into [5, 8]" in said
     said = heard_by(lambda hear: quietly(wider, five, run_dir="b", init=path, epochs=2, hear=hear))
-    assert "Going on from step" in said and "Warm start" not in said and "other initial weights" not in said
+    assert (
+        "Going on from step" in said
+        and "Warm start" not in said
+        and "other initial weights" not in said
+    )
     other = quietly(Small, run_dir="c", lr=0.2).save(tmp_path / "v.pth")
     with pytest.raises(RecipeChanged, match="made differently") as error:
         quietly(wider, five, run_dir="b", init=other, epochs=2)
@@ -628,7 +760,14 @@ def _with_head(classes: int) -> Small:
 
 
 @pytest.mark.parametrize(
-    "field", [{"mixup": 0.4}, {"ema_decay": 0.9}, {"label_smoothing": 0.2}, {"class_weights": "balanced"}, {"max_grad_norm": 0.1}]
+    "field",
+    [
+        {"mixup": 0.4},
+        {"ema_decay": 0.9},
+        {"label_smoothing": 0.2},
+        {"class_weights": "balanced"},
+        {"max_grad_norm": 0.1},
+    ],
 )
 def test_each_craft_changes_what_is_learned_and_repeats_itself(field):
     plain = quietly(Small, run_dir="plain")
@@ -643,7 +782,16 @@ def test_what_the_user_draws_changes_nothing_and_what_is_drawn_here_changes_noth
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     quietly(Small, small_data("items"), run_dir="c")
     assert (random.random(), np.random.rand(), torch.rand(()).item()) == drawn
-    assert bits(quietly(Small, run_dir="b", hear=lambda event: (torch.rand(5), np.random.rand(5), random.random()))) == expected
+    assert (
+        bits(
+            quietly(
+                Small,
+                run_dir="b",
+                hear=lambda event: (torch.rand(5), np.random.rand(5), random.random()),
+            )
+        )
+        == expected
+    )
 
 
 # -- transfer -------------------------------------------------------------------------------------------------------------
@@ -665,7 +813,12 @@ def pets(tmp_path: Path) -> Path:
 
 
 def move(data: Any, backbone: nn.Module, **fields: Any) -> Run:
-    return transfer(data, backbone, quiet=True, **{"image_size": 16, "batch_size": 4, "epochs": 2, "lr": 0.05, "run_dir": "t", **fields})
+    return transfer(
+        data,
+        backbone,
+        quiet=True,
+        **{"image_size": 16, "batch_size": 4, "epochs": 2, "lr": 0.05, "run_dir": "t", **fields},
+    )
 
 
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -721,23 +874,44 @@ def test_a_transfer_that_was_stopped_between_its_phases_ends_in_the_same_bits(pe
         callbacks=[at_step(3, control.stop)],
         quiet=True,
     )
-    again = transfer(data, backbone, image_size=16, batch_size=4, epochs=2, freeze_epochs=1, run_dir="t", quiet=True)
+    again = transfer(
+        data,
+        backbone,
+        image_size=16,
+        batch_size=4,
+        epochs=2,
+        freeze_epochs=1,
+        run_dir="t",
+        quiet=True,
+    )
     twin = Backbone()
     twin.load_state_dict(begun)
-    whole = transfer(data, twin, image_size=16, batch_size=4, epochs=2, freeze_epochs=1, run_dir="u", quiet=True)
+    whole = transfer(
+        data, twin, image_size=16, batch_size=4, epochs=2, freeze_epochs=1, run_dir="u", quiet=True
+    )
     assert bits(again) == bits(whole)
 
 
 def test_a_transfer_run_predicts_files_and_opens_with_its_network(pets):
     run = move(pets, Backbone())
     found = open_run("t", model=run.model).predict(pets / "cat" / "0.png")
-    np.testing.assert_allclose(found.probabilities, run.predict(pets / "cat" / "0.png").probabilities, atol=1e-6)
-    assert run.evaluate("valid").count == run.data.counts["valid"]["cat"] + run.data.counts["valid"]["dog"]
+    np.testing.assert_allclose(
+        found.probabilities, run.predict(pets / "cat" / "0.png").probabilities, atol=1e-6
+    )
+    assert (
+        run.evaluate("valid").count
+        == run.data.counts["valid"]["cat"] + run.data.counts["valid"]["dog"]
+    )
 
 
 def test_transfer_trains_three_epochs_unless_told(pets):
     assert transfer(pets, Backbone(), image_size=16, quiet=True, run_dir="a").recipe.epochs == 3
-    assert transfer(pets, Backbone(), image_size=16, quiet=True, run_dir="b", recipe=Recipe(epochs=1)).recipe.epochs == 1
+    assert (
+        transfer(
+            pets, Backbone(), image_size=16, quiet=True, run_dir="b", recipe=Recipe(epochs=1)
+        ).recipe.epochs
+        == 1
+    )
 
 
 def test_a_small_net_with_a_layer_replaced_is_the_users_own():
@@ -752,7 +926,11 @@ def test_a_small_net_with_a_layer_replaced_is_the_users_own():
 
 def test_torchs_optimizer_class_is_the_recipes_of_that_name():
     run = quietly(optimizer=torch.optim.SGD, epochs=1)
-    assert run.recipe.optimizer == "sgd" and run.choices["lr"] == (1e-2, "usual for sgd") and run.choices["weight_decay"][0] == 0
+    assert (
+        run.recipe.optimizer == "sgd"
+        and run.choices["lr"] == (1e-2, "usual for sgd")
+        and run.choices["weight_decay"][0] == 0
+    )
     assert quietly(optimizer="sgd", epochs=1).folder == run.folder
 
 
@@ -774,4 +952,12 @@ def test_a_network_with_another_activation_given_is_another_run():
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.fc(self.act(x.flatten(1)))  # type: ignore[no-any-return]
 
-    assert len({quietly(lambda act=act: Net(act), epochs=1).folder for act in (torch.relu, torch.tanh, torch.relu)}) == 2
+    assert (
+        len(
+            {
+                quietly(lambda act=act: Net(act), epochs=1).folder
+                for act in (torch.relu, torch.tanh, torch.relu)
+            }
+        )
+        == 2
+    )

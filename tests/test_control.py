@@ -54,7 +54,10 @@ def test_the_first_interrupt_stops_with_a_note_that_tells_of_the_second_and_the_
     control, heard = Control(), []
     with interrupts_stop(control, heard.append):
         os.kill(os.getpid(), signal.SIGINT)
-        assert control.reason == "interrupted" and "interrupt once more to raise KeyboardInterrupt" in heard[0].text
+        assert (
+            control.reason == "interrupted"
+            and "interrupt once more to raise KeyboardInterrupt" in heard[0].text
+        )
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert len(heard) == 1 and isinstance(heard[0], Note)
@@ -116,10 +119,16 @@ def test_a_signal_in_the_middle_of_any_line_does_not_lock_the_control_up(verb):
             return trace
 
         with interrupts_stop(control, lambda event: None):
-            rescue = threading.Timer(0.02, control.stop) if verb == "wait_while_paused" else threading.Timer(60, print)
+            rescue = (
+                threading.Timer(0.02, control.stop)
+                if verb == "wait_while_paused"
+                else threading.Timer(60, print)
+            )
             rescue.start()
             alarm = signal.signal(signal.SIGALRM, _too_long)
-            signal.setitimer(signal.ITIMER_REAL, 5)  # a lock that is never freed ends here, not in CI's timeout
+            signal.setitimer(
+                signal.ITIMER_REAL, 5
+            )  # a lock that is never freed ends here, not in CI's timeout
             sys.settrace(trace)
             try:
                 with suppress(KeyboardInterrupt):  # as it should, where it was stopped already

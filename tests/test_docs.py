@@ -9,7 +9,12 @@ import pytest
 import colab_kit
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "benchmarks" / "README.md",
+]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
 reference = importlib.util.module_from_spec(spec)
@@ -35,10 +40,18 @@ def dead(page: Path) -> list[str]:
 
 
 def test_each_verb_of_the_face_has_its_page_and_the_page_its_docstring():
-    assert [name for name in colab_kit.__all__ if name in reference.VERBS] and set(reference.VERBS) <= set(colab_kit.__all__)
-    verbs = {name for name in colab_kit.__all__ if name.islower() and callable(getattr(colab_kit, name))}
+    assert [name for name in colab_kit.__all__ if name in reference.VERBS] and set(
+        reference.VERBS
+    ) <= set(colab_kit.__all__)
+    verbs = {
+        name for name in colab_kit.__all__ if name.islower() and callable(getattr(colab_kit, name))
+    }
     assert verbs == set(reference.VERBS)
-    stale = [name for name in reference.VERBS if (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") != reference.written(name)]
+    stale = [
+        name
+        for name in reference.VERBS
+        if (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") != reference.written(name)
+    ]
     assert stale == [], "run: python docs/reference.py"
 
 
@@ -48,13 +61,17 @@ def test_every_link_leads_somewhere(page):
 
 
 def test_a_dead_link_is_found(tmp_path):
-    (tmp_path / "a.md").write_text("# One thing\n[x](b.md) [y](#one-thing) [z](#two) [w](a.md#one-thing)")
+    (tmp_path / "a.md").write_text(
+        "# One thing\n[x](b.md) [y](#one-thing) [z](#two) [w](a.md#one-thing)"
+    )
     assert dead(tmp_path / "a.md") == ["b.md", "#two"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_block_of_python_compiles(page):
-    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+    for block in re.findall(
+        r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S
+    ):
         compile(re.sub(r"(?m)^%.*$", "pass", block), str(page), "exec")
 
 
@@ -67,7 +84,9 @@ def test_the_readme_has_a_badge_for_each_notebook_and_a_link_to_each_page():
 
 
 def test_every_sentence_of_the_troubleshooting_is_one_that_the_code_says():
-    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "colab_kit").rglob("*.py"))
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "colab_kit").rglob("*.py")
+    )
     rows = re.findall(r"^\| `([^`]+)` \|", README.partition("## When it says")[2], re.M)
     assert len(rows) >= 10
     for row in rows:
@@ -80,14 +99,25 @@ def test_the_ratios_of_the_readme_are_those_that_were_measured():
 
     def measured(title: str, *rows: str) -> list[str]:
         part = results.partition(f"## {title}")[2].partition("\n## ")[0]
-        found = [float(re.search(rf"^\| {re.escape(row)} \| ([\d.]+)x", part, re.M)[1]) for row in rows]
+        found = [
+            float(re.search(rf"^\| {re.escape(row)} \| ([\d.]+)x", part, re.M)[1]) for row in rows
+        ]
         return [f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.1f}" for ratio in found]
 
-    peers = measured("transfer:", "fastai's seconds / kit's", "lightning's seconds / kit's", "keras's seconds / kit's")
-    epochs = measured("mlp:", *(f"{name}'s epoch / kit's" for name in ("fastai", "lightning", "keras", "skorch")))
+    peers = measured(
+        "transfer:",
+        "fastai's seconds / kit's",
+        "lightning's seconds / kit's",
+        "keras's seconds / kit's",
+    )
+    epochs = measured(
+        "mlp:", *(f"{name}'s epoch / kit's" for name in ("fastai", "lightning", "keras", "skorch"))
+    )
     again = measured("transfer:", "tutorial's seconds / kit's second call")
     tuned = measured("finetune:", "tutorial's seconds / kit's", "tutorial's under bf16 / kit's")
     pixels = measured("pixels:", "uint8, first epoch", "uint8, later epochs")
     assert f"| {', '.join(peers)} times as fast |" in README and f"| {again[0]} times |" in README
-    assert f"| {', '.join(epochs)} times |" in README and f"| {' and '.join(tuned)} times |" in README
+    assert (
+        f"| {', '.join(epochs)} times |" in README and f"| {' and '.join(tuned)} times |" in README
+    )
     assert f"| {' and '.join(pixels)} times |" in README

@@ -16,7 +16,14 @@ def failing(event: Event) -> None:
     raise ZeroDivisionError("no bar to draw")
 
 
-@pytest.mark.parametrize("kind", [k for _, k in inspect.getmembers(events, inspect.isclass) if issubclass(k, Event) and k is not Event])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        k
+        for _, k in inspect.getmembers(events, inspect.isclass)
+        if issubclass(k, Event) and k is not Event
+    ],
+)
 def test_every_event_is_frozen_and_has_slots(kind):
     event = kind(*[None] * len(dataclasses.fields(kind)))
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -34,11 +41,18 @@ def test_a_callback_that_raises_is_reported_once_forgiven_twice_and_dropped_the_
     heard: list[Event] = []
     emit = Callbacks([failing, heard.append])
     emit(STEP)
-    assert [type(e) for e in heard] == [Note, StepDone] and "failing raised ZeroDivisionError: no bar to draw" in heard[0].text
+    assert [type(e) for e in heard] == [
+        Note,
+        StepDone,
+    ] and "failing raised ZeroDivisionError: no bar to draw" in heard[0].text
     emit(STEP)
     assert len(heard) == 3 and len(emit.callbacks) == 2
     emit(STEP)
-    assert emit.callbacks == [heard.append] and "3 times in a row and is dropped" in heard[3].text and heard[3].level == "warn"
+    assert (
+        emit.callbacks == [heard.append]
+        and "3 times in a row and is dropped" in heard[3].text
+        and heard[3].level == "warn"
+    )
     emit(STEP)
     assert heard[5:] == [STEP]
 
@@ -55,7 +69,9 @@ def test_a_success_between_failures_starts_the_count_again():
     emit = Callbacks([moody, heard.append])
     for _ in range(9):
         emit(STEP)
-    assert len(calls) == 9 and len([e for e in heard if isinstance(e, Note)]) == 1  # said once, never dropped
+    assert (
+        len(calls) == 9 and len([e for e in heard if isinstance(e, Note)]) == 1
+    )  # said once, never dropped
 
 
 def test_a_faulty_callback_does_not_hear_of_its_own_faults():

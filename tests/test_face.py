@@ -26,20 +26,25 @@ print(json.dumps({"seconds": seconds, "loaded": sorted(sys.modules), "file": col
 def import_it(cwd: Path, code: str = MEASURE) -> dict:
     """Import the face in a fresh interpreter that works in `cwd`: it looks there first, as a notebook does."""
     env = {**os.environ, "PYTHONPATH": ROOT}
-    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def test_the_import_takes_at_most_50_ms_and_brings_nothing_heavy(tmp_path):
     tries = [import_it(tmp_path) for _ in range(5)]
-    assert min(t["seconds"] for t in tries) <= 0.050  # the best of several: the machine may be busy, the import is not
+    assert (
+        min(t["seconds"] for t in tries) <= 0.050
+    )  # the best of several: the machine may be busy, the import is not
     assert not {name.partition(".")[0] for name in tries[0]["loaded"]} & set(HEAVY)
 
 
 def test_the_words_come_without_torch(tmp_path):
     code = MEASURE.replace(
-        "import colab_kit\n", "import colab_kit; colab_kit.Recipe(epochs=3); colab_kit.Control; colab_kit.ColabKitError\n"
+        "import colab_kit\n",
+        "import colab_kit; colab_kit.Recipe(epochs=3); colab_kit.Control; colab_kit.ColabKitError\n",
     )
     assert not {"torch", "numpy"} & set(import_it(tmp_path, code)["loaded"])
 
@@ -70,7 +75,11 @@ def test_an_unknown_name_names_the_nearest():
 
 def test_what_type_checkers_see_is_what_is_there():
     text = Path(kit.__file__).read_text()
-    seen = {line.split(" as ")[1] for line in text.splitlines() if line.startswith("    from .") and " as " in line}
+    seen = {
+        line.split(" as ")[1]
+        for line in text.splitlines()
+        if line.startswith("    from .") and " as " in line
+    }
     assert seen | {"__version__"} == set(kit.__all__)
 
 

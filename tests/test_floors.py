@@ -39,7 +39,9 @@ WITHOUT_TORCH = ("system", "colab", "fetching", "errors", "events", "recipe")
 def package() -> dict[str, ast.Module]:
     """Every .py of the package by its room's name."""
     files = sorted(PACKAGE.rglob("*.py"))
-    return {f.relative_to(PACKAGE).with_suffix("").as_posix(): ast.parse(f.read_text()) for f in files}
+    return {
+        f.relative_to(PACKAGE).with_suffix("").as_posix(): ast.parse(f.read_text()) for f in files
+    }
 
 
 def imports(tree: ast.AST, room: str, where: str = "top") -> Iterator[tuple[str, str, int]]:
@@ -100,15 +102,25 @@ def _own_sin(room: str, other: str | None, where: str) -> str | None:
         asks = room == ASKS_FOR_THE_MOCK and where == "function"
         return None if asks else f"imports {other}: nothing imports testing but mount(mock=True)"
     if mine == "testing":
-        return None if theirs in TESTING_SEES else f"imports {other}: testing sees no further than colab"
+        return (
+            None
+            if theirs in TESTING_SEES
+            else f"imports {other}: testing sees no further than colab"
+        )
     below = FLOOR[theirs] < FLOOR[mine] or FLOOR[theirs] == FLOOR[mine] == 0
     return None if below else f"imports {other}, which stands above it"
 
 
 def sins(rooms: dict[str, ast.Module], known: set[str] | None = None) -> list[str]:
     known = known or set(rooms)
-    found = [(room, line, sin(room, name, where, known)) for room, tree in rooms.items() for name, where, line in imports(tree, room)]
-    return list(dict.fromkeys(f"colab_kit/{room}.py:{line} {what}" for room, line, what in found if what))
+    found = [
+        (room, line, sin(room, name, where, known))
+        for room, tree in rooms.items()
+        for name, where, line in imports(tree, room)
+    ]
+    return list(
+        dict.fromkeys(f"colab_kit/{room}.py:{line} {what}" for room, line, what in found if what)
+    )
 
 
 def circles(rooms: dict[str, ast.Module]) -> list[list[str]]:
@@ -139,7 +151,11 @@ def circles(rooms: dict[str, ast.Module]) -> list[list[str]]:
 
 
 def test_every_entry_of_the_package_has_its_floor():
-    entries = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p.is_dir() and p.name != "__pycache__")}
+    entries = {
+        p.stem
+        for p in PACKAGE.iterdir()
+        if p.suffix == ".py" or (p.is_dir() and p.name != "__pycache__")
+    }
     assert entries == {*FLOOR, *FACE, "testing"}
 
 
@@ -179,8 +195,14 @@ def test_a_broken_law_is_caught(room, line):
 
 
 def test_a_circle_is_caught():
-    rooms = {"data/a": "from .b import x", "data/b": "def f():\n    from . import c", "data/c": "from .a import y"}
-    assert circles({room: ast.parse(line) for room, line in rooms.items()}) == [["data/a", "data/b", "data/c", "data/a"]]
+    rooms = {
+        "data/a": "from .b import x",
+        "data/b": "def f():\n    from . import c",
+        "data/c": "from .a import y",
+    }
+    assert circles({room: ast.parse(line) for room, line in rooms.items()}) == [
+        ["data/a", "data/b", "data/c", "data/a"]
+    ]
 
 
 def test_what_the_law_allows_passes():

@@ -8,7 +8,14 @@ from colab_kit.system.archives.names import ENDINGS, SINGLES, Places, inside, is
 
 
 @pytest.mark.parametrize(
-    ("name", "bare"), [("pets.tar.gz", "pets"), ("Pets.ZIP", "Pets"), ("p.tar.zst", "p"), ("a.b.7z", "a.b"), (".zip", ".zip")]
+    ("name", "bare"),
+    [
+        ("pets.tar.gz", "pets"),
+        ("Pets.ZIP", "Pets"),
+        ("p.tar.zst", "p"),
+        ("a.b.7z", "a.b"),
+        (".zip", ".zip"),
+    ],
 )
 def test_an_archive_is_told_by_its_name(name, bare):
     assert is_archive(name) and stem(name) == bare
@@ -68,8 +75,18 @@ def test_a_name_that_leads_out_or_fits_no_disk_is_refused(name):
 
 def test_two_members_never_take_one_place():
     places = Places("pets.zip")
-    assert places.take("a/b", folder=False) == "a/b" and places.take("a", folder=True) == "a" and places.take("a/", folder=True) == "a"
-    for name, folder in (("a/b", False), ("a", False), ("a/b/c", False), ("a/b", True), ("./a/b", False)):
+    assert (
+        places.take("a/b", folder=False) == "a/b"
+        and places.take("a", folder=True) == "a"
+        and places.take("a/", folder=True) == "a"
+    )
+    for name, folder in (
+        ("a/b", False),
+        ("a", False),
+        ("a/b/c", False),
+        ("a/b", True),
+        ("./a/b", False),
+    ):
         with pytest.raises(UnsafeArchive, match="which file is meant"):
             places.take(name, folder=folder)
     assert places.take("A/b", folder=False) == "A/b", "another case is another name"

@@ -55,7 +55,13 @@ def test_a_name_that_is_nearly_right_is_named():
 
 @pytest.mark.parametrize(
     ("said", "meant"),
-    [("epoch", "epochs"), ("learning_rate", "lr"), ("workers", "num_workers"), ("criterion", "loss"), ("warm_up", "warmup_epochs")],
+    [
+        ("epoch", "epochs"),
+        ("learning_rate", "lr"),
+        ("workers", "num_workers"),
+        ("criterion", "loss"),
+        ("warm_up", "warmup_epochs"),
+    ],
 )
 def test_an_unknown_field_names_the_nearest_one(said, meant):
     with pytest.raises(RecipeError, match=f"did you mean {meant}=") as caught:
@@ -91,17 +97,33 @@ def test_a_warm_up_before_one_cycle_is_refused_since_it_has_its_own():
 
 
 def test_the_identity_is_all_but_the_horizon_and_plain_data():
-    given = Recipe(epochs=9, patience=2, num_workers=1, monitor="train/loss", lr={"fc*": 1, "*": 0.1}, seed=1)
+    given = Recipe(
+        epochs=9, patience=2, num_workers=1, monitor="train/loss", lr={"fc*": 1, "*": 0.1}, seed=1
+    )
     identity = given.identity()
-    assert json.loads(json.dumps(identity)) == identity == {"lr": [["fc*", 1.0], ["*", 0.1]], "seed": 1} and not HORIZON & identity.keys()
-    assert Recipe(epochs=9, patience=2, num_workers=1).identity() == Recipe().identity() != Recipe(seed=1).identity()
+    assert (
+        json.loads(json.dumps(identity))
+        == identity
+        == {"lr": [["fc*", 1.0], ["*", 0.1]], "seed": 1}
+        and not HORIZON & identity.keys()
+    )
+    assert (
+        Recipe(epochs=9, patience=2, num_workers=1).identity()
+        == Recipe().identity()
+        != Recipe(seed=1).identity()
+    )
 
 
 def test_a_field_that_a_later_version_adds_leaves_every_run_what_it_was():
-    later = dataclasses.make_dataclass("Later", [("blur", float, 0.0)], bases=(Recipe,), frozen=True, kw_only=True)
+    later = dataclasses.make_dataclass(
+        "Later", [("blur", float, 0.0)], bases=(Recipe,), frozen=True, kw_only=True
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("colab_kit.recipe._check", lambda field, value: None)
-        assert later(lr=0.1).identity() == Recipe(lr=0.1).identity() and later(blur=0.5).identity() != Recipe().identity()
+        assert (
+            later(lr=0.1).identity() == Recipe(lr=0.1).identity()
+            and later(blur=0.5).identity() != Recipe().identity()
+        )
 
 
 def test_every_field_has_a_sentence_for_its_flag():
@@ -110,4 +132,6 @@ def test_every_field_has_a_sentence_for_its_flag():
 
 
 def test_defaults_are_a_good_recipe():
-    assert Recipe() == Recipe(epochs=5, optimizer="adamw", lr_schedule="cosine", monitor="valid/loss", seed=0)
+    assert Recipe() == Recipe(
+        epochs=5, optimizer="adamw", lr_schedule="cosine", monitor="valid/loss", seed=0
+    )

@@ -46,21 +46,29 @@ def words(verb: Any) -> dict[str, str]:
     return {old: new for old, new in table.items() if new in options(verb)}
 
 
-PAIRS = [(name, old, new) for name, verb in VERBS.items() for old, new in words(verb).items() if name not in ("preflight", "Run.evaluate")]
+PAIRS = [
+    (name, old, new)
+    for name, verb in VERBS.items()
+    for old, new in words(verb).items()
+    if name not in ("preflight", "Run.evaluate")
+]
 
 
 @pytest.mark.parametrize(("name", "old", "new"), PAIRS)
 def test_an_old_option_is_refused_by_a_sentence_with_the_new_one(name, old, new):
     verb = VERBS[name]
     given: list[Any] = [None] * sum(
-        p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in inspect.signature(verb).parameters.values()
+        p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+        for p in inspect.signature(verb).parameters.values()
     )
     with pytest.raises(RecipeError) as caught:
         verb(*given, **{old: 1})
     assert f"{old}=" in caught.value.what and f"{new}=" in f"{caught.value.why} {caught.value.fix}"
 
 
-@pytest.mark.parametrize(("old", "new"), [(old, new) for old, new in RENAMED["option"].items() if new in FIELDS])
+@pytest.mark.parametrize(
+    ("old", "new"), [(old, new) for old, new in RENAMED["option"].items() if new in FIELDS]
+)
 def test_an_old_field_is_refused_and_preflight_finds_it(old, new):
     with pytest.raises(RecipeError, match=f"did you mean {new}="):
         Recipe.of(None, {old: 1})
@@ -86,7 +94,9 @@ FLAGS = [
     (command, old, new)
     for command in ("train", "transfer", "panel")
     for old, new in RENAMED["option"].items()
-    if any(f"--{new.replace('_', '-')}" in option.opts for option in main.face.commands[command].params)
+    if any(
+        f"--{new.replace('_', '-')}" in option.opts for option in main.face.commands[command].params
+    )
 ]
 
 
@@ -108,7 +118,10 @@ def test_old_values_are_refused_by_a_sentence_with_the_new_ones(capsys):
         with pytest.raises(RecipeError) as refused:
             kit.transfer((x, [0, 1, 0, 1]), "efficientnet_lite0", mode=old, quiet=True)
         assert f"mode={new!r}" in refused.value.fix
-        assert main.main(["transfer", "fashion-mini", "--mode", old]) == main.USAGE and new in capsys.readouterr().err
+        assert (
+            main.main(["transfer", "fashion-mini", "--mode", old]) == main.USAGE
+            and new in capsys.readouterr().err
+        )
 
 
 THINGS = {
@@ -120,7 +133,10 @@ THINGS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "old", "new"), [(kind, old, new) for kind in THINGS for old, new in RENAMED[kind].items()])
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [(kind, old, new) for kind in THINGS for old, new in RENAMED[kind].items()],
+)
 def test_an_old_attribute_is_refused_by_a_sentence_with_the_new_one(kind, old, new):
     with pytest.raises(AttributeError, match=f"'{old}': it is called '{new}' now"):
         getattr(THINGS[kind], old)
@@ -129,7 +145,14 @@ def test_an_old_attribute_is_refused_by_a_sentence_with_the_new_one(kind, old, n
 
 
 def test_a_run_of_the_former_format_says_so_in_one_sentence(tmp_path):
-    record = {"identity": {}, "created": 1.0, "start": "s", "name": "n", "status": "done", "format": records.FORMAT - 1}
+    record = {
+        "identity": {},
+        "created": 1.0,
+        "start": "s",
+        "name": "n",
+        "status": "done",
+        "format": records.FORMAT - 1,
+    }
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match="was written by an older colab_kit"):
         records.find(records.Place(tmp_path, None, "run", None))
@@ -139,8 +162,17 @@ def test_accuracy_is_top1_and_val_is_valid():
     for said in ("valid/accuracy", "val/accuracy", "val/top1", "validation/top1"):
         assert Recipe(monitor=said).monitor == "valid/top1"
     assert Recipe(monitor="val/loss") == Recipe() and THINGS["Evaluation"].accuracy == 1.0
-    run = kit.train(kit.nets.mlp, kit.load("fashion-mini", max_per_class=20, quiet=True), epochs=1, quiet=True, monitor="val/accuracy")
-    assert run.evaluate("val").split == "valid" and run.best["metrics"]["val/accuracy"] == run.best["metrics"]["valid/top1"]
+    run = kit.train(
+        kit.nets.mlp,
+        kit.load("fashion-mini", max_per_class=20, quiet=True),
+        epochs=1,
+        quiet=True,
+        monitor="val/accuracy",
+    )
+    assert (
+        run.evaluate("val").split == "valid"
+        and run.best["metrics"]["val/accuracy"] == run.best["metrics"]["valid/top1"]
+    )
     assert run.evaluate("val").metrics["val/accuracy"] == run.evaluate("valid").top1
 
 
@@ -170,12 +202,18 @@ def test_epochs_where_frozen_was_chosen_get_a_warning_with_both_lines(heard, tmp
     assert "views=4" in said and 'mode="finetune"' in said
     heard.events.clear()
     run = kit.transfer(data, "efficientnet_lite0", seed=1, **how)
-    assert run.choices["views"][0] == 1 and not [note for note in heard.notes if "epochs=" in note.text and note.level == "warn"]
+    assert run.choices["views"][0] == 1 and not [
+        note for note in heard.notes if "epochs=" in note.text and note.level == "warn"
+    ]
 
 
 # --- documents ---
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "notebooks").glob("*.ipynb")),
+]
 GONE = [  # what no page may say in any other sense
     r"\bhead_epochs\b", r"\bfresh=", r"--fresh\b", r"\blisten=", r"\blisteners?\b", r"\bgo_on\(", r"\brun\.wait\(", r"\bsave_every\b",
     r"\bvalidate_every\b", r"\bbudget=", r"--budget\b", r"\bclip=", r"--clip\b", r"\baccumulate=", r"\bema=", r"\bwarmup=", r"\bschedule=",
@@ -201,6 +239,12 @@ def test_no_page_says_an_old_word(page):
     assert [found.group() for gone in GONE for found in re.finditer(gone, text)] == []
     verbs = {verb.__name__: verb for verb in VERBS.values()}
     for block in code(page):
-        for call in (node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        for call in (
+            node
+            for node in ast.walk(ast.parse(block))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        ):
             if call.func.attr in verbs:
-                assert not {keyword.arg for keyword in call.keywords} & set(words(verbs[call.func.attr])), ast.unparse(call)
+                assert not {keyword.arg for keyword in call.keywords} & set(
+                    words(verbs[call.func.attr])
+                ), ast.unparse(call)

@@ -30,14 +30,20 @@ def demo(quick: bool, net: str, echo: Echo) -> int:
     started = time.monotonic()
     echo(str(runtime()))
     drive = mount()
-    echo("\n1 · A network from scratch on real pictures, in a process of its own that is killed in the middle")
+    echo(
+        "\n1 · A network from scratch on real pictures, in a process of its own that is killed in the middle"
+    )
     epochs = first_epochs(quick, net)
     killed_at = kill_in_the_middle(quick, net, epochs // 2, echo)
-    echo(f"    SIGKILL after epoch {killed_at}: the process is gone, as when a runtime disconnects. The same call again:")
+    echo(
+        f"    SIGKILL after epoch {killed_at}: the process is gone, as when a runtime disconnects. The same call again:"
+    )
     first = first_run(quick, net)
     show(first, echo)
 
-    echo(f"\n2 · Transfer: a frozen efficientnet_lite0 on {250 if quick else 1000:,} of the pictures, at {SIDE} pixels")
+    echo(
+        f"\n2 · Transfer: a frozen efficientnet_lite0 on {250 if quick else 1000:,} of the pictures, at {SIDE} pixels"
+    )
     second = second_run(quick)
     show(second, echo)
     echo(f"\nAll of it is kept on {drive}. {time.monotonic() - started:.0f} seconds.")
@@ -52,7 +58,12 @@ def first_run(quick: bool, net: str, *, restart: bool = False) -> Run:
     """The call that is killed, and made again. The first of the two starts anew: a demo may be seen twice."""
     epochs = first_epochs(quick, net)
     return train(
-        nets.NETS[net], load("fashion-mini"), epochs=epochs, name=f"demo-{net}", restart=restart, save_every_steps=75
+        nets.NETS[net],
+        load("fashion-mini"),
+        epochs=epochs,
+        name=f"demo-{net}",
+        restart=restart,
+        save_every_steps=75,
     )  # each epoch
 
 
@@ -64,7 +75,12 @@ def second_run(quick: bool) -> Run:
 def kill_in_the_middle(quick: bool, net: str, epoch: int, echo: Echo) -> int:
     """Start the first run in a process of its own and kill it when it says that `epoch` is over; the epoch it reached."""
     call = f"from colab_kit import demo; demo.mount(quiet=True); demo.first_run({quick!r}, {net!r}, restart=True)"
-    child = subprocess.Popen([sys.executable, "-u", "-c", call], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-c", call],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert child.stdout is not None
     reached, said = 0, []
     with child:
@@ -77,7 +93,11 @@ def kill_in_the_middle(quick: bool, net: str, epoch: int, echo: Echo) -> int:
                     child.send_signal(signal.SIGKILL)
                     break
     if not reached:
-        raise TrainError("The demo's training process ended before its first epoch.", "\n".join(said[-5:]), "see what it printed")
+        raise TrainError(
+            "The demo's training process ended before its first epoch.",
+            "\n".join(said[-5:]),
+            "see what it printed",
+        )
     return reached
 
 
@@ -85,7 +105,9 @@ def show(run: Run, echo: Echo) -> None:
     """Accuracy on the test pictures, and three pictures to look at."""
     assert run.data is not None and run.data.test is not None
     result = run.evaluate("test")
-    echo(f"{run.name}: test loss {result.loss:.3f}, top-1 {result.top1:.3f} on {result.count:,} pictures")
+    echo(
+        f"{run.name}: test loss {result.loss:.3f}, top-1 {result.top1:.3f} on {result.count:,} pictures"
+    )
     shown: list[Path] = [run.confusion("test"), run.show(picture(run))]
     if run.history:
         shown.insert(0, run.plot())

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ColabKitError, LinkError, NoSpace, NotFound, Offline, Private, QuotaExceeded, RateLimited, RunError, Stopped
+from ..errors import (
+    ColabKitError,
+    LinkError,
+    NoSpace,
+    NotFound,
+    Offline,
+    Private,
+    QuotaExceeded,
+    RateLimited,
+    RunError,
+    Stopped,
+)
 from ..events import Event, FetchDone
 from ..system.console import Console
 
@@ -38,20 +49,65 @@ class Came:
 
 @click.command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
-@click.option("-O", "--output-document", "file", metavar="FILE", help="the file's name; it is then not unpacked unless --extract")
-@click.option("-P", "--directory-prefix", "folder", metavar="DIR", help="the folder that takes what comes [the working folder]")
+@click.option(
+    "-O",
+    "--output-document",
+    "file",
+    metavar="FILE",
+    help="the file's name; it is then not unpacked unless --extract",
+)
+@click.option(
+    "-P",
+    "--directory-prefix",
+    "folder",
+    metavar="DIR",
+    help="the folder that takes what comes [the working folder]",
+)
 @click.option("--sha256", metavar="HEX", help="of the file: 64 hex digits, or the first 8 or more")
-@click.option("--extract/--no-extract", default=None, help="unpack archives [yes, but not where -O names the file]")
-@click.option("--mirror", "mirrors", multiple=True, metavar="URL", help="asked where the first does not give it; may be said again")
+@click.option(
+    "--extract/--no-extract",
+    default=None,
+    help="unpack archives [yes, but not where -O names the file]",
+)
+@click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    metavar="URL",
+    help="asked where the first does not give it; may be said again",
+)
 @click.option("--overwrite", is_flag=True, help="replace another file or folder of that name")
-@click.option("--keep-archive/--no-keep-archive", default=None, help="keep the archive too [on a mounted Drive, if it is not too large]")
-@click.option("--max-size", type=click.IntRange(1), metavar="BYTES", help="neither the file nor what is unpacked may be larger")
+@click.option(
+    "--keep-archive/--no-keep-archive",
+    default=None,
+    help="keep the archive too [on a mounted Drive, if it is not too large]",
+)
+@click.option(
+    "--max-size",
+    type=click.IntRange(1),
+    metavar="BYTES",
+    help="neither the file nor what is unpacked may be larger",
+)
 @click.option("--offline", is_flag=True, default=None, help="ask no server: give what is here")
 @click.option("--force", is_flag=True, help="unpack thousands of files onto Drive all the same")
 @click.option("-q", "--quiet", is_flag=True, help="say nothing but what failed")
-@click.option("--json", "as_json", is_flag=True, help="print a line of JSON for each URL; all else goes to standard error")
-@click.option("-c", "--continue", is_flag=True, expose_value=False, hidden=True)  # wget's: it always goes on
-def fetch(urls: tuple[str, ...], file: str | None, folder: str | None, quiet: bool, as_json: bool, **given: Any) -> Came:
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="print a line of JSON for each URL; all else goes to standard error",
+)
+@click.option(
+    "-c", "--continue", is_flag=True, expose_value=False, hidden=True
+)  # wget's: it always goes on
+def fetch(
+    urls: tuple[str, ...],
+    file: str | None,
+    folder: str | None,
+    quiet: bool,
+    as_json: bool,
+    **given: Any,
+) -> Came:
     """Fetch the file that each URL means: a page of GitHub, a Drive share link, a plain address … Archives are unpacked.
 
     Exit status: 0 all came, 2 a link that cannot mean a file, 3 the disk, 4 no network, 6 not public, 8 the server has it not or is
@@ -62,7 +118,9 @@ def fetch(urls: tuple[str, ...], file: str | None, folder: str | None, quiet: bo
     if file and folder:
         raise click.UsageError("-O names the file, -P the folder: give one of them.")
     if file == "-":
-        raise click.UsageError("What comes is looked at before it is given, so it cannot go to standard output: name a file.")
+        raise click.UsageError(
+            "What comes is looked at before it is given, so it cannot go to standard output: name a file."
+        )
     to = Path(file) if file else None if folder is None else f"{folder.rstrip('/')}/"
     from ..fetching.fetch import fetch_as
 
@@ -89,7 +147,13 @@ def fetch(urls: tuple[str, ...], file: str | None, folder: str | None, quiet: bo
             status = next((number for kinds, number in STATUS if isinstance(err, kinds)), 1)
             worst = max(worst, status)
             click.echo(f"{err}" if len(urls) == 1 else f"{url.partition('?')[0]}: {err}", err=True)
-            line = {"url": url.partition("?")[0], "error": type(err).__name__, "what": err.what, "why": err.why, "fix": err.fix}
+            line = {
+                "url": url.partition("?")[0],
+                "error": type(err).__name__,
+                "what": err.what,
+                "why": err.why,
+                "fix": err.fix,
+            }
         if as_json:
             click.echo(json.dumps(line))
     if not (quiet or as_json):

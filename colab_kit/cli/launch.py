@@ -18,7 +18,12 @@ from ..system.hardware import COLAB_VM
 from .fetch import Came
 from .main import FAILED, call
 
-JOBS = {"train_mlp": ("train", "--model", "mlp"), "transfer": ("transfer",), "panel": ("panel",), "fetch": ("fetch",)}
+JOBS = {
+    "train_mlp": ("train", "--model", "mlp"),
+    "transfer": ("transfer",),
+    "panel": ("panel",),
+    "fetch": ("fetch",),
+}
 DATA = "fashion-mini"  # what is trained on when the command line names nothing
 ARTIFACT = "COLAB_KIT_ARTIFACT="  # begins the last line: what to download
 
@@ -41,7 +46,10 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
         command, *given = JOBS[job]
         status, made = call([command, *given, *arguments], default_map={command: {"data": DATA}})
         for number, path in enumerate(made_of(made)):
-            click.echo(f"{ARTIFACT}{bundle(path, number=number)}", err=isinstance(made, Came) and made.quiet)
+            click.echo(
+                f"{ARTIFACT}{bundle(path, number=number)}",
+                err=isinstance(made, Came) and made.quiet,
+            )
     except ColabKitError as err:
         click.echo(f"\n{err}", err=True)
         status = FAILED
@@ -83,7 +91,9 @@ def one_process(env: Mapping[str, str]) -> None:
         )
 
 
-def bundle(made: Path, *, number: int = 0, vm: bool | None = None, outputs: Path = Path("/content/outputs")) -> Path:
+def bundle(
+    made: Path, *, number: int = 0, vm: bool | None = None, outputs: Path = Path("/content/outputs")
+) -> Path:
     """What to take home: on a Colab VM, from which one downloads file by file, a zip of a folder; else what was made itself.
 
     number : of those that one call makes: several may have one name

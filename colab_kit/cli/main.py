@@ -48,7 +48,11 @@ def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
 
 def _in_our_words(err: click.ClickException) -> click.ClickException:
     """The error as it is; of a flag under its old name, one that says the new name."""
-    word = RENAMED["option"].get(err.option_name.lstrip("-").replace("-", "_")) if isinstance(err, click.NoSuchOption) else None
+    word = (
+        RENAMED["option"].get(err.option_name.lstrip("-").replace("-", "_"))
+        if isinstance(err, click.NoSuchOption)
+        else None
+    )
     if word is None or not isinstance(err, click.NoSuchOption):
         return err
     said = f"No such option: {err.option_name}. It is called --{word.replace('_', '-')}."
@@ -75,7 +79,12 @@ for command in (fetch, train, transfer, panel):
 
 @face.command()
 @click.option("--quick", is_flag=True, help="under half a minute: fewer epochs, fewer pictures")
-@click.option("--net", type=click.Choice(["mlp", "cnn"]), default="mlp", help="the network that is trained from scratch [mlp]")
+@click.option(
+    "--net",
+    type=click.Choice(["mlp", "cnn"]),
+    default="mlp",
+    help="the network that is trained from scratch [mlp]",
+)
 def demo(quick: bool, net: str) -> int:
     """Train on real pictures, be killed in the middle, go on, transfer, and look at what came of it."""
     from .demo import demo as show
@@ -86,10 +95,19 @@ def demo(quick: bool, net: str) -> int:
 @face.command()
 @click.argument("run")
 @click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...")
-@click.option("--top", type=click.IntRange(1), default=5, help="how many classes to list of each picture [5]")
-@click.option("--csv", "table", type=click.Path(dir_okay=False), help="write a row a picture, a column a class")
+@click.option(
+    "--top", type=click.IntRange(1), default=5, help="how many classes to list of each picture [5]"
+)
+@click.option(
+    "--csv",
+    "table",
+    type=click.Path(dir_okay=False),
+    help="write a row a picture, a column a class",
+)
 @click.option("--device", help="cpu, cuda, cuda:1, mps [the best there is]")
-def predict(run: str, pictures: tuple[str, ...], top: int, table: str | None, device: str | None) -> None:
+def predict(
+    run: str, pictures: tuple[str, ...], top: int, table: str | None, device: str | None
+) -> None:
     """Say what RUN (a folder, name or key) sees in each PICTURE: a file, a folder, a pattern."""
     from ..runs.opening import open_run
     from ..runs.prediction import Prediction, Predictions
@@ -99,14 +117,20 @@ def predict(run: str, pictures: tuple[str, ...], top: int, table: str | None, de
     answers = Predictions([found] if isinstance(found, Prediction) else found, opened.classes)
     for one in answers:
         said = "{:.4g}" if one.task == "regression" else "{:.1%}"
-        click.echo(f"{one.path}: " + ", ".join(f"{name} {said.format(score)}" for name, score in one.top))
+        click.echo(
+            f"{one.path}: " + ", ".join(f"{name} {said.format(score)}" for name, score in one.top)
+        )
     if table:
         click.echo(str(answers.to_csv(table)))
 
 
 @face.command()
 @click.argument("which", nargs=-1, metavar="[RUN]...")
-@click.option("--prune", is_flag=True, help="ask of each whether to delete it and its copy; a running one is never deleted")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="ask of each whether to delete it and its copy; a running one is never deleted",
+)
 @click.option("--yes", is_flag=True, help="with --prune: delete all that are listed without asking")
 def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
     """List the runs: their state and what they cost here and on Drive. RUN, a name or key, lists only these."""
@@ -119,14 +143,21 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
     rows = [("NAME", "KEY", "STATUS", "EPOCHS", "DISK", "DRIVE", "LAST TOUCHED"), *map(row, found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for line in rows if found else ():
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+        click.echo(
+            "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        )
     if alone := [f"{run.name}-{run.key}" for run in found if seen.uncopied(run)]:
         when = "copies go to Drive half a minute after a run's start, then every five minutes, and at its end"
         click.echo(f"On this disk alone so far: {', '.join(alone)}; {when}.")
     for drive in seen.silent:
-        click.echo(f"Drive does not answer ({drive}): what lies there is not listed. kit.mount() mounts it again.", err=True)
+        click.echo(
+            f"Drive does not answer ({drive}): what lies there is not listed. kit.mount() mounts it again.",
+            err=True,
+        )
     if strangers := [name for name in which if not any(name in names(run) for run in found)]:
-        raise click.ClickException(f"No run is called {' or '.join(strangers)}{'; nothing is deleted' if prune else ''}.")
+        raise click.ClickException(
+            f"No run is called {' or '.join(strangers)}{'; nothing is deleted' if prune else ''}."
+        )
     if not found:
         click.echo("No runs are here.")
     for run in found if prune else ():
@@ -157,7 +188,9 @@ def confirmed(question: str) -> bool:
     except click.Abort:
         if sys.stdin.isatty():
             raise
-        raise click.ClickException("nobody can answer here; --yes with --prune deletes all that are listed without asking.") from None
+        raise click.ClickException(
+            "nobody can answer here; --yes with --prune deletes all that are listed without asking."
+        ) from None
 
 
 def row(run: Kept) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from ..recipe import Recipe
 
 def weights(text: str) -> str | tuple[float, ...]:
     """'balanced', 'auto', or a number for each class: 1,2.5,1. A ValueError becomes click's usage error."""
-    return text if text in ("balanced", "auto") else tuple(float(number) for number in text.split(","))
+    return (
+        text if text in ("balanced", "auto") else tuple(float(number) for number in text.split(","))
+    )
 
 
 def word_or_number(text: str) -> str | float:
@@ -58,12 +60,16 @@ Command = Callable[..., Any]
 
 def recipe_flags(command: Command) -> Command:
     """A flag for each field of the recipe; one that is not given leaves the choice to the verb."""
-    own = {"epochs": 3} if command.__name__ in ("transfer", "panel") else {}  # the verb's own default
+    own = (
+        {"epochs": 3} if command.__name__ in ("transfer", "panel") else {}
+    )  # the verb's own default
     for field in reversed(dataclasses.fields(Recipe)):
         value = own.get(field.name, field.default)
         default = "" if value is None else f" [{value}]"
         flag = f"--{field.name.replace('_', '-')}"
-        command = click.option(flag, field.name, type=kind(field), help=field.metadata["help"] + default)(command)
+        command = click.option(
+            flag, field.name, type=kind(field), help=field.metadata["help"] + default
+        )(command)
     return command
 
 
@@ -71,10 +77,18 @@ def run_flags(command: Command) -> Command:
     """The flags of a run that are no recipe: what to train on, from where, and where it is kept."""
     for option in (
         click.option("--device", help="cpu, cuda, cuda:1, mps [the best there is]"),
-        click.option("--restart", is_flag=True, help="start anew where the same command would go on"),
-        click.option("--run-dir", type=click.Path(), help="the run's folder [a name and a key under ./colab-kit/runs]"),
+        click.option(
+            "--restart", is_flag=True, help="start anew where the same command would go on"
+        ),
+        click.option(
+            "--run-dir",
+            type=click.Path(),
+            help="the run's folder [a name and a key under ./colab-kit/runs]",
+        ),
         click.option("--name", help="first half of the run's name"),
-        click.option("--max-per-class", type=int, help="take at most so many pictures of each class"),
+        click.option(
+            "--max-per-class", type=int, help="take at most so many pictures of each class"
+        ),
         click.argument("data"),
     ):
         command = option(command)

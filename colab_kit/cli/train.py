@@ -24,8 +24,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @run_flags
-@click.option("--model", type=click.Choice(["mlp", "cnn"]), default="mlp", help="the network, made to fit the data [mlp]")
-@click.option("--init", type=click.Path(), help="weights to start from, .pth or .safetensors: what matches is taken and listed")
+@click.option(
+    "--model",
+    type=click.Choice(["mlp", "cnn"]),
+    default="mlp",
+    help="the network, made to fit the data [mlp]",
+)
+@click.option(
+    "--init",
+    type=click.Path(),
+    help="weights to start from, .pth or .safetensors: what matches is taken and listed",
+)
 @recipe_flags
 def train(data: str, model: str, max_per_class: int | None, **given: Any) -> Run:
     """Train a network from scratch on DATA: a catalog name, or a folder of class folders."""
@@ -46,7 +55,11 @@ def train(data: str, model: str, max_per_class: int | None, **given: Any) -> Run
     default=None,
     help="what learns: the head, all, or first the head and then all [auto]",
 )
-@click.option("--backbone", default="resnet18", help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]")
+@click.option(
+    "--backbone",
+    default="resnet18",
+    help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]",
+)
 @recipe_flags
 def transfer(data: str, backbone: str, max_per_class: int | None, **given: Any) -> Run:
     """Put a new head on a trained backbone: solved for its features, or trained with all of it."""
@@ -57,11 +70,21 @@ def transfer(data: str, backbone: str, max_per_class: int | None, **given: Any) 
 @click.argument("data")
 @click.option("--max-per-class", type=int, help="take at most so many pictures of each class")
 @click.option("--name", help="first half of the run's name")
-@click.option("--run-dir", type=click.Path(), help="the run's folder [a name and a key under ./colab-kit/runs]")
-@click.option("--backbone", default="resnet18", help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]")
+@click.option(
+    "--run-dir",
+    type=click.Path(),
+    help="the run's folder [a name and a key under ./colab-kit/runs]",
+)
+@click.option(
+    "--backbone",
+    default="resnet18",
+    help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]",
+)
 @click.option("--text", is_flag=True, help="no panel: train at once, and say so in lines")
 @recipe_flags
-def panel(data: str, backbone: str, max_per_class: int | None, text: bool, **given: Any) -> Run | int:
+def panel(
+    data: str, backbone: str, max_per_class: int | None, text: bool, **given: Any
+) -> Run | int:
     """Open a panel that trains on DATA in JupyterLab; where there is no browser, train in lines of text."""
     why = "" if text else no_browser()
     if not (text or why):
@@ -94,7 +117,11 @@ def no_browser() -> str:
 
 def panel_code(data: str, backbone: str, max_per_class: int | None, given: dict[str, Any]) -> str:
     """The cell that shows it."""
-    source = repr(data) if max_per_class is None else f"kit.load({data!r}, max_per_class={max_per_class})"
+    source = (
+        repr(data)
+        if max_per_class is None
+        else f"kit.load({data!r}, max_per_class={max_per_class})"
+    )
     more = "".join(f", {name}={value!r}" for name, value in given.items())
     return f"import colab_kit as kit\n\nkit.panel({source}, {backbone!r}{more})"
 
@@ -103,7 +130,9 @@ def opened(code: str) -> int:
     """Write the cell into a notebook of ours and open it; JupyterLab's exit status, once it has ended."""
     here = Path.cwd()
     place = notebook_of(f"%cd -q {here}\n{code}", here / "colab-kit")
-    click.echo(f"{place.relative_to(here)} opens in the browser: press Shift+Enter in its cell. Ctrl-C here, twice, ends JupyterLab.")
+    click.echo(
+        f"{place.relative_to(here)} opens in the browser: press Shift+Enter in its cell. Ctrl-C here, twice, ends JupyterLab."
+    )
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", *root, str(place)])
     while True:
@@ -121,11 +150,26 @@ def notebook_of(text: str, folder: Path) -> Path:
         with suppress(OSError, ValueError, LookupError, TypeError):
             if "".join(json.loads(place.read_text(encoding="utf-8"))["cells"][0]["source"]) == text:
                 return place
-    cell: dict[str, Any] = {"cell_type": "code", "id": "panel", "metadata": {}, "source": text, "outputs": [], "execution_count": None}
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "panel",
+        "metadata": {},
+        "source": text,
+        "outputs": [],
+        "execution_count": None,
+    }
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     try:
         folder.mkdir(exist_ok=True)
-        write_json(place, {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
+        write_json(
+            place,
+            {
+                "cells": [cell],
+                "metadata": {"kernelspec": kernel},
+                "nbformat": 4,
+                "nbformat_minor": 5,
+            },
+        )
     except OSError as err:
         raise cannot_write(place, err) from err
     return place

@@ -10,17 +10,28 @@ from ..errors import DriveError
 MOUNTPOINT = "/content/drive"
 
 
-def check(retries: int, timeout: float, *, mock: bool | None, required: bool, readonly: bool) -> None:
+def check(
+    retries: int, timeout: float, *, mock: bool | None, required: bool, readonly: bool
+) -> None:
     """Refuse what cannot be meant."""
-    switches = {"required": required, "readonly": readonly} | ({} if mock is None else {"mock": mock})
+    switches = {"required": required, "readonly": readonly} | (
+        {} if mock is None else {"mock": mock}
+    )
     for name, value in switches.items():
         if not isinstance(value, bool):
             fix = f"write {name}=True or {name}=False, or leave it out"
-            raise DriveError(f"{name}={value!r} cannot be.", f"{name} is a switch, True or False", fix)
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (retries, timeout))
+            raise DriveError(
+                f"{name}={value!r} cannot be.", f"{name} is a switch, True or False", fix
+            )
+    numbers = all(
+        isinstance(value, (int, float)) and not isinstance(value, bool)
+        for value in (retries, timeout)
+    )
     if not numbers or not retries >= 0 or not timeout > 0:
         raise DriveError(
-            f"retries={retries!r}, timeout={timeout!r} cannot be.", "0 tries again at least, in more than 0 seconds", "leave them out"
+            f"retries={retries!r}, timeout={timeout!r} cannot be.",
+            "0 tries again at least, in more than 0 seconds",
+            "leave them out",
         )
 
 

@@ -16,7 +16,9 @@ from ..system.runtime import in_colab_kernel
 TIMEOUT = 120.0  # s; google.colab waits this long for the consent, and up to 30 s more than it for the disk
 FLUSH = 86_400.0  # s; its own limit for handing everything over
 PAGE = 3.0  # s; a page that shows the notebook answers in a fraction of one
-CLIENT = "COLAB_KIT_CLIENT"  # "cli" under `colab run`: said by who starts it, since nothing else tells
+CLIENT = (
+    "COLAB_KIT_CLIENT"  # "cli" under `colab run`: said by who starts it, since nothing else tells
+)
 
 
 def _room(name: str) -> Any:
@@ -24,7 +26,12 @@ def _room(name: str) -> Any:
 
 
 def mount(
-    mountpoint: str, timeout_s: float = TIMEOUT, *, readonly: bool = False, force: bool = False, room: Callable[[str], Any] = _room
+    mountpoint: str,
+    timeout_s: float = TIMEOUT,
+    *,
+    readonly: bool = False,
+    force: bool = False,
+    room: Callable[[str], Any] = _room,
 ) -> None:
     """Call google.colab's drive.mount, once; it prints where it mounted.
 
@@ -37,9 +44,16 @@ def mount(
     """
     try:
         # str only: google.colab looks for a space with `in`, which a Path does not have
-        room("drive").mount(str(mountpoint), force_remount=force, timeout_ms=int(timeout_s * 1000), readonly=readonly)
+        room("drive").mount(
+            str(mountpoint),
+            force_remount=force,
+            timeout_ms=int(timeout_s * 1000),
+            readonly=readonly,
+        )
     except Exception as err:
-        raise _translated(f"Google Drive could not be mounted at {mountpoint}.", err, str(mountpoint)) from err
+        raise _translated(
+            f"Google Drive could not be mounted at {mountpoint}.", err, str(mountpoint)
+        ) from err
 
 
 def unmount(timeout_s: float = FLUSH, *, room: Callable[[str], Any] = _room) -> None:
@@ -52,7 +66,9 @@ def unmount(timeout_s: float = FLUSH, *, room: Callable[[str], Any] = _room) -> 
     try:
         room("drive").flush_and_unmount(timeout_ms=int(timeout_s * 1000))
     except Exception as err:
-        raise _translated("Google Drive could not be flushed and unmounted.", err, "the mountpoint") from err
+        raise _translated(
+            "Google Drive could not be flushed and unmounted.", err, "the mountpoint"
+        ) from err
 
 
 def bad_mountpoint(mountpoint: str) -> DriveError | None:
@@ -69,7 +85,9 @@ def bad_mountpoint(mountpoint: str) -> DriveError | None:
         piece = "must be in a directory that exists"
     if piece is None:
         return None
-    return _translated(f"Google Drive cannot be mounted at {mountpoint}.", ValueError(piece), mountpoint)
+    return _translated(
+        f"Google Drive cannot be mounted at {mountpoint}.", ValueError(piece), mountpoint
+    )
 
 
 def page_answers(timeout_s: float = PAGE, *, room: Callable[[str], Any] = _room) -> bool | None:
@@ -112,12 +130,20 @@ def secret(name: str) -> str | None:
 
 
 def find_secret(
-    name: str, *, environ: Mapping[str, str] | None = None, page: Callable[[], bool] = has_page, room: Callable[[str], Any] = _room
+    name: str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    page: Callable[[], bool] = has_page,
+    room: Callable[[str], Any] = _room,
 ) -> str | None:
     """secret() in a described world."""
     if not isinstance(name, str) or not name or any(sign.isspace() for sign in name):
         # what was given is not quoted: it may be the secret itself
-        raise ColabError("This cannot be a secret's name.", "a name is text without spaces, and not empty", 'write secret("HF_TOKEN")')
+        raise ColabError(
+            "This cannot be a secret's name.",
+            "a name is text without spaces, and not empty",
+            'write secret("HF_TOKEN")',
+        )
     if value := (os.environ if environ is None else environ).get(name):
         return value
     if not page():
@@ -132,14 +158,23 @@ def find_secret(
                 return None
             case "NotebookAccessError":
                 how = f"click the key symbol at the left edge, switch on “Notebook access” for {name}, and run the cell again"
-                raise ColabError(f"This notebook may not read the secret {name}.", "its notebook access is switched off", how) from err
+                raise ColabError(
+                    f"This notebook may not read the secret {name}.",
+                    "its notebook access is switched off",
+                    how,
+                ) from err
             case kind:
                 how = f"run the cell again, or set the environment variable {name}"
-                raise ColabError(f"The secret {name} could not be read.", f"Colab answered with {kind}", how) from err
+                raise ColabError(
+                    f"The secret {name} could not be read.", f"Colab answered with {kind}", how
+                ) from err
 
 
 def upload(
-    to: str | os.PathLike[str] | None = None, *, page: Callable[[], bool] = has_page, room: Callable[[str], Any] = _room
+    to: str | os.PathLike[str] | None = None,
+    *,
+    page: Callable[[], bool] = has_page,
+    room: Callable[[str], Any] = _room,
 ) -> list[Path]:
     """Show Colab's chooser and wait; give the files where they were saved, none if it was cancelled.
 
@@ -152,13 +187,21 @@ def upload(
     """
     elsewhere = "give a path to what is on this machine already, such as load('cats.zip')"
     if not page():
-        raise ColabError("Files cannot be chosen here.", "only a notebook's page on Colab can show a chooser", elsewhere)
+        raise ColabError(
+            "Files cannot be chosen here.",
+            "only a notebook's page on Colab can show a chooser",
+            elsewhere,
+        )
     try:
         saved = room("files").upload(target_dir="" if to is None else str(Path(to).expanduser()))
     except ColabKitError as err:  # the stand-in's
         raise ColabError("The files could not be uploaded.", err.why or err.what, err.fix) from err
     except Exception as err:
-        why = "no page answers" if type(err).__name__ in ("AttributeError", "MessageError") else f"{type(err).__name__}: {err}"
+        why = (
+            "no page answers"
+            if type(err).__name__ in ("AttributeError", "MessageError")
+            else f"{type(err).__name__}: {err}"
+        )
         fix = f"run the cell again in Colab's own page; elsewhere {elsewhere}"
         raise ColabError("The files could not be uploaded.", why, fix) from err
     return [Path(name).absolute() for name in saved]
@@ -177,7 +220,12 @@ _VALUE_ERRORS = (  # a piece of google.colab's message, why, fix, how often anot
         "move it away (!mv {mp} {mp}-before), then run the cell again; nothing may write there before mount()",
         0,
     ),
-    ("must either be a directory or not exist", "{mp} is a file", "move it away (!mv {mp} {mp}-before), then run the cell again", 0),
+    (
+        "must either be a directory or not exist",
+        "{mp} is a file",
+        "move it away (!mv {mp} {mp}-before), then run the cell again",
+        0,
+    ),
     ("must be in a directory that exists", "the folder above {mp} does not exist", ELSEWHERE, 0),
     (
         "must be a directory if present",
@@ -203,7 +251,12 @@ _VALUE_ERRORS = (  # a piece of google.colab's message, why, fix, how often anot
         "keep this machine, look on drive.google.com whether the files are there, and run the cell again",
         1,
     ),
-    ("mount failed", "the question for consent got no answer (VS Code and `colab run` show none), or Drive's program stopped", CONSENT, 2),
+    (
+        "mount failed",
+        "the question for consent got no answer (VS Code and `colab run` show none), or Drive's program stopped",
+        CONSENT,
+        2,
+    ),
 )
 
 
@@ -238,15 +291,29 @@ def _sentences(err: Exception, mountpoint: str) -> tuple[str, str, int]:
             lacks = f"this process lacks the environment variable {said}"
             return lacks, "mount in a notebook cell, not in a process with its own environment", 0
         case "TypeError":  # a Path, to google.colab, is no mountpoint
-            return f"google.colab did not take what it was given ({said})", "give the mountpoint as text, such as '/content/drive'", 0
+            return (
+                f"google.colab did not take what it was given ({said})",
+                "give the mountpoint as text, such as '/content/drive'",
+                0,
+            )
         case "TIMEOUT":  # pexpect's
             return "Drive's program did not answer in time", AGAIN, 3
         case "AttributeError" if "kernel" in said:
             return *NO_PAGE, 0
         case "ImportError" | "ModuleNotFoundError":
-            return f"google.colab cannot be imported ({said})", "leave mock= out: a local folder stands in", 0
+            return (
+                f"google.colab cannot be imported ({said})",
+                "leave mock= out: a local folder stands in",
+                0,
+            )
     return f"{type(err).__name__}: {said}", AGAIN, 0
 
 
-ENTERPRISE = ("Colab Enterprise does not offer Drive", "keep files in a Cloud Storage bucket, or use colab.research.google.com")
-NO_PAGE = ("a script has no page to ask for consent in", "mount in a notebook cell first (kit.mount()); a script then finds Drive mounted")
+ENTERPRISE = (
+    "Colab Enterprise does not offer Drive",
+    "keep files in a Cloud Storage bucket, or use colab.research.google.com",
+)
+NO_PAGE = (
+    "a script has no page to ask for consent in",
+    "mount in a notebook cell first (kit.mount()); a script then finds Drive mounted",
+)

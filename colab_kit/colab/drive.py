@@ -32,7 +32,9 @@ class Waiting(Protocol):
 
     root: Path
 
-    def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool: ...
+    def close(
+        self, timeout: float | None = None, emit: Callable[[Event], None] | None = None
+    ) -> bool: ...
 
     def forget(self, folder: str = "") -> None: ...
 
@@ -81,13 +83,20 @@ class Drive(os.PathLike[str]):
     def __enter__(self) -> Drive:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.unmount()
 
     def health(self, timeout: float = DEADLINE) -> Health:
         """Ask whether it is there, waiting `timeout` seconds at most; truthy when it is well."""
         found = probe(self.mountpoint, timeout)
-        if self.mountpoint in left and not (self.real and found):  # a real one may have been mounted again by google.colab itself
+        if self.mountpoint in left and not (
+            self.real and found
+        ):  # a real one may have been mounted again by google.colab itself
             return Health(False, "it was unmounted", found.seconds)
         return found
 
@@ -102,26 +111,48 @@ class Drive(os.PathLike[str]):
         try:
             return within(timeout, "free", self.mydrive, lambda path: shutil.disk_usage(path).free)
         except NoAnswer as err:
-            raise DriveError(f"{self.mydrive} does not answer.", f"nothing came within {timeout:g} s", AGAIN) from err
+            raise DriveError(
+                f"{self.mydrive} does not answer.", f"nothing came within {timeout:g} s", AGAIN
+            ) from err
         except OSError as err:
             raise DriveError(f"{self.mydrive} cannot be read.", str(err), AGAIN) from err
 
     @new_words
-    def wait(self, timeout: float | None = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False) -> bool:
+    def wait(
+        self,
+        timeout: float | None = None,
+        *,
+        callbacks: Iterable[Callback] | None = None,
+        quiet: bool = False,
+    ) -> bool:
         """Wait until all our copies are handed to Drive; False where `timeout` seconds were too few or copies failed.
 
         Handed over is not sent: Drive's program sends later, and only unmount() waits for that.
         """
-        emit, end = with_console(callbacks, quiet=quiet), None if timeout is None else time.monotonic() + timeout
-        mine = sorted((shelf for shelf in list(shelves) if shelf.root.is_relative_to(self.mountpoint)), key=lambda shelf: shelf.root)
-        done = [shelf.close(None if end is None else max(0.0, end - time.monotonic()), emit) for shelf in mine]
+        emit, end = (
+            with_console(callbacks, quiet=quiet),
+            None if timeout is None else time.monotonic() + timeout,
+        )
+        mine = sorted(
+            (shelf for shelf in list(shelves) if shelf.root.is_relative_to(self.mountpoint)),
+            key=lambda shelf: shelf.root,
+        )
+        done = [
+            shelf.close(None if end is None else max(0.0, end - time.monotonic()), emit)
+            for shelf in mine
+        ]
         return all(done)
 
     @new_words
     def unmount(
-        self, timeout: float | None = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False,
-        door: Callable[[float], None] = flush_and_unmount, look: Callable[[], str] = mount_table,
-    ) -> bool:  # fmt: skip
+        self,
+        timeout: float | None = None,
+        *,
+        callbacks: Iterable[Callback] | None = None,
+        quiet: bool = False,
+        door: Callable[[float], None] = flush_and_unmount,
+        look: Callable[[], str] = mount_table,
+    ) -> bool:
         """Wait for our copies, then let Drive send everything and end the mount: on Colab nothing else makes it send.
 
         Every Drive that this machine has mounted ends with it. A stand-in keeps its files, and is no longer this process's Drive.
@@ -141,10 +172,18 @@ class Drive(os.PathLike[str]):
         DriveError
             Drive could not send everything in time.
         """
-        emit, end = with_console(callbacks, quiet=quiet), None if timeout is None else time.monotonic() + timeout
+        emit, end = (
+            with_console(callbacks, quiet=quiet),
+            None if timeout is None else time.monotonic() + timeout,
+        )
         handed = self.wait(timeout, callbacks=[emit], quiet=True)
         if not handed:
-            emit(Note("Not all copies were handed to Drive; the local files are whole. kit.mount() again goes on copying.", "warn"))
+            emit(
+                Note(
+                    "Not all copies were handed to Drive; the local files are whole. kit.mount() again goes on copying.",
+                    "warn",
+                )
+            )
         if not self.real:
             left.add(self.mountpoint)
             return handed
@@ -152,9 +191,18 @@ class Drive(os.PathLike[str]):
         door(FLUSH if end is None else max(1.0, end - time.monotonic()))
         left.update([self.mountpoint, *there])
         if there:
-            emit(Note("Drive has sent what was handed to it, and is unmounted. The next kit.mount() asks for consent again."))
+            emit(
+                Note(
+                    "Drive has sent what was handed to it, and is unmounted. The next kit.mount() asks for consent again."
+                )
+            )
         else:  # google.colab then does nothing, and reports no error
-            emit(Note(f"No Drive was mounted any more, so nothing was sent: see on drive.google.com what of {self} is there.", "warn"))
+            emit(
+                Note(
+                    f"No Drive was mounted any more, so nothing was sent: see on drive.google.com what of {self} is there.",
+                    "warn",
+                )
+            )
         return handed
 
 
@@ -172,12 +220,22 @@ def stand_in(mountpoint: Path, kind: str) -> Drive:
     try:
         refuse_absent(root)
     except RunError as err:
-        raise DriveError(err.what, err.why, "unset COLAB_KIT_HOME, or point it to a local folder") from err
+        raise DriveError(
+            err.what, err.why, "unset COLAB_KIT_HOME, or point it to a local folder"
+        ) from err
     try:
         (root / MYDRIVE).mkdir(parents=True, exist_ok=True)
     except OSError as err:
         if err.errno in (errno.ENOTCONN, errno.EIO):
             fix = f"take away the mount that died there (umount -l {root}), or end the failure that was planned for it"
-            raise DriveError(f"The folder for Drive's stand-in, {root}, does not answer.", err.strerror or str(err), fix) from err
-        raise DriveError(f"{root} could not be made.", str(err), "set COLAB_KIT_HOME to a folder that can be written") from err
+            raise DriveError(
+                f"The folder for Drive's stand-in, {root}, does not answer.",
+                err.strerror or str(err),
+                fix,
+            ) from err
+        raise DriveError(
+            f"{root} could not be made.",
+            str(err),
+            "set COLAB_KIT_HOME to a folder that can be written",
+        ) from err
     return Drive(root / MYDRIVE, kind, root)

@@ -43,7 +43,9 @@ def made(folder: Path, top: Path | None = None) -> bool:
         raise FileNotFoundError(errno.ENOENT, "it is no longer there", str(top))
     new = not there(folder)
     for step in reversed([folder, *folder.parents][: len(folder.relative_to(top).parts)]):
-        step.mkdir(exist_ok=True)  # parents=True would build a whole tree where a mount has just gone
+        step.mkdir(
+            exist_ok=True
+        )  # parents=True would build a whole tree where a mount has just gone
     return new
 
 

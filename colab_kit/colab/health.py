@@ -20,7 +20,9 @@ from ..testing.watch import exempt
 
 MYDRIVE = "MyDrive"
 DEADLINE = 10.0  # s; Drive answers a stat in milliseconds, and in seconds while it is busy
-_asking: dict[tuple[int, str, str], Future[Any]] = {}  # questions without an answer yet: a mount that hangs holds one thread, not many
+_asking: dict[
+    tuple[int, str, str], Future[Any]
+] = {}  # questions without an answer yet: a mount that hangs holds one thread, not many
 _T = TypeVar("_T")
 
 
@@ -43,17 +45,28 @@ class Health:
         return self.ok
 
 
-def probe(mountpoint: Path, timeout: float = DEADLINE, *, look: Callable[[Path], os.stat_result] | None = None) -> Health:
+def probe(
+    mountpoint: Path,
+    timeout: float = DEADLINE,
+    *,
+    look: Callable[[Path], os.stat_result] | None = None,
+) -> Health:
     """Ask for the mountpoint's My Drive, with a deadline."""
     start = time.monotonic()
     try:
-        found = within(timeout, "stat", mountpoint / MYDRIVE, look or os.stat)  # os.stat named late: a test's faults stand in for it
+        found = within(
+            timeout, "stat", mountpoint / MYDRIVE, look or os.stat
+        )  # os.stat named late: a test's faults stand in for it
     except NoAnswer:
-        return Health(False, f"no answer within {timeout:g} s", time.monotonic() - start, answered=False)
+        return Health(
+            False, f"no answer within {timeout:g} s", time.monotonic() - start, answered=False
+        )
     except OSError as err:
         return Health(False, err.strerror or str(err), time.monotonic() - start)
     is_folder = stat.S_ISDIR(found.st_mode)
-    return Health(is_folder, "well" if is_folder else f"its {MYDRIVE} is no folder", time.monotonic() - start)
+    return Health(
+        is_folder, "well" if is_folder else f"its {MYDRIVE} is no folder", time.monotonic() - start
+    )
 
 
 def within(timeout: float, what: str, path: Path, ask: Callable[[Path], _T]) -> _T:
@@ -64,16 +77,24 @@ def within(timeout: float, what: str, path: Path, ask: Callable[[Path], _T]) -> 
     concurrent.futures.TimeoutError
         No answer came; the same question again waits for the same thread.
     """
-    key = (os.getpid(), what, str(path))  # a forked child inherits the question, but not the thread that asks it
+    key = (
+        os.getpid(),
+        what,
+        str(path),
+    )  # a forked child inherits the question, but not the thread that asks it
     mine: Future[Any] = Future()
     future = _asking.setdefault(key, mine)
     if future is mine:
-        Thread(target=_ask, args=(future, key, ask, path), daemon=True, name=f"colab-kit {what} {path}").start()
+        Thread(
+            target=_ask, args=(future, key, ask, path), daemon=True, name=f"colab-kit {what} {path}"
+        ).start()
     answer: _T = future.result(timeout)
     return answer
 
 
-def _ask(future: Future[Any], key: tuple[int, str, str], ask: Callable[[Path], Any], path: Path) -> None:
+def _ask(
+    future: Future[Any], key: tuple[int, str, str], ask: Callable[[Path], Any], path: Path
+) -> None:
     try:
         answer = ask(path)
     except BaseException as err:
@@ -143,7 +164,9 @@ def mounts(table: str) -> list[tuple[Path, str]]:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name)  # the kernel writes a space as \040
+    return re.sub(
+        r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name
+    )  # the kernel writes a space as \040
 
 
 def _escaped(name: str) -> str:
@@ -162,7 +185,9 @@ def stand_in_mounted() -> Path | None:
             place = Path((stand_in_root() / ".mounted").read_text().strip())
         except (OSError, ValueError):
             return None
-        if not place.is_absolute() or not os.path.isdir(place / MYDRIVE):  # a dead mount raises in Path.is_dir
+        if not place.is_absolute() or not os.path.isdir(
+            place / MYDRIVE
+        ):  # a dead mount raises in Path.is_dir
             return None
     return place if (world := imitated()) is None else world.named(place)
 

@@ -50,14 +50,29 @@ class Lease:
     """
 
     def __init__(
-        self, folder: Path, *, lost: Callable[[str], None] = lambda reason: None, session: str | None = None, every: float = BEAT,
-        patience: float = PATIENCE, clock: Callable[[], float] = time.time, wait: Wait = threading.Event.wait,
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        *,
+        lost: Callable[[str], None] = lambda reason: None,
+        session: str | None = None,
+        every: float = BEAT,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.time,
+        wait: Wait = threading.Event.wait,
+    ) -> None:
         self.folder, self.me = folder, Holder.me(clock(), session)
         self.reason = ""  # why it was lost
-        self._lost, self._every, self._patience, self._clock, self._wait = lost, every, patience, clock, wait
+        self._lost, self._every, self._patience, self._clock, self._wait = (
+            lost,
+            every,
+            patience,
+            clock,
+            wait,
+        )
         self._refused: RunInUse | None = None
-        self._notes: list[Note] = []  # for who takes and gives back: a callback must not run in the thread
+        self._notes: list[
+            Note
+        ] = []  # for who takes and gives back: a callback must not run in the thread
         self._said: set[str] = set()
         self._ground: Path | None = None
         self._new: bool | None = None  # whether the folder was made with the lease
@@ -75,7 +90,9 @@ class Lease:
         self._thread.start()
         if not self._taken.wait(self._patience):
             self._taken.set()
-            self._note("Drive does not answer: until it does, nothing keeps a second machine from this run.")
+            self._note(
+                "Drive does not answer: until it does, nothing keeps a second machine from this run."
+            )
         if self._refused is not None:
             raise self._refused
 
@@ -105,7 +122,9 @@ class Lease:
             step()
         except OSError as err:
             why = err.strerror or str(err)
-            self._note(f"The lease in {self.folder} cannot be kept ({why}): nothing keeps a second machine from this run. It goes on.")
+            self._note(
+                f"The lease in {self.folder} cannot be kept ({why}): nothing keeps a second machine from this run. It goes on."
+            )
 
     def _note(self, text: str) -> None:
         if text not in self._said:
@@ -120,7 +139,9 @@ class Lease:
             return
         if other is not None:
             last = time.strftime("%Y-%m-%d %H:%M", time.localtime(other.beat))
-            self._note(f"{other.words} held this run and was last heard of at {last}: it is taken over.")
+            self._note(
+                f"{other.words} held this run and was last heard of at {last}: it is taken over."
+            )
         self._ground = self._ground or ground(self.folder)
         new = made(self.folder, self._ground)
         self._new = new if self._new is None else self._new
@@ -131,14 +152,20 @@ class Lease:
         found = Holder.at(self.folder / NAME)
         if found is not None and not found.session and self._taken.is_set():
             return None  # damaged while it was ours: Drive's doing, which must not end a run
-        return None if found is None or found.released or found.session == self.me.session or found.gone() else found
+        return (
+            None
+            if found is None or found.released or found.session == self.me.session or found.gone()
+            else found
+        )
 
     def _lose(self, other: Holder, now: float) -> None:
         self.reason = f"taken over by {other.words}"
         if not self._taken.is_set():  # nothing was trained yet
             self._refused = in_use(self.folder, other, now)
             return
-        self._note(f"The run was {self.reason} at {_time(other.since)}. What was trained here since is on this machine alone.")
+        self._note(
+            f"The run was {self.reason} at {_time(other.since)}. What was trained here since is on this machine alone."
+        )
         self._lost(self.reason)
 
     def _write(self, me: Holder) -> None:
@@ -159,7 +186,9 @@ class Lease:
         found = Holder.at(path)
         if found is None or found.session != self.me.session:
             return
-        if self._new and {inside.name for inside in self.folder.iterdir()} == {NAME}:  # nothing came of the run
+        if self._new and {inside.name for inside in self.folder.iterdir()} == {
+            NAME
+        }:  # nothing came of the run
             os.truncate(path, 0)  # the Trash counts bytes
             path.unlink()
             self.folder.rmdir()
@@ -168,7 +197,9 @@ class Lease:
 
 
 @contextmanager
-def held(folder: Path | None, *, emit: Callable[[Event], None], lost: Callable[[str], None], **more: Any) -> Iterator[Lease | None]:
+def held(
+    folder: Path | None, *, emit: Callable[[Event], None], lost: Callable[[str], None], **more: Any
+) -> Iterator[Lease | None]:
     """Hold the folder for the block; without a Drive there is none to hold. `more` as for Lease.
 
     Raises
@@ -191,7 +222,12 @@ def held(folder: Path | None, *, emit: Callable[[Event], None], lost: Callable[[
 
 @contextmanager
 def sole_writer(
-    folder: Path, kept: Path | None, make_way: Callable[[], None], *, emit: Callable[[Event], None], lost: Callable[[str], None]
+    folder: Path,
+    kept: Path | None,
+    make_way: Callable[[], None],
+    *,
+    emit: Callable[[Event], None],
+    lost: Callable[[str], None],
 ) -> Iterator[Lease | None]:
     """Hold a run's folder against other processes, and its copies' folder, if it has one, against other machines.
 
@@ -201,7 +237,10 @@ def sole_writer(
         with one_writer(folder):
             lease = leases.enter_context(held(kept, emit=emit, lost=lost))
             make_way()
-        with one_writer(folder), leases.pop_all():  # the lease is given back before the lock: who waits for that finds both free
+        with (
+            one_writer(folder),
+            leases.pop_all(),
+        ):  # the lease is given back before the lock: who waits for that finds both free
             yield lease
 
 
@@ -220,7 +259,9 @@ class Guarded:
     def news(self) -> list[Event]:
         return self.shelf.news()
 
-    def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool:
+    def close(
+        self, timeout: float | None = None, emit: Callable[[Event], None] | None = None
+    ) -> bool:
         return not self.lease.reason and self.shelf.close(timeout, emit)
 
     def forget(self, folder: str) -> None:

@@ -80,7 +80,9 @@ def machine() -> str:
     """This machine, until it is started again."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        space = os.readlink("/proc/self/ns/pid")  # two containers of one machine count their processes apart
+        space = os.readlink(
+            "/proc/self/ns/pid"
+        )  # two containers of one machine count their processes apart
     except OSError:
         boot, space = str(uuid.getnode()), ""
     return f"{boot} {socket.gethostname()} {space}".strip()
@@ -93,7 +95,9 @@ def born(pid: int) -> str:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return ""
-        return "" if fields[0] in "ZX" else fields[19]  # ticks since the machine's start: a clock that is set changes nothing
+        return (
+            "" if fields[0] in "ZX" else fields[19]
+        )  # ticks since the machine's start: a clock that is set changes nothing
     import psutil  # macOS, Windows
 
     try:

@@ -23,9 +23,7 @@ FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0  # s between two tries: doubled from one to
 GRACE = 1.0  # s of that without a word
 AT_EXIT = 60.0  # s that a process which ends waits for copies under way
 TICK = 0.2  # s between two looks of who waits
-_FULL = (
-    "Drive is full. `colab-kit runs --prune` deletes old runs; what lies in its Trash counts too: drive.google.com/drive/trash empties it"
-)
+_FULL = "Drive is full. `colab-kit runs --prune` deletes old runs; what lies in its Trash counts too: drive.google.com/drive/trash empties it"
 _REASONS = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
@@ -54,15 +52,23 @@ class Mirror:
     """
 
     def __init__(
-        self, root: Path, *, hand_over: Callable[[Held], None] | None = None, sleep: Callable[[float], object] | None = None,
+        self,
+        root: Path,
+        *,
+        hand_over: Callable[[Held], None] | None = None,
+        sleep: Callable[[float], object] | None = None,
         hands: Hands = HANDS,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.root, self.process, self._hands = Path(root).absolute(), os.getpid(), hands
         self._hand_over = hand_over or Handover(self.root).take
-        self._change = threading.Condition()  # guards what follows; never held while a file is touched
+        self._change = (
+            threading.Condition()
+        )  # guards what follows; never held while a file is touched
         self._waiting: dict[str, Held] = {}  # by what they supersede
         self._busy: Held | None = None
-        self._handed: dict[str, Held] = {}  # until close() has looked again whether Drive still has them
+        self._handed: dict[
+            str, Held
+        ] = {}  # until close() has looked again whether Drive still has them
         self._thread: threading.Thread | None = None
         self._news: list[Event] = []
         self._said: set[str] = set()  # reasons of this outage that were told
@@ -75,7 +81,11 @@ class Mirror:
     def at(cls, root: Path) -> Mirror:
         """The mirror of this folder: one a process, so that a newer copy supersedes what an earlier run left waiting."""
         root = Path(root).absolute()
-        known = (shelf for shelf in list(shelves) if isinstance(shelf, cls) and (shelf.root, shelf.process) == (root, os.getpid()))
+        known = (
+            shelf
+            for shelf in list(shelves)
+            if isinstance(shelf, cls) and (shelf.root, shelf.process) == (root, os.getpid())
+        )
         return next(known, None) or cls(root)
 
     def push(self, path: Path, name: str) -> bool:
@@ -101,15 +111,28 @@ class Mirror:
             Drive cannot be read: what it holds is not known, and a run must not begin anew for that.
         """
         folder, _, last = inside(name).rpartition("/")
-        where, wanted = self.root / folder, re.compile(".*".join(map(re.escape, last.split("*"))))  # only * is special
+        where, wanted = (
+            self.root / folder,
+            re.compile(".*".join(map(re.escape, last.split("*")))),
+        )  # only * is special
         try:
-            names = patiently(lambda: [entry.name for entry in self._hands.scan(str(where))], where, self._hands)
+            names = patiently(
+                lambda: [entry.name for entry in self._hands.scan(str(where))], where, self._hands
+            )
         except OSError as err:
             if isinstance(err, FileNotFoundError) and os.path.isdir(ground(self.root)):
                 return []
             told = err if isinstance(err, DriveError) else cannot_read(where, err)
-            raise DriveError(told.what, told.why, f"{AGAIN}, then this one: begun anew, a run would write over the copies there") from err
-        return [where / name for name in sorted(names) if wanted.fullmatch(name) and not name.endswith(".part")]
+            raise DriveError(
+                told.what,
+                told.why,
+                f"{AGAIN}, then this one: begun anew, a run would write over the copies there",
+            ) from err
+        return [
+            where / name
+            for name in sorted(names)
+            if wanted.fullmatch(name) and not name.endswith(".part")
+        ]
 
     def news(self) -> list[Event]:
         """The Notes since the last call."""
@@ -124,7 +147,9 @@ class Mirror:
         with self._change:
             self._start()
 
-    def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool:
+    def close(
+        self, timeout: float | None = None, emit: Callable[[Event], None] | None = None
+    ) -> bool:
         """Wait until all is handed to Drive, then look whether it is there still; False where `timeout` seconds were too few.
 
         What is left then goes on in the background.
@@ -133,7 +158,10 @@ class Mirror:
         if not self.drained(end, emit):
             return False
         with self._change:
-            for key, held in self._handed.items():  # Drive's program may have died before it had sent them
+            for (
+                key,
+                held,
+            ) in self._handed.items():  # Drive's program may have died before it had sent them
                 if self._waiting.setdefault(key, held) is not held:
                     held.let_go()
             self._handed.clear()
@@ -153,8 +181,17 @@ class Mirror:
         while True:
             with self._change:
                 if not self.idle:
-                    self._change.wait(TICK if end is None else max(0.0, min(TICK, end - time.monotonic())))
-                idle, left = self.idle, sum(held.size - held.done for held in [*self._waiting.values(), self._busy] if held is not None)
+                    self._change.wait(
+                        TICK if end is None else max(0.0, min(TICK, end - time.monotonic()))
+                    )
+                idle, left = (
+                    self.idle,
+                    sum(
+                        held.size - held.done
+                        for held in [*self._waiting.values(), self._busy]
+                        if held is not None
+                    ),
+                )
             if emit is not None:
                 for event in self.news():
                     emit(event)
@@ -242,7 +279,9 @@ class Mirror:
         with self._change:
             self._busy = None
             held.done = 0
-            if held.key in self._waiting or not held.wanted:  # a newer one came meanwhile, or it is another session's
+            if (
+                held.key in self._waiting or not held.wanted
+            ):  # a newer one came meanwhile, or it is another session's
                 held.let_go()
             else:
                 self._waiting[held.key] = held
@@ -273,18 +312,31 @@ def _reason(err: Exception) -> str:
 @atexit.register
 def wait_at_exit(limit: float | None = None, grace: float = GRACE) -> None:
     """Give copies under way some time before the process ends: with it they would end too."""
-    left = [shelf for shelf in list(shelves) if isinstance(shelf, Mirror) and shelf.process == os.getpid() and not shelf.idle]
+    left = [
+        shelf
+        for shelf in list(shelves)
+        if isinstance(shelf, Mirror) and shelf.process == os.getpid() and not shelf.idle
+    ]
     console = Console()
     limit = AT_EXIT if limit is None else limit
     try:
         left = _undrained(left, grace)
         if left:
-            console(Note(f"Waiting up to {limit:.0f} s for copies that are not handed to Drive yet; interrupt to leave them out."))
+            console(
+                Note(
+                    f"Waiting up to {limit:.0f} s for copies that are not handed to Drive yet; interrupt to leave them out."
+                )
+            )
             left = _undrained(left, limit)
     except KeyboardInterrupt:
         pass
     for shelf in left:
-        console(Note(f"Not everything was handed to Drive ({shelf.root}); the local files are whole.", "warn"))
+        console(
+            Note(
+                f"Not everything was handed to Drive ({shelf.root}); the local files are whole.",
+                "warn",
+            )
+        )
 
 
 def _undrained(mirrors: list[Mirror], seconds: float) -> list[Mirror]:

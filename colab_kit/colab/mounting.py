@@ -19,7 +19,17 @@ from .asked import MOUNTPOINT, check, the_point
 from .bridge import CLIENT, ENTERPRISE, NO_PAGE, TIMEOUT, page_answers
 from .bridge import mount as mount_on_colab
 from .drive import MYDRIVE, Drive, left, shelves, stand_in
-from .health import Health, drives, healthy, imitated, mount_table, probe, stand_in_mounted, stand_in_place, state
+from .health import (
+    Health,
+    drives,
+    healthy,
+    imitated,
+    mount_table,
+    probe,
+    stand_in_mounted,
+    stand_in_place,
+    state,
+)
 from .real_mount import Door, mount_real
 
 USUAL = (MOUNTPOINT, "/content/gdrive")  # where notebooks expect it
@@ -42,7 +52,11 @@ class Site:
     def here(cls) -> Site:
         seen = host()
         world = imitated()  # its waits are planned too
-        return cls(place(seen)[0], client=seen.env.get(CLIENT, ""), sleep=time.sleep if world is None else world.wait)
+        return cls(
+            place(seen)[0],
+            client=seen.env.get(CLIENT, ""),
+            sleep=time.sleep if world is None else world.wait,
+        )
 
     @property
     def hosted(self) -> bool:
@@ -56,7 +70,13 @@ class Site:
     def look(self, point: Path) -> Seen:
         """Look for a Drive: where it is asked for and, on a Colab VM, anywhere, since mounting anew kills what is mounted."""
         table = self.table()
-        places = [point, *drives(table)] if self.anywhere else [point] if point != stand_in_mounted() else []
+        places = (
+            [point, *drives(table)]
+            if self.anywhere
+            else [point]
+            if point != stand_in_mounted()
+            else []
+        )
         silent = None
         for there in dict.fromkeys(places):
             health = state(there, table)
@@ -91,7 +111,9 @@ class Plan:
         return f"{self.step}: {self.why}"
 
 
-def decide(seen: Seen, *, mock: bool | None = None, required: bool = False, retries: int = 3) -> Plan:
+def decide(
+    seen: Seen, *, mock: bool | None = None, required: bool = False, retries: int = 3
+) -> Plan:
     """What mount() does. Pure."""
     if mock:
         return Plan("mock", "mock=True was given")
@@ -107,7 +129,11 @@ def decide(seen: Seen, *, mock: bool | None = None, required: bool = False, retr
         return Plan(without, *ENTERPRISE)
     if seen.silent is not None:
         why = f"the Drive mounted at {seen.silent} does not answer, and mounting anew would wait for it too"
-        return Plan(without, why, f"wait a minute and run the cell again, or give it up: !umount -l {seen.silent}; pkill -9 -x drive")
+        return Plan(
+            without,
+            why,
+            f"wait a minute and run the cell again, or give it up: !umount -l {seen.silent}; pkill -9 -x drive",
+        )
     if seen.where == "colab-subprocess":
         return Plan(without, *NO_PAGE)
     if seen.client == "cli":
@@ -115,7 +141,10 @@ def decide(seen: Seen, *, mock: bool | None = None, required: bool = False, retr
         return Plan(without, f"`colab run` has no page to ask for consent in ({CLIENT}=cli)", fix)
     if seen.page is False:
         return Plan(
-            "real", "nobody seems to listen for the question for consent (VS Code and `colab run` show none)", attempts=1, doubt=True
+            "real",
+            "nobody seems to listen for the question for consent (VS Code and `colab run` show none)",
+            attempts=1,
+            doubt=True,
         )
     return Plan("real", "Colab's kernel can ask for consent", attempts=1 + retries)
 
@@ -165,13 +194,29 @@ def mount(
     >>> (drive / "notes.txt").write_text("kept")  # doctest: +SKIP
     """
     emit = with_console(callbacks, quiet=quiet)
-    return mount_at(Site.here(), mountpoint, emit=emit, mock=mock, required=required, readonly=readonly, retries=retries, timeout=timeout)
+    return mount_at(
+        Site.here(),
+        mountpoint,
+        emit=emit,
+        mock=mock,
+        required=required,
+        readonly=readonly,
+        retries=retries,
+        timeout=timeout,
+    )
 
 
 def mount_at(
-    site: Site, mountpoint: str | os.PathLike[str], *, emit: Callable[[Event], None], mock: bool | None = None,
-    required: bool = False, readonly: bool = False, retries: int = 3, timeout: float = TIMEOUT,
-) -> Drive:  # fmt: skip
+    site: Site,
+    mountpoint: str | os.PathLike[str],
+    *,
+    emit: Callable[[Event], None],
+    mock: bool | None = None,
+    required: bool = False,
+    readonly: bool = False,
+    retries: int = 3,
+    timeout: float = TIMEOUT,
+) -> Drive:
     """mount() on a described site."""
     global _current
     check(retries, timeout, mock=mock, required=required, readonly=readonly)
@@ -179,20 +224,36 @@ def mount_at(
     seen = site.look(point)
     plan = decide(seen, mock=mock, required=required, retries=retries)
     if plan.step == "real":  # only now: asking takes a moment
-        plan = decide(replace(seen, page=site.page()), mock=mock, required=required, retries=retries)
+        plan = decide(
+            replace(seen, page=site.page()), mock=mock, required=required, retries=retries
+        )
     match plan.step:
         case "reuse":
             _current = _reused(seen.found or point, point, readonly, emit)
         case "real":
-            _current = _real_or_local(site, plan, point, required or mock is False, readonly, timeout, emit)
+            _current = _real_or_local(
+                site, plan, point, required or mock is False, readonly, timeout, emit
+            )
         case "folder":
-            _current = _in_its_place(DriveError(f"Google Drive is not mounted at {point}.", plan.why, plan.fix), point, emit)
+            _current = _in_its_place(
+                DriveError(f"Google Drive is not mounted at {point}.", plan.why, plan.fix),
+                point,
+                emit,
+            )
         case "mock":
             _current = stand_in(point, "mock")
             open_still = "; it can be written all the same" if readonly else ""
-            emit(Note(f"Drive: {plan.why}, so files are saved to {_current}, in place of Drive{open_still}"))
+            emit(
+                Note(
+                    f"Drive: {plan.why}, so files are saved to {_current}, in place of Drive{open_still}"
+                )
+            )
         case "refuse":
-            what = f"Google Drive is not mounted at {point}." if site.hosted else "There is no Google Drive to mount here."
+            what = (
+                f"Google Drive is not mounted at {point}."
+                if site.hosted
+                else "There is no Google Drive to mount here."
+            )
             raise DriveError(what, plan.why, plan.fix)
     left.discard(_current.mountpoint)
     for shelf in list(shelves):  # what could not be copied before goes on at once
@@ -202,27 +263,59 @@ def mount_at(
 
 def _reused(found: Path, point: Path, readonly: bool, emit: Callable[[Event], None]) -> Drive:
     if readonly:
-        emit(Note(f"Drive is mounted at {found} already: readonly=True changes nothing about that mount.", "warn"))
+        emit(
+            Note(
+                f"Drive is mounted at {found} already: readonly=True changes nothing about that mount.",
+                "warn",
+            )
+        )
     if found != point:
-        emit(Note(f"Drive is mounted at {found} already and used from there: mounting it at {point} would end that mount.", "warn"))
+        emit(
+            Note(
+                f"Drive is mounted at {found} already and used from there: mounting it at {point} would end that mount.",
+                "warn",
+            )
+        )
     return Drive(found / MYDRIVE, "reused", found)
 
 
 def _real_or_local(
-    site: Site, plan: Plan, point: Path, required: bool, readonly: bool, timeout: float, emit: Callable[[Event], None]
+    site: Site,
+    plan: Plan,
+    point: Path,
+    required: bool,
+    readonly: bool,
+    timeout: float,
+    emit: Callable[[Event], None],
 ) -> Drive:
     if plan.doubt:
-        longest = f"{math.ceil((2 * timeout + 30) / 60)} minutes"  # for the consent, then for the disk
-        emit(Note(f"Mounting Drive: {plan.why}. It is tried once all the same, which may take up to {longest}.", "warn"))
+        longest = (
+            f"{math.ceil((2 * timeout + 30) / 60)} minutes"  # for the consent, then for the disk
+        )
+        emit(
+            Note(
+                f"Mounting Drive: {plan.why}. It is tried once all the same, which may take up to {longest}.",
+                "warn",
+            )
+        )
     try:
         drive = mount_real(
-            point, site.door, emit, look=site.table, readonly=readonly, attempts=plan.attempts, timeout=timeout, sleep=site.sleep
+            point,
+            site.door,
+            emit,
+            look=site.table,
+            readonly=readonly,
+            attempts=plan.attempts,
+            timeout=timeout,
+            sleep=site.sleep,
         )
     except DriveError as err:
         if required:
             raise
         return _in_its_place(err, point, emit)
-    return drive if drive.kind == "real" else _reused(drive.mountpoint, point, readonly, emit)  # one came up beside it meanwhile
+    return (
+        drive if drive.kind == "real" else _reused(drive.mountpoint, point, readonly, emit)
+    )  # one came up beside it meanwhile
 
 
 def _in_its_place(err: DriveError, point: Path, emit: Callable[[Event], None]) -> Drive:
@@ -240,16 +333,28 @@ def mounted(site: Site | None = None) -> Drive | None:
 def missed(site: Site | None = None) -> tuple[Drive, str] | None:
     """The Drive of this process that is no longer there or does not answer, and why; None while there is one, or none to miss."""
     found, health = _looked_for(site)
-    return (_current, health.why) if found is None and _current is not None and health is not None else None
+    return (
+        (_current, health.why)
+        if found is None and _current is not None and health is not None
+        else None
+    )
 
 
 def _looked_for(site: Site | None) -> tuple[Drive | None, Health | None]:
     """The Drive there is, and what is wrong with the one of this process, if it has one."""
     site = Site.here() if site is None else site
     mine = _current if _current is not None and _current.mountpoint not in left else None
-    health = None if mine is None else state(mine.mountpoint, site.table()) if mine.real else probe(mine.mountpoint)
+    health = (
+        None
+        if mine is None
+        else state(mine.mountpoint, site.table())
+        if mine.real
+        else probe(mine.mountpoint)
+    )
     well = mine if health else None
-    if site.anywhere and (well is None or well.kind == "folder"):  # the notebook may have mounted by google.colab itself
+    if site.anywhere and (
+        well is None or well.kind == "folder"
+    ):  # the notebook may have mounted by google.colab itself
         if (found := site.look(Path(MOUNTPOINT)).found) is not None:
             return Drive(found / MYDRIVE, "reused", found), health
     if well is None and mine is not None and not mine.real:
@@ -266,11 +371,20 @@ def absent(path: Path, site: Site | None = None) -> tuple[str, str] | None:
     """
     site = Site.here() if site is None else site
     if (meant := stand_in_path(path, site)) is not None:
-        return "no Drive is mounted there, and what is written there would block mounting it", repr(str(meant))
+        return "no Drive is mounted there, and what is written there would block mounting it", repr(
+            str(meant)
+        )
     drive, health = _looked_for(site)  # once: a Drive that hangs is waited for each time
-    if drive is None and _current is not None and health is not None and path.is_relative_to(_current.mountpoint):
+    if (
+        drive is None
+        and _current is not None
+        and health is not None
+        and path.is_relative_to(_current.mountpoint)
+    ):
         return f"it does not answer: {health.why}", "a local path"
-    if any(path.is_relative_to(point) for point in left) and (drive is None or not path.is_relative_to(drive.mountpoint)):
+    if any(path.is_relative_to(point) for point in left) and (
+        drive is None or not path.is_relative_to(drive.mountpoint)
+    ):
         return "it was unmounted", "a local path"
     return None
 

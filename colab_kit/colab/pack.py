@@ -47,7 +47,10 @@ def holds(tar: Path) -> dict[str, int] | None:
     seen: dict[str, tuple[int, str]] = {}
     said = None
     try:
-        with open(tar, "rb") as file, tarfile.open(fileobj=file, mode="r|", bufsize=CHUNK) as reading:
+        with (
+            open(tar, "rb") as file,
+            tarfile.open(fileobj=file, mode="r|", bufsize=CHUNK) as reading,
+        ):
             for member in reading:
                 inside = reading.extractfile(member) or io.BytesIO()
                 if member.name == MANIFEST:

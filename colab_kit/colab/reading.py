@@ -22,7 +22,18 @@ from .ground import there
 
 STUMBLES = frozenset((errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EAGAIN, errno.ESTALE))
 WAITS = (1.0, 4.0, 15.0)  # s before each further try
-GOOGLE = (".gdoc", ".gsheet", ".gslides", ".gform", ".gdraw", ".gmap", ".gsite", ".gjam", ".gscript", ".glink")  # links: they have no bytes
+GOOGLE = (
+    ".gdoc",
+    ".gsheet",
+    ".gslides",
+    ".gform",
+    ".gdraw",
+    ".gmap",
+    ".gsite",
+    ".gjam",
+    ".gscript",
+    ".glink",
+)  # links: they have no bytes
 THREADS = 16  # the wait is for Drive's answers, not for the cores
 TICK = 0.1  # s between two looks of the thread that waits
 T = TypeVar("T")
@@ -104,7 +115,13 @@ def _kinds(entries: Iterable[os.DirEntry[str]]) -> list[tuple[str, str, str]]:
             except FileNotFoundError:  # a shortcut whose target was deleted
                 continue
         folder = entry.is_dir()
-        found.append((entry.name, "folder" if folder else "file", os.path.realpath(entry.path) if folder and linked else ""))
+        found.append(
+            (
+                entry.name,
+                "folder" if folder else "file",
+                os.path.realpath(entry.path) if folder and linked else "",
+            )
+        )
     return found
 
 
@@ -112,14 +129,26 @@ def sizes(root: Path, files: Sequence[str], hands: Hands) -> dict[str, int]:
     """Bytes of each file."""
     with ThreadPoolExecutor(THREADS) as pool:
         try:
-            found = pool.map(lambda name: patiently(lambda: hands.size(os.path.join(root, name)), root / name, hands), files)
+            found = pool.map(
+                lambda name: patiently(
+                    lambda: hands.size(os.path.join(root, name)), root / name, hands
+                ),
+                files,
+            )
             return dict(zip(files, found, strict=True))
         except FileNotFoundError as err:
             raise cannot_read(err.filename or root, err) from err
 
 
 def bring(
-    root: Path, files: Mapping[str, int], to: Path, *, name: str, emit: Callable[[Event], None], control: Control | None, hands: Hands
+    root: Path,
+    files: Mapping[str, int],
+    to: Path,
+    *,
+    name: str,
+    emit: Callable[[Event], None],
+    control: Control | None,
+    hands: Hands,
 ) -> None:
     """Copy files of `root` to `to`. One that is there already in its full size stays: each gets its name when it is whole.
 
@@ -134,12 +163,18 @@ def bring(
     emit(FetchStarted(name, str(root), sum(files.values())))
     pool = ThreadPoolExecutor(min(THREADS, len(files)))
     try:
-        for future in [pool.submit(job.copy, root / file, to / file, size) for file, size in files.items()]:
+        for future in [
+            pool.submit(job.copy, root / file, to / file, size) for file, size in files.items()
+        ]:
             while not future.done():
                 wait([future], timeout=TICK)
                 emit(FetchProgress(name, job.done, sum(files.values())))
                 if control is not None and control.stopped:
-                    raise DriveError(f"{name} was not brought from Drive to the end.", control.reason, "run the cell again: it goes on")
+                    raise DriveError(
+                        f"{name} was not brought from Drive to the end.",
+                        control.reason,
+                        "run the cell again: it goes on",
+                    )
             if job.failures:
                 raise job.failures[0]
     finally:
@@ -180,7 +215,11 @@ class _Job:
             if self.halt.is_set():
                 return
             if done != size:
-                raise DriveError(f"{source} changed while it was read.", f"it had {size:,} bytes, and {done:,} came", "run the cell again")
+                raise DriveError(
+                    f"{source} changed while it was read.",
+                    f"it had {size:,} bytes, and {done:,} came",
+                    "run the cell again",
+                )
             if _writable(target, lambda: sha256(part)) != digest.hexdigest():
                 what = f"{target} reads back otherwise than it was written."
                 raise DataError(what, "this machine's disk is failing", "start a new session")
@@ -231,10 +270,18 @@ def cannot_read(path: str | Path, err: OSError) -> DriveError:
     what = f"{path} could not be read from Drive."
     match err.errno:
         case errno.ENOTCONN | errno.ESTALE:
-            return DriveError(what, "Drive has dropped away (its program on this machine has ended)", "run the cell with kit.mount() again")
+            return DriveError(
+                what,
+                "Drive has dropped away (its program on this machine has ended)",
+                "run the cell with kit.mount() again",
+            )
         case errno.EIO:
             why = "Drive gave an input/output error again and again: too many reads of a shared file, or too many files in one folder"
-            return DriveError(what, why, "wait some hours, or make a private copy of it in your own Drive")
+            return DriveError(
+                what, why, "wait some hours, or make a private copy of it in your own Drive"
+            )
         case errno.ENOENT:
             return DriveError(what, "it is no longer there", "run the cell again")
-    return DriveError(what, err.strerror or str(err), "look at it on drive.google.com, then run the cell again")
+    return DriveError(
+        what, err.strerror or str(err), "look at it on drive.google.com, then run the cell again"
+    )

@@ -21,13 +21,22 @@ PAUSES = (2.0, 5.0, 10.0)  # s before the second try, the third, and all others
 class Door(Protocol):
     """colab.mount, or a test's."""
 
-    def __call__(self, mountpoint: str, timeout_s: float, *, readonly: bool, force: bool) -> None: ...
+    def __call__(
+        self, mountpoint: str, timeout_s: float, *, readonly: bool, force: bool
+    ) -> None: ...
 
 
 def mount_real(
-    mountpoint: Path, door: Door, emit: Callable[[Event], None], *, look: Callable[[], str] = mount_table,
-    readonly: bool = False, attempts: int = 4, timeout: float = TIMEOUT, sleep: Callable[[float], None] = time.sleep,
-) -> Drive:  # fmt: skip
+    mountpoint: Path,
+    door: Door,
+    emit: Callable[[Event], None],
+    *,
+    look: Callable[[], str] = mount_table,
+    readonly: bool = False,
+    attempts: int = 4,
+    timeout: float = TIMEOUT,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Drive:
     """Mount through google.colab; files that lie in the way wait beside it and are brought into Drive afterwards.
 
     Raises
@@ -57,9 +66,15 @@ def mount_real(
 
 
 def _try(
-    mountpoint: Path, door: Door, emit: Callable[[Event], None], look: Callable[[], str],
-    readonly: bool, attempts: int, timeout: float, sleep: Callable[[float], None],
-) -> Path:  # fmt: skip
+    mountpoint: Path,
+    door: Door,
+    emit: Callable[[Event], None],
+    look: Callable[[], str],
+    readonly: bool,
+    attempts: int,
+    timeout: float,
+    sleep: Callable[[float], None],
+) -> Path:
     """Where Drive is mounted in the end; each further try is given longer, and ends dead mounts first."""
     attempt, seconds = 1, timeout
     while True:
@@ -73,7 +88,9 @@ def _try(
                 return late
             pause = PAUSES[min(attempt, len(PAUSES)) - 1]
             seconds = max(timeout, min(LONGEST, timeout * (1 + attempt / 2)))
-            emit(Note(_said(err, attempt, min(err.again, attempts - 1) + 1, pause, seconds), "warn"))
+            emit(
+                Note(_said(err, attempt, min(err.again, attempts - 1) + 1, pause, seconds), "warn")
+            )
         sleep(pause)
         attempt += 1
 

@@ -36,17 +36,27 @@ def move_aside(mountpoint: Path, table: str) -> Aside | None:
     DriveError
         It cannot be moved, or is no place to move.
     """
-    if os.path.islink(mountpoint) or os.path.islink(mountpoint / "My Drive") or not _holds_files(mountpoint, table):
+    if (
+        os.path.islink(mountpoint)
+        or os.path.islink(mountpoint / "My Drive")
+        or not _holds_files(mountpoint, table)
+    ):
         return None  # a link named My Drive: a stand-in's folder, mounted
     if (why := _must_stay(mountpoint, table)) is not None:
         fix = f'give a folder that does not exist yet, such as mount("/content/drive"), or empty {mountpoint} yourself'
-        raise DriveError(f"Google Drive cannot be mounted at {mountpoint}: files lie there.", why, fix)
+        raise DriveError(
+            f"Google Drive cannot be mounted at {mountpoint}: files lie there.", why, fix
+        )
     folder = next(name for name in _neighbours(mountpoint) if not os.path.lexists(name))
     try:
         os.rename(mountpoint, folder)
     except OSError as err:
         fix = f"move it away (!mv {mountpoint} {folder}), then run the cell again"
-        raise DriveError(f"The files in {mountpoint} block mounting Drive there, and could not be moved.", str(err), fix) from err
+        raise DriveError(
+            f"The files in {mountpoint} block mounting Drive there, and could not be moved.",
+            str(err),
+            fix,
+        ) from err
     return Aside(mountpoint, folder)
 
 
@@ -81,12 +91,16 @@ def _neighbours(mountpoint: Path) -> Iterator[Path]:
 def put_back(aside: Aside, emit: Callable[[Event], None]) -> None:
     """Undo move_aside(). What has come to the mountpoint meanwhile is not touched: then the files stay where they are."""
     try:
-        os.rename(aside.folder, aside.mountpoint)  # over an empty folder, which google.colab may have made; never over files
+        os.rename(
+            aside.folder, aside.mountpoint
+        )  # over an empty folder, which google.colab may have made; never over files
     except OSError as err:
         emit(_stays(aside, f"it could not be put back ({err.strerror or err})"))
 
 
-def bring_in(aside: Aside, mydrive: Path, emit: Callable[[Event], None], *, free: int, readonly: bool = False) -> None:
+def bring_in(
+    aside: Aside, mydrive: Path, emit: Callable[[Event], None], *, free: int, readonly: bool = False
+) -> None:
     """Copy what was moved aside into My Drive, verified and over nothing; then delete the folder. A Note says what was done.
 
     What lay under MyDrive goes to the same place there; the rest to `<name>-before`.
@@ -100,12 +114,18 @@ def bring_in(aside: Aside, mydrive: Path, emit: Callable[[Event], None], *, free
         why = "Drive is mounted read-only" if readonly else _too_much(aside.folder, free)
         if why is None:
             for source, folder in _targets(aside, mydrive):
-                if folder != mydrive:  # that one is there, or Drive is gone: then nothing is made at its place
+                if (
+                    folder != mydrive
+                ):  # that one is there, or Drive is gone: then nothing is made at its place
                     folder.mkdir(exist_ok=True)
                 copies.take(source, folder / source.name)
             why = copies.missed(aside.folder)
     except BaseException as err:
-        emit(_stays(aside, f"copying it into Drive failed ({err if str(err) else type(err).__name__})"))
+        emit(
+            _stays(
+                aside, f"copying it into Drive failed ({err if str(err) else type(err).__name__})"
+            )
+        )
         if not isinstance(err, Exception):
             raise
         return
@@ -113,7 +133,11 @@ def bring_in(aside: Aside, mydrive: Path, emit: Callable[[Event], None], *, free
         emit(_stays(aside, why))
         return
     shutil.rmtree(aside.folder, ignore_errors=True)
-    emit(Note(f"What lay in {aside.mountpoint} before Drive was mounted there is in Drive now: {copies.said(mydrive)}."))
+    emit(
+        Note(
+            f"What lay in {aside.mountpoint} before Drive was mounted there is in Drive now: {copies.said(mydrive)}."
+        )
+    )
 
 
 def _targets(aside: Aside, mydrive: Path) -> Iterator[tuple[Path, Path]]:
@@ -138,14 +162,20 @@ def _too_much(folder: Path, free: int) -> str | None:
     if len(files) > MOST:
         return f"these are {len(files)} files, and Drive is slow with many: pack them (!zip -r) and copy the archive"
     size = sum(path.stat().st_size for path in files)
-    return f"it is {size / 1e6:.0f} MB, and only {free / 1e6:.0f} MB fit into Drive" if size > free else None
+    return (
+        f"it is {size / 1e6:.0f} MB, and only {free / 1e6:.0f} MB fit into Drive"
+        if size > free
+        else None
+    )
 
 
 @dataclass
 class Copies:
     """What was copied so far, and where it went."""
 
-    taken: dict[Path, tuple[int, int]] = field(default_factory=dict)  # file: size and time of change, as it was read
+    taken: dict[Path, tuple[int, int]] = field(
+        default_factory=dict
+    )  # file: size and time of change, as it was read
     renamed: list[Path] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)  # links, pipes: Drive has none
 
@@ -154,7 +184,9 @@ class Copies:
         if source.is_symlink() or not (source.is_dir() or source.is_file()):
             self.skipped.append(source)
         elif source.is_dir():
-            there = next(name for name in _names(target) if name.is_dir() or not os.path.lexists(name))
+            there = next(
+                name for name in _names(target) if name.is_dir() or not os.path.lexists(name)
+            )
             there.mkdir(exist_ok=True)
             for child in sorted(source.iterdir()):
                 self.take(child, there / child.name)
@@ -169,7 +201,11 @@ class Copies:
                 _copy(source, name)
                 self.renamed += [name] if name != target else []
                 return
-            if name.is_file() and name.stat().st_size == source.stat().st_size and sha256(name) == sha256(source):
+            if (
+                name.is_file()
+                and name.stat().st_size == source.stat().st_size
+                and sha256(name) == sha256(source)
+            ):
                 return
 
     def missed(self, folder: Path) -> str | None:
@@ -177,8 +213,16 @@ class Copies:
         if self.skipped:
             return f"{self.skipped[0].name} is a link or no plain file, which Drive cannot keep; the other files were copied"
         now = {path: path.stat() for path in folder.rglob("*") if not path.is_dir()}
-        changed = [path for path, found in now.items() if self.taken.get(path) != (found.st_size, found.st_mtime_ns)]
-        return f"something still writes into it ({changed[0].name}); the files were copied as they were" if changed else None
+        changed = [
+            path
+            for path, found in now.items()
+            if self.taken.get(path) != (found.st_size, found.st_mtime_ns)
+        ]
+        return (
+            f"something still writes into it ({changed[0].name}); the files were copied as they were"
+            if changed
+            else None
+        )
 
     def said(self, mydrive: Path) -> str:
         count = f"{len(self.taken)} file{'s' if len(self.taken) != 1 else ''}"

@@ -16,9 +16,13 @@ from ..errors import DriveError, RunError
 from ..system.files import CHUNK, seal_holds, sha256, stamp_of, sweep
 from .ground import ground, made, there
 
-_SERIES = re.compile(r"(.+)-\d{9}\.safetensors")  # checkpoint-000000120.safetensors is of the series "checkpoint"
+_SERIES = re.compile(
+    r"(.+)-\d{9}\.safetensors"
+)  # checkpoint-000000120.safetensors is of the series "checkpoint"
 _RECORD = ("choices.json", "run.json")  # in this order: where the record stands, the choices do too
-DAMAGED, MISSING, UNREADABLE, WHOLE = range(4)  # what a slot is worth: the first is written over first
+DAMAGED, MISSING, UNREADABLE, WHOLE = range(
+    4
+)  # what a slot is worth: the first is written over first
 OTHERWISE = "its copy read back otherwise than it was written"
 
 
@@ -34,7 +38,9 @@ class Held:
 
     def __init__(self, path: Path, name: str) -> None:
         self.name, self.done, self.wanted = inside(name), 0, True
-        self.file: BinaryIO = open(path, "rb", buffering=0)  # no buffer: it has a lock, which a forked child may find taken
+        self.file: BinaryIO = open(
+            path, "rb", buffering=0
+        )  # no buffer: it has a lock, which a forked child may find taken
         try:
             self.size = os.fstat(self.file.fileno()).st_size
             if self.size <= CHUNK:
@@ -46,9 +52,20 @@ class Held:
         except BaseException:
             self.file.close()
             raise
-        self.key = f"{folder}/{found[1]}".lstrip("/") if found is not None and self.mark is not None else self.name
-        ranks = (*(last == name for name in _RECORD), last.startswith("best-"), last.startswith("checkpoint-"), True)
-        self.rank = ranks.index(True)  # a checkpoint without its record or its best weights is worth less
+        self.key = (
+            f"{folder}/{found[1]}".lstrip("/")
+            if found is not None and self.mark is not None
+            else self.name
+        )
+        ranks = (
+            *(last == name for name in _RECORD),
+            last.startswith("best-"),
+            last.startswith("checkpoint-"),
+            True,
+        )
+        self.rank = ranks.index(
+            True
+        )  # a checkpoint without its record or its best weights is worth less
 
     def let_go(self) -> None:
         """Close it; until then a pruned file keeps its room on the fast disk."""
@@ -82,12 +99,18 @@ class Handover:
     Nothing is renamed or deleted there, since what is deleted goes to Drive's Trash, which counts against its space.
     """
 
-    def __init__(self, root: Path, *, reached: Callable[[str, Path], None] = lambda point, path: None) -> None:
+    def __init__(
+        self, root: Path, *, reached: Callable[[str, Path], None] = lambda point, path: None
+    ) -> None:
         self.root, self._reached = root, reached
         self._ground = ground(root)
         self._swept: set[Path] = set()
-        self._last: dict[str, tuple[Path, str]] = {}  # series: the slot written last, and the seal it got
-        self._tag = uuid.uuid4().hex[:8]  # one for all tries: each new name would leave its bytes in the Trash
+        self._last: dict[
+            str, tuple[Path, str]
+        ] = {}  # series: the slot written last, and the seal it got
+        self._tag = uuid.uuid4().hex[
+            :8
+        ]  # one for all tries: each new name would leave its bytes in the Trash
 
     def take(self, held: Held) -> None:
         """Bring one file there, unless it is there already.
@@ -103,11 +126,15 @@ class Handover:
         try:
             made(target.parent, self._ground)
         except FileNotFoundError as err:
-            raise DriveError("Drive is no longer there; run the cell with kit.mount() again") from err
+            raise DriveError(
+                "Drive is no longer there; run the cell with kit.mount() again"
+            ) from err
         if held.mark is None:
             self._beside(held, target)
         else:
-            self._into_a_slot(held, held.mark, [self.root / f"{held.key}-{letter}.safetensors" for letter in "ab"])
+            self._into_a_slot(
+                held, held.mark, [self.root / f"{held.key}-{letter}.safetensors" for letter in "ab"]
+            )
         held.done = held.size
 
     def _into_a_slot(self, held: Held, mark: dict[str, str], slots: list[Path]) -> None:
@@ -115,20 +142,27 @@ class Handover:
         slot = next((slot for slot in slots if _holds(slot, seal)), None)
         if slot is None:
             slot = self._free(slots, held.key, mark["start"])
-            handle = os.open(slot, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)  # its bytes stay: it is written over
+            handle = os.open(
+                slot, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666
+            )  # its bytes stay: it is written over
             with os.fdopen(handle, "r+b", buffering=0) as writing:
                 held.pour(writing, lambda point: self._reached(point, slot))
             self._reached("before_reading_back", slot)
             if not _reads(slot, seal):
                 if not seal_holds(held.file):
-                    raise RunError(f"{held.name} is damaged and was not handed to Drive.", "its sha256 is not the one it was written with")
+                    raise RunError(
+                        f"{held.name} is damaged and was not handed to Drive.",
+                        "its sha256 is not the one it was written with",
+                    )
                 raise DriveError(OTHERWISE)
         self._last[held.key] = slot, seal
 
     def _free(self, slots: list[Path], series: str, start: str) -> Path:
         """The slot to write over: the one that is worth less. The one written last stays, if it is still what was written."""
         last, seal = self._last.get(series, (None, ""))
-        if last is not None and _holds(last, seal):  # else Drive's program died before it had sent it
+        if last is not None and _holds(
+            last, seal
+        ):  # else Drive's program died before it had sent it
             return slots[1 - slots.index(last)]
         return min(slots, key=lambda slot: _worth(slot, start))
 
@@ -137,7 +171,11 @@ class Handover:
             sweep(target.parent)
             self._swept.add(target.parent)
         held.file.seek(0)
-        if there(target) and target.stat().st_size == held.size and sha256(target) == _digest(held.file):
+        if (
+            there(target)
+            and target.stat().st_size == held.size
+            and sha256(target) == _digest(held.file)
+        ):
             return
         part = target.with_name(f".{target.name}.{self._tag}.part")
         with open(part, "wb", buffering=0) as writing:
@@ -174,7 +212,11 @@ def _worth(slot: Path, start: str) -> tuple[int, bool, int]:
         worth = MISSING
     except OSError:
         worth = UNREADABLE
-    return worth, mark is not None and mark["start"] == start, int(mark["step"]) if mark is not None else -1
+    return (
+        worth,
+        mark is not None and mark["start"] == start,
+        int(mark["step"]) if mark is not None else -1,
+    )
 
 
 def _digest(file: BinaryIO) -> str:

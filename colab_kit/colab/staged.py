@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 from typing import IO
 
-_held: dict[Path, IO[str]] = {}  # locked until this process ends: its pictures are read whenever they are needed
+_held: dict[
+    Path, IO[str]
+] = {}  # locked until this process ends: its pictures are read whenever they are needed
 
 
 def hold(folder: Path) -> None:
@@ -28,10 +30,16 @@ def clear_older(folder: Path) -> None:
     """Delete what was staged of the same source before its files changed, unless a process holds it."""
     ours = re.compile(re.escape(head(folder.name)) + r"-[0-9a-f]{8}")
     try:
-        names = {path.name.partition(".")[0] if path.suffix else path.name for path in folder.parent.iterdir() if path.name[0] != "."}
+        names = {
+            path.name.partition(".")[0] if path.suffix else path.name
+            for path in folder.parent.iterdir()
+            if path.name[0] != "."
+        }
     except OSError:
         return
-    for older in (folder.with_name(name) for name in names if ours.fullmatch(name) and name != folder.name):
+    for older in (
+        folder.with_name(name) for name in names if ours.fullmatch(name) and name != folder.name
+    ):
         _clear(older)
 
 
@@ -40,7 +48,9 @@ def _clear(folder: Path) -> None:
         with open(_sign(folder), "a") as file:
             if not _locked(file, shared=False):
                 return
-            folder.with_name(f"{folder.name}.json").unlink(missing_ok=True)  # first: without it, what is left is no whole folder
+            folder.with_name(f"{folder.name}.json").unlink(
+                missing_ok=True
+            )  # first: without it, what is left is no whole folder
             for path in (folder, folder.with_name(f"{folder.name}.part")):
                 shutil.rmtree(path, ignore_errors=True)
         _sign(folder).unlink()

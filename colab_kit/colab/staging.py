@@ -40,9 +40,13 @@ SHARE = 3  # a pack may take one part in so many of what is free on Drive
 
 
 def stage(
-    path: str | os.PathLike[str], *, emit: Callable[[Event], None], control: Control | None = None,
-    drive: Drive | None = None, hands: Hands = HANDS,
-) -> Path:  # fmt: skip
+    path: str | os.PathLike[str],
+    *,
+    emit: Callable[[Event], None],
+    control: Control | None = None,
+    drive: Drive | None = None,
+    hands: Hands = HANDS,
+) -> Path:
     """Bring a folder or an archive that lies on Drive to the fast disk; anything else stays where it is.
 
     Parameters
@@ -66,10 +70,16 @@ def stage(
         return given
     if len(inside.parts) < 2:
         why = "all of it would be brought to this machine"
-        raise DataError(f"{given} is the whole Drive.", why, "name the folder of the pictures in it")
+        raise DataError(
+            f"{given} is the whole Drive.", why, "name the folder of the pictures in it"
+        )
     if _inside(home().absolute(), drive) is not None:
         why = f"COLAB_KIT_HOME is {home()}, on that same Drive"
-        raise DataError(f"{given} cannot be brought to the fast disk.", why, "unset COLAB_KIT_HOME, or point it to a local folder")
+        raise DataError(
+            f"{given} cannot be brought to the fast disk.",
+            why,
+            "unset COLAB_KIT_HOME, or point it to a local folder",
+        )
     work = _Staging(given, drive, emit, control, hands)
     try:
         if patiently(lambda: is_folder(given), given, hands):
@@ -113,7 +123,9 @@ class _Staging:
         """The folder with the copy of the archive."""
         stat = patiently(lambda: os.stat(self.source), self.source, self.hands)
         name = _named(stem(self.source.name), inside, [stat.st_size, stat.st_mtime_ns])
-        return self._whole(name, lambda: {self.source.name: stat.st_size}, self.source.parent, packs=False)
+        return self._whole(
+            name, lambda: {self.source.name: stat.st_size}, self.source.parent, packs=False
+        )
 
     def folder(self, inside: PurePath) -> Path:
         files = listed(self.source, self.hands)
@@ -122,7 +134,9 @@ class _Staging:
         name = _named(self.source.name, inside, files)
         return self._whole(name, lambda: sizes(self.source, files, self.hands), self.source)
 
-    def _whole(self, name: str, measure: Callable[[], Mapping[str, int]], root: Path, packs: bool = True) -> Path:
+    def _whole(
+        self, name: str, measure: Callable[[], Mapping[str, int]], root: Path, packs: bool = True
+    ) -> Path:
         """The staged folder of that name: as it is, if its marker stands; else brought, then marked."""
         place = home().absolute() / "staged"
         final, marker = place / name, place / f"{name}.json"
@@ -136,13 +150,18 @@ class _Staging:
                 packs = packs and len(files) > MANY and sum(files.values()) < SMALL * len(files)
                 came = self._fill(name, root, files, final, packs)
                 said = {"pack": str(self._kept(name)) if came else ""} if came or not packs else {}
-                write_json(marker, {"from": str(root), "files": len(files), "bytes": sum(files.values()), **said})
+                write_json(
+                    marker,
+                    {"from": str(root), "files": len(files), "bytes": sum(files.values()), **said},
+                )
                 clear_older(final)
             if "pack" not in (marked := _marked(marker)):  # a kill before this is caught up with
                 write_json(marker, {**marked, "pack": self._pack(name, final)})
         return final
 
-    def _fill(self, name: str, root: Path, files: Mapping[str, int], final: Path, packs: bool) -> bool:
+    def _fill(
+        self, name: str, root: Path, files: Mapping[str, int], final: Path, packs: bool
+    ) -> bool:
         """Bring the files; whether they came as a pack."""
         part = final.with_name(f"{name}.part")
         if final.is_dir() and not part.exists():
@@ -163,9 +182,21 @@ class _Staging:
         came = packs and self._unpacked(name, files, part)
         if not came:
             part.mkdir(exist_ok=True)
-            bring(root, files, part, name=self.source.name, emit=self.emit, control=self.control, hands=self.hands)
+            bring(
+                root,
+                files,
+                part,
+                name=self.source.name,
+                emit=self.emit,
+                control=self.control,
+                hands=self.hands,
+            )
         os.replace(part, final)
-        self.emit(FetchDone(self.source.name, final if root == self.source else final / self.source.name, size))
+        self.emit(
+            FetchDone(
+                self.source.name, final if root == self.source else final / self.source.name, size
+            )
+        )
         return came
 
     def _unpacked(self, name: str, files: Mapping[str, int], part: Path) -> bool:
@@ -175,7 +206,15 @@ class _Staging:
         try:
             size = patiently(lambda: self.hands.size(str(kept)), kept, self.hands)
             shutil.rmtree(box, ignore_errors=True)
-            bring(kept.parent, {kept.name: size}, box, name=self.source.name, emit=self.emit, control=self.control, hands=self.hands)
+            bring(
+                kept.parent,
+                {kept.name: size},
+                box,
+                name=self.source.name,
+                emit=self.emit,
+                control=self.control,
+                hands=self.hands,
+            )
             if holds(tar) == dict(files):
                 shutil.rmtree(part, ignore_errors=True)
                 unpack(tar, part)
@@ -203,11 +242,18 @@ class _Staging:
         part = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             if size > (free := self.drive.free()) / SHARE:
-                raise OSError(errno.ENOSPC, f"it takes {size / 2**20:,.0f} of the {free / 2**20:,.0f} MiB that are free there")
+                raise OSError(
+                    errno.ENOSPC,
+                    f"it takes {size / 2**20:,.0f} of the {free / 2**20:,.0f} MiB that are free there",
+                )
             made(to.parent)
-            for stray in to.parent.glob(f".{_escaped(name)}-????????.tar.*.part"):  # a killed call's
+            for stray in to.parent.glob(
+                f".{_escaped(name)}-????????.tar.*.part"
+            ):  # a killed call's
                 _drop(stray)
-            self.emit(Note(f"Packing {self.source.name} into {to}: the next session reads that one file."))
+            self.emit(
+                Note(f"Packing {self.source.name} into {to}: the next session reads that one file.")
+            )
             pack(folder, part)
             if holds(part) is None:
                 raise DriveError("what Drive gave back was not what was written")
@@ -227,7 +273,9 @@ class _Staging:
         return str(to)
 
 
-def unpacked(archive: Path, *, emit: Callable[[Event], None], control: Control | None = None) -> Path:
+def unpacked(
+    archive: Path, *, emit: Callable[[Event], None], control: Control | None = None
+) -> Path:
     """The folder that an archive on this machine's disk unpacks to: once, then found again by its path, size and time.
 
     Raises
@@ -252,7 +300,9 @@ def unpacked(archive: Path, *, emit: Callable[[Event], None], control: Control |
 
 def _named(name: str, inside: PurePath, rest: Any) -> str:
     def short(value: Any, digits: int) -> str:
-        return hashlib.sha256(json.dumps(value).encode("utf-8", "surrogateescape")).hexdigest()[:digits]
+        return hashlib.sha256(json.dumps(value).encode("utf-8", "surrogateescape")).hexdigest()[
+            :digits
+        ]
 
     return f"{name[:60]}-{short(inside.as_posix(), 6)}-{short(rest, 8)}"
 

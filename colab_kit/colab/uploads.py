@@ -33,12 +33,19 @@ def upload(to: str | os.PathLike[str] | None = None) -> list[Path]:
 
 
 def upload_to(
-    to: str | os.PathLike[str] | None, *, site: Site | None = None, door: Callable[[Path | None], list[Path]] = choose
+    to: str | os.PathLike[str] | None,
+    *,
+    site: Site | None = None,
+    door: Callable[[Path | None], list[Path]] = choose,
 ) -> list[Path]:
     """upload() on a described site."""
     folder = None if to is None else Path(to).expanduser().absolute()
     if folder is not None and (gone := absent(folder, site)) is not None:
-        raise ColabError(f"Nothing can be uploaded to {folder}: its Drive is not there.", gone[0], f"kit.mount() first, or give {gone[1]}")
+        raise ColabError(
+            f"Nothing can be uploaded to {folder}: its Drive is not there.",
+            gone[0],
+            f"kit.mount() first, or give {gone[1]}",
+        )
     if folder is not None:
         refuse_absent(folder)
     return door(folder)

@@ -45,7 +45,11 @@ class Part:
     @property
     def labelled(self) -> np.ndarray:
         """bool, (N,): which rows have a label."""
-        return ~unlabelled(self.labels) if self.labels.ndim == 2 or self.labels.dtype.kind in "Of" else np.ones(len(self.labels), bool)
+        return (
+            ~unlabelled(self.labels)
+            if self.labels.ndim == 2 or self.labels.dtype.kind in "Of"
+            else np.ones(len(self.labels), bool)
+        )
 
 
 def of_pair(x: Any, y: Any) -> Part:
@@ -63,10 +67,17 @@ def of_pair(x: Any, y: Any) -> Part:
     """
     pixels, notes = _pixels(x)
     labels = as_given(y, len(pixels))
-    return Part(labels, lambda numbers: Arrays(pixels, numbers), fingerprints.of_array(pixels), notes=tuple(notes))
+    return Part(
+        labels,
+        lambda numbers: Arrays(pixels, numbers),
+        fingerprints.of_array(pixels),
+        notes=tuple(notes),
+    )
 
 
-def of_files(paths: Sequence[Path], labels: Sequence[Any], root: Path, notes: Sequence[Note] = ()) -> Part:
+def of_files(
+    paths: Sequence[Path], labels: Sequence[Any], root: Path, notes: Sequence[Note] = ()
+) -> Part:
     """Picture files, the unreadable left out."""
     looks = image_checks.look_at(paths)
     good = [row for row, look in enumerate(looks) if not look.fault]
@@ -75,13 +86,17 @@ def of_files(paths: Sequence[Path], labels: Sequence[Any], root: Path, notes: Se
         raise DataError(
             f"None of the {len(paths):,} pictures in {root} can be read.",
             " ".join(note.text for note in said) or "there are none",
-            image_checks.HEIF_FIX if all(look.heic for look in looks) else "get the pictures again: unpack or copy them anew",
+            image_checks.HEIF_FIX
+            if all(look.heic for look in looks)
+            else "get the pictures again: unpack or copy them anew",
         )
     kept = [paths[row] for row in good]
     given = np.empty(len(good), object)
     given[:] = [labels[row] for row in good]
     seen = fingerprints.of_files(kept, [looks[row].print for row in good], root)
-    return Part(given, lambda numbers: Pictures(kept, numbers, root, seen), seen, notes=(*notes, *said))
+    return Part(
+        given, lambda numbers: Pictures(kept, numbers, root, seen), seen, notes=(*notes, *said)
+    )
 
 
 def of_found(found: folders.Found, labels: tables.Labels | None) -> dict[str, Part]:
@@ -96,7 +111,9 @@ def of_found(found: folders.Found, labels: tables.Labels | None) -> dict[str, Pa
     parts = {}
     for split, files in found.splits.items():
         named = [told[filed.path] if labels is not None else filed.label for filed in files]
-        parts[split] = of_files([filed.path for filed in files], named, found.root, notes if split == "train" else ())
+        parts[split] = of_files(
+            [filed.path for filed in files], named, found.root, notes if split == "train" else ()
+        )
     return parts
 
 
@@ -104,12 +121,15 @@ def _told(label: Any) -> Any:
     """A label from a table: a name, several (or several numbers) as a tuple, or a float."""
     if isinstance(label, list | tuple | set | frozenset | np.ndarray):
         return tuple(
-            value if isinstance(value, float) else str(value) for value in (sorted(label) if isinstance(label, set | frozenset) else label)
+            value if isinstance(value, float) else str(value)
+            for value in (sorted(label) if isinstance(label, set | frozenset) else label)
         )
     return label if label is None or isinstance(label, float) else str(label)
 
 
-def display_names(names: Any, classes: Sequence[str], root: Path | None) -> tuple[tuple[str, ...], list[Note]]:
+def display_names(
+    names: Any, classes: Sequence[str], root: Path | None
+) -> tuple[tuple[str, ...], list[Note]]:
     """Class folders by the names that cat_to_name.json, or a dict, gives them.
 
     Parameters
@@ -120,22 +140,45 @@ def display_names(names: Any, classes: Sequence[str], root: Path | None) -> tupl
         path = tables.first_file(Path(names).expanduser(), (root or Path()) / names)
         if path is None:
             raise DataError(
-                f"class_names={str(names)!r} is not there.", "a JSON file of folder names was expected", "give its path, or a dict"
+                f"class_names={str(names)!r} is not there.",
+                "a JSON file of folder names was expected",
+                "give its path, or a dict",
             )
         try:
             names = json.loads(path.read_text(encoding="utf-8-sig"))
         except ValueError as err:
-            raise DataError(f"{path} is no JSON file.", str(err), 'it should hold {"21": "fire lily", …}') from err
+            raise DataError(
+                f"{path} is no JSON file.", str(err), 'it should hold {"21": "fire lily", …}'
+            ) from err
         except OSError as err:
-            raise DataError(f"{path} cannot be read.", err.strerror or str(err), "give a JSON file that can be read") from err
+            raise DataError(
+                f"{path} cannot be read.",
+                err.strerror or str(err),
+                "give a JSON file that can be read",
+            ) from err
         if not isinstance(names, dict):
-            raise DataError(f"{path} holds a {type(names).__name__}.", "a name for each folder is expected", '{"21": "fire lily", …}')
+            raise DataError(
+                f"{path} holds a {type(names).__name__}.",
+                "a name for each folder is expected",
+                '{"21": "fire lily", …}',
+            )
     known = {str(folder): str(name) for folder, name in names.items()}
     shown = tuple(known.get(folder, folder) for folder in classes)
     if twice := [name for name in shown if shown.count(name) > 1]:
-        raise DataError(f"class_names= calls two classes {twice[0]!r}.", "predictions could not be told apart", "give each its own name")
-    missing = [folder for folder in classes if folder not in known and folder not in known.values()]  # or it has its name already
-    return shown, [Note(f"class_names= has no name for {', '.join(missing[:3])}: the folder's name is kept.", "warn")] if missing else []
+        raise DataError(
+            f"class_names= calls two classes {twice[0]!r}.",
+            "predictions could not be told apart",
+            "give each its own name",
+        )
+    missing = [
+        folder for folder in classes if folder not in known and folder not in known.values()
+    ]  # or it has its name already
+    return shown, [
+        Note(
+            f"class_names= has no name for {', '.join(missing[:3])}: the folder's name is kept.",
+            "warn",
+        )
+    ] if missing else []
 
 
 def _pixels(x: Any) -> tuple[torch.Tensor, list[Note]]:
@@ -143,11 +186,27 @@ def _pixels(x: Any) -> tuple[torch.Tensor, list[Note]]:
     from_torch = isinstance(x, torch.Tensor)
     x = _tensor(x)
     if x.ndim == 0 or len(x) == 0:
-        raise DataError("X is empty.", f"its shape is {tuple(x.shape)}", "pass at least one picture a class")
+        raise DataError(
+            "X is empty.", f"its shape is {tuple(x.shape)}", "pass at least one picture a class"
+        )
     notes = []
     if x.dtype not in (torch.uint8, torch.float32):
-        bytes_ = not x.is_floating_point() and x.ndim > 2 and x.dtype != torch.bool and 0 <= int(x.min()) and int(x.max()) < 256
-        notes = [Note(f"X is {str(x.dtype)[6:]} with values from 0 to 255: it is taken as uint8 pixels.")] if bytes_ else []
+        bytes_ = (
+            not x.is_floating_point()
+            and x.ndim > 2
+            and x.dtype != torch.bool
+            and 0 <= int(x.min())
+            and int(x.max()) < 256
+        )
+        notes = (
+            [
+                Note(
+                    f"X is {str(x.dtype)[6:]} with values from 0 to 255: it is taken as uint8 pixels."
+                )
+            ]
+            if bytes_
+            else []
+        )
         x = x.to(torch.uint8 if bytes_ else torch.float32)
     if x.is_floating_point() and not bool(torch.isfinite(x).all()):
         bad = (~torch.isfinite(x).reshape(len(x), -1).all(1)).nonzero()[:, 0]
@@ -174,7 +233,9 @@ def _tensor(x: Any) -> torch.Tensor:
         array = array.astype(np.int64)  # torch knows few unsigned types
     if not array.dtype.isnative or array.dtype.itemsize > 8:
         array = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
-    return torch.from_numpy(np.require(array, requirements=["C", "W"]))  # torch wants to be able to write: a read-only array is copied
+    return torch.from_numpy(
+        np.require(array, requirements=["C", "W"])
+    )  # torch wants to be able to write: a read-only array is copied
 
 
 def _layout(x: torch.Tensor, from_torch: bool) -> torch.Tensor:

@@ -48,14 +48,27 @@ class Augment:
     @property
     def paints(self) -> bool:
         """Whether anything is done to the batch as a whole."""
-        return any((self.rotate, self.brightness, self.contrast, self.saturation, self.hue, self.erase))
+        return any(
+            (self.rotate, self.brightness, self.contrast, self.saturation, self.hue, self.erase)
+        )
 
 
 PRESETS = {
     "none": Augment(),
     "light": Augment(scale=(0.35, 1.0), flip=0.5),
-    "standard": Augment(scale=(0.25, 1.0), flip=0.5, rotate=10.0, brightness=0.2, contrast=0.2, saturation=0.2),
-    "strong": Augment(scale=(0.08, 1.0), flip=0.5, rotate=15.0, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, erase=0.25),
+    "standard": Augment(
+        scale=(0.25, 1.0), flip=0.5, rotate=10.0, brightness=0.2, contrast=0.2, saturation=0.2
+    ),
+    "strong": Augment(
+        scale=(0.08, 1.0),
+        flip=0.5,
+        rotate=15.0,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0.1,
+        erase=0.25,
+    ),
 }
 
 # What a draw is for: part of its key.
@@ -68,12 +81,18 @@ class Draws:
     def __init__(self, seed: int, epoch: int, rows: np.ndarray) -> None:
         self.seed, self.epoch, self.rows = seed, epoch, rows
 
-    def __call__(self, what: int, low: float = 0.0, high: float = 1.0, again: int = 0) -> np.ndarray:
+    def __call__(
+        self, what: int, low: float = 0.0, high: float = 1.0, again: int = 0
+    ) -> np.ndarray:
         """float64, (n,), from [low, high)."""
-        return low + (high - low) * keyed_random.uniforms(self.rows, self.seed, keyed_random.VIEW, self.epoch, what, again)
+        return low + (high - low) * keyed_random.uniforms(
+            self.rows, self.seed, keyed_random.VIEW, self.epoch, what, again
+        )
 
 
-def boxes(augment: Augment, draws: Draws, aspects: np.ndarray, side: tuple[int, int], share: float) -> list[Box]:
+def boxes(
+    augment: Augment, draws: Draws, aspects: np.ndarray, side: tuple[int, int], share: float
+) -> list[Box]:
     """Where each picture is cut, in pixels of its squashed square.
 
     Parameters
@@ -91,10 +110,20 @@ def boxes(augment: Augment, draws: Draws, aspects: np.ndarray, side: tuple[int, 
     down, along = (np.where(never, 0.5, draws(what)) for what in (_TOP, _LEFT))
     top = np.floor(down * (side[0] - lines + 1)).astype(np.int64)
     left = np.floor(along * (side[1] - columns + 1)).astype(np.int64)
-    return list(zip(top.tolist(), left.tolist(), (top + lines).tolist(), (left + columns).tolist(), strict=True))
+    return list(
+        zip(
+            top.tolist(),
+            left.tolist(),
+            (top + lines).tolist(),
+            (left + columns).tolist(),
+            strict=True,
+        )
+    )
 
 
-def _sizes(augment: Augment, draws: Draws, aspects: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sizes(
+    augment: Augment, draws: Draws, aspects: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Width and height of each crop where a picture is `aspect` wide and 1 high: the first try that fits; and where none does."""
     assert augment.scale is not None
     low, high = augment.ratio
@@ -128,7 +157,9 @@ def painted(x: torch.Tensor, augment: Augment, draws: Draws) -> torch.Tensor:
         mean = _grey(x).mean((1, 2, 3), keepdim=True)
         x = torch.lerp(mean, x, _factor(x, draws, _CONTRAST, augment.contrast)).clamp_(0, 255)
     if augment.saturation and x.shape[1] == 3:
-        x = torch.lerp(_grey(x).expand_as(x), x, _factor(x, draws, _SATURATION, augment.saturation)).clamp_(0, 255)
+        x = torch.lerp(
+            _grey(x).expand_as(x), x, _factor(x, draws, _SATURATION, augment.saturation)
+        ).clamp_(0, 255)
     if augment.hue and x.shape[1] == 3:
         x = _hued(x, _on(x, draws(_HUE, -augment.hue, augment.hue)))
     return x
@@ -143,7 +174,9 @@ def erased(x: torch.Tensor, augment: Augment, draws: Draws) -> torch.Tensor:
     for again in range(TRIES):
         area = high * wide * draws(_ERASE, 0.02, 0.33, again=4 * again + 1)
         ratio = np.exp(draws(_ERASE, math.log(0.3), math.log(3.3), again=4 * again + 2))
-        lines, columns = (np.round(np.sqrt(v)).astype(np.int64) for v in (area * ratio, area / ratio))
+        lines, columns = (
+            np.round(np.sqrt(v)).astype(np.int64) for v in (area * ratio, area / ratio)
+        )
         left = []
         for i in chosen:
             if not (lines[i] < high and columns[i] < wide):
@@ -176,9 +209,13 @@ def _rotated(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
     """Turned about the middle, bilinear, black where nothing was. angle : radians, (n, 1, 1, 1)"""
     high, wide = x.shape[-2:]
     cos, sin, zero = angle.flatten().cos(), angle.flatten().sin(), torch.zeros_like(angle.flatten())
-    turn = torch.stack([cos, sin * high / wide, zero, -sin * wide / high, cos, zero], 1).view(-1, 2, 3)
+    turn = torch.stack([cos, sin * high / wide, zero, -sin * wide / high, cos, zero], 1).view(
+        -1, 2, 3
+    )
     grid = torch.nn.functional.affine_grid(turn, list(x.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return torch.nn.functional.grid_sample(
+        x, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
 
 
 def _hued(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
@@ -187,7 +224,12 @@ def _hued(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     top, low = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
     span = (top - low).clamp_min(1e-12)
     r, g, b = x[:, :1], x[:, 1:2], x[:, 2:]
-    hue = torch.where(top == r, (g - b) / span, torch.where(top == g, 2 + (b - r) / span, 4 + (r - g) / span)) / 6
+    hue = (
+        torch.where(
+            top == r, (g - b) / span, torch.where(top == g, 2 + (b - r) / span, 4 + (r - g) / span)
+        )
+        / 6
+    )
     hue = (hue + turn) % 1.0
     # each channel is `top` less a share of the span (Smith 1978, hexcone)
     parts = [(k + hue * 6) % 6 for k in (5, 3, 1)]
@@ -199,7 +241,9 @@ def preset(name: str | Augment) -> Augment:
     return name if isinstance(name, Augment) else PRESETS[name]
 
 
-def mixed(x: torch.Tensor, mixup: float, cutmix: float, *key: int) -> tuple[torch.Tensor, torch.Tensor | None, float]:
+def mixed(
+    x: torch.Tensor, mixup: float, cutmix: float, *key: int
+) -> tuple[torch.Tensor, torch.Tensor | None, float]:
     """A batch of two mixed into one: (x, other, share), the target being share of y and the rest of y[other]; None: not mixed.
 
     mixup (Zhang et al. 2018) blends whole pictures, cutmix (Yun et al. 2019) sets a rectangle of the other into each. With both,
@@ -210,7 +254,11 @@ def mixed(x: torch.Tensor, mixup: float, cutmix: float, *key: int) -> tuple[torc
     if not mixup and not cutmix:
         return x, None, 1.0
     draw = keyed_random.numpy_generator(*key)
-    cuts = cutmix > 0 and x.ndim == 4 and (not mixup or keyed_random.uniforms(np.zeros(1, np.int64), *key, 1)[0] < 0.5)
+    cuts = (
+        cutmix > 0
+        and x.ndim == 4
+        and (not mixup or keyed_random.uniforms(np.zeros(1, np.int64), *key, 1)[0] < 0.5)
+    )
     alpha = cutmix if cuts else mixup
     if not alpha:
         return x, None, 1.0
@@ -222,7 +270,12 @@ def mixed(x: torch.Tensor, mixup: float, cutmix: float, *key: int) -> tuple[torc
     part = math.sqrt(1 - share) / 2
     line, column = int(draw.integers(0, high)), int(draw.integers(0, wide))
     lines, columns = round(high * part), round(wide * part)
-    top, bottom, left, right = max(line - lines, 0), min(line + lines, high), max(column - columns, 0), min(column + columns, wide)
+    top, bottom, left, right = (
+        max(line - lines, 0),
+        min(line + lines, high),
+        max(column - columns, 0),
+        min(column + columns, wide),
+    )
     x = x.clone()
     x[:, :, top:bottom, left:right] = x[other, :, top:bottom, left:right]
     return x, other, 1.0 - (bottom - top) * (right - left) / (high * wide)

@@ -82,7 +82,13 @@ class Feed:
         sampler: str | None = None,
         complain: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.split, self.preprocess, self.device, self.seed, self.sampler = split, preprocess, device, seed, sampler
+        self.split, self.preprocess, self.device, self.seed, self.sampler = (
+            split,
+            preprocess,
+            device,
+            seed,
+            sampler,
+        )
         self.source = split.source if transform is None else transformed(split, transform)
         self.augment = augment if augment is not None and (augment.cuts or augment.paints) else None
         self.bounds = bounds(len(split), batch_size)
@@ -96,7 +102,9 @@ class Feed:
 
     def shuffled(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
         """The batches of a training epoch from number `first` on. One that damaged files leave a single picture of is empty."""
-        for batch, (start, stop) in zip(self._batches(self.order(epoch), epoch, first), self.bounds[first:], strict=True):
+        for batch, (start, stop) in zip(
+            self._batches(self.order(epoch), epoch, first), self.bounds[first:], strict=True
+        ):
             alone = len(batch) == 1 < stop - start  # BatchNorm cannot learn from one
             yield Batch(batch.x[:0], batch.y[:0], batch.index[:0]) if alone else batch
 
@@ -120,11 +128,22 @@ class Feed:
         """The rows of a training epoch, one after the other."""
         n, rows = len(self.split), self.split.rows
         if self.sampler != "balanced":
-            return np.asarray(rows[keyed_random.permutation(n, self.seed, keyed_random.ORDER, epoch)])
+            return np.asarray(
+                rows[keyed_random.permutation(n, self.seed, keyed_random.ORDER, epoch)]
+            )
         labels = self.source.labels[rows]
         members = [rows[labels == label] for label in np.unique(labels[labels != UNLABELLED])]
-        which, who = (keyed_random.uniforms(np.arange(n), self.seed, keyed_random.DRAW, epoch, part) for part in range(2))
-        return np.array([(mine := members[int(a * len(members))])[int(b * len(mine))] for a, b in zip(which, who, strict=True)], np.int64)
+        which, who = (
+            keyed_random.uniforms(np.arange(n), self.seed, keyed_random.DRAW, epoch, part)
+            for part in range(2)
+        )
+        return np.array(
+            [
+                (mine := members[int(a * len(members))])[int(b * len(mine))]
+                for a, b in zip(which, who, strict=True)
+            ],
+            np.int64,
+        )
 
     def _batches(self, rows: np.ndarray, epoch: int, first: int) -> Iterator[Batch]:
         groups = [rows[start:stop] for start, stop in self.bounds[first:]]
@@ -132,7 +151,9 @@ class Feed:
         with closing(self._read(groups, epoch)) as raw:  # type: ignore[type-var]
             for x, y, index in raw:
                 draws = Draws(self.seed, epoch, index) if augment is not None else None
-                inputs = self.preprocess.input(x, self.device, augment=augment, draws=draws, out=self._room(x))
+                inputs = self.preprocess.input(
+                    x, self.device, augment=augment, draws=draws, out=self._room(x)
+                )
                 yield Batch(inputs, y.to(self.device, non_blocking=True), index)
 
     def _room(self, x: torch.Tensor) -> torch.Tensor | None:
@@ -141,7 +162,9 @@ class Feed:
             return None
         if x.is_contiguous():
             return torch.from_numpy(self.buffers.take(tuple(x.shape), np.float32))
-        return torch.from_numpy(self.buffers.take(tuple(x.movedim(1, -1).shape), np.float32)).movedim(-1, 1)
+        return torch.from_numpy(
+            self.buffers.take(tuple(x.movedim(1, -1).shape), np.float32)
+        ).movedim(-1, 1)
 
     def _check(self) -> None:
         if self.augment is None:
@@ -152,7 +175,11 @@ class Feed:
         elif isinstance(source, Items) and own_shape(self.split) is not None:
             why = "your Dataset gives tensors, not pictures (PIL, or uint8 H x W x 3)"
         if why:
-            raise RecipeError("augment= cannot be done to this data.", why, "leave augment= out, and augment where the numbers are made")
+            raise RecipeError(
+                "augment= cannot be done to this data.",
+                why,
+                "leave augment= out, and augment where the numbers are made",
+            )
 
     def _reader(self, num_workers: int, complain: Callable[[str], None]) -> Reader:
         match self.source:
@@ -161,12 +188,20 @@ class Feed:
             case Arrays(x=x, labels=labels):
                 return _from_arrays(x, torch.from_numpy(labels))
             case Pictures() as pictures:
-                return self._from_store(store_for(pictures, self.preprocess.side), torch.from_numpy(pictures.labels), complain)
+                return self._from_store(
+                    store_for(pictures, self.preprocess.side),
+                    torch.from_numpy(pictures.labels),
+                    complain,
+                )
             case Items() as items:
-                return ItemReader(items, num_workers, self.seed, self.preprocess, self.augment, complain)
+                return ItemReader(
+                    items, num_workers, self.seed, self.preprocess, self.augment, complain
+                )
         raise TypeError(f"no reader for {type(self.source).__name__}")
 
-    def _from_store(self, store: PixelStore, labels: torch.Tensor, complain: Callable[[str], None]) -> Reader:
+    def _from_store(
+        self, store: PixelStore, labels: torch.Tensor, complain: Callable[[str], None]
+    ) -> Reader:
         told: set[int] = set()
 
         def read(groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
@@ -175,12 +210,16 @@ class Feed:
                     for row in rows[~np.isin(rows, good)].tolist() if len(good) < len(rows) else ():
                         if row not in told:
                             told.add(row)
-                            complain(store.bad[row])  # here, in the training thread: a callback may draw random numbers
+                            complain(
+                                store.bad[row]
+                            )  # here, in the training thread: a callback may draw random numbers
                     yield x, labels[torch.from_numpy(good)], good
 
         return read
 
-    def _cut(self, store: PixelStore, groups: Sequence[np.ndarray], epoch: int) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    def _cut(
+        self, store: PixelStore, groups: Sequence[np.ndarray], epoch: int
+    ) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
         """Decode and cut, batch by batch; the next batch is decoded while this one is cut."""
         pool, cores = crew()
         size, side = self.preprocess.size or 224, self.preprocess.side
@@ -191,52 +230,98 @@ class Feed:
         def decoded(rows: np.ndarray) -> list[Callable[[], list[Any]]]:
             if store.has(rows):
                 return [lambda: read(rows.tolist())]
-            parts = np.array_split(rows, max(cores, len(rows) // PART))  # small ones: no thread waits long for another
+            parts = np.array_split(
+                rows, max(cores, len(rows) // PART)
+            )  # small ones: no thread waits long for another
             return [pool.submit(read, part.tolist()).result for part in parts]
 
         coming = decoded(groups[0]) if groups else []
         for number, rows in enumerate(groups):
             found = [pixels for part in coming for pixels in part()]
             coming = decoded(groups[number + 1]) if number + 1 < len(groups) else []
-            good = np.array([row for row, pixels in zip(rows.tolist(), found, strict=True) if pixels is not None], np.int64)
+            good = np.array(
+                [
+                    row
+                    for row, pixels in zip(rows.tolist(), found, strict=True)
+                    if pixels is not None
+                ],
+                np.int64,
+            )
             whole = [pixels for pixels in found if pixels is not None]
             aspects = np.array([aspect for _, aspect in whole], np.float32)
-            yield self._views([pixels for pixels, _ in whole], aspects, good, epoch, (side, side), (size, size)), good
+            yield (
+                self._views(
+                    [pixels for pixels, _ in whole],
+                    aspects,
+                    good,
+                    epoch,
+                    (side, side),
+                    (size, size),
+                ),
+                good,
+            )
 
     def _cut_arrays(self, arrays: Arrays) -> Reader:
         """Arrays of pictures, (N, C, H, W), cut as files are."""
         labels, (high, wide) = torch.from_numpy(arrays.labels), arrays.x.shape[-2:]
-        size = (self.preprocess.size, self.preprocess.size) if self.preprocess.size else (high, wide)
+        size = (
+            (self.preprocess.size, self.preprocess.size) if self.preprocess.size else (high, wide)
+        )
 
         def views(groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
             for rows in groups:
                 pictures = list(arrays.x[torch.from_numpy(rows)].movedim(1, 3).contiguous().numpy())
                 aspects = np.full(len(rows), wide / high, np.float32)
-                yield self._views(pictures, aspects, rows, epoch, (high, wide), size), labels[torch.from_numpy(rows)], rows
+                yield (
+                    self._views(pictures, aspects, rows, epoch, (high, wide), size),
+                    labels[torch.from_numpy(rows)],
+                    rows,
+                )
 
-        return lambda groups, epoch: prefetched(views(groups, epoch)) if epoch >= 0 else _from_arrays(arrays.x, labels)(groups, epoch)
+        return lambda groups, epoch: (
+            prefetched(views(groups, epoch))
+            if epoch >= 0
+            else _from_arrays(arrays.x, labels)(groups, epoch)
+        )
 
     def _views(
-        self, pictures: list[np.ndarray], aspects: np.ndarray, rows: np.ndarray, epoch: int, side: tuple[int, int], size: tuple[int, int]
+        self,
+        pictures: list[np.ndarray],
+        aspects: np.ndarray,
+        rows: np.ndarray,
+        epoch: int,
+        side: tuple[int, int],
+        size: tuple[int, int],
     ) -> torch.Tensor:
         """What the epoch sees of each picture: uint8 (n, C, *size), channels last in memory."""
         n, channels = len(pictures), pictures[0].shape[2] if pictures else 3
         out = self._bytes((n, *size, channels))
         augment = self.augment if epoch >= 0 and self.augment is not None else Augment()
         draws = Draws(self.seed, epoch, rows)
-        where, turned = boxes(augment, draws, aspects, side, self.preprocess.share), flips(augment, draws).tolist()
+        where, turned = (
+            boxes(augment, draws, aspects, side, self.preprocess.share),
+            flips(augment, draws).tolist(),
+        )
         pool, cores = crew()
 
         def work(part: Sequence[int]) -> None:
             for i in part:
-                cut(pictures[i], where[i], out[i], interpolation=self.preprocess.interpolation, flip=turned[i])
+                cut(
+                    pictures[i],
+                    where[i],
+                    out[i],
+                    interpolation=self.preprocess.interpolation,
+                    flip=turned[i],
+                )
 
         for _ in pool.map(work, [range(k, n, cores) for k in range(cores)]):
             pass
         return torch.from_numpy(out).movedim(3, 1)
 
     def _bytes(self, shape: tuple[int, ...]) -> np.ndarray:
-        if self.device.type == "cuda":  # page-locked, so that the copy runs beside the network; torch keeps what is still being copied
+        if (
+            self.device.type == "cuda"
+        ):  # page-locked, so that the copy runs beside the network; torch keeps what is still being copied
             pinned: np.ndarray = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
             return pinned
         return self.buffers.take(shape, np.uint8)
@@ -259,7 +344,15 @@ _feeds: WeakKeyDictionary[Chosen, dict[Any, Feed]] = WeakKeyDictionary()
 
 
 def batches_of(
-    split: Chosen, batch_size: int, *, epoch: int, first: int, seed: int, augment: str | Augment, size: int | None, device: Any
+    split: Chosen,
+    batch_size: int,
+    *,
+    epoch: int,
+    first: int,
+    seed: int,
+    augment: str | Augment,
+    size: int | None,
+    device: Any,
 ) -> Iterator[Batch]:
     """Split.batches: an epoch of a split for a hand-written loop."""
     key = (batch_size, seed, augment, size, str(device))
@@ -268,6 +361,15 @@ def batches_of(
         own = size or (None if isinstance(split.source, Arrays) else 224)
         preprocess = Preprocess(own, crop=1.0 if isinstance(split.source, Arrays) else 0.875)
         views = preset(augment) if split.name == "train" else None
-        feeds[key] = Feed(split, preprocess, batch_size=batch_size, device=torch.device(device or "cpu"), seed=seed, augment=views)
+        feeds[key] = Feed(
+            split,
+            preprocess,
+            batch_size=batch_size,
+            device=torch.device(device or "cpu"),
+            seed=seed,
+            augment=views,
+        )
     feed = feeds[key]
-    return feed.shuffled(epoch, first=first) if split.name == "train" else feed.in_order(first=first)
+    return (
+        feed.shuffled(epoch, first=first) if split.name == "train" else feed.in_order(first=first)
+    )

@@ -12,10 +12,20 @@ Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the pi
 _mine = threading.local()
 
 # F.interpolate(antialias=True) without its allocation: twice as fast on pictures this small. Lets other threads run meanwhile.
-_RESIZE = {"bilinear": torch._C._nn._upsample_bilinear2d_aa, "bicubic": torch._C._nn._upsample_bicubic2d_aa}
+_RESIZE = {
+    "bilinear": torch._C._nn._upsample_bilinear2d_aa,
+    "bicubic": torch._C._nn._upsample_bicubic2d_aa,
+}
 
 
-def cut(picture: np.ndarray, box: Box, out: np.ndarray, *, interpolation: str = "bilinear", flip: bool = False) -> None:
+def cut(
+    picture: np.ndarray,
+    box: Box,
+    out: np.ndarray,
+    *,
+    interpolation: str = "bilinear",
+    flip: bool = False,
+) -> None:
     """Write the part of a picture inside `box`, resized and antialiased, to `out`.
 
     Parameters
@@ -48,7 +58,9 @@ def _part(picture: np.ndarray, box: Box, flip: bool) -> np.ndarray:
     if not flip:
         np.copyto(own, part)
         return own
-    for channel in range(part.shape[2]):  # a plane at a time: five times as fast as pixels of three bytes
+    for channel in range(
+        part.shape[2]
+    ):  # a plane at a time: five times as fast as pixels of three bytes
         np.copyto(own[..., channel], part[:, ::-1, channel])
     return own
 

@@ -50,9 +50,16 @@ class Split:
         return None
 
     def batches(
-        self, batch_size: int, *, epoch: int = 0, first: int = 0, seed: int = 0, augment: str = "none", size: int | None = None,
+        self,
+        batch_size: int,
+        *,
+        epoch: int = 0,
+        first: int = 0,
+        seed: int = 0,
+        augment: str = "none",
+        size: int | None = None,
         device: Any = None,
-    ) -> Iterator[Batch]:  # fmt: skip
+    ) -> Iterator[Batch]:
         """Give an epoch of batches to a loop of your own: the pipeline that train() has, decoded once and made ready ahead.
 
         The training split comes in an order that (seed, epoch) alone says, any other split in its own. Whoever was killed after
@@ -79,7 +86,16 @@ class Split:
         """
         from .batches import batches_of
 
-        return batches_of(self, batch_size, epoch=epoch, first=first, seed=seed, augment=augment, size=size, device=device)
+        return batches_of(
+            self,
+            batch_size,
+            epoch=epoch,
+            first=first,
+            seed=seed,
+            augment=augment,
+            size=size,
+            device=device,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +110,18 @@ class Data:
     fingerprint: str  # hex
     task: str = "classification"  # one class a picture; "multilabel": several; "regression": numbers, and `classes` are their names
     batch_size: int | None = None  # a DataLoader's own, taken over
-    keyed: bool = True  # no: its transforms draw numbers that no key reaches, and no run of it is exact
+    keyed: bool = (
+        True  # no: its transforms draw numbers that no key reaches, and no run of it is exact
+    )
     notes: tuple[str, ...] = ()  # what loading saw: junk passed over, unreadable files …
 
     @property
     def splits(self) -> dict[str, Split]:
-        return {name: split for name in ("train", "valid", "test") if (split := getattr(self, name)) is not None}
+        return {
+            name: split
+            for name in ("train", "valid", "test")
+            if (split := getattr(self, name)) is not None
+        }
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -110,7 +132,11 @@ class Data:
             if self.task == "classification":
                 each = np.bincount(known, minlength=len(self.classes)).tolist()
             else:
-                each = known.sum(0).astype(int).tolist() if self.task == "multilabel" else [len(known)] * len(self.classes)
+                each = (
+                    known.sum(0).astype(int).tolist()
+                    if self.task == "multilabel"
+                    else [len(known)] * len(self.classes)
+                )
             out[name] = dict(zip(self.classes, each, strict=True))
         return out
 

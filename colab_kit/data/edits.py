@@ -34,7 +34,9 @@ def edited(part: Part, edits: Edits) -> tuple[Part, set[str]]:
     source = part.make(np.zeros(len(part), np.int64))
     if not isinstance(source, Pictures):
         raise DataError(
-            "label_edits= goes with picture files.", f"the source is {type(source).__name__.lower()}", "leave these rows out of X and y"
+            "label_edits= goes with picture files.",
+            f"the source is {type(source).__name__.lower()}",
+            "leave these rows out of X and y",
         )
     names = [name_of(path, source.root) for path in source.paths]
     found = {name: row for row, name in enumerate(names) if name in edits}
@@ -44,8 +46,18 @@ def edited(part: Part, edits: Edits) -> tuple[Part, set[str]]:
     for name, row in found.items():
         if edits[name] is not None:
             labels[row] = edits[name]
-    keep = np.array([row for row, name in enumerate(names) if not (name in edits and edits[name] is None)], np.int64)
+    keep = np.array(
+        [row for row, name in enumerate(names) if not (name in edits and edits[name] is None)],
+        np.int64,
+    )
     paths, root = [source.paths[row] for row in keep], source.root
-    seen = fingerprints.of_value([part.print, sorted(name for name in found if edits[name] is None)])
-    made = dataclasses.replace(part, labels=labels[keep], make=lambda numbers: Pictures(paths, numbers, root, seen), print=seen)
+    seen = fingerprints.of_value(
+        [part.print, sorted(name for name in found if edits[name] is None)]
+    )
+    made = dataclasses.replace(
+        part,
+        labels=labels[keep],
+        make=lambda numbers: Pictures(paths, numbers, root, seen),
+        print=seen,
+    )
     return made, set(found)

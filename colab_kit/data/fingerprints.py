@@ -50,26 +50,60 @@ def of_dataset(dataset: Any) -> tuple[str, bool]:
     rows = sorted({*range(min(ENDS, n)), *range(max(0, n - ENDS), n)})
     items, again = (_items(dataset, rows) for _ in range(2))
     same = items == again
-    return of_value([_name(dataset), n, _plain(vars(dataset) if hasattr(dataset, "__dict__") else {}), items if same else None]), same
+    return of_value(
+        [
+            _name(dataset),
+            n,
+            _plain(vars(dataset) if hasattr(dataset, "__dict__") else {}),
+            items if same else None,
+        ]
+    ), same
 
 
 def of_callable(function: Any) -> str:
     """A function by name, code and what it is bound to; an object that is called by its class, attributes and methods."""
     if isinstance(function, functools.partial):
-        return of_value([of_callable(function.func), _bound(function.args), list(function.keywords), _bound(function.keywords.values())])
+        return of_value(
+            [
+                of_callable(function.func),
+                _bound(function.args),
+                list(function.keywords),
+                _bound(function.keywords.values()),
+            ]
+        )
     if isinstance(function, types.MethodType):
         return of_value([_coded(function.__func__), of_callable(function.__self__)])
     if isinstance(function, types.FunctionType):
-        cells = [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]  # an unfilled one has none
-        return of_value([_coded(function), _bound([*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()])])
-    methods = {name: _coded(f) for name, f in vars(type(function)).items() if isinstance(f, types.FunctionType)}
+        cells = [
+            cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()
+        ]  # an unfilled one has none
+        return of_value(
+            [
+                _coded(function),
+                _bound(
+                    [
+                        *cells,
+                        *(function.__defaults__ or ()),
+                        *(function.__kwdefaults__ or {}).values(),
+                    ]
+                ),
+            ]
+        )
+    methods = {
+        name: _coded(f)
+        for name, f in vars(type(function)).items()
+        if isinstance(f, types.FunctionType)
+    }
     own = getattr(function, "__dict__", {})
     held = {name: _of_item(value) for name, value in own.items() if not isinstance(value, str)}
     return of_value([_name(function), methods, _plain(own), held])
 
 
 def _bound(values: Iterable[Any]) -> list[Any]:
-    return [_coded(value) if isinstance(value, types.FunctionType) else _of_item(value) for value in values]
+    return [
+        _coded(value) if isinstance(value, types.FunctionType) else _of_item(value)
+        for value in values
+    ]
 
 
 def _coded(function: Any) -> list[Any]:
@@ -84,17 +118,26 @@ def _code(code: types.CodeType) -> list[Any]:
 def _constant(value: Any) -> Any:
     if isinstance(value, types.CodeType):
         return _code(value)
-    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)  # a set's own order changes by process
+    return (
+        sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
+    )  # a set's own order changes by process
 
 
 def of_split(rows: np.ndarray, labels: np.ndarray) -> str:
     """Which rows a split holds, and their labels: whatever chose them, this is what it came to."""
-    return of_value([of_array(rows.astype("<i8")), of_array(labels.astype("<i8" if labels.ndim == 1 else "<f4"))])
+    return of_value(
+        [
+            of_array(rows.astype("<i8")),
+            of_array(labels.astype("<i8" if labels.ndim == 1 else "<f4")),
+        ]
+    )
 
 
 def of_value(value: Any) -> str:
     """Anything JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:DIGITS]
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[
+        :DIGITS
+    ]
 
 
 def _name(thing: Any) -> str:

@@ -20,11 +20,23 @@ from pathlib import Path
 from ..errors import DataError
 from ..events import Note
 
-PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split())
+PICTURES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split()
+)
 HEIC = frozenset((".heic", ".heif"))
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-JUNK = frozenset(("__macosx", "thumbs.db", "desktop.ini", "__pycache__", "$recycle.bin", "system volume information", "@eadir"))
+JUNK = frozenset(
+    (
+        "__macosx",
+        "thumbs.db",
+        "desktop.ini",
+        "__pycache__",
+        "$recycle.bin",
+        "system volume information",
+        "@eadir",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,9 @@ class Found:
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """The key that sorts 2 before 10, and b after A."""
     parts = re.split(r"(\d+)", name.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
+    return [
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part
+    ], name
 
 
 def scan(folder: Path) -> Found:
@@ -67,17 +81,34 @@ def scan(folder: Path) -> Found:
         splits[split], said = _filed(_below_nested_tops(place, but=()))
         notes += said
     if "train" not in places:
-        rest = _Tree(top.path, top.files, {name: sub for name, sub in top.folders.items() if sub not in places.values()})
+        rest = _Tree(
+            top.path,
+            top.files,
+            {name: sub for name, sub in top.folders.items() if sub not in places.values()},
+        )
         splits["train"], said = _filed(rest)
         notes += said
-    elif beside := [name for name, sub in top.folders.items() if sub not in places.values() and sub.pictures()]:
-        notes.append(Note(f"{top.path}: {some(beside)} beside train/ was passed over: no split has that name.", "warn"))
+    elif beside := [
+        name for name, sub in top.folders.items() if sub not in places.values() and sub.pictures()
+    ]:
+        notes.append(
+            Note(
+                f"{top.path}: {some(beside)} beside train/ was passed over: no split has that name.",
+                "warn",
+            )
+        )
     if not splits["train"]:
         raise _no_pictures(folder, tree, trained="train" in places or bool(places))
     others = [name for name, suffix in tree.others() if suffix not in HEIC]
     if others:
-        notes.append(Note(f"{counted(len(others), 'other file')} passed over: no pictures ({some(others)})."))
-    return Found(top.path, {name: splits[name] for name in ("train", "valid", "test") if name in splits}, tuple(notes))
+        notes.append(
+            Note(f"{counted(len(others), 'other file')} passed over: no pictures ({some(others)}).")
+        )
+    return Found(
+        top.path,
+        {name: splits[name] for name in ("train", "valid", "test") if name in splits},
+        tuple(notes),
+    )
 
 
 def scan_split(folder: Path) -> Found:
@@ -106,7 +137,11 @@ class _Tree:
 
     def others(self) -> Iterator[tuple[str, str]]:
         """Name and suffix of each file that is no picture."""
-        yield from ((path.name, path.suffix.lower()) for path in self.files if path.suffix.lower() not in PICTURES | HEIC)
+        yield from (
+            (path.name, path.suffix.lower())
+            for path in self.files
+            if path.suffix.lower() not in PICTURES | HEIC
+        )
         for sub in self.folders.values():
             yield from sub.others()
 
@@ -116,7 +151,9 @@ def _tree(path: Path, above: frozenset[str] = frozenset()) -> _Tree:
     try:
         entries = sorted(os.scandir(path), key=lambda entry: natural(entry.name))
     except OSError as err:
-        raise DataError(f"{path} cannot be listed.", str(err.strerror or err), "give a folder that can be read") from err
+        raise DataError(
+            f"{path} cannot be listed.", str(err.strerror or err), "give a folder that can be read"
+        ) from err
     files, folders = [], {}
     for entry in entries:
         if entry.name.startswith(".") or entry.name.lower() in JUNK:
@@ -130,9 +167,16 @@ def _tree(path: Path, above: frozenset[str] = frozenset()) -> _Tree:
 
 def _below_nested_tops(tree: _Tree, but: Iterable[str] = SPLITS) -> _Tree:
     """Pass through folders that hold one folder and nothing else that matters: what unpacking an archive leaves."""
-    while len(inner := [sub for sub in tree.folders.values() if sub.pictures()]) == 1 and not tree.loose:
+    while (
+        len(inner := [sub for sub in tree.folders.values() if sub.pictures()]) == 1
+        and not tree.loose
+    ):
         only = inner[0]
-        if only.path.name.lower() in but or not any(sub.pictures() for sub in only.folders.values()) or only.loose:
+        if (
+            only.path.name.lower() in but
+            or not any(sub.pictures() for sub in only.folders.values())
+            or only.loose
+        ):
             break
         tree = only
     return tree
@@ -160,14 +204,22 @@ def _filed(tree: _Tree) -> tuple[list[Filed], list[Note]]:
     classes = {name: pictures for name, sub in tree.folders.items() if (pictures := sub.pictures())}
     if not classes:
         return [Filed(path, None) for path in tree.loose], notes
-    empty = [name for name, sub in tree.folders.items() if not sub.pictures() and SPLITS.get(name.lower()) is None]
+    empty = [
+        name
+        for name, sub in tree.folders.items()
+        if not sub.pictures() and SPLITS.get(name.lower()) is None
+    ]
     if empty:
         notes.append(Note(f"{tree.path}: no pictures in {some(empty)}.", "warn"))
     if tree.loose:
         names = some([path.name for path in tree.loose])
         text = f"{counted(len(tree.loose), 'picture')} found beside the class folders without a label ({names})."
         notes.append(Note(f"{tree.path}: {text}", "warn"))
-    filed = [Filed(path, unicodedata.normalize("NFC", name)) for name, pictures in classes.items() for path in pictures]
+    filed = [
+        Filed(path, unicodedata.normalize("NFC", name))
+        for name, pictures in classes.items()
+        for path in pictures
+    ]
     return filed + [Filed(path, None) for path in tree.loose], notes
 
 
@@ -180,9 +232,19 @@ def _no_pictures(folder: Path, tree: _Tree, *, trained: bool) -> DataError:
             f"{some(packed)} is packed",
             f"load the archive itself: kit.load({str(folder / packed[0])!r})",
         )
-    if trained and (names := [sub.path.name + "/" for sub in tree.folders.values() if sub.pictures()]):
-        return DataError(f"{folder} holds no pictures to train on.", f"all are in {some(names)}", "put class folders into train/")
-    held = f"{len(others):,} other files ({some([name for name, _ in others])})" if others else "nothing"
+    if trained and (
+        names := [sub.path.name + "/" for sub in tree.folders.values() if sub.pictures()]
+    ):
+        return DataError(
+            f"{folder} holds no pictures to train on.",
+            f"all are in {some(names)}",
+            "put class folders into train/",
+        )
+    held = (
+        f"{len(others):,} other files ({some([name for name, _ in others])})"
+        if others
+        else "nothing"
+    )
     return DataError(
         f"There are no pictures in {folder}.",
         f"it holds {held}",

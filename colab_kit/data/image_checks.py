@@ -84,8 +84,20 @@ def _look(path: Path) -> Look:
             file.seek(max(len(head), size - EDGE))
             tail = file.read(EDGE)
             digest = hashlib.sha256(b"%d|" % size + head + tail).hexdigest()[:32]
-            heic = head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-            fault, pixels = ("" if reads_heic() else "is HEIC", 0) if heic else _judge(head, tail or head, file, size)
+            heic = head[4:8] == b"ftyp" and head[8:12] in (
+                b"heic",
+                b"heix",
+                b"hevc",
+                b"heim",
+                b"heis",
+                b"mif1",
+                b"msf1",
+            )
+            fault, pixels = (
+                ("" if reads_heic() else "is HEIC", 0)
+                if heic
+                else _judge(head, tail or head, file, size)
+            )
     except OSError as err:
         return Look(path, f"cannot be opened ({err.strerror or err})")
     return Look(path, fault, digest, pixels, heic)
@@ -101,7 +113,10 @@ def _judge(head: bytes, tail: bytes, file: BinaryIO, size: int) -> tuple[str, in
         return _png(head, tail, file)
     if head[:6] in (b"GIF87a", b"GIF89a"):
         wide, high = struct.unpack_from("<HH", head.ljust(10, b"\0"), 6)
-        return ("" if tail.rstrip(b"\0").endswith(b";") or b"\0;" in tail else "is cut", wide * high)
+        return (
+            "" if tail.rstrip(b"\0").endswith(b";") or b"\0;" in tail else "is cut",
+            wide * high,
+        )
     if web_page(head) is not None:
         return "is a web page", 0
     if head.startswith(b"version https://git-lfs"):
@@ -111,7 +126,9 @@ def _judge(head: bytes, tail: bytes, file: BinaryIO, size: int) -> tuple[str, in
 
 def _png(head: bytes, tail: bytes, file: BinaryIO) -> tuple[str, int]:
     wide, high = struct.unpack_from(">II", head.ljust(24, b"\0"), 16)
-    whole = b"IEND\xaeB`\x82" in tail or b"IEND\xaeB`\x82" in _all(file)  # some cameras append what they like
+    whole = b"IEND\xaeB`\x82" in tail or b"IEND\xaeB`\x82" in _all(
+        file
+    )  # some cameras append what they like
     return ("" if whole else "is cut", wide * high)
 
 
@@ -124,7 +141,10 @@ def _jpeg(head: bytes, tail: bytes, file: BinaryIO) -> tuple[str, int]:
     if not scan:
         return "is cut", pixels
     # in the data of a scan 0xFF is never followed by 0xD9; a motion photo has a film behind its last one
-    ended = b"\xff\xd9" in (head[scan:] if tail is head else tail) or _all(file).find(b"\xff\xd9", scan) >= 0
+    ended = (
+        b"\xff\xd9" in (head[scan:] if tail is head else tail)
+        or _all(file).find(b"\xff\xd9", scan) >= 0
+    )
     return ("" if ended else "is cut", pixels)
 
 

@@ -51,7 +51,9 @@ def decode(path: Path, side: int | None = None) -> np.ndarray:
                 upright = ImageOps.exif_transpose(image) or image
                 return np.array(_rgb(upright))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
-        raise DataError(f"{path} cannot be read as a picture.", str(err), "replace the file, or delete it") from err
+        raise DataError(
+            f"{path} cannot be read as a picture.", str(err), "replace the file, or delete it"
+        ) from err
 
 
 def _jpeg(path: Path, side: int | None) -> np.ndarray | None:
@@ -82,7 +84,9 @@ def _header(content: bytes) -> tuple[int, int, int] | None:
         marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
         if marker in (0xC0, 0xC1, 0xC2):
             high, wide = (int.from_bytes(content[at + k : at + k + 2], "big") for k in (5, 7))
-            return (high, wide, orientation) if content[at + 9] in (1, 3) and high and wide else None
+            return (
+                (high, wide, orientation) if content[at + 9] in (1, 3) and high and wide else None
+            )
         if marker == 0xE1 and content[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _orientation(content[at + 10 : at + 2 + length])
         if marker in (0xD9, 0xDA) or length < 2:
@@ -120,7 +124,9 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 def _rgb(image: Any) -> Any:
     from PIL import Image
 
-    if image.mode.startswith("I") or image.mode == "F":  # 16 bits and more: the upper eight of what is used
+    if (
+        image.mode.startswith("I") or image.mode == "F"
+    ):  # 16 bits and more: the upper eight of what is used
         wide = np.asarray(image, dtype=np.float64)
         top = 65535.0 if wide.max() > 255 else 255.0
         return Image.fromarray((np.clip(wide / top, 0, 1) * 255).astype(np.uint8)).convert("RGB")

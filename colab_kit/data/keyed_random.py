@@ -85,7 +85,11 @@ def outer_streams_kept() -> Iterator[None]:
     """Give python's, numpy's and torch's streams back as they were: what the user drew outside stays theirs."""
     import torch
 
-    python, numbers, cpu = random.getstate(), np.random.get_state(), torch.default_generator.get_state()
+    python, numbers, cpu = (
+        random.getstate(),
+        np.random.get_state(),
+        torch.default_generator.get_state(),
+    )
     try:
         yield
     finally:

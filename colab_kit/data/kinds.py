@@ -45,7 +45,9 @@ class Arrays:
         if x.ndim == 1:
             x = x.reshape(1, 1, -1)
         picture: np.ndarray = x.movedim(0, -1).numpy()
-        if picture.dtype != np.dtype(np.uint8):  # floats have no fixed range: stretch each picture over what it holds
+        if picture.dtype != np.dtype(
+            np.uint8
+        ):  # floats have no fixed range: stretch each picture over what it holds
             low, high = float(picture.min()), float(picture.max())
             picture = ((picture - low) / (high - low or 1.0) * 255).round().astype(np.uint8)
         return picture

@@ -21,35 +21,76 @@ def as_given(given: Any, rows: int) -> np.ndarray:
     DataError
         Another length or shape, or values that are no labels.
     """
-    y: np.ndarray = np.asarray(given.detach().cpu().numpy() if hasattr(given, "detach") else _array(given))
+    y: np.ndarray = np.asarray(
+        given.detach().cpu().numpy() if hasattr(given, "detach") else _array(given)
+    )
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if len(y.shape) == 0 or len(y) != rows:
         have = "one label" if y.ndim == 0 else f"{len(y):,} labels"
-        raise DataError(f"{rows:,} pictures came with {have}.", "each picture needs exactly one", "pass X and y of one length, as (X, y)")
+        raise DataError(
+            f"{rows:,} pictures came with {have}.",
+            "each picture needs exactly one",
+            "pass X and y of one length, as (X, y)",
+        )
     if y.ndim == 2 and y.dtype.kind in "biuf":
         return y.astype(np.float32)
     if y.ndim != 1:
         shape = "x".join(map(str, y.shape))
-        raise DataError(f"The labels have the shape {shape}.", "one row a picture is expected", "pass y of shape (N,) or (N, targets)")
+        raise DataError(
+            f"The labels have the shape {shape}.",
+            "one row a picture is expected",
+            "pass y of shape (N,) or (N, targets)",
+        )
     if y.dtype.kind == "O" and all(isinstance(label, int | np.integer) for label in y):
         y = y.astype(np.int64)
     if y.dtype.kind in "biu":
         return y.astype(np.int64)
     if y.dtype.kind == "f":
         return y
-    if y.dtype.kind in "US" or (y.dtype.kind == "O" and all(isinstance(label, str | tuple) for label in y)):
-        return _objects([label.decode() if isinstance(label, bytes) else label if isinstance(label, tuple) else str(label) for label in y])
+    if y.dtype.kind in "US" or (
+        y.dtype.kind == "O" and all(isinstance(label, str | tuple) for label in y)
+    ):
+        return _objects(
+            [
+                label.decode()
+                if isinstance(label, bytes)
+                else label
+                if isinstance(label, tuple)
+                else str(label)
+                for label in y
+            ]
+        )
     fix = "pass class numbers 0, 1, 2 …, class names, or float targets"
-    raise DataError(f"The labels are {y.dtype} values such as {y[0]!r}.", "classes are expected: whole numbers or names", fix)
+    raise DataError(
+        f"The labels are {y.dtype} values such as {y[0]!r}.",
+        "classes are expected: whole numbers or names",
+        fix,
+    )
 
 
 def _array(y: Any) -> np.ndarray:
     """Lists of names, of one length or of many, become tuples: several labels a picture."""
-    if isinstance(y, list | tuple) and any(isinstance(label, list | tuple | set | frozenset) for label in y):
+    if isinstance(y, list | tuple) and any(
+        isinstance(label, list | tuple | set | frozenset) for label in y
+    ):
         rows = [sorted(label) if isinstance(label, set | frozenset) else label for label in y]
-        if any(isinstance(name, str) for row in rows if isinstance(row, list | tuple) for name in row) or [] in rows or () in rows:
-            return _objects([tuple(map(str, row)) if isinstance(row, list | tuple) else (str(row),) for row in rows])
+        if (
+            any(
+                isinstance(name, str)
+                for row in rows
+                if isinstance(row, list | tuple)
+                for name in row
+            )
+            or [] in rows
+            or () in rows
+        ):
+            return _objects(
+                [
+                    tuple(map(str, row)) if isinstance(row, list | tuple) else (str(row),)
+                    for row in rows
+                ]
+            )
     return np.asarray(y)
 
 
@@ -59,7 +100,9 @@ def _objects(values: list[Any]) -> np.ndarray:
     return out
 
 
-def class_names(labels: np.ndarray, classes: Sequence[str] | None, task: str = CLASSIFY) -> tuple[str, ...]:
+def class_names(
+    labels: np.ndarray, classes: Sequence[str] | None, task: str = CLASSIFY
+) -> tuple[str, ...]:
     """The classes of training labels: as told, else the names that occur in natural order, else the numbers; or names for the targets.
 
     Raises
@@ -70,10 +113,16 @@ def class_names(labels: np.ndarray, classes: Sequence[str] | None, task: str = C
     told = tuple(map(str, classes)) if classes is not None else None
     if told is not None and len(set(told)) < len(told):
         twice = next(name for name in told if told.count(name) > 1)
-        raise DataError(f"class_names= has {twice!r} twice.", "each class has one name", "give each its own")
+        raise DataError(
+            f"class_names= has {twice!r} twice.", "each class has one name", "give each its own"
+        )
     if labels.ndim == 2:
         wide = labels.shape[1]
-        own = ("value",) if wide == 1 else tuple(f"{'value ' * (task == REGRESS)}{n}" for n in range(wide))
+        own = (
+            ("value",)
+            if wide == 1
+            else tuple(f"{'value ' * (task == REGRESS)}{n}" for n in range(wide))
+        )
         number(labels, told or own, "the training data")
         return told or own
     if labels.dtype.kind == "O":
@@ -87,9 +136,15 @@ def class_names(labels: np.ndarray, classes: Sequence[str] | None, task: str = C
         return told
     present = np.unique(labels)
     if low < 0:
-        raise DataError(f"A label is {low}.", "classes are numbered from 0", "leave these pictures out, or number their class")
+        raise DataError(
+            f"A label is {low}.",
+            "classes are numbered from 0",
+            "leave these pictures out, or number their class",
+        )
     if low == 1 and len(present) == high:
-        raise DataError(f"The labels go from 1 to {high}.", "classes are numbered from 0", "pass labels - 1")
+        raise DataError(
+            f"The labels go from 1 to {high}.", "classes are numbered from 0", "pass labels - 1"
+        )
     if len(present) != high + 1:
         gap = next(n for n in range(high + 1) if n not in present)
         raise DataError(
@@ -102,7 +157,12 @@ def class_names(labels: np.ndarray, classes: Sequence[str] | None, task: str = C
 
 def _named(labels: np.ndarray) -> set[str]:
     """The names that occur."""
-    return {name for label in labels if label is not None for name in (label if isinstance(label, tuple) else (label,))}
+    return {
+        name
+        for label in labels
+        if label is not None
+        for name in (label if isinstance(label, tuple) else (label,))
+    }
 
 
 def number(labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray:
@@ -116,7 +176,11 @@ def number(labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray
     if labels.ndim == 2:
         if labels.shape[1] != len(classes):
             what = f"{where} has {labels.shape[1]} numbers a picture, and there are {len(classes)} names."
-            raise DataError(what, f"they are {', '.join(classes[:8])}", "give one name a column with class_names=")
+            raise DataError(
+                what,
+                f"they are {', '.join(classes[:8])}",
+                "give one name a column with class_names=",
+            )
         return labels
     if labels.dtype.kind == "O":
         place: dict[Any, int] = {name: n for n, name in enumerate(classes)}
@@ -141,6 +205,8 @@ def number(labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray
         raise DataError(
             f"{where} has the label {wrong}.",
             f"there are {len(classes)} classes, numbered from 0 to {len(classes) - 1}",
-            f"pass labels - {labels.min()}" if labels.min() > 0 and labels.max() - labels.min() < len(classes) else "correct the labels",
+            f"pass labels - {labels.min()}"
+            if labels.min() > 0 and labels.max() - labels.min() < len(classes)
+            else "correct the labels",
         )
     return labels.astype(np.int64)

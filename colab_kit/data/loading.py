@@ -89,7 +89,9 @@ def load(
     """
     if extra:
         raise DataError(
-            f"load() takes one source, and {1 + len(extra)} were given.", "pictures and labels travel as one pair", "kit.load((X, y))"
+            f"load() takes one source, and {1 + len(extra)} were given.",
+            "pictures and labels travel as one pair",
+            "kit.load((X, y))",
         )
     if isinstance(source, Data):
         given_too = {
@@ -102,7 +104,10 @@ def load(
             "max_per_class": max_per_class,
         }
         return _as_it_is(
-            source, [name for name, value in given_too.items() if value is not None] + ["seed"] * bool(seed) + ["strict"] * strict
+            source,
+            [name for name, value in given_too.items() if value is not None]
+            + ["seed"] * bool(seed)
+            + ["strict"] * strict,
         )
     limit, ears = as_limit(max_per_class), _Ears(with_console(callbacks, quiet=quiet), control)
     names, in_order = _named(class_names)
@@ -122,7 +127,9 @@ def load(
     if task == "regression" and asked is None:
         ears(Note("The labels are floats: they are learned as numbers (task='regression')."))
     given = parts["train"]
-    found = numbered_names(given.labels[given.labelled], in_order if in_order is not None else given.classes, task)
+    found = numbered_names(
+        given.labels[given.labelled], in_order if in_order is not None else given.classes, task
+    )
     shared = share_out(parts, found, valid=valid, test=test, limit=limit, seed=seed, say=ears)
     if names is not None:
         found, said = display_names(names, found, root)
@@ -158,11 +165,21 @@ def _as_it_is(data: Data, asked: list[str]) -> Data:
     return data
 
 
-def _fingerprint(classes: Sequence[str], shared: Mapping[str, tuple[Split, Part]], batch_size: int | None, task: str) -> str:
+def _fingerprint(
+    classes: Sequence[str],
+    shared: Mapping[str, tuple[Split, Part]],
+    batch_size: int | None,
+    task: str,
+) -> str:
     """What the splits came to: sources, rows, labels, names. valid=, test=, labels=, max_per_class= and seed= are in it by their effect."""
-    own: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}  # a DataLoader's, that training takes over
+    own: dict[str, Any] = (
+        {} if batch_size is None else {"batch_size": batch_size}
+    )  # a DataLoader's, that training takes over
     own |= {"task": task} if task != "classification" else {}
-    prints = {key: [part.print, fingerprints.of_split(split.rows, split.labels)] for key, (split, part) in shared.items()}
+    prints = {
+        key: [part.print, fingerprints.of_split(split.rows, split.labels)]
+        for key, (split, part) in shared.items()
+    }
     return fingerprints.of_value({"classes": classes, "splits": prints, **own})
 
 
@@ -193,13 +210,17 @@ class _Ears:
             )
 
 
-def _understood(source: Any, labels: Labels | None, ears: _Ears) -> tuple[dict[str, Part], str, Path | None]:
+def _understood(
+    source: Any, labels: Labels | None, ears: _Ears
+) -> tuple[dict[str, Part], str, Path | None]:
     """The parts of a source by split, its name, and the folder it is in."""
     if isinstance(source, str | os.PathLike):
         return open_place(source, labels, ears.emit, stand_in_path, ears.control)
     if labels is not None:
         why = f"the source is a {type(source).__name__}"
-        raise DataError("labels= goes with a folder of pictures only.", why, "pass the labels as (X, y)")
+        raise DataError(
+            "labels= goes with a folder of pictures only.", why, "pass the labels as (X, y)"
+        )
     if not isinstance(source, Mapping):
         return {"train": _one(source, None, ears)}, _called(source), None
     named = {RENAMED["split"].get(str(key), str(key)): value for key, value in source.items()}
@@ -209,7 +230,11 @@ def _understood(source: Any, labels: Labels | None, ears: _Ears) -> tuple[dict[s
             "train is needed, valid and test may be there",
             'pass {"train": s, "valid": s, "test": s}, each a folder, a pair (X, y), or a dataset',
         )
-    return {key: _one(value, None, ears) for key, value in named.items()}, _called(named["train"]), None
+    return (
+        {key: _one(value, None, ears) for key, value in named.items()},
+        _called(named["train"]),
+        None,
+    )
 
 
 def _one(source: Any, labels: Labels | None, ears: _Ears) -> Part:
@@ -218,13 +243,21 @@ def _one(source: Any, labels: Labels | None, ears: _Ears) -> Part:
         return open_split(source, labels, ears.emit, stand_in_path, ears.control)
     if callable(getattr(source, "parameters", None)) and hasattr(source, "forward"):
         what = f"{type(source).__name__} is a network, and data is needed here."
-        raise DataError(what, "were the arguments swapped?", "kit.train(model, data), and data = kit.load(folder)")
+        raise DataError(
+            what,
+            "were the arguments swapped?",
+            "kit.train(model, data), and data = kit.load(folder)",
+        )
     if isinstance(source, DataLoader):
         return torch_datasets.of_loader(source, one_by_one)
     if isinstance(source, tuple | list) and len(source) == 2:
         return of_pair(*_paired(source))
     if isinstance(source, np.ndarray | torch.Tensor):
-        raise DataError(f"The array of shape {tuple(source.shape)} has no labels.", "each picture needs its class", "kit.load((X, y))")
+        raise DataError(
+            f"The array of shape {tuple(source.shape)} has no labels.",
+            "each picture needs its class",
+            "kit.load((X, y))",
+        )
     if isinstance(source, IterableDataset) or torch_datasets.is_dataset(source):
         return torch_datasets.of_dataset(source, far=one_by_one)
     raise DataError(
@@ -237,7 +270,9 @@ def _one(source: Any, labels: Labels | None, ears: _Ears) -> Part:
 def _paired(source: Sequence[Any]) -> tuple[Any, Any]:
     """A pair that is X and y, and not two splits."""
     x, y = source
-    if isinstance(x, Dataset | DataLoader | str | os.PathLike) or (isinstance(x, tuple) and isinstance(y, tuple) and len(x) == len(y) == 2):
+    if isinstance(x, Dataset | DataLoader | str | os.PathLike) or (
+        isinstance(x, tuple) and isinstance(y, tuple) and len(x) == len(y) == 2
+    ):
         raise DataError(
             f"The pair holds two sources ({type(x).__name__} and {type(y).__name__}), not X and y.",
             "which of them trains and which validates has to be said",
@@ -275,7 +310,8 @@ def _edit(parts: dict[str, Part], edits: Edits) -> Note:
     lost = sorted(set(edits) - known)
     missing = f" Not found: {some(lost)}." if lost else ""
     return Note(
-        f"label_edits= leaves {dropped} pictures out and gives {len(known) - dropped} another label.{missing}", "warn" if lost else "info"
+        f"label_edits= leaves {dropped} pictures out and gives {len(known) - dropped} another label.{missing}",
+        "warn" if lost else "info",
     )
 
 

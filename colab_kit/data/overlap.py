@@ -15,10 +15,14 @@ from . import keyed_random
 from .dataset import Data, Split
 from .kinds import Arrays, Pictures
 
-PART = 1 << 20  # bytes of an array summed at once: it stays in the cache, and between two parts the clock is read
+PART = (
+    1 << 20
+)  # bytes of an array summed at once: it stays in the cache, and between two parts the clock is read
 
 
-def overlaps(data: Data, *, limit: float = float("inf"), clock: Callable[[], float] = time.monotonic) -> dict[str, list[tuple[str, str]]]:
+def overlaps(
+    data: Data, *, limit: float = float("inf"), clock: Callable[[], float] = time.monotonic
+) -> dict[str, list[tuple[str, str]]]:
     """Pictures of the training split that another one has too: {"test": [(name there, name in training), …]}.
 
     Of files only those are read whose size another split has as well, of arrays only rows with a sum that another split has as well.
@@ -58,8 +62,12 @@ def _rows(other: Split, train: Split, late: Callable[[], bool]) -> list[tuple[st
     for start in range(0, len(same), many):
         a, b = other.rows[same[start : start + many]], train.rows[partner[start : start + many]]
         equal = (_bytes(other, a) == _bytes(train, b)).all(1)
-        found += [(str(x), str(y)) for x, y in zip(a[equal].tolist(), b[equal].tolist(), strict=True)]
-        if late():  # not before the first part: where sums took all the time, what they say is not lost
+        found += [
+            (str(x), str(y)) for x, y in zip(a[equal].tolist(), b[equal].tolist(), strict=True)
+        ]
+        if (
+            late()
+        ):  # not before the first part: where sums took all the time, what they say is not lost
             break
     return found
 
@@ -106,10 +114,16 @@ def _files(other: Split, train: Split, late: Callable[[], bool]) -> list[tuple[s
     """Files that the training split has too: those of equal size, compared by their hashes."""
     theirs, ours = _sizes(other), _sizes(train)
     known = {key: who for who, key in _hashed(train, ours, {size for _, size in theirs}, late)}
-    return [(who, known[key]) for who, key in _hashed(other, theirs, {size for _, size in ours}, late) if key in known]
+    return [
+        (who, known[key])
+        for who, key in _hashed(other, theirs, {size for _, size in ours}, late)
+        if key in known
+    ]
 
 
-def _hashed(split: Split, sizes: list[tuple[Path, int]], wanted: set[int], late: Callable[[], bool]) -> Iterator[tuple[str, bytes]]:
+def _hashed(
+    split: Split, sizes: list[tuple[Path, int]], wanted: set[int], late: Callable[[], bool]
+) -> Iterator[tuple[str, bytes]]:
     assert isinstance(split.source, Pictures)
     root = split.source.root
     for path, size in sizes:
@@ -117,7 +131,10 @@ def _hashed(split: Split, sizes: list[tuple[Path, int]], wanted: set[int], late:
             return
         if size in wanted:
             try:
-                yield os.path.relpath(path, root), hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+                yield (
+                    os.path.relpath(path, root),
+                    hashlib.blake2b(path.read_bytes(), digest_size=16).digest(),
+                )
             except OSError:
                 continue
 

@@ -29,7 +29,11 @@ StandIn = Callable[[str], Path | None]
 
 
 def open_place(
-    source: str | os.PathLike[str], labels: Labels | None, emit: Callable[[Event], None], stand_in: StandIn, control: Control | None = None
+    source: str | os.PathLike[str],
+    labels: Labels | None,
+    emit: Callable[[Event], None],
+    stand_in: StandIn,
+    control: Control | None = None,
 ) -> tuple[dict[str, Part], str, Path | None]:
     """The parts that lie at a path or under a catalog name, what they are called, and the folder they are in.
 
@@ -52,20 +56,32 @@ def open_place(
     if text and _there(path):
         folder, called = _at_hand(path, emit, control)
         if known := catalog.from_folder(folder):
-            return _known(known, labels), called if known.name == folder.name else known.name, folder
+            return (
+                _known(known, labels),
+                called if known.name == folder.name else known.name,
+                folder,
+            )
         found = folders.scan(folder)
         return of_found(found, _moved(labels, path, folder)), called, found.root
     if isinstance(source, str) and (name := catalog.canonical(text)) is not None:
         _refuse(labels, name)  # before anything is fetched
         known = catalog.open_known(name, emit=emit, control=control)
-        return _known(known, labels), name, known.splits.root if isinstance(known.splits, folders.Found) else None
+        return (
+            _known(known, labels),
+            name,
+            known.splits.root if isinstance(known.splits, folders.Found) else None,
+        )
     if (fetched := _fetched(text, emit, control)) is not None:
         return open_place(fetched, labels, emit, stand_in, control)
     raise _missing(text, path, stand_in)
 
 
 def open_split(
-    source: str | os.PathLike[str], labels: Labels | None, emit: Callable[[Event], None], stand_in: StandIn, control: Control | None = None
+    source: str | os.PathLike[str],
+    labels: Labels | None,
+    emit: Callable[[Event], None],
+    stand_in: StandIn,
+    control: Control | None = None,
 ) -> Part:
     """The one part of a folder that is a split: class folders, or pictures with labels told beside them."""
     text = os.fspath(source)
@@ -86,7 +102,11 @@ def _fetched(text: str, emit: Callable[[Event], None], control: Control | None) 
     key = hashlib.sha256(link.identity.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     to = home() / "fetched" / key
     return fetch(
-        text, f"{to / 'files' if link.kind.endswith('-folder') else to}{os.sep}", callbacks=[emit], quiet=True, control=control
+        text,
+        f"{to / 'files' if link.kind.endswith('-folder') else to}{os.sep}",
+        callbacks=[emit],
+        quiet=True,
+        control=control,
     ).path
 
 
@@ -107,7 +127,9 @@ def _asked(path: Path, question: Callable[[Path], bool]) -> bool:
         raise cannot_read(path, err) from err
 
 
-def _at_hand(path: Path, emit: Callable[[Event], None], control: Control | None) -> tuple[Path, str]:
+def _at_hand(
+    path: Path, emit: Callable[[Event], None], control: Control | None
+) -> tuple[Path, str]:
     """The folder to read, on a fast disk and unpacked, and what it is called."""
     name = path.resolve().name
     if _asked(path, is_folder):
@@ -127,7 +149,9 @@ def _moved(labels: Any, given: Path, folder: Path) -> Any:
     if isinstance(labels, Mapping):
         return {_below(name, given): label for name, label in labels.items()}
     if isinstance(labels, str | os.PathLike) and not _asked(Path(labels).expanduser(), there):
-        return given.parent / labels if _asked(given.parent / labels, there) else labels  # beside it
+        return (
+            given.parent / labels if _asked(given.parent / labels, there) else labels
+        )  # beside it
     return labels
 
 
@@ -147,24 +171,44 @@ def _known(known: catalog.Known, labels: Any) -> dict[str, Part]:
 
 def _refuse(labels: Any, name: str) -> None:
     if labels is not None:
-        raise DataError(f"labels= does not go with {name}.", "it brings its own labels", "leave labels= out")
+        raise DataError(
+            f"labels= does not go with {name}.", "it brings its own labels", "leave labels= out"
+        )
 
 
 def _a_file(path: Path) -> DataError:
     name, what = path.name.lower(), f"{path} is a file."
     if name.endswith((".csv", ".tsv")):
-        return DataError(what, "a table says labels, not where the pictures are", f"kit.load(folder_of_pictures, labels={str(path)!r})")
+        return DataError(
+            what,
+            "a table says labels, not where the pictures are",
+            f"kit.load(folder_of_pictures, labels={str(path)!r})",
+        )
     if name.endswith((".npy", ".npz")):
-        return DataError(what, "arrays are passed as they are", "a = np.load(file), then kit.load((a['x'], a['y']))")
+        return DataError(
+            what,
+            "arrays are passed as they are",
+            "a = np.load(file), then kit.load((a['x'], a['y']))",
+        )
     if name.endswith(tuple(folders.PICTURES)):
         above = str(path.parent.parent)
-        return DataError(what, "one picture is nothing to learn from", f"load the folder above the class folders: {above!r}")
-    return DataError(what, "a folder of pictures, arrays, or a dataset is expected", "give the folder")
+        return DataError(
+            what,
+            "one picture is nothing to learn from",
+            f"load the folder above the class folders: {above!r}",
+        )
+    return DataError(
+        what, "a folder of pictures, arrays, or a dataset is expected", "give the folder"
+    )
 
 
 def _missing(text: str, path: Path, stand_in: StandIn) -> ColabKitError:
     if (kept := stand_in(text)) is not None:
-        there = "and it is there" if os.path.exists(kept) else "and nothing is there yet: copy the pictures to it"
+        there = (
+            "and it is there"
+            if os.path.exists(kept)
+            else "and nothing is there yet: copy the pictures to it"
+        )
         what = f"{text} is on Google Drive, and none is mounted here."
         return DataError(what, f"its stand-in is {kept}, {there}", f"kit.load({str(kept)!r})")
     parent = next((p for p in path.absolute().parents if os.path.isdir(p)), Path("/"))
@@ -173,11 +217,19 @@ def _missing(text: str, path: Path, stand_in: StandIn) -> ColabKitError:
     except OSError:
         names = []
     missed = path.absolute().relative_to(parent).parts[0] if text else ""
-    near = difflib.get_close_matches(missed, names, 1) or [n for n in names if missed and n.casefold() == missed.casefold()]
+    near = difflib.get_close_matches(missed, names, 1) or [
+        n for n in names if missed and n.casefold() == missed.casefold()
+    ]
     known = catalog.near(text) if os.sep not in text else None
-    meant = ([f"kit.load({known!r})"] if known else []) + ([repr(str(parent / near[0]))] if near else [])
+    meant = ([f"kit.load({known!r})"] if known else []) + (
+        [repr(str(parent / near[0]))] if near else []
+    )
     if meant:
         fix = f"did you mean {' or '.join(meant)}?"
     else:
         fix = f"give a path that exists, or a name of the catalog: {', '.join(catalog.SETS)}"
-    return DataError(f"There is no {text!r}.", f"{parent} has no {missed!r}" if missed else "the path is empty", fix)
+    return DataError(
+        f"There is no {text!r}.",
+        f"{parent} has no {missed!r}" if missed else "the path is empty",
+        fix,
+    )

@@ -39,7 +39,15 @@ class PixelStore:
     bad : row -> why it cannot be decoded; its reader tells, in the training thread
     """
 
-    def __init__(self, source: Pictures, side: int, *, ram: int | None = None, disk: int | None = None, place: Path | None = None) -> None:
+    def __init__(
+        self,
+        source: Pictures,
+        side: int,
+        *,
+        ram: int | None = None,
+        disk: int | None = None,
+        place: Path | None = None,
+    ) -> None:
         self.paths, self.side = source.paths, side
         self.bad: dict[int, str] = {}
         n = len(source.paths)
@@ -48,16 +56,31 @@ class PixelStore:
         self._disk: Mapped | None = None
         size = f"{n:,} pictures take {need / 1e6:,.0f} MB"
         if need <= RAM_SHARE * ram:
-            self._memory = np.empty((n, side, side, 3), np.uint8)  # pages are taken as they are written
+            self._memory = np.empty(
+                (n, side, side, 3), np.uint8
+            )  # pages are taken as they are written
             self._aspects = np.zeros(n, np.float32)  # 0: not there yet
             self.where, self.why = "memory", f"{size}, within a quarter of the free memory"
             return
-        found = open_mapped(home() if place is None else place, "pixels", _key(source, side), (n, side, side, 3), kept=KEPT, free=disk)
+        found = open_mapped(
+            home() if place is None else place,
+            "pixels",
+            _key(source, side),
+            (n, side, side, 3),
+            kept=KEPT,
+            free=disk,
+        )
         if isinstance(found, Mapped):
             self._disk = found
-            self.where, self.why = "disk", f"{size}, more than a quarter of the free memory ({ram / 1e6:,.0f} MB)"
+            self.where, self.why = (
+                "disk",
+                f"{size}, more than a quarter of the free memory ({ram / 1e6:,.0f} MB)",
+            )
         else:
-            self.where, self.why = "none", f"{size}, too much for the memory ({ram / 1e6:,.0f} MB free), and {found}: decoded each time"
+            self.where, self.why = (
+                "none",
+                f"{size}, too much for the memory ({ram / 1e6:,.0f} MB free), and {found}: decoded each time",
+            )
 
     def has(self, rows: np.ndarray) -> bool:
         """Whether all these rows are there, so that reading them takes no time."""
@@ -79,7 +102,9 @@ class PixelStore:
         try:
             picture = decode(self.paths[row], self.side)
         except DataError as err:
-            self.bad[row] = f"{err.what} It is left out of its batches; the order of the others stays."
+            self.bad[row] = (
+                f"{err.what} It is left out of its batches; the order of the others stays."
+            )
             return None
         aspect = float(np.float32(picture.shape[1] / picture.shape[0]))
         if self._memory is not None:
@@ -110,7 +135,13 @@ def _key(source: Pictures, side: int) -> str:
     import torchvision
 
     what = source.print or [[str(path), *_stat(path)] for path in source.paths]
-    made_by = [VERSION, PIL.__version__, torch.__version__, torchvision.__version__, platform.machine()]
+    made_by = [
+        VERSION,
+        PIL.__version__,
+        torch.__version__,
+        torchvision.__version__,
+        platform.machine(),
+    ]
     return digest([what, len(source.paths), side, made_by])[:16]
 
 

@@ -53,7 +53,9 @@ def _holders(arrays: list[np.ndarray], i: int) -> int:
     return sys.getrefcount(arrays[i])
 
 
-_NOBODY = _holders([np.empty(1)], 0)  # what it says of an array that the list alone holds: that differs by Python's version
+_NOBODY = _holders(
+    [np.empty(1)], 0
+)  # what it says of an array that the list alone holds: that differs by Python's version
 
 
 class Buffers:
@@ -87,7 +89,9 @@ _pool: ThreadPoolExecutor | None = None
 def crew() -> tuple[ThreadPoolExecutor, int]:
     """The threads that decode and cut, one a core, and how many there are. Made anew in a forked child."""
     global _pool
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     if _pool is None:
         _pool = ThreadPoolExecutor(cores, thread_name_prefix="colab_kit pixels")
     return _pool, cores

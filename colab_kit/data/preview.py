@@ -28,7 +28,11 @@ def sheet(data: Any, n: int = 8) -> Any:
     from PIL import Image, ImageDraw, ImageFont
 
     rows = _spread(strata(data.train.labels), n)
-    columns = min(COLUMNS, len(rows)) if len(rows) < COLUMNS + 1 else max(4, min(COLUMNS, int(np.ceil(len(rows) ** 0.5))))
+    columns = (
+        min(COLUMNS, len(rows))
+        if len(rows) < COLUMNS + 1
+        else max(4, min(COLUMNS, int(np.ceil(len(rows) ** 0.5))))
+    )
     lines = -(-len(rows) // columns)
     wide, high = CELL + GAP, CELL + LINE + GAP
     out = Image.new("RGB", (columns * wide + GAP, lines * high + GAP), "white")
@@ -37,7 +41,10 @@ def sheet(data: Any, n: int = 8) -> Any:
         x, y = GAP + place % columns * wide, GAP + place // columns * high
         picture, label = _picture(data.train, row)
         out.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
-        name = _fitted(spoken(label, data.classes, data.task), lambda text: float(draw.textlength(text, font=font)))
+        name = _fitted(
+            spoken(label, data.classes, data.task),
+            lambda text: float(draw.textlength(text, font=font)),
+        )
         draw.text((x + CELL / 2, y + CELL + 2), name, fill="black", font=font, anchor="ma")
     return out
 
@@ -46,9 +53,14 @@ def as_text(data: Any) -> str:
     """A few lines: what, how many, which classes, what loading saw."""
     counts = " · ".join(f"{name} {len(split):,}" for name, split in data.splits.items())
     lines = [f"{data.name}: {_kinds(data)} · {counts} pictures"]
-    shown = [f"{name} {said}" for name, said in zip(data.classes[:SHOWN], _held(data, "train"), strict=False)]
+    shown = [
+        f"{name} {said}"
+        for name, said in zip(data.classes[:SHOWN], _held(data, "train"), strict=False)
+    ]
     more = len(data.classes) - SHOWN
-    lines.append("  train: " + ", ".join(shown) + (f", and {more} more classes" if more > 0 else ""))
+    lines.append(
+        "  train: " + ", ".join(shown) + (f", and {more} more classes" if more > 0 else "")
+    )
     return "\n".join(lines + [f"  note: {note}" for note in data.notes])
 
 
@@ -59,15 +71,20 @@ def as_html(data: Any) -> str:
     held = zip(*(_held(data, name) for name in splits), strict=True)
     rows = []
     for name, cells in zip(data.classes[:SHOWN], held, strict=False):
-        rows.append(f"<tr><td>{said(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+        rows.append(
+            f"<tr><td>{said(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        )
     if len(data.classes) > SHOWN:
-        rows.append(f'<tr><td colspan="{len(splits) + 1}">and {len(data.classes) - SHOWN} more classes</td></tr>')
+        rows.append(
+            f'<tr><td colspan="{len(splits) + 1}">and {len(data.classes) - SHOWN} more classes</td></tr>'
+        )
     total = "".join(f"<th>{len(split):,}</th>" for split in splits.values())
     notes = "".join(f"<li>{said(note)}</li>" for note in data.notes)
     return (
         f"<b>{said(data.name)}</b>: {_kinds(data)}"
         f"<table><thead><tr><th>{'target' if data.task == 'regression' else 'class'}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-        f"<tfoot><tr><th>all</th>{total}</tr></tfoot></table>" + (f"<ul>{notes}</ul>" if notes else "")
+        f"<tfoot><tr><th>all</th>{total}</tr></tfoot></table>"
+        + (f"<ul>{notes}</ul>" if notes else "")
     )
 
 
@@ -84,7 +101,9 @@ def _held(data: Any, name: str) -> list[str]:
         return [f"{n:,}" for n in data.counts[name].values()]
     labels = data.splits[name].labels
     known = labels[~unlabelled(labels)]
-    return [f"{column.min():.4g} to {column.max():.4g}" if len(column) else "–" for column in known.T]
+    return [
+        f"{column.min():.4g} to {column.max():.4g}" if len(column) else "–" for column in known.T
+    ]
 
 
 def _spread(labels: np.ndarray, n: int) -> list[int]:
@@ -107,13 +126,21 @@ def _picture(split: Any, i: int) -> tuple[Any, Any]:
     except DataError:
         return Image.new("RGB", (CELL, CELL), "lightgrey"), of_row(split.labels, i)
     if pixels.shape[2] not in (1, 3):
-        pixels = pixels[..., :3] if pixels.shape[2] == 4 else pixels.mean(2, keepdims=True).astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)).convert("RGB")
+        pixels = (
+            pixels[..., :3]
+            if pixels.shape[2] == 4
+            else pixels.mean(2, keepdims=True).astype(np.uint8)
+        )
+    image = Image.fromarray(
+        np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    ).convert("RGB")
     scale = CELL / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     if image.height == 1:  # a row of features: a strip of bars
         size = (CELL, CELL // 4)
-    return image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS), label
+    return image.resize(
+        size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
+    ), label
 
 
 def _fitted(name: str, width: Any) -> str:

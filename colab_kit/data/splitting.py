@@ -23,7 +23,14 @@ Say = Callable[[Note], None]
 
 
 def share_out(
-    parts: Mapping[str, Part], classes: Sequence[str], *, valid: Any, test: Any, limit: int | None, seed: int, say: Say
+    parts: Mapping[str, Part],
+    classes: Sequence[str],
+    *,
+    valid: Any,
+    test: Any,
+    limit: int | None,
+    seed: int,
+    say: Say,
 ) -> dict[str, tuple[Split, Part]]:
     """Train, valid and test, each with the part it was drawn from.
 
@@ -42,9 +49,23 @@ def share_out(
     out: dict[str, tuple[Split, Part]] = {}
     for name, part in parts.items():
         if shares.get(name) is None:
-            out[name] = _whole(_renumbered(part, parts["train"], classes, name), classes, name, limit, seed, say), part
+            out[name] = (
+                _whole(
+                    _renumbered(part, parts["train"], classes, name),
+                    classes,
+                    name,
+                    limit,
+                    seed,
+                    say,
+                ),
+                part,
+            )
         elif shares[name]:
-            say(Note(f"The {name} split that came with the data is passed over: {name}={shares[name]:g} draws one from train."))
+            say(
+                Note(
+                    f"The {name} split that came with the data is passed over: {name}={shares[name]:g} draws one from train."
+                )
+            )
     if valid == "test":
         out["valid"] = _same_as_test(out)
     elif "valid" not in out and shares["valid"] is None:
@@ -56,14 +77,26 @@ def share_out(
             if len(drawn):
                 out[name] = drawn, parts["train"]
             else:
-                say(Note(f"There is no {name} split: no class has two pictures to share out.", "warn"))
+                say(
+                    Note(
+                        f"There is no {name} split: no class has two pictures to share out.", "warn"
+                    )
+                )
     return {name: out[name] for name in ("train", "valid", "test") if name in out}
 
 
 def _renumbered(part: Part, train: Part, classes: Sequence[str], name: str) -> Part:
     """The numbers of a source that orders the same classes otherwise, as training has them."""
-    known = tuple(classes) if train.labels.dtype.kind == "O" else train.classes  # names become numbers by `classes`, numbers stay
-    if part is train or part.labels.dtype.kind != "i" or not part.classes or not known or part.classes == known:
+    known = (
+        tuple(classes) if train.labels.dtype.kind == "O" else train.classes
+    )  # names become numbers by `classes`, numbers stay
+    if (
+        part is train
+        or part.labels.dtype.kind != "i"
+        or not part.classes
+        or not known
+        or part.classes == known
+    ):
         return part
     named = np.array([*(part.classes[label] for label in part.labels), None], object)[:-1]
     labels = number(named, known, f"the {name} split")
@@ -88,23 +121,37 @@ def as_share(value: Any, name: str) -> float | None:
     share = float(value)
     if not 0 <= share < 1:
         fix = f"give {name}=0.2, or {name}=0 for none"
-        raise DataError(f"{name}={value} is no share.", "a part of the training pictures is meant", fix)
+        raise DataError(
+            f"{name}={value} is no share.", "a part of the training pictures is meant", fix
+        )
     return share
 
 
 def as_limit(limit: Any) -> int | None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
+    if limit is not None and (
+        isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1
+    ):
         why = "at most so many of each class are taken"
-        raise DataError(f"max_per_class={limit!r} is no number of pictures.", why, "give max_per_class=100, or leave it out")
+        raise DataError(
+            f"max_per_class={limit!r} is no number of pictures.",
+            why,
+            "give max_per_class=100, or leave it out",
+        )
     return limit if limit is None else int(limit)
 
 
-def _whole(part: Part, classes: Sequence[str], name: str, limit: int | None, seed: int, say: Say) -> Split:
+def _whole(
+    part: Part, classes: Sequence[str], name: str, limit: int | None, seed: int, say: Say
+) -> Split:
     """All rows of a part that have a label; of a test part without any, all rows."""
     labels = part.labels
     if name == "test" and labels.dtype.kind == "O" and _is_one_stranger(labels, classes):
         folder = next(label for label in labels if label is not None)
-        say(Note(f"The test folder holds one folder, {folder}, that is no class: its pictures are taken as unlabelled, for predict only."))
+        say(
+            Note(
+                f"The test folder holds one folder, {folder}, that is no class: its pictures are taken as unlabelled, for predict only."
+            )
+        )
         labels = np.full(len(labels), None, object)
     numbers = number(labels, classes, f"the {name} split")
     source = part.make(numbers)
@@ -115,7 +162,9 @@ def _whole(part: Part, classes: Sequence[str], name: str, limit: int | None, see
         say(_unlabelled(source, numbers, name))
     if not len(rows):
         fix = f"give labels for it, or {name}=0"
-        raise DataError(f"No picture of the {name} split has a label.", "there is nothing to compare with", fix)
+        raise DataError(
+            f"No picture of the {name} split has a label.", "there is nothing to compare with", fix
+        )
     return Split(source, _limited(rows, numbers, limit, seed), name)
 
 
@@ -126,7 +175,12 @@ def _is_one_stranger(labels: np.ndarray, classes: Sequence[str]) -> bool:
 
 def _unlabelled(source: Source, numbers: np.ndarray, name: str) -> Note:
     rows = np.flatnonzero(unlabelled(numbers))
-    which = some([source.paths[row].name if isinstance(source, Pictures) else f"row {row}" for row in rows[:4]])
+    which = some(
+        [
+            source.paths[row].name if isinstance(source, Pictures) else f"row {row}"
+            for row in rows[:4]
+        ]
+    )
     text = f"{counted(len(rows), 'picture')} left out of {name}, of {len(numbers):,}: without a label ({which})."
     return Note(text, "warn")
 
@@ -143,13 +197,23 @@ def _limited(rows: np.ndarray, numbers: np.ndarray, limit: int | None, seed: int
 
 def _same_as_test(out: Mapping[str, tuple[Split, Part]]) -> tuple[Split, Part]:
     if "test" not in out:
-        raise DataError('valid="test", and there is no test split.', "the data came without one", "give test= too, or valid=0.2")
+        raise DataError(
+            'valid="test", and there is no test split.',
+            "the data came without one",
+            "give test= too, or valid=0.2",
+        )
     test, part = out["test"]
     if unlabelled(test.labels).any():
-        raise DataError('valid="test", and the test pictures have no labels.', "there is nothing to compare with", "give valid=0.2")
+        raise DataError(
+            'valid="test", and the test pictures have no labels.',
+            "there is nothing to compare with",
+            "give valid=0.2",
+        )
     return Split(test.source, test.rows, "valid"), part
 
 
 def _draw(train: Split, share: float, key: int, name: str) -> tuple[Split, Split]:
     kept, drawn = stratified(train.labels, share, key)
-    return Split(train.source, train.rows[kept], "train"), Split(train.source, train.rows[drawn], name)
+    return Split(train.source, train.rows[kept], "train"), Split(
+        train.source, train.rows[drawn], name
+    )

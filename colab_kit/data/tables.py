@@ -14,7 +14,17 @@ from ..errors import DataError
 from ..events import Note
 from .folders import counted, some
 
-LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "species", "breed", "y")
+LABEL_COLUMNS = (
+    "label",
+    "labels",
+    "class",
+    "class_name",
+    "category",
+    "target",
+    "species",
+    "breed",
+    "y",
+)
 AMBIGUOUS = -1
 
 Labels = str | os.PathLike[str] | Mapping[Any, Any] | Callable[[Path], Any]
@@ -85,14 +95,18 @@ class _Names:
         text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
         if os.path.isabs(text):
             text = os.path.relpath(text, self.root)
-        parts = [part for part in text.strip().replace("\\", "/").split("/") if part not in (".", "")]
+        parts = [
+            part for part in text.strip().replace("\\", "/").split("/") if part not in (".", "")
+        ]
         for start in range(len(parts)):  # the table may name folders above the one that was given
             if (row := self.rows.get("/".join(parts[start:]))) is not None:
                 return row
         return None
 
 
-def _matched(pairs: list[tuple[Any, Any]], paths: Sequence[Path], root: Path, where: str) -> tuple[list[Any], list[Note]]:
+def _matched(
+    pairs: list[tuple[Any, Any]], paths: Sequence[Path], root: Path, where: str
+) -> tuple[list[Any], list[Note]]:
     names, strangers = _Names(paths, root), []
     out: list[Any] = [None] * len(paths)
     for name, label in pairs:
@@ -101,10 +115,14 @@ def _matched(pairs: list[tuple[Any, Any]], paths: Sequence[Path], root: Path, wh
             strangers.append(str(name))
         elif row == AMBIGUOUS:
             why = f"in {root} more than one is called so"
-            raise DataError(f"{where} names {name}, which means several files.", why, "write its folder too")
+            raise DataError(
+                f"{where} names {name}, which means several files.", why, "write its folder too"
+            )
         elif out[row] is not None and out[row] != label:
             raise DataError(
-                f"{where} gives {name} two labels: {out[row]} and {label}.", "a picture has one class here", "keep one of the two rows"
+                f"{where} gives {name} two labels: {out[row]} and {label}.",
+                "a picture has one class here",
+                "keep one of the two rows",
             )
         else:
             out[row] = label
@@ -120,7 +138,11 @@ def _matched(pairs: list[tuple[Any, Any]], paths: Sequence[Path], root: Path, wh
 
 def _find(table: Path, root: Path) -> Path:
     if (found := first_file(table.expanduser(), root / table, root.parent / table)) is None:
-        raise DataError(f"labels={str(table)!r} is not there.", f"it is neither here nor in {root}", "give the path of the CSV file")
+        raise DataError(
+            f"labels={str(table)!r} is not there.",
+            f"it is neither here nor in {root}",
+            "give the path of the CSV file",
+        )
     return found
 
 
@@ -146,15 +168,27 @@ def _read(table: Path, names: _Names) -> list[tuple[str, str]]:
     try:
         text = table.read_bytes().decode("utf-8-sig", "replace")
     except OSError as err:
-        raise DataError(f"{table} cannot be read.", str(err.strerror or err), "give a CSV file that can be read") from err
+        raise DataError(
+            f"{table} cannot be read.", str(err.strerror or err), "give a CSV file that can be read"
+        ) from err
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter) if "".join(row).strip()]
+    rows = [
+        [cell.strip() for cell in row]
+        for row in csv.reader(text.splitlines(), delimiter=delimiter)
+        if "".join(row).strip()
+    ]
     width = max((len(row) for row in rows), default=0)
     rows = [row + [""] * (width - len(row)) for row in rows]
     if not rows or width < 2:
-        raise DataError(f"{table} has no two columns.", f"its first line is {first[:80]!r}", "write a file name and a label in each row")
-    hits = [len({names.find(row[column]) for row in rows} - {None}) for column in range(width)]  # different files, not rows
+        raise DataError(
+            f"{table} has no two columns.",
+            f"its first line is {first[:80]!r}",
+            "write a file name and a label in each row",
+        )
+    hits = [
+        len({names.find(row[column]) for row in rows} - {None}) for column in range(width)
+    ]  # different files, not rows
     of_file = hits.index(max(hits))
     has_header = len(rows) > 1 and names.find(rows[0][of_file]) is None
     of_label = _label_column(table, rows[0] if has_header else [], width, of_file)

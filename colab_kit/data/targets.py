@@ -58,7 +58,9 @@ def spoken(label: Any, classes: Sequence[str], task: str) -> str:
     if np.isnan(label).any():
         return "no label"
     if task == MULTILABEL:
-        return ", ".join(name for name, there in zip(classes, label, strict=True) if there) or "none"
+        return (
+            ", ".join(name for name, there in zip(classes, label, strict=True) if there) or "none"
+        )
     return ", ".join(f"{value:.4g}" for value in label)
 
 
@@ -79,13 +81,23 @@ def task_of(labels: np.ndarray) -> str:
     if labels.dtype.kind == "f":
         if not (there == np.floor(there)).all():
             return REGRESS
-        fix = "they are whole numbers: pass y.astype(int), or task='regression' if numbers are meant"
-        raise DataError(f"The labels are {labels.dtype} values such as {labels[0]!r}.", "classes are whole numbers or names", fix)
+        fix = (
+            "they are whole numbers: pass y.astype(int), or task='regression' if numbers are meant"
+        )
+        raise DataError(
+            f"The labels are {labels.dtype} values such as {labels[0]!r}.",
+            "classes are whole numbers or names",
+            fix,
+        )
     if labels.dtype.kind == "O":
         if any(isinstance(label, tuple) for label in there):
             return MULTILABEL
         values = [_number(label) for label in there]
-        if values and all(value is not None for value in values) and any(value != int(value) for value in values if value is not None):
+        if (
+            values
+            and all(value is not None for value in values)
+            and any(value != int(value) for value in values if value is not None)
+        ):
             return REGRESS
     return CLASSIFY
 
@@ -110,15 +122,25 @@ def _classes(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
                 "pass y of shape (N,) with one class a picture, or task='multilabel'",
             )
         return labels.argmax(1).astype(np.int64), [
-            Note(f"The labels are one-hot: their {labels.shape[1]} columns are taken as the classes.")
+            Note(
+                f"The labels are one-hot: their {labels.shape[1]} columns are taken as the classes."
+            )
         ]
     if labels.dtype.kind == "O":
         if several := [label for label in labels if isinstance(label, tuple)]:
-            raise DataError("A picture has several labels.", f"the first are {', '.join(several[0])}", "load with task='multilabel'")
-        return np.array([*(None if label is None else str(label) for label in labels), None], object)[:-1], []
+            raise DataError(
+                "A picture has several labels.",
+                f"the first are {', '.join(several[0])}",
+                "load with task='multilabel'",
+            )
+        return np.array(
+            [*(None if label is None else str(label) for label in labels), None], object
+        )[:-1], []
     if labels.dtype.kind == "f":
         raise DataError(
-            f"The labels are {labels.dtype} values such as {labels[0]!r}.", "task='classification' takes classes", "pass y.astype(int)"
+            f"The labels are {labels.dtype} values such as {labels[0]!r}.",
+            "task='classification' takes classes",
+            "pass y.astype(int)",
         )
     return labels, []
 
@@ -129,18 +151,29 @@ def _several(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
         if not _hot(known):
             wrong = known[~np.isin(known, (0, 1))][0]
             raise DataError(
-                f"The labels hold {wrong:g}.", "task='multilabel' takes a 0 or a 1 for each class", "pass (y > 0.5).astype(int)"
+                f"The labels hold {wrong:g}.",
+                "task='multilabel' takes a 0 or a 1 for each class",
+                "pass (y > 0.5).astype(int)",
             )
         return labels.astype(np.float32), [
-            Note(f"The labels are rows of 0 and 1: each picture may have several of {labels.shape[1]} classes.")
+            Note(
+                f"The labels are rows of 0 and 1: each picture may have several of {labels.shape[1]} classes."
+            )
         ]
     if labels.dtype.kind != "O":
         fix = "pass rows of 0 and 1, (N, classes), or leave task= out"
-        raise DataError(f"The labels are {labels.dtype} numbers, one a picture.", "task='multilabel' takes several classes a picture", fix)
+        raise DataError(
+            f"The labels are {labels.dtype} numbers, one a picture.",
+            "task='multilabel' takes several classes a picture",
+            fix,
+        )
     texts = [label for label in labels if isinstance(label, str)]
     by = r"\s*[|;,]\s*" if any(re.search(r"[|;,]", text) for text in texts) else r"\s+"
     named = [
-        label if label is None or isinstance(label, tuple) else tuple(n for n in re.split(by, str(label).strip()) if n) for label in labels
+        label
+        if label is None or isinstance(label, tuple)
+        else tuple(n for n in re.split(by, str(label).strip()) if n)
+        for label in labels
     ]
     out = np.empty(len(named), object)
     out[:] = named
@@ -158,7 +191,9 @@ def _numbers(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
             values = [_number(value) for value in parts]
             if len(parts) != wide or None in values:
                 raise DataError(
-                    f"The label {labels[place]!r} is no number.", "task='regression' takes numbers", "correct it, or leave task= out"
+                    f"The label {labels[place]!r} is no number.",
+                    "task='regression' takes numbers",
+                    "correct it, or leave task= out",
                 )
             out[place] = values
     else:
@@ -166,14 +201,18 @@ def _numbers(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
     if np.isinf(out).any():
         row = int(np.flatnonzero(np.isinf(out).any(1))[0])
         raise DataError(
-            f"The target of row {row} is infinite.", "its loss would be, too", "correct it, or make it nan: then the row is left out"
+            f"The target of row {row} is infinite.",
+            "its loss would be, too",
+            "correct it, or make it nan: then the row is left out",
         )
     return out, []
 
 
 def _number(label: Any) -> float | None:
     try:
-        value = float(label) if isinstance(label, str | Real) and not isinstance(label, bool) else None
+        value = (
+            float(label) if isinstance(label, str | Real) and not isinstance(label, bool) else None
+        )
     except ValueError:
         return None
     return value if value is not None and np.isfinite(value) else None

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, Subset, TensorDataset, default_collate
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+    default_collate,
+)
 
 from ..errors import DataError
 from ..events import Note
@@ -24,7 +33,9 @@ TOLD_INSTEAD = {  # sampler: what it is for, and what does that here
 }
 
 
-Far = Callable[[Path, int], DataError | None]  # what is wrong with reading so many files of a folder one by one
+Far = Callable[
+    [Path, int], DataError | None
+]  # what is wrong with reading so many files of a folder one by one
 
 
 def nowhere_far(folder: Path, files: int) -> None:
@@ -32,7 +43,9 @@ def nowhere_far(folder: Path, files: int) -> None:
 
 
 def is_dataset(source: Any) -> bool:
-    return isinstance(source, Dataset) or all(hasattr(type(source), name) for name in ("__getitem__", "__len__"))
+    return isinstance(source, Dataset) or all(
+        hasattr(type(source), name) for name in ("__getitem__", "__len__")
+    )
 
 
 def of_loader(loader: DataLoader[Any], far: Far = nowhere_far) -> Part:
@@ -45,20 +58,28 @@ def of_loader(loader: DataLoader[Any], far: Far = nowhere_far) -> Part:
     """
     sampler = loader.sampler
     plain = type(sampler) is SequentialSampler or (
-        type(sampler) is RandomSampler and not sampler.replacement and sampler.num_samples == len(sampler.data_source)
+        type(sampler) is RandomSampler
+        and not sampler.replacement
+        and sampler.num_samples == len(sampler.data_source)
     )
     if isinstance(loader.dataset, IterableDataset):
         raise _iterable(loader.dataset)
     if loader.batch_size is None or not plain:
         name = type(sampler if not plain else loader.batch_sampler).__name__
         raise DataError(
-            f"The DataLoader has a {name} of its own." if loader.batch_sampler is not None else "The DataLoader makes no batches.",
+            f"The DataLoader has a {name} of its own."
+            if loader.batch_sampler is not None
+            else "The DataLoader makes no batches.",
             "the order of the pictures is keyed by seed and epoch here, so that a killed run goes on exactly where it was",
-            TOLD_INSTEAD.get(name, "pass the dataset itself, or a DataLoader with batch_size= and shuffle= only"),
+            TOLD_INSTEAD.get(
+                name, "pass the dataset itself, or a DataLoader with batch_size= and shuffle= only"
+            ),
         )
     collate = None if loader.collate_fn is default_collate else loader.collate_fn
     part = of_dataset(loader.dataset, collate=collate, far=far)
-    return Part(part.labels, part.make, part.print, part.classes, part.notes, loader.batch_size, part.keyed)
+    return Part(
+        part.labels, part.make, part.print, part.classes, part.notes, loader.batch_size, part.keyed
+    )
 
 
 def of_dataset(dataset: Any, *, collate: Any = None, far: Far = nowhere_far) -> Part:
@@ -72,7 +93,11 @@ def of_dataset(dataset: Any, *, collate: Any = None, far: Far = nowhere_far) -> 
     if isinstance(dataset, IterableDataset):
         raise _iterable(dataset)
     if len(dataset) == 0:
-        raise DataError(f"The dataset {_name(dataset)} is empty.", "its len() is 0", "see whether its files or its filter are right")
+        raise DataError(
+            f"The dataset {_name(dataset)} is empty.",
+            "its len() is 0",
+            "see whether its files or its filter are right",
+        )
     classes = _classes(dataset)
     part = None if collate else _out_of_memory(dataset) or _out_of_files(dataset, far)
     if part is None:
@@ -107,7 +132,10 @@ def _out_of_memory(dataset: Any) -> Part | None:
         pictures = (source.picture(0), source.picture(len(rows) - 1))
     except DataError:
         return None
-    for item, label, picture in ((first, part.labels[0], pictures[0]), (last, part.labels[-1], pictures[1])):
+    for item, label, picture in (
+        (first, part.labels[0], pictures[0]),
+        (last, part.labels[-1], pictures[1]),
+    ):
         if not _same(item, picture, label):
             return None  # __getitem__ does something of its own
     return part
@@ -119,7 +147,9 @@ def _same(item: Any, picture: np.ndarray, label: Any) -> bool:
     pixels = np.asarray(item[0])
     if pixels.dtype != np.dtype(np.uint8):
         return False
-    return any(got.shape == picture.shape and bool((got == picture).all()) for got in _layouts(pixels))
+    return any(
+        got.shape == picture.shape and bool((got == picture).all()) for got in _layouts(pixels)
+    )
 
 
 def _layouts(pixels: np.ndarray) -> list[np.ndarray]:
@@ -130,7 +160,11 @@ def _too_far(dataset: Any, far: Far) -> DataError | None:
     """What is wrong with reading the picture files of such as an ImageFolder where they lie."""
     base, rows = _base(dataset)
     root = getattr(base, "root", None)
-    return far(Path(root), len(rows)) if getattr(base, "samples", None) and isinstance(root, str | os.PathLike) else None
+    return (
+        far(Path(root), len(rows))
+        if getattr(base, "samples", None) and isinstance(root, str | os.PathLike)
+        else None
+    )
 
 
 def _out_of_files(dataset: Any, far: Far) -> Part | None:
@@ -146,7 +180,11 @@ def _out_of_files(dataset: Any, far: Far) -> Part | None:
     if (error := _too_far(dataset, far)) is not None:
         raise error
     chosen = [samples[row] for row in rows]
-    return of_files([Path(path).absolute() for path, _ in chosen], [names[label] for _, label in chosen], Path(base.root).absolute())
+    return of_files(
+        [Path(path).absolute() for path, _ in chosen],
+        [names[label] for _, label in chosen],
+        Path(base.root).absolute(),
+    )
 
 
 def _items(dataset: Any, classes: tuple[str, ...] | None, collate: Any, far: Far) -> Part:
@@ -155,14 +193,38 @@ def _items(dataset: Any, classes: tuple[str, ...] | None, collate: Any, far: Far
     base, rows = _base(dataset)
     first = _read(dataset, 0)
     if not isinstance(first, tuple | list) or len(first) != 2:
-        inside = ", ".join(map(str, first)) if isinstance(first, dict) else f"{len(first)}" if isinstance(first, tuple | list) else ""
+        inside = (
+            ", ".join(map(str, first))
+            if isinstance(first, dict)
+            else f"{len(first)}"
+            if isinstance(first, tuple | list)
+            else ""
+        )
         why = f"item 0 is a {type(first).__name__}{' of ' * bool(inside)}{inside}"
-        raise DataError(f"The items of {_name(dataset)} are no (picture, label) pairs.", why, "let __getitem__ return (x, y)")
+        raise DataError(
+            f"The items of {_name(dataset)} are no (picture, label) pairs.",
+            why,
+            "let __getitem__ return (x, y)",
+        )
     y = _targets(base)
-    labels = None if y is None or getattr(base, "target_transform", None) is not None else _numbers(y[rows], len(dataset))
-    if labels is None or not _agree(labels[0], first[1]) or not _agree(labels[-1], _read(dataset, len(dataset) - 1)[1]):
-        notes.append(Note(f"{_name(dataset)} has no .targets: all {len(dataset):,} items were read once for their labels."))
-        labels = as_given([_plain(_read(dataset, row)[1]) for row in range(len(dataset))], len(dataset))
+    labels = (
+        None
+        if y is None or getattr(base, "target_transform", None) is not None
+        else _numbers(y[rows], len(dataset))
+    )
+    if (
+        labels is None
+        or not _agree(labels[0], first[1])
+        or not _agree(labels[-1], _read(dataset, len(dataset) - 1)[1])
+    ):
+        notes.append(
+            Note(
+                f"{_name(dataset)} has no .targets: all {len(dataset):,} items were read once for their labels."
+            )
+        )
+        labels = as_given(
+            [_plain(_read(dataset, row)[1]) for row in range(len(dataset))], len(dataset)
+        )
     if labels.dtype.kind == "O":
         raise DataError(
             f"The labels of {_name(dataset)} are names such as {labels[0]!r}.",
@@ -170,12 +232,28 @@ def _items(dataset: Any, classes: tuple[str, ...] | None, collate: Any, far: Far
             "let __getitem__ return the class's number, and give the names with class_names=",
         )
     if _transformed(base) and (hasattr(base, "data") or hasattr(base, "samples")):
-        notes.append(Note(f"{_name(base)} has transforms of its own and is read item by item; without transform= it is read much faster."))
+        notes.append(
+            Note(
+                f"{_name(base)} has transforms of its own and is read item by item; without transform= it is read much faster."
+            )
+        )
     seen, same = fingerprints.of_dataset(dataset)
     if not same:
-        notes.append(Note(f"{_name(dataset)} gives another picture each time it is asked: its runs cannot be repeated exactly.", "warn"))
+        notes.append(
+            Note(
+                f"{_name(dataset)} gives another picture each time it is asked: its runs cannot be repeated exactly.",
+                "warn",
+            )
+        )
     seen = fingerprints.of_value([seen, fingerprints.of_callable(collate)]) if collate else seen
-    return Part(labels, lambda numbers: Items(dataset, numbers, collate), seen, classes, tuple(notes), keyed=same)
+    return Part(
+        labels,
+        lambda numbers: Items(dataset, numbers, collate),
+        seen,
+        classes,
+        tuple(notes),
+        keyed=same,
+    )
 
 
 def _read(dataset: Any, row: int) -> Any:
@@ -200,7 +278,9 @@ def _numbers(y: np.ndarray, n: int) -> np.ndarray | None:
 
 
 def _agree(label: Any, item: Any) -> bool:
-    return np.array_equal(np.asarray(_plain(item), None if np.ndim(label) == 0 else np.float32), label)
+    return np.array_equal(
+        np.asarray(_plain(item), None if np.ndim(label) == 0 else np.float32), label
+    )
 
 
 def _plain(label: Any) -> Any:
@@ -211,12 +291,19 @@ def _plain(label: Any) -> Any:
 
 
 def _transformed(base: Any) -> bool:
-    return any(getattr(base, name, None) is not None for name in ("transform", "target_transform", "transforms"))
+    return any(
+        getattr(base, name, None) is not None
+        for name in ("transform", "target_transform", "transforms")
+    )
 
 
 def _classes(dataset: Any) -> tuple[str, ...] | None:
     classes = getattr(_base(dataset)[0], "classes", None)
-    if isinstance(classes, Sequence) and not isinstance(classes, str) and len(set(map(str, classes))) == len(classes):
+    if (
+        isinstance(classes, Sequence)
+        and not isinstance(classes, str)
+        and len(set(map(str, classes))) == len(classes)
+    ):
         return tuple(map(str, classes))
     return None
 

@@ -32,22 +32,34 @@ class ItemReader:
     """
 
     def __init__(
-        self, items: Items, num_workers: int, seed: int, preprocess: Preprocess, augment: Augment | None = None,
+        self,
+        items: Items,
+        num_workers: int,
+        seed: int,
+        preprocess: Preprocess,
+        augment: Augment | None = None,
         complain: Callable[[str], None] = lambda text: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.groups: list[list[tuple[int, int]]] = []
         self.dataset = _KeyedDataset(items, seed, preprocess, augment)
         self.collate = _collate_with(items.collate or default_collate, items.labels.ndim == 2)
         self.loader: DataLoader[Any] | None = None
         if num_workers and (room := _shared()) is not None and room < SHARED:
-            complain(f"/dev/shm has {room >> 20} MiB left, and workers need {SHARED >> 20}: the data is read in the training thread.")
+            complain(
+                f"/dev/shm has {room >> 20} MiB left, and workers need {SHARED >> 20}: the data is read in the training thread."
+            )
             num_workers = 0
         if num_workers:
             # a spare generator: DataLoader would draw its base seed from the process-wide one
             self.loader = DataLoader(
-                self.dataset, batch_sampler=self.groups, collate_fn=self.collate, num_workers=num_workers, persistent_workers=True,
-                worker_init_fn=_ignore_interrupts, generator=torch.Generator().manual_seed(0),
-            )  # fmt: skip
+                self.dataset,
+                batch_sampler=self.groups,
+                collate_fn=self.collate,
+                num_workers=num_workers,
+                persistent_workers=True,
+                worker_init_fn=_ignore_interrupts,
+                generator=torch.Generator().manual_seed(0),
+            )
 
     def __call__(self, groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
         self.groups[:] = [[(epoch, row) for row in rows.tolist()] for rows in groups]
@@ -59,7 +71,9 @@ class ItemReader:
                 raise
             why = "mostly the system ended it, for want of memory"
             raise DataError(
-                "A process that reads your Dataset has died.", why, "run the cell again with num_workers=0: it goes on"
+                "A process that reads your Dataset has died.",
+                why,
+                "run the cell again with num_workers=0: it goes on",
             ) from err
 
     def _inline(self) -> Iterator[Any]:
@@ -119,7 +133,9 @@ class Transformed(Dataset[Any]):
         else:
             x = self.source.x[row]
         if seed := getattr(self.transform, "set_random_seed", None):
-            seed(int(torch.randint(0, 2**31, ())))  # a function of the key that stands in torch's generator now
+            seed(
+                int(torch.randint(0, 2**31, ()))
+            )  # a function of the key that stands in torch's generator now
         return self.transform(x), of_row(self.source.labels, row)
 
     def __len__(self) -> int:
@@ -136,7 +152,9 @@ def transformed(split: Chosen, transform: Callable[[Any], Any]) -> Items:
     """
     if isinstance(split.source, Items):
         what = "augment= is a transform, and the data is a Dataset of your own."
-        raise RecipeError(what, "its __getitem__ is where transforms belong", "put the transform into the Dataset")
+        raise RecipeError(
+            what, "its __getitem__ is where transforms belong", "put the transform into the Dataset"
+        )
     return Items(Transformed(split.source, transform), split.source.labels)
 
 
@@ -153,7 +171,9 @@ def draws_privately(items: Items, row: int) -> bool:
 
 
 class _KeyedDataset(Dataset[Any]):
-    def __init__(self, items: Items, seed: int, preprocess: Preprocess, augment: Augment | None) -> None:
+    def __init__(
+        self, items: Items, seed: int, preprocess: Preprocess, augment: Augment | None
+    ) -> None:
         self.items, self.seed, self.preprocess, self.augment = items, seed, preprocess, augment
 
     def __getitem__(self, pair: tuple[int, int]) -> Any:
@@ -171,7 +191,10 @@ class _KeyedDataset(Dataset[Any]):
             x = self._square(x, epoch, row)
         elif isinstance(x, np.ndarray):
             x = torch.from_numpy(x)
-        return row, (x, y if self.items.collate else of_row(self.items.labels, row))  # the labels are numbered as training has them
+        return row, (
+            x,
+            y if self.items.collate else of_row(self.items.labels, row),
+        )  # the labels are numbered as training has them
 
     def _square(self, x: Any, epoch: int, row: int) -> torch.Tensor:
         """A picture as uint8 (3, S, S), without its alpha channel."""
@@ -179,15 +202,29 @@ class _KeyedDataset(Dataset[Any]):
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else np.array(pixels[..., :3])
         size = self.preprocess.size or 224
-        if isinstance(self.items.dataset, Transformed):  # the user's transform has cut it: it is taken whole
+        if isinstance(
+            self.items.dataset, Transformed
+        ):  # the user's transform has cut it: it is taken whole
             out = squashed(pixels, size) if pixels.shape[:2] != (size, size) else pixels
         elif self.augment is None or not self.augment.cuts or epoch < 0:
             out = self.preprocess.picture(pixels)
         else:
             out, side = np.empty((size, size, 3), np.uint8), self.preprocess.side
-            draws, aspects = Draws(self.seed, epoch, np.array([row])), np.array([pixels.shape[1] / pixels.shape[0]], np.float32)
-            (box,), (flip,) = boxes(self.augment, draws, aspects, (side, side), self.preprocess.share), flips(self.augment, draws)
-            cut(squashed(pixels, side), box, out, interpolation=self.preprocess.interpolation, flip=bool(flip))
+            draws, aspects = (
+                Draws(self.seed, epoch, np.array([row])),
+                np.array([pixels.shape[1] / pixels.shape[0]], np.float32),
+            )
+            (box,), (flip,) = (
+                boxes(self.augment, draws, aspects, (side, side), self.preprocess.share),
+                flips(self.augment, draws),
+            )
+            cut(
+                squashed(pixels, side),
+                box,
+                out,
+                interpolation=self.preprocess.interpolation,
+                flip=bool(flip),
+            )
         return torch.from_numpy(out).movedim(2, 0)
 
     def __len__(self) -> int:
@@ -200,12 +237,20 @@ class _collate_with:
     def __init__(self, collate: Callable[[list[Any]], Any], numbers: bool) -> None:
         self.collate, self.numbers = collate, numbers
 
-    def __call__(self, batch: list[tuple[int, Any]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def __call__(
+        self, batch: list[tuple[int, Any]]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         x, y = self.collate([item for _, item in batch])
         rows = torch.tensor([row for row, _ in batch])
         y = torch.as_tensor(y)
-        return torch.as_tensor(x), y.float().reshape(len(rows), -1) if self.numbers else y.long(), rows
+        return (
+            torch.as_tensor(x),
+            y.float().reshape(len(rows), -1) if self.numbers else y.long(),
+            rows,
+        )
 
 
 def _ignore_interrupts(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; stopping is the training thread's affair
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; stopping is the training thread's affair

@@ -26,10 +26,16 @@ class Aim:
 def is_folder(to: str | os.PathLike[str]) -> bool:
     """Whether `to` means the folder that takes the file: it is one, ends in a slash, or has no suffix."""
     text = os.fspath(to)
-    return text.endswith(("/", os.sep)) or not Path(text).suffix or os.path.isdir(os.path.expanduser(text))
+    return (
+        text.endswith(("/", os.sep))
+        or not Path(text).suffix
+        or os.path.isdir(os.path.expanduser(text))
+    )
 
 
-def aim(name: str, to: str | os.PathLike[str] | None, extract: bool | None, *, named: bool | None = None) -> Aim:
+def aim(
+    name: str, to: str | os.PathLike[str] | None, extract: bool | None, *, named: bool | None = None
+) -> Aim:
     """Decide for a file called `name`; `named`: whether `to` names the file, None: judged by is_folder().
 
     Examples
@@ -41,7 +47,10 @@ def aim(name: str, to: str | os.PathLike[str] | None, extract: bool | None, *, n
         file = (Path() if to is None else Path(os.path.expanduser(to))) / name
         wanted = is_archive(name) if extract is None else extract
     else:
-        file, wanted = Path(os.path.expanduser(to)), bool(extract)  # who names the file wants the file
+        file, wanted = (
+            Path(os.path.expanduser(to)),
+            bool(extract),
+        )  # who names the file wants the file
     if not wanted:
         return Aim(file, None)
     called = file.name if is_archive(file.name) or file.name.lower().endswith(SINGLES) else name

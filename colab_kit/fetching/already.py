@@ -16,7 +16,9 @@ from .way import Told, Way, ask_about
 from .whole import has
 
 
-def file_there(path: Path, link: Link, way: Way, *, offline: bool, overwrite: bool) -> Record | None:
+def file_there(
+    path: Path, link: Link, way: Way, *, offline: bool, overwrite: bool
+) -> Record | None:
     """The record of a file that need not be fetched; None if it must be.
 
     Raises
@@ -27,7 +29,9 @@ def file_there(path: Path, link: Link, way: Way, *, offline: bool, overwrite: bo
     if not os.path.lexists(path):
         return None
     if path.is_dir():
-        raise FetchError(f"{path} is a folder.", "the file cannot get its name", "give to= another name")
+        raise FetchError(
+            f"{path} is a folder.", "the file cannot get its name", "give to= another name"
+        )
     known = records.of_file(path)
     if known is not None and known.identity == link.identity:
         if way.hashes:
@@ -41,7 +45,9 @@ def file_there(path: Path, link: Link, way: Way, *, offline: bool, overwrite: bo
     size = path.stat().st_size
     if told is not None and told.size == size:
         way.emit(
-            Note(f"{path} is there already, with the {size:,} bytes that the server has; it is used as it is. overwrite=True fetches it.")
+            Note(
+                f"{path} is there already, with the {size:,} bytes that the server has; it is used as it is. overwrite=True fetches it."
+            )
         )
         return _taken(path, link, told.validator)
     if offline:
@@ -52,12 +58,19 @@ def file_there(path: Path, link: Link, way: Way, *, offline: bool, overwrite: bo
         why = f"its {next(iter(way.hashes))} is another one"
     elif told is not None and told.size is not None:
         why = f"it has {size:,} bytes, and the server's has {told.size:,}"
-    raise FetchError(f"Another {path.name} is there already, and is kept.", why, "give to= another name, or overwrite=True to replace it")
+    raise FetchError(
+        f"Another {path.name} is there already, and is kept.",
+        why,
+        "give to= another name, or overwrite=True to replace it",
+    )
 
 
 def has_all(known: Record, path: Path, hashes: Mapping[str, str]) -> bool:
     """Whether a file with a record has these hashes; its sha256 is in the record."""
-    return all(known.sha256.startswith(h) if kind == "sha256" and known.sha256 else has(path, {kind: h}) for kind, h in hashes.items())
+    return all(
+        known.sha256.startswith(h) if kind == "sha256" and known.sha256 else has(path, {kind: h})
+        for kind, h in hashes.items()
+    )
 
 
 def _taken(path: Path, link: Link, validator: str, *, proven: bool = False) -> Record:
@@ -70,7 +83,9 @@ def _taken(path: Path, link: Link, validator: str, *, proven: bool = False) -> R
     return record
 
 
-def folder_there(folder: Path, link: Link, way: Way, *, offline: bool, overwrite: bool) -> Record | None:
+def folder_there(
+    folder: Path, link: Link, way: Way, *, offline: bool, overwrite: bool
+) -> Record | None:
     """The record of a folder that need not be fetched and unpacked; None if it must be.
 
     Raises
@@ -82,21 +97,44 @@ def folder_there(folder: Path, link: Link, way: Way, *, offline: bool, overwrite
         return None
     known = records.of_folder(folder) if folder.is_dir() else None
     if known is not None and known.identity == link.identity:
-        right = all(known.sha256.startswith(wanted) for kind, wanted in way.hashes.items() if kind == "sha256") or not known.sha256
-        if right and (offline or (way.hashes and known.sha256) or still(known, link, way, str(folder))):
+        right = (
+            all(
+                known.sha256.startswith(wanted)
+                for kind, wanted in way.hashes.items()
+                if kind == "sha256"
+            )
+            or not known.sha256
+        )
+        if right and (
+            offline or (way.hashes and known.sha256) or still(known, link, way, str(folder))
+        ):
             return known
         if overwrite or records.untouched(folder, known):
             return None
         if not right:
-            why, fix = "it has another sha256, and files in it are yours", "overwrite=True replaces it, or give to= another folder"
+            why, fix = (
+                "it has another sha256, and files in it are yours",
+                "overwrite=True replaces it, or give to= another folder",
+            )
             raise FetchError(f"Another {folder.name} is there already, and is kept.", why, fix)
-        way.emit(Note(f"{folder} is kept although the archive has changed: files in it are yours. overwrite=True replaces it.", "warn"))
+        way.emit(
+            Note(
+                f"{folder} is kept although the archive has changed: files in it are yours. overwrite=True replaces it.",
+                "warn",
+            )
+        )
         return known
     if overwrite:
         return None
-    why = "it was not unpacked from this link" if known is None else f"it was unpacked from {known.url}"
+    why = (
+        "it was not unpacked from this link"
+        if known is None
+        else f"it was unpacked from {known.url}"
+    )
     raise FetchError(
-        f"Another {folder.name} is there already, and is kept.", why, "give to= another folder, or overwrite=True to replace it"
+        f"Another {folder.name} is there already, and is kept.",
+        why,
+        "give to= another folder, or overwrite=True to replace it",
     )
 
 
@@ -104,7 +142,10 @@ def still(known: Record, link: Link, way: Way, what: str) -> bool:
     """Ask whether the server still has the version that is here; where it cannot be asked, it counts as such."""
     if link.kind == "file":
         try:
-            return os.stat(link.url).st_size == known.size and validator_of_file(Path(link.url)) == known.validator
+            return (
+                os.stat(link.url).st_size == known.size
+                and validator_of_file(Path(link.url)) == known.validator
+            )
         except OSError:
             return True
     told = _asked(link, way, known.validator, what)
@@ -126,7 +167,11 @@ def _asked(link: Link, way: Way, validator: str = "", what: str = "") -> Told | 
         raise
     except FetchError as err:
         if what:
-            way.emit(Note(f"Whether {what} is still the newest was not to be learned ({err.why or err.what}); it is used as it is."))
+            way.emit(
+                Note(
+                    f"Whether {what} is still the newest was not to be learned ({err.why or err.what}); it is used as it is."
+                )
+            )
         return None
 
 

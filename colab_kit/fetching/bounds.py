@@ -34,7 +34,11 @@ class Room:
         self.within(size)
         if size > (free := shutil.disk_usage(folder).free - MARGIN):
             why = f"it has {size / 2**20:,.1f} MiB, and {max(0, free) / 2**20:,.0f} MiB are free in {folder.absolute()}"
-            raise NoSpace(f"{self.name} does not fit on the disk.", why, "free some room, or give to= a folder on a larger disk")
+            raise NoSpace(
+                f"{self.name} does not fit on the disk.",
+                why,
+                "free some room, or give to= a folder on a larger disk",
+            )
 
     def within(self, size: int, *, or_more: bool = False) -> None:
         """Refuse more than the caller wants.
@@ -45,7 +49,9 @@ class Room:
         """
         if self.max_size is not None and size > self.max_size:
             why = f"it has {size:,} bytes{' or more' if or_more else ''}"
-            raise NoSpace(f"{self.name} is larger than max_size={self.max_size:,}.", why, "raise max_size=")
+            raise NoSpace(
+                f"{self.name} is larger than max_size={self.max_size:,}.", why, "raise max_size="
+            )
 
 
 class Patience:
@@ -69,7 +75,9 @@ class Patience:
         return 2.0 ** (self._count - 1) if err.wait is None else err.wait
 
 
-def mismatch(name: str, digests: Mapping[str, Any], hashes: Mapping[str, str]) -> HashMismatch | None:
+def mismatch(
+    name: str, digests: Mapping[str, Any], hashes: Mapping[str, str]
+) -> HashMismatch | None:
     """The error for a file whose digests do not begin as the hashes that were given; None if they do."""
     for kind, wanted in hashes.items():
         found = digests[kind].hexdigest()

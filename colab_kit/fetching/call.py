@@ -40,7 +40,11 @@ class Call:
 
     def file(self, to: Path) -> Fetched:
         """Fetch a file under its name."""
-        if (known := already.file_there(to, self.link, self.way, offline=self.offline, overwrite=self.overwrite)) is not None:
+        if (
+            known := already.file_there(
+                to, self.link, self.way, offline=self.offline, overwrite=self.overwrite
+            )
+        ) is not None:
             return Fetched(to, known.url, known.sha256, known.size, True, None)
         self.online(to)
         if ondrive.is_there(to):
@@ -58,16 +62,22 @@ class Call:
         """Raise Offline where no server may be asked."""
         if self.offline:
             raise Offline(
-                f"{to.name} is not here.", "no server is asked: offline=True, or COLAB_KIT_OFFLINE is set", "fetch it once with a network"
+                f"{to.name} is not here.",
+                "no server is asked: offline=True, or COLAB_KIT_OFFLINE is set",
+                "fetch it once with a network",
             )
 
-    def bring(self, to: Path, name: str = "", watch: Callable[[Part], Watch] | None = None) -> Whole:
+    def bring(
+        self, to: Path, name: str = "", watch: Callable[[Part], Watch] | None = None
+    ) -> Whole:
         """Bring the file into a part of `to`."""
         return bring(self.links, to, self.way, name=name, watch=watch)
 
     def record(self, came: Whole) -> Record:
         """What is to be remembered of it."""
-        return Record(self.link.identity, public(came.link.url), came.sha256, came.size, came.validator)
+        return Record(
+            self.link.identity, public(came.link.url), came.sha256, came.size, came.validator
+        )
 
     def done(self, to: Path, size: int) -> None:
         """Say that it is there."""

@@ -16,7 +16,9 @@ from .way import Way, ask_about
 NAMELESS = "download"
 
 
-def of(link: Link, way: Way, to: str | os.PathLike[str] | None, *, named: bool | None, offline: bool) -> str:
+def of(
+    link: Link, way: Way, to: str | os.PathLike[str] | None, *, named: bool | None, offline: bool
+) -> str:
     """The file's name. The server is asked only where neither the link nor an earlier call tells it.
 
     Raises
@@ -35,7 +37,11 @@ def of(link: Link, way: Way, to: str | os.PathLike[str] | None, *, named: bool |
         if known := safe_name(note.read_text()):
             return known
     if offline:
-        raise Offline(f"What {link.name or 'the link'} is called is not known.", "no server is asked (offline)", "give to= the file's name")
+        raise Offline(
+            f"What {link.name or 'the link'} is called is not known.",
+            "no server is asked (offline)",
+            "give to= the file's name",
+        )
     told = ask_about(link, way).name
     name = told if PurePath(told).suffix or not link.name else link.name
     with suppress(OSError):
@@ -44,4 +50,9 @@ def of(link: Link, way: Way, to: str | os.PathLike[str] | None, *, named: bool |
 
 
 def _note(identity: str) -> Path:
-    return home() / "fetched" / "names" / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return (
+        home()
+        / "fetched"
+        / "names"
+        / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    )

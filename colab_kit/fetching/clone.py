@@ -94,18 +94,31 @@ def clone(
     need(found)
     folder = Path(os.path.expanduser(found.name if to is None else to))
     if (gone := absent(folder.absolute())) is not None:
-        raise FetchError(f"Nothing can be cloned to {folder}: its Drive is not there.", gone[0], f"kit.mount() first, or give {gone[1]}")
+        raise FetchError(
+            f"Nothing can be cloned to {folder}: its Drive is not there.",
+            gone[0],
+            f"kit.mount() first, or give {gone[1]}",
+        )
     key = hashlib.sha256(str(folder.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     said = f"Another process clones {found.title}; waiting for it."
     try:
         make(folder.absolute().parent)
-        with tempfile.TemporaryDirectory() as box, alone(home() / "locks", key, emit, None, said=said, stopped=FetchError):
-            git = Git(found, own_config(Path(box), [folder.absolute()]), MOUNTED if ondrive.is_there(folder) else {})
+        with (
+            tempfile.TemporaryDirectory() as box,
+            alone(home() / "locks", key, emit, None, said=said, stopped=FetchError),
+        ):
+            git = Git(
+                found,
+                own_config(Path(box), [folder.absolute()]),
+                MOUNTED if ondrive.is_there(folder) else {},
+            )
             if token is not None:
                 git.use(token)
             elif found.password or (found.user and found.user != "git"):
                 git.use(found.password or found.user, found.user if found.password else "")
-            return _Cloning(git, folder.absolute(), folder, emit, force).run([ref] if ref else list(found.refs), chosen=ref is not None)
+            return _Cloning(git, folder.absolute(), folder, emit, force).run(
+                [ref] if ref else list(found.refs), chosen=ref is not None
+            )
     except Failed as err:
         raise translated(git, err) from None
     except OSError as err:
@@ -140,20 +153,38 @@ class _Cloning:
     def run(self, refs: Sequence[str], *, chosen: bool) -> Repo:
         there = self.at.is_dir() and any(self.at.iterdir())
         if os.path.lexists(self.at) and not there and not self.at.is_dir():
-            raise FetchError(f"{self.shown} is a file.", "the clone cannot get its name", "give to= another folder")
+            raise FetchError(
+                f"{self.shown} is a file.",
+                "the clone cannot get its name",
+                "give to= another folder",
+            )
         if there:
             self._is_ours()
             self._unlock()
         target = self._target(refs)
         repo = self._update(target) if there else self._first(target)
         if self.origin.inside and not chosen:
-            self.emit(Note(f"The link shows {self.origin.inside}; the whole repository is in {self.shown}."))
+            self.emit(
+                Note(
+                    f"The link shows {self.origin.inside}; the whole repository is in {self.shown}."
+                )
+            )
         return repo
 
     def _target(self, refs: Sequence[str]) -> _Target:
         """Ask the server what is meant: of a link with slashes the first that it knows."""
-        wanted = [f"refs/{kind}/{ref}" for ref in refs for kind in ("heads", "tags")] + [f"refs/{ref}" for ref in refs if "/" in ref]
-        said = self.git.remote("ls-remote", "--symref", self.origin.url, "HEAD", *wanted, at=self._nearest(), found=False)
+        wanted = [f"refs/{kind}/{ref}" for ref in refs for kind in ("heads", "tags")] + [
+            f"refs/{ref}" for ref in refs if "/" in ref
+        ]
+        said = self.git.remote(
+            "ls-remote",
+            "--symref",
+            self.origin.url,
+            "HEAD",
+            *wanted,
+            at=self._nearest(),
+            found=False,
+        )
         rows = [line.split("\t", 1) for line in said.splitlines() if "\t" in line]
         known = {name: commit for commit, name in rows if not commit.startswith("ref:")}
         for ref in refs:
@@ -167,10 +198,25 @@ class _Cloning:
             return _Target(commit, commit)
         if refs:
             why = "it has no branch, tag or commit of that name"
-            raise NotFound(f"{self.origin.title} has no {refs[-1]}.", why, "leave ref= out for its default branch, or look at its branches")
+            raise NotFound(
+                f"{self.origin.title} has no {refs[-1]}.",
+                why,
+                "leave ref= out for its default branch, or look at its branches",
+            )
         if "HEAD" not in known:
-            raise FetchError(f"{self.origin.title} is empty.", "it has no commit yet", "push something to it first")
-        head = next((name.removeprefix("ref: refs/heads/") for name, what in rows if what == "HEAD" and name.startswith("ref:")), "")
+            raise FetchError(
+                f"{self.origin.title} is empty.",
+                "it has no commit yet",
+                "push something to it first",
+            )
+        head = next(
+            (
+                name.removeprefix("ref: refs/heads/")
+                for name, what in rows
+                if what == "HEAD" and name.startswith("ref:")
+            ),
+            "",
+        )
         return _Target(known["HEAD"], f"refs/heads/{head}" if head else "HEAD", head)
 
     def _nearest(self) -> Path:
@@ -187,26 +233,57 @@ class _Cloning:
             for key, value in {"remote.origin.url": self.origin.url, **self.git.settings}.items():
                 self.git("config", key, value, at=part)
             if target.branch:
-                self.git("config", "remote.origin.fetch", f"+refs/heads/{target.branch}:refs/remotes/origin/{target.branch}", at=part)
+                self.git(
+                    "config",
+                    "remote.origin.fetch",
+                    f"+refs/heads/{target.branch}:refs/remotes/origin/{target.branch}",
+                    at=part,
+                )
             commit = self._move(part, target)
             if self.at.is_dir():
                 self.at.rmdir()
             os.replace(part, self.at)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        self.emit(Note(f"Cloned {self.origin.title} at {commit[:7]}{f' ({target.branch})' if target.branch else ''} → {self.shown}"))
+        self.emit(
+            Note(
+                f"Cloned {self.origin.title} at {commit[:7]}{f' ({target.branch})' if target.branch else ''} → {self.shown}"
+            )
+        )
         self._submodules()
         self._pointers()
         return self._repo(commit, True)
 
     def _move(self, at: Path, target: _Target) -> str:
         """Fetch the commit and check it out; the commit."""
-        into = [f"+{target.asks}:refs/remotes/origin/{target.branch}"] if target.branch else [target.asks]
-        full = at == self.at and not (at / ".git" / "shallow").exists()  # cloned by git itself: its history stays
-        self.git.remote("fetch", "-q", *([] if full else ["--depth", "1"]), "--no-tags", "--update-shallow", "origin", *into, at=at)
+        into = (
+            [f"+{target.asks}:refs/remotes/origin/{target.branch}"]
+            if target.branch
+            else [target.asks]
+        )
+        full = (
+            at == self.at and not (at / ".git" / "shallow").exists()
+        )  # cloned by git itself: its history stays
+        self.git.remote(
+            "fetch",
+            "-q",
+            *([] if full else ["--depth", "1"]),
+            "--no-tags",
+            "--update-shallow",
+            "origin",
+            *into,
+            at=at,
+        )
         if target.branch:
             self.git(
-                "checkout", "-q", "--no-overwrite-ignore", "--no-track", "-B", target.branch, f"refs/remotes/origin/{target.branch}", at=at
+                "checkout",
+                "-q",
+                "--no-overwrite-ignore",
+                "--no-track",
+                "-B",
+                target.branch,
+                f"refs/remotes/origin/{target.branch}",
+                at=at,
             )
         else:
             self.git("checkout", "-q", "--no-overwrite-ignore", "--detach", "FETCH_HEAD", at=at)
@@ -223,7 +300,11 @@ class _Cloning:
         if theirs != self.origin.key:
             why = f"it is a clone of {theirs}" if theirs else "it is no clone of it"
             fix = "give to= another folder, or move that one away"
-            raise FetchError(f"{self.shown} is there already, and is kept: it is not {self.origin.title}'s.", why, fix)
+            raise FetchError(
+                f"{self.shown} is there already, and is kept: it is not {self.origin.title}'s.",
+                why,
+                fix,
+            )
 
     def _unlock(self) -> None:
         """Remove locks that a killed git has left, if no git runs on this machine."""
@@ -232,12 +313,21 @@ class _Cloning:
             return
         import psutil
 
-        if any((process.info["name"] or "").startswith("git") for process in psutil.process_iter(["name"])):
+        if any(
+            (process.info["name"] or "").startswith("git")
+            for process in psutil.process_iter(["name"])
+        ):
             why = f".git/{left[0]} is there, and a git is running"
-            raise FetchError(f"{self.shown} is being worked on.", why, "wait until it is done, and run the cell again")
+            raise FetchError(
+                f"{self.shown} is being worked on.",
+                why,
+                "wait until it is done, and run the cell again",
+            )
         for lock in left:
             (self.at / ".git" / lock).unlink(missing_ok=True)
-        self.emit(Note(f"A git that was killed had left {', '.join(left)} in {self.shown}; removed."))
+        self.emit(
+            Note(f"A git that was killed had left {', '.join(left)} in {self.shown}; removed.")
+        )
 
     def _update(self, target: _Target) -> Repo:
         try:
@@ -246,10 +336,21 @@ class _Cloning:
             before = ""
         mine = self._mine(before, target.branch)
         if mine and not self.force:
-            named = ", ".join(mine[:NAMED]) + (f" and {len(mine) - NAMED} more" if len(mine) > NAMED else "")
+            named = ", ".join(mine[:NAMED]) + (
+                f" and {len(mine) - NAMED} more" if len(mine) > NAMED else ""
+            )
             what = f"{self.shown} has changes of yours ({named})"
-            newer = "" if before.startswith(target.commit) else f"; {self.origin.title} has a newer commit, {target.commit[:7]}"
-            self.emit(Note(f"{what} and is left as it is{newer}. force=True throws the changes away.", "warn"))
+            newer = (
+                ""
+                if before.startswith(target.commit)
+                else f"; {self.origin.title} has a newer commit, {target.commit[:7]}"
+            )
+            self.emit(
+                Note(
+                    f"{what} and is left as it is{newer}. force=True throws the changes away.",
+                    "warn",
+                )
+            )
             return self._repo(before, False)
         if before and before.startswith(target.commit) and not mine:
             self.emit(Note(f"{self.origin.title} is up to date at {before[:7]} → {self.shown}"))
@@ -262,22 +363,49 @@ class _Cloning:
             if "would be overwritten" not in err.said:
                 raise
             files = [line.strip() for line in err.said.splitlines() if line.startswith("\t")]
-            what, fix = f"{self.shown} was not brought up to date.", "move them away, and run the cell again"
-            raise FetchError(what, f"files of yours are where its new ones would be: {', '.join(files[:NAMED])}", fix) from None
+            what, fix = (
+                f"{self.shown} was not brought up to date.",
+                "move them away, and run the cell again",
+            )
+            raise FetchError(
+                what,
+                f"files of yours are where its new ones would be: {', '.join(files[:NAMED])}",
+                fix,
+            ) from None
         with suppress(Failed):
-            files = self.git("diff", "--name-only", before, after, at=self.at).splitlines() if before else []
-            self.emit(Note(f"{self.origin.title} went from {before[:7]} to {after[:7]}: {len(files)} files changed → {self.shown}"))
+            files = (
+                self.git("diff", "--name-only", before, after, at=self.at).splitlines()
+                if before
+                else []
+            )
+            self.emit(
+                Note(
+                    f"{self.origin.title} went from {before[:7]} to {after[:7]}: {len(files)} files changed → {self.shown}"
+                )
+            )
         self._submodules()
         self._pointers()
         return self._repo(after, after != before or bool(mine))
 
     def _mine(self, head: str, branch: str) -> list[str]:
         """What the user has made of it: changed files, and commits."""
-        said = self.git("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", "-z", at=self.at)
+        said = self.git(
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--ignore-submodules=untracked",
+            "-z",
+            at=self.at,
+        )
         changed = [entry[3:] for entry in said.split("\0") if len(entry) > 3 and entry[2] == " "]
         ours = self._named(OURS)
-        tips = {head: f"commit {head[:7]}", self._named(f"refs/heads/{branch}") if branch else "": f"commit on {branch}"}
-        return changed + [what for tip, what in tips.items() if tip and tip != ours and not self._theirs(tip)]
+        tips = {
+            head: f"commit {head[:7]}",
+            self._named(f"refs/heads/{branch}") if branch else "": f"commit on {branch}",
+        }
+        return changed + [
+            what for tip, what in tips.items() if tip and tip != ours and not self._theirs(tip)
+        ]
 
     def _named(self, name: str) -> str:
         """The commit of a name, "" if there is none."""
@@ -293,23 +421,54 @@ class _Cloning:
     def _submodules(self) -> None:
         if (self.at / ".gitmodules").is_file():
             try:
-                self.git("submodule", "update", "-q", "--init", "--depth", "1", "--recursive", at=self.at, found=False)
+                self.git(
+                    "submodule",
+                    "update",
+                    "-q",
+                    "--init",
+                    "--depth",
+                    "1",
+                    "--recursive",
+                    at=self.at,
+                    found=False,
+                )
             except (Failed, FetchError) as err:
                 why = err.said.strip().splitlines()[-1:] if isinstance(err, Failed) else [err.what]
-                self.emit(Note(f"The submodules of {self.origin.title} did not come: {' '.join(why)}", "warn"))
+                self.emit(
+                    Note(
+                        f"The submodules of {self.origin.title} did not come: {' '.join(why)}",
+                        "warn",
+                    )
+                )
 
     def _pointers(self) -> None:
         """Say which files are only Git LFS's notes of where they are."""
         try:
-            self.git("grep", "-q", "--cached", "filter=lfs", "--", ".gitattributes", "**/.gitattributes", at=self.at)
-            said = self.git("grep", "-l", "-z", "-e", "^version https://git-lfs.github.com/spec/v1", at=self.at)
+            self.git(
+                "grep",
+                "-q",
+                "--cached",
+                "filter=lfs",
+                "--",
+                ".gitattributes",
+                "**/.gitattributes",
+                at=self.at,
+            )
+            said = self.git(
+                "grep", "-l", "-z", "-e", "^version https://git-lfs.github.com/spec/v1", at=self.at
+            )
         except Failed:  # there are none
             return
         files = [name for name in said.split("\0") if name]
         if files:
             named = ", ".join(files[:NAMED]) + (" …" if len(files) > NAMED else "")
             how = "kit.fetch(link of its page) gets one of them; `git lfs pull`, where git-lfs is installed, all"
-            self.emit(Note(f"{len(files)} files of {self.origin.title} are kept by Git LFS and did not come: {named}. {how}.", "warn"))
+            self.emit(
+                Note(
+                    f"{len(files)} files of {self.origin.title} are kept by Git LFS and did not come: {named}. {how}.",
+                    "warn",
+                )
+            )
 
     def _repo(self, commit: str, changed: bool) -> Repo:
         return Repo(self.shown, self.origin.url, None, 0, not changed, None, commit, changed)

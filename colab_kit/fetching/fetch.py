@@ -100,9 +100,22 @@ def fetch(
     PosixPath('pets/cat')
     """
     return fetch_as(
-        url, to, None, sha256=sha256, extract=extract, mirrors=mirrors, overwrite=overwrite, keep_archive=keep_archive, max_size=max_size,
-        token=token, offline=offline, force=force, callbacks=callbacks, quiet=quiet, control=control,
-    )  # fmt: skip
+        url,
+        to,
+        None,
+        sha256=sha256,
+        extract=extract,
+        mirrors=mirrors,
+        overwrite=overwrite,
+        keep_archive=keep_archive,
+        max_size=max_size,
+        token=token,
+        offline=offline,
+        force=force,
+        callbacks=callbacks,
+        quiet=quiet,
+        control=control,
+    )
 
 
 def fetch_as(
@@ -126,16 +139,37 @@ def fetch_as(
     for name, value in (("to", to), ("token", token)):
         told(name, value)
     if isinstance(mirrors, str | os.PathLike) or not isinstance(mirrors, Iterable):
-        raise LinkError("mirrors= takes a list of links.", f"a {type(mirrors).__name__} was given", "mirrors=[link, link]")
-    if max_size is not None and (isinstance(max_size, bool) or not isinstance(max_size, int) or max_size <= 0):
-        raise LinkError(f"max_size={max_size!r} is no number of bytes.", "it is a positive whole number", "max_size=5 * 2**30 is 5 GiB")
+        raise LinkError(
+            "mirrors= takes a list of links.",
+            f"a {type(mirrors).__name__} was given",
+            "mirrors=[link, link]",
+        )
+    if max_size is not None and (
+        isinstance(max_size, bool) or not isinstance(max_size, int) or max_size <= 0
+    ):
+        raise LinkError(
+            f"max_size={max_size!r} is no number of bytes.",
+            "it is a positive whole number",
+            "max_size=5 * 2**30 is 5 GiB",
+        )
     links = [understand(url), *map(understand, mirrors)]
     emit = with_console(callbacks, quiet=quiet)
-    offline = os.environ.get("COLAB_KIT_OFFLINE", "") not in ("", "0") if offline is None else offline
+    offline = (
+        os.environ.get("COLAB_KIT_OFFLINE", "") not in ("", "0") if offline is None else offline
+    )
     for note in (note for link in links for note in link.notes):
         emit(Note(note))
     with Web() as web:
-        way = Way(web, emit, checked_hashes({"sha256": sha256}), token, max_size, control, find=find, sleep=sleep)
+        way = Way(
+            web,
+            emit,
+            checked_hashes({"sha256": sha256}),
+            token,
+            max_size,
+            control,
+            find=find,
+            sleep=sleep,
+        )
         return run(Call(links, way, to, named, offline=offline, **how))
 
 
@@ -149,7 +183,11 @@ def run(call: Call) -> Fetched:
         return run(replace(call, links=[replace(call.link, kind="gdrive-folder"), *call.links[1:]]))
     for path in (found.file, found.target):
         if (gone := absent(path.absolute())) is not None:
-            raise FetchError(f"Nothing can be fetched to {path}: its Drive is not there.", gone[0], f"kit.mount() first, or give {gone[1]}")
+            raise FetchError(
+                f"Nothing can be fetched to {path}: its Drive is not there.",
+                gone[0],
+                f"kit.mount() first, or give {gone[1]}",
+            )
     try:
         if call.link.kind == "file" and found.unpacked is None:
             return local.use(call, found.file)
@@ -157,7 +195,11 @@ def run(call: Call) -> Fetched:
         with ExitStack() as held:  # of both: whoever unpacks the file writes its part, too
             for place in sorted({found.target.absolute(), found.file.absolute()}):
                 held.enter_context(one_at_a_time(place, call.way))
-            return call.file(found.file) if found.unpacked is None else Packed(call).folder(found, found.unpacked)
+            return (
+                call.file(found.file)
+                if found.unpacked is None
+                else Packed(call).folder(found, found.unpacked)
+            )
     except OSError as err:
         if isinstance(err, ColabKitError) and not isinstance(err, RunError):
             raise
@@ -168,5 +210,9 @@ def _aimed(call: Call) -> Aim:
     name = called.of(call.link, call.way, call.to, named=call.named, offline=call.offline)
     found = aim(name, call.to, call.extract, named=call.named)
     if found.unpacked is not None and call.to is None and ondrive.is_there(Path.cwd()):
-        return Aim(home() / "fetched" / found.file.name, home() / "fetched" / found.unpacked.name, found.single)  # never onto Drive unasked
+        return Aim(
+            home() / "fetched" / found.file.name,
+            home() / "fetched" / found.unpacked.name,
+            found.single,
+        )  # never onto Drive unasked
     return found

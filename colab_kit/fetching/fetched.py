@@ -51,7 +51,13 @@ class Fetched(os.PathLike[str]):
         return self.path / name
 
     @new_words
-    def as_module(self, name: str | None = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False) -> ModuleType:
+    def as_module(
+        self,
+        name: str | None = None,
+        *,
+        callbacks: Iterable[Callback] | None = None,
+        quiet: bool = False,
+    ) -> ModuleType:
         """Import it and give the module; `import helper` works from then on, and so does `import` of what was fetched beside it.
 
         Its address and sha256 are said before it is executed. The same content is executed once; changed content again, in the same
@@ -67,13 +73,23 @@ class Fetched(os.PathLike[str]):
         FetchError
             It is no Python file and no package, or the name is that of another module. What the code raises comes as it is.
         """
-        return as_module(self.path, self._origin(), sha256=self.sha256, name=name, emit=with_console(callbacks, quiet=quiet))
+        return as_module(
+            self.path,
+            self._origin(),
+            sha256=self.sha256,
+            name=name,
+            emit=with_console(callbacks, quiet=quiet),
+        )
 
     @new_words
     def run(
-        self, script: str | os.PathLike[str] | None = None, *args: Any,
-        callbacks: Iterable[Callback] | None = None, quiet: bool = False, control: Control | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        script: str | os.PathLike[str] | None = None,
+        *args: Any,
+        callbacks: Iterable[Callback] | None = None,
+        quiet: bool = False,
+        control: Control | None = None,
+    ) -> None:
         """Run a script of the folder, or the file itself, in its folder; what it says is shown at once.
 
         A .py runs with this Python, a .sh with bash. An interrupt reaches the script, which may save and end; it is given 10 seconds
@@ -100,11 +116,19 @@ class Fetched(os.PathLike[str]):
         emit = with_console(callbacks, quiet=quiet)
         whole = Path(os.path.abspath(self.path))
         if whole.is_file():
-            folder, script, args = whole.parent, whole.name, args if script is None else (script, *args)
+            folder, script, args = (
+                whole.parent,
+                whole.name,
+                args if script is None else (script, *args),
+            )
         else:
             folder = whole
         name, command = command_for(folder, script, args)
-        emit(Note(f"Running {spelled(command)} in {folder}, from {self._origin()}{self._content(folder / name)}"))
+        emit(
+            Note(
+                f"Running {spelled(command)} in {folder}, from {self._origin()}{self._content(folder / name)}"
+            )
+        )
         run(command, name=name, cwd=folder, control=control, emit=emit)
 
     def _origin(self) -> str:

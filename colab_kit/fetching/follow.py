@@ -22,7 +22,9 @@ class Follow(Watch):
     `finish` is told the folder before it gets its name.
     """
 
-    def __init__(self, part: Part, to: Path, *, max_size: int | None, finish: Callable[[Path], None]) -> None:
+    def __init__(
+        self, part: Part, to: Path, *, max_size: int | None, finish: Callable[[Path], None]
+    ) -> None:
         self.part, self.to, self.max_size, self._finish = part, to, max_size, finish
         self._version, self._at = 0, 0
         self._error: BaseException | None = None
@@ -38,7 +40,9 @@ class Follow(Watch):
         if self._thread is None and self.part.front:
             self._version = self.part.version
             self._folder = self._stack.enter_context(beside(self.to))
-            self._thread = threading.Thread(target=self._work, daemon=True, name=f"unpack {self.part.to.name}")
+            self._thread = threading.Thread(
+                target=self._work, daemon=True, name=f"unpack {self.part.to.name}"
+            )
             self._thread.start()
 
     def done(self) -> bool:
@@ -47,7 +51,9 @@ class Follow(Watch):
         if self._thread is None or self._folder is None:
             return False
         self._thread.join()
-        if isinstance(self._error, Stopped) or self.part.version != self._version:  # the part has begun anew
+        if (
+            isinstance(self._error, Stopped) or self.part.version != self._version
+        ):  # the part has begun anew
             self.end()
             return False
         try:
@@ -68,16 +74,26 @@ class Follow(Watch):
         self._leave(Stopped(""))
 
     def _leave(self, err: BaseException) -> None:
-        self._stack.__exit__(type(err), err, err.__traceback__) if isinstance(err, Exception) else self._stack.__exit__(
-            type(err), err, None
-        )
+        self._stack.__exit__(type(err), err, err.__traceback__) if isinstance(
+            err, Exception
+        ) else self._stack.__exit__(type(err), err, None)
 
     def _work(self) -> None:
         assert self._folder is not None
         try:
-            tars.extract(self, self._folder, called=self.part.to.name, room=room(self.to.parent), max_size=self.max_size)
+            tars.extract(
+                self,
+                self._folder,
+                called=self.part.to.name,
+                room=room(self.to.parent),
+                max_size=self.max_size,
+            )
         except BaseException as err:  # of a part that has begun anew meanwhile it says nothing: its file may be closed already
-            self._error = err if self.part.version == self._version else Stopped(f"{self.part.to.name} began anew.")
+            self._error = (
+                err
+                if self.part.version == self._version
+                else Stopped(f"{self.part.to.name} began anew.")
+            )
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes; waits until they have come."""
@@ -86,7 +102,10 @@ class Follow(Watch):
                 raise Stopped(f"{self.part.to.name} began anew.")
             front = self.part.front
             if front > self._at:
-                chunk = self.part.read(self._at, min(1 << 20, front - self._at) if size < 0 else min(size, front - self._at))
+                chunk = self.part.read(
+                    self._at,
+                    min(1 << 20, front - self._at) if size < 0 else min(size, front - self._at),
+                )
                 self._at += len(chunk)
                 return chunk
             if self._come or self.part.whole:

@@ -57,10 +57,14 @@ def export_url(id: str, kind: str = "document", format: str = "", *, resourcekey
     kind : "document", "spreadsheets", "presentation" or "drawings", as in its address, or an Entry's "doc", "sheet" …
     format : "pdf", "csv" …; else docx, xlsx, pptx or png
     """
-    type_ = next((type_ for type_, (short, _) in DOCUMENTS.items() if kind in (type_, short)), "document")
+    type_ = next(
+        (type_ for type_, (short, _) in DOCUMENTS.items() if kind in (type_, short)), "document"
+    )
     how = format or DOCUMENTS[type_][1]
     if type_ == "drawings":
-        return f"https://docs.google.com/{type_}/d/{id}/export/{how}" + (f"?{_query(resourcekey)}" if resourcekey else "")
+        return f"https://docs.google.com/{type_}/d/{id}/export/{how}" + (
+            f"?{_query(resourcekey)}" if resourcekey else ""
+        )
     return f"https://docs.google.com/{type_}/d/{id}/export?{_query(resourcekey, format=how)}"
 
 
@@ -69,7 +73,13 @@ def _query(resourcekey: str, **said: str) -> str:
 
 
 def locate(
-    id: str, web: Web, *, resourcekey: str = "", export: str = "", format: str = "", sleep: Callable[[float], object] = time.sleep
+    id: str,
+    web: Web,
+    *,
+    resourcekey: str = "",
+    export: str = "",
+    format: str = "",
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Found:
     """Find the bytes of a file, past Google's redirects and its virus-scan page, in six requests at most. No byte of it is read.
 
@@ -110,11 +120,19 @@ def _walk(id: str, web: Web, url: str, resourcekey: str, format: str) -> Found:
         if re.match(r"/drive/(u/\d+/)?folders/", parts.path):
             folder = f"https://drive.google.com/drive/folders/{id}"
             raise IsFolder(what, "it is a folder", f"fetch the folder's own link: {folder}")
-        if (doc := re.match(rf"/({'|'.join(DOCUMENTS)})/(u/\d+/)?d/", parts.path)) and "/export" not in parts.path and error is None:
+        if (
+            (doc := re.match(rf"/({'|'.join(DOCUMENTS)})/(u/\d+/)?d/", parts.path))
+            and "/export" not in parts.path
+            and error is None
+        ):
             url = export_url(id, doc[1], format, resourcekey=resourcekey)
         elif refused is not None:
             raise refused if error is None else error
-        elif error is not None and "/export" not in parts.path and (reply.status >= 500 or isinstance(error, NotFound)):
+        elif (
+            error is not None
+            and "/export" not in parts.path
+            and (reply.status >= 500 or isinstance(error, NotFound))
+        ):
             error.tries = min(error.tries, 2)  # each of them asks three times
             refused, url = error, f"https://drive.google.com/open?{_query(resourcekey, id=id)}"
         elif error is not None:
@@ -124,21 +142,38 @@ def _walk(id: str, web: Web, url: str, resourcekey: str, format: str) -> Found:
             raise FetchError(what, f"Google sent a page in its place: {said_by(page)}", fix)
         elif resourcekey and "resourcekey=" not in url:  # the form forgets it
             url = f"{url}&{urlencode({'resourcekey': resourcekey})}"
-    raise FetchError(what, f"Google's page asked to confirm the download again after {len(seen)} requests", f"try again later, or {_OWN}")
+    raise FetchError(
+        what,
+        f"Google's page asked to confirm the download again after {len(seen)} requests",
+        f"try again later, or {_OWN}",
+    )
 
 
 def judged(reply: Reply, page: str, what: str) -> FetchError | None:
     """Why Google sent this in place of a file; None for a page that may lead on to it. `what` is the error's first sentence."""
-    path, title, text = urlsplit(reply.url).path, (web_page(page.encode()) or "").lower(), page.lower()
-    if host(reply.url) == "accounts.google.com" or title.startswith(("sign in", "you need access", "request access")):
+    path, title, text = (
+        urlsplit(reply.url).path,
+        (web_page(page.encode()) or "").lower(),
+        page.lower(),
+    )
+    if host(reply.url) == "accounts.google.com" or title.startswith(
+        ("sign in", "you need access", "request access")
+    ):
         return Private(what, "it is not shared with everyone: Google asks for an account", _SHARE)
     if "quota exceeded" in title or "too many users have viewed" in text:
         return QuotaExceeded(
-            what, "too many people have fetched it, and Google gives it to nobody for up to a day", f"{_OWN}, or name a mirror"
+            what,
+            "too many people have fetched it, and Google gives it to nobody for up to a day",
+            f"{_OWN}, or name a mirror",
         )
     if "permission to download" in text:
         return Private(what, "its owner does not allow downloads", "ask the owner to allow them")
-    if reply.status == 429 or path.startswith("/sorry") or "automated queries" in text or title.startswith("sorry"):
+    if (
+        reply.status == 429
+        or path.startswith("/sorry")
+        or "automated queries" in text
+        or title.startswith("sorry")
+    ):
         why = "Google answered that this machine asks too often; Colab's machines share their addresses with others"
         error: FetchError = RateLimited(what, why, _LATER)
         error.wait = refusal(reply).wait
@@ -150,7 +185,10 @@ def judged(reply: Reply, page: str, what: str) -> FetchError | None:
     error.args = (what,)
     match error:
         case NotFound():
-            error.why, error.fix = "Google knows no such file: it was deleted, or the link is wrong", "check the link, or ask who shared it"
+            error.why, error.fix = (
+                "Google knows no such file: it was deleted, or the link is wrong",
+                "check the link, or ask who shared it",
+            )
         case Private():
             error.fix = _SHARE
     return error
@@ -162,21 +200,30 @@ def confirmed(page: str, url: str) -> str:
         from gdown.download import get_url_from_gdrive_confirmation
 
         found = str(get_url_from_gdrive_confirmation(page))
-    except Exception:  # gdown is missing, is of another kind, or finds nothing: it has many ways to say so
+    except (
+        Exception
+    ):  # gdown is missing, is of another kind, or finds nothing: it has many ways to say so
         form = Form()
         form.feed(page)
         found = form.url
     with contextlib.suppress(ValueError):
         found = urljoin(url, found) if found else ""
-        if found.startswith("https:") and host(found).endswith((".google.com", ".googleusercontent.com")):
+        if found.startswith("https:") and host(found).endswith(
+            (".google.com", ".googleusercontent.com")
+        ):
             return found
     return ""
 
 
 def listing(
-    id: str, web: Web, *, resourcekey: str = "", deadline: float = 120.0,
-    sleep: Callable[[float], object] = time.sleep, clock: Callable[[], float] = time.monotonic,
-) -> tuple[str, list[Entry]]:  # fmt: skip
+    id: str,
+    web: Web,
+    *,
+    resourcekey: str = "",
+    deadline: float = 120.0,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[str, list[Entry]]:
     """The title of a folder and all files below it, however many and however nested.
 
     We read Google's embedded view of the folder ourselves and ask gdown only where that cannot be understood: gdown 5.2, which
@@ -204,7 +251,12 @@ class _Unread(FetchError):
 
 
 def _walked(
-    id: str, resourcekey: str, web: Web, until: float, sleep: Callable[[float], object], clock: Callable[[], float]
+    id: str,
+    resourcekey: str,
+    web: Web,
+    until: float,
+    sleep: Callable[[float], object],
+    clock: Callable[[], float],
 ) -> tuple[str, list[Entry]]:
     title, files, seen = "", [], {id}  # type: str, list[Entry], set[str]
     todo: list[tuple[tuple[str, ...], str, str]] = [((), id, resourcekey)]
@@ -216,24 +268,35 @@ def _walked(
         title, names = title or name, Names()
         for row in rows:
             if row.kind != "folder":
-                files.append(Entry(row.id, "/".join((*above, names.take(row.path))), row.kind, row.resourcekey))
+                files.append(
+                    Entry(
+                        row.id, "/".join((*above, names.take(row.path))), row.kind, row.resourcekey
+                    )
+                )
             elif row.id not in seen:  # else a folder that holds itself, or is linked twice
                 seen.add(row.id)
                 todo.append(((*above, names.take(row.path)), row.id, row.resourcekey))
         if len(files) > MOST or len(seen) > MOST or len(above) > DEEPEST:
-            raise _unlisted(id, f"it has more than {MOST:,} files, or more than {DEEPEST} folders in one another")
+            raise _unlisted(
+                id,
+                f"it has more than {MOST:,} files, or more than {DEEPEST} folders in one another",
+            )
     return title, files
 
 
 def _read(folder: str, key: str, web: Web) -> tuple[str, list[Entry]]:
     """A folder's title and what lies in it; the `path` of these is the bare name, the kind may be folder."""
     query = _query(key, id=folder)
-    with web.ask(f"https://drive.google.com/embeddedfolderview?{query}", headers=_BROWSES, accept=_ANY) as reply:
+    with web.ask(
+        f"https://drive.google.com/embeddedfolderview?{query}", headers=_BROWSES, accept=_ANY
+    ) as reply:
         page = _page(reply, LONGEST_PAGE)
         view = View()
         view.feed(page)
         error = (
-            None if view.rows and reply.status == 200 else judged(reply, page, f"The folder {folder} on Google Drive could not be listed.")
+            None
+            if view.rows and reply.status == 200
+            else judged(reply, page, f"The folder {folder} on Google Drive could not be listed.")
         )
     if error is not None:
         raise error
@@ -243,23 +306,38 @@ def _read(folder: str, key: str, web: Web) -> tuple[str, list[Entry]]:
 
 
 def _unlisted(id: str, why: str) -> FetchError:
-    return FetchError(f"The folder {id} on Google Drive could not be listed.", why, "put the files into one zip on Drive and share that")
+    return FetchError(
+        f"The folder {id} on Google Drive could not be listed.",
+        why,
+        "put the files into one zip on Drive and share that",
+    )
 
 
 def _by_gdown(id: str, seconds: float) -> tuple[str, list[Entry]] | None:
     """The listing as gdown reads it, within so many seconds; None if it cannot. It keeps no cookies and writes nothing."""
     got: list[Any] = []
-    top = os.path.join(tempfile.gettempdir(), "")  # it wants a folder's name to hang the paths on, and makes none
+    top = os.path.join(
+        tempfile.gettempdir(), ""
+    )  # it wants a folder's name to hang the paths on, and makes none
 
     def ask() -> None:
         try:
             from gdown import download_folder
 
-            got.extend(download_folder(id=id, output=top, quiet=True, use_cookies=False, skip_download=True) or ())
-        except BaseException:  # SystemExit, RecursionError … it is another thread: nobody else would hear of them
+            got.extend(
+                download_folder(
+                    id=id, output=top, quiet=True, use_cookies=False, skip_download=True
+                )
+                or ()
+            )
+        except (
+            BaseException
+        ):  # SystemExit, RecursionError … it is another thread: nobody else would hear of them
             got.clear()
 
-    worker = threading.Thread(target=ask, daemon=True, name="gdown's listing")  # gdown has no time limit: it is left behind
+    worker = threading.Thread(
+        target=ask, daemon=True, name="gdown's listing"
+    )  # gdown has no time limit: it is left behind
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         worker.start()
         worker.join(max(1.0, seconds))
@@ -270,7 +348,13 @@ def _by_gdown(id: str, seconds: float) -> tuple[str, list[Entry]] | None:
     for file in got[:MOST]:
         folder, _, name = str(file.path).rpartition("/")
         folder = "/".join(safe_name(part) for part in folder.split("/")) if folder else ""
-        entries.append(Entry(str(file.id), f"{folder}/{shelves.setdefault(folder, Names()).take(name)}".lstrip("/"), "file"))
+        entries.append(
+            Entry(
+                str(file.id),
+                f"{folder}/{shelves.setdefault(folder, Names()).take(name)}".lstrip("/"),
+                "file",
+            )
+        )
     title = str(got[0].local_path).removeprefix(top).removesuffix(str(got[0].path)).strip("/")
     return title, entries
 
@@ -278,7 +362,11 @@ def _by_gdown(id: str, seconds: float) -> tuple[str, list[Entry]] | None:
 def _file(reply: Reply) -> Found | None:
     """What an answer says of the file that it is; None if it is none."""
     said = reply.headers.get("Content-Disposition", "")
-    if reply.status not in (200, 206) or not said and "html" in reply.headers.get("Content-Type", "html"):
+    if (
+        reply.status not in (200, 206)
+        or not said
+        and "html" in reply.headers.get("Content-Type", "html")
+    ):
         return None
     return Found(reply.url, name_from_header(said), None if reply.packed else reply.length)
 

@@ -16,10 +16,17 @@ from .ranges import Begun, same, size_of_416, understood
 from .source import Source
 
 SPLIT = 32 << 20  # bytes: a smaller file comes over one connection
-FAST, WATCH = 160 << 20, 0.05  # bytes a second over one connection: more of them would not help; seconds until that is judged
+FAST, WATCH = (
+    160 << 20,
+    0.05,
+)  # bytes a second over one connection: more of them would not help; seconds until that is judged
 LITTLE, MUCH = 16 << 10, 1 << 20  # bytes read at once: about what comes in a fifth of a second
 STALL = 60.0  # seconds without a byte end a connection
-TICK, TELL, SAVE = 0.05, 0.1, 0.25  # seconds between two looks, two events, two notes of what has come
+TICK, TELL, SAVE = (
+    0.05,
+    0.1,
+    0.25,
+)  # seconds between two looks, two events, two notes of what has come
 ANEW = 4  # times that a file is begun anew
 
 
@@ -40,14 +47,29 @@ class Download:
     """
 
     def __init__(
-        self, source: Source, part: Part, *, web: Web, emit: Callable[[Event], None], hashes: Mapping[str, str] | None = None,
-        check: Callable[[bytes], None] = lambda head: None, max_size: int | None = None, unpack: bool = True,
-        control: Control | None = None, sleep: Callable[[float], object] | None = None, clock: Callable[[], float] = time.monotonic,
+        self,
+        source: Source,
+        part: Part,
+        *,
+        web: Web,
+        emit: Callable[[Event], None],
+        hashes: Mapping[str, str] | None = None,
+        check: Callable[[bytes], None] = lambda head: None,
+        max_size: int | None = None,
+        unpack: bool = True,
+        control: Control | None = None,
+        sleep: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
         tick: Callable[[], None] = lambda: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.source, self.part, self.web, self.emit = source, part, web, emit
         self.hashes, self.check, self.unpack = dict(hashes or {}), check, unpack
-        self._control, self._sleep, self._clock, self._tick = control or Control(), sleep, clock, tick
+        self._control, self._sleep, self._clock, self._tick = (
+            control or Control(),
+            sleep,
+            clock,
+            tick,
+        )
         self._over, self._lock = threading.Event(), threading.Lock()
         self._busy: dict[threading.Thread, Reply | None] = {}
         self._fatal: BaseException | None = None
@@ -81,7 +103,11 @@ class Download:
                 self.part.leave(good=self._resumable and not self._condemned)
                 raise
         self.part.drop()
-        raise FetchError(f"{public(self.source.url)} could not be fetched.", f"it changed {ANEW} times while it came", "try again later")
+        raise FetchError(
+            f"{public(self.source.url)} could not be fetched.",
+            f"it changed {ANEW} times while it came",
+            "try again later",
+        )
 
     def _bring(self) -> None:
         """One try: the first answer, then all others that it needs."""
@@ -99,7 +125,9 @@ class Download:
             reply.close()
             raise
         self.emit(FetchStarted(self.name, public(self.source.url), begun.total))
-        splits = begun.ranges and self._resumable and (begun.total or 0) >= SPLIT and self._allowed > 1
+        splits = (
+            begun.ranges and self._resumable and (begun.total or 0) >= SPLIT and self._allowed > 1
+        )
         self._start(claim, reply, begun.stop)
         try:
             self._attend(claim if splits else None)
@@ -120,11 +148,21 @@ class Download:
         if self.resumed and start == total:
             return None, Begun(start, total, total, self.part.validator, True)
         for wants in ({"Range": f"bytes={start}-"}, {}):
-            guard = {"If-Range": self.part.validator} if wants and start and self.part.validator else {}
+            guard = (
+                {"If-Range": self.part.validator} if wants and start and self.part.validator else {}
+            )
             reply = self._get({**wants, **guard})
-            begun = understood(reply.status, reply.headers, start if wants else 0, packed=reply.packed and self.unpack)
+            begun = understood(
+                reply.status,
+                reply.headers,
+                start if wants else 0,
+                packed=reply.packed and self.unpack,
+            )
             if begun is not None and (
-                not start or begun.start == start and begun.total == total and same(self.part.validator, begun.validator)
+                not start
+                or begun.start == start
+                and begun.total == total
+                and same(self.part.validator, begun.validator)
             ):
                 return reply, begun
             reply.close()
@@ -132,12 +170,18 @@ class Download:
                 self.check(b"")
             if start and begun is not None:
                 known = begun.validator and begun.validator == self.part.validator
-                raise _Anew("the server sends it from its beginning only" if known else "it has changed since its first part came")
+                raise _Anew(
+                    "the server sends it from its beginning only"
+                    if known
+                    else "it has changed since its first part came"
+                )
             if start:
                 raise _Anew("the server no longer has the rest of it")
         why = f"the server answered {reply.status} with the range {reply.headers.get('Content-Range', 'none')!r}, which was not asked for"
         raise FetchError(
-            f"{public(self.source.url)} could not be fetched.", why, "name another source with mirrors=, or fetch it with a browser"
+            f"{public(self.source.url)} could not be fetched.",
+            why,
+            "name another source with mirrors=, or fetch it with a browser",
         )
 
     def _get(self, wants: Mapping[str, str]) -> Reply:
@@ -145,12 +189,20 @@ class Download:
         if self.unpack and (unknown := reply.codings - {"gzip", "x-gzip", "deflate"}):
             reply.close()
             why = f"the server packed it for the way as {', '.join(sorted(unknown))}, which nobody asked for and cannot be unpacked here"
-            raise FetchError(f"{public(self.source.url)} could not be fetched.", why, "name another source with mirrors=")
+            raise FetchError(
+                f"{public(self.source.url)} could not be fetched.",
+                why,
+                "name another source with mirrors=",
+            )
         return reply
 
-    def _start(self, claim: Claim | None, reply: Reply | None = None, stop: int | None = None) -> None:
+    def _start(
+        self, claim: Claim | None, reply: Reply | None = None, stop: int | None = None
+    ) -> None:
         if claim is not None:
-            thread = threading.Thread(target=self._work, args=(claim, reply, stop), daemon=True, name=f"fetch {self.name}")
+            thread = threading.Thread(
+                target=self._work, args=(claim, reply, stop), daemon=True, name=f"fetch {self.name}"
+            )
             with self._lock:
                 self._busy[thread] = reply
             thread.start()
@@ -164,11 +216,17 @@ class Download:
             if not self._busy:
                 if self.part.whole:
                     return
-                self._start(self.part.claim(self._allowed))  # the last one left while another gave its claim back
+                self._start(
+                    self.part.claim(self._allowed)
+                )  # the last one left while another gave its claim back
             self._over.wait(TICK)
             self._condemning(self._tick)
             if self._control.stopped:
-                raise Stopped(f"{self.name} was not fetched to its end.", self._control.reason, "the same call goes on from what has come")
+                raise Stopped(
+                    f"{self.name} was not fetched to its end.",
+                    self._control.reason,
+                    "the same call goes on from what has come",
+                )
             now, have = self._clock(), self.part.have
             if first is not None and now - began >= WATCH:
                 if have - had < FAST * (now - began):
@@ -233,7 +291,9 @@ class Download:
                     reply = self._busy[me] = None
                     self.part.release(claim)
                 with self._lock:
-                    claim = self.part.claim(self._allowed) if len(self._busy) <= self._allowed else None
+                    claim = (
+                        self.part.claim(self._allowed) if len(self._busy) <= self._allowed else None
+                    )
         except BaseException as err:
             self._fatal = self._fatal or err
             self._over.set()
@@ -247,11 +307,20 @@ class Download:
         end = claim.end
         reply = self._get({"Range": f"bytes={claim.at}-{'' if end is None else end - 1}", **guard})
         begun = understood(reply.status, reply.headers, claim.at, end, packed=reply.packed)
-        if begun is None or begun.start != claim.at or begun.total != self.part.total or not same(self.part.validator, begun.validator):
+        if (
+            begun is None
+            or begun.start != claim.at
+            or begun.total != self.part.total
+            or not same(self.part.validator, begun.validator)
+        ):
             reply.close()
             if claim.at == 0 and begun is not None and not begun.ranges:
                 raise _Anew("")
-            raise _Anew("it changed while it came" if begun is not None else "the server sent another part than was asked for")
+            raise _Anew(
+                "it changed while it came"
+                if begun is not None
+                else "the server sent another part than was asked for"
+            )
         return reply, begun.stop
 
     def _pour(self, reply: Reply, claim: Claim, stop: int | None) -> None:
@@ -264,7 +333,9 @@ class Download:
             if left is not None and left <= 0:
                 return
             since = self._clock()
-            chunk = reply.read(most if left is None else min(most, left), unpack=reply.packed and self.unpack)
+            chunk = reply.read(
+                most if left is None else min(most, left), unpack=reply.packed and self.unpack
+            )
             if not chunk:
                 if left is not None:
                     raise cut(reply.url, f"{left:,} bytes early")
@@ -272,7 +343,13 @@ class Download:
                 return
             self.part.write(claim, chunk)
             took = self._clock() - since
-            most = min(MUCH, most * 2) if took < 0.05 else max(LITTLE, most // 2) if took > 0.4 else most
+            most = (
+                min(MUCH, most * 2)
+                if took < 0.05
+                else max(LITTLE, most // 2)
+                if took > 0.4
+                else most
+            )
             if self.part.total is None:
                 self._room.within(claim.at, or_more=True)
 
@@ -297,7 +374,11 @@ class Download:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self._over.wait(min(left, 0.1)):
             if self._control.stopped:
-                raise Stopped(f"{self.name} was not fetched to its end.", self._control.reason, "the same call goes on from what has come")
+                raise Stopped(
+                    f"{self.name} was not fetched to its end.",
+                    self._control.reason,
+                    "the same call goes on from what has come",
+                )
 
     def _judge(self) -> None:
         """Look at the whole of it: its first bytes, its hash."""
@@ -307,7 +388,9 @@ class Download:
             self.check(self.part.read(0, HEAD))
             if (wrong := mismatch(self.name, self.part.digests, self.hashes)) is not None:
                 if self.resumed:
-                    raise _Anew("its hash is not the one that was given, and an earlier call brought a part of it")
+                    raise _Anew(
+                        "its hash is not the one that was given, and an earlier call brought a part of it"
+                    )
                 raise wrong
         except Exception:
             self.part.drop()

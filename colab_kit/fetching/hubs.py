@@ -57,10 +57,14 @@ def hf_listing(
     FetchError
         Private, NotFound …
     """
-    found = re.fullmatch(r"(datasets|models|spaces)/([\w.-]+(?:/[\w.-]+)?)(?:@([^:]+))?(?::(.*))?", id)
+    found = re.fullmatch(
+        r"(datasets|models|spaces)/([\w.-]+(?:/[\w.-]+)?)(?:@([^:]+))?(?::(.*))?", id
+    )
     if found is None:
         raise LinkError(
-            f"{id} is no repository on Hugging Face.", "", "give its address, such as https://huggingface.co/datasets/OWNER/NAME"
+            f"{id} is no repository on Hugging Face.",
+            "",
+            "give its address, such as https://huggingface.co/datasets/OWNER/NAME",
         )
     kind, name, rev, under = found[1], found[2], found[3] or "main", (found[4] or "").strip("/")
     files = f"{HUB}/{'' if kind == 'models' else kind + '/'}{name}/resolve/{quote(rev, safe='')}"
@@ -68,15 +72,26 @@ def hf_listing(
     listed = []
     for row in _rows(tree, web, token, sleep):
         path = str(row["path"])
-        if row.get("type") == "file" and (not under or path == under or path.startswith(f"{under}/")):
+        if row.get("type") == "file" and (
+            not under or path == under or path.startswith(f"{under}/")
+        ):
             lfs = row.get("lfs") or {}
             kept = path.removeprefix(under).strip("/") or path.rpartition("/")[2]
             safe = "/".join(safe_name(part) for part in kept.split("/"))
-            listed.append((f"{files}/{quote(path)}", safe, int(lfs.get("size", row.get("size", 0))), _sha256(lfs)))
+            listed.append(
+                (
+                    f"{files}/{quote(path)}",
+                    safe,
+                    int(lfs.get("size", row.get("size", 0))),
+                    _sha256(lfs),
+                )
+            )
     return listed
 
 
-def _rows(url: str, web: Web, token: str | None, sleep: Callable[[float], object]) -> Iterator[dict[str, Any]]:
+def _rows(
+    url: str, web: Web, token: str | None, sleep: Callable[[float], object]
+) -> Iterator[dict[str, Any]]:
     """The rows of all pages; each page's Link header names the next."""
     seen, count = {url}, 0
     while url:
@@ -87,9 +102,17 @@ def _rows(url: str, web: Web, token: str | None, sleep: Callable[[float], object
         yield from rows
         count += len(rows)
         url = urljoin(url, more) if more else ""
-        if url in seen or url and not url.startswith(f"{HUB}/") or count > MOST:  # a token must not go elsewhere
-            why = f"it lists more than {MOST:,} files" if count > MOST else "its listing does not end"
-            raise FetchError(f"{public(url)} could not be listed.", why, "give the address of one file, or of a folder in it")
+        if (
+            url in seen or url and not url.startswith(f"{HUB}/") or count > MOST
+        ):  # a token must not go elsewhere
+            why = (
+                f"it lists more than {MOST:,} files" if count > MOST else "its listing does not end"
+            )
+            raise FetchError(
+                f"{public(url)} could not be listed.",
+                why,
+                "give the address of one file, or of a folder in it",
+            )
         seen.add(url)
 
 
@@ -97,11 +120,15 @@ def _rows_of_page(url: str, web: Web, token: str | None) -> tuple[list[dict[str,
     with web.ask(url, token=token, headers={"Accept": "application/json"}, accept=(200,)) as reply:
         try:
             rows = json.loads(_all(reply))
-            if not isinstance(rows, list) or not all(isinstance(row, dict) and "path" in row for row in rows):
+            if not isinstance(rows, list) or not all(
+                isinstance(row, dict) and "path" in row for row in rows
+            ):
                 raise TypeError(type(rows))
         except (ValueError, TypeError) as err:
             raise FetchError(
-                f"{public(url)} could not be listed.", "the answer is not the listing that was expected", "try again later"
+                f"{public(url)} could not be listed.",
+                "the answer is not the listing that was expected",
+                "try again later",
             ) from err
         link = re.search(r'<([^>]+)>\s*;[^,]*\brel="?next\b', reply.headers.get("Link", ""))
         return rows, link[1] if link else ""
@@ -150,9 +177,13 @@ def _header(service: str, token: str) -> str:
             known = json.loads(token)
             return _basic(str(known["username"]), str(known["key"]))
         token = ""  # half a kaggle.json is no token
-    if not re.fullmatch(r"[\x21-\x7e]+( [\x21-\x7e]+)?", token):  # http.client would quote it in its error
+    if not re.fullmatch(
+        r"[\x21-\x7e]+( [\x21-\x7e]+)?", token
+    ):  # http.client would quote it in its error
         why = "it has spaces, line breaks or signs that no token has"
-        raise LinkError("The given token cannot be a token.", why, "copy it anew, without what stands around it")
+        raise LinkError(
+            "The given token cannot be a token.", why, "copy it anew, without what stands around it"
+        )
     if re.match(r"(bearer|basic|token) ", token, re.I):
         return token
     user, colon, key = token.partition(":")

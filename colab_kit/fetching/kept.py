@@ -63,13 +63,27 @@ class Shelf:
             size = patiently(lambda: HANDS.size(str(self.path)), self.path, HANDS)
         except (OSError, ValueError, TypeError):
             return None
-        return record if (record.identity, record.size) == (self.identity, size) and record.sha256 else None
+        return (
+            record
+            if (record.identity, record.size) == (self.identity, size) and record.sha256
+            else None
+        )
 
-    def fetch(self, record: Record, to: Path, emit: Callable[[Event], None], control: Control | None) -> bool:
+    def fetch(
+        self, record: Record, to: Path, emit: Callable[[Event], None], control: Control | None
+    ) -> bool:
         """Bring it to the fast disk, under `to`, and compare its hash; False (and a Note) if it is not what was kept."""
         try:
             with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as box:
-                bring(self.path.parent, {self.name: record.size}, Path(box), name=self.name, emit=emit, control=control, hands=HANDS)
+                bring(
+                    self.path.parent,
+                    {self.name: record.size},
+                    Path(box),
+                    name=self.name,
+                    emit=emit,
+                    control=control,
+                    hands=HANDS,
+                )
                 came = Path(box) / self.name
                 if sha256(came) == record.sha256:
                     came.replace(to)
@@ -79,7 +93,12 @@ class Shelf:
             if control is not None and control.stopped:
                 raise
             why = err.what if isinstance(err, ColabKitError) else str(err)
-        emit(Note(f"The copy on Drive, {self.path}, cannot be used ({why}); it is downloaded again.", "warn"))
+        emit(
+            Note(
+                f"The copy on Drive, {self.path}, cannot be used ({why}); it is downloaded again.",
+                "warn",
+            )
+        )
         return False
 
     def keep(self, archive: Path, record: Record) -> None:

@@ -25,7 +25,9 @@ def there(call: Call) -> Path:
     if source.exists():
         return source
     raise NotFound(
-        f"There is no {source}.", "it looks like a path on this machine", "correct the path, or give the whole address: https://…"
+        f"There is no {source}.",
+        "it looks like a path on this machine",
+        "correct the path, or give the whole address: https://…",
     )
 
 
@@ -41,7 +43,9 @@ def use(call: Call, to: Path) -> Fetched:
     if call.to is None or to.exists() and os.path.samefile(source, to):
         to = source
     elif source.is_dir():
-        raise LinkError(f"{source} is a folder.", "fetch() copies files", "use it as it is: kit.load(folder)")
+        raise LinkError(
+            f"{source} is a folder.", "fetch() copies files", "use it as it is: kit.load(folder)"
+        )
     else:
         if call.way.hashes:
             same_hash(source, sha256(source), call.way)  # before anything is replaced
@@ -56,11 +60,17 @@ def use(call: Call, to: Path) -> Fetched:
 def _copied(source: Path, to: Path, overwrite: bool) -> None:
     if to.exists() and not overwrite and sha256(to) != sha256(source):
         raise FetchError(
-            f"Another {to.name} is there already, and is kept.", f"it differs from {source}", "give to= another name, or overwrite=True"
+            f"Another {to.name} is there already, and is kept.",
+            f"it differs from {source}",
+            "give to= another name, or overwrite=True",
         )
     make(to.parent)
     if shutil.disk_usage(to.parent).free < source.stat().st_size:
-        raise NoSpace(f"{source} does not fit on the disk of {to.parent}.", "", "free some room, or give to= a folder on a larger disk")
+        raise NoSpace(
+            f"{source} does not fit on the disk of {to.parent}.",
+            "",
+            "free some room, or give to= a folder on a larger disk",
+        )
     beside = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         shutil.copyfile(source, beside)
@@ -74,5 +84,7 @@ def same_hash(path: Path, digest: str, way: Way) -> None:
     wanted = way.hashes.get("sha256", "")
     if not digest.startswith(wanted):
         raise HashMismatch(
-            f"{path} is not the file that the sha256 stands for.", f"its sha256 is {digest}, not {wanted}", "compare the sha256"
+            f"{path} is not the file that the sha256 stands for.",
+            f"its sha256 is {digest}, not {wanted}",
+            "compare the sha256",
         )

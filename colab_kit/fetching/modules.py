@@ -26,7 +26,14 @@ from ..system.http import public
 _MARK = "__fetched__"  # in a module of ours: (url, sha256 of what was executed)
 
 
-def as_module(path: Path, url: str, *, sha256: str | None = None, name: str | None = None, emit: Callable[[Event], None]) -> ModuleType:
+def as_module(
+    path: Path,
+    url: str,
+    *,
+    sha256: str | None = None,
+    name: str | None = None,
+    emit: Callable[[Event], None],
+) -> ModuleType:
     """Import a Python file, or a folder with an __init__.py, under its own name or `name`; sys.modules has it too.
 
     The same content is not executed again. Changed content is executed in the same module object, so whoever holds it sees the new
@@ -50,8 +57,16 @@ def as_module(path: Path, url: str, *, sha256: str | None = None, name: str | No
     known = _known(name, file, url)
     if known is not None and getattr(known, _MARK, ("", ""))[1] == content:
         return known
-    edited = f", edited since it was fetched as {sha256}" if sha256 not in (None, content) and file == path.absolute() else ""
-    emit(Note(f"Executing {file.name if file == path.absolute() else f'{path.name}/{file.name}'} from {url} (sha256 {content}{edited})"))
+    edited = (
+        f", edited since it was fetched as {sha256}"
+        if sha256 not in (None, content) and file == path.absolute()
+        else ""
+    )
+    emit(
+        Note(
+            f"Executing {file.name if file == path.absolute() else f'{path.name}/{file.name}'} from {url} (sha256 {content}{edited})"
+        )
+    )
     loader = _Source(name, str(file))
     try:
         with _beside(file):
@@ -71,7 +86,11 @@ def _source(path: Path) -> Path:
         fix = f'name the file: (fetched / "{names[0] if names else "helper.py"}") is a path; fetch that file itself, or .run() a script'
         raise FetchError(f"{path} is a folder and no Python package.", why, fix)
     if path.suffix.lower() != ".py":
-        raise FetchError(f"{path.name} is no Python file.", "only a .py can be imported", "fetch the .py, or .run() a script")
+        raise FetchError(
+            f"{path.name} is no Python file.",
+            "only a .py can be imported",
+            "fetch the .py, or .run() a script",
+        )
     return path
 
 
@@ -98,7 +117,11 @@ def _named(file: Path, name: str | None) -> str:
         name = re.sub(r"\W", "_", file.name.removesuffix(".py"), flags=re.A) or "_"
         name = f"_{name}" if name[0].isdigit() else f"{name}_" if keyword.iskeyword(name) else name
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-        raise FetchError(f"A module cannot be named {name!r}.", "a name is one word of letters, digits and _", 'write name="helper"')
+        raise FetchError(
+            f"A module cannot be named {name!r}.",
+            "a name is one word of letters, digits and _",
+            'write name="helper"',
+        )
     return name
 
 
@@ -112,25 +135,45 @@ def _known(name: str, file: Path, url: str) -> ModuleType | None:
     """
     fix = f'choose another name: .as_module(name="{name}_fetched")'
     if (known := sys.modules.get(name)) is not None:
-        if getattr(known, _MARK, ("",))[0] == public(url) or _same(getattr(known, "__file__", None), file):
+        if getattr(known, _MARK, ("",))[0] == public(url) or _same(
+            getattr(known, "__file__", None), file
+        ):
             return known
         theirs = getattr(known, _MARK, None)
-        of = f"fetched from {theirs[0]}" if theirs else f"at {getattr(known, '__file__', None) or 'Python itself'}"
-        raise FetchError(f"{file.name} would take the place of the module {name}.", f"{name} is imported already, {of}", fix)
+        of = (
+            f"fetched from {theirs[0]}"
+            if theirs
+            else f"at {getattr(known, '__file__', None) or 'Python itself'}"
+        )
+        raise FetchError(
+            f"{file.name} would take the place of the module {name}.",
+            f"{name} is imported already, {of}",
+            fix,
+        )
     if name in sys.stdlib_module_names:
-        raise FetchError(f"{file.name} would take the place of the module {name}.", f"{name} is one of Python's own modules", fix)
+        raise FetchError(
+            f"{file.name} would take the place of the module {name}.",
+            f"{name} is one of Python's own modules",
+            fix,
+        )
     try:
         found = importlib.util.find_spec(name)
     except (ImportError, ValueError, AttributeError):
         found = None
     if found is None or _same(found.origin, file):
         return None
-    if found.origin is None:  # a folder without __init__.py: anyone's that lies in the working folder may have this name
+    if (
+        found.origin is None
+    ):  # a folder without __init__.py: anyone's that lies in the working folder may have this name
         places = [Path(place).absolute().parent for place in found.submodule_search_locations or ()]
         if all(place == Path.cwd() for place in places):
             return None
     at = found.origin or next(iter(found.submodule_search_locations or ()), "elsewhere")
-    raise FetchError(f"{file.name} would take the place of the module {name}.", f"{name} is installed, at {at}", fix)
+    raise FetchError(
+        f"{file.name} would take the place of the module {name}.",
+        f"{name} is installed, at {at}",
+        fix,
+    )
 
 
 def _same(one: str | None, file: Path) -> bool:
@@ -140,16 +183,22 @@ def _same(one: str | None, file: Path) -> bool:
         return False
 
 
-def _execute(known: ModuleType | None, loader: _Source, source: bytes, mark: tuple[str, str]) -> ModuleType:
+def _execute(
+    known: ModuleType | None, loader: _Source, source: bytes, mark: tuple[str, str]
+) -> ModuleType:
     """Execute in the module that is known, or in a new one; after a failure sys.modules and the module are as before."""
     code = loader.source_to_code(source, loader.path)
     name, folder = loader.name, Path(loader.path).parent
     inside = [str(folder)] if Path(loader.path).name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(name, loader.path, loader=loader, submodule_search_locations=inside)
+    spec = importlib.util.spec_from_file_location(
+        name, loader.path, loader=loader, submodule_search_locations=inside
+    )
     assert spec is not None
     module = importlib.util.module_from_spec(spec) if known is None else known
     before = dict(module.__dict__)
-    parts = {part: sys.modules.pop(part) for part in list(sys.modules) if part.startswith(f"{name}.")}  # of a package that changed
+    parts = {
+        part: sys.modules.pop(part) for part in list(sys.modules) if part.startswith(f"{name}.")
+    }  # of a package that changed
     for gone in [word for word in before if not (word.startswith("__") and word.endswith("__"))]:
         del module.__dict__[gone]
     module.__dict__.update(__spec__=spec, __file__=loader.path, __loader__=loader)
@@ -188,7 +237,9 @@ class _Beside:
     def __init__(self) -> None:
         self.folders: list[str] = []  # the newest first
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if path is not None or name in sys.stdlib_module_names:
             return None
         spec = PathFinder.find_spec(name, self.folders)
@@ -214,12 +265,17 @@ def _beside(file: Path) -> Iterator[None]:
     folder = file.parent.parent if file.name == "__init__.py" else file.parent
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
-    _finder.folders[:] = [str(folder), *(other for other in _finder.folders if other != str(folder))]
+    _finder.folders[:] = [
+        str(folder),
+        *(other for other in _finder.folders if other != str(folder)),
+    ]
     importlib.invalidate_caches()
     for name, module in list(sys.modules.items()):
         loader = getattr(getattr(module, "__spec__", None), "loader", None)
         if isinstance(loader, _Source) and not hasattr(module, _MARK) and _is_old(loader, folder):
-            for part in [part for part in sys.modules if part == name or part.startswith(f"{name}.")]:
+            for part in [
+                part for part in sys.modules if part == name or part.startswith(f"{name}.")
+            ]:
                 del sys.modules[part]
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
@@ -233,5 +289,7 @@ def _is_old(loader: _Source, folder: Path) -> bool:
     path = Path(loader.path)
     top = path.parent.parent if path.name == "__init__.py" else path.parent
     if top != folder:
-        return (folder / f"{loader.name}.py").is_file() or (folder / loader.name / "__init__.py").is_file()
+        return (folder / f"{loader.name}.py").is_file() or (
+            folder / loader.name / "__init__.py"
+        ).is_file()
     return not path.is_file() or hashlib.sha256(_read(path)).hexdigest() != loader.digest

@@ -16,12 +16,16 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)  # Windows
 def clean_name(text: str) -> str:
     """The last component of `text` as a file's name; "" if it holds none."""
     name = _BAD.sub("", text).replace("\\", "/").rstrip("/ ").rpartition("/")[2].strip()
-    name = re.sub(r'[:*?"<>|\ud800-\udfff]', "_", name).rstrip(". ")  # lone surrogates have no bytes; Windows drops the end
+    name = re.sub(r'[:*?"<>|\ud800-\udfff]', "_", name).rstrip(
+        ". "
+    )  # lone surrogates have no bytes; Windows drops the end
     name = f"_{name}" if _RESERVED.fullmatch(name) else name
     if len(name.encode()) > LONGEST:
         stem, ending = os.path.splitext(name)
         ending = ending if len(ending.encode()) < 20 else ""
-        name = (stem.encode()[: LONGEST - len(ending.encode())].decode("utf-8", "ignore") + ending).rstrip(". ")
+        name = (
+            stem.encode()[: LONGEST - len(ending.encode())].decode("utf-8", "ignore") + ending
+        ).rstrip(". ")
     return name
 
 

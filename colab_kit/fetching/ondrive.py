@@ -26,7 +26,9 @@ def is_there(path: Path) -> bool:
 
 def aside(to: Path, identity: str) -> Path:
     """Where on the fast disk what goes to `to` is brought first; the same place for the next call."""
-    key = hashlib.sha256(f"{to.absolute()}\0{identity}".encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    key = hashlib.sha256(
+        f"{to.absolute()}\0{identity}".encode("utf-8", "surrogateescape")
+    ).hexdigest()[:12]
     folder = home() / "fetched" / "to-drive" / key
     make(folder)
     return folder / to.name
@@ -39,7 +41,11 @@ def hand_over(file: Path, to: Path) -> None:
     try:
         shutil.copyfile(file, beside)
         if beside.stat().st_size != file.stat().st_size or sha256(beside) != sha256(file):
-            raise DriveError(f"{to} was not handed to Drive.", "what it gave back is not what was written", "run the cell again")
+            raise DriveError(
+                f"{to} was not handed to Drive.",
+                "what it gave back is not what was written",
+                "run the cell again",
+            )
         os.replace(beside, to)
     finally:
         beside.unlink(missing_ok=True)
@@ -61,7 +67,12 @@ def hand_over_folder(folder: Path, to: Path, *, force: bool) -> None:
         few_enough(files, to, force=force)
         part = to.with_name(f".{to.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(folder, part, copy_function=shutil.copyfile, ignore=lambda top, names: [MARK] if Path(top) == folder else [])
+        shutil.copytree(
+            folder,
+            part,
+            copy_function=shutil.copyfile,
+            ignore=lambda top, names: [MARK] if Path(top) == folder else [],
+        )
         shutil.copyfile(folder / MARK, part / MARK)  # last: what is newer than it is the user's
         if to.exists():
             old = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.old")

@@ -16,7 +16,14 @@ _ALIASES = {
     "www.gitlab.com": "gitlab.com",
     "www.huggingface.co": "huggingface.co",
 }
-_HOSTS = ("github.com", "gist.github.com", "gitlab.com", "huggingface.co", "bitbucket.org", "codeberg.org")
+_HOSTS = (
+    "github.com",
+    "gist.github.com",
+    "gitlab.com",
+    "huggingface.co",
+    "bitbucket.org",
+    "codeberg.org",
+)
 _SCHEMES = ("https", "http", "ssh", "git", "file")
 _KINDS = 'give an address as "https://github.com/owner/repository", or "owner/repository" on GitHub'
 
@@ -76,15 +83,32 @@ def origin(address: str | os.PathLike[str]) -> Origin:
     ('main', 'main/week1')
     """
     text = os.fspath(address).strip() if isinstance(address, str | os.PathLike) else ""
-    if not isinstance(text, str) or not text or re.search(r"[\0-\x1f]", text) or text.startswith("-"):
-        raise LinkError("This is no address of a repository.", f"it is {type(address).__name__} without one", _KINDS)
+    if (
+        not isinstance(text, str)
+        or not text
+        or re.search(r"[\0-\x1f]", text)
+        or text.startswith("-")
+    ):
+        raise LinkError(
+            "This is no address of a repository.",
+            f"it is {type(address).__name__} without one",
+            _KINDS,
+        )
     if os.path.isdir(path := os.path.expanduser(text)):
         return _folder(Path(os.path.abspath(path)))
     if isinstance(address, os.PathLike):
         raise LinkError(f"There is no repository at {text}.", "no such folder", _KINDS)
-    if found := re.fullmatch(r"(?:ssh://)?git@([\w.-]+)[:/](.+)", text):  # what GitHub's Clone button offers beside https
+    if found := re.fullmatch(
+        r"(?:ssh://)?git@([\w.-]+)[:/](.+)", text
+    ):  # what GitHub's Clone button offers beside https
         host = _ALIASES.get(found[1].lower(), found[1].lower())
-        text = f"https://{host}/{found[2]}" if host in _HOSTS else text if "://" in text else f"ssh://git@{found[1]}/{found[2]}"
+        text = (
+            f"https://{host}/{found[2]}"
+            if host in _HOSTS
+            else text
+            if "://" in text
+            else f"ssh://git@{found[1]}/{found[2]}"
+        )
     elif "://" not in text:
         first = text.partition("/")[0].lower()
         if _ALIASES.get(first, first) in _HOSTS:
@@ -92,7 +116,11 @@ def origin(address: str | os.PathLike[str]) -> Origin:
         elif re.fullmatch(r"[\w.-]+/[\w.-]+", text, re.A) and not text.startswith("."):
             text = f"https://github.com/{text}"
         else:
-            raise LinkError(f"There is no repository at {text}.", "it is no address, and no folder of that name is here", _KINDS)
+            raise LinkError(
+                f"There is no repository at {text}.",
+                "it is no address, and no folder of that name is here",
+                _KINDS,
+            )
     return _parsed(text)
 
 
@@ -106,9 +134,15 @@ def _parsed(text: str) -> Origin:
         parts = urlsplit(text)
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError as err:
-        raise LinkError("This address cannot be read.", "it has no proper server name", _KINDS) from err
+        raise LinkError(
+            "This address cannot be read.", "it has no proper server name", _KINDS
+        ) from err
     if parts.scheme not in _SCHEMES or (parts.scheme != "file" and not host):
-        raise LinkError(f"git cannot fetch from {parts.scheme or 'this'}: addresses.", f"git speaks {', '.join(_SCHEMES)}", _KINDS)
+        raise LinkError(
+            f"git cannot fetch from {parts.scheme or 'this'}: addresses.",
+            f"git speaks {', '.join(_SCHEMES)}",
+            _KINDS,
+        )
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     host, scheme = _ALIASES.get(host, host), parts.scheme
     if scheme == "file":
@@ -124,7 +158,15 @@ def _parsed(text: str) -> Origin:
     refs, inside = _shown(rest)
     if scheme == "ssh":
         user = password = ""
-    return Origin(f"{scheme}://{netloc}/{'/'.join(path)}", _folder_name(title), title, refs, inside, user, password)
+    return Origin(
+        f"{scheme}://{netloc}/{'/'.join(path)}",
+        _folder_name(title),
+        title,
+        refs,
+        inside,
+        user,
+        password,
+    )
 
 
 def _split(host: str, words: list[str]) -> tuple[list[str], list[str]]:
@@ -145,10 +187,23 @@ def _split(host: str, words: list[str]) -> tuple[list[str], list[str]]:
 def _shown(rest: list[str]) -> tuple[tuple[str, ...], str]:
     """The refs that a link into a repository may mean, and the path it shows."""
     match rest:
-        case ["tree" | "blob" | "raw" | "src" | "blame" | "edit" | "resolve" | "commits" as kind, *words] if words:
-            words = words[1:] if kind == "src" and words[0] in ("branch", "tag", "commit") and len(words) > 1 else words
-            words = words[2:] if words[:2] in (["refs", "heads"], ["refs", "tags"]) and len(words) > 2 else words
-            return tuple("/".join(words[: end + 1]) for end in range(min(len(words), 6))), "/".join(words[1:])
+        case [
+            "tree" | "blob" | "raw" | "src" | "blame" | "edit" | "resolve" | "commits" as kind,
+            *words,
+        ] if words:
+            words = (
+                words[1:]
+                if kind == "src" and words[0] in ("branch", "tag", "commit") and len(words) > 1
+                else words
+            )
+            words = (
+                words[2:]
+                if words[:2] in (["refs", "heads"], ["refs", "tags"]) and len(words) > 2
+                else words
+            )
+            return tuple("/".join(words[: end + 1]) for end in range(min(len(words), 6))), "/".join(
+                words[1:]
+            )
         case ["commit", word, *_] | ["releases", "tag", word, *_] | ["tags", word, *_]:
             return (word,), ""
         case ["pull", number, *_] if number.isdecimal():
@@ -157,5 +212,9 @@ def _shown(rest: list[str]) -> tuple[tuple[str, ...], str]:
 
 
 def _folder_name(path: str) -> str:
-    name = re.sub(r'[<>:"|?*\\\s]+', "-", unquote(path).rstrip("/").removesuffix("/.git").rpartition("/")[2].removesuffix(".git"))
+    name = re.sub(
+        r'[<>:"|?*\\\s]+',
+        "-",
+        unquote(path).rstrip("/").removesuffix("/.git").rpartition("/")[2].removesuffix(".git"),
+    )
     return name if name not in ("", ".", "..") else "repository"

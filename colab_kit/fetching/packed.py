@@ -34,10 +34,24 @@ class Packed:
     def folder(self, found: Aim, to: Path) -> Fetched:
         """Fetch and unpack to `to`, unless an earlier call did."""
         there = already.file_there if found.single else already.folder_there
-        if (known := there(to, self.call.link, self.call.way, offline=self.call.offline, overwrite=self.call.overwrite)) is not None:
+        if (
+            known := there(
+                to,
+                self.call.link,
+                self.call.way,
+                offline=self.call.offline,
+                overwrite=self.call.overwrite,
+            )
+        ) is not None:
             return _unpacked(to, known, True)
         far = ondrive.is_there(to)
-        near = ondrive.aside(to, self.call.link.identity) if far else to if not os.path.lexists(to) else to.with_name(f".{to.name}.new")
+        near = (
+            ondrive.aside(to, self.call.link.identity)
+            if far
+            else to
+            if not os.path.lexists(to)
+            else to.with_name(f".{to.name}.new")
+        )
         shutil.rmtree(near, ignore_errors=True) if near != to else None
         archive = near.with_name(found.file.name) if far or near != to else found.file
         record = self._unpack(archive, near, found)
@@ -81,11 +95,20 @@ class Packed:
         def watch(part: Part) -> Follow:
             for earlier in follows:
                 earlier.end()
-            follows.append(Follow(part, to, max_size=self.call.way.max_size, finish=lambda folder: self._mark(folder, records_)))
+            follows.append(
+                Follow(
+                    part,
+                    to,
+                    max_size=self.call.way.max_size,
+                    finish=lambda folder: self._mark(folder, records_),
+                )
+            )
             return follows[-1]
 
         try:
-            came = self.call.bring(archive, watch=watch if _is_tar(archive.name) and not found.single else None)
+            came = self.call.bring(
+                archive, watch=watch if _is_tar(archive.name) and not found.single else None
+            )
         except BaseException:
             for follow in follows:
                 follow.end()
@@ -105,11 +128,18 @@ class Packed:
         if shelf is not None and kept.room(size, self.call.keep_archive, kept.drive_there()):
             return replace(record, archive=str(shelf.path))
         if self.call.keep_archive and archive.exists() and not self.call.overwrite:
-            self.call.way.emit(Note(f"{archive} is there already and is left; the archive that came is not kept.", "warn"))
+            self.call.way.emit(
+                Note(
+                    f"{archive} is there already and is left; the archive that came is not kept.",
+                    "warn",
+                )
+            )
             return record
         return replace(record, archive=str(archive.absolute()) if self.call.keep_archive else "")
 
-    def _put_away(self, part: Part, archive: Path, shelf: kept.Shelf | None, record: Record) -> None:
+    def _put_away(
+        self, part: Part, archive: Path, shelf: kept.Shelf | None, record: Record
+    ) -> None:
         """Keep the archive where the record says, or not."""
         if shelf is not None and record.archive == str(shelf.path):
             part.close()
@@ -125,11 +155,19 @@ class Packed:
         self.call.way.emit(Note(f"Unpacking {to.name} ({record.size / 2**20:.1f} MiB)."))
         if single:
             size = external.decompress(
-                archive, to, room=unpack.room(to.parent), max_size=self.call.way.max_size, control=self.call.way.control
+                archive,
+                to,
+                room=unpack.room(to.parent),
+                max_size=self.call.way.max_size,
+                control=self.call.way.control,
             )
             return replace(record, sha256=sha256(to), size=size)
         unpack.unpack(
-            archive, to, max_size=self.call.way.max_size, control=self.call.way.control, finish=lambda folder: self._mark(folder, found)
+            archive,
+            to,
+            max_size=self.call.way.max_size,
+            control=self.call.way.control,
+            finish=lambda folder: self._mark(folder, found),
         )
         return found[0]
 
@@ -141,11 +179,19 @@ class Packed:
     def _from_drive(self, shelf: kept.Shelf, archive: Path, to: Path) -> Record | None:
         """From the copy that an earlier session kept, if there is one that is still right."""
         record = shelf.record()
-        wrong = record is None or any(not record.sha256.startswith(h) for kind, h in self.call.way.hashes.items() if kind == "sha256")
+        wrong = record is None or any(
+            not record.sha256.startswith(h)
+            for kind, h in self.call.way.hashes.items()
+            if kind == "sha256"
+        )
         if (
             record is None
             or wrong
-            or not (self.call.offline or self.call.way.hashes or already.still(record, self.call.link, self.call.way, archive.name))
+            or not (
+                self.call.offline
+                or self.call.way.hashes
+                or already.still(record, self.call.link, self.call.way, archive.name)
+            )
         ):
             return None
         make(archive.parent)
@@ -157,33 +203,72 @@ class Packed:
         finally:
             came.unlink(missing_ok=True)
 
-    def _from_there(self, archive: Path, to: Path, found: Aim, shelf: kept.Shelf | None) -> Record | None:
+    def _from_there(
+        self, archive: Path, to: Path, found: Aim, shelf: kept.Shelf | None
+    ) -> Record | None:
         """Unpacked on the way, where nobody wants the archive itself and the server allows it."""
         part = Part(archive, self.call.link.identity)
-        plain = self.call.link.kind == "http" and not self.call.link.lfs and len(self.call.links) == 1
-        if self.call.keep_archive or self.call.way.hashes or not plain or not archive.name.lower().endswith(".zip") or part.restore():
+        plain = (
+            self.call.link.kind == "http" and not self.call.link.lfs and len(self.call.links) == 1
+        )
+        if (
+            self.call.keep_archive
+            or self.call.way.hashes
+            or not plain
+            or not archive.name.lower().endswith(".zip")
+            or part.restore()
+        ):
             return None
         try:
-            source = source_of(self.call.link, self.call.way, authorized(self.call.link, self.call.way))
-            far = remote.Remote(source, self.call.way.web, control=self.call.way.control, sleep=self.call.way.sleep)
-            if kept.room(far.size, self.call.keep_archive, None if shelf is None else kept.drive_there()):
+            source = source_of(
+                self.call.link, self.call.way, authorized(self.call.link, self.call.way)
+            )
+            far = remote.Remote(
+                source, self.call.way.web, control=self.call.way.control, sleep=self.call.way.sleep
+            )
+            if kept.room(
+                far.size, self.call.keep_archive, None if shelf is None else kept.drive_there()
+            ):
                 return None
             try:
                 members = remote.streamable(far, archive.name)
             except BadArchive:
-                looked_at(archive.name, far.read(0, HEAD), self.call.link)  # a web page is told as what it is
+                looked_at(
+                    archive.name, far.read(0, HEAD), self.call.link
+                )  # a web page is told as what it is
                 raise
             if members is None:
                 return None
             if ondrive.is_there(found.target):
-                ondrive.few_enough(sum(not member.folder for member in members), found.target, force=self.call.force)
-            files, size = sum(not member.folder for member in members), sum(member.size for member in members)
-            done = Record(self.call.link.identity, public(self.call.link.url), "", far.size, far.validator, files, size)
+                ondrive.few_enough(
+                    sum(not member.folder for member in members),
+                    found.target,
+                    force=self.call.force,
+                )
+            files, size = (
+                sum(not member.folder for member in members),
+                sum(member.size for member in members),
+            )
+            done = Record(
+                self.call.link.identity,
+                public(self.call.link.url),
+                "",
+                far.size,
+                far.validator,
+                files,
+                size,
+            )
             remote.unpack_from(
-                far, members, to, name=archive.name, identity=self.call.link.identity,
-                max_size=self.call.way.max_size, emit=self.call.way.emit,
-                control=self.call.way.control, finish=lambda folder: records.mark(folder, done),
-            )  # fmt: skip
+                far,
+                members,
+                to,
+                name=archive.name,
+                identity=self.call.link.identity,
+                max_size=self.call.way.max_size,
+                emit=self.call.way.emit,
+                control=self.call.way.control,
+                finish=lambda folder: records.mark(folder, done),
+            )
             return done
         except (remote.Changed, Private, NotFound):  # the other way knows which secret may help
             return None
@@ -195,7 +280,15 @@ def _is_tar(name: str) -> bool:
 
 def _unpacked(to: Path, record: Record, cached: bool) -> Fetched:
     """What is given for an unpacked folder: the one folder that holds all, if there is one."""
-    inside = [] if to.is_file() else [path for path in to.iterdir() if path.name not in (records.MARK, "__MACOSX", ".DS_Store")]
+    inside = (
+        []
+        if to.is_file()
+        else [
+            path
+            for path in to.iterdir()
+            if path.name not in (records.MARK, "__MACOSX", ".DS_Store")
+        ]
+    )
     path = inside[0] if len(inside) == 1 and inside[0].is_dir() else to
     archive = Path(record.archive) if record.archive else None
     return Fetched(path, record.url, record.sha256 or None, record.size, cached, archive)

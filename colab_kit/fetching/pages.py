@@ -95,11 +95,23 @@ def row_of(href: str, name: str) -> Entry | None:
         return None
     if found := re.match(rf"/(?:a/[^/]+/)?({kinds})/(?:u/\d+/)?d/([\w-]+)", parts.path):
         kind, ending = DOCUMENTS[found[1]]
-        return Entry(found[2], name if name.lower().endswith(f".{ending}") else f"{name}.{ending}", kind, query.get("resourcekey", ""))
+        return Entry(
+            found[2],
+            name if name.lower().endswith(f".{ending}") else f"{name}.{ending}",
+            kind,
+            query.get("resourcekey", ""),
+        )
     if found := re.match(r"/(?:drive/(?:u/\d+/)?folders|(file)/(?:u/\d+/)?d)/([\w-]+)", parts.path):
         return Entry(found[2], name, "file" if found[1] else "folder", query.get("resourcekey", ""))
-    if parts.path in ("/open", "/uc", "/folderview", "/embeddedfolderview") and re.fullmatch(r"[\w-]+", query.get("id", "")):
-        return Entry(query["id"], name, "folder" if "folder" in parts.path else "file", query.get("resourcekey", ""))
+    if parts.path in ("/open", "/uc", "/folderview", "/embeddedfolderview") and re.fullmatch(
+        r"[\w-]+", query.get("id", "")
+    ):
+        return Entry(
+            query["id"],
+            name,
+            "folder" if "folder" in parts.path else "file",
+            query.get("resourcekey", ""),
+        )
     return None
 
 

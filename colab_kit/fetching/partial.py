@@ -66,7 +66,11 @@ class Part:
             said = json.loads(self.side.read_text())
             done = [(int(a), int(b)) for a, b in said["done"]]
             total, size = int(said["total"]), self.path.stat().st_size
-            right = said["identity"] == self.identity and said["boot"] in (boot(), "") and isinstance(said["validator"], str)
+            right = (
+                said["identity"] == self.identity
+                and said["boot"] in (boot(), "")
+                and isinstance(said["validator"], str)
+            )
             apart = all(0 <= a < b <= total for a, b in done) and _merged(done) == done
         except (OSError, ValueError, KeyError, TypeError):
             return False
@@ -86,7 +90,9 @@ class Part:
         self.forget()
         self.validator, self.total = validator, total
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+            self._file = os.open(
+                self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666
+            )
             os.ftruncate(self._file, total or 0)
             self.save()
         except OSError as err:
@@ -106,7 +112,11 @@ class Part:
             if self.total is None and self.claims:
                 return None
             taken = sorted(
-                [*self.done, *((c.start, self.total if c.end is None else c.end) for c in self.claims)], key=lambda ends: ends[0]
+                [
+                    *self.done,
+                    *((c.start, self.total if c.end is None else c.end) for c in self.claims),
+                ],
+                key=lambda ends: ends[0],
             )
             at, gaps = 0, []
             for start, end in [*taken, (self.total, self.total)]:
@@ -126,7 +136,9 @@ class Part:
         """Leave the far part of a claim to others."""
         with self._lock:
             if claim.end is not None:
-                claim.end = min(claim.end, claim.at + max(LEAST, (claim.end - claim.at) // (2 * connections)))
+                claim.end = min(
+                    claim.end, claim.at + max(LEAST, (claim.end - claim.at) // (2 * connections))
+                )
 
     def write(self, claim: Claim, chunk: bytes) -> None:
         """Put bytes where the claim is, and move it on; who is at the front hashes them too.
@@ -200,7 +212,14 @@ class Part:
         stop = self.front if most is None else min(self.front, self.hashed + most)
         while self.hashed < stop:
             with self._hashing:
-                if not (chunk := os.pread(self._file, min(STEP, max(0, stop - self.hashed)), self.hashed)) and self.hashed < stop:
+                if (
+                    not (
+                        chunk := os.pread(
+                            self._file, min(STEP, max(0, stop - self.hashed)), self.hashed
+                        )
+                    )
+                    and self.hashed < stop
+                ):
                     return  # somebody cut the file
                 self._update(chunk)
 
@@ -218,7 +237,12 @@ class Part:
         if self.total is None or self._file < 0:
             return  # it could not be gone on from
         with self._lock:
-            said: dict[str, Any] = {"identity": self.identity, "validator": self.validator, "total": self.total, "done": self._came()}
+            said: dict[str, Any] = {
+                "identity": self.identity,
+                "validator": self.validator,
+                "total": self.total,
+                "done": self._came(),
+            }
         if to_disk:
             os.fsync(self._file)
         beside = self.side.with_name(f".{self.side.name}.part")

@@ -18,7 +18,14 @@ class Begun:
     ranges: bool  # others may be asked for
 
 
-def understood(status: int, headers: Mapping[str, str], start: int, end: int | None = None, *, packed: bool = False) -> Begun | None:
+def understood(
+    status: int,
+    headers: Mapping[str, str],
+    start: int,
+    end: int | None = None,
+    *,
+    packed: bool = False,
+) -> Begun | None:
     """What came for the bytes from `start` to `end` (excluded); None if it is nothing that can be used.
 
     200 with a right Content-Range is a range, 206 without one is nothing; a packed answer counts other bytes than the file's.

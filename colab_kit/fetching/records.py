@@ -52,7 +52,9 @@ def of_file(path: Path) -> Record | None:
         return None
     if found is None or (found.size, found.mtime) != (stat.st_size, stat.st_mtime_ns):
         return None
-    if found.boot not in ("", boot()) and _sha256(path) != found.sha256:  # written before a crash, perhaps never to the disk
+    if (
+        found.boot not in ("", boot()) and _sha256(path) != found.sha256
+    ):  # written before a crash, perhaps never to the disk
         return None
     return found
 
@@ -65,7 +67,12 @@ def of_folder(folder: Path) -> Record | None:
 def remember_file(path: Path, record: Record) -> None:
     """Write down what a file is; where that cannot be, the next call asks the server."""
     with suppress(OSError, ColabKitError):
-        write_json(_place(path), dataclasses.asdict(dataclasses.replace(record, mtime=path.stat().st_mtime_ns, boot=boot())))
+        write_json(
+            _place(path),
+            dataclasses.asdict(
+                dataclasses.replace(record, mtime=path.stat().st_mtime_ns, boot=boot())
+            ),
+        )
 
 
 def mark(folder: Path, record: Record) -> None:
@@ -90,7 +97,9 @@ def untouched(folder: Path, record: Record) -> bool:
         return False
     marked = (folder / MARK).stat().st_ctime_ns
     for top, folders, names in os.walk(folder):
-        if any(os.lstat(os.path.join(top, name)).st_ctime_ns > marked for name in (*folders, *names)):
+        if any(
+            os.lstat(os.path.join(top, name)).st_ctime_ns > marked for name in (*folders, *names)
+        ):
             return False
     return True
 
@@ -106,7 +115,10 @@ def _read(place: Path) -> Record | None:
         record = Record(**said)
     except (OSError, ValueError, TypeError):
         return None
-    right = all(type(getattr(record, field.name)).__name__ == field.type for field in dataclasses.fields(Record))
+    right = all(
+        type(getattr(record, field.name)).__name__ == field.type
+        for field in dataclasses.fields(Record)
+    )
     return record if right else None
 
 

@@ -31,7 +31,9 @@ from .source import Source
 TAIL = 64 << 10  # bytes: the directory's end stands in them
 BATCH = 3 << 20  # bytes of members asked for at once
 SLICE = 128 << 10  # bytes between two looks at whether it was stopped
-LARGEST = 64 << 20  # bytes: a larger member is better brought by many connections, and so the archive is downloaded
+LARGEST = (
+    64 << 20
+)  # bytes: a larger member is better brought by many connections, and so the archive is downloaded
 TELL = 0.1  # seconds between two events
 
 
@@ -42,7 +44,14 @@ class Changed(Exception):
 class Remote:
     """A file on a server, read in ranges, by several threads."""
 
-    def __init__(self, source: Source, web: Web, *, control: Control | None = None, sleep: Callable[[float], object] | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        web: Web,
+        *,
+        control: Control | None = None,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
         self.source, self.web, self.control = source, web, control
         self.came, self._lock = 0, threading.Lock()
         self._sleep = sleep or time.sleep
@@ -52,11 +61,26 @@ class Remote:
     def _ask_tail(self) -> tuple[int, str, bytes]:
         with self.source.ask(self.web, {"Range": f"bytes=-{TAIL}"}, (200, 206, 416)) as reply:
             total = _total(reply.headers.get("Content-Range", ""))
-            begun = None if total is None else understood(reply.status, reply.headers, max(0, total - TAIL), packed=reply.packed)
+            begun = (
+                None
+                if total is None
+                else understood(
+                    reply.status, reply.headers, max(0, total - TAIL), packed=reply.packed
+                )
+            )
             validator = validator_of(reply.headers)
-            if begun is None or begun.stop != begun.total or not validator or size_of_416(reply.headers) is not None:
+            if (
+                begun is None
+                or begun.stop != begun.total
+                or not validator
+                or size_of_416(reply.headers) is not None
+            ):
                 raise Changed
-            return begun.total or 0, validator, _all(reply.read, (begun.total or 0) - begun.start, reply.url)
+            return (
+                begun.total or 0,
+                validator,
+                _all(reply.read, (begun.total or 0) - begun.start, reply.url),
+            )
 
     def read(self, offset: int, size: int) -> bytes:
         """`size` bytes from `offset` on, fewer only at the end of the file.
@@ -84,7 +108,11 @@ class Remote:
             raise
         with reply:
             begun = understood(reply.status, reply.headers, start, stop, packed=reply.packed)
-            right = begun is not None and (begun.start, begun.stop, begun.total) == (start, stop, self.size)
+            right = begun is not None and (begun.start, begun.stop, begun.total) == (
+                start,
+                stop,
+                self.size,
+            )
             if begun is None or not right or not same(self.validator, begun.validator):
                 raise Changed
             found = _all(reply.read, stop - start, reply.url, self._heed)
@@ -98,7 +126,11 @@ class Remote:
 
     def _heed(self) -> None:
         if self.control is not None and self.control.stopped:
-            raise Stopped("The fetching was stopped.", self.control.reason, "the same call goes on from what has come")
+            raise Stopped(
+                "The fetching was stopped.",
+                self.control.reason,
+                "the same call goes on from what has come",
+            )
 
 
 def _total(said: str) -> int | None:
@@ -106,7 +138,9 @@ def _total(said: str) -> int | None:
     return int(figure) if figure.isascii() and figure.isdigit() and len(figure) < 19 else None
 
 
-def _all(read: Callable[[int], bytes], size: int, url: str, heed: Callable[[], None] = lambda: None) -> bytes:
+def _all(
+    read: Callable[[int], bytes], size: int, url: str, heed: Callable[[], None] = lambda: None
+) -> bytes:
     parts, had = list[bytes](), 0
     while had < size:
         heed()  # over a slow line a batch takes half a minute
@@ -124,9 +158,17 @@ def streamable(remote: Remote, name: str) -> list[Member] | None:
 
 
 def unpack_from(
-    remote: Remote, members: list[Member], to: Path, *, name: str, identity: str, max_size: int | None, emit: Callable[[Event], None],
-    control: Control | None, finish: Callable[[Path], None],
-) -> Path:  # fmt: skip
+    remote: Remote,
+    members: list[Member],
+    to: Path,
+    *,
+    name: str,
+    identity: str,
+    max_size: int | None,
+    emit: Callable[[Event], None],
+    control: Control | None,
+    finish: Callable[[Path], None],
+) -> Path:
     """Unpack a zip that lies on a server into the new folder `to`; a stopped or killed call is gone on from.
 
     `finish` is told the folder before it gets its name.
@@ -144,7 +186,9 @@ def unpack_from(
     left = [member for member in members if not (again and _there(part, member))]
     size = sum(member.size for member in members)
     there = size - sum(member.size for member in left)
-    check_limits(name, remote.size, size, len(members), room=room(to.parent) + there, max_size=max_size)
+    check_limits(
+        name, remote.size, size, len(members), room=room(to.parent) + there, max_size=max_size
+    )
     if not again:
         shutil.rmtree(part, ignore_errors=True)
         make(part)
@@ -159,7 +203,16 @@ def unpack_from(
             emit(FetchProgress(name, min(remote.size, behind + remote.came), remote.size))
 
     try:
-        zips.extract(remote.read, left, part, called=name, threads=2 * remote.source.connections, batch=BATCH, told=told, control=control)
+        zips.extract(
+            remote.read,
+            left,
+            part,
+            called=name,
+            threads=2 * remote.source.connections,
+            batch=BATCH,
+            told=told,
+            control=control,
+        )
         finish(part)
         os.replace(part, to)
     except (Changed, BadArchive, NoSpace):  # else what has come stays
@@ -180,7 +233,11 @@ def _there(part: Path, member: Member) -> bool:
     if member.folder:
         return path.is_dir()
     try:
-        if path.stat().st_size == member.size and not path.is_symlink() and zlib.crc32(path.read_bytes()) == member.crc:
+        if (
+            path.stat().st_size == member.size
+            and not path.is_symlink()
+            and zlib.crc32(path.read_bytes()) == member.crc
+        ):
             return True
         path.unlink()
     except OSError:

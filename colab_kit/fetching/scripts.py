@@ -27,7 +27,13 @@ _SECRET = re.compile(r"(--?[\w-]*(?:token|passw|secret|api[-_]?key)[\w-]*)(=.*)?
 
 
 def run(
-    command: Sequence[str], *, name: str, cwd: Path, control: Control | None = None, emit: Callable[[Event], None], out: Any = None
+    command: Sequence[str],
+    *,
+    name: str,
+    cwd: Path,
+    control: Control | None = None,
+    emit: Callable[[Event], None],
+    out: Any = None,
 ) -> None:
     """Run a command to its end and show what it says at once, bars that redraw their line included.
 
@@ -52,7 +58,11 @@ def run(
     try:
         child = Child(command, cwd=cwd, env=env)
     except (OSError, ValueError) as err:  # ValueError: a NUL among the arguments
-        raise FetchError(f"{name} could not be started.", str(err), "see whether it is a program for this machine") from err
+        raise FetchError(
+            f"{name} could not be started.",
+            str(err),
+            "see whether it is a program for this machine",
+        ) from err
     screen = _Screen(sys.stdout if out is None else out)
     with child:
         cause = _follow(child, screen, name, control, emit)
@@ -78,7 +88,9 @@ def _follow(
                 screen.show(said)
                 heard = time.monotonic()
             if cause is None and control is not None and control.stopped:
-                cause = Stopped(f"{name} was stopped.", control.reason, "run the cell again to start it anew")
+                cause = Stopped(
+                    f"{name} was stopped.", control.reason, "run the cell again to start it anew"
+                )
                 child.send(signal.SIGINT)
                 heard = time.monotonic()
             if cause is not None and time.monotonic() - heard > SILENCE:
@@ -88,7 +100,9 @@ def _follow(
                 break
             cause, heard = interrupt, time.monotonic()
             child.send(signal.SIGINT)
-            emit(Note(f"Interrupted: waiting for {name} to end. Interrupt once more to end it now."))
+            emit(
+                Note(f"Interrupted: waiting for {name} to end. Interrupt once more to end it now.")
+            )
     for said in child.end():
         screen.show(said)
     return cause
@@ -115,23 +129,36 @@ class _Screen:
 
     def tail(self) -> str:
         """The last lines as a terminal would leave them: of a line that was redrawn, how it ended."""
-        lines = [line.rstrip().rpartition("\r")[2] for line in self._last.replace("\r\n", "\n").split("\n")]
+        lines = [
+            line.rstrip().rpartition("\r")[2]
+            for line in self._last.replace("\r\n", "\n").split("\n")
+        ]
         return "\n".join([line for line in lines if line.strip()][-TAIL:])
 
 
 def _failed(name: str, status: int, tail: str) -> FetchError:
     why = f"its last lines were\n{tail}" if tail else "it said nothing"
     if status > 0:
-        return FetchError(f"{name} ended with exit status {status}.", why, "its own message says what to correct; then run it again")
+        return FetchError(
+            f"{name} ended with exit status {status}.",
+            why,
+            "its own message says what to correct; then run it again",
+        )
     try:
         word = signal.Signals(-status).name
     except ValueError:
         word = f"signal {-status}"
-    fix = "the machine had no memory left, most often: use a smaller batch or fewer workers" if word == "SIGKILL" else "run it again"
+    fix = (
+        "the machine had no memory left, most often: use a smaller batch or fewer workers"
+        if word == "SIGKILL"
+        else "run it again"
+    )
     return FetchError(f"{name} was ended by {word}.", why, fix)
 
 
-def command_for(folder: Path, script: str | os.PathLike[str] | None, args: Sequence[Any]) -> tuple[str, list[str]]:
+def command_for(
+    folder: Path, script: str | os.PathLike[str] | None, args: Sequence[Any]
+) -> tuple[str, list[str]]:
     """The name and the command of a script in a folder: .py by this Python, .sh by bash, else itself if it can be executed.
 
     "-m" as the script runs a module, as in command_for(folder, "-m", ["pkg.train"]).
@@ -143,10 +170,18 @@ def command_for(folder: Path, script: str | os.PathLike[str] | None, args: Seque
     """
     words = [str(arg) for arg in args]
     if script is None:
-        raise FetchError("Say which script to run.", f"{folder} is a folder{_holding(folder)}", 'name it, as in .run("train.py")')
+        raise FetchError(
+            "Say which script to run.",
+            f"{folder} is a folder{_holding(folder)}",
+            'name it, as in .run("train.py")',
+        )
     if script == "-m":
         if not words:
-            raise FetchError("Say which module to run.", '"-m" stands alone', 'name it, as in .run("-m", "package.train")')
+            raise FetchError(
+                "Say which module to run.",
+                '"-m" stands alone',
+                'name it, as in .run("-m", "package.train")',
+            )
         return f"python -m {words[0]}", [_python(), "-m", *words]
     path = _inside(folder, script)
     name = path.relative_to(folder).as_posix()
@@ -155,10 +190,18 @@ def command_for(folder: Path, script: str | os.PathLike[str] | None, args: Seque
             return name, [_python(), name, *words]
         case ".sh":
             if (shell := shutil.which("bash") or shutil.which("sh")) is None:
-                raise FetchError(f"{name} cannot be run here.", "this machine has no bash", "write its lines as a Python script")
+                raise FetchError(
+                    f"{name} cannot be run here.",
+                    "this machine has no bash",
+                    "write its lines as a Python script",
+                )
             return name, [shell, name, *words]
     if not os.access(path, os.X_OK):
-        raise FetchError(f"{name} cannot be run.", "it is no .py, no .sh, and not executable", "name a script that is one of them")
+        raise FetchError(
+            f"{name} cannot be run.",
+            "it is no .py, no .sh, and not executable",
+            "name a script that is one of them",
+        )
     return name, [str(path), *words]
 
 
@@ -172,33 +215,66 @@ def _inside(folder: Path, script: str | os.PathLike[str]) -> Path:
         or not Path(os.path.realpath(whole)).is_relative_to(os.path.realpath(folder))
     ):
         why = "only what was fetched is run, nothing outside of its folder"
-        raise FetchError(f"{asked!r} is no script in {folder}.", why, "name a script that lies in it")
+        raise FetchError(
+            f"{asked!r} is no script in {folder}.", why, "name a script that lies in it"
+        )
     if os.path.isdir(whole):
-        raise FetchError(f"{asked} is a folder{_holding(Path(whole))}.", "a script is a file", f'name one, as in .run("{asked}/train.py")')
+        raise FetchError(
+            f"{asked} is a folder{_holding(Path(whole))}.",
+            "a script is a file",
+            f'name one, as in .run("{asked}/train.py")',
+        )
     if not os.path.isfile(whole):
         near = (
             difflib.get_close_matches(asked, _scripts(folder), 3, 0.5)
-            or [name for name in _scripts(folder) if name.rpartition("/")[2] == asked.rpartition("/")[2]][:3]
+            or [
+                name
+                for name in _scripts(folder)
+                if name.rpartition("/")[2] == asked.rpartition("/")[2]
+            ][:3]
         )
-        fix = f"did you mean {' or '.join(near)}?" if near else "see what it holds: list(fetched.path.iterdir())"
-        raise NotFound(f"There is no {asked} in {folder}.", _holding(folder).removeprefix(" with ") or "it holds no scripts", fix)
+        fix = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else "see what it holds: list(fetched.path.iterdir())"
+        )
+        raise NotFound(
+            f"There is no {asked} in {folder}.",
+            _holding(folder).removeprefix(" with ") or "it holds no scripts",
+            fix,
+        )
     return Path(whole)
 
 
 def _scripts(folder: Path) -> list[str]:
     """The names of the folder's scripts, those at its top first."""
-    found = [path for path in islice(folder.rglob("*"), _SEEN) if path.suffix in (".py", ".sh") and ".git" not in path.parts]
-    return sorted((path.relative_to(folder).as_posix() for path in found), key=lambda name: (name.count("/"), name))
+    found = [
+        path
+        for path in islice(folder.rglob("*"), _SEEN)
+        if path.suffix in (".py", ".sh") and ".git" not in path.parts
+    ]
+    return sorted(
+        (path.relative_to(folder).as_posix() for path in found),
+        key=lambda name: (name.count("/"), name),
+    )
 
 
 def _holding(folder: Path) -> str:
     names = _scripts(folder)
-    return f" with {', '.join(names[:5])}{f' and {len(names) - 5} more scripts' if len(names) > 5 else ''}" if names else ""
+    return (
+        f" with {', '.join(names[:5])}{f' and {len(names) - 5} more scripts' if len(names) > 5 else ''}"
+        if names
+        else ""
+    )
 
 
 def _python() -> str:
     if not sys.executable:
-        raise FetchError("No Python could be found to run it.", "this process does not know its own program", "run it in a notebook")
+        raise FetchError(
+            "No Python could be found to run it.",
+            "this process does not know its own program",
+            "run it in a notebook",
+        )
     return sys.executable
 
 

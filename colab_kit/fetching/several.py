@@ -47,7 +47,10 @@ def listed(link: Link, way: Way) -> tuple[str, list[One]]:
         return safe_name(title) or link.id, [One(_on_drive(entry), entry.path) for entry in entries]
     token = hubs.authorization("huggingface", way.token, way.find)
     files = hubs.hf_listing(link.id, way.web, token=token)
-    found = [One(Link("http", url, Path(path).name, public(url), "huggingface"), path, size, sha) for url, path, size, sha in files]
+    found = [
+        One(Link("http", url, Path(path).name, public(url), "huggingface"), path, size, sha)
+        for url, path, size, sha in files
+    ]
     return link.name or safe_name(link.id.partition("@")[0].rpartition("/")[2]) or "files", found
 
 
@@ -63,7 +66,15 @@ def _on_drive(entry: gdrive.Entry) -> Link:
             resourcekey=entry.resourcekey,
         )
     url = gdrive.export_url(entry.id, entry.kind, resourcekey=entry.resourcekey)
-    return Link("gdoc", url, Path(entry.path).name, f"gdrive:{entry.id}", "drive", id=entry.id, resourcekey=entry.resourcekey)
+    return Link(
+        "gdoc",
+        url,
+        Path(entry.path).name,
+        f"gdrive:{entry.id}",
+        "drive",
+        id=entry.id,
+        resourcekey=entry.resourcekey,
+    )
 
 
 def fetch_all(link: Link, to: str | os.PathLike[str] | None, way: Way, *, offline: bool) -> Fetched:
@@ -75,14 +86,24 @@ def fetch_all(link: Link, to: str | os.PathLike[str] | None, way: Way, *, offlin
         Some did not come: it names them. The others are there, and the next call fetches only these.
     """
     if offline:
-        raise Offline(f"The files of {public(link.url)} are not known.", "no server is asked (offline)", "use the folder that is here")
+        raise Offline(
+            f"The files of {public(link.url)} are not known.",
+            "no server is asked (offline)",
+            "use the folder that is here",
+        )
     title, files = listed(link, way)
     folder = Path(title) if to is None else Path(os.path.expanduser(to))
     if not files:
-        raise FetchError(f"The folder {title} is empty.", f"{public(link.url)} lists no files", "see whether it is shared with everyone")
+        raise FetchError(
+            f"The folder {title} is empty.",
+            f"{public(link.url)} lists no files",
+            "see whether it is shared with everyone",
+        )
     make(folder)
     job = _Job(folder, way)
-    total = sum(one.size or 0 for one in files) if all(one.size is not None for one in files) else None
+    total = (
+        sum(one.size or 0 for one in files) if all(one.size is not None for one in files) else None
+    )
     way.emit(FetchStarted(title, public(link.url), total))
     with ThreadPoolExecutor(2 if link.service == "drive" else HANDS) as pool:
         try:
@@ -93,7 +114,9 @@ def fetch_all(link: Link, to: str | os.PathLike[str] | None, way: Way, *, offlin
                     job.hear(way.emit)
                     if way.control is not None and way.control.stopped:
                         raise Stopped(
-                            f"{title} was not fetched to its end.", way.control.reason, "the same call goes on from what has come"
+                            f"{title} was not fetched to its end.",
+                            way.control.reason,
+                            "the same call goes on from what has come",
                         )
                 future.result()  # nothing unforeseen is swallowed
         finally:
@@ -107,13 +130,21 @@ def fetch_all(link: Link, to: str | os.PathLike[str] | None, way: Way, *, offlin
 
 
 def _summed_up(title: str, folder: Path, files: int, failed: dict[str, FetchError]) -> FetchError:
-    named = "; ".join(f"{path} ({err.why or err.what})" for path, err in list(failed.items())[:MANY])
+    named = "; ".join(
+        f"{path} ({err.why or err.what})" for path, err in list(failed.items())[:MANY]
+    )
     more = f"; and {len(failed) - MANY} more" if len(failed) > MANY else ""
     fixes = list(dict.fromkeys(err.fix for err in failed.values() if err.fix))
     kinds = {type(err) for err in failed.values()}
     kind = kinds.pop() if len(kinds) == 1 else FetchError
-    fix = f"the same call fetches only these; {fixes[0] if fixes else 'see whether they are shared'}"
-    return kind(f"{len(failed)} of the {files} files of {title} did not come; the others are in {folder}.", named + more, fix)
+    fix = (
+        f"the same call fetches only these; {fixes[0] if fixes else 'see whether they are shared'}"
+    )
+    return kind(
+        f"{len(failed)} of the {files} files of {title} did not come; the others are in {folder}.",
+        named + more,
+        fix,
+    )
 
 
 class _Job:
@@ -163,20 +194,36 @@ class _Job:
         except OSError as err:
             with self.lock:
                 self.failed[one.path] = FetchError(
-                    f"{one.path} could not be written.", str(err), "free some room, or give to= another folder"
+                    f"{one.path} could not be written.",
+                    str(err),
+                    "free some room, or give to= another folder",
                 )
 
     def _fetched(self, one: One, to: Path, way: Way) -> None:
         known = records.of_file(to)
         mine = known is not None and known.identity == one.link.identity
-        if mine and known is not None and (already.has_all(known, to, way.hashes) if way.hashes else one.size in (None, known.size)):
+        if (
+            mine
+            and known is not None
+            and (
+                already.has_all(known, to, way.hashes)
+                if way.hashes
+                else one.size in (None, known.size)
+            )
+        ):
             self.done += known.size
             return
-        if not mine and already.file_there(to, one.link, way, offline=False, overwrite=False) is not None:
+        if (
+            not mine
+            and already.file_there(to, one.link, way, offline=False, overwrite=False) is not None
+        ):
             self.done += to.stat().st_size
             return
         came = bring([one.link], to, way)
         came.part.finish()
         with self.lock:
             self.new += 1
-        records.remember_file(to, Record(one.link.identity, public(one.link.url), came.sha256, came.size, came.validator))
+        records.remember_file(
+            to,
+            Record(one.link.identity, public(one.link.url), came.sha256, came.size, came.validator),
+        )

@@ -16,7 +16,9 @@ class Source:
     token : what Authorization says; it goes to the address's own host alone
     """
 
-    def __init__(self, url: str, token: str | None = None, *, connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self, url: str, token: str | None = None, *, connections: int = CONNECTIONS
+    ) -> None:
         self.url, self.token, self.connections = url, token, connections
         self._direct = ""
 
@@ -29,7 +31,12 @@ class Source:
         """
         if direct := self._direct:
             try:
-                return web.ask(direct, headers=headers, token=self.token if same_origin(direct, self.url) else None, accept=accept)
+                return web.ask(
+                    direct,
+                    headers=headers,
+                    token=self.token if same_origin(direct, self.url) else None,
+                    accept=accept,
+                )
             except (Private, NotFound):  # signed addresses expire
                 self._direct = ""
         reply = web.ask(self.url, headers=headers, token=self.token, accept=accept)

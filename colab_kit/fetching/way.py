@@ -52,8 +52,13 @@ def source_of(link: Link, way: Way, token: str | None = None) -> Source:
 def _on_drive(link: Link, way: Way) -> gdrive.Found:
     export = link.url if link.kind == "gdoc" else ""
     return gdrive.locate(
-        link.id, way.web, resourcekey=link.resourcekey, export=export, format=link.export, sleep=way.sleep or time.sleep
-    )  # fmt: skip
+        link.id,
+        way.web,
+        resourcekey=link.resourcekey,
+        export=export,
+        format=link.export,
+        sleep=way.sleep or time.sleep,
+    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,11 @@ def ask_about(link: Link, way: Way, *, validator: str = "", token: str | None = 
     if link.service == "drive":
         found = _on_drive(link, way)
         return Told(found.name, found.size, "")
-    guard = {"If-None-Match" if validator.startswith('"') else "If-Modified-Since": validator} if validator else {}
+    guard = (
+        {"If-None-Match" if validator.startswith('"') else "If-Modified-Since": validator}
+        if validator
+        else {}
+    )
     headers = {"Range": "bytes=0-", **guard} if not validator else guard
     with way.web.ask(link.url, headers=headers, token=token, accept=(200, 206, 304, 416)) as reply:
         if reply.status == 304:
@@ -88,7 +97,13 @@ def ask_about(link: Link, way: Way, *, validator: str = "", token: str | None = 
         )
         now = validator_of(reply.headers)
         size = begun.total if begun is not None else size_of_416(reply.headers)
-        return Told(named, size, now, bool(validator) and now == validator, begun is not None and begun.ranges)
+        return Told(
+            named,
+            size,
+            now,
+            bool(validator) and now == validator,
+            begun is not None and begun.ranges,
+        )
 
 
 def one_at_a_time(to: Path, way: Way) -> AbstractContextManager[None]:

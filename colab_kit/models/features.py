@@ -36,7 +36,11 @@ def head_of(model: nn.Module, parameters: Sequence[str]) -> str:
     """
     name, head = parameters[0].rpartition(".")[0], set(parameters)
     found, most = name, 0
-    while name and (own := {f"{name}.{key}" for key, _ in model.get_submodule(name).named_parameters()}) <= head:
+    while (
+        name
+        and (own := {f"{name}.{key}" for key, _ in model.get_submodule(name).named_parameters()})
+        <= head
+    ):
         if len(own) > most:
             found, most = name, len(own)
         name = name.rpartition(".")[0]
@@ -73,7 +77,9 @@ class Extractor:
         self._net = model.eval()
         self._own: nn.Module | None = None
         given: list[torch.Tensor] = []
-        hook = model.get_submodule(head).register_forward_pre_hook(lambda _m, args: given.append(args[0]))
+        hook = model.get_submodule(head).register_forward_pre_hook(
+            lambda _m, args: given.append(args[0])
+        )
         with torch.no_grad():
             try:
                 model(x)
@@ -129,7 +135,13 @@ class Features:
     """
 
     def __init__(
-        self, place: Path, key: str, rows: np.ndarray, width: int, bounds: Sequence[tuple[int, int]], shelf: Shelf | None = None
+        self,
+        place: Path,
+        key: str,
+        rows: np.ndarray,
+        width: int,
+        bounds: Sequence[tuple[int, int]],
+        shelf: Shelf | None = None,
     ) -> None:
         self.rows, self.width, self.bounds, self.key, self.place = rows, width, bounds, key, place
         self.shelf = shelf if len(rows) * width * 4 <= SMALL else None
@@ -156,7 +168,12 @@ class Features:
         """Put a copy on the shelf."""
         file = self.place / "features" / f"{self.key}.safetensors"
         with suppress(ColabKitError, OSError):
-            write(file, {"features": self.values}, {"start": self.key, "step": 0}, reached=lambda point: None)
+            write(
+                file,
+                {"features": self.values},
+                {"start": self.key, "step": 0},
+                reached=lambda point: None,
+            )
             shelf.push(file, f"features/{file.name}")
             file.unlink()
 
@@ -174,7 +191,12 @@ class Features:
             self._held[row] = found[0]
         return True
 
-    def compute(self, batches: Iterator[Batch], extract: Callable[[torch.Tensor], torch.Tensor], told: Callable[[int], bool]) -> None:
+    def compute(
+        self,
+        batches: Iterator[Batch],
+        extract: Callable[[torch.Tensor], torch.Tensor],
+        told: Callable[[int], bool],
+    ) -> None:
         """Compute the groups that are missing.
 
         batches : the split's, from number `done` on

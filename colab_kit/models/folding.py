@@ -49,7 +49,9 @@ def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], to
 
         return hook
 
-    found = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d) or _is_norm(m)]
+    found = [
+        (name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d) or _is_norm(m)
+    ]
     hooks = [module.register_forward_hook(watch(name)) for name, module in found]
     try:
         out = _first(model(x))
@@ -58,7 +60,11 @@ def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], to
             hook.remove()
     once = {name for name, times in ran.items() if times == 1}
     feeders = list(fed.values())
-    return [(conv, norm) for norm, conv in fed.items() if norm in once and conv in once and feeders.count(conv) == 1], out
+    return [
+        (conv, norm)
+        for norm, conv in fed.items()
+        if norm in once and conv in once and feeders.count(conv) == 1
+    ], out
 
 
 def _is_norm(module: nn.Module) -> bool:
@@ -69,13 +75,22 @@ def _is_norm(module: nn.Module) -> bool:
 def _fold(model: nn.Module, conv_name: str, norm_name: str) -> None:
     conv, norm = model.get_submodule(conv_name), model.get_submodule(norm_name)
     assert (
-        isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None and norm.running_mean is not None
+        isinstance(conv, nn.Conv2d)
+        and isinstance(norm, nn.BatchNorm2d)
+        and norm.running_var is not None
+        and norm.running_mean is not None
     )
-    scale = torch.rsqrt(norm.running_var + norm.eps) * (norm.weight if norm.weight is not None else 1.0)
+    scale = torch.rsqrt(norm.running_var + norm.eps) * (
+        norm.weight if norm.weight is not None else 1.0
+    )
     shift = (norm.bias if norm.bias is not None else 0.0) - norm.running_mean * scale
     conv.weight = nn.Parameter(conv.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
-    conv.bias = nn.Parameter(shift if conv.bias is None else conv.bias * scale + shift, requires_grad=False)
-    rest = [part for name in ("drop", "act") if isinstance(part := getattr(norm, name, None), nn.Module)]
+    conv.bias = nn.Parameter(
+        shift if conv.bias is None else conv.bias * scale + shift, requires_grad=False
+    )
+    rest = [
+        part for name in ("drop", "act") if isinstance(part := getattr(norm, name, None), nn.Module)
+    ]
     parent, _, child = norm_name.rpartition(".")
     setattr(model.get_submodule(parent), child, nn.Sequential(*rest) if rest else nn.Identity())
 

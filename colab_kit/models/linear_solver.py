@@ -11,13 +11,19 @@ from dataclasses import dataclass, field
 
 import torch
 
-STRENGTHS = (1.0, 0.1, 0.01)  # of the L2 penalty on the weights of standardised features, the strongest first
+STRENGTHS = (
+    1.0,
+    0.1,
+    0.01,
+)  # of the L2 penalty on the weights of standardised features, the strongest first
 STEPS = 200  # of L-BFGS, at each strength
 CLOSE = 1e-4  # of the gradient's largest entry: there it ends
 MEMORY = 10  # pairs of steps that curvature is told from
 FLAT = 1e-6  # of a feature's standard deviation over the largest: below, it says nothing
 
-LossOf = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (scores (n, k), targets) -> their mean loss
+LossOf = Callable[
+    [torch.Tensor, torch.Tensor], torch.Tensor
+]  # (scores (n, k), targets) -> their mean loss
 Function = Callable[[torch.Tensor], tuple[float, torch.Tensor]]
 
 
@@ -40,9 +46,16 @@ class Solved:
 
 
 def solve(
-    x: torch.Tensor, y: torch.Tensor, outputs: int, loss: LossOf, *, valid: tuple[torch.Tensor, torch.Tensor] | None = None,
-    judge: LossOf | None = None, strengths: Sequence[float] = STRENGTHS, stopped: Callable[[], bool] = lambda: False,
-) -> Solved:  # fmt: skip
+    x: torch.Tensor,
+    y: torch.Tensor,
+    outputs: int,
+    loss: LossOf,
+    *,
+    valid: tuple[torch.Tensor, torch.Tensor] | None = None,
+    judge: LossOf | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Solved:
     """Fit a linear head: the minimum of loss + strength / 2 · |weights|², over standardised features, each strength from the one before.
 
     Parameters
@@ -63,7 +76,11 @@ def solve(
     z = (x - mean) / scale
     found, losses = dict[float, Solved](), dict[float, float]()
     theta = torch.zeros(outputs * (x.shape[1] + 1))
-    for strength in sorted(strengths, reverse=True) if valid is not None else [sorted(strengths)[len(strengths) // 2]]:
+    for strength in (
+        sorted(strengths, reverse=True)
+        if valid is not None
+        else [sorted(strengths)[len(strengths) // 2]]
+    ):
         theta = minimise(_objective(z, y, outputs, loss, strength), theta, stopped=stopped)
         weight, bias = _parts(theta, outputs)
         weight = weight / scale
@@ -72,7 +89,9 @@ def solve(
         found[strength], losses[strength] = head, float((judge or loss)(head(on[0]), on[1]))
         if stopped():
             break
-    best = min(losses, key=lambda s: losses[s] if math.isfinite(losses[s]) else math.inf)  # of equals the strongest
+    best = min(
+        losses, key=lambda s: losses[s] if math.isfinite(losses[s]) else math.inf
+    )  # of equals the strongest
     return Solved(found[best].weight, found[best].bias, best, losses)
 
 
@@ -87,7 +106,9 @@ def _parts(theta: torch.Tensor, outputs: int) -> tuple[torch.Tensor, torch.Tenso
     return theta[outputs:].view(outputs, -1), theta[:outputs]
 
 
-def _objective(z: torch.Tensor, y: torch.Tensor, outputs: int, loss: LossOf, strength: float) -> Function:
+def _objective(
+    z: torch.Tensor, y: torch.Tensor, outputs: int, loss: LossOf, strength: float
+) -> Function:
     def value(theta: torch.Tensor) -> tuple[float, torch.Tensor]:
         weight, bias = _parts(theta, outputs)
         scores = torch.addmm(bias, z, weight.T).requires_grad_()
@@ -100,7 +121,13 @@ def _objective(z: torch.Tensor, y: torch.Tensor, outputs: int, loss: LossOf, str
     return value
 
 
-def minimise(function: Function, start: torch.Tensor, *, steps: int = STEPS, stopped: Callable[[], bool] = lambda: False) -> torch.Tensor:
+def minimise(
+    function: Function,
+    start: torch.Tensor,
+    *,
+    steps: int = STEPS,
+    stopped: Callable[[], bool] = lambda: False,
+) -> torch.Tensor:
     """The minimum of a smooth function by L-BFGS (Nocedal 1980; Nocedal and Wright 2006, algorithm 7.5) with a backtracking search.
 
     Parameters
@@ -111,7 +138,9 @@ def minimise(function: Function, start: torch.Tensor, *, steps: int = STEPS, sto
     """
     theta = start.clone()
     value, gradient = function(theta)
-    pairs: list[tuple[torch.Tensor, torch.Tensor, float]] = []  # step, change of the gradient, 1 / their product
+    pairs: list[
+        tuple[torch.Tensor, torch.Tensor, float]
+    ] = []  # step, change of the gradient, 1 / their product
     for _ in range(steps):
         if float(gradient.abs().max()) < CLOSE or stopped():
             break
@@ -139,7 +168,9 @@ def minimise(function: Function, start: torch.Tensor, *, steps: int = STEPS, sto
     return theta
 
 
-def _curved(gradient: torch.Tensor, pairs: Sequence[tuple[torch.Tensor, torch.Tensor, float]]) -> torch.Tensor:
+def _curved(
+    gradient: torch.Tensor, pairs: Sequence[tuple[torch.Tensor, torch.Tensor, float]]
+) -> torch.Tensor:
     """The inverse Hessian, as far as the pairs tell it, times the gradient: the two-loop recursion."""
     q, weights = gradient.clone(), list[float]()
     for step, change, rho in reversed(pairs):

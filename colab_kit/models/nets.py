@@ -23,14 +23,23 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(*_conv(width, width), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        self.body = nn.Sequential(
+            *_conv(width, width),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+        )
         nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu(x + self.body(x))
 
 
-def mlp(classes: int = 10, inputs: int = 784, hidden: Sequence[int] = (256, 128, 64), dropout: float = 0.25) -> Net:
+def mlp(
+    classes: int = 10,
+    inputs: int = 784,
+    hidden: Sequence[int] = (256, 128, 64),
+    dropout: float = 0.25,
+) -> Net:
     """Make a multi-layer perceptron that puts out logits, (N, classes).
 
     Parameters
@@ -45,7 +54,12 @@ def mlp(classes: int = 10, inputs: int = 784, hidden: Sequence[int] = (256, 128,
     for before, width in zip((inputs, *hidden), hidden, strict=False):
         layers += [nn.Linear(before, width), nn.ReLU(), nn.Dropout(dropout)]
     net = Net(*layers, nn.Linear((inputs, *hidden)[-1], classes))
-    args = {"classes": classes, "inputs": inputs, "hidden": list(hidden), "dropout": dropout}  # a list: JSON knows no tuple
+    args = {
+        "classes": classes,
+        "inputs": inputs,
+        "hidden": list(hidden),
+        "dropout": dropout,
+    }  # a list: JSON knows no tuple
     net.made_by = {"net": "mlp", "args": args}
     return net
 
@@ -66,20 +80,36 @@ def cnn(classes: int = 10, channels: int = 1, size: int = 28, dropout: float = 0
         `size` is below 16.
     """
     if size < 16:
-        raise ModelError(f"nets.cnn does not work on pictures of {size} pixels.", "it halves them twice", "give size=16 or more")
+        raise ModelError(
+            f"nets.cnn does not work on pictures of {size} pixels.",
+            "it halves them twice",
+            "give size=16 or more",
+        )
     stride = 1 << max(0, (size // 32).bit_length() - 1)
     net = Net(
-        *_conv(channels, 16, kernel=2 * stride + 1, stride=stride), nn.MaxPool2d(2),
-        *_conv(16, 32), Residual(32), nn.MaxPool2d(2),
-        *_conv(32, 64), Residual(64),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(64, classes),
-    )  # fmt: skip
-    net.made_by = {"net": "cnn", "args": {"classes": classes, "channels": channels, "size": size, "dropout": dropout}}
+        *_conv(channels, 16, kernel=2 * stride + 1, stride=stride),
+        nn.MaxPool2d(2),
+        *_conv(16, 32),
+        Residual(32),
+        nn.MaxPool2d(2),
+        *_conv(32, 64),
+        Residual(64),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(64, classes),
+    )
+    net.made_by = {
+        "net": "cnn",
+        "args": {"classes": classes, "channels": channels, "size": size, "dropout": dropout},
+    }
     return net
 
 
 def _conv(before: int, after: int, *, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
-    conv = nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False)  # BatchNorm adds its own bias
+    conv = nn.Conv2d(
+        before, after, kernel, stride=stride, padding=kernel // 2, bias=False
+    )  # BatchNorm adds its own bias
     return [conv, nn.BatchNorm2d(after), nn.ReLU()]
 
 
@@ -101,10 +131,26 @@ def build(name: str, *, classes: int, channels: int, size: int, **kw: Any) -> Ne
     """
     if name not in NETS:
         near = difflib.get_close_matches(name.lower(), NETS, 1, cutoff=0.4)
-        fix = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(NETS)}, or pass your own nn.Module"
-        raise ModelError(f"There is no network {name!r}.", f"the networks from scratch are {', '.join(NETS)}", fix)
-    shape = {"inputs": channels * size * size} if name == "mlp" else {"channels": channels, "size": size}
+        fix = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"choose one of {', '.join(NETS)}, or pass your own nn.Module"
+        )
+        raise ModelError(
+            f"There is no network {name!r}.",
+            f"the networks from scratch are {', '.join(NETS)}",
+            fix,
+        )
+    shape = (
+        {"inputs": channels * size * size}
+        if name == "mlp"
+        else {"channels": channels, "size": size}
+    )
     try:
         return NETS[name](classes=classes, **shape, **kw)
     except TypeError as err:
-        raise ModelError(f"nets.{name} cannot be made with {kw}.", str(err), f"see help(colab_kit.models.nets.{name})") from err
+        raise ModelError(
+            f"nets.{name} cannot be made with {kw}.",
+            str(err),
+            f"see help(colab_kit.models.nets.{name})",
+        ) from err

@@ -33,7 +33,15 @@ class Summary:
 
     @property
     def rows(self) -> list[tuple[str, str, str, str]]:
-        return [(x.name, x.kind, "?" if x.shape is None else " x ".join(map(str, x.shape)) or "1", _count(x)) for x in self.layers]
+        return [
+            (
+                x.name,
+                x.kind,
+                "?" if x.shape is None else " x ".join(map(str, x.shape)) or "1",
+                _count(x),
+            )
+            for x in self.layers
+        ]
 
     @property
     def total(self) -> str:
@@ -42,11 +50,19 @@ class Summary:
     def __repr__(self) -> str:
         rows = [("layer", "kind", "output", "parameters"), *self.rows]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([lines[0], "-" * (sum(widths) + 6), *lines[1:], "-" * (sum(widths) + 6), self.total])
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return "\n".join(
+            [lines[0], "-" * (sum(widths) + 6), *lines[1:], "-" * (sum(widths) + 6), self.total]
+        )
 
     def _repr_html_(self) -> str:
-        cells = (f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows)
+        cells = (
+            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>"
+            for row in self.rows
+        )
         head = "<tr><th>layer</th><th>kind</th><th>output</th><th>parameters</th></tr>"
         return f"<table>{head}{''.join(cells)}</table><p>{html.escape(self.total)}</p>"
 
@@ -54,7 +70,13 @@ class Summary:
 def _count(layer: Layer) -> str:
     if not layer.parameters:
         return ""
-    frozen = " frozen" if layer.frozen == layer.parameters else f" ({layer.frozen:,} frozen)" if layer.frozen else ""
+    frozen = (
+        " frozen"
+        if layer.frozen == layer.parameters
+        else f" ({layer.frozen:,} frozen)"
+        if layer.frozen
+        else ""
+    )
     return f"{layer.parameters:,}{frozen}"
 
 
@@ -64,7 +86,11 @@ def summarise(model: nn.Module, x: torch.Tensor) -> Summary:
     x : network input, (n, …); two rows are enough
     """
     order, shapes = list[str](), dict[str, tuple[int, ...]]()
-    names = {module: name for name, module in model.named_modules() if not any(module.children()) or module._parameters}
+    names = {
+        module: name
+        for name, module in model.named_modules()
+        if not any(module.children()) or module._parameters
+    }
     handles = []
 
     def note(module: nn.Module, given: Any, output: Any) -> None:
@@ -83,12 +109,19 @@ def summarise(model: nn.Module, x: torch.Tensor) -> Summary:
         for handle in handles:
             handle.remove()
     modules = {name: module for module, name in names.items()}
-    layers = [_layer(name, modules[name], shapes.get(name)) for name in [*order, *(n for n in modules if n not in order)]]
+    layers = [
+        _layer(name, modules[name], shapes.get(name))
+        for name in [*order, *(n for n in modules if n not in order)]
+    ]
     counts = [(p.numel(), not p.requires_grad) for p in model.parameters()]
-    return Summary(tuple(layers), sum(n for n, _ in counts), sum(n for n, frozen in counts if frozen))
+    return Summary(
+        tuple(layers), sum(n for n, _ in counts), sum(n for n, frozen in counts if frozen)
+    )
 
 
 def _layer(name: str, module: nn.Module, shape: tuple[int, ...] | None) -> Layer:
     own = list(module.parameters(recurse=False))
     frozen = sum(p.numel() for p in own if not p.requires_grad)
-    return Layer(name or "(network)", type(module).__name__, shape, sum(p.numel() for p in own), frozen)
+    return Layer(
+        name or "(network)", type(module).__name__, shape, sum(p.numel() for p in own), frozen
+    )

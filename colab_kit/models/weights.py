@@ -24,7 +24,11 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         The file is missing, is no weights file, or holds a whole pickled model.
     """
     if not path.is_file():
-        raise ModelError(f"There is no weights file {path}.", "nothing is there", "give the path of a .pth or .safetensors file")
+        raise ModelError(
+            f"There is no weights file {path}.",
+            "nothing is there",
+            "give the path of a .pth or .safetensors file",
+        )
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -42,9 +46,17 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    tensors = {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)} if isinstance(found, dict) else {}
+    tensors = (
+        {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)}
+        if isinstance(found, dict)
+        else {}
+    )
     if not tensors:
-        raise ModelError(f"{path.name} holds no weights.", f"it is a {type(found).__name__}", "save model.state_dict()")
+        raise ModelError(
+            f"{path.name} holds no weights.",
+            f"it is a {type(found).__name__}",
+            "save model.state_dict()",
+        )
     for prefix in ("model/", "module."):  # our own checkpoints; DataParallel
         if any(k.startswith(prefix) for k in tensors):
             tensors = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
@@ -64,7 +76,9 @@ def backbone_hash(network: nn.Module, head: Iterable[str]) -> str:
     head : names of its parameters
     """
     without = set(head)
-    return digest({name: tensor_hash(t) for name, t in network.state_dict().items() if name not in without})
+    return digest(
+        {name: tensor_hash(t) for name, t in network.state_dict().items() if name not in without}
+    )
 
 
 def put(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
@@ -90,11 +104,17 @@ def warm_start(model: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
     """
     own = model.state_dict()
     fits = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
-    shapes = [f"{k} {list(v.shape)} into {list(own[k].shape)}" for k, v in tensors.items() if k in own and own[k].shape != v.shape]
+    shapes = [
+        f"{k} {list(v.shape)} into {list(own[k].shape)}"
+        for k, v in tensors.items()
+        if k in own and own[k].shape != v.shape
+    ]
     if not fits:
         raise ModelError(
             "None of the file's weights fits this network.",
-            shapes[0] if shapes else f"the file has {next(iter(tensors))} …, the network {next(iter(own), 'nothing')} …",
+            shapes[0]
+            if shapes
+            else f"the file has {next(iter(tensors))} …, the network {next(iter(own), 'nothing')} …",
             "give the file of the same architecture",
         )
     put(model, {**own, **fits})

@@ -53,20 +53,38 @@ class Cleaner:
         run._comparable(chosen)
         if not isinstance(chosen.source, Pictures) or run.task != "classification":
             why = f"the source is {type(chosen.source).__name__.lower()}, the task {run.task}"
-            raise DataError("The cleaner works on picture files with one class each.", why, "use run.top_losses() to look at them")
+            raise DataError(
+                "The cleaner works on picture files with one class each.",
+                why,
+                "use run.top_losses() to look at them",
+            )
         outputs, labels, rows = run._scorer().split(chosen)
         self.choices: dict[str, w.Dropdown] = {}
         self.seen: list[str] = []
-        cells, seen_only = [], mode() == "off"  # nobody could choose, and a notebook would keep the widgets' state
+        cells, seen_only = (
+            [],
+            mode() == "off",
+        )  # nobody could choose, and a notebook would keep the widgets' state
         for i, loss in worst(losses(outputs, labels, run.task), n):
-            path, label = chosen.source.paths[int(rows[i])], spoken(of_row(labels, i), run.classes, run.task)
+            path, label = (
+                chosen.source.paths[int(rows[i])],
+                spoken(of_row(labels, i), run.classes, run.task),
+            )
             name = name_of(path, chosen.source.root)
             said = run.classes[int(outputs[i].argmax())]
-            options = [(KEEP, KEEP), (DROP, DROP), *((f"it is {other}", other) for other in run.classes if other != label)]
-            self.seen.append(_thumbnail(chosen.source.picture(int(rows[i])), name, label, said, loss))
+            options = [
+                (KEEP, KEEP),
+                (DROP, DROP),
+                *((f"it is {other}", other) for other in run.classes if other != label),
+            ]
+            self.seen.append(
+                _thumbnail(chosen.source.picture(int(rows[i])), name, label, said, loss)
+            )
             if seen_only:
                 continue
-            choice = w.Dropdown(options=options, value=KEEP, description=label[:18], layout=w.Layout(width="16em"))
+            choice = w.Dropdown(
+                options=options, value=KEEP, description=label[:18], layout=w.Layout(width="16em")
+            )
             choice.tooltip = f"what to do with {name}"
             self.choices[name] = choice
             cells.append(w.VBox([w.HTML(self.seen[-1]), choice]))
@@ -74,7 +92,11 @@ class Cleaner:
 
     @property
     def edits(self) -> dict[str, str | None]:
-        return {name: None if knob.value == DROP else knob.value for name, knob in self.choices.items() if knob.value != KEEP}
+        return {
+            name: None if knob.value == DROP else knob.value
+            for name, knob in self.choices.items()
+            if knob.value != KEEP
+        }
 
     def _ipython_display_(self) -> None:
         from IPython.display import HTML, display
@@ -88,4 +110,6 @@ def _thumbnail(pixels: np.ndarray, name: str, label: str, said: str, loss: float
     image = Image.fromarray(three(pixels))
     image.thumbnail((SIDE, SIDE))
     words = html.escape(f"said {said}, loss {loss:.2f}")
-    return views.framed(f'<div style="height:{SIDE + 8}px">{views.picture(image, f"{name}: {label}")}</div><div>{words}</div>')
+    return views.framed(
+        f'<div style="height:{SIDE + 8}px">{views.picture(image, f"{name}: {label}")}</div><div>{words}</div>'
+    )

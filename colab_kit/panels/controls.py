@@ -30,19 +30,28 @@ def advanced(given: dict[str, Any]) -> tuple[w.VBox, dict[str, Any]]:
     """
     Recipe.of(None, given)
     knobs = {
-        field.name: _knob(field, given.get(field.name, field.default)) for field in dataclasses.fields(Recipe) if field.name != "epochs"
+        field.name: _knob(field, given.get(field.name, field.default))
+        for field in dataclasses.fields(Recipe)
+        if field.name != "epochs"
     }
     wide = w.Layout(width="100%")
-    rows = [w.HBox([knob, w.HTML(f"<span>{html.escape(field.metadata['help'])}</span>")]) for field in dataclasses.fields(Recipe)
-            if (knob := knobs.get(field.name)) is not None]  # fmt: skip
+    rows = [
+        w.HBox([knob, w.HTML(f"<span>{html.escape(field.metadata['help'])}</span>")])
+        for field in dataclasses.fields(Recipe)
+        if (knob := knobs.get(field.name)) is not None
+    ]
     part = w.VBox(rows, layout=wide)
     part.layout.display = "none"
 
     def turn(opener: w.Button) -> None:
         closed = part.layout.display == "none"
-        part.layout.display, opener.description = ("", "Hide advanced") if closed else ("none", "Advanced")
+        part.layout.display, opener.description = (
+            ("", "Hide advanced") if closed else ("none", "Advanced")
+        )
 
-    return w.VBox([button("Advanced", "show or hide all other fields of a recipe", turn), part]), knobs
+    return w.VBox(
+        [button("Advanced", "show or hide all other fields of a recipe", turn), part]
+    ), knobs
 
 
 def _knob(field: Any, value: Any) -> Any:
@@ -50,12 +59,18 @@ def _knob(field: Any, value: Any) -> Any:
         return w.Checkbox(value=bool(value), description=field.name, indent=True, style=WIDE)
     choices = field.metadata["choices"]
     if choices and str(field.type).replace(" | None", "") == "str":
-        options = [(CHOOSE, None)] * (field.default is None) + [(choice, choice) for choice in choices]
+        options = [(CHOOSE, None)] * (field.default is None) + [
+            (choice, choice) for choice in choices
+        ]
         knob = w.Dropdown(options=options, description=field.name, style=WIDE)
-        knob.index = [choice for _, choice in options].index(value)  # value=None would mean that nothing is chosen
+        knob.index = [choice for _, choice in options].index(
+            value
+        )  # value=None would mean that nothing is chosen
         return knob
     text = "" if value is None else str(value)
-    return w.Text(value=text, placeholder=CHOOSE, description=field.name, continuous_update=False, style=WIDE)
+    return w.Text(
+        value=text, placeholder=CHOOSE, description=field.name, continuous_update=False, style=WIDE
+    )
 
 
 def value_of(knob: Any, default: Any) -> Any:

@@ -27,7 +27,9 @@ class Painter:
     def __init__(self, worker: Worker, paint: Callable[[], None], end: Callable[[], None]) -> None:
         self.worker, self.paint, self.end, self._done = worker, paint, end, threading.Event()
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._work,), name="colab-kit-painter", daemon=True).start()
+        threading.Thread(
+            target=context.run, args=(self._work,), name="colab-kit-painter", daemon=True
+        ).start()
 
     def _work(self) -> None:
         try:
@@ -64,11 +66,17 @@ def mode() -> str:
     """How panels behave: as COLAB_KIT_UI says; "auto" means "off" where nobody looks, since a saved notebook would keep dead buttons."""
     asked = os.environ.get("COLAB_KIT_UI", "auto").strip().lower() or "auto"
     if asked not in MODES:
-        raise RecipeError(f"COLAB_KIT_UI={asked!r} is not known.", f"the modes are {', '.join(MODES)}", "name one of these, or unset it")
+        raise RecipeError(
+            f"COLAB_KIT_UI={asked!r} is not known.",
+            f"the modes are {', '.join(MODES)}",
+            "name one of these, or unset it",
+        )
     return "off" if asked == "auto" and not looked_at() else asked
 
 
 def foreground() -> bool:
     """Whether Start waits for the end: on Colab what a thread sends after its cell has ended may not be shown."""
     asked = mode()
-    return asked == "foreground" or (asked == "auto" and "google.colab" in sys.modules and pump.can())
+    return asked == "foreground" or (
+        asked == "auto" and "google.colab" in sys.modules and pump.can()
+    )

@@ -19,15 +19,32 @@ from .painter import Painter, foreground, mode, paint_here
 from .result import Result
 from .worker import Snapshot, Worker
 
-BACKBONES = ("resnet18", "resnet50", "efficientnet_b0", "mobilenet_v3_small", "convnext_tiny", "efficientnet_lite0", "vit_b_16")
+BACKBONES = (
+    "resnet18",
+    "resnet50",
+    "efficientnet_b0",
+    "mobilenet_v3_small",
+    "convnext_tiny",
+    "efficientnet_lite0",
+    "vit_b_16",
+)
 SHOWN = 8  # thumbnails
-EPOCHS = 3  # as transfer() has them: not given, so that a frozen backbone does not ask what they are
-working: dict[str, Worker] = {}  # the newest worker of each panel, by where it writes: a cell that is run again finds it
+EPOCHS = (
+    3  # as transfer() has them: not given, so that a frozen backbone does not ask what they are
+)
+working: dict[
+    str, Worker
+] = {}  # the newest worker of each panel, by where it writes: a cell that is run again finds it
 
 
 @new_words
 def panel(
-    data: Any = None, backbone: str = "resnet18", *, run_dir: str | Path | None = None, name: str | None = None, **fields: Any
+    data: Any = None,
+    backbone: str = "resnet18",
+    *,
+    run_dir: str | Path | None = None,
+    name: str | None = None,
+    **fields: Any,
 ) -> Panel | Line:
     """Show a panel that trains: choose, press Start, watch, stop, look at what came of it.
 
@@ -59,31 +76,68 @@ class Panel:
     run : the Run, once it has ended    box : the widgets
     """
 
-    def __init__(self, data: Any, backbone: str, *, run_dir: Any, name: str | None, **fields: Any) -> None:
+    def __init__(
+        self, data: Any, backbone: str, *, run_dir: Any, name: str | None, **fields: Any
+    ) -> None:
         Recipe.of(None, fields)  # an unknown field says so here
         self.data, self.run_dir, self.name, self.run = data, run_dir, name, None
         self.loaded: Any = data if hasattr(data, "splits") else None
         self._from: Any = data  # what `loaded` was loaded from
-        self._drawn, self._painter, self._here, self._waits = -1, list[Painter](), foreground(), False
-        text = data if isinstance(data, (str, os.PathLike)) else "" if data is None else getattr(data, "name", type(data).__name__)
+        self._drawn, self._painter, self._here, self._waits = (
+            -1,
+            list[Painter](),
+            foreground(),
+            False,
+        )
+        text = (
+            data
+            if isinstance(data, (str, os.PathLike))
+            else ""
+            if data is None
+            else getattr(data, "name", type(data).__name__)
+        )
         self._first, self._key = str(text), str(run_dir or name or f"{text} {backbone}")
-        self.source = w.Text(value=self._first, description="Data", placeholder="a folder, a link, or a name like fashion-mini")
+        self.source = w.Text(
+            value=self._first,
+            description="Data",
+            placeholder="a folder, a link, or a name like fashion-mini",
+        )
         self.source.layout.width = "32em"
         self.load_button = button("Load", "bring the data and look at it", self._on_load)
-        self.backbone = w.Combobox(value=backbone, options=list(BACKBONES), description="Backbone", ensure_option=False)
-        self.epochs = w.BoundedIntText(value=fields.pop("epochs", EPOCHS), min=1, max=1_000_000, description="Epochs")
+        self.backbone = w.Combobox(
+            value=backbone, options=list(BACKBONES), description="Backbone", ensure_option=False
+        )
+        self.epochs = w.BoundedIntText(
+            value=fields.pop("epochs", EPOCHS), min=1, max=1_000_000, description="Epochs"
+        )
         self.advanced, self.knobs = advanced(fields)
         self.start_button = button("Start", "begin, or go on where it was", lambda _: self.start())
         self.pause_button = button("Pause", "save and wait", lambda _: self.pause())
         self.stop_button = button("Stop", "finish this batch, save, and end", lambda _: self.stop())
-        self.seen, self.bar, self.status, self.curve, self.rows, self.alert, self.notes = (w.HTML() for _ in range(7))
-        self.code_button = button("Copy as code", "the line that does the same", lambda _: self._show_code())
+        self.seen, self.bar, self.status, self.curve, self.rows, self.alert, self.notes = (
+            w.HTML() for _ in range(7)
+        )
+        self.code_button = button(
+            "Copy as code", "the line that does the same", lambda _: self._show_code()
+        )
         self.result = Result()
-        self.box = w.VBox([
-            w.HTML(views.STYLE), w.HBox([self.source, self.load_button]), self.seen, w.HBox([self.backbone, self.epochs]), self.advanced,
-            w.HBox([self.start_button, self.pause_button, self.stop_button, self.code_button]), self.alert, self.status, self.bar,
-            self.curve, self.rows, self.notes, self.result.box,
-        ])  # fmt: skip
+        self.box = w.VBox(
+            [
+                w.HTML(views.STYLE),
+                w.HBox([self.source, self.load_button]),
+                self.seen,
+                w.HBox([self.backbone, self.epochs]),
+                self.advanced,
+                w.HBox([self.start_button, self.pause_button, self.stop_button, self.code_button]),
+                self.alert,
+                self.status,
+                self.bar,
+                self.curve,
+                self.rows,
+                self.notes,
+                self.result.box,
+            ]
+        )
         if self.loaded is not None:
             self._look()
         self.worker = working.get(self._key) or Worker(self._work)
@@ -154,7 +208,10 @@ class Panel:
     def _settings(self) -> tuple[str, dict[str, Any]]:
         given: dict[str, Any] = {} if self.epochs.value == EPOCHS else {"epochs": self.epochs.value}
         for field in dataclasses.fields(Recipe):
-            if field.name in self.knobs and (value := value_of(self.knobs[field.name], field.default)) != field.default:
+            if (
+                field.name in self.knobs
+                and (value := value_of(self.knobs[field.name], field.default)) != field.default
+            ):
                 given[field.name] = value
         Recipe.of(None, given)
         return self.backbone.value.strip(), given
@@ -167,7 +224,11 @@ class Panel:
             if self.run_dir is not None:
                 record = read_json(Path(self.run_dir).expanduser() / "run.json")
             else:
-                record = max((r for r, _ in everywhere() if self.name and r["name"] == self.name), key=lambda r: r["created"], default=None)
+                record = max(
+                    (r for r, _ in everywhere() if self.name and r["name"] == self.name),
+                    key=lambda r: r["created"],
+                    default=None,
+                )
         except (ColabKitError, OSError):  # a Drive that is not there says so when Start is pressed
             return ""
         if record is None or record.get("status") == "finished":
@@ -184,13 +245,26 @@ class Panel:
         source, backbone, given = self._given
         if self.loaded is None:
             self.loaded = self._loaded(load, source, control, hear)
-        return transfer(self.loaded, backbone, callbacks=[hear], quiet=True, control=control, run_dir=self.run_dir, name=self.name, **given)
+        return transfer(
+            self.loaded,
+            backbone,
+            callbacks=[hear],
+            quiet=True,
+            control=control,
+            run_dir=self.run_dir,
+            name=self.name,
+            **given,
+        )
 
     @staticmethod
     def _loaded(load: Any, source: Any, control: Any, hear: Any) -> Any:
         if not isinstance(source, str) or source:
             return load(source, callbacks=[hear], quiet=True, control=control)
-        raise RecipeError("There is no data yet.", "the panel's first box is empty", "write a folder, a link, or a name like fashion-mini")
+        raise RecipeError(
+            "There is no data yet.",
+            "the panel's first box is empty",
+            "write a folder, a link, or a name like fashion-mini",
+        )
 
     def _follow(self) -> None:
         """Draw until the worker has ended: on a thread, or here, where the browser shows only what a busy cell sends."""
@@ -208,9 +282,12 @@ class Panel:
         self._drawn = now.version
         again = {"paused": "Continue", "failed": "Try again"}.get(now.state, "Start")
         for widget, value in (
-            (self.bar, views.bar(now)), (self.status, views.status(now)), (self.curve, views.curve(now)),
-            (self.rows, views.table(now.rows)), (self.notes, views.notes(now)),
-        ):  # fmt: skip
+            (self.bar, views.bar(now)),
+            (self.status, views.status(now)),
+            (self.curve, views.curve(now)),
+            (self.rows, views.table(now.rows)),
+            (self.notes, views.notes(now)),
+        ):
             if widget.value != value:
                 widget.value = value
         if self.start_button.description != again:
@@ -233,7 +310,14 @@ class Panel:
             try:
                 self.result.show(self.run)
             except Exception as err:  # a result that cannot be drawn is said, not lost
-                self._failed((f"The result cannot be shown: {type(err).__name__}: {err}", "", "look at panel.run", ""))
+                self._failed(
+                    (
+                        f"The result cannot be shown: {type(err).__name__}: {err}",
+                        "",
+                        "look at panel.run",
+                        "",
+                    )
+                )
         self._drawn = -1
         self._paint()
 
@@ -244,10 +328,14 @@ class Panel:
     def _look(self) -> None:
         """What the data is."""
         try:
-            sheet = views.picture(self.loaded.show(SHOWN), f"{SHOWN} pictures of {self.loaded.name}")
+            sheet = views.picture(
+                self.loaded.show(SHOWN), f"{SHOWN} pictures of {self.loaded.name}"
+            )
         except ColabKitError as err:
             sheet = html.escape(str(err))
-        self.seen.value = views.framed(self.loaded._repr_html_() + sheet + views.findings(self._glance()))
+        self.seen.value = views.framed(
+            self.loaded._repr_html_() + sheet + views.findings(self._glance())
+        )
 
     def _glance(self) -> tuple[Any, ...]:
         """What data and machine say before a training."""
@@ -256,7 +344,10 @@ class Panel:
         from ..training.findings import at_a_glance
 
         drive = mounted()
-        kept = drive is not None and (self.run_dir is None or Path(self.run_dir).expanduser().absolute().is_relative_to(drive.mountpoint))
+        kept = drive is not None and (
+            self.run_dir is None
+            or Path(self.run_dir).expanduser().absolute().is_relative_to(drive.mountpoint)
+        )
         return at_a_glance(self.loaded, runtime(), kept)
 
     def _on_load(self, _: Any) -> None:
@@ -269,7 +360,9 @@ class Panel:
 
             return self._loaded(load, self._from, control, hear)
 
-        self.worker = working[self._key] = Worker(bring, doing="Loading", done="Loaded", stopping="Stopping")
+        self.worker = working[self._key] = Worker(
+            bring, doing="Loading", done="Loaded", stopping="Stopping"
+        )
         self.seen.value = ""
         self.worker.start()
         self._follow()
@@ -284,4 +377,8 @@ class Panel:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return one is other or (isinstance(one, (str, os.PathLike)) and isinstance(other, (str, os.PathLike)) and str(one) == str(other))
+    return one is other or (
+        isinstance(one, (str, os.PathLike))
+        and isinstance(other, (str, os.PathLike))
+        and str(one) == str(other)
+    )

@@ -20,7 +20,11 @@ def kernel_here() -> Any:
 def can(kernel: Any = None) -> bool:
     """Whether clicks can be heard from within a cell."""
     kernel = kernel or kernel_here()
-    return hasattr(kernel, "msg_queue") and hasattr(kernel, "shell_stream") and "comm_msg" in getattr(kernel, "shell_handlers", {})
+    return (
+        hasattr(kernel, "msg_queue")
+        and hasattr(kernel, "shell_stream")
+        and "comm_msg" in getattr(kernel, "shell_handlers", {})
+    )
 
 
 @contextmanager
@@ -58,7 +62,9 @@ def _click(item: Any) -> Any:
     frames = item[-1][0] if item[-1] else None
     if not isinstance(frames, list):
         return None
-    raw: list[bytes] = [bytes(frame.bytes if hasattr(frame, "bytes") else frame) for frame in frames]
+    raw: list[bytes] = [
+        bytes(frame.bytes if hasattr(frame, "bytes") else frame) for frame in frames
+    ]
     if DELIMITER not in raw:
         return None
     header = json.loads(raw[raw.index(DELIMITER) + 2])
@@ -74,5 +80,9 @@ def _handle(kernel: Any, frames: Any) -> None:
         kernel.log.error("A widget's message failed", exc_info=True)
     finally:  # the browser holds the widget's next state back until it hears this
         kernel.session.send(
-            kernel.iopub_socket, "status", {"execution_state": "idle"}, parent=message, ident=kernel._topic("status")
-        )  # fmt: skip
+            kernel.iopub_socket,
+            "status",
+            {"execution_state": "idle"},
+            parent=message,
+            ident=kernel._topic("status"),
+        )

@@ -25,9 +25,17 @@ class Result:
         self.answer, self.said = w.HTML(), w.HTML()
         self.upload = w.FileUpload(accept="image/*", multiple=False, description="Try a picture")
         self.upload.observe(lambda change: self._try(contents(change["new"])), names="value")
-        self.report_button = button("Report", "write one file with all figures", lambda _: self._written(lambda: self.run.report()))
-        self.export_button = button("Export", "write the network as one file", lambda _: self._written(self._export))
-        self.tools = w.VBox([self.answer, w.HBox([self.upload, self.report_button, self.export_button])])
+        self.report_button = button(
+            "Report",
+            "write one file with all figures",
+            lambda _: self._written(lambda: self.run.report()),
+        )
+        self.export_button = button(
+            "Export", "write the network as one file", lambda _: self._written(self._export)
+        )
+        self.tools = w.VBox(
+            [self.answer, w.HBox([self.upload, self.report_button, self.export_button])]
+        )
         self.box = w.VBox([self.tools, self.said])
         self.hide()
 
@@ -39,7 +47,9 @@ class Result:
         self.run, content = run, f"<p>{html.escape(repr(run))}</p>"
         if run.data is not None and run.data.valid is not None and run.history:
             found = run.evaluate("valid")
-            content += found._repr_html_() + views.image(run._compared(found), "which classes are taken for which")
+            content += found._repr_html_() + views.image(
+                run._compared(found), "which classes are taken for which"
+            )
         self.answer.value = views.framed(content)
         self.tools.layout.display = ""
 
@@ -56,7 +66,9 @@ class Result:
                 image.thumbnail((240, 240))
                 self.say(views.picture(image, "your picture") + views.chances(found))
             except (UnidentifiedImageError, OSError, ColabKitError) as err:
-                self.say(views.alert(("This picture cannot be tried.", str(err), "try another file", "")))
+                self.say(
+                    views.alert(("This picture cannot be tried.", str(err), "try another file", ""))
+                )
 
     def _export(self) -> Any:
         return self.run.export(self.run.folder / f"{self.run.name}.safetensors")
@@ -70,4 +82,6 @@ class Result:
 
 def contents(value: Any) -> list[bytes]:
     """What was uploaded: ipywidgets 7 has a dict by name, 8 a tuple."""
-    return [bytes(file["content"]) for file in (value.values() if isinstance(value, dict) else value)]
+    return [
+        bytes(file["content"]) for file in (value.values() if isinstance(value, dict) else value)
+    ]

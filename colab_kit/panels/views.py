@@ -15,7 +15,10 @@ from .worker import Snapshot
 
 WIDE, HIGH, LEFT, FOOT = 640, 220, 48, 26  # of the curve, in its own units
 POINTS = 200  # that a curve has at most
-TRAIN, VALID = "#1668a8", "#b34700"  # 4.5 : 1 and more on white; on dark themes they are lightened by the panel's own style
+TRAIN, VALID = (
+    "#1668a8",
+    "#b34700",
+)  # 4.5 : 1 and more on white; on dark themes they are lightened by the panel's own style
 STYLE = """<style>
 .colab-kit { font-family: system-ui, sans-serif; line-height: 1.45 }
 .colab-kit .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
@@ -37,11 +40,21 @@ def bar(now: Snapshot) -> str:
     """How far it is, and how long it takes yet."""
     if now.state == "ready":
         return ""
-    left = f" · about {spoken(now.left)} left" if now.left is not None and now.state == "working" else ""
+    left = (
+        f" · about {spoken(now.left)} left"
+        if now.left is not None and now.state == "working"
+        else ""
+    )
     if now.state in ("failed", "stopped"):
         return framed(f"<div>{html.escape(now.doing)}</div>")
-    known = f'max="{now.of}" value="{min(now.done, now.of)}"' if now.of else ('max="1" value="1"' if now.state == "finished" else "")
-    return framed(f'<progress aria-label="progress" {known}></progress><div>{html.escape(now.doing)}{left}</div>')
+    known = (
+        f'max="{now.of}" value="{min(now.done, now.of)}"'
+        if now.of
+        else ('max="1" value="1"' if now.state == "finished" else "")
+    )
+    return framed(
+        f'<progress aria-label="progress" {known}></progress><div>{html.escape(now.doing)}{left}</div>'
+    )
 
 
 def status(now: Snapshot) -> str:
@@ -49,7 +62,9 @@ def status(now: Snapshot) -> str:
     said = {"working": now.work, "ready": "Ready"}.get(now.state, now.doing)
     row = now.rows[-1] if now.rows else None
     epoch = f", epoch {row['epoch']:g} of {now.epochs}: {told(row)}" if row else ""
-    return framed(f'<div class="heard" role="status" data-state="{now.state}">{html.escape(said)}{html.escape(epoch)}</div>')
+    return framed(
+        f'<div class="heard" role="status" data-state="{now.state}">{html.escape(said)}{html.escape(epoch)}</div>'
+    )
 
 
 def told(row: Mapping[str, float]) -> str:
@@ -61,7 +76,10 @@ def thinned(points: Sequence[tuple[float, float]], most: int = POINTS) -> list[t
     """At most so many points, each the mean of those it stands for."""
     step = -(-len(points) // most) or 1
     groups = [points[i : i + step] for i in range(0, len(points), step)]
-    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
+    return [
+        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
+        for group in groups
+    ]
 
 
 def curve(now: Snapshot) -> str:
@@ -69,10 +87,16 @@ def curve(now: Snapshot) -> str:
     per_epoch = now.of / now.epochs if now.epochs and now.of else 0
     steps = [(float(step), loss) for step, loss in now.losses if math.isfinite(loss)]
     checks = [
-        (row.get("step", row["epoch"] * per_epoch), row["valid/loss"]) for row in now.rows if math.isfinite(row.get("valid/loss", math.nan))
+        (row.get("step", row["epoch"] * per_epoch), row["valid/loss"])
+        for row in now.rows
+        if math.isfinite(row.get("valid/loss", math.nan))
     ]
     if not steps:
-        steps = [(row.get("step", row["epoch"]), row["train/loss"]) for row in now.rows if "train/loss" in row]
+        steps = [
+            (row.get("step", row["epoch"]), row["train/loss"])
+            for row in now.rows
+            if "train/loss" in row
+        ]
     if not steps and not checks:
         return ""
     train, last = thinned(steps), max(now.of, *(int(x) for x, _ in [*steps, *checks]), 1)
@@ -85,8 +109,13 @@ def curve(now: Snapshot) -> str:
         return f"{x:.1f},{8 + (high - point[1]) / span * (HIGH - FOOT - 16):.1f}"
 
     words = f"training loss {train[-1][1]:.4g}" if train else ""
-    words += f"{', ' if words and checks else ''}validation loss {checks[-1][1]:.4g}" if checks else ""
-    dots = "".join('<circle class="valid" cx="{}" cy="{}" r="3.5"/>'.format(*at(point).split(",")) for point in checks)
+    words += (
+        f"{', ' if words and checks else ''}validation loss {checks[-1][1]:.4g}" if checks else ""
+    )
+    dots = "".join(
+        '<circle class="valid" cx="{}" cy="{}" r="3.5"/>'.format(*at(point).split(","))
+        for point in checks
+    )
     axes = (
         f'<path d="M{LEFT},4 V{HIGH - FOOT} H{WIDE - 4}" stroke="currentColor" fill="none"/>'
         f'<text x="{LEFT - 6}" y="16" text-anchor="end">{high:.3g}</text>'
@@ -106,9 +135,18 @@ def table(rows: Sequence[Mapping[str, float]]) -> str:
     """The validations, a row each."""
     if not rows:
         return ""
-    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in ("step",)]
+    names = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row)
+        if name not in ("step",)
+    ]
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    lines = ("<tr>" + "".join(f"<td>{row[name]:.4g}</td>" if name in row else "<td></td>" for name in names) + "</tr>" for row in rows)
+    lines = (
+        "<tr>"
+        + "".join(f"<td>{row[name]:.4g}</td>" if name in row else "<td></td>" for name in names)
+        + "</tr>"
+        for row in rows
+    )
     return framed(f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>")
 
 
@@ -116,12 +154,16 @@ def alert(error: tuple[str, str, str, str]) -> str:
     """An error in its three sentences, the traceback folded."""
     what, why, fix, trace = (html.escape(part) for part in error)
     more = f"<br>Why: {why}" * bool(why) + f"<br>Fix: {fix}" * bool(fix)
-    return framed(f'<div role="alert"><strong>{what}</strong>{more}<details><summary>Traceback</summary><pre>{trace}</pre></details></div>')
+    return framed(
+        f'<div role="alert"><strong>{what}</strong>{more}<details><summary>Traceback</summary><pre>{trace}</pre></details></div>'
+    )
 
 
 def notes(now: Snapshot) -> str:
     """What was said meanwhile: warnings first."""
-    said = [text for level, text in now.notes if level == "warn"] + [text for level, text in now.notes if level != "warn"]
+    said = [text for level, text in now.notes if level == "warn"] + [
+        text for level, text in now.notes if level != "warn"
+    ]
     if not said:
         return ""
     warned = sum(level == "warn" for level, _ in now.notes)
@@ -133,7 +175,10 @@ def notes(now: Snapshot) -> str:
 
 def findings(found: Sequence[Any]) -> str:
     """What was found before the first step, a line each."""
-    lines = "".join(f"<li><strong>{html.escape(one.level)}</strong>: {html.escape(str(one))}</li>" for one in found)
+    lines = "".join(
+        f"<li><strong>{html.escape(one.level)}</strong>: {html.escape(str(one))}</li>"
+        for one in found
+    )
     return f"<ul>{lines}</ul>" if found else ""
 
 
@@ -146,9 +191,7 @@ def picture(image: Any, text: str) -> str:
 
 def image(path: Path, text: str) -> str:
     """A PNG file in the page."""
-    return (
-        f'<img alt="{html.escape(text)}" style="max-width:100%" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
-    )
+    return f'<img alt="{html.escape(text)}" style="max-width:100%" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
 
 
 def chances(found: Any) -> str:

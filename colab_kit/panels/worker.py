@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ColabKitError
-from ..events import Control, EpochDone, Event, FetchProgress, FetchStarted, Note, RunStarted, StepDone
+from ..events import (
+    Control,
+    EpochDone,
+    Event,
+    FetchProgress,
+    FetchStarted,
+    Note,
+    RunStarted,
+    StepDone,
+)
 
 LOOK = 0.02  # seconds between two looks of one who waits
 RECENT = 30  # steps that the rate is told from
@@ -60,9 +69,14 @@ class Worker:
     """
 
     def __init__(
-        self, call: Callable[[Control, Callable[[Event], None]], Any], *, doing: str = "Training", done: str = "Finished",
-        stopping: str = "Stopping after this batch", clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self,
+        call: Callable[[Control, Callable[[Event], None]], Any],
+        *,
+        doing: str = "Training",
+        done: str = "Finished",
+        stopping: str = "Stopping after this batch",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.call, self.clock, self.done, self.stopping = call, clock, done, stopping
         self.control, self.result = Control(), None
         self._lock, self._ended = threading.Lock(), threading.Event()
@@ -77,20 +91,34 @@ class Worker:
                 return
             self._now = replace(self._now, state="working", doing="Starting", version=1)
         context = contextvars.copy_context()  # ipykernel 7.0 has no parent message in a bare thread
-        threading.Thread(target=context.run, args=(self._work,), name="colab-kit-worker", daemon=True).start()
+        threading.Thread(
+            target=context.run, args=(self._work,), name="colab-kit-worker", daemon=True
+        ).start()
 
     def stop(self) -> None:
         """Ask it to finish its step and save. Says so at once, however long the step takes."""
         self.control.stop("stopped in the panel")
-        self._set(lambda now: replace(now, state="stopping", doing=self.stopping) if now.state in BUSY else now)
+        self._set(
+            lambda now: (
+                replace(now, state="stopping", doing=self.stopping) if now.state in BUSY else now
+            )
+        )
 
     def pause(self) -> None:
         self.control.pause()
-        self._set(lambda now: replace(now, state="paused", doing="Paused") if now.state == "working" else now)
+        self._set(
+            lambda now: (
+                replace(now, state="paused", doing="Paused") if now.state == "working" else now
+            )
+        )
 
     def resume(self) -> None:
         self.control.resume()
-        self._set(lambda now: replace(now, state="working", doing="Going on") if now.state == "paused" else now)
+        self._set(
+            lambda now: (
+                replace(now, state="working", doing="Going on") if now.state == "paused" else now
+            )
+        )
 
     @property
     def busy(self) -> bool:
@@ -116,15 +144,39 @@ class Worker:
         try:
             self.result = self.call(self.control, self.hear)
             status = getattr(self.result, "status", "finished")
-            word = {"finished": self.done, "stopped": f"Stopped: {getattr(self.result, 'reason', '')}. Start goes on from what is saved"}
-            self._set(lambda now: replace(now, state=status, doing=word.get(status, status), left=None))
+            word = {
+                "finished": self.done,
+                "stopped": f"Stopped: {getattr(self.result, 'reason', '')}. Start goes on from what is saved",
+            }
+            self._set(
+                lambda now: replace(now, state=status, doing=word.get(status, status), left=None)
+            )
         except BaseException as err:
-            if isinstance(err, ColabKitError) and self.control.stopped and err.why == self.control.reason:  # as asked
-                self._set(lambda now: replace(now, state="stopped", doing=f"Stopped: {self.control.reason}. What came is kept", left=None))
+            if (
+                isinstance(err, ColabKitError)
+                and self.control.stopped
+                and err.why == self.control.reason
+            ):  # as asked
+                self._set(
+                    lambda now: replace(
+                        now,
+                        state="stopped",
+                        doing=f"Stopped: {self.control.reason}. What came is kept",
+                        left=None,
+                    )
+                )
                 return
-            told = (err.what, err.why, err.fix) if isinstance(err, ColabKitError) else (f"{type(err).__name__}: {err}", "", "")
+            told = (
+                (err.what, err.why, err.fix)
+                if isinstance(err, ColabKitError)
+                else (f"{type(err).__name__}: {err}", "", "")
+            )
             text = "".join(traceback.format_exception(err))
-            self._set(lambda now: replace(now, state="failed", doing="Failed", left=None, error=(*told, text)))
+            self._set(
+                lambda now: replace(
+                    now, state="failed", doing="Failed", left=None, error=(*told, text)
+                )
+            )
         finally:
             self._ended.set()
 
@@ -133,22 +185,37 @@ class Worker:
         match event:
             case RunStarted(epochs=epochs, steps=of, done=done):
                 self._times.clear()
-                self._set(lambda now: self._doing(replace(now, epochs=epochs, done=done, of=of), f"Training {done}/{of}"))
+                self._set(
+                    lambda now: self._doing(
+                        replace(now, epochs=epochs, done=done, of=of), f"Training {done}/{of}"
+                    )
+                )
             case StepDone(step=step, total=of, loss=loss):
                 if loss == loss and step % self._every == 0:
                     self._losses.append((step, loss))
                     if len(self._losses) > MOST:
                         self._losses, self._every = self._losses[1::2], 2 * self._every
                 self._times = [*self._times[-RECENT:], (self.clock(), step)]
-                self._set(lambda now: self._doing(replace(now, done=step, of=of, left=self._left(of)), f"Training {step}/{of}"))
+                self._set(
+                    lambda now: self._doing(
+                        replace(now, done=step, of=of, left=self._left(of)), f"Training {step}/{of}"
+                    )
+                )
             case EpochDone(epoch=epoch, metrics=metrics):
                 self._set(lambda now: replace(now, rows=(*now.rows, {"epoch": epoch, **metrics})))
             case FetchStarted(name=name, size=size):
-                self._set(lambda now: self._doing(replace(now, done=0, of=size or 0, left=None), f"Downloading {name}"))
+                self._set(
+                    lambda now: self._doing(
+                        replace(now, done=0, of=size or 0, left=None), f"Downloading {name}"
+                    )
+                )
             case FetchProgress(name=name, done=done, size=size):
                 whole = f" of {size / 2**20:.1f}" if size else ""
                 self._set(
-                    lambda now: self._doing(replace(now, done=done, of=size or 0), f"Downloading {name}: {done / 2**20:.1f}{whole} MiB")
+                    lambda now: self._doing(
+                        replace(now, done=done, of=size or 0),
+                        f"Downloading {name}: {done / 2**20:.1f}{whole} MiB",
+                    )
                 )
             case Note(text=text, level=level):
                 self._set(lambda now: replace(now, notes=(*now.notes, (level, text))))
@@ -166,4 +233,8 @@ class Worker:
     def _set(self, change: Callable[[Snapshot], Snapshot]) -> None:
         with self._lock:
             found = change(self._now)
-            self._now = replace(found, losses=tuple(self._losses), version=self._now.version + 1) if found is not self._now else found
+            self._now = (
+                replace(found, losses=tuple(self._losses), version=self._now.version + 1)
+                if found is not self._now
+                else found
+            )

@@ -55,7 +55,10 @@ class Seen:
 
     def uncopied(self, run: Kept) -> bool:
         """Whether it goes to Drive, and nothing of it is there yet."""
-        going = run.status in ("running", "unfinished") and run.folder == home().absolute() / "runs" / f"{run.name}-{run.key}"
+        going = (
+            run.status in ("running", "unfinished")
+            and run.folder == home().absolute() / "runs" / f"{run.name}-{run.key}"
+        )
         return self.drive and going and run.copy is None
 
 
@@ -65,7 +68,13 @@ def look() -> Seen:
     roots = list(records.roots())
     for where, root in roots:
         for record in records.all_records(root):
-            run = found.setdefault((str(record.get("start", record["folder"])), record["folder"].endswith(records.BEFORE)), {})
+            run = found.setdefault(
+                (
+                    str(record.get("start", record["folder"])),
+                    record["folder"].endswith(records.BEFORE),
+                ),
+                {},
+            )
             run.setdefault(where, record)
     tops = [root.parent.parent for where, root in roots if where == "drive"]
     runs = sorted((_kept(**run) for run in found.values()), key=lambda run: -run.touched)
@@ -85,7 +94,11 @@ def _silent(tops: list[Path]) -> list[Path]:
         points = []
     elif not points and (gone := missed(site)) is not None:
         points = [gone[0].mountpoint]
-    return list(dict.fromkeys([*points, *(top.parent for top in tops if not _answers(top / "colab-kit" / "runs"))]))
+    return list(
+        dict.fromkeys(
+            [*points, *(top.parent for top in tops if not _answers(top / "colab-kit" / "runs"))]
+        )
+    )
 
 
 def _answers(folder: Path) -> bool:
@@ -102,12 +115,21 @@ def _kept(disk: dict[str, Any] | None = None, drive: dict[str, Any] | None = Non
     record = disk or drive or {}
     folder, copy = (Path(r["folder"]) if r else None for r in (disk, drive))
     here, there = _sizes(folder), _sizes(copy)
-    touched = max((when for when, _ in [*here.values(), *there.values()]), default=float(record["created"]))
+    touched = max(
+        (when for when, _ in [*here.values(), *there.values()]), default=float(record["created"])
+    )
     return Kept(
-        name=str(record["name"]), key=str(record["key"]), status=_status(record, folder, copy), epochs=_epochs(folder or copy),
-        of=_of(record, folder or copy), touched=touched, folder=folder, copy=copy,
-        size=sum(size for _, size in here.values()), copy_size=sum(size for _, size in there.values()),
-    )  # fmt: skip
+        name=str(record["name"]),
+        key=str(record["key"]),
+        status=_status(record, folder, copy),
+        epochs=_epochs(folder or copy),
+        of=_of(record, folder or copy),
+        touched=touched,
+        folder=folder,
+        copy=copy,
+        size=sum(size for _, size in here.values()),
+        copy_size=sum(size for _, size in there.values()),
+    )
 
 
 def _sizes(folder: Path | None) -> dict[Path, tuple[float, int]]:
@@ -127,7 +149,13 @@ def _status(record: dict[str, Any], folder: Path | None, copy: Path | None) -> s
     if folder is not None and folder.name.endswith(records.BEFORE):
         return "set aside"
     running = (folder is not None and _is_locked(folder)) or _is_leased(copy)
-    return "running" if running else "unfinished" if record["status"] == "running" else str(record["status"])
+    return (
+        "running"
+        if running
+        else "unfinished"
+        if record["status"] == "running"
+        else str(record["status"])
+    )
 
 
 def _is_leased(copy: Path | None) -> bool:
@@ -136,7 +164,12 @@ def _is_leased(copy: Path | None) -> bool:
         holder = Holder.at(copy / NAME) if copy is not None else None
     except OSError:  # Drive has dropped away
         return False
-    return holder is not None and not holder.released and not holder.gone() and holder.heard(time.time())
+    return (
+        holder is not None
+        and not holder.released
+        and not holder.gone()
+        and holder.heard(time.time())
+    )
 
 
 def _is_locked(folder: Path) -> bool:
@@ -148,20 +181,30 @@ def _is_locked(folder: Path) -> bool:
         with one_writer(folder):
             return False
     except RunError as err:
-        return isinstance(err.__cause__, Timeout)  # else it cannot be locked at all: a read-only disk
+        return isinstance(
+            err.__cause__, Timeout
+        )  # else it cannot be locked at all: a read-only disk
 
 
 def _of(record: dict[str, Any], folder: Path | None) -> int:
     """Epochs that were asked for; of a head that is solved, the views it is solved from."""
     choices = {} if folder is None else records.read_json(folder / "choices.json") or {}
-    solved = choices.get("mode", [""])[0] == "frozen" and "views" in choices and "freeze_epochs" not in choices
+    solved = (
+        choices.get("mode", [""])[0] == "frozen"
+        and "views" in choices
+        and "freeze_epochs" not in choices
+    )
     return int(choices["views"][0] if solved else record["recipe"]["epochs"])
 
 
 def _epochs(folder: Path | None) -> int | None:
     """Whole epochs of the newest checkpoint, from its header: its tensors are not read."""
     marks = [stamp(path) for path in _sizes(folder) if path.match("checkpoint-*.safetensors")]
-    newest = max((mark for mark in marks if mark is not None), key=lambda mark: int(mark["step"]), default=None)
+    newest = max(
+        (mark for mark in marks if mark is not None),
+        key=lambda mark: int(mark["step"]),
+        default=None,
+    )
     return int(json.loads(newest["facts"])["epoch"]) if newest is not None else None
 
 
@@ -176,7 +219,11 @@ def delete(run: Kept) -> None:
         Drive has dropped away: its copy is still there.
     """
     if run.status == "running":
-        raise RunError(f"Run {run.name}-{run.key} is running and is not deleted.", "it is being written", "stop it first")
+        raise RunError(
+            f"Run {run.name}-{run.key} is running and is not deleted.",
+            "it is being written",
+            "stop it first",
+        )
     if run.folder is not None:
         with one_writer(run.folder):
             _empty(run.folder, truncate=False)
@@ -195,7 +242,9 @@ def delete(run: Kept) -> None:
         else:
             why = "Drive did not let its files be listed"
         if left:
-            raise DriveError(f"The copy {run.copy} was not deleted.", why, f"{AGAIN}, then delete the run again")
+            raise DriveError(
+                f"The copy {run.copy} was not deleted.", why, f"{AGAIN}, then delete the run again"
+            )
 
 
 def _empty(folder: Path, *, truncate: bool) -> None:

@@ -17,7 +17,9 @@ def worst(losses: np.ndarray, n: int) -> list[tuple[int, float]]:
     return [(int(row), float(losses[row])) for row in np.argsort(-losses, kind="stable")[:n]]
 
 
-def grad_cam(model: nn.Module, x: torch.Tensor, target: int | None = None) -> tuple[np.ndarray, int]:
+def grad_cam(
+    model: nn.Module, x: torch.Tensor, target: int | None = None
+) -> tuple[np.ndarray, int]:
     """Which places speak for a class (Selvaraju et al. 2017): float32 (h, w) from 0 to 1, of the last convolution, and the class.
 
     Parameters
@@ -51,7 +53,12 @@ def _last_map(model: nn.Module, x: torch.Tensor) -> nn.Module:
 
     def note(module: nn.Module, given: Any, out: Any) -> None:
         kind = isinstance(module, (nn.Conv2d, nn.BatchNorm2d))
-        ran.append((module, kind and isinstance(out, torch.Tensor) and out.ndim == 4 and min(out.shape[2:]) > 1))
+        ran.append(
+            (
+                module,
+                kind and isinstance(out, torch.Tensor) and out.ndim == 4 and min(out.shape[2:]) > 1,
+            )
+        )
 
     hooks = [m.register_forward_hook(note) for m in model.modules() if not any(m.children())]
     try:
@@ -63,7 +70,11 @@ def _last_map(model: nn.Module, x: torch.Tensor) -> nn.Module:
     at = max((place for place, (_, is_map) in enumerate(ran) if is_map), default=-1)
     if at < (len(ran) - 1) / 2:
         why = "it has no convolution near its end; Grad-CAM shows where one looks"
-        raise ModelError(f"{type(model).__name__} has no map to look at.", why, "use it with a convolutional backbone: resnet18, say")
+        raise ModelError(
+            f"{type(model).__name__} has no map to look at.",
+            why,
+            "use it with a convolutional backbone: resnet18, say",
+        )
     return ran[at][0]
 
 
@@ -72,9 +83,16 @@ def laid_over(picture: np.ndarray, cam: np.ndarray) -> np.ndarray:
     from PIL import Image
 
     high, wide = picture.shape[:2]
-    share = np.asarray(Image.fromarray(cam.astype(np.float32)).resize((wide, high), Image.Resampling.BICUBIC)).clip(0, 1)[..., None]
+    share = np.asarray(
+        Image.fromarray(cam.astype(np.float32)).resize((wide, high), Image.Resampling.BICUBIC)
+    ).clip(0, 1)[..., None]
     grey = picture[..., :3].astype(np.float32).mean(2, keepdims=True)
-    warm = np.concatenate([np.minimum(1, 2 * share), np.clip(2 * share - 0.6, 0, 1), np.zeros_like(share)], 2) * 255
+    warm = (
+        np.concatenate(
+            [np.minimum(1, 2 * share), np.clip(2 * share - 0.6, 0, 1), np.zeros_like(share)], 2
+        )
+        * 255
+    )
     mixed = (1 - 0.6 * share) * (0.35 * grey + 0.65 * picture[..., :3]) + 0.6 * share * warm
     return np.asarray(np.clip(mixed, 0, 255), np.uint8)
 

@@ -18,7 +18,18 @@ from ..system.optional import need
 from ..training import checkpoint
 from .record import FORMAT
 
-KEPT = ("name", "key", "start", "created", "status", "reason", "recipe", "data", "preprocess", "model")  # of a run's record
+KEPT = (
+    "name",
+    "key",
+    "start",
+    "created",
+    "status",
+    "reason",
+    "recipe",
+    "data",
+    "preprocess",
+    "model",
+)  # of a run's record
 NEAR = 1e-3  # how far an ONNX file's outputs may be off, of the largest
 
 
@@ -32,7 +43,10 @@ def save_weights(model: nn.Module, target: Path) -> Path:
     """
     from safetensors.torch import save
 
-    state = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in model.state_dict().items()}
+    state = {
+        k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for k, v in model.state_dict().items()
+    }
     if target.suffix == ".safetensors":
         write_whole(target, save(state))
     elif target.suffix in (".pth", ".pt"):
@@ -41,11 +55,19 @@ def save_weights(model: nn.Module, target: Path) -> Path:
         write_whole(target, out.getvalue())
     else:
         why = "weights are saved as .pth or .safetensors"
-        raise RunError(f"{target.name} has no known ending.", why, f"write {target.stem}.safetensors")
+        raise RunError(
+            f"{target.name} has no known ending.", why, f"write {target.stem}.safetensors"
+        )
     return target
 
 
-def export(target: Path, model: nn.Module, record: dict[str, Any], choices: dict[str, Any], facts: dict[str, Any]) -> Path:
+def export(
+    target: Path,
+    model: nn.Module,
+    record: dict[str, Any],
+    choices: dict[str, Any],
+    facts: dict[str, Any],
+) -> Path:
     """One file by its ending: .safetensors, sealed, which `open_run` opens anywhere; or .onnx.
 
     Parameters
@@ -59,18 +81,28 @@ def export(target: Path, model: nn.Module, record: dict[str, Any], choices: dict
     MissingExtra
         .onnx without the `onnx` extra.
     """
-    record = {**record, "model": {k: v for k, v in record["model"].items() if k != "backbone"}}  # all weights are in the file
+    record = {
+        **record,
+        "model": {k: v for k, v in record["model"].items() if k != "backbone"},
+    }  # all weights are in the file
     about = {
         "export": FORMAT, "record": {name: record[name] for name in KEPT if name in record}, "choices": choices,
         "history": list(facts.get("history", [])), "best": facts.get("best"), "start": record["start"], "step": facts.get("step", 0),
     }  # fmt: skip
     if target.suffix == ".safetensors":
-        checkpoint.write(target, {f"model/{name}": t for name, t in model.state_dict().items()}, about, reached=lambda point: None)
+        checkpoint.write(
+            target,
+            {f"model/{name}": t for name, t in model.state_dict().items()},
+            about,
+            reached=lambda point: None,
+        )
     elif target.suffix == ".onnx":
         write_whole(target, _onnx(model, record, about))
     else:
         raise RunError(
-            f"{target.name} has no known ending.", "a run is exported as .safetensors or .onnx", f"write {target.stem}.safetensors"
+            f"{target.name} has no known ending.",
+            "a run is exported as .safetensors or .onnx",
+            f"write {target.stem}.safetensors",
         )
     return target
 
@@ -91,15 +123,21 @@ def exported(path: Path) -> dict[str, Any] | None:
         with safe_open(path, "pt") as file:
             found = json.loads((file.metadata() or {}).get("facts", "{}"))
     except (SafetensorError, ValueError, OSError) as err:
-        raise RunError(f"{path} cannot be read.", str(err), "copy it here again, or export the run again") from err
+        raise RunError(
+            f"{path} cannot be read.", str(err), "copy it here again, or export the run again"
+        ) from err
     if "export" not in found:
         return None
     if found["export"] < FORMAT:
         why = f"its format is {found['export']}, and this version reads {FORMAT}"
-        raise RunError(f"{path} was written by an older colab_kit.", why, "train it again and export that run")
+        raise RunError(
+            f"{path} was written by an older colab_kit.", why, "train it again and export that run"
+        )
     if not is_whole(path):
         raise RunError(
-            f"{path} is damaged.", "its sha256 is not the one it was written with", "copy it here again, or export the run again"
+            f"{path} is damaged.",
+            "its sha256 is not the one it was written with",
+            "copy it here again, or export the run again",
         )
     return dict(found)
 
@@ -112,9 +150,15 @@ def _onnx(model: nn.Module, record: dict[str, Any], about: dict[str, Any]) -> by
     how = record["preprocess"]
     if how["size"] is None:
         fix = "export it as .safetensors, or train with image_size="
-        raise ModelError("This run has no one size of picture.", "an ONNX file is made by showing the network one", fix)
+        raise ModelError(
+            "This run has no one size of picture.",
+            "an ONNX file is made by showing the network one",
+            fix,
+        )
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    x = torch.linspace(-1, 1, 2 * (how["channels"] or 3) * how["size"] ** 2).reshape(2, how["channels"] or 3, how["size"], how["size"])
+    x = torch.linspace(-1, 1, 2 * (how["channels"] or 3) * how["size"] ** 2).reshape(
+        2, how["channels"] or 3, how["size"], how["size"]
+    )
     model.cpu().eval()
     try:
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
@@ -133,7 +177,11 @@ def _onnx(model: nn.Module, record: dict[str, Any], about: dict[str, Any]) -> by
         (found,) = session.run(["y"], {"x": x[:rows].numpy()})
         far = float((torch.from_numpy(found) - expected[:rows]).abs().max())
         if far > NEAR * max(1.0, float(expected.abs().max())):
-            raise RunError("The ONNX file computes something else.", f"its outputs are off by {far:.3g}", "export it as .safetensors")
+            raise RunError(
+                "The ONNX file computes something else.",
+                f"its outputs are off by {far:.3g}",
+                "export it as .safetensors",
+            )
     return content
 
 
@@ -141,13 +189,24 @@ def _written(model: nn.Module, x: torch.Tensor, file: str) -> None:
     """By torch's exporter; by its former one where that cannot (torch 2.6 and today's onnxscript on a BatchNorm)."""
     names: dict[str, Any] = {"input_names": ["x"], "output_names": ["y"], "verbose": False}
     try:
-        torch.onnx.export(model, (x,), file, dynamic_shapes=({0: "n"},), dynamo=True, external_data=False, **names)
+        torch.onnx.export(
+            model, (x,), file, dynamic_shapes=({0: "n"},), dynamo=True, external_data=False, **names
+        )
     except Exception as err:  # a compiler of its own: anything may go wrong in it
         try:
-            torch.onnx.export(model, (x,), file, dynamic_axes={"x": {0: "n"}, "y": {0: "n"}}, dynamo=False, **names)
+            torch.onnx.export(
+                model,
+                (x,),
+                file,
+                dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
+                dynamo=False,
+                **names,
+            )
         except Exception:
             why = f"{type(err).__name__}: {next(iter(str(err).splitlines()), '')}"
-            raise ModelError("The network cannot be written as ONNX.", why, "export it as .safetensors") from err
+            raise ModelError(
+                "The network cannot be written as ONNX.", why, "export it as .safetensors"
+            ) from err
 
 
 def _first(output: Any) -> torch.Tensor:

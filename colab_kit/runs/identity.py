@@ -18,7 +18,11 @@ def key_of(identity: dict[str, Any]) -> str:
 
 def full(identity: dict[str, Any]) -> dict[str, Any]:
     """An identity with the options that were left at their defaults."""
-    defaults = {field.name: field.default for field in dataclasses.fields(Recipe) if field.name not in HORIZON}
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(Recipe)
+        if field.name not in HORIZON
+    }
     return {**identity, "recipe": {**defaults, **identity.get("recipe", {})}}
 
 
@@ -26,7 +30,11 @@ def differences(old: Any, new: Any, at: str = "") -> list[str]:
     """What changed between two identities, one `recipe.lr: 0.001 → 0.01` each; code and hashes just say so."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = list(dict.fromkeys([*old, *new]))
-        return [line for n in names for line in differences(old.get(n), new.get(n), f"{at}.{n}" if at else n)]
+        return [
+            line
+            for n in names
+            for line in differences(old.get(n), new.get(n), f"{at}.{n}" if at else n)
+        ]
     if json.dumps(old) == json.dumps(new):
         return []
     was, now = json.dumps(old), json.dumps(new)
@@ -36,9 +44,18 @@ def differences(old: Any, new: Any, at: str = "") -> list[str]:
 def in_words(changed: list[str]) -> str:
     """Differences as a person would name them: options one by one, code and content by what they are."""
     options = [line.removeprefix("recipe.") for line in changed if line.startswith("recipe.")]
-    kinds = {"model": "another network", "data": "other data", **{part: f"another {part}" for part in ("head", "loss", "optimizer")}}
-    parts = dict.fromkeys(line.partition(":")[0].partition(" ")[0].partition(".")[0] for line in changed)
-    return ", ".join([*(kinds[part] for part in parts if part in kinds), *options]) or "begun from other weights"
+    kinds = {
+        "model": "another network",
+        "data": "other data",
+        **{part: f"another {part}" for part in ("head", "loss", "optimizer")},
+    }
+    parts = dict.fromkeys(
+        line.partition(":")[0].partition(" ")[0].partition(".")[0] for line in changed
+    )
+    return (
+        ", ".join([*(kinds[part] for part in parts if part in kinds), *options])
+        or "begun from other weights"
+    )
 
 
 def environment(device: Any) -> dict[str, str]:
@@ -46,7 +63,11 @@ def environment(device: Any) -> dict[str, str]:
     import numpy as np
     import torch
 
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    kind = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else torch.backends.cpu.get_cpu_capability()
+    )
     return {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "torch": torch.__version__,
@@ -56,9 +77,18 @@ def environment(device: Any) -> dict[str, str]:
     }
 
 
-def exactness(old: dict[str, str], new: dict[str, str], *, stretched: bool, keyed: bool = True, cut: bool = False) -> str:
+def exactness(
+    old: dict[str, str],
+    new: dict[str, str],
+    *,
+    stretched: bool,
+    keyed: bool = True,
+    cut: bool = False,
+) -> str:
     """Which promise holds for a run that goes on: the same bits, or the same data, augmentation and schedule, and why."""
-    broken = [f"{name} {old.get(name)} → {value}" for name, value in new.items() if old.get(name) != value]
+    broken = [
+        f"{name} {old.get(name)} → {value}" for name, value in new.items() if old.get(name) != value
+    ]
     if new["device"].startswith(("cuda", "mps")):
         broken.append(f"on {new['device'].split()[0]} the order of sums is not fixed")
     if stretched:

@@ -53,22 +53,34 @@ class Looks:
     def plot(self) -> Path:
         """Draw loss and accuracy over the epochs; shown in a notebook, saved as curves.png."""
         if not self.history:
-            raise RunError("There is nothing to plot yet.", f"run {self.name} has no validated epoch", "train it first")
-        return self._shown(plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor))
+            raise RunError(
+                "There is nothing to plot yet.",
+                f"run {self.name} has no validated epoch",
+                "train it first",
+            )
+        return self._shown(
+            plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor)
+        )
 
     def confusion(self, split: Any = None) -> Path:
         """Draw which classes are taken for which; saved as confusion.png. Of several a picture each one's F1; of numbers, said and true."""
         return self._shown(self._compared(self.evaluate(split)))
 
     def _compared(self, found: Evaluation) -> Path:
-        how = {"multilabel": plots.per_class, "regression": plots.agreement}.get(self.task, plots.confusion)
+        how = {"multilabel": plots.per_class, "regression": plots.agreement}.get(
+            self.task, plots.confusion
+        )
         return how(found, self.folder / "confusion.png")
 
     def show(self, x: Any, *, top: int = 10) -> Path:
         """Draw one picture beside the probabilities of its likeliest classes; saved as prediction.png."""
         found = self.predict(x, top=top)
         if not isinstance(found, Prediction):
-            raise DataError("show() takes one picture.", f"{len(found)} were given", "pass one: run.show(pictures[0])")
+            raise DataError(
+                "show() takes one picture.",
+                f"{len(found)} were given",
+                "pass one: run.show(pictures[0])",
+            )
         picture = pictures_of(x, self._scorer().preprocess)[0][0]
         if isinstance(picture, Path):
             pixels = decode(picture)
@@ -107,7 +119,11 @@ class Looks:
             The network has no convolution near its end.
         """
         if label is not None and label not in self.classes:
-            raise DataError(f"There is no class {label!r}.", f"the run knows {', '.join(self.classes[:8])}", "name one of these")
+            raise DataError(
+                f"There is no class {label!r}.",
+                f"the run knows {', '.join(self.classes[:8])}",
+                "name one of these",
+            )
         scorer, target = self._scorer(), None if label is None else self.classes.index(label)
         pictures, texts = [], []
         for pixels in scorer.squares(x):
@@ -121,18 +137,37 @@ class Looks:
         """Write all that is known of the run as one HTML file that opens offline: report.html in its folder."""
         found = self.evaluate(split)
         curves = plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor)
-        own = [[row[name] for name in ("name", "count", *figures(found))] for row in found.per_class]
-        what = {"multilabel": "How well each class is found", "regression": "Said against true"}.get(
-            self.task, "Which classes are taken for which"
-        )
+        own = [
+            [row[name] for name in ("name", "count", *figures(found))] for row in found.per_class
+        ]
+        what = {
+            "multilabel": "How well each class is found",
+            "regression": "Said against true",
+        }.get(self.task, "Which classes are taken for which")
         parts = [
             (f"On the {found.split} split", f"<p>{html.escape(repr(found).splitlines()[0])}</p>"),
             ("Curves", report.picture(curves, "loss and accuracy over the epochs")),
             (what, report.picture(self._compared(found), what)),
-            ("One by one" if self.task == "regression" else "Class by class", report.table(["name", "pictures", *figures(found)], own)),
-            ("What it is most wrong about", report.picture(self._worst(9, split), "pictures with the largest losses")),
-            ("What was chosen", report.table(["what", "value", "why"], [(k, v, why) for k, (v, why) in self.choices.items()])),
-            ("Recipe", report.table(["field", "value"], [(k, str(v)) for k, v in self.record["recipe"].items()])),
+            (
+                "One by one" if self.task == "regression" else "Class by class",
+                report.table(["name", "pictures", *figures(found)], own),
+            ),
+            (
+                "What it is most wrong about",
+                report.picture(self._worst(9, split), "pictures with the largest losses"),
+            ),
+            (
+                "What was chosen",
+                report.table(
+                    ["what", "value", "why"], [(k, v, why) for k, (v, why) in self.choices.items()]
+                ),
+            ),
+            (
+                "Recipe",
+                report.table(
+                    ["field", "value"], [(k, str(v)) for k, v in self.record["recipe"].items()]
+                ),
+            ),
             ("Validations", report.history(self.history)),
         ]
         about = f"{self.record['data']['name']}, {len(self.classes)} {'targets' if self.task == 'regression' else 'classes'}"

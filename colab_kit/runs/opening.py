@@ -48,13 +48,24 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
         raise RunError(f"{place.folder} holds no run.", "it has no run.json", fix)
     run = Run(place, record, records.read_json(place.folder / "choices.json") or {})
     run.device = torch.device(device_for(device, runtime())[0])
-    found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=_warn)
+    found = checkpoint.newest(
+        place.folder, place.shelf, place.kept_as, start=record["start"], complain=_warn
+    )
     for event in place.shelf.news() if place.shelf is not None else []:
         Console()(event)
     if found is None:
-        raise RunError(f"Run {run.name} has no checkpoint yet.", "it was stopped before its first save", "run its cell again")
+        raise RunError(
+            f"Run {run.name} has no checkpoint yet.",
+            "it was stopped before its first save",
+            "run its cell again",
+        )
     run.take(found.facts)
-    run._make = lambda: remake(record, model, checkpoint.best_weights(place.folder, found, complain=_warn), records.shelf("cache"))
+    run._make = lambda: remake(
+        record,
+        model,
+        checkpoint.best_weights(place.folder, found, complain=_warn),
+        records.shelf("cache"),
+    )
     if record["model"].get("made_by") is None and model is None:
         raise ModelError(
             f"Run {run.name} trained a network of your own.",
@@ -74,11 +85,17 @@ def _opened(path: Path, about: dict[str, Any], model: Any, device: str | None) -
     record = about["record"]
     if record["model"].get("made_by") is None and model is None:
         fix = f"pass the network: open_run({path.name!r}, model=MyNetwork)"
-        raise ModelError(f"{path.name} holds the weights of a network of its author's own.", "no code travels with them", fix)
+        raise ModelError(
+            f"{path.name} holds the weights of a network of its author's own.",
+            "no code travels with them",
+            fix,
+        )
     run = Run(Place(path.with_suffix(""), None, path.stem, None), record, about["choices"])
     run.device = torch.device(device_for(device, runtime())[0])
     run.take(about)
-    run._make = lambda: remake(record, model, checkpoint.under(checkpoint.read(path, checked=True).tensors, "model/"))
+    run._make = lambda: remake(
+        record, model, checkpoint.under(checkpoint.read(path, checked=True).tensors, "model/")
+    )
     return run
 
 
@@ -86,12 +103,22 @@ def _find(where: str) -> Place:
     """The place of a run by folder, name or key; the newest first."""
     path = Path(where).expanduser().absolute()
     if (path / "run.json").is_file():
-        here = (place for _, place in records.everywhere() if path in (place.folder, place.drive_folder))
+        here = (
+            place for _, place in records.everywhere() if path in (place.folder, place.drive_folder)
+        )
         return next(here, None) or Place.at(path, mounted())
-    found = [(float(r["created"]), place) for r, place in records.everywhere() if where in (r["name"], r["key"], f"{r['name']}-{r['key']}")]
+    found = [
+        (float(r["created"]), place)
+        for r, place in records.everywhere()
+        if where in (r["name"], r["key"], f"{r['name']}-{r['key']}")
+    ]
     if not found and path.is_file():
         why = "run.save() writes weights alone; run.export() writes a file that opens"
-        raise RunError(f"{path.name} is no exported run.", why, "export the run, or load the weights: kit.train(net, data, init=…)")
+        raise RunError(
+            f"{path.name} is no exported run.",
+            why,
+            "export the run, or load the weights: kit.train(net, data, init=…)",
+        )
     if not found:
         names = sorted({str(r["name"]) for r, _ in records.everywhere()})
         known = ", ".join(names[:20]) + (" …" if len(names) > 20 else "") or "none yet"
@@ -99,8 +126,12 @@ def _find(where: str) -> Place:
         raise RunError(f"There is no run {where!r}.", why, "correct it, or train first")
     newest = max(found, key=lambda pair: pair[0])[1]
     if len(found) > 1:
-        others = ", ".join(sorted({place.folder.name for _, place in found} - {newest.folder.name})[:5])
-        _note(f"{len(found)} runs are called {where!r}; the newest is opened, {newest.folder}. Also there: {others or 'in other folders'}.")
+        others = ", ".join(
+            sorted({place.folder.name for _, place in found} - {newest.folder.name})[:5]
+        )
+        _note(
+            f"{len(found)} runs are called {where!r}; the newest is opened, {newest.folder}. Also there: {others or 'in other folders'}."
+        )
     return newest
 
 

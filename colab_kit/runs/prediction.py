@@ -45,7 +45,12 @@ class Prediction:
 
 
 def prediction(
-    probabilities: np.ndarray, classes: Sequence[str], *, top: int = 5, path: Path | None = None, task: str = "classification"
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    *,
+    top: int = 5,
+    path: Path | None = None,
+    task: str = "classification",
 ) -> Prediction:
     """Name the likeliest classes; equal ones rank by class number.
 
@@ -58,7 +63,14 @@ def prediction(
     kept = np.asarray(probabilities, np.float32)
     if task == "regression":
         numbers = [(name, float(value)) for name, value in zip(classes, kept, strict=True)]
-        return Prediction(", ".join(f"{value:.4g}" for _, value in numbers), numbers[0][1], numbers, kept, path, task)
+        return Prediction(
+            ", ".join(f"{value:.4g}" for _, value in numbers),
+            numbers[0][1],
+            numbers,
+            kept,
+            path,
+            task,
+        )
     best = [(classes[i], float(kept[i])) for i in np.argsort(-kept, kind="stable")[: max(1, top)]]
     if task == "multilabel":
         there = [name for name, score in zip(classes, kept, strict=True) if score >= 0.5]
@@ -83,9 +95,15 @@ class Predictions(list[Prediction]):
     @property
     def probabilities(self) -> np.ndarray:
         """float32, (N, C)."""
-        return np.stack([p.probabilities for p in self]) if self else np.empty((0, len(self.classes)), np.float32)
+        return (
+            np.stack([p.probabilities for p in self])
+            if self
+            else np.empty((0, len(self.classes)), np.float32)
+        )
 
-    def to_csv(self, path: str | Path | None = None, *, columns: Mapping[str, str] | None = None) -> str | Path:
+    def to_csv(
+        self, path: str | Path | None = None, *, columns: Mapping[str, str] | None = None
+    ) -> str | Path:
         """Write a row a picture; give the file, or without `path` the text.
 
         columns : {heading: what stands there}, for what is to be handed in: "path", "file" (its name), "stem" (without ending), "label",
@@ -96,7 +114,9 @@ class Predictions(list[Prediction]):
         >>> run.predict(data.test).to_csv("submission.csv", columns={"id": "stem", "label": "dog"})  # doctest: +SKIP
         """
         asked = columns or {}
-        if unknown := [what for what in asked.values() if what not in _CELLS and what not in self.classes]:
+        if unknown := [
+            what for what in asked.values() if what not in _CELLS and what not in self.classes
+        ]:
             why = f"there are {', '.join(_CELLS)}, and the classes {', '.join(self.classes[:5])}"
             raise DataError(f"columns= asks for {unknown[0]!r}.", why, "name one of these")
         out = io.StringIO()
@@ -106,7 +126,11 @@ class Predictions(list[Prediction]):
             shares = [f"{x:.6g}" for x in p.probabilities] if self.classes else []
             of_class = dict(zip(self.classes, shares, strict=True))
             usual = [_CELLS[name](p) for name in ("path", "label", "score")] + shares
-            table.writerow([of_class[what] if what in of_class else _CELLS[what](p) for what in asked.values()] if asked else usual)
+            table.writerow(
+                [of_class[what] if what in of_class else _CELLS[what](p) for what in asked.values()]
+                if asked
+                else usual
+            )
         if path is None:
             return out.getvalue()
         write_whole(Path(path), out.getvalue())

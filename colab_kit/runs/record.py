@@ -51,28 +51,48 @@ class Place:
         refuse_unmounted(run_dir, f"run_dir={str(run_dir)!r}")
         if drive is None or not run_dir.is_relative_to(drive.mountpoint):
             return cls(run_dir, None, run_dir.name, None)
-        return cls(root(drive) / f"{run_dir.name}-{digest(str(run_dir))[:8]}", Mirror.at(run_dir.parent), run_dir.name, run_dir)
+        return cls(
+            root(drive) / f"{run_dir.name}-{digest(str(run_dir))[:8]}",
+            Mirror.at(run_dir.parent),
+            run_dir.name,
+            run_dir,
+        )
 
 
 def drive_or_note(emit: Emit) -> Drive | None:
     """The Drive that takes copies; without it a Note, where this process had one."""
     drive = mounted()
     if drive is None and (gone := missed()) is not None:
-        what = f"Drive ({gone[0]}) does not answer: {gone[1]}. This run is kept on this machine alone."
-        emit(Note(f"{what} Run the cell with kit.mount() and then this one again: it goes on from here and is copied.", "warn"))
+        what = (
+            f"Drive ({gone[0]}) does not answer: {gone[1]}. This run is kept on this machine alone."
+        )
+        emit(
+            Note(
+                f"{what} Run the cell with kit.mount() and then this one again: it goes on from here and is copied.",
+                "warn",
+            )
+        )
     return drive
 
 
 def shelf(name: str) -> Mirror | None:
     """A place on a mounted Drive for what may be used by any run; None without one."""
     drive = mounted()
-    return None if drive is None or drive.kind == "folder" else Mirror.at(drive.mydrive / "colab-kit" / name)
+    return (
+        None
+        if drive is None or drive.kind == "folder"
+        else Mirror.at(drive.mydrive / "colab-kit" / name)
+    )
 
 
 def refuse_unmounted(path: Path, asked: str) -> None:
     """Raise for a path on a Drive that is not there: nothing may be made under a mountpoint that is not mounted."""
     if (gone := absent(path)) is not None:
-        raise RunError(f"{asked} lies on a Drive that is not there.", gone[0], f"run the cell with kit.mount(), or give {gone[1]}")
+        raise RunError(
+            f"{asked} lies on a Drive that is not there.",
+            gone[0],
+            f"run the cell with kit.mount(), or give {gone[1]}",
+        )
 
 
 def root(drive: Drive | None) -> Path:
@@ -97,10 +117,17 @@ def everywhere() -> Iterator[tuple[dict[str, Any], Place]]:
             if record["start"] in seen or folder.name.endswith(BEFORE):
                 continue
             seen.add(record["start"])
-            kept = where if kind == "drive" else next((d for d in drives if os.path.isfile(d / folder.name / "run.json")), None)
+            kept = (
+                where
+                if kind == "drive"
+                else next((d for d in drives if os.path.isfile(d / folder.name / "run.json")), None)
+            )
             here = folder if kind == "disk" else home().absolute() / "runs" / folder.name
             shelf = Mirror.at(kept) if kept is not None else None
-            yield record, Place(here, shelf, folder.name, kept / folder.name if kept is not None else None)
+            yield (
+                record,
+                Place(here, shelf, folder.name, kept / folder.name if kept is not None else None),
+            )
 
 
 def find(place: Place) -> dict[str, Any] | None:
@@ -113,7 +140,11 @@ def find(place: Place) -> dict[str, Any] | None:
     """
     here, copy, there = _ours(place.folder / "run.json"), None, None
     try:
-        copy = next(iter(place.shelf.find(f"{place.kept_as}/run.json")), None) if place.shelf is not None else None
+        copy = (
+            next(iter(place.shelf.find(f"{place.kept_as}/run.json")), None)
+            if place.shelf is not None
+            else None
+        )
         there = _ours(copy) if copy is not None else None
     except (DriveError, RunError) as err:
         if here is None or err.__cause__ is None:
@@ -132,12 +163,24 @@ def find(place: Place) -> dict[str, Any] | None:
 def _ours(path: Path) -> dict[str, Any] | None:
     record = read_json(path)
     if record is not None and not {"identity", "created", "start", "name"} <= record.keys():
-        raise RunError(f"{path} is no record of a run.", "another program wrote it", "give another run_dir=, or move the file away")
+        raise RunError(
+            f"{path} is no record of a run.",
+            "another program wrote it",
+            "give another run_dir=, or move the file away",
+        )
     if record is not None and record.get("format", FORMAT) < FORMAT:
         why = f"its format is {record['format']}, and this version reads {FORMAT}"
-        raise RunError(f"{path} was written by an older colab_kit.", why, "give another run_dir=, or restart=True to start anew there")
+        raise RunError(
+            f"{path} was written by an older colab_kit.",
+            why,
+            "give another run_dir=, or restart=True to start anew there",
+        )
     if record is not None and record.get("format", FORMAT) > FORMAT:
-        raise RunError(f"{path} was written by a newer colab_kit.", f"its format is {record['format']}", "upgrade colab-kit with pip")
+        raise RunError(
+            f"{path} was written by a newer colab_kit.",
+            f"its format is {record['format']}",
+            "upgrade colab-kit with pip",
+        )
     return record
 
 
@@ -149,14 +192,27 @@ def is_begun(place: Place) -> bool:
     DriveError
         The shelf cannot be read.
     """
-    return (place.folder / "run.json").exists() or (place.shelf is not None and bool(place.shelf.find(f"{place.kept_as}/run.json")))
+    return (place.folder / "run.json").exists() or (
+        place.shelf is not None and bool(place.shelf.find(f"{place.kept_as}/run.json"))
+    )
 
 
-def begin(place: Place, record: dict[str, Any], choices: dict[str, Any], *, reached: Callable[[str], None]) -> dict[str, Any]:
+def begin(
+    place: Place, record: dict[str, Any], choices: dict[str, Any], *, reached: Callable[[str], None]
+) -> dict[str, Any]:
     """Write a new run's record before its first step; a kill from here on loses no choice."""
-    record = {"format": FORMAT, "start": uuid.uuid4().hex, "created": time.time(), "status": "running", "reason": "", **record}
+    record = {
+        "format": FORMAT,
+        "start": uuid.uuid4().hex,
+        "created": time.time(),
+        "status": "running",
+        "reason": "",
+        **record,
+    }
     write_json(place.folder / "choices.json", choices, reached=reached)
-    write_json(place.folder / "run.json", record, reached=reached)  # last: where it stands, the choices do too
+    write_json(
+        place.folder / "run.json", record, reached=reached
+    )  # last: where it stands, the choices do too
     return record
 
 
@@ -167,13 +223,24 @@ def make_way(place: Place, *, restart: bool, emit: Emit) -> None:
         return
     try:
         if not (place.folder / "run.json").exists() and (record := find(place)) is not None:
-            from ..training import checkpoint  # only now: torch comes with it, and a list of runs needs none
+            from ..training import (
+                checkpoint,
+            )  # only now: torch comes with it, and a list of runs needs none
 
             checkpoint.newest(
-                place.folder, place.shelf, place.kept_as, start=record["start"], complain=lambda text: emit(Note(text, "warn"))
+                place.folder,
+                place.shelf,
+                place.kept_as,
+                start=record["start"],
+                complain=lambda text: emit(Note(text, "warn")),
             )
     except (DriveError, RunError) as err:
-        emit(Note(f"A fresh start; what Drive has of the run before will be written over, and could not be kept: {err.what}", "warn"))
+        emit(
+            Note(
+                f"A fresh start; what Drive has of the run before will be written over, and could not be kept: {err.what}",
+                "warn",
+            )
+        )
         return
     if (old := set_aside(place)) is not None:
         emit(Note(f"A fresh start; what was there is kept in {old}."))
@@ -215,9 +282,17 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as err:
-        raise RunError(f"{path} cannot be read.", str(err), "restore it, delete the folder, or give another run_dir=") from err
+        raise RunError(
+            f"{path} cannot be read.",
+            str(err),
+            "restore it, delete the folder, or give another run_dir=",
+        ) from err
     if not isinstance(found, dict):
-        raise RunError(f"{path} is no record of a run.", f"it holds a {type(found).__name__}", "give another run_dir=")
+        raise RunError(
+            f"{path} is no record of a run.",
+            f"it holds a {type(found).__name__}",
+            "give another run_dir=",
+        )
     return found
 
 
@@ -242,7 +317,9 @@ def note_relatives(place: Place, name: str, identity: dict[str, Any], emit: Emit
     others = [
         r
         for r in all_records(place.folder.parent)
-        if r["name"] == name and r.get("format", FORMAT) == FORMAT and not r["folder"].endswith(BEFORE)
+        if r["name"] == name
+        and r.get("format", FORMAT) == FORMAT
+        and not r["folder"].endswith(BEFORE)
     ]
     if others:
         old = max(others, key=lambda r: float(r["created"]))

@@ -40,7 +40,10 @@ def picture(path: Path, text: str) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table of texts and numbers."""
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    lines = ("<tr>" + "".join(f"<td>{html.escape(_told(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    lines = (
+        "<tr>" + "".join(f"<td>{html.escape(_told(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
     return f"<table><tr>{top}</tr>{''.join(lines)}</table>"
 
 

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 live: dict[Path, Run] = {}  # the runs that train right now, by folder
-taught: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # networks that this process trained in place, and the run's name
+taught: WeakKeyDictionary[nn.Module, str] = (
+    WeakKeyDictionary()
+)  # networks that this process trained in place, and the run's name
 
 
 class Run(Looks):
@@ -47,7 +49,13 @@ class Run(Looks):
     """
 
     def __init__(
-        self, place: Place, record: dict[str, Any], choices: dict[str, Any], *, control: Control | None = None, data: Data | None = None
+        self,
+        place: Place,
+        record: dict[str, Any],
+        choices: dict[str, Any],
+        *,
+        control: Control | None = None,
+        data: Data | None = None,
     ) -> None:
         self.place, self.record = place, record
         self.folder, self.drive_folder = place.folder, place.drive_folder
@@ -57,7 +65,9 @@ class Run(Looks):
         self.classes, self.task = tuple(record["data"]["classes"]), str(record["data"]["task"])
         self.data, self.control = data, control or Control()
         self.history = History()
-        self._facts: dict[str, Any] = {"best": None}  # of the newest checkpoint, or of the loop while it runs
+        self._facts: dict[str, Any] = {
+            "best": None
+        }  # of the newest checkpoint, or of the loop while it runs
         self._model: nn.Module | None = None
         self._make: Callable[[], nn.Module] | None = None
         self.device: Any = "cpu"
@@ -110,7 +120,9 @@ class Run(Looks):
         finally:
             console.close_bar()
 
-    def evaluate(self, split: Any = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False) -> Evaluation:
+    def evaluate(
+        self, split: Any = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False
+    ) -> Evaluation:
         """Accuracy and its details.
 
         split : "train", "valid", "test", a Split, or data (then, as for None: its test split, else valid)
@@ -127,12 +139,24 @@ class Run(Looks):
     def _comparable(self, split: Split) -> None:
         labels = split.labels
         if not len(labels) or unlabelled(labels).any():
-            raise DataError(f"The split {split.name} has no labels.", "nothing can be compared", "use run.predict(split)")
+            raise DataError(
+                f"The split {split.name} has no labels.",
+                "nothing can be compared",
+                "use run.predict(split)",
+            )
         if labels.ndim != (1 if self.task == "classification" else 2):
-            raise DataError(f"The split {split.name} is of other data.", f"the run's task is {self.task}", "load it with the run's task=")
+            raise DataError(
+                f"The split {split.name} is of other data.",
+                f"the run's task is {self.task}",
+                "load it with the run's task=",
+            )
         if self.task == "classification" and int(labels.max()) >= len(self.classes):
             why = f"a label is {int(labels.max())}, and the run knows {len(self.classes)} classes"
-            raise DataError(f"The split {split.name} is of other data.", why, "give a split of data with the run's classes")
+            raise DataError(
+                f"The split {split.name} is of other data.",
+                why,
+                "give a split of data with the run's classes",
+            )
 
     @new_words
     def predict(self, x: Any, *, top: int = 5, tta: int = 1) -> Prediction | Predictions:
@@ -155,14 +179,27 @@ class Run(Looks):
         if isinstance(x, Split):
             probabilities, _, of = scorer.split(x)
             files = getattr(x.source, "paths", None)
-            named = zip(probabilities, [files[row] if files is not None else None for row in of], strict=True)
-            return Predictions((prediction(p, self.classes, top=top, path=path, task=self.task) for p, path in named), self.classes)
+            named = zip(
+                probabilities,
+                [files[row] if files is not None else None for row in of],
+                strict=True,
+            )
+            return Predictions(
+                (
+                    prediction(p, self.classes, top=top, path=path, task=self.task)
+                    for p, path in named
+                ),
+                self.classes,
+            )
         pictures, paths, one = pictures_of(x, scorer.preprocess)
         if not one and all(isinstance(path, Path) for path in paths):
             pictures = _readable(pictures)
             paths = list(pictures)
         rows = zip(scorer.pictures(pictures), paths, strict=True)
-        found = Predictions((prediction(p, self.classes, top=top, path=path, task=self.task) for p, path in rows), self.classes)
+        found = Predictions(
+            (prediction(p, self.classes, top=top, path=path, task=self.task) for p, path in rows),
+            self.classes,
+        )
         return found[0] if one else found
 
     def save(self, path: str | Path) -> Path:
@@ -206,22 +243,40 @@ class Run(Looks):
         if data is None:
             why = "only the weights are kept with a run"
             raise DataError(
-                "The run was opened without its data.", why, "pass it: run.evaluate(data), run.report(data), kit.cleaner(run, split=data)"
+                "The run was opened without its data.",
+                why,
+                "pass it: run.evaluate(data), run.report(data), kit.cleaner(run, split=data)",
             )
         if data.classes != self.classes:
             why = f"the run knows {', '.join(self.classes[:5])} …, the data has {', '.join(data.classes[:5])} …"
-            raise DataError("The data has other classes than the run.", why, "load the data that the run was trained for")
-        labelled = data.test is not None and len(data.test) > 0 and not unlabelled(data.test.labels).any()
+            raise DataError(
+                "The data has other classes than the run.",
+                why,
+                "load the data that the run was trained for",
+            )
+        labelled = (
+            data.test is not None and len(data.test) > 0 and not unlabelled(data.test.labels).any()
+        )
         name = name or ("test" if labelled else "valid" if data.valid is not None else "train")
         if name not in data.splits:
-            raise DataError(f"The data has no split {name!r}.", f"it has {', '.join(data.splits)}", "name one of these")
+            raise DataError(
+                f"The data has no split {name!r}.",
+                f"it has {', '.join(data.splits)}",
+                "name one of these",
+            )
         return data.splits[name]
 
     def _scorer(self) -> Scorer:
         import torch
 
         preprocess = Preprocess.from_json(self.record["preprocess"])
-        return Scorer(self.model, preprocess, torch.device(self.device), self.choices["output"][0], self.record["data"]["floats"])
+        return Scorer(
+            self.model,
+            preprocess,
+            torch.device(self.device),
+            self.choices["output"][0],
+            self.record["data"]["floats"],
+        )
 
     if not TYPE_CHECKING:
 
@@ -230,7 +285,11 @@ class Run(Looks):
 
     def __repr__(self) -> str:
         metric = self.recipe.monitor
-        best = f", best {metric} {self.best['metrics'][metric]:.4f} at epoch {self.best['epoch']:g}" if self.best else ""
+        best = (
+            f", best {metric} {self.best['metrics'][metric]:.4f} at epoch {self.best['epoch']:g}"
+            if self.best
+            else ""
+        )
         why = f" ({self.reason})" if self.reason else ""
         return f"Run {self.name}-{self.key} · {self.status}{why} · {len(self.history)} validations{best} · {self.folder}"
 
@@ -240,9 +299,13 @@ def _readable(files: list[Path]) -> list[Path]:
     looks = look_at(files)
     bad = [f"{look.path.name} {look.fault}" for look in looks if look.fault]
     if len(bad) == len(files):
-        raise DataError("None of the files is a picture.", "; ".join(bad[:3]), "give a folder of pictures")
+        raise DataError(
+            "None of the files is a picture.", "; ".join(bad[:3]), "give a folder of pictures"
+        )
     if bad:
-        _warn(f"{len(bad)} of {len(files)} files are left out: {'; '.join(bad[:3])}{' …' if len(bad) > 3 else ''}.")
+        _warn(
+            f"{len(bad)} of {len(files)} files are left out: {'; '.join(bad[:3])}{' …' if len(bad) > 3 else ''}."
+        )
     return [look.path for look in looks if not look.fault]
 
 

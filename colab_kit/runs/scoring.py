@@ -38,13 +38,19 @@ class Scorer:
         """Probabilities, float32 (n, classes), labels, and rows of the source, int64 (n,). Damaged pictures are in none of them."""
         probabilities, labels, rows = [], [], []
         if len(split):
-            for batch in Feed(split, self.preprocess, batch_size=BATCH, device=self.device).in_order():
+            for batch in Feed(
+                split, self.preprocess, batch_size=BATCH, device=self.device
+            ).in_order():
                 if len(batch):
                     probabilities.append(self.probabilities(batch.x))
                     labels.append(batch.y.cpu().numpy())
                     rows.append(batch.index)
         if not rows:
-            raise DataError(f"The split {split.name} has no picture that can be read.", f"it holds {len(split)}", "give another split")
+            raise DataError(
+                f"The split {split.name} has no picture that can be read.",
+                f"it holds {len(split)}",
+                "give another split",
+            )
         return np.concatenate(probabilities), np.concatenate(labels), np.concatenate(rows)
 
     @torch.no_grad()
@@ -85,7 +91,11 @@ class Scorer:
         """
         found = [self._ready(picture) for picture in pictures_of(x, self.preprocess)[0]]
         if any(picture.dtype != torch.uint8 or picture.ndim != 3 for picture in found):
-            raise DataError("These are no pictures to look at.", "they are float arrays", "give files, PIL pictures or uint8 arrays")
+            raise DataError(
+                "These are no pictures to look at.",
+                "they are float arrays",
+                "give files, PIL pictures or uint8 arrays",
+            )
         return found
 
     def input(self, picture: torch.Tensor) -> torch.Tensor:
@@ -101,7 +111,9 @@ class Scorer:
                 raise
             why = f"{type(err).__name__}: {str(err).splitlines()[0]}"
             fix = "give predict() pictures of the size and with the channels that the run was trained on"
-            raise DataError(f"The network cannot take pictures of shape {tuple(x.shape[1:])}.", why, fix) from err
+            raise DataError(
+                f"The network cannot take pictures of shape {tuple(x.shape[1:])}.", why, fix
+            ) from err
 
     def _ready(self, picture: Any) -> torch.Tensor:
         """One picture as the network's loader would have given it."""
@@ -109,7 +121,9 @@ class Scorer:
             if not self.floats:
                 why = "its pictures were bytes from 0 to 255, and how these numbers were made of such is not known"
                 raise DataError(
-                    f"This run was trained on pictures, and an array of {picture.dtype} was given.", why, "give predict() uint8"
+                    f"This run was trained on pictures, and an array of {picture.dtype} was given.",
+                    why,
+                    "give predict() uint8",
                 )
             return picture
         if self.floats:
@@ -124,9 +138,15 @@ class Scorer:
             return picture
         if self.preprocess.size is None:
             what = "This run was trained on arrays that are no squares, or of no one size."
-            raise DataError(what, "a file cannot be brought to their shape", "give predict() an array")
+            raise DataError(
+                what, "a file cannot be brought to their shape", "give predict() an array"
+            )
         if isinstance(picture, torch.Tensor):
-            picture = picture.movedim(0, 2).expand(-1, -1, 3).numpy() if picture.shape[0] == 1 else picture.movedim(0, 2).numpy()
+            picture = (
+                picture.movedim(0, 2).expand(-1, -1, 3).numpy()
+                if picture.shape[0] == 1
+                else picture.movedim(0, 2).numpy()
+            )
         elif not isinstance(picture, Path):
             picture = np.asarray(picture.convert("RGB"))
         return torch.from_numpy(self.preprocess.picture(picture).copy()).movedim(2, 0)
@@ -134,10 +154,20 @@ class Scorer:
     def _check_channels(self, picture: Any) -> None:
         """Grey becomes coloured and back, and alpha is dropped; nobody knows a fourth channel that is not there."""
         want = self.preprocess.channels
-        have = 3 if not isinstance(picture, torch.Tensor) else picture.shape[0] if picture.ndim == 3 else want
+        have = (
+            3
+            if not isinstance(picture, torch.Tensor)
+            else picture.shape[0]
+            if picture.ndim == 3
+            else want
+        )
         if want not in (None, 1, 3, have):
             what = f"This run was trained on arrays of {want} channels, and a picture of {have} was given."
-            raise DataError(what, "what the others would be is not known", f"give predict() an array ({want}, H, W)")
+            raise DataError(
+                what,
+                "what the others would be is not known",
+                f"give predict() an array ({want}, H, W)",
+            )
 
 
 _CHANCES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -152,7 +182,9 @@ def _seen(x: torch.Tensor, view: int) -> torch.Tensor:
         high, wide = x.shape[2:]
         top, left = (min(max(1, round(side * NEARER)), (side - 1) // 2) for side in (high, wide))
         inner = x[:, :, top : high - top, left : wide - left]
-        x = torch.nn.functional.interpolate(inner, (high, wide), mode="bilinear", align_corners=False, antialias=True)
+        x = torch.nn.functional.interpolate(
+            inner, (high, wide), mode="bilinear", align_corners=False, antialias=True
+        )
     return x
 
 
@@ -174,7 +206,11 @@ def pictures_of(x: Any, preprocess: Preprocess) -> tuple[list[Any], list[Path | 
         rows, one = _rows(_tensor(x), preprocess)
         return rows, [None] * len(rows), one
     what = f"predict() was given a {type(x).__name__}."
-    raise DataError(what, "it takes a path, folder, glob, PIL picture, array, batch or Split", "pass one of these")
+    raise DataError(
+        what,
+        "it takes a path, folder, glob, PIL picture, array, batch or Split",
+        "pass one of these",
+    )
 
 
 def _files(x: str | Path) -> tuple[list[Path], bool]:
@@ -184,7 +220,11 @@ def _files(x: str | Path) -> tuple[list[Path], bool]:
     elif path.is_file():
         return [path], True
     else:
-        found = sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.suffix.lower() in PICTURES)
+        found = sorted(
+            p
+            for p in map(Path, glob.glob(str(path), recursive=True))
+            if p.suffix.lower() in PICTURES
+        )
     if not found:
         why = "neither a file, a folder with pictures nor a pattern that matches any"
         raise DataError(f"No picture is at {x}.", why, "correct the path")
@@ -196,14 +236,27 @@ def _tensor(x: Any) -> torch.Tensor:
     if isinstance(x, np.ndarray):
         if x.dtype.kind not in "biuf" or not x.size:
             raise DataError(
-                f"predict() was given an array of {x.dtype}, shape {x.shape}.", "pictures are numbers", "pass uint8 pixels, or floats"
+                f"predict() was given an array of {x.dtype}, shape {x.shape}.",
+                "pictures are numbers",
+                "pass uint8 pixels, or floats",
             )
-        x = torch.from_numpy(np.array(x, dtype=np.float32 if x.dtype.kind == "f" else np.uint8 if x.dtype == np.uint8 else np.int64))
+        x = torch.from_numpy(
+            np.array(
+                x,
+                dtype=np.float32
+                if x.dtype.kind == "f"
+                else np.uint8
+                if x.dtype == np.uint8
+                else np.int64,
+            )
+        )
     if x.dtype == torch.uint8 or x.is_floating_point():
         return x.detach().cpu()  # type: ignore[no-any-return]
     if x.dtype == torch.bool or int(x.min()) < 0 or int(x.max()) > 255:
         raise DataError(
-            f"predict() was given {str(x.dtype)[6:]} numbers.", "pixels are whole numbers from 0 to 255", "pass uint8 pixels, or floats"
+            f"predict() was given {str(x.dtype)[6:]} numbers.",
+            "pixels are whole numbers from 0 to 255",
+            "pass uint8 pixels, or floats",
         )
     return x.to("cpu", torch.uint8)  # type: ignore[no-any-return]
 
@@ -225,7 +278,11 @@ def _rows(x: torch.Tensor, preprocess: Preprocess) -> tuple[list[torch.Tensor], 
         case 4:
             axis = _colours(x.shape[1:], preprocess.channels) or 0
             return [_opaque(picture, preprocess) for picture in x.movedim(1 + axis, 1)], False
-    raise DataError(f"predict() was given an array of shape {tuple(x.shape)}.", "a picture has 2 or 3 axes, a batch 4", "reshape it")
+    raise DataError(
+        f"predict() was given an array of shape {tuple(x.shape)}.",
+        "a picture has 2 or 3 axes, a batch 4",
+        "reshape it",
+    )
 
 
 def _colours(shape: Sequence[int], want: int | None) -> int | None:

@@ -36,7 +36,13 @@ class Console:
     moving : whether a line may be redrawn; None: a terminal or a notebook kernel may
     """
 
-    def __init__(self, out: TextIO | None = None, *, moving: bool | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        *,
+        moving: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.out, self._moving, self.clock = out, moving, clock
         self.bar: Any = None
         self.copying = ""  # what is being handed to Drive while someone waits for it
@@ -58,8 +64,15 @@ class Console:
                 self.handing_over(name, done, size)
             case RunStarted() as start:
                 self._epoch_at = self.clock()
-                epochs, steps = (f"{n} {word}{'s' * (n != 1)}" for n, word in ((start.epochs, "epoch"), (start.steps, "step")))
-                again = f", going on from step {start.done} of {start.steps}" if start.done else f", {epochs}, {steps}"
+                epochs, steps = (
+                    f"{n} {word}{'s' * (n != 1)}"
+                    for n, word in ((start.epochs, "epoch"), (start.steps, "step"))
+                )
+                again = (
+                    f", going on from step {start.done} of {start.steps}"
+                    if start.done
+                    else f", {epochs}, {steps}"
+                )
                 self.line(f"Run {start.name}{again} → {start.folder}")
                 self.open_bar("training", start.steps, "step", start.done)
             case StepDone(step=step, loss=loss):
@@ -77,9 +90,15 @@ class Console:
         """One line for a validation: `epoch 3/5  train loss 0.512 top1 0.81  valid loss 0.43 top1 0.85  lr 0.0009  2.1 s`."""
         parts = [f"epoch {done.epoch:g}/{done.total:g}"]
         for split in ("train", "valid"):
-            found = {name.partition("/")[2]: v for name, v in done.metrics.items() if name.startswith(split + "/")}
+            found = {
+                name.partition("/")[2]: v
+                for name, v in done.metrics.items()
+                if name.startswith(split + "/")
+            }
             if found:
-                parts.append(split + " " + " ".join(f"{name} {value:.4f}" for name, value in found.items()))
+                parts.append(
+                    split + " " + " ".join(f"{name} {value:.4f}" for name, value in found.items())
+                )
         if "lr" in done.metrics:
             parts.append(f"lr {done.metrics['lr']:.2g}")
         now, self._epoch_at = self.clock() - self._epoch_at, self.clock()
@@ -92,7 +111,9 @@ class Console:
             self.close_bar()
         elif name != self.copying:
             self.copying = name
-            self.line(f"Handing {name} to Drive ({size / 2**20:.1f} MiB) … interrupt to leave the rest to the background")
+            self.line(
+                f"Handing {name} to Drive ({size / 2**20:.1f} MiB) … interrupt to leave the rest to the background"
+            )
             self.open_bar("to Drive", size, "B", done)
         else:
             self.move_bar(done)
@@ -113,16 +134,29 @@ class Console:
             from tqdm.std import tqdm
 
             self.bar = tqdm(
-                desc=name, total=total, initial=done, unit=unit, unit_scale=unit == "B", unit_divisor=1024, leave=False,
-                file=self.out or sys.stdout, dynamic_ncols=True,
-            )  # fmt: skip
+                desc=name,
+                total=total,
+                initial=done,
+                unit=unit,
+                unit_scale=unit == "B",
+                unit_divisor=1024,
+                leave=False,
+                file=self.out or sys.stdout,
+                dynamic_ncols=True,
+            )
 
     def move_bar(self, done: int, text: str = "") -> None:
         now = self.clock()
         if self.bar is None and now - self._said >= SILENT:
             name, total, unit = self._doing
-            parts = [f"{n / 2**20:.1f} MiB" if unit == "B" else f"{unit} {n}" for n in (done, total) if n]
-            self.line(" ".join([f"{name}:", " of ".join(parts).replace(f"of {unit} ", "of "), text]).rstrip())
+            parts = [
+                f"{n / 2**20:.1f} MiB" if unit == "B" else f"{unit} {n}" for n in (done, total) if n
+            ]
+            self.line(
+                " ".join(
+                    [f"{name}:", " of ".join(parts).replace(f"of {unit} ", "of "), text]
+                ).rstrip()
+            )
         if self.bar is None or now - self._drawn < REDRAW:
             return
         self._drawn = now
@@ -141,7 +175,11 @@ class Console:
         if self._moving is not None:
             return self._moving
         out = self.out or sys.stdout
-        return bool(getattr(out, "isatty", lambda: False)()) or type(out).__module__.startswith("ipykernel") and looked_at()
+        return (
+            bool(getattr(out, "isatty", lambda: False)())
+            or type(out).__module__.startswith("ipykernel")
+            and looked_at()
+        )
 
 
 def with_console(callbacks: Iterable[Callback] | None = None, *, quiet: bool = False) -> Callbacks:
@@ -152,5 +190,7 @@ def with_console(callbacks: Iterable[Callback] | None = None, *, quiet: bool = F
 def looked_at() -> bool:
     """Whether a front end has sent the cell that runs: what executes notebooks unseen says that nobody can answer input()."""
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    shell = (
+        ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    )
     return bool(getattr(getattr(shell, "kernel", None), "_allow_stdin", True))

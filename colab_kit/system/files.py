@@ -20,7 +20,14 @@ SEAL = "0" * 64  # what stands in the place of a file's own sha256 while it is c
 _SEALED = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _STRAY = re.compile(r"\.[0-9a-f]{8}\.part$")
 CHUNK = 1 << 20
-DRIVE_TOPS = ("MyDrive", "My Drive", "Shareddrives", "Shared drives", "Othercomputers", ".shortcut-targets-by-id")  # only Drive makes them
+DRIVE_TOPS = (
+    "MyDrive",
+    "My Drive",
+    "Shareddrives",
+    "Shared drives",
+    "Othercomputers",
+    ".shortcut-targets-by-id",
+)  # only Drive makes them
 LONGEST_HEADER = 1 << 30  # bytes; a longer one is damage
 
 
@@ -28,7 +35,9 @@ def _quiet(point: str) -> None:
     """Nobody listens."""
 
 
-def write_whole(path: Path, content: bytes | str, *, reached: Callable[[str], None] = _quiet) -> None:
+def write_whole(
+    path: Path, content: bytes | str, *, reached: Callable[[str], None] = _quiet
+) -> None:
     """Write `content` to a neighbour of `path`, bring it to the disk, then rename it over `path`.
 
     After a kill or a full disk `path` holds what it held before, and a failed neighbour is removed.
@@ -49,7 +58,9 @@ def write_whole(path: Path, content: bytes | str, *, reached: Callable[[str], No
     """
     make(path.parent)
     data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")  # same folder: a rename across disks is a copy
+    part = path.with_name(
+        f".{path.name}.{uuid.uuid4().hex[:8]}.part"
+    )  # same folder: a rename across disks is a copy
     try:
         with open(part, "wb") as file:
             half = len(data) // 2
@@ -91,7 +102,11 @@ def refuse_absent(folder: Path) -> None:
     for top in (folder.absolute(), *folder.absolute().parents):
         if top.name in DRIVE_TOPS and not os.path.isdir(top):
             why = f"there is no {top}, and what is written there would block mounting it"
-            raise RunError(f"{folder} lies on a Drive that is not there.", why, "kit.mount() first, or give a local path")
+            raise RunError(
+                f"{folder} lies on a Drive that is not there.",
+                why,
+                "kit.mount() first, or give a local path",
+            )
 
 
 def write_json(path: Path, value: Any, **kw: Any) -> None:
@@ -115,9 +130,15 @@ def cannot_write(path: Path, err: OSError) -> RunError:
                 "give run_dir= a folder that can be written, or set COLAB_KIT_HOME to one",
             )
         case errno.ENOTDIR | errno.EEXIST:
-            why, fix = f"a file stands where a folder is needed ({err.strerror})", "give run_dir= another name, or move that file away"
+            why, fix = (
+                f"a file stands where a folder is needed ({err.strerror})",
+                "give run_dir= another name, or move that file away",
+            )
         case _:
-            why, fix = str(err), "see whether the disk is there, and give a path that can be made and written"
+            why, fix = (
+                str(err),
+                "see whether the disk is there, and give a path that can be made and written",
+            )
     return RunError(f"{path} could not be written.", why, fix)
 
 
@@ -250,7 +271,9 @@ class Shelf(Protocol):
         """What happened since the last call, for the caller's own thread to emit."""
         ...
 
-    def close(self, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool:
+    def close(
+        self, timeout: float | None = None, emit: Callable[[Event], None] | None = None
+    ) -> bool:
         """Wait until all that was pushed is kept, `timeout` seconds at most; whether it is. More may be pushed afterwards."""
         ...
 

@@ -22,7 +22,23 @@ _EXPECTED = {  # ending: what it may be by its first bytes
     ".jpg": "jpg", ".jpeg": "jpg", ".gif": "gif", ".pdf": "pdf",
 }  # fmt: skip
 _PAGES = (".html", ".htm", ".xhtml", ".php", ".mhtml")
-_TEXTS = (".xml", ".json", ".jsonl", ".geojson", ".ipynb", ".svg", ".txt", ".csv", ".tsv", ".py", ".md", ".yaml", ".yml", ".toml", ".cfg")
+_TEXTS = (
+    ".xml",
+    ".json",
+    ".jsonl",
+    ".geojson",
+    ".ipynb",
+    ".svg",
+    ".txt",
+    ".csv",
+    ".tsv",
+    ".py",
+    ".md",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".cfg",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +51,32 @@ class Pointer:
 
 def kind_of(head: bytes) -> str | None:
     """zip, gz, tar, png …, by the first bytes; None for what has no signature."""
-    return next((kind for at, signature, kind in _SIGNATURES if head[at : at + len(signature)] == signature), None)
+    return next(
+        (
+            kind
+            for at, signature, kind in _SIGNATURES
+            if head[at : at + len(signature)] == signature
+        ),
+        None,
+    )
 
 
 def web_page(head: bytes) -> str | None:
     """The title of the web page that begins with these bytes; None if they begin no web page."""
-    start = re.sub(rb"^(\s|<!--.{0,4000}?-->|<\?xml[^>]{0,200}\?>)*", b"", head.removeprefix(b"\xef\xbb\xbf"), flags=re.S)[:15].lower()
+    start = re.sub(
+        rb"^(\s|<!--.{0,4000}?-->|<\?xml[^>]{0,200}\?>)*",
+        b"",
+        head.removeprefix(b"\xef\xbb\xbf"),
+        flags=re.S,
+    )[:15].lower()
     if not start.startswith((b"<!doctype html", b"<html", b"<head")):
         return None
     found = re.search(rb"<title[^>]*>(.*?)</title>", head, re.I | re.S)
-    return " ".join(html.unescape(found[1].decode("utf-8", "replace")).split())[:100] if found else "no title"
+    return (
+        " ".join(html.unescape(found[1].decode("utf-8", "replace")).split())[:100]
+        if found
+        else "no title"
+    )
 
 
 def lfs_pointer(head: bytes) -> Pointer | None:
@@ -58,7 +90,9 @@ def lfs_pointer(head: bytes) -> Pointer | None:
 def message(head: bytes) -> str | None:
     """What a storage server says in XML or JSON in place of the file: its code and words; None if this is no such message."""
     text = head[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if text.startswith((b"<?xml", b"<Error>")) and (code := re.search(rb"<Code>([^<]{1,100})</Code>", text)):
+    if text.startswith((b"<?xml", b"<Error>")) and (
+        code := re.search(rb"<Code>([^<]{1,100})</Code>", text)
+    ):
         words = re.search(rb"<Message>([^<]{1,300})</Message>", text)
         return b": ".join(part[1] for part in (code, words) if part).decode("utf-8", "replace")
     if (
@@ -80,13 +114,18 @@ def contradicts(name: str, head: bytes) -> str | None:
     if ending not in _TEXTS and (said := message(head)) is not None:
         return f"the server sent a message: {said}"
     if name.lower().endswith(".tar"):
-        wanted, is_it = "tar", "tar" if len(head) < 263 or not any(head[:257]) else kind_of(head)  # old tars have no signature
+        wanted, is_it = (
+            "tar",
+            "tar" if len(head) < 263 or not any(head[:257]) else kind_of(head),
+        )  # old tars have no signature
         is_it = "tar" if is_it is None else is_it
     elif (wanted := _EXPECTED.get(ending, "")) == "":
         return None
     else:
         is_it = kind_of(head)
-    if is_it == wanted or (ending in (".zip",) and is_it is None and head[:2] == b"MZ"):  # a self-extracting one
+    if is_it == wanted or (
+        ending in (".zip",) and is_it is None and head[:2] == b"MZ"
+    ):  # a self-extracting one
         return None
     begins = f"begins as a {is_it} file does" if is_it else f"begins with {head[:8].hex(' ')}"
     return f"it is no {wanted} file: it {begins}"

@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import Any
 
 COLAB_VM = "/var/colab/hostname"  # there on every hosted Colab VM, for every client; ssh and subprocesses see it too
-NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,nounits,noheader")
+NVIDIA_SMI = (
+    "nvidia-smi",
+    "--query-gpu=name,memory.total,compute_cap",
+    "--format=csv,nounits,noheader",
+)
 SMI_LIMIT = 1.0  # s; with a sick driver nvidia-smi never returns
 
 
@@ -65,8 +69,12 @@ class Facts:
 
 def host() -> Host:
     """Who started this Python: environment, telling paths, IPython's shell."""
-    ipython = sys.modules.get("IPython")  # never imported here: 0.3 s, and without it there is no shell to find
-    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    ipython = sys.modules.get(
+        "IPython"
+    )  # never imported here: 0.3 s, and without it there is no shell to find
+    shell = (
+        ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    )
     kind = type(shell)
     return Host(
         env=dict(os.environ),
@@ -110,12 +118,16 @@ def free_memory() -> int:
     return free if quota.memory is None else min(free, max(0, quota.memory - quota.used))
 
 
-def nvidia_smi(command: Sequence[str] = NVIDIA_SMI, limit: float = SMI_LIMIT) -> tuple[str | None, bool]:
+def nvidia_smi(
+    command: Sequence[str] = NVIDIA_SMI, limit: float = SMI_LIMIT
+) -> tuple[str | None, bool]:
     """The GPUs as CSV, and whether nvidia-smi is there but did not answer."""
     if shutil.which(command[0]) is None:
         return None, False
     try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
     except OSError:
         return None, True
     try:
@@ -131,7 +143,9 @@ def _let_go(process: subprocess.Popen[str]) -> None:
     if process.stdout is not None:
         process.stdout.close()
     try:
-        process.wait(0.1)  # one stuck in the driver outlives SIGKILL: waiting for it would hang us too
+        process.wait(
+            0.1
+        )  # one stuck in the driver outlives SIGKILL: waiting for it would hang us too
     except subprocess.TimeoutExpired:
         pass
 
@@ -159,8 +173,12 @@ def torch_here(smi: str | None) -> Torch | None:
 
 def torch_build(version_file: str) -> Torch:
     """What torch/version.py says: `cuda: Optional[str] = '12.8'` in a CUDA build, `None` in a CPU build."""
-    said = dict(re.findall(r"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*['\"]([^'\"]+)['\"]", version_file, re.MULTILINE))
-    return Torch(version=said.get("__version__", "?"), builds=frozenset({"cuda", "hip"} & said.keys()))
+    said = dict(
+        re.findall(r"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*['\"]([^'\"]+)['\"]", version_file, re.MULTILINE)
+    )
+    return Torch(
+        version=said.get("__version__", "?"), builds=frozenset({"cuda", "hip"} & said.keys())
+    )
 
 
 def _ask(torch: Any, smi: str | None) -> Torch:
@@ -203,10 +221,15 @@ def cgroup(root: Path, own: str) -> Quota:
             ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         ):
             limit, used = _read(folder / limit_name).strip(), _read(folder / used_name).strip()
-            if limit.isdigit() and used.isdigit() and int(limit) < 1 << 60:  # version 1 writes "no limit" as 2**63 - 4096
+            if (
+                limit.isdigit() and used.isdigit() and int(limit) < 1 << 60
+            ):  # version 1 writes "no limit" as 2**63 - 4096
                 spare = re.search(rf"^{cache} (\d+)$", _read(folder / "memory.stat"), re.MULTILINE)
                 memory.append((int(limit), max(0, int(used) - int(spare[1] if spare else 0))))
-        given = _read(folder / "cpu.max") or f"{_read(folder / 'cpu.cfs_quota_us')} {_read(folder / 'cpu.cfs_period_us')}"
+        given = (
+            _read(folder / "cpu.max")
+            or f"{_read(folder / 'cpu.cfs_quota_us')} {_read(folder / 'cpu.cfs_period_us')}"
+        )
         if (numbers := re.fullmatch(r"\s*(\d+)\s+(\d+)\s*", given)) and int(numbers[2]):
             cores.append(int(numbers[1]) / int(numbers[2]))
     limit_used = min(memory, key=lambda pair: pair[0] - pair[1], default=(None, 0))
@@ -220,8 +243,14 @@ def _groups(root: Path, own: str) -> list[Path]:
         for kind in kinds.split(","):
             if kind in ("", "memory", "cpu"):
                 folder = root / kind
-                inside = folder / path.lstrip("/")  # in a container this may be the host's path: then only the top exists
-                found += [place for place in (inside, *inside.parents) if place == folder or folder in place.parents]
+                inside = folder / path.lstrip(
+                    "/"
+                )  # in a container this may be the host's path: then only the top exists
+                found += [
+                    place
+                    for place in (inside, *inside.parents)
+                    if place == folder or folder in place.parents
+                ]
     return list(dict.fromkeys(found))
 
 

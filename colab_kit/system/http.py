@@ -36,7 +36,9 @@ class Reply:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
         length = self.headers.get("Content-Length", "")
-        self.length = int(length) if length.isascii() and length.isdigit() and len(length) < 19 else None  # bytes of the body
+        self.length = (
+            int(length) if length.isascii() and length.isdigit() and len(length) < 19 else None
+        )  # bytes of the body
         self._read = 0
 
     @property
@@ -47,7 +49,9 @@ class Reply:
     @property
     def codings(self) -> set[str]:
         """How: gzip, br …"""
-        return {word.strip().lower() for word in self.headers.get("Content-Encoding", "").split(",")} - {"identity", "aws-chunked", ""}
+        return {
+            word.strip().lower() for word in self.headers.get("Content-Encoding", "").split(",")
+        } - {"identity", "aws-chunked", ""}
 
     def read(self, most: int, *, unpack: bool = False) -> bytes:
         """The next bytes of the body, `most` of them unless it ends; b"" at its end.
@@ -63,7 +67,13 @@ class Reply:
         raw = self._response.raw
         try:
             chunk: bytes = raw.read(most, decode_content=unpack)
-        except (urllib3.exceptions.HTTPError, requests.RequestException, OSError, ValueError, AttributeError) as err:  # the last: hung up
+        except (
+            urllib3.exceptions.HTTPError,
+            requests.RequestException,
+            OSError,
+            ValueError,
+            AttributeError,
+        ) as err:  # the last: hung up
             raise cut(self.url, root(err)) from bare(err)
         self._read += len(chunk)
         have = raw.tell() if unpack else self._read
@@ -113,7 +123,12 @@ class Web:
         return self._session
 
     def ask(
-        self, url: str, *, headers: Mapping[str, str] | None = None, token: str | None = None, accept: tuple[int, ...] = (200, 206)
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        accept: tuple[int, ...] = (200, 206),
     ) -> Reply:
         """Ask once, follow the redirects, and give the answer if its status is one of `accept`.
 
@@ -129,7 +144,9 @@ class Web:
         """
         asked, target = url, url
         for _ in range(HOPS):
-            response = self._get(target, headers or {}, token if same_origin(target, asked) else None)
+            response = self._get(
+                target, headers or {}, token if same_origin(target, asked) else None
+            )
             if not response.is_redirect:
                 reply = Reply(response, target)
                 if reply.status not in accept:
@@ -138,11 +155,19 @@ class Web:
                 return reply
             response.close()
             target, before = _leads(target, response.headers["Location"]), target
-            if not target.startswith(("https:", "http:")) or (before.startswith("https:") and not target.startswith("https:")):
+            if not target.startswith(("https:", "http:")) or (
+                before.startswith("https:") and not target.startswith("https:")
+            ):
                 why = f"{host(before)} redirects to {public(target) or 'nowhere'}, which is not encrypted"
-                raise FetchError(f"{public(asked)} could not be fetched.", why, "give an https address")
+                raise FetchError(
+                    f"{public(asked)} could not be fetched.", why, "give an https address"
+                )
         why = f"{host(target)} redirected {HOPS} times without an end"
-        raise FetchError(f"{public(asked)} could not be fetched.", why, "open the address in a browser and copy the file's own link")
+        raise FetchError(
+            f"{public(asked)} could not be fetched.",
+            why,
+            "open the address in a browser and copy the file's own link",
+        )
 
     def _get(self, url: str, headers: Mapping[str, str], token: str | None) -> Any:
         import requests
@@ -151,17 +176,30 @@ class Web:
         auth = None if token is None else _Says(token)  # as auth=: a .netrc would override a header
         what = f"{public(url)} could not be fetched."
         try:
-            return self.session.get(url, stream=True, timeout=TIMEOUT, allow_redirects=False, headers=said, auth=auth)
+            return self.session.get(
+                url, stream=True, timeout=TIMEOUT, allow_redirects=False, headers=said, auth=auth
+            )
         except requests.Timeout as err:
-            raise _again(Offline(what, f"{host(url)} did not answer in time", _OFFLINE), 2) from bare(err)
+            raise _again(
+                Offline(what, f"{host(url)} did not answer in time", _OFFLINE), 2
+            ) from bare(err)
         except requests.exceptions.SSLError as err:
             raise Offline(
-                what, f"{host(url)} has no certificate that can be trusted: {root(err)}", "see whether the address is right"
+                what,
+                f"{host(url)} has no certificate that can be trusted: {root(err)}",
+                "see whether the address is right",
             ) from bare(err)
         except requests.ConnectionError as err:
-            raise _again(Offline(what, f"{host(url)} cannot be reached: {root(err)}", _OFFLINE), 2) from bare(err)
-        except (requests.RequestException, ValueError) as err:  # urllib3's LocationParseError is the latter
-            raise LinkError(what, f"it is no address to fetch from: {root(err)}", "correct the address") from bare(err)
+            raise _again(
+                Offline(what, f"{host(url)} cannot be reached: {root(err)}", _OFFLINE), 2
+            ) from bare(err)
+        except (
+            requests.RequestException,
+            ValueError,
+        ) as err:  # urllib3's LocationParseError is the latter
+            raise LinkError(
+                what, f"it is no address to fetch from: {root(err)}", "correct the address"
+            ) from bare(err)
 
     def close(self) -> None:
         """Let go of the connections, if they are ours."""
@@ -190,11 +228,22 @@ def refusal(reply: Reply) -> FetchError:
     """The error that an answer is when its status is none we can use."""
     status, where = reply.status, public(reply.url)
     head = reply.head()
-    said = message(head) or (f'a page titled "{title}"' if (title := web_page(head)) is not None else "")
+    said = message(head) or (
+        f'a page titled "{title}"' if (title := web_page(head)) is not None else ""
+    )
     what = f"{where} could not be fetched."
-    why = f"{host(reply.url)} answered {status} {reply._response.reason or ''}".rstrip() + (f": {said}" if said else "")
+    why = f"{host(reply.url)} answered {status} {reply._response.reason or ''}".rstrip() + (
+        f": {said}" if said else ""
+    )
     if status in (408, 425, 429) or status >= 500:
-        error = _again(RateLimited(what, why, "the server is busy: try again later, or name another source with mirrors="), 4)
+        error = _again(
+            RateLimited(
+                what,
+                why,
+                "the server is busy: try again later, or name another source with mirrors=",
+            ),
+            4,
+        )
         error.wait = retry_after(reply.headers.get("Retry-After", ""))
         if error.wait is not None and error.wait > LONGEST_WAIT:
             error.tries, error.why = 1, f"{why}, and asks to come again in {error.wait:,.0f} s"
@@ -202,7 +251,9 @@ def refusal(reply: Reply) -> FetchError:
     if status in (404, 410):
         return NotFound(what, why, "the file is not there (any more): check the address")
     if status in (401, 403):
-        return Private(what, why, "the file is not public: ask its owner to share it, or give token=")
+        return Private(
+            what, why, "the file is not public: ask its owner to share it, or give token="
+        )
     return FetchError(what, why, "check the address")
 
 
@@ -221,7 +272,12 @@ def patiently(attempt: Callable[[], T], sleep: Callable[[float], object]) -> T:
 
 def cut(url: str, how: str) -> Truncated:
     """A body that ended too early; another try goes on."""
-    return _again(Truncated(f"{public(url)} did not come whole.", f"{host(url)} cut the connection: {how}", _CUT), 4)
+    return _again(
+        Truncated(
+            f"{public(url)} did not come whole.", f"{host(url)} cut the connection: {how}", _CUT
+        ),
+        4,
+    )
 
 
 Kind = TypeVar("Kind", bound=FetchError)
@@ -248,7 +304,11 @@ def public(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return re.sub(r"[?#].*|//[^/@]*@", "", url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme and parts.netloc else url.partition("?")[0]
+    return (
+        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        if parts.scheme and parts.netloc
+        else url.partition("?")[0]
+    )
 
 
 def host(url: str) -> str:
@@ -282,7 +342,10 @@ def _leads(url: str, location: str) -> str:
 
 def root(err: BaseException) -> str:
     """The innermost cause in a few words, without addresses' queries."""
-    while (inner := getattr(err, "reason", None) or next((a for a in err.args if isinstance(a, BaseException)), None)) is not None:
+    while (
+        inner := getattr(err, "reason", None)
+        or next((a for a in err.args if isinstance(a, BaseException)), None)
+    ) is not None:
         if not isinstance(inner, BaseException):
             break
         err = inner

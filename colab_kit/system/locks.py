@@ -47,12 +47,16 @@ def one_writer(folder: Path) -> Iterator[None]:
         _held.add(handle)
     try:
         with suppress(OSError):  # it only helps whoever is refused
-            (folder / WRITER).write_text(f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M')}")
+            (folder / WRITER).write_text(
+                f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M')}"
+            )
         yield
     finally:
         with suppress(OSError):
             (folder / WRITER).unlink(missing_ok=True)
-        if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}:  # nothing came of it
+        if (
+            new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}
+        ):  # nothing came of it
             shutil.rmtree(folder, ignore_errors=True)
         _held.discard(handle)
         lock.release()  # last: nobody else may be in there while it goes
@@ -60,9 +64,14 @@ def one_writer(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def alone(
-    place: Path, name: str, emit: Callable[[Event], None], control: Control | None, *,
-    said: str = "Another process brings {name} to the fast disk; waiting for it.", stopped: type[ColabKitError] = DriveError,
-) -> Iterator[None]:  # fmt: skip
+    place: Path,
+    name: str,
+    emit: Callable[[Event], None],
+    control: Control | None,
+    *,
+    said: str = "Another process brings {name} to the fast disk; waiting for it.",
+    stopped: type[ColabKitError] = DriveError,
+) -> Iterator[None]:
     """Let one process at a time work at `name`; the others wait.
 
     Raises
@@ -85,11 +94,17 @@ def alone(
                     emit(Note(said.format(name=name)))
                 told = True
                 if control is not None and control.stopped:
-                    raise stopped(f"{name} was not waited for.", control.reason, "run the cell again") from None
+                    raise stopped(
+                        f"{name} was not waited for.", control.reason, "run the cell again"
+                    ) from None
     except ColabKitError:
         raise
     except OSError as err:
-        raise DataError(f"{place} could not be written.", err.strerror or str(err), "set COLAB_KIT_HOME to a folder that can be") from err
+        raise DataError(
+            f"{place} could not be written.",
+            err.strerror or str(err),
+            "set COLAB_KIT_HOME to a folder that can be",
+        ) from err
     try:
         yield
     finally:
@@ -103,7 +118,9 @@ def _who(folder: Path) -> str:
         return "it has just begun"
 
 
-_held: set[int] = set()  # locks of this process: a DataLoader's worker must not keep one when its parent is killed (5 s, measured)
+_held: set[int] = (
+    set()
+)  # locks of this process: a DataLoader's worker must not keep one when its parent is killed (5 s, measured)
 
 
 def _let_go() -> None:

@@ -27,20 +27,37 @@ class Child:
     out : where its standard output goes; None: into one pipe with standard error, to be heard
     """
 
-    def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        out: IO[bytes] | None = None,
+    ) -> None:
         to, err = (subprocess.PIPE, subprocess.STDOUT) if out is None else (out, subprocess.PIPE)
         self.process = subprocess.Popen(
-            command, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=to, stderr=err, start_new_session=True
+            command,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=to,
+            stderr=err,
+            start_new_session=True,
         )
         pipe = self.process.stdout if out is None else self.process.stderr
         assert pipe is not None
         self._pipe, self._open, self._ears = pipe, True, selectors.DefaultSelector()
-        if os.name == "posix":  # elsewhere a pipe cannot be waited for: hear() blocks until it speaks
+        if (
+            os.name == "posix"
+        ):  # elsewhere a pipe cannot be waited for: hear() blocks until it speaks
             self._ears.register(pipe, selectors.EVENT_READ)
 
     def hear(self, seconds: float) -> bytes | None:
         """What it says within `seconds`, b"" if nothing; None when it has ended, even if something that it started holds the pipe."""
-        if self._open and (self._speaks(seconds) or (self.process.poll() is not None and self._speaks(0))):
+        if self._open and (
+            self._speaks(seconds) or (self.process.poll() is not None and self._speaks(0))
+        ):
             if said := os.read(self._pipe.fileno(), 1 << 16):
                 return said
             self._open = False

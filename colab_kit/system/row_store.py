@@ -41,7 +41,9 @@ class Mapped:
                 os.posix_fallocate(file.fileno(), 0, need)
         self._rows = np.memmap(folder / "rows", dtype, "r+", shape=shape)
         self._marks = np.memmap(folder / "marks", _MARK, "r+", shape=shape[:1])
-        self._seen = np.zeros(shape[0], bool)  # rows whose checksum was looked at, or that were written here
+        self._seen = np.zeros(
+            shape[0], bool
+        )  # rows whose checksum was looked at, or that were written here
         with suppress(OSError):
             os.utime(folder / ".lock")
 
@@ -81,7 +83,14 @@ def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
 
 
 def open_mapped(
-    home: Path, kind: str, key: str, shape: tuple[int, ...], dtype: Any = np.uint8, *, kept: int, free: int | None = None
+    home: Path,
+    kind: str,
+    key: str,
+    shape: tuple[int, ...],
+    dtype: Any = np.uint8,
+    *,
+    kept: int,
+    free: int | None = None,
 ) -> Mapped | str:
     """The store of this key below `home`/`kind`, made if it fits; else the reason why not. Stores nobody uses make room, oldest first.
 
@@ -118,7 +127,10 @@ def _used(store: Path) -> float:
 
 
 def _remove(store: Path) -> bool:
-    return _holds(store, lambda: shutil.rmtree(store, ignore_errors=True)) and not (store / "rows").exists()
+    return (
+        _holds(store, lambda: shutil.rmtree(store, ignore_errors=True))
+        and not (store / "rows").exists()
+    )
 
 
 def _holds(store: Path, then: Any) -> bool:

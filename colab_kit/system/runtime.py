@@ -10,7 +10,12 @@ from ..errors import RecipeError
 from .hardware import COLAB_VM, Facts, Host, Torch, look
 
 GIB = 1 << 30
-HOSTED = ("colab", "colab-subprocess", "colab-enterprise", "kaggle")  # machines that are taken away again
+HOSTED = (
+    "colab",
+    "colab-subprocess",
+    "colab-enterprise",
+    "kaggle",
+)  # machines that are taken away again
 NO_BF16 = "no fast bf16 below SM 80"  # torch.cuda.is_bf16_supported() says True on a T4: emulated, and slow
 
 
@@ -66,12 +71,23 @@ class Runtime:
             return f"{f'{self.gpus} x ' if self.gpus > 1 else ''}{self.gpu or 'GPU'}{size}"
         if self.device == "tpu":
             return "TPU (training runs on its CPU)"
-        return "Apple GPU (MPS)" if self.device == "mps" else "CPU" + (f" ({', '.join(self.isa)})" if self.isa else "")
+        return (
+            "Apple GPU (MPS)"
+            if self.device == "mps"
+            else "CPU" + (f" ({', '.join(self.isa)})" if self.isa else "")
+        )
 
     def _repr_html_(self) -> str:
-        said = {"where": self.where, "python": self.python, "hardware": " · ".join(self._hardware())}
+        said = {
+            "where": self.where,
+            "python": self.python,
+            "hardware": " · ".join(self._hardware()),
+        }
         said |= {f"why {name}": reason for name, reason in self.why.items()}
-        rows = (f"<tr><th style='text-align:left'>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in said.items())
+        rows = (
+            f"<tr><th style='text-align:left'>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>"
+            for k, v in said.items()
+        )
         return f"<table>{''.join(rows)}</table>"
 
 
@@ -93,7 +109,12 @@ def decide(facts: Facts) -> Runtime:
     isa = _isa(facts.flags)
     precision, why_precision = _precision(chip, isa)
     age, why_age = _age(where, facts.first_process)
-    why = {"where": why_where, "device": chip.why, "precision": why_precision, "session_age": why_age}
+    why = {
+        "where": why_where,
+        "device": chip.why,
+        "precision": why_precision,
+        "session_age": why_age,
+    }
     return Runtime(
         where=where,
         python=facts.python,
@@ -118,7 +139,10 @@ def _age(where: str, first_process: float | None) -> tuple[float | None, str]:
         return None, "no session ends here by itself"
     if first_process is None:
         return None, "the start of the machine's first process is not shown"
-    return first_process, "since the machine's first process started: a kernel that is started again does not count anew"
+    return (
+        first_process,
+        "since the machine's first process started: a kernel that is started again does not count anew",
+    )
 
 
 def in_colab_kernel(host: Host) -> bool:
@@ -136,14 +160,24 @@ def place(host: Host) -> tuple[str, str]:
     if env.get("VERTEX_PRODUCT") == "COLAB_ENTERPRISE":
         return "colab-enterprise", "VERTEX_PRODUCT says so; Drive is not offered here"
     if in_colab_kernel(host):
-        bare = "" if COLAB_VM in host.paths else "; but this is no hosted machine, so Drive cannot be mounted"
+        bare = (
+            ""
+            if COLAB_VM in host.paths
+            else "; but this is no hosted machine, so Drive cannot be mounted"
+        )
         return "colab", f"the kernel's shell is google.colab's{bare}"
     if COLAB_VM in host.paths:
-        return "colab-subprocess", f"{COLAB_VM} exists, but this process is not the notebook's kernel"
+        return (
+            "colab-subprocess",
+            f"{COLAB_VM} exists, but this process is not the notebook's kernel",
+        )
     if "KAGGLE_KERNEL_RUN_TYPE" in env:  # before the tag: Kaggle's images are built on Colab's
         return "kaggle", "KAGGLE_KERNEL_RUN_TYPE is set"
     if "COLAB_RELEASE_TAG" in env:
-        return "colab-subprocess", "COLAB_RELEASE_TAG is set, but this process is not the notebook's kernel"
+        return (
+            "colab-subprocess",
+            "COLAB_RELEASE_TAG is set, but this process is not the notebook's kernel",
+        )
     if host.shell is None:
         return "python", "IPython does not run here"
     if host.shell.endswith("TerminalInteractiveShell"):
@@ -167,8 +201,17 @@ class Chip:
 
 def _chip(facts: Facts) -> Chip:
     env, torch = facts.host.env, facts.torch
-    if torch is not None and torch.name is not None:  # CUDA runs in this process: torch's word counts
-        return Chip("cuda", f"torch {torch.version} uses it", torch.name, torch.memory, torch.capability, torch.count)
+    if (
+        torch is not None and torch.name is not None
+    ):  # CUDA runs in this process: torch's word counts
+        return Chip(
+            "cuda",
+            f"torch {torch.version} uses it",
+            torch.name,
+            torch.memory,
+            torch.capability,
+            torch.count,
+        )
     gpus, hidden = _visible(_gpus(facts.smi), env.get("CUDA_VISIBLE_DEVICES"))
     if gpus:
         return _usable(gpus[0], torch)
@@ -182,7 +225,9 @@ def _chip(facts: Facts) -> Chip:
     if hidden:
         return Chip("cpu", f"CUDA_VISIBLE_DEVICES={env['CUDA_VISIBLE_DEVICES']!r} hides the GPU")
     if facts.smi_silent:
-        return Chip("cpu", "nvidia-smi is installed but gave no answer: no GPU, or its driver is sick")
+        return Chip(
+            "cpu", "nvidia-smi is installed but gave no answer: no GPU, or its driver is sick"
+        )
     return Chip("cpu", "no GPU was found")
 
 
@@ -190,8 +235,15 @@ def _usable(gpu: Chip, torch: Torch | None) -> Chip:
     """The GPU that nvidia-smi lists, or the CPU where torch cannot use it."""
     if torch is None or torch.cuda or (torch.cuda is None and torch.builds):
         return gpu
-    broken = "cannot use it: its driver or CUDA version does not fit" if torch.builds else "is a CPU build"
-    return Chip("cpu", f"{gpu.name} is there, but torch {torch.version} {broken}; install torch for CUDA from pytorch.org")
+    broken = (
+        "cannot use it: its driver or CUDA version does not fit"
+        if torch.builds
+        else "is a CPU build"
+    )
+    return Chip(
+        "cpu",
+        f"{gpu.name} is there, but torch {torch.version} {broken}; install torch for CUDA from pytorch.org",
+    )
 
 
 def _gpus(smi: str | None) -> list[Chip]:
@@ -226,7 +278,13 @@ def _visible(gpus: list[Chip], chosen: str | None) -> tuple[list[Chip], bool]:
 
 
 def _isa(flags: frozenset[str]) -> tuple[str, ...]:
-    names = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX", "bf16": "ARM-BF16"}
+    names = {
+        "avx2": "AVX2",
+        "avx512f": "AVX512",
+        "avx512_bf16": "AVX512-BF16",
+        "amx_bf16": "AMX",
+        "bf16": "ARM-BF16",
+    }
     return tuple(name for flag, name in names.items() if flag in flags)
 
 
@@ -241,7 +299,12 @@ def _precision(chip: Chip, isa: tuple[str, ...]) -> tuple[str, str]:
     if chip.device == "mps":
         return "fp32", "the safe one on MPS"
     units = [name for name in isa if name in ("AVX512-BF16", "AMX", "ARM-BF16")]
-    return "fp32", f"this CPU has bf16 units too: {', '.join(units)}" if units else "this CPU has no bf16 units"
+    return (
+        "fp32",
+        f"this CPU has bf16 units too: {', '.join(units)}"
+        if units
+        else "this CPU has no bf16 units",
+    )
 
 
 def device_for(given: str | None, runtime: Runtime) -> tuple[str, str]:
@@ -257,12 +320,22 @@ def device_for(given: str | None, runtime: Runtime) -> tuple[str, str]:
         return there, runtime.why["device"]
     kind, _, index = str(given).partition(":")
     if kind not in ("cuda", "mps", "cpu") or (index and not index.isdigit()):
-        raise RecipeError(f"device={str(given)!r} is not known.", "training runs on cuda, mps or cpu", _instead(kind, runtime))
+        raise RecipeError(
+            f"device={str(given)!r} is not known.",
+            "training runs on cuda, mps or cpu",
+            _instead(kind, runtime),
+        )
     if kind not in ("cpu", there):
-        raise RecipeError(f"device={str(given)!r} is not here.", runtime.why["device"], _instead(kind, runtime))
+        raise RecipeError(
+            f"device={str(given)!r} is not here.", runtime.why["device"], _instead(kind, runtime)
+        )
     if kind == "cuda" and index and runtime.gpus and int(index) >= runtime.gpus:
         last = f"GPUs are counted from 0: the last one is cuda:{runtime.gpus - 1}"
-        raise RecipeError(f"device={str(given)!r} is not here.", last, "leave device= out, or give a smaller number")
+        raise RecipeError(
+            f"device={str(given)!r} is not here.",
+            last,
+            "leave device= out, or give a smaller number",
+        )
     return str(given), "as asked"
 
 

@@ -74,7 +74,12 @@ def answer(file: Served | None, headers: dict[str, str], tricks: dict[str, Any])
     elif _unchanged(file, headers):
         reply = Answer(304, _validators(file))
     else:
-        reply = _file(file, None if "whole" in tricks else headers.get("range"), headers.get("if-range"), tricks.get("shift", 0))
+        reply = _file(
+            file,
+            None if "whole" in tricks else headers.get("range"),
+            headers.get("if-range"),
+            tricks.get("shift", 0),
+        )
     return _bent(reply, tricks)
 
 
@@ -82,14 +87,25 @@ def _file(file: Served, asked: str | None, if_range: str | None, shift: int) -> 
     if if_range is not None and if_range not in (_strong(file.etag), file.modified):
         asked = None  # another version than the client has a part of
     part = _part(asked, file.size)
-    said = {"Content-Type": file.kind, "Accept-Ranges": "bytes", **_validators(file), **file.headers}
+    said = {
+        "Content-Type": file.kind,
+        "Accept-Ranges": "bytes",
+        **_validators(file),
+        **file.headers,
+    }
     if part is None:
         return Answer(416, {"Content-Range": f"bytes */{file.size}", "Content-Length": "0"})
     if not part.whole:
         part = Part(min(part.start + shift, part.end), part.end, part.of, False)
         said["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{part.of}"
     size = part.end - part.start
-    return Answer(200 if part.whole else 206, {**said, "Content-Length": str(size)}, file.data, part.start, size)
+    return Answer(
+        200 if part.whole else 206,
+        {**said, "Content-Length": str(size)},
+        file.data,
+        part.start,
+        size,
+    )
 
 
 def _part(asked: str | None, size: int) -> Part | None:
@@ -114,7 +130,11 @@ def _strong(etag: str | None) -> str | None:
 
 
 def _validators(file: Served) -> dict[str, str]:
-    return {name: value for name, value in (("ETag", file.etag), ("Last-Modified", file.modified)) if value is not None}
+    return {
+        name: value
+        for name, value in (("ETag", file.etag), ("Last-Modified", file.modified))
+        if value is not None
+    }
 
 
 def _bent(reply: Answer, tricks: dict[str, Any]) -> Answer:

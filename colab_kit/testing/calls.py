@@ -9,7 +9,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .opened import opens
-from .watch import Handle, Spot, allow, find, forget, grown, handle_of, meet, meet_open, remember, settle, share
+from .watch import (
+    Handle,
+    Spot,
+    allow,
+    find,
+    forget,
+    grown,
+    handle_of,
+    meet,
+    meet_open,
+    remember,
+    settle,
+    share,
+)
 
 Call = Callable[..., Any]
 BY_PATH = {  # function: the plan's word for it
@@ -54,7 +67,11 @@ def _there(spot: Spot, real: Call, args: tuple[Any, ...], options: dict[str, Any
     if not spot.moved:
         return real(*args, **options)
     try:
-        return real(_lead(spot), *args[1:], **options) if args else real(**{**options, "path": _lead(spot)})
+        return (
+            real(_lead(spot), *args[1:], **options)
+            if args
+            else real(**{**options, "path": _lead(spot)})
+        )
     except OSError as err:
         err.filename = spot.name
         raise
@@ -81,21 +98,28 @@ def _by_number(real: Call, operation: str) -> Call:
 
 def _handle(number: Any) -> Handle | None:
     try:
-        return handle_of(number if isinstance(number, int) else number.fileno())  # fsync takes files too
+        return handle_of(
+            number if isinstance(number, int) else number.fileno()
+        )  # fsync takes files too
     except (AttributeError, OSError, ValueError):
         return None
 
 
 def _pair(real: Call, operation: str) -> Call:
     def call(src: Any, dst: Any, *args: Any, **options: Any) -> Any:
-        text = getattr(real, "__name__", "") == "symlink"  # what a link says is relative to the link
+        text = (
+            getattr(real, "__name__", "") == "symlink"
+        )  # what a link says is relative to the link
         here = None if text and not os.path.isabs(src) else find(src, options.get("src_dir_fd"))
         there = find(dst, options.get("dst_dir_fd", options.get("dir_fd")))
         if operation == "rename" and here is not None:
             meet(operation, here, to=there)
         elif there is not None:
             meet(operation, there)
-        moved = [_lead(spot) if spot is not None and spot.moved else path for path, spot in ((src, here), (dst, there))]
+        moved = [
+            _lead(spot) if spot is not None and spot.moved else path
+            for path, spot in ((src, here), (dst, there))
+        ]
         try:
             return real(*moved, *args, **options)
         except OSError as err:
@@ -146,7 +170,11 @@ def _write(real: Call) -> Call:
         handle = handle_of(fd)
         if handle is None:
             return int(real(fd, data, *offset))
-        with memoryview(data) as view, view.cast("B") as plain, plain[: allow(handle, plain.nbytes)] as part:
+        with (
+            memoryview(data) as view,
+            view.cast("B") as plain,
+            plain[: allow(handle, plain.nbytes)] as part,
+        ):
             written = int(real(fd, part, *offset))
         grown(handle, fd)
         return written
@@ -168,16 +196,24 @@ def _write_several(real: Call) -> Call:
 
 
 def _sendfile(real: Call) -> Call:
-    def call(out_fd: int, in_fd: int, offset: int | None, count: int, *more: Any, **options: Any) -> int:
-        sent = int(real(out_fd, in_fd, offset, _carry(in_fd, out_fd, offset, count), *more, **options))
+    def call(
+        out_fd: int, in_fd: int, offset: int | None, count: int, *more: Any, **options: Any
+    ) -> int:
+        sent = int(
+            real(out_fd, in_fd, offset, _carry(in_fd, out_fd, offset, count), *more, **options)
+        )
         return _carried(out_fd, sent)
 
     return call
 
 
 def _copy_file_range(real: Call) -> Call:
-    def call(src: int, dst: int, count: int, offset_src: int | None = None, offset_dst: int | None = None) -> int:
-        return _carried(dst, int(real(src, dst, _carry(src, dst, offset_src, count), offset_src, offset_dst)))
+    def call(
+        src: int, dst: int, count: int, offset_src: int | None = None, offset_dst: int | None = None
+    ) -> int:
+        return _carried(
+            dst, int(real(src, dst, _carry(src, dst, offset_src, count), offset_src, offset_dst))
+        )
 
     return call
 

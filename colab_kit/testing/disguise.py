@@ -33,7 +33,9 @@ def environment(more: Mapping[str, str]) -> Iterator[None]:
     """Colab's variables, and these; `!python` is this Python, as on Colab."""
     before = dict(os.environ)
     here = os.path.dirname(sys.executable)
-    os.environ.update(ENVIRONMENT, PATH=os.pathsep.join([here, os.environ.get("PATH", os.defpath)]), **more)
+    os.environ.update(
+        ENVIRONMENT, PATH=os.pathsep.join([here, os.environ.get("PATH", os.defpath)]), **more
+    )
     try:
         yield
     finally:
@@ -55,7 +57,9 @@ def folder(path: str) -> Iterator[None]:
 def running() -> Any:
     """IPython's shell, if one runs here; IPython is never imported for it."""
     ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    return (
+        ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    )
 
 
 @contextmanager
@@ -64,7 +68,12 @@ def magics(shell: Any, register: Callable[[Any], None]) -> Iterator[None]:
     tables = shell.magics_manager.magics
     before = {kind: dict(table) for kind, table in tables.items()}
     register(shell)
-    ours = [(kind, name) for kind, table in tables.items() for name in table if table[name] is not before[kind].get(name)]
+    ours = [
+        (kind, name)
+        for kind, table in tables.items()
+        for name in table
+        if table[name] is not before[kind].get(name)
+    ]
     try:
         yield
     finally:
@@ -102,7 +111,9 @@ def _plain_shell() -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as place:
         config = Config({"HistoryManager": {"enabled": False}})
         try:
-            yield InteractiveShell.instance(config=config, ipython_dir=place, user_module=sys.modules["__main__"])
+            yield InteractiveShell.instance(
+                config=config, ipython_dir=place, user_module=sys.modules["__main__"]
+            )
         finally:
             InteractiveShell.clear_instance()
             sys.displayhook, sys.excepthook = hooks

@@ -68,7 +68,11 @@ def fuse_mounted(folder: Path, **options: Any) -> Iterator[FuseDrive]:
     """A FUSE mount at folder/drive as the stand-in of this COLAB_KIT_HOME; at the end it is gone, whatever happened to it."""
     from .fuse.mount import FuseBody
 
-    body, mountpoint, root = FuseBody(folder / "store", **options), folder / "drive", stand_in_root()
+    body, mountpoint, root = (
+        FuseBody(folder / "store", **options),
+        folder / "drive",
+        stand_in_root(),
+    )
     try:
         body.mount(mountpoint)
         root.mkdir(parents=True, exist_ok=True)
@@ -132,7 +136,11 @@ def failing(drive: local.Drive) -> Iterator[Faults]:
     12
     """
     if drive.kind in ("real", "reused"):
-        raise DriveError("This is your own Drive.", "failures are for the stand-in alone", "kit.mount(mock=True) gives one")
+        raise DriveError(
+            "This is your own Drive.",
+            "failures are for the stand-in alone",
+            "kit.mount(mock=True) gives one",
+        )
     from .faults import Faults
     from .intercept import Reach
 
@@ -146,8 +154,14 @@ def no_long_waits() -> Iterator[None]:
     """While it lasts our copier tries again at once, and nobody waits a minute for it: what a test planned does not pass by itself."""
     waits, close = (mirror.FIRST_WAIT, mirror.LONGEST_WAIT), mirror.Mirror.close
 
-    def soon(self: mirror.Mirror, timeout: float | None = None, emit: Callable[[Event], None] | None = None) -> bool:
-        return close(self, FOR_EVER if timeout is None else A_MINUTE if timeout >= 60 else timeout, emit)
+    def soon(
+        self: mirror.Mirror,
+        timeout: float | None = None,
+        emit: Callable[[Event], None] | None = None,
+    ) -> bool:
+        return close(
+            self, FOR_EVER if timeout is None else A_MINUTE if timeout >= 60 else timeout, emit
+        )
 
     mirror.FIRST_WAIT, mirror.LONGEST_WAIT, mirror.Mirror.close = 0.02, 0.1, soon  # type: ignore[method-assign]
     try:
@@ -165,7 +179,9 @@ def only_a_stand_in() -> Iterator[None]:
         if imitated() is None:
             return mounting.Site("a test", table=str)
         seen = real()
-        return seen if seen.hosted else mounting.Site("a test")  # its table has no other Drive than the imitation's
+        return (
+            seen if seen.hosted else mounting.Site("a test")
+        )  # its table has no other Drive than the imitation's
 
     mounting.Site.here = here  # type: ignore[method-assign]
     try:

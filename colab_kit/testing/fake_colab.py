@@ -70,23 +70,41 @@ class StandIn(Page):
     """
 
     def __init__(
-        self, body: Body | None = None, *, content: str | os.PathLike[str] = CONTENT, as_colab: bool = False,
-        secrets: Mapping[str, str | None] | None = None, uploads: Iterable[Chosen] = (),
-        answers: Answers | None = None, downloads: str | os.PathLike[str] | None = None, kernel: bool = True,
-        page: bool = True, vm: bool = True, stop: bool = False, sleep: Callable[[float], None] = time.sleep,
-    ) -> None:  # fmt: skip
-        self.home = home().absolute()  # now: once disguised, a machine without COLAB_KIT_HOME would say /content/.colab-kit
+        self,
+        body: Body | None = None,
+        *,
+        content: str | os.PathLike[str] = CONTENT,
+        as_colab: bool = False,
+        secrets: Mapping[str, str | None] | None = None,
+        uploads: Iterable[Chosen] = (),
+        answers: Answers | None = None,
+        downloads: str | os.PathLike[str] | None = None,
+        kernel: bool = True,
+        page: bool = True,
+        vm: bool = True,
+        stop: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.home = (
+            home().absolute()
+        )  # now: once disguised, a machine without COLAB_KIT_HOME would say /content/.colab-kit
         self.body: Body = body if body is not None else FolderBody(self.home / "drive")
         self.content, self.as_colab = Path(content).absolute(), as_colab
         super().__init__(
-            secrets=secrets, uploads=uploads, answers=answers, shows=page, wait=sleep,
+            secrets=secrets,
+            uploads=uploads,
+            answers=answers,
+            shows=page,
+            wait=sleep,
             downloads=Path(downloads) if downloads is not None else self.home / "downloads",
-        )  # fmt: skip
+        )
         self.kernel, self.vm, self._stop = kernel, vm, stop
         self.callbacks: dict[str, Callable[..., Any]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.unassigned = False
-        self._reach = Reach(redirects={} if self.content == CONTENT else {str(CONTENT): self.content})
+        self._reach = Reach(
+            redirects={} if self.content == CONTENT else {str(CONTENT): self.content}
+        )
         self._points: list[Path] = []  # mountpoints made here
         self._mounted_here = False
         self._undo: ExitStack | None = None
@@ -140,7 +158,11 @@ class StandIn(Page):
             undo.enter_context(disguise.shell(importlib.import_module("google.colab._shell").over))
             undo.enter_context(disguise.folder(str(self.content)))
         if (shell := disguise.running()) is not None:
-            undo.enter_context(disguise.magics(shell, importlib.import_module("google.colab._system_commands")._register_magics))
+            undo.enter_context(
+                disguise.magics(
+                    shell, importlib.import_module("google.colab._system_commands")._register_magics
+                )
+            )
             shell.events.register("post_run_cell", self._after_cell)
             undo.callback(shell.events.unregister, "post_run_cell", self._after_cell)
 
@@ -168,7 +190,9 @@ class StandIn(Page):
 
     # what the imitation asks for: google_colab/_seam.py's World
     def environ(self) -> Mapping[str, str]:
-        return os.environ if self.as_colab or not self.vm else {**disguise.ENVIRONMENT, **os.environ}
+        return (
+            os.environ if self.as_colab or not self.vm else {**disguise.ENVIRONMENT, **os.environ}
+        )
 
     def fails(self, *kinds: str) -> str | None:
         fault = self.body.faults.at_mount(*kinds)
@@ -222,7 +246,9 @@ class StandIn(Page):
     # what a test does in the browser's place
     def invoke(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a registered callback as JavaScript does: what goes in is JSON."""
-        return importlib.import_module("google.colab.output")._invoke_function(name, json.dumps(args), json.dumps(kwargs))
+        return importlib.import_module("google.colab.output")._invoke_function(
+            name, json.dumps(args), json.dumps(kwargs)
+        )
 
     def _after_cell(self, *_: object) -> None:
         self.deliver()

@@ -16,10 +16,21 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DriveError
 from .tally import Tally as Tally
 
-CHANGING = frozenset({"create", "write", "truncate", "mkdir", "rmdir", "rename", "unlink", "attributes"})
+CHANGING = frozenset(
+    {"create", "write", "truncate", "mkdir", "rmdir", "rename", "unlink", "attributes"}
+)
 OPERATIONS = CHANGING | {"open", "read", "list", "stat", "flush", "free"}
-_ERRNO = {"drops": errno.ENOTCONN, "full": errno.ENOSPC, "quota": errno.EDQUOT, "read_only": errno.EROFS}
-_REACH = {"full": frozenset({"write"}), "quota": frozenset({"create", "write"}), "read_only": CHANGING}  # operations; all, if not named
+_ERRNO = {
+    "drops": errno.ENOTCONN,
+    "full": errno.ENOSPC,
+    "quota": errno.EDQUOT,
+    "read_only": errno.EROFS,
+}
+_REACH = {
+    "full": frozenset({"write"}),
+    "quota": frozenset({"create", "write"}),
+    "read_only": CHANGING,
+}  # operations; all, if not named
 MOUNTING = ("consent_denied", "consent_unanswered", "root_timeout", "mount_timeout", "policy")
 FUSE_ONLY = {  # kind: the operations it bends
     "stale_listing": frozenset({"list"}), "torn_write": frozenset({"write"}), "late_visibility": frozenset({"create"}),
@@ -109,10 +120,21 @@ class Faults:
     """
 
     def __init__(
-        self, *, fuse: bool = False, mounts: bool = True, tally: Tally | None = None,
-        changed: Callable[[], None] | None = None, sleep: Callable[[float], None] = time.sleep,
-    ) -> None:  # fmt: skip
-        self.fuse, self.mounts, self.tally, self.changed, self._sleep = fuse, mounts, tally or Tally(), changed, sleep
+        self,
+        *,
+        fuse: bool = False,
+        mounts: bool = True,
+        tally: Tally | None = None,
+        changed: Callable[[], None] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.fuse, self.mounts, self.tally, self.changed, self._sleep = (
+            fuse,
+            mounts,
+            tally or Tally(),
+            changed,
+            sleep,
+        )
         self.planned: list[Fault] = []  # those that can still strike
         self._all: list[Fault] = []
         self._lock = threading.Lock()
@@ -143,11 +165,15 @@ class Faults:
         """Drive's program is gone: errno 107."""
         return self._plan("drops", on, skip, times)
 
-    def io_error(self, on: str = "*", *, skip: int = 0, times: int | None = None, number: int = errno.EIO) -> Fault:
+    def io_error(
+        self, on: str = "*", *, skip: int = 0, times: int | None = None, number: int = errno.EIO
+    ) -> Fault:
         """Input/output error, errno 5: what too many reads of a file end in."""
         return self._plan("io_error", on, skip, times, number=number)
 
-    def full(self, after_bytes: int = 0, on: str = "*", *, skip: int = 0, times: int | None = None) -> Fault:
+    def full(
+        self, after_bytes: int = 0, on: str = "*", *, skip: int = 0, times: int | None = None
+    ) -> Fault:
         """No space left, errno 28, once so many more bytes are written."""
         return self._plan("full", on, skip, times, after_bytes=after_bytes)
 
@@ -159,7 +185,9 @@ class Faults:
         """Nothing may be changed: errno 30."""
         return self._plan("read_only", on, skip, times)
 
-    def slow(self, seconds: float, on: str = "*", *, skip: int = 0, times: int | None = None) -> Fault:
+    def slow(
+        self, seconds: float, on: str = "*", *, skip: int = 0, times: int | None = None
+    ) -> Fault:
         """Each operation takes so much longer."""
         return self._plan("slow", on, skip, times, seconds=seconds)
 
@@ -172,7 +200,9 @@ class Faults:
         """Of each write only the first half is kept, and success is reported."""
         return self._plan("torn_write", on, skip, times)
 
-    def late_visibility(self, seconds: float = 5.0, on: str = "*", *, skip: int = 0, times: int | None = None) -> Fault:
+    def late_visibility(
+        self, seconds: float = 5.0, on: str = "*", *, skip: int = 0, times: int | None = None
+    ) -> Fault:
         """New files can be written, but are neither listed nor found by name for so long."""
         return self._plan("late_visibility", on, skip, times, seconds=seconds)
 
@@ -195,7 +225,15 @@ class Faults:
         """How often any fault has struck, those cleared included."""
         return sum(fault.fired for fault in self._all)
 
-    def at(self, operation: str, path: str, size: int = 0, *, to: str | None = None, swallowed: bool = False) -> None:
+    def at(
+        self,
+        operation: str,
+        path: str,
+        size: int = 0,
+        *,
+        to: str | None = None,
+        swallowed: bool = False,
+    ) -> None:
         """Fail, or wait, where the plan says so.
 
         Parameters
@@ -229,18 +267,34 @@ class Faults:
     def bends(self, kind: str, operation: str, path: str) -> Fault | None:
         """The fault of FUSE_ONLY's `kind` that strikes here, if one does."""
         with self._lock:
-            return next((fault for fault in self.planned if fault.kind == kind and fault.strikes(operation, path)), None)
+            return next(
+                (
+                    fault
+                    for fault in self.planned
+                    if fault.kind == kind and fault.strikes(operation, path)
+                ),
+                None,
+            )
 
     def at_mount(self, *kinds: str) -> Fault | None:
         """The fault, of these kinds of MOUNTING (all, if none is named), that a mount meets now, if one does."""
         with self._lock:
-            return next((fault for fault in self.planned if fault.kind in (kinds or MOUNTING) and fault.hits()), None)
+            return next(
+                (
+                    fault
+                    for fault in self.planned
+                    if fault.kind in (kinds or MOUNTING) and fault.hits()
+                ),
+                None,
+            )
 
     def as_json(self) -> str:
         """The plan for another process, which counts in the same tally."""
         keys = ("kind", "on", "skip", "times", "seconds", "after_bytes", "number", "slot")
         with self._lock:
-            return json.dumps([{key: getattr(fault, key) for key in keys} for fault in self.planned])
+            return json.dumps(
+                [{key: getattr(fault, key) for key in keys} for fault in self.planned]
+            )
 
     def take(self, plan: str) -> None:
         """Take over the plan that `as_json` wrote in another process."""
@@ -248,19 +302,25 @@ class Faults:
         with self._lock:
             self.planned[:] = planned
 
-    def _striking(self, operation: str, path: str, size: int, to: str | None, swallowed: bool) -> list[Fault]:
+    def _striking(
+        self, operation: str, path: str, size: int, to: str | None, swallowed: bool
+    ) -> list[Fault]:
         struck: list[Fault] = []
         with self._lock:
             for fault in self.planned:
                 asked = fault.kind not in FUSE_ONLY and fault.kind not in MOUNTING
-                asked = asked and not (swallowed and fault.times is not None and fault.kind != "slow")
+                asked = asked and not (
+                    swallowed and fault.times is not None and fault.kind != "slow"
+                )
                 if asked and fault.strikes(operation, path, size, to):
                     struck.append(fault)
                     if fault.kind != "slow":
                         break
         return struck
 
-    def _plan(self, kind: str, on: str = "*", skip: int = 0, times: int | None = None, **more: Any) -> Fault:
+    def _plan(
+        self, kind: str, on: str = "*", skip: int = 0, times: int | None = None, **more: Any
+    ) -> Fault:
         if kind in FUSE_ONLY and not self.fuse:
             raise DriveError(
                 f"{kind}() cannot be planned for a folder.",
@@ -274,9 +334,21 @@ class Faults:
                 "let the test have the fixture fake_colab too",
             )
         if len(self._all) == Tally.SLOTS:
-            raise DriveError(f"{Tally.SLOTS} faults were planned.", "no more are counted", "make another Faults()")
+            raise DriveError(
+                f"{Tally.SLOTS} faults were planned.",
+                "no more are counted",
+                "make another Faults()",
+            )
         values = {"seconds": 0.0, "after_bytes": 0, "number": _ERRNO.get(kind, 0), **more}
-        fault = Fault(kind, on.replace("My Drive", "MyDrive"), skip, times, slot=len(self._all), tally=self.tally, **values)
+        fault = Fault(
+            kind,
+            on.replace("My Drive", "MyDrive"),
+            skip,
+            times,
+            slot=len(self._all),
+            tally=self.tally,
+            **values,
+        )
         with self._lock:
             self._all.append(fault)
             self.planned.append(fault)

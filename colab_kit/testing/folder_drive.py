@@ -77,16 +77,27 @@ class FolderBody:
     """
 
     def __init__(
-        self, store: Path, *, faults: Faults | None = None, tell: Callable[[str], None] = warnings.warn,
-        reached: Callable[[str], None] = _quiet, rename: Callable[[Path, Path], None] = os.rename,
-    ) -> None:  # fmt: skip
-        self.store, self.faults, self.readonly = Path(os.path.abspath(store)), faults or Faults(), False
+        self,
+        store: Path,
+        *,
+        faults: Faults | None = None,
+        tell: Callable[[str], None] = warnings.warn,
+        reached: Callable[[str], None] = _quiet,
+        rename: Callable[[Path, Path], None] = os.rename,
+    ) -> None:
+        self.store, self.faults, self.readonly = (
+            Path(os.path.abspath(store)),
+            faults or Faults(),
+            False,
+        )
         self._tell, self._reached, self._rename = tell, reached, rename
 
     def mounted_at(self) -> Path | None:
         with exempt():
             place = self._place()
-            return place if place is not None and os.path.isdir(place / "MyDrive") else None  # a dead mount raises in is_dir
+            return (
+                place if place is not None and os.path.isdir(place / "MyDrive") else None
+            )  # a dead mount raises in is_dir
 
     def mount(self, mountpoint: Path, *, readonly: bool = False) -> None:
         """Move the content into `mountpoint`, which is made if it is missing.
@@ -181,7 +192,11 @@ class FolderBody:
         elif point.exists() and any(point.iterdir()):
             why = "it already holds files"
         if why is not None:
-            raise DriveError(f"The Drive folder cannot be mounted at {point}.", why, "name an empty folder, or one that does not exist yet")
+            raise DriveError(
+                f"The Drive folder cannot be mounted at {point}.",
+                why,
+                "name an empty folder, or one that does not exist yet",
+            )
 
     def _leave(self, place: Path) -> None:
         """Move everything from a mountpoint back into the store, and forget that mountpoint."""
@@ -194,7 +209,9 @@ class FolderBody:
 
     def _look_for_loss(self, place: Path) -> None:
         if not (place / "MyDrive").is_dir() and not (self.store / "MyDrive").is_dir():
-            self._tell(f"{place} was deleted while the Drive folder was mounted there, and its files with it. MyDrive is empty now.")
+            self._tell(
+                f"{place} was deleted while the Drive folder was mounted there, and its files with it. MyDrive is empty now."
+            )
 
     def _make(self, root: Path) -> None:
         for path in (root / name for name in FOLDERS):
@@ -207,7 +224,10 @@ class FolderBody:
         for leftover in (source / COPYING, source / GONE, target / COPYING, target / GONE):
             if leftover.is_dir():
                 shutil.rmtree(leftover)
-        for name in sorted(set(os.listdir(source)) - _OURS, key=lambda name: (LINKS.get(name, name) == "MyDrive", name)):
+        for name in sorted(
+            set(os.listdir(source)) - _OURS,
+            key=lambda name: (LINKS.get(name, name) == "MyDrive", name),
+        ):
             path = source / name
             if name in LINKS and path.is_symlink():
                 path.unlink()
@@ -278,6 +298,8 @@ def _same(path: Path, other: Path) -> bool:
 def _free(name: Path, path: Path) -> Path:
     """`name (1).txt`, as Drive names a second file; one that holds `path` already, if a kill has left it."""
     number = 1
-    while os.path.lexists(named := name.with_name(f"{name.stem} ({number}){name.suffix}")) and not _same(path, named):
+    while os.path.lexists(
+        named := name.with_name(f"{name.stem} ({number}){name.suffix}")
+    ) and not _same(path, named):
         number += 1
     return named

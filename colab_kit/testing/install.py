@@ -19,8 +19,12 @@ from ..system.hardware import COLAB_VM
 NAME = "google.colab"
 FOLDER = str(Path(__file__).with_name("google_colab"))
 
-_made: dict[str, tuple[ModuleType, dict[str, object]]] = {}  # every module once a process, and what was in it when it was new
-_first: tuple[str, ...] = ()  # those that `import google.colab` brings; the others come when they are asked for
+_made: dict[
+    str, tuple[ModuleType, dict[str, object]]
+] = {}  # every module once a process, and what was in it when it was new
+_first: tuple[
+    str, ...
+] = ()  # those that `import google.colab` brings; the others come when they are asked for
 
 
 @contextmanager
@@ -66,9 +70,17 @@ def refuse() -> None:
         )
     there = sys.modules.get(NAME)
     if getattr(there, "__colab_kit_mock__", False):
-        raise DriveError("A stand-in for google.colab is installed already.", "one process has one", "uninstall() the other one first")
+        raise DriveError(
+            "A stand-in for google.colab is installed already.",
+            "one process has one",
+            "uninstall() the other one first",
+        )
     if there is not None or (spec := _installed()) is not None:
-        where = getattr(there, "__file__", None) or repr(there) if there is not None else getattr(spec, "origin", None)
+        where = (
+            getattr(there, "__file__", None) or repr(there)
+            if there is not None
+            else getattr(spec, "origin", None)
+        )
         raise DriveError(
             "There is a google.colab here already, and the stand-in does not replace it.",
             f"it comes from {where}",
@@ -107,7 +119,13 @@ class _Everywhere(list[str]):
     """The folders google/ on sys.path, looked up at each import: what pip installs later is found."""
 
     def __iter__(self) -> Iterator[str]:
-        return iter([folder for entry in sys.path if os.path.isdir(folder := os.path.join(entry or ".", "google"))])
+        return iter(
+            [
+                folder
+                for entry in sys.path
+                if os.path.isdir(folder := os.path.join(entry or ".", "google"))
+            ]
+        )
 
 
 def _enter(google: ModuleType) -> ModuleType:
@@ -130,12 +148,14 @@ def _ours(name: str) -> bool:
 class Finder(MetaPathFinder):
     """Finds google.colab and its modules in our folder by the usual means: their specs are those of source files."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if fullname == NAME:
             origin = os.path.join(FOLDER, "__init__.py")
             return importlib.util.spec_from_file_location(
                 NAME, origin, loader=_Loader(NAME, origin), submodule_search_locations=[FOLDER]
-            )  # fmt: skip
+            )
         spec = PathFinder.find_spec(fullname, [FOLDER]) if _ours(fullname) else None
         if spec is not None and spec.origin is not None:
             spec.loader = _Loader(fullname, spec.origin)

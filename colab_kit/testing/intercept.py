@@ -30,7 +30,12 @@ from .watch import Watch, exempt, find, forget_closed, look_at, meet
 
 __all__ = ["Reach", "exempt"]
 _SUPPORTS = ("supports_dir_fd", "supports_fd", "supports_follow_symlinks", "supports_effective_ids")
-_SPARED = {"posix", "nt", "_io", *(f"{__package__}.{room}" for room in ("watch", "opened", "calls", "intercept"))}
+_SPARED = {
+    "posix",
+    "nt",
+    "_io",
+    *(f"{__package__}.{room}" for room in ("watch", "opened", "calls", "intercept")),
+}
 _lock = threading.RLock()
 _installed: list[Reach] = []
 _put: list[tuple[Call, Call]] = []  # (what was there, ours)
@@ -61,11 +66,17 @@ class Reach:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str] | None = None, faults: Faults | None = None, *, readonly: bool = False,
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        faults: Faults | None = None,
+        *,
+        readonly: bool = False,
         redirects: Mapping[str, str | os.PathLike[str]] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._watches: dict[str, Watch] = {}
-        self._redirects = {os.fspath(prefix): os.fspath(to) for prefix, to in (redirects or {}).items()}
+        self._redirects = {
+            os.fspath(prefix): os.fspath(to) for prefix, to in (redirects or {}).items()
+        }
         self._depth = 0
         if folder is not None:
             self.watch(folder, faults, readonly=readonly)
@@ -74,11 +85,19 @@ class Reach:
     def installed(self) -> bool:
         return self._depth > 0
 
-    def watch(self, folder: str | os.PathLike[str], faults: Faults | None = None, *, readonly: bool = False) -> None:
+    def watch(
+        self,
+        folder: str | os.PathLike[str],
+        faults: Faults | None = None,
+        *,
+        readonly: bool = False,
+    ) -> None:
         """Let the files in `folder` meet a plan from now on; a folder watched already gets the new one."""
         self.unwatch(folder)
         with _lock:
-            self._watches[os.path.abspath(folder)] = Watch(os.fspath(folder), faults or Faults(), readonly, on=self.installed)
+            self._watches[os.path.abspath(folder)] = Watch(
+                os.fspath(folder), faults or Faults(), readonly, on=self.installed
+            )
             _look()
 
     def unwatch(self, folder: str | os.PathLike[str]) -> None:
@@ -108,7 +127,9 @@ class Reach:
         """The way back from `leads`: what somebody who sees the redirects calls this place."""
         with exempt():
             parent, name = os.path.split(os.path.abspath(path))
-            full = os.path.join(os.path.realpath(parent), name)  # not of the place itself: a mount may hang
+            full = os.path.join(
+                os.path.realpath(parent), name
+            )  # not of the place itself: a mount may hang
             for prefix, to in self._redirects.items():
                 if full == (there := os.path.realpath(to)) or full.startswith(there + os.sep):
                     return Path(os.path.abspath(prefix) + full[len(there) :])
@@ -144,13 +165,20 @@ class Reach:
     def __enter__(self) -> Reach:
         return self.install()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.uninstall()
 
 
 def _look() -> None:
     watches = [watch for reach in _installed for watch in reach._watches.values()]
-    look_at(watches, {prefix: to for reach in _installed for prefix, to in reach._redirects.items()})
+    look_at(
+        watches, {prefix: to for reach in _installed for prefix, to in reach._redirects.items()}
+    )
 
 
 def _put_in() -> None:
@@ -184,7 +212,9 @@ def _sweep(instead: Mapping[Any, Any]) -> None:
         if key in _SPARED or not isinstance(module, ModuleType):
             continue
         names = vars(module)  # not setattr: some modules check what is set on them
-        if by_id.keys().isdisjoint(map(id, list(names.values()))):  # at C's speed: 7 ms for the 1,200 modules that torch brings
+        if by_id.keys().isdisjoint(
+            map(id, list(names.values()))
+        ):  # at C's speed: 7 ms for the 1,200 modules that torch brings
             continue
         for name, value in list(names.items()):
             if id(value) in by_id:
@@ -193,14 +223,20 @@ def _sweep(instead: Mapping[Any, Any]) -> None:
         if defaults := getattr(call, "__defaults__", None):
             call.__defaults__ = tuple(by_id.get(id(value), value) for value in defaults)
     glob = sys.modules.get("glob")
-    for kind in (getattr(glob, "_Globber", None), getattr(glob, "_StringGlobber", None)):  # pathlib's, from Python 3.13 on
+    for kind in (
+        getattr(glob, "_Globber", None),
+        getattr(glob, "_StringGlobber", None),
+    ):  # pathlib's, from Python 3.13 on
         for name, value in list(vars(kind).items()) if kind else ():
             if isinstance(value, staticmethod) and id(value.__func__) in by_id:
                 setattr(kind, name, staticmethod(by_id[id(value.__func__)]))
 
 
 def _torch(module: Any) -> list[tuple[Call, Call]]:
-    return [(real, functools.wraps(real)(wrap(real))) for real, wrap in ((module.save, _saves), (module.load, _loads))]
+    return [
+        (real, functools.wraps(real)(wrap(real)))
+        for real, wrap in ((module.save, _saves), (module.load, _loads))
+    ]
 
 
 def _saves(real: Call) -> Call:
@@ -242,10 +278,16 @@ def _safetensors(module: Any) -> list[tuple[Call, Call]]:
         meet("read", spot)
         return real_open(spot.path, *args, **options)
 
-    return [(real_file, serialize_file), (real_open, functools.wraps(real_open, updated=())(safe_open))]
+    return [
+        (real_file, serialize_file),
+        (real_open, functools.wraps(real_open, updated=())(safe_open)),
+    ]
 
 
-_LATE: dict[str, Callable[[Any], list[tuple[Call, Call]]]] = {"torch.serialization": _torch, "safetensors": _safetensors}
+_LATE: dict[str, Callable[[Any], list[tuple[Call, Call]]]] = {
+    "torch.serialization": _torch,
+    "safetensors": _safetensors,
+}
 
 
 class _Late:
@@ -267,7 +309,13 @@ class _Late:
                     pairs = _LATE[module.__name__](module)
                     _put.extend(pairs)
                     ours = {id(real): call for real, call in pairs}
-                    vars(module).update({name: ours[id(value)] for name, value in vars(module).items() if id(value) in ours})
+                    vars(module).update(
+                        {
+                            name: ours[id(value)]
+                            for name, value in vars(module).items()
+                            if id(value) in ours
+                        }
+                    )
 
         return exec_module
 

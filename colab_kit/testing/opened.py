@@ -16,7 +16,13 @@ class WatchedFile(io.FileIO):
 
     _handle: Handle | None = None
 
-    def __init__(self, file: Any, mode: str, closefd: bool = True, opener: Callable[[Any, int], int] | None = None) -> None:
+    def __init__(
+        self,
+        file: Any,
+        mode: str,
+        closefd: bool = True,
+        opener: Callable[[Any, int], int] | None = None,
+    ) -> None:
         super().__init__(file, mode, closefd, opener)
         self._handle = handle_of(self.fileno())
 
@@ -69,18 +75,32 @@ def opens(real: Callable[..., Any]) -> Callable[..., Any]:
     """open(), as it is to be in watched folders; `real` everywhere else."""
 
     def open(
-        file: Any, mode: str = "r", buffering: int = -1, encoding: str | None = None, errors: str | None = None,
-        newline: str | None = None, closefd: bool = True, opener: Callable[[Any, int], int] | None = None,
-    ) -> Any:  # fmt: skip
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        closefd: bool = True,
+        opener: Callable[[Any, int], int] | None = None,
+    ) -> Any:
         spot = find(file)
-        if spot is None and opener is None or not _sound(mode, buffering, encoding, errors, newline):
+        if (
+            spot is None
+            and opener is None
+            or not _sound(mode, buffering, encoding, errors, newline)
+        ):
             return real(file, mode, buffering, encoding, errors, newline, closefd, opener)
         if opener is None and not isinstance(file, int):
             opener = _opener
         if spot is not None and spot.watch is None:
             return real(file, mode, buffering, encoding, errors, newline, closefd, opener)
-        file = file if isinstance(file, int) else os.fspath(file)  # a file's name is text, also where a Path was opened
-        raw = WatchedFile(file, "".join(sorted(set(mode) & set("rwxa+"), key="rwxa+".index)), closefd, opener)
+        file = (
+            file if isinstance(file, int) else os.fspath(file)
+        )  # a file's name is text, also where a Path was opened
+        raw = WatchedFile(
+            file, "".join(sorted(set(mode) & set("rwxa+"), key="rwxa+".index)), closefd, opener
+        )
         try:
             return _dress(raw, mode, buffering, encoding, errors, newline)
         except BaseException:
@@ -91,19 +111,35 @@ def opens(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _opener(name: Any, flags: int) -> int:
-    return os.open(name, flags, 0o666)  # ours: it meets the plan, follows redirects and knows the number
+    return os.open(
+        name, flags, 0o666
+    )  # ours: it meets the plan, follows redirects and knows the number
 
 
-def _sound(mode: Any, buffering: int, encoding: str | None, errors: str | None, newline: str | None) -> bool:
+def _sound(
+    mode: Any, buffering: int, encoding: str | None, errors: str | None, newline: str | None
+) -> bool:
     """Whether open() takes these at all; if not, it says so itself."""
-    if not isinstance(mode, str) or len(set(mode)) != len(mode) or set(mode) - set("rwxabt+") or len(set(mode) & set("rwxa")) != 1:
+    if (
+        not isinstance(mode, str)
+        or len(set(mode)) != len(mode)
+        or set(mode) - set("rwxabt+")
+        or len(set(mode) & set("rwxa")) != 1
+    ):
         return False
     if "b" in mode:
         return "t" not in mode and encoding is None and errors is None and newline is None
     return buffering != 0
 
 
-def _dress(raw: WatchedFile, mode: str, buffering: int, encoding: str | None, errors: str | None, newline: str | None) -> Any:
+def _dress(
+    raw: WatchedFile,
+    mode: str,
+    buffering: int,
+    encoding: str | None,
+    errors: str | None,
+    newline: str | None,
+) -> Any:
     """The buffer and the text layer that io.open puts around a raw file."""
     if buffering == 0:
         return raw

@@ -12,12 +12,12 @@ from typing import Any
 
 from ..errors import ColabError
 
-Upload = tuple[str, bytes] | str | os.PathLike[str]  # a file that somebody chose: its name and bytes, or a path
+Upload = (
+    tuple[str, bytes] | str | os.PathLike[str]
+)  # a file that somebody chose: its name and bytes, or a path
 Chosen = Upload | list[Upload] | None  # at one upload; None: it was cancelled
 PLANNED = 'fake_colab.uploads = [("a.csv", b"1,2")]'
-_PLAN = (
-    f"plan it before: in a test {PLANNED}; after %load_ext, the same with colab_kit.testing.fake_colab.installed() in fake_colab's place"
-)
+_PLAN = f"plan it before: in a test {PLANNED}; after %load_ext, the same with colab_kit.testing.fake_colab.installed() in fake_colab's place"
 Answers = Mapping[str, Any] | Callable[[str], Any]
 Reply = dict[str, Any] | None  # {"data": …} or {"error": text}; None: nobody answered in time
 
@@ -30,9 +30,15 @@ class Page:
     """
 
     def __init__(
-        self, *, secrets: Mapping[str, str | None] | None, uploads: Iterable[Chosen], answers: Answers | None,
-        downloads: Path, shows: bool, wait: Callable[[float], None],
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        secrets: Mapping[str, str | None] | None,
+        uploads: Iterable[Chosen],
+        answers: Answers | None,
+        downloads: Path,
+        shows: bool,
+        wait: Callable[[float], None],
+    ) -> None:
         self.secrets, self.uploads = secrets, uploads
         self.answers = answers if answers is not None else {}
         self.downloads, self.page, self.wait = downloads, shows, wait
@@ -45,7 +51,9 @@ class Page:
 
     @uploads.setter
     def uploads(self, planned: Iterable[Chosen]) -> None:
-        several = not isinstance(planned, (str, bytes, os.PathLike)) and isinstance(planned, Iterable)
+        several = not isinstance(planned, (str, bytes, os.PathLike)) and isinstance(
+            planned, Iterable
+        )
         found: deque[Any] = deque(planned if several else [planned])
         if wrong := [one for one in found if not _can_be_chosen(one)]:
             raise ColabError(
@@ -63,7 +71,11 @@ class Page:
     @secrets.setter
     def secrets(self, known: Mapping[str, str | None] | None) -> None:
         if known is not None and not isinstance(known, Mapping):
-            raise ColabError("These cannot be the secrets.", "secrets are values by name", 'write secrets = {"HF_TOKEN": "hf_…"}')
+            raise ColabError(
+                "These cannot be the secrets.",
+                "secrets are values by name",
+                'write secrets = {"HF_TOKEN": "hf_…"}',
+            )
         self._secrets = None if known is None else dict(known)  # a mark's is shared by tests
 
     def ask(self, request_type: str, request: Any, timeout_sec: float | None) -> Reply:
@@ -85,10 +97,17 @@ class Page:
         if not self.page:
             self._silence("files.upload()", None)
         if not self.uploads:
-            raise ColabError("files.upload() would wait for ever.", "nobody chooses a file here, and none was planned", _PLAN)
+            raise ColabError(
+                "files.upload() would wait for ever.",
+                "nobody chooses a file here, and none was planned",
+                _PLAN,
+            )
         chosen = self.uploads.popleft()
         files = chosen if isinstance(chosen, list) else [] if chosen is None else [chosen]
-        return [file if isinstance(file, tuple) else (Path(file).name, Path(file).read_bytes()) for file in files]
+        return [
+            file if isinstance(file, tuple) else (Path(file).name, Path(file).read_bytes())
+            for file in files
+        ]
 
     def hand_over(self, path: str) -> None:
         self._pending.append(Path(path))
@@ -108,7 +127,11 @@ class Page:
         if not self.page:
             return self._silence(f"eval_js({script[:60]!r})", timeout_sec)
         if isinstance(self.answers, Mapping):
-            key = script if script in self.answers else next((piece for piece in self.answers if piece in script), None)
+            key = (
+                script
+                if script in self.answers
+                else next((piece for piece in self.answers if piece in script), None)
+            )
             if key is None:
                 return _literal(script) or self._silence(f"eval_js({script[:60]!r})", timeout_sec)
             answer = self.answers[key]
@@ -143,7 +166,9 @@ def _literal(script: str) -> Reply:
 
 def _can_be_chosen(one: Any) -> bool:
     if isinstance(one, list):
-        return all(_can_be_chosen(file) and not isinstance(file, list) and file is not None for file in one)
+        return all(
+            _can_be_chosen(file) and not isinstance(file, list) and file is not None for file in one
+        )
     if isinstance(one, tuple):
         return len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], (bytes, bytearray))
     return one is None or isinstance(one, (str, os.PathLike))

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "colab(**options): how fake_colab pretends: options of colab_kit.testing.fake_colab.StandIn")
     config.addinivalue_line(
-        "markers", "fuse(**options): how fuse_drive behaves: delay, capacity, latency of colab_kit.testing.fuse.mount.FuseBody"
+        "markers",
+        "colab(**options): how fake_colab pretends: options of colab_kit.testing.fake_colab.StandIn",
+    )
+    config.addinivalue_line(
+        "markers",
+        "fuse(**options): how fuse_drive behaves: delay, capacity, latency of colab_kit.testing.fuse.mount.FuseBody",
     )
 
 
@@ -33,7 +37,9 @@ def _options(request: pytest.FixtureRequest, marker: str, made: type) -> dict[st
     from .spelling import misspelt
 
     found = request.node.get_closest_marker(marker)
-    if found is not None and (why := misspelt(made, found.args, found.kwargs, mine=("self", "body", "store"))):
+    if found is not None and (
+        why := misspelt(made, found.args, found.kwargs, mine=("self", "body", "store"))
+    ):
         pytest.fail(f"@pytest.mark.{marker}: {why}", pytrace=False)
     return dict(found.kwargs) if found else {}
 
@@ -60,7 +66,9 @@ def mock_drive(colab_kit_home: Path) -> Iterator[Drive]:
 
 
 @pytest.fixture
-def fuse_drive(request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FuseDrive]:
+def fuse_drive(
+    request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FuseDrive]:
     """A Drive on a real mount, which can be killed; `kit.mount()` gives it to the code under test. Skips where FUSE is missing."""
     from .fuse.mount import FuseBody, why_not
 
@@ -70,13 +78,19 @@ def fuse_drive(request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_fa
     from ..colab.mounting import mount
     from .drives import fuse_mounted, no_long_waits, only_a_stand_in
 
-    with only_a_stand_in(), no_long_waits(), fuse_mounted(tmp_path_factory.mktemp("fuse"), **options) as drive:
+    with (
+        only_a_stand_in(),
+        no_long_waits(),
+        fuse_mounted(tmp_path_factory.mktemp("fuse"), **options) as drive,
+    ):
         mount(quiet=True)
         yield drive
 
 
 @pytest.fixture
-def fake_colab(request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+def fake_colab(
+    request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StandIn]:
     """`google.colab` to import, with a Drive for /content/drive, in the folder /content as on Colab.
 
     `@pytest.mark.colab(as_colab=True, secrets={…})` says how: options of colab_kit.testing.fake_colab.StandIn.
@@ -87,7 +101,12 @@ def fake_colab(request: pytest.FixtureRequest, colab_kit_home: Path, tmp_path_fa
     from .fake_colab import StandIn
 
     given = _options(request, "colab", StandIn)
-    options = {"content": tmp_path_factory.mktemp("content"), "secrets": {}, "sleep": Waits(), **given}
+    options = {
+        "content": tmp_path_factory.mktemp("content"),
+        "secrets": {},
+        "sleep": Waits(),
+        **given,
+    }
     if "fuse_drive" in request.fixturenames:
         options["body"] = request.getfixturevalue("fuse_drive").body
     with left_empty(options["content"]), StandIn(**options) as colab, folder(str(colab.content)):
@@ -108,9 +127,15 @@ def drive_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
             faults.mounts = "fake_colab" in asked
             yield faults
         elif "fake_colab" in asked and "mock_drive" not in asked:
-            yield request.getfixturevalue("fake_colab").faults  # it lets files meet them itself, wherever it mounts
+            yield request.getfixturevalue(
+                "fake_colab"
+            ).faults  # it lets files meet them itself, wherever it mounts
         else:
-            faults = request.getfixturevalue("fake_colab").faults if "fake_colab" in asked else Faults(mounts=False)
+            faults = (
+                request.getfixturevalue("fake_colab").faults
+                if "fake_colab" in asked
+                else Faults(mounts=False)
+            )
             with Reach(request.getfixturevalue("mock_drive").mountpoint, faults):
                 yield faults
 
@@ -131,10 +156,17 @@ def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     from .pictures import class_folders
     from .spelling import spelt
 
-    def tiny_images(classes: Sequence[str] = ("cat", "dog"), each: int = 4, ending: str = ".png", size: tuple[int, int] = (12, 10)) -> Path:
+    def tiny_images(
+        classes: Sequence[str] = ("cat", "dog"),
+        each: int = 4,
+        ending: str = ".png",
+        size: tuple[int, int] = (12, 10),
+    ) -> Path:
         """Make a folder of class folders, cat/0.png …, with `each` pictures in each of them; `size` is width and height, pixels."""
         if isinstance(classes, (str, int)) or not all(isinstance(name, str) for name in classes):
-            raise TypeError(f"tiny_images({classes!r}): the classes are a list of names, as in tiny_images(['cat', 'dog'], each=3).")
+            raise TypeError(
+                f"tiny_images({classes!r}): the classes are a list of names, as in tiny_images(['cat', 'dog'], each=3)."
+            )
         return class_folders(tmp_path_factory.mktemp("pictures"), classes, each, ending, size)
 
     return spelt(tiny_images)

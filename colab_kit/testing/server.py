@@ -71,12 +71,22 @@ class FileServer:
         self._busy = self._puts = 0
         self._lock, self._closing = threading.Lock(), threading.Event()
         self.sockets: set[socket.socket] = set()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self}))
+        self._http = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self})
+        )
         self._http.daemon_threads = True
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True, name="file server").start()
+        threading.Thread(
+            target=self._http.serve_forever, args=(0.01,), daemon=True, name="file server"
+        ).start()
 
     def put(
-        self, name: str, data: bytes | Path, *, etag: str | None = None, kind: str | None = None, headers: dict[str, str] | None = None
+        self,
+        name: str,
+        data: bytes | Path,
+        *,
+        etag: str | None = None,
+        kind: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> str:
         """Serve these bytes, or this file, under a name; return the URL. Put again, it is another version: ETag and date change.
 
@@ -86,7 +96,11 @@ class FileServer:
         with self._lock:
             self._puts += 1
             if etag is None:
-                etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"' if isinstance(data, bytes) else f'"{self._puts}"'
+                etag = (
+                    f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+                    if isinstance(data, bytes)
+                    else f'"{self._puts}"'
+                )
             modified = formatdate(FIRST_PUT + self._puts, usegmt=True) if etag else None
             guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
             self._files[name] = Served(data, etag or None, modified, kind or guessed, headers or {})
@@ -103,7 +117,15 @@ class FileServer:
     def count(self, name: str = "*") -> int:
         return len(self.asked(name))
 
-    def status(self, code: int, on: str = "*", *, body: bytes = b"", headers: dict[str, str] | None = None, **when: Unpack[When]) -> Trick:
+    def status(
+        self,
+        code: int,
+        on: str = "*",
+        *,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        **when: Unpack[When],
+    ) -> Trick:
         """Answer with this status instead of the file: 404, 429 with {"Retry-After": "2"}, 503 …"""
         return self._plan("status", (code, body, headers or {}), on, when)
 
@@ -115,7 +137,9 @@ class FileServer:
         """Close the connection after so many bytes of the body."""
         return self._plan("cut", after, on, when)
 
-    def stalls(self, seconds: float, on: str = "*", *, after: int | None = None, **when: Unpack[When]) -> Trick:
+    def stalls(
+        self, seconds: float, on: str = "*", *, after: int | None = None, **when: Unpack[When]
+    ) -> Trick:
         """Fall silent for so long, after so many bytes of the body; before the first header, if None."""
         return self._plan("stall", (-1 if after is None else after, seconds), on, when)
 
@@ -156,10 +180,17 @@ class FileServer:
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request, in the thread of its connection."""
         path, _, query = handler.path.partition("?")
-        asked = Asked(handler.command, unquote(path.lstrip("/")), query, {name.lower(): value for name, value in handler.headers.items()})
+        asked = Asked(
+            handler.command,
+            unquote(path.lstrip("/")),
+            query,
+            {name.lower(): value for name, value in handler.headers.items()},
+        )
         with self._lock:
             self.requests.append(asked)
-            tricks = {trick.kind: trick.value for trick in self._tricks if trick.strikes(asked)}  # of one kind the last one counts
+            tricks = {
+                trick.kind: trick.value for trick in self._tricks if trick.strikes(asked)
+            }  # of one kind the last one counts
             file = self._files.get(asked.name)
             self._busy += 1
             self.peak = max(self.peak, self._busy)
@@ -188,14 +219,27 @@ class FileServer:
                 body.seek(reply.start)
                 self._send_body(body, handler, asked, reply)
 
-    def _send_body(self, body: BinaryIO, handler: BaseHTTPRequestHandler, asked: Asked, reply: Answer) -> None:
-        most = PIECE if reply.rate is None else max(1, min(PIECE, int(reply.rate / 20)))  # 20 pieces a second: an even flow
+    def _send_body(
+        self, body: BinaryIO, handler: BaseHTTPRequestHandler, asked: Asked, reply: Answer
+    ) -> None:
+        most = (
+            PIECE if reply.rate is None else max(1, min(PIECE, int(reply.rate / 20)))
+        )  # 20 pieces a second: an even flow
         while asked.sent < reply.sends:
-            stop = min(asked.sent + most, reply.sends, *([reply.stall_at] if reply.stall_at > asked.sent else []))
+            stop = min(
+                asked.sent + most,
+                reply.sends,
+                *([reply.stall_at] if reply.stall_at > asked.sent else []),
+            )
             wait = reply.stall_for if asked.sent == reply.stall_at else 0.0
-            if self._closing.wait(wait + ((stop - asked.sent) / reply.rate if reply.rate is not None else 0.0)):
+            if self._closing.wait(
+                wait + ((stop - asked.sent) / reply.rate if reply.rate is not None else 0.0)
+            ):
                 return
-            piece, asked.sent = body.read(stop - asked.sent), stop  # counted first: who has read it all finds it counted
+            piece, asked.sent = (
+                body.read(stop - asked.sent),
+                stop,
+            )  # counted first: who has read it all finds it counted
             handler.wfile.write(piece)
 
     def _plan(self, kind: str, value: Any, on: str, when: When) -> Trick:

@@ -12,7 +12,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def misspelt(call: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any], *, mine: Collection[str] = ()) -> str | None:
+def misspelt(
+    call: Callable[..., Any],
+    args: Sequence[Any],
+    options: Mapping[str, Any],
+    *,
+    mine: Collection[str] = (),
+) -> str | None:
     """What is wrong with the names of these options, in a sentence; None if nothing is. `mine` are not for the user to give."""
     names = [name for name in inspect.signature(call).parameters if name not in mine]
     if args and mine:

@@ -13,7 +13,12 @@ from typing import Any
 from .faults import CHANGING, Faults
 
 NAMES = {"My Drive": "MyDrive", "Shared drives": "Shareddrives"}  # one place, two spellings
-_fstat, _getcwd, _join, _normal = os.fstat, os.getcwd, os.path.join, os.path.normpath  # as they are before anyone replaces them
+_fstat, _getcwd, _join, _normal = (
+    os.fstat,
+    os.getcwd,
+    os.path.join,
+    os.path.normpath,
+)  # as they are before anyone replaces them
 _SEP = os.sep
 
 
@@ -161,7 +166,9 @@ def meet_open(spot: Spot, flags: int, exists: bool) -> None:
 def remember(number: int, spot: Spot, writes: bool) -> None:
     """Know the open file by its number from now on."""
     there = _fstat(number)
-    _handles[number] = Handle(replace(spot, moved=False), (there.st_dev, there.st_ino), writes, there.st_size)
+    _handles[number] = Handle(
+        replace(spot, moved=False), (there.st_dev, there.st_ino), writes, there.st_size
+    )
 
 
 def share(number: int, other: int) -> None:

@@ -32,15 +32,24 @@ class Budget:
     """
 
     def __init__(
-        self, given: str | float | None, *, age: float | None = None, before: float = 0.0, clock: Callable[[], float] = time.monotonic
+        self,
+        given: str | float | None,
+        *,
+        age: float | None = None,
+        before: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.given, self.before, self._clock = given, before, clock
         self._started, self._paused = clock(), 0.0
-        self.ends: float | None = None  # by the clock; pauses move it, unless it is the machine's end
+        self.ends: float | None = (
+            None  # by the clock; pauses move it, unless it is the machine's end
+        )
         if given == "session":
             self.ends = None if age is None else self._started + max(0.0, LIMIT - age) - LAST_COPY
         elif given is not None:
-            self.ends = self._started + (seconds_of(given) if isinstance(given, str) else float(given))
+            self.ends = self._started + (
+                seconds_of(given) if isinstance(given, str) else float(given)
+            )
 
     @property
     def seconds(self) -> float:
@@ -64,8 +73,14 @@ class Budget:
 
     def reason(self, rest: float | None) -> str:
         """Why the run stops, and how long the rest takes: seconds, if known."""
-        what = "the session's end is near" if self.given == "session" else f"max_time={self.given!r} is used up"
-        return what + (f"; the rest would take about {spoken(rest)} more" if rest is not None else "")
+        what = (
+            "the session's end is near"
+            if self.given == "session"
+            else f"max_time={self.given!r} is used up"
+        )
+        return what + (
+            f"; the rest would take about {spoken(rest)} more" if rest is not None else ""
+        )
 
 
 def spoken(seconds: float) -> str:

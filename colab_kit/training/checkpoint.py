@@ -16,7 +16,19 @@ from typing import Any, BinaryIO, TypeVar
 import torch
 
 from ..errors import ColabKitError, DriveError, RunError
-from ..system.files import SEAL, Shelf, cannot_write, is_whole, make, seal, seal_holds, stamp, stamp_of, throw_away, write_whole
+from ..system.files import (
+    SEAL,
+    Shelf,
+    cannot_write,
+    is_whole,
+    make,
+    seal,
+    seal_holds,
+    stamp,
+    stamp_of,
+    throw_away,
+    write_whole,
+)
 
 GENERATIONS = 2
 Tensors = dict[str, torch.Tensor]
@@ -33,7 +45,9 @@ class Checkpoint:
     facts: dict[str, Any]
 
 
-def write(path: Path, tensors: Tensors, facts: dict[str, Any], *, reached: Callable[[str], None]) -> None:
+def write(
+    path: Path, tensors: Tensors, facts: dict[str, Any], *, reached: Callable[[str], None]
+) -> None:
     """Write a sealed safetensors file, whole or not at all, stamped with the `start` and `step` of the facts.
 
     Tensors may live anywhere and share memory.
@@ -46,7 +60,9 @@ def write(path: Path, tensors: Tensors, facts: dict[str, Any], *, reached: Calla
         here = tensor.detach().to("cpu").contiguous()
         shared = here.numel() > 0 and here.untyped_storage().data_ptr() in seen
         seen.add(here.untyped_storage().data_ptr())
-        plain[name] = here.clone() if shared else here  # tied weights are stored twice and tied again on loading
+        plain[name] = (
+            here.clone() if shared else here
+        )  # tied weights are stored twice and tied again on loading
     mark = {"sha256": SEAL, "start": str(facts.get("start", "")), "step": str(facts.get("step", 0))}
     write_whole(path, seal(save(plain, {**mark, "facts": json.dumps(facts)})), reached=reached)
 
@@ -64,8 +80,15 @@ def read(path: Path, *, checked: bool = False) -> Checkpoint:
     if not checked and not is_whole(path):
         raise damaged(path)
     with safe_open(path, "pt") as file:
-        facts = json.loads(file.metadata()["facts"])  # cloned: a tensor still mapped to the file would change with it
-        return Checkpoint(path, int(facts.get("step", 0)), {name: file.get_tensor(name).clone() for name in file.keys()}, facts)
+        facts = json.loads(
+            file.metadata()["facts"]
+        )  # cloned: a tensor still mapped to the file would change with it
+        return Checkpoint(
+            path,
+            int(facts.get("step", 0)),
+            {name: file.get_tensor(name).clone() for name in file.keys()},
+            facts,
+        )
 
 
 def damaged(path: Path) -> RunError:
@@ -86,7 +109,9 @@ def step_of(path: Path) -> int:
     return int(digits) if digits.isdigit() else -1
 
 
-def newest(folder: Path, shelf: Shelf | None, kept_as: str, *, start: str, complain: Callable[[str], None]) -> Checkpoint | None:
+def newest(
+    folder: Path, shelf: Shelf | None, kept_as: str, *, start: str, complain: Callable[[str], None]
+) -> Checkpoint | None:
     """The newest whole checkpoint of the run's folder and its shelf; None if there is none yet.
 
     In the folder its name says the step, on the shelf its stamp: copies lie in two slots there, and a kill leaves one half-copied.
@@ -111,9 +136,18 @@ def newest(folder: Path, shelf: Shelf | None, kept_as: str, *, start: str, compl
         if not whole:
             broken.append(path)
         elif mark is not None and mark["start"] == start:
-            for fault in [*([f"{unread.what} {unread.why}"] if unread else []), *(_fault(path, here) for path in broken[:1])]:
-                complain(f"{fault}. Going on from the newest whole one that can be read, step {steps[path]}.")
-            return read(path, checked=True) if path in here else read(_fetched(path, json.loads(mark["facts"]), folder))
+            for fault in [
+                *([f"{unread.what} {unread.why}"] if unread else []),
+                *(_fault(path, here) for path in broken[:1]),
+            ]:
+                complain(
+                    f"{fault}. Going on from the newest whole one that can be read, step {steps[path]}."
+                )
+            return (
+                read(path, checked=True)
+                if path in here
+                else read(_fetched(path, json.loads(mark["facts"]), folder))
+            )
     if unread is not None:
         raise unread
     if broken and (len(broken) > 1 or broken[0] in here):
@@ -148,7 +182,11 @@ def _asked(path: Path, what: Callable[[BinaryIO], T]) -> T:
 
 
 def _cannot_read(path: Path, err: OSError) -> RunError:
-    return RunError(f"{path} could not be read.", err.strerror or str(err), "run the cell again; if the file stays so, delete it")
+    return RunError(
+        f"{path} could not be read.",
+        err.strerror or str(err),
+        "run the cell again; if the file stays so, delete it",
+    )
 
 
 def _fault(path: Path, here: set[Path]) -> str:
@@ -164,7 +202,10 @@ def is_kept(path: Path, shelf: Shelf, kept_as: str) -> bool:
         copies = [(copy, stamp(copy)) for copy in shelf.find(f"{kept_as}/checkpoint-*.safetensors")]
     except DriveError:
         return False
-    return mine is not None and any(mark is not None and mark["sha256"] == mine["sha256"] and is_whole(copy) for copy, mark in copies)
+    return mine is not None and any(
+        mark is not None and mark["sha256"] == mine["sha256"] and is_whole(copy)
+        for copy, mark in copies
+    )
 
 
 def _fetched(path: Path, facts: dict[str, Any], folder: Path) -> Path:
@@ -175,7 +216,11 @@ def _fetched(path: Path, facts: dict[str, Any], folder: Path) -> Path:
         for copy in path.parent.glob("best-*.safetensors"):
             try:
                 mark = _asked(copy, stamp_of)
-                spoken_of = mark is not None and (mark["start"], int(mark["step"])) == (facts["start"], step) and _asked(copy, seal_holds)
+                spoken_of = (
+                    mark is not None
+                    and (mark["start"], int(mark["step"])) == (facts["start"], step)
+                    and _asked(copy, seal_holds)
+                )
             except OSError as err:  # left behind, it would be written over
                 raise _cannot_read(copy, err) from err
             if spoken_of:
@@ -203,7 +248,9 @@ def best_weights(folder: Path, found: Checkpoint, *, complain: Callable[[str], N
         path = folder / best["file"]
         if is_whole(path):
             return read(path, checked=True).tensors
-        complain(f"{best['file']} is missing or damaged; the last weights (step {found.step}) stand in for the best ones.")
+        complain(
+            f"{best['file']} is missing or damaged; the last weights (step {found.step}) stand in for the best ones."
+        )
     return under(found.tensors, "model/") | under(found.tensors, "average/")
 
 
@@ -214,16 +261,29 @@ def kept(names: Iterable[str], step: int, passing: Container[int] = ()) -> set[s
     `passing`, saved where this session happened to stop: it stays only while it is the newest.
     """
     steps = {name: step_of(Path(name)) for name in names}
-    checkpoints = sorted((n for n in steps if n.startswith("checkpoint-") and steps[n] <= step), key=steps.__getitem__)
-    generations = {*[n for n in checkpoints if steps[n] not in passing][-GENERATIONS:], *checkpoints[-1:]}
+    checkpoints = sorted(
+        (n for n in steps if n.startswith("checkpoint-") and steps[n] <= step),
+        key=steps.__getitem__,
+    )
+    generations = {
+        *[n for n in checkpoints if steps[n] not in passing][-GENERATIONS:],
+        *checkpoints[-1:],
+    }
     bests = [n for n in steps if n.startswith("best-")]
-    spoken_of = [max((b for b in bests if steps[b] <= steps[n]), key=steps.__getitem__, default="") for n in generations]
+    spoken_of = [
+        max((b for b in bests if steps[b] <= steps[n]), key=steps.__getitem__, default="")
+        for n in generations
+    ]
     return {*generations, *spoken_of} - {""}
 
 
 def prune(folder: Path, step: int, passing: Container[int] = ()) -> None:
     """Let go of what two generations up to `step` do not need. New files are durable before old ones go."""
-    files = [path for path in folder.glob("*-*.safetensors") if path.name.startswith(("checkpoint-", "best-")) and step_of(path) <= step]
+    files = [
+        path
+        for path in folder.glob("*-*.safetensors")
+        if path.name.startswith(("checkpoint-", "best-")) and step_of(path) <= step
+    ]
     needed = kept((path.name for path in files), step, passing)
     for path in files:
         if path.name not in needed:
@@ -250,7 +310,9 @@ def put_back(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     for parameter, held in optimizer.state.items():
         for name, value in held.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                held[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+                held[name] = torch.empty_like(
+                    parameter, dtype=value.dtype, requires_grad=False
+                ).copy_(value)
 
 
 def pack(value: Any, tensors: Tensors, prefix: str) -> Any:
@@ -291,4 +353,6 @@ def unpack(value: Any, tensors: Tensors) -> Any:
 
 def under(tensors: Tensors, prefix: str) -> Tensors:
     """The tensors whose names begin with `prefix`, without it."""
-    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {
+        name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)
+    }

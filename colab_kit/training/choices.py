@@ -14,7 +14,14 @@ from ..recipe import Recipe
 Choices = dict[str, tuple[Any, str]]  # name -> (value, why)
 
 
-def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, own_optimizer: bool, kind: type | None = None) -> Choices:
+def choose(
+    recipe: Recipe,
+    data: Data,
+    made: Mapping[str, tuple[Any, str]],
+    *,
+    own_optimizer: bool,
+    kind: type | None = None,
+) -> Choices:
     """Values for all that the recipe leaves open. What was chosen before (`made`) stays.
 
     own_optimizer : whether an instance was given
@@ -24,12 +31,16 @@ def choose(recipe: Recipe, data: Data, made: Mapping[str, tuple[Any, str]], *, o
     pictures = not isinstance(data.train.source, Arrays)
     found: Choices = {
         "batch_size": _or(recipe.batch_size, usual_batch_size(data), _why_batch(data, pictures)),
-        "weight_decay": _or(recipe.weight_decay, 0.01 if name == "adamw" else 0.0, f"usual for {name}"),
+        "weight_decay": _or(
+            recipe.weight_decay, 0.01 if name == "adamw" else 0.0, f"usual for {name}"
+        ),
         "lr": _or(recipe.lr, 1e-2 if name == "sgd" else 1e-3, f"usual for {name}"),
     }
     files = isinstance(data.train.source, Pictures)
     found["augment"] = _or(
-        recipe.augment, "light" if files else "none", "usual for picture files" if files else "usual for arrays and datasets"
+        recipe.augment,
+        "light" if files else "none",
+        "usual for picture files" if files else "usual for arrays and datasets",
     )
     if recipe.class_weights == "auto":
         found["class_weights"] = _class_weights(list(data.counts["train"].values()))
@@ -43,7 +54,9 @@ def usual_batch_size(data: Data) -> int:
     return data.batch_size or (64 if isinstance(data.train.source, Arrays) else 32)
 
 
-UNEVEN = 3.0  # how much larger the largest class is than the smallest, before its pictures count less
+UNEVEN = (
+    3.0  # how much larger the largest class is than the smallest, before its pictures count less
+)
 
 
 def _class_weights(counts: list[int]) -> tuple[str | None, str]:
@@ -69,7 +82,9 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
     base : what the weights ask for; size and channels None for a network from scratch
     """
     source = data.train.source
-    own: tuple[int, ...] | None = None  # the shape that numbers come in; None: pictures, which are brought to a square
+    own: tuple[int, ...] | None = (
+        None  # the shape that numbers come in; None: pictures, which are brought to a square
+    )
     if isinstance(source, Arrays):
         own = tuple(source.x.shape[1:])
     elif isinstance(source, Items):
@@ -84,9 +99,14 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
         size = framed[1] if framed and framed[1] == framed[2] else None
         why = "the arrays' own" if isinstance(source, Arrays) else "your Dataset's own"
     else:
-        size, why = 224, "usual for pictures" if isinstance(source, Items) else "usual for picture files"
+        size, why = (
+            224,
+            "usual for pictures" if isinstance(source, Items) else "usual for picture files",
+        )
     channels = base.channels or (framed[0] if framed else None)
-    crop = base.crop if own is None else 1.0  # arrays are taken whole: so is a file shown to their network
+    crop = (
+        base.crop if own is None else 1.0
+    )  # arrays are taken whole: so is a file shown to their network
     return replace(base, size=size, channels=channels, crop=crop), why
 
 
@@ -97,4 +117,8 @@ def workers_for(recipe: Recipe, data: Data, cores: int, *, transformed: bool = F
     """
     if recipe.num_workers is not None:
         return recipe.num_workers
-    return min(2, cores) if (transformed or isinstance(data.train.source, Items)) and len(data.train) >= 2000 else 0
+    return (
+        min(2, cores)
+        if (transformed or isinstance(data.train.source, Items)) and len(data.train) >= 2000
+        else 0
+    )

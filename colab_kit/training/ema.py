@@ -18,7 +18,12 @@ class Average:
         for name, p in model.named_parameters(remove_duplicate=False):
             if p.is_floating_point():
                 self._names.setdefault(p, []).append(name)
-        self.shadow = {name: shadow for p, names in self._names.items() for shadow in (p.detach().clone(),) for name in names}
+        self.shadow = {
+            name: shadow
+            for p, names in self._names.items()
+            for shadow in (p.detach().clone(),)
+            for name in names
+        }
 
     @torch.no_grad()
     def update(self, step: int) -> None:

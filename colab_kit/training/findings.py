@@ -36,7 +36,12 @@ class Finding:
     fix: str
 
     def __str__(self) -> str:
-        return " ".join([self.what, *(f"{text[:1].upper()}{text[1:]}." for text in (self.why, self.fix) if text)])
+        return " ".join(
+            [
+                self.what,
+                *(f"{text[:1].upper()}{text[1:]}." for text in (self.why, self.fix) if text),
+            ]
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,14 +63,29 @@ class Preflight:
         return not any(finding.level == "error" for finding in self.findings)
 
     def __repr__(self) -> str:
-        found = [f"{finding.level}: {finding}" for finding in self.findings] or ["Nothing was found: go ahead."]
-        times = [f"a step takes {_ms(seconds)} on {device}" for device, seconds in self.seconds.items()]
-        return "\n".join([*found, *times, *([repr(self.summary)] if self.summary is not None else [])])
+        found = [f"{finding.level}: {finding}" for finding in self.findings] or [
+            "Nothing was found: go ahead."
+        ]
+        times = [
+            f"a step takes {_ms(seconds)} on {device}" for device, seconds in self.seconds.items()
+        ]
+        return "\n".join(
+            [*found, *times, *([repr(self.summary)] if self.summary is not None else [])]
+        )
 
     def _repr_html_(self) -> str:
-        rows = (f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in (x.level, x.what, x.why, x.fix))}</tr>" for x in self.findings)
-        table = "<table><tr><th></th><th>what</th><th>why</th><th>fix</th></tr>" + "".join(rows) + "</table>"
-        times = "".join(f"<p>a step takes {_ms(s)} on {html.escape(d)}</p>" for d, s in self.seconds.items())
+        rows = (
+            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in (x.level, x.what, x.why, x.fix))}</tr>"
+            for x in self.findings
+        )
+        table = (
+            "<table><tr><th></th><th>what</th><th>why</th><th>fix</th></tr>"
+            + "".join(rows)
+            + "</table>"
+        )
+        times = "".join(
+            f"<p>a step takes {_ms(s)} on {html.escape(d)}</p>" for d, s in self.seconds.items()
+        )
         return (
             (table if self.findings else "<p>Nothing was found: go ahead.</p>")
             + times
@@ -105,19 +125,27 @@ class Seen:
 def examine(seen: Seen) -> tuple[Finding, ...]:
     """All that a person would want to know before the first step. Costs a hundredth of the predicted run, or 20 ms."""
     data = of_data(seen.data, seen.recipe, channels=seen.channels, seconds=seen.seconds)
-    return _sorted([*of_numbers(seen), *data, *of_machine(seen.runtime, seen.device, seen.seconds, seen.drive)])
+    return _sorted(
+        [*of_numbers(seen), *data, *of_machine(seen.runtime, seen.device, seen.seconds, seen.drive)]
+    )
 
 
 def at_a_glance(data: Data, where: Runtime, drive: bool) -> tuple[Finding, ...]:
     """What data and machine say before there is a network."""
     found = [*of_data(data, Recipe()), *of_machine(where, where.device, None, drive)]
     if where.where in HOSTED and where.device == "cpu":
-        found.append(Finding("note", "You are on a CPU.", where.why.get("device", "no GPU was found"), CHANGE))
+        found.append(
+            Finding(
+                "note", "You are on a CPU.", where.why.get("device", "no GPU was found"), CHANGE
+            )
+        )
     return _sorted(found)
 
 
 def _sorted(found: list[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.level)))
+    return tuple(
+        sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.level))
+    )
 
 
 def of_numbers(seen: Seen) -> Iterator[Finding]:
@@ -126,25 +154,58 @@ def of_numbers(seen: Seen) -> Iterator[Finding]:
     wants = seen.wants or _taken(seen)
     if wants == "logits" and seen.kind == "probabilities":
         fix = "drop the Softmax, or write loss=None"
-        yield Finding("warning", "The network ends in Softmax and the loss applies another.", "it learns slowly that way", fix)
+        yield Finding(
+            "warning",
+            "The network ends in Softmax and the loss applies another.",
+            "it learns slowly that way",
+            fix,
+        )
     if wants == "logits" and seen.kind == "log_probabilities":
         why = "taking the logarithm of a softmax twice changes nothing"
-        yield Finding("note", "The network ends in LogSoftmax and the loss applies another.", why, "leave it, or write loss='nll'")
+        yield Finding(
+            "note",
+            "The network ends in LogSoftmax and the loss applies another.",
+            why,
+            "leave it, or write loss='nll'",
+        )
     if wants == "multilabel_logits" and seen.kind == "multilabel_probabilities":
         fix = "drop the Sigmoid, or write loss=None"
-        yield Finding("warning", "The network ends in Sigmoid and the loss applies another.", "it learns slowly that way", fix)
+        yield Finding(
+            "warning",
+            "The network ends in Sigmoid and the loss applies another.",
+            "it learns slowly that way",
+            fix,
+        )
     if seen.wants is None and wants == "log_probabilities" and seen.kind != wants:
         why = f"it is what NLLLoss gives, and the network puts out {seen.kind}: it falls without end while nothing is learned"
-        yield Finding("warning", "The loss takes the output at the true class as it is.", why, "end the network with nn.LogSoftmax(dim=1)")
+        yield Finding(
+            "warning",
+            "The loss takes the output at the true class as it is.",
+            why,
+            "end the network with nn.LogSoftmax(dim=1)",
+        )
     if seen.x.is_floating_point() and not bool(seen.x.isfinite().all()):
         why = "the first batch holds NaN or infinity: every weight would be lost at the first step"
-        yield Finding("error", "The pictures hold numbers that are not finite.", why, "look for NaN where the arrays are made")
+        yield Finding(
+            "error",
+            "The pictures hold numbers that are not finite.",
+            why,
+            "look for NaN where the arrays are made",
+        )
     elif not bool(seen.output.isfinite().all()):
-        yield Finding("error", "The network puts out NaN.", "for finite pictures", "look at its weights and for logarithms of zero")
+        yield Finding(
+            "error",
+            "The network puts out NaN.",
+            "for finite pictures",
+            "look at its weights and for logarithms of zero",
+        )
     elif not seen.reached and _alike(seen.output) and not _alike(seen.x):
         why = "its scores for the first pictures are equal to the last digit, and no gradient reaches a weight"
         yield Finding(
-            "warning", "The network answers the same whatever it sees.", why, "look for a layer that multiplies by zero or a dead ReLU"
+            "warning",
+            "The network answers the same whatever it sees.",
+            why,
+            "look for a layer that multiplies by zero or a dead ReLU",
         )
     elif classes > 1 and math.isfinite(seen.loss) and seen.loss > OFF * math.log(classes) + 2:
         why = f"guessing among {classes} classes would give {math.log(classes):.2f}"
@@ -163,7 +224,9 @@ def _taken(seen: Seen) -> str | None:
 
     if gives(float(functional.nll_loss(output, y))):  # of log-probabilities, so does cross-entropy
         return "log_probabilities"
-    if seen.kind == "probabilities" and gives(float(functional.nll_loss(output.clamp_min(1e-12).log(), y))):  # right, whatever else it is
+    if seen.kind == "probabilities" and gives(
+        float(functional.nll_loss(output.clamp_min(1e-12).log(), y))
+    ):  # right, whatever else it is
         return None
     return "logits" if gives(float(functional.cross_entropy(output, y))) else None
 
@@ -172,7 +235,9 @@ def _alike(x: torch.Tensor) -> bool:
     return bool((x == x[:1]).all())
 
 
-def of_data(data: Data, recipe: Recipe, *, channels: int | None = None, seconds: float = 0.0) -> Iterator[Finding]:
+def of_data(
+    data: Data, recipe: Recipe, *, channels: int | None = None, seconds: float = 0.0
+) -> Iterator[Finding]:
     """What the splits say.
 
     channels : that the weights want    seconds : of the whole run
@@ -186,10 +251,20 @@ def of_data(data: Data, recipe: Recipe, *, channels: int | None = None, seconds:
     missing = [name for name, n in trained.items() if not n]
     if missing:
         fix = "add pictures of them, or leave them out of class_names="
-        yield Finding("warning", f"No picture of {_few(missing)} to learn from.", "the network can never say that class", fix)
+        yield Finding(
+            "warning",
+            f"No picture of {_few(missing)} to learn from.",
+            "the network can never say that class",
+            fix,
+        )
     if one and len(there) == 1:
         why = f"every training picture is {_few(list(there))}"
-        yield Finding("warning", "There is only one class to learn.", why, "load folders of at least two classes")
+        yield Finding(
+            "warning",
+            "There is only one class to learn.",
+            why,
+            "load folders of at least two classes",
+        )
     elif (
         one
         and sum(there.values()) >= FEW
@@ -198,19 +273,47 @@ def of_data(data: Data, recipe: Recipe, *, channels: int | None = None, seconds:
     ):
         most, least = max(there, key=there.__getitem__), min(there, key=there.__getitem__)
         why = f"{there[most]:,} pictures of {most}, {there[least]:,} of {least}: answering {most} pays"
-        yield Finding("warning", "The classes are uneven.", why, 'add class_weights="auto", or sampler="balanced"')
+        yield Finding(
+            "warning",
+            "The classes are uneven.",
+            why,
+            'add class_weights="auto", or sampler="balanced"',
+        )
     valid = {name: n for name, n in counts.get("valid", {}).items() if n}
     if one and len(valid) == 1 and len(there) > 1:
         why = f"all of it is {_few(list(valid))}: a network that always says so looks perfect"
-        yield Finding("warning", "The validation split has one class only.", why, "split at random: load(source, valid=0.2)")
-    if isinstance(data.train.source, Arrays) and channels == 3 and data.train.source.x.ndim == 4 and data.train.source.x.shape[1] == 1:
-        yield Finding("note", "The pictures are grey, and the weights want colours.", "each is given three times", "nothing to do")
+        yield Finding(
+            "warning",
+            "The validation split has one class only.",
+            why,
+            "split at random: load(source, valid=0.2)",
+        )
+    if (
+        isinstance(data.train.source, Arrays)
+        and channels == 3
+        and data.train.source.x.ndim == 4
+        and data.train.source.x.shape[1] == 1
+    ):
+        yield Finding(
+            "note",
+            "The pictures are grey, and the weights want colours.",
+            "each is given three times",
+            "nothing to do",
+        )
     for name, twice in overlaps(data, limit=max(0.02, 0.01 * seconds)).items():
         (there_, here), share = twice[0], len(twice) / len(data.splits[name])
-        what = f"{len(twice):,} pictures of the {name} split are" if len(twice) > 1 else f"A picture of the {name} split is"
+        what = (
+            f"{len(twice):,} pictures of the {name} split are"
+            if len(twice) > 1
+            else f"A picture of the {name} split is"
+        )
         why = f"as {there_} and {here}: at least {share:.{0 if share >= 0.01 else 2}%} of {name} is known by heart"
-        level, more = ("warning", ", and its figures flatter") if share >= 0.01 else ("note", "")  # big public sets hold a few
-        yield Finding(level, f"{what} in the training split too.", why + more, "take them out of one of both")
+        level, more = (
+            ("warning", ", and its figures flatter") if share >= 0.01 else ("note", "")
+        )  # big public sets hold a few
+        yield Finding(
+            level, f"{what} in the training split too.", why + more, "take them out of one of both"
+        )
 
 
 def _of_targets(data: Data) -> Iterator[Finding]:
@@ -219,7 +322,12 @@ def _of_targets(data: Data) -> Iterator[Finding]:
     for name, column in zip(data.classes, labels.T, strict=True):
         low, high, spread = float(column.min()), float(column.max()), float(column.std())
         if low == high:
-            yield Finding("warning", f"Every training picture has {name} {low:.4g}.", "there is nothing to learn", "look at the labels")
+            yield Finding(
+                "warning",
+                f"Every training picture has {name} {low:.4g}.",
+                "there is nothing to learn",
+                "look at the labels",
+            )
         elif max(abs(low), abs(high)) > LARGE:
             why = f"{name} goes from {low:.4g} to {high:.4g}, and a fresh network puts out numbers near 0: it needs very many steps"
             fix = f"learn (y - {float(column.mean()):.4g}) / {spread:.4g} instead, and turn the predictions back"
@@ -230,22 +338,52 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more classes" if len(names) > 3 else "")
 
 
-def of_machine(where: Runtime, device: str, seconds: float | None, drive: bool) -> Iterator[Finding]:
+def of_machine(
+    where: Runtime, device: str, seconds: float | None, drive: bool
+) -> Iterator[Finding]:
     """What the machine says. seconds : of the whole run, if it is known"""
     takes = f"this will take about {spoken(seconds or 0.0)}"
     hosted = where.where in HOSTED
     if device == "cpu" and where.device in ("cuda", "mps"):
         why = "device='cpu' was asked for" if where.device == "cuda" else "the CPU was asked for"
-        yield Finding("warning", f"There is a {where.gpu or 'GPU'}, and training runs on the CPU.", why, "leave device= out")
+        yield Finding(
+            "warning",
+            f"There is a {where.gpu or 'GPU'}, and training runs on the CPU.",
+            why,
+            "leave device= out",
+        )
     elif device == "cpu" and "is there, but" in where.why.get("device", ""):
-        yield Finding("warning", "There is a GPU, and torch cannot use it.", where.why["device"], "then restart the runtime")
+        yield Finding(
+            "warning",
+            "There is a GPU, and torch cannot use it.",
+            where.why["device"],
+            "then restart the runtime",
+        )
     elif device == "cpu" and seconds is not None and seconds > LONG:
-        fix = CHANGE if hosted else "a GPU takes a tenth of that or less; fewer epochs=, a smaller image_size= or backbone help too"
-        yield Finding("warning" if hosted else "note", f"You are on a CPU: {takes}.", where.why.get("device", "no GPU was found"), fix)
+        fix = (
+            CHANGE
+            if hosted
+            else "a GPU takes a tenth of that or less; fewer epochs=, a smaller image_size= or backbone help too"
+        )
+        yield Finding(
+            "warning" if hosted else "note",
+            f"You are on a CPU: {takes}.",
+            where.why.get("device", "no GPU was found"),
+            fix,
+        )
     if hosted and not drive:
         why = "its disk goes with it, and nothing of the run is kept elsewhere"
-        yield Finding("warning", "No Drive is mounted: this run dies with the machine.", why, "call kit.mount() before it")
-    if seconds is not None and where.session_age is not None and (left := LIMIT - where.session_age) < seconds:
+        yield Finding(
+            "warning",
+            "No Drive is mounted: this run dies with the machine.",
+            why,
+            "call kit.mount() before it",
+        )
+    if (
+        seconds is not None
+        and where.session_age is not None
+        and (left := LIMIT - where.session_age) < seconds
+    ):
         why = f"it has about {spoken(max(0.0, left))} left, and {takes}"
         fix = "let it: the same cell goes on in the next one, if a Drive is mounted; max_time='session' stops it in time"
         yield Finding("note", "The session ends before the run does.", why, fix)

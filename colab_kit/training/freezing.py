@@ -15,7 +15,9 @@ class Phases:
     freeze_epochs : epochs in which the head learns alone; None: always
     """
 
-    def __init__(self, model: nn.Module, head: Sequence[str] = (), freeze_epochs: int | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, head: Sequence[str] = (), freeze_epochs: int | None = None
+    ) -> None:
         self.model, self.head, self.freeze_epochs = model, frozenset(head), freeze_epochs
         self._wanted = {name: p.requires_grad for name, p in model.named_parameters()}
 

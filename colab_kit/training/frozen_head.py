@@ -19,7 +19,9 @@ from ..system.files import Shelf, digest
 from .losses import Loss
 from .metrics import Sums
 
-Told = Callable[[int, int], bool]  # (groups of this pass that are there, of how many) -> whether to go on
+Told = Callable[
+    [int, int], bool
+]  # (groups of this pass that are there, of how many) -> whether to go on
 
 
 @dataclass
@@ -61,7 +63,9 @@ class HeadFit:
         if (name, view) not in self._known:
             feed, _ = self.feed(name, view)
             key = self._key(name, view)
-            self._known[name, view] = Features(self.home, key, feed.split.rows, self.width, feed.bounds, self.shelf)
+            self._known[name, view] = Features(
+                self.home, key, feed.split.rows, self.width, feed.bounds, self.shelf
+            )
         return self._known[name, view]
 
     def begun(self, name: str, view: int) -> bool:
@@ -72,7 +76,16 @@ class HeadFit:
         feed, _ = self.feed(name, view)
         split = feed.split
         labels = of_split(split.rows, split.source.labels[split.rows])
-        return digest([VERSION, self.print, str(self.how), self.seen(view), labels, [*feed.bounds[:1], *feed.bounds[-1:]]])[:16]
+        return digest(
+            [
+                VERSION,
+                self.print,
+                str(self.how),
+                self.seen(view),
+                labels,
+                [*feed.bounds[:1], *feed.bounds[-1:]],
+            ]
+        )[:16]
 
     def compute(self, name: str, view: int, told: Told) -> bool:
         """Compute what is missing of a view; whether all of it is there now, and nobody said stop."""
@@ -101,7 +114,9 @@ class HeadFit:
         good = x[:, 0].isfinite()
         return x[good], y[good]
 
-    def passes(self, views: int, valid: bool, told: Told, *, after: int = 0) -> Iterator[tuple[dict[str, float], Solved]]:
+    def passes(
+        self, views: int, valid: bool, told: Told, *, after: int = 0
+    ) -> Iterator[tuple[dict[str, float], Solved]]:
         """Pass after pass: figures of the head that is fitted to all views so far, and that head. Ends where it is told to.
 
         after : passes whose head was fitted before: their features count, and nothing is said of them
@@ -117,9 +132,19 @@ class HeadFit:
             x, y = self.known("train", number + 1)
             head = solve(x, y, self.outputs, self.loss, valid=held, judge=self.judge)
             row = self._figures("train", head(x), y, self.loss)
-            yield row | (self._figures("valid", head(held[0]), held[1], self.judge) if held is not None else {}), head
+            yield (
+                row
+                | (
+                    self._figures("valid", head(held[0]), held[1], self.judge)
+                    if held is not None
+                    else {}
+                ),
+                head,
+            )
 
-    def _figures(self, split: str, scores: torch.Tensor, y: torch.Tensor, loss: Loss) -> dict[str, float]:
+    def _figures(
+        self, split: str, scores: torch.Tensor, y: torch.Tensor, loss: Loss
+    ) -> dict[str, float]:
         found = self.sums(split)
         found.add(loss(scores, y), scores, y)
         return found.read(split)

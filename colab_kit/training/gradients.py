@@ -37,13 +37,23 @@ def reached(model: nn.Module, batch: Batch) -> bool:
                 return True  # nobody knows; the loop has its words for it
             if "more than 1 value per channel" not in str(err):
                 raise  # an error of the user's own code keeps its traceback
-            fix = "write batch_size=2 or more" if len(x) == 1 else "take larger pictures: image_size="
-            raise ModelError("BatchNorm cannot learn from a single value.", str(err).splitlines()[0], fix) from err
+            fix = (
+                "write batch_size=2 or more" if len(x) == 1 else "take larger pictures: image_size="
+            )
+            raise ModelError(
+                "BatchNorm cannot learn from a single value.", str(err).splitlines()[0], fix
+            ) from err
         if not output.requires_grad:
             why = "its output has no gradient: a detach(), .data, argmax, numpy or torch.no_grad() stands in forward"
-            raise ModelError("No weight of the network can learn.", why, "let forward return what the last layer puts out")
+            raise ModelError(
+                "No weight of the network can learn.",
+                why,
+                "let forward return what the last layer puts out",
+            )
         try:  # unlike for each class: the scores of a LogSoftmax or Softmax alone have no gradient of their sum
-            (output.float() * torch.arange(1, output.shape[-1] + 1, device=output.device)).sum().backward()  # type: ignore[no-untyped-call]
+            (
+                output.float() * torch.arange(1, output.shape[-1] + 1, device=output.device)
+            ).sum().backward()  # type: ignore[no-untyped-call]
         except RuntimeError:
             return True  # some layers have no gradient in eval mode: nobody knows
         weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]

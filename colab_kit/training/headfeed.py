@@ -34,7 +34,9 @@ class HeadFeed:
         """The batches of a training epoch from number `first` on. One that damaged files leave a single picture of is empty."""
         order = self.feed.order(epoch)
         at = self._sorted[np.searchsorted(self.split.rows[self._sorted], order)]
-        for batch, (start, stop) in zip(self._batches(at, epoch % self.views, first), self.bounds[first:], strict=True):
+        for batch, (start, stop) in zip(
+            self._batches(at, epoch % self.views, first), self.bounds[first:], strict=True
+        ):
             alone = len(batch) == 1 < stop - start  # BatchNorm cannot learn from one
             yield Batch(batch.x[:0], batch.y[:0], batch.index[:0]) if alone else batch
 
@@ -51,4 +53,6 @@ class HeadFeed:
         for start, stop in self.bounds[first:]:
             at = torch.from_numpy(order[start:stop])
             at = at[x[at, 0].isfinite()]
-            yield Batch(x[at].to(self.device), self._labels[at].to(self.device), self.split.rows[at.numpy()])
+            yield Batch(
+                x[at].to(self.device), self._labels[at].to(self.device), self.split.rows[at.numpy()]
+            )

@@ -23,7 +23,9 @@ from .metrics import Sums
 from .recovery import go_back
 from .state import Diverged, Job, State
 
-LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator, where a read makes it wait
+LOOK_EVERY = (
+    0.1  # seconds between two reads of the loss on an accelerator, where a read makes it wait
+)
 
 
 def fit(job: Job, state: State) -> str:
@@ -37,11 +39,15 @@ def fit(job: Job, state: State) -> str:
         Nothing can be written at the start.
     """
     if state.step == 0:
-        job.save(state, must=True, planned=True)  # a kill before the first step loses not even the initial weights
+        job.save(
+            state, must=True, planned=True
+        )  # a kill before the first step loses not even the initial weights
     reason = ""
     while not reason and state.epoch < job.recipe.epochs:
         try:
-            reason = out_of_patience(job.recipe, state.waited, state.best) or train_epoch(job, state)
+            reason = out_of_patience(job.recipe, state.waited, state.best) or train_epoch(
+                job, state
+            )
             state.seconds = job.budget.seconds
             if reason or state.epoch == job.recipe.epochs:
                 job.save(state)
@@ -57,12 +63,16 @@ def train_epoch(job: Job, state: State) -> str:
     sums = Sums(job.device, top5=False, values=state.sums, task=job.task, output=job.output)
     looked, began = 0.0, time.monotonic()
 
-    if between_epochs(job, state) and not look_up(job, state, sums, state.epoch + state.batch / len(job.train)):
+    if between_epochs(job, state) and not look_up(
+        job, state, sums, state.epoch + state.batch / len(job.train)
+    ):
         return control.reason
     if state.batch and (reason := out_of_patience(recipe, state.waited, state.best)):
         return reason
     job.phases.enter(state.epoch)
-    for group in groups(job.train.shuffled(state.epoch, first=state.batch), recipe.grad_accum_steps):
+    for group in groups(
+        job.train.shuffled(state.epoch, first=state.batch), recipe.grad_accum_steps
+    ):
         loss = optimizer_step(job, state, group, sums)
         now = time.monotonic()
         if job.device.type == "cpu" or now - looked > LOOK_EVERY:
@@ -105,7 +115,12 @@ def train_epoch(job: Job, state: State) -> str:
 def between_epochs(job: Job, state: State) -> bool:
     """Whether a validation is due in the middle of the epoch, and has not been done yet."""
     every, done = job.recipe.validate_every_steps, state.history[-1]["step"] if state.history else 0
-    return every is not None and state.step % every == 0 and done < state.step and state.batch < len(job.train)
+    return (
+        every is not None
+        and state.step % every == 0
+        and done < state.step
+        and state.batch < len(job.train)
+    )
 
 
 def groups(batches: Iterator[Batch], grad_accum_steps: int) -> Iterator[list[Batch]]:
@@ -117,7 +132,9 @@ def groups(batches: Iterator[Batch], grad_accum_steps: int) -> Iterator[list[Bat
 def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.Tensor:
     """One optimizer step over a group of batches; the mean loss of its pictures, still on the device."""
     before = sums.copy()
-    while (total := gradients(job, state, group, sums)) is None:  # memory ran out: the same step again, in smaller pieces
+    while (
+        total := gradients(job, state, group, sums)
+    ) is None:  # memory ran out: the same step again, in smaller pieces
         sums.put_back(before)
         no_gradients(job)
     job.control.reached("after_backward")
@@ -159,7 +176,9 @@ def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.T
         for number, batch in enumerate(group, state.batch):
             if not len(batch):
                 continue  # every picture of it is damaged
-            keyed_random.seed_torch(job.recipe.seed, keyed_random.STEP, state.epoch, number)  # what dropout draws, whatever drew before
+            keyed_random.seed_torch(
+                job.recipe.seed, keyed_random.STEP, state.epoch, number
+            )  # what dropout draws, whatever drew before
             for loss, n in losses(job, state, batch, number, sums):
                 loss = loss if n == seen else loss * (n / seen)
                 (loss if job.scaler is None else job.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
@@ -172,10 +191,14 @@ def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.T
     return None
 
 
-def losses(job: Job, state: State, batch: Batch, number: int, sums: Sums) -> Iterator[tuple[torch.Tensor, int]]:
+def losses(
+    job: Job, state: State, batch: Batch, number: int, sums: Sums
+) -> Iterator[tuple[torch.Tensor, int]]:
     """The loss of one batch, of pictures mixed with one another if the recipe says so, and how many they are; in pieces."""
     recipe = job.recipe
-    x, other, share = mixed(batch.x, recipe.mixup, recipe.cutmix, recipe.seed, keyed_random.MIXUP, state.epoch, number)
+    x, other, share = mixed(
+        batch.x, recipe.mixup, recipe.cutmix, recipe.seed, keyed_random.MIXUP, state.epoch, number
+    )
     for piece, part in pieces(Batch(x, batch.y, batch.index), state.pieces):
         output = outputs(job, piece.x)
         loss = with_aux(job.loss, output, piece.y)
@@ -209,7 +232,9 @@ def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
     row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **found}
     if state.noted(row, job.recipe.monitor):
         with job.average.worn() if job.average is not None else torch.no_grad():
-            job.best_weights = {name: t.detach().to("cpu", copy=True) for name, t in job.model.state_dict().items()}
+            job.best_weights = {
+                name: t.detach().to("cpu", copy=True) for name, t in job.model.state_dict().items()
+            }
     job.emit(EpochDone(epoch, job.recipe.epochs, row))
     return True
 
@@ -269,4 +294,8 @@ def watch_budget(job: Job, state: State, step: float) -> None:
     """Stop the run in time if the budget does not hold another step of so many seconds, and say how long the rest takes."""
     if job.budget.used_up(step=step, save=job.saver.cost):
         done = state.step - job.begun
-        job.control.stop(job.budget.reason(job.budget.session / done * (job.steps - state.step) if done else None))
+        job.control.stop(
+            job.budget.reason(
+                job.budget.session / done * (job.steps - state.step) if done else None
+            )
+        )

@@ -52,11 +52,15 @@ def output_kind(output: torch.Tensor, task: str = "classification") -> str:
     if task == "regression":
         return "values"
     if task == "multilabel":
-        between = bool(((output >= 0) & (output <= 1)).all())  # of a fresh network's logits half are below 0
+        between = bool(
+            ((output >= 0) & (output <= 1)).all()
+        )  # of a fresh network's logits half are below 0
         return "multilabel_probabilities" if between else "multilabel_logits"
     rows = output.detach().double()
     eps = torch.finfo(output.dtype).eps if output.is_floating_point() else 0.0
-    loose = max(1e-4, 2 * eps * math.log(rows.shape[1] + 1))  # of -log(classes): where every class is as likely, all round alike
+    loose = max(
+        1e-4, 2 * eps * math.log(rows.shape[1] + 1)
+    )  # of -log(classes): where every class is as likely, all round alike
     if (rows <= loose).all() and torch.logsumexp(rows, 1).abs().max() < loose:
         return "log_probabilities"
     if (rows >= 0).all() and (rows.sum(1) - 1).abs().max() < loose:
@@ -80,15 +84,27 @@ def named(recipe: Recipe, name: str, weights: torch.Tensor | None) -> Loss:
     """The loss of this name with the recipe's smoothing and class weights."""
     if name in _OF_ROWS:
         if recipe.label_smoothing:
-            raise RecipeError("label_smoothing= works with the cross_entropy loss only.", f"the loss here is {name}", "leave it out")
+            raise RecipeError(
+                "label_smoothing= works with the cross_entropy loss only.",
+                f"the loss here is {name}",
+                "leave it out",
+            )
         return lambda output, y: _OF_ROWS[name](output.reshape(y.shape), y)
     if name == "cross_entropy":
-        return lambda output, y: functional.cross_entropy(output, y, weight=weights, label_smoothing=recipe.label_smoothing)
+        return lambda output, y: functional.cross_entropy(
+            output, y, weight=weights, label_smoothing=recipe.label_smoothing
+        )
     if recipe.label_smoothing:
         fix = "drop LogSoftmax from the network, or the smoothing"
-        raise RecipeError("label_smoothing= works with the cross_entropy loss only.", f"the loss here is {name}", fix)
+        raise RecipeError(
+            "label_smoothing= works with the cross_entropy loss only.",
+            f"the loss here is {name}",
+            fix,
+        )
     if name == "nll_of_probabilities":  # chosen when a network ends in Softmax
-        return lambda output, y: functional.nll_loss(output.clamp_min(1e-12).log(), y, weight=weights)
+        return lambda output, y: functional.nll_loss(
+            output.clamp_min(1e-12).log(), y, weight=weights
+        )
     return lambda output, y: functional.nll_loss(output, y, weight=weights)
 
 
@@ -106,7 +122,10 @@ def by_output(kind: str) -> tuple[str, str]:
     return {
         "logits": ("cross_entropy", "the network puts out logits"),
         "log_probabilities": ("nll", "the network puts out log-probabilities (LogSoftmax)"),
-        "probabilities": ("nll_of_probabilities", "the network puts out probabilities (Softmax); logits would train more steadily"),
+        "probabilities": (
+            "nll_of_probabilities",
+            "the network puts out probabilities (Softmax); logits would train more steadily",
+        ),
         "multilabel_logits": ("bce", "a picture may have several classes"),
         "multilabel_probabilities": (
             "bce_of_probabilities",
@@ -130,10 +149,14 @@ def of_user(loss: Any, recipe: Recipe) -> Loss:
             loss = loss()
         except TypeError as err:
             fix = f"pass an instance: loss={loss.__name__}(…)"
-            raise ModelError(f"loss={loss.__name__} cannot be made without arguments.", str(err), fix) from err
+            raise ModelError(
+                f"loss={loss.__name__} cannot be made without arguments.", str(err), fix
+            ) from err
     if not callable(loss):
         fix = "write loss='cross_entropy' or loss=nn.NLLLoss()"
-        raise ModelError(f"loss= is a {type(loss).__name__}.", "a name, a loss or f(output, y) was expected", fix)
+        raise ModelError(
+            f"loss= is a {type(loss).__name__}.", "a name, a loss or f(output, y) was expected", fix
+        )
     return loss  # type: ignore[no-any-return]
 
 
@@ -144,7 +167,9 @@ def of_rows(loss: Loss) -> Loss:
 
 def _shaped(output: Any, y: torch.Tensor) -> torch.Tensor:
     """Targets (n, 1) as (n,) where the network puts out such: a squared error would compare each with all."""
-    plain = isinstance(output, torch.Tensor) and y.is_floating_point() and output.numel() == y.numel()
+    plain = (
+        isinstance(output, torch.Tensor) and y.is_floating_point() and output.numel() == y.numel()
+    )
     return y.reshape(output.shape) if plain else y
 
 

@@ -29,5 +29,7 @@ class LrCurve:
     def __repr__(self) -> str:
         said = "no suggestion" if self.suggestion is None else f"suggestion {self.suggestion:.1e}"
         return (
-            f"LrCurve({said}: {self.why}; {len(self.lrs)} steps from {self.lrs[0]:.0e} to {self.lrs[-1]:.0e})" if self.lrs else "LrCurve()"
+            f"LrCurve({said}: {self.why}; {len(self.lrs)} steps from {self.lrs[0]:.0e} to {self.lrs[-1]:.0e})"
+            if self.lrs
+            else "LrCurve()"
         )

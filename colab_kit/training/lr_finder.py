@@ -21,9 +21,16 @@ SKIP = 10  # steps at each end of the curve that suggest nothing
 
 
 def sweep(
-    model: nn.Module, feed: Feed, loss: Loss, make: Callable[[float], torch.optim.Optimizer], *,
-    enter: Callable[[], None], device: torch.device, seed: int = 0, stopped: Callable[[], bool] = lambda: False,
-) -> tuple[list[float], list[float]]:  # fmt: skip
+    model: nn.Module,
+    feed: Feed,
+    loss: Loss,
+    make: Callable[[float], torch.optim.Optimizer],
+    *,
+    enter: Callable[[], None],
+    device: torch.device,
+    seed: int = 0,
+    stopped: Callable[[], bool] = lambda: False,
+) -> tuple[list[float], list[float]]:
     """Learning rates and smoothed losses of a range test (Smith 2017), one step each; the network is given back as it came.
 
     Parameters
@@ -63,12 +70,19 @@ def suggest(rates: list[float], losses: list[float]) -> tuple[float | None, str]
     lowest = min(range(len(losses)), key=losses.__getitem__, default=0)
     first = min(SKIP, lowest)
     slopes = {
-        i: (losses[i + 1] - losses[i - 1]) / (math.log10(rates[i + 1]) - math.log10(rates[i - 1])) for i in range(max(1, first), lowest)
+        i: (losses[i + 1] - losses[i - 1]) / (math.log10(rates[i + 1]) - math.log10(rates[i - 1]))
+        for i in range(max(1, first), lowest)
     }
     steepest = min(slopes, key=slopes.__getitem__, default=0)
     if not slopes or slopes[steepest] >= 0:
-        return None, "the loss does not fall at any rate: the network learns nothing from these batches"
-    return rates[steepest], f"the loss falls fastest there; it is lowest at {rates[lowest]:.1e} and lost beyond {rates[-1]:.1e}"
+        return (
+            None,
+            "the loss does not fall at any rate: the network learns nothing from these batches",
+        )
+    return (
+        rates[steepest],
+        f"the loss falls fastest there; it is lowest at {rates[lowest]:.1e} and lost beyond {rates[-1]:.1e}",
+    )
 
 
 def _endless(feed: Feed) -> Iterator[Batch]:

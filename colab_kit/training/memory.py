@@ -19,7 +19,8 @@ def is_out_of_memory(err: BaseException) -> bool:
     if isinstance(err, torch.OutOfMemoryError):
         return True
     return isinstance(err, RuntimeError) and any(
-        words in str(err) for words in ("out of memory", "not enough memory", "can't allocate memory")
+        words in str(err)
+        for words in ("out of memory", "not enough memory", "can't allocate memory")
     )
 
 
@@ -59,7 +60,10 @@ def twice_as_many(k: int, batch_size: int, err: BaseException) -> tuple[int, str
         fix = "take a smaller network or image_size=, or a machine with more memory (Runtime ▸ Change runtime type)"
         raise TrainError("Not even two pictures at a time fit into the memory.", why, fix) from err
     text = f"Out of memory: {batch_size // k} pictures at a time are too many. Going on with {batch_size // (2 * k)} at a time"
-    return 2 * k, f"{text}; a step is still made of {batch_size}. BatchNorm sees smaller groups: from here on the run is not exact."
+    return (
+        2 * k,
+        f"{text}; a step is still made of {batch_size}. BatchNorm sees smaller groups: from here on the run is not exact.",
+    )
 
 
 def largest_batch(uses: Callable[[int], int], room: int, most: int) -> tuple[int, str]:
@@ -87,4 +91,7 @@ def largest_batch(uses: Callable[[int], int], room: int, most: int) -> tuple[int
             f"it has {room / 2**30:.1f} GiB",
             "take a smaller network or image_size=",
         )
-    return fits, f"the largest that takes at most {FULL:.0%} of the memory ({peak / 2**30:.1f} of {room / 2**30:.1f} GiB)"
+    return (
+        fits,
+        f"the largest that takes at most {FULL:.0%} of the memory ({peak / 2**30:.1f} of {room / 2**30:.1f} GiB)",
+    )

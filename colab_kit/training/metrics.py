@@ -17,11 +17,19 @@ class Sums:
     """
 
     def __init__(
-        self, device: torch.device, *, top5: bool, values: list[float] | None = None, task: str = "classification", output: str = "logits"
+        self,
+        device: torch.device,
+        *,
+        top5: bool,
+        values: list[float] | None = None,
+        task: str = "classification",
+        output: str = "logits",
     ) -> None:
         kind = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
         self.top5, self.here, self.task = top5, device.type == "cpu", task
-        self.border = 0.5 if output == "multilabel_probabilities" else 0.0  # from there on a class is said
+        self.border = (
+            0.5 if output == "multilabel_probabilities" else 0.0
+        )  # from there on a class is said
         self._numbers = [float(v) for v in values or [0.0] * 4]
         self._sums = torch.tensor(self._numbers, dtype=kind, device=device)
 
@@ -32,10 +40,17 @@ class Sums:
             self._put(loss, n, *self._errors(output.float().reshape(y.shape), y))
             return
         top5 = (output.topk(5, 1).indices == y[:, None]).any(1).sum() if ranked and self.top5 else 0
-        if self.here:  # numpy: small tensor operations would cost as much as a small network's forward pass
+        if (
+            self.here
+        ):  # numpy: small tensor operations would cost as much as a small network's forward pass
             top1 = np.count_nonzero(output.numpy().argmax(1) == y.numpy()) if ranked else 0
             have = self._numbers
-            self._numbers = [have[0] + loss.item() * n, have[1] + n, have[2] + top1, have[3] + int(top5)]
+            self._numbers = [
+                have[0] + loss.item() * n,
+                have[1] + n,
+                have[2] + top1,
+                have[3] + int(top5),
+            ]
         else:
             self._put(loss, n, (output.argmax(1) == y).sum() if ranked else 0, top5)
 
@@ -90,7 +105,9 @@ class Sums:
 
 def measured(task: str, *, top5: bool) -> tuple[str, ...]:
     """The figures of a task beside the loss."""
-    return {"multilabel": ("f1",), "regression": ("mae", "rmse")}.get(task, ("top1", "top5") if top5 else ("top1",))
+    return {"multilabel": ("f1",), "regression": ("mae", "rmse")}.get(
+        task, ("top1", "top5") if top5 else ("top1",)
+    )
 
 
 def better(metric: str, new: float, best: float | None) -> bool:

@@ -13,7 +13,13 @@ from ..errors import ModelError, RecipeError
 from ..recipe import Recipe
 
 
-def build(optimizer: Any, model: nn.Module, recipe: Recipe, lr: float | dict[str, float], weight_decay: float) -> torch.optim.Optimizer:
+def build(
+    optimizer: Any,
+    model: nn.Module,
+    recipe: Recipe,
+    lr: float | dict[str, float],
+    weight_decay: float,
+) -> torch.optim.Optimizer:
     """The optimizer over the model's parameters. Frozen parameters are in it too: without gradients they are passed over.
 
     Parameters
@@ -27,11 +33,17 @@ def build(optimizer: Any, model: nn.Module, recipe: Recipe, lr: float | dict[str
     """
     if not any(p.requires_grad for p in model.parameters()):
         why = "it has no parameters, or all of them are frozen"
-        raise ModelError("The network has nothing that learns.", why, "call model.requires_grad_(True)")
+        raise ModelError(
+            "The network has nothing that learns.", why, "call model.requires_grad_(True)"
+        )
     if isinstance(optimizer, torch.optim.Optimizer):
         if recipe.layer_decay is not None:
             fix = "drop it, or write optimizer='adamw'"
-            raise RecipeError("layer_decay= and an optimizer were both given.", "the optimizer has its own learning rates", fix)
+            raise RecipeError(
+                "layer_decay= and an optimizer were both given.",
+                "the optimizer has its own learning rates",
+                fix,
+            )
         return _own(optimizer, model)
     kind = _kind(optimizer, recipe)
     args: dict[str, Any] = {}
@@ -42,23 +54,32 @@ def build(optimizer: Any, model: nn.Module, recipe: Recipe, lr: float | dict[str
     for name, value in {"weight_decay": weight_decay, "momentum": recipe.momentum}.items():
         if name in takes and (name != "momentum" or optimizer is None):
             args[name] = value
-    plain = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in model.parameters())
+    plain = all(
+        p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in model.parameters()
+    )
     if plain and optimizer is None and recipe.optimizer in ("adamw", "adam", "sgd"):
         args["fused"] = True  # one kernel for all tensors
     try:
         return kind(groups, **args)
     except (TypeError, ValueError) as err:
         fix = f"pass an instance: optimizer=torch.optim.{kind.__name__}(model.parameters(), …), or write optimizer='adamw'"
-        raise ModelError(f"optimizer={kind.__name__} cannot be made for this network.", str(err), fix) from err
+        raise ModelError(
+            f"optimizer={kind.__name__} cannot be made for this network.", str(err), fix
+        ) from err
 
 
 _KINDS: dict[str, type[torch.optim.Optimizer]] = {
     kind.__name__.lower(): kind
     for kind in (
-        torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop, torch.optim.Adagrad, torch.optim.NAdam,
+        torch.optim.AdamW,
+        torch.optim.Adam,
+        torch.optim.SGD,
+        torch.optim.RMSprop,
+        torch.optim.Adagrad,
+        torch.optim.NAdam,
         torch.optim.RAdam,
     )
-}  # fmt: skip
+}
 
 
 def name_of(optimizer: Any) -> str | None:
@@ -94,7 +115,11 @@ def _own(optimizer: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Opti
 
 def _by_batches(kind: type) -> None:
     if issubclass(kind, torch.optim.LBFGS):
-        raise ModelError("LBFGS cannot train by batches here.", "its step evaluates the loss several times", "write optimizer='adamw'")
+        raise ModelError(
+            "LBFGS cannot train by batches here.",
+            "its step evaluates the loss several times",
+            "write optimizer='adamw'",
+        )
 
 
 def _groups(model: nn.Module, lr: float | dict[str, float]) -> list[dict[str, Any]]:
@@ -110,7 +135,8 @@ def _groups(model: nn.Module, lr: float | dict[str, float]) -> list[dict[str, An
             groups[pattern].append(parameter)
     if orphans:
         raise RecipeError(
-            f"lr= gives no learning rate for {orphans[0]}" + (f" and {len(orphans) - 1} more parameters." if len(orphans) > 1 else "."),
+            f"lr= gives no learning rate for {orphans[0]}"
+            + (f" and {len(orphans) - 1} more parameters." if len(orphans) > 1 else "."),
             f"the patterns are {', '.join(lr)}",
             "add a last pattern for the rest: lr={…, '*': 1e-4}",
         )
@@ -130,16 +156,25 @@ def layers(model: nn.Module) -> list[str]:
 def _layer(name: str) -> str:
     """Up to the first part with a digit, or without the last part."""
     parts = name.split(".")
-    counted = next((i for i, part in enumerate(parts) if any(c.isdigit() for c in part)), len(parts) - 2)
+    counted = next(
+        (i for i, part in enumerate(parts) if any(c.isdigit() for c in part)), len(parts) - 2
+    )
     return ".".join(parts[: max(counted, 0) + 1])
 
 
 def _decayed(model: nn.Module, groups: list[dict[str, Any]], decay: float) -> list[dict[str, Any]]:
     """Each group's rate smaller from layer to layer towards the pictures (Howard and Ruder 2018; Clark et al. 2020), the fastest first."""
     order = layers(model)
-    depth = {id(p): len(order) - 1 - order.index(_layer(name)) for name, p in model.named_parameters()}
+    depth = {
+        id(p): len(order) - 1 - order.index(_layer(name)) for name, p in model.named_parameters()
+    }
     found = []
     for group in groups:
         for layer in sorted({depth[id(p)] for p in group["params"]}):
-            found.append({"params": [p for p in group["params"] if depth[id(p)] == layer], "lr": group["lr"] * decay**layer})
+            found.append(
+                {
+                    "params": [p for p in group["params"] if depth[id(p)] == layer],
+                    "lr": group["lr"] * decay**layer,
+                }
+            )
     return sorted(found, key=lambda group: -group["lr"])

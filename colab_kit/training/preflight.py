@@ -26,7 +26,9 @@ def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> tor
     """
     if not len(batch):
         why = "every file of the first batch is damaged"
-        raise DataError("None of the first pictures can be read.", why, "look at the files, or fetch them again")
+        raise DataError(
+            "None of the first pictures can be read.", why, "look at the files, or fetch them again"
+        )
     output = _forward(model, batch.x)
     if batch.y.is_floating_point():
         return _of_rows(output, batch.y, classes)
@@ -67,12 +69,24 @@ def _forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
             return primary(model(x))
     except ColabKitError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError) as err:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AssertionError,
+        NotImplementedError,
+    ) as err:
         if "out of memory" in str(err):
             raise
-        first = next((m for m in model.modules() if next(m.parameters(recurse=False), None) is not None), None)
+        first = next(
+            (m for m in model.modules() if next(m.parameters(recurse=False), None) is not None),
+            None,
+        )
         fix = "fit its first layer to (pictures, channels, height, width), or pass image_size="
-        if "dtype" in str(err) or "should be the same" in str(err):  # float32 pictures, another kind of weights
+        if "dtype" in str(err) or "should be the same" in str(
+            err
+        ):  # float32 pictures, another kind of weights
             fix = "call model.float() first"
         elif x.ndim == 4 and "mat1 and mat2" in str(err):
             fix = f"put nn.Flatten() first, and make the first layer as wide as a picture has values: nn.Linear({x[0].numel()}, …)"
@@ -83,7 +97,9 @@ def _forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
         elif x.ndim == 2:
             fix = f"each row has {x.shape[1]} numbers: make the first layer nn.Linear({x.shape[1]}, …)"
         why = f"{type(err).__name__}: {str(err).splitlines()[0]}"
-        raise ModelError(f"The network cannot take pictures of shape {tuple(x.shape)}.", why, fix) from err
+        raise ModelError(
+            f"The network cannot take pictures of shape {tuple(x.shape)}.", why, fix
+        ) from err
     finally:
         for module, training in was.items():
             module.training = training
@@ -106,8 +122,16 @@ def try_loss(loss: Loss, output: torch.Tensor, y: torch.Tensor, name: str) -> No
         shapes = f"for scores {tuple(output.shape)} and class numbers {tuple(y.shape)}: {type(err).__name__}: {str(err).splitlines()[0]}"
         raise ModelError(f"The loss {name} does not work here.", shapes, fix) from err
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
-        what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
-        raise ModelError(f"The loss {name} gives {what}.", "one number for the batch is needed", "let it give the mean (reduction='mean')")
+        what = (
+            f"a tensor of shape {tuple(value.shape)}"
+            if isinstance(value, torch.Tensor)
+            else f"a {type(value).__name__}"
+        )
+        raise ModelError(
+            f"The loss {name} gives {what}.",
+            "one number for the batch is needed",
+            "let it give the mean (reduction='mean')",
+        )
 
 
 def check_task(task: str, wants: str | None, name: str) -> None:
@@ -117,13 +141,23 @@ def check_task(task: str, wants: str | None, name: str) -> None:
     ------
     ModelError
     """
-    kinds = {"logits": "classification", "log_probabilities": "classification", "values": "regression"}
+    kinds = {
+        "logits": "classification",
+        "log_probabilities": "classification",
+        "values": "regression",
+    }
     meant = None if wants is None else kinds.get(wants, "multilabel")
     if meant in (None, task) or (task, wants) == ("multilabel", "values"):
         return
-    of = {"classification": "one class a picture", "multilabel": "several classes a picture", "regression": "numbers"}
+    of = {
+        "classification": "one class a picture",
+        "multilabel": "several classes a picture",
+        "regression": "numbers",
+    }
     fix = f"leave loss= out (the fitting one is chosen), or load the data with task={meant!r}"
-    raise ModelError(f"{name} is a loss for {of[str(meant)]}.", f"the labels of this data are {of[task]}", fix)
+    raise ModelError(
+        f"{name} is a loss for {of[str(meant)]}.", f"the labels of this data are {of[task]}", fix
+    )
 
 
 def check_loss(kind: str, wants: str | None, name: str) -> None:
@@ -135,8 +169,14 @@ def check_loss(kind: str, wants: str | None, name: str) -> None:
         The loss would be wrong: NLLLoss on anything but log-probabilities.
     """
     if wants == "multilabel_probabilities" and kind == "multilabel_logits":
-        why = "BCELoss takes the logarithm of what it is given, and of a number below 0 there is none"
-        raise ModelError(f"{name} needs probabilities, and the network puts out logits.", why, "write loss='bce', or end with nn.Sigmoid()")
+        why = (
+            "BCELoss takes the logarithm of what it is given, and of a number below 0 there is none"
+        )
+        raise ModelError(
+            f"{name} needs probabilities, and the network puts out logits.",
+            why,
+            "write loss='bce', or end with nn.Sigmoid()",
+        )
     if wants == "log_probabilities" and kind != "log_probabilities":
         raise ModelError(
             f"{name} needs log-probabilities, and the network puts out {kind}.",

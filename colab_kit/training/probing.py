@@ -24,14 +24,25 @@ EARLIER = " (earlier)"
 SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing
 SHARE = 0.01  # of the predicted run: what measuring may take
 CLEARLY = 0.95  # of plain fp32's time: what must be gained, so that noise chooses nothing
-TIMES = 5  # steps of each way at most, the fastest of which counts: one alone may meet a busy machine
-NEAR = 0.02  # of the loss, and as much again: how far it may be off. bf16 rounds each product to 0.4 %
+TIMES = (
+    5  # steps of each way at most, the fastest of which counts: one alone may meet a busy machine
+)
+NEAR = (
+    0.02  # of the loss, and as much again: how far it may be off. bf16 rounds each product to 0.4 %
+)
 
 
 def measure(
-    model: nn.Module, batch: Batch, loss: Loss, options: list[Precision], *, steps: int, device: torch.device, seed: int = 0,
+    model: nn.Module,
+    batch: Batch,
+    loss: Loss,
+    options: list[Precision],
+    *,
+    steps: int,
+    device: torch.device,
+    seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
-) -> tuple[Precision, str, dict[str, float]]:  # fmt: skip
+) -> tuple[Precision, str, dict[str, float]]:
     """The fastest way to compute a step whose loss is as good, the reason, and seconds a step of each that was tried.
 
     Some forward and backward passes on the real batch; weights, buffers, gradients and random streams are as before afterwards.
@@ -62,12 +73,16 @@ def measure(
         spent, whole = spent + first, first * steps
         if whole < SHORT:
             return plain, too_short(whole), {str(plain): first}
-        more = min(TIMES, int((SHARE * whole - spent) / (first * len(options))) - 1) - 1  # a way warms up with a step of its own
+        more = (
+            min(TIMES, int((SHARE * whole - spent) / (first * len(options))) - 1) - 1
+        )  # a way warms up with a step of its own
         for _ in range(more):
             seconds, _ = once(plain)
             first, spent = min(first, seconds), spent + seconds
         timed[str(plain)] = first
-        for how in sorted(options[1:], key=lambda one: one.channels_last):  # laid out once, the weights stay so
+        for how in sorted(
+            options[1:], key=lambda one: one.channels_last
+        ):  # laid out once, the weights stay so
             if spent + 2 * first > SHARE * whole:
                 break
             how.lay(model)
@@ -98,14 +113,19 @@ def share_of(batch: int, steps: int, options: int) -> int:
 
 
 def fastest_forward(
-    forward: Callable[[Precision], torch.Tensor], options: list[Precision], *, clock: Callable[[], float] = time.perf_counter
+    forward: Callable[[Precision], torch.Tensor],
+    options: list[Precision],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[str, str]:
     """The fastest way to compute a forward pass whose outputs are near plain fp32's, and why.
 
     options : plain fp32 first
     """
     timed, truth = dict[str, float](), None
-    for how in sorted(options, key=lambda one: one.channels_last):  # laid out once, the weights stay so
+    for how in sorted(
+        options, key=lambda one: one.channels_last
+    ):  # laid out once, the weights stay so
         try:
             forward(how)
             start = clock()
@@ -121,7 +141,13 @@ def fastest_forward(
     return best, f"measured, a batch: {told}"
 
 
-def step_seconds(model: nn.Module, batch: Batch, loss: Loss, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
+def step_seconds(
+    model: nn.Module,
+    batch: Batch,
+    loss: Loss,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """How long a forward and a backward pass take, the second time; the network is left as it was."""
     with untouched(model):
         for _ in range(2):
@@ -155,7 +181,9 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def remembered(place: Path, what: Any, find: Callable[[], tuple[Precision, str, dict[str, float]]]) -> tuple[Precision, str]:
+def remembered(
+    place: Path, what: Any, find: Callable[[], tuple[Precision, str, dict[str, float]]]
+) -> tuple[Precision, str]:
     """A choice that was measured before on this device for this network and batch, else the one that is found now.
 
     place : a JSON file    what : anything JSON can hold that tells device, network and batch

@@ -25,8 +25,14 @@ def go_back(job: Job, state: State, lost: Diverged) -> None:
     at, times, seconds = state.step, state.rollbacks + 1, job.budget.seconds
     if at <= 1 and not state.rollbacks:
         why = "the network or the loss itself gives it, before anything was learned: a log of a negative number, a division by zero"
-        raise TrainError(f"The loss is {lost.value} at the first step.", why, "look at the network's outputs, and for NaN in the data")
-    again = f", after {state.rollbacks} restarts with lower learning rates" if state.rollbacks else ""
+        raise TrainError(
+            f"The loss is {lost.value} at the first step.",
+            why,
+            "look at the network's outputs, and for NaN in the data",
+        )
+    again = (
+        f", after {state.rollbacks} restarts with lower learning rates" if state.rollbacks else ""
+    )
     error = TrainError(
         f"The loss is {lost.value} at step {at}{again}.",
         "the weights grew without bound: mostly a learning rate that is too high, or NaN in the data",
@@ -38,7 +44,12 @@ def go_back(job: Job, state: State, lost: Diverged) -> None:
     vars(state).update(vars(job.restore(found)), rollbacks=times, lr_factor=factor, seconds=seconds)
     state.back_to = state.step
     text = f"The loss was {lost.value} at step {at}. Back to step {state.step} with the learning rate times {factor:g}"
-    job.emit(Note(f"{text} ({times} of at most {AT_MOST} times). Too high a learning rate is the usual cause: try lr= a tenth.", "warn"))
+    job.emit(
+        Note(
+            f"{text} ({times} of at most {AT_MOST} times). Too high a learning rate is the usual cause: try lr= a tenth.",
+            "warn",
+        )
+    )
     checkpoint.forget_after(job.saver.folder, state.step)
     job.save(state, planned=True)  # at once: a kill must not make it happen once more
 
@@ -46,7 +57,9 @@ def go_back(job: Job, state: State, lost: Diverged) -> None:
 def _last_good(job: Job, tried: int) -> checkpoint.Checkpoint | None:
     """The newest whole checkpoint of the run's folder, a planned one if there is any; rather the one before the step `tried`."""
     whole = []
-    for path in sorted(job.saver.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of, reverse=True):
+    for path in sorted(
+        job.saver.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of, reverse=True
+    ):
         try:
             found = checkpoint.read(path)
         except RunError:

@@ -43,7 +43,9 @@ class Request:
     augment: Any = None
 
     @classmethod
-    def of(cls, recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer: Any) -> Request:
+    def of(
+        cls, recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer: Any
+    ) -> Request:
         """Put names into the recipe, and keep the objects beside it.
 
         Raises
@@ -62,13 +64,24 @@ class Request:
         given = Recipe.of(recipe, fields)
         if isinstance(optimizer, torch.optim.Optimizer) and given.lr is not None:
             fix = "drop lr=, or write optimizer='adam', lr=…"
-            raise RecipeError("lr= and an optimizer were both given.", "the optimizer has its own learning rate", fix)
+            raise RecipeError(
+                "lr= and an optimizer were both given.",
+                "the optimizer has its own learning rate",
+                fix,
+            )
         return cls(given, loss, optimizer, augment)
 
     def from_scratch(self, model: Any, data: Data) -> Session:
         """A session that trains a network as it is."""
         network = make(fitted(model, data, self.recipe.image_size), self.recipe.seed)
-        session = Session(network, data, self.recipe, base=Preprocess(), made_by=_made_by(network), **self._objects())
+        session = Session(
+            network,
+            data,
+            self.recipe,
+            base=Preprocess(),
+            made_by=_made_by(network),
+            **self._objects(),
+        )
         session.settle()
         check_only_tensors(network)
         return session
@@ -102,23 +115,52 @@ class Request:
         if isinstance(backbone, Run):
             backbone = _of_run(backbone)
         plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
-        how: dict[str, Any] = {"weights": weights, "classes": classes, "size": size, "head": head, "seed": self.recipe.seed, "shelf": shelf}
+        how: dict[str, Any] = {
+            "weights": weights,
+            "classes": classes,
+            "size": size,
+            "head": head,
+            "seed": self.recipe.seed,
+            "shelf": shelf,
+        }
         cards = Cards(home() / "cards", shelf) if plain and weights == "default" else None
         card = cards.find(backbone) if cards is not None and not whole else None
         base: Backbone | Card
         if card is not None:
-            network: nn.Module = recalled(card, classes, head, self.recipe.seed, lambda: on_backbone(backbone, **how)[0])
+            network: nn.Module = recalled(
+                card, classes, head, self.recipe.seed, lambda: on_backbone(backbone, **how)[0]
+            )
             base, names = card, [name for name, _ in network.named_parameters()]
         else:
             network, base, names = on_backbone(backbone, **how)
-        preprocess = Preprocess(base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875)
+        preprocess = Preprocess(
+            base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875
+        )
         made_by = (
-            {"backbone": base.name, "weights": weights if weights in ("default", None) else "default", "head": head, "size": size}
+            {
+                "backbone": base.name,
+                "weights": weights if weights in ("default", None) else "default",
+                "head": head,
+                "size": size,
+            }
             if plain
             else None
         )
-        session = Transfer(network, data, self.recipe, base=preprocess, made_by=made_by, head=names, name=base.name, **self._objects())
-        session.asked, session.given_epochs, session.trained = mode, given_epochs, weights is not None
+        session = Transfer(
+            network,
+            data,
+            self.recipe,
+            base=preprocess,
+            made_by=made_by,
+            head=names,
+            name=base.name,
+            **self._objects(),
+        )
+        session.asked, session.given_epochs, session.trained = (
+            mode,
+            given_epochs,
+            weights is not None,
+        )
         session.cards, session.card, session.shelf = cards, card, shelf
         check_only_tensors(network)
         return session
@@ -141,17 +183,38 @@ def check_views(mode: str, recipe: Recipe, given_epochs: bool) -> None:
     """
     if mode == "frozen" and given_epochs:
         fix = f"write views={recipe.epochs}, or mode='finetune' with epochs={recipe.epochs}"
-        raise RecipeError("epochs= does not go with mode='frozen'.", "a frozen backbone is shown views of each picture, not epochs", fix)
+        raise RecipeError(
+            "epochs= does not go with mode='frozen'.",
+            "a frozen backbone is shown views of each picture, not epochs",
+            fix,
+        )
     if mode in ("finetune", "frozen_then_finetune") and recipe.views is not None:
-        fix = "leave it out, or write mode='frozen'" + ("; freeze_epochs= says how long the head learns alone" * (mode != "finetune"))
-        raise RecipeError(f"views= does not go with mode={mode!r}.", "it counts views while the backbone stays frozen", fix)
+        fix = "leave it out, or write mode='frozen'" + (
+            "; freeze_epochs= says how long the head learns alone" * (mode != "finetune")
+        )
+        raise RecipeError(
+            f"views= does not go with mode={mode!r}.",
+            "it counts views while the backbone stays frozen",
+            fix,
+        )
 
 
 def _of_run(run: Run) -> Backbone:
     """A run's trained network as a backbone, with the preprocessing it learned under; the run keeps its own."""
     how = Preprocess.from_json(run.record["preprocess"])
-    mean, std = ((v[0], v[-2 % len(v)], v[-1]) for v in (how.mean, how.std))  # of a grey network the same for each colour
-    return Backbone(copy.deepcopy(run.model), run.name, how.size, mean, std, how.interpolation, len(run.classes), how.crop)
+    mean, std = (
+        (v[0], v[-2 % len(v)], v[-1]) for v in (how.mean, how.std)
+    )  # of a grey network the same for each colour
+    return Backbone(
+        copy.deepcopy(run.model),
+        run.name,
+        how.size,
+        mean,
+        std,
+        how.interpolation,
+        len(run.classes),
+        how.crop,
+    )
 
 
 def _made_by(network: nn.Module) -> Any:
@@ -172,8 +235,25 @@ def right_way_round(verb: str, model: Any, data: Any, extra: tuple[Any, ...] = (
             "pictures and labels travel as one pair, all else by name",
             "write " + line.replace("data", "(X, y)"),
         )
-    data_like = (Data, tuple, list, dict, np.ndarray, torch.Tensor, torch.utils.data.Dataset, torch.utils.data.DataLoader)
+    data_like = (
+        Data,
+        tuple,
+        list,
+        dict,
+        np.ndarray,
+        torch.Tensor,
+        torch.utils.data.Dataset,
+        torch.utils.data.DataLoader,
+    )
     makes = inspect.isclass(data) or inspect.isfunction(data)
-    if isinstance(data, nn.Module) or isinstance(model, data_like) or (isinstance(model, (str, Path)) and makes):
+    if (
+        isinstance(data, nn.Module)
+        or isinstance(model, data_like)
+        or (isinstance(model, (str, Path)) and makes)
+    ):
         name = getattr(data, "__name__", type(data).__name__)
-        raise RecipeError(f"The arguments of {verb}() are the other way round.", f"{name} stands where the data should", f"write {line}")
+        raise RecipeError(
+            f"The arguments of {verb}() are the other way round.",
+            f"{name} stands where the data should",
+            f"write {line}",
+        )

@@ -61,7 +61,15 @@ class Saver:
             return step % self.every == 0
         return self.clock() - self._saved_at >= min(AT_LEAST, self.cost / SHARE)
 
-    def save(self, step: int, tensors: Tensors, facts: dict[str, Any], best: tuple[str, Tensors] | None, *, must: bool = False) -> bool:
+    def save(
+        self,
+        step: int,
+        tensors: Tensors,
+        facts: dict[str, Any],
+        best: tuple[str, Tensors] | None,
+        *,
+        must: bool = False,
+    ) -> bool:
         """Write best weights, then the checkpoint that speaks of them, then let older ones go.
 
         A disk that fails costs a Note and a later try, unless `must`.
@@ -81,7 +89,12 @@ class Saver:
                 raise
             if err.why != self._said:  # once, not at every try
                 self._said = err.why
-                self.emit(Note(f"Step {step} could not be saved; training goes on and tries again.\n{err}", "warn"))
+                self.emit(
+                    Note(
+                        f"Step {step} could not be saved; training goes on and tries again.\n{err}",
+                        "warn",
+                    )
+                )
             return False
         self._step = step
         checkpoint.prune(self.folder, step, self.passing)
@@ -113,7 +126,11 @@ class Saver:
         return any(taken)
 
     def _small(self) -> list[str]:
-        return [p.name for p in self.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"]
+        return [
+            p.name
+            for p in self.folder.iterdir()
+            if p.is_file() and not p.name.startswith(".") and p.suffix != ".safetensors"
+        ]
 
     def finish(self, timeout: float | None = None) -> bool:
         """Hand the last state over and wait for that, AT_THE_END seconds if not told otherwise; whether all is on the shelf."""
@@ -127,9 +144,7 @@ class Saver:
             self.emit(Note("The run's copies are handed to Drive."))
         elif taken:
             waited = f"{self.clock() - start:.0f} s"
-            text = (
-                f"Not everything was handed to Drive within {waited}. That goes on in the background; run.wait_for_copies() waits for it."
-            )
+            text = f"Not everything was handed to Drive within {waited}. That goes on in the background; run.wait_for_copies() waits for it."
             self.emit(Note(f"{text} The local files are whole: {self.folder}", "warn"))
         return done
 
@@ -137,8 +152,12 @@ class Saver:
         """The newest checkpoint up to this step, and the best weights it speaks of."""
         if self._step is None:
             return []
-        heavy = sorted(checkpoint.kept((p.name for p in self.folder.glob("*.safetensors")), self._step))
-        bests, checkpoints = ([name for name in heavy if name.startswith(kind)] for kind in ("best-", "checkpoint-"))
+        heavy = sorted(
+            checkpoint.kept((p.name for p in self.folder.glob("*.safetensors")), self._step)
+        )
+        bests, checkpoints = (
+            [name for name in heavy if name.startswith(kind)] for kind in ("best-", "checkpoint-")
+        )
         return [*bests[-1:], *checkpoints[-1:]]
 
     def _tell_news(self) -> None:

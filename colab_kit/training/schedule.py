@@ -28,7 +28,15 @@ class Schedule:
     @classmethod
     def of(cls, recipe: Recipe, per_epoch: int, *, begin: int = 0) -> Schedule:
         warmup = round(recipe.warmup_epochs * per_epoch)
-        return cls(recipe.lr_schedule, recipe.epochs * per_epoch, per_epoch, warmup, recipe.step_size, recipe.gamma, begin)
+        return cls(
+            recipe.lr_schedule,
+            recipe.epochs * per_epoch,
+            per_epoch,
+            warmup,
+            recipe.step_size,
+            recipe.gamma,
+            begin,
+        )
 
     @property
     def ends(self) -> bool:

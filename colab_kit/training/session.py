@@ -43,28 +43,43 @@ class Session(Prepared):
         self.start = State()
         place, record, found = run.place, run.record, None
         if not new:
-            found = checkpoint.newest(place.folder, place.shelf, place.kept_as, start=record["start"], complain=self._complain)
+            found = checkpoint.newest(
+                place.folder,
+                place.shelf,
+                place.kept_as,
+                start=record["start"],
+                complain=self._complain,
+            )
         if found is not None and (ended := self._ended(found.facts)):
             emit(Note(f"Run {run.name}-{run.key} is finished: {ended}; restart=True starts anew."))
             run.take(found.facts)
             self._wear(checkpoint.best_weights(place.folder, found, complain=self._complain))
-            if place.shelf is not None and not checkpoint.is_kept(found.path, place.shelf, place.kept_as):  # killed before it was copied
+            if place.shelf is not None and not checkpoint.is_kept(
+                found.path, place.shelf, place.kept_as
+            ):  # killed before it was copied
                 self.saver = self._saver(run, emit, found)
             return "finished", "" if found.facts["epoch"] >= self.epochs else ended
         return self._go_on(run, emit, found)
 
-    def _go_on(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> tuple[str, str]:
+    def _go_on(
+        self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None
+    ) -> tuple[str, str]:
         """Train from a checkpoint, or from the start, to the end."""
         job, state = self._job(run, emit, found)
         self._announce(run, emit, state, job.steps)
         try:
-            with keyed_random.outer_streams_kept(), deterministic(self.device, self.recipe.deterministic):
+            with (
+                keyed_random.outer_streams_kept(),
+                deterministic(self.device, self.recipe.deterministic),
+            ):
                 reason = fit(job, state)
         finally:
             run.take(vars(state))
             job.put_back()
         self._wear(self._best(job, state, run.place.folder))
-        return ("stopped" if run.control.stopped and state.epoch < self.epochs else "finished"), reason
+        return (
+            "stopped" if run.control.stopped and state.epoch < self.epochs else "finished"
+        ), reason
 
     def _announce(self, run: Run, emit: Callbacks, state: State, steps: int) -> None:
         """Say that it begins: in the run's folder, on Drive, and to who listens."""
@@ -104,16 +119,25 @@ class Session(Prepared):
             if run.control.stopped:
                 raise
             emit(
-                Note("Interrupted: Drive is not waited for. Copying goes on in the background; run.wait_for_copies() waits for it.", "warn")
+                Note(
+                    "Interrupted: Drive is not waited for. Copying goes on in the background; run.wait_for_copies() waits for it.",
+                    "warn",
+                )
             )
         finally:  # who interrupts the waiting hears it too
             emit(RunEnded(run.status, run.reason, run.folder))
 
-    def _job(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
+    def _job(
+        self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None
+    ) -> tuple[Job, State]:
         """Everything the loop works with, as the checkpoint left it."""
         recipe = self.effective
         optimizer = self.optimizer_for(run.choices)
-        net = compiled(self.model, self.feeds["train"].peek().x, self._complain) if recipe.compile else self.model
+        net = (
+            compiled(self.model, self.feeds["train"].peek().x, self._complain)
+            if recipe.compile
+            else self.model
+        )
         self.precision.lay(self.model)
         average = Average(self.model, recipe.ema_decay) if recipe.ema_decay else None
         self.saver = self._saver(run, emit, found)
@@ -124,13 +148,28 @@ class Session(Prepared):
             "environment": {**identity.environment(self.device), "precision": str(self.precision), "compile": str(recipe.compile)},
         }  # fmt: skip
         job = Job(
-            model=self.model, phases=Phases(self.model, self.head, self.freeze_epochs), train=self.feeds["train"],
-            valid=self.feeds.get("valid"), loss=self.loss_of, valid_loss=self.plain_loss(run.choices), optimizer=optimizer,
-            schedule=Schedule.of(recipe, steps, begin=begin), recipe=recipe, device=self.device, classes=len(self.data.classes),
-            task=self.data.task, output=run.choices["output"][0],
-            average=average, saver=self.saver, budget=self._budget(found, emit), emit=emit, control=run.control, facts=facts,
-            precision=self.precision, net=net,
-        )  # fmt: skip
+            model=self.model,
+            phases=Phases(self.model, self.head, self.freeze_epochs),
+            train=self.feeds["train"],
+            valid=self.feeds.get("valid"),
+            loss=self.loss_of,
+            valid_loss=self.plain_loss(run.choices),
+            optimizer=optimizer,
+            schedule=Schedule.of(recipe, steps, begin=begin),
+            recipe=recipe,
+            device=self.device,
+            classes=len(self.data.classes),
+            task=self.data.task,
+            output=run.choices["output"][0],
+            average=average,
+            saver=self.saver,
+            budget=self._budget(found, emit),
+            emit=emit,
+            control=run.control,
+            facts=facts,
+            precision=self.precision,
+            net=net,
+        )
         return job, self._restored(job, found, emit) if found is not None else self.start
 
     def about(self) -> dict[str, Any]:
@@ -146,14 +185,27 @@ class Session(Prepared):
     def _new_budget(self, found: checkpoint.Checkpoint | None, emit: Callbacks) -> Budget:
         given = self.recipe.max_time
         if given == "session" and self.runtime.session_age is None:
-            emit(Note("max_time='session' sets no limit here: no session ends by itself, or its age is not known."))
-        return Budget(given, age=self.runtime.session_age, before=found.facts["seconds"] if found is not None else 0.0)
+            emit(
+                Note(
+                    "max_time='session' sets no limit here: no session ends by itself, or its age is not known."
+                )
+            )
+        return Budget(
+            given,
+            age=self.runtime.session_age,
+            before=found.facts["seconds"] if found is not None else 0.0,
+        )
 
     def _saver(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> Saver:
         return Saver(
-            run.place.folder, run.place.shelf, run.place.kept_as, every=self.recipe.save_every_steps,
-            step=found.step if found is not None else None, emit=emit, reached=run.control.reached,
-        )  # fmt: skip
+            run.place.folder,
+            run.place.shelf,
+            run.place.kept_as,
+            every=self.recipe.save_every_steps,
+            step=found.step if found is not None else None,
+            emit=emit,
+            reached=run.control.reached,
+        )
 
     def _restored(self, job: Job, found: checkpoint.Checkpoint, emit: Callbacks) -> State:
         """Put the checkpoint back, and say which promise holds."""
@@ -162,7 +214,11 @@ class Session(Prepared):
         if state.step:
             stretched = job.schedule.ends and found.facts["schedule"]["total"] != job.schedule.total
             same = identity.exactness(
-                found.facts["environment"], job.facts["environment"], stretched=stretched, keyed=self.keyed, cut=state.pieces > 1
+                found.facts["environment"],
+                job.facts["environment"],
+                stretched=stretched,
+                keyed=self.keyed,
+                cut=state.pieces > 1,
             )
             emit(Note(f"Going on from step {state.step} of {job.steps}: {same}."))
         return state
@@ -174,8 +230,12 @@ class Session(Prepared):
         if state.best and is_whole(path := folder / state.best["file"]):
             return checkpoint.read(path, checked=True).tensors
         if state.best:
-            self._complain(f"{path.name} is missing or damaged; the last weights stand in for the best ones.")
-        return dict(self.model.state_dict()) | (job.average.shadow if job.average is not None else {})
+            self._complain(
+                f"{path.name} is missing or damaged; the last weights stand in for the best ones."
+            )
+        return dict(self.model.state_dict()) | (
+            job.average.shadow if job.average is not None else {}
+        )
 
     def _wear(self, weights: dict[str, torch.Tensor]) -> None:
         put(self.model, weights)
@@ -186,12 +246,15 @@ class Session(Prepared):
         data = self.data
         return {
             "data": {
-                "name": data.name, "classes": list(data.classes), "task": data.task, "fingerprint": data.fingerprint,
+                "name": data.name,
+                "classes": list(data.classes),
+                "task": data.task,
+                "fingerprint": data.fingerprint,
                 "sizes": {name: len(split) for name, split in data.splits.items()},
                 "floats": self._floats(),
             },
             "preprocess": self.preprocess.as_json(),
-        }  # fmt: skip
+        }
 
     def _floats(self) -> bool:
         """Whether the data come as floats, which only the user knows how to make of a picture."""
@@ -199,7 +262,10 @@ class Session(Prepared):
         if isinstance(source, Items):
             with keyed_random.outer_streams_kept():
                 x = source.dataset[row][0]
-            return not hasattr(x, "convert") and str(getattr(x, "dtype", "")).rpartition(".")[2] != "uint8"
+            return (
+                not hasattr(x, "convert")
+                and str(getattr(x, "dtype", "")).rpartition(".")[2] != "uint8"
+            )
         return isinstance(source, Arrays) and source.x.dtype != torch.uint8
 
     def recorded_recipe(self) -> dict[str, Any]:

@@ -59,7 +59,10 @@ class State:
             self.waited += 1
             return False
         name = checkpoint.name_of(self.step, "best")
-        self.best, self.waited = {"step": self.step, "epoch": row["epoch"], "file": name, "metrics": dict(row)}, 0
+        self.best, self.waited = (
+            {"step": self.step, "epoch": row["epoch"], "file": name, "metrics": dict(row)},
+            0,
+        )
         return True
 
 
@@ -120,9 +123,17 @@ class Job:
             return
         if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
             raise Diverged(math.nan)
-        best = (state.best["file"], self.best_weights) if state.best and self.best_weights is not None else None
+        best = (
+            (state.best["file"], self.best_weights)
+            if state.best and self.best_weights is not None
+            else None
+        )
         tensors, facts = self._snapshot(state)
-        (self.saver.passing.discard if planned or self.saver.every is None else self.saver.passing.add)(state.step)
+        (
+            self.saver.passing.discard
+            if planned or self.saver.every is None
+            else self.saver.passing.add
+        )(state.step)
         if self.saver.save(state.step, tensors, {**facts, "planned": planned}, best, must=must):
             self.best_weights, self.saved = None, mark
 
@@ -134,12 +145,19 @@ class Job:
         if self.average is not None:
             tensors |= {f"average/{name}": t for name, t in self.average.shadow.items()}
         optimizer = checkpoint.pack(self.optimizer.state_dict(), tensors, "optimizer/")
-        return tensors, {**self.facts, **vars(state), "optimizer": optimizer, "schedule": vars(self.schedule)}
+        return tensors, {
+            **self.facts,
+            **vars(state),
+            "optimizer": optimizer,
+            "schedule": vars(self.schedule),
+        }
 
     def restore(self, found: Checkpoint) -> State:
         """Put a checkpoint back into model, average and optimizer; give where it was."""
         put(self.model, checkpoint.under(found.tensors, "model/"))
-        checkpoint.put_back(self.optimizer, checkpoint.unpack(found.facts["optimizer"], found.tensors))
+        checkpoint.put_back(
+            self.optimizer, checkpoint.unpack(found.facts["optimizer"], found.tensors)
+        )
         if self.average is not None:
             for name, tensor in checkpoint.under(found.tensors, "average/").items():
                 self.average.shadow[name].copy_(tensor)

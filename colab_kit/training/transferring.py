@@ -23,21 +23,41 @@ from .transfer_plan import Planned
 class Transfer(Planned):
     """One call of transfer()."""
 
-    def _go_on(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> tuple[str, str]:
+    def _go_on(
+        self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None
+    ) -> tuple[str, str]:
         if self.fit is None or self.mode == "finetune":
             return super()._go_on(run, emit, found)
         budget = self._budget(found, emit)
         if not self.solved:
-            ready = self._computed(run, emit, budget) if self.deep else found is not None or self._fitted(run, emit, self.start, budget)
+            ready = (
+                self._computed(run, emit, budget)
+                if self.deep
+                else found is not None or self._fitted(run, emit, self.start, budget)
+            )
             if not ready:
-                return "stopped", run.control.reason  # nothing is written yet: what features there are, are kept
+                return (
+                    "stopped",
+                    run.control.reason,
+                )  # nothing is written yet: what features there are, are kept
             return super()._go_on(run, emit, found)
         state = State.of(found.facts) if found is not None else self.start
         self.saver = self._saver(run, emit, found)
         self._announce(run, emit, state, self._groups * self.passes)
-        facts = {"start": run.record["start"], "key": run.key, "classes": list(self.data.classes), "fingerprint": self.data.fingerprint}
+        facts = {
+            "start": run.record["start"],
+            "key": run.key,
+            "classes": list(self.data.classes),
+            "fingerprint": self.data.fingerprint,
+        }
         try:
-            done = self._fitted(run, emit, state, budget, {**facts, "planned": True, "environment": {}, "schedule": {}})
+            done = self._fitted(
+                run,
+                emit,
+                state,
+                budget,
+                {**facts, "planned": True, "environment": {}, "schedule": {}},
+            )
         finally:
             run.take(vars(state))
         if state.best:
@@ -52,7 +72,14 @@ class Transfer(Planned):
         with keyed_random.outer_streams_kept():
             return all(self.fit.compute(name, view, told) for name, view in self._parts)
 
-    def _fitted(self, run: Run, emit: Callbacks, state: State, budget: Budget, facts: dict[str, Any] | None = None) -> bool:
+    def _fitted(
+        self,
+        run: Run,
+        emit: Callbacks,
+        state: State,
+        budget: Budget,
+        facts: dict[str, Any] | None = None,
+    ) -> bool:
         """View after view: compute what is missing, fit the head, note its figures; whether all of it was done.
 
         facts : what a checkpoint says, written after each view; None: the loop will write the first one
@@ -61,19 +88,41 @@ class Transfer(Planned):
 
         def progress(done: int) -> None:
             if facts is not None:
-                emit(StepDone(state.epoch * self._groups + min(done, self._groups), self._groups * self.passes, math.nan, 0.0))
+                emit(
+                    StepDone(
+                        state.epoch * self._groups + min(done, self._groups),
+                        self._groups * self.passes,
+                        math.nan,
+                        0.0,
+                    )
+                )
 
         told = self._listening(run, emit, budget, progress)
         with keyed_random.outer_streams_kept():
-            for row, head in self.fit.passes(self.passes, "valid" in self.feeds, told, after=state.epoch):
+            for row, head in self.fit.passes(
+                self.passes, "valid" in self.feeds, told, after=state.epoch
+            ):
                 self._put(head)
-                state.epoch, state.step, state.seconds = state.epoch + 1, state.step + self._groups, budget.seconds
-                weights = {name: t.detach().cpu().clone() for name, t in self.model.state_dict().items()}
-                if state.noted({"epoch": float(state.epoch), "step": state.step, "l2": head.strength, **row}, self.recipe.monitor):
+                state.epoch, state.step, state.seconds = (
+                    state.epoch + 1,
+                    state.step + self._groups,
+                    budget.seconds,
+                )
+                weights = {
+                    name: t.detach().cpu().clone() for name, t in self.model.state_dict().items()
+                }
+                if state.noted(
+                    {"epoch": float(state.epoch), "step": state.step, "l2": head.strength, **row},
+                    self.recipe.monitor,
+                ):
                     self.best_weights = weights
                 state.waited = 0  # patience is the loop's
                 if facts is not None and self.saver is not None:
-                    best = (state.best["file"], weights) if state.best and state.best["step"] == state.step else None
+                    best = (
+                        (state.best["file"], weights)
+                        if state.best and state.best["step"] == state.step
+                        else None
+                    )
                     tensors = {f"model/{name}": t for name, t in weights.items()}
                     self.saver.save(state.step, tensors, {**facts, **vars(state)}, best, must=True)
                 emit(EpochDone(float(state.epoch), self.epochs, state.history[-1]))
@@ -81,7 +130,11 @@ class Transfer(Planned):
         return state.epoch == self.passes
 
     def _listening(
-        self, run: Run, emit: Callbacks, budget: Budget, progress: Callable[[int], None] = lambda done: None
+        self,
+        run: Run,
+        emit: Callbacks,
+        budget: Budget,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> Callable[[int, int], bool]:
         """What hears stop, pause and budget after each batch of a pass; False ends it."""
 
@@ -112,7 +165,9 @@ class Transfer(Planned):
             layer.weight.copy_(head.weight)
             layer.bias.copy_(head.bias)
 
-    def _job(self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None) -> tuple[Job, State]:
+    def _job(
+        self, run: Run, emit: Callbacks, found: checkpoint.Checkpoint | None
+    ) -> tuple[Job, State]:
         job, state = super()._job(run, emit, found)
         if self.deep and not isinstance(self.model, Shell):
             job.net = self.model.get_submodule(self.layer)

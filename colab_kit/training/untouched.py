@@ -26,7 +26,10 @@ def untouched(model: nn.Module, *, weights: bool = False) -> Iterator[None]:
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
-    held = [(p, p.data, p.data.clone() if weights else None, p.grad, p.requires_grad) for p in model.parameters()]
+    held = [
+        (p, p.data, p.data.clone() if weights else None, p.grad, p.requires_grad)
+        for p in model.parameters()
+    ]
     model.zero_grad(set_to_none=True)
     try:
         with outer_streams_kept():

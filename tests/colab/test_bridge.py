@@ -76,7 +76,10 @@ def test_mount_is_called_once_with_a_str_and_milliseconds():
     fake = Fake()
     bridge.mount(Path("/content/drive"), 90, readonly=True, room=fake)
     bridge.mount("/content/drive", force=True, room=fake)
-    assert fake.calls == [("drive", "/content/drive", False, 90_000, True), ("drive", "/content/drive", True, 120_000, False)]
+    assert fake.calls == [
+        ("drive", "/content/drive", False, 90_000, True),
+        ("drive", "/content/drive", True, 120_000, False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -109,11 +112,19 @@ def test_mount_is_called_once_with_a_str_and_milliseconds():
         (ZeroDivisionError("new"), "ZeroDivisionError: new", "run the cell again", 0),
     ],
 )  # fmt: skip
-def test_each_failure_of_google_colab_is_said_in_three_sentences_and_whether_to_try_again(error, why, fix, again):
+def test_each_failure_of_google_colab_is_said_in_three_sentences_and_whether_to_try_again(
+    error, why, fix, again
+):
     with pytest.raises(DriveError) as raised:
         bridge.mount("/mp", room=Fake(error))
     said = raised.value
-    assert "/mp" in said.what and why in said.why and fix in said.fix and said.__cause__ is error and said.again == again
+    assert (
+        "/mp" in said.what
+        and why in said.why
+        and fix in said.fix
+        and said.__cause__ is error
+        and said.again == again
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,12 +157,17 @@ def test_a_braced_message_from_google_colab_is_quoted_as_it_is():
 
 def test_without_google_colab_the_import_is_translated_too():
     with pytest.raises(DriveError) as raised:
-        bridge.mount("/no/such/place/drive")  # off Colab: cannot be imported, or says it is no hosted machine
+        bridge.mount(
+            "/no/such/place/drive"
+        )  # off Colab: cannot be imported, or says it is no hosted machine
     assert raised.value.fix
 
 
 def test_an_interrupt_passes_through():
-    for call in (lambda fake: bridge.mount("/mp", room=fake), lambda fake: bridge.unmount(room=fake)):
+    for call in (
+        lambda fake: bridge.mount("/mp", room=fake),
+        lambda fake: bridge.unmount(room=fake),
+    ):
         with pytest.raises(KeyboardInterrupt):
             call(Fake(KeyboardInterrupt()))
 
@@ -160,10 +176,18 @@ def test_a_mountpoint_is_judged_as_google_colab_would_judge_it(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to(tmp_path)
     (tmp_path / "folder").mkdir()
-    for name, why in (("my drive", "a space"), ("link", "is a link"), ("file", "is a file"), ("none/drive", "above")):
+    for name, why in (
+        ("my drive", "a space"),
+        ("link", "is a link"),
+        ("file", "is a file"),
+        ("none/drive", "above"),
+    ):
         error = bridge.bad_mountpoint(str(tmp_path / name))
         assert error is not None and why in error.why and error.fix and error.again == 0
-    assert bridge.bad_mountpoint(str(tmp_path / "folder")) is None and bridge.bad_mountpoint(str(tmp_path / "new")) is None
+    assert (
+        bridge.bad_mountpoint(str(tmp_path / "folder")) is None
+        and bridge.bad_mountpoint(str(tmp_path / "new")) is None
+    )
 
 
 def test_a_dead_mount_is_a_mountpoint_as_google_colab_ends_it_first(tmp_path, monkeypatch):
@@ -189,8 +213,13 @@ def test_whether_a_page_answers_is_asked_with_a_deadline(answer, found):
 
 def test_a_page_is_looked_for_in_colabs_kernel_only_and_where_an_imitation_stands_in(monkeypatch):
     kernel = Host(shell="google.colab._shell.Shell")
-    assert bridge.has_page(kernel) and not bridge.has_page(Host(shell="ipykernel.zmqshell.ZMQInteractiveShell"))
-    assert not bridge.has_page(Host(shell=kernel.shell, env={"COLAB_KIT_CLIENT": "cli"})) and not bridge.has_page()
+    assert bridge.has_page(kernel) and not bridge.has_page(
+        Host(shell="ipykernel.zmqshell.ZMQInteractiveShell")
+    )
+    assert (
+        not bridge.has_page(Host(shell=kernel.shell, env={"COLAB_KIT_CLIENT": "cli"}))
+        and not bridge.has_page()
+    )
     monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace(__colab_kit_mock__=True))
     assert bridge.has_page(Host())
 
@@ -207,18 +236,29 @@ def test_the_environment_comes_first_then_colab_then_none():
     assert asked(environ={"HF_TOKEN": "env"}, answer="colab") == ("env", [])
     assert asked(answer="colab") == ("colab", [("userdata", "HF_TOKEN")])
     assert asked(environ={"HF_TOKEN": ""}, answer="colab")[0] == "colab"
-    assert asked(answer="colab", page=False) == (None, []), "where no page can answer, nothing waits for one"
+    assert asked(answer="colab", page=False) == (None, []), (
+        "where no page can answer, nothing waits for one"
+    )
     assert asked(answer="")[0] is None
 
 
 def test_it_reads_this_process_environment(monkeypatch, capsys):
     monkeypatch.setenv("COLAB_KIT_TEST_SECRET", "s3cret")
-    assert bridge.secret("COLAB_KIT_TEST_SECRET") == "s3cret" and bridge.secret("COLAB_KIT_NO_SUCH_SECRET") is None
+    assert (
+        bridge.secret("COLAB_KIT_TEST_SECRET") == "s3cret"
+        and bridge.secret("COLAB_KIT_NO_SUCH_SECRET") is None
+    )
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
-    "error", [SecretNotFoundError("no"), TimeoutException("timed out"), NO_KERNEL, ModuleNotFoundError("google.colab")]
+    "error",
+    [
+        SecretNotFoundError("no"),
+        TimeoutException("timed out"),
+        NO_KERNEL,
+        ModuleNotFoundError("google.colab"),
+    ],
 )
 def test_a_secret_that_is_not_there_or_cannot_be_asked_for_is_none(error):
     assert asked(answer=error)[0] is None
@@ -248,11 +288,18 @@ def test_what_cannot_be_a_name_is_refused_and_not_quoted(name):
 
 def test_uploads_are_given_as_paths_where_they_were_saved(tmp_path):
     fake = Fake({"pets/a.jpg": b"x", "pets/a (1).jpg": b"y"})
-    assert bridge.upload("pets", page=lambda: True, room=fake) == [Path.cwd() / "pets/a.jpg", Path.cwd() / "pets/a (1).jpg"]
-    assert bridge.upload(page=lambda: True, room=Fake({})) == [] and fake.calls == [("files", "pets")]
+    assert bridge.upload("pets", page=lambda: True, room=fake) == [
+        Path.cwd() / "pets/a.jpg",
+        Path.cwd() / "pets/a (1).jpg",
+    ]
+    assert bridge.upload(page=lambda: True, room=Fake({})) == [] and fake.calls == [
+        ("files", "pets")
+    ]
     bridge.upload(page=lambda: True, room=fake)
     bridge.upload(tmp_path, page=lambda: True, room=fake)
-    assert fake.calls[1:] == [("files", ""), ("files", str(tmp_path))], "the working folder is google.colab's ''"
+    assert fake.calls[1:] == [("files", ""), ("files", str(tmp_path))], (
+        "the working folder is google.colab's ''"
+    )
 
 
 def test_off_colab_an_upload_says_to_give_a_path():
@@ -260,7 +307,10 @@ def test_off_colab_an_upload_says_to_give_a_path():
         bridge.upload(page=lambda: False, room=pytest.fail)
 
 
-@pytest.mark.parametrize("error", [NO_KERNEL, MessageError("x"), NotADirectoryError("pets"), ModuleNotFoundError("google.colab")])
+@pytest.mark.parametrize(
+    "error",
+    [NO_KERNEL, MessageError("x"), NotADirectoryError("pets"), ModuleNotFoundError("google.colab")],
+)
 def test_a_failing_upload_is_our_error(error):
     with pytest.raises(ColabError, match="could not be uploaded") as raised:
         bridge.upload(page=lambda: True, room=Fake(error))

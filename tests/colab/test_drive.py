@@ -35,11 +35,17 @@ class Copier:
 
 
 def test_a_drive_is_used_like_a_path(drive):
-    assert os.path.join(drive, "x") == str(drive / "x") and Path(drive) == drive.mydrive and str(drive) == str(drive.mydrive)
+    assert (
+        os.path.join(drive, "x") == str(drive / "x")
+        and Path(drive) == drive.mydrive
+        and str(drive) == str(drive.mydrive)
+    )
     assert drive.free() > 0 and drive.health() and drive.real
 
 
-@pytest.mark.parametrize(("kind", "real"), [("real", True), ("reused", True), ("mock", False), ("folder", False)])
+@pytest.mark.parametrize(
+    ("kind", "real"), [("real", True), ("reused", True), ("mock", False), ("folder", False)]
+)
 def test_what_google_has_is_real(drive, kind, real):
     assert Drive(drive.mydrive, kind, drive.mountpoint).real is real
 
@@ -67,7 +73,11 @@ def test_waiting_closes_the_mirrors_under_the_mountpoint_and_no_others(drive, tm
     other = Copier(tmp_path / "drive2/MyDrive")
     heard: list = []
     assert drive.wait(callbacks=[heard.append], quiet=True) is True
-    assert [copier.closed for copier in mine] == [[None], [None]] and other.closed == [] and len(heard) == 2
+    assert (
+        [copier.closed for copier in mine] == [[None], [None]]
+        and other.closed == []
+        and len(heard) == 2
+    )
 
 
 def test_waiting_says_whether_all_was_handed_over_and_shares_its_time(drive):
@@ -87,7 +97,11 @@ def test_unmounting_waits_first_then_flushes_once_and_says_that_consent_is_asked
     copier = Copier(drive / "runs")
     flush = lambda seconds: order.append((seconds, list(copier.closed)))
     assert drive.unmount(callbacks=[heard.append], quiet=True, door=flush, look=MOUNTED) is True
-    assert order == [(86_400.0, [None])] and "consent again" in heard[-1].text and "sent" in heard[-1].text
+    assert (
+        order == [(86_400.0, [None])]
+        and "consent again" in heard[-1].text
+        and "sent" in heard[-1].text
+    )
 
 
 def test_a_limit_holds_for_both_together(drive):
@@ -98,13 +112,24 @@ def test_a_limit_holds_for_both_together(drive):
 
 def test_copies_that_were_not_handed_over_do_not_keep_it_mounted_and_are_told(drive):
     copier, flushed, heard = Copier(drive / "runs", done=False), [], []
-    assert drive.unmount(5, callbacks=[heard.append], quiet=True, door=flushed.append, look=MOUNTED) is False and len(flushed) == 1
-    assert [note.level for note in heard] == ["info", "warn", "info"] and "Not all" in heard[1].text and copier.closed
+    assert (
+        drive.unmount(5, callbacks=[heard.append], quiet=True, door=flushed.append, look=MOUNTED)
+        is False
+        and len(flushed) == 1
+    )
+    assert (
+        [note.level for note in heard] == ["info", "warn", "info"]
+        and "Not all" in heard[1].text
+        and copier.closed
+    )
 
 
 def test_a_drive_that_was_gone_before_is_not_said_to_have_sent_anything(drive):
     heard, flushed = [], []
-    assert drive.unmount(callbacks=[heard.append], quiet=True, door=flushed.append, look=str) is True and len(flushed) == 1
+    assert (
+        drive.unmount(callbacks=[heard.append], quiet=True, door=flushed.append, look=str) is True
+        and len(flushed) == 1
+    )
     assert [note.level for note in heard] == ["warn"] and "nothing was sent" in heard[0].text
 
 
@@ -122,7 +147,11 @@ def test_a_flush_that_fails_is_an_error_and_promises_nothing(drive):
 def test_a_stand_in_is_left_without_google(tmp_path, kind):
     drive = stand_in(tmp_path / "drive", kind)
     copier, heard = Copier(drive / "runs"), []
-    assert drive.unmount(callbacks=[heard.append], quiet=True, door=pytest.fail) is True and copier.closed and drive.mountpoint in room.left
+    assert (
+        drive.unmount(callbacks=[heard.append], quiet=True, door=pytest.fail) is True
+        and copier.closed
+        and drive.mountpoint in room.left
+    )
     assert drive.mydrive.is_dir() and not any("consent" in note.text for note in heard)
 
 
@@ -134,7 +163,11 @@ def test_an_unmounted_stand_in_is_not_well(tmp_path):
 
 
 def test_a_stand_in_on_a_mount_that_died_blames_the_mount(tmp_path, own_home, monkeypatch):
-    monkeypatch.setattr(Path, "mkdir", lambda self, **how: (_ for _ in ()).throw(OSError(107, os.strerror(107), str(self))))
+    monkeypatch.setattr(
+        Path,
+        "mkdir",
+        lambda self, **how: (_ for _ in ()).throw(OSError(107, os.strerror(107), str(self))),
+    )
     with pytest.raises(DriveError, match="does not answer") as raised:
         stand_in(tmp_path / "drive", "mock")
     assert "COLAB_KIT_HOME" not in str(raised.value) and "umount" in raised.value.fix
@@ -167,5 +200,7 @@ def test_callbacks_hear_beside_the_console_unless_it_is_quiet(capsys):
 def test_the_stand_in_is_made_once_and_keeps_its_files(own_home, tmp_path):
     drive = stand_in(tmp_path / "drive", "mock")
     (drive / "notes.txt").write_text("kept")
-    assert stand_in(tmp_path / "drive", "folder") == Drive(own_home / "kit/drive/MyDrive", "folder", own_home / "kit/drive")
+    assert stand_in(tmp_path / "drive", "folder") == Drive(
+        own_home / "kit/drive/MyDrive", "folder", own_home / "kit/drive"
+    )
     assert (drive / "notes.txt").read_text() == "kept" and not (tmp_path / "drive").exists()

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from colab_kit.colab import health
-from colab_kit.colab.health import NoAnswer, drives, healthy, mount_table, mounts, probe, stand_in_place, state, within
+from colab_kit.colab.health import (
+    NoAnswer,
+    drives,
+    healthy,
+    mount_table,
+    mounts,
+    probe,
+    stand_in_place,
+    state,
+    within,
+)
 
 
 @pytest.fixture
@@ -47,7 +57,12 @@ def test_one_that_is_gone_is_not_well_and_says_why(point):
 def test_one_that_hangs_is_given_up_at_the_deadline(point, hanging):
     start = time.monotonic()
     found = probe(point, 0.05, look=hanging)
-    assert not found and not found.answered and "no answer within 0.05 s" in found.why and time.monotonic() - start < 5
+    assert (
+        not found
+        and not found.answered
+        and "no answer within 0.05 s" in found.why
+        and time.monotonic() - start < 5
+    )
 
 
 def test_asking_a_hanging_one_again_starts_no_second_thread(point, hanging):
@@ -61,7 +76,9 @@ def test_asking_a_hanging_one_again_starts_no_second_thread(point, hanging):
 
 def test_the_thread_of_a_hanging_one_keeps_no_process_alive(point, hanging):
     probe(point, 0.01, look=hanging)
-    [asking] = [thread for thread in threading.enumerate() if thread.name.startswith("colab-kit stat")]
+    [asking] = [
+        thread for thread in threading.enumerate() if thread.name.startswith("colab-kit stat")
+    ]
     assert asking.daemon
 
 
@@ -80,12 +97,18 @@ def test_no_answer_is_a_timeout():
 
 def test_the_table_is_read_with_its_escapes():
     table = "drive /content/my\\040drive fuse.drive rw 0 0\noverlay / overlay rw 0 0\nbroken\n"
-    assert drives(table) == [Path("/content/my drive")] and mounts(table)[1] == (Path("/"), "overlay")
+    assert drives(table) == [Path("/content/my drive")] and mounts(table)[1] == (
+        Path("/"),
+        "overlay",
+    )
 
 
 def test_what_is_no_mount_is_never_asked(point, monkeypatch):
     monkeypatch.setattr(health, "probe", lambda *_: pytest.fail("asked"))
-    assert not healthy(point, "overlay / overlay rw 0 0") and state(point, "").why == "nothing is mounted there"
+    assert (
+        not healthy(point, "overlay / overlay rw 0 0")
+        and state(point, "").why == "nothing is mounted there"
+    )
 
 
 def test_a_mount_that_hangs_is_not_healthy(point, hanging, monkeypatch):
@@ -103,7 +126,11 @@ def test_a_mounted_stand_in_is_a_row_of_the_table_that_any_process_reads(own_hom
     (place / "MyDrive").mkdir(parents=True)
     (own_home / "kit/drive").mkdir(parents=True)
     (own_home / "kit/drive/.mounted").write_text(f"{place}\n")
-    assert drives(mount_table())[-1:] == [place] and healthy(place, mount_table()) and stand_in_place() == place
+    assert (
+        drives(mount_table())[-1:] == [place]
+        and healthy(place, mount_table())
+        and stand_in_place() == place
+    )
 
 
 @pytest.mark.parametrize("text", ["", "relative/drive", "/no/such/place", "\0"])

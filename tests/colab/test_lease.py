@@ -72,14 +72,22 @@ class Clock:
 def other(folder: Path, age: float = 0.0, **fields: object) -> Path:
     """The lease of a session on another machine, last heard `age` seconds ago."""
     folder.mkdir(parents=True, exist_ok=True)
-    who = Holder("theirs", "another machine", 7, "1", "colab on far (process 7)", NOW - 3600, NOW - age)
+    who = Holder(
+        "theirs", "another machine", 7, "1", "colab on far (process 7)", NOW - 3600, NOW - age
+    )
     (folder / lease.NAME).write_bytes(dataclasses.replace(who, **fields).as_bytes())  # type: ignore[arg-type]
     return folder / lease.NAME
 
 
 def take(folder: Path, notes: list[Note] | None = None, **more: object) -> object:
     clock = more.pop("clock", lambda: NOW)
-    return held(folder, emit=(notes if notes is not None else []).append, lost=more.pop("lost", lambda reason: None), clock=clock, **more)
+    return held(
+        folder,
+        emit=(notes if notes is not None else []).append,
+        lost=more.pop("lost", lambda reason: None),
+        clock=clock,
+        **more,
+    )
 
 
 def said(folder: Path) -> Holder:
@@ -95,7 +103,10 @@ def test_a_lease_says_who_since_when_and_ends_released_in_one_file_that_never_mo
     with take(folder, clock=clock, wait=clock.wait):
         first, number = said(folder), (folder / lease.NAME).stat().st_ino
         assert (
-            first.session == lease_holder.SESSION and first.pid == os.getpid() and first.since == first.beat == NOW and not first.released
+            first.session == lease_holder.SESSION
+            and first.pid == os.getpid()
+            and first.since == first.beat == NOW
+            and not first.released
         )
         clock.tick()
         clock.tick()
@@ -123,8 +134,21 @@ def test_a_fresh_foreign_session_is_named_with_since_when_and_until_when_to_wait
     assert path.read_bytes() == before, "a refused session writes nothing"
 
 
-@pytest.mark.parametrize(("age", "fresh"), [(0, True), (179, True), (181, False), (-60, True), (-3599, True), (-3601, False), (1e9, False)])
-def test_a_session_not_heard_for_three_beats_is_taken_over_with_a_note_and_a_clock_ahead_is_forgiven(folder, age, fresh):
+@pytest.mark.parametrize(
+    ("age", "fresh"),
+    [
+        (0, True),
+        (179, True),
+        (181, False),
+        (-60, True),
+        (-3599, True),
+        (-3601, False),
+        (1e9, False),
+    ],
+)
+def test_a_session_not_heard_for_three_beats_is_taken_over_with_a_note_and_a_clock_ahead_is_forgiven(
+    folder, age, fresh
+):
     other(folder, age)
     notes: list[Note] = []
     if fresh:
@@ -160,13 +184,17 @@ def test_a_torn_lease_counts_by_the_age_of_its_file(folder, content):
 
 def test_half_a_beat_kept_by_drive_is_still_a_lease(folder):
     path = other(folder)
-    mine = dataclasses.replace(Holder.me(NOW), words="colab-subprocess on 0123456789ab (process 12345)").as_bytes()
+    mine = dataclasses.replace(
+        Holder.me(NOW), words="colab-subprocess on 0123456789ab (process 12345)"
+    ).as_bytes()
     path.write_bytes(mine[: len(mine) // 2] + path.read_bytes()[len(mine) // 2 :])
     assert said(folder).session == lease_holder.SESSION
 
 
 def test_a_second_process_is_refused_and_a_killed_one_is_followed_at_once(folder):
-    first = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert first.stdout is not None and first.stdout.readline() == b"held\n"
     with pytest.raises(RunInUse, match="another session") as error, take(folder, clock=time.time):
         pass
@@ -184,7 +212,9 @@ def test_a_process_number_used_again_is_not_the_old_process(folder):
     other(folder, machine=lease_holder.machine(), pid=os.getpid(), born="long ago")
     with take(folder):
         assert said(folder).session == lease_holder.SESSION
-    other(folder, machine=lease_holder.machine(), pid=os.getpid(), born=lease_holder.born(os.getpid()))
+    other(
+        folder, machine=lease_holder.machine(), pid=os.getpid(), born=lease_holder.born(os.getpid())
+    )
     with pytest.raises(RunInUse), take(folder):
         pass
 
@@ -205,7 +235,9 @@ def test_a_lease_taken_over_is_lost_with_its_reason_and_is_not_written_again(fol
         other(folder, age=-lease.BEAT)
         clock.go.release()
         mine._thread.join(5)
-        assert control.reason == mine.reason == "taken over by colab on far (process 7)" and not notes, "notes wait for the caller"
+        assert (
+            control.reason == mine.reason == "taken over by colab on far (process 7)" and not notes
+        ), "notes wait for the caller"
         theirs = (folder / lease.NAME).read_bytes()
     assert (folder / lease.NAME).read_bytes() == theirs and "on this machine alone" in notes[0].text
 
@@ -216,7 +248,9 @@ def test_what_another_session_took_since_the_last_beat_is_left_to_it(folder):
     assert (folder / lease.NAME).read_bytes() == theirs
 
 
-def test_a_lease_that_drive_damages_while_it_is_held_does_not_end_the_run_and_is_written_again(folder):
+def test_a_lease_that_drive_damages_while_it_is_held_does_not_end_the_run_and_is_written_again(
+    folder,
+):
     clock, control = Clock(), Control()
     with take(folder, clock=clock, wait=clock.wait, lost=control.stop):
         (folder / lease.NAME).write_bytes(b"{")
@@ -248,7 +282,9 @@ def test_a_drive_that_cannot_be_written_is_one_note_and_the_block_runs(folder, m
 
 
 @pytest.mark.parametrize("takes", [0, 100])
-def test_a_full_drive_keeps_no_half_lease_that_would_lock_the_next_session_out(folder, monkeypatch, takes):
+def test_a_full_drive_keeps_no_half_lease_that_would_lock_the_next_session_out(
+    folder, monkeypatch, takes
+):
     class Full(io.FileIO):
         def write(self, content):
             if not takes:
@@ -268,7 +304,9 @@ def test_a_drive_that_comes_back_gets_its_lease(folder):
     (folder.parents[2]).rmdir()
     clock, notes = Clock(), []
     with take(folder, notes, clock=clock, wait=clock.wait):
-        assert "no longer there" in notes[0].text and not folder.parents[2].exists(), "nothing is made under an empty mountpoint"
+        assert "no longer there" in notes[0].text and not folder.parents[2].exists(), (
+            "nothing is made under an empty mountpoint"
+        )
         folder.parents[2].mkdir()
         clock.tick()
         assert said(folder).session == lease_holder.SESSION
@@ -347,10 +385,18 @@ def test_the_lock_is_held_while_way_is_made_and_after_the_lease_is_given_back(tm
             run.rename(tmp_path / "before")
 
     with sole_writer(run, folder, make_way, emit=print, lost=print) as mine:
-        assert mine is not None and (run / ".lock").exists() and (tmp_path / "before").exists() and not said(folder).released
+        assert (
+            mine is not None
+            and (run / ".lock").exists()
+            and (tmp_path / "before").exists()
+            and not said(folder).released
+        )
         (folder / "run.json").touch()
     assert seen == [False] and said(folder).released
-    with pytest.raises(ZeroDivisionError), sole_writer(run, folder, lambda: 1 / 0, emit=print, lost=print):  # type: ignore[arg-type, return-value]
+    with (
+        pytest.raises(ZeroDivisionError),
+        sole_writer(run, folder, lambda: 1 / 0, emit=print, lost=print),
+    ):  # type: ignore[arg-type, return-value]
         pass
     assert said(folder).released
     with one_writer(run):
@@ -358,7 +404,10 @@ def test_the_lock_is_held_while_way_is_made_and_after_the_lease_is_given_back(tm
 
 
 def test_the_ground_is_my_drive_itself(tmp_path):
-    assert ground(Path("/x/MyDrive/a/b")) == Path("/x/MyDrive") and ground(tmp_path / "a" / "b") == tmp_path
+    assert (
+        ground(Path("/x/MyDrive/a/b")) == Path("/x/MyDrive")
+        and ground(tmp_path / "a" / "b") == tmp_path
+    )
     with pytest.raises(FileNotFoundError):
         made(tmp_path / "MyDrive" / "a")
     assert not (tmp_path / "MyDrive").exists()

@@ -23,7 +23,15 @@ from colab_kit.training.checkpoint import name_of
 from colab_kit.training.saver import AT_LEAST, Saver
 from tests.support.sealed import sealed, steps
 
-CODES = (errno.EIO, errno.ENOSPC, errno.ENOTCONN, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EPERM)
+CODES = (
+    errno.EIO,
+    errno.ENOSPC,
+    errno.ENOTCONN,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.EPERM,
+)
 
 
 @pytest.fixture
@@ -88,11 +96,16 @@ def test_what_was_pushed_is_there_after_close_and_the_thread_has_ended(mirror, d
     path = sealed(local, 10)
     assert mirror.push(path, "r/" + path.name) and mirror.push(put(local, "run.json"), "r/run.json")
     assert mirror.close(20) and mirror._thread is None and mirror.news() == []
-    assert sorted(p.name for p in (drive / "r").iterdir()) == ["checkpoint-a.safetensors", "run.json"]
+    assert sorted(p.name for p in (drive / "r").iterdir()) == [
+        "checkpoint-a.safetensors",
+        "run.json",
+    ]
     assert mirror.find("r/checkpoint-*.safetensors") == [drive / "r/checkpoint-a.safetensors"]
     put(local, "run.json", "newer")
     mirror.push(local / "run.json", "r/run.json")
-    assert mirror.close(20) and (drive / "r/run.json").read_text() == "newer", "it goes on after a close"
+    assert mirror.close(20) and (drive / "r/run.json").read_text() == "newer", (
+        "it goes on after a close"
+    )
 
 
 def test_push_does_not_wait_and_the_file_may_go(mirror, way, drive, local):
@@ -118,12 +131,20 @@ def test_newer_ones_supersede_those_that_wait_and_the_order_is_by_worth(mirror, 
     assert len(mirror._waiting) == 4
     way.gate.set()
     assert mirror.close(20)
-    assert way.taken[:5] == ["r/first.txt", "r/run.json", f"r/{name_of(30, 'best')}", f"r/{name_of(30)}", "r/history.csv"]
+    assert way.taken[:5] == [
+        "r/first.txt",
+        "r/run.json",
+        f"r/{name_of(30, 'best')}",
+        f"r/{name_of(30)}",
+        "r/history.csv",
+    ]
     assert steps(drive / "r") == {"a": 30} and (drive / "r/history.csv").read_text() == "30"
 
 
 def test_a_file_that_cannot_be_read_is_the_only_thing_push_refuses(mirror, way, local):
-    assert not mirror.push(local / "nowhere", "r/x") and [note.level for note in mirror.news()] == ["warn"]
+    assert not mirror.push(local / "nowhere", "r/x") and [note.level for note in mirror.news()] == [
+        "warn"
+    ]
     way.faults = [fault(errno.EIO)]
     assert mirror.push(put(local, "run.json"), "r/run.json") and mirror.close(20)
 
@@ -155,11 +176,17 @@ class Entries:
         return HANDS.scan(path)
 
 
-def test_a_listing_that_stumbles_is_waited_for_and_one_that_stays_away_is_no_empty_drive(drive, local):
+def test_a_listing_that_stumbles_is_waited_for_and_one_that_stays_away_is_no_empty_drive(
+    drive, local
+):
     hands = Entries(errno.EIO, errno.ENOTCONN)
     mirror = Mirror(drive, hands=hands.hands)
     mirror.push(put(local, "run.json"), "r/run.json")
-    assert mirror.close(20) and mirror.find("r/run.json") == [drive / "r/run.json"] and hands.slept == list(WAITS[:2])
+    assert (
+        mirror.close(20)
+        and mirror.find("r/run.json") == [drive / "r/run.json"]
+        and hands.slept == list(WAITS[:2])
+    )
     for code in (errno.EIO, errno.ENOTCONN, errno.EACCES):
         hands.codes = [code] * 9
         with pytest.raises(DriveError, match="could not be read from Drive"):
@@ -179,7 +206,9 @@ def test_a_drive_that_is_gone_is_not_an_empty_one(drive):
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_failure_is_tried_again_told_once_and_told_when_it_is_over(mirror, way, waits, drive, local, code):
+def test_every_failure_is_tried_again_told_once_and_told_when_it_is_over(
+    mirror, way, waits, drive, local, code
+):
     way.faults = [fault(code) for _ in range(9)]
     mirror.push(put(local, "run.json"), "r/run.json")
     assert mirror.close(20) and (drive / "r/run.json").exists() and not way.faults
@@ -190,7 +219,12 @@ def test_every_failure_is_tried_again_told_once_and_told_when_it_is_over(mirror,
         and (last.text, last.level) == ("The copies are handed to Drive again.", "info")
     )
     assert not any("safe" in note.text for note in (first, last))
-    assert len(waits) == 9 and waits == sorted(waits) and waits[0] == FIRST_WAIT and waits[-1] == LONGEST_WAIT
+    assert (
+        len(waits) == 9
+        and waits == sorted(waits)
+        and waits[0] == FIRST_WAIT
+        and waits[-1] == LONGEST_WAIT
+    )
 
 
 @pytest.mark.parametrize(
@@ -221,7 +255,11 @@ def test_each_reason_is_told_and_a_later_outage_is_told_anew(mirror, way, local)
 def test_a_bug_on_the_way_does_not_end_the_copying(mirror, way, drive, local):
     way.faults = [ZeroDivisionError("?")]
     mirror.push(put(local, "run.json"), "r/run.json")
-    assert mirror.close(20) and (drive / "r/run.json").exists() and "ZeroDivisionError" in mirror.news()[0].text
+    assert (
+        mirror.close(20)
+        and (drive / "r/run.json").exists()
+        and "ZeroDivisionError" in mirror.news()[0].text
+    )
 
 
 def test_one_file_that_fails_does_not_keep_the_others_back(mirror, way, drive, local):
@@ -250,7 +288,9 @@ def test_a_damaged_file_is_told_and_not_tried_for_ever(mirror, waits, local):
     assert mirror.close(20) and waits == [] and "is damaged" in mirror.news()[0].text
 
 
-def test_a_drive_that_comes_back_gets_everything_and_meanwhile_nothing_is_made(drive, local, tmp_path):
+def test_a_drive_that_comes_back_gets_everything_and_meanwhile_nothing_is_made(
+    drive, local, tmp_path
+):
     def remounted(seconds):
         waits.append(seconds)
         seen.append(list((tmp_path / "drive").iterdir()))
@@ -291,7 +331,9 @@ def test_close_gives_up_at_its_deadline_and_the_work_goes_on(mirror, way, drive,
     assert mirror.close(20) and (drive / "r/run.json").exists()
 
 
-def test_who_waits_at_the_end_of_a_long_outage_is_not_told_to_wait_for_the_longest_pause(drive, way, local):
+def test_who_waits_at_the_end_of_a_long_outage_is_not_told_to_wait_for_the_longest_pause(
+    drive, way, local
+):
     waits, asleep, woken = [], threading.Semaphore(0), threading.Event()
 
     def sleep(seconds):
@@ -318,7 +360,9 @@ def test_close_looks_again_whether_drive_still_has_everything(mirror, drive, loc
     content = path.read_bytes()
     for file in (*local.iterdir(), drive / "r/best-a.safetensors", drive / "r/run.json"):
         file.unlink()
-    (drive / "r/checkpoint-a.safetensors").write_bytes(content[: CHUNK // 2])  # its program was killed before it had sent them
+    (drive / "r/checkpoint-a.safetensors").write_bytes(
+        content[: CHUNK // 2]
+    )  # its program was killed before it had sent them
     assert mirror.close(20)
     assert (drive / "r/checkpoint-a.safetensors").read_bytes() == content
     assert is_whole(drive / "r/best-a.safetensors") and (drive / "r/run.json").exists()
@@ -374,10 +418,16 @@ def test_wake_tries_at_once_what_waits_long_and_with_short_waits_again(drive, wa
         if mirror.idle:
             break
         threading.Event().wait(0.01)
-    assert mirror.idle and (drive / "r/run.json").exists() and waited == [FIRST_WAIT, 2 * FIRST_WAIT, FIRST_WAIT, 2 * FIRST_WAIT]
+    assert (
+        mirror.idle
+        and (drive / "r/run.json").exists()
+        and waited == [FIRST_WAIT, 2 * FIRST_WAIT, FIRST_WAIT, 2 * FIRST_WAIT]
+    )
 
 
-def test_the_wait_at_the_end_of_the_process_may_be_interrupted(mirror, way, local, capsys, monkeypatch):
+def test_the_wait_at_the_end_of_the_process_may_be_interrupted(
+    mirror, way, local, capsys, monkeypatch
+):
     way.gate.clear()
     mirror.push(put(local, "run.json"), "r/run.json")
 
@@ -391,13 +441,19 @@ def test_the_wait_at_the_end_of_the_process_may_be_interrupted(mirror, way, loca
     monkeypatch.setattr(mirror, "drained", interrupted)
     wait_at_exit(20)
     said = capsys.readouterr().out
-    assert "interrupt to leave them out" in said and "Not everything was handed" in said and said.count("\n") == 2
+    assert (
+        "interrupt to leave them out" in said
+        and "Not everything was handed" in said
+        and said.count("\n") == 2
+    )
     monkeypatch.undo()
     way.gate.set()
     assert mirror.close(20)
 
 
-def test_the_end_of_the_process_waits_for_copies_and_says_so_once(mirror, way, drive, local, capsys):
+def test_the_end_of_the_process_waits_for_copies_and_says_so_once(
+    mirror, way, drive, local, capsys
+):
     wait_at_exit(20)
     assert capsys.readouterr().out == "", "idle"
     way.gate.clear()
@@ -409,7 +465,9 @@ def test_the_end_of_the_process_waits_for_copies_and_says_so_once(mirror, way, d
     mirror.push(put(local, "run.json", "newer"), "r/run.json")
     threading.Timer(0.05, way.gate.set).start()
     wait_at_exit(20, grace=20.0)
-    assert (drive / "r/run.json").read_text() == "newer" and capsys.readouterr().out == "", "what takes no time is not worth a line"
+    assert (drive / "r/run.json").read_text() == "newer" and capsys.readouterr().out == "", (
+        "what takes no time is not worth a line"
+    )
 
 
 def test_a_process_that_ends_at_once_has_handed_over_what_it_pushed(drive, local):
@@ -447,7 +505,11 @@ def test_a_forked_child_needs_nothing_of_the_copier(mirror, way, local):
 
 def test_a_folder_has_one_mirror_a_process_that_drive_can_ask(drive):
     mirror = Mirror.at(drive / "runs")
-    assert Mirror.at(drive / "runs") is mirror and Mirror.at(drive / "other") is not mirror and mirror in shelves
+    assert (
+        Mirror.at(drive / "runs") is mirror
+        and Mirror.at(drive / "other") is not mirror
+        and mirror in shelves
+    )
 
 
 # --- a hundred saves ----------------------------------------------------------------------------------------------
@@ -476,7 +538,15 @@ def test_a_hundred_saves_never_take_three_times_a_checkpoint_of_drives_room(driv
 
     trash, clock = Trash(drive, tmp_path / "trash"), Clock()
     mirror = Mirror(drive, hand_over=Handover(drive, reached=trash).take)
-    saver = Saver(local, mirror, "r", every=1, emit=lambda event: None, reached=lambda point: None, clock=clock)
+    saver = Saver(
+        local,
+        mirror,
+        "r",
+        every=1,
+        emit=lambda event: None,
+        reached=lambda point: None,
+        clock=clock,
+    )
     weights = torch.zeros(100_000)
     put(local, "run.json")
     for step in range(1, 101):
@@ -484,8 +554,17 @@ def test_a_hundred_saves_never_take_three_times_a_checkpoint_of_drives_room(driv
         put(local, "history.csv", "0.123456,0.123456\n" * step)
         best = step - step % 3 or 1
         facts = {"step": step, "start": "s", "best": {"file": name_of(best, "best")}}
-        tensors = {"model/w": weights + step, "optimizer/0": weights - step, "optimizer/1": weights * step}  # AdamW's two moments
-        saver.save(step, tensors, facts, (name_of(best, "best"), {"w": weights + step}) if best == step else None)
+        tensors = {
+            "model/w": weights + step,
+            "optimizer/0": weights - step,
+            "optimizer/1": weights * step,
+        }  # AdamW's two moments
+        saver.save(
+            step,
+            tensors,
+            facts,
+            (name_of(best, "best"), {"w": weights + step}) if best == step else None,
+        )
         assert mirror.drained(None)
         trash()
     assert saver.finish(20) and set(steps(drive / "r").values()) == {99, 100}
@@ -512,10 +591,14 @@ def test_what_is_forgotten_is_copied_no_more_whatever_it_waited_for(mirror, way,
     mirror.push(put(local, "other.txt"), "r2/other.txt")
     mirror.forget("r")
     way.gate.set()
-    assert mirror.close(20) and way.taken[0] == "r2/other.txt" and not (drive / "r").exists(), "neither waiting nor failed ones"
+    assert mirror.close(20) and way.taken[0] == "r2/other.txt" and not (drive / "r").exists(), (
+        "neither waiting nor failed ones"
+    )
 
 
-def test_what_was_handed_over_is_not_looked_for_again_once_it_is_forgotten(mirror, way, drive, local):
+def test_what_was_handed_over_is_not_looked_for_again_once_it_is_forgotten(
+    mirror, way, drive, local
+):
     mirror.push(put(local, "run.json"), "r/run.json")
     assert mirror.drained(None)
     mirror.forget("r")

@@ -9,7 +9,17 @@ import pytest
 from colab_kit.colab import mounting as room
 from colab_kit.colab.drive import shelves
 from colab_kit.colab.health import Health
-from colab_kit.colab.mounting import Plan, Seen, Site, decide, missed, mount, mount_at, mounted, stand_in_path
+from colab_kit.colab.mounting import (
+    Plan,
+    Seen,
+    Site,
+    decide,
+    missed,
+    mount,
+    mount_at,
+    mounted,
+    stand_in_path,
+)
 from colab_kit.errors import DriveError
 from colab_kit.events import Note
 from colab_kit.testing.faults import Faults
@@ -57,21 +67,34 @@ def home(own_home) -> Path:
 def test_what_mount_does_follows_from_what_it_sees(seen, mock, step):
     plan = decide(seen, mock=mock)
     assert plan.step == step and str(plan).startswith(f"{step}: ") and plan.why
-    assert bool(plan.attempts) == (step == "real") and (plan.fix or step not in ("folder", "refuse"))
+    assert bool(plan.attempts) == (step == "real") and (
+        plan.fix or step not in ("folder", "refuse")
+    )
 
 
 def test_what_must_be_had_is_refused_where_a_folder_would_do():
-    for seen in (Seen("colab-subprocess"), Seen("colab-enterprise"), Seen("colab", client="cli"), Seen("colab", silent=THERE)):
+    for seen in (
+        Seen("colab-subprocess"),
+        Seen("colab-enterprise"),
+        Seen("colab", client="cli"),
+        Seen("colab", silent=THERE),
+    ):
         assert (decide(seen).step, decide(seen, required=True).step) == ("folder", "refuse")
     assert decide(Seen("python"), required=True).step == "mock"
 
 
 def test_silence_does_not_forbid_mounting_but_one_try_must_do():
     assert decide(Seen("colab", page=False), retries=3) == Plan(
-        "real", "nobody seems to listen for the question for consent (VS Code and `colab run` show none)", attempts=1, doubt=True
+        "real",
+        "nobody seems to listen for the question for consent (VS Code and `colab run` show none)",
+        attempts=1,
+        doubt=True,
     )
     for page in (True, None):
-        assert (decide(Seen("colab", page=page), retries=3).attempts, decide(Seen("colab", page=page)).doubt) == (4, False)
+        assert (
+            decide(Seen("colab", page=page), retries=3).attempts,
+            decide(Seen("colab", page=page)).doubt,
+        ) == (4, False)
 
 
 # --- on Colab ---
@@ -81,7 +104,11 @@ def test_in_colabs_kernel_the_real_drive_is_mounted(tmp_path):
     world = World("colab")
     drive = world.mount(tmp_path / "drive", readonly=True, timeout=90)
     assert (drive.kind, drive.mydrive) == ("real", tmp_path / "drive/MyDrive")
-    assert world.calls == [(str(tmp_path / "drive"), 90, True, False)] and world.heard == [] and world.asked == 1
+    assert (
+        world.calls == [(str(tmp_path / "drive"), 90, True, False)]
+        and world.heard == []
+        and world.asked == 1
+    )
     assert mounted(world.site) == drive
 
 
@@ -97,7 +124,11 @@ def test_a_mount_at_another_place_is_used_rather_than_killed(tmp_path):
     world = World("colab")
     world.has(tmp_path / "gdrive")
     drive = world.mount(tmp_path / "drive")
-    assert drive.mountpoint == tmp_path / "gdrive" and world.calls == [] and "already" in world.heard[0].text
+    assert (
+        drive.mountpoint == tmp_path / "gdrive"
+        and world.calls == []
+        and "already" in world.heard[0].text
+    )
 
 
 def test_the_legacy_mountpoint_works_as_well(tmp_path):
@@ -122,12 +153,18 @@ def test_a_folder_that_only_looks_like_a_drive_is_not_reused(tmp_path):
 def test_files_in_the_way_are_brought_into_drive(tmp_path):
     laid(tmp_path / "drive", {"MyDrive/a.pt": "weights"})
     world = World("colab")
-    assert (world.mount(tmp_path / "drive") / "a.pt").read_text() == "weights" and "in Drive now" in world.said
+    assert (
+        world.mount(tmp_path / "drive") / "a.pt"
+    ).read_text() == "weights" and "in Drive now" in world.said
 
 
 def test_tries_end_with_the_retries_that_were_given(tmp_path):
     world = World("colab", failing(again=9), for_ever=True)
-    assert world.mount(tmp_path / "drive", retries=1).kind == "folder" and len(world.calls) == 2 and len(world.slept) == 1
+    assert (
+        world.mount(tmp_path / "drive", retries=1).kind == "folder"
+        and len(world.calls) == 2
+        and len(world.slept) == 1
+    )
     with pytest.raises(DriveError, match="cannot be"):
         world.mount(tmp_path / "drive", retries=-1)
     with pytest.raises(DriveError, match="cannot be"):
@@ -145,9 +182,15 @@ def test_where_nobody_seems_to_listen_one_try_is_announced(tmp_path):
 def test_a_hanging_mount_is_neither_waited_for_nor_killed(tmp_path, monkeypatch):
     world = World("colab")
     world.has(tmp_path / "drive")
-    monkeypatch.setattr(room, "state", lambda *_: Health(False, "no answer within 10 s", 10.0, answered=False))
+    monkeypatch.setattr(
+        room, "state", lambda *_: Health(False, "no answer within 10 s", 10.0, answered=False)
+    )
     drive = world.mount(tmp_path / "drive")
-    assert (drive.kind, world.calls, world.asked) == ("folder", [], 0) and "does not answer" in world.said and "umount -l" in world.said
+    assert (
+        (drive.kind, world.calls, world.asked) == ("folder", [], 0)
+        and "does not answer" in world.said
+        and "umount -l" in world.said
+    )
 
 
 @pytest.mark.parametrize(("where", "client", "said"), [
@@ -155,7 +198,11 @@ def test_a_hanging_mount_is_neither_waited_for_nor_killed(tmp_path, monkeypatch)
 ])  # fmt: skip
 def test_where_no_drive_can_be_had_nobody_is_asked(tmp_path, where, client, said):
     world = World(where, client=client)
-    assert world.mount(tmp_path / "drive").kind == "folder" and said in world.said and "lost" in world.said
+    assert (
+        world.mount(tmp_path / "drive").kind == "folder"
+        and said in world.said
+        and "lost" in world.said
+    )
     with pytest.raises(DriveError, match=said):
         world.mount(tmp_path / "drive", required=True)
     assert world.calls == [] and world.asked == 0
@@ -165,10 +212,17 @@ def test_a_failing_mount_falls_back_to_a_folder_with_a_warning(tmp_path, home):
     world = World("colab", failing())
     drive = world.mount(tmp_path / "content/drive")
     [note] = world.heard
-    assert drive.kind == "folder" and drive.mydrive.is_relative_to(home) and not (tmp_path / "content").exists()
+    assert (
+        drive.kind == "folder"
+        and drive.mydrive.is_relative_to(home)
+        and not (tmp_path / "content").exists()
+    )
     world.mount(laid(tmp_path / "content", ["x"]) / "drive")
     assert world.heard[-1].level == note.level == "warn"
-    assert all(piece in world.said for piece in ("above", "does not exist", "no consent", "tick every box", str(drive), "lost"))
+    assert all(
+        piece in world.said
+        for piece in ("above", "does not exist", "no consent", "tick every box", str(drive), "lost")
+    )
 
 
 @pytest.mark.parametrize("asked", [{"required": True}, {"mock": False}])
@@ -186,8 +240,15 @@ def test_a_failing_mount_raises_where_the_drive_is_a_must(tmp_path, home, asked)
 def test_elsewhere_a_folder_stands_in_and_one_note_names_it(tmp_path, home, where):
     world = World(where)
     drive = world.mount(tmp_path / "content/drive")
-    assert (drive.kind, drive.mydrive) == ("mock", home / "drive/MyDrive") and drive.mydrive.is_dir()
-    assert [type(e) for e in world.heard] == [Note] and str(drive) in world.heard[0].text and "\n" not in world.heard[0].text
+    assert (drive.kind, drive.mydrive) == (
+        "mock",
+        home / "drive/MyDrive",
+    ) and drive.mydrive.is_dir()
+    assert (
+        [type(e) for e in world.heard] == [Note]
+        and str(drive) in world.heard[0].text
+        and "\n" not in world.heard[0].text
+    )
     assert not (tmp_path / "content").exists() and world.calls == []
     assert mounted(world.site) == drive
 
@@ -230,7 +291,11 @@ def test_a_home_that_cannot_be_made_is_a_drive_error(tmp_path, home):
 def test_mount_itself_tells_the_callbacks_it_is_given():
     heard = []
     drive = mount(mock=True, callbacks=[heard.append], quiet=True)
-    assert [type(event) for event in heard] == [Note] and str(drive) in heard[0].text and mount(mock=True, quiet=True) == drive
+    assert (
+        [type(event) for event in heard] == [Note]
+        and str(drive) in heard[0].text
+        and mount(mock=True, quiet=True) == drive
+    )
 
 
 def test_mount_speaks_on_the_console_by_default(capsys):
@@ -248,17 +313,30 @@ def test_the_client_is_told_by_the_environment(monkeypatch):
 FAILURES = (failing(), failing(again=1), failing(again=3), KeyboardInterrupt(), RuntimeError("new"))
 
 
-@pytest.mark.parametrize("options", [{}, {"required": True}, {"mock": True}, {"mock": False}, {"readonly": True}])
-@pytest.mark.parametrize("files", [{}, {"drive": None}, {"drive/MyDrive/a.pt": "weights", "drive/foo.txt": "foo"}])
-@pytest.mark.parametrize("where", ["colab", "colab-subprocess", "colab-enterprise", "cli", "python"])
-def test_no_failing_way_through_mount_changes_the_folder_around_the_mountpoint(tmp_path, where, files, options):
+@pytest.mark.parametrize(
+    "options", [{}, {"required": True}, {"mock": True}, {"mock": False}, {"readonly": True}]
+)
+@pytest.mark.parametrize(
+    "files", [{}, {"drive": None}, {"drive/MyDrive/a.pt": "weights", "drive/foo.txt": "foo"}]
+)
+@pytest.mark.parametrize(
+    "where", ["colab", "colab-subprocess", "colab-enterprise", "cli", "python"]
+)
+def test_no_failing_way_through_mount_changes_the_folder_around_the_mountpoint(
+    tmp_path, where, files, options
+):
     content = tmp_path / "content"
     content.mkdir()
     for name, text in files.items():
         laid(content, {name: text}) if text else (content / name).mkdir()
     before = tree(content)
     for failure in FAILURES:
-        world = World("colab" if where == "cli" else where, failure, for_ever=True, client="cli" if where == "cli" else "")
+        world = World(
+            "colab" if where == "cli" else where,
+            failure,
+            for_ever=True,
+            client="cli" if where == "cli" else "",
+        )
         try:
             drive = world.mount(content / "drive", retries=2, **options)
             assert not drive.mydrive.is_relative_to(content)
@@ -274,7 +352,9 @@ def test_no_failing_way_through_mount_changes_the_folder_around_the_mountpoint(t
 
 @pytest.mark.parametrize("where", ["colab", "python"])
 @pytest.mark.parametrize("point", ["", " ", "/", "/content/my drive", 3, b"/content/drive"])
-def test_a_mountpoint_that_cannot_be_is_refused_everywhere_before_anything_is_made(home, where, point):
+def test_a_mountpoint_that_cannot_be_is_refused_everywhere_before_anything_is_made(
+    home, where, point
+):
     with pytest.raises(DriveError, match="mountpoint=") as raised:
         World(where).mount(point)
     assert raised.value.why and raised.value.fix and not home.exists()
@@ -286,7 +366,15 @@ def test_a_relative_mountpoint_is_made_absolute(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"mock": "yes"}, {"mock": 1}, {"required": None}, {"readonly": "no"}, {"retries": "3"}, {"timeout": True}]
+    "asked",
+    [
+        {"mock": "yes"},
+        {"mock": 1},
+        {"required": None},
+        {"readonly": "no"},
+        {"retries": "3"},
+        {"timeout": True},
+    ],
 )
 def test_an_argument_of_the_wrong_kind_is_named(tmp_path, home, asked):
     with pytest.raises(DriveError, match=f"{next(iter(asked))}=") as raised:
@@ -309,7 +397,10 @@ def test_a_drive_that_dropped_away_is_missed_with_the_reason(tmp_path, monkeypat
     assert missed(world.site) is None
     with monkeypatch.context() as patch:
         dies(patch, tmp_path / "drive")
-        assert mounted(world.site) is None and missed(world.site) == (drive, "Transport endpoint is not connected")
+        assert mounted(world.site) is None and missed(world.site) == (
+            drive,
+            "Transport endpoint is not connected",
+        )
     assert mounted(world.site) == drive and missed(world.site) is None
     world.rows.clear()
     assert mounted(world.site) is None and missed(world.site) == (drive, "nothing is mounted there")
@@ -334,7 +425,11 @@ def test_asking_for_a_stand_in_that_fails_raises_nothing(tmp_path, fault):
     drive = world.mount(tmp_path / "drive")
     with Reach(drive.mountpoint, faults):
         planned = getattr(faults, fault)()
-        assert mounted(world.site) is None and missed(world.site) == (drive, os.strerror(planned.number)) and planned.fired
+        assert (
+            mounted(world.site) is None
+            and missed(world.site) == (drive, os.strerror(planned.number))
+            and planned.fired
+        )
         with pytest.raises(DriveError, match="does not answer") as raised:
             world.mount(tmp_path / "drive")
     assert "COLAB_KIT_HOME" not in str(raised.value)
@@ -346,7 +441,10 @@ def test_asking_for_one_that_stands_elsewhere_and_fails_raises_nothing(placed):
     drive = mount_at(Site("python"), placed, emit=lambda event: None)
     with Reach(placed, faults):
         faults.drops()
-        assert mounted(Site("python")) is None and missed(Site("python")) == (drive, "Transport endpoint is not connected")
+        assert mounted(Site("python")) is None and missed(Site("python")) == (
+            drive,
+            "Transport endpoint is not connected",
+        )
 
 
 def test_one_that_was_mounted_elsewhere_since_and_fails_there_is_not_followed(home, tmp_path):
@@ -406,10 +504,18 @@ def test_an_unmounted_stand_in_is_nobodys_until_it_is_mounted_again(tmp_path):
 
 def test_a_drive_that_came_up_elsewhere_meanwhile_is_used_and_told(tmp_path):
     world = World("colab", failing(again=3))
-    site = replace(world.site, door=lambda *_, **__: world.has(tmp_path / "gdrive") and world.door("", 0, readonly=False, force=False))
+    site = replace(
+        world.site,
+        door=lambda *_, **__: (
+            world.has(tmp_path / "gdrive") and world.door("", 0, readonly=False, force=False)
+        ),
+    )
     drive = mount_at(site, tmp_path / "drive", emit=world.heard.append, readonly=True)
     assert (drive.kind, drive.mountpoint) == ("reused", tmp_path / "gdrive")
-    assert f"mounted at {tmp_path}/gdrive already" in world.said and "readonly=True changes nothing" in world.said
+    assert (
+        f"mounted at {tmp_path}/gdrive already" in world.said
+        and "readonly=True changes nothing" in world.said
+    )
 
 
 def test_a_real_drive_mounted_later_takes_the_fallbacks_place(tmp_path):
@@ -479,6 +585,8 @@ def test_it_names_the_place_where_the_stand_in_stands(placed):
     assert stand_in_path("/content/drive/My Drive/x", Site("python")) == placed / "MyDrive/x"
 
 
-@pytest.mark.parametrize("typed", ["/content/cats", "cats", "/content/drive2/MyDrive/x", "/home/ann/content/drive/x"])
+@pytest.mark.parametrize(
+    "typed", ["/content/cats", "cats", "/content/drive2/MyDrive/x", "/home/ann/content/drive/x"]
+)
 def test_other_paths_have_no_stand_in(typed):
     assert stand_in_path(typed, World("python").site) is None

@@ -39,7 +39,9 @@ def point(request, tmp_path):
 WRITERS = {
     "out": lambda place: quietly(run_dir=place / "run"),
     "save": lambda place: quietly(run_dir="here").save(place / "w.pth"),
-    "to_csv": lambda place: quietly(run_dir="here").predict(small_data("arrays").valid).to_csv(place / "a.csv"),
+    "to_csv": lambda place: (
+        quietly(run_dir="here").predict(small_data("arrays").valid).to_csv(place / "a.csv")
+    ),
     "upload": lambda place: upload_to(place / "up", door=lambda folder: folder.mkdir(parents=True)),
 }
 
@@ -69,7 +71,10 @@ def test_a_home_on_a_drive_that_is_gone_is_refused_and_not_made(tmp_path, monkey
         file.writestr("a/b.txt", "x")
     (tmp_path / "gdrive").mkdir()
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "gdrive" / MYDRIVE / "cache"))
-    for write in (lambda: unpacked(tmp_path / "x.zip", emit=lambda event: None), lambda: mount(mock=True, quiet=True)):
+    for write in (
+        lambda: unpacked(tmp_path / "x.zip", emit=lambda event: None),
+        lambda: mount(mock=True, quiet=True),
+    ):
         with pytest.raises(ColabKitError, match="not there"):
             write()
     assert not os.listdir(tmp_path / "gdrive") and Path("colab-kit").exists() is False

@@ -12,7 +12,12 @@ from colab_kit.errors import DriveError
 from ..support.worlds import deletions, dies, laid, tree
 
 GIB = 1 << 30
-FILES = {"MyDrive/runs/a.pt": "weights", "MyDrive/notes.txt": "mine", "logs/x.log": "log", "foo.txt": "foo"}
+FILES = {
+    "MyDrive/runs/a.pt": "weights",
+    "MyDrive/notes.txt": "mine",
+    "logs/x.log": "log",
+    "foo.txt": "foo",
+}
 
 
 @pytest.fixture
@@ -33,7 +38,11 @@ def heard() -> list:
 
 def test_a_folder_with_files_becomes_its_neighbour(point):
     moved = move_aside(point, "")
-    assert moved == Aside(point, point.with_name("drive-before")) and not point.exists() and tree(moved.folder).items() >= FILES.items()
+    assert (
+        moved == Aside(point, point.with_name("drive-before"))
+        and not point.exists()
+        and tree(moved.folder).items() >= FILES.items()
+    )
 
 
 def test_a_name_that_is_taken_is_numbered(point):
@@ -64,7 +73,11 @@ def test_nothing_is_made_where_drive_has_gone_before_the_files_come(point, tmp_p
     moved = move_aside(point, "")
     point.mkdir()  # unmounted: an empty folder
     bring_in(moved, point / "MyDrive", heard.append, free=GIB)
-    assert tree(point) == {} and tree(moved.folder).items() >= FILES.items() and "is kept in" in heard[0].text
+    assert (
+        tree(point) == {}
+        and tree(moved.folder).items() >= FILES.items()
+        and "is kept in" in heard[0].text
+    )
 
 
 def test_a_folder_that_is_lived_in_is_not_moved(tmp_path, point, monkeypatch):
@@ -121,26 +134,51 @@ def test_it_comes_into_drive_in_the_same_places_and_the_folder_goes(point, mydri
         "kept.txt": "Drive's", "notes.txt": "mine", "runs": None, "runs/a.pt": "weights",
         "drive-before": None, "drive-before/foo.txt": "foo", "drive-before/logs": None, "drive-before/logs/x.log": "log",
     }  # fmt: skip
-    assert not moved.folder.exists() and [note.level for note in heard] == ["info"] and "4 files" in heard[0].text
+    assert (
+        not moved.folder.exists()
+        and [note.level for note in heard] == ["info"]
+        and "4 files" in heard[0].text
+    )
 
 
 def test_both_spellings_of_my_drive_are_one_place(tmp_path, mydrive, heard):
     point = laid(tmp_path / "content/drive", {"My Drive/a.txt": "spaced", "MyDrive/b.txt": "plain"})
     brought(point, mydrive, heard)
-    assert tree(mydrive).items() >= {"a.txt": "spaced", "b.txt": "plain"}.items() and "drive-before" not in tree(mydrive)
+    assert tree(mydrive).items() >= {
+        "a.txt": "spaced",
+        "b.txt": "plain",
+    }.items() and "drive-before" not in tree(mydrive)
 
 
 def test_nothing_in_drive_is_ever_overwritten(tmp_path, mydrive, heard):
-    laid(mydrive, {"a.pt": "Drive's", "same.pt": "same", "b.tar.gz": "Drive's", "b.tar (before mount).gz": "older", "name": "a file"})
+    laid(
+        mydrive,
+        {
+            "a.pt": "Drive's",
+            "same.pt": "same",
+            "b.tar.gz": "Drive's",
+            "b.tar (before mount).gz": "older",
+            "name": "a file",
+        },
+    )
     (mydrive / "folder").mkdir()
-    ours = {"a.pt": "ours", "same.pt": "same", "b.tar.gz": "ours", "name/x": "ours", "folder": "ours"}
+    ours = {
+        "a.pt": "ours",
+        "same.pt": "same",
+        "b.tar.gz": "ours",
+        "name/x": "ours",
+        "folder": "ours",
+    }
     before = tree(mydrive)
     brought(laid(tmp_path / "content/drive/MyDrive", ours).parent, mydrive, heard)
     assert tree(mydrive) == before | {
         "a (before mount).pt": "ours", "b.tar (before mount 2).gz": "ours", "name (before mount)": None,
         "name (before mount)/x": "ours", "folder (before mount)": "ours",
     }  # fmt: skip
-    assert "5 files, 3 under a new name" in heard[0].text and not (tmp_path / "content/drive-before").exists()
+    assert (
+        "5 files, 3 under a new name" in heard[0].text
+        and not (tmp_path / "content/drive-before").exists()
+    )
 
 
 class Break:
@@ -159,28 +197,46 @@ class Break:
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", ["_copy", "sha256"])
 def test_a_failure_in_the_middle_loses_nothing(point, mydrive, heard, monkeypatch, name, at):
-    monkeypatch.setattr(room, name, Break(getattr(room, name), at, OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        room, name, Break(getattr(room, name), at, OSError(28, "No space left on device"))
+    )
     moved = brought(point, mydrive, heard)
     assert tree(moved.folder).items() >= FILES.items() and tree(mydrive)["kept.txt"] == "Drive's"
-    assert heard[0].level == "warn" and "No space left" in heard[0].text and str(moved.folder) in heard[0].text
+    assert (
+        heard[0].level == "warn"
+        and "No space left" in heard[0].text
+        and str(moved.folder) in heard[0].text
+    )
     assert not [path for path in tree(mydrive) if path.endswith(".part")]
 
 
-def test_an_interrupt_in_the_middle_goes_on_its_way_and_loses_nothing(point, mydrive, heard, monkeypatch):
+def test_an_interrupt_in_the_middle_goes_on_its_way_and_loses_nothing(
+    point, mydrive, heard, monkeypatch
+):
     monkeypatch.setattr(room, "_copy", Break(room._copy, 2, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         brought(point, mydrive, heard)
-    assert tree(point.with_name("drive-before")).items() >= FILES.items() and "KeyboardInterrupt" in heard[0].text
+    assert (
+        tree(point.with_name("drive-before")).items() >= FILES.items()
+        and "KeyboardInterrupt" in heard[0].text
+    )
 
 
-def test_a_copy_that_reads_back_otherwise_is_not_kept_and_its_source_is(point, mydrive, heard, monkeypatch):
+def test_a_copy_that_reads_back_otherwise_is_not_kept_and_its_source_is(
+    point, mydrive, heard, monkeypatch
+):
     monkeypatch.setattr(room, "sha256", lambda path: "0" * 64)
     moved = brought(point, mydrive, heard)
-    assert tree(moved.folder).items() >= FILES.items() and set(tree(mydrive)) <= {"kept.txt", "drive-before"}
+    assert tree(moved.folder).items() >= FILES.items() and set(tree(mydrive)) <= {
+        "kept.txt",
+        "drive-before",
+    }
     assert "read back otherwise" in heard[0].text
 
 
-def test_a_copy_that_is_thrown_away_is_emptied_first_since_the_trash_counts(point, mydrive, heard, monkeypatch):
+def test_a_copy_that_is_thrown_away_is_emptied_first_since_the_trash_counts(
+    point, mydrive, heard, monkeypatch
+):
     deleted = deletions(monkeypatch)
     monkeypatch.setattr(room, "sha256", lambda path: "0" * 64)
     brought(point, mydrive, heard)
@@ -190,7 +246,11 @@ def test_a_copy_that_is_thrown_away_is_emptied_first_since_the_trash_counts(poin
 def test_what_drive_cannot_keep_stays_with_all_the_rest(point, mydrive, heard):
     (point / "MyDrive/link").symlink_to("notes.txt")
     moved = brought(point, mydrive, heard)
-    assert tree(moved.folder).items() >= FILES.items() and "link" in heard[0].text and (mydrive / "notes.txt").read_text() == "mine"
+    assert (
+        tree(moved.folder).items() >= FILES.items()
+        and "link" in heard[0].text
+        and (mydrive / "notes.txt").read_text() == "mine"
+    )
 
 
 @pytest.mark.parametrize("late", ["MyDrive/notes.txt", "MyDrive/new.txt"])
@@ -207,7 +267,11 @@ def test_a_file_that_is_still_written_keeps_the_folder(point, mydrive, heard, mo
 
 def test_a_readonly_drive_gets_nothing(point, mydrive, heard):
     moved = brought(point, mydrive, heard, readonly=True)
-    assert tree(mydrive) == {"kept.txt": "Drive's"} and tree(moved.folder).items() >= FILES.items() and "read-only" in heard[0].text
+    assert (
+        tree(mydrive) == {"kept.txt": "Drive's"}
+        and tree(moved.folder).items() >= FILES.items()
+        and "read-only" in heard[0].text
+    )
 
 
 def test_more_than_fits_or_than_is_bearable_stays_outside(point, mydrive, heard, monkeypatch):
@@ -215,4 +279,8 @@ def test_more_than_fits_or_than_is_bearable_stays_outside(point, mydrive, heard,
     assert tree(mydrive) == {"kept.txt": "Drive's"} and "fit into Drive" in heard[0].text
     monkeypatch.setattr(room, "MOST", 3)
     bring_in(moved, mydrive, heard.append, free=GIB)
-    assert tree(mydrive) == {"kept.txt": "Drive's"} and "4 files" in heard[1].text and tree(moved.folder).items() >= FILES.items()
+    assert (
+        tree(mydrive) == {"kept.txt": "Drive's"}
+        and "4 files" in heard[1].text
+        and tree(moved.folder).items() >= FILES.items()
+    )

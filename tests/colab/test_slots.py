@@ -78,7 +78,9 @@ def test_a_new_process_writes_over_the_slot_that_is_worth_less(drive, local, a, 
     for letter, there in (("a", a), ("b", b)):
         if there is not None:
             (drive / "r").mkdir(exist_ok=True)
-            sealed(local, there[0], start=there[1]).rename(drive / "r" / f"checkpoint-{letter}.safetensors")
+            sealed(local, there[0], start=there[1]).rename(
+                drive / "r" / f"checkpoint-{letter}.safetensors"
+            )
     take(Handover(drive), sealed(local, 30))
     assert steps(drive / "r")[freed] == 30
 
@@ -92,7 +94,9 @@ def test_a_half_copied_slot_is_written_over_whatever_its_stamp_says(drive, local
     assert steps(drive / "r") == {"a": 10, "b": 50}
 
 
-def test_where_it_breaks_off_the_other_slot_is_whole_and_the_next_try_takes_the_torn_one(drive, local, woe):
+def test_where_it_breaks_off_the_other_slot_is_whole_and_the_next_try_takes_the_torn_one(
+    drive, local, woe
+):
     over = Handover(drive, reached=woe)
     for step in (10, 20):
         take(over, sealed(local, step, size=2 * CHUNK))
@@ -103,7 +107,11 @@ def test_where_it_breaks_off_the_other_slot_is_whole_and_the_next_try_takes_the_
         assert is_whole(drive / "r/checkpoint-b.safetensors") and steps(drive / "r")["b"] == 20
     woe.at = ""
     take(over, sealed(local, 40, size=2 * CHUNK))
-    assert woe.fired == 3 and steps(drive / "r") == {"a": 40, "b": 20} and all(map(is_whole, (drive / "r").iterdir()))
+    assert (
+        woe.fired == 3
+        and steps(drive / "r") == {"a": 40, "b": 20}
+        and all(map(is_whole, (drive / "r").iterdir()))
+    )
 
 
 def test_a_drive_that_lost_what_it_took_does_not_lose_the_newest_of_the_rest(drive, local):
@@ -112,7 +120,9 @@ def test_a_drive_that_lost_what_it_took_does_not_lose_the_newest_of_the_rest(dri
         take(over, sealed(local, step))
     before = (drive / "r/checkpoint-a.safetensors").read_bytes()
     take(over, sealed(local, 30))
-    (drive / "r/checkpoint-a.safetensors").write_bytes(before)  # its program was killed, and what it had not sent is gone
+    (drive / "r/checkpoint-a.safetensors").write_bytes(
+        before
+    )  # its program was killed, and what it had not sent is gone
     take(over, sealed(local, 40))
     assert steps(drive / "r") == {"a": 40, "b": 20}
 
@@ -122,9 +132,13 @@ def test_a_slot_that_cannot_be_read_is_kept_rather_than_a_damaged_one(drive, loc
     sealed(local, 10).rename(drive / "r/checkpoint-a.safetensors")
     os.truncate(sealed(local, 20).rename(drive / "r/checkpoint-b.safetensors"), 3000)
     (drive / "r/checkpoint-a.safetensors").rename(drive / "r/away")
-    (drive / "r/checkpoint-a.safetensors").symlink_to("checkpoint-a.safetensors")  # ELOOP: there, and unreadable
+    (drive / "r/checkpoint-a.safetensors").symlink_to(
+        "checkpoint-a.safetensors"
+    )  # ELOOP: there, and unreadable
     take(Handover(drive), sealed(local, 30))
-    assert (drive / "r/checkpoint-a.safetensors").is_symlink() and is_whole(drive / "r/checkpoint-b.safetensors")
+    assert (drive / "r/checkpoint-a.safetensors").is_symlink() and is_whole(
+        drive / "r/checkpoint-b.safetensors"
+    )
 
 
 def test_what_reads_back_otherwise_is_no_success(drive, local, woe):
@@ -134,11 +148,17 @@ def test_what_reads_back_otherwise_is_no_success(drive, local, woe):
     for path in (sealed(local, 10), local / "run.json"):
         with pytest.raises(DriveError, match="read back otherwise"):
             take(over, path)
-    assert not (drive / "r/run.json").exists() and not is_whole(drive / "r/checkpoint-a.safetensors") and woe.fired == 2
+    assert (
+        not (drive / "r/run.json").exists()
+        and not is_whole(drive / "r/checkpoint-a.safetensors")
+        and woe.fired == 2
+    )
     woe.at = ""
     for path in (local / "checkpoint-000000010.safetensors", local / "run.json"):
         take(over, path)
-    assert sorted(slots(drive)) == ["checkpoint-a.safetensors", "run.json"] and is_whole(drive / "r/checkpoint-a.safetensors")
+    assert sorted(slots(drive)) == ["checkpoint-a.safetensors", "run.json"] and is_whole(
+        drive / "r/checkpoint-a.safetensors"
+    )
 
 
 def test_a_file_damaged_on_the_fast_disk_is_refused_and_the_good_slot_stays(drive, local):
@@ -162,7 +182,11 @@ def test_what_is_there_already_is_not_written_again(drive, local, woe):
     (drive / "r/run.json").write_text("[]")  # of the same length
     take(over, local / "checkpoint-000000010.safetensors")
     take(over, local / "run.json")
-    assert woe.fired == 4 and is_whole(drive / "r/checkpoint-a.safetensors") and (drive / "r/run.json").read_text() == "{}"
+    assert (
+        woe.fired == 4
+        and is_whole(drive / "r/checkpoint-a.safetensors")
+        and (drive / "r/run.json").read_text() == "{}"
+    )
 
 
 def test_other_files_get_their_names_when_they_are_whole(drive, local, woe):
@@ -174,10 +198,14 @@ def test_other_files_get_their_names_when_they_are_whole(drive, local, woe):
     for _ in range(2):
         with pytest.raises(OSError):
             take(over, local / "run.json")
-    assert (drive / "r/run.json").read_text() == "old" and len(slots(drive)) == 2, "one neighbour, however often it is tried"
+    assert (drive / "r/run.json").read_text() == "old" and len(slots(drive)) == 2, (
+        "one neighbour, however often it is tried"
+    )
     woe.at = ""
     take(over, local / "run.json")
-    assert (drive / "r/run.json").read_bytes() == (local / "run.json").read_bytes() and len(slots(drive)) == 1
+    assert (drive / "r/run.json").read_bytes() == (local / "run.json").read_bytes() and len(
+        slots(drive)
+    ) == 1
 
 
 def test_half_copies_of_a_killed_process_are_swept(drive, local):
@@ -199,7 +227,9 @@ def test_a_file_pruned_or_replaced_after_it_was_pushed_is_copied_as_it_was(drive
     for one in held:
         over.take(one)
         one.let_go()
-    assert (drive / "r/checkpoint-a.safetensors").read_bytes() == content and (drive / "r/run.json").read_text() == "as it was"
+    assert (drive / "r/checkpoint-a.safetensors").read_bytes() == content and (
+        drive / "r/run.json"
+    ).read_text() == "as it was"
 
 
 def test_a_file_named_like_a_series_but_not_sealed_keeps_its_name(drive, local):
@@ -232,5 +262,11 @@ def test_the_order_is_record_best_checkpoint_and_the_rest(local):
     (local / "run.json").write_text("{}")
     (local / "choices.json").write_text("{}")
     (local / "history.csv").write_text("epoch")
-    paths = [local / "history.csv", sealed(local, 2), sealed(local, 1, kind="best"), local / "run.json", local / "choices.json"]
+    paths = [
+        local / "history.csv",
+        sealed(local, 2),
+        sealed(local, 1, kind="best"),
+        local / "run.json",
+        local / "choices.json",
+    ]
     assert [Held(path, f"r/{path.name}").rank for path in paths] == [4, 3, 2, 1, 0]

@@ -29,7 +29,10 @@ def test_what_was_staged_before_the_files_changed_goes_and_nothing_else(place):
     old, new = put(place, "pets-1a2b3c-00000001"), put(place, "pets-1a2b3c-00000002")
     half = place / "pets-1a2b3c-00000003.part"
     half.mkdir()
-    others = [put(place, name) for name in ("pets-ffffff-00000001", "pets-1a2b3c-more-ffffff-00000001", "pets")]
+    others = [
+        put(place, name)
+        for name in ("pets-ffffff-00000001", "pets-1a2b3c-more-ffffff-00000001", "pets")
+    ]
     clear_older(new)
     names = {path.name for path in place.iterdir()}
     assert not old.exists() and not half.exists() and f"{old.name}.json" not in names
@@ -46,10 +49,10 @@ def test_what_this_process_was_given_stays(place):
 
 def test_what_another_process_was_given_stays_until_it_ends(place):
     old, new = put(place, "pets-1a2b3c-00000001"), put(place, "pets-1a2b3c-00000002")
-    code = (
-        f"from pathlib import Path; from colab_kit.colab.staged import hold; hold(Path({str(old)!r})); print('held', flush=True); input()"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    code = f"from pathlib import Path; from colab_kit.colab.staged import hold; hold(Path({str(old)!r})); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout.readline() == "held\n"
         clear_older(new)
         assert (old / "a.png").exists()

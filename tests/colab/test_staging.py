@@ -43,7 +43,11 @@ class Counting:
             return wrapped
 
         self.hands = Hands(
-            counted("scan", HANDS.scan), counted("size", HANDS.size), counted("open", HANDS.open), HANDS.room, self.slept.append
+            counted("scan", HANDS.scan),
+            counted("size", HANDS.size),
+            counted("open", HANDS.open),
+            HANDS.room,
+            self.slept.append,
         )
 
     def fail(self, call, path):
@@ -70,7 +74,11 @@ def filled(folder: Path, n: int = 12, bytes_each: int = 50) -> Path:
 
 
 def inside(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 def staged(path, drive, counting=None, emit=lambda event: None, **more):
@@ -79,14 +87,18 @@ def staged(path, drive, counting=None, emit=lambda event: None, **more):
 
 
 def packs(drive: Drive) -> list[Path]:
-    return sorted((drive / "colab-kit" / "staged").glob("*")) if (drive / "colab-kit").exists() else []
+    return (
+        sorted((drive / "colab-kit" / "staged").glob("*")) if (drive / "colab-kit").exists() else []
+    )
 
 
 def home_of_another_machine(monkeypatch, tmp_path, name="other"):
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / name))
 
 
-def test_many_small_files_come_whole_and_leave_one_pack_for_the_next_machine(drive, tmp_path, monkeypatch):
+def test_many_small_files_come_whole_and_leave_one_pack_for_the_next_machine(
+    drive, tmp_path, monkeypatch
+):
     source = filled(drive / "pets")
     first = staged(source, drive, counting := Counting(drive))
     assert inside(first) == inside(source) and not first.is_relative_to(drive.mountpoint)
@@ -107,7 +119,9 @@ def test_the_second_call_lists_each_folder_once_and_touches_no_file(drive):
 
 
 def test_few_files_and_big_ones_are_copied_and_not_packed(drive, monkeypatch):
-    assert inside(staged(filled(drive / "few", 6), drive)) == inside(drive / "few") and not packs(drive)
+    assert inside(staged(filled(drive / "few", 6), drive)) == inside(drive / "few") and not packs(
+        drive
+    )
     monkeypatch.setattr(room, "SMALL", 10)
     staged(filled(drive / "big"), drive, counting := Counting(drive))
     assert not packs(drive)
@@ -119,9 +133,15 @@ def test_what_does_not_lie_on_a_drive_stays_where_it_is(drive, tmp_path):
     local = filled(tmp_path / "local", 3)
     assert staged(local, drive) == local == stage(local, emit=print)
     assert staged(drive / "pets", replace(drive, kind="folder")) == drive / "pets"
-    assert staged(filled(drive / "x", 3) / "class 0" / "0.png", drive) == drive / "x" / "class 0" / "0.png"
+    assert (
+        staged(filled(drive / "x", 3) / "class 0" / "0.png", drive)
+        == drive / "x" / "class 0" / "0.png"
+    )
     (tmp_path / "link").symlink_to(drive / "x")
-    assert not staged(tmp_path / "link", drive).is_relative_to(drive.mountpoint) and staged(tmp_path / "link", drive) != tmp_path / "link"
+    assert (
+        not staged(tmp_path / "link", drive).is_relative_to(drive.mountpoint)
+        and staged(tmp_path / "link", drive) != tmp_path / "link"
+    )
 
 
 @pytest.mark.parametrize("where", ["", "MyDrive"])
@@ -137,17 +157,23 @@ def test_a_home_on_drive_is_refused(drive, monkeypatch):
     assert not (drive / "home").exists()
 
 
-def test_a_file_that_comes_or_goes_or_moves_makes_another_stage_and_its_pack_replaces_the_old(drive):
+def test_a_file_that_comes_or_goes_or_moves_makes_another_stage_and_its_pack_replaces_the_old(
+    drive,
+):
     source = filled(drive / "pets")
     names = [staged(source, drive).name]
     (source / "class 0" / "new.png").write_bytes(b"x")
     names.append(staged(source, drive).name)
     (source / "class 0" / "new.png").rename(source / "class 1" / "new.png")
     names.append(staged(source, drive).name)
-    assert len({path.name for path in (room.home() / "staged").glob("pets-*/")}) == 3, "this process was given all of them"
+    assert len({path.name for path in (room.home() / "staged").glob("pets-*/")}) == 3, (
+        "this process was given all of them"
+    )
     assert len(set(names)) == 3 and [p.stem for p in packs(drive)] == names[-1:]
     other = filled(drive / "elsewhere" / "pets")
-    assert staged(other, drive).name not in names and len(packs(drive)) == 2, "another folder of that name is another"
+    assert staged(other, drive).name not in names and len(packs(drive)) == 2, (
+        "another folder of that name is another"
+    )
 
 
 def test_hidden_files_googles_own_documents_and_circles_are_left_out(drive):
@@ -157,7 +183,11 @@ def test_hidden_files_googles_own_documents_and_circles_are_left_out(drive):
     (source / "class 0" / "again").symlink_to(source)
     (source / "shared").symlink_to(filled(drive / "far", 3))
     found = listed(source, HANDS)
-    assert len(found) == 9 and "shared/class 0/0.png" in found and not [n for n in found if "again" in n or "." in n.split("/")[0]]
+    assert (
+        len(found) == 9
+        and "shared/class 0/0.png" in found
+        and not [n for n in found if "again" in n or "." in n.split("/")[0]]
+    )
     assert set(inside(staged(source, drive))) == set(found)
 
 
@@ -165,7 +195,12 @@ def test_a_shortcut_whose_target_was_deleted_is_left_out(drive):
     source = filled(drive / "pets", 3)
     (source / "class 0" / "lost.png").symlink_to(drive / "nowhere.png")
     (source / "class 0" / "found.png").symlink_to(source / "class 1" / "1.png")
-    assert set(inside(staged(source, drive))) == {"class 0/0.png", "class 0/found.png", "class 1/1.png", "class 2/2.png"}
+    assert set(inside(staged(source, drive))) == {
+        "class 0/0.png",
+        "class 0/found.png",
+        "class 1/1.png",
+        "class 2/2.png",
+    }
 
 
 def test_an_empty_folder_is_given_back(drive):
@@ -176,13 +211,17 @@ def test_an_empty_folder_is_given_back(drive):
 def test_progress_is_told_and_its_end(drive):
     heard: list = []
     staged(filled(drive / "few", 5), drive, emit=heard.append)
-    assert isinstance(heard[0], FetchStarted) and heard[0].size == sum(map(len, inside(drive / "few").values()))
+    assert isinstance(heard[0], FetchStarted) and heard[0].size == sum(
+        map(len, inside(drive / "few").values())
+    )
     assert isinstance(heard[-1], FetchDone) and heard[-1].size == heard[0].size
     assert all(isinstance(e, FetchProgress) for e in heard[1:-1])
 
 
 @pytest.mark.parametrize("many", [5, 12])
-def test_what_was_fetched_is_said_under_its_own_name_where_it_lies_now(drive, tmp_path, monkeypatch, many):
+def test_what_was_fetched_is_said_under_its_own_name_where_it_lies_now(
+    drive, tmp_path, monkeypatch, many
+):
     source, heard = filled(drive / "pets", many), []
     for machine in ("first", "second"):  # the second one has a pack to read
         home_of_another_machine(monkeypatch, tmp_path, machine)
@@ -193,10 +232,14 @@ def test_what_was_fetched_is_said_under_its_own_name_where_it_lies_now(drive, tm
         heard.clear()
     archive = zipped(filled(tmp_path / "dogs", 3), drive / "data" / "dogs.zip")
     there = staged(archive, drive, emit=heard.append)
-    assert [event.path for event in heard if isinstance(event, FetchDone)] == [there] and there.is_file()
+    assert [event.path for event in heard if isinstance(event, FetchDone)] == [
+        there
+    ] and there.is_file()
 
 
-def test_what_was_staged_before_the_files_changed_goes_when_the_new_one_is_whole(drive, monkeypatch):
+def test_what_was_staged_before_the_files_changed_goes_when_the_new_one_is_whole(
+    drive, monkeypatch
+):
     source = filled(drive / "pets")
     old = staged(source, drive)
     staged_room._held.pop(old).close()  # as if that process had ended
@@ -207,7 +250,11 @@ def test_what_was_staged_before_the_files_changed_goes_when_the_new_one_is_whole
         staged(source, drive, counting)
     assert inside(old), "the new one is not whole"
     new = staged(source, drive)
-    assert not old.exists() and not old.with_name(f"{old.name}.json").exists() and inside(new) == inside(source)
+    assert (
+        not old.exists()
+        and not old.with_name(f"{old.name}.json").exists()
+        and inside(new) == inside(source)
+    )
 
 
 def test_a_folder_that_goes_while_it_is_looked_at_is_an_error_of_ours(drive):
@@ -230,7 +277,12 @@ def test_a_killed_drive_is_an_error_with_a_fix_whatever_is_asked_of_it(fuse_driv
     fuse_drive.kill()
     for name in ("pets", "pets.zip", "missing"):
         with pytest.raises(DriveError, match="could not be read") as error:
-            stage(fuse_drive / name, emit=lambda e: None, drive=drive, hands=replace(HANDS, sleep=slept.append))
+            stage(
+                fuse_drive / name,
+                emit=lambda e: None,
+                drive=drive,
+                hands=replace(HANDS, sleep=slept.append),
+            )
         assert "kit.mount()" in error.value.fix
     with pytest.raises(DriveError, match="could not be read"):
         unpacked(fuse_drive / "pets.zip", emit=lambda e: None)
@@ -238,7 +290,9 @@ def test_a_killed_drive_is_an_error_with_a_fix_whatever_is_asked_of_it(fuse_driv
 
 def test_callbacks_are_called_by_the_callers_thread_alone(drive):
     threads = set()
-    staged(filled(drive / "pets"), drive, emit=lambda event: threads.add(threading.current_thread()))
+    staged(
+        filled(drive / "pets"), drive, emit=lambda event: threads.add(threading.current_thread())
+    )
     assert threads == {threading.current_thread()}
 
 
@@ -255,13 +309,20 @@ def test_a_stumble_is_waited_out(drive, call, number):
 
 
 @pytest.mark.parametrize("call", ["scan", "size", "open"])
-@pytest.mark.parametrize(("number", "said"), [(errno.EIO, "input/output"), (errno.ENOTCONN, "kit.mount"), (errno.EACCES, "denied")])
-def test_a_drive_that_stays_away_is_an_error_with_a_fix_and_the_next_call_ends_the_work(drive, call, number, said):
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EIO, "input/output"), (errno.ENOTCONN, "kit.mount"), (errno.EACCES, "denied")],
+)
+def test_a_drive_that_stays_away_is_an_error_with_a_fix_and_the_next_call_ends_the_work(
+    drive, call, number, said
+):
     source, counting = filled(drive / "pets"), Counting(drive)
     counting.fails[call] = number, 10**6
     with pytest.raises(DriveError, match="could not be read from Drive") as error:
         staged(source, drive, counting)
-    assert said in str(error.value) and error.value.fix and isinstance(error.value.__cause__, OSError)
+    assert (
+        said in str(error.value) and error.value.fix and isinstance(error.value.__cause__, OSError)
+    )
     assert not list((room.home() / "staged").glob("*.json")) and not packs(drive)
     counting.fails.clear()
     assert inside(staged(source, drive, counting)) == inside(source)
@@ -295,7 +356,9 @@ def test_a_read_that_breaks_in_the_middle_goes_on_where_it_was(drive):
             return self.file.read(n)
 
     hands = replace(HANDS, open=Breaks, sleep=lambda seconds: None)
-    assert (stage(source.parent, emit=lambda e: None, drive=drive, hands=hands) / "one.bin").read_bytes() == content
+    assert (
+        stage(source.parent, emit=lambda e: None, drive=drive, hands=hands) / "one.bin"
+    ).read_bytes() == content
     assert broken == [0, 1 << 20, 2 << 20]
 
 
@@ -310,17 +373,33 @@ def test_no_room_says_how_much_is_needed_and_brings_nothing(drive):
     source, counting = filled(drive / "pets", 12, 200_000), Counting(drive)
     need = 2 * sum(map(len, inside(source).values())) * 1.05
     with pytest.raises(DataError) as error:
-        stage(source, emit=print, drive=drive, hands=replace(counting.hands, room=lambda folder: int(need) - 10))
-    assert f"need {need / 2**20:,.0f} MiB" in error.value.why and "one by one" in error.value.why and "COLAB_KIT_HOME" in error.value.fix
+        stage(
+            source,
+            emit=print,
+            drive=drive,
+            hands=replace(counting.hands, room=lambda folder: int(need) - 10),
+        )
+    assert (
+        f"need {need / 2**20:,.0f} MiB" in error.value.why
+        and "one by one" in error.value.why
+        and "COLAB_KIT_HOME" in error.value.fix
+    )
     assert not counting.seen["open"] and not list((room.home() / "staged").glob("pets*"))
-    assert stage(source, emit=lambda e: None, drive=drive, hands=replace(counting.hands, room=lambda folder: int(need) + 10))
+    assert stage(
+        source,
+        emit=lambda e: None,
+        drive=drive,
+        hands=replace(counting.hands, room=lambda folder: int(need) + 10),
+    )
 
 
 def test_a_stop_ends_it_and_the_next_call_goes_on(drive):
     source, control, counting = filled(drive / "pets"), Control(), Counting(drive)
     control.stop("enough")
     slow = threading.Event()
-    hands = replace(counting.hands, open=lambda path: (slow.wait(0.05), counting.hands.open(path))[1])
+    hands = replace(
+        counting.hands, open=lambda path: (slow.wait(0.05), counting.hands.open(path))[1]
+    )
     with pytest.raises(DriveError, match="not brought from Drive to the end") as error:
         stage(source, emit=lambda e: None, drive=drive, hands=hands, control=control)
     assert error.value.why == "enough"
@@ -328,7 +407,9 @@ def test_a_stop_ends_it_and_the_next_call_goes_on(drive):
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.ENOTCONN])
-def test_a_pack_that_drive_does_not_take_is_a_note_and_the_files_are_here(drive, monkeypatch, number):
+def test_a_pack_that_drive_does_not_take_is_a_note_and_the_files_are_here(
+    drive, monkeypatch, number
+):
     def fails(folder, to):
         to.write_bytes(b"half")
         raise OSError(number, os.strerror(number))
@@ -340,7 +421,9 @@ def test_a_pack_that_drive_does_not_take_is_a_note_and_the_files_are_here(drive,
     assert inside(first) == inside(source) and not packs(drive)
     assert len(notes) == 1 and os.strerror(number) in notes[0].text
     heard.clear()
-    assert staged(source, drive, emit=heard.append) == first and not heard, "it is not tried at each call"
+    assert staged(source, drive, emit=heard.append) == first and not heard, (
+        "it is not tried at each call"
+    )
 
 
 def test_a_pack_takes_no_more_than_its_share_of_drive(drive, monkeypatch):
@@ -368,12 +451,21 @@ def test_a_damaged_pack_is_noted_and_made_anew(drive, tmp_path, monkeypatch, har
     kept = packs(drive)[0]
     content = bytearray(kept.read_bytes())
     content[530] ^= 1
-    kept.write_bytes({"cut": content[: len(content) // 2], "flip": content, "empty": b"", "other": b"<html>"}[harm])
+    kept.write_bytes(
+        {"cut": content[: len(content) // 2], "flip": content, "empty": b"", "other": b"<html>"}[
+            harm
+        ]
+    )
     home_of_another_machine(monkeypatch, tmp_path)
     heard: list = []
     again = staged(source, drive, emit=heard.append)
-    assert inside(again) == inside(source) and any("made anew" in e.text for e in heard if isinstance(e, Note))
-    assert holds(packs(drive)[0]) == {name: len(c) for name, c in inside(source).items()} and len(packs(drive)) == 1
+    assert inside(again) == inside(source) and any(
+        "made anew" in e.text for e in heard if isinstance(e, Note)
+    )
+    assert (
+        holds(packs(drive)[0]) == {name: len(c) for name, c in inside(source).items()}
+        and len(packs(drive)) == 1
+    )
     assert not list(again.parent.glob("*.tar"))
 
 
@@ -385,7 +477,12 @@ def test_a_pack_tells_itself_whether_it_is_whole(tmp_path):
     with tarfile.open(tmp_path / "p.tar") as tar:
         ends = tar.getmember(MANIFEST).offset
         data = tar.getmembers()[1].offset_data
-    for harmed in (content[:ends], content[: ends + 600], b"", content[:data] + b"?" + content[data + 1 :]):
+    for harmed in (
+        content[:ends],
+        content[: ends + 600],
+        b"",
+        content[:data] + b"?" + content[data + 1 :],
+    ):
         (tmp_path / "p.tar").write_bytes(harmed)
         assert holds(tmp_path / "p.tar") is None
 
@@ -402,12 +499,21 @@ def test_a_large_file_among_small_ones_is_packed_a_piece_at_a_time(tmp_path):
     assert most < 16 << 20
 
 
-KILLS = ["a copy", "the rename of the folder", "the first marker", "in the pack", "the rename of the pack", "the second marker"]
+KILLS = [
+    "a copy",
+    "the rename of the folder",
+    "the first marker",
+    "in the pack",
+    "the rename of the pack",
+    "the second marker",
+]
 
 
 @pytest.mark.parametrize("where", KILLS)
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_killed_call_is_never_used_and_the_next_one_ends_its_work(drive, tmp_path, monkeypatch, where, packed):
+def test_a_killed_call_is_never_used_and_the_next_one_ends_its_work(
+    drive, tmp_path, monkeypatch, where, packed
+):
     source = filled(drive / "pets")
     if packed:  # another machine has left a pack
         monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "first"))
@@ -446,7 +552,9 @@ def die_at(where: str, drive: Drive) -> None:
 
     def marking(*value: object) -> None:
         marks.append(value)
-        os._exit(9) if {1: "the first marker", 2: "the second marker"}[len(marks)] == where else mark(*value)
+        os._exit(9) if {1: "the first marker", 2: "the second marker"}[
+            len(marks)
+        ] == where else mark(*value)
 
     os.replace, room.write_json = renames, marking
     if where == "in the pack":
@@ -467,7 +575,11 @@ def zipped(folder: Path, to: Path) -> Path:
 def test_an_archive_on_drive_is_read_once_until_it_changes(drive, tmp_path):
     archive = zipped(filled(tmp_path / "pets", 5), drive / "data" / "pets.zip")
     first = staged(archive, drive, counting := Counting(drive))
-    assert first.read_bytes() == archive.read_bytes() and first.name == "pets.zip" and counting.seen["open"] == 1
+    assert (
+        first.read_bytes() == archive.read_bytes()
+        and first.name == "pets.zip"
+        and counting.seen["open"] == 1
+    )
     assert staged(archive, drive, counting := Counting(drive)) == first and not counting.seen
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr("more", b"x")
@@ -492,7 +604,14 @@ def test_two_processes_at_one_folder_do_not_meet(drive):
     source, go = filled(drive / "pets", 3), os.pipe()
     child = os.fork()
     if child == 0:
-        hands = replace(HANDS, size=lambda path: (os.write(go[1], b"x"), threading.Event().wait(0.2), HANDS.size(path))[2])
+        hands = replace(
+            HANDS,
+            size=lambda path: (
+                os.write(go[1], b"x"),
+                threading.Event().wait(0.2),
+                HANDS.size(path),
+            )[2],
+        )
         stage(source, emit=lambda e: None, drive=drive, hands=hands)
         os._exit(0)
     os.read(go[0], 1)

@@ -12,12 +12,19 @@ from ..support.worlds import World
 
 
 def test_the_folder_that_was_given_is_handed_on(tmp_path):
-    assert upload_to(tmp_path / "pets", site=World().site, door=lambda to: [to / "cat.jpg"]) == [tmp_path / "pets/cat.jpg"]
+    assert upload_to(tmp_path / "pets", site=World().site, door=lambda to: [to / "cat.jpg"]) == [
+        tmp_path / "pets/cat.jpg"
+    ]
     assert upload_to("pets", site=World().site, door=lambda to: [to]) == [Path.cwd() / "pets"]
-    assert upload_to(None, site=World().site, door=lambda to: [] if to is None else pytest.fail()) == []
+    assert (
+        upload_to(None, site=World().site, door=lambda to: [] if to is None else pytest.fail())
+        == []
+    )
 
 
-@pytest.mark.parametrize("to", ["/content/drive/MyDrive/pets", "/content/gdrive/My Drive", "/content/drive"])
+@pytest.mark.parametrize(
+    "to", ["/content/drive/MyDrive/pets", "/content/gdrive/My Drive", "/content/drive"]
+)
 def test_a_drive_that_is_not_mounted_gets_nothing(to, own_home):
     with pytest.raises(ColabError, match="block mounting") as raised:
         upload_to(to, site=World().site, door=pytest.fail)

@@ -11,7 +11,17 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
 from colab_kit.data import keyed_random
-from colab_kit.data.augment import PRESETS, Augment, Draws, boxes, erased, flips, mixed, painted, preset
+from colab_kit.data.augment import (
+    PRESETS,
+    Augment,
+    Draws,
+    boxes,
+    erased,
+    flips,
+    mixed,
+    painted,
+    preset,
+)
 
 N = 4000
 ROWS = np.arange(N)
@@ -24,11 +34,16 @@ def draws(n: int = N, seed: int = 0, epoch: int = 0) -> Draws:
 def far(one: np.ndarray, other: np.ndarray) -> float:
     """The largest distance of two empirical distributions (Kolmogorov and Smirnov)."""
     every = np.sort(np.concatenate([one, other]))
-    ranks = [np.searchsorted(np.sort(sample), every, side="right") / len(sample) for sample in (one, other)]
+    ranks = [
+        np.searchsorted(np.sort(sample), every, side="right") / len(sample)
+        for sample in (one, other)
+    ]
     return float(np.abs(ranks[0] - ranks[1]).max())
 
 
-ALIKE = 1.95 * math.sqrt(2 / N)  # the distance that two samples of one distribution pass once in a thousand times
+ALIKE = 1.95 * math.sqrt(
+    2 / N
+)  # the distance that two samples of one distribution pass once in a thousand times
 
 
 @pytest.mark.parametrize(("high", "wide"), [(400, 400), (300, 500), (500, 200), (100, 900)])
@@ -37,17 +52,36 @@ def test_crops_are_distributed_as_torchvisions(high, wide):
     scale = (0.08, 1.0)
     crop, picture = v2.RandomResizedCrop(224, scale=scale), torch.zeros(3, high, wide)
     theirs = [crop.make_params([picture]) for _ in range(N)]
-    theirs = np.array([(p["top"] / high, p["left"] / wide, p["height"] / high, p["width"] / wide) for p in theirs])
-    found = np.array(boxes(Augment(scale=scale), draws(), np.full(N, wide / high, np.float32), (512, 512), 0.875)) / 512
-    ours = np.stack([found[:, 0], found[:, 1], found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]], 1)
-    for column in range(4):  # a fraction of 512 and one of the picture's own lines differ by less than a line
+    theirs = np.array(
+        [(p["top"] / high, p["left"] / wide, p["height"] / high, p["width"] / wide) for p in theirs]
+    )
+    found = (
+        np.array(
+            boxes(
+                Augment(scale=scale),
+                draws(),
+                np.full(N, wide / high, np.float32),
+                (512, 512),
+                0.875,
+            )
+        )
+        / 512
+    )
+    ours = np.stack(
+        [found[:, 0], found[:, 1], found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]], 1
+    )
+    for column in range(
+        4
+    ):  # a fraction of 512 and one of the picture's own lines differ by less than a line
         values = np.round(ours[:, column] * 100), np.round(theirs[:, column] * 100)
         assert far(*values) < ALIKE + 0.03, column
 
 
 def test_every_box_lies_within_the_square():
     for aspect in (0.01, 0.3, 1.0, 2.5, 80.0):
-        found = np.array(boxes(PRESETS["strong"], draws(), np.full(N, aspect, np.float32), (37, 37), 0.875))
+        found = np.array(
+            boxes(PRESETS["strong"], draws(), np.full(N, aspect, np.float32), (37, 37), 0.875)
+        )
         assert found.min() >= 0 and found.max() <= 37 and (found[:, 2:] > found[:, :2]).all()
 
 
@@ -56,7 +90,10 @@ def test_without_a_crop_the_middle_is_taken():
 
 
 def test_half_the_pictures_are_flipped():
-    assert abs(flips(PRESETS["light"], draws()).mean() - 0.5) < 0.03 and not flips(Augment(), draws()).any()
+    assert (
+        abs(flips(PRESETS["light"], draws()).mean() - 0.5) < 0.03
+        and not flips(Augment(), draws()).any()
+    )
 
 
 @pytest.mark.parametrize("name", ["boxes", "flips", "painted", "erased"])
@@ -78,12 +115,17 @@ def test_a_rows_draws_are_the_same_in_any_batch_and_order(name):
     whole = made(rows)
     for i, row in enumerate(rows):
         (alone,) = made(np.array([row]))
-        assert torch.equal(alone, whole[i]) if isinstance(alone, torch.Tensor) else alone == whole[i]
+        assert (
+            torch.equal(alone, whole[i]) if isinstance(alone, torch.Tensor) else alone == whole[i]
+        )
 
 
 def test_seed_and_epoch_change_every_draw_and_nothing_outside_does():
     light = PRESETS["light"]
-    found = [boxes(light, draws(50, seed, epoch), np.ones(50, np.float32), (99, 99), 1.0) for seed, epoch in ((0, 0), (1, 0), (0, 1))]
+    found = [
+        boxes(light, draws(50, seed, epoch), np.ones(50, np.float32), (99, 99), 1.0)
+        for seed, epoch in ((0, 0), (1, 0), (0, 1))
+    ]
     assert found[0] != found[1] != found[2] != found[0]
     torch.manual_seed(5), np.random.seed(5)
     assert boxes(light, draws(50), np.ones(50, np.float32), (99, 99), 1.0) == found[0]
@@ -108,7 +150,9 @@ def test_hue_is_torchvisions():
     picture = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     for turn in (-0.5, -0.2, 0.01, 0.3):
         fixed = draws(1)
-        fixed.__class__ = type("Fixed", (Draws,), {"__call__": lambda self, *a, turn=turn, **k: np.array([turn])})
+        fixed.__class__ = type(
+            "Fixed", (Draws,), {"__call__": lambda self, *a, turn=turn, **k: np.array([turn])}
+        )
         made = painted(picture * 255, Augment(hue=0.5), fixed)
         torch.testing.assert_close(made / 255, tv.adjust_hue(picture, turn), atol=2e-5, rtol=0)
 
@@ -126,7 +170,12 @@ def test_erasing_wipes_out_as_often_and_as_much_as_torchvision():
     theirs = v2.RandomErasing(p=0.25)
     one = torch.ones(3, 32, 32)
     wiped = np.array([float((theirs(one) == 0).float().mean()) for _ in range(N)])
-    ours = (erased(torch.ones(N, 3, 32, 32), Augment(erase=0.25), draws()) == 0).float().mean((1, 2, 3)).numpy()
+    ours = (
+        (erased(torch.ones(N, 3, 32, 32), Augment(erase=0.25), draws()) == 0)
+        .float()
+        .mean((1, 2, 3))
+        .numpy()
+    )
     assert abs((ours > 0).mean() - (wiped > 0).mean()) < 0.04
     some = min((ours > 0).sum(), (wiped > 0).sum())
     assert far(ours[ours > 0], wiped[wiped > 0]) < 1.95 * math.sqrt(2 / some) + 0.02
@@ -135,7 +184,12 @@ def test_erasing_wipes_out_as_often_and_as_much_as_torchvision():
 def test_grey_pictures_take_what_has_a_meaning_for_them():
     grey = torch.rand(4, 1, 8, 8) * 255
     made = painted(grey, PRESETS["strong"], draws(4))
-    assert made.shape == grey.shape and not torch.equal(made, grey) and made.min() >= 0 and made.max() <= 255
+    assert (
+        made.shape == grey.shape
+        and not torch.equal(made, grey)
+        and made.min() >= 0
+        and made.max() <= 255
+    )
 
 
 def test_nothing_leaves_the_range_of_bytes():
@@ -146,7 +200,13 @@ def test_nothing_leaves_the_range_of_bytes():
 def test_presets_go_from_nothing_to_much():
     assert list(PRESETS) == ["none", "light", "standard", "strong"]
     none, light, standard, strong = PRESETS.values()
-    assert not (none.cuts or none.paints) and light.cuts and not light.paints and standard.paints and strong.erase > 0
+    assert (
+        not (none.cuts or none.paints)
+        and light.cuts
+        and not light.paints
+        and standard.paints
+        and strong.erase > 0
+    )
     assert preset("light") is light and preset(strong) is strong
 
 
@@ -170,7 +230,9 @@ def test_cutmix_sets_a_rectangle_of_another_picture_in_and_the_share_is_what_is_
         own = (made == x).all(1)
         assert (own | of_other).all()
         moved = [i for i in range(6) if other[i] != i]
-        assert share == pytest.approx(1 - of_other[moved].float().mean((1, 2)).mean().item(), abs=1e-6)
+        assert share == pytest.approx(
+            1 - of_other[moved].float().mean((1, 2)).mean().item(), abs=1e-6
+        )
         seen.append(share)
     assert min(seen) < 0.4 and max(seen) > 0.7
 

@@ -37,7 +37,9 @@ class Drawn(Dataset):
     def __getitem__(self, i: int):
         if i == self.fail_at:
             raise FileNotFoundError(f"picture {i} is gone")
-        return torch.tensor([float(i), random.random(), float(np.random.rand()), float(torch.rand(()))]), i % 3
+        return torch.tensor(
+            [float(i), random.random(), float(np.random.rand()), float(torch.rand(()))]
+        ), i % 3
 
 
 def seed(n: int) -> None:
@@ -57,20 +59,29 @@ def array_feed(n: int = 23, **kw) -> Feed:
 
 def item_feed(dataset, *, num_workers: int = 0, n: int = 11, collate=None, **kw) -> Feed:
     source = Items(dataset, np.arange(n) % 3, collate)
-    return Feed(split_of(source, n), Preprocess(size=8), **{"batch_size": 4, "device": CPU, "num_workers": num_workers, **kw})
+    return Feed(
+        split_of(source, n),
+        Preprocess(size=8),
+        **{"batch_size": 4, "device": CPU, "num_workers": num_workers, **kw},
+    )
 
 
 def picture_feed(tmp_path, n: int = 7, bad: tuple[int, ...] = (), **kw) -> Feed:
     paths = [picture(tmp_path / f"{i}.png", i) for i in range(n)]
     for row in bad:
         paths[row].write_bytes(b"no picture")
-    return Feed(split_of(Pictures(paths, np.arange(n) % 3, tmp_path), n), Preprocess(size=8), **{"batch_size": 3, "device": CPU, **kw})
+    return Feed(
+        split_of(Pictures(paths, np.arange(n) % 3, tmp_path), n),
+        Preprocess(size=8),
+        **{"batch_size": 3, "device": CPU, **kw},
+    )
 
 
 def same(one, other) -> bool:
     one, other = list(one), list(other)
     return len(one) == len(other) and all(
-        torch.equal(a.x, b.x) and torch.equal(a.y, b.y) and np.array_equal(a.index, b.index) for a, b in zip(one, other, strict=True)
+        torch.equal(a.x, b.x) and torch.equal(a.y, b.y) and np.array_equal(a.index, b.index)
+        for a, b in zip(one, other, strict=True)
     )
 
 
@@ -99,13 +110,19 @@ def test_an_epoch_is_a_permutation_of_the_split_with_each_rows_own_label(tmp_pat
         seen = np.concatenate([b.index for b in feed.shuffled(0)])
         assert sorted(seen) == sorted(feed.split.rows) and not np.array_equal(seen, feed.split.rows)
         for batch in feed.shuffled(1):
-            assert batch.y.tolist() == (batch.index % 3).tolist() and batch.y.dtype == torch.int64 and batch.x.dtype == torch.float32
+            assert (
+                batch.y.tolist() == (batch.index % 3).tolist()
+                and batch.y.dtype == torch.int64
+                and batch.x.dtype == torch.float32
+            )
         assert len(list(feed.shuffled(0))) == len(feed)
 
 
 def test_a_batch_holds_the_pictures_that_its_index_names():
     for batch in array_feed().shuffled(3):
-        assert torch.allclose((batch.x.flatten() * 0.5 + 0.5) * 255, torch.from_numpy(batch.index).float(), atol=1e-4)
+        assert torch.allclose(
+            (batch.x.flatten() * 0.5 + 0.5) * 255, torch.from_numpy(batch.index).float(), atol=1e-4
+        )
 
 
 def test_seed_and_epoch_choose_the_order_and_nothing_else_does():
@@ -120,7 +137,11 @@ def test_seed_and_epoch_choose_the_order_and_nothing_else_does():
 
 def test_validation_keeps_the_splits_own_order_and_is_the_same_each_time(tmp_path):
     for feed in feeds(tmp_path):
-        rows = [row for row in feed.split.rows if not (row == 3 and isinstance(feed.split.source, Pictures))]
+        rows = [
+            row
+            for row in feed.split.rows
+            if not (row == 3 and isinstance(feed.split.source, Pictures))
+        ]
         assert np.concatenate([b.index for b in feed.in_order()]).tolist() == rows
         assert same(feed.in_order(), feed.in_order())
 
@@ -145,17 +166,27 @@ def test_an_epoch_after_a_peek_an_abandoned_one_and_a_validation_is_the_same(tmp
 
 def test_workers_change_no_bit():
     kinds = [item_feed(Drawn(), num_workers=num_workers) for num_workers in (0, 1, 2)]
-    inline = [list(kinds[0].shuffled(0)), list(kinds[0].shuffled(1, first=1)), list(kinds[0].in_order())]
+    inline = [
+        list(kinds[0].shuffled(0)),
+        list(kinds[0].shuffled(1, first=1)),
+        list(kinds[0].in_order()),
+    ]
     for feed in kinds[1:]:
         feed.peek()
-        assert same(feed.shuffled(0), inline[0]) and same(feed.shuffled(1, first=1), inline[1]) and same(feed.in_order(), inline[2])
+        assert (
+            same(feed.shuffled(0), inline[0])
+            and same(feed.shuffled(1, first=1), inline[1])
+            and same(feed.in_order(), inline[2])
+        )
         next(feed.shuffled(5))  # left in the middle
         assert same(feed.shuffled(0), inline[0])
 
 
 def test_a_pictures_draws_are_its_own_whatever_the_batch_size_and_differ_by_epoch_and_seed():
     def drawn(epoch=0, **kw):
-        return {int(x[0]): x[1:].tolist() for b in item_feed(Drawn(), **kw).shuffled(epoch) for x in b.x}
+        return {
+            int(x[0]): x[1:].tolist() for b in item_feed(Drawn(), **kw).shuffled(epoch) for x in b.x
+        }
 
     first = drawn()
     assert drawn(batch_size=3) == first
@@ -194,7 +225,9 @@ def test_a_thread_that_draws_meanwhile_does_not_reach_the_numbers():
             seed(random.randrange(9))
 
     batches = item_feed(Drawn(), num_workers=1).shuffled(0)
-    first = next(batches)  # the worker is forked: a fork while another thread holds torch's lock would hang, in any DataLoader
+    first = next(
+        batches
+    )  # the worker is forked: a fork while another thread holds torch's lock would hang, in any DataLoader
     thread = threading.Thread(target=noise)
     thread.start()
     try:
@@ -231,14 +264,21 @@ class Given(Dataset):
 )  # fmt: skip
 def test_items_of_any_kind_become_input(x, shape):
     batch = next(item_feed(Given(x), n=4).in_order())
-    assert batch.x.shape == (4, *shape) and batch.x.dtype == torch.float32 and batch.y.tolist() == [0, 2, 1, 0]
+    assert (
+        batch.x.shape == (4, *shape)
+        and batch.x.dtype == torch.float32
+        and batch.y.tolist() == [0, 2, 1, 0]
+    )
 
 
 def test_a_pil_item_is_what_its_file_is(tmp_path):
     path = picture(tmp_path / "x.png", size=(30, 20))
     batch = next(item_feed(Given(Image.open(path).copy()), n=4).in_order())
     assert torch.equal(
-        batch.x[0], Preprocess().input(torch.from_numpy(Preprocess(size=8).picture(path).copy()).movedim(2, 0)[None], CPU)[0]
+        batch.x[0],
+        Preprocess().input(
+            torch.from_numpy(Preprocess(size=8).picture(path).copy()).movedim(2, 0)[None], CPU
+        )[0],
     )
 
 
@@ -249,8 +289,16 @@ def test_labels_of_any_kind_become_int64(y):
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_labels_are_the_sources_which_may_number_the_classes_otherwise_than_the_items_do(num_workers):
-    feed = Feed(split_of(Items(Drawn(), 2 - np.arange(11) % 3), 11), Preprocess(), batch_size=4, device=CPU, num_workers=num_workers)
+def test_labels_are_the_sources_which_may_number_the_classes_otherwise_than_the_items_do(
+    num_workers,
+):
+    feed = Feed(
+        split_of(Items(Drawn(), 2 - np.arange(11) % 3), 11),
+        Preprocess(),
+        batch_size=4,
+        device=CPU,
+        num_workers=num_workers,
+    )
     assert all(batch.y.tolist() == (2 - batch.index % 3).tolist() for batch in feed.shuffled(0))
 
 
@@ -276,8 +324,15 @@ def _flipped(batch):
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_loaders_own_collate_is_used(num_workers):
-    plain, flipped = (next(item_feed(Drawn(), collate=c, num_workers=num_workers).shuffled(0)) for c in (None, _flipped))
-    assert torch.equal(plain.x.flip(1), flipped.x) and torch.equal(plain.y, flipped.y) and np.array_equal(plain.index, flipped.index)
+    plain, flipped = (
+        next(item_feed(Drawn(), collate=c, num_workers=num_workers).shuffled(0))
+        for c in (None, _flipped)
+    )
+    assert (
+        torch.equal(plain.x.flip(1), flipped.x)
+        and torch.equal(plain.y, flipped.y)
+        and np.array_equal(plain.index, flipped.index)
+    )
 
 
 # --- files and the thread that reads ahead ------------------------------------------------------------------------
@@ -285,7 +340,9 @@ def test_a_loaders_own_collate_is_used(num_workers):
 
 def test_a_damaged_file_is_dropped_said_once_and_in_the_training_thread(tmp_path):
     told = []
-    feed = picture_feed(tmp_path, bad=(1, 4), complain=lambda text: told.append((text, threading.current_thread())))
+    feed = picture_feed(
+        tmp_path, bad=(1, 4), complain=lambda text: told.append((text, threading.current_thread()))
+    )
     feed.bounds = [(0, 7)]
     for _ in range(2):
         for batches in (feed.shuffled(0), feed.in_order()):
@@ -297,7 +354,11 @@ def test_a_damaged_file_is_dropped_said_once_and_in_the_training_thread(tmp_path
 def test_a_batch_whose_files_are_all_damaged_is_empty_and_the_count_stays(tmp_path):
     feed = picture_feed(tmp_path, n=6, bad=(0, 1, 2))
     batches = list(feed.in_order())
-    assert [len(b.y) for b in batches] == [3, 0] and batches[1].x.shape == (0, 3, 8, 8) and len(feed) == 2
+    assert (
+        [len(b.y) for b in batches] == [3, 0]
+        and batches[1].x.shape == (0, 3, 8, 8)
+        and len(feed) == 2
+    )
 
 
 def threads() -> list[threading.Thread]:
@@ -354,11 +415,18 @@ def test_a_source_that_nobody_can_read_says_so():
         Feed(Split(object(), np.arange(3)), Preprocess(), batch_size=2, device=CPU)
 
 
-def test_a_training_batch_that_damaged_files_leave_one_picture_of_is_empty_and_a_validation_batch_is_not(tmp_path):
+def test_a_training_batch_that_damaged_files_leave_one_picture_of_is_empty_and_a_validation_batch_is_not(
+    tmp_path,
+):
     feed = picture_feed(tmp_path, bad=(1, 4), batch_size=2)
     assert sorted(len(b.y) for b in feed.in_order()) == [1, 2, 2]
     for epoch in range(6):
-        plain = [len(b.y) for b in feed._batches(feed.split.rows[keyed_random.permutation(7, 0, keyed_random.ORDER, epoch)], epoch, 0)]
+        plain = [
+            len(b.y)
+            for b in feed._batches(
+                feed.split.rows[keyed_random.permutation(7, 0, keyed_random.ORDER, epoch)], epoch, 0
+            )
+        ]
         assert [len(b.y) for b in feed.shuffled(epoch)] == [0 if n == 1 else n for n in plain]
 
 
@@ -371,13 +439,25 @@ def views(tmp_path, **kw) -> Feed:
 
 def test_views_differ_by_epoch_and_are_the_same_wherever_reading_began(tmp_path):
     feed = views(tmp_path)
-    assert same(list(feed.shuffled(1))[1:], feed.shuffled(1, first=1)) and same(feed.shuffled(2), views(tmp_path).shuffled(2))
-    by_row = [{int(i): x for b in feed.shuffled(epoch) for i, x in zip(b.index, b.x, strict=True)} for epoch in (0, 1)]
+    assert same(list(feed.shuffled(1))[1:], feed.shuffled(1, first=1)) and same(
+        feed.shuffled(2), views(tmp_path).shuffled(2)
+    )
+    by_row = [
+        {int(i): x for b in feed.shuffled(epoch) for i, x in zip(b.index, b.x, strict=True)}
+        for epoch in (0, 1)
+    ]
     assert not any(torch.equal(by_row[0][i], by_row[1][i]) for i in by_row[0])
 
 
 def test_a_pictures_view_does_not_depend_on_the_batch_it_is_in(tmp_path):
-    one, other = ({int(i): x for b in views(tmp_path, batch_size=n).shuffled(3) for i, x in zip(b.index, b.x, strict=True)} for n in (2, 5))
+    one, other = (
+        {
+            int(i): x
+            for b in views(tmp_path, batch_size=n).shuffled(3)
+            for i, x in zip(b.index, b.x, strict=True)
+        }
+        for n in (2, 5)
+    )
     assert all(torch.equal(one[i], other[i]) for i in one) and len(one) == 9
 
 
@@ -389,7 +469,9 @@ def test_an_evaluated_picture_is_what_predict_makes_of_its_file(tmp_path):
     feed = picture_feed(tmp_path)
     for batch in feed.in_order():
         for row, x in zip(batch.index, batch.x, strict=True):
-            pixels = torch.from_numpy(feed.preprocess.picture(feed.split.source.paths[row])).movedim(2, 0)[None]
+            pixels = torch.from_numpy(
+                feed.preprocess.picture(feed.split.source.paths[row])
+            ).movedim(2, 0)[None]
             assert torch.equal(feed.preprocess.input(pixels, "cpu")[0], x)
 
 
@@ -402,14 +484,30 @@ def test_batches_that_are_kept_are_not_written_over(tmp_path):
 def test_arrays_are_cut_too_and_floats_say_why_not():
     x = torch.arange(20 * 3 * 8 * 6, dtype=torch.float32).to(torch.uint8).view(20, 3, 8, 6)
     source = Arrays(x, np.arange(20) % 3)
-    feed = Feed(split_of(source, 20), Preprocess(), batch_size=6, device=CPU, augment=PRESETS["light"])
-    assert {tuple(b.x.shape[1:]) for b in feed.shuffled(0)} == {(3, 8, 6)} and same(feed.shuffled(0, first=2), list(feed.shuffled(0))[2:])
+    feed = Feed(
+        split_of(source, 20), Preprocess(), batch_size=6, device=CPU, augment=PRESETS["light"]
+    )
+    assert {tuple(b.x.shape[1:]) for b in feed.shuffled(0)} == {(3, 8, 6)} and same(
+        feed.shuffled(0, first=2), list(feed.shuffled(0))[2:]
+    )
     plain = Feed(split_of(source, 20), Preprocess(), batch_size=6, device=CPU)
     assert same(feed.in_order(), plain.in_order()) and not same(feed.shuffled(0), plain.shuffled(0))
     with pytest.raises(RecipeError, match="cannot be done to this data"):
-        Feed(split_of(Arrays(x.float(), source.labels), 20), Preprocess(), batch_size=6, device=CPU, augment=PRESETS["light"])
+        Feed(
+            split_of(Arrays(x.float(), source.labels), 20),
+            Preprocess(),
+            batch_size=6,
+            device=CPU,
+            augment=PRESETS["light"],
+        )
     with pytest.raises(RecipeError, match="gives tensors"):
-        Feed(Split(Items(Drawn(), np.arange(11) % 3), np.arange(11)), Preprocess(), batch_size=4, device=CPU, augment=PRESETS["light"])
+        Feed(
+            Split(Items(Drawn(), np.arange(11) % 3), np.arange(11)),
+            Preprocess(),
+            batch_size=4,
+            device=CPU,
+            augment=PRESETS["light"],
+        )
 
 
 def test_a_balanced_sampler_draws_each_class_as_often_and_the_same_each_time():
@@ -418,7 +516,11 @@ def test_a_balanced_sampler_draws_each_class_as_often_and_the_same_each_time():
     feed = Feed(split_of(source, 1000), Preprocess(), batch_size=50, device=CPU, sampler="balanced")
     batches = list(feed.shuffled(0))
     drawn = np.bincount(torch.cat([b.y for b in batches]).numpy())
-    assert drawn.sum() == 1000 and (abs(drawn - 333) < 60).all() and same(batches[7:], feed.shuffled(0, first=7))
+    assert (
+        drawn.sum() == 1000
+        and (abs(drawn - 333) < 60).all()
+        and same(batches[7:], feed.shuffled(0, first=7))
+    )
     assert not same(batches, feed.shuffled(1)) and same(feed.in_order(), array_order(source))
 
 
@@ -431,11 +533,15 @@ def turned(picture):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_users_transform_is_keyed_picture_by_picture_with_any_number_of_workers(tmp_path, num_workers):
+def test_a_users_transform_is_keyed_picture_by_picture_with_any_number_of_workers(
+    tmp_path, num_workers
+):
     def feed(num_workers: int, **kw) -> Feed:
         return picture_feed(tmp_path, transform=turned, num_workers=num_workers, **kw)
 
-    assert same(feed(num_workers).shuffled(2), feed(0).shuffled(2)) and not same(feed(0).shuffled(2), feed(0).shuffled(3))
+    assert same(feed(num_workers).shuffled(2), feed(0).shuffled(2)) and not same(
+        feed(0).shuffled(2), feed(0).shuffled(3)
+    )
     assert next(iter(feed(0).shuffled(0))).x.shape[1:] == (3, 8, 8)
 
 
@@ -446,14 +552,24 @@ def test_a_transform_of_torchvision_takes_files_and_arrays(tmp_path):
     feed = picture_feed(tmp_path, transform=crop)
     assert same(feed.shuffled(1), picture_feed(tmp_path, transform=crop).shuffled(1))
     x = torch.randint(0, 256, (6, 3, 12, 12), dtype=torch.uint8)
-    found = Feed(split_of(Arrays(x, np.arange(6) % 3), 6), Preprocess(size=8), batch_size=6, device=CPU, transform=crop)
+    found = Feed(
+        split_of(Arrays(x, np.arange(6) % 3), 6),
+        Preprocess(size=8),
+        batch_size=6,
+        device=CPU,
+        transform=crop,
+    )
     assert next(iter(found.shuffled(0))).x.shape == (6, 3, 8, 8)
 
 
 def test_a_transform_with_a_generator_of_its_own_is_noticed(tmp_path):
     own = np.random.default_rng()
-    private = picture_feed(tmp_path, transform=lambda picture: picture.rotate(float(own.uniform(0, 90))))
-    assert draws_privately(private.source, 0) and not draws_privately(picture_feed(tmp_path, transform=turned).source, 0)
+    private = picture_feed(
+        tmp_path, transform=lambda picture: picture.rotate(float(own.uniform(0, 90)))
+    )
+    assert draws_privately(private.source, 0) and not draws_privately(
+        picture_feed(tmp_path, transform=turned).source, 0
+    )
 
 
 def test_a_transform_that_can_be_seeded_is(tmp_path):
@@ -476,7 +592,11 @@ def test_without_room_to_share_workers_are_not_started_and_the_reason_is_said(mo
     monkeypatch.setattr(user_datasets, "_shared", lambda: 1 << 20)
     said = []
     feed = item_feed(Drawn(), num_workers=2, complain=said.append)
-    assert feed._read.loader is None and "1 MiB left" in said[0] and same(feed.shuffled(0), item_feed(Drawn()).shuffled(0))
+    assert (
+        feed._read.loader is None
+        and "1 MiB left" in said[0]
+        and same(feed.shuffled(0), item_feed(Drawn()).shuffled(0))
+    )
 
 
 class Dying(Drawn):
@@ -496,8 +616,12 @@ def test_a_hand_written_loop_gets_what_training_gets(tmp_path):
     feed = picture_feed(tmp_path, augment=PRESETS["light"])
     by_hand = feed.split.batches(3, epoch=2, augment="light", size=8)
     assert same(by_hand, feed.shuffled(2))
-    assert same(feed.split.batches(3, epoch=2, first=1, augment="light", size=8), feed.shuffled(2, first=1))
+    assert same(
+        feed.split.batches(3, epoch=2, first=1, augment="light", size=8), feed.shuffled(2, first=1)
+    )
     valid = Split(feed.split.source, feed.split.rows, "valid")
-    assert same(valid.batches(3, epoch=5, augment="strong", size=8), picture_feed(tmp_path).in_order())
+    assert same(
+        valid.batches(3, epoch=5, augment="strong", size=8), picture_feed(tmp_path).in_order()
+    )
     x, y, index = next(iter(valid.batches(3, size=8)))
     assert x.dtype == torch.float32 and y.dtype == torch.int64 and len(index) == 3

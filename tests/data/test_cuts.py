@@ -26,7 +26,14 @@ def test_it_is_torchvisions_resized_crop_with_antialiasing(interpolation, box, c
     picture, (top, left, bottom, right) = noise(40, 50, channels), box
     mode = getattr(InterpolationMode, interpolation.upper())
     theirs = resized_crop(
-        torch.from_numpy(picture).movedim(2, 0), top, left, bottom - top, right - left, [20, 24], interpolation=mode, antialias=True
+        torch.from_numpy(picture).movedim(2, 0),
+        top,
+        left,
+        bottom - top,
+        right - left,
+        [20, 24],
+        interpolation=mode,
+        antialias=True,
     )
     ours = cut_out(picture, box, (20, 24), interpolation=interpolation)
     assert np.abs(ours.astype(int) - theirs.movedim(0, 2).numpy().astype(int)).max() <= 1
@@ -35,12 +42,17 @@ def test_it_is_torchvisions_resized_crop_with_antialiasing(interpolation, box, c
 def test_a_flip_exchanges_left_and_right_and_nothing_else():
     picture = noise(40, 50)
     for size in ((16, 16), (30, 12)):
-        assert (cut_out(picture, (3, 5, 33, 17), size, flip=True) == cut_out(picture, (3, 5, 33, 17), size)[:, ::-1]).all()
+        assert (
+            cut_out(picture, (3, 5, 33, 17), size, flip=True)
+            == cut_out(picture, (3, 5, 33, 17), size)[:, ::-1]
+        ).all()
 
 
 def test_a_part_that_has_the_size_already_is_not_touched():
     picture = noise(24, 24)
-    assert (cut_out(picture, (0, 0, 24, 24), (24, 24)) == picture).all() and (squashed(picture, 24) == picture).all()
+    assert (cut_out(picture, (0, 0, 24, 24), (24, 24)) == picture).all() and (
+        squashed(picture, 24) == picture
+    ).all()
 
 
 def test_the_picture_is_left_alone_and_may_be_read_only():
@@ -63,6 +75,9 @@ def test_shrinking_is_antialiased():
     assert np.abs(squashed(stripes, 8).astype(int) - 127).max() < 8
 
 
-@pytest.mark.parametrize(("aspect", "box"), [(1.0, (1, 1, 7, 7)), (2.0, (1, 2, 7, 5)), (0.5, (2, 1, 5, 7)), (100.0, (1, 3, 7, 4))])
+@pytest.mark.parametrize(
+    ("aspect", "box"),
+    [(1.0, (1, 1, 7, 7)), (2.0, (1, 2, 7, 5)), (0.5, (2, 1, 5, 7)), (100.0, (1, 3, 7, 4))],
+)
 def test_the_middle_is_square_in_the_pictures_own_proportions(aspect, box):
     assert middle(8, aspect, 0.75) == box

@@ -19,7 +19,10 @@ def tree(root, *names):
 
 def seen(found):
     """{split: [(path below root, class)]}"""
-    return {split: [(f.path.relative_to(found.root).as_posix(), f.label) for f in files] for split, files in found.splits.items()}
+    return {
+        split: [(f.path.relative_to(found.root).as_posix(), f.label) for f in files]
+        for split, files in found.splits.items()
+    }
 
 
 def classes(found, split="train"):
@@ -28,7 +31,9 @@ def classes(found, split="train"):
 
 def test_class_folders_are_the_classes(tmp_path):
     tree(tmp_path, "cat/a.jpg", "cat/b.PNG", "dog/c.JPeG")
-    assert seen(scan(tmp_path)) == {"train": [("cat/a.jpg", "cat"), ("cat/b.PNG", "cat"), ("dog/c.JPeG", "dog")]}
+    assert seen(scan(tmp_path)) == {
+        "train": [("cat/a.jpg", "cat"), ("cat/b.PNG", "cat"), ("dog/c.JPeG", "dog")]
+    }
     assert not scan(tmp_path).notes
 
 
@@ -36,7 +41,11 @@ def test_class_folders_are_the_classes(tmp_path):
 def test_split_folders_above_the_classes_are_known_by_name(tmp_path, valid):
     tree(tmp_path, "Train/cat/a.jpg", "Train/dog/b.jpg", f"{valid}/cat/c.jpg", "test/dog/d.jpg")
     found = scan(tmp_path)
-    assert {split: len(files) for split, files in found.splits.items()} == {"train": 2, "valid": 1, "test": 1}
+    assert {split: len(files) for split, files in found.splits.items()} == {
+        "train": 2,
+        "valid": 1,
+        "test": 1,
+    }
     assert seen(found)["valid"] == [(f"{valid}/cat/c.jpg", "cat")]
 
 
@@ -47,22 +56,42 @@ def test_two_folders_for_one_split_are_refused(tmp_path):
 
 def test_a_flat_test_folder_is_unlabelled_even_beside_bare_class_folders(tmp_path):
     found = scan(tree(tmp_path, "cat/a.jpg", "dog/b.jpg", "test/1.jpg", "test/2.jpg"))
-    assert seen(found)["test"] == [("test/1.jpg", None), ("test/2.jpg", None)] and classes(found) == ["cat", "dog"]
+    assert seen(found)["test"] == [("test/1.jpg", None), ("test/2.jpg", None)] and classes(
+        found
+    ) == ["cat", "dog"]
 
 
 def test_junk_of_real_archives_is_not_there(tmp_path):
-    junk = ["__MACOSX/flowers/rose/._a.jpg", ".DS_Store", "flowers/rose/._a.jpg", "flowers/rose/Thumbs.db", "flowers/desktop.ini"]
-    junk += ["flowers/.ipynb_checkpoints/a-checkpoint.jpg", "flowers/rose/.ipynb_checkpoints/a.jpg", "flowers/$RECYCLE.BIN/x.jpg"]
+    junk = [
+        "__MACOSX/flowers/rose/._a.jpg",
+        ".DS_Store",
+        "flowers/rose/._a.jpg",
+        "flowers/rose/Thumbs.db",
+        "flowers/desktop.ini",
+    ]
+    junk += [
+        "flowers/.ipynb_checkpoints/a-checkpoint.jpg",
+        "flowers/rose/.ipynb_checkpoints/a.jpg",
+        "flowers/$RECYCLE.BIN/x.jpg",
+    ]
     found = scan(tree(tmp_path, "flowers/rose/a.jpg", "flowers/tulip/b.jpg", *junk))
-    assert seen(found) == {"train": [("rose/a.jpg", "rose"), ("tulip/b.jpg", "tulip")]} and found.root.name == "flowers"
+    assert (
+        seen(found) == {"train": [("rose/a.jpg", "rose"), ("tulip/b.jpg", "tulip")]}
+        and found.root.name == "flowers"
+    )
     assert not found.notes
 
 
 def test_nested_top_folders_are_passed_through_but_never_a_split_or_a_class(tmp_path):
-    assert scan(tree(tmp_path / "a", "x/y/train/cat/a.jpg", "x/README.md")).root == tmp_path / "a" / "x" / "y"
+    assert (
+        scan(tree(tmp_path / "a", "x/y/train/cat/a.jpg", "x/README.md")).root
+        == tmp_path / "a" / "x" / "y"
+    )
     assert classes(scan(tree(tmp_path / "b", "train/cat/a.jpg"))) == ["cat"]
     assert classes(scan(tree(tmp_path / "c", "cat/a.jpg"))) == ["cat"]
-    assert classes(scan(tree(tmp_path / "d", "train/train/cat/a.jpg", "train/train/dog/a.jpg"))) == ["cat", "dog"]
+    assert classes(
+        scan(tree(tmp_path / "d", "train/train/cat/a.jpg", "train/train/dog/a.jpg"))
+    ) == ["cat", "dog"]
 
 
 def test_other_files_and_empty_classes_are_noted(tmp_path):
@@ -76,13 +105,20 @@ def test_other_files_and_empty_classes_are_noted(tmp_path):
 
 
 def test_pictures_beside_class_folders_and_folders_beside_train_are_noted(tmp_path):
-    found = scan(tree(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "train/loose.jpg", "extra/c.jpg"))
+    found = scan(
+        tree(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "train/loose.jpg", "extra/c.jpg")
+    )
     assert [f.label for f in found.splits["train"]] == ["cat", "dog", None]
     assert "loose.jpg" in found.notes[0].text and "extra" in found.notes[1].text
 
 
 def test_numbered_folders_come_in_the_order_of_their_numbers(tmp_path):
-    assert classes(scan(tree(tmp_path, *(f"{n}/a.jpg" for n in (10, 2, 1, 102))))) == ["1", "2", "10", "102"]
+    assert classes(scan(tree(tmp_path, *(f"{n}/a.jpg" for n in (10, 2, 1, 102))))) == [
+        "1",
+        "2",
+        "10",
+        "102",
+    ]
     assert sorted(["b", "A", "c10", "c9"], key=natural) == ["A", "b", "c9", "c10"]
 
 

@@ -36,7 +36,16 @@ def quarters(pixels: np.ndarray) -> list[list[int]]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "ending"), [("RGB", "png"), ("P", "png"), ("P", "gif"), ("RGBA", "png"), ("RGB", "webp"), ("RGB", "bmp"), ("RGB", "tiff")]
+    ("mode", "ending"),
+    [
+        ("RGB", "png"),
+        ("P", "png"),
+        ("P", "gif"),
+        ("RGBA", "png"),
+        ("RGB", "webp"),
+        ("RGB", "bmp"),
+        ("RGB", "tiff"),
+    ],
 )
 def test_every_mode_of_colour_becomes_rgb(tmp_path, mode, ending):
     path = tmp_path / f"x.{ending}"
@@ -50,14 +59,21 @@ def test_every_mode_of_colour_becomes_rgb(tmp_path, mode, ending):
 def test_a_jpeg_of_any_colour_space_is_nearly_what_it_was(tmp_path, mode):
     corners(mode).save(tmp_path / "x.jpg", quality=95)
     found = np.array(quarters(decode(tmp_path / "x.jpg")), int)
-    assert np.abs(found - np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]])).max() < 12
+    assert (
+        np.abs(found - np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]])).max()
+        < 12
+    )
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "LA"])
 def test_grey_is_the_same_in_three_channels(tmp_path, mode):
     corners(mode).save(tmp_path / "x.png")
     pixels = decode(tmp_path / "x.png")
-    assert pixels.shape == (32, 32, 3) and (pixels == pixels[..., :1]).all() and quarters(pixels)[3] == [255] * 3
+    assert (
+        pixels.shape == (32, 32, 3)
+        and (pixels == pixels[..., :1]).all()
+        and quarters(pixels)[3] == [255] * 3
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32])
@@ -88,7 +104,15 @@ def test_what_is_clear_is_white(tmp_path, how):
 
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_each_exif_orientation_stands_upright(tmp_path, turn):
-    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose that a camera held so would have made
+    undo = {
+        2: 0,
+        3: 3,
+        4: 1,
+        5: 5,
+        6: 2,
+        7: 6,
+        8: 4,
+    }  # Image.Transpose that a camera held so would have made
     image = corners().crop((0, 0, 32, 24))
     upright = np.asarray(image)
     exif = Image.Exif()
@@ -100,13 +124,24 @@ def test_each_exif_orientation_stands_upright(tmp_path, turn):
 
 def test_a_jpeg_far_larger_is_read_smaller_but_never_below_the_side(tmp_path):
     Image.fromarray(np.zeros((400, 640, 3), np.uint8)).save(tmp_path / "x.jpg")
-    shapes = {side: decode(tmp_path / "x.jpg", side).shape[:2] for side in (20, 50, 51, 100, 101, 300)}
-    assert shapes == {20: (50, 80), 50: (50, 80), 51: (100, 160), 100: (100, 160), 101: (400, 640), 300: (400, 640)}
+    shapes = {
+        side: decode(tmp_path / "x.jpg", side).shape[:2] for side in (20, 50, 51, 100, 101, 300)
+    }
+    assert shapes == {
+        20: (50, 80),
+        50: (50, 80),
+        51: (100, 160),
+        100: (100, 160),
+        101: (400, 640),
+        300: (400, 640),
+    }
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_plain_jpeg_is_what_pillow_makes_of_it_within_one_level(tmp_path, mode):
-    Image.open(picture(tmp_path / "x.png", size=(60, 41))).convert(mode).save(tmp_path / "x.jpg", quality=90)
+    Image.open(picture(tmp_path / "x.png", size=(60, 41))).convert(mode).save(
+        tmp_path / "x.jpg", quality=90
+    )
     by_pillow = np.asarray(Image.open(tmp_path / "x.jpg").convert("RGB"), int)
     assert np.abs(decode(tmp_path / "x.jpg") - by_pillow).max() <= 1
 
@@ -136,7 +171,9 @@ def test_only_the_file_decides_what_is_decoded(tmp_path):
 
 
 def test_animations_give_their_first_picture(tmp_path):
-    Image.new("RGB", (4, 4), "red").save(tmp_path / "x.gif", save_all=True, append_images=[Image.new("RGB", (4, 4), "blue")])
+    Image.new("RGB", (4, 4), "red").save(
+        tmp_path / "x.gif", save_all=True, append_images=[Image.new("RGB", (4, 4), "blue")]
+    )
     assert decode(tmp_path / "x.gif")[0, 0].tolist() == [255, 0, 0]
 
 
@@ -167,7 +204,9 @@ def test_a_damaged_file_is_read_or_is_a_data_error_and_nothing_else(tmp_path, en
         content = bytearray(whole.getvalue())
         for _ in range(draw.choice([1, 2, 8])):
             content[draw.randrange(min(len(content), 400))] = draw.randrange(256)
-        (tmp_path / "y").write_bytes(content[: draw.choice([len(content), draw.randrange(len(content))])])
+        (tmp_path / "y").write_bytes(
+            content[: draw.choice([len(content), draw.randrange(len(content))])]
+        )
         try:
             pixels = decode(tmp_path / "y", draw.choice([None, 4]))
         except DataError:

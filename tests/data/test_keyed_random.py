@@ -9,18 +9,42 @@ from colab_kit.data import keyed_random
 
 
 def test_a_key_is_the_same_on_every_machine():
-    assert keyed_random.mix(1, 2, 3) == 0x48CF5028B6DF10DB and keyed_random.mix() == 0x9E3779B97F4A7C15
-    assert keyed_random.permutation(8, 0, keyed_random.ORDER, 3).tolist() == [2, 6, 5, 0, 3, 7, 1, 4]
+    assert (
+        keyed_random.mix(1, 2, 3) == 0x48CF5028B6DF10DB and keyed_random.mix() == 0x9E3779B97F4A7C15
+    )
+    assert keyed_random.permutation(8, 0, keyed_random.ORDER, 3).tolist() == [
+        2,
+        6,
+        5,
+        0,
+        3,
+        7,
+        1,
+        4,
+    ]
 
 
 def test_a_permutation_holds_each_row_once_and_differs_by_key():
     orders = [keyed_random.permutation(1000, 0, keyed_random.ORDER, epoch) for epoch in range(3)]
     assert all(np.array_equal(np.sort(order), np.arange(1000)) for order in orders)
-    assert not np.array_equal(orders[0], orders[1]) and np.array_equal(orders[0], keyed_random.permutation(1000, 0, keyed_random.ORDER, 0))
+    assert not np.array_equal(orders[0], orders[1]) and np.array_equal(
+        orders[0], keyed_random.permutation(1000, 0, keyed_random.ORDER, 0)
+    )
 
 
 def test_each_number_of_a_key_and_its_place_count():
-    keys = {keyed_random.mix(*numbers) for numbers in [(1, 2, 3), (3, 2, 1), (1, 2), (1, 2, 0), (0, 1, 2), (-1, 2, 3), (2**64 + 1, 2, 4)]}
+    keys = {
+        keyed_random.mix(*numbers)
+        for numbers in [
+            (1, 2, 3),
+            (3, 2, 1),
+            (1, 2),
+            (1, 2, 0),
+            (0, 1, 2),
+            (-1, 2, 3),
+            (2**64 + 1, 2, 4),
+        ]
+    }
     assert len(keys) == 7
 
 
@@ -53,5 +77,7 @@ def test_what_is_drawn_outside_stays_as_it_was():
 
 def test_private_generators_are_keyed_and_leave_the_process_alone():
     state = torch.default_generator.get_state()
-    assert np.array_equal(keyed_random.numpy_generator(1, 2).random(3), keyed_random.numpy_generator(1, 2).random(3))
+    assert np.array_equal(
+        keyed_random.numpy_generator(1, 2).random(3), keyed_random.numpy_generator(1, 2).random(3)
+    )
     assert torch.equal(state, torch.default_generator.get_state())

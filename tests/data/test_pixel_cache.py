@@ -19,12 +19,19 @@ from colab_kit.system import row_store
 from ..support.pictures import picture
 
 PLENTY = 1 << 40
-KINDS = {"memory": {"ram": PLENTY}, "disk": {"ram": 0, "disk": PLENTY}, "none": {"ram": 0, "disk": 0}}
+KINDS = {
+    "memory": {"ram": PLENTY},
+    "disk": {"ram": 0, "disk": PLENTY},
+    "none": {"ram": 0, "disk": 0},
+}
 
 
 @pytest.fixture
 def source(tmp_path) -> Pictures:
-    paths = [picture(tmp_path / f"{n}.{'jpg' if n % 2 else 'png'}", n, size=(20 + n, 16)) for n in range(6)]
+    paths = [
+        picture(tmp_path / f"{n}.{'jpg' if n % 2 else 'png'}", n, size=(20 + n, 16))
+        for n in range(6)
+    ]
     paths[2].write_bytes(paths[2].read_bytes()[:50])
     return Pictures(paths, np.zeros(6, np.int64), tmp_path, "print")
 
@@ -38,7 +45,9 @@ def store(request, source, tmp_path) -> PixelStore:
 
 def count(monkeypatch) -> list:
     made = []
-    monkeypatch.setattr(pixel_cache, "decode", lambda path, side: made.append(path) or decode(path, side))
+    monkeypatch.setattr(
+        pixel_cache, "decode", lambda path, side: made.append(path) or decode(path, side)
+    )
     return made
 
 
@@ -46,7 +55,9 @@ def test_a_row_is_the_whole_picture_squashed_and_its_proportions(store, source):
     for _ in range(2):
         for row in (5, 0, 3):
             found, aspect = store.read(row)
-            assert (found == squashed(decode(source.paths[row], 8), 8)).all() and aspect == np.float32((20 + row) / 16)
+            assert (
+                found == squashed(decode(source.paths[row], 8), 8)
+            ).all() and aspect == np.float32((20 + row) / 16)
 
 
 def test_a_damaged_file_is_none_and_said(store):
@@ -74,7 +85,9 @@ def test_a_store_on_the_disk_is_used_again(source, tmp_path, monkeypatch):
 @pytest.mark.parametrize("change", ["print", "side"])
 def test_other_files_or_another_side_are_another_store(source, tmp_path, change):
     PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
-    other = Pictures(source.paths, source.labels, source.root, "other") if change == "print" else source
+    other = (
+        Pictures(source.paths, source.labels, source.root, "other") if change == "print" else source
+    )
     PixelStore(other, 9 if change == "side" else 8, place=tmp_path / "home", **KINDS["disk"])
     assert len(list((tmp_path / "home" / "pixels").iterdir())) == 2
 
@@ -105,13 +118,21 @@ def test_two_stores_at_once_fill_one_file_rightly(source, tmp_path):
 
 
 def test_a_full_disk_is_not_filled_and_the_reason_says_so(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(row_store.shutil, "disk_usage", lambda path: SimpleNamespace(free=row_store.SPARE + 100))
+    monkeypatch.setattr(
+        row_store.shutil, "disk_usage", lambda path: SimpleNamespace(free=row_store.SPARE + 100)
+    )
     found = PixelStore(source, 8, place=tmp_path / "home", ram=0)
-    assert found.where == "none" and "do not fit on the disk" in found.why and "decoded each time" in found.why
+    assert (
+        found.where == "none"
+        and "do not fit on the disk" in found.why
+        and "decoded each time" in found.why
+    )
     assert not list((tmp_path / "home" / "pixels").iterdir())
 
 
-def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(source, tmp_path, monkeypatch):
+def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(
+    source, tmp_path, monkeypatch
+):
     place = tmp_path / "home" / "pixels"
     used = row_store.Mapped(place / "used", (2, 8, 8, 3))
     for age, name in enumerate(("old", "older", "oldest")):
@@ -119,7 +140,9 @@ def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(so
         del del_me
         os.utime(place / name / ".lock", (1000 - age, 1000 - age))
     free = iter([0, PLENTY])
-    monkeypatch.setattr(row_store.shutil, "disk_usage", lambda path: SimpleNamespace(free=next(free)))
+    monkeypatch.setattr(
+        row_store.shutil, "disk_usage", lambda path: SimpleNamespace(free=next(free))
+    )
     assert PixelStore(source, 8, place=tmp_path / "home", ram=0).where == "disk"
     left = {path.name for path in place.iterdir()}
     assert "used" in left and "oldest" not in left and "older" not in left and "old" in left
@@ -171,5 +194,9 @@ def test_the_store_of_a_source_is_one_in_a_process(source):
 def test_where_the_disk_takes_nothing_pictures_are_decoded_each_time(source, tmp_path):
     (tmp_path / "home").write_text("a file, no folder")
     found = PixelStore(source, 8, place=tmp_path / "home", ram=0)
-    assert found.where == "none" and "the disk takes no store" in found.why and found.read(0) is not None
+    assert (
+        found.where == "none"
+        and "the disk takes no store" in found.why
+        and found.read(0) is not None
+    )
     shutil.rmtree(tmp_path / "home", ignore_errors=True)

@@ -28,8 +28,16 @@ def test_what_somebody_holds_stays_whatever_they_hold_of_it():
 
 def test_another_shape_or_type_is_other_memory():
     buffers = Buffers()
-    found = [buffers.take((4,), np.float32), buffers.take((4,), np.uint8), buffers.take((2, 2), np.float32)]
-    assert [(array.shape, array.dtype) for array in found] == [((4,), np.float32), ((4,), np.uint8), ((2, 2), np.float32)]
+    found = [
+        buffers.take((4,), np.float32),
+        buffers.take((4,), np.uint8),
+        buffers.take((2, 2), np.float32),
+    ]
+    assert [(array.shape, array.dtype) for array in found] == [
+        ((4,), np.float32),
+        ((4,), np.uint8),
+        ((2, 2), np.float32),
+    ]
 
 
 def test_who_keeps_all_gets_fresh_memory_without_end():

@@ -16,8 +16,13 @@ BYTES = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4)
 
 def test_bytes_become_normalised_floats():
     made = Preprocess(mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0)).input(BYTES, "cpu")
-    mean, std = torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1), torch.tensor([0.5, 0.25, 2.0]).view(1, 3, 1, 1)
-    assert made.dtype == torch.float32 and torch.allclose(made, (BYTES / 255 - mean) / std, atol=1e-6)
+    mean, std = (
+        torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1),
+        torch.tensor([0.5, 0.25, 2.0]).view(1, 3, 1, 1),
+    )
+    assert made.dtype == torch.float32 and torch.allclose(
+        made, (BYTES / 255 - mean) / std, atol=1e-6
+    )
 
 
 def test_the_default_spans_minus_one_to_one():
@@ -43,7 +48,9 @@ def test_the_users_tensor_is_not_written_to():
         assert torch.equal(x, kept)
 
 
-@pytest.mark.parametrize(("have", "want"), [(1, 3), (3, 1), (3, 3), (1, 1), (4, 3), (4, 1), (2, None)])
+@pytest.mark.parametrize(
+    ("have", "want"), [(1, 3), (3, 1), (3, 3), (1, 1), (4, 3), (4, 1), (2, None)]
+)
 def test_channels_are_what_the_network_takes(have, want):
     x = torch.randint(0, 256, (2, have, 4, 4), dtype=torch.uint8)
     made = Preprocess(channels=want).input(x, "cpu")
@@ -51,7 +58,11 @@ def test_channels_are_what_the_network_takes(have, want):
     if have != want and want is not None:
         colours = x[:, :3] if have == 4 else x
         grey = (colours.float().mean(1, keepdim=True) / 255 - 0.5) / 0.5
-        seen = (colours / 255 - 0.5) / 0.5 if have == 4 and want == 3 else grey.expand(-1, want, -1, -1)
+        seen = (
+            (colours / 255 - 0.5) / 0.5
+            if have == 4 and want == 3
+            else grey.expand(-1, want, -1, -1)
+        )
         assert torch.allclose(made, seen, atol=1e-6)
 
 
@@ -64,7 +75,9 @@ def test_arrays_are_brought_to_size_within_the_range_of_bytes(interpolation, siz
 
 
 def test_a_grey_network_of_three_means_normalises_after_the_channels():
-    made = Preprocess(channels=3, mean=(0.0, 0.5, 1.0), std=(1.0, 1.0, 1.0)).input(torch.full((1, 1, 2, 2), 255, dtype=torch.uint8), "cpu")
+    made = Preprocess(channels=3, mean=(0.0, 0.5, 1.0), std=(1.0, 1.0, 1.0)).input(
+        torch.full((1, 1, 2, 2), 255, dtype=torch.uint8), "cpu"
+    )
     assert made[0, :, 0, 0].tolist() == pytest.approx([1.0, 0.5, 0.0], abs=1e-6)
 
 
@@ -76,7 +89,10 @@ def test_a_file_and_its_pixels_become_the_same_square(tmp_path):
 
 
 def test_a_record_gives_it_back_equal():
-    for preprocess in (Preprocess(), Preprocess(96, 3, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), "bicubic", 0.9)):
+    for preprocess in (
+        Preprocess(),
+        Preprocess(96, 3, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), "bicubic", 0.9),
+    ):
         assert Preprocess.from_json(json.loads(json.dumps(preprocess.as_json()))) == preprocess
 
 
@@ -95,7 +111,9 @@ def test_the_middle_of_a_wide_picture_is_what_is_evaluated():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 500)])
 def test_any_shape_becomes_a_square_of_the_size(shape):
     for interpolation in ("bilinear", "bicubic"):
-        pixels = Preprocess(size=24, interpolation=interpolation).picture(np.full((*shape, 3), 77, np.uint8))
+        pixels = Preprocess(size=24, interpolation=interpolation).picture(
+            np.full((*shape, 3), 77, np.uint8)
+        )
         assert pixels.shape == (24, 24, 3) and pixels.dtype == np.uint8 and (pixels == 77).all()
 
 

@@ -23,8 +23,19 @@ def test_a_sheet_shows_so_many_pictures_each_time_the_same():
 
 
 def test_classes_take_turns_on_the_sheet():
-    x = torch.tensor([0] * 50 + [255] * 50, dtype=torch.uint8).reshape(100, 1, 1, 1).expand(100, 1, 4, 4)
-    data = Data(Split(Arrays(x, np.repeat([0, 1], 50)), np.arange(100)), None, None, ("dark", "light"), "x", "f")
+    x = (
+        torch.tensor([0] * 50 + [255] * 50, dtype=torch.uint8)
+        .reshape(100, 1, 1, 1)
+        .expand(100, 1, 4, 4)
+    )
+    data = Data(
+        Split(Arrays(x, np.repeat([0, 1], 50)), np.arange(100)),
+        None,
+        None,
+        ("dark", "light"),
+        "x",
+        "f",
+    )
     row = np.asarray(sheet(data, 8).convert("L"))[8 + CELL // 2]
     assert [row[8 + CELL // 2 + n * (CELL + 8)] for n in range(8)] == [0, 255] * 4
 
@@ -36,13 +47,24 @@ def test_every_kind_of_array_can_be_shown():
 
 def test_a_picture_that_cannot_be_read_leaves_a_grey_square(tmp_path):
     paths = [picture(tmp_path / "a.png"), blank(tmp_path / "b.png", b"no picture")]
-    data = Data(Split(Pictures(paths, np.array([0, 1]), tmp_path), np.arange(2)), None, None, ("a", "b"), "x", "f")
+    data = Data(
+        Split(Pictures(paths, np.array([0, 1]), tmp_path), np.arange(2)),
+        None,
+        None,
+        ("a", "b"),
+        "x",
+        "f",
+    )
     assert sheet(data, 2).getpixel((8 + CELL + 8 + 5, 20)) == (211, 211, 211)
 
 
 def test_the_text_says_counts_classes_and_notes():
     text = as_text(some(notes=("3 pictures were left out.",)))
-    assert text.splitlines() == ["pets: 3 classes · train 9 pictures", "  train: cat 3, dog 3, emu 3", "  note: 3 pictures were left out."]
+    assert text.splitlines() == [
+        "pets: 3 classes · train 9 pictures",
+        "  train: cat 3, dog 3, emu 3",
+        "  note: 3 pictures were left out.",
+    ]
     assert repr(some()) == as_text(some())
 
 
@@ -54,7 +76,10 @@ def test_names_from_outside_are_escaped():
 
 
 def test_many_classes_are_not_all_listed_and_long_names_stay_in_their_cell():
-    data = some(torch.zeros(50, 1, 2, 2, dtype=torch.uint8), classes=[f"the common {'w' * 40} number {n}" for n in range(50)])
+    data = some(
+        torch.zeros(50, 1, 2, 2, dtype=torch.uint8),
+        classes=[f"the common {'w' * 40} number {n}" for n in range(50)],
+    )
     assert "and 30 more classes" in as_text(data) and "and 30 more classes" in as_html(data)
     gap = np.asarray(sheet(data, 8).convert("L"))[-28:, CELL + 8 : CELL + 16]  # between two names
     assert gap.min() == 255

@@ -32,7 +32,9 @@ def here(tmp_path, monkeypatch):
 
 
 def git(at, *words):
-    return subprocess.run(["git", *words], cwd=at, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *words], cwd=at, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 @pytest.fixture
@@ -71,7 +73,12 @@ def test_a_first_clone_is_shallow_and_the_second_call_brings_it_up_to_date(cours
     commit(course, "a.txt", "a")
     heard = []
     first = got(course, heard=heard)
-    assert isinstance(first, Repo) and first.path == Path("course") and first.changed and first.commit == git(course, "rev-parse", "HEAD")
+    assert (
+        isinstance(first, Repo)
+        and first.path == Path("course")
+        and first.changed
+        and first.commit == git(course, "rev-parse", "HEAD")
+    )
     assert (
         git("course", "rev-list", "--count", "HEAD") == "1"
         and git("course", "branch", "--show-current") == "main"
@@ -83,7 +90,10 @@ def test_a_first_clone_is_shallow_and_the_second_call_brings_it_up_to_date(cours
     heard = []
     newer = got(course, heard=heard)
     assert (
-        newer.changed and newer.commit == new and (newer / "train.py").read_text() == "print('two')\n" and "1 files changed" in said(heard)
+        newer.changed
+        and newer.commit == new
+        and (newer / "train.py").read_text() == "print('two')\n"
+        and "1 files changed" in said(heard)
     )
     assert os.listdir(here) == ["course"]
 
@@ -95,9 +105,18 @@ def test_a_changed_file_is_named_and_left_and_force_throws_it_away(course):
     new = commit(course, "train.py", "print('two')\n")
     heard = []
     kept = got(course, heard=heard)
-    assert not kept.changed and Path("course/train.py").read_text() == "mine" and "train.py" in said(heard) and new[:7] in said(heard)
+    assert (
+        not kept.changed
+        and Path("course/train.py").read_text() == "mine"
+        and "train.py" in said(heard)
+        and new[:7] in said(heard)
+    )
     forced = got(course, force=True)
-    assert forced.commit == new and forced.changed and Path("course/train.py").read_text() == "print('two')\n"
+    assert (
+        forced.commit == new
+        and forced.changed
+        and Path("course/train.py").read_text() == "print('two')\n"
+    )
     assert Path("course/notes.txt").read_text() == "untracked"
 
 
@@ -142,7 +161,9 @@ def test_a_commit_on_the_branch_that_is_not_checked_out_is_left(course):
     assert git("course", "rev-parse", "main") == own
 
 
-@pytest.mark.parametrize("wrong", [{"ref": 5}, {"ref": "a\0"}, {"ref": "\ud800"}, {"to": 5}, {"token": 5}])
+@pytest.mark.parametrize(
+    "wrong", [{"ref": 5}, {"ref": "a\0"}, {"ref": "\ud800"}, {"to": 5}, {"token": 5}]
+)
 def test_an_argument_that_cannot_be_is_said(course, wrong):
     with pytest.raises(LinkError):
         got(course, **wrong)
@@ -191,7 +212,11 @@ def test_a_lock_that_a_killed_git_left_is_removed(course):
 def test_pointers_of_git_lfs_are_told(course):
     commit(course, ".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
     git(course, "config", "filter.lfs.clean", "cat")
-    commit(course, "w.bin", f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n")
+    commit(
+        course,
+        "w.bin",
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n",
+    )
     heard = []
     got(course, heard=heard)
     assert "w.bin" in said(heard) and "LFS" in said(heard)
@@ -208,7 +233,9 @@ def test_a_script_of_it_is_run_and_what_is_run_is_said_before(course, capsys):
         repo.run("trian.py", quiet=True)
 
 
-@pytest.mark.parametrize("address", ["", "not a repository", "ftp://h/x", "https://github.com/ann", 3])
+@pytest.mark.parametrize(
+    "address", ["", "not a repository", "ftp://h/x", "https://github.com/ann", 3]
+)
 def test_what_names_no_repository_is_said(address):
     with pytest.raises(LinkError):
         got(address)
@@ -229,7 +256,9 @@ class Private_(BaseHTTPRequestHandler):
         said = self.headers.get("Authorization", "")
         self.seen.append(said)
         path = Path(self.root + self.path.partition("?")[0])
-        right = said.startswith("Basic ") and base64.b64decode(said[6:]).decode().endswith(f":{self.token}")
+        right = said.startswith("Basic ") and base64.b64decode(said[6:]).decode().endswith(
+            f":{self.token}"
+        )
         content = path.read_bytes() if right and path.is_file() else b""
         self.send_response(401 if not right else 200 if path.is_file() else 404)
         if not right:

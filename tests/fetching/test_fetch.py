@@ -106,7 +106,11 @@ def a_tar(files=FILES, mode="w:gz"):
 
 
 def tree(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file() and p.name != MARK}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in Path(folder).rglob("*")
+        if p.is_file() and p.name != MARK
+    }
 
 
 def left(folder):
@@ -124,11 +128,17 @@ def test_a_github_page_becomes_the_raw_file_with_one_note(hosts, here):  # noqa:
     forges(hosts).github("o/r", {"data/helper.py": b"x = 1\n"})
     heard = []
     found = get("https://github.com/o/r/blob/main/data/helper.py#L3", heard=heard)
-    assert found.path == Path("helper.py") and found.path.read_bytes() == b"x = 1\n" and len([e for e in heard if isinstance(e, Note)]) == 1
+    assert (
+        found.path == Path("helper.py")
+        and found.path.read_bytes() == b"x = 1\n"
+        and len([e for e in heard if isinstance(e, Note)]) == 1
+    )
     assert found.url == "https://raw.githubusercontent.com/o/r/main/data/helper.py"
 
 
-@pytest.mark.parametrize("url", ["https://github.com/o/r", "https://github.com/o/r/tree/main/data", "github.com/o/r.git"])
+@pytest.mark.parametrize(
+    "url", ["https://github.com/o/r", "https://github.com/o/r/tree/main/data", "github.com/o/r.git"]
+)
 def test_a_repository_or_folder_of_github_says_clone(url):
     with pytest.raises(LinkError, match="clone"):
         get(url)
@@ -147,12 +157,17 @@ def test_a_file_of_git_lfs_is_fetched_from_where_it_lies_and_compared(hosts, her
 
 
 def test_a_pointer_with_nothing_behind_it_is_named(server):
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n".encode()
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n".encode()
+    )
     with pytest.raises(GotLfsPointer):
         get(server.put("w.bin", pointer))
 
 
-@pytest.mark.parametrize("form", ["file/d/{}/view?usp=sharing", "open?id={}", "uc?export=download&id={}", "file/d/{}/preview"])
+@pytest.mark.parametrize(
+    "form",
+    ["file/d/{}/view?usp=sharing", "open?id={}", "uc?export=download&id={}", "file/d/{}/preview"],
+)
 @pytest.mark.parametrize("big", [False, True])
 def test_a_share_link_of_drive_gives_the_file(hosts, here, form, big):  # noqa: F811
     id = google(hosts).file("cats.bin", BODY, big=big)
@@ -204,7 +219,9 @@ def test_a_folder_of_drive_comes_whole_and_one_that_fails_ends_none(hosts, here)
     drive.items[bad].mood = ""
     asked = hosts.count("drive.usercontent.google.com")
     get(f"https://drive.google.com/drive/folders/{folder}")
-    assert len(tree("Mixed")) == 4 and hosts.count("drive.usercontent.google.com") - asked <= 2, "only what was missing is asked for"
+    assert len(tree("Mixed")) == 4 and hosts.count("drive.usercontent.google.com") - asked <= 2, (
+        "only what was missing is asked for"
+    )
 
 
 def test_dropbox_hugging_face_and_kaggle_pages_give_their_files(hosts, here):  # noqa: F811
@@ -212,10 +229,21 @@ def test_dropbox_hugging_face_and_kaggle_pages_give_their_files(hosts, here):  #
     forge.dropbox("/scl/fi/abc/cats.bin", BODY)
     forge.hf("datasets/o/n", {"data/cats.bin": BODY, "readme.md": b"hello"})
     forge.kaggle("o/n", a_zip())
-    assert get("https://www.dropbox.com/scl/fi/abc/cats.bin?rlkey=k&dl=0", "a/").path.read_bytes() == BODY
-    assert get("https://huggingface.co/datasets/o/n/blob/main/data/cats.bin", "b/").path.read_bytes() == BODY
-    assert tree(get("https://huggingface.co/datasets/o/n", "c/").path) == {"data/cats.bin": BODY, "readme.md": b"hello"}
-    assert tree(get("https://www.kaggle.com/datasets/o/n", "d/")) == {name[5:]: content for name, content in FILES.items()}
+    assert (
+        get("https://www.dropbox.com/scl/fi/abc/cats.bin?rlkey=k&dl=0", "a/").path.read_bytes()
+        == BODY
+    )
+    assert (
+        get("https://huggingface.co/datasets/o/n/blob/main/data/cats.bin", "b/").path.read_bytes()
+        == BODY
+    )
+    assert tree(get("https://huggingface.co/datasets/o/n", "c/").path) == {
+        "data/cats.bin": BODY,
+        "readme.md": b"hello",
+    }
+    assert tree(get("https://www.kaggle.com/datasets/o/n", "d/")) == {
+        name[5:]: content for name, content in FILES.items()
+    }
 
 
 def test_a_private_file_is_asked_for_again_with_the_secret_and_only_at_its_host(hosts, here):  # noqa: F811
@@ -224,10 +252,14 @@ def test_a_private_file_is_asked_for_again_with_the_secret_and_only_at_its_host(
     with pytest.raises(Private, match="HF_TOKEN"):
         get(url)
     assert get(url, find={"HF_TOKEN": "good"}.get).path.read_bytes() == BODY
-    assert [ask.headers.get("authorization") for ask in hosts.asked if ask.host != "huggingface.co"] == [None]
+    assert [
+        ask.headers.get("authorization") for ask in hosts.asked if ask.host != "huggingface.co"
+    ] == [None]
 
 
-@pytest.mark.parametrize("given", ["", "ftp://h/x.zip", "htps://h.org/x", "http://", "http://a b/c", 3, None])
+@pytest.mark.parametrize(
+    "given", ["", "ftp://h/x.zip", "htps://h.org/x", "http://", "http://a b/c", 3, None]
+)
 def test_what_cannot_mean_a_file_is_a_value_error_before_any_request(given):
     with pytest.raises(ValueError) as caught:
         get(given)
@@ -237,7 +269,11 @@ def test_what_cannot_mean_a_file_is_a_value_error_before_any_request(given):
 def test_a_local_path_is_used_where_it_is_and_copied_where_it_is_wanted(tmp_path):
     (tmp_path / "a.bin").write_bytes(BODY)
     found = get(tmp_path / "a.bin")
-    assert found.path == tmp_path / "a.bin" and found.cached and found.sha256 == hashlib.sha256(BODY).hexdigest()
+    assert (
+        found.path == tmp_path / "a.bin"
+        and found.cached
+        and found.sha256 == hashlib.sha256(BODY).hexdigest()
+    )
     assert get(f"file://{tmp_path}/a.bin", "copies/").path.read_bytes() == BODY
     with pytest.raises(NotFound, match="no nothing.bin"):
         get("nothing.bin")
@@ -257,7 +293,9 @@ def test_a_web_page_never_passes_for_a_zip(server, here, extract):
     assert get(server.put("x.html", PAGE)).path.read_bytes() == PAGE, "here a page was asked for"
 
 
-@pytest.mark.parametrize(("status", "kind"), [(404, NotFound), (410, NotFound), (401, Private), (403, Private)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(404, NotFound), (410, NotFound), (401, Private), (403, Private)]
+)
 def test_a_refusal_is_final(server, here, status, kind):
     server.status(status, body=b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>")
     with pytest.raises(kind, match="NoSuchKey"):
@@ -298,14 +336,25 @@ def test_the_hash_is_checked_and_a_malformed_one_needs_no_request(server, here):
     right = hashlib.sha256(BODY).hexdigest()
     assert get(url, sha256=right).sha256 == right
     asked = server.count()
-    assert get(url, sha256=right.upper()).cached and server.count() == asked, "with a hash nothing is asked"
+    assert get(url, sha256=right.upper()).cached and server.count() == asked, (
+        "with a hash nothing is asked"
+    )
 
 
 def test_mirrors_are_asked_in_turn_and_never_see_the_token(server, here):
     heard = []
-    found = get(server.url("gone.bin"), "x.bin", mirrors=[server.put("x.bin", BODY)], token="s3cret", heard=heard)
+    found = get(
+        server.url("gone.bin"),
+        "x.bin",
+        mirrors=[server.put("x.bin", BODY)],
+        token="s3cret",
+        heard=heard,
+    )
     assert found.path.read_bytes() == BODY and "the next source" in notes(heard)
-    assert [asked.headers.get("authorization") for asked in server.requests] == ["Bearer s3cret", None]
+    assert [asked.headers.get("authorization") for asked in server.requests] == [
+        "Bearer s3cret",
+        None,
+    ]
     with pytest.raises(LinkError, match="list"):
         get(server.url("x.bin"), mirrors="http://h/x")
 
@@ -319,7 +368,11 @@ def test_no_query_is_kept_in_any_file(server, tmp_path):
     with pytest.raises(Truncated):
         get(server.url("x.bin") + "?sig=s3cret")
     assert (tmp_path / "work" / "x.bin.part.json").exists()
-    for path in (p for p in [*tmp_path.rglob("*"), *Path(os.environ["COLAB_KIT_HOME"]).rglob("*")] if p.is_file()):
+    for path in (
+        p
+        for p in [*tmp_path.rglob("*"), *Path(os.environ["COLAB_KIT_HOME"]).rglob("*")]
+        if p.is_file()
+    ):
         assert b"s3cret" not in path.read_bytes(), path
 
 
@@ -333,11 +386,19 @@ def test_another_signature_of_the_same_link_is_the_same_file(server, here):
 
 
 def test_the_folder_rule_and_names_from_outside(server, here):
-    server.put("get", BODY, headers={"Content-Disposition": 'attachment; filename="../../evil.bin"'})
-    assert get(server.url("get")).path == Path("evil.bin") and not (here.parent / "evil.bin").exists()
+    server.put(
+        "get", BODY, headers={"Content-Disposition": 'attachment; filename="../../evil.bin"'}
+    )
+    assert (
+        get(server.url("get")).path == Path("evil.bin") and not (here.parent / "evil.bin").exists()
+    )
     url = server.put("x.bin", BODY)
-    assert get(url, "new/deep/").path == Path("new/deep/x.bin") and get(url, "plain").path == Path("plain/x.bin")
-    assert get(url, "named.bin").path == Path("named.bin") and get(url, "odd", named=True).path == Path("odd")
+    assert get(url, "new/deep/").path == Path("new/deep/x.bin") and get(url, "plain").path == Path(
+        "plain/x.bin"
+    )
+    assert get(url, "named.bin").path == Path("named.bin") and get(
+        url, "odd", named=True
+    ).path == Path("odd")
     os.environ["HOME"], before = str(here / "me"), os.environ["HOME"]
     try:
         assert get(url, "~/x.bin").path == here / "me" / "x.bin"
@@ -368,7 +429,11 @@ def test_a_file_that_has_the_servers_size_is_used_as_it_is_and_that_is_said(serv
 
 
 def test_a_full_disk_is_said_with_numbers_before_the_first_byte(server, here, monkeypatch):
-    monkeypatch.setattr(bounds.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 65 << 20, "total": 1 << 40})())
+    monkeypatch.setattr(
+        bounds.shutil,
+        "disk_usage",
+        lambda path: type("Usage", (), {"free": 65 << 20, "total": 1 << 40})(),
+    )
     with pytest.raises(NoSpace, match="MiB"):
         get(server.put("x.bin", bytes(2 << 20)))
     assert not left(here)
@@ -393,14 +458,20 @@ def test_the_second_call_asks_once_and_fetches_nothing(server, here):
     url = server.put("x.bin", BODY)
     first, asked = get(url), server.count()
     again = get(url)
-    assert again.cached and not first.cached and (again.sha256, again.size) == (first.sha256, first.size)
+    assert (
+        again.cached
+        and not first.cached
+        and (again.sha256, again.size) == (first.sha256, first.size)
+    )
     assert server.count() == asked + 1 and server.requests[-1].status == 304
 
 
 def test_a_file_that_changed_at_its_source_is_fetched_anew(server, here):
     get(server.put("x.bin", BODY))
     heard = []
-    assert get(server.put("x.bin", BODY[::-1]), heard=heard).path.read_bytes() == BODY[::-1] and "changed at its source" in notes(heard)
+    assert get(server.put("x.bin", BODY[::-1]), heard=heard).path.read_bytes() == BODY[
+        ::-1
+    ] and "changed at its source" in notes(heard)
 
 
 def test_a_file_that_its_user_changed_is_kept(server, here):
@@ -423,7 +494,9 @@ def test_offline_gives_what_is_there_and_names_what_is_not(server, here, monkeyp
     monkeypatch.delenv("COLAB_KIT_OFFLINE")
     server.close()
     heard = []
-    assert get(url, heard=heard).cached and "used as it is" in notes(heard), "no network is no reason to lose the file"
+    assert get(url, heard=heard).cached and "used as it is" in notes(heard), (
+        "no network is no reason to lose the file"
+    )
     with pytest.raises(Offline):
         get(other)
 
@@ -434,11 +507,17 @@ def test_an_unpacked_folder_is_found_again_and_a_new_version_replaces_it(server,
     assert tree("pets") == FILES and first.path == Path("pets/pets") and left(here) == ["pets"]
     assert get(url).cached and server.requests[-1].status == 304
     server.put("pets.zip", a_zip({"pets/new.txt": b"new"}))
-    assert not get(url).cached and tree("pets") == {"pets/new.txt": b"new"} and left(here) == ["pets"]
+    assert (
+        not get(url).cached and tree("pets") == {"pets/new.txt": b"new"} and left(here) == ["pets"]
+    )
     Path("pets/pets/mine.txt").write_text("mine")
     server.put("pets.zip", a_zip())
     heard = []
-    assert get(url, heard=heard).cached and "files in it are yours" in notes(heard) and Path("pets/pets/mine.txt").exists()
+    assert (
+        get(url, heard=heard).cached
+        and "files in it are yours" in notes(heard)
+        and Path("pets/pets/mine.txt").exists()
+    )
     assert not get(url, overwrite=True).cached and tree("pets") == FILES
 
 
@@ -448,7 +527,11 @@ def test_a_same_length_edit_in_an_unpacked_folder_is_the_users(server, here):
     Path("pets/a.txt").write_text("ONE")
     server.put("pets.zip", a_zip({"a.txt": b"new"}))
     heard = []
-    assert get(url, heard=heard).cached and "yours" in notes(heard) and Path("pets/a.txt").read_text() == "ONE"
+    assert (
+        get(url, heard=heard).cached
+        and "yours" in notes(heard)
+        and Path("pets/a.txt").read_text() == "ONE"
+    )
 
 
 def test_an_unpacked_folder_with_the_users_files_is_kept_from_another_hash(server, here):
@@ -485,7 +568,16 @@ def test_a_copy_with_the_wrong_hash_replaces_nothing(tmp_path, here):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"to": 123}, {"to": b"x"}, {"to": "a\0b"}, {"to": "\ud800.bin"}, {"mirrors": None}, {"mirrors": 5}, {"token": 5}]
+    "wrong",
+    [
+        {"to": 123},
+        {"to": b"x"},
+        {"to": "a\0b"},
+        {"to": "\ud800.bin"},
+        {"mirrors": None},
+        {"mirrors": 5},
+        {"token": 5},
+    ],
 )
 def test_an_argument_that_cannot_be_is_said_before_any_request(server, wrong):
     with pytest.raises(LinkError):
@@ -500,7 +592,10 @@ def test_the_file_and_what_it_unpacks_to_are_not_written_by_two_at_once(server, 
     url = server.put("p.zip", a_zip(), etag="")
     server.slow(1 << 20)
     found = []
-    both = [threading.Thread(target=lambda how=how: found.append(get(url, extract=how))) for how in (False, None)]
+    both = [
+        threading.Thread(target=lambda how=how: found.append(get(url, extract=how)))
+        for how in (False, None)
+    ]
     for thread in both:
         thread.start()
     for thread in both:
@@ -513,7 +608,11 @@ def test_the_file_and_what_it_unpacks_to_are_not_written_by_two_at_once(server, 
 
 def test_a_zip_is_unpacked_from_where_it_lies(server, here):
     found = get(server.put("pets.zip", a_zip()))
-    assert found.sha256 is None and found.archive is None and server.requests[0].headers["range"] == f"bytes=-{remote.TAIL}"
+    assert (
+        found.sha256 is None
+        and found.archive is None
+        and server.requests[0].headers["range"] == f"bytes=-{remote.TAIL}"
+    )
     assert left(here) == ["pets"] and tree("pets") == FILES
 
 
@@ -521,13 +620,20 @@ def test_a_zip_is_unpacked_from_where_it_lies(server, here):
 def test_where_that_cannot_be_it_is_downloaded_first(server, here, monkeypatch, how):
     packed = a_zip()
     url = server.put("pets.zip", packed, etag="" if how == "no validator" else None)
-    options = {"hash": {"sha256": hashlib.sha256(packed).hexdigest()}, "keep": {"keep_archive": True}}.get(how, {})
+    options = {
+        "hash": {"sha256": hashlib.sha256(packed).hexdigest()},
+        "keep": {"keep_archive": True},
+    }.get(how, {})
     if how == "ignores_ranges":
         server.ignores_ranges()
     if how == "large member":
         monkeypatch.setattr(remote, "LARGEST", 1000)
     found = get(url, **options)
-    assert tree("pets") == FILES and found.sha256 == hashlib.sha256(packed).hexdigest() and found.size == len(packed)
+    assert (
+        tree("pets") == FILES
+        and found.sha256 == hashlib.sha256(packed).hexdigest()
+        and found.size == len(packed)
+    )
     assert left(here) == (["pets", "pets.zip"] if how == "keep" else ["pets"])
     assert found.archive == (here / "pets.zip" if how == "keep" else None)
 
@@ -536,16 +642,27 @@ def test_an_archive_of_that_name_that_is_there_already_is_left(server, here):
     Path("pets.zip").write_bytes(b"mine")
     heard = []
     found = get(server.put("pets.zip", a_zip()), keep_archive=True, heard=heard)
-    assert found.archive is None and tree("pets") == FILES and Path("pets.zip").read_bytes() == b"mine" and "is left" in notes(heard)
+    assert (
+        found.archive is None
+        and tree("pets") == FILES
+        and Path("pets.zip").read_bytes() == b"mine"
+        and "is left" in notes(heard)
+    )
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_a_tar_is_unpacked_while_it_comes(server, here, mode):
-    name = {"w": "pets.tar", "w:gz": "pets.tgz", "w:bz2": "pets.tar.bz2", "w:xz": "pets.tar.xz"}[mode]
+    name = {"w": "pets.tar", "w:gz": "pets.tgz", "w:bz2": "pets.tar.bz2", "w:xz": "pets.tar.xz"}[
+        mode
+    ]
     packed = a_tar(mode=mode)
     server.cuts(after=len(packed) // 2, times=1)
     found = get(server.put(name, packed))
-    assert tree("pets") == FILES and found.sha256 == hashlib.sha256(packed).hexdigest() and left(here) == ["pets"]
+    assert (
+        tree("pets") == FILES
+        and found.sha256 == hashlib.sha256(packed).hexdigest()
+        and left(here) == ["pets"]
+    )
 
 
 def test_a_tar_that_changes_while_it_comes_is_unpacked_from_the_new_one_alone(server, here):
@@ -556,7 +673,9 @@ def test_a_tar_that_changes_while_it_comes_is_unpacked_from_the_new_one_alone(se
     assert tree("pets") == other and left(here) == ["pets"]
 
 
-def test_a_tar_that_was_resumed_into_another_version_is_unpacked_from_the_new_one_alone(server, here):
+def test_a_tar_that_was_resumed_into_another_version_is_unpacked_from_the_new_one_alone(
+    server, here
+):
     """No validator: the hash alone tells, when the splice was unpacked already."""
     old, new = (a_tar({f"t/{n}": bytes([mark]) * 3000 for n in range(60)}, "w") for mark in (1, 2))
     url = server.put("t.tar", old, etag="")
@@ -581,7 +700,11 @@ def test_single_packed_files_stay_packed_unless_asked(server, here):
     url = server.put("x.csv.gz", gzip.compress(b"1,2\n" * 1000))
     assert get(url).path == Path("x.csv.gz")
     found = get(url, extract=True)
-    assert found.path == Path("x.csv") and found.path.read_bytes() == b"1,2\n" * 1000 and get(url, extract=True).cached
+    assert (
+        found.path == Path("x.csv")
+        and found.path.read_bytes() == b"1,2\n" * 1000
+        and get(url, extract=True).cached
+    )
     for name in ("a.npz", "a.whl", "a.pth"):
         assert get(server.put(name, a_zip())).path == Path(name)
 
@@ -646,7 +769,12 @@ def test_a_hostile_archive_is_named_and_nothing_of_it_stays(server, here, kind, 
         server.ignores_ranges()
     with pytest.raises(error) as caught:
         get(server.put(name, content))
-    assert caught.value.fix and not left(here) and not (here.parent / "evil").exists() and not Path("/evil").exists()
+    assert (
+        caught.value.fix
+        and not left(here)
+        and not (here.parent / "evil").exists()
+        and not Path("/evil").exists()
+    )
 
 
 # --- stopped, killed, two at once ---------------------------------------------------------------------------------------------------
@@ -698,7 +826,14 @@ def test_a_zip_that_changed_since_a_stop_is_not_mixed(server, here, monkeypatch)
     url = server.put("pets.zip", a_zip())
     server.slow(200_000, skip=2)
     with pytest.raises(Stopped):
-        get(url, callbacks=[lambda e: control.stop() if isinstance(e, FetchProgress) and e.done else None], quiet=True, control=control)
+        get(
+            url,
+            callbacks=[
+                lambda e: control.stop() if isinstance(e, FetchProgress) and e.done else None
+            ],
+            quiet=True,
+            control=control,
+        )
     server.clear()
     other = {name: os.urandom(3000) for name in list(FILES)[:50]}
     server.put("pets.zip", a_zip(other))
@@ -727,7 +862,10 @@ def test_two_processes_fetch_one_link_once(server, here, name):
     server.slow(4 << 20)
     code = f"from colab_kit.fetching.fetch import fetch; f = fetch({url!r}, {str(here)!r} + '/', quiet=True); print(f.path, f.cached)"
     env = {**os.environ, "PYTHONPATH": str(Path(room.__file__).parents[2])}
-    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) for _ in range(2)]
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env)
+        for _ in range(2)
+    ]
     said = sorted(process.communicate(timeout=60)[0].split()[-1] for process in both)
     assert said == ["False", "True"] and [process.returncode for process in both] == [0, 0]
     assert Path("x.bin").read_bytes() == content if name == "x.bin" else tree("pets") == FILES
@@ -738,24 +876,36 @@ def test_two_processes_fetch_one_link_once(server, here, name):
 # --- Drive ------------------------------------------------------------------------------------------------------------------------
 
 
-def test_an_archive_is_kept_on_drive_and_the_next_machine_does_not_download_it(server, here, mock_drive, tmp_path, monkeypatch):
+def test_an_archive_is_kept_on_drive_and_the_next_machine_does_not_download_it(
+    server, here, mock_drive, tmp_path, monkeypatch
+):
     packed = a_zip()
     url = server.put("pets.zip", packed)
     found = get(url)
-    assert found.archive and found.archive.is_relative_to(mock_drive.mydrive) and tree("pets") == FILES and left(here) == ["pets"]
+    assert (
+        found.archive
+        and found.archive.is_relative_to(mock_drive.mydrive)
+        and tree("pets") == FILES
+        and left(here) == ["pets"]
+    )
     assert mock_drive.wait(30) and found.archive.read_bytes() == packed
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "new machine"))
     asked = server.count()
     again = get(url, "elsewhere/")
     assert again.cached is False or again.path.exists()
-    assert tree("elsewhere/pets") == FILES and sum(request.sent for request in server.requests[asked:]) == 0, "nothing was downloaded"
+    assert (
+        tree("elsewhere/pets") == FILES
+        and sum(request.sent for request in server.requests[asked:]) == 0
+    ), "nothing was downloaded"
     server.put("pets.zip", a_zip({"new": b"new"}))
     get(url, "third/")
     assert tree("third/pets") == {"new": b"new"}, "a new version is not taken from Drive"
 
 
 def test_a_large_archive_reaches_drive_whole(server, here, mock_drive):
-    packed = a_zip({f"{n}.bin": os.urandom(1 << 20) for n in range(3)})  # more than the copier holds in memory
+    packed = a_zip(
+        {f"{n}.bin": os.urandom(1 << 20) for n in range(3)}
+    )  # more than the copier holds in memory
     found = get(server.put("large.zip", packed))
     assert mock_drive.wait(30) and found.archive.read_bytes() == packed and left(here) == ["large"]
 
@@ -784,7 +934,11 @@ def test_what_is_too_large_or_not_wanted_is_not_kept(server, here, mock_drive, m
 
 def test_a_file_for_drive_is_brought_to_the_fast_disk_first(server, mock_drive):
     found = get(server.put("x.bin", BODY), mock_drive / "data/")
-    assert found.path == mock_drive / "data" / "x.bin" and found.path.read_bytes() == BODY and left(mock_drive / "data") == ["x.bin"]
+    assert (
+        found.path == mock_drive / "data" / "x.bin"
+        and found.path.read_bytes() == BODY
+        and left(mock_drive / "data") == ["x.bin"]
+    )
 
 
 def test_thousands_of_files_go_onto_drive_only_by_force(server, mock_drive, monkeypatch):
@@ -796,10 +950,14 @@ def test_thousands_of_files_go_onto_drive_only_by_force(server, mock_drive, monk
     assert tree(get(url, mock_drive / "data/", keep_archive=False, force=True).path.parent) == FILES
 
 
-def test_an_archive_fetched_while_the_working_folder_is_on_drive_is_unpacked_on_the_fast_disk(server, mock_drive, monkeypatch):
+def test_an_archive_fetched_while_the_working_folder_is_on_drive_is_unpacked_on_the_fast_disk(
+    server, mock_drive, monkeypatch
+):
     monkeypatch.chdir(mock_drive.mydrive)
     found = get(server.put("pets.zip", a_zip()), keep_archive=False)
-    assert found.path.is_relative_to(os.environ["COLAB_KIT_HOME"]) and left(mock_drive.mydrive) == []
+    assert (
+        found.path.is_relative_to(os.environ["COLAB_KIT_HOME"]) and left(mock_drive.mydrive) == []
+    )
 
 
 # --- words ------------------------------------------------------------------------------------------------------------------------
@@ -841,7 +999,12 @@ def test_importing_it_loads_no_heavy_package():
     heavy = ["gdown", "huggingface_hub", "kagglehub", "torch", "requests", "numpy"]
     code = f"import sys, colab_kit.fetching.fetch; print([m for m in {heavy} if m in sys.modules])"
     assert (
-        json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.replace("'", '"')) == []
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            ).stdout.replace("'", '"')
+        )
+        == []
     )
 
 

@@ -32,11 +32,15 @@ def own_modules(monkeypatch):
     sys.meta_path[:] = finders
     modules._finder.folders.clear()
     for name in set(sys.modules) - set(before):
-        if hasattr(sys.modules[name], "__fetched__") or isinstance(getattr(sys.modules[name], "__loader__", None), modules._Source):
+        if hasattr(sys.modules[name], "__fetched__") or isinstance(
+            getattr(sys.modules[name], "__loader__", None), modules._Source
+        ):
             del sys.modules[name]
 
 
-def fetched(path: Path, text: str | None = None, url: str = "https://example.org/helper.py") -> Fetched:
+def fetched(
+    path: Path, text: str | None = None, url: str = "https://example.org/helper.py"
+) -> Fetched:
     if text is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -46,17 +50,27 @@ def fetched(path: Path, text: str | None = None, url: str = "https://example.org
 
 def test_it_is_a_path(tmp_path):
     got = fetched(tmp_path)
-    assert os.fspath(got) == str(got) == str(tmp_path) and got / "a" == tmp_path / "a" and Path(got) == tmp_path and got.archive is None
+    assert (
+        os.fspath(got) == str(got) == str(tmp_path)
+        and got / "a" == tmp_path / "a"
+        and Path(got) == tmp_path
+        and got.archive is None
+    )
 
 
 # as_module
 
 
 def test_a_python_file_becomes_a_module_and_its_address_and_hash_are_said_first(tmp_path, heard):
-    got = fetched(tmp_path / "my-helper.py", "import dataclasses\n@dataclasses.dataclass\nclass A:\n    x: int = 1\ndef f(): return 7\n")
+    got = fetched(
+        tmp_path / "my-helper.py",
+        "import dataclasses\n@dataclasses.dataclass\nclass A:\n    x: int = 1\ndef f(): return 7\n",
+    )
     module = got.as_module(callbacks=[heard], quiet=True)
     assert module.f() == 7 and sys.modules["my_helper"] is module and module.__name__ == "my_helper"
-    assert pickle.loads(pickle.dumps(module.A(3))) == module.A(3) and dataclasses.asdict(module.A()) == {"x": 1}
+    assert pickle.loads(pickle.dumps(module.A(3))) == module.A(3) and dataclasses.asdict(
+        module.A()
+    ) == {"x": 1}
     assert got.url in heard.text and str(got.sha256) in heard.text
     assert os.listdir(tmp_path) == ["my-helper.py"], "no .pyc is left beside it"
 
@@ -77,19 +91,36 @@ def test_the_same_content_is_executed_once(tmp_path, heard):
     got = fetched(tmp_path / "once.py", "things = []")
     first = got.as_module(callbacks=[heard], quiet=True)
     first.things.append(1)
-    assert got.as_module(callbacks=[heard], quiet=True) is first and first.things == [1] and len(heard.notes) == 1
+    assert (
+        got.as_module(callbacks=[heard], quiet=True) is first
+        and first.things == [1]
+        and len(heard.notes) == 1
+    )
 
 
 def test_changed_content_is_executed_in_the_same_module(tmp_path):
-    first = fetched(tmp_path / "changing.py", "a = 1\ndef gone(): pass\ndef f(): return 'old'\n").as_module(quiet=True)
-    again = fetched(tmp_path / "elsewhere" / "changing.py", "a = 2\ndef f(): return 'new'\n").as_module(quiet=True)
-    assert again is first and first.a == 2 and first.f() == "new" and not hasattr(first, "gone") and first.__name__ == "changing"
+    first = fetched(
+        tmp_path / "changing.py", "a = 1\ndef gone(): pass\ndef f(): return 'old'\n"
+    ).as_module(quiet=True)
+    again = fetched(
+        tmp_path / "elsewhere" / "changing.py", "a = 2\ndef f(): return 'new'\n"
+    ).as_module(quiet=True)
+    assert (
+        again is first
+        and first.a == 2
+        and first.f() == "new"
+        and not hasattr(first, "gone")
+        and first.__name__ == "changing"
+    )
 
 
 def test_an_edited_file_is_said_to_be(tmp_path, heard):
     got = fetched(tmp_path / "edited.py", "a = 1")
     got.path.write_text("a = 2")
-    assert got.as_module(callbacks=[heard], quiet=True).a == 2 and "edited since it was fetched" in heard.text
+    assert (
+        got.as_module(callbacks=[heard], quiet=True).a == 2
+        and "edited since it was fetched" in heard.text
+    )
 
 
 def test_a_failing_change_leaves_the_module_as_it_was(tmp_path):
@@ -101,7 +132,12 @@ def test_a_failing_change_leaves_the_module_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("def (", SyntaxError), ("import no_such_thing_at_all", ImportError), ("raise KeyError(1)", KeyError)]
+    ("text", "kind"),
+    [
+        ("def (", SyntaxError),
+        ("import no_such_thing_at_all", ImportError),
+        ("raise KeyError(1)", KeyError),
+    ],
 )
 def test_its_own_error_is_passed_on_with_the_address_and_no_half_module_stays(tmp_path, text, kind):
     got = fetched(tmp_path / "broken.py", text)
@@ -111,14 +147,18 @@ def test_its_own_error_is_passed_on_with_the_address_and_no_half_module_stays(tm
 
 
 def test_a_traceback_shows_the_line_of_the_helper(tmp_path):
-    module = fetched(tmp_path / "tracing.py", "def f():\n    return 1 / 0  # here\n").as_module(quiet=True)
+    module = fetched(tmp_path / "tracing.py", "def f():\n    return 1 / 0  # here\n").as_module(
+        quiet=True
+    )
     try:
         module.f()
     except ZeroDivisionError:
         assert "return 1 / 0  # here" in traceback.format_exc()
 
 
-@pytest.mark.parametrize("name", ["json", "torch", "pytest", "colab_kit", "sys", "this", "antigravity"])
+@pytest.mark.parametrize(
+    "name", ["json", "torch", "pytest", "colab_kit", "sys", "this", "antigravity"]
+)
 def test_no_other_module_is_shadowed(tmp_path, name):
     got = fetched(tmp_path / f"{name}.py", "a = 1")
     before = sys.modules.get(name)
@@ -136,13 +176,18 @@ def test_a_helper_in_the_working_folder_is_no_other_module(tmp_path, monkeypatch
     fetched(Path("helper_there.py"), "b = 1")
     import helper_there
 
-    assert fetched(Path("helper_there.py"), "b = 2").as_module(quiet=True) is helper_there and helper_there.b == 2
+    assert (
+        fetched(Path("helper_there.py"), "b = 2").as_module(quiet=True) is helper_there
+        and helper_there.b == 2
+    )
 
 
 def test_another_file_of_the_same_name_does_not_take_its_place(tmp_path):
     fetched(tmp_path / "a" / "twin.py", "a = 1").as_module(quiet=True)
     with pytest.raises(FetchError, match="twin_fetched"):
-        fetched(tmp_path / "b" / "twin.py", "a = 2", "https://example.org/other/twin.py").as_module(quiet=True)
+        fetched(tmp_path / "b" / "twin.py", "a = 2", "https://example.org/other/twin.py").as_module(
+            quiet=True
+        )
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "a b", "class", "1a"])
@@ -151,7 +196,10 @@ def test_a_name_that_is_none_is_refused(tmp_path, name):
         fetched(tmp_path / "fine.py", "a = 1").as_module(name, quiet=True)
 
 
-@pytest.mark.parametrize(("file", "name"), [("1st-try.py", "_1st_try"), ("class.py", "class_"), ("a.b.py", "a_b"), ("ä.py", "_")])
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("1st-try.py", "_1st_try"), ("class.py", "class_"), ("a.b.py", "a_b"), ("ä.py", "_")],
+)
 def test_a_file_name_is_made_a_module_name(tmp_path, file, name):
     assert fetched(tmp_path / file, "a = 1").as_module(quiet=True).__name__ == name
 
@@ -161,7 +209,8 @@ def test_what_was_fetched_beside_it_can_be_imported_also_later(tmp_path, monkeyp
     fetched(tmp_path / "neighbour_b.py", "x = 2")
     path = list(sys.path)
     module = fetched(
-        tmp_path / "uses.py", "import neighbour_a\ndef later():\n    import neighbour_b\n    return neighbour_b.x\n"
+        tmp_path / "uses.py",
+        "import neighbour_a\ndef later():\n    import neighbour_b\n    return neighbour_b.x\n",
     ).as_module(quiet=True)
     assert module.neighbour_a.x == 1 and module.later() == 2 and sys.path == path
     assert not (tmp_path / "__pycache__").exists()
@@ -171,18 +220,24 @@ def test_a_neighbour_never_hides_what_is_installed(tmp_path):
     for name in ("json", "filelock", "secrets"):
         fetched(tmp_path / f"{name}.py", "mine = True")
     module = fetched(tmp_path / "asks.py", "import json, filelock, secrets").as_module(quiet=True)
-    assert not any(hasattr(getattr(module, name), "mine") for name in ("json", "filelock", "secrets"))
+    assert not any(
+        hasattr(getattr(module, name), "mine") for name in ("json", "filelock", "secrets")
+    )
 
 
 def test_a_neighbour_that_changed_or_has_a_namesake_elsewhere_is_imported_anew(tmp_path):
     fetched(tmp_path / "a" / "shared_utils.py", "x = 'a'")
     one = fetched(tmp_path / "a" / "one.py", "import shared_utils").as_module(quiet=True)
     fetched(tmp_path / "b" / "shared_utils.py", "x = 'b'")
-    two = fetched(tmp_path / "b" / "two.py", "import shared_utils", "https://example.org/two.py").as_module(quiet=True)
+    two = fetched(
+        tmp_path / "b" / "two.py", "import shared_utils", "https://example.org/two.py"
+    ).as_module(quiet=True)
     assert (one.shared_utils.x, two.shared_utils.x) == ("a", "b")
     fetched(tmp_path / "b" / "shared_utils.py", "x = 'c'")
     assert (
-        fetched(tmp_path / "b" / "two.py", "import shared_utils  # again", "https://example.org/two.py")
+        fetched(
+            tmp_path / "b" / "two.py", "import shared_utils  # again", "https://example.org/two.py"
+        )
         .as_module(quiet=True)
         .shared_utils.x
         == "c"
@@ -194,7 +249,11 @@ def test_a_folder_with_init_is_a_package_and_a_changed_part_is_executed_again(tm
     fetched(folder / "__init__.py", "from .part import x")
     fetched(folder / "part.py", "x = 1")
     module = fetched(folder).as_module(callbacks=[heard], quiet=True)
-    assert module.x == 1 and fetched(folder).as_module(callbacks=[heard], quiet=True) is module and len(heard.notes) == 1
+    assert (
+        module.x == 1
+        and fetched(folder).as_module(callbacks=[heard], quiet=True) is module
+        and len(heard.notes) == 1
+    )
     (folder / "part.py").write_text("x = 22")
     assert fetched(folder).as_module(quiet=True) is module and module.x == 22
     assert not list(tmp_path.rglob("*.pyc"))
@@ -219,7 +278,11 @@ def program(folder: Path, text: str, name: str = "train.py") -> Fetched:
 
 
 def test_a_script_runs_in_its_folder_with_its_arguments_as_text(tmp_path, heard, capsys):
-    got = program(tmp_path, "import os, sys\nprint(sys.argv[1:], os.getcwd(), sys.stdin.read(), os.environ['PYTHONUNBUFFERED'])", "a/go.py")
+    got = program(
+        tmp_path,
+        "import os, sys\nprint(sys.argv[1:], os.getcwd(), sys.stdin.read(), os.environ['PYTHONUNBUFFERED'])",
+        "a/go.py",
+    )
     got.run("a/go.py", "--epochs", 3, Path("x y"), callbacks=[heard], quiet=True)
     assert capsys.readouterr().out == f"['--epochs', '3', 'x y'] {tmp_path}  1\n"
     assert "a/go.py --epochs 3 'x y'" in heard.text and got.url in heard.text
@@ -228,14 +291,18 @@ def test_a_script_runs_in_its_folder_with_its_arguments_as_text(tmp_path, heard,
 def test_a_fetched_file_runs_itself_and_says_its_hash(tmp_path, heard, capsys):
     got = fetched(tmp_path / "one.py", "import sys; print(sys.argv)")
     got.run("--fast", 2, callbacks=[heard], quiet=True)
-    assert capsys.readouterr().out == "['one.py', '--fast', '2']\n" and str(got.sha256) in heard.text
+    assert (
+        capsys.readouterr().out == "['one.py', '--fast', '2']\n" and str(got.sha256) in heard.text
+    )
     got.run(quiet=True)
     assert capsys.readouterr().out == "['one.py']\n"
 
 
 def test_a_module_runs_by_m(tmp_path, capsys):
     fetched(tmp_path / "pkg" / "__init__.py", "")
-    program(tmp_path, "import sys; print(__name__, sys.argv[1:])", "pkg/train.py").run("-m", "pkg.train", 1, quiet=True)
+    program(tmp_path, "import sys; print(__name__, sys.argv[1:])", "pkg/train.py").run(
+        "-m", "pkg.train", 1, quiet=True
+    )
     assert capsys.readouterr().out == "__main__ ['1']\n"
     with pytest.raises(FetchError, match="which module"):
         fetched(tmp_path).run("-m", quiet=True)
@@ -271,7 +338,9 @@ def test_output_comes_at_once_as_it_is_and_errors_among_it(tmp_path):
     held = subprocess.Popen
     try:
         children.subprocess.Popen = lambda *a, **k: held(*a, **k, pass_fds=[asked])  # type: ignore[misc]
-        scripts.run([sys.executable, "t.py"], name="t.py", cwd=tmp_path, emit=lambda event: None, out=screen)
+        scripts.run(
+            [sys.executable, "t.py"], name="t.py", cwd=tmp_path, emit=lambda event: None, out=screen
+        )
     finally:
         children.subprocess.Popen = held  # type: ignore[misc]
         os.close(asked), os.close(tell)
@@ -279,11 +348,17 @@ def test_output_comes_at_once_as_it_is_and_errors_among_it(tmp_path):
 
 
 def test_a_failed_script_says_its_status_and_its_last_lines(tmp_path, capsys):
-    got = program(tmp_path, "import sys\nfor n in range(50): print('line', n)\nprint('10%\\r100%')\nsys.exit(3)")
+    got = program(
+        tmp_path,
+        "import sys\nfor n in range(50): print('line', n)\nprint('10%\\r100%')\nsys.exit(3)",
+    )
     with pytest.raises(FetchError) as caught:
         got.run("train.py", quiet=True)
     lines = caught.value.why.splitlines()
-    assert caught.value.what == "train.py ended with exit status 3." and lines[1:] == [*(f"line {n}" for n in range(31, 50)), "100%"]
+    assert caught.value.what == "train.py ended with exit status 3." and lines[1:] == [
+        *(f"line {n}" for n in range(31, 50)),
+        "100%",
+    ]
 
 
 def test_a_killed_script_is_said_by_the_signals_name(tmp_path, capsys):
@@ -352,8 +427,9 @@ def test_silence_after_an_interrupt_ends_it_and_all_that_it_started(tmp_path, mo
     monkeypatch.setattr(children, "PATIENCE", 0.1)
     monkeypatch.setattr(scripts, "SILENCE", 0.1)
     monkeypatch.setattr(sys, "stdout", screen := Interrupting("worker"))
-    worker = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', '''{DEAF.replace('ready', 'worker')}'''])\n" + DEAF.replace(
-        "ready again", ""
+    worker = (
+        f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', '''{DEAF.replace('ready', 'worker')}'''])\n"
+        + DEAF.replace("ready again", "")
     )
     with pytest.raises(KeyboardInterrupt):
         program(tmp_path, worker).run("train.py", quiet=True)
@@ -413,8 +489,22 @@ def test_a_script_outside_of_the_folder_is_refused(tmp_path):
 
 def test_a_token_among_the_arguments_is_not_shown(tmp_path, heard, capsys):
     got = program(tmp_path, "import sys; print(len(sys.argv))")
-    got.run("train.py", "--hf-token", "hf_abc", "--api_key=xyz", "--epochs", 3, callbacks=[heard], quiet=True)
-    assert "hf_abc" not in heard.text and "xyz" not in heard.text and "--epochs 3" in heard.text and capsys.readouterr().out == "6\n"
+    got.run(
+        "train.py",
+        "--hf-token",
+        "hf_abc",
+        "--api_key=xyz",
+        "--epochs",
+        3,
+        callbacks=[heard],
+        quiet=True,
+    )
+    assert (
+        "hf_abc" not in heard.text
+        and "xyz" not in heard.text
+        and "--epochs 3" in heard.text
+        and capsys.readouterr().out == "6\n"
+    )
 
 
 def test_the_console_prints_once(tmp_path, capsys):

@@ -114,8 +114,12 @@ def test_a_rate_limit_is_not_met_with_more_requests_a_failing_server_is(drive, w
 
 
 def test_googles_sorry_page_is_a_rate_limit_whatever_its_status(drive, web):
-    drive.hosts.answer("drive.usercontent.google.com", "*", redirect("https://www.google.com/sorry/index?q=x"))
-    drive.hosts.answer("www.google.com", "/sorry/*", page("<html><head><title>hm</title></head></html>"))
+    drive.hosts.answer(
+        "drive.usercontent.google.com", "*", redirect("https://www.google.com/sorry/index?q=x")
+    )
+    drive.hosts.answer(
+        "www.google.com", "/sorry/*", page("<html><head><title>hm</title></head></html>")
+    )
     with pytest.raises(RateLimited):
         locate("1x", web)
 
@@ -129,15 +133,25 @@ def test_a_confirm_page_that_repeats_ends_after_six_requests(drive, web, gdown):
 
 def test_a_page_that_leads_to_itself_ends_at_once(drive, web, gdown):
     here = "https://drive.usercontent.google.com/download?id=1x&amp;export=download"
-    drive.hosts.answer("drive.usercontent.google.com", "*", page(f'<html><form id="download-form" action="{here}"></form>'))
+    drive.hosts.answer(
+        "drive.usercontent.google.com",
+        "*",
+        page(f'<html><form id="download-form" action="{here}"></form>'),
+    )
     with pytest.raises(FetchError):
         locate("1x", web)
     assert len(drive.hosts.asked) == 1
 
 
-@pytest.mark.parametrize("to", ["https://evil.example/x", "http://drive.google.com/x", "https://[", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "to", ["https://evil.example/x", "http://drive.google.com/x", "https://[", "file:///etc/passwd"]
+)
 def test_a_page_leads_to_google_over_https_or_nowhere(drive, web, gdown, to):
-    drive.hosts.answer("drive.usercontent.google.com", "*", page(f'<html><title>Hm</title><form id="download-form" action="{to}"></form>'))
+    drive.hosts.answer(
+        "drive.usercontent.google.com",
+        "*",
+        page(f'<html><title>Hm</title><form id="download-form" action="{to}"></form>'),
+    )
     with pytest.raises(FetchError, match="could not be fetched") as caught:
         locate("1x", web)
     assert 'its title is "Hm"' in caught.value.why
@@ -159,7 +173,8 @@ def test_a_page_without_an_end_is_not_read_for_ever(drive, web):
 
 
 @pytest.mark.parametrize(
-    ("kind", "ending"), [("document", "docx"), ("spreadsheets", "xlsx"), ("presentation", "pptx"), ("drawings", "png")]
+    ("kind", "ending"),
+    [("document", "docx"), ("spreadsheets", "xlsx"), ("presentation", "pptx"), ("drawings", "png")],
 )
 def test_a_google_doc_under_a_files_id_gives_its_export(drive, web, kind, ending):
     found = locate(drive.doc("Report", kind, BODY), web)
@@ -177,8 +192,14 @@ def test_a_google_doc_that_is_known_as_one_is_asked_for_its_export_at_once(drive
 
 def test_export_addresses():
     assert export_url("1x") == "https://docs.google.com/document/d/1x/export?format=docx"
-    assert export_url("1x", "drawing", resourcekey="0-k") == "https://docs.google.com/drawings/d/1x/export/png?resourcekey=0-k"
-    assert export_url("1x", "slides", "pdf") == "https://docs.google.com/presentation/d/1x/export?format=pdf"
+    assert (
+        export_url("1x", "drawing", resourcekey="0-k")
+        == "https://docs.google.com/drawings/d/1x/export/png?resourcekey=0-k"
+    )
+    assert (
+        export_url("1x", "slides", "pdf")
+        == "https://docs.google.com/presentation/d/1x/export?format=pdf"
+    )
 
 
 def test_a_folders_id_says_that_it_is_one(drive, web):
@@ -191,7 +212,10 @@ def test_a_folders_id_says_that_it_is_one(drive, web):
 def test_a_folder_is_listed_with_all_below_it(drive, web):
     deep = drive.folder("deep & <far>", drive.file("c.jpg"), drive.doc("Notes"))
     id = drive.folder(
-        "photos", *[drive.file(f"{i}.jpg") for i in range(120)], drive.folder("cats", deep, drive.file("b.jpg")), drive.folder("none")
+        "photos",
+        *[drive.file(f"{i}.jpg") for i in range(120)],
+        drive.folder("cats", deep, drive.file("b.jpg")),
+        drive.folder("none"),
     )
     title, entries = listing(id, web)
     assert (title, len(entries)) == ("photos", 123)
@@ -203,13 +227,32 @@ def test_a_folder_is_listed_with_all_below_it(drive, web):
 
 
 def test_names_in_a_folder_are_safe_and_unique(drive, web):
-    names = ["a.txt", "a.txt", "..", "../../etc/passwd", "/abs", "b\\..\\c", "", "x\ny", "a (1).txt"]
-    id = drive.folder("f", *map(drive.file, names), drive.folder("a.txt", drive.file("in.txt")), drive.folder("..", drive.file("up.txt")))
+    names = [
+        "a.txt",
+        "a.txt",
+        "..",
+        "../../etc/passwd",
+        "/abs",
+        "b\\..\\c",
+        "",
+        "x\ny",
+        "a (1).txt",
+    ]
+    id = drive.folder(
+        "f",
+        *map(drive.file, names),
+        drive.folder("a.txt", drive.file("in.txt")),
+        drive.folder("..", drive.file("up.txt")),
+    )
     paths = [e.path for e in listing(id, web)[1]]
     assert len(set(paths)) == len(paths) == 11
     assert paths[:2] == ["a.txt", "a (1).txt"] and "a (2).txt/in.txt" in paths
     for path in paths:
-        assert not path.startswith("/") and "\\" not in path and not {"", ".", ".."} & set(path.split("/")), path
+        assert (
+            not path.startswith("/")
+            and "\\" not in path
+            and not {"", ".", ".."} & set(path.split("/"))
+        ), path
 
 
 def test_folders_that_hold_each_other_are_listed_once(drive, web):
@@ -221,11 +264,19 @@ def test_folders_that_hold_each_other_are_listed_once(drive, web):
 
 
 def test_resource_keys_of_what_lies_in_a_folder_are_kept(drive, web):
-    id = drive.folder("f", drive.file("x", key="0-k"), drive.folder("g", drive.file("y"), key="0-g"), key="0-f")
-    assert [(e.path, e.resourcekey) for e in listing(id, web, resourcekey="0-f")[1]] == [("x", "0-k"), ("g/y", "")]
+    id = drive.folder(
+        "f", drive.file("x", key="0-k"), drive.folder("g", drive.file("y"), key="0-g"), key="0-f"
+    )
+    assert [(e.path, e.resourcekey) for e in listing(id, web, resourcekey="0-f")[1]] == [
+        ("x", "0-k"),
+        ("g/y", ""),
+    ]
 
 
-@pytest.mark.parametrize(("mood", "kind"), [("private", Private), ("deleted", NotFound), ("busy", RateLimited), ("down", RateLimited)])
+@pytest.mark.parametrize(
+    ("mood", "kind"),
+    [("private", Private), ("deleted", NotFound), ("busy", RateLimited), ("down", RateLimited)],
+)
 def test_a_folder_that_is_not_given_says_why(drive, web, mood, kind):
     with pytest.raises(kind, match="could not be listed"):
         listing(drive.folder("f", mood=mood), web, sleep=FakeSleep())
@@ -254,12 +305,18 @@ def test_a_listing_that_takes_too_long_ends(drive, web):
 
 def test_gdown_is_asked_where_googles_view_has_changed(drive, web, monkeypatch):
     id = drive.folder("f", drive.file("a.txt"))
-    drive.hosts.answer("drive.google.com", "/embeddedfolderview", page("<html><head><title>New</title></head><div id=app></div></html>"))
+    drive.hosts.answer(
+        "drive.google.com",
+        "/embeddedfolderview",
+        page("<html><head><title>New</title></head><div id=app></div></html>"),
+    )
     import gdown
 
     files = [("1a", "a.txt"), ("1b", "../up/b.txt"), ("1c", "a.txt")]
 
-    def download_folder(url=None, id=None, output=None, quiet=False, use_cookies=True, skip_download=False):
+    def download_folder(
+        url=None, id=None, output=None, quiet=False, use_cookies=True, skip_download=False
+    ):
         assert (quiet, use_cookies, skip_download) == (True, False, True)
         print("chatter")
         return [gdown.download_folder.made(i, path, f"{output}photos/{path}") for i, path in files]
@@ -270,16 +327,30 @@ def test_gdown_is_asked_where_googles_view_has_changed(drive, web, monkeypatch):
     monkeypatch.setattr(gdown, "download_folder", download_folder)
     title, entries = listing(id, web)
     assert title == "photos"
-    assert [(e.id, e.path) for e in entries] == [("1a", "a.txt"), ("1b", "_/up/b.txt"), ("1c", "a (1).txt")]
+    assert [(e.id, e.path) for e in entries] == [
+        ("1a", "a.txt"),
+        ("1b", "_/up/b.txt"),
+        ("1c", "a (1).txt"),
+    ]
 
 
 @pytest.mark.parametrize("how", ["fails", "gives None", "hangs", "is missing"])
-def test_where_gdown_cannot_help_either_the_first_reason_stands(drive, web, monkeypatch, capfd, how):
-    drive.hosts.answer("drive.google.com", "/embeddedfolderview", page("<html><head><title>New</title></head></html>"))
+def test_where_gdown_cannot_help_either_the_first_reason_stands(
+    drive, web, monkeypatch, capfd, how
+):
+    drive.hosts.answer(
+        "drive.google.com",
+        "/embeddedfolderview",
+        page("<html><head><title>New</title></head></html>"),
+    )
     import gdown
 
     over = threading.Event()
-    tricks = {"fails": lambda **kw: 1 / 0, "gives None": lambda **kw: print("chatter"), "hangs": lambda **kw: over.wait(20)}
+    tricks = {
+        "fails": lambda **kw: 1 / 0,
+        "gives None": lambda **kw: print("chatter"),
+        "hangs": lambda **kw: over.wait(20),
+    }
     if how == "is missing":
         monkeypatch.setitem(sys.modules, "gdown", None)
     else:
@@ -322,7 +393,15 @@ def test_a_name_is_read_from_content_disposition(said, name):
 
 
 def test_names_that_are_no_names_become_ones():
-    assert [safe_name(n) for n in ("", ".", "..", "a/b", "a\\b", "a\0\x1b\nb", " x ")] == ["_", "_", "_", "a_b", "a_b", "ab", "x"]
+    assert [safe_name(n) for n in ("", ".", "..", "a/b", "a\\b", "a\0\x1b\nb", " x ")] == [
+        "_",
+        "_",
+        "_",
+        "a_b",
+        "a_b",
+        "ab",
+        "x",
+    ]
     long = safe_name("ä" * 300 + ".tar")
     assert len(long.encode()) <= 200 and long.endswith("ä.tar")
     names = Names()

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from colab_kit.errors import FetchError, HashMismatch, NoSpace, NotFound, RateLimited, Stopped, Truncated
+from colab_kit.errors import (
+    FetchError,
+    HashMismatch,
+    NoSpace,
+    NotFound,
+    RateLimited,
+    Stopped,
+    Truncated,
+)
 from colab_kit.events import Control, FetchProgress, FetchStarted, Note
 from colab_kit.fetching import bounds, http_download
 from colab_kit.fetching.http_download import Download
@@ -56,9 +64,13 @@ def forks():
 
 def bring(url, to, *, heard=None, **options):
     with Web() as web:
-        source = Source(url, connections=options.pop("connections", 1), token=options.pop("token", None))
+        source = Source(
+            url, connections=options.pop("connections", 1), token=options.pop("token", None)
+        )
         part = Part(to, "id", hashes=tuple(options.get("hashes", {})))
-        down = Download(source, part, web=web, emit=([] if heard is None else heard).append, **options)
+        down = Download(
+            source, part, web=web, emit=([] if heard is None else heard).append, **options
+        )
         down.run().finish()
         return down
 
@@ -72,7 +84,9 @@ def test_a_file_comes_whole_hashed_and_told_of(server, tmp_path):
     down = bring(server.put("x.bin", BODY), tmp_path / "x.bin", heard=heard)
     assert (tmp_path / "x.bin").read_bytes() == BODY and left(tmp_path) == ["x.bin"]
     assert down.part.digests["sha256"].hexdigest() == hashlib.sha256(BODY).hexdigest()
-    assert heard[0] == FetchStarted("x.bin", server.url("x.bin"), len(BODY)) and heard[-1] == FetchProgress("x.bin", len(BODY), len(BODY))
+    assert heard[0] == FetchStarted("x.bin", server.url("x.bin"), len(BODY)) and heard[
+        -1
+    ] == FetchProgress("x.bin", len(BODY), len(BODY))
     assert server.count() == 1
 
 
@@ -80,7 +94,11 @@ def test_a_cut_body_goes_on_where_it_was(server, tmp_path, sleep):
     cut = server.cuts(after=1_000_000, times=2)
     bring(server.put("x.bin", BODY), tmp_path / "x.bin", sleep=sleep)
     assert (tmp_path / "x.bin").read_bytes() == BODY and cut.fired == 2
-    assert [asked.headers.get("range") for asked in server.requests] == ["bytes=0-", "bytes=1000000-3145727", "bytes=2000000-3145727"]
+    assert [asked.headers.get("range") for asked in server.requests] == [
+        "bytes=0-",
+        "bytes=1000000-3145727",
+        "bytes=2000000-3145727",
+    ]
     assert all("if-range" in asked.headers for asked in server.requests[1:]) and len(sleep) == 2
 
 
@@ -92,7 +110,9 @@ def test_a_server_that_cuts_at_once_is_given_up_and_what_came_stays(server, tmp_
     assert left(tmp_path) == ["x.bin.part", "x.bin.part.json"]
     server.clear()
     bring(server.url("x.bin"), tmp_path / "x.bin")
-    assert (tmp_path / "x.bin").read_bytes() == BODY and server.requests[-1].headers["range"] == "bytes=100000-"
+    assert (tmp_path / "x.bin").read_bytes() == BODY and server.requests[-1].headers[
+        "range"
+    ] == "bytes=100000-"
 
 
 @pytest.mark.parametrize("kind", ["etag", "date", "none"])
@@ -111,7 +131,9 @@ def test_a_file_that_changed_after_a_stop_begins_anew(server, tmp_path, kind):
     heard = []
     bring(url, tmp_path / "x.bin", heard=heard)
     assert (tmp_path / "x.bin").read_bytes() == OTHER
-    assert [n.text for n in heard if isinstance(n, Note)] == ([] if kind == "none" else [n.text for n in heard if isinstance(n, Note)][:1])
+    assert [n.text for n in heard if isinstance(n, Note)] == (
+        [] if kind == "none" else [n.text for n in heard if isinstance(n, Note)][:1]
+    )
 
 
 def test_a_change_between_two_requests_of_one_call_is_never_spliced(server, tmp_path, sleep):
@@ -127,19 +149,25 @@ def test_a_change_between_two_requests_of_one_call_is_never_spliced(server, tmp_
             sleep=lambda s: server.put("x.bin", OTHER),
         )
         down.run().finish()
-    assert (tmp_path / "x.bin").read_bytes() == OTHER and any("changed while it came" in e.text for e in heard if isinstance(e, Note))
+    assert (tmp_path / "x.bin").read_bytes() == OTHER and any(
+        "changed while it came" in e.text for e in heard if isinstance(e, Note)
+    )
 
 
 @pytest.mark.parametrize("trick", ["ignores_ranges", "shifts"])
 def test_a_server_that_sends_another_part_is_asked_for_the_whole(server, tmp_path, sleep, trick):
     url = server.put("x.bin", BODY)
     server.cuts(after=1_000_000, times=1)
-    server.ignores_ranges(skip=1) if trick == "ignores_ranges" else server.shifts_ranges(7, skip=1, times=1)
+    server.ignores_ranges(skip=1) if trick == "ignores_ranges" else server.shifts_ranges(
+        7, skip=1, times=1
+    )
     bring(url, tmp_path / "x.bin", sleep=sleep)
     assert (tmp_path / "x.bin").read_bytes() == BODY
 
 
-def test_a_range_of_another_version_with_a_lying_if_range_is_found_by_its_etag(server, tmp_path, sleep):
+def test_a_range_of_another_version_with_a_lying_if_range_is_found_by_its_etag(
+    server, tmp_path, sleep
+):
     url = server.put("x.bin", BODY)
     server.cuts(after=500_000)
     with pytest.raises(FetchError):
@@ -149,9 +177,16 @@ def test_a_range_of_another_version_with_a_lying_if_range_is_found_by_its_etag(s
 
     class Careless(Web):  # a proxy that drops If-Range
         def ask(self, url, *, headers=None, **more):
-            return super().ask(url, headers={k: v for k, v in (headers or {}).items() if k != "If-Range"}, **more)
+            return super().ask(
+                url, headers={k: v for k, v in (headers or {}).items() if k != "If-Range"}, **more
+            )
 
-    Download(Source(url, connections=1), Part(tmp_path / "x.bin", "id"), web=Careless(), emit=lambda e: None).run().finish()
+    Download(
+        Source(url, connections=1),
+        Part(tmp_path / "x.bin", "id"),
+        web=Careless(),
+        emit=lambda e: None,
+    ).run().finish()
     assert (tmp_path / "x.bin").read_bytes() == OTHER
 
 
@@ -159,7 +194,10 @@ def test_no_validator_is_gone_on_from_only_with_a_hash(server, tmp_path, sleep):
     url = server.put("x.bin", BODY, etag="")
     server.cuts(after=1_000_000, times=1)
     bring(url, tmp_path / "x.bin", sleep=sleep)
-    assert server.requests[-1].headers["range"] == "bytes=0-" and (tmp_path / "x.bin").read_bytes() == BODY
+    assert (
+        server.requests[-1].headers["range"] == "bytes=0-"
+        and (tmp_path / "x.bin").read_bytes() == BODY
+    )
     server.clear()
     server.cuts(after=1_000_000, times=1)
     bring(url, tmp_path / "y.bin", sleep=sleep, hashes={"sha256": hashlib.sha256(BODY).hexdigest()})
@@ -170,7 +208,11 @@ def test_a_wrong_hash_leaves_nothing_and_after_a_resume_gets_one_fresh_try(serve
     url = server.put("x.bin", BODY, etag="")
     with pytest.raises(HashMismatch, match="is not the file") as caught:
         bring(url, tmp_path / "x.bin", hashes={"sha256": "0" * 64})
-    assert hashlib.sha256(BODY).hexdigest() in caught.value.why and "0" * 64 in caught.value.why and left(tmp_path) == []
+    assert (
+        hashlib.sha256(BODY).hexdigest() in caught.value.why
+        and "0" * 64 in caught.value.why
+        and left(tmp_path) == []
+    )
     server.cuts(after=1_000_000)
     right = {"sha256": hashlib.sha256(OTHER).hexdigest()}
     with pytest.raises(Truncated):
@@ -246,10 +288,14 @@ def test_stop_leaves_what_has_come_and_the_next_call_goes_on(server, tmp_path):
             control.stop("enough")
 
     with Web() as web, pytest.raises(Stopped, match="enough"):
-        Download(Source(url), Part(tmp_path / "x.bin", "id"), web=web, emit=heard, control=control).run()
+        Download(
+            Source(url), Part(tmp_path / "x.bin", "id"), web=web, emit=heard, control=control
+        ).run()
     assert left(tmp_path) == ["x.bin.part", "x.bin.part.json"]
     bring(url, tmp_path / "x.bin")
-    assert (tmp_path / "x.bin").read_bytes() == BODY and 900_000 <= int(server.requests[-1].headers["range"][6:-1]) < 1 << 20
+    assert (tmp_path / "x.bin").read_bytes() == BODY and 900_000 <= int(
+        server.requests[-1].headers["range"][6:-1]
+    ) < 1 << 20
 
 
 def test_a_pause_reads_nothing_until_it_ends(server, tmp_path):
@@ -265,7 +311,13 @@ def test_a_pause_reads_nothing_until_it_ends(server, tmp_path):
                 paused.set()
 
     with Web() as web:
-        Download(Source(server.put("x.bin", BODY)), Part(tmp_path / "x.bin", "id"), web=web, emit=heard, control=control).run().finish()
+        Download(
+            Source(server.put("x.bin", BODY)),
+            Part(tmp_path / "x.bin", "id"),
+            web=web,
+            emit=heard,
+            control=control,
+        ).run().finish()
     assert seen[:2] == [0, 0] and (tmp_path / "x.bin").read_bytes() == BODY
 
 
@@ -277,16 +329,22 @@ def test_an_interrupt_leaves_what_has_come(server, tmp_path):
             raise KeyboardInterrupt
 
     with Web() as web, pytest.raises(KeyboardInterrupt):
-        Download(Source(server.put("x.bin", BODY)), Part(tmp_path / "x.bin", "id"), web=web, emit=heard).run()
+        Download(
+            Source(server.put("x.bin", BODY)), Part(tmp_path / "x.bin", "id"), web=web, emit=heard
+        ).run()
     part = Part(tmp_path / "x.bin", "id")
     assert part.restore() and 900_000 <= part.gap < 1 << 20
 
 
-def test_a_size_that_is_too_large_or_has_no_room_is_said_before_the_first_byte(server, tmp_path, monkeypatch):
+def test_a_size_that_is_too_large_or_has_no_room_is_said_before_the_first_byte(
+    server, tmp_path, monkeypatch
+):
     url = server.put("x.bin", BODY)
     with pytest.raises(NoSpace, match="max_size"):
         bring(url, tmp_path / "x.bin", max_size=1000)
-    monkeypatch.setattr(bounds.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1 << 20})())
+    monkeypatch.setattr(
+        bounds.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1 << 20})()
+    )
     with pytest.raises(NoSpace, match="does not fit"):
         bring(url, tmp_path / "x.bin")
     assert left(tmp_path) == []
@@ -314,7 +372,9 @@ def test_a_length_that_is_wrong_never_makes_a_wrong_file(server, tmp_path, sleep
     except Truncated:
         assert left(tmp_path) == []
     else:
-        assert length < len(BODY) and (tmp_path / "x.bin").read_bytes() == BODY[:length]  # as much as the server calls the file
+        assert (
+            length < len(BODY) and (tmp_path / "x.bin").read_bytes() == BODY[:length]
+        )  # as much as the server calls the file
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br"])
@@ -344,13 +404,18 @@ def test_killed_at_random_it_goes_on_and_is_never_spliced(server, tmp_path, fork
     went_on = 0
     for number in range(20):
         at = draw.randrange(1, len(BODY) - 1)
-        assert forks.run("download", url=url, to=str(tmp_path / "x.bin"), kill_at=at) == -signal.SIGKILL
+        assert (
+            forks.run("download", url=url, to=str(tmp_path / "x.bin"), kill_at=at)
+            == -signal.SIGKILL
+        )
         if number % 2:
             now = 1 - now
             server.put("x.bin", versions[now])
         asked = server.count()
         bring(url, tmp_path / "x.bin")
-        went_on += any(request.headers["range"] != "bytes=0-" for request in server.requests[asked:])
+        went_on += any(
+            request.headers["range"] != "bytes=0-" for request in server.requests[asked:]
+        )
         assert (tmp_path / "x.bin").read_bytes() == versions[now], f"kill {number} at {at}"
         (tmp_path / "x.bin").unlink()
         assert left(tmp_path) == []
@@ -394,12 +459,29 @@ LINES = st.sampled_from(
     ]
 )  # fmt: skip
 STATUS = st.sampled_from(
-    ["200 OK", "206 Partial", "204 No", "301 There", "304 Same", "404 Gone", "416 No", "429 Busy", "500 Oh", "999 ?", "x"]
+    [
+        "200 OK",
+        "206 Partial",
+        "204 No",
+        "301 There",
+        "304 Same",
+        "404 Gone",
+        "416 No",
+        "429 Busy",
+        "500 Oh",
+        "999 ?",
+        "x",
+    ]
 )
-BODIES = st.one_of(st.sampled_from([b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"zz\r\n", b"\x1f\x8b\x08"]), st.binary(max_size=40))
+BODIES = st.one_of(
+    st.sampled_from([b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"zz\r\n", b"\x1f\x8b\x08"]),
+    st.binary(max_size=40),
+)
 
 
-@settings(max_examples=150, deadline=5000, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=150, deadline=5000, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 @given(st.one_of(st.binary(max_size=60), st.tuples(STATUS, st.lists(LINES, max_size=5), BODIES)))
 def test_no_answer_makes_it_hang_or_fail_in_a_way_that_is_not_ours(raw, tmp_path_factory, said):
     if isinstance(said, tuple):

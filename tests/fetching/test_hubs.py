@@ -33,7 +33,12 @@ def test_a_listing_has_addresses_paths_sizes_and_the_hashes_of_large_files(hosts
     forges(hosts).hf("datasets/o/n", {"README.md": b"hi", "data/a b#1.zip": BIG})
     assert hf_listing("datasets/o/n@main:", web) == [
         ("https://huggingface.co/datasets/o/n/resolve/main/README.md", "README.md", 2, ""),
-        ("https://huggingface.co/datasets/o/n/resolve/main/data/a%20b%231.zip", "data/a b#1.zip", 5000, hashlib.sha256(BIG).hexdigest()),
+        (
+            "https://huggingface.co/datasets/o/n/resolve/main/data/a%20b%231.zip",
+            "data/a b#1.zip",
+            5000,
+            hashlib.sha256(BIG).hexdigest(),
+        ),
     ]
 
 
@@ -46,12 +51,18 @@ def test_what_is_listed_can_be_fetched(hosts, web):  # noqa: F811
 
 def test_a_listing_of_many_pages_is_whole(hosts, web):  # noqa: F811
     forges(hosts, page_size=3).hf("datasets/o/n", {f"{i}.jpg": b"x" for i in range(20)})
-    assert [path for _, path, *_ in hf_listing("datasets/o/n", web)] == [f"{i}.jpg" for i in range(20)]
+    assert [path for _, path, *_ in hf_listing("datasets/o/n", web)] == [
+        f"{i}.jpg" for i in range(20)
+    ]
     assert len(hosts.asked) == 7
 
 
 def test_a_folder_is_listed_by_paths_below_it(hosts, web):  # noqa: F811
-    forges(hosts).hf("datasets/o/n", {"train/cat/1.jpg": b"x", "training.txt": b"y", "train/2.jpg": b"z"}, ref="refs/pr/1")
+    forges(hosts).hf(
+        "datasets/o/n",
+        {"train/cat/1.jpg": b"x", "training.txt": b"y", "train/2.jpg": b"z"},
+        ref="refs/pr/1",
+    )
     listed = hf_listing("datasets/o/n@refs/pr/1:train", web)
     assert [(url.partition("/resolve/")[2], path) for url, path, *_ in listed] == [
         ("refs%2Fpr%2F1/train/cat/1.jpg", "cat/1.jpg"), ("refs%2Fpr%2F1/train/2.jpg", "2.jpg"),
@@ -59,9 +70,16 @@ def test_a_folder_is_listed_by_paths_below_it(hosts, web):  # noqa: F811
 
 
 def test_paths_of_a_listing_are_safe_to_write(hosts, web):  # noqa: F811
-    rows = [{"type": "file", "path": path, "size": 1} for path in ("../../etc/passwd", "/abs", "a\\..\\b")]
+    rows = [
+        {"type": "file", "path": path, "size": 1}
+        for path in ("../../etc/passwd", "/abs", "a\\..\\b")
+    ]
     hosts.answer("huggingface.co", "/api/*", reply_json(rows))
-    assert [path for _, path, *_ in hf_listing("models/o/n", web)] == ["_/_/etc/passwd", "abs", "a_.._b"]
+    assert [path for _, path, *_ in hf_listing("models/o/n", web)] == [
+        "_/_/etc/passwd",
+        "abs",
+        "a_.._b",
+    ]
 
 
 def test_the_token_goes_to_hugging_face_alone(hosts, web):  # noqa: F811
@@ -81,7 +99,9 @@ def test_a_private_repository_says_how_to_get_in(hosts, web):  # noqa: F811
 
 
 def test_a_next_page_elsewhere_is_not_asked(hosts, web):  # noqa: F811
-    hosts.answer("huggingface.co", "*", reply_json([], Link='<https://evil.example/steal>; rel="next"'))
+    hosts.answer(
+        "huggingface.co", "*", reply_json([], Link='<https://evil.example/steal>; rel="next"')
+    )
     hosts.answer("evil.example", "*", reply_json([]))
     with pytest.raises(FetchError):
         hf_listing("models/o/n", web, token="Bearer good")
@@ -89,13 +109,17 @@ def test_a_next_page_elsewhere_is_not_asked(hosts, web):  # noqa: F811
 
 
 def test_pages_that_lead_to_each_other_end(hosts, web):  # noqa: F811
-    hosts.answer("huggingface.co", "*", reply_json([], Link='<https://huggingface.co/api/x>; rel="next"'))
+    hosts.answer(
+        "huggingface.co", "*", reply_json([], Link='<https://huggingface.co/api/x>; rel="next"')
+    )
     with pytest.raises(FetchError, match="could not be listed"):
         hf_listing("models/o/n", web)
     assert len(hosts.asked) == 2
 
 
-@pytest.mark.parametrize("answer", [page("<html>maintenance"), reply_json({"a": 1}), reply_json([1, 2])])
+@pytest.mark.parametrize(
+    "answer", [page("<html>maintenance"), reply_json({"a": 1}), reply_json([1, 2])]
+)
 def test_an_answer_that_is_no_listing_is_an_error_in_words(hosts, web, answer):  # noqa: F811
     hosts.answer("huggingface.co", "*", answer)
     with pytest.raises(FetchError):
@@ -124,7 +148,9 @@ def test_a_given_token_is_said_as_its_service_wants_it(service, token, said):
     assert authorization(service, token, nothing) == said
 
 
-@pytest.mark.parametrize("token", ["hf_secret\nX-Evil: 1", "hf secret of mine", "hf_sécret", '{"username": "secret"}'])
+@pytest.mark.parametrize(
+    "token", ["hf_secret\nX-Evil: 1", "hf secret of mine", "hf_sécret", '{"username": "secret"}']
+)
 def test_a_token_that_cannot_be_one_is_refused_and_not_quoted(token):
     with pytest.raises(LinkError) as caught:
         authorization("kaggle", token, nothing)
@@ -138,7 +164,11 @@ def test_a_token_that_cannot_be_one_is_refused_and_not_quoted(token):
         ("github", {"GITHUB_TOKEN": "a", "GH_TOKEN": "b"}, "Bearer a"),
         ("github", {"GH_TOKEN": "b"}, "Bearer b"),
         ("gitlab", {"GITLAB_TOKEN": "a"}, "Bearer a"),
-        ("kaggle", {"KAGGLE_API_TOKEN": "a", "KAGGLE_USERNAME": "u", "KAGGLE_KEY": "k"}, "Bearer a"),
+        (
+            "kaggle",
+            {"KAGGLE_API_TOKEN": "a", "KAGGLE_USERNAME": "u", "KAGGLE_KEY": "k"},
+            "Bearer a",
+        ),
         ("kaggle", {"KAGGLE_USERNAME": "u", "KAGGLE_KEY": "k"}, basic("u:k")),
         ("kaggle", {"KAGGLE_USERNAME": "u"}, None),
         ("dropbox", {"HF_TOKEN": "a"}, None),
@@ -182,8 +212,19 @@ def test_a_no_of_kaggle_tells_how_to_get_a_key(hosts, web):  # noqa: F811
     made.kaggle("titanic", BIG)
     private = explained(asked(web, "https://www.kaggle.com/api/v1/datasets/download/o/n"), "kaggle")
     assert type(private) is Private and "KAGGLE_KEY" in private.fix and "rules" not in private.fix
-    contest = explained(asked(web, "https://www.kaggle.com/api/v1/competitions/data/download-all/titanic", basic("u:k")), "kaggle")
-    assert type(contest) is Private and contest.fix.startswith("accept its rules") and "You must accept" in contest.why
+    contest = explained(
+        asked(
+            web,
+            "https://www.kaggle.com/api/v1/competitions/data/download-all/titanic",
+            basic("u:k"),
+        ),
+        "kaggle",
+    )
+    assert (
+        type(contest) is Private
+        and contest.fix.startswith("accept its rules")
+        and "You must accept" in contest.why
+    )
     gone = explained(asked(web, "https://www.kaggle.com/api/v1/datasets/download/o/none"), "kaggle")
     assert type(gone) is NotFound and "KAGGLE_KEY" in gone.fix
 
@@ -192,7 +233,9 @@ def test_kaggles_archive_comes_without_the_key_reaching_the_storage(hosts, web):
     made = forges(hosts)
     made.tokens = {basic("u:k")}
     made.kaggle("o/n", BIG, private=True)
-    with web.ask("https://www.kaggle.com/api/v1/datasets/download/o/n", token=basic("u:k")) as reply:
+    with web.ask(
+        "https://www.kaggle.com/api/v1/datasets/download/o/n", token=basic("u:k")
+    ) as reply:
         assert reply.read(9999) == BIG
     assert [(ask.host, "authorization" in ask.headers) for ask in hosts.asked] == [
         ("www.kaggle.com", True),
@@ -204,7 +247,9 @@ def test_a_no_of_hugging_face_tells_gated_from_private(hosts, web):  # noqa: F81
     made = forges(hosts)
     made.hf("o/gated", {"w.bin": BIG}, gated=True)
     made.hf("o/mine", {"w.bin": BIG}, private=True)
-    gated = explained(asked(web, "https://huggingface.co/o/gated/resolve/main/w.bin"), "huggingface")
+    gated = explained(
+        asked(web, "https://huggingface.co/o/gated/resolve/main/w.bin"), "huggingface"
+    )
     assert gated.fix.startswith("accept the conditions") and "HF_TOKEN" in gated.fix
     mine = explained(asked(web, "https://huggingface.co/o/mine/resolve/main/w.bin"), "huggingface")
     assert mine.fix.startswith("check the link") and "HF_TOKEN" in mine.fix
@@ -221,7 +266,13 @@ def test_tries_wait_and_cause_are_kept_and_other_errors_stay_as_they_are():
     error = Private("what", "why", "fix")
     error.tries, error.wait, error.__cause__ = 3, 7.0, cause
     told = explained(error, "kaggle")
-    assert (told.what, told.why, told.tries, told.wait, told.__cause__) == ("what", "why", 3, 7.0, cause)
+    assert (told.what, told.why, told.tries, told.wait, told.__cause__) == (
+        "what",
+        "why",
+        3,
+        7.0,
+        cause,
+    )
     busy = RateLimited("what", "why", "fix")
     assert explained(busy, "kaggle") is busy
     assert explained(error, "dropbox") is error and explained(error, "") is error

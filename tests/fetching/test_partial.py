@@ -33,12 +33,19 @@ def test_what_has_come_is_taken_up_again_with_its_version(part, tmp_path):
     part.save()
     part.close()  # as a kill does
     again = Part(tmp_path / "x.bin", "http://x/x.bin")
-    assert again.restore() and (again.done, again.validator, again.total, again.gap) == ([(0, 1000)], '"v1"', len(BODY), 1000)
+    assert again.restore() and (again.done, again.validator, again.total, again.gap) == (
+        [(0, 1000)],
+        '"v1"',
+        len(BODY),
+        1000,
+    )
     again.open()
     again.release(brought(again, again.claim(), len(BODY)))
     again.hash_on()
     assert again.whole and again.digests["sha256"].hexdigest() == hashlib.sha256(BODY).hexdigest()
-    assert again.finish().read_bytes() == BODY and [path.name for path in tmp_path.iterdir()] == ["x.bin"]
+    assert again.finish().read_bytes() == BODY and [path.name for path in tmp_path.iterdir()] == [
+        "x.bin"
+    ]
 
 
 def test_bytes_of_a_claim_that_is_still_open_are_noted_too(part, tmp_path):
@@ -79,7 +86,9 @@ def test_a_part_that_was_cut_or_has_no_note_counts_for_nothing(part, tmp_path):
     assert not Part(tmp_path / "x.bin", "http://x/x.bin").restore()
 
 
-def test_after_a_clean_stop_it_holds_on_another_start_of_the_machine_too(part, tmp_path, monkeypatch):
+def test_after_a_clean_stop_it_holds_on_another_start_of_the_machine_too(
+    part, tmp_path, monkeypatch
+):
     part.release(brought(part, part.claim(), 1000))
     part.leave()
     monkeypatch.setattr(partial, "boot", lambda: "tomorrow")
@@ -107,7 +116,11 @@ def test_claims_get_smaller_towards_the_end_and_cover_the_file_once(tmp_path):
         claims.append(claim)
         claim.at = claim.end  # as if brought
     ends = [(claim.start, claim.end) for claim in claims]
-    assert ends[0][0] == 0 and ends[-1][1] == 100 * LEAST and all(a[1] == b[0] for a, b in zip(ends, ends[1:], strict=False))
+    assert (
+        ends[0][0] == 0
+        and ends[-1][1] == 100 * LEAST
+        and all(a[1] == b[0] for a, b in zip(ends, ends[1:], strict=False))
+    )
     assert ends[0][1] > 4 * LEAST >= ends[-1][1] - ends[-1][0]
     part.close()
 

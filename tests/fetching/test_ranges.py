@@ -10,11 +10,31 @@ from colab_kit.fetching.ranges import Begun, same, size_of_416, understood, vali
 @pytest.mark.parametrize(
     ("status", "headers", "start", "begun"),
     [
-        (206, {"Content-Range": "bytes 0-99/100", "ETag": '"a"'}, 0, Begun(0, 100, 100, '"a"', True)),
+        (
+            206,
+            {"Content-Range": "bytes 0-99/100", "ETag": '"a"'},
+            0,
+            Begun(0, 100, 100, '"a"', True),
+        ),
         (206, {"Content-Range": "bytes 40-99/100"}, 40, Begun(40, 100, 100, "", True)),
-        (206, {"Content-Range": "bytes 40-59/100"}, 40, Begun(40, 60, 100, "", True)),  # fewer than were asked for: they are right
-        (200, {"Content-Range": "bytes 40-99/100"}, 40, Begun(40, 100, 100, "", True)),  # 200 with a right range
-        (200, {"Content-Length": "100", "Last-Modified": "Mon"}, 40, Begun(0, 100, 100, "Mon", False)),
+        (
+            206,
+            {"Content-Range": "bytes 40-59/100"},
+            40,
+            Begun(40, 60, 100, "", True),
+        ),  # fewer than were asked for: they are right
+        (
+            200,
+            {"Content-Range": "bytes 40-99/100"},
+            40,
+            Begun(40, 100, 100, "", True),
+        ),  # 200 with a right range
+        (
+            200,
+            {"Content-Length": "100", "Last-Modified": "Mon"},
+            40,
+            Begun(0, 100, 100, "Mon", False),
+        ),
         (200, {}, 0, Begun(0, None, None, "", False)),
         (206, {}, 40, None),
         (206, {"Content-Range": "bytes 0-99/100"}, 40, None),
@@ -39,7 +59,9 @@ def test_a_range_may_not_reach_past_what_was_asked_for():
 
 def test_a_packed_answer_counts_other_bytes():
     assert understood(206, {"Content-Range": "bytes 40-99/100"}, 40, packed=True) is None
-    assert understood(200, {"Content-Length": "50"}, 0, packed=True) == Begun(0, None, None, "", False)
+    assert understood(200, {"Content-Length": "50"}, 0, packed=True) == Begun(
+        0, None, None, "", False
+    )
 
 
 def test_a_strong_etag_names_a_version_and_a_weak_one_does_not():
@@ -50,22 +72,40 @@ def test_a_strong_etag_names_a_version_and_a_weak_one_does_not():
 
 
 def test_the_size_of_a_file_without_that_range():
-    assert size_of_416({"Content-Range": "bytes */12"}) == 12 and size_of_416({"Content-Range": "bytes 0-1/12"}) is None
+    assert (
+        size_of_416({"Content-Range": "bytes */12"}) == 12
+        and size_of_416({"Content-Range": "bytes 0-1/12"}) is None
+    )
 
 
 FIGURES = st.integers(0, 2**70).map(str)
 SAID = st.one_of(
     st.text(max_size=40),
     st.builds("bytes {}-{}/{}".format, FIGURES, FIGURES, st.one_of(FIGURES, st.just("*"))),
-    st.builds("bytes {}-{}/{}".format, *[st.sampled_from(["0", "5", "9", "10", "-1", "٣", "1e3", ""])] * 3),
+    st.builds(
+        "bytes {}-{}/{}".format, *[st.sampled_from(["0", "5", "9", "10", "-1", "٣", "1e3", ""])] * 3
+    ),
 )
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
-@given(st.integers(100, 599), SAID, st.text(max_size=20), st.integers(0, 20), st.one_of(st.none(), st.integers(0, 30)), st.booleans())
-def test_no_header_makes_it_fail_or_take_what_was_not_asked_for(status, said, length, start, end, packed):
-    begun = understood(status, {"Content-Range": said, "Content-Length": length}, start, end, packed=packed)
+@given(
+    st.integers(100, 599),
+    SAID,
+    st.text(max_size=20),
+    st.integers(0, 20),
+    st.one_of(st.none(), st.integers(0, 30)),
+    st.booleans(),
+)
+def test_no_header_makes_it_fail_or_take_what_was_not_asked_for(
+    status, said, length, start, end, packed
+):
+    begun = understood(
+        status, {"Content-Range": said, "Content-Length": length}, start, end, packed=packed
+    )
     if begun is not None:
         assert status in (200, 206) and begun.start in (0, start)
         if begun.ranges:
-            assert begun.start == start < begun.stop <= begun.total and (end is None or begun.stop <= end)
+            assert begun.start == start < begun.stop <= begun.total and (
+                end is None or begun.stop <= end
+            )

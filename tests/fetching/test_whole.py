@@ -8,7 +8,17 @@ import threading
 
 import pytest
 
-from colab_kit.errors import FetchError, GotHtml, GotLfsPointer, HashMismatch, LinkError, NotFound, Offline, Private, Truncated
+from colab_kit.errors import (
+    FetchError,
+    GotHtml,
+    GotLfsPointer,
+    HashMismatch,
+    LinkError,
+    NotFound,
+    Offline,
+    Private,
+    Truncated,
+)
 from colab_kit.events import FetchDone, FetchProgress, FetchStarted
 from colab_kit.fetching.whole import get
 from colab_kit.system.http import public
@@ -80,7 +90,9 @@ def test_a_file_arrives_whole_and_the_events_tell_its_story(server, tmp_path):
     heard = []
     to = get(server.says("/x.bin", ok()), tmp_path / "new" / "x.bin", emit=heard.append)
     assert to.read_bytes() == BODY
-    assert heard[0] == FetchStarted("x.bin", server.url + "/x.bin", len(BODY)) and heard[-1] == FetchDone("x.bin", to, len(BODY))
+    assert heard[0] == FetchStarted("x.bin", server.url + "/x.bin", len(BODY)) and heard[
+        -1
+    ] == FetchDone("x.bin", to, len(BODY))
     assert [e.done for e in heard if isinstance(e, FetchProgress)][-1] == len(BODY)
     assert [p.name for p in to.parent.iterdir()] == ["x.bin"]
 
@@ -130,11 +142,17 @@ def test_a_busy_server_is_given_the_time_it_asks_for(server, tmp_path, sleep):
 
 def test_a_server_that_asks_for_an_hour_is_given_up(server, tmp_path, sleep):
     with pytest.raises(FetchError, match="503"):
-        get(server.says("/x.bin", (503, {"Retry-After": "3600"}, b"")), tmp_path / "x.bin", sleep=sleep)
+        get(
+            server.says("/x.bin", (503, {"Retry-After": "3600"}, b"")),
+            tmp_path / "x.bin",
+            sleep=sleep,
+        )
     assert not sleep
 
 
-@pytest.mark.parametrize("status, words", [(404, "not there"), (403, "not public"), (400, "check the address")])
+@pytest.mark.parametrize(
+    "status, words", [(404, "not there"), (403, "not public"), (400, "check the address")]
+)
 def test_a_refusal_is_final_and_its_fix_fits(server, tmp_path, sleep, status, words):
     with pytest.raises(FetchError, match=words):
         get(server.says("/x.bin", (status, {}, b"no")), tmp_path / "x.bin", sleep=sleep)
@@ -143,28 +161,45 @@ def test_a_refusal_is_final_and_its_fix_fits(server, tmp_path, sleep, status, wo
 
 def test_mirrors_are_tried_in_turn(server, tmp_path, sleep):
     right = hashlib.md5(BODY).hexdigest()
-    mirrors = [closed_port(), server.url + "/gone", server.says("/other", ok(b"other")), server.says("/x.bin", ok())]
+    mirrors = [
+        closed_port(),
+        server.url + "/gone",
+        server.says("/other", ok(b"other")),
+        server.says("/x.bin", ok()),
+    ]
     assert get(mirrors, tmp_path / "x.bin", md5=right, sleep=sleep).read_bytes() == BODY
     with pytest.raises(FetchError, match="any of its 2 sources") as caught:
         get(mirrors[:2], tmp_path / "y.bin", sleep=sleep)
-    assert "cannot be reached" in caught.value.why and "404" in caught.value.why and "check the address" in caught.value.fix
+    assert (
+        "cannot be reached" in caught.value.why
+        and "404" in caught.value.why
+        and "check the address" in caught.value.fix
+    )
 
 
 def test_offline_is_said_soon(tmp_path, sleep):
     with pytest.raises(FetchError, match="cannot be reached: .*refused") as caught:
         get(closed_port(), tmp_path / "x.bin", sleep=sleep)
-    assert sleep == [1] and "check the connection" in caught.value.fix and isinstance(caught.value, OSError)
+    assert (
+        sleep == [1]
+        and "check the connection" in caught.value.fix
+        and isinstance(caught.value, OSError)
+    )
 
 
 TITLE = b"<title>Sign  in &amp;\n up</title>"
 
 
-@pytest.mark.parametrize("page", [b"<!DOCTYPE html>" + TITLE, b"\xef\xbb\xbf\n <HTML><head>" + TITLE])
+@pytest.mark.parametrize(
+    "page", [b"<!DOCTYPE html>" + TITLE, b"\xef\xbb\xbf\n <HTML><head>" + TITLE]
+)
 def test_a_web_page_in_place_of_the_file_never_gets_its_name(server, tmp_path, page):
     with pytest.raises(FetchError, match='web page titled "Sign in & up"'):
         get(server.says("/x.gz", ok(page)), tmp_path / "x.gz")
     assert not list(tmp_path.iterdir())
-    assert get(server.says("/x.html", ok(page)), tmp_path / "x.html").read_bytes() == page  # here a page was asked for
+    assert (
+        get(server.says("/x.html", ok(page)), tmp_path / "x.html").read_bytes() == page
+    )  # here a page was asked for
 
 
 def test_a_packed_answer_is_unpacked_unless_the_file_itself_is_packed(server, tmp_path):
@@ -235,8 +270,15 @@ def test_what_a_bucket_says_in_a_refusal_is_passed_on(server, tmp_path):
         get(server.says("/x.zip", (403, {}, body)), tmp_path / "x.zip")
 
 
-def test_the_error_of_several_sources_is_of_the_kind_of_the_one_that_knew_most(server, tmp_path, sleep):
+def test_the_error_of_several_sources_is_of_the_kind_of_the_one_that_knew_most(
+    server, tmp_path, sleep
+):
     with pytest.raises(NotFound):
         get([closed_port(), server.url + "/gone"], tmp_path / "x.bin", sleep=sleep)
     with pytest.raises(HashMismatch):
-        get([server.says("/a.bin", ok(b"other")), closed_port()], tmp_path / "x.bin", md5="0" * 32, sleep=sleep)
+        get(
+            [server.says("/a.bin", ok(b"other")), closed_port()],
+            tmp_path / "x.bin",
+            md5="0" * 32,
+            sleep=sleep,
+        )

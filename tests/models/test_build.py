@@ -23,11 +23,16 @@ class Tiny(nn.Module):
 
 
 def lazy() -> nn.Module:
-    return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.Dropout(), nn.LazyLinear(3))
+    return nn.Sequential(
+        nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.Dropout(), nn.LazyLinear(3)
+    )
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def test_a_module_is_taken_as_it_is():
@@ -39,7 +44,11 @@ def test_what_a_class_makes_depends_on_the_seed_alone():
     torch.manual_seed(1)
     first = make(Tiny, 5)
     torch.rand(7)
-    assert same(first, make(Tiny, 5)) and same(first, make(lambda: Tiny(), 5)) and not same(first, make(Tiny, 6))
+    assert (
+        same(first, make(Tiny, 5))
+        and same(first, make(lambda: Tiny(), 5))
+        and not same(first, make(Tiny, 6))
+    )
 
 
 def test_making_leaves_the_users_random_numbers_alone():
@@ -71,7 +80,10 @@ def test_what_is_no_network_is_refused_with_the_line_to_write(model, said):
 def test_a_type_error_inside_the_network_is_not_swallowed():
     with pytest.raises(ModelError) as error:
         make(nn.Linear, 0)
-    assert isinstance(error.value.__cause__, TypeError) and "kit.train(Linear(…), data)" in error.value.fix
+    assert (
+        isinstance(error.value.__cause__, TypeError)
+        and "kit.train(Linear(…), data)" in error.value.fix
+    )
 
 
 def test_lazy_layers_get_weights_of_the_seed_and_lose_nothing_else():
@@ -99,7 +111,11 @@ def test_the_heads_weights_do_not_depend_on_what_making_the_backbone_drew():
 
 
 def record(made_by: object, classes: int = 3) -> dict:
-    return {"name": "r", "model": {"made_by": made_by}, "data": {"classes": list("abcdef"[:classes])}}
+    return {
+        "name": "r",
+        "model": {"made_by": made_by},
+        "data": {"classes": list("abcdef"[:classes])},
+    }
 
 
 def test_a_small_net_is_made_again_without_its_code():
@@ -111,8 +127,15 @@ def test_a_small_net_is_made_again_without_its_code():
 @pytest.mark.parametrize("head", ["linear", (6, 5)])
 def test_a_backbone_with_its_new_head_is_made_again_from_what_json_kept(head):
     pytest.importorskip("timm")
-    net, _, _ = on_backbone("efficientnet_lite0", weights=None, classes=3, size=32, head=head, seed=0)
-    how = {"backbone": "efficientnet_lite0", "weights": "default", "head": list(head) if isinstance(head, tuple) else head, "size": 32}
+    net, _, _ = on_backbone(
+        "efficientnet_lite0", weights=None, classes=3, size=32, head=head, seed=0
+    )
+    how = {
+        "backbone": "efficientnet_lite0",
+        "weights": "default",
+        "head": list(head) if isinstance(head, tuple) else head,
+        "size": 32,
+    }
     assert same(net, remake(record(how), None, net.state_dict()))
 
 
@@ -120,16 +143,33 @@ def test_a_backbone_with_its_new_head_is_made_again_from_what_json_kept(head):
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
 def test_an_inception_is_made_again_as_its_weights_wanted_it(name, weights):
     pytest.importorskip("torchvision")
-    options = {"weights": weights, "classes": 3, "size": None, "head": "linear", "seed": 0, "load": False}
+    options = {
+        "weights": weights,
+        "classes": 3,
+        "size": None,
+        "head": "linear",
+        "seed": 0,
+        "load": False,
+    }
     net, _, _ = on_backbone(name, **options)
     assert net.transform_input is (weights is not None) and (net.aux_logits or name == "googlenet")
-    again = remake(record({"backbone": name, "weights": weights, "head": "linear", "size": None}), None, net.state_dict())
-    assert same(net, again) and again.transform_input == net.transform_input and again.aux_logits == net.aux_logits
+    again = remake(
+        record({"backbone": name, "weights": weights, "head": "linear", "size": None}),
+        None,
+        net.state_dict(),
+    )
+    assert (
+        same(net, again)
+        and again.transform_input == net.transform_input
+        and again.aux_logits == net.aux_logits
+    )
 
 
 def test_the_users_own_network_is_filled_with_the_runs_weights():
     net = Tiny()
-    assert same(net, remake(record(None), Tiny, net.state_dict())) and same(net, remake(record(None), Tiny(), net.state_dict()))
+    assert same(net, remake(record(None), Tiny, net.state_dict())) and same(
+        net, remake(record(None), Tiny(), net.state_dict())
+    )
 
 
 def test_a_lazy_network_is_filled_with_the_runs_weights():
@@ -150,7 +190,9 @@ def test_a_network_of_ours_is_made_to_fit_the_data(name, size):
     from colab_kit.models.build import fitted
     from colab_kit.models.nets import NETS
 
-    data = load((torch.zeros(12, 3, 24, 24, dtype=torch.uint8), torch.arange(12) % 3), valid=0, quiet=True)
+    data = load(
+        (torch.zeros(12, 3, 24, 24, dtype=torch.uint8), torch.arange(12) % 3), valid=0, quiet=True
+    )
     side = size or 24
     assert fitted(NETS[name], data, size)()(torch.zeros(2, 3, side, side)).shape == (2, 3)
     mine = NETS[name](classes=5)

@@ -13,7 +13,15 @@ from torch.nn import functional
 
 import colab_kit
 from colab_kit.errors import ModelError
-from colab_kit.models.describe import check_only_tensors, describe, describe_model, describe_optimizer, digest, tensor_hash, weights_hash
+from colab_kit.models.describe import (
+    check_only_tensors,
+    describe,
+    describe_model,
+    describe_optimizer,
+    digest,
+    tensor_hash,
+    weights_hash,
+)
 
 ROOT = str(Path(colab_kit.__file__).parent.parent)
 
@@ -90,7 +98,9 @@ def test_other_settings_behind_equal_repr_and_shapes_are_another_network(made_wi
 
 @pytest.mark.parametrize("space", ["\n# a word\n", "\n\n\n"])
 def test_comments_and_blank_lines_do_not_count(space):
-    assert said(net(NET.replace("\n    def forward", space + "    def forward") + space)) == said(net())
+    assert said(net(NET.replace("\n    def forward", space + "    def forward") + space)) == said(
+        net()
+    )
 
 
 def test_a_frozen_layer_counts():
@@ -106,17 +116,28 @@ def test_a_cell_today_is_a_script_tomorrow():
 
 
 def test_another_hash_seed_and_another_process_change_nothing():
-    code = f"import sys; sys.path.insert(0, {ROOT!r})\nfrom tests.models import test_describe as t\n"
+    code = (
+        f"import sys; sys.path.insert(0, {ROOT!r})\nfrom tests.models import test_describe as t\n"
+    )
     code += "print(t.said(t.net()), t.said(t.Focal(2.0), t.describe), t.said(t.picky, t.describe))"
-    env = {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}  # this process has another one: pytest's is random
-    told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout.split()
+    env = {
+        "PYTHONHASHSEED": "1",
+        "OMP_NUM_THREADS": "1",
+    }  # this process has another one: pytest's is random
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    ).stdout.split()
     assert told == [said(net()), said(Focal(2.0), describe), said(picky, describe)]
 
 
 def test_the_name_of_a_layer_and_the_shape_of_a_buffer_count():
     one, other = nn.Sequential(nn.BatchNorm1d(3)), nn.Sequential(nn.BatchNorm1d(4))
     assert said(one) != said(other)
-    assert said(nn.Sequential(nn.GELU())) != said(nn.Sequential(nn.GELU(approximate="tanh"))) != said(nn.Sequential(nn.ReLU()))
+    assert (
+        said(nn.Sequential(nn.GELU()))
+        != said(nn.Sequential(nn.GELU(approximate="tanh")))
+        != said(nn.Sequential(nn.ReLU()))
+    )
 
 
 CELL = """
@@ -170,13 +191,28 @@ def test_what_the_code_calls_reads_and_defaults_to_makes_another_network(old, ne
 
 @pytest.mark.parametrize(("old", "new"), [EDITS[2], EDITS[3], EDITS[4]])
 def test_what_a_loss_calls_makes_another_loss(old, new):
-    assert said(cell()["loss"], describe) == said(cell()["loss"], describe) != said(cell(old, new)["loss"], describe)
+    assert (
+        said(cell()["loss"], describe)
+        == said(cell()["loss"], describe)
+        != said(cell(old, new)["loss"], describe)
+    )
 
 
 def test_a_callable_that_a_network_was_given_makes_another_network():
     make, own = cell()["Net"], cell()
-    given = [torch.relu, torch.tanh, nn.functional.relu, own["helper"], own["deeper"], nn.ReLU, nn.Tanh, functools.partial(torch.relu)]
-    assert len({said(make(act)) for act in given}) == len(given) and said(make(acts=[torch.relu])) != said(make(acts=[torch.tanh]))
+    given = [
+        torch.relu,
+        torch.tanh,
+        nn.functional.relu,
+        own["helper"],
+        own["deeper"],
+        nn.ReLU,
+        nn.Tanh,
+        functools.partial(torch.relu),
+    ]
+    assert len({said(make(act)) for act in given}) == len(given) and said(
+        make(acts=[torch.relu])
+    ) != said(make(acts=[torch.tanh]))
 
 
 def test_what_code_counts_in_and_what_only_shares_a_name_do_not_count():
@@ -190,7 +226,11 @@ def test_a_network_that_a_loss_speaks_of_counts_by_its_shape_not_its_weights():
     def loss_of(model):
         return lambda o, y: o.mean() + sum(p.sum() for p in model.parameters())
 
-    assert said(loss_of(nn.Linear(2, 2)), describe) == said(loss_of(nn.Linear(2, 2)), describe) != said(loss_of(nn.Linear(2, 3)), describe)
+    assert (
+        said(loss_of(nn.Linear(2, 2)), describe)
+        == said(loss_of(nn.Linear(2, 2)), describe)
+        != said(loss_of(nn.Linear(2, 3)), describe)
+    )
 
 
 def test_what_a_torch_upgrade_may_add_to_a_layer_does_not_count():
@@ -202,7 +242,11 @@ def test_what_a_torch_upgrade_may_add_to_a_layer_does_not_count():
         lambda p: nn.LSTM(2, 2, dropout=0.1 + p / 2, num_layers=2), lambda p: nn.GELU(["none", "tanh"][p]),
         lambda p: nn.TransformerEncoderLayer(4, 1, 4, activation=["relu", "gelu"][p]),
     ):  # fmt: skip
-        assert said(nn.Sequential(make(0))) == said(nn.Sequential(make(0))) != said(nn.Sequential(make(1)))
+        assert (
+            said(nn.Sequential(make(0)))
+            == said(nn.Sequential(make(0)))
+            != said(nn.Sequential(make(1)))
+        )
 
 
 class Extra(nn.Linear):
@@ -214,7 +258,11 @@ class Extra(nn.Linear):
 
 
 def test_state_that_is_no_tensor_is_described_and_refused_for_training():
-    assert "_extra_state" in describe_model(Extra(2, 2))["shapes"] and weights_hash(Extra(2, 2)) and describe(Extra(2, 2))
+    assert (
+        "_extra_state" in describe_model(Extra(2, 2))["shapes"]
+        and weights_hash(Extra(2, 2))
+        and describe(Extra(2, 2))
+    )
     with pytest.raises(ModelError, match="keeps a dict in its state.*\n?.*"):
         check_only_tensors(Extra(2, 2))
     check_only_tensors(net())
@@ -233,7 +281,11 @@ class Focal(nn.Module):
 
 
 def picky(output, y):
-    return output.mean() if y in {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine"} else output.sum()
+    return (
+        output.mean()
+        if y in {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+        else output.sum()
+    )
 
 
 class Plain:
@@ -311,24 +363,34 @@ def test_an_optimizer_is_its_kind_and_settings_not_its_weights():
     def made(kind=torch.optim.Adam, **settings):
         return kind(nn.Linear(2, 2).parameters(), **settings)
 
-    assert said(made(lr=0.1), describe) == said(made(lr=0.1), describe) != said(made(lr=0.2), describe)
+    assert (
+        said(made(lr=0.1), describe) == said(made(lr=0.1), describe) != said(made(lr=0.2), describe)
+    )
     assert said(made(torch.optim.SGD, lr=0.1), describe) != said(made(lr=0.1), describe)
 
 
 def test_an_optimizer_over_other_parameters_is_another_one():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     all_of, last = (torch.optim.Adam(m.parameters()) for m in (model, model[1]))
-    told = [describe_optimizer(o, model) for o in (all_of, last, torch.optim.Adam(model[0].parameters()))]
+    told = [
+        describe_optimizer(o, model)
+        for o in (all_of, last, torch.optim.Adam(model[0].parameters()))
+    ]
     assert len(set(map(digest, told))) == 3 and told[1]["parameters"] == [["1.weight", "1.bias"]]
     assert describe_optimizer(None, model) is None
 
 
 def test_tensors_of_every_dtype_have_a_hash():
-    kinds = [torch.zeros(2, dtype=d) for d in (torch.float32, torch.bfloat16, torch.bool, torch.int64, torch.uint8)] + [
+    kinds = [
+        torch.zeros(2, dtype=d)
+        for d in (torch.float32, torch.bfloat16, torch.bool, torch.int64, torch.uint8)
+    ] + [
         torch.tensor(1),
         torch.empty(0),
     ]
-    assert len({tensor_hash(t) for t in kinds}) == len(kinds) and tensor_hash(torch.ones(2, 3).t()) == tensor_hash(torch.ones(3, 2))
+    assert len({tensor_hash(t) for t in kinds}) == len(kinds) and tensor_hash(
+        torch.ones(2, 3).t()
+    ) == tensor_hash(torch.ones(3, 2))
 
 
 def test_one_changed_weight_is_another_hash():

@@ -50,16 +50,23 @@ def test_a_copy_that_is_torn_or_of_another_version_is_fetched_again(content, tmp
     (shelf.root / "weights").mkdir(parents=True)
     name = HASH if content.startswith(CONTENT[:3]) else hashlib.sha256(content).hexdigest()
     (shelf.root / "weights" / f"{name[:16]}-net.pth").write_bytes(content)
-    assert Weights(tmp_path / "two", shelf, fetch).get(URL, "net").read_bytes() == CONTENT and fetch.asked == 1
+    assert (
+        Weights(tmp_path / "two", shelf, fetch).get(URL, "net").read_bytes() == CONTENT
+        and fetch.asked == 1
+    )
 
 
 def test_backbones_of_the_hub_whose_files_are_called_alike_do_not_meet(tmp_path):
     shelf = FolderShelf(tmp_path / "drive")
     for name in ("timm/a", "timm/b"):
-        Weights(tmp_path / "one", shelf, Fetching(name.encode())).get("https://hub.invalid/model.safetensors", name, name[-1])
+        Weights(tmp_path / "one", shelf, Fetching(name.encode())).get(
+            "https://hub.invalid/model.safetensors", name, name[-1]
+        )
     for name in ("timm/a", "timm/b"):
         assert (
-            Weights(tmp_path / "two", shelf, never).get("https://hub.invalid/model.safetensors", name, name[-1]).read_bytes()
+            Weights(tmp_path / "two", shelf, never)
+            .get("https://hub.invalid/model.safetensors", name, name[-1])
+            .read_bytes()
             == name.encode()
         )
 

@@ -42,9 +42,16 @@ def kept(tmp_path, key="key"):
 
 def test_the_head_is_the_innermost_part_that_holds_all_of_it():
     assert head_of(Net(), ["fc.1.weight", "fc.1.bias"]) == "fc.1"
-    deep = nn.ModuleDict({"fc": nn.Sequential(nn.Linear(6, 4), nn.GELU(), nn.Sequential(nn.Linear(4, 2))), "aux": nn.Linear(6, 2)})
+    deep = nn.ModuleDict(
+        {
+            "fc": nn.Sequential(nn.Linear(6, 4), nn.GELU(), nn.Sequential(nn.Linear(4, 2))),
+            "aux": nn.Linear(6, 2),
+        }
+    )
     assert head_of(deep, [name for name, _ in deep.named_parameters()]) == "fc"
-    assert head_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Linear(4, 2)), ["1.weight", "1.bias"]) == "1"
+    assert (
+        head_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Linear(4, 2)), ["1.weight", "1.bias"]) == "1"
+    )
 
 
 def test_features_are_what_the_head_is_given():
@@ -71,16 +78,25 @@ def test_a_head_that_is_no_last_step_has_no_features(net, why):
 
 
 def test_a_head_on_a_map_has_no_features():
-    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Conv2d(6, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.Conv2d(6, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
     assert "works on a map" in Extractor(net, "1", torch.randn(2, 3, 8, 8)).why
 
 
 def test_what_was_computed_is_there_for_the_next_one(tmp_path):
     extract, asked = extractor(), []
     first = kept(tmp_path)
-    first.compute(batches(), lambda x: asked.append(len(x)) or extract(x, Precision()), lambda done: True)
+    first.compute(
+        batches(), lambda x: asked.append(len(x)) or extract(x, Precision()), lambda done: True
+    )
     again = kept(tmp_path)
-    assert first.whole and again.whole and asked == [4, 4, 2] and torch.equal(first.values, again.values)
+    assert (
+        first.whole
+        and again.whole
+        and asked == [4, 4, 2]
+        and torch.equal(first.values, again.values)
+    )
     assert not kept(tmp_path, "another").done
 
 
@@ -91,7 +107,9 @@ def test_a_pass_that_was_stopped_goes_on_after_the_last_whole_group(tmp_path):
     half = kept(tmp_path)
     half.compute(batches(), lambda x: extract(x, Precision()), lambda done: done < 1)
     assert half.done == 1
-    half._kept.put(5, half._held[5])  # a row of the next group: a kill came in the middle of writing it
+    half._kept.put(
+        5, half._held[5]
+    )  # a row of the next group: a kill came in the middle of writing it
     again = kept(tmp_path)
     assert again.done == 1 and not again.whole
     again.compute(batches(1), lambda x: extract(x, Precision()), lambda done: True)

@@ -28,12 +28,25 @@ def trained(net):
     torch.manual_seed(0)
     for m in net.modules():
         if isinstance(m, nn.BatchNorm2d):
-            m.running_mean.normal_(), m.running_var.uniform_(0.3, 2), m.weight.data.normal_(), m.bias.data.normal_()
+            (
+                m.running_mean.normal_(),
+                m.running_var.uniform_(0.3, 2),
+                m.weight.data.normal_(),
+                m.bias.data.normal_(),
+            )
     return net.eval()
 
 
 def test_a_batchnorm_goes_into_the_convolution_that_feeds_it():
-    net = trained(nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4)))
+    net = trained(
+        nn.Sequential(
+            nn.Conv2d(3, 8, 3, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 4, 1),
+            nn.BatchNorm2d(4),
+        )
+    )
     x = torch.randn(2, 3, 9, 9)
     before = copy.deepcopy(net.state_dict())
     made, folds = folded(net, x)

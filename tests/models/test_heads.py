@@ -33,7 +33,14 @@ def make(kind):
     if name == "swin_t":  # the makers fix the widths: the small members are made from the classes
         return SwinTransformer(patch_size=[4, 4], window_size=[7, 7], **kw), size
     if name == "maxvit_t":
-        return MaxVit(stem_channels=8, block_channels=[8, 16], block_layers=[1, 1], head_dim=4, stochastic_depth_prob=0.2, **kw), size
+        return MaxVit(
+            stem_channels=8,
+            block_channels=[8, 16],
+            block_layers=[1, 1],
+            head_dim=4,
+            stochastic_depth_prob=0.2,
+            **kw,
+        ), size
     return models.get_model(name, weights=None, **kw), size
 
 
@@ -56,7 +63,9 @@ def test_every_kind_of_head_is_replaced_trains_alone_and_leaves_the_rest_bit_for
     sum(nn.functional.cross_entropy(a, torch.tensor([0, 2])) for a in answers).backward()
     assert {key for key, p in model.named_parameters() if p.grad is not None} == set(names)
     optimizer.step()
-    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    changed = {
+        key for key, value in model.state_dict().items() if not torch.equal(value, before[key])
+    }
     assert changed <= set(names) and all(name in changed for name in names if name.endswith("bias"))
     assert model.eval()(torch.rand(2, 3, size, size)).shape == (2, 3)
 
@@ -129,7 +138,14 @@ def test_of_several_answers_the_first_is_the_main_one_and_the_others_are_side_he
 
 @pytest.mark.parametrize("last", [nn.Conv2d(10, 10, 3, padding=1), nn.Identity()])
 def test_a_network_without_such_a_last_layer_is_an_error_and_stays_as_it_was(last):
-    model = nn.Sequential(nn.Conv2d(3, 10, 1), nn.ReLU(), last, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(10, affine=True))
+    model = nn.Sequential(
+        nn.Conv2d(3, 10, 1),
+        nn.ReLU(),
+        last,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.BatchNorm1d(10, affine=True),
+    )
     model[-1].weight.data.uniform_(1, 2)  # after this, classes are not alike
     shown = repr(model)
     with pytest.raises(ModelError, match="last layer of Sequential was not found"):
@@ -175,15 +191,23 @@ def test_a_deeper_head_has_the_widths_asked_for_and_side_heads_stay_one_layer(ki
     model, size = make(kind)
     names = heads.replace_head(model, classes=3, size=size, head=(50, 25))
     main = kind.split(", ")[-1].split(" ")[0]
-    widths = [model.get_parameter(name).shape[0] for name in names if name.startswith(f"{main}.") and name.endswith("weight")]
+    widths = [
+        model.get_parameter(name).shape[0]
+        for name in names
+        if name.startswith(f"{main}.") and name.endswith("weight")
+    ]
     assert widths == [50, 25, 3]
-    assert [tuple(a.shape) for a in outputs(model.train()(torch.rand(2, 3, size, size)))] == [(2, 3)] * (1 + kind.count(","))
+    assert [tuple(a.shape) for a in outputs(model.train()(torch.rand(2, 3, size, size)))] == [
+        (2, 3)
+    ] * (1 + kind.count(","))
 
 
 def test_dropout_in_the_new_head_works_while_that_of_the_frozen_part_is_off():
     model = Trap(nn.Linear(10, 10))
     model.conv = nn.Sequential(nn.Conv2d(3, 10, 1), nn.BatchNorm2d(10), nn.Dropout(0.5))
-    phases = Phases(model, heads.replace_head(model, classes=2, size=4, head=(30,)), freeze_epochs=1)
+    phases = Phases(
+        model, heads.replace_head(model, classes=2, size=4, head=(30,)), freeze_epochs=1
+    )
     phases.enter(0)
     drops = {name: m.training for name, m in model.named_modules() if isinstance(m, nn.Dropout)}
     assert drops == {"conv.2": False, "last.2": True}
@@ -194,12 +218,20 @@ def test_dropout_in_the_new_head_works_while_that_of_the_frozen_part_is_off():
 def test_a_head_of_ones_own_is_taken_if_its_width_is_right():
     model = Trap(nn.Linear(10, 10))
     own = nn.Sequential(nn.Linear(10, 5), nn.LogSoftmax(1))
-    assert heads.replace_head(model, classes=5, size=8, head=own) == ["last.0.weight", "last.0.bias"]
+    assert heads.replace_head(model, classes=5, size=8, head=own) == [
+        "last.0.weight",
+        "last.0.bias",
+    ]
     assert model.last is own
 
 
 @pytest.mark.parametrize(
-    ("head", "says"), [(nn.Linear(10, 4), "puts out 4 numbers, and there are 5"), (nn.Linear(11, 5), "does not fit"), ("mlp", "head='mlp'")]
+    ("head", "says"),
+    [
+        (nn.Linear(10, 4), "puts out 4 numbers, and there are 5"),
+        (nn.Linear(11, 5), "does not fit"),
+        ("mlp", "head='mlp'"),
+    ],
 )
 def test_a_wrong_head_is_an_error_and_the_old_one_stays(head, says):
     model = Trap(nn.Linear(10, 10))

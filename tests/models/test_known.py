@@ -46,7 +46,9 @@ def built(monkeypatch):
     """How often a backbone was built."""
     seen = []
     whole = build.backbone
-    monkeypatch.setattr(build, "backbone", lambda name, **how: (seen.append(name), whole(name, **how))[1])
+    monkeypatch.setattr(
+        build, "backbone", lambda name, **how: (seen.append(name), whole(name, **how))[1]
+    )
     return seen
 
 
@@ -59,19 +61,29 @@ def test_the_second_call_builds_nothing_and_says_the_same(pets, built):
     assert built == [LITE]
     two = move(pets, seed=1)
     assert built == [LITE] and two.folder != one.folder and two.history == one.history
-    assert torch.equal(two.model.classifier.weight, one.model.classifier.weight) and built == [LITE, LITE], "when it is asked for"
+    assert torch.equal(two.model.classifier.weight, one.model.classifier.weight) and built == [
+        LITE,
+        LITE,
+    ], "when it is asked for"
     x = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(one.model(x), two.model(x))
     assert two.evaluate("valid").top1 == two.history[0]["valid/top1"]
 
 
-def test_a_deep_head_on_known_features_builds_nothing_and_draws_the_weights_it_would_have_drawn(pets, built):
+def test_a_deep_head_on_known_features_builds_nothing_and_draws_the_weights_it_would_have_drawn(
+    pets, built
+):
     first = move(pets, head=(8,), run_dir="first")
     shutil.rmtree(first.folder)
     again = move(pets, head=(8,), run_dir="first")
     assert built == [LITE] and again.history == first.history
-    assert all(torch.equal(a, b) for a, b in zip(first.model.state_dict().values(), again.model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            first.model.state_dict().values(), again.model.state_dict().values(), strict=True
+        )
+    )
 
 
 def test_the_checkpoint_holds_the_head_alone_and_opens_as_the_whole_network(pets):
@@ -79,9 +91,15 @@ def test_the_checkpoint_holds_the_head_alone_and_opens_as_the_whole_network(pets
     sizes = [path.stat().st_size for path in run.folder.glob("*.safetensors")]
     assert sizes and max(sizes) < 200_000, "the backbone has 13 MB"
     opened = open_run(run.folder)
-    assert np.array_equal(opened.predict(pets.train.paths[0]).probabilities, run.predict(pets.train.paths[0]).probabilities)
+    assert np.array_equal(
+        opened.predict(pets.train.paths[0]).probabilities,
+        run.predict(pets.train.paths[0]).probabilities,
+    )
     moved = open_run(run.export("away.safetensors"))
-    assert np.array_equal(moved.predict(pets.train.paths[0]).probabilities, run.predict(pets.train.paths[0]).probabilities)
+    assert np.array_equal(
+        moved.predict(pets.train.paths[0]).probabilities,
+        run.predict(pets.train.paths[0]).probabilities,
+    )
     assert "backbone" not in moved.record["model"], "all weights are in the file"
 
 
@@ -94,7 +112,10 @@ def test_published_weights_that_changed_are_refused(pets):
         _ = open_run(run.folder).model
 
 
-@pytest.mark.parametrize("fields", [{"mode": "finetune", "epochs": 1}, {"views": 2, "augment": "light"}, {"image_size": 32}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"mode": "finetune", "epochs": 1}, {"views": 2, "augment": "light"}, {"image_size": 32}],
+)
 def test_what_needs_the_network_builds_it(pets, built, fields):
     move(pets)
     run = move(pets, seed=1, **fields)
@@ -115,7 +136,9 @@ def test_a_new_machine_takes_features_and_card_from_the_shelf(pets, built, tmp_p
     monkeypatch.setattr(records, "shelf", lambda name: shelf)
     seen = []
     whole = Extractor.__call__
-    monkeypatch.setattr(Extractor, "__call__", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1])
+    monkeypatch.setattr(
+        Extractor, "__call__", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1]
+    )
     one = move(pets, run_dir="one")
     shutil.rmtree(tmp_path / "home")
     before = list(seen)
@@ -153,11 +176,17 @@ def test_a_shell_has_its_head_alone_until_it_sees_pictures():
     shell = recalled(dataclasses.replace(CARD, layer="2"), 3, "linear", 0, lambda: network)
     assert [name for name, _ in shell.named_parameters()] == ["2.weight", "2.bias"]
     assert shell(torch.zeros(4, 6)).shape == (4, 3) and network[2].out_features == 9
-    assert shell(torch.zeros(4, 3, 2, 2)).shape == (4, 3) and network[2] is shell.head and shell.whole() is network
+    assert (
+        shell(torch.zeros(4, 3, 2, 2)).shape == (4, 3)
+        and network[2] is shell.head
+        and shell.whole() is network
+    )
     assert len([*shell.parameters()]) == 2 and isinstance(shell, Shell)
 
 
-def test_a_call_on_known_features_imports_neither_torchvision_nor_timm_nor_torchs_compiler(pets, tmp_path):
+def test_a_call_on_known_features_imports_neither_torchvision_nor_timm_nor_torchs_compiler(
+    pets, tmp_path
+):
     move(pets, run_dir="one")
     code = (
         "import sys, colab_kit as kit\n"
@@ -167,5 +196,10 @@ def test_a_call_on_known_features_imports_neither_torchvision_nor_timm_nor_torch
         "print([m for m in ('torchvision', 'timm', 'torch._dynamo') if m in sys.modules])\n"
     )
     root = str(Path(__file__).resolve().parents[2])
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root})
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+    )
     assert found.stdout.strip().endswith("[]"), found.stdout + found.stderr

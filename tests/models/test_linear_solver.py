@@ -21,7 +21,9 @@ def test_a_linear_head_separates_clouds_and_says_what_it_tried():
     (x, y), valid = clouds(400), clouds(200, seed=1)
     found = solve(x, y, 4, functional.cross_entropy, valid=valid)
     assert (found(valid[0]).argmax(1) == valid[1]).float().mean() > 0.95
-    assert set(found.losses) == set(STRENGTHS) and found.losses[found.strength] == min(found.losses.values())
+    assert set(found.losses) == set(STRENGTHS) and found.losses[found.strength] == min(
+        found.losses.values()
+    )
 
 
 def test_the_gradient_is_zero_where_it_ends():
@@ -55,7 +57,9 @@ def test_features_that_say_nothing_do_no_harm():
 def test_scales_of_features_do_not_matter():
     x, y = clouds(300)
     scale = torch.logspace(-3, 3, 16)
-    plain, scaled = (solve(z, y, 4, functional.cross_entropy, strengths=(0.01,)) for z in (x, x * scale))
+    plain, scaled = (
+        solve(z, y, 4, functional.cross_entropy, strengths=(0.01,)) for z in (x, x * scale)
+    )
     assert torch.allclose(plain(x), scaled(x * scale), atol=1e-2)
 
 
@@ -100,4 +104,9 @@ def test_solving_imports_no_optimizer():
         "solve(torch.randn(40, 3), torch.arange(40) % 2, 2, torch.nn.functional.cross_entropy)\n"
         "print([m for m in ('torch._dynamo', 'torchvision', 'timm') if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

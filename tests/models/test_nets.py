@@ -10,7 +10,11 @@ from colab_kit.models import nets
 
 def test_the_mlp_has_the_layers_it_promises():
     net = nets.mlp()
-    widths = [(layer.in_features, layer.out_features) for layer in net if isinstance(layer, torch.nn.Linear)]
+    widths = [
+        (layer.in_features, layer.out_features)
+        for layer in net
+        if isinstance(layer, torch.nn.Linear)
+    ]
     assert widths == [(784, 256), (256, 128), (128, 64), (64, 10)]
     assert [layer.p for layer in net if isinstance(layer, torch.nn.Dropout)] == [0.25] * 3
     assert net(torch.rand(3, 1, 28, 28)).shape == (3, 10)
@@ -21,7 +25,9 @@ def test_an_mlp_without_hidden_layers_is_a_linear_classifier():
     assert sum(p.numel() for p in net.parameters()) == 12 * 3 + 3
 
 
-@pytest.mark.parametrize(("size", "channels"), [(16, 1), (28, 1), (32, 3), (63, 3), (64, 3), (96, 1), (224, 3)])
+@pytest.mark.parametrize(
+    ("size", "channels"), [(16, 1), (28, 1), (32, 3), (63, 3), (64, 3), (96, 1), (224, 3)]
+)
 def test_the_cnn_takes_any_size_from_16_and_trains(size, channels):
     net = nets.cnn(classes=7, channels=channels, size=size)
     out = net(torch.rand(2, channels, size, size))
@@ -63,7 +69,9 @@ def test_a_net_is_made_again_from_what_it_remembers(name):
     assert repr(again) == repr(net) and again.made_by == net.made_by
 
 
-@pytest.mark.parametrize(("name", "near"), [("MLP", "'mlp'"), ("cn", "'cnn'"), ("resnet18", "mlp, cnn")])
+@pytest.mark.parametrize(
+    ("name", "near"), [("MLP", "'mlp'"), ("cn", "'cnn'"), ("resnet18", "mlp, cnn")]
+)
 def test_an_unknown_net_names_the_nearest(name, near):
     with pytest.raises(ModelError) as caught:
         nets.build(name, classes=2, channels=1, size=28)

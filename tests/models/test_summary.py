@@ -21,7 +21,11 @@ def test_frozen_layers_say_so():
     net = Small()
     net.body.requires_grad_(False)
     found = summarise(net, X)
-    assert found.frozen == 180 and "168 frozen" in repr(found) and "1,763 learn, 180 are frozen" in repr(found)
+    assert (
+        found.frozen == 180
+        and "168 frozen" in repr(found)
+        and "1,763 learn, 180 are frozen" in repr(found)
+    )
 
 
 def test_it_leaves_no_trace():
@@ -31,7 +35,9 @@ def test_it_leaves_no_trace():
     before = {name: t.clone() for name, t in net.state_dict().items()}
     modes, stream = [m.training for m in net.modules()], torch.random.get_rng_state()
     summarise(net, X)
-    assert modes == [m.training for m in net.modules()] and torch.equal(stream, torch.random.get_rng_state())
+    assert modes == [m.training for m in net.modules()] and torch.equal(
+        stream, torch.random.get_rng_state()
+    )
     assert all(torch.equal(t, before[name]) for name, t in net.state_dict().items())
     assert not any(m._forward_hooks for m in net.modules())
 

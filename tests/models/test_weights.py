@@ -22,7 +22,12 @@ def equal(a, b) -> bool:
 
 @pytest.mark.parametrize(
     "wrap",
-    [lambda s: s, lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": s}, lambda s: {"model_state_dict": s, "optimizer": {}}],
+    [
+        lambda s: s,
+        lambda s: {"state_dict": s, "epoch": 3},
+        lambda s: {"model": s},
+        lambda s: {"model_state_dict": s, "optimizer": {}},
+    ],
 )
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_a_pth_is_read_however_it_is_wrapped(tmp_path, wrap, prefix):
@@ -79,22 +84,34 @@ def test_what_does_not_match_is_listed_and_stays_fresh():
     model, other = net(5), net(2)
     fresh = model[2].weight.clone()
     said = warm_start(model, {**other.state_dict(), "extra": torch.ones(1)})
-    assert said.startswith("Warm start: 7 of 9") and "2.weight [2, 3] into [5, 3]" in said and "Fresh: 2.weight, 2.bias" in said
+    assert (
+        said.startswith("Warm start: 7 of 9")
+        and "2.weight [2, 3] into [5, 3]" in said
+        and "Fresh: 2.weight, 2.bias" in said
+    )
     assert torch.equal(model[0].weight, other[0].weight) and torch.equal(model[2].weight, fresh)
 
 
 def test_half_precision_is_taken_into_the_models_own_type():
     model, other = net(), net()
-    warm_start(model, {k: v.half() if v.is_floating_point() else v for k, v in other.state_dict().items()})
-    assert model[0].weight.dtype == torch.float32 and torch.allclose(model[0].weight, other[0].weight, atol=1e-3)
+    warm_start(
+        model, {k: v.half() if v.is_floating_point() else v for k, v in other.state_dict().items()}
+    )
+    assert model[0].weight.dtype == torch.float32 and torch.allclose(
+        model[0].weight, other[0].weight, atol=1e-3
+    )
 
 
 def test_many_that_do_not_match_are_counted():
     model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(6)])
-    assert "Fresh: 1.weight, 1.bias, 2.weight and 7 more" in warm_start(model, nn.Sequential(nn.Linear(2, 2)).state_dict())
+    assert "Fresh: 1.weight, 1.bias, 2.weight and 7 more" in warm_start(
+        model, nn.Sequential(nn.Linear(2, 2)).state_dict()
+    )
 
 
-@pytest.mark.parametrize("tensors", [{"other.weight": torch.ones(2)}, {"0.weight": torch.ones(9, 9)}])
+@pytest.mark.parametrize(
+    "tensors", [{"other.weight": torch.ones(2)}, {"0.weight": torch.ones(9, 9)}]
+)
 def test_nothing_that_matches_is_an_error(tensors):
     with pytest.raises(ModelError, match="None of the file's weights fits") as caught:
         warm_start(net(), tensors)
@@ -107,4 +124,7 @@ def test_a_network_whose_modules_note_a_version_loads_its_own_state():
     torch.manual_seed(0)
     one, two = (mnasnet0_5(num_classes=3) for _ in range(2))
     put(two, dict(one.state_dict()))
-    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True)
+    )

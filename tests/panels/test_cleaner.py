@@ -22,7 +22,14 @@ def pets(tmp_path):
 
 @pytest.fixture
 def run(pets, tmp_path):
-    return train(nets.mlp(inputs=3 * 64, classes=2), load(pets, quiet=True), image_size=8, epochs=1, run_dir=tmp_path / "run", quiet=True)
+    return train(
+        nets.mlp(inputs=3 * 64, classes=2),
+        load(pets, quiet=True),
+        image_size=8,
+        epochs=1,
+        run_dir=tmp_path / "run",
+        quiet=True,
+    )
 
 
 def test_what_is_chosen_is_a_list_that_load_applies(run, pets):
@@ -42,16 +49,26 @@ def test_what_is_chosen_is_a_list_that_load_applies(run, pets):
         for path, label in zip(split.paths, split.labels, strict=True)
     }
     assert first not in names and data.classes[names[second]] == other and len(names) == 19
-    assert any("leaves 1 pictures out and gives 1 another label" in e.text for e in said if isinstance(e, Note))
+    assert any(
+        "leaves 1 pictures out and gives 1 another label" in e.text
+        for e in said
+        if isinstance(e, Note)
+    )
     assert data.fingerprint != load(pets, quiet=True).fingerprint
-    assert sorted(path.relative_to(pets).as_posix() for path in pets.rglob("*.png")) == before, "no file was touched"
+    assert sorted(path.relative_to(pets).as_posix() for path in pets.rglob("*.png")) == before, (
+        "no file was touched"
+    )
 
 
 def test_an_empty_list_changes_nothing_and_a_stranger_is_told(pets):
     assert load(pets, label_edits={}, quiet=True).fingerprint == load(pets, quiet=True).fingerprint
     said = []
     load(pets, label_edits={"cat/nobody.png": None}, callbacks=[said.append], quiet=True)
-    assert any("Not found: cat/nobody.png" in e.text for e in said if isinstance(e, Note) and e.level == "warn")
+    assert any(
+        "Not found: cat/nobody.png" in e.text
+        for e in said
+        if isinstance(e, Note) and e.level == "warn"
+    )
 
 
 def test_a_label_that_is_no_class_becomes_one_in_training(pets):
@@ -62,7 +79,10 @@ def test_a_label_that_is_no_class_becomes_one_in_training(pets):
 def test_a_label_may_be_said_as_names_shows_it(pets):
     names = {"cat": "house cat", "dog": "good dog"}
     data = load(pets, label_edits={"cat/0.png": "good dog"}, class_names=names, quiet=True)
-    assert data.classes == ("house cat", "good dog") and sum(split["good dog"] for split in data.counts.values()) == 11
+    assert (
+        data.classes == ("house cat", "good dog")
+        and sum(split["good dog"] for split in data.counts.values()) == 11
+    )
 
 
 def test_arrays_have_no_files_to_edit(tmp_path):
@@ -70,7 +90,11 @@ def test_arrays_have_no_files_to_edit(tmp_path):
     with pytest.raises(DataError, match="picture files"):
         load((x, np.arange(20) % 2), label_edits={"a": None}, quiet=True)
     run = train(
-        nets.mlp(inputs=3 * 64, classes=2), load((x, np.arange(20) % 2), quiet=True), epochs=1, run_dir=tmp_path / "run", quiet=True
+        nets.mlp(inputs=3 * 64, classes=2),
+        load((x, np.arange(20) % 2), quiet=True),
+        epochs=1,
+        run_dir=tmp_path / "run",
+        quiet=True,
     )
     with pytest.raises(DataError, match="picture files"):
         cleaner(run)
@@ -87,4 +111,9 @@ def test_a_part_without_edited_files_stays_the_same():
 def test_where_nobody_can_choose_the_pictures_are_shown_without_widgets(run, monkeypatch, capsys):
     monkeypatch.setenv("COLAB_KIT_UI", "off")
     shown = cleaner(run, split="train", n=3)
-    assert shown.box is None and shown.edits == {} and len(shown.seen) == 3 and all("data:image/png" in text for text in shown.seen)
+    assert (
+        shown.box is None
+        and shown.edits == {}
+        and len(shown.seen) == 3
+        and all("data:image/png" in text for text in shown.seen)
+    )

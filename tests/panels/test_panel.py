@@ -78,19 +78,28 @@ def test_the_advanced_part_has_a_knob_for_each_field_and_is_closed(pets):
 
 def test_what_is_typed_reaches_the_call_and_the_code_line(pets, gated):
     made = shown(pets, run_dir="here", epochs=5, lr=0.01)
-    made.knobs["label_smoothing"].value, made.knobs["augment"].value, made.knobs["max_time"].value = "0.1", "strong", "3h"
+    (
+        made.knobs["label_smoothing"].value,
+        made.knobs["augment"].value,
+        made.knobs["max_time"].value,
+    ) = "0.1", "strong", "3h"
     made.start()
     assert gated.entered.wait(10)
     want = {"epochs": 5, "lr": 0.01, "label_smoothing": 0.1, "augment": "strong", "max_time": "3h"}
     assert gated.calls == [("resnet18", {**want, "run_dir": "here", "name": None})]
     line = made.as_code()
-    assert line.startswith("run = kit.transfer(data, 'resnet18', epochs=5") and "run_dir='here'" in line
+    assert (
+        line.startswith("run = kit.transfer(data, 'resnet18', epochs=5")
+        and "run_dir='here'" in line
+    )
     compile(line, "cell", "exec")
 
 
 def test_a_knob_that_leaves_the_choice_says_so(pets):
     made = shown(pets, monitor="train/loss")
-    assert {made.knobs[name].label for name in ("loss", "augment")} == {"choose for me"} and made.knobs["optimizer"].label == "adamw"
+    assert {made.knobs[name].label for name in ("loss", "augment")} == {
+        "choose for me"
+    } and made.knobs["optimizer"].label == "adamw"
     assert made._settings()[1] == {"epochs": 3, "monitor": "train/loss"}
 
 
@@ -105,7 +114,9 @@ def test_a_value_that_cannot_be_is_an_alert_and_nothing_starts(pets, gated):
     made.knobs["lr"].value = "-1"
     made.start()
     assert 'role="alert"' in made.alert.value and "lr=-1" in made.alert.value and not gated.calls
-    assert made.start_button.description == "Try again" and made.knobs["lr"].value == "-1", "what was typed is kept"
+    assert made.start_button.description == "Try again" and made.knobs["lr"].value == "-1", (
+        "what was typed is kept"
+    )
     with pytest.raises(RecipeError, match="no training option"):
         panel("pets", learning=3)
 
@@ -117,8 +128,14 @@ def test_start_twice_trains_once_and_buttons_are_never_disabled(pets, gated):
     made.start_button.click()
     made.stop_button.click()
     made.stop_button.click()
-    assert len(gated.calls) == 1 and gated.control.stopped and "Stopping after this batch" in made.bar.value
-    assert not any(button.disabled for button in (made.start_button, made.pause_button, made.stop_button))
+    assert (
+        len(gated.calls) == 1
+        and gated.control.stopped
+        and "Stopping after this batch" in made.bar.value
+    )
+    assert not any(
+        button.disabled for button in (made.start_button, made.pause_button, made.stop_button)
+    )
 
 
 def test_pause_turns_start_into_continue(pets, gated):
@@ -126,7 +143,11 @@ def test_pause_turns_start_into_continue(pets, gated):
     made.start_button.click()
     assert gated.entered.wait(10)
     made.pause_button.click()
-    assert gated.control.paused and made.start_button.description == "Continue" and "Paused" in made.status.value
+    assert (
+        gated.control.paused
+        and made.start_button.description == "Continue"
+        and "Paused" in made.status.value
+    )
     made.start_button.click()
     assert not gated.control.paused and len(gated.calls) == 1
 
@@ -147,7 +168,16 @@ def test_what_an_earlier_session_left_is_offered(pets, tmp_path):
     control = Control()
     control.stop("enough")
     data = load(pets, quiet=True)
-    left = api.transfer(data, "resnet18", weights=None, image_size=32, mode="finetune", run_dir="left", control=control, quiet=True)
+    left = api.transfer(
+        data,
+        "resnet18",
+        weights=None,
+        image_size=32,
+        mode="finetune",
+        run_dir="left",
+        control=control,
+        quiet=True,
+    )
     assert left.status == "stopped"
     assert f"Run {left.name}-{left.key} is not finished" in panel(data, run_dir="left").bar.value
     assert "not finished" not in panel(data, run_dir="elsewhere").bar.value
@@ -161,7 +191,11 @@ def test_an_error_is_shown_and_start_becomes_try_again(pets, monkeypatch):
     made = shown(pets)
     made.start()
     assert made.wait(10)
-    assert "&lt;b&gt;" in made.alert.value and "somebody moved them" in made.alert.value and "Traceback" in made.alert.value
+    assert (
+        "&lt;b&gt;" in made.alert.value
+        and "somebody moved them" in made.alert.value
+        and "Traceback" in made.alert.value
+    )
     assert made.start_button.description == "Try again" and "Failed" in made.status.value
 
 
@@ -175,7 +209,9 @@ def test_without_data_it_says_where_to_write_it():
 def test_a_training_from_start_to_result(pets, ui, monkeypatch):
     monkeypatch.setenv("COLAB_KIT_UI", ui)
     made = panel(str(pets), "resnet18", run_dir="run", image_size=32, epochs=1)
-    monkeypatch.setattr(api, "transfer", lambda data, backbone, **how: WHOLE(data, backbone, weights=None, **how))
+    monkeypatch.setattr(
+        api, "transfer", lambda data, backbone, **how: WHOLE(data, backbone, weights=None, **how)
+    )
     made.start()
     assert made.wait(120)
     assert made.run is not None and made.run.status == "finished" and made.alert.value == ""
@@ -187,13 +223,22 @@ def test_a_training_from_start_to_result(pets, ui, monkeypatch):
     )
     assert made.result.tools.layout.display == "" and "valid/loss" in made.rows.value
     made.result.report_button.click()
-    assert "report.html" in made.result.said.value and made.run.folder.joinpath("report.html").is_file()
+    assert (
+        "report.html" in made.result.said.value
+        and made.run.folder.joinpath("report.html").is_file()
+    )
     made.result.export_button.click()
     assert ".safetensors" in made.result.said.value
     out = io.BytesIO()
     Image.fromarray(np.full((20, 20, 3), 90, np.uint8)).save(out, format="PNG")
     made.result.upload.value = (
-        {"name": "a.png", "type": "image/png", "size": 1, "content": memoryview(out.getvalue()), "last_modified": datetime.datetime.now()},
+        {
+            "name": "a.png",
+            "type": "image/png",
+            "size": 1,
+            "content": memoryview(out.getvalue()),
+            "last_modified": datetime.datetime.now(),
+        },
     )
     assert "cat" in made.result.said.value and "<meter" in made.result.said.value
 
@@ -207,8 +252,15 @@ def test_load_shows_counts_pictures_and_what_was_found_before_any_training(tmp_p
     made = panel("uneven")
     made.load_button.click()
     assert made.wait(20)
-    assert "The classes are uneven." in made.seen.value and "<strong>warning</strong>" in made.seen.value
-    assert "data:image/png" in made.seen.value and "cat" in made.seen.value and "Loaded" in made.bar.value
+    assert (
+        "The classes are uneven." in made.seen.value
+        and "<strong>warning</strong>" in made.seen.value
+    )
+    assert (
+        "data:image/png" in made.seen.value
+        and "cat" in made.seen.value
+        and "Loaded" in made.bar.value
+    )
     assert "uneven" not in panel("pets").seen.value
     assert "warning" not in shown(pets).seen.value
 
@@ -221,7 +273,14 @@ def test_what_is_written_over_the_data_is_what_is_trained_on(tmp_path, pets, gat
     made = panel("pets")
     made.load_button.click()
     assert made.wait(20) and "cat" in made.seen.value
-    api.transfer, own = (lambda data, backbone, **how: got.append(data.classes) or call(gated, data, backbone, **how)), api.transfer
+    api.transfer, own = (
+        (
+            lambda data, backbone, **how: (
+                got.append(data.classes) or call(gated, data, backbone, **how)
+            )
+        ),
+        api.transfer,
+    )
     try:
         for name in ("birds", "pets", "pets"):
             made.source.value = name
@@ -240,7 +299,9 @@ def test_two_panels_on_different_data_have_nothing_to_do_with_each_other(tmp_pat
     assert gated.entered.wait(10)
     other = panel("birds")
     other.stop()
-    assert not gated.control.stopped and not other.worker.busy and panel("pets").worker is one.worker
+    assert (
+        not gated.control.stopped and not other.worker.busy and panel("pets").worker is one.worker
+    )
 
 
 def test_a_load_that_is_looked_at_again_shows_its_pictures(pets, file_server):
@@ -254,7 +315,9 @@ def test_a_load_that_is_looked_at_again_shows_its_pictures(pets, file_server):
     one.load_button.click()
     two = panel(url)
     assert two.worker is one.worker and 'data-state="working">Loading<' in two.status.value
-    assert two.wait(30) and "data:image/png" in two.seen.value and two.loaded.classes == ("cat", "dog")
+    assert (
+        two.wait(30) and "data:image/png" in two.seen.value and two.loaded.classes == ("cat", "dog")
+    )
 
 
 def test_what_goes_wrong_after_stop_is_said(pets, monkeypatch):
@@ -268,7 +331,9 @@ def test_what_goes_wrong_after_stop_is_said(pets, monkeypatch):
     assert made.wait(10) and "the disk is full" in made.alert.value and "Failed" in made.bar.value
 
 
-def test_where_start_waits_an_interrupt_is_a_stop_and_a_cell_that_is_run_again_is_shown_first(pets, gated, monkeypatch):
+def test_where_start_waits_an_interrupt_is_a_stop_and_a_cell_that_is_run_again_is_shown_first(
+    pets, gated, monkeypatch
+):
     monkeypatch.setenv("COLAB_KIT_UI", "foreground")
     made, slept = shown(pets, run_dir="here"), []
 
@@ -287,7 +352,9 @@ def test_where_start_waits_an_interrupt_is_a_stop_and_a_cell_that_is_run_again_i
     again = shown(pets, run_dir="here")  # neither waits nor draws on a thread before it is shown
     assert again.worker is worker and again.worker.busy and "Training 1/30" in again.bar.value
     again._follow()
-    assert gated.control.stopped and gated.control.reason == "stopped in the panel" and not worker.busy
+    assert (
+        gated.control.stopped and gated.control.reason == "stopped in the panel" and not worker.busy
+    )
 
 
 def test_stop_ends_a_load_and_what_came_is_kept(file_server):
@@ -302,7 +369,10 @@ def test_stop_ends_a_load_and_what_came_is_kept(file_server):
         made._paint()
     made.stop_button.click()
     assert made.wait(20)
-    assert "Stopped: stopped in the panel. What came is kept" in made.bar.value and not made.alert.value
+    assert (
+        "Stopped: stopped in the panel. What came is kept" in made.bar.value
+        and not made.alert.value
+    )
 
 
 def test_the_browsers_two_ways_of_handing_over_a_file_are_read():
@@ -319,7 +389,11 @@ def test_where_nobody_looks_a_panel_is_a_line_of_code_that_can_be_started(pets, 
     assert panel(load(pets, quiet=True)).as_code() == "run = kit.transfer(data, 'resnet18')"
     monkeypatch.setattr(api, "transfer", lambda data, backbone, **how: (data, backbone, how))
     line.start()
-    assert line.run == ("pets", "vit_b_16", {"run_dir": None, "name": "mine", "epochs": 3, "lr": 0.1})
+    assert line.run == (
+        "pets",
+        "vit_b_16",
+        {"run_dir": None, "name": "mine", "epochs": 3, "lr": 0.1},
+    )
     with pytest.raises(RecipeError, match="no training option"):
         panel("pets", learning=3)
 

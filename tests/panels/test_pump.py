@@ -22,16 +22,28 @@ class Kernel:
     def __init__(self):
         self.msg_queue, self.coming, self.handled, self.sent = Queue(), [], [], []
         self.shell_stream = SimpleNamespace(flush=self._flush)
-        self.shell_handlers = {"comm_msg": lambda stream, idents, message: self.handled.append(message["n"])}
-        self.iopub_socket, self.log = object(), SimpleNamespace(error=lambda *a, **k: self.sent.append("logged"))
-        self.session = SimpleNamespace(feed_identities=lambda frames, copy: ([], frames), deserialize=self._read, send=self._send)
+        self.shell_handlers = {
+            "comm_msg": lambda stream, idents, message: self.handled.append(message["n"])
+        }
+        self.iopub_socket, self.log = (
+            object(),
+            SimpleNamespace(error=lambda *a, **k: self.sent.append("logged")),
+        )
+        self.session = SimpleNamespace(
+            feed_identities=lambda frames, copy: ([], frames),
+            deserialize=self._read,
+            send=self._send,
+        )
 
     def _flush(self):
         self.msg_queue.extend(self.coming)
         self.coming.clear()
 
     def _read(self, frames, content, copy):
-        return {"msg_type": json.loads(frames[3].bytes)["msg_type"], "n": json.loads(frames[3].bytes)["n"]}
+        return {
+            "msg_type": json.loads(frames[3].bytes)["msg_type"],
+            "n": json.loads(frames[3].bytes)["n"],
+        }
 
     def _send(self, socket, kind, content, parent, ident):
         self.sent.append(content["execution_state"])
@@ -42,15 +54,30 @@ class Kernel:
 
 def message(kind, n):
     header = json.dumps({"msg_type": kind, "n": n}).encode()
-    return (n, None, ([SimpleNamespace(bytes=part) for part in (b"id", b"<IDS|MSG>", b"signature", header, b"{}")],))
+    return (
+        n,
+        None,
+        (
+            [
+                SimpleNamespace(bytes=part)
+                for part in (b"id", b"<IDS|MSG>", b"signature", header, b"{}")
+            ],
+        ),
+    )
 
 
 def test_clicks_are_handled_and_the_rest_is_put_back_in_its_order():
     kernel = Kernel()
     with pump.clicks(kernel) as hear:
-        kernel.coming += [message("execute_request", 1), message("comm_msg", 2), message("execute_request", 3)]
+        kernel.coming += [
+            message("execute_request", 1),
+            message("comm_msg", 2),
+            message("execute_request", 3),
+        ]
         hear()
-        assert kernel.handled == [2] and kernel.sent == ["idle"], "the browser hears that it was taken"
+        assert kernel.handled == [2] and kernel.sent == ["idle"], (
+            "the browser hears that it was taken"
+        )
         kernel.coming += [message("comm_msg", 4)]
         hear()
         kernel.msg_queue.append(message("execute_request", 5))

@@ -17,19 +17,32 @@ NOW = Snapshot(
 
 
 def well_formed(content):
-    return ElementTree.fromstring(f"<div>{re.sub(r'<(img|br)([^>]*?)/?>', r'<x />', content)}</div>")
+    return ElementTree.fromstring(
+        f"<div>{re.sub(r'<(img|br)([^>]*?)/?>', r'<x />', content)}</div>"
+    )
 
 
 def test_the_bar_says_how_far_and_how_long():
-    assert "Training 50/100 · about 75 s left" in views.bar(NOW) and 'value="50"' in views.bar(NOW) and "aria-label" in views.bar(NOW)
+    assert (
+        "Training 50/100 · about 75 s left" in views.bar(NOW)
+        and 'value="50"' in views.bar(NOW)
+        and "aria-label" in views.bar(NOW)
+    )
     assert views.bar(Snapshot()) == ""
-    assert 'value="' not in views.bar(Snapshot(state="working", doing="Starting")), "how far it is, nobody knows"
+    assert 'value="' not in views.bar(Snapshot(state="working", doing="Starting")), (
+        "how far it is, nobody knows"
+    )
 
 
 def test_the_status_changes_by_epoch_and_state_alone():
     said = views.status(NOW)
     later = views.status(Snapshot(**{**NOW.__dict__, "doing": "Training 51/100", "done": 51}))
-    assert said == later and 'role="status"' in said and "epoch 1 of 2" in said and "valid/top1 0.75" in said
+    assert (
+        said == later
+        and 'role="status"' in said
+        and "epoch 1 of 2" in said
+        and "valid/top1 0.75" in said
+    )
     assert views.status(Snapshot(**{**NOW.__dict__, "state": "paused", "doing": "Paused"})) != said
 
 
@@ -38,14 +51,20 @@ def test_the_curve_is_an_image_with_words_and_at_most_so_many_points():
     root = well_formed(content)
     svg = root.find(".//svg")
     assert svg.get("role") == "img" and "validation loss 0.5" in svg.get("aria-label")
-    long = Snapshot(**{**NOW.__dict__, "losses": tuple((i, 1.0) for i in range(10_000)), "of": 10_000})
+    long = Snapshot(
+        **{**NOW.__dict__, "losses": tuple((i, 1.0) for i in range(10_000)), "of": 10_000}
+    )
     line = well_formed(views.curve(long)).find(".//polyline")
     assert len(line.get("points").split()) <= views.POINTS
-    assert views.curve(Snapshot()) == "" and views.curve(Snapshot(losses=((1, float("nan")),))) == ""
+    assert (
+        views.curve(Snapshot()) == "" and views.curve(Snapshot(losses=((1, float("nan")),))) == ""
+    )
 
 
 def test_points_stay_within_the_picture():
-    for x, y in re.findall(r"([-\d.]+),([-\d.]+)", well_formed(views.curve(NOW)).find(".//polyline").get("points")):
+    for x, y in re.findall(
+        r"([-\d.]+),([-\d.]+)", well_formed(views.curve(NOW)).find(".//polyline").get("points")
+    ):
         assert 0 <= float(x) <= views.WIDE and 0 <= float(y) <= views.HIGH
 
 
@@ -76,5 +95,11 @@ def contrast(one, two):
 
 
 def test_the_curves_stand_out_in_both_themes():
-    assert all(contrast(colour, "#ffffff") >= 4.5 for colour in re.findall(r"#(?:1668a8|b34700|b3261e)", views.STYLE))
-    assert all(contrast(colour, "#111111") >= 4.5 for colour in re.findall(r"#(?:7cc0ff|ffb27a)", views.STYLE))
+    assert all(
+        contrast(colour, "#ffffff") >= 4.5
+        for colour in re.findall(r"#(?:1668a8|b34700|b3261e)", views.STYLE)
+    )
+    assert all(
+        contrast(colour, "#111111") >= 4.5
+        for colour in re.findall(r"#(?:7cc0ff|ffb27a)", views.STYLE)
+    )

@@ -35,16 +35,26 @@ def test_it_starts_once_and_gives_its_result():
     worker.start()
     assert worker.busy and worker.snapshot().state == "working"
     gate.leave.set()
-    assert worker.wait(10) and worker.result == "result" and worker.snapshot().state == "finished" and not worker.busy
+    assert (
+        worker.wait(10)
+        and worker.result == "result"
+        and worker.snapshot().state == "finished"
+        and not worker.busy
+    )
 
 
 def test_stop_is_answered_at_once_and_the_call_hears_it():
     worker, gate = begun()
     worker.stop()
-    assert worker.snapshot().state == "stopping" and worker.snapshot().doing == "Stopping after this batch"
+    assert (
+        worker.snapshot().state == "stopping"
+        and worker.snapshot().doing == "Stopping after this batch"
+    )
     assert gate.control.stopped
     gate.hear(StepDone(1, 10, 0.5, 0.1))
-    assert worker.snapshot().doing == "Stopping after this batch", "steps that still come do not take it back"
+    assert worker.snapshot().doing == "Stopping after this batch", (
+        "steps that still come do not take it back"
+    )
     gate.leave.set()
     assert worker.wait(10)
 
@@ -65,7 +75,10 @@ def test_what_happens_is_in_the_snapshot():
     worker._set(lambda was: was.__class__(state="working"))
     worker.hear(FetchStarted("pets.zip", "", 4 << 20))
     worker.hear(FetchProgress("pets.zip", 1 << 20, 4 << 20))
-    assert worker.snapshot().doing == "Downloading pets.zip: 1.0 of 4.0 MiB" and worker.snapshot().of == 4 << 20
+    assert (
+        worker.snapshot().doing == "Downloading pets.zip: 1.0 of 4.0 MiB"
+        and worker.snapshot().of == 4 << 20
+    )
     worker.hear(RunStarted("run", None, 2, 100))
     for step in range(1, 11):
         now[0] += 0.5
@@ -73,7 +86,11 @@ def test_what_happens_is_in_the_snapshot():
     worker.hear(EpochDone(1.0, 2, {"valid/loss": 0.5}))
     worker.hear(Note("uneven", "warn"))
     found = worker.snapshot()
-    assert found.doing == "Training 10/100" and found.left == 45.0 and found.rows == ({"epoch": 1.0, "valid/loss": 0.5},)
+    assert (
+        found.doing == "Training 10/100"
+        and found.left == 45.0
+        and found.rows == ({"epoch": 1.0, "valid/loss": 0.5},)
+    )
     assert found.losses[-1] == (10, 0.1) and found.notes == (("warn", "uneven"),)
 
 
@@ -90,7 +107,11 @@ def test_an_error_keeps_its_three_sentences_and_its_traceback():
     gate.leave.set()
     assert worker.wait(10)
     what, why, fix, trace = worker.snapshot().error
-    assert (what, why, fix) == ("No pictures.", "the folder is empty", "give another") and "DataError" in trace
+    assert (what, why, fix) == (
+        "No pictures.",
+        "the folder is empty",
+        "give another",
+    ) and "DataError" in trace
     assert worker.snapshot().state == "failed"
 
 

@@ -31,14 +31,33 @@ def place(tmp_path, monkeypatch):
 
 
 def make_run(
-    root: Path, name: str = "cats", *, start: str = "s1", status: str = "finished", epochs: int | None = 2, folder: str | None = None
+    root: Path,
+    name: str = "cats",
+    *,
+    start: str = "s1",
+    status: str = "finished",
+    epochs: int | None = 2,
+    folder: str | None = None,
 ) -> Path:
     made = root / (folder or f"{name}-12345678")
-    record = {"identity": {}, "created": 1.0, "name": name, "key": "12345678", "start": start, "status": status, "recipe": {"epochs": 5}}
+    record = {
+        "identity": {},
+        "created": 1.0,
+        "name": name,
+        "key": "12345678",
+        "start": start,
+        "status": status,
+        "recipe": {"epochs": 5},
+    }
     write_json(made / "run.json", record)
     if epochs is not None:
         facts = {"epoch": epochs, "step": epochs, "start": start}
-        checkpoint.write(made / checkpoint.name_of(epochs), {"model/w": torch.zeros(8)}, facts, reached=lambda point: None)
+        checkpoint.write(
+            made / checkpoint.name_of(epochs),
+            {"model/w": torch.zeros(8)},
+            facts,
+            reached=lambda point: None,
+        )
     return made
 
 
@@ -60,7 +79,13 @@ def test_nothing_is_listed_where_nothing_is(place, capsys):
 def test_a_run_and_its_copy_are_one(place):
     folder, copy = make_run(place / "home" / "runs"), make_run(drive(place))
     (run,) = catalog.kept()
-    assert (run.folder, run.copy, run.epochs, run.of, run.status) == (folder, copy, 2, 5, "finished")
+    assert (run.folder, run.copy, run.epochs, run.of, run.status) == (
+        folder,
+        copy,
+        2,
+        5,
+        "finished",
+    )
     assert run.size == run.copy_size == sum(file.stat().st_size for file in folder.iterdir())
 
 
@@ -102,10 +127,16 @@ def test_a_copy_that_another_machine_writes_is_running_until_it_has_been_silent_
     assert catalog.kept()[0].status == "unfinished"
     for age, status in ((20, "running"), (3600, "unfinished")):
         beat = time.time() - age
-        (copy / NAME).write_bytes(Holder("theirs", "far", 7, "1", "colab on far (process 7)", beat, beat).as_bytes())
+        (copy / NAME).write_bytes(
+            Holder("theirs", "far", 7, "1", "colab on far (process 7)", beat, beat).as_bytes()
+        )
         assert catalog.kept()[0].status == status
     with pytest.raises(RunError, match="is running and is not deleted"):
-        (copy / NAME).write_bytes(Holder("theirs", "far", 7, "1", "colab on far (process 7)", beat, time.time()).as_bytes())
+        (copy / NAME).write_bytes(
+            Holder(
+                "theirs", "far", 7, "1", "colab on far (process 7)", beat, time.time()
+            ).as_bytes()
+        )
         catalog.delete(catalog.kept()[0])
 
 
@@ -113,14 +144,21 @@ def test_a_damaged_checkpoint_does_not_hide_the_epochs_of_the_one_before(place):
     folder = make_run(disk(place))
     (folder / checkpoint.name_of(3)).write_bytes(b"\xff" * 40)
     assert catalog.kept()[0].epochs == 2
-    assert make_run(disk(place), "dogs", start="s2", epochs=None) and {run.epochs for run in catalog.kept()} == {2, None}
+    assert make_run(disk(place), "dogs", start="s2", epochs=None) and {
+        run.epochs for run in catalog.kept()
+    } == {2, None}
 
 
 def test_the_epochs_of_a_copy_on_drive_are_those_of_the_later_of_its_slots(place):
     copy = make_run(drive(place), epochs=None)
     for letter, epoch in (("a", 4), ("b", 3)):
         facts = {"epoch": epoch, "step": epoch, "start": "s1"}
-        checkpoint.write(copy / f"checkpoint-{letter}.safetensors", {"w": torch.zeros(8)}, facts, reached=lambda point: None)
+        checkpoint.write(
+            copy / f"checkpoint-{letter}.safetensors",
+            {"w": torch.zeros(8)},
+            facts,
+            reached=lambda point: None,
+        )
     assert catalog.kept()[0].epochs == 4
 
 
@@ -161,7 +199,9 @@ def test_files_that_go_while_they_are_listed_do_not_end_the_list(place, monkeypa
 def test_a_deletion_that_broke_off_leaves_a_run_that_is_listed(place, monkeypatch):
     folder = make_run(disk(place))
     (run,) = catalog.kept()
-    monkeypatch.setattr(Path, "unlink", lambda self, **kw: (_ for _ in ()).throw(PermissionError(13, "read-only")))
+    monkeypatch.setattr(
+        Path, "unlink", lambda self, **kw: (_ for _ in ()).throw(PermissionError(13, "read-only"))
+    )
     with pytest.raises(RunError, match="could not be written"):
         catalog.delete(run)
     monkeypatch.undo()
@@ -179,7 +219,9 @@ def test_prune_deletes_only_what_is_confirmed(place, monkeypatch, capsys):
 
 
 def test_prune_yes_deletes_what_is_named_and_never_what_runs(place, capsys):
-    cats, dogs, birds = (make_run(disk(place), name, start=name) for name in ("cats", "dogs", "birds"))
+    cats, dogs, birds = (
+        make_run(disk(place), name, start=name) for name in ("cats", "dogs", "birds")
+    )
     with one_writer(dogs):
         assert main.main(["runs", "cats", "dogs", "--prune", "--yes"]) == 0
     assert not cats.exists() and dogs.exists() and birds.exists()
@@ -197,7 +239,11 @@ def test_a_name_that_no_run_has_is_said_and_then_nothing_is_deleted(place, capsy
     folder = make_run(disk(place))
     assert main.main(["runs", "cats", "dgos", "brids"]) == main.FAILED
     said = capsys.readouterr()
-    assert "No run is called dgos or brids." in said.err and "cats" in said.out and "No runs are here" not in said.out
+    assert (
+        "No run is called dgos or brids." in said.err
+        and "cats" in said.out
+        and "No runs are here" not in said.out
+    )
     assert main.main(["runs", "cats", "dgos", "--prune", "--yes"]) == main.FAILED
     assert folder.exists() and "nothing is deleted" in capsys.readouterr().err
     assert main.main(["runs", "12345678"]) == main.OK
@@ -214,19 +260,27 @@ def test_a_run_that_drive_has_nothing_of_yet_says_when_copies_go_there(place, ca
     make_run(disk(place), "beside", start="s0", status="running")  # begun without a Drive
     make_run(place / "home" / "runs", "cats", start="s1", status="running")
     make_run(place / "home" / "runs", "dogs", start="s2")
-    make_run(place / "home" / "runs", "owls", start="s3", status="running", folder="elsewhere-ffffffff")  # out=
+    make_run(
+        place / "home" / "runs", "owls", start="s3", status="running", folder="elsewhere-ffffffff"
+    )  # out=
     main.main(["runs"])
     assert "On this disk" not in capsys.readouterr().out, "there is no Drive"
     drive(place).mkdir(parents=True)
     main.main(["runs"])
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("On this disk alone so far"))
+    line = next(
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("On this disk alone so far")
+    )
     assert "far: cats-12345678; copies" in line and "every five minutes" in line
     make_run(drive(place), "cats", start="s1", status="running")
     main.main(["runs"])
     assert "On this disk" not in capsys.readouterr().out
 
 
-def test_a_dead_drive_does_not_hide_the_local_runs_and_is_said_in_one_line(place, fuse_drive, capsys):
+def test_a_dead_drive_does_not_hide_the_local_runs_and_is_said_in_one_line(
+    place, fuse_drive, capsys
+):
     make_run(home() / "runs")
     make_run(fuse_drive / "colab-kit/runs", "far", start="s2")
     assert [run.name for run in catalog.kept()] == ["far", "cats"] and not catalog.look().silent
@@ -242,7 +296,9 @@ def test_a_dead_drive_does_not_hide_the_local_runs_and_is_said_in_one_line(place
 
 def test_a_dead_drive_of_a_colab_machine_is_known_from_its_mounts(place, fuse_drive, monkeypatch):
     row = f"drive {fuse_drive.mountpoint} fuse.drive rw 0 0\n"
-    monkeypatch.setattr(mounting.Site, "here", lambda: mounting.Site("colab-subprocess", table=lambda: row))
+    monkeypatch.setattr(
+        mounting.Site, "here", lambda: mounting.Site("colab-subprocess", table=lambda: row)
+    )
     monkeypatch.setattr(mounting, "_current", None)
     assert catalog.look().silent == []
     fuse_drive.kill()
@@ -250,7 +306,9 @@ def test_a_dead_drive_of_a_colab_machine_is_known_from_its_mounts(place, fuse_dr
 
 
 @pytest.mark.parametrize("woe", ["drops", "io_error"])
-def test_a_drive_that_fails_while_it_is_read_is_no_error_of_ours(place, mock_drive, drive_faults, woe):
+def test_a_drive_that_fails_while_it_is_read_is_no_error_of_ours(
+    place, mock_drive, drive_faults, woe
+):
     copy = make_run(mock_drive / "colab-kit/runs")
     make_run(disk(place), "dogs", start="s2")
     runs = catalog.kept()
@@ -266,16 +324,24 @@ def test_yes_alone_is_wrong_usage(place):
     assert main.main(["runs", "--yes"]) == main.USAGE
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "-"), (999, "999 B"), (1000, "1.0 kB"), (3_140_000, "3.1 MB"), (999_999, "1000.0 kB")])
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "-"), (999, "999 B"), (1000, "1.0 kB"), (3_140_000, "3.1 MB"), (999_999, "1000.0 kB")],
+)
 def test_sizes_are_said_for_people(count, text):
     assert main.size(count) == text
 
 
 def test_a_solved_head_is_counted_in_its_views(place):
     made = make_run(place / "home" / "runs", epochs=1)
-    write_json(made / "choices.json", {"mode": ["frozen", "as asked"], "views": [1, "each picture as it is"]})
+    write_json(
+        made / "choices.json",
+        {"mode": ["frozen", "as asked"], "views": [1, "each picture as it is"]},
+    )
     (run,) = catalog.kept()
     assert (run.epochs, run.of) == (1, 1)
-    write_json(made / "choices.json", {"mode": ["frozen", "as asked"], "features": ["not kept", "a map"]})
+    write_json(
+        made / "choices.json", {"mode": ["frozen", "as asked"], "features": ["not kept", "a map"]}
+    )
     (run,) = catalog.kept()
     assert (run.epochs, run.of) == (1, 5), "one that learned in the loop"

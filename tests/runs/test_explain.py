@@ -20,7 +20,10 @@ class Brightness(nn.Module):
     def forward(self, x):
         found = self.conv(x)
         wide = x.shape[-1] // 2
-        return torch.stack([found[..., wide:].mean((1, 2, 3)), found[..., :wide].mean((1, 2, 3))], 1) * 10
+        return (
+            torch.stack([found[..., wide:].mean((1, 2, 3)), found[..., :wide].mean((1, 2, 3))], 1)
+            * 10
+        )
 
 
 def lit(left):
@@ -34,7 +37,12 @@ def lit(left):
 def test_the_map_is_bright_where_the_class_is():
     net = Brightness().eval()
     cam, said = grad_cam(net, lit(True))
-    assert said == 1 and cam.shape == (8, 8) and cam.max() == 1 and cam[:, :3].mean() > 10 * max(1e-6, cam[:, 5:].mean())
+    assert (
+        said == 1
+        and cam.shape == (8, 8)
+        and cam.max() == 1
+        and cam[:, :3].mean() > 10 * max(1e-6, cam[:, 5:].mean())
+    )
     cam, said = grad_cam(net, lit(True), 0)
     assert said == 0
 
@@ -47,7 +55,10 @@ def test_the_network_keeps_flags_and_gradients():
 
 def test_a_network_without_a_convolution_near_its_end_has_no_map():
     net = nn.Sequential(
-        nn.Conv2d(3, 4, 4, 4), nn.Flatten(), *[nn.Sequential(nn.Linear(16, 16), nn.ReLU()) for _ in range(3)], nn.Linear(16, 2)
+        nn.Conv2d(3, 4, 4, 4),
+        nn.Flatten(),
+        *[nn.Sequential(nn.Linear(16, 16), nn.ReLU()) for _ in range(3)],
+        nn.Linear(16, 2),
     )
     with pytest.raises(ModelError, match="(?s)no map to look at.*resnet18"):
         grad_cam(net.eval(), torch.zeros(1, 3, 8, 8))
@@ -63,4 +74,8 @@ def test_a_map_is_laid_over_a_picture_of_any_size():
     cam[:, 0] = 1
     over = laid_over(picture, cam)
     assert over.shape == picture.shape and over[15, 0, 0] > 150 > over[15, 19, 0]
-    assert three(np.zeros((3, 4), np.uint8)).shape == three(np.zeros((3, 4, 4), np.uint8)).shape == (3, 4, 3)
+    assert (
+        three(np.zeros((3, 4), np.uint8)).shape
+        == three(np.zeros((3, 4, 4), np.uint8)).shape
+        == (3, 4, 3)
+    )

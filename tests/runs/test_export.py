@@ -17,7 +17,14 @@ from colab_kit.testing.pictures import class_folders
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("export")
     data = kit.load(class_folders(place / "pets", each=8), quiet=True)
-    return kit.train(kit.nets.cnn(classes=2, channels=3, size=16), data, image_size=16, epochs=1, quiet=True, run_dir=place / "run")
+    return kit.train(
+        kit.nets.cnn(classes=2, channels=3, size=16),
+        data,
+        image_size=16,
+        epochs=1,
+        quiet=True,
+        run_dir=place / "run",
+    )
 
 
 def picture():
@@ -27,8 +34,15 @@ def picture():
 def test_an_exported_run_predicts_the_same_without_its_code(run, tmp_path):
     path = run.export(tmp_path / "pets.safetensors")
     again = kit.open_run(path)
-    assert np.array_equal(again.predict(picture()).probabilities, run.predict(picture()).probabilities)
-    assert again.classes == run.classes and again.best == run.best and len(again.history) == len(run.history) and again.status == "finished"
+    assert np.array_equal(
+        again.predict(picture()).probabilities, run.predict(picture()).probabilities
+    )
+    assert (
+        again.classes == run.classes
+        and again.best == run.best
+        and len(again.history) == len(run.history)
+        and again.status == "finished"
+    )
 
 
 def test_the_file_holds_no_pickle_and_no_path_of_this_machine(run, tmp_path):
@@ -48,18 +62,25 @@ def test_a_damaged_file_is_refused(run, tmp_path):
 
 
 def test_a_plain_weight_file_is_no_export(run, tmp_path):
-    assert exported(run.save(tmp_path / "plain.safetensors")) is None and exported(tmp_path / "none.safetensors") is None
+    assert (
+        exported(run.save(tmp_path / "plain.safetensors")) is None
+        and exported(tmp_path / "none.safetensors") is None
+    )
 
 
 def test_a_network_of_ones_own_needs_its_class_again(tmp_path):
-    data = kit.load((torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8), torch.arange(40) % 2), quiet=True)
+    data = kit.load(
+        (torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8), torch.arange(40) % 2), quiet=True
+    )
     made = lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     mine = kit.train(made, data, epochs=1, quiet=True, run_dir=tmp_path / "mine")
     path = mine.export(tmp_path / "mine.safetensors")
     with pytest.raises(ModelError, match="no code travels"):
         kit.open_run(path)
     one = torch.zeros(1, 8, 8, dtype=torch.uint8)
-    assert np.array_equal(kit.open_run(path, model=made).predict(one).probabilities, mine.predict(one).probabilities)
+    assert np.array_equal(
+        kit.open_run(path, model=made).predict(one).probabilities, mine.predict(one).probabilities
+    )
 
 
 def test_another_ending_is_refused(run, tmp_path):
@@ -85,7 +106,11 @@ def test_an_onnx_file_computes_the_same_and_says_what_it_is(run, tmp_path):
     x = scorer.input(scorer.squares(picture())[0])
     (found,) = runtime.InferenceSession(str(path)).run(["y"], {"x": x.numpy()})
     assert np.allclose(found, run.model(x).detach().numpy(), atol=1e-4)
-    about = {entry.key: json.loads(entry.value) for entry in onnx.load(str(path)).metadata_props if entry.key.startswith("colab_kit")}
+    about = {
+        entry.key: json.loads(entry.value)
+        for entry in onnx.load(str(path)).metadata_props
+        if entry.key.startswith("colab_kit")
+    }
     assert about["colab_kit.record"]["data"]["classes"] == list(run.classes)
 
 
@@ -100,8 +125,12 @@ def test_where_the_exporter_fails_the_former_one_writes_the_file(run, tmp_path, 
         real(*args, dynamo=dynamo, **how)
 
     monkeypatch.setattr(torch.onnx, "export", fails)
-    assert run.export(tmp_path / "pets.onnx").exists() and asked == [True, False], "and it computes the same, or export() would say so"
-    monkeypatch.setattr(torch.onnx, "export", lambda *args, **how: (_ for _ in ()).throw(AssertionError()))  # a bare assert
+    assert run.export(tmp_path / "pets.onnx").exists() and asked == [True, False], (
+        "and it computes the same, or export() would say so"
+    )
+    monkeypatch.setattr(
+        torch.onnx, "export", lambda *args, **how: (_ for _ in ()).throw(AssertionError())
+    )  # a bare assert
     with pytest.raises(kit.ColabKitError, match="cannot be written as ONNX"):
         run.export(tmp_path / "other.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["pets.onnx"]

@@ -36,7 +36,15 @@ def test_only_the_horizon_leaves_the_key_alone():
         key(save_every_steps=9),
         key(validate_every_steps=4),
     } == {key()}
-    others = [key(lr=0.1), key(seed=1), key(batch_size=8), key(ema_decay=0.9), key(lr_schedule="step"), key(mixup=0.1), key(lr={"*": 0.1})]
+    others = [
+        key(lr=0.1),
+        key(seed=1),
+        key(batch_size=8),
+        key(ema_decay=0.9),
+        key(lr_schedule="step"),
+        key(mixup=0.1),
+        key(lr={"*": 0.1}),
+    ]
     assert len({key(), *others}) == 1 + len(others)
 
 
@@ -47,7 +55,11 @@ def test_differences_name_the_field_with_both_values_and_hide_long_ones():
         "model": {"class": "Net", "code": {"Net": "cd" * 32}},
     }
     found = identity.differences(IDENTITY, new)
-    assert found == ["recipe.lr: null → 0.01", "recipe.class_weights: null → [1.0, 2.0]", "model.code.Net changed"]
+    assert found == [
+        "recipe.lr: null → 0.01",
+        "recipe.class_weights: null → [1.0, 2.0]",
+        "model.code.Net changed",
+    ]
     assert identity.differences(json.loads(json.dumps(new)), new) == []
 
 
@@ -57,7 +69,11 @@ def test_what_is_promised_on_going_on_says_what_broke_it():
     other = {**same, "torch": "2.6.0", "threads": "8"}
     said = identity.exactness(other, same, stretched=True)
     assert said.startswith("same data, order and augmentation, not the same bits (")
-    assert f"torch 2.6.0 → {same['torch']}" in said and "threads 8 → " in said and "stretch the schedule" in said
+    assert (
+        f"torch 2.6.0 → {same['torch']}" in said
+        and "threads 8 → " in said
+        and "stretch the schedule" in said
+    )
     assert "beyond any key" in identity.exactness(same, same, stretched=False, keyed=False)
     cuda = {**same, "device": "cuda Tesla T4 x86_64"}
     assert "order of sums" in identity.exactness(cuda, cuda, stretched=False)

@@ -23,10 +23,21 @@ from tests.training.test_loop import bits
 
 def test_a_run_opens_by_folder_name_key_and_full_name_with_its_best_weights():
     run = quietly(name="pets", lr=0.3)
-    for where in (run.folder, str(run.folder), "pets", run.key, f"pets-{run.key}", run.folder.relative_to(Path.cwd())):
+    for where in (
+        run.folder,
+        str(run.folder),
+        "pets",
+        run.key,
+        f"pets-{run.key}",
+        run.folder.relative_to(Path.cwd()),
+    ):
         again = open_run(where)
-        assert again.folder == run.folder and same(again.model, run.model) and not again.model.training
-        assert again.history == run.history and again.best == run.best and again.classes == run.classes
+        assert (
+            again.folder == run.folder and same(again.model, run.model) and not again.model.training
+        )
+        assert (
+            again.history == run.history and again.best == run.best and again.classes == run.classes
+        )
         assert (again.status, again.recipe, again.choices) == ("finished", run.recipe, run.choices)
     assert open_run(run) is run
 
@@ -85,26 +96,39 @@ def test_drive_keeps_no_more_than_a_run_needs(own_home):
     mount(quiet=True)
     run = quietly(name="pets", epochs=3, save_every_steps=1)
     kept = sorted(p.name for p in run.drive_folder.iterdir())
-    assert len([name for name in kept if name.startswith("checkpoint")]) <= 2 and {"run.json", "choices.json", "history.csv"} <= set(kept)
+    assert len([name for name in kept if name.startswith("checkpoint")]) <= 2 and {
+        "run.json",
+        "choices.json",
+        "history.csv",
+    } <= set(kept)
     assert not [name for name in kept if name.endswith(".part")]
 
 
 def test_a_run_waits_for_its_copies_and_says_whether_they_are_handed_over(own_home):
-    assert quietly(epochs=1, run_dir="plain").wait_for_copies(0), "without a Drive there is nothing to wait for"
+    assert quietly(epochs=1, run_dir="plain").wait_for_copies(0), (
+        "without a Drive there is nothing to wait for"
+    )
     drive = mount(quiet=True)
     run = quietly(name="pets", epochs=1)
     picture = run.plot()
-    assert run.wait_for_copies(30) and (run.drive_folder / picture.name).read_bytes() == picture.read_bytes()
+    assert (
+        run.wait_for_copies(30)
+        and (run.drive_folder / picture.name).read_bytes() == picture.read_bytes()
+    )
     drive.mydrive.rename(own_home / "away")
     run.plot()
     picture.write_bytes(b"another one")
     run.place.shelf.push(picture, f"{run.place.kept_as}/{picture.name}")
     assert not run.wait_for_copies(0) and not drive.mydrive.exists()
     (own_home / "away").rename(drive.mydrive)
-    assert run.wait_for_copies(30) and (run.drive_folder / picture.name).read_bytes() == b"another one"
+    assert (
+        run.wait_for_copies(30) and (run.drive_folder / picture.name).read_bytes() == b"another one"
+    )
 
 
-def test_a_run_whose_drive_is_gone_ends_done_and_says_that_copies_are_missing(own_home, monkeypatch):
+def test_a_run_whose_drive_is_gone_ends_done_and_says_that_copies_are_missing(
+    own_home, monkeypatch
+):
     monkeypatch.setattr(saver, "AT_THE_END", 0.0)
     drive = mount(quiet=True)
     heard: list = []
@@ -116,7 +140,9 @@ def test_a_run_whose_drive_is_gone_ends_done_and_says_that_copies_are_missing(ow
 
     run = quietly(name="pets", hear=hear)
     assert run.status == "finished" and not drive.mydrive.exists()
-    assert any("run.wait_for_copies()" in e.text for e in heard if isinstance(e, Note)) and isinstance(heard[-1], RunEnded)
+    assert any(
+        "run.wait_for_copies()" in e.text for e in heard if isinstance(e, Note)
+    ) and isinstance(heard[-1], RunEnded)
     (own_home / "away").rename(drive.mydrive)
     assert run.wait_for_copies(30)
     shutil.rmtree(own_home / "kit" / "runs")
@@ -137,7 +163,9 @@ def test_after_a_fresh_start_drive_holds_the_new_best_weights_of_the_same_step(o
     mount(quiet=True)
     for restart in (False, True):
         torch.manual_seed(restart)
-        run = quietly(net(), restart=restart, epochs=1)  # one validation: the best of both is of one step, and of one name
+        run = quietly(
+            net(), restart=restart, epochs=1
+        )  # one validation: the best of both is of one step, and of one name
     (best,) = run.folder.glob("best-*")
     assert best.read_bytes() in [copy.read_bytes() for copy in run.drive_folder.glob("best-*")]
 
@@ -146,7 +174,9 @@ def test_a_folder_that_is_being_written_is_not_moved_aside_for_a_later_start_on_
     mount(quiet=True)
     run = quietly()
     there = json.loads((run.drive_folder / "run.json").read_text())
-    (run.drive_folder / "run.json").write_text(json.dumps({**there, "start": "another", "created": there["created"] + 100}))
+    (run.drive_folder / "run.json").write_text(
+        json.dumps({**there, "start": "another", "created": there["created"] + 100})
+    )
     with one_writer(run.folder), pytest.raises(RunError, match="another process"):
         quietly()
     assert (run.folder / "run.json").exists() and list(run.folder.glob("checkpoint-*"))
@@ -155,7 +185,9 @@ def test_a_folder_that_is_being_written_is_not_moved_aside_for_a_later_start_on_
 def test_out_on_drive_is_written_on_the_fast_disk_and_found_by_its_path(own_home):
     drive = mount(quiet=True)
     run = quietly(run_dir=drive / "mine" / "pets")
-    assert run.drive_folder == drive / "mine" / "pets" and run.folder.is_relative_to(own_home / "kit" / "runs")
+    assert run.drive_folder == drive / "mine" / "pets" and run.folder.is_relative_to(
+        own_home / "kit" / "runs"
+    )
     shutil.rmtree(own_home / "kit" / "runs")
     assert same(open_run(drive / "mine" / "pets").model, run.model)
 
@@ -167,7 +199,9 @@ def test_a_damaged_newest_checkpoint_falls_back_one_generation_and_says_so(capsy
     assert open_run(run.folder).folder == run.folder
     assert f"{newest.name} is damaged" in capsys.readouterr().out
     again = quietly(save_every_steps=2)
-    assert again.status == "finished" and bits(again) == bits(quietly(run_dir="beside", save_every_steps=2))
+    assert again.status == "finished" and bits(again) == bits(
+        quietly(run_dir="beside", save_every_steps=2)
+    )
     for path in run.folder.glob("checkpoint-*"):
         path.write_bytes(b"\0" * 10)
     with pytest.raises(RunError, match="is damaged") as error:

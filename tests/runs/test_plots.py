@@ -12,15 +12,41 @@ from colab_kit.runs.evaluation import evaluate
 from colab_kit.runs.prediction import prediction
 
 HISTORY = [
-    {"epoch": 1.0, "step": 94, "lr": 0.1, "train/loss": 1.0, "train/top1": 0.5, "valid/loss": 0.9, "valid/top1": 0.55, "valid/top5": 0.9},
-    {"epoch": 1.5, "step": 141, "lr": 0.1, "train/loss": None, "valid/loss": 0.6, "valid/top1": 0.7},
-    {"epoch": 2.0, "step": 188, "lr": 0.1, "train/loss": 0.7, "train/top1": 0.6, "valid/loss": 0.8, "valid/top1": 0.71},
+    {
+        "epoch": 1.0,
+        "step": 94,
+        "lr": 0.1,
+        "train/loss": 1.0,
+        "train/top1": 0.5,
+        "valid/loss": 0.9,
+        "valid/top1": 0.55,
+        "valid/top5": 0.9,
+    },
+    {
+        "epoch": 1.5,
+        "step": 141,
+        "lr": 0.1,
+        "train/loss": None,
+        "valid/loss": 0.6,
+        "valid/top1": 0.7,
+    },
+    {
+        "epoch": 2.0,
+        "step": 188,
+        "lr": 0.1,
+        "train/loss": 0.7,
+        "train/top1": 0.6,
+        "valid/loss": 0.8,
+        "valid/top1": 0.71,
+    },
 ]
 
 
 def evaluation(count, names=None):
     said = np.eye(count)[np.arange(count)[::-1]] * 0.8 + 0.2 / count
-    return evaluate(said, np.arange(count), names or [f"a rather long name, number {i}" for i in range(count)])
+    return evaluate(
+        said, np.arange(count), names or [f"a rather long name, number {i}" for i in range(count)]
+    )
 
 
 def colours(path):
@@ -48,7 +74,15 @@ def test_curves_hold_both_splits_and_the_mark(tmp_path):
     assert {(31, 119, 180), (255, 127, 14), (44, 160, 44)} <= colours(path)  # train, valid, best
 
 
-@pytest.mark.parametrize("history", [[], HISTORY[:1], [{"epoch": 1.0, "train/loss": 1.0}], [{"epoch": 1.0, "train/loss": float("inf")}]])
+@pytest.mark.parametrize(
+    "history",
+    [
+        [],
+        HISTORY[:1],
+        [{"epoch": 1.0, "train/loss": 1.0}],
+        [{"epoch": 1.0, "train/loss": float("inf")}],
+    ],
+)
 def test_curves_are_drawn_whatever_is_missing(history, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -56,7 +90,9 @@ def test_curves_are_drawn_whatever_is_missing(history, tmp_path):
 
 
 def test_without_validation_nothing_is_marked(tmp_path):
-    path = plots.curves([{"epoch": 1.0, "train/loss": 1.0}, {"epoch": 2.0, "train/loss": 0.5}], tmp_path / "c.png")
+    path = plots.curves(
+        [{"epoch": 1.0, "train/loss": 1.0}, {"epoch": 2.0, "train/loss": 0.5}], tmp_path / "c.png"
+    )
     assert (31, 119, 180) in colours(path) and not {(255, 127, 14), (44, 160, 44)} & colours(path)
 
 
@@ -72,12 +108,18 @@ def test_names_with_signs_of_mathematics_are_drawn_as_they_are(tmp_path):
     names = ["$5 bill $_$", "x^2 & {", "\\frac $"]
     assert bare(plots.confusion(evaluation(3, names), tmp_path / "c.png"))
     probabilities = np.array([0.5, 0.3, 0.2])
-    assert bare(plots.view_classify(np.zeros((5, 5, 3), np.uint8), prediction(probabilities, names), tmp_path / "v.png"))
+    assert bare(
+        plots.view_classify(
+            np.zeros((5, 5, 3), np.uint8), prediction(probabilities, names), tmp_path / "v.png"
+        )
+    )
 
 
 def test_a_grey_picture_is_drawn_in_grey_and_unstretched(tmp_path):
     grey = np.full((8, 8, 1), 100, np.uint8)
-    path = plots.view_classify(grey, prediction(np.array([0.9, 0.1]), ("a", "b")), tmp_path / "v.png")
+    path = plots.view_classify(
+        grey, prediction(np.array([0.9, 0.1]), ("a", "b")), tmp_path / "v.png"
+    )
     with Image.open(path) as picture:
         assert picture.convert("RGB").getpixel((100, 100)) == (100, 100, 100)
 
@@ -88,14 +130,18 @@ def test_a_long_name_runs_into_no_picture(shape, count, tmp_path):
     red = np.zeros((*shape[:2], 3), np.uint8) + np.array([200, 30, 30], np.uint8)
     names = [f"hard-leaved pocket orchid, {i}" for i in range(count)]
     found = prediction(np.linspace(0.5, 0.1, count), names, top=20)
-    drawn = plots.view_classify(red if shape[2:] == (3,) else np.full(shape, 90, np.uint8), found, tmp_path / "v.png")
+    drawn = plots.view_classify(
+        red if shape[2:] == (3,) else np.full(shape, 90, np.uint8), found, tmp_path / "v.png"
+    )
     assert bare(drawn)
     if shape[2:] == (3,):
         with Image.open(drawn) as picture:
             x = np.asarray(picture.convert("RGB")).astype(int)
         held = (x == (200, 30, 30)).all(2)
         rows, columns = np.flatnonzero(held.any(1)), np.flatnonzero(held.any(0))
-        assert held[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()  # a whole rectangle: no ink upon it
+        assert held[
+            rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1
+        ].all()  # a whole rectangle: no ink upon it
 
 
 def test_no_pyplot_figure_is_left_open(tmp_path):

@@ -32,7 +32,9 @@ def test_a_prediction_is_one_line():
 
 def some(n):
     rows = np.eye(3)[np.arange(n) % 3] * 0.7 + 0.1
-    return Predictions((prediction(row, CLASSES, path=Path(f"{i}, x.jpg")) for i, row in enumerate(rows)), CLASSES)
+    return Predictions(
+        (prediction(row, CLASSES, path=Path(f"{i}, x.jpg")) for i, row in enumerate(rows)), CLASSES
+    )
 
 
 def test_predictions_are_a_list_with_labels_and_one_table_of_probabilities():
@@ -49,12 +51,18 @@ def test_the_csv_is_read_back_as_it_was(tmp_path):
     rows = list(csv.DictReader(file.open()))
     assert [row["path"] for row in rows] == ["0, x.jpg", "1, x.jpg", "2, x.jpg"]
     assert [row["label"] for row in rows] == found.labels
-    assert np.allclose([[float(row[name]) for name in CLASSES] for row in rows], found.probabilities)
+    assert np.allclose(
+        [[float(row[name]) for name in CLASSES] for row in rows], found.probabilities
+    )
     assert found.to_csv() == file.read_text()
 
 
 def test_the_csv_of_unknown_classes_holds_labels_alone():
-    assert next(csv.reader(io.StringIO(Predictions(some(2)).to_csv()))) == ["path", "label", "score"]
+    assert next(csv.reader(io.StringIO(Predictions(some(2)).to_csv()))) == [
+        "path",
+        "label",
+        "score",
+    ]
 
 
 def test_a_long_list_shows_its_first_ten():

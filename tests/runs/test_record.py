@@ -43,14 +43,20 @@ def test_a_place_that_holds_another_run_is_refused_with_the_difference(tmp_path)
     records.check_same(place, record, IDENTITY)
     with pytest.raises(RecipeChanged, match="was made differently") as error:
         records.check_same(place, record, {**IDENTITY, "recipe": Recipe(lr=0.01).identity()})
-    assert error.value.why == "recipe.lr: null → 0.01" and "restart=True" in error.value.fix and str(place.folder) in error.value.what
+    assert (
+        error.value.why == "recipe.lr: null → 0.01"
+        and "restart=True" in error.value.fix
+        and str(place.folder) in error.value.what
+    )
 
 
 def test_choices_stand_before_the_record_does(tmp_path):
     order: list[list[str]] = []
     place = place_at(tmp_path / "out")
     seen = lambda point: (
-        order.append(sorted(p.name for p in place.folder.iterdir() if not p.name.startswith("."))) if point == "after_rename" else None
+        order.append(sorted(p.name for p in place.folder.iterdir() if not p.name.startswith(".")))
+        if point == "after_rename"
+        else None
     )
     records.begin(place, {"name": "pets", "identity": {}}, {"lr": (1, "")}, reached=seen)
     assert order == [["choices.json"], ["choices.json", "run.json"]]
@@ -67,7 +73,10 @@ def test_the_later_of_two_records_counts_and_is_brought_to_the_folder(tmp_path):
     newer = {**older, "created": 2.0, "start": "another", "status": "stopped"}
     (tmp_path / "drive" / "pets-k" / "run.json").write_text(json.dumps(newer))
     assert records.find(place) == newer
-    assert json.loads((place.folder / "run.json").read_text()) == newer and (place.folder / "choices.json").exists()
+    assert (
+        json.loads((place.folder / "run.json").read_text()) == newer
+        and (place.folder / "choices.json").exists()
+    )
     begun(place)  # restart=True here
     assert records.find(place)["start"] not in ("another", older["start"])
 
@@ -92,14 +101,18 @@ def test_checkpoints_of_an_older_start_do_not_mix_with_a_newer_one_from_the_shel
     (tmp_path / "drive" / "pets-k" / "run.json").write_text(json.dumps(newer))
     records.find(place)
     assert not list(place.folder.glob("checkpoint-*"))
-    assert (tmp_path / "fast" / "pets-k.before" / "checkpoint-000000100.safetensors").exists(), "nothing computed is lost"
+    assert (tmp_path / "fast" / "pets-k.before" / "checkpoint-000000100.safetensors").exists(), (
+        "nothing computed is lost"
+    )
 
 
 class Away:
     """A shelf on a Drive that cannot be read now."""
 
     def find(self, name: str) -> list[Path]:
-        raise DriveError("r could not be read from Drive.", "it has dropped away", "kit.mount()") from OSError(107, "not connected")
+        raise DriveError(
+            "r could not be read from Drive.", "it has dropped away", "kit.mount()"
+        ) from OSError(107, "not connected")
 
 
 def test_a_shelf_that_cannot_be_read_is_no_proof_that_there_is_no_run(tmp_path):
@@ -130,20 +143,33 @@ def test_a_record_is_brought_after_its_choices(tmp_path, monkeypatch):
     shutil.copytree(there.folder, tmp_path / "drive" / "pets-k")
     order: list[str] = []
     write = records.write_json
-    monkeypatch.setattr(records, "write_json", lambda path, value: (order.append(path.name), write(path, value)))
+    monkeypatch.setattr(
+        records, "write_json", lambda path, value: (order.append(path.name), write(path, value))
+    )
     records.find(place_at(tmp_path / "new" / "pets-k", tmp_path / "drive"))
     assert order == ["choices.json", "run.json"]
 
 
 def test_a_fresh_start_keeps_what_drive_alone_has(tmp_path):
-    old, here = tmp_path / "drive" / "pets-k", place_at(tmp_path / "new" / "pets-k", tmp_path / "drive")
+    old, here = (
+        tmp_path / "drive" / "pets-k",
+        place_at(tmp_path / "new" / "pets-k", tmp_path / "drive"),
+    )
     record = begun(place_at(old))
     facts = {"step": 5, "start": record["start"]}
-    checkpoint.write(old / "checkpoint-a.safetensors", {"model/w": torch.ones(2)}, facts, reached=lambda point: None)
+    checkpoint.write(
+        old / "checkpoint-a.safetensors",
+        {"model/w": torch.ones(2)},
+        facts,
+        reached=lambda point: None,
+    )
     heard: list[Note] = []
     records.make_way(here, restart=True, emit=heard.append)
     kept = tmp_path / "new" / "pets-k.before"
-    assert checkpoint.read(kept / checkpoint.name_of(5)).step == 5 and records.read_json(kept / "run.json") == record
+    assert (
+        checkpoint.read(kept / checkpoint.name_of(5)).step == 5
+        and records.read_json(kept / "run.json") == record
+    )
     assert not here.folder.exists() and len(heard) == 1 and str(kept) in heard[0].text
 
 
@@ -157,7 +183,9 @@ def test_records_that_cannot_be_listed_or_lack_their_start_are_passed_over(tmp_p
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "run.json").write_text('{"identity": {}, "created": 1.0, "name": "old"}')
     (tmp_path / "a file").write_text("")
-    assert list(records.all_records(tmp_path)) == list(records.all_records(tmp_path / "a file")) == []
+    assert (
+        list(records.all_records(tmp_path)) == list(records.all_records(tmp_path / "a file")) == []
+    )
 
 
 def test_setting_aside_keeps_one_step_back(tmp_path):
@@ -169,11 +197,21 @@ def test_setting_aside_keeps_one_step_back(tmp_path):
     second = begun(place)
     records.set_aside(place)
     assert [p.name for p in tmp_path.iterdir()] == ["out.before"]
-    assert records.read_json(tmp_path / "out.before" / "run.json")["start"] == second["start"] != first["start"]
+    assert (
+        records.read_json(tmp_path / "out.before" / "run.json")["start"]
+        == second["start"]
+        != first["start"]
+    )
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [("{", "cannot be read"), ("[1]", "is no record"), ("{}", "is no record"), ('{"name": 1}', "is no record")]
+    ("content", "said"),
+    [
+        ("{", "cannot be read"),
+        ("[1]", "is no record"),
+        ("{}", "is no record"),
+        ('{"name": 1}', "is no record"),
+    ],
 )
 def test_a_run_json_that_is_not_ours_is_an_error_that_names_it(tmp_path, content, said):
     (tmp_path / "run.json").write_text(content)
@@ -184,11 +222,20 @@ def test_a_run_json_that_is_not_ours_is_an_error_that_names_it(tmp_path, content
 
 def test_a_new_run_says_how_it_differs_from_the_newest_of_its_name(tmp_path):
     for n, lr in enumerate((0.1, 0.2)):
-        begun(place_at(tmp_path / f"pets-{n}"), identity={**IDENTITY, "recipe": Recipe(lr=lr).identity()}, created=float(n))
+        begun(
+            place_at(tmp_path / f"pets-{n}"),
+            identity={**IDENTITY, "recipe": Recipe(lr=lr).identity()},
+            created=float(n),
+        )
     begun(place_at(tmp_path / "pets-9.before"), created=99.0)
     begun(place_at(tmp_path / "cars-0"), name="cars", created=98.0)
     heard: list[Note] = []
-    records.note_relatives(place_at(tmp_path / "pets-2"), "pets", {**IDENTITY, "recipe": Recipe(lr=0.3).identity()}, heard.append)
+    records.note_relatives(
+        place_at(tmp_path / "pets-2"),
+        "pets",
+        {**IDENTITY, "recipe": Recipe(lr=0.3).identity()},
+        heard.append,
+    )
     assert [note.text for note in heard] == ["This is a new run, not pets-1: lr: 0.2 → 0.3."]
 
 
@@ -196,9 +243,18 @@ def test_places_with_and_without_a_drive(own_home):
     assert Place.named("pets-k", None).folder == own_home / "work" / "colab-kit" / "runs" / "pets-k"
     drive = stand_in(Path("/content/drive"), "mock")
     named = Place.named("pets-k", drive)
-    assert (named.folder, named.drive_folder) == (own_home / "kit" / "runs" / "pets-k", drive / "colab-kit/runs/pets-k")
+    assert (named.folder, named.drive_folder) == (
+        own_home / "kit" / "runs" / "pets-k",
+        drive / "colab-kit/runs/pets-k",
+    )
     there = Place.at(drive / "mine" / "pets", drive)
-    assert there.folder.parent == own_home / "kit" / "runs" and there.drive_folder == drive / "mine" / "pets" and there.kept_as == "pets"
+    assert (
+        there.folder.parent == own_home / "kit" / "runs"
+        and there.drive_folder == drive / "mine" / "pets"
+        and there.kept_as == "pets"
+    )
     here = Place.at(Path("pets"), drive)
     assert (here.folder, here.shelf) == (own_home / "work" / "pets", None)
-    assert Place.at(drive / "a" / "pets", drive).folder != there.folder, "two folders of one name on Drive are two runs"
+    assert Place.at(drive / "a" / "pets", drive).folder != there.folder, (
+        "two folders of one name on Drive are two runs"
+    )

@@ -30,18 +30,34 @@ def net() -> nn.Module:
     return nets.mlp(classes=3, inputs=192, hidden=(8,))
 
 
-def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
-    return train(model, data or small_data("arrays"), callbacks=[hear], quiet=True, **{"batch_size": 4, "epochs": 2, **fields})
+def quietly(
+    model: Any = net,
+    data: Any = None,
+    hear: Callable[[Event], Any] = lambda event: None,
+    **fields: Any,
+) -> Run:
+    return train(
+        model,
+        data or small_data("arrays"),
+        callbacks=[hear],
+        quiet=True,
+        **{"batch_size": 4, "epochs": 2, **fields},
+    )
 
 
 def stopped_after(step: int, **fields: Any) -> Run:
     control = Control()
-    stop = lambda event: control.stop() if isinstance(event, StepDone) and event.step == step else None
+    stop = lambda event: (
+        control.stop() if isinstance(event, StepDone) and event.step == step else None
+    )
     return quietly(hear=stop, control=control, **fields)
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def test_weights_are_not_saved_under_a_mountpoint_that_is_not_mounted():
@@ -82,7 +98,11 @@ def test_a_run_answers_for_pictures_batches_and_splits(tmp_path):
     data = small_data("arrays")
     run = quietly(Small, data)
     all_of = run.predict(data.valid)
-    assert isinstance(all_of, Predictions) and len(all_of) == 9 and all_of.probabilities.shape == (9, 3)
+    assert (
+        isinstance(all_of, Predictions)
+        and len(all_of) == 9
+        and all_of.probabilities.shape == (9, 3)
+    )
     one = run.predict(data.valid[0][0], top=2)
     assert isinstance(one, Prediction) and len(one.top) == 2 and one.label in run.classes
     np.testing.assert_allclose(one.probabilities, all_of[0].probabilities, atol=1e-6)
@@ -95,7 +115,9 @@ def test_a_run_answers_for_pictures_batches_and_splits(tmp_path):
 def test_predictions_of_a_split_of_files_name_the_files(tmp_path):
     root = class_folders(tmp_path / "pets", each=4)
     data = load({"train": root, "test": class_folders(tmp_path / "more", each=2)}, quiet=True)
-    run = quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), data, image_size=8, run_dir="a")
+    run = quietly(
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), data, image_size=8, run_dir="a"
+    )
     data.test.paths[1].write_bytes(b"broken")
     found = run.predict(data.test)
     assert [p.path for p in found] == [data.test.paths[0], *data.test.paths[2:]]
@@ -105,12 +127,30 @@ def test_predictions_of_a_split_of_files_name_the_files(tmp_path):
 def test_evaluating_takes_the_test_split_else_the_validation_split(tmp_path):
     data = small_data("arrays")
     run = quietly(Small, data)
-    assert run.evaluate().split == "valid" and run.evaluate("train").count == 23 and run.evaluate(data.train).split == "train"
-    both = Data(data.train, data.valid, Split(data.train.source, np.arange(5), "test"), data.classes, data.name, data.fingerprint)
+    assert (
+        run.evaluate().split == "valid"
+        and run.evaluate("train").count == 23
+        and run.evaluate(data.train).split == "train"
+    )
+    both = Data(
+        data.train,
+        data.valid,
+        Split(data.train.source, np.arange(5), "test"),
+        data.classes,
+        data.name,
+        data.fingerprint,
+    )
     run = quietly(Small, both)
     assert run.evaluate().split == "test" and run.evaluate().count == 5
     unlabelled = Arrays(torch.zeros(5, 3, 8, 8, dtype=torch.uint8), np.full(5, -1))
-    without = Data(data.train, data.valid, Split(unlabelled, np.arange(5), "test"), data.classes, data.name, data.fingerprint)
+    without = Data(
+        data.train,
+        data.valid,
+        Split(unlabelled, np.arange(5), "test"),
+        data.classes,
+        data.name,
+        data.fingerprint,
+    )
     run = quietly(Small, without, run_dir="b")
     assert run.evaluate().split == "valid"
     with pytest.raises(DataError, match="has no labels"):
@@ -139,10 +179,16 @@ def test_a_run_without_a_validated_epoch_has_nothing_to_plot():
 
 def test_what_a_run_says_of_itself():
     stopped = stopped_after(3, name="pets")
-    assert repr(stopped) == f"Run pets-{stopped.key} · stopped (stopped by hand) · 0 validations · {stopped.folder}"
+    assert (
+        repr(stopped)
+        == f"Run pets-{stopped.key} · stopped (stopped by hand) · 0 validations · {stopped.folder}"
+    )
     assert open_run("pets").status == "stopped" and open_run("pets").reason == "stopped by hand"
     run = quietly(name="pets")
-    assert f"Run pets-{run.key} · finished · 2 validations, best valid/loss {run.best['metrics']['valid/loss']:.4f} at epoch" in repr(run)
+    assert (
+        f"Run pets-{run.key} · finished · 2 validations, best valid/loss {run.best['metrics']['valid/loss']:.4f} at epoch"
+        in repr(run)
+    )
 
 
 def test_a_run_is_live_while_it_trains_and_not_after():
@@ -180,7 +226,11 @@ def test_a_damaged_file_in_a_folder_does_not_cost_the_others_their_prediction(tm
         Image.fromarray(np.full((8, 8, 3), 40 * i, np.uint8)).save(tmp_path / f"{i}.png")
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     found = run.predict(tmp_path)
-    assert [p.path.name for p in found] == ["0.png", "1.png", "2.png"] and "1 of 4 files are left out: bad.jpg" in capsys.readouterr().out
+    assert [p.path.name for p in found] == [
+        "0.png",
+        "1.png",
+        "2.png",
+    ] and "1 of 4 files are left out: bad.jpg" in capsys.readouterr().out
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "bad.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="None of the files is a picture"):
@@ -194,7 +244,9 @@ def test_data_is_evaluated_by_its_test_split_and_other_classes_are_refused():
     other = Data(data.train, data.valid, None, ("x", "y", "z"), "other", "f")
     with pytest.raises(DataError, match="other classes"):
         run.evaluate(other)
-    many = Split(Arrays(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), np.array([0, 1, 2, 9])), np.arange(4))
+    many = Split(
+        Arrays(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), np.array([0, 1, 2, 9])), np.arange(4)
+    )
     with pytest.raises(DataError, match="of other data"):
         run.evaluate(many)
 
@@ -202,8 +254,14 @@ def test_data_is_evaluated_by_its_test_split_and_other_classes_are_refused():
 def test_a_picture_is_predicted_from_its_link(tmp_path, file_server, monkeypatch):
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
     pets = class_folders(tmp_path / "pets", each=4)
-    run = quietly(lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)), load(pets, quiet=True), image_size=8)
+    run = quietly(
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)),
+        load(pets, quiet=True),
+        image_size=8,
+    )
     url = file_server.put("cat.png", (pets / "cat" / "0.png").read_bytes())
     found = run.predict(url)
-    assert found.label in ("cat", "dog") and np.array_equal(found.probabilities, run.predict(pets / "cat" / "0.png").probabilities)
+    assert found.label in ("cat", "dog") and np.array_equal(
+        found.probabilities, run.predict(pets / "cat" / "0.png").probabilities
+    )
     assert str(found.path).startswith(str(tmp_path / "home"))

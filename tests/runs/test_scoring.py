@@ -29,7 +29,12 @@ VECTORS = Preprocess()  # as for a run on (N, features)
 
 def scorer(preprocess: Preprocess, inputs: int, **more: Any) -> Scorer:
     torch.manual_seed(0)
-    return Scorer(nn.Sequential(nn.Flatten(), nn.Linear(inputs, 4), nn.Dropout(0.5)), preprocess, CPU, **{"output": "logits", **more})
+    return Scorer(
+        nn.Sequential(nn.Flatten(), nn.Linear(inputs, 4), nn.Dropout(0.5)),
+        preprocess,
+        CPU,
+        **{"output": "logits", **more},
+    )
 
 
 def seen(given: Scorer, x: Any) -> np.ndarray:
@@ -58,7 +63,19 @@ def of_grey() -> tuple[Scorer, np.ndarray]:
         lambda p: p,
         lambda p: str(p),
     ],
-    ids=["hw", "chw", "hwc", "tensor", "int64", "strided", "pil", "pil-rgb", "read-only", "path", "str"],
+    ids=[
+        "hw",
+        "chw",
+        "hwc",
+        "tensor",
+        "int64",
+        "strided",
+        "pil",
+        "pil-rgb",
+        "read-only",
+        "path",
+        "str",
+    ],
 )
 def test_one_grey_picture_scores_the_same_however_it_is_shown(tmp_path, shown):
     path = tmp_path / "two.png"
@@ -69,7 +86,17 @@ def test_one_grey_picture_scores_the_same_however_it_is_shown(tmp_path, shown):
     np.testing.assert_allclose(given.pictures(rows)[0], expected[2], atol=1e-6)
 
 
-@pytest.mark.parametrize("batch", [GREY, GREY[:, None], GREY[..., None], torch.from_numpy(GREY), list(GREY), tuple(GREY[:, None])])
+@pytest.mark.parametrize(
+    "batch",
+    [
+        GREY,
+        GREY[:, None],
+        GREY[..., None],
+        torch.from_numpy(GREY),
+        list(GREY),
+        tuple(GREY[:, None]),
+    ],
+)
 def test_a_batch_scores_as_its_split_does(batch):
     given, expected = of_grey()
     assert not pictures_of(batch, ARRAYS)[2]
@@ -86,7 +113,9 @@ def test_rows_of_numbers_are_rows_not_a_grey_picture():
     given, x = scorer(VECTORS, 5, floats=True), np.random.default_rng(1).random((7, 5), np.float32)
     split = Split(Arrays(torch.from_numpy(x), np.zeros(7, np.int64)), np.arange(7))
     np.testing.assert_allclose(seen(given, x), given.split(split)[0], atol=1e-6)
-    np.testing.assert_allclose(seen(given, x[3].astype(np.float64)), given.split(split)[0][3:4], atol=1e-6)
+    np.testing.assert_allclose(
+        seen(given, x[3].astype(np.float64)), given.split(split)[0][3:4], atol=1e-6
+    )
     assert not pictures_of(x, VECTORS)[2] and pictures_of(x[0], VECTORS)[2]
 
 
@@ -94,19 +123,35 @@ def test_files_score_as_their_split_whether_given_as_paths_pil_or_arrays(tmp_pat
     data = load(class_folders(tmp_path / "pets", each=4), valid=0, quiet=True)
     given = scorer(FILES, 3 * 16 * 16)
     expected, labels, rows = given.split(data.train)
-    assert expected.shape == (8, 4) and labels.tolist() == data.train.labels.tolist() and rows.tolist() == data.train.rows.tolist()
+    assert (
+        expected.shape == (8, 4)
+        and labels.tolist() == data.train.labels.tolist()
+        and rows.tolist() == data.train.rows.tolist()
+    )
     np.testing.assert_allclose(seen(given, tmp_path / "pets"), expected, atol=1e-6)
-    np.testing.assert_allclose(seen(given, str(tmp_path / "pets" / "cat" / "*.png")), expected[:4], atol=1e-6)
-    np.testing.assert_allclose(seen(given, [Image.open(p) for p in data.train.paths]), expected, atol=1e-6)
-    np.testing.assert_allclose(seen(given, [data.train[i][0] for i in range(8)]), expected, atol=1e-6)
-    np.testing.assert_allclose(seen(given, np.stack([data.train[i][0] for i in range(8)])), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        seen(given, str(tmp_path / "pets" / "cat" / "*.png")), expected[:4], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        seen(given, [Image.open(p) for p in data.train.paths]), expected, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        seen(given, [data.train[i][0] for i in range(8)]), expected, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        seen(given, np.stack([data.train[i][0] for i in range(8)])), expected, atol=1e-6
+    )
 
 
 def test_pictures_of_several_sizes_go_together(tmp_path):
-    shown = [np.asarray(Image.open(picture(tmp_path / f"{n}.png", n, (20 + n, 30)))) for n in range(3)]
+    shown = [
+        np.asarray(Image.open(picture(tmp_path / f"{n}.png", n, (20 + n, 30)))) for n in range(3)
+    ]
     given = scorer(FILES, 3 * 16 * 16)
     together = seen(given, shown)
-    np.testing.assert_allclose(together, np.concatenate([seen(given, one) for one in shown]), atol=1e-6)
+    np.testing.assert_allclose(
+        together, np.concatenate([seen(given, one) for one in shown]), atol=1e-6
+    )
     assert seen(given, [shown[0][..., 0], shown[1]]).shape == (2, 4), "grey and coloured"
 
 
@@ -119,7 +164,11 @@ def test_an_alpha_channel_is_not_a_colour(tmp_path):
 
 @pytest.mark.parametrize("output", ["logits", "log_probabilities", "probabilities"])
 def test_whatever_the_network_puts_out_becomes_probabilities(output):
-    last = {"logits": nn.Identity(), "log_probabilities": nn.LogSoftmax(1), "probabilities": nn.Softmax(1)}[output]
+    last = {
+        "logits": nn.Identity(),
+        "log_probabilities": nn.LogSoftmax(1),
+        "probabilities": nn.Softmax(1),
+    }[output]
     given, expected = of_grey()
     given = Scorer(nn.Sequential(given.model, last), ARRAYS, CPU, output)
     found = seen(given, GREY)
@@ -175,8 +224,16 @@ def test_a_folder_without_pictures_says_so(tmp_path):
 
 def test_an_empty_split_and_one_with_only_damaged_pictures_say_so(tmp_path):
     given, _ = of_grey()
-    empty = Split(Arrays(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), np.zeros(1, np.int64)), np.arange(0), "test")
-    broken = Split(Pictures([blank(tmp_path / "a.png", b"x")], np.zeros(1, np.int64), tmp_path), np.arange(1), "test")
+    empty = Split(
+        Arrays(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), np.zeros(1, np.int64)),
+        np.arange(0),
+        "test",
+    )
+    broken = Split(
+        Pictures([blank(tmp_path / "a.png", b"x")], np.zeros(1, np.int64), tmp_path),
+        np.arange(1),
+        "test",
+    )
     for split in (empty, broken):
         with pytest.raises(DataError, match="split test has no picture that can be read"):
             given.split(split)
@@ -227,7 +284,12 @@ def test_four_channels_score_as_their_split_in_every_layout(want, size):
 
 def test_a_channel_that_is_missing_is_not_made_up(tmp_path):
     given = scorer(Preprocess(size=8, channels=4, crop=1.0), 4 * 64)
-    for shown in (np.zeros((8, 8, 3), np.uint8), GREY[0], picture(tmp_path / "a.png"), Image.fromarray(GREY[0])):
+    for shown in (
+        np.zeros((8, 8, 3), np.uint8),
+        GREY[0],
+        picture(tmp_path / "a.png"),
+        Image.fromarray(GREY[0]),
+    ):
         with pytest.raises(DataError, match="arrays of 4 channels"):
             seen(given, shown)
 
@@ -237,7 +299,9 @@ def test_a_channel_that_is_missing_is_not_made_up(tmp_path):
 def test_a_tensor_scores_as_the_dataset_that_gives_it(shape, recipe):
     x = torch.from_numpy(np.random.default_rng(4).integers(0, 256, (5, *shape), dtype=np.uint8))
     split = Split(Items([(picture, 0) for picture in x], np.zeros(5, np.int64)), np.arange(5))
-    made, _ = preprocess_for(Recipe(**recipe), Data(split, None, None, ("a",), "x", "f"), Preprocess())
+    made, _ = preprocess_for(
+        Recipe(**recipe), Data(split, None, None, ("a",), "x", "f"), Preprocess()
+    )
     given = scorer(made, shape[0] * (recipe["image_size"] ** 2 if recipe else shape[1] * shape[2]))
     expected = given.split(split)[0]
     np.testing.assert_allclose(seen(given, x), expected, atol=1e-6)
@@ -263,7 +327,9 @@ def test_views_of_a_picture_are_averaged_and_a_mirrored_one_is_its_own():
     np.testing.assert_allclose(both, (one + seen(scorer(ARRAYS, 64), x)) / 2, atol=1e-6)
     np.testing.assert_allclose(both, seen(given, x), atol=1e-6)
     given.views = 4
-    assert not np.allclose(seen(given, GREY), both) and np.allclose(seen(given, GREY).sum(1), 1, atol=1e-5)
+    assert not np.allclose(seen(given, GREY), both) and np.allclose(
+        seen(given, GREY).sum(1), 1, atol=1e-5
+    )
 
 
 def test_rows_of_numbers_have_one_view():

@@ -58,12 +58,25 @@ def test_families_of_timm_are_transferred_predict_and_open_again(name, tmp_path,
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
     pets = class_folders(tmp_path / "pets", each=6)
     size = None if name.startswith("vit") else 64
-    frozen = transfer(pets, f"timm/{name}", weights=None, image_size=size, run_dir=tmp_path / "frozen", quiet=True)
-    assert frozen.choices["mode"][0] == "frozen" and frozen.choices["features"][0] != "not kept" and len(frozen.history) == 1
+    frozen = transfer(
+        pets, f"timm/{name}", weights=None, image_size=size, run_dir=tmp_path / "frozen", quiet=True
+    )
+    assert (
+        frozen.choices["mode"][0] == "frozen"
+        and frozen.choices["features"][0] != "not kept"
+        and len(frozen.history) == 1
+    )
     one = open_run(frozen.folder).predict(pets / "cat" / "0.png")
     assert np.array_equal(one.probabilities, frozen.predict(pets / "cat" / "0.png").probabilities)
     whole = transfer(
-        pets, f"timm/{name}", weights=None, image_size=size, mode="frozen_then_finetune", epochs=2, run_dir=tmp_path / "both", quiet=True
+        pets,
+        f"timm/{name}",
+        weights=None,
+        image_size=size,
+        mode="frozen_then_finetune",
+        epochs=2,
+        run_dir=tmp_path / "both",
+        quiet=True,
     )
     assert whole.status == "finished" and len(whole.history) == 2
     shutil.rmtree(tmp_path / "home", ignore_errors=True)

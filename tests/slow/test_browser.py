@@ -3,12 +3,24 @@
 import psutil
 import pytest
 
-from tests.support.lab import ARGS, CHROMIUM, READY, SLOW, lab, run_cell, until_shown, write_notebook
+from tests.support.lab import (
+    ARGS,
+    CHROMIUM,
+    READY,
+    SLOW,
+    lab,
+    run_cell,
+    until_shown,
+    write_notebook,
+)
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("jupyterlab")
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
+]
 ANSWER = 300  # ms
 PANEL = """
 kit.panel(SOURCE, out=OUT, epochs=3, lr=0.01, size=28, batch_size=64, save_every_steps=10, seed=SEED)
@@ -42,7 +54,17 @@ PALE = """() => {
   }
   return found;
 }"""
-ORDER = ["Data", "Load", "Backbone", "Epochs", "Advanced", "Start", "Pause", "Stop", "Copy as code"]  # as the keyboard walks
+ORDER = [
+    "Data",
+    "Load",
+    "Backbone",
+    "Epochs",
+    "Advanced",
+    "Start",
+    "Pause",
+    "Stop",
+    "Copy as code",
+]  # as the keyboard walks
 HERE = """() => {
   const e = document.activeElement, area = document.querySelector('.jp-OutputArea');
   const label = e.id && area.querySelector(`label[for="${e.id}"]`);
@@ -69,13 +91,24 @@ def shown(page, selector, timeout=60_000):
 @pytest.fixture(scope="module", params=["light", "dark"])
 def page(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("lab")
-    cells = [cell(0.05, "quick"), cell(3.0, "long", seed=1), cell(0.0, "none", source="no/such/folder"), cell(0.05, "killed", seed=2)]
+    cells = [
+        cell(0.05, "quick"),
+        cell(3.0, "long", seed=1),
+        cell(0.0, "none", source="no/such/folder"),
+        cell(0.05, "killed", seed=2),
+    ]
     write_notebook(root / "n.ipynb", cells)
-    with lab(root, dark=request.param == "dark", COLAB_KIT_HOME=str(root / "home")) as url, playwright.sync_playwright() as started:
+    with (
+        lab(root, dark=request.param == "dark", COLAB_KIT_HOME=str(root / "home")) as url,
+        playwright.sync_playwright() as started,
+    ):
         browser = started.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGS)
         found = browser.new_page(viewport={"width": 1100, "height": 1500})
         found.heard, found.theme, found.root, found.at = [], request.param, root, url("n.ipynb")
-        found.on("console", lambda message: found.heard.append(message.text) if message.type == "error" else None)
+        found.on(
+            "console",
+            lambda message: found.heard.append(message.text) if message.type == "error" else None,
+        )
         found.on("pageerror", lambda error: found.heard.append(str(error)))
         found.goto(found.at)
         found.wait_for_function(READY, timeout=60_000)
@@ -90,7 +123,9 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     button.focus()
     page.keyboard.press("Enter")  # by keyboard alone
     shown(page, state("working"))
-    page.wait_for_function("() => (document.querySelector('.colab-kit progress') || {}).value > 3", timeout=60_000)
+    page.wait_for_function(
+        "() => (document.querySelector('.colab-kit progress') || {}).value > 3", timeout=60_000
+    )
     assert page.locator(".colab-kit svg[role=img]").count() == 1
     assert until_shown(page, "Pause", state("paused")) < ANSWER
     assert page.evaluate("document.activeElement.textContent") == "Pause", "the focus stays"
@@ -100,18 +135,25 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
         page.wait_for_function(READY.replace(" && kernel.status == 'idle'", ""), timeout=60_000)
     run_cell(page, 0)  # the same cell again: it shows the training that is under way
     shown(page, state("working"))
-    page.wait_for_function("() => (document.querySelector('.colab-kit progress') || {}).value > 10", timeout=60_000)
+    page.wait_for_function(
+        "() => (document.querySelector('.colab-kit progress') || {}).value > 10", timeout=60_000
+    )
     assert until_shown(page, "Stop", f"{state('stopping')}, {state('stopped')}") < ANSWER
     shown(page, state("stopped"))
     page.get_by_role("button", name="Start", exact=True).click()
     shown(page, state("finished"), timeout=120_000)
     shown(page, ".colab-kit img[alt^='which']")
-    assert "Going on from step" in page.locator(".colab-kit details").first.inner_html() or page.locator("text=Going on from").count()
+    assert (
+        "Going on from step" in page.locator(".colab-kit details").first.inner_html()
+        or page.locator("text=Going on from").count()
+    )
     page.get_by_role("button", name="Copy as code", exact=True).click()
     assert "kit.transfer('fashion-mini', 'resnet18'" in shown(page, ".colab-kit code").inner_text()
     page.locator(".jp-OutputArea").first.screenshot(path=str(page.root / f"panel-{page.theme}.png"))
     assert page.evaluate(NAMELESS) == [], "every control and picture has a name"
-    assert page.evaluate(PALE) == [], "every text stands out from what is behind it, 4.5 to 1 or more"
+    assert page.evaluate(PALE) == [], (
+        "every text stands out from what is behind it, 4.5 to 1 or more"
+    )
     page.get_by_role("textbox", name="Data").focus()
     walked = [page.evaluate(HERE)]
     while walked[-1] != ORDER[-1] and len(walked) < 20:
@@ -122,9 +164,14 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Hide advanced", exact=True).wait_for(timeout=10_000)
     page.keyboard.press("Tab")
-    assert page.evaluate(HERE) == "batch_size" and page.evaluate(PALE) == page.evaluate(NAMELESS) == []
+    assert (
+        page.evaluate(HERE) == "batch_size" and page.evaluate(PALE) == page.evaluate(NAMELESS) == []
+    )
     page.get_by_role("button", name="Hide advanced", exact=True).click()
-    page.evaluate("document.querySelector('.colab-kit table').style.color = '%s'" % ("#555" if page.theme == "dark" else "#999"))
+    page.evaluate(
+        "document.querySelector('.colab-kit table').style.color = '%s'"
+        % ("#555" if page.theme == "dark" else "#999")
+    )
     assert page.evaluate(PALE), "this check can fail"
     page.evaluate("document.querySelector('.colab-kit table').style.color = ''")
     assert page.heard == []
@@ -136,9 +183,13 @@ def test_stop_during_long_batches_says_so_at_once(page):
     run_cell(page, 1)
     shown(page, "text=Start")
     page.locator(".jp-Cell").nth(1).get_by_role("button", name="Start", exact=True).click()
-    page.wait_for_function("() => [...document.querySelectorAll('[data-state=working]')].length == 1", timeout=60_000)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('[data-state=working]')].length == 1", timeout=60_000
+    )
     page.wait_for_timeout(1500)
-    page.evaluate("() => document.querySelectorAll('.jp-Cell')[0].remove()")  # one panel's Stop is left
+    page.evaluate(
+        "() => document.querySelectorAll('.jp-Cell')[0].remove()"
+    )  # one panel's Stop is left
     assert until_shown(page, "Stop", state("stopping")) < ANSWER
     assert page.locator("text=Stopping after this batch").count() >= 1
     shown(page, state("stopped"), timeout=30_000)
@@ -152,8 +203,15 @@ def test_a_kernel_that_is_killed_in_the_middle_is_gone_on_from(page):
     run_cell(page, 3)
     mine = page.locator(".jp-Cell").nth(3)
     mine.get_by_role("button", name="Start", exact=True).click()
-    page.wait_for_function("() => [...document.querySelectorAll('.colab-kit progress')].some(bar => bar.value > 30)", timeout=60_000)
-    kernels = [child for child in psutil.Process().children(recursive=True) if any("ipykernel" in word for word in child.cmdline())]
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.colab-kit progress')].some(bar => bar.value > 30)",
+        timeout=60_000,
+    )
+    kernels = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if any("ipykernel" in word for word in child.cmdline())
+    ]
     kernels[-1].kill()
     page.wait_for_function("() => !(" + READY + ")()", timeout=60_000)
     page.wait_for_function(READY, timeout=60_000)  # JupyterLab has started another, and says so
@@ -173,7 +231,9 @@ def test_an_error_is_an_alert_and_a_reloaded_page_finds_its_kernel(page):
     alert = shown(page, "[role=alert]")
     assert "no/such/folder" in alert.inner_text() and "Fix:" in alert.inner_text()
     page.get_by_role("button", name="Try again", exact=True).wait_for(timeout=10_000)
-    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.restartKernel().then(() => window.restarted = true); 0")
+    page.evaluate(
+        "window.jupyterapp.shell.currentWidget.sessionContext.restartKernel().then(() => window.restarted = true); 0"
+    )
     page.wait_for_function("() => window.restarted", timeout=60_000)
     page.wait_for_function(READY, timeout=60_000)
     run_cell(page, 0)  # after a new kernel the finished run is given back by the same cell

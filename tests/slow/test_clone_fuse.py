@@ -12,7 +12,9 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 
 
 def git(at, *words):
-    return subprocess.run(["git", *words], cwd=at, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *words], cwd=at, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def commit(at, name, content):
@@ -39,8 +41,17 @@ def test_a_clone_on_drive_is_brought_up_to_date(fuse_drive, tmp_path, monkeypatc
     assert again.changed and again.commit == new and (to / "train.py").read_text() == "two"
     (to / ".git" / "index.lock").touch()  # as a killed git leaves it
     new = commit(course, "more.py", "three")
-    assert clone(course.as_uri(), to, quiet=True).commit == new and (to / "more.py").read_text() == "three"
+    assert (
+        clone(course.as_uri(), to, quiet=True).commit == new
+        and (to / "more.py").read_text() == "three"
+    )
     (to / "train.py").write_text("mine")
     commit(course, "train.py", "four")
-    assert not clone(course.as_uri(), to, quiet=True).changed and (to / "train.py").read_text() == "mine"
-    assert clone(course.as_uri(), to, force=True, quiet=True).changed and (to / "train.py").read_text() == "four"
+    assert (
+        not clone(course.as_uri(), to, quiet=True).changed
+        and (to / "train.py").read_text() == "mine"
+    )
+    assert (
+        clone(course.as_uri(), to, force=True, quiet=True).changed
+        and (to / "train.py").read_text() == "four"
+    )

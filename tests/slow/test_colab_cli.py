@@ -30,7 +30,9 @@ from colab_kit.cli import launch
 
 pytest.importorskip("jupyter_server")
 CLI = os.environ.get("COLAB_KIT_COLAB_CLI")
-pytestmark = pytest.mark.skipif(not CLI, reason="COLAB_KIT_COLAB_CLI names no Python with google-colab-cli")
+pytestmark = pytest.mark.skipif(
+    not CLI, reason="COLAB_KIT_COLAB_CLI names no Python with google-colab-cli"
+)
 LAUNCHERS = Path(__file__).parent.parent.parent / "launchers"
 DRIVER = """
 import os
@@ -80,11 +82,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    names = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "COLAB_KIT_HOME")
+    names = (
+        "HOME",
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "IPYTHONDIR",
+        "COLAB_KIT_HOME",
+    )
     own = {name: str(home / name.lower()) for name in names}
     for place in own.values():
         Path(place).mkdir(parents=True)
-    paths = os.pathsep.join([str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join(
+        [str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    )
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyter_server", "--ip=127.0.0.1", f"--port={port}", f"--IdentityProvider.token={token}",
          "--ServerApp.allow_root=True", "--ServerApp.root_dir=/", "--ServerApp.open_browser=False",
@@ -100,14 +111,32 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             time.sleep(0.1)
 
     def colab(*words: str, start: bool = False, **env: str) -> Any:
-        loop = {"LOOP_URL": url, "LOOP_TOKEN": token, "LOOP_CONTENT": str(root / "content"), "LOOP_RENTED": str(root / "rented")}
-        around = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        loop = {
+            "LOOP_URL": url,
+            "LOOP_TOKEN": token,
+            "LOOP_CONTENT": str(root / "content"),
+            "LOOP_RENTED": str(root / "rented"),
+        }
+        around = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("PYTHONPATH", "PYTHONHOME")
+        }
         around |= {**loop, "HOME": str(root / "mine"), **env}
         (root / "mine").mkdir(exist_ok=True)
         command = [str(CLI), "-c", DRIVER, *words]
         if start:
-            return subprocess.Popen(command, cwd=root, env=around, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        return subprocess.run(command, cwd=root, env=around, capture_output=True, text=True, timeout=180)
+            return subprocess.Popen(
+                command,
+                cwd=root,
+                env=around,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        return subprocess.run(
+            command, cwd=root, env=around, capture_output=True, text=True, timeout=180
+        )
 
     colab.root, colab.server = root, psutil.Process(server.pid)
     yield colab
@@ -124,7 +153,11 @@ def artifact(text: str) -> Path:
 
 def kernel(world: Any) -> psutil.Process:
     """The newest one that the server has started."""
-    kernels = [child for child in world.server.children(recursive=True) if any("ipykernel" in word for word in child.cmdline())]
+    kernels = [
+        child
+        for child in world.server.children(recursive=True)
+        if any("ipykernel" in word for word in child.cmdline())
+    ]
     return max(kernels, key=lambda process: process.create_time())
 
 
@@ -137,7 +170,10 @@ def test_a_launcher_trains_is_downloaded_from_and_the_machine_is_given_back(worl
     folder = artifact(done.stdout)
     assert folder.is_relative_to(world.root / "content") and "step/s" not in done.stdout
     copied = world("download", "-s", "tiny", f"{str(folder)[1:]}/run.json", "run.json")
-    assert copied.returncode == 0 and json.loads((world.root / "run.json").read_text())["status"] == "finished", copied.stdout
+    assert (
+        copied.returncode == 0
+        and json.loads((world.root / "run.json").read_text())["status"] == "finished"
+    ), copied.stdout
     assert world("stop", "-s", "tiny").returncode == 0
     assert (world.root / "rented").read_text().split("\n") == ["assign T4", "unassign", ""]
 
@@ -162,13 +198,34 @@ def test_what_the_page_tells_to_signal_is_the_kernel(world):
     pattern = re.search(r"pkill -TERM -f '([^']+)'", text)[1]
     colabs = "/usr/bin/python3 -m colab_kernel_launcher -f /root/.local/share/jupyter/runtime/kernel-0a1b.json"
     assert re.search(pattern, colabs), "as Colab starts its kernels"
-    world("run", "-s", "short", "--keep", "--timeout", "86400", str(LAUNCHERS / "train_mlp.py"), "--help")
+    world(
+        "run",
+        "-s",
+        "short",
+        "--keep",
+        "--timeout",
+        "86400",
+        str(LAUNCHERS / "train_mlp.py"),
+        "--help",
+    )
     assert re.search(pattern, " ".join(kernel(world).cmdline()))
     world("stop", "-s", "short")
 
 
 def test_sigterm_to_the_kernel_is_a_clean_stop_and_the_same_command_goes_on(world):
-    command = ["run", "-s", "long", "--keep", "--timeout", "86400", str(LAUNCHERS / "train_mlp.py"), "--name", "long", "--device", "cpu"]
+    command = [
+        "run",
+        "-s",
+        "long",
+        "--keep",
+        "--timeout",
+        "86400",
+        str(LAUNCHERS / "train_mlp.py"),
+        "--name",
+        "long",
+        "--device",
+        "cpu",
+    ]
     running = world(*command, "--epochs", "3000", start=True)
     watchdog = threading.Timer(120, running.kill)
     watchdog.daemon = True
@@ -186,4 +243,6 @@ def test_sigterm_to_the_kernel_is_a_clean_stop_and_the_same_command_goes_on(worl
     world("stop", "-s", "long")
     again = world(*command, "--epochs", "3001", "--max-time", "2")
     world("stop", "-s", "long")
-    assert again.returncode == 130 and "Going on from step" in again.stdout + again.stderr, again.stdout + again.stderr
+    assert again.returncode == 130 and "Going on from step" in again.stdout + again.stderr, (
+        again.stdout + again.stderr
+    )

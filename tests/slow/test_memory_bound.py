@@ -13,7 +13,9 @@ import pytest
 from colab_kit.system import row_store
 
 LONG = bool(os.environ.get("COLAB_KIT_LONG"))
-PICTURES, ALLOWED = (20_000, 2 << 30) if LONG else (3_000, 600 << 20)  # bytes beyond what the imports take
+PICTURES, ALLOWED = (
+    (20_000, 2 << 30) if LONG else (3_000, 600 << 20)
+)  # bytes beyond what the imports take
 
 CHILD = """
 import json, sys, threading, time
@@ -50,12 +52,24 @@ def test_many_pictures_train_in_little_memory_with_their_pixels_on_the_disk(tmp_
     from benchmarks.pixels import make
 
     make(tmp_path / "photos", PICTURES, 500, 375)
-    env = {**os.environ, "COLAB_KIT_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[2])}
-    told = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), str(ALLOWED)], capture_output=True, text=True, env=env, cwd=tmp_path)
+    env = {
+        **os.environ,
+        "COLAB_KIT_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    told = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path), str(ALLOWED)],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=tmp_path,
+    )
     assert told.returncode == 0, told.stderr[-2000:]
     found = json.loads(told.stdout.splitlines()[-1])
     assert (found["status"], found["where"], found["bad"]) == ("finished", "disk", 0), found
     assert found["peak"] < ALLOWED, found
     (pixels,) = (tmp_path / "home" / "pixels").glob("*/rows")
     assert pixels.stat().st_size == PICTURES * 256 * 256 * 3 and row_store.SPARE
-    print(f"{PICTURES:,} pictures: {found['peak'] >> 20} MiB beyond the imports at the peak, of {ALLOWED >> 20} allowed")
+    print(
+        f"{PICTURES:,} pictures: {found['peak'] >> 20} MiB beyond the imports at the peak, of {ALLOWED >> 20} allowed"
+    )

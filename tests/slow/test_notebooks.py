@@ -16,8 +16,14 @@ from tests.support.kernels import ROOT, prepare, said
 from tests.support.notebooks import NOTEBOOKS, prepared, unshown
 
 OLD = os.environ.get("COLAB_KIT_OLD_KERNEL", "")
-old_kernel = pytest.mark.skipif(not OLD, reason="COLAB_KIT_OLD_KERNEL names no Python with Colab's kernel")
-SOME = NOTEBOOKS if os.environ.get("COLAB_KIT_LONG") else [path for path in NOTEBOOKS if path.stem[:2] in ("01", "06")]
+old_kernel = pytest.mark.skipif(
+    not OLD, reason="COLAB_KIT_OLD_KERNEL names no Python with Colab's kernel"
+)
+SOME = (
+    NOTEBOOKS
+    if os.environ.get("COLAB_KIT_LONG")
+    else [path for path in NOTEBOOKS if path.stem[:2] in ("01", "06")]
+)
 
 
 @old_kernel
@@ -28,10 +34,19 @@ def test_every_cell_runs_on_colabs_kernel(path, tmp_path, monkeypatch, file_serv
     monkeypatch.setenv("COLAB_KIT_UI", "background")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     monkeypatch.delenv("MPLBACKEND", raising=False)
-    places = [str(ROOT), *site.getsitepackages()]  # torch from here, behind the kernel's own; and children run where torch is
-    prepare(OLD, tmp_path, f"import sys; sys.path.extend({places!r}); sys.executable = {sys.executable!r}")
+    places = [
+        str(ROOT),
+        *site.getsitepackages(),
+    ]  # torch from here, behind the kernel's own; and children run where torch is
+    prepare(
+        OLD,
+        tmp_path,
+        f"import sys; sys.path.extend({places!r}); sys.executable = {sys.executable!r}",
+    )
     made = prepared(path, tmp_path, file_server)
-    client = NotebookClient(made, timeout=120, kernel_name="prepared", resources={"metadata": {"path": str(tmp_path)}})
+    client = NotebookClient(
+        made, timeout=120, kernel_name="prepared", resources={"metadata": {"path": str(tmp_path)}}
+    )
     assert unshown(path.stem, client.execute()) == []
 
 
@@ -40,16 +55,26 @@ def as_it_is(name, tmp_path, monkeypatch):
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    done = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    done = NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
     return said(done)
 
 
 def test_fashion_mnist_ends_at_the_accuracy_that_its_text_promises(tmp_path, monkeypatch):
     text = (ROOT / "notebooks" / "02_fashion_mnist.ipynb").read_text(encoding="utf-8")
     promised = float(re.search(r"end at (\d+) % of the test pictures", text)[1])
-    found = re.findall(r"fashion-(?:plain|dropout): ([\d.]+)% of the test pictures", as_it_is("02_fashion_mnist", tmp_path, monkeypatch))
+    found = re.findall(
+        r"fashion-(?:plain|dropout): ([\d.]+)% of the test pictures",
+        as_it_is("02_fashion_mnist", tmp_path, monkeypatch),
+    )
     assert len(found) == 2 and all(abs(float(top1) - promised) < 1.5 for top1 in found), found
 
 
 def test_a_training_that_is_killed_in_the_notebook_ends_in_the_same_bits(tmp_path, monkeypatch):
-    assert "the same bits as without the kill: True" in as_it_is("06_resume_and_drive", tmp_path, monkeypatch)
+    assert "the same bits as without the kill: True" in as_it_is(
+        "06_resume_and_drive", tmp_path, monkeypatch
+    )

@@ -26,7 +26,9 @@ def forks() -> Iterator[Forks]:
 
 def told(forks: Forks, work: Path, storm: int | None, **options: Any) -> dict[str, Any]:
     work.mkdir(exist_ok=True)
-    assert forks.run("train_in_storm", work=str(work), storm=storm, **options) == 0, f"storm {storm}"
+    assert forks.run("train_in_storm", work=str(work), storm=storm, **options) == 0, (
+        f"storm {storm}"
+    )
     return json.loads((work / "told.json").read_text())
 
 
@@ -38,20 +40,30 @@ def calm(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     return found
 
 
-def test_each_storm_ends_done_with_the_same_bits_and_a_whole_newest_checkpoint(forks: Forks, calm: dict[str, Any], tmp_path: Path) -> None:
+def test_each_storm_ends_done_with_the_same_bits_and_a_whole_newest_checkpoint(
+    forks: Forks, calm: dict[str, Any], tmp_path: Path
+) -> None:
     woes: set[str] = set()
     struck: Counter[str] = Counter()
     for storm in range(STORMS):
         found = told(forks, tmp_path / str(storm), storm, stays=storm % 4 == 3)
         assert (found["status"], found["hash"]) == ("finished", calm["hash"]), storm
         assert found["handed"], (storm, found["notes"])
-        assert found["steps"] and found["steps"][-1] == calm["steps"][-1], (storm, found["steps"], found["notes"])
+        assert found["steps"] and found["steps"][-1] == calm["steps"][-1], (
+            storm,
+            found["steps"],
+            found["notes"],
+        )
         assert found["woes"], storm
         woes |= set(found["woes"])
         struck.update(kind for kind, times in found["struck"].items() if times)
     never = {woe for woe in woes - {"killed", "dead"} if not struck[woe]}
-    assert not never, f"these were planned and met nobody: {never}"  # a fault that just stands by tests nothing
-    print(f"{STORMS} of {STORMS} storms: done, same bits, newest checkpoint whole on Drive; woes: {', '.join(sorted(woes))}")
+    assert not never, (
+        f"these were planned and met nobody: {never}"
+    )  # a fault that just stands by tests nothing
+    print(
+        f"{STORMS} of {STORMS} storms: done, same bits, newest checkpoint whole on Drive; woes: {', '.join(sorted(woes))}"
+    )
 
 
 def test_a_run_killed_in_a_storm_goes_on_from_drive_on_a_new_machine_with_the_same_bits(
@@ -68,9 +80,13 @@ def test_a_run_killed_in_a_storm_goes_on_from_drive_on_a_new_machine_with_the_sa
         assert any("Going on from step" in note for note in found["notes"]), found["notes"]
 
 
-def test_a_hundred_saves_never_hold_more_than_three_checkpoints_of_room_on_drive(forks: Forks, tmp_path: Path) -> None:
+def test_a_hundred_saves_never_hold_more_than_three_checkpoints_of_room_on_drive(
+    forks: Forks, tmp_path: Path
+) -> None:
     assert forks.run("hundred_saves", work=str(tmp_path)) == 0
     found = json.loads((tmp_path / "told.json").read_text())
     assert found["copies"] >= 100 and found["newest"] == found["steps"], found
     assert 2 * found["checkpoint"] < found["most"] < 3 * found["checkpoint"], found
-    print(f"at most {found['most'] / found['checkpoint']:.2f} checkpoints of room on Drive, Trash included ({found['trash']} bytes in it)")
+    print(
+        f"at most {found['most'] / found['checkpoint']:.2f} checkpoints of room on Drive, Trash included ({found['trash']} bytes in it)"
+    )

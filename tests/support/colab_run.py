@@ -13,7 +13,16 @@ from pathlib import Path
 
 import colab_kit
 
-EATEN = {"--gpu": 1, "--tpu": 1, "--timeout": 1, "--session": 1, "-s": 1, "--env": 1, "--keep": 0, "--high-mem": 0}  # flag: words it takes
+EATEN = {
+    "--gpu": 1,
+    "--tpu": 1,
+    "--timeout": 1,
+    "--session": 1,
+    "-s": 1,
+    "--env": 1,
+    "--keep": 0,
+    "--high-mem": 0,
+}  # flag: words it takes
 PRELUDE = "import sys, warnings\nsys.argv = {argv!r}\n__name__ = '__main__'\nwarnings.filterwarnings('ignore', message='To exit: use')\n"
 CHILD = """
 import sys
@@ -51,7 +60,9 @@ def left_by_colab(arguments: tuple[str, ...]) -> list[str]:
     return left
 
 
-def simulate_colab_run(launcher: Path, folder: Path, *arguments: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+def simulate_colab_run(
+    launcher: Path, folder: Path, *arguments: str, timeout: float = 120, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run a launcher as `colab run launcher arguments…` would; colab_kit is importable as if it were installed.
 
     folder : where the cell works    env : of the kernel
@@ -61,6 +72,20 @@ def simulate_colab_run(launcher: Path, folder: Path, *arguments: str, timeout: f
     payload = PRELUDE.format(argv=[launcher.name, *left_by_colab(arguments)]) + text
     paths = [str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
     home = str(folder / "home")
-    around = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "COLAB_KIT_HOME": home, "IPYTHONDIR": home, **env}
+    around = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "COLAB_KIT_HOME": home,
+        "IPYTHONDIR": home,
+        **env,
+    }
     command = [sys.executable, "-c", CHILD]
-    return subprocess.run(command, input=payload, cwd=folder, env=around, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        command,
+        input=payload,
+        cwd=folder,
+        env=around,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )

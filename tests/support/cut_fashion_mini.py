@@ -31,7 +31,11 @@ def cut(full: Path, out: Path) -> None:
         images, labels = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
         x, y = idx.read_pair(files[images], files[labels])
         of_class = [np.flatnonzero(y == label) for label in range(10)]
-        rows = np.sort(np.concatenate([of[permutation(len(of), SEED, label)[:count]] for label, of in enumerate(of_class)]))
+        rows = np.sort(
+            np.concatenate(
+                [of[permutation(len(of), SEED, label)[:count]] for label, of in enumerate(of_class)]
+            )
+        )
         for name, array in ((images, x[rows]), (labels, y[rows])):
             packed = bz2.compress(idx.write(array), LEVEL)
             (out / f"{name}.bz2").write_bytes(packed)

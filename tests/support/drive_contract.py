@@ -71,7 +71,10 @@ def a_path_object_is_a_type_error(at: Place) -> None:
 def another_machine_is_refused_before_the_mountpoint_is_looked_at(at: Place) -> None:
     """§1.1 step 1 before step 2"""
     at.stand_in.vm = False
-    with pytest.raises(NotImplementedError, match="^Mounting drive is unsupported in this environment. Use PyDrive2 instead. See examples"):
+    with pytest.raises(
+        NotImplementedError,
+        match="^Mounting drive is unsupported in this environment. Use PyDrive2 instead. See examples",
+    ):
         at.drive.mount("a b")
 
 
@@ -91,7 +94,9 @@ def consent_is_asked_for_on_every_call_before_it_looks_whether_drive_is_mounted(
     denied = at.stand_in.faults.consent_denied(times=1)
     with pytest.raises(importlib.import_module("google.colab._message").MessageError) as caught:
         at.drive.mount(str(at.point))
-    assert str(caught.value) == "Error: credential propagation was unsuccessful" and denied.fired == 1
+    assert (
+        str(caught.value) == "Error: credential propagation was unsuccessful" and denied.fired == 1
+    )
     assert at.mydrive.is_dir()
 
 
@@ -186,7 +191,13 @@ def the_layout_is_that_of_drive_and_both_spellings_are_one_place(at: Place) -> N
     at.mount()
     assert at.point.is_dir() and not at.point.is_symlink()
     assert at.mydrive.is_dir() and not at.mydrive.is_symlink()
-    assert {"MyDrive", "Shareddrives", "Othercomputers", ".shortcut-targets-by-id", ".Trash-0"} <= set(os.listdir(at.point))
+    assert {
+        "MyDrive",
+        "Shareddrives",
+        "Othercomputers",
+        ".shortcut-targets-by-id",
+        ".Trash-0",
+    } <= set(os.listdir(at.point))
     (at.point / "My Drive" / "foo.txt").write_text("1")
     assert (at.mydrive / "foo.txt").read_text() == "1"
     assert os.listdir(at.point / "My Drive") == os.listdir(at.mydrive) == ["foo.txt"]
@@ -229,7 +240,10 @@ def a_root_folder_that_is_too_large_times_out_by_name(at: Place) -> None:
     with pytest.raises(ValueError) as caught:
         at.drive.mount(str(at.point))
     told = "for more info: https://research.google.com/colaboratory/faq.html#drive-timeout"
-    assert str(caught.value) == f"mount failed: timeout during initial read of root folder; {told}" and fault.fired == 1
+    assert (
+        str(caught.value) == f"mount failed: timeout during initial read of root folder; {told}"
+        and fault.fired == 1
+    )
 
 
 @check
@@ -238,7 +252,10 @@ def a_policy_refuses_by_name(at: Place) -> None:
     at.stand_in.faults.policy(times=1)
     with pytest.raises(ValueError) as caught:
         at.drive.mount(str(at.point))
-    assert str(caught.value) == "The domain policy has disabled Drive File Stream: https://support.google.com/a/answer/7496409"
+    assert (
+        str(caught.value)
+        == "The domain policy has disabled Drive File Stream: https://support.google.com/a/answer/7496409"
+    )
 
 
 @check
@@ -247,8 +264,13 @@ def a_silent_program_ends_in_pexpects_timeout(at: Place) -> None:
     at.stand_in.faults.mount_timeout(times=1)
     with pytest.raises(Exception) as caught:
         at.drive.mount(str(at.point))
-    assert (type(caught.value).__module__, type(caught.value).__name__) == ("pexpect.exceptions", "TIMEOUT")
-    assert str(caught.value).startswith("<pexpect.popen_spawn.PopenSpawn object at 0x") and "\nsearcher: searcher_re:" in str(caught.value)
+    assert (type(caught.value).__module__, type(caught.value).__name__) == (
+        "pexpect.exceptions",
+        "TIMEOUT",
+    )
+    assert str(caught.value).startswith(
+        "<pexpect.popen_spawn.PopenSpawn object at 0x"
+    ) and "\nsearcher: searcher_re:" in str(caught.value)
     assert at.waits == [150.0]
 
 
@@ -347,9 +369,15 @@ def the_inner_mount_and_its_debug_switch_are_there(at: Place) -> None:
     assert at.drive.mount._DEBUG is False
     at.drive.mount._DEBUG = True
     at.said()
-    at.drive._mount(str(at.point), force_remount=False, timeout_ms=1000, ephemeral=True, readonly=False)
+    at.drive._mount(
+        str(at.point), force_remount=False, timeout_ms=1000, ephemeral=True, readonly=False
+    )
     dialogue = at.said()
-    assert "pkill -9 -x drive" in dialogue and "opendir_timeout_ms:1000" in dialogue and dialogue.endswith(f"Mounted at {at.point}\n")
+    assert (
+        "pkill -9 -x drive" in dialogue
+        and "opendir_timeout_ms:1000" in dialogue
+        and dialogue.endswith(f"Mounted at {at.point}\n")
+    )
 
 
 @check
@@ -361,7 +389,11 @@ def files_fail_in_the_middle_as_planned(at: Place) -> None:
     planned: list[tuple[Fault, int, Callable[[], object]]] = [
         (faults.drops("MyDrive/a.*"), 107, lambda: (at.mydrive / "a.txt").write_text("1")),
         (faults.io_error("b.txt"), 5, lambda: (at.mydrive / "b.txt").read_text()),
-        (faults.full(4, "MyDrive/c.*"), 28, lambda: (at.mydrive / "c.bin").write_bytes(b"12345678")),
+        (
+            faults.full(4, "MyDrive/c.*"),
+            28,
+            lambda: (at.mydrive / "c.bin").write_bytes(b"12345678"),
+        ),
     ]
     for fault, number, act in planned:
         with pytest.raises(OSError) as caught:

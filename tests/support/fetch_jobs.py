@@ -25,7 +25,9 @@ def _deadly(at):
 def download(url, to, kill_at):
     """Bring a file, and be killed when so many bytes have come."""
     http_download.TELL = http_download.SAVE = 0
-    Download(Source(url, connections=2), Part(Path(to), "id"), web=Web(), emit=_deadly(kill_at)).run().finish()
+    Download(
+        Source(url, connections=2), Part(Path(to), "id"), web=Web(), emit=_deadly(kill_at)
+    ).run().finish()
 
 
 def whole(url, to, kill_at=1 << 60, **options):

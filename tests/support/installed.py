@@ -23,8 +23,13 @@ def site(folder: Path) -> Path:
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: colab-kit\nVersion: 0\n")
     groups = {"console_scripts": project["scripts"], **project["entry-points"]}
-    lines = [f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in points.items()) for group, points in groups.items()]
+    lines = [
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+        for group, points in groups.items()
+    ]
     (about / "entry_points.txt").write_text("\n".join(lines))
-    files = (path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "colab_kit").rglob("*.py")))
+    files = (
+        path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "colab_kit").rglob("*.py"))
+    )
     (about / "RECORD").write_text("".join(f"{name},,\n" for name in files))
     return folder

@@ -54,10 +54,21 @@ READY = """() => {
 def write_notebook(path: Path, cells: list[str]) -> None:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     made = [
-        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "source": cell, "outputs": [], "execution_count": None}
+        {
+            "cell_type": "code",
+            "id": f"c{i}",
+            "metadata": {},
+            "source": cell,
+            "outputs": [],
+            "execution_count": None,
+        }
         for i, cell in enumerate(cells)
     ]
-    path.write_text(json.dumps({"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}))
+    path.write_text(
+        json.dumps(
+            {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+        )
+    )
 
 
 @contextlib.contextmanager
@@ -67,11 +78,19 @@ def lab(root: Path, *, dark: bool = False, **env: str) -> Iterator[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTERLAB_SETTINGS_DIR")
+    names = (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "IPYTHONDIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+    )
     own = {name: str(home / name.lower()) for name in names}
     settings = Path(own["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    (settings / "notification.jupyterlab-settings").write_text(
+        '{"fetchNews": "false", "checkForUpdates": false}'
+    )
     if dark:
         (settings / "themes.jupyterlab-settings").write_text('{"theme": "JupyterLab Dark"}')
     command = [
@@ -82,12 +101,18 @@ def lab(root: Path, *, dark: bool = False, **env: str) -> Iterator[Any]:
     ]  # fmt: skip
     with open(home / "lab.log", "w") as log:
         server = subprocess.Popen(
-            command, env={**os.environ, "HOME": str(home), **own, **env}, start_new_session=True, stdout=log, stderr=subprocess.STDOUT
+            command,
+            env={**os.environ, "HOME": str(home), **own, **env},
+            start_new_session=True,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
     try:
         for _ in range(300):
             with contextlib.suppress(urllib.error.URLError, OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token={token}", timeout=1).close()
+                urllib.request.urlopen(
+                    f"http://127.0.0.1:{port}/api?token={token}", timeout=1
+                ).close()
                 break
             time.sleep(0.1)
         yield lambda name: f"http://127.0.0.1:{port}/doc/tree/{name}?token={token}"

@@ -69,10 +69,15 @@ def prepared(path: Path, folder: Path, server: FileServer, **own: Any) -> Any:
     values = {**TINY, **own}
     match path.stem[:2]:
         case "05":
-            (folder / "cat_to_name.json").write_text(json.dumps({"cat": "red rose", "dog": "lotus"}))
+            (folder / "cat_to_name.json").write_text(
+                json.dumps({"cat": "red rose", "dog": "lotus"})
+            )
             values["class_names"] = "cat_to_name.json"
         case "06":
-            values |= {"epochs": 4, "max_per_class": 0} | own  # 75 steps an epoch: a checkpoint each 20
+            values |= {
+                "epochs": 4,
+                "max_per_class": 0,
+            } | own  # 75 steps an epoch: a checkpoint each 20
         case "07":
             repo = folder / "elsewhere" / "course"
             repo.mkdir(parents=True)
@@ -80,12 +85,20 @@ def prepared(path: Path, folder: Path, server: FileServer, **own: Any) -> Any:
             git(repo, "init", "-q")
             git(repo, "add", ".")
             git(repo, "commit", "-qm", "first")
-            values["helper_url"] = server.put("helper.py", b"def view_classify(picture):\n    return picture\n")
-            values |= {"repo_url": repo.as_uri(), "script": "train.py", "arguments": ["--epochs", "1"]}
+            values["helper_url"] = server.put(
+                "helper.py", b"def view_classify(picture):\n    return picture\n"
+            )
+            values |= {
+                "repo_url": repo.as_uri(),
+                "script": "train.py",
+                "arguments": ["--epochs", "1"],
+            }
     (install,), (parameters,) = tagged(notebook, "install"), tagged(notebook, "parameters")
     install["source"] = "# stubbed: colab_kit is here already"
     for name, value in values.items():
-        parameters["source"] = re.sub(rf"(?m)^{name} = .*$", lambda _, n=name, v=value: f"{n} = {v!r}", parameters["source"])
+        parameters["source"] = re.sub(
+            rf"(?m)^{name} = .*$", lambda _, n=name, v=value: f"{n} = {v!r}", parameters["source"]
+        )
     return notebook
 
 
@@ -93,8 +106,22 @@ def unshown(stem: str, notebook: Any) -> list[str]:
     """What a notebook that has run fails to show."""
     outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook["cells"]}
     drawn, said = SHOWN[stem]
-    missing = [f"{cell} draws nothing" for cell in drawn if not any("image/png" in out.get("data", {}) for out in outputs[cell])]
-    words = {cell: "".join(out.get("text", "") for out in outputs[cell]) + json.dumps(outputs[cell], ensure_ascii=False) for cell in said}
+    missing = [
+        f"{cell} draws nothing"
+        for cell in drawn
+        if not any("image/png" in out.get("data", {}) for out in outputs[cell])
+    ]
+    words = {
+        cell: "".join(out.get("text", "") for out in outputs[cell])
+        + json.dumps(outputs[cell], ensure_ascii=False)
+        for cell in said
+    }
     everything = json.dumps([cell.get("outputs", []) for cell in notebook["cells"]])
-    missing += ["a progress bar floods the notebook that nobody looked at"] * ("step/s" in everything)
-    return missing + [f"{cell} does not say {text!r}: {words[cell][-2000:]}" for cell, text in said.items() if text not in words[cell]]
+    missing += ["a progress bar floods the notebook that nobody looked at"] * (
+        "step/s" in everything
+    )
+    return missing + [
+        f"{cell} does not say {text!r}: {words[cell][-2000:]}"
+        for cell, text in said.items()
+        if text not in words[cell]
+    ]

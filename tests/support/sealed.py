@@ -8,7 +8,9 @@ from pathlib import Path
 from colab_kit.system.files import SEAL, seal, stamp
 
 
-def sealed(folder: Path, step: int, *, start: str = "s", size: int = 5000, kind: str = "checkpoint") -> Path:
+def sealed(
+    folder: Path, step: int, *, start: str = "s", size: int = 5000, kind: str = "checkpoint"
+) -> Path:
     """Write a file of a series as checkpoint.write does: stamped and sealed."""
     mark = {"sha256": SEAL, "start": start, "step": str(step), "facts": "{}"}
     header = json.dumps({"__metadata__": mark}, separators=(",", ":")).encode()

@@ -45,8 +45,12 @@ class Wide(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten())
-        self.fc = nn.Sequential(nn.Linear(6 * 36, 200), nn.ReLU(), nn.Dropout(0.3), nn.Linear(200, 3))
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten()
+        )
+        self.fc = nn.Sequential(
+            nn.Linear(6 * 36, 200), nn.ReLU(), nn.Dropout(0.3), nn.Linear(200, 3)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.body(x))  # type: ignore[no-any-return]
@@ -56,27 +60,41 @@ def weather(storm: int) -> dict[int, list[tuple[str, int]]]:
     """What happens before which step, and for how many steps it lasts: a function of the storm's number."""
     rng = np.random.Generator(np.random.Philox(key=[4, storm]))
     plan: dict[int, list[tuple[str, int]]] = {}
-    woes = [WOES[storm % len(WOES)], *rng.choice(WOES, int(rng.integers(2, 5)))]  # each woe has its turn
+    woes = [
+        WOES[storm % len(WOES)],
+        *rng.choice(WOES, int(rng.integers(2, 5))),
+    ]  # each woe has its turn
     for woe in woes:
-        plan.setdefault(int(rng.integers(1, STEPS - 4)), []).append((str(woe), int(rng.integers(2, 9))))
+        plan.setdefault(int(rng.integers(1, STEPS - 4)), []).append(
+            (str(woe), int(rng.integers(2, 9)))
+        )
     return plan
 
 
 class Weather(Control):
     """Let the plan's woes come and go between the steps of a training, and count them."""
 
-    def __init__(self, plan: dict[int, list[tuple[str, int]]], body: FuseBody, die_at: int = 0) -> None:
+    def __init__(
+        self, plan: dict[int, list[tuple[str, int]]], body: FuseBody, die_at: int = 0
+    ) -> None:
         super().__init__()
         self.plan, self.body, self.die_at = plan, body, die_at
         assert body.point is not None
         self.at = body.point
-        self.step, self.ends, self.seen, self.planned = 0, dict[int, bool](), list[str](), list[Fault]()
+        self.step, self.ends, self.seen, self.planned = (
+            0,
+            dict[int, bool](),
+            list[str](),
+            list[Fault](),
+        )
 
     def reached(self, point: str) -> None:
         if point != "after_optimizer":
             return
         self.step += 1
-        if self.step == self.die_at - 3:  # a calm moment: something must have reached Google before the machine is gone
+        if (
+            self.step == self.die_at - 3
+        ):  # a calm moment: something must have reached Google before the machine is gone
             self.plan, self.ends = {}, {}
             self.clear_up()
             assert all(shelf.close(20) for shelf in list(drive.shelves))
@@ -106,7 +124,9 @@ class Weather(Control):
                 self.planned.append(faults.full(after_bytes=300_000 * (lasts % 3)))
             case _:
                 self.planned.append(getattr(faults, woe)())
-        self.ends[self.step + lasts if lasts == STAYS else min(self.step + lasts, STEPS - 1)] = True  # Drive is well before the end
+        self.ends[self.step + lasts if lasts == STAYS else min(self.step + lasts, STEPS - 1)] = (
+            True  # Drive is well before the end
+        )
 
     def struck(self) -> dict[str, int]:
         """How often each kind of fault has met somebody."""
@@ -120,9 +140,13 @@ class Weather(Control):
         if not os.path.isdir(self.at / MYDRIVE):
             self.body.restart()
         until = time.monotonic() + 10 * PACE
-        while not all(fault.fired for fault in self.body.faults.planned) and time.monotonic() < until:
+        while (
+            not all(fault.fired for fault in self.body.faults.planned) and time.monotonic() < until
+        ):
             time.sleep(PACE / 10)
-        self.body.faults.clear(*(fault for fault in self.body.faults.planned if fault.fired or self.step >= STEPS - 1))
+        self.body.faults.clear(
+            *(fault for fault in self.body.faults.planned if fault.fired or self.step >= STEPS - 1)
+        )
         if self.body.faults.planned:
             self.ends[self.step + 1] = True
 
@@ -142,7 +166,9 @@ def on_drive(work: Path, *, delay: float = 0.1, capacity: int | None = None) -> 
     return body
 
 
-def train_in_storm(work: str, storm: int | None, home: str = "home", die_at: int = 0, stays: bool = False) -> None:
+def train_in_storm(
+    work: str, storm: int | None, home: str = "home", die_at: int = 0, stays: bool = False
+) -> None:
     """Train through a storm. `die_at`: the process is killed at that step. `stays`: the storm outlasts the training."""
     torch.set_num_threads(1)
     here = Path(work)
@@ -173,7 +199,11 @@ def train_in_storm(work: str, storm: int | None, home: str = "home", die_at: int
     body.unmount()
     run.folder.with_suffix(".losses").write_text("".join(losses))
     kept = here / "store" / MYDRIVE / "colab-kit" / "runs" / run.folder.name
-    steps = [int((stamp(slot) or {})["step"]) for slot in kept.glob("checkpoint-*.safetensors") if is_whole(slot)]
+    steps = [
+        int((stamp(slot) or {})["step"])
+        for slot in kept.glob("checkpoint-*.safetensors")
+        if is_whole(slot)
+    ]
     facts = {
         "status": told, "hash": fingerprint(run.folder), "weights": weights(run.folder),
         "handed": handed, "steps": sorted(steps), "woes": control.seen,
@@ -187,7 +217,9 @@ def weights(folder: Path) -> str:
     """One hash over every tensor of the newest checkpoint: weights, average, optimizer."""
     found = checkpoint.read(max(folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of))
     tensors = (
-        name.encode() + found.tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes() for name in sorted(found.tensors)
+        name.encode()
+        + found.tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        for name in sorted(found.tensors)
     )
     return hashlib.sha256(b"".join(tensors)).hexdigest()
 
@@ -205,7 +237,9 @@ def hundred_saves(work: str) -> None:
             if point == "after_optimizer" and shelves():
                 shelves()[0].close(10)
                 most = max(most, body.used())
-                slots = (here / "drive" / MYDRIVE).glob("colab-kit/runs/hundred-*/checkpoint-*.safetensors")
+                slots = (here / "drive" / MYDRIVE).glob(
+                    "colab-kit/runs/hundred-*/checkpoint-*.safetensors"
+                )
                 copied.update(int((stamp(slot) or {})["step"]) for slot in slots)
 
     def shelves() -> list[Any]:
@@ -213,7 +247,15 @@ def hundred_saves(work: str) -> None:
 
     saver.AT_LEAST = 0.0
     run = api.train(
-        Wide, small_data("arrays"), name="hundred", quiet=True, control=Looking(), save_every_steps=1, epochs=34, batch_size=8, lr=1e-3
+        Wide,
+        small_data("arrays"),
+        name="hundred",
+        quiet=True,
+        control=Looking(),
+        save_every_steps=1,
+        epochs=34,
+        batch_size=8,
+        lr=1e-3,
     )
     sizes = [path.stat().st_size for path in run.folder.glob("checkpoint-*.safetensors")]
     run.wait_for_copies(30)
@@ -223,5 +265,12 @@ def hundred_saves(work: str) -> None:
     steps = max(checkpoint.step_of(path) for path in run.folder.glob("checkpoint-*.safetensors"))
     slots = (here / "store" / MYDRIVE).glob("colab-kit/runs/hundred-*/checkpoint-*.safetensors")
     newest = max(int((stamp(slot) or {})["step"]) for slot in slots if is_whole(slot))
-    facts = {"most": most, "checkpoint": max(sizes), "trash": trash, "copies": len(copied), "newest": newest, "steps": steps}
+    facts = {
+        "most": most,
+        "checkpoint": max(sizes),
+        "trash": trash,
+        "copies": len(copied),
+        "newest": newest,
+        "steps": steps,
+    }
     (here / "told.json").write_text(json.dumps(facts))

@@ -26,9 +26,20 @@ from colab_kit.system import files
 from colab_kit.training import checkpoint, loop, session
 from tests.support.pictures import picture
 
-torch.optim.AdamW([torch.zeros(1)], lr=1.0)  # the first optimizer costs a second: pay it once, before the forks
+torch.optim.AdamW(
+    [torch.zeros(1)], lr=1.0
+)  # the first optimizer costs a second: pay it once, before the forks
 CLASSES = ("a", "b", "c")
-POINTS = ("after_backward", "after_optimizer", "before_save", "mid_write", "before_rename", "after_rename", "in_validation", "epoch_end")
+POINTS = (
+    "after_backward",
+    "after_optimizer",
+    "before_save",
+    "mid_write",
+    "before_rename",
+    "after_rename",
+    "in_validation",
+    "epoch_end",
+)
 
 
 class Killer(Control):
@@ -81,7 +92,11 @@ class Fragile:
 
     def __call__(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = nn.functional.cross_entropy(output, y)
-        return loss * float("nan") if output.requires_grad and float(output.detach().abs().max()) > 4.0 else loss
+        return (
+            loss * float("nan")
+            if output.requires_grad and float(output.detach().abs().max()) > 4.0
+            else loss
+        )
 
 
 class Small(nn.Module):
@@ -89,7 +104,9 @@ class Small(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten())
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten()
+        )
         self.fc = nn.Sequential(nn.Linear(6 * 36, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -105,7 +122,9 @@ def jitter(picture: Image.Image) -> Image.Image:
     """A user's transform that draws from `random`, `np.random` and torch."""
     left = random.randrange(4)
     turned = picture.crop((left, 0, left + 8, 8)).rotate(float(np.random.uniform(-20, 20)))
-    return Image.fromarray(np.clip(np.asarray(turned) * (0.5 + torch.rand(()).item()), 0, 255).astype(np.uint8))
+    return Image.fromarray(
+        np.clip(np.asarray(turned) * (0.5 + torch.rand(()).item()), 0, 255).astype(np.uint8)
+    )
 
 
 def small_data(kind: str) -> Data:
@@ -113,16 +132,36 @@ def small_data(kind: str) -> Data:
     rows = np.arange(32)
     if kind == "files":
         folder = Path(tempfile.gettempdir()) / f"colab-kit-test-files-{os.getuid()}"
-        paths = [picture(folder / f"{n}.{'jpg' if n % 3 else 'png'}", n, size=(12 + n % 5, 11)) for n in range(32)]
+        paths = [
+            picture(folder / f"{n}.{'jpg' if n % 3 else 'png'}", n, size=(12 + n % 5, 11))
+            for n in range(32)
+        ]
         files = Pictures(paths, np.arange(32) % 3, folder, "print")
-        return Data(Split(files, rows[:23]), Split(files, rows[23:], "valid"), None, CLASSES, "small-files", "small-files")
+        return Data(
+            Split(files, rows[:23]),
+            Split(files, rows[23:], "valid"),
+            None,
+            CLASSES,
+            "small-files",
+            "small-files",
+        )
     if kind == "items":
         dataset = Drawn(32)
         source: Any = Items(dataset, np.array(dataset.targets))
     else:
         rng = np.random.Generator(np.random.Philox(8))
-        source = Arrays(torch.from_numpy(rng.integers(0, 256, (32, 3, 8, 8), dtype=np.uint8)), rng.integers(0, 3, 32).astype(np.int64))
-    return Data(Split(source, rows[:23]), Split(source, rows[23:], "valid"), None, CLASSES, f"small-{kind}", f"small-{kind}")
+        source = Arrays(
+            torch.from_numpy(rng.integers(0, 256, (32, 3, 8, 8), dtype=np.uint8)),
+            rng.integers(0, 3, 32).astype(np.int64),
+        )
+    return Data(
+        Split(source, rows[:23]),
+        Split(source, rows[23:], "valid"),
+        None,
+        CLASSES,
+        f"small-{kind}",
+        f"small-{kind}",
+    )
 
 
 def train_small(
@@ -168,7 +207,9 @@ def train_small(
         Path(folder).with_suffix(".hits").write_text(json.dumps(control.hits))
 
 
-def transfer_small(folder: str, kind: str, kill: list[Any] | None = None, count: bool = False) -> None:
+def transfer_small(
+    folder: str, kind: str, kill: list[Any] | None = None, count: bool = False
+) -> None:
     """Transfer to the end, or to the kill; features lie on the disk, as they do outside of tests."""
     torch.set_num_threads(1)
     on_the_disk(Path(folder))
@@ -198,7 +239,9 @@ class Seen(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten())
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten()
+        )
         self.fc = nn.Linear(6 * 36, 5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -209,7 +252,13 @@ TRANSFERS: dict[str, dict[str, Any]] = {
     "frozen": {"mode": "frozen", "views": 3},
     "deep": {"mode": "frozen", "views": 2, "head": (8,), "save_every_steps": 3},
     "both": {"mode": "frozen_then_finetune", "epochs": 3, "mixup": 0.4, "save_every_steps": 1},
-    "finetune": {"mode": "finetune", "epochs": 2, "layer_decay": 0.5, "ema_decay": 0.9, "save_every_steps": 2},
+    "finetune": {
+        "mode": "finetune",
+        "epochs": 2,
+        "layer_decay": 0.5,
+        "ema_decay": 0.9,
+        "save_every_steps": 2,
+    },
 }
 FLAVOURS: dict[str, dict[str, Any]] = {
     "": {},
@@ -234,8 +283,14 @@ def loop_by_hand(folder: str, kill: int | None = None) -> None:
     train = small_data("files").train
     per_epoch = len(list(train.batches(4, size=8)))
     for epoch in range(len(lines) // per_epoch, 3):
-        for x, y, index in train.batches(4, epoch=epoch, first=len(lines) % per_epoch, augment="strong", size=8):
-            lines.append(hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes() + index.tobytes()).hexdigest())
+        for x, y, index in train.batches(
+            4, epoch=epoch, first=len(lines) % per_epoch, augment="strong", size=8
+        ):
+            lines.append(
+                hashlib.sha256(
+                    x.numpy().tobytes() + y.numpy().tobytes() + index.tobytes()
+                ).hexdigest()
+            )
             done.write_text("\n".join(lines) + "\n")
             if kill is not None and len(lines) == kill:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -246,15 +301,23 @@ def fingerprint(folder: Path) -> str:
     found = checkpoint.read(max(folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of))
     digest = hashlib.sha256()
     for name in sorted(found.tensors):
-        digest.update(name.encode() + found.tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(
+            name.encode()
+            + found.tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
     kept = ("history", "best", "waited", "step", "epoch", "batch", "sums", "optimizer")
     facts = {k: found.facts[k] for k in kept if k in found.facts}  # a solved head has no optimizer
     best = checkpoint.best_weights(folder, found, complain=lambda text: None)
-    digest.update(json.dumps(facts).encode() + b"".join(best[k].flatten().view(torch.uint8).numpy().tobytes() for k in sorted(best)))
+    digest.update(
+        json.dumps(facts).encode()
+        + b"".join(best[k].flatten().view(torch.uint8).numpy().tobytes() for k in sorted(best))
+    )
     losses: dict[str, str] = {}
     for line in folder.with_suffix(".losses").read_text().splitlines():
         step, loss, lr = line.split(" ")
-        if losses.setdefault(f"{step} {lr}", loss) != loss:  # a rollback trains a step again, with another rate
+        if (
+            losses.setdefault(f"{step} {lr}", loss) != loss
+        ):  # a rollback trains a step again, with another rate
             return f"step {step} was trained twice with different losses"
     digest.update(json.dumps(losses, sort_keys=True).encode())
     return digest.hexdigest()
@@ -265,7 +328,9 @@ def _no_step_seed() -> None:
 
 
 def _no_sample_key() -> None:
-    batches.keyed_random.sample_key = lambda seed, epoch, row: (random.SystemRandom().getrandbits(60),)  # type: ignore[assignment]
+    batches.keyed_random.sample_key = lambda seed, epoch, row: (
+        random.SystemRandom().getrandbits(60),
+    )  # type: ignore[assignment]
 
 
 def _no_order() -> None:
@@ -293,7 +358,9 @@ def _forget(name: str, value: Any) -> None:
 
 def _no_average() -> None:
     under = checkpoint.under
-    session.checkpoint.under = lambda tensors, prefix: {} if prefix == "average/" else under(tensors, prefix)  # type: ignore[assignment]
+    session.checkpoint.under = lambda tensors, prefix: (
+        {} if prefix == "average/" else under(tensors, prefix)
+    )  # type: ignore[assignment]
 
 
 def _no_optimizer() -> None:
@@ -302,7 +369,13 @@ def _no_optimizer() -> None:
 
 def _groups(value: Any) -> Any:
     groups = dict(map(tuple, value["dict"]))["param_groups"]
-    return [{k: (tuple(v["tuple"]) if isinstance(v, dict) and "tuple" in v else v) for k, v in map(tuple, g["dict"])} for g in groups]
+    return [
+        {
+            k: (tuple(v["tuple"]) if isinstance(v, dict) and "tuple" in v else v)
+            for k, v in map(tuple, g["dict"])
+        }
+        for g in groups
+    ]
 
 
 def _in_place() -> None:

@@ -18,7 +18,14 @@ from colab_kit.errors import DriveError
 class World:
     """One VM. `failures` are raised one a call; after them the door mounts, unless `for_ever`: then the last one stays."""
 
-    def __init__(self, where: str = "colab", *failures: BaseException, for_ever: bool = False, page: bool | None = True, client: str = ""):
+    def __init__(
+        self,
+        where: str = "colab",
+        *failures: BaseException,
+        for_ever: bool = False,
+        page: bool | None = True,
+        client: str = "",
+    ):
         self.failures, self.for_ever = list(failures), for_ever
         self.calls: list[tuple[str, float, bool, bool]] = []
         self.rows: list[str] = []
@@ -26,7 +33,14 @@ class World:
         self.slept: list[float] = []
         self.asked = 0
         self._page = page
-        self.site = Site(where, table=self.table, door=self.door, page=self.page, client=client, sleep=self.slept.append)
+        self.site = Site(
+            where,
+            table=self.table,
+            door=self.door,
+            page=self.page,
+            client=client,
+            sleep=self.slept.append,
+        )
 
     def table(self) -> str:
         return "\n".join(self.rows)
@@ -43,8 +57,14 @@ class World:
     def door(self, mountpoint: str, timeout_s: float, *, readonly: bool, force: bool) -> None:
         self.calls.append((mountpoint, timeout_s, readonly, force))
         if self.failures:
-            raise self.failures[0] if self.for_ever and len(self.failures) == 1 else self.failures.pop(0)
-        assert not Path(mountpoint).exists() or not list(Path(mountpoint).iterdir()), "google.colab refuses a folder with files"
+            raise (
+                self.failures[0]
+                if self.for_ever and len(self.failures) == 1
+                else self.failures.pop(0)
+            )
+        assert not Path(mountpoint).exists() or not list(Path(mountpoint).iterdir()), (
+            "google.colab refuses a folder with files"
+        )
         self.has(Path(mountpoint))
 
     def mount(self, point: Path, **options: Any) -> Drive:
@@ -66,7 +86,13 @@ def tree(folder: Path) -> dict[str, str | None]:
     """All that lies in it: the text of files, None for folders, and where links point."""
     found: dict[str, str | None] = {}
     for path in sorted(folder.rglob("*")):
-        text = f"-> {path.readlink()}" if path.is_symlink() else None if path.is_dir() else path.read_text()
+        text = (
+            f"-> {path.readlink()}"
+            if path.is_symlink()
+            else None
+            if path.is_dir()
+            else path.read_text()
+        )
         found[path.relative_to(folder).as_posix()] = text
     return found
 

@@ -47,16 +47,48 @@ def raw_zip(members, *, directory=None) -> bytes:
     out, entries = b"", b""
     for at, (name, packed, size, crc, method, flags) in enumerate(members):
         start = len(out)
-        out += struct.pack("<4s5H3L2H", b"PK\3\4", 20, flags, method, 0, 0x21, crc, len(packed), size, len(name), 0) + name + packed
-        said = {"packed": len(packed), "size": size, "start": start, "name": name, "attr": 0, **((directory or {}).get(at, {}))}
+        out += (
+            struct.pack(
+                "<4s5H3L2H",
+                b"PK\3\4",
+                20,
+                flags,
+                method,
+                0,
+                0x21,
+                crc,
+                len(packed),
+                size,
+                len(name),
+                0,
+            )
+            + name
+            + packed
+        )
+        said = {
+            "packed": len(packed),
+            "size": size,
+            "start": start,
+            "name": name,
+            "attr": 0,
+            **((directory or {}).get(at, {})),
+        }
         entries += struct.pack(
             "<4s6H3L5H2L", b"PK\1\2", 20, 20, flags, method, 0, 0x21, crc, said["packed"], said["size"], len(said["name"]),
             0, 0, 0, 0, said["attr"], said["start"],
         ) + said["name"]  # fmt: skip
-    return out + entries + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(members), len(members), len(entries), len(out), 0)
+    return (
+        out
+        + entries
+        + struct.pack(
+            "<4s4H2LH", b"PK\5\6", 0, 0, len(members), len(members), len(entries), len(out), 0
+        )
+    )
 
 
-def one(name=b"a", content=b"content " * 9, method=8, flags=0, size=None) -> tuple[bytes, bytes, int, int, int, int]:
+def one(
+    name=b"a", content=b"content " * 9, method=8, flags=0, size=None
+) -> tuple[bytes, bytes, int, int, int, int]:
     packer = zlib.compressobj(6, zlib.DEFLATED, -15)
     packed = packer.compress(content) + packer.flush() if method == 8 else content
     return name, packed, len(content) if size is None else size, zlib.crc32(content), method, flags
@@ -262,7 +294,12 @@ def rar(held=HELD, crc_off=0) -> bytes:
     """A RAR 5 of stored files, by hand."""
     out = b"Rar!\x1a\x07\x01\x00" + _rar_block(1, 0, b"\0")
     for name, content in held.items():
-        head = _vint(4) + _vint(len(content)) + _vint(0o100644) + struct.pack("<L", zlib.crc32(content) ^ crc_off)
+        head = (
+            _vint(4)
+            + _vint(len(content))
+            + _vint(0o100644)
+            + struct.pack("<L", zlib.crc32(content) ^ crc_off)
+        )
         head += _vint(0) + _vint(1) + _vint(len(name.encode())) + name.encode()
         out += _rar_block(2, 2, head, content)
     return out + _rar_block(5, 0, b"\0")
@@ -283,4 +320,8 @@ def _vint(number: int) -> bytes:
 
 def listing(folder: Path) -> dict[str, bytes]:
     """The files below a folder, links followed."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

@@ -52,7 +52,17 @@ def test_a_whole_run_in_a_file_is_a_line_an_event_worth_one(clock):
     clock.now += 1.5
     console(
         EpochDone(
-            1.0, 2, {"epoch": 1.0, "step": 10, "lr": 9e-4, "train/loss": 0.5, "train/top1": 0.75, "valid/loss": 0.25, "valid/top1": 1.0}
+            1.0,
+            2,
+            {
+                "epoch": 1.0,
+                "step": 10,
+                "lr": 9e-4,
+                "train/loss": 0.5,
+                "train/top1": 0.75,
+                "valid/loss": 0.25,
+                "valid/top1": 1.0,
+            },
         )
     )
     clock.now += 4
@@ -73,7 +83,10 @@ def test_a_continued_run_says_where_it_goes_on(clock):
     console = Console(out, clock=clock)
     console(RunStarted("x", HERE, 2, 20, 7))
     console(RunEnded("finished", "", HERE))
-    assert out.getvalue().splitlines() == [f"Run x, going on from step 7 of 20 → {HERE}", "Run finished"]
+    assert out.getvalue().splitlines() == [
+        f"Run x, going on from step 7 of 20 → {HERE}",
+        "Run finished",
+    ]
 
 
 def test_a_log_file_sees_no_bar_and_a_terminal_does(clock):
@@ -117,7 +130,10 @@ def test_a_fetch_is_a_line_with_its_size_and_place(clock):
         clock.now += 1
         console(FetchProgress("f.zip", 2**19, None))
         console(FetchDone("f.zip", Path("/d/f.zip"), 3 * 2**19))
-        assert out.getvalue().rpartition("\r")[2].strip() == "Fetched /d/f.zip (1.5 MiB)" and console.bar is None
+        assert (
+            out.getvalue().rpartition("\r")[2].strip() == "Fetched /d/f.zip (1.5 MiB)"
+            and console.bar is None
+        )
 
 
 def test_waiting_for_drive_is_one_line_and_a_bar_where_it_can_move(clock):
@@ -126,7 +142,9 @@ def test_waiting_for_drive_is_one_line_and_a_bar_where_it_can_move(clock):
         for done in (0, 2**20, 3 * 2**20, 4 * 2**20):
             clock.now += 1
             console(CopyProgress("copies", done, 4 * 2**20))
-        assert out.getvalue().count("Handing copies to Drive (4.0 MiB)") == 1 and console.bar is None
+        assert (
+            out.getvalue().count("Handing copies to Drive (4.0 MiB)") == 1 and console.bar is None
+        )
         assert out.getvalue().count("interrupt to leave the rest to the background") == 1
         assert ("\r" in out.getvalue()) is moves
         clock.now += 1
@@ -140,7 +158,10 @@ def test_waiting_long_for_drive_is_one_line_of_a_log_file_and_one_each_minute(cl
     for done in range(500):
         clock.now += 0.25
         console(CopyProgress("copies", done * 2**20, 1000 * 2**20))
-    assert out.getvalue().splitlines()[1:] == ["to Drive: 240.0 MiB of 1000.0 MiB", "to Drive: 480.0 MiB of 1000.0 MiB"]
+    assert out.getvalue().splitlines()[1:] == [
+        "to Drive: 240.0 MiB of 1000.0 MiB",
+        "to Drive: 480.0 MiB of 1000.0 MiB",
+    ]
 
 
 def test_a_log_file_is_told_once_a_minute_how_far_a_long_epoch_is(clock):
@@ -149,7 +170,9 @@ def test_a_log_file_is_told_once_a_minute_how_far_a_long_epoch_is(clock):
     for step in range(1, 1001):
         clock.now += 0.25
         console(StepDone(step, 2000, 0.5, 1e-3))
-    assert out.getvalue().splitlines()[1:] == [f"training: step {n} of 2000 loss 0.5000" for n in (240, 480, 720, 960)]
+    assert out.getvalue().splitlines()[1:] == [
+        f"training: step {n} of 2000 loss 0.5000" for n in (240, 480, 720, 960)
+    ]
 
 
 def test_without_out_it_prints_to_whatever_stdout_is_now(capsys):
@@ -170,4 +193,8 @@ def test_a_notebook_that_nobody_looks_at_is_a_log_file(monkeypatch):
 
 def test_a_notebooks_output_may_be_redrawn():
     kernel = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
-    assert Console(kernel).moving and not Console(io.StringIO()).moving and Console(io.StringIO(), moving=True).moving
+    assert (
+        Console(kernel).moving
+        and not Console(io.StringIO()).moving
+        and Console(io.StringIO(), moving=True).moving
+    )

@@ -13,7 +13,18 @@ from safetensors.torch import save
 
 from colab_kit.errors import RunError
 from colab_kit.system import files
-from colab_kit.system.files import SEAL, cannot_write, is_whole, make, seal, seal_holds, stamp, sweep, write_json, write_whole
+from colab_kit.system.files import (
+    SEAL,
+    cannot_write,
+    is_whole,
+    make,
+    seal,
+    seal_holds,
+    stamp,
+    sweep,
+    write_json,
+    write_whole,
+)
 
 from ..support.worlds import deletions
 
@@ -22,7 +33,10 @@ POINTS = ("mid_write", "before_rename")
 
 def sealed() -> bytes:
     return seal(
-        save({"a": torch.arange(6.0), "b": torch.ones(3, dtype=torch.int64)}, {"sha256": SEAL, "facts": json.dumps({"sha256": "x" * 64})})
+        save(
+            {"a": torch.arange(6.0), "b": torch.ones(3, dtype=torch.int64)},
+            {"sha256": SEAL, "facts": json.dumps({"sha256": "x" * 64})},
+        )
     )
 
 
@@ -41,7 +55,9 @@ def test_what_was_written_is_read_back_and_folders_are_made(tmp_path):
     path = tmp_path / "a" / "b" / "x.txt"
     write_whole(path, "grüße")
     write_whole(path.with_name("y.bin"), b"\x00\xff")
-    assert path.read_text("utf-8") == "grüße" and path.with_name("y.bin").read_bytes() == b"\x00\xff"
+    assert (
+        path.read_text("utf-8") == "grüße" and path.with_name("y.bin").read_bytes() == b"\x00\xff"
+    )
     assert sorted(p.name for p in path.parent.iterdir()) == ["x.txt", "y.bin"]
 
 
@@ -52,13 +68,20 @@ def test_the_points_are_passed_in_order_and_the_file_appears_at_the_last(tmp_pat
 
 
 @pytest.mark.parametrize("at", POINTS)
-@pytest.mark.parametrize("err", [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EIO, "Input/output error")])
+@pytest.mark.parametrize(
+    "err",
+    [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EIO, "Input/output error")],
+)
 def test_a_disk_that_fails_in_the_middle_leaves_the_old_file_and_no_neighbour(tmp_path, at, err):
     path = tmp_path / "x"
     write_whole(path, "old")
     with pytest.raises(RunError) as caught:
         write_whole(path, "new and longer", reached=fault(at, err))
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path] and caught.value.__cause__ is err
+    assert (
+        path.read_text() == "old"
+        and list(tmp_path.iterdir()) == [path]
+        and caught.value.__cause__ is err
+    )
 
 
 @pytest.mark.parametrize("at", POINTS)
@@ -74,7 +97,11 @@ def test_a_kill_in_the_middle_leaves_the_old_file_and_a_neighbour_that_sweep_rem
     write_whole(path, "old")
     child = os.fork()
     if child == 0:
-        write_whole(path, "new", reached=lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == at else None)
+        write_whole(
+            path,
+            "new",
+            reached=lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == at else None,
+        )
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 2
     sweep(tmp_path)
@@ -90,12 +117,18 @@ def test_sweep_takes_only_what_write_whole_left(tmp_path):
     sweep(tmp_path / "nowhere")
 
 
-def test_what_is_thrown_away_is_emptied_first_since_the_trash_of_drive_counts(tmp_path, monkeypatch):
+def test_what_is_thrown_away_is_emptied_first_since_the_trash_of_drive_counts(
+    tmp_path, monkeypatch
+):
     deleted = deletions(monkeypatch)
     (tmp_path / ".x.12345678.part").write_text("half")
     sweep(tmp_path)
     with pytest.raises(RunError):
-        write_whole(tmp_path / "x", "new", reached=fault("before_rename", OSError(errno.ENOSPC, "No space left on device")))
+        write_whole(
+            tmp_path / "x",
+            "new",
+            reached=fault("before_rename", OSError(errno.ENOSPC, "No space left on device")),
+        )
     assert [size for _, size in deleted] == [0, 0] and list(tmp_path.iterdir()) == []
 
 
@@ -131,7 +164,9 @@ def test_json_is_written_whole_and_readable_by_eye(tmp_path):
     ],
 )  # fmt: skip
 def test_a_write_that_failed_says_why_and_what_to_do(number, why, fix):
-    err = cannot_write(Path("/r/x"), OSError(number, os.strerror(number)) if number else OSError("odd"))
+    err = cannot_write(
+        Path("/r/x"), OSError(number, os.strerror(number)) if number else OSError("odd")
+    )
     assert err.what == "/r/x could not be written." and why in err.why and fix in err.fix
 
 
@@ -174,7 +209,13 @@ def test_every_truncation_and_every_added_tail_is_seen(tmp_path):
 
 def test_what_was_never_sealed_is_not_whole(tmp_path):
     path = tmp_path / "x"
-    for content in (b"", b"\0" * 100, b"\xff" * 100, save({"a": torch.ones(2)}), save({"a": torch.ones(2)}, {"sha256": SEAL})):
+    for content in (
+        b"",
+        b"\0" * 100,
+        b"\xff" * 100,
+        save({"a": torch.ones(2)}),
+        save({"a": torch.ones(2)}, {"sha256": SEAL}),
+    ):
         path.write_bytes(content)
         assert not is_whole(path)
     assert not is_whole(tmp_path / "nowhere") and not is_whole(tmp_path)
@@ -191,12 +232,24 @@ def test_a_stamp_is_read_from_the_header_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x05", b"\xff" * 50, b"\x02" + b"\0" * 7 + b"{}", b"\x02" + b"\0" * 7 + b"[]", "unsealed", "no step"]
+    "content",
+    [
+        b"",
+        b"\x05",
+        b"\xff" * 50,
+        b"\x02" + b"\0" * 7 + b"{}",
+        b"\x02" + b"\0" * 7 + b"[]",
+        "unsealed",
+        "no step",
+    ],
 )
 def test_what_has_no_stamp_of_ours_has_none(tmp_path, content):
     path = tmp_path / "x.safetensors"
     if isinstance(content, str):
-        content = save({"a": torch.zeros(1)}, None if content == "unsealed" else {"sha256": SEAL, "start": "s", "step": "?"})
+        content = save(
+            {"a": torch.zeros(1)},
+            None if content == "unsealed" else {"sha256": SEAL, "start": "s", "step": "?"},
+        )
     path.write_bytes(content)
     assert stamp(path) is None
     assert stamp(tmp_path / "nowhere") is None
@@ -238,7 +291,10 @@ def test_home_is_what_the_environment_says(tmp_path, monkeypatch):
 
 def test_a_hash_is_the_one_that_sha256sum_gives(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
-    assert files.sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert (
+        files.sha256(tmp_path / "x")
+        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
 
 
 @pytest.mark.parametrize("top", ["MyDrive", "My Drive", "Shareddrives"])

@@ -20,7 +20,13 @@ def server():
 def test_the_answer_at_the_end_of_the_redirects_is_given(server):
     server.redirects(server.put("x.bin", b"abc"), "old", times=1)
     with Web() as web, web.ask(server.url("old")) as reply:
-        assert (reply.status, reply.url, reply.length, reply.read(10), reply.read(10)) == (200, server.url("x.bin"), 3, b"abc", b"")
+        assert (reply.status, reply.url, reply.length, reply.read(10), reply.read(10)) == (
+            200,
+            server.url("x.bin"),
+            3,
+            b"abc",
+            b"",
+        )
 
 
 def test_redirects_end(server):
@@ -37,7 +43,9 @@ def test_a_token_is_left_behind_by_a_redirect_to_another_host_or_port(server):
         server.redirects(server.url("two"), "one")
         server.redirects(other.url("x.bin"), "two")
         Web().ask(server.url("one"), token="Bearer s3cret").close()
-        assert [asked.headers.get("authorization") for asked in server.requests] == ["Bearer s3cret"] * 2
+        assert [asked.headers.get("authorization") for asked in server.requests] == [
+            "Bearer s3cret"
+        ] * 2
         assert "authorization" not in other.requests[0].headers
     finally:
         other.close()
@@ -59,7 +67,9 @@ class Redirecting:
         return response
 
 
-@pytest.mark.parametrize("to", ["http://example.org/x.bin?token=s3cret", "ftp://example.org/x", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "to", ["http://example.org/x.bin?token=s3cret", "ftp://example.org/x", "file:///etc/passwd"]
+)
 def test_https_is_never_left(to):
     session = Redirecting(to)
     with pytest.raises(FetchError, match="is not encrypted") as caught:
@@ -71,14 +81,18 @@ def test_https_is_never_left(to):
     ("status", "kind", "tries"),
     [(404, NotFound, 1), (410, NotFound, 1), (401, Private, 1), (403, Private, 1), (429, RateLimited, 4), (503, RateLimited, 4)],
 )  # fmt: skip
-def test_a_refusal_is_of_its_kind_and_says_whether_another_try_may_help(server, status, kind, tries):
+def test_a_refusal_is_of_its_kind_and_says_whether_another_try_may_help(
+    server, status, kind, tries
+):
     server.status(status)
     with pytest.raises(kind) as caught:
         Web().ask(server.url("x"))
     assert caught.value.tries == tries and str(status) in caught.value.why
 
 
-@pytest.mark.parametrize("body", [b'{"message": "Bad credentials"}', b"<html><title>Bad credentials</title>"])
+@pytest.mark.parametrize(
+    "body", [b'{"message": "Bad credentials"}', b"<html><title>Bad credentials</title>"]
+)
 def test_the_servers_own_words_are_passed_on(server, body):
     server.status(403, body=body)
     with pytest.raises(Private, match="Bad credentials"):
@@ -114,7 +128,9 @@ def test_nobody_there_is_offline_and_shows_no_secret():
     assert "s3cret" not in shown and "passw0rd" not in shown and caught.value.tries == 2
 
 
-@pytest.mark.parametrize("url", ["http://[::1", "http://a b/x", "nonsense", "http://127.0.0.1:99999/x"])
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://a b/x", "nonsense", "http://127.0.0.1:99999/x"]
+)
 def test_what_is_no_address_is_said(url):
     with pytest.raises(FetchError) as caught:
         Web().ask(url)
@@ -122,4 +138,6 @@ def test_what_is_no_address_is_said(url):
 
 
 def test_the_public_address_has_no_query_and_no_password():
-    assert public("https://a:b@h.org:8/x/y?q=1#f") == "https://h.org:8/x/y" and "s3cret" not in public("http://[::1?token=s3cret")
+    assert public(
+        "https://a:b@h.org:8/x/y?q=1#f"
+    ) == "https://h.org:8/x/y" and "s3cret" not in public("http://[::1?token=s3cret")

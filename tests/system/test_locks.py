@@ -21,9 +21,18 @@ HOLD += "with one_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdi
 def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path):
     folder = tmp_path / "run"
     root = str(Path(locks.__file__).parents[2])
-    other = subprocess.Popen([sys.executable, "-c", HOLD, str(folder), root], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder), root],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert other.stdout is not None and other.stdout.readline() == b"held\n"
-    with pytest.raises(RunError, match=r"written by another process(.|\n)*\(process \d+, since 2\d\d\d-"), one_writer(folder):
+    with (
+        pytest.raises(
+            RunError, match=r"written by another process(.|\n)*\(process \d+, since 2\d\d\d-"
+        ),
+        one_writer(folder),
+    ):
         pass
     other.kill()
     other.communicate()
@@ -33,7 +42,11 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path):
 
 def test_a_second_writer_in_this_process_is_refused_too_and_the_lock_is_given_back(tmp_path):
     for _ in range(2):
-        with one_writer(tmp_path), pytest.raises(RunError, match="stop it there first"), one_writer(tmp_path):
+        with (
+            one_writer(tmp_path),
+            pytest.raises(RunError, match="stop it there first"),
+            one_writer(tmp_path),
+        ):
             pass
     with pytest.raises(ZeroDivisionError), one_writer(tmp_path):
         raise ZeroDivisionError

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from colab_kit.errors import RecipeError
-from colab_kit.system.hardware import COLAB_VM, NVIDIA_SMI, Facts, Host, Torch, cgroup, cpu_flags, look, nvidia_smi, torch_build
+from colab_kit.system.hardware import (
+    COLAB_VM,
+    NVIDIA_SMI,
+    Facts,
+    Host,
+    Torch,
+    cgroup,
+    cpu_flags,
+    look,
+    nvidia_smi,
+    torch_build,
+)
 from colab_kit.system.runtime import GIB, Runtime, decide, device_for, place
 
 COLAB_SHELL = "google.colab._shell.Shell"
@@ -25,7 +36,14 @@ T4 = Facts(
     host=COLAB, smi="Tesla T4, 15360, 7.5\n", torch=CUDA_UNASKED, flags=frozenset({"avx2", "avx512f"}), cores=2,
     ram=int(12.7 * GIB), ram_free=int(11.2 * GIB), disk_free=61 * GIB, first_process=12 * 60.0,
 )  # fmt: skip
-LAPTOP = Facts(torch=CUDA_UNASKED, cores=8, ram=16 * GIB, ram_free=9 * GIB, disk_free=100 * GIB, first_process=86400.0)
+LAPTOP = Facts(
+    torch=CUDA_UNASKED,
+    cores=8,
+    ram=16 * GIB,
+    ram_free=9 * GIB,
+    disk_free=100 * GIB,
+    first_process=86400.0,
+)
 
 
 def gpu(line: str, **more: object) -> Runtime:
@@ -41,8 +59,18 @@ def gpu(line: str, **more: object) -> Runtime:
         (Host({"COLAB_RELEASE_TAG": "x"}, frozenset(), None), "colab-subprocess"),
         (Host({"COLAB_RELEASE_TAG": "x"}, VM, JUPYTER_SHELL), "colab-subprocess"),
         (Host({"VERTEX_PRODUCT": "COLAB_ENTERPRISE"}, VM, COLAB_SHELL), "colab-enterprise"),
-        (Host({"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}, frozenset({"/kaggle"}), JUPYTER_SHELL), "kaggle"),
-        (Host({"KAGGLE_KERNEL_RUN_TYPE": "Batch", "COLAB_RELEASE_TAG": "x"}, frozenset({"/kaggle", "/content"}), JUPYTER_SHELL), "kaggle"),
+        (
+            Host({"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}, frozenset({"/kaggle"}), JUPYTER_SHELL),
+            "kaggle",
+        ),
+        (
+            Host(
+                {"KAGGLE_KERNEL_RUN_TYPE": "Batch", "COLAB_RELEASE_TAG": "x"},
+                frozenset({"/kaggle", "/content"}),
+                JUPYTER_SHELL,
+            ),
+            "kaggle",
+        ),
         (Host({"VSCODE_PID": "7"}, frozenset(), JUPYTER_SHELL), "vscode"),
         (Host({}, frozenset(), JUPYTER_SHELL, vscode_file=True), "vscode"),
         (Host({}, frozenset(), JUPYTER_SHELL), "jupyter"),
@@ -61,7 +89,11 @@ def test_the_place_is_read_off_what_proves_it(host, where):
         Host({}, frozenset({"/content"}), JUPYTER_SHELL),
         Host({}, frozenset({"/kaggle"}), JUPYTER_SHELL),
         Host({"COLAB_GPU": "0"}, frozenset(), JUPYTER_SHELL),
-        Host({"COLAB_GPU": "1", "COLAB_BACKEND_VERSION": "next"}, frozenset({"/content", "/kaggle"}), JUPYTER_SHELL),
+        Host(
+            {"COLAB_GPU": "1", "COLAB_BACKEND_VERSION": "next"},
+            frozenset({"/content", "/kaggle"}),
+            JUPYTER_SHELL,
+        ),
         Host({"VERTEX_PRODUCT": "WORKBENCH_INSTANCE"}, frozenset(), JUPYTER_SHELL),
     ],
 )
@@ -114,18 +146,32 @@ def test_a_gpu_whose_driver_torch_refuses_is_named():
 
 
 def test_torchs_own_word_counts_once_cuda_runs_in_this_process():
-    asked = replace(CUDA_UNASKED, cuda=True, name="NVIDIA L4", capability=(8, 9), memory=22 * GIB, count=1)
+    asked = replace(
+        CUDA_UNASKED, cuda=True, name="NVIDIA L4", capability=(8, 9), memory=22 * GIB, count=1
+    )
     runtime = decide(replace(T4, smi="Tesla T4, 15360, 7.5\nNVIDIA L4, 23034, 8.9", torch=asked))
     assert (runtime.gpu, runtime.precision, runtime.gpus) == ("NVIDIA L4", "bf16", 1)
 
 
 def test_a_gpu_that_only_torch_sees_is_used():
-    runtime = decide(replace(T4, smi=None, smi_silent=True, torch=replace(CUDA_UNASKED, cuda=True, count=1)))
-    assert runtime.device == "cuda" and runtime.precision == "fp32" and "unknown" in runtime.why["precision"]
+    runtime = decide(
+        replace(T4, smi=None, smi_silent=True, torch=replace(CUDA_UNASKED, cuda=True, count=1))
+    )
+    assert (
+        runtime.device == "cuda"
+        and runtime.precision == "fp32"
+        and "unknown" in runtime.why["precision"]
+    )
 
 
 @pytest.mark.parametrize(
-    ("chosen", "name", "count"), [("1", "NVIDIA L4", 1), ("1,0", "NVIDIA L4", 2), ("0,9,1", "Tesla T4", 1), ("GPU-5ad", "Tesla T4", 2)]
+    ("chosen", "name", "count"),
+    [
+        ("1", "NVIDIA L4", 1),
+        ("1,0", "NVIDIA L4", 2),
+        ("0,9,1", "Tesla T4", 1),
+        ("GPU-5ad", "Tesla T4", 2),
+    ],
 )
 def test_cuda_visible_devices_chooses_among_the_gpus(chosen, name, count):
     host = replace(COLAB, env={"CUDA_VISIBLE_DEVICES": chosen})
@@ -150,21 +196,34 @@ def test_two_gpus_are_counted_in_the_line():
         ({"COLAB_TPU_1VM": "1", "TPU_ACCELERATOR_TYPE": "v5e-1"}, "tpu"),
         ({"TPU_ACCELERATOR_TYPE": "v3-8"}, "tpu"),
         ({"COLAB_TPU_1VM": ""}, "cpu"),
-        ({"COLAB_TPU_ADDR": "10.0.0.2:8470", "TPU_NAME": "grpc://10.0.0.2:8470"}, "cpu"),  # the retired remote TPUs
+        (
+            {"COLAB_TPU_ADDR": "10.0.0.2:8470", "TPU_NAME": "grpc://10.0.0.2:8470"},
+            "cpu",
+        ),  # the retired remote TPUs
     ],
 )
 def test_a_tpu_is_known_by_todays_variables_only(env, device):
-    assert decide(replace(T4, smi=None, torch=CPU_BUILD, host=replace(COLAB, env=env))).device == device
+    assert (
+        decide(replace(T4, smi=None, torch=CPU_BUILD, host=replace(COLAB, env=env))).device
+        == device
+    )
 
 
 def test_on_a_tpu_training_runs_on_the_cpu_and_says_so():
     host = replace(COLAB, env={"COLAB_TPU_1VM": "1", "TPU_ACCELERATOR_TYPE": "v5e-1"})
     runtime = decide(replace(T4, smi=None, torch=CPU_BUILD, host=host))
     device, why = device_for(None, runtime)
-    assert device == "cpu" and "TPU v5e-1" in why and "CPU" in why and "training runs on its CPU" in str(runtime)
+    assert (
+        device == "cpu"
+        and "TPU v5e-1" in why
+        and "CPU" in why
+        and "training runs on its CPU" in str(runtime)
+    )
 
 
-@pytest.mark.parametrize(("flag", "name"), [("avx512_bf16", "AVX512-BF16"), ("amx_bf16", "AMX"), ("bf16", "ARM-BF16")])
+@pytest.mark.parametrize(
+    ("flag", "name"), [("avx512_bf16", "AVX512-BF16"), ("amx_bf16", "AMX"), ("bf16", "ARM-BF16")]
+)
 def test_a_cpu_with_bf16_units_says_so(flag, name):
     runtime = decide(replace(LAPTOP, flags=frozenset({flag, "fpu"})))
     assert runtime.isa == (name,) and name in runtime.why["precision"] and name in str(runtime)
@@ -172,12 +231,20 @@ def test_a_cpu_with_bf16_units_says_so(flag, name):
 
 def test_a_cpu_without_bf16_units_trains_in_fp32():
     runtime = decide(replace(LAPTOP, flags=frozenset({"avx2", "avx512f"})))
-    assert (runtime.device, runtime.precision, runtime.isa) == ("cpu", "fp32", ("AVX2", "AVX512")) and "no bf16" in runtime.why["precision"]
+    assert (runtime.device, runtime.precision, runtime.isa) == (
+        "cpu",
+        "fp32",
+        ("AVX2", "AVX512"),
+    ) and "no bf16" in runtime.why["precision"]
 
 
 def test_a_macs_gpu_is_used():
-    runtime = decide(replace(LAPTOP, system="Darwin arm64", torch=replace(CPU_BUILD, cuda=False, mps=True)))
-    assert (runtime.device, device_for(None, runtime)[0]) == ("mps", "mps") and "MPS" in str(runtime)
+    runtime = decide(
+        replace(LAPTOP, system="Darwin arm64", torch=replace(CPU_BUILD, cuda=False, mps=True))
+    )
+    assert (runtime.device, device_for(None, runtime)[0]) == ("mps", "mps") and "MPS" in str(
+        runtime
+    )
 
 
 def test_a_silent_nvidia_smi_is_named():
@@ -202,7 +269,14 @@ def test_html_escapes_what_the_machine_says():
 
 @pytest.mark.parametrize(
     ("given", "facts", "takes"),
-    [(None, T4, "cuda"), ("cuda", T4, "cuda"), ("cuda:0", T4, "cuda:0"), ("cpu", T4, "cpu"), (None, LAPTOP, "cpu"), ("cpu", LAPTOP, "cpu")],
+    [
+        (None, T4, "cuda"),
+        ("cuda", T4, "cuda"),
+        ("cuda:0", T4, "cuda:0"),
+        ("cpu", T4, "cpu"),
+        (None, LAPTOP, "cpu"),
+        ("cpu", LAPTOP, "cpu"),
+    ],
 )
 def test_a_device_that_is_there_is_taken(given, facts, takes):
     device, why = device_for(given, decide(facts))
@@ -231,14 +305,22 @@ def test_a_device_that_is_not_there_is_an_error_with_the_fix(given, facts, fix):
 
 def test_nvidia_smi_that_hangs_is_left_after_its_limit():
     started = time.monotonic()
-    assert nvidia_smi([sys.executable, "-c", "import time; time.sleep(60)"], limit=0.05) == (None, True)
+    assert nvidia_smi([sys.executable, "-c", "import time; time.sleep(60)"], limit=0.05) == (
+        None,
+        True,
+    )
     assert time.monotonic() - started < 1.5
 
 
 def test_nvidia_smi_that_fails_or_lacks_is_no_gpu():
-    assert nvidia_smi([sys.executable, "-c", "print('NVIDIA-SMI has failed'); raise SystemExit(9)"], limit=30) == (None, True)
+    assert nvidia_smi(
+        [sys.executable, "-c", "print('NVIDIA-SMI has failed'); raise SystemExit(9)"], limit=30
+    ) == (None, True)
     assert nvidia_smi(["no-such-nvidia-smi"]) == (None, False)
-    assert nvidia_smi([sys.executable, "-c", "print('Tesla T4, 15360, 7.5')"], limit=30) == ("Tesla T4, 15360, 7.5\n", False)
+    assert nvidia_smi([sys.executable, "-c", "print('Tesla T4, 15360, 7.5')"], limit=30) == (
+        "Tesla T4, 15360, 7.5\n",
+        False,
+    )
     assert NVIDIA_SMI[0] == "nvidia-smi"
 
 
@@ -246,12 +328,16 @@ def test_torchs_build_is_read_off_its_version_file():
     cuda = "from typing import Optional\n__version__ = '2.11.0+cu128'\ncuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n"
     assert torch_build(cuda) == CUDA_UNASKED
     assert torch_build(cuda.replace("'12.8'", "None").replace("+cu128", "+cpu")) == CPU_BUILD
-    assert torch_build(cuda.replace("'12.8'", "None").replace("hip: Optional[str] = None", "hip = '6.4'")).builds == {"hip"}
+    assert torch_build(
+        cuda.replace("'12.8'", "None").replace("hip: Optional[str] = None", "hip = '6.4'")
+    ).builds == {"hip"}
     assert torch_build("") == Torch("?", frozenset())
 
 
 def test_cpu_flags_are_those_of_x86_and_arm():
-    assert cpu_flags("processor : 0\nflags\t\t: fpu avx2 amx_bf16\n\nprocessor : 1\nflags\t\t: other\n") == {"fpu", "avx2", "amx_bf16"}
+    assert cpu_flags(
+        "processor : 0\nflags\t\t: fpu avx2 amx_bf16\n\nprocessor : 1\nflags\t\t: other\n"
+    ) == {"fpu", "avx2", "amx_bf16"}
     assert cpu_flags("Features\t: fp asimd bf16\n") == {"fp", "asimd", "bf16"}
     assert cpu_flags("") == frozenset()
 
@@ -283,7 +369,10 @@ def test_a_cgroup_of_version_1_is_read_at_its_top_inside_a_container(tmp_path):
 
 def test_no_limit_is_no_quota(tmp_path):
     files(
-        tmp_path, memory__memory_DOT_limit_in_bytes=str(2**63 - 4096), memory__memory_DOT_usage_in_bytes="5", cpu__cpu_DOT_cfs_quota_us="-1"
+        tmp_path,
+        memory__memory_DOT_limit_in_bytes=str(2**63 - 4096),
+        memory__memory_DOT_usage_in_bytes="5",
+        cpu__cpu_DOT_cfs_quota_us="-1",
     )
     found = cgroup(tmp_path, "5:memory:/\n4:cpu:/\n")
     assert (found.memory, found.cores) == (None, None)
@@ -292,7 +381,13 @@ def test_no_limit_is_no_quota(tmp_path):
 
 def test_this_machine_can_be_described():
     facts = look()
-    assert facts.cores >= 1 and facts.ram and facts.ram_free and facts.ram_free <= facts.ram and facts.disk_free
+    assert (
+        facts.cores >= 1
+        and facts.ram
+        and facts.ram_free
+        and facts.ram_free <= facts.ram
+        and facts.disk_free
+    )
     assert str(decide(facts)).count(" · ") >= 5
 
 
@@ -302,8 +397,12 @@ def test_runtime_is_told_in_a_fresh_python_without_importing_torch():
         "print(runtime()); print('torch' in sys.modules, time.time() - start)"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "CUDA_VISIBLE_DEVICES": ""}
-    line, told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout.splitlines()
+    line, told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+    ).stdout.splitlines()
     imported, seconds = told.split()
     needs_torch = sys.platform == "darwin" or os.path.exists("/dev/nvidia0")
-    assert line.startswith(("python · ", "colab", "kaggle")) and (imported == "False" or needs_torch)
+    assert line.startswith(("python · ", "colab", "kaggle")) and (
+        imported == "False" or needs_torch
+    )
     assert float(seconds) < 1.5 or needs_torch

@@ -66,7 +66,9 @@ MODULES = """drive files userdata runtime output auth errors _message _shell _sy
 @pytest.fixture(autouse=True)
 def no_google_left_over():
     """What a test imported of a google of its own is forgotten: Python keeps a namespace's folders that are gone."""
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "google"}
+    before = {
+        name: module for name, module in sys.modules.items() if name.split(".")[0] == "google"
+    }
     yield
     for name in [name for name in sys.modules if name.split(".")[0] == "google"]:
         del sys.modules[name]
@@ -92,7 +94,11 @@ def state() -> dict[str, object]:
     """All that a stand-in changes in a process."""
     google = sys.modules.get("google")
     return {
-        "modules": {name: id(module) for name, module in sys.modules.items() if name.split(".")[0] == "google"},
+        "modules": {
+            name: id(module)
+            for name, module in sys.modules.items()
+            if name.split(".")[0] == "google"
+        },
         "attribute": getattr(google, "colab", None),
         "finders": [id(finder) for finder in sys.meta_path],
         "environment": dict(os.environ),
@@ -111,20 +117,36 @@ def test_every_module_is_found_by_the_import_system_with_the_spec_of_its_file(st
         assert spec is not None and Path(spec.origin).is_file(), name
         module = colab(name)
         assert (
-            module.__name__ == f"google.colab.{name}" and module.__spec__.name == module.__name__ and sys.modules[module.__name__] is module
+            module.__name__ == f"google.colab.{name}"
+            and module.__spec__.name == module.__name__
+            and sys.modules[module.__name__] is module
         )
 
 
 def test_the_package_names_what_colabs_names_and_marks_itself(stand_in):
     import google.colab
 
-    assert google.colab.__all__ == ["auth", "autoviz", "data_table", "drive", "files", "output", "runtime", "snippets", "widgets"]
+    assert google.colab.__all__ == [
+        "auth",
+        "autoviz",
+        "data_table",
+        "drive",
+        "files",
+        "output",
+        "runtime",
+        "snippets",
+        "widgets",
+    ]
     assert all(isinstance(getattr(google.colab, name), ModuleType) for name in google.colab.__all__)
-    assert google.colab.__colab_kit_mock__ is True and list(google.colab.__path__) == [install.FOLDER]
+    assert google.colab.__colab_kit_mock__ is True and list(google.colab.__path__) == [
+        install.FOLDER
+    ]
     assert sys.modules["google"].colab is google.colab
 
 
-@pytest.mark.parametrize("name", ["google.Colab", "google.colab.Drive", "google.colabs", "google.colab.drives"])
+@pytest.mark.parametrize(
+    "name", ["google.Colab", "google.colab.Drive", "google.colabs", "google.colab.drives"]
+)
 def test_a_misspelt_name_stays_unknown(stand_in, name):
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module(name)
@@ -134,9 +156,14 @@ def test_a_misspelt_name_stays_unknown(stand_in, name):
 def test_signatures_are_those_of_colab(stand_in, name):
     module, function = name.split(".")
     parameters = inspect.signature(getattr(colab(module), function)).parameters
-    found = {key: REQUIRED if value.default is inspect.Parameter.empty else value.default for key, value in parameters.items()}
+    found = {
+        key: REQUIRED if value.default is inspect.Parameter.empty else value.default
+        for key, value in parameters.items()
+    }
     assert list(found.items()) == list(SIGNATURES[name].items())
-    assert all(value.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for value in parameters.values())
+    assert all(
+        value.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for value in parameters.values()
+    )
 
 
 def test_errors_have_colabs_bases(stand_in):
@@ -180,8 +207,16 @@ def test_what_else_lives_in_the_namespace_google_stays_importable(content, tmp_p
         import google.colab
         import google.later
 
-        assert sys.modules["google"] is namespace and google.protobuf.here == 1 and google.later.here == 2
-    assert sys.modules["google"] is namespace and not hasattr(namespace, "colab") and google.protobuf.here == 1
+        assert (
+            sys.modules["google"] is namespace
+            and google.protobuf.here == 1
+            and google.later.here == 2
+        )
+    assert (
+        sys.modules["google"] is namespace
+        and not hasattr(namespace, "colab")
+        and google.protobuf.here == 1
+    )
     assert importlib.reload(google.later).here == 2
 
 
@@ -230,9 +265,14 @@ def test_a_replaced_module_is_the_imitation_again_under_the_next_stand_in(conten
     for _ in range(2):
         with StandIn(content=content):
             colab("userdata")
-            sys.modules["google.colab"].userdata = sys.modules["google.colab.userdata"] = SimpleNamespace()
+            sys.modules["google.colab"].userdata = sys.modules["google.colab.userdata"] = (
+                SimpleNamespace()
+            )
     with StandIn(content=content, secrets={"A": "1"}):
-        assert not hasattr(sys.modules["google.colab"], "userdata") and colab("userdata").get("A") == "1"
+        assert (
+            not hasattr(sys.modules["google.colab"], "userdata")
+            and colab("userdata").get("A") == "1"
+        )
 
 
 def test_a_real_google_colab_is_not_shadowed(content, tmp_path, monkeypatch):
@@ -277,7 +317,9 @@ def test_content_elsewhere_is_seen_under_its_usual_name(stand_in, content):
         file.write("kept")
     assert (content / "drive" / "MyDrive" / "foo.txt").read_text() == "kept"
     colab("drive").flush_and_unmount()
-    assert (stand_in.body.store / "MyDrive" / "foo.txt").read_text() == "kept" and os.listdir("/content/drive") == []
+    assert (stand_in.body.store / "MyDrive" / "foo.txt").read_text() == "kept" and os.listdir(
+        "/content/drive"
+    ) == []
 
 
 def test_leaving_flushes_and_a_drive_mounted_before_stays(content, tmp_path):
@@ -308,8 +350,14 @@ def test_the_disguise_makes_the_runtime_colab(content):
 
         shell = get_ipython()
         assert place(host())[0] == "colab" and "google.colab" in str(shell)
-        assert type(shell).__module__ == "google.colab._shell" and isinstance(shell, colab("_shell").Shell)
-        assert os.path.exists("/var/colab/hostname") and os.environ["COLAB_RELEASE_TAG"] and os.environ["COLAB_GPU"] == ""
+        assert type(shell).__module__ == "google.colab._shell" and isinstance(
+            shell, colab("_shell").Shell
+        )
+        assert (
+            os.path.exists("/var/colab/hostname")
+            and os.environ["COLAB_RELEASE_TAG"]
+            and os.environ["COLAB_GPU"] == ""
+        )
         assert os.getcwd() == os.path.realpath(content)
     assert get_ipython() is None and not os.path.exists("/var/colab/hostname")
 
@@ -318,7 +366,10 @@ def test_a_shell_that_was_there_gets_its_class_and_its_commands_back(content):
     with disguise._plain_shell() as shell:
         before, known = type(shell), dict(shell.magics_manager.magics["line"])
         with StandIn(content=content, as_colab=True):
-            assert type(shell).__module__ == "google.colab._shell" and "shell" in shell.magics_manager.magics["line"]
+            assert (
+                type(shell).__module__ == "google.colab._shell"
+                and "shell" in shell.magics_manager.magics["line"]
+            )
         assert type(shell) is before and shell.magics_manager.magics["line"] == known
         with StandIn(content=content):
             assert type(shell) is before and "shell" in shell.magics_manager.magics["line"]
@@ -330,7 +381,10 @@ def test_a_command_that_came_under_the_stand_in_works_after_it(content):
             shell.run_cell("%cd -q /")  # newer IPythons bring it when it is first used
             shell.register_magic_function(lambda line: "mine", magic_name="mine")
         shell.run_line_magic("cd", f"-q {content.parent}")
-        assert os.getcwd() == os.path.realpath(content.parent) and shell.run_line_magic("mine", "") == "mine"
+        assert (
+            os.getcwd() == os.path.realpath(content.parent)
+            and shell.run_line_magic("mine", "") == "mine"
+        )
         assert "shell" not in shell.magics_manager.magics["line"]
 
 
@@ -338,11 +392,15 @@ def test_downloads_arrive_when_the_cell_has_ended(content):
     with StandIn(content=content, as_colab=True) as stand_in:
         from IPython import get_ipython
 
-        get_ipython().run_cell("from google.colab import files\nopen('a.txt', 'w').write('1')\nfiles.download('a.txt')\n!rm -f b.txt")
+        get_ipython().run_cell(
+            "from google.colab import files\nopen('a.txt', 'w').write('1')\nfiles.download('a.txt')\n!rm -f b.txt"
+        )
         assert (stand_in.downloads / "a.txt").read_text() == "1"
 
 
-def test_a_child_of_the_disguise_is_on_the_vm_but_no_kernel_and_shares_the_store(content, tmp_path, monkeypatch):
+def test_a_child_of_the_disguise_is_on_the_vm_but_no_kernel_and_shares_the_store(
+    content, tmp_path, monkeypatch
+):
     monkeypatch.delenv("COLAB_KIT_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     ask = (
@@ -350,8 +408,13 @@ def test_a_child_of_the_disguise_is_on_the_vm_but_no_kernel_and_shares_the_store
         "print(place(host())[0], home())"
     )
     with StandIn(content=content, as_colab=True) as stand_in:
-        said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
-        assert said == ["colab-subprocess", str(stand_in.home)] and home() == stand_in.home == tmp_path / "cache" / "colab-kit"
+        said = subprocess.run(
+            [sys.executable, "-c", ask], capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert (
+            said == ["colab-subprocess", str(stand_in.home)]
+            and home() == stand_in.home == tmp_path / "cache" / "colab-kit"
+        )
 
 
 def test_a_stripped_environment_is_a_bare_key_error(content, monkeypatch):
@@ -368,10 +431,16 @@ def test_enterprise_is_refused_after_the_space(stand_in, monkeypatch, capsys):
     monkeypatch.setenv("VERTEX_PRODUCT", "COLAB_ENTERPRISE")
     with pytest.raises(ValueError):
         colab("drive").mount("a b")
-    with pytest.raises(NotImplementedError, match=r"^google\.colab\.drive\.mount is not supported in Colab Enterprise\.$"):
+    with pytest.raises(
+        NotImplementedError,
+        match=r"^google\.colab\.drive\.mount is not supported in Colab Enterprise\.$",
+    ):
         colab("drive").mount("/content/drive")
     colab("auth").authenticate_user()
-    assert capsys.readouterr().out == "WARNING: google.colab.auth.authenticate_user() is not supported in Colab Enterprise.\n"
+    assert (
+        capsys.readouterr().out
+        == "WARNING: google.colab.auth.authenticate_user() is not supported in Colab Enterprise.\n"
+    )
 
 
 def test_without_a_kernel_the_real_ones_errors_can_be_had(content, tmp_path):
@@ -384,9 +453,13 @@ def test_without_a_kernel_the_real_ones_errors_can_be_had(content, tmp_path):
             lambda: colab("files").upload(),
             lambda: colab("output").eval_js("1"),
         ):
-            with pytest.raises(AttributeError, match="^'NoneType' object has no attribute 'kernel'$"):
+            with pytest.raises(
+                AttributeError, match="^'NoneType' object has no attribute 'kernel'$"
+            ):
                 call()
-        with pytest.raises(AttributeError, match="^'NoneType' object has no attribute 'display_pub'$"):
+        with pytest.raises(
+            AttributeError, match="^'NoneType' object has no attribute 'display_pub'$"
+        ):
             colab("output").enable_custom_widget_manager()
         colab("output").clear()
 
@@ -396,7 +469,10 @@ def test_an_installed_pexpect_is_not_needed_for_its_timeout(stand_in, monkeypatc
     stand_in.faults.mount_timeout()
     with pytest.raises(Exception, match="^<pexpect.popen_spawn.PopenSpawn object at 0x") as caught:
         colab("drive").mount("/content/drive")
-    assert (type(caught.value).__module__, type(caught.value).__name__) == ("pexpect.exceptions", "TIMEOUT")
+    assert (type(caught.value).__module__, type(caught.value).__name__) == (
+        "pexpect.exceptions",
+        "TIMEOUT",
+    )
 
 
 # files
@@ -410,14 +486,20 @@ def test_uploads_are_saved_under_free_names_and_printed(stand_in, capsys, tmp_pa
     assert Path("a (1).txt").read_bytes() == b"2" and Path("a.txt").read_bytes() == b"1"
     assert files.upload() == {}
     stand_in.uploads.append(("c.txt", b"3"))
-    assert files.upload("new/folder") == {"new/folder/c.txt": b"3"} and Path("new/folder/c.txt").read_bytes() == b"3"
+    assert (
+        files.upload("new/folder") == {"new/folder/c.txt": b"3"}
+        and Path("new/folder/c.txt").read_bytes() == b"3"
+    )
 
 
 def test_upload_file_takes_one_file(stand_in, capsys):
     stand_in.uploads.extend([("a.txt", b"1"), None, [("a", b""), ("b", b"")]])
     files = colab("files")
     files.upload_file("mine.txt")
-    assert Path("mine.txt").read_bytes() == b"1" and capsys.readouterr().out == f"Saved a.txt to {os.getcwd()}/mine.txt\n"
+    assert (
+        Path("mine.txt").read_bytes() == b"1"
+        and capsys.readouterr().out == f"Saved a.txt to {os.getcwd()}/mine.txt\n"
+    )
     with pytest.raises(ValueError, match="^File has not been uploaded$"):
         files.upload_file("x")
     with pytest.raises(ValueError, match="^Multiple files received, please upload a single file$"):
@@ -427,18 +509,31 @@ def test_upload_file_takes_one_file(stand_in, capsys):
 def test_an_upload_nobody_planned_says_that_it_would_wait_for_ever(stand_in):
     with pytest.raises(ColabKitError, match=r"files.upload\(\) would wait for ever") as raised:
         colab("files").upload()
-    assert 'fake_colab.uploads = [("a.csv", b"1,2")]' in raised.value.fix and "fake_colab.installed()" in raised.value.fix
+    assert (
+        'fake_colab.uploads = [("a.csv", b"1,2")]' in raised.value.fix
+        and "fake_colab.installed()" in raised.value.fix
+    )
     with pytest.raises(ColabKitError) as wrapped:
         kit_colab.upload()
-    assert str(wrapped.value).count("Why:") == str(wrapped.value).count("Fix:") == 1 and wrapped.value.fix == raised.value.fix
+    assert (
+        str(wrapped.value).count("Why:") == str(wrapped.value).count("Fix:") == 1
+        and wrapped.value.fix == raised.value.fix
+    )
     assert fake_colab.installed() is stand_in
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_uploads_and_secrets_may_be_assigned(stand_in, tmp_path, kind):
     (tmp_path / "b.txt").write_text("2")
-    stand_in.uploads = kind([("a.txt", b"1"), tmp_path / "b.txt", [("c.txt", b"3"), str(tmp_path / "b.txt")], None])
-    assert [sorted(colab("files").upload()) for _ in range(4)] == [["a.txt"], ["b.txt"], ["b (1).txt", "c.txt"], []]
+    stand_in.uploads = kind(
+        [("a.txt", b"1"), tmp_path / "b.txt", [("c.txt", b"3"), str(tmp_path / "b.txt")], None]
+    )
+    assert [sorted(colab("files").upload()) for _ in range(4)] == [
+        ["a.txt"],
+        ["b.txt"],
+        ["b (1).txt", "c.txt"],
+        [],
+    ]
     stand_in.secrets = {"KEY": "5"}
     stand_in.secrets["OTHER"] = "6"
     assert colab("userdata").get("KEY") == "5" and colab("userdata").get("OTHER") == "6"
@@ -461,13 +556,23 @@ def test_the_secrets_of_a_mark_are_not_changed_by_a_test(content):
 
 
 # the only Drive is its own
-def test_kit_sees_the_stand_ins_mount_alone_and_under_the_users_name(stand_in, content, monkeypatch):
+def test_kit_sees_the_stand_ins_mount_alone_and_under_the_users_name(
+    stand_in, content, monkeypatch
+):
     table = "drive /mnt/other fuse.drive rw 0 0\noverlay / overlay rw 0 0\n"
     read = Path.read_text
-    monkeypatch.setattr(Path, "read_text", lambda self, **how: table if str(self) == "/proc/self/mounts" else read(self, **how))
-    assert health.drives(health.mount_table()) == [] and (Path("/"), "overlay") in health.mounts(health.mount_table())
+    monkeypatch.setattr(
+        Path,
+        "read_text",
+        lambda self, **how: table if str(self) == "/proc/self/mounts" else read(self, **how),
+    )
+    assert health.drives(health.mount_table()) == [] and (Path("/"), "overlay") in health.mounts(
+        health.mount_table()
+    )
     colab("drive").mount("/content/drive")
-    assert health.drives(health.mount_table()) == [Path("/content/drive")] and health.stand_in_mounted() == Path("/content/drive")
+    assert health.drives(health.mount_table()) == [
+        Path("/content/drive")
+    ] and health.stand_in_mounted() == Path("/content/drive")
     stand_in.uninstall()
     assert health.drives(health.mount_table()) == [Path("/mnt/other")]
 
@@ -479,13 +584,25 @@ def test_the_drive_that_a_cell_mounts_is_found_and_used(content, as_colab):
         before = [] if as_colab else [mounting.mount(quiet=True)]  # its files move along
         colab("drive").mount("/content/drive")
         found = mounting.mounted()
-        assert found is not None and (found.kind, str(found)) == ("reused", "/content/drive/MyDrive") and mounting.missed() is None
-        assert mounting.mount(quiet=True) == found and found.health() and all(str(drive) != str(found) for drive in before)
+        assert (
+            found is not None
+            and (found.kind, str(found)) == ("reused", "/content/drive/MyDrive")
+            and mounting.missed() is None
+        )
+        assert (
+            mounting.mount(quiet=True) == found
+            and found.health()
+            and all(str(drive) != str(found) for drive in before)
+        )
         assert mounting.stand_in_path("/content/drive/MyDrive/zz") is None
         (found / "x.txt").write_text("x")
         assert (content / "drive/MyDrive/x.txt").read_text() == "x"
         found.unmount(quiet=True)
-        assert found.health().why == "it was unmounted" and mounting.mounted() is None and os.listdir("/content/drive") == []
+        assert (
+            found.health().why == "it was unmounted"
+            and mounting.mounted() is None
+            and os.listdir("/content/drive") == []
+        )
         colab("drive").mount("/content/drive")
         assert found.health() and mounting.mounted() == found
 
@@ -524,7 +641,9 @@ def test_the_viewer_honours_datalab_root(stand_in, monkeypatch):
 # secrets
 def test_secrets_are_found_or_fail_in_colabs_five_ways(content):
     waits: list[float] = []
-    with StandIn(content=content, secrets={"A": "1", "EMPTY": "", "PRIVATE": None}, sleep=waits.append) as stand_in:
+    with StandIn(
+        content=content, secrets={"A": "1", "EMPTY": "", "PRIVATE": None}, sleep=waits.append
+    ) as stand_in:
         userdata = colab("userdata")
         assert userdata.get("A") == "1" and userdata.get("EMPTY") == ""
         for bad in ("", None, 3):
@@ -534,10 +653,15 @@ def test_secrets_are_found_or_fail_in_colabs_five_ways(content):
             userdata.get("A B")
         with pytest.raises(userdata.SecretNotFoundError, match=r"^Secret B does not exist\.$"):
             userdata.get("B")
-        with pytest.raises(userdata.NotebookAccessError, match="^Notebook does not have access to secret PRIVATE$"):
+        with pytest.raises(
+            userdata.NotebookAccessError, match="^Notebook does not have access to secret PRIVATE$"
+        ):
             userdata.get("PRIVATE")
         stand_in.page = False
-        with pytest.raises(userdata.TimeoutException, match="^Requesting secret A timed out. Secrets can only be fetched when running"):
+        with pytest.raises(
+            userdata.TimeoutException,
+            match="^Requesting secret A timed out. Secrets can only be fetched when running",
+        ):
             userdata.get("A")
         assert waits == [10]
 
@@ -557,20 +681,29 @@ def test_unassign_is_noted_and_can_end_the_program(content):
     with StandIn(content=content, stop=True), pytest.raises(SystemExit):
         colab("runtime").unassign()
     with StandIn(content=content, answers={"unassign": 500}) as stand_in:
-        with pytest.raises(colab("errors").RuntimeManagementError, match=r"^Unable to request VM unassignment\.$"):
+        with pytest.raises(
+            colab("errors").RuntimeManagementError, match=r"^Unable to request VM unassignment\.$"
+        ):
             colab("runtime").unassign()
         assert not stand_in.unassigned
-    with StandIn(content=content, vm=False), pytest.raises(Exception, match=r"^Unable to find the runtime management service\.$"):
+    with (
+        StandIn(content=content, vm=False),
+        pytest.raises(Exception, match=r"^Unable to find the runtime management service\.$"),
+    ):
         colab("runtime").unassign()
 
 
 def test_javascript_gets_its_planned_answers(content):
     waits: list[float] = []
     with StandIn(
-        content=content, answers={"1 + 1": 2, "location": "https://x", "boom": ValueError("ReferenceError: boom")}, sleep=waits.append
+        content=content,
+        answers={"1 + 1": 2, "location": "https://x", "boom": ValueError("ReferenceError: boom")},
+        sleep=waits.append,
     ):
         output = colab("output")
-        assert output.eval_js("1 + 1") == 2 and output.eval_js("document.location.href") == "https://x"
+        assert (
+            output.eval_js("1 + 1") == 2 and output.eval_js("document.location.href") == "https://x"
+        )
         with pytest.raises(colab("_message").MessageError, match="^ReferenceError: boom$"):
             output.eval_js("boom()")
         assert output.eval_js("1") == 1 and output.eval_js('"text"') == "text"  # a page is there
@@ -585,7 +718,9 @@ def test_javascript_gets_its_planned_answers(content):
 def test_callbacks_are_called_with_json(stand_in):
     output, got = colab("output"), []
     output.register_callback("tell", lambda *args, **kwargs: got.append((args, kwargs)) or "heard")
-    assert stand_in.invoke("tell", (1, 2), word="x") == "heard" and got == [(([1, 2],), {"word": "x"})]
+    assert stand_in.invoke("tell", (1, 2), word="x") == "heard" and got == [
+        (([1, 2],), {"word": "x"})
+    ]
     output.unregister_callback("tell")
     with pytest.raises(ValueError, match="^Function not found: tell$"):
         stand_in.invoke("tell")
@@ -603,9 +738,18 @@ def test_outputs_small_functions_do_nothing_but_refuse_what_colab_refuses(stand_
     output.disable_custom_widget_manager()
     output.no_vertical_scroll()
     output.serve_kernel_port_as_iframe(8080)
-    with output.use_tags("a") as outer, output.use_tags(["b"], append=False) as inner, output.temporary():
+    with (
+        output.use_tags("a") as outer,
+        output.use_tags(["b"], append=False) as inner,
+        output.temporary(),
+    ):
         assert (outer, inner) == ({"a"}, {"b"})
-    with output.redirect_to_element("#x"), output.to_header_area(), output.to_footer_area(), output.to_default_area():
+    with (
+        output.redirect_to_element("#x"),
+        output.to_header_area(),
+        output.to_footer_area(),
+        output.to_default_area(),
+    ):
         print("shown")
     assert capsys.readouterr().out == "shown\n"
     output.serve_kernel_port_as_window(8080)
@@ -617,7 +761,9 @@ def test_signing_in_is_noted_and_can_fail(content):
         assert colab("auth").authenticate_user(project_id="p") is None
         assert stand_in.calls == [("authenticate_user", {"clear_output": True, "project_id": "p"})]
     with StandIn(content=content, answers={"auth_user_ephemeral": False}):
-        with pytest.raises(colab("errors").AuthorizationError, match="^Failed to fetch user credentials$"):
+        with pytest.raises(
+            colab("errors").AuthorizationError, match="^Failed to fetch user credentials$"
+        ):
             colab("auth").authenticate_user()
 
 
@@ -627,7 +773,9 @@ def test_a_service_account_gets_three_tries(content, capsys):
     with StandIn(content=content, uploads=[bad, ("key.json", key), bad, bad, bad, None]):
         colab("auth").authenticate_service_account()
         said = capsys.readouterr().out
-        assert "Invalid credentials: please try again." in said and said.endswith("Successfully saved credentials for a@b\n")
+        assert "Invalid credentials: please try again." in said and said.endswith(
+            "Successfully saved credentials for a@b\n"
+        )
         assert (content / ".adc" / "adc.json").read_bytes() == key
         with pytest.raises(colab("errors").AuthorizationError):
             colab("auth").authenticate_service_account()
@@ -657,7 +805,10 @@ def test_names_that_notebooks_import_are_there(stand_in):
 def test_a_shell_line_that_fails_raises_and_the_cell_may_ignore_it(stand_in, capsys):
     commands = colab("_system_commands")
     result = commands.shell_line("echo one; echo two >&2; test -t 1 && echo terminal")
-    assert result.output == "one\ntwo\nterminal\n" == capsys.readouterr().out and result.returncode == 0
+    assert (
+        result.output == "one\ntwo\nterminal\n" == capsys.readouterr().out
+        and result.returncode == 0
+    )
     assert commands.shell_line("echo ${BASH_VERSION:+bash}").output == "bash\n"
     with pytest.raises(subprocess.CalledProcessError) as caught:
         commands.shell_line("echo said; exit 3")
@@ -676,15 +827,30 @@ def test_exclamation_marks_fill_in_variables_and_leave_the_exit_code(content, ca
             "word = 'ä'\n!echo {word} $word; exit 4\ncode = _exit_code\nlines = !echo x; echo y\nassert lines == ['x', 'y'], lines"
         ).success
         assert capsys.readouterr().out == "ä ä\n" and get_ipython().user_ns["code"] == 4
-        assert run("def f():\n    inner = 'deep'\n    return get_ipython().getoutput('echo {inner}')\nassert f() == ['deep']").success
-        assert run("def g():\n    inner = 'deep too'\n    !echo {inner}\ng()").success and capsys.readouterr().out == "deep too\n"
-        assert run("%%shell\necho from the cell").success and "from the cell" in capsys.readouterr().out
-        assert run("%tensorflow_version 2.x").success and "Colab only includes TensorFlow 2.x" in capsys.readouterr().out
+        assert run(
+            "def f():\n    inner = 'deep'\n    return get_ipython().getoutput('echo {inner}')\nassert f() == ['deep']"
+        ).success
+        assert (
+            run("def g():\n    inner = 'deep too'\n    !echo {inner}\ng()").success
+            and capsys.readouterr().out == "deep too\n"
+        )
+        assert (
+            run("%%shell\necho from the cell").success
+            and "from the cell" in capsys.readouterr().out
+        )
+        assert (
+            run("%tensorflow_version 2.x").success
+            and "Colab only includes TensorFlow 2.x" in capsys.readouterr().out
+        )
         assert run("%shell true").result.returncode == 0
 
 
 def test_the_extension_puts_the_disguise_on_and_takes_it_off(content, monkeypatch):
-    monkeypatch.setattr(fake_colab.StandIn.__init__, "__kwdefaults__", {**fake_colab.StandIn.__init__.__kwdefaults__, "content": content})
+    monkeypatch.setattr(
+        fake_colab.StandIn.__init__,
+        "__kwdefaults__",
+        {**fake_colab.StandIn.__init__.__kwdefaults__, "content": content},
+    )
     before = state()
     fake_colab.load_ipython_extension(None)
     fake_colab.load_ipython_extension(None)
@@ -735,18 +901,32 @@ def after(seconds: float, *signals: signal.Signals) -> None:
         ("policy", "ValueError", "has switched Drive off here"),
     ],
 )
-def test_every_failure_of_mounting_comes_through_kits_door_as_a_drive_error(stand_in, fault, cause, why):
+def test_every_failure_of_mounting_comes_through_kits_door_as_a_drive_error(
+    stand_in, fault, cause, why
+):
     planned = getattr(stand_in.faults, fault)(times=1)
     with pytest.raises(DriveError) as caught:
         kit_colab.mount("/content/drive")
-    assert type(caught.value.__cause__).__name__ == cause and why in caught.value.why and caught.value.fix and planned.fired == 1
+    assert (
+        type(caught.value.__cause__).__name__ == cause
+        and why in caught.value.why
+        and caught.value.fix
+        and planned.fired == 1
+    )
     kit_colab.mount("/content/drive")
     assert stand_in.mounted()
 
 
 def test_kits_door_finds_secrets_uploads_and_a_page(content):
-    with StandIn(content=content, secrets={"ONLY_ON_COLAB": "1"}, uploads=[("a.txt", b"1")], sleep=lambda seconds: None) as stand_in:
-        assert kit_colab.secret("ONLY_ON_COLAB") == "1" and kit_colab.secret("NOWHERE_AT_ALL") is None
+    with StandIn(
+        content=content,
+        secrets={"ONLY_ON_COLAB": "1"},
+        uploads=[("a.txt", b"1")],
+        sleep=lambda seconds: None,
+    ) as stand_in:
+        assert (
+            kit_colab.secret("ONLY_ON_COLAB") == "1" and kit_colab.secret("NOWHERE_AT_ALL") is None
+        )
         assert [path.name for path in kit_colab.upload()] == ["a.txt"]
         assert kit_colab.page_answers() is True
         stand_in.page = False

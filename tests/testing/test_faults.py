@@ -12,7 +12,9 @@ from colab_kit.errors import DriveError
 from colab_kit.testing.faults import FUSE_ONLY, MOUNTING, OPERATIONS, Faults, Tally
 
 
-def number(faults: Faults, operation: str, path: str = "MyDrive/a.txt", size: int = 0, **more) -> int:
+def number(
+    faults: Faults, operation: str, path: str = "MyDrive/a.txt", size: int = 0, **more
+) -> int:
     """The errno that strikes, or 0."""
     try:
         faults.at(operation, path, size, **more)
@@ -29,14 +31,20 @@ def number(faults: Faults, operation: str, path: str = "MyDrive/a.txt", size: in
         ("io_error", errno.EIO, OPERATIONS),
         ("full", errno.ENOSPC, {"write"}),
         ("quota", errno.EDQUOT, {"write", "create"}),
-        ("read_only", errno.EROFS, {"create", "write", "truncate", "mkdir", "rmdir", "rename", "unlink", "attributes"}),
+        (
+            "read_only",
+            errno.EROFS,
+            {"create", "write", "truncate", "mkdir", "rmdir", "rename", "unlink", "attributes"},
+        ),
     ],
 )
 def test_each_failure_has_its_errno_and_its_operations(kind, code, operations):
     for operation in sorted(OPERATIONS):
         faults = Faults()
         getattr(faults, kind)()
-        assert number(faults, operation, size=1) == (code if operation in operations else 0), operation
+        assert number(faults, operation, size=1) == (code if operation in operations else 0), (
+            operation
+        )
 
 
 def test_another_errno_can_be_planned():
@@ -70,7 +78,12 @@ def test_skip_lets_the_first_ones_pass_and_times_ends_it():
 def test_only_what_matches_is_skipped():
     faults = Faults()
     faults.full(skip=1)
-    assert [number(faults, op, size=1) for op in ("read", "write", "stat", "write")] == [0, 0, 0, errno.ENOSPC]
+    assert [number(faults, op, size=1) for op in ("read", "write", "stat", "write")] == [
+        0,
+        0,
+        0,
+        errno.ENOSPC,
+    ]
 
 
 def test_a_full_disk_takes_exactly_so_many_bytes():
@@ -167,7 +180,14 @@ def test_what_strikes_at_the_mount_does_not_strike_at_files(kind):
 def test_a_mount_that_fails_later_can_be_planned(kind):
     faults = Faults()
     fault = getattr(faults, kind)(skip=2, times=2)
-    assert [faults.at_mount() is fault for _ in range(6)] == [False, False, True, True, False, False] and fault.fired == 2
+    assert [faults.at_mount() is fault for _ in range(6)] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+        False,
+    ] and fault.fired == 2
     assert faults.at_mount("none of them") is None
 
 
@@ -180,7 +200,10 @@ def test_what_only_a_mount_can_do_is_refused_for_a_folder(kind):
     (operation,) = FUSE_ONLY[kind]
     assert number(faults, operation, size=1) == 0
     assert faults.bends(kind, "free", "MyDrive/a") is None
-    assert faults.bends(kind, operation, "MyDrive/a") is fault and faults.bends(kind, operation, "MyDrive/a") is None
+    assert (
+        faults.bends(kind, operation, "MyDrive/a") is fault
+        and faults.bends(kind, operation, "MyDrive/a") is None
+    )
 
 
 def test_the_plan_travels_to_another_process_that_counts_in_the_same_file(tmp_path):
@@ -195,10 +218,17 @@ def test_the_plan_travels_to_another_process_that_counts_in_the_same_file(tmp_pa
         "    try: faults.at('write', name, 3)\n"
         "    except OSError as err: print(err.errno)\n"
     )
-    out = subprocess.run([sys.executable, "-c", child, str(tmp_path / "tally"), plan], capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", child, str(tmp_path / "tally"), plan],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert out.stdout.split() == [str(errno.ENOSPC)]
     assert fault.fired == 1 and changes == [1] and json.loads(plan)[0]["kind"] == "full"
-    assert number(faults, "write", "b.bin", 1) == errno.ENOSPC, "the bytes of the other process count too"
+    assert number(faults, "write", "b.bin", 1) == errno.ENOSPC, (
+        "the bytes of the other process count too"
+    )
 
 
 def test_a_fork_counts_in_the_same_tally():

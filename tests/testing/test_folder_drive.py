@@ -17,7 +17,12 @@ from colab_kit.testing.faults import Faults
 from colab_kit.testing.folder_drive import COPYING, FOLDERS, GONE, LOCK, STATE, Body, FolderBody
 from colab_kit.testing.intercept import Reach
 
-FILES = {"MyDrive/a.txt": b"a", "MyDrive/runs/x/model.bin": b"m" * 5000, "Shareddrives/team/s.txt": b"s", "at the top.txt": b"t"}
+FILES = {
+    "MyDrive/a.txt": b"a",
+    "MyDrive/runs/x/model.bin": b"m" * 5000,
+    "Shareddrives/team/s.txt": b"s",
+    "at the top.txt": b"t",
+}
 
 
 @pytest.fixture
@@ -46,7 +51,9 @@ def files(*roots: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for root in roots:
         for folder, folders, names in os.walk(root):
-            folders[:] = [name for name in folders if Path(folder, name) not in (root / COPYING, root / GONE)]
+            folders[:] = [
+                name for name in folders if Path(folder, name) not in (root / COPYING, root / GONE)
+            ]
             for name in set(names) - {STATE, LOCK}:
                 path = Path(folder, name)
                 if not name.endswith(".part"):
@@ -75,7 +82,10 @@ def test_the_mountpoint_holds_true_folders_and_both_spellings(body, point):
     assert body.mounted_at() == point and not point.is_symlink()
     assert sorted(os.listdir(point)) == sorted([*FOLDERS, "My Drive", "Shared drives"])
     assert not (point / "MyDrive").is_symlink()
-    assert os.readlink(point / "My Drive") == "MyDrive" and os.readlink(point / "Shared drives") == "Shareddrives"
+    assert (
+        os.readlink(point / "My Drive") == "MyDrive"
+        and os.readlink(point / "Shared drives") == "Shareddrives"
+    )
     (point / "My Drive" / "foo.txt").write_text("x")
     assert (point / "MyDrive" / "foo.txt").read_text() == "x"
     assert set(os.listdir(body.store)) <= {STATE, LOCK}
@@ -101,7 +111,10 @@ def test_files_survive_unmounting_and_mounting_again(tmp_path, body, point, far)
     assert files(body.store) == FILES | {"MyDrive/link": b"a"} and not (body.store / STATE).exists()
     body.mount(point)
     assert files(point) == FILES | {"MyDrive/link": b"a"} and files(body.store) == {}
-    assert os.readlink(point / "MyDrive" / "link") == "a.txt" and (point / "MyDrive" / "a.txt").stat().st_mtime == 1e9
+    assert (
+        os.readlink(point / "MyDrive" / "link") == "a.txt"
+        and (point / "MyDrive" / "a.txt").stat().st_mtime == 1e9
+    )
     body.drop()
     assert files(body.store) == FILES | {"MyDrive/link": b"a"} and os.listdir(point) == []
     assert not lost
@@ -129,7 +142,9 @@ def test_another_process_sees_the_mount_and_ends_it(body, point, monkeypatch):
         "body = FolderBody(Path(sys.argv[1])); print(body.mounted_at()); body.unmount()"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    out = subprocess.run([sys.executable, "-c", code, str(body.store)], capture_output=True, text=True, env=env)
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(body.store)], capture_output=True, text=True, env=env
+    )
     assert out.stdout.strip() == str(point), out.stderr
     assert body.mounted_at() is None and files(body.store) == FILES
 
@@ -193,7 +208,9 @@ def test_a_wrong_mountpoint_is_refused_and_nothing_moves(body, point, wrong):
         with pytest.raises(DriveError) as caught:
             body.mount(place)
         assert caught.value.why and caught.value.fix
-        assert files(body.mounted_at() or body.store) == FILES and body.mounted_at() == (point if mounted else None)
+        assert files(body.mounted_at() or body.store) == FILES and body.mounted_at() == (
+            point if mounted else None
+        )
 
 
 @pytest.mark.parametrize("how", ["mountpoint", "mydrive"])
@@ -292,21 +309,37 @@ def really_killed(act, at: int) -> bool:
     return code != 0
 
 
-ENDS = [(False, act, then) for act in ("mount", "unmount", "move", "merge") for then in ("mount", "unmount", "mount elsewhere")]
-ENDS += [(True, "mount", "unmount"), (True, "unmount", "mount"), (True, "move", "mount elsewhere"), (True, "merge", "mount")]
+ENDS = [
+    (False, act, then)
+    for act in ("mount", "unmount", "move", "merge")
+    for then in ("mount", "unmount", "mount elsewhere")
+]
+ENDS += [
+    (True, "mount", "unmount"),
+    (True, "unmount", "mount"),
+    (True, "move", "mount elsewhere"),
+    (True, "merge", "mount"),
+]
 
 
 @pytest.fixture
 def quick(tmp_path):
     """A folder in memory, where there is one: bringing a file to the disk costs nothing there."""
-    root = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path) / f"colab-kit-kill-{os.getpid()}"
+    root = (
+        Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path)
+        / f"colab-kit-kill-{os.getpid()}"
+    )
     yield root
     shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.mark.parametrize(("far", "act", "then"), ENDS)
 def test_a_kill_at_any_step_loses_nothing_and_the_next_call_finishes(quick, far, act, then):
-    step = next(step for step in range(1, 100) if not survives(quick / str(step), step, far, act, then, killed))
+    step = next(
+        step
+        for step in range(1, 100)
+        if not survives(quick / str(step), step, far, act, then, killed)
+    )
     assert step > (20 if far else 6), "too few steps were tried"
 
 
@@ -322,7 +355,12 @@ def survives(root: Path, step: int, far: bool, act: str, then: str, kill) -> boo
     expected = sorted([*FILES.values(), b"second"] if act == "merge" else FILES.values())
 
     def make(reached=lambda point: None) -> FolderBody:
-        return FolderBody(store, reached=reached, rename=apart(store, point) if far else os.rename, tell=pytest.fail)
+        return FolderBody(
+            store,
+            reached=reached,
+            rename=apart(store, point) if far else os.rename,
+            tell=pytest.fail,
+        )
 
     fill(store)
     if act != "mount":
@@ -331,7 +369,12 @@ def survives(root: Path, step: int, far: bool, act: str, then: str, kill) -> boo
         (store / "MyDrive").mkdir()
         (store / "MyDrive" / "a.txt").write_bytes(b"second")
     to = other if act == "move" else point
-    if not kill(lambda killer: make(killer).mount(to) if act in ("mount", "move") else make(killer).unmount(), step):
+    if not kill(
+        lambda killer: (
+            make(killer).mount(to) if act in ("mount", "move") else make(killer).unmount()
+        ),
+        step,
+    ):
         return False
     kept = [content for side in (store, point, other) for content in files(side).values()]
     assert set(expected) <= set(kept), f"step {step}: neither side has it"
@@ -341,7 +384,9 @@ def survives(root: Path, step: int, far: bool, act: str, then: str, kill) -> boo
     place = {"unmount": store, "mount": point, "mount elsewhere": other}[then]
     body.unmount() if then == "unmount" else body.mount(place)
     assert body.mounted_at() == (None if then == "unmount" else place)
-    assert sorted(files(place).values()) == expected and (act == "merge" or files(place) == FILES), f"step {step}"
+    assert sorted(files(place).values()) == expected and (
+        act == "merge" or files(place) == FILES
+    ), f"step {step}"
     for side in {store, point, other} - {place}:
         assert not side.exists() or set(os.listdir(side)) <= {STATE, LOCK}, f"step {step}"
     assert not {COPYING, GONE} & set(os.listdir(place)), f"step {step}"
@@ -377,7 +422,9 @@ def test_a_kill_in_the_middle_of_deleting_brings_no_deleted_file_back(body, poin
         far.mount(point)
     (point / "MyDrive" / "a.txt").unlink()
     far.mount(point)
-    assert files(point) == {name: content for name, content in FILES.items() if name != "MyDrive/a.txt"}
+    assert files(point) == {
+        name: content for name, content in FILES.items() if name != "MyDrive/a.txt"
+    }
     assert set(os.listdir(body.store)) <= {STATE, LOCK}
 
 

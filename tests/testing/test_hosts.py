@@ -16,8 +16,15 @@ def test_programs_meet_a_fake_host_under_its_real_name(hosts, program):  # noqa:
     if shutil.which(program.split()[0]) is None:
         pytest.skip(f"no {program.split()[0]} here")
     hosts.answer("example.com", "/cats.zip", served(BODY))
-    assert subprocess.run([*program.split(), "https://example.com/cats.zip"], capture_output=True, check=True).stdout == BODY
-    assert [(ask.host, ask.method, ask.path) for ask in hosts.asked] == [("example.com", "GET", "/cats.zip")]
+    assert (
+        subprocess.run(
+            [*program.split(), "https://example.com/cats.zip"], capture_output=True, check=True
+        ).stdout
+        == BODY
+    )
+    assert [(ask.host, ask.method, ask.path) for ask in hosts.asked] == [
+        ("example.com", "GET", "/cats.zip")
+    ]
 
 
 def test_plain_http_is_answered_as_well(hosts):  # noqa: F811
@@ -36,9 +43,21 @@ def test_a_file_answers_ranges_and_if_range_on_one_connection(hosts):  # noqa: F
     hosts.answer("example.com", "/cats.zip", served(BODY, "katzen ü.zip"))
     with requests.Session() as session:
         whole = session.get("https://example.com/cats.zip", timeout=5)
-        part = session.get("https://example.com/cats.zip", headers={"Range": "bytes=10-19", "If-Range": whole.headers["ETag"]}, timeout=5)
-        other = session.get("https://example.com/cats.zip", headers={"Range": "bytes=10-19", "If-Range": '"old"'}, timeout=5)
-    assert (part.status_code, part.content, part.headers["Content-Range"]) == (206, BODY[10:20], f"bytes 10-19/{len(BODY)}")
+        part = session.get(
+            "https://example.com/cats.zip",
+            headers={"Range": "bytes=10-19", "If-Range": whole.headers["ETag"]},
+            timeout=5,
+        )
+        other = session.get(
+            "https://example.com/cats.zip",
+            headers={"Range": "bytes=10-19", "If-Range": '"old"'},
+            timeout=5,
+        )
+    assert (part.status_code, part.content, part.headers["Content-Range"]) == (
+        206,
+        BODY[10:20],
+        f"bytes 10-19/{len(BODY)}",
+    )
     assert (other.status_code, other.content) == (200, BODY)
 
 

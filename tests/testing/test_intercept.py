@@ -21,7 +21,11 @@ from colab_kit.testing.faults import CHANGING, Faults
 from colab_kit.testing.intercept import _SUPPORTS, Reach, exempt
 
 HERE = vars(sys.modules[__name__])
-CHANGED = {"io.open": (io, "open"), "builtins.open": (builtins, "open"), "tarfile.bltn_open": (tarfile, "bltn_open")}
+CHANGED = {
+    "io.open": (io, "open"),
+    "builtins.open": (builtins, "open"),
+    "tarfile.bltn_open": (tarfile, "bltn_open"),
+}
 
 
 @pytest.fixture
@@ -101,8 +105,14 @@ CALLS = {  # what a person writes: the operation it is
     "chdir": (lambda p: os.chdir(p.parent), "stat"),
     "zip": (lambda p: zipfile.ZipFile(p.with_name("z.zip"), "w").writestr("a", "b"), "write"),
     "tar": (lambda p: tarfile.open(p.with_name("t.tar"), "w"), "create"),
-    "tempfile": (lambda p: tempfile.NamedTemporaryFile(dir=p.parent, delete=False).close(), "create"),
-    "tempfile write": (lambda p: tempfile.NamedTemporaryFile(dir=p.parent, buffering=0, delete=False).write(b"x"), "write"),
+    "tempfile": (
+        lambda p: tempfile.NamedTemporaryFile(dir=p.parent, delete=False).close(),
+        "create",
+    ),
+    "tempfile write": (
+        lambda p: tempfile.NamedTemporaryFile(dir=p.parent, buffering=0, delete=False).write(b"x"),
+        "write",
+    ),
     "fdopen": (lambda p: os.fdopen(os.open(p, os.O_RDWR), "rb").read(), "read"),
     "os.write": (lambda p: os.write(os.open(p, os.O_RDWR), b"x"), "write"),
     "os.pwrite": (lambda p: os.pwrite(os.open(p, os.O_RDWR), b"x", 3), "write"),
@@ -130,7 +140,9 @@ class Only(Faults):
 
 
 @pytest.mark.parametrize("name", CALLS)
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
 def test_every_call_meets_its_operation(name, drive, monkeypatch):
     call, operation = CALLS[name]
     monkeypatch.chdir(drive.parent)
@@ -174,14 +186,24 @@ def test_pathlib_globs_meet_the_plan(drive, reach, faults):
 def test_walk_meets_the_plan(drive, reach, faults):
     faults.io_error("MyDrive/sub")
     failed: list[OSError] = []
-    assert [root for root, _, _ in os.walk(drive / "MyDrive", onerror=failed.append)] == [str(drive / "MyDrive")]
+    assert [root for root, _, _ in os.walk(drive / "MyDrive", onerror=failed.append)] == [
+        str(drive / "MyDrive")
+    ]
     assert [err.errno for err in failed] == [errno.EIO]
 
 
 # --- what a person sees ---
 
 
-@pytest.mark.parametrize("spelled", ["{}/MyDrive/old.txt", "{}/My Drive/old.txt", "{}/MyDrive/sub/../old.txt", "{}//MyDrive/./old.txt"])
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "{}/MyDrive/old.txt",
+        "{}/My Drive/old.txt",
+        "{}/MyDrive/sub/../old.txt",
+        "{}//MyDrive/./old.txt",
+    ],
+)
 def test_the_error_names_the_file_as_the_user_wrote_it(drive, reach, faults, spelled):
     faults.drops("MyDrive/old.txt")
     name = spelled.format(drive)
@@ -194,7 +216,13 @@ def test_the_error_names_the_file_as_the_user_wrote_it(drive, reach, faults, spe
 def test_the_error_names_a_path_as_text(drive, reach, faults):
     assert "PosixPath" not in str(struck(os.rename, drive / "missing", drive / "new"))
     faults.io_error()
-    for call in (open, os.stat, Path.read_text, Path.unlink, lambda path: os.replace(path, path.with_name("new"))):
+    for call in (
+        open,
+        os.stat,
+        Path.read_text,
+        Path.unlink,
+        lambda path: os.replace(path, path.with_name("new")),
+    ):
         assert "PosixPath" not in str(struck(call, drive / "MyDrive/old.txt"))
 
 
@@ -246,7 +274,9 @@ def test_a_folder_beside_it_with_the_same_beginning_is_left_alone(drive, reach, 
 
 
 @pytest.mark.parametrize("write", ["text", "binary", "unbuffered", "os.write", "copy", "small"])
-def test_a_disk_that_fills_up_keeps_what_fitted_and_not_a_byte_more(drive, reach, faults, tmp_path, write):
+def test_a_disk_that_fills_up_keeps_what_fitted_and_not_a_byte_more(
+    drive, reach, faults, tmp_path, write
+):
     path, source = drive / "MyDrive" / "big", tmp_path / "source"
     source.write_bytes(b"a" * 100_000)
     fault = faults.full(after_bytes=33_333, on="big")
@@ -263,7 +293,11 @@ def test_a_disk_that_fills_up_keeps_what_fitted_and_not_a_byte_more(drive, reach
                     file.write("a" * 10)
         else:
             with open(path, "wb", buffering=0) as file:
-                put = file.write if write == "unbuffered" else lambda data: os.write(file.fileno(), data)
+                put = (
+                    file.write
+                    if write == "unbuffered"
+                    else lambda data: os.write(file.fileno(), data)
+                )
                 assert put(b"a" * 100_000) == 33_333, "the kernel writes what fits first"
                 put(b"a")
     assert caught.value.errno == errno.ENOSPC and caught.value.filename and fault.fired >= 1
@@ -277,7 +311,9 @@ def test_copies_inside_the_kernel_count_what_they_carry(drive, reach, faults, tm
     for name in "ab":
         shutil.copyfile(tmp_path / "source", drive / "MyDrive" / name)
     assert fault.fired == 0
-    assert struck(shutil.copyfile, tmp_path / "source", drive / "MyDrive" / "c").errno == errno.ENOSPC
+    assert (
+        struck(shutil.copyfile, tmp_path / "source", drive / "MyDrive" / "c").errno == errno.ENOSPC
+    )
     assert os.path.getsize(drive / "MyDrive" / "c") == 200
 
 
@@ -316,7 +352,9 @@ def test_a_torch_file_meets_the_plan(drive, reach, faults):
 def test_torch_imported_afterwards_meets_the_plan(drive, tmp_path):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("from torch.serialization import load, save\n")
-    (tmp_path / "torch" / "serialization.py").write_text(  # it opens paths past Python, as the true one does; which takes 2 s to import
+    (
+        tmp_path / "torch" / "serialization.py"
+    ).write_text(  # it opens paths past Python, as the true one does; which takes 2 s to import
         "import _io\n"
         "def save(obj, f):\n    with _io.FileIO(f, 'w') if not hasattr(f, 'write') else f as file: file.write(obj)\n"
         "def load(f, mmap=None):\n    with _io.FileIO(f) as file: return file.read()\n"
@@ -336,7 +374,9 @@ def test_torch_imported_afterwards_meets_the_plan(drive, tmp_path):
     )
     paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
     run = [sys.executable, "-c", code, str(drive / "MyDrive")]
-    out = subprocess.run(run, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    out = subprocess.run(
+        run, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}
+    )
     assert out.stdout == "107\n107\n107\n107\nb'x' [False, False, False]\n", out.stderr
 
 
@@ -364,12 +404,19 @@ def portrait(opener, path, mode, options):
             file.writable(),
             file.seekable(),
         ]
-        seen += [getattr(file, "encoding", None), getattr(file, "errors", None), getattr(file, "line_buffering", None), file.isatty()]
+        seen += [
+            getattr(file, "encoding", None),
+            getattr(file, "errors", None),
+            getattr(file, "line_buffering", None),
+            file.isatty(),
+        ]
         raw = getattr(getattr(file, "buffer", file), "raw", file)
         seen += [raw.name, raw.mode, raw.closefd, isinstance(raw, io.FileIO), file.tell()]
         if file.writable():
             seen += [
-                file.write("bé\n" if not isinstance(file, (io.RawIOBase, io.BufferedIOBase)) else b"bytes"),
+                file.write(
+                    "bé\n" if not isinstance(file, (io.RawIOBase, io.BufferedIOBase)) else b"bytes"
+                ),
                 file.seek(0),
                 file.truncate(3),
             ]
@@ -390,13 +437,23 @@ def test_a_file_object_is_the_one_that_open_gives(drive, faults, mode, options):
 
 
 def test_an_opened_path_has_a_name_of_text(drive, faults):
-    with open(drive / "MyDrive/old.txt") as plain, Reach(drive, faults), open(drive / "MyDrive/old.txt") as watched:
-        assert (plain.name, plain.buffer.raw.name) == (watched.name, watched.buffer.raw.name) == (str(drive / "MyDrive/old.txt"),) * 2
+    with (
+        open(drive / "MyDrive/old.txt") as plain,
+        Reach(drive, faults),
+        open(drive / "MyDrive/old.txt") as watched,
+    ):
+        assert (
+            (plain.name, plain.buffer.raw.name)
+            == (watched.name, watched.buffer.raw.name)
+            == (str(drive / "MyDrive/old.txt"),) * 2
+        )
 
 
 def test_an_opener_and_numbers_of_files_work(drive, reach, faults, tmp_path):
     (tmp_path / "elsewhere").write_text("there")
-    with open(drive / "MyDrive" / "any", opener=lambda name, flags: os.open(tmp_path / "elsewhere", flags)) as file:
+    with open(
+        drive / "MyDrive" / "any", opener=lambda name, flags: os.open(tmp_path / "elsewhere", flags)
+    ) as file:
         assert file.read() == "there"
     number = os.open(drive / "MyDrive" / "old.txt", os.O_RDONLY)
     with open(number, closefd=False) as file:
@@ -443,11 +500,15 @@ def test_a_directory_cannot_be_opened_as_ever(drive, reach):
 # --- read-only ---
 
 
-@pytest.mark.parametrize("name", [name for name, (_, operation) in CALLS.items() if operation in CHANGING])
+@pytest.mark.parametrize(
+    "name", [name for name, (_, operation) in CALLS.items() if operation in CHANGING]
+)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_readonly_drive_refuses_every_change(name, drive, tmp_path, monkeypatch):
     def tree() -> dict[str, bytes]:
-        return {str(path): path.read_bytes() if path.is_file() else b"" for path in drive.rglob("*")}
+        return {
+            str(path): path.read_bytes() if path.is_file() else b"" for path in drive.rglob("*")
+        }
 
     before = tree()
     with Reach(drive, readonly=True):
@@ -463,7 +524,11 @@ def test_a_readonly_drive_refuses_every_change(name, drive, tmp_path, monkeypatc
 def test_a_redirected_path_is_another_folder_under_the_old_name(tmp_path, faults):
     place = tmp_path / "content"
     place.mkdir()
-    with Reach(place / "drive", faults, redirects={"/nowhere/content": place, "/nowhere/hostname": __file__}) as reach:
+    with Reach(
+        place / "drive",
+        faults,
+        redirects={"/nowhere/content": place, "/nowhere/hostname": __file__},
+    ) as reach:
         os.makedirs("/nowhere/content/drive/MyDrive")
         with open("/nowhere/content/drive/MyDrive/a.txt", "w") as file:
             assert file.name == "/nowhere/content/drive/MyDrive/a.txt"
@@ -471,12 +536,22 @@ def test_a_redirected_path_is_another_folder_under_the_old_name(tmp_path, faults
         Path("/nowhere/content/b.txt").write_text("hi")
         assert os.path.isdir("/nowhere/content/drive") and os.path.exists("/nowhere/hostname")
         assert not os.path.exists("/nowhere/contents")
-        assert sorted(os.listdir("/nowhere/content")) == sorted(os.listdir(b"/nowhere/content".decode())) == ["b.txt", "drive"]
+        assert (
+            sorted(os.listdir("/nowhere/content"))
+            == sorted(os.listdir(b"/nowhere/content".decode()))
+            == ["b.txt", "drive"]
+        )
         assert os.listdir(b"/nowhere/content/drive") == [b"MyDrive"]
         assert glob.glob("/nowhere/content/*.txt") == ["/nowhere/content/b.txt"]
-        assert [str(path) for path in Path("/nowhere/content").glob("*.txt")] == ["/nowhere/content/b.txt"]
-        assert [str(path) for path in Path("/nowhere/content").rglob("a.txt")] == ["/nowhere/content/drive/MyDrive/a.txt"]
-        assert [root for root, _, _ in os.walk("/nowhere/content")][-1] == "/nowhere/content/drive/MyDrive"
+        assert [str(path) for path in Path("/nowhere/content").glob("*.txt")] == [
+            "/nowhere/content/b.txt"
+        ]
+        assert [str(path) for path in Path("/nowhere/content").rglob("a.txt")] == [
+            "/nowhere/content/drive/MyDrive/a.txt"
+        ]
+        assert [root for root, _, _ in os.walk("/nowhere/content")][
+            -1
+        ] == "/nowhere/content/drive/MyDrive"
         with os.scandir("/nowhere/content") as entries:
             assert {(entry.path, entry.is_dir()) for entry in entries} == {
                 ("/nowhere/content/b.txt", False),
@@ -487,12 +562,17 @@ def test_a_redirected_path_is_another_folder_under_the_old_name(tmp_path, faults
         os.rename("/nowhere/content/b.txt", "/nowhere/content/c.txt")
         os.symlink("/nowhere/content/drive/MyDrive", "/nowhere/content/my")
         assert Path("/nowhere/content/my/a.txt").read_text() == "hello"
-        assert reach.leads("/nowhere/content/drive") == place / "drive" and reach.leads("/nowhere") == Path("/nowhere")
+        assert reach.leads("/nowhere/content/drive") == place / "drive" and reach.leads(
+            "/nowhere"
+        ) == Path("/nowhere")
         err = struck(os.stat, "/nowhere/content/missing")
         assert (err.errno, err.filename) == (errno.ENOENT, "/nowhere/content/missing")
         assert struck(open, "/nowhere/content/missing").filename == "/nowhere/content/missing"
         faults.drops("MyDrive/a.txt")
-        assert struck(open, "/nowhere/content/drive/MyDrive/a.txt").filename == "/nowhere/content/drive/MyDrive/a.txt"
+        assert (
+            struck(open, "/nowhere/content/drive/MyDrive/a.txt").filename
+            == "/nowhere/content/drive/MyDrive/a.txt"
+        )
     assert not os.path.exists("/nowhere")
     assert (place / "drive/MyDrive/a.txt").read_text() == "hello" and (place / "c.txt").exists()
 
@@ -513,7 +593,11 @@ def test_a_place_has_its_redirected_name(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path)
     with Reach(redirects={"/nowhere": tmp_path / "link/content"}) as reach:
         for way in ("link/content", "content"):
-            assert reach.named(tmp_path / way / "drive") == Path("/nowhere/drive") == reach.named(reach.leads("/nowhere/drive"))
+            assert (
+                reach.named(tmp_path / way / "drive")
+                == Path("/nowhere/drive")
+                == reach.named(reach.leads("/nowhere/drive"))
+            )
         assert reach.named(tmp_path / "contents/x") == tmp_path / "contents/x"
 
 
@@ -569,7 +653,9 @@ assert sys.modules["safetensors.numpy"].serialize_file is sys.modules["safetenso
 
 @pytest.mark.parametrize("when", ["first", "later"])
 def test_safetensors_meets_the_plan_and_follows_redirects_imported_before_or_after(tmp_path, when):
-    done = subprocess.run([sys.executable, "-c", TENSORS, str(tmp_path), when], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", TENSORS, str(tmp_path), when], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -581,9 +667,16 @@ def everywhere() -> dict[str, object]:
     held = {f"os.{name}": value for name, value in vars(os).items() if callable(value)}
     held |= {name: getattr(*place) for name, place in CHANGED.items()}
     held |= {f"os.{name}": frozenset(getattr(os, name)) for name in _SUPPORTS}
-    globbers = [vars(kind) for kind in (getattr(glob, "_Globber", None), getattr(glob, "_StringGlobber", None)) if kind]
+    globbers = [
+        vars(kind)
+        for kind in (getattr(glob, "_Globber", None), getattr(glob, "_StringGlobber", None))
+        if kind
+    ]
     held |= {
-        f"{n} {name}": value.__func__ for n, held in enumerate(globbers) for name, value in held.items() if isinstance(value, staticmethod)
+        f"{n} {name}": value.__func__
+        for n, held in enumerate(globbers)
+        for name, value in held.items()
+        if isinstance(value, staticmethod)
     }
     return held | {"meta_path": tuple(sys.meta_path)}
 
@@ -594,7 +687,11 @@ def test_everything_is_put_back_exactly(drive, faults):
     with reach, other:
         with reach:
             pass
-        assert reach.installed and everywhere()["os.stat"] is not before["os.stat"] and tarfile.bltn_open is open is not before["io.open"]
+        assert (
+            reach.installed
+            and everywhere()["os.stat"] is not before["os.stat"]
+            and tarfile.bltn_open is open is not before["io.open"]
+        )
         exec("from os import stat", HERE)
     assert everywhere() == before and not reach.installed
     assert HERE["stat"] is os.stat, "a name taken meanwhile is put back too"
@@ -616,7 +713,10 @@ def test_several_folders_have_their_own_plans(drive, tmp_path):
     first, second = Faults(), Faults()
     with Reach(drive, first) as reach, Reach(tmp_path / "two", second):
         first.drops(), second.io_error()
-        assert struck(os.listdir, drive).errno == errno.ENOTCONN and struck(os.listdir, tmp_path / "two").errno == errno.EIO
+        assert (
+            struck(os.listdir, drive).errno == errno.ENOTCONN
+            and struck(os.listdir, tmp_path / "two").errno == errno.EIO
+        )
         reach.watch(drive, Faults(), readonly=True)
         assert os.listdir(drive) and struck(os.mkdir, drive / "x").errno == errno.EROFS
         reach.unwatch(drive)

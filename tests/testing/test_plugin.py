@@ -19,7 +19,14 @@ from colab_kit.colab import mounting as mount
 from colab_kit.colab.mirror import Mirror
 from colab_kit.errors import DriveError
 from colab_kit.events import EpochDone, Note
-from colab_kit.testing.drives import FuseDrive, failing, fuse_mounted, left_empty, no_drive_yet, only_a_stand_in
+from colab_kit.testing.drives import (
+    FuseDrive,
+    failing,
+    fuse_mounted,
+    left_empty,
+    no_drive_yet,
+    only_a_stand_in,
+)
 from colab_kit.testing.fuse import mount as fuse
 from tests.support.installed import readme_example, site
 from tests.support.worlds import laid
@@ -29,14 +36,31 @@ needs_fuse = pytest.mark.skipif(bool(why := fuse.why_not()), reason=str(why))
 
 
 def python(*arguments: str, cwd: Path, path: Path | str = ROOT) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COLAB_KIT"))} | {"PYTHONPATH": str(path)}
-    return subprocess.run([sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST", "COLAB_KIT"))
+    } | {"PYTHONPATH": str(path)}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120
+    )
 
 
 def run_tests(folder: Path, code: str, *options: str) -> str:
     """What pytest says of a user's test file, with this tree installed as pip would have done it."""
     (folder / "test_mine.py").write_text(code)
-    done = python("-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *options, "test_mine.py", cwd=folder, path=site(folder / "site"))
+    done = python(
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        *options,
+        "test_mine.py",
+        cwd=folder,
+        path=site(folder / "site"),
+    )
     return done.stdout + done.stderr
 
 
@@ -45,7 +69,10 @@ def run_tests(folder: Path, code: str, *options: str) -> str:
 
 def test_kit_mount_gives_the_mock_drive_and_it_is_empty(mock_drive, colab_kit_home):
     drive = kit.mount(quiet=True)
-    assert drive == mock_drive and (drive.kind, drive.mountpoint) == ("mock", colab_kit_home / "drive")
+    assert drive == mock_drive and (drive.kind, drive.mountpoint) == (
+        "mock",
+        colab_kit_home / "drive",
+    )
     assert sorted(path.name for path in drive.mydrive.iterdir()) == [] and mount.mounted() == drive
     (drive / "notes.txt").write_text("kept")
     assert (mock_drive / "notes.txt").read_text() == "kept"
@@ -67,7 +94,11 @@ def test_a_drive_mounted_before_comes_back_after_the_test(tmp_path, monkeypatch)
     with no_drive_yet(), only_a_stand_in():
         assert mount._current is None and mount.Site.here().where == "a test"
         kit.mount(quiet=True)
-    assert mount._current is mine and vars(mount.Site)["here"] is here and mount.Site.here().where != "a test"
+    assert (
+        mount._current is mine
+        and vars(mount.Site)["here"] is here
+        and mount.Site.here().where != "a test"
+    )
 
 
 # drive_faults
@@ -78,7 +109,9 @@ def test_a_full_drive_reaches_the_users_own_open_and_counts(mock_drive, drive_fa
     (mock_drive / "a.txt").write_text("0123456789")
     with pytest.raises(OSError) as caught:
         (mock_drive / "b.txt").write_text("x")
-    assert caught.value.errno == errno.ENOSPC and full.fired == drive_faults.fired >= 1  # closing the file tries again
+    assert (
+        caught.value.errno == errno.ENOSPC and full.fired == drive_faults.fired >= 1
+    )  # closing the file tries again
 
 
 def test_a_notebook_may_make_the_stand_in_fail_but_never_a_real_drive(colab_kit_home):
@@ -89,7 +122,10 @@ def test_a_notebook_may_make_the_stand_in_fail_but_never_a_real_drive(colab_kit_
             (drive / "a.txt").write_text("more than three")
     (drive / "a.txt").write_text("more than three")
     assert full.fired
-    with pytest.raises(DriveError, match="your own Drive"), failing(local.Drive(Path(drive), "reused", drive.mountpoint)):
+    with (
+        pytest.raises(DriveError, match="your own Drive"),
+        failing(local.Drive(Path(drive), "reused", drive.mountpoint)),
+    ):
         pass
 
 
@@ -112,14 +148,20 @@ def test_faults_alone_bring_the_mock_drive(drive_faults, colab_kit_home):
     assert drive_faults.fired
 
 
-def test_a_copier_that_never_gets_through_delays_neither_the_test_nor_what_comes_after(mock_drive, drive_faults, tmp_path, heard):
+def test_a_copier_that_never_gets_through_delays_neither_the_test_nor_what_comes_after(
+    mock_drive, drive_faults, tmp_path, heard
+):
 
     (tmp_path / "a.txt").write_text("x")
     broken = drive_faults.drops()
     with no_drive_yet():
         mirror = Mirror(mock_drive / "kept")
         mirror.push(tmp_path / "a.txt", "a.txt")
-        assert not mock_drive.wait(0.3, callbacks=[heard], quiet=True) and broken.fired > 2 and "dropped away" in heard.text
+        assert (
+            not mock_drive.wait(0.3, callbacks=[heard], quiet=True)
+            and broken.fired > 2
+            and "dropped away" in heard.text
+        )
     assert mirror.idle and mirror not in local.shelves
 
 
@@ -134,7 +176,10 @@ def test_colabs_idioms_work_and_leave_nothing_behind(fake_colab, drive_faults):
     fake_colab.secrets["KEY"] = "1234"
     fake_colab.uploads.append(("a.csv", b"1,2"))
     assert userdata.get("KEY") == "1234" and files.upload() == {"a.csv": b"1,2"}
-    assert Path("/content/drive/MyDrive/foo.txt").read_text() == "hello" and not Path("/content/drive").is_symlink()
+    assert (
+        Path("/content/drive/MyDrive/foo.txt").read_text() == "hello"
+        and not Path("/content/drive").is_symlink()
+    )
     files.download("/content/drive/MyDrive/foo.txt")
     assert fake_colab.deliver()[0].read_text() == "hello"
     drive.flush_and_unmount()
@@ -190,7 +235,9 @@ def test_file_faults_reach_the_mounted_drive_of_fake_colab(fake_colab, drive_fau
     assert caught.value.errno == errno.EIO and broken.fired >= 1
 
 
-@pytest.mark.parametrize("fault", ["consent_denied", "consent_unanswered", "root_timeout", "mount_timeout", "policy"])
+@pytest.mark.parametrize(
+    "fault", ["consent_denied", "consent_unanswered", "root_timeout", "mount_timeout", "policy"]
+)
 def test_a_failing_mount_cannot_be_planned_without_google_colab(mock_drive, drive_faults, fault):
     with pytest.raises(DriveError, match="fake_colab"):
         getattr(drive_faults, fault)()
@@ -208,8 +255,13 @@ def test_the_mock_drive_is_the_one_that_fake_colab_mounts(mock_drive, fake_colab
     (mock_drive / "a.txt").write_text("x")
     assert kit.mount(quiet=True) == mock_drive == mount.mounted()
     drive.mount("/content/drive")
-    assert (kit.mount(quiet=True) / "a.txt").read_text() == "x" and str(mount.mounted()) == "/content/drive/MyDrive"
-    assert mount.stand_in_path("/content/drive/MyDrive/zz") is None and kit.mount(quiet=True).kind == "reused"
+    assert (kit.mount(quiet=True) / "a.txt").read_text() == "x" and str(
+        mount.mounted()
+    ) == "/content/drive/MyDrive"
+    assert (
+        mount.stand_in_path("/content/drive/MyDrive/zz") is None
+        and kit.mount(quiet=True).kind == "reused"
+    )
 
 
 def test_uploads_and_secrets_can_be_planned_by_assigning_them(fake_colab):
@@ -221,8 +273,12 @@ def test_uploads_and_secrets_can_be_planned_by_assigning_them(fake_colab):
     assert "fake_colab.uploads = [" in raised.value.fix and str(raised.value).count("Fix:") == 1
 
 
-@pytest.mark.parametrize("as_colab", [False, pytest.param(True, marks=pytest.mark.colab(as_colab=True))])
-def test_a_run_whose_out_lies_on_the_drive_that_a_cell_mounted_is_mirrored_there(fake_colab, as_colab, heard):
+@pytest.mark.parametrize(
+    "as_colab", [False, pytest.param(True, marks=pytest.mark.colab(as_colab=True))]
+)
+def test_a_run_whose_out_lies_on_the_drive_that_a_cell_mounted_is_mirrored_there(
+    fake_colab, as_colab, heard
+):
     from google.colab import drive
 
     drive.mount("/content/drive")
@@ -235,8 +291,12 @@ def test_a_run_whose_out_lies_on_the_drive_that_a_cell_mounted_is_mirrored_there
         quiet=True,
     )
     assert run.status == "finished" and kit.mount(quiet=True).kind == "reused"
-    assert (fake_colab.content / "drive/MyDrive/zz/run.json").is_file() and mount.mounted().kind == "reused"
-    assert not run.folder.is_relative_to("/content/drive") and not run.folder.is_relative_to(fake_colab.content / "drive")
+    assert (
+        fake_colab.content / "drive/MyDrive/zz/run.json"
+    ).is_file() and mount.mounted().kind == "reused"
+    assert not run.folder.is_relative_to("/content/drive") and not run.folder.is_relative_to(
+        fake_colab.content / "drive"
+    )
 
 
 @needs_fuse
@@ -250,13 +310,21 @@ def test_the_disguise_does_not_take_another_process_mount(fake_colab, tmp_path):
 
 
 @pytest.mark.colab(content="/content")
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0 or os.path.exists("/content"), reason="needs root and no /content yet")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0 or os.path.exists("/content"),
+    reason="needs root and no /content yet",
+)
 def test_the_real_content_is_seen_by_child_processes(fake_colab):
     from google.colab import drive
 
     drive.mount("/content/drive")
-    subprocess.run(["sh", "-c", "echo kept > '/content/drive/My Drive/a.txt'; echo x > /content/b.txt"], check=True)
-    assert Path("/content/drive/MyDrive/a.txt").read_text() == "kept\n" and os.getcwd() == "/content"
+    subprocess.run(
+        ["sh", "-c", "echo kept > '/content/drive/My Drive/a.txt'; echo x > /content/b.txt"],
+        check=True,
+    )
+    assert (
+        Path("/content/drive/MyDrive/a.txt").read_text() == "kept\n" and os.getcwd() == "/content"
+    )
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="as the test before")
@@ -298,9 +366,14 @@ def test_fake_colab_mounts_the_fuse_drive_where_there_is_one(fake_colab, fuse_dr
 @needs_fuse
 def test_a_fuse_drive_is_mounted_without_kit_mount_and_missed_when_it_dies(fuse_drive):
     found = mount.mounted()
-    assert found is not None and found.mountpoint == fuse_drive.mountpoint and mount.missed() is None
+    assert (
+        found is not None and found.mountpoint == fuse_drive.mountpoint and mount.missed() is None
+    )
     fuse_drive.kill()
-    assert mount.mounted() is None and mount.missed() == (found, "Transport endpoint is not connected")
+    assert mount.mounted() is None and mount.missed() == (
+        found,
+        "Transport endpoint is not connected",
+    )
     fuse_drive.restart()
     assert mount.mounted() == found and mount.missed() is None
 
@@ -322,7 +395,12 @@ def test_a_killed_daemon_gives_errno_107_and_loses_what_was_not_sent(fuse_drive)
 def test_drive_faults_are_the_mounts_own(fuse_drive, drive_faults):
     assert drive_faults is fuse_drive.faults
     broken = drive_faults.io_error("*.csv")
-    assert subprocess.run(["cp", "/etc/hostname", str(fuse_drive / "a.csv")], capture_output=True).returncode != 0  # another process
+    assert (
+        subprocess.run(
+            ["cp", "/etc/hostname", str(fuse_drive / "a.csv")], capture_output=True
+        ).returncode
+        != 0
+    )  # another process
     assert broken.fired >= 1
 
 
@@ -337,12 +415,16 @@ def test_no_mount_and_no_process_stay_behind(tmp_path, colab_kit_home):
     with pytest.raises(ZeroDivisionError), fuse_mounted(tmp_path) as drive:
         pid = drive.body._daemon.pid
         1 / 0  # noqa: B018
-    assert str(tmp_path) not in Path("/proc/self/mounts").read_text() and not Path(f"/proc/{pid}").exists()
+    assert (
+        str(tmp_path) not in Path("/proc/self/mounts").read_text()
+        and not Path(f"/proc/{pid}").exists()
+    )
 
 
 def test_where_fuse_is_missing_the_test_skips_with_the_reason(tmp_path):
     said = run_tests(
-        tmp_path, "import colab_kit.testing.fuse.mount as f\nf.why_not = lambda: 'no FUSE: ask'\ndef test_x(fuse_drive): pass\n"
+        tmp_path,
+        "import colab_kit.testing.fuse.mount as f\nf.why_not = lambda: 'no FUSE: ask'\ndef test_x(fuse_drive): pass\n",
     )
     assert "1 skipped" in said and "no FUSE mount here: no FUSE: ask" in said
 
@@ -354,7 +436,10 @@ def test_the_file_server_serves_and_fails_as_planned(file_server):
     url, busy = file_server.put("x.txt", b"hello"), file_server.status(503, times=1)
     with pytest.raises(OSError):
         urllib.request.urlopen(url)
-    assert urllib.request.urlopen(url).read() == b"hello" and (busy.fired, file_server.count("x.txt")) == (1, 2)
+    assert urllib.request.urlopen(url).read() == b"hello" and (
+        busy.fired,
+        file_server.count("x.txt"),
+    ) == (1, 2)
 
 
 def test_tiny_images_are_pictures_that_load_reads(tiny_images, heard):
@@ -389,14 +474,20 @@ def test_help_shows_the_arguments_of_tiny_images(tiny_images):
 @pytest.mark.parametrize(
     ("mark", "fixture", "said"),
     [
-        ("colab(as_colb=True)", "fake_colab", "there is no option as_colb=: did you mean as_colab="),
+        (
+            "colab(as_colb=True)",
+            "fake_colab",
+            "there is no option as_colb=: did you mean as_colab=",
+        ),
         ("colab('x')", "fake_colab", "options have names"),
         ("colab(xyz=1)", "fake_colab", "there are content"),
         ("fuse(dely=1)", "fuse_drive", "did you mean delay="),
         ("fuse(store=1)", "fuse_drive", "there is no option store="),
     ],
 )
-def test_a_misspelt_option_of_a_mark_is_told_in_plain_words(request, mark, fixture, said, monkeypatch):
+def test_a_misspelt_option_of_a_mark_is_told_in_plain_words(
+    request, mark, fixture, said, monkeypatch
+):
     request.node.add_marker(eval(f"pytest.mark.{mark}"))
     with pytest.raises(pytest.fail.Exception, match=re.escape(said)) as raised:
         request.getfixturevalue(fixture)
@@ -407,7 +498,12 @@ def test_heard_keeps_events_in_order(heard):
     heard(Note("one"))
     heard(EpochDone(1, 2, {"valid/top1": 0.5}))
     heard(Note("two", "warn"))
-    assert heard.text == "one\ntwo" and heard.notes[1].level == "warn" and heard.of(EpochDone)[0].epoch == 1 and len(heard.events) == 3
+    assert (
+        heard.text == "one\ntwo"
+        and heard.notes[1].level == "warn"
+        and heard.of(EpochDone)[0].epoch == 1
+        and len(heard.events) == 3
+    )
 
 
 # the start
@@ -421,7 +517,11 @@ import colab_kit.testing.plugin
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
     done = python("-c", code, cwd=tmp_path)
-    assert json.loads(done.stdout) == ["colab_kit", "colab_kit.testing", "colab_kit.testing.plugin"], done.stderr
+    assert json.loads(done.stdout) == [
+        "colab_kit",
+        "colab_kit.testing",
+        "colab_kit.testing.plugin",
+    ], done.stderr
 
 
 def test_a_start_that_uses_no_fixture_loads_no_room_of_ours(tmp_path):
@@ -435,27 +535,50 @@ def test_a_start_that_uses_no_fixture_loads_no_room_of_ours(tmp_path):
 
 def test_pytest_finds_the_installed_plugin_by_its_entry_point_once(tmp_path):
     (tmp_path / "test_mine.py").touch()
-    done = python("-m", "pytest", "--fixtures", "--markers", cwd=tmp_path, path=site(tmp_path / "site"))
-    done = done.stdout + python("-m", "pytest", "--fixtures", cwd=tmp_path, path=tmp_path / "site").stdout
-    for name in ("mock_drive", "drive_faults", "fake_colab", "fuse_drive", "file_server", "tiny_images", "heard"):
+    done = python(
+        "-m", "pytest", "--fixtures", "--markers", cwd=tmp_path, path=site(tmp_path / "site")
+    )
+    done = (
+        done.stdout
+        + python("-m", "pytest", "--fixtures", cwd=tmp_path, path=tmp_path / "site").stdout
+    )
+    for name in (
+        "mock_drive",
+        "drive_faults",
+        "fake_colab",
+        "fuse_drive",
+        "file_server",
+        "tiny_images",
+        "heard",
+    ):
         assert len(re.findall(rf"^{name} -- .*plugin.py", done, re.M)) == 1, name
     assert "@pytest.mark.colab(" in done and "@pytest.mark.fuse(" in done
 
 
 def test_this_suite_uses_this_trees_plugin(pytestconfig):
     plugin = pytestconfig.pluginmanager.get_plugin("colab_kit.testing.plugin")
-    assert Path(plugin.__file__) == ROOT / "colab_kit/testing/plugin.py" and not pytestconfig.pluginmanager.has_plugin("colab_kit")
+    assert Path(
+        plugin.__file__
+    ) == ROOT / "colab_kit/testing/plugin.py" and not pytestconfig.pluginmanager.has_plugin(
+        "colab_kit"
+    )
     assert Path(kit.__file__) == ROOT / "colab_kit/__init__.py"
 
 
 def test_the_example_in_readme_passes(mock_drive, drive_faults, heard):
     names: dict = {}
     exec(readme_example(), names)
-    names["test_a_full_drive_does_not_end_the_training"](mock_drive, drive_faults, heard)  # here, where torch is loaded already
+    names["test_a_full_drive_does_not_end_the_training"](
+        mock_drive, drive_faults, heard
+    )  # here, where torch is loaded already
 
 
 def test_the_example_in_readme_runs_as_a_users_test_and_can_fail(tmp_path):
-    good, careless, mounting = tmp_path / "good", tmp_path / "careless", '    drive.mount("/content/drive")\n'
+    good, careless, mounting = (
+        tmp_path / "good",
+        tmp_path / "careless",
+        '    drive.mount("/content/drive")\n',
+    )
     good.mkdir()
     careless.mkdir()
     assert "1 passed" in run_tests(good, readme_example(), "-k", "cell")

@@ -41,11 +41,28 @@ def ask(url, method="GET", **headers):
 
 
 def test_a_file_comes_as_it_was_put_with_its_headers(server):
-    status, headers, body = ask(server.put("a b/cats.zip", BODY, headers={"Content-Disposition": "attachment"}) + "?token=x")
-    assert (status, body, headers["Content-Length"], headers["Content-Type"]) == (200, BODY, "256000", "application/zip")
-    assert headers["ETag"].startswith('"') and headers["Last-Modified"].endswith("GMT") and headers["Content-Disposition"] == "attachment"
+    status, headers, body = ask(
+        server.put("a b/cats.zip", BODY, headers={"Content-Disposition": "attachment"}) + "?token=x"
+    )
+    assert (status, body, headers["Content-Length"], headers["Content-Type"]) == (
+        200,
+        BODY,
+        "256000",
+        "application/zip",
+    )
+    assert (
+        headers["ETag"].startswith('"')
+        and headers["Last-Modified"].endswith("GMT")
+        and headers["Content-Disposition"] == "attachment"
+    )
     asked = server.requests[0]
-    assert (asked.method, asked.name, asked.query, asked.status, asked.sent) == ("GET", "a b/cats.zip", "token=x", 200, 256000)
+    assert (asked.method, asked.name, asked.query, asked.status, asked.sent) == (
+        "GET",
+        "a b/cats.zip",
+        "token=x",
+        200,
+        256000,
+    )
 
 
 def test_a_file_on_disk_is_served_without_being_read_into_memory(server, tmp_path):
@@ -56,7 +73,12 @@ def test_a_file_on_disk_is_served_without_being_read_into_memory(server, tmp_pat
 def test_head_has_the_headers_and_no_body(server):
     url = server.put("x.bin", BODY)
     status, headers, body = ask(url, "HEAD")
-    assert (status, headers["Content-Length"], body, server.requests[0].sent) == (200, "256000", b"", 0)
+    assert (status, headers["Content-Length"], body, server.requests[0].sent) == (
+        200,
+        "256000",
+        b"",
+        0,
+    )
 
 
 def test_what_was_never_put_is_404(server):
@@ -75,7 +97,11 @@ def test_what_was_never_put_is_404(server):
 )
 def test_a_range_is_answered_206_with_that_part(server, asked, said, part):
     status, headers, body = ask(server.put("x.bin", BODY), range=asked)
-    assert (status, headers["Content-Range"], headers["Content-Length"]) == (206, said, str(len(part))) and body == part
+    assert (status, headers["Content-Range"], headers["Content-Length"]) == (
+        206,
+        said,
+        str(len(part)),
+    ) and body == part
 
 
 @pytest.mark.parametrize("asked", ["bytes=256000-", "bytes=-0"])
@@ -101,7 +127,10 @@ def test_if_range_holds_as_long_as_the_file_is_the_same_version(server):
 
 def test_a_weak_etag_does_not_carry_a_range(server):
     url = server.put("x.bin", BODY, etag='W/"1"')
-    assert ask(url, range="bytes=5-", if_range='W/"1"')[0] == 200 and ask(url, range="bytes=5-")[1]["ETag"] == 'W/"1"'
+    assert (
+        ask(url, range="bytes=5-", if_range='W/"1"')[0] == 200
+        and ask(url, range="bytes=5-")[1]["ETag"] == 'W/"1"'
+    )
 
 
 def test_a_file_can_come_without_any_validator(server):
@@ -146,7 +175,11 @@ def test_a_redirect_points_elsewhere_also_to_another_host(server):
     server.put("there.bin", BODY)
     server.redirects(server.url("there.bin", host="localhost"), "here.bin", code=307)
     status, headers, _ = ask(server.url("here.bin"))
-    assert status == 307 and ask(headers["Location"])[2] == BODY and server.asked("there.bin")[0].headers["host"].startswith("localhost:")
+    assert (
+        status == 307
+        and ask(headers["Location"])[2] == BODY
+        and server.asked("there.bin")[0].headers["host"].startswith("localhost:")
+    )
 
 
 def test_a_wrong_length_is_announced_and_the_connection_ends(server):
@@ -167,17 +200,25 @@ def test_a_server_that_ignores_ranges_sends_the_whole_with_200(server):
 def test_a_shifted_range_says_what_it_sends(server):
     server.shifts_ranges(7)
     status, headers, body = ask(server.put("x.bin", BODY), range="bytes=100-")
-    assert (status, headers["Content-Range"]) == (206, "bytes 107-255999/256000") and body == BODY[107:]
+    assert (status, headers["Content-Range"]) == (206, "bytes 107-255999/256000") and body == BODY[
+        107:
+    ]
 
 
 def test_headers_are_set_and_left_out(server):
     server.says({"Accept-Ranges": None, "Content-Type": None, "X-Own": "1"})
     headers = ask(server.put("x.bin", BODY))[1]
-    assert (headers["Accept-Ranges"], headers["Content-Type"], headers["X-Own"]) == (None, None, "1")
+    assert (headers["Accept-Ranges"], headers["Content-Type"], headers["X-Own"]) == (
+        None,
+        None,
+        "1",
+    )
 
 
 def test_packed_content_is_served_as_it_is_put(server):
-    status, headers, body = ask(server.put("x.txt", gzip.compress(BODY), headers={"Content-Encoding": "gzip"}))
+    status, headers, body = ask(
+        server.put("x.txt", gzip.compress(BODY), headers={"Content-Encoding": "gzip"})
+    )
     assert headers["Content-Encoding"] == "gzip" and gzip.decompress(body) == BODY
 
 

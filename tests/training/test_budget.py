@@ -25,13 +25,16 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [("3h", 10800), ("90m", 5400), ("1h30m", 5400), ("45s", 45), ("2.5 h", 9000), ("1H 5M", 3900)]
+    ("said", "seconds"),
+    [("3h", 10800), ("90m", 5400), ("1h30m", 5400), ("45s", 45), ("2.5 h", 9000), ("1H 5M", 3900)],
 )
 def test_a_time_is_read_as_people_write_it(said, seconds):
     assert seconds_of(said) == seconds and Recipe(max_time=said).max_time == said
 
 
-@pytest.mark.parametrize("said", ["", "3", "h", "3 hours", "3h20", "-3h", "soon", "3h xx", True, -1, float("nan")])
+@pytest.mark.parametrize(
+    "said", ["", "3", "h", "3 hours", "3h20", "-3h", "soon", "3h xx", True, -1, float("nan")]
+)
 def test_what_is_no_time_is_refused_with_the_way_to_write_one(said):
     with pytest.raises(RecipeError) as caught:
         Recipe(max_time=said)
@@ -60,14 +63,18 @@ def test_earlier_sessions_count_in_the_total_alone():
     clock = Clock()
     budget = Budget("1h", before=7200.0, clock=clock)
     clock.now = 60.0
-    assert (budget.seconds, budget.session) == (7260.0, 60.0) and not budget.used_up(step=1.0, save=1.0)
+    assert (budget.seconds, budget.session) == (7260.0, 60.0) and not budget.used_up(
+        step=1.0, save=1.0
+    )
 
 
 def test_where_no_session_ends_the_session_is_no_limit():
     assert Budget("session", age=None).ends is None
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(8.4, "8 s"), (180, "3 min"), (7500, "2 h 05 min"), (3599, "1 h 00 min")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(8.4, "8 s"), (180, "3 min"), (7500, "2 h 05 min"), (3599, "1 h 00 min")]
+)
 def test_a_time_is_spoken_as_people_say_it(seconds, words):
     assert spoken(seconds) == words
 
@@ -99,7 +106,9 @@ def sessions(monkeypatch: Any, heard: list[Any], **fields: Any) -> Any:
     )
 
 
-def test_each_session_stops_in_time_says_how_long_the_rest_takes_and_the_last_one_is_done(monkeypatch):
+def test_each_session_stops_in_time_says_how_long_the_rest_takes_and_the_last_one_is_done(
+    monkeypatch,
+):
     heard: list[Any] = []
     steps = []
     for _ in range(6):
@@ -107,15 +116,28 @@ def test_each_session_stops_in_time_says_how_long_the_rest_takes_and_the_last_on
         steps.append(run.choices and max(row["step"] for row in run.history) if run.history else 0)
         if run.status == "finished":
             break
-        assert run.status == "stopped" and run.reason.startswith("max_time=7.5 is used up; the rest would take about ")
+        assert run.status == "stopped" and run.reason.startswith(
+            "max_time=7.5 is used up; the rest would take about "
+        )
     assert run.status == "finished" and run.history[-1]["step"] == 24
-    calm = api.train(Small, small_data("arrays"), run_dir="calm", quiet=True, batch_size=4, epochs=4)
+    calm = api.train(
+        Small, small_data("arrays"), run_dir="calm", quiet=True, batch_size=4, epochs=4
+    )
     assert [row["valid/loss"] for row in run.history] == [row["valid/loss"] for row in calm.history]
 
 
 def test_a_session_that_does_not_end_by_itself_says_that_it_sets_no_limit():
     heard: list[Any] = []
     run = api.train(
-        Small, small_data("arrays"), run_dir="run", callbacks=[heard.append], quiet=True, batch_size=4, epochs=1, max_time="session"
+        Small,
+        small_data("arrays"),
+        run_dir="run",
+        callbacks=[heard.append],
+        quiet=True,
+        batch_size=4,
+        epochs=1,
+        max_time="session",
     )
-    assert run.status == "finished" and any("sets no limit here" in note.text for note in heard if isinstance(note, Note))
+    assert run.status == "finished" and any(
+        "sets no limit here" in note.text for note in heard if isinstance(note, Note)
+    )

@@ -13,7 +13,18 @@ from torch import nn
 
 from colab_kit.errors import DriveError, RunError
 from colab_kit.training import checkpoint
-from colab_kit.training.checkpoint import best_weights, name_of, newest, pack, prune, read, step_of, under, unpack, write
+from colab_kit.training.checkpoint import (
+    best_weights,
+    name_of,
+    newest,
+    pack,
+    prune,
+    read,
+    step_of,
+    under,
+    unpack,
+    write,
+)
 
 from ..support.worlds import deletions
 
@@ -24,7 +35,12 @@ def quiet(point: str) -> None:
 
 def put(folder, step, *, start="s", tensors=None, **facts):
     path = folder / name_of(step)
-    write(path, tensors or {"model/w": torch.full((3,), float(step))}, {"step": step, "start": start, **facts}, reached=quiet)
+    write(
+        path,
+        tensors or {"model/w": torch.full((3,), float(step))},
+        {"step": step, "start": start, **facts},
+        reached=quiet,
+    )
     return path
 
 
@@ -59,7 +75,12 @@ class Shelf:
 def slot(folder, letter, step, *, kind="checkpoint", start="s", **facts):
     """What the mirror leaves on Drive: a file of this step in a slot whose name tells none."""
     path = folder / f"{kind}-{letter}.safetensors"
-    write(path, {"model/w": torch.full((3,), float(step))}, {"step": step, "start": start, **facts}, reached=quiet)
+    write(
+        path,
+        {"model/w": torch.full((3,), float(step))},
+        {"step": step, "start": start, **facts},
+        reached=quiet,
+    )
     return path
 
 
@@ -83,14 +104,20 @@ def test_tensors_of_every_kind_come_back_bit_for_bit(tmp_path):
     for name, tensor in KINDS.items():
         got = found.tensors[name]
         assert got.dtype == tensor.dtype and got.shape == tensor.shape, name
-        assert got.contiguous().flatten().view(torch.uint8).tolist() == tensor.detach().contiguous().flatten().view(torch.uint8).tolist(), (
-            name
-        )
+        assert (
+            got.contiguous().flatten().view(torch.uint8).tolist()
+            == tensor.detach().contiguous().flatten().view(torch.uint8).tolist()
+        ), name
 
 
 def test_tensors_that_share_memory_are_each_there(tmp_path):
     base = torch.arange(12.0)
-    write(tmp_path / "x.safetensors", {"a": base, "b": base, "c": base[2:5], "d": base.view(3, 4).t()}, {}, reached=quiet)
+    write(
+        tmp_path / "x.safetensors",
+        {"a": base, "b": base, "c": base[2:5], "d": base.view(3, 4).t()},
+        {},
+        reached=quiet,
+    )
     found = read(tmp_path / "x.safetensors").tensors
     assert torch.equal(found["a"], base) and torch.equal(found["b"], base)
     assert torch.equal(found["c"], base[2:5]) and torch.equal(found["d"], base.view(3, 4).t())
@@ -129,7 +156,9 @@ def test_facts_come_back_equal_with_every_digit(tmp_path):
 def test_any_tool_opens_it_and_there_is_no_pickle(tmp_path):
     path = put(tmp_path, 5)
     with safe_open(path, "pt") as file:
-        assert list(file.keys()) == ["model/w"] and json.loads(file.metadata()["facts"])["step"] == 5
+        assert (
+            list(file.keys()) == ["model/w"] and json.loads(file.metadata()["facts"])["step"] == 5
+        )
     with pytest.raises(Exception):
         pickletools.dis(path.read_bytes())
 
@@ -144,7 +173,12 @@ def test_a_damaged_file_is_not_read(tmp_path, how):
 
 def test_names_sort_as_their_steps_do():
     names = [name_of(step) for step in (0, 9, 10, 999_999_999)]
-    assert names == sorted(names) and [step_of(checkpoint.Path(n)) for n in names] == [0, 9, 10, 999_999_999]
+    assert names == sorted(names) and [step_of(checkpoint.Path(n)) for n in names] == [
+        0,
+        9,
+        10,
+        999_999_999,
+    ]
     assert step_of(checkpoint.Path("checkpoint-x.safetensors")) == -1
 
 
@@ -171,7 +205,8 @@ def test_every_optimizer_of_torch_goes_on_bit_for_bit_from_its_packed_state(name
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
         return model, getattr(torch.optim, name)(
-            [{"params": model[0].parameters()}, {"params": model[1].parameters(), "lr": 0.02}], **OPTIMIZERS[name]
+            [{"params": model[0].parameters()}, {"params": model[1].parameters(), "lr": 0.02}],
+            **OPTIMIZERS[name],
         )
 
     whole, optimizer = fresh()
@@ -198,8 +233,16 @@ def test_nested_state_comes_back_with_its_own_types():
     tensors = {"model/w": torch.zeros(1)}
     packed = json.loads(json.dumps(pack(state, tensors, "optimizer/")))
     back = unpack(packed, tensors)
-    assert back["groups"] == state["groups"] and type(back["groups"][0]["betas"]) is tuple and list(back["state"]) == [0]
-    assert back["state"][0]["step"] == 3 and torch.equal(back["state"][0]["exp"][0], torch.ones(2)) and back["state"][0]["exp"][1] is None
+    assert (
+        back["groups"] == state["groups"]
+        and type(back["groups"][0]["betas"]) is tuple
+        and list(back["state"]) == [0]
+    )
+    assert (
+        back["state"][0]["step"] == 3
+        and torch.equal(back["state"][0]["exp"][0], torch.ones(2))
+        and back["state"][0]["exp"][1] is None
+    )
     assert set(under(tensors, "optimizer/")) == {"1", "2"} and "model/w" in tensors
 
 
@@ -220,7 +263,9 @@ def test_state_that_is_no_plain_data_is_refused_by_name():
 
 def test_nothing_there_is_none(tmp_path):
     assert newest(tmp_path, None, "r", start="s", complain=pytest.fail) is None
-    assert newest(tmp_path / "nowhere", Shelf(tmp_path), "r", start="s", complain=pytest.fail) is None
+    assert (
+        newest(tmp_path / "nowhere", Shelf(tmp_path), "r", start="s", complain=pytest.fail) is None
+    )
 
 
 def test_the_newest_is_found_in_silence(tmp_path):
@@ -266,7 +311,11 @@ def test_a_newer_copy_on_the_shelf_is_brought_here_with_its_best_weights(tmp_pat
     slot(there, "b", 3, kind="best")
     shelf = Shelf(tmp_path / "shelf")
     found = newest(here, shelf, "r", start="s", complain=pytest.fail)
-    assert found.step == 3 and found.path == here / name_of(3) and shelf.asked == ["r/checkpoint-*.safetensors"]
+    assert (
+        found.step == 3
+        and found.path == here / name_of(3)
+        and shelf.asked == ["r/checkpoint-*.safetensors"]
+    )
     assert sorted(p.name for p in here.iterdir()) == [name_of(2, "best"), name_of(1), name_of(3)]
     assert best_weights(here, found, complain=pytest.fail)["model/w"].tolist() == [2.0] * 3
 
@@ -288,7 +337,12 @@ def test_slots_rank_by_the_step_they_were_stamped_with_and_not_by_their_names(tm
     slot(there, "a", a)
     slot(there, "b", b)
     slot(there, "c", 30, start="before restart=True")
-    assert newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail).step == 20
+    assert (
+        newest(
+            tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail
+        ).step
+        == 20
+    )
 
 
 @pytest.mark.parametrize("how", ["flip", "cut", "empty"])
@@ -298,7 +352,12 @@ def test_a_half_copied_slot_beside_a_whole_one_is_passed_over(tmp_path, how, let
     slot(there, "b" if letter == "a" else "a", 10)
     harm(slot(there, letter, 20), how)
     said = []
-    assert newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append).step == 10
+    assert (
+        newest(
+            tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append
+        ).step
+        == 10
+    )
     assert all("its copying broke off" in text and "step 10" in text for text in said)
 
 
@@ -310,11 +369,16 @@ def test_a_half_copied_slot_is_nobodys_business_where_the_folder_has_the_newest(
     assert newest(here, Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail).step == 20
 
 
-def test_a_first_copy_that_broke_off_means_that_there_is_none_yet_and_two_damaged_ones_are_an_error(tmp_path):
+def test_a_first_copy_that_broke_off_means_that_there_is_none_yet_and_two_damaged_ones_are_an_error(
+    tmp_path,
+):
     there, said = tmp_path / "shelf" / "r", []
     harm(slot(there, "a", 20), "cut")
     slot(there, "b", 90, start="before restart=True")
-    assert newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append) is None
+    assert (
+        newest(tmp_path / "here", Shelf(tmp_path / "shelf"), "r", start="s", complain=said.append)
+        is None
+    )
     assert len(said) == 1 and "begins anew" in said[0]
     harm(slot(there, "b", 10), "cut")
     with pytest.raises(RunError, match="is damaged"):
@@ -337,15 +401,23 @@ class Unreadable(Shelf):
 
     def find(self, name):
         if self.listing:
-            raise DriveError("r could not be read from Drive.", "Drive has dropped away", "kit.mount()")
+            raise DriveError(
+                "r could not be read from Drive.", "Drive has dropped away", "kit.mount()"
+            )
         return super().find(name)
 
 
 @pytest.mark.parametrize("there", [("a",), ("a", "b")])
-def test_copies_that_drive_does_not_give_are_an_error_and_no_silent_new_start(tmp_path, monkeypatch, there):
+def test_copies_that_drive_does_not_give_are_an_error_and_no_silent_new_start(
+    tmp_path, monkeypatch, there
+):
     for step, letter in enumerate(there, 1):
         slot(tmp_path / "shelf" / "r", letter, step)
-    shelf = Unreadable(tmp_path / "shelf", monkeypatch, names=[f"checkpoint-{letter}.safetensors" for letter in there])
+    shelf = Unreadable(
+        tmp_path / "shelf",
+        monkeypatch,
+        names=[f"checkpoint-{letter}.safetensors" for letter in there],
+    )
     with pytest.raises(RunError, match="could not be read") as error:
         newest(tmp_path / "here", shelf, "r", start="s", complain=pytest.fail)
     assert "Input/output" in error.value.why and "run the cell again" in error.value.fix
@@ -353,16 +425,25 @@ def test_copies_that_drive_does_not_give_are_an_error_and_no_silent_new_start(tm
     assert newest(tmp_path / "here", shelf, "r", start="s", complain=pytest.fail).step == len(there)
 
 
-def test_the_other_slot_stands_in_for_one_that_drive_does_not_give_and_that_is_said(tmp_path, monkeypatch):
+def test_the_other_slot_stands_in_for_one_that_drive_does_not_give_and_that_is_said(
+    tmp_path, monkeypatch
+):
     there, said = tmp_path / "shelf" / "r", []
     slot(there, "a", 10)
     slot(there, "b", 20)
     shelf = Unreadable(tmp_path / "shelf", monkeypatch, names=["checkpoint-b.safetensors"])
     assert newest(tmp_path / "here", shelf, "r", start="s", complain=said.append).step == 10
-    assert len(said) == 1 and "checkpoint-b" in said[0] and "Input/output" in said[0] and "step 10" in said[0]
+    assert (
+        len(said) == 1
+        and "checkpoint-b" in said[0]
+        and "Input/output" in said[0]
+        and "step 10" in said[0]
+    )
 
 
-def test_a_shelf_that_cannot_be_listed_is_an_error_unless_the_folder_has_a_checkpoint(tmp_path, monkeypatch):
+def test_a_shelf_that_cannot_be_listed_is_an_error_unless_the_folder_has_a_checkpoint(
+    tmp_path, monkeypatch
+):
     shelf, said = Unreadable(tmp_path / "shelf", monkeypatch, listing=True), []
     with pytest.raises(DriveError, match="could not be read"):
         newest(tmp_path / "here", shelf, "r", start="s", complain=said.append)
@@ -386,7 +467,12 @@ def test_of_two_equal_copies_the_one_here_is_used(tmp_path):
     here, there = tmp_path / "here", tmp_path / "shelf" / "r"
     put(here, 2)
     put(there, 2, tensors={"model/w": torch.zeros(3)})
-    assert newest(here, Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail).tensors["model/w"].tolist() == [2.0] * 3
+    assert (
+        newest(here, Shelf(tmp_path / "shelf"), "r", start="s", complain=pytest.fail)
+        .tensors["model/w"]
+        .tolist()
+        == [2.0] * 3
+    )
 
 
 def test_a_damaged_one_here_is_replaced_by_its_copy_on_the_shelf(tmp_path):
@@ -416,16 +502,32 @@ def test_a_checkpoint_is_kept_where_a_whole_copy_of_that_very_file_is(tmp_path):
 def test_best_weights_are_those_spoken_of_else_the_averaged_else_the_last(tmp_path):
     tensors = {"model/w": torch.zeros(1), "model/n": torch.ones(1), "optimizer/0": torch.ones(9)}
     put(tmp_path, 1, tensors=tensors)
-    assert {k: v.tolist() for k, v in best_weights(tmp_path, read(tmp_path / name_of(1)), complain=pytest.fail).items()} == {
+    assert {
+        k: v.tolist()
+        for k, v in best_weights(
+            tmp_path, read(tmp_path / name_of(1)), complain=pytest.fail
+        ).items()
+    } == {
         "w": [0.0],
         "n": [1.0],
     }
-    put(tmp_path, 2, tensors={**tensors, "average/w": torch.full((1,), 5.0)}, best={"file": name_of(1, "best")})
+    put(
+        tmp_path,
+        2,
+        tensors={**tensors, "average/w": torch.full((1,), 5.0)},
+        best={"file": name_of(1, "best")},
+    )
     said = []
     found = best_weights(tmp_path, read(tmp_path / name_of(2)), complain=said.append)
-    assert found["w"].tolist() == [5.0] and found["n"].tolist() == [1.0] and "missing or damaged" in said[0]
+    assert (
+        found["w"].tolist() == [5.0]
+        and found["n"].tolist() == [1.0]
+        and "missing or damaged" in said[0]
+    )
     write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {}, reached=quiet)
-    assert best_weights(tmp_path, read(tmp_path / name_of(2)), complain=pytest.fail)["w"].tolist() == [7.0]
+    assert best_weights(tmp_path, read(tmp_path / name_of(2)), complain=pytest.fail)[
+        "w"
+    ].tolist() == [7.0]
 
 
 def test_two_generations_stay_and_only_the_best_that_they_speak_of(tmp_path):
@@ -434,10 +536,15 @@ def test_two_generations_stay_and_only_the_best_that_they_speak_of(tmp_path):
         (tmp_path / name_of(step, "best")).touch()
     prune(tmp_path, 3)
     assert [step_of(p) for p in sorted(tmp_path.glob("checkpoint-*"))] == [2, 3]
-    assert sorted(p.name for p in tmp_path.glob("best-*")) == [name_of(2, "best"), name_of(3, "best")]
+    assert sorted(p.name for p in tmp_path.glob("best-*")) == [
+        name_of(2, "best"),
+        name_of(3, "best"),
+    ]
     put(tmp_path, 4)
     prune(tmp_path, 4)
-    assert [p.name for p in tmp_path.glob("best-*")] == [name_of(3, "best")], "the steps 3 and 4 both speak of the best at 3"
+    assert [p.name for p in tmp_path.glob("best-*")] == [name_of(3, "best")], (
+        "the steps 3 and 4 both speak of the best at 3"
+    )
 
 
 def test_a_damaged_one_that_lies_ahead_is_no_generation(tmp_path):

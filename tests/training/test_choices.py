@@ -20,7 +20,9 @@ def data(kind="arrays", n=10, shape=(1, 28, 28), batch_size=None):
         "items": lambda: Items([(torch.zeros(shape, dtype=torch.uint8), 0)], labels),
         "pil": lambda: Items([(Image.new("L", (9, 7)), 0)], labels), "collated": lambda: Items([(torch.zeros(3), 0)], labels, list),
     }[kind]()  # fmt: skip
-    return Data(Split(source, np.arange(n)), None, None, ("a", "b"), "x", "f", batch_size=batch_size)
+    return Data(
+        Split(source, np.arange(n)), None, None, ("a", "b"), "x", "f", batch_size=batch_size
+    )
 
 
 def chosen(recipe, given=None, made=None, own=False):
@@ -40,7 +42,10 @@ def test_the_batch_size_goes_by_the_kind_of_data_unless_said(kind, size):
     assert chosen(Recipe(batch_size=7), data(kind, batch_size=5))["batch_size"][0] == 7
 
 
-@pytest.mark.parametrize(("name", "lr", "decay"), [("adamw", 1e-3, 0.01), ("adam", 1e-3, 0.0), ("sgd", 1e-2, 0.0), ("radam", 1e-3, 0.0)])
+@pytest.mark.parametrize(
+    ("name", "lr", "decay"),
+    [("adamw", 1e-3, 0.01), ("adam", 1e-3, 0.0), ("sgd", 1e-2, 0.0), ("radam", 1e-3, 0.0)],
+)
 def test_rate_and_decay_go_by_the_optimizer_unless_said(name, lr, decay):
     found = chosen(Recipe(optimizer=name))
     assert (found["lr"][0], found["weight_decay"][0]) == (lr, decay)
@@ -54,7 +59,10 @@ def test_an_optimizer_of_the_users_own_has_its_own_rate():
 
 def test_a_class_the_recipe_has_no_name_for_is_not_taken_for_adamw():
     found = choose(Recipe(), data(), {}, own_optimizer=False, kind=torch.optim.Rprop)
-    assert found["lr"] == (1e-3, "usual for Rprop") and found["weight_decay"] == (0.0, "usual for Rprop")
+    assert found["lr"] == (1e-3, "usual for Rprop") and found["weight_decay"] == (
+        0.0,
+        "usual for Rprop",
+    )
 
 
 def test_what_was_chosen_before_stays_whatever_the_machine_is_now():
@@ -80,7 +88,9 @@ def test_what_was_chosen_before_stays_whatever_the_machine_is_now():
         ("pil", None, {}, {}, 224, None), ("collated", None, {}, {}, None, None),
     ],
 )  # fmt: skip
-def test_the_size_is_the_askers_then_the_weights_then_the_datas(kind, shape, recipe, base, size, channels):
+def test_the_size_is_the_askers_then_the_weights_then_the_datas(
+    kind, shape, recipe, base, size, channels
+):
     made, why = preprocess_for(Recipe(**recipe), data(kind, shape=shape), Preprocess(**base))
     assert (made.size, made.channels) == (size, channels) and why
     assert made.crop == (0.875 if kind in ("pictures", "pil") else 1.0)
@@ -94,8 +104,16 @@ def test_what_the_weights_ask_for_is_kept():
 
 @pytest.mark.parametrize(
     ("kind", "n", "said", "num_workers"),
-    [("items", 2000, None, 2), ("items", 1999, None, 0), ("arrays", 9000, None, 0), ("items", 10, 3, 3), ("items", 9000, 0, 0)],
+    [
+        ("items", 2000, None, 2),
+        ("items", 1999, None, 0),
+        ("arrays", 9000, None, 0),
+        ("items", 10, 3, 3),
+        ("items", 9000, 0, 0),
+    ],
 )
 def test_processes_are_started_only_where_they_pay(kind, n, said, num_workers):
     assert workers_for(Recipe(num_workers=said), data(kind, n, shape=(1,)), cores=4) == num_workers
-    assert workers_for(Recipe(num_workers=said), data(kind, n, shape=(1,)), cores=1) == min(num_workers, 1 if said is None else num_workers)
+    assert workers_for(Recipe(num_workers=said), data(kind, n, shape=(1,)), cores=1) == min(
+        num_workers, 1 if said is None else num_workers
+    )

@@ -25,4 +25,6 @@ def test_a_continued_run_has_its_earlier_rows_from_the_start(tmp_path):
     log(START)
     assert (tmp_path / "h.csv").read_text() == "epoch\n1.0\n"
     log(EpochDone(2.0, 2, {"epoch": 2.0, "valid/loss": 0.5}))
-    assert (tmp_path / "h.csv").read_text() == "epoch,valid/loss\n1.0,\n2.0,0.5\n" and len(before) == 1
+    assert (tmp_path / "h.csv").read_text() == "epoch,valid/loss\n1.0,\n2.0,0.5\n" and len(
+        before
+    ) == 1

@@ -10,7 +10,11 @@ from colab_kit.training.ema import Average
 class Tied(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.last, self.norm = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False), nn.BatchNorm1d(4)
+        self.first, self.last, self.norm = (
+            nn.Linear(4, 4, bias=False),
+            nn.Linear(4, 4, bias=False),
+            nn.BatchNorm1d(4),
+        )
         self.last.weight = self.first.weight
 
 
@@ -38,7 +42,9 @@ def test_worn_it_is_the_model_and_after_that_the_model_is_itself_again():
     average.update(1_000_000)
     own = model.weight.detach().clone()
     with average.worn():
-        assert torch.allclose(model.weight, before + 0.5) and torch.equal(model.state_dict()["weight"], model.weight)
+        assert torch.allclose(model.weight, before + 0.5) and torch.equal(
+            model.state_dict()["weight"], model.weight
+        )
     assert torch.equal(model.weight, own) and torch.allclose(average.shadow["weight"], before + 0.5)
     with pytest.raises(ZeroDivisionError), average.worn():
         raise ZeroDivisionError
@@ -71,7 +77,9 @@ def test_a_tied_weight_moves_once_and_is_the_average_under_all_its_names():
             assert model.first.weight is model.last.weight
         assert torch.allclose(average.shadow["first.weight"], before + (0.5, 1.25)[n])
     fresh = Tied()
-    fresh.load_state_dict(dict(model.state_dict()) | average.shadow)  # as the best weights are put in
+    fresh.load_state_dict(
+        dict(model.state_dict()) | average.shadow
+    )  # as the best weights are put in
     assert torch.allclose(fresh.first.weight, before + 1.25)
 
 

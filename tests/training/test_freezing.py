@@ -10,7 +10,9 @@ def backbone() -> nn.Module:
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.ReLU())
+            self.body = nn.Sequential(
+                nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.ReLU()
+            )
             self.classifier = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 2))
 
         def forward(self, x):
@@ -31,17 +33,28 @@ def test_while_the_head_learns_alone_the_backbone_is_frozen_and_in_eval():
     model = backbone()
     Phases(model, HEAD, None).enter(0)
     assert learning(model) == HEAD
-    assert not model.body[1].training and not model.body[2].training and model.classifier[0].training and model.classifier[1].training
+    assert (
+        not model.body[1].training
+        and not model.body[2].training
+        and model.classifier[0].training
+        and model.classifier[1].training
+    )
 
 
 def test_a_frozen_batchnorm_does_not_drift():
     model = backbone()
-    phases, before = Phases(model, HEAD, None), {k: v.clone() for k, v in model.body.state_dict().items()}
+    phases, before = (
+        Phases(model, HEAD, None),
+        {k: v.clone() for k, v in model.body.state_dict().items()},
+    )
     for epoch in range(2):
         phases.enter(epoch)
         model(torch.randn(8, 3, 8, 8) * 9).sum().backward()
     assert all(torch.equal(v, before[k]) for k, v in model.body.state_dict().items())
-    assert all(p.grad is None for p in model.body.parameters()) and model.classifier[1].weight.grad is not None
+    assert (
+        all(p.grad is None for p in model.body.parameters())
+        and model.classifier[1].weight.grad is not None
+    )
 
 
 def test_the_heads_own_dropout_drops_and_the_backbones_does_not():

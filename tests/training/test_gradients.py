@@ -31,10 +31,15 @@ def test_a_network_that_can_learn_is_reached_and_left_as_it_was():
     model.train()
     model.fc.eval()
     model.fc[0].weight.grad = torch.ones_like(model.fc[0].weight)
-    before, stream = {k: v.clone() for k, v in model.state_dict().items()}, torch.random.get_rng_state()
+    before, stream = (
+        {k: v.clone() for k, v in model.state_dict().items()},
+        torch.random.get_rng_state(),
+    )
     modes = [m.training for m in model.modules()]
     assert reached(model, BATCH)
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items()) and modes == [m.training for m in model.modules()]
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items()) and modes == [
+        m.training for m in model.modules()
+    ]
     assert bool((model.fc[0].weight.grad == 1).all()) and model.body[0].weight.grad is None
     assert torch.equal(stream, torch.random.get_rng_state())
 
@@ -44,7 +49,10 @@ def test_a_network_that_multiplies_by_zero_is_not_reached():
     assert not reached(Then(lambda out: (out - 1e6).relu()), BATCH)
 
 
-@pytest.mark.parametrize("after", [torch.detach, lambda out: functional.one_hot(out.argmax(1), 3).float(), lambda out: out.data])
+@pytest.mark.parametrize(
+    "after",
+    [torch.detach, lambda out: functional.one_hot(out.argmax(1), 3).float(), lambda out: out.data],
+)
 def test_scores_without_a_gradient_are_an_error(after):
     with pytest.raises(ModelError, match="No weight of the network can learn"):
         reached(Then(after), BATCH)
@@ -63,7 +71,10 @@ def test_running_out_of_memory_is_left_to_the_loop():
 
 
 def test_single_pictures_and_batchnorm_do_not_go_together():
-    model, one = nn.Sequential(nn.Flatten(), nn.Linear(192, 3), nn.BatchNorm1d(3)), Batch(BATCH.x[:1], BATCH.y[:1], BATCH.index[:1])
+    model, one = (
+        nn.Sequential(nn.Flatten(), nn.Linear(192, 3), nn.BatchNorm1d(3)),
+        Batch(BATCH.x[:1], BATCH.y[:1], BATCH.index[:1]),
+    )
     with pytest.raises(ModelError) as caught:
         reached(model, one)
     assert "batch_size=2" in caught.value.fix and reached(model, BATCH)

@@ -31,24 +31,46 @@ def test_rows_are_its_own():
 
 
 def test_columns_are_all_that_any_row_has_in_order_of_appearance():
-    assert History(ROWS).columns == ["epoch", "step", "train/loss", "valid/top1"] and History().columns == []
+    assert (
+        History(ROWS).columns == ["epoch", "step", "train/loss", "valid/top1"]
+        and History().columns == []
+    )
 
 
 def test_csv_holds_every_figure_exactly_and_gaps_stay_empty(tmp_path):
     text = History(ROWS).to_csv(tmp_path / "h.csv")
-    assert (tmp_path / "h.csv").read_text() == text and [p.name for p in tmp_path.iterdir()] == ["h.csv"]
+    assert (tmp_path / "h.csv").read_text() == text and [p.name for p in tmp_path.iterdir()] == [
+        "h.csv"
+    ]
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert rows[0] == {"epoch": "1.0", "step": "60000", "train/loss": "0.123456", "valid/top1": ""} and rows[1]["step"] == "1234567"
+    assert (
+        rows[0] == {"epoch": "1.0", "step": "60000", "train/loss": "0.123456", "valid/top1": ""}
+        and rows[1]["step"] == "1234567"
+    )
 
 
 def test_the_table_reads_well_and_steps_are_written_out():
     lines = repr(History(ROWS)).splitlines()
-    assert len(set(map(len, lines))) == 1 and lines[0].split() == ["epoch", "step", "train/loss", "valid/top1"]
-    assert lines[1].split() == ["1", "60000", "0.1235"] and lines[2].split() == ["2", "1234567", "nan", "1"]
+    assert len(set(map(len, lines))) == 1 and lines[0].split() == [
+        "epoch",
+        "step",
+        "train/loss",
+        "valid/top1",
+    ]
+    assert lines[1].split() == ["1", "60000", "0.1235"] and lines[2].split() == [
+        "2",
+        "1234567",
+        "nan",
+        "1",
+    ]
 
 
 def test_an_empty_table_has_all_its_shapes():
-    assert repr(History()) == "" and History().to_csv() == "\n" and "<table>" in History()._repr_html_()
+    assert (
+        repr(History()) == ""
+        and History().to_csv() == "\n"
+        and "<table>" in History()._repr_html_()
+    )
 
 
 def test_html_escapes_names():

@@ -52,23 +52,44 @@ class Counting(Plain):
         return super().forward(x)
 
 
-def quietly(model: Any, run_dir: str, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
+def quietly(
+    model: Any,
+    run_dir: str,
+    data: Any = None,
+    hear: Callable[[Event], Any] = lambda event: None,
+    **fields: Any,
+) -> Run:
     return train(
-        model, data or small_data("arrays"), run_dir=run_dir, callbacks=[hear], quiet=True, **{"batch_size": 4, "epochs": 2, **fields}
+        model,
+        data or small_data("arrays"),
+        run_dir=run_dir,
+        callbacks=[hear],
+        quiet=True,
+        **{"batch_size": 4, "epochs": 2, **fields},
     )
 
 
 def only_training(n: int) -> Data:
     rng = np.random.default_rng(3)
-    source = Arrays(torch.from_numpy(rng.integers(0, 256, (n, 3, 8, 8), dtype=np.uint8)), rng.integers(0, 3, n))
+    source = Arrays(
+        torch.from_numpy(rng.integers(0, 256, (n, 3, 8, 8), dtype=np.uint8)), rng.integers(0, 3, n)
+    )
     return Data(Split(source, np.arange(n)), None, None, ("a", "b", "c"), "few", f"few-{n}")
 
 
 def bits(run: Run) -> str:
     """One hash over the newest checkpoint: weights, optimizer, history and counters."""
-    found = checkpoint.read(max(run.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of))
-    parts = [name.encode() + t.contiguous().flatten().view(torch.uint8).numpy().tobytes() for name, t in sorted(found.tensors.items())]
-    kept = {k: found.facts[k] for k in ("history", "best", "waited", "step", "epoch", "batch", "sums", "optimizer")}
+    found = checkpoint.read(
+        max(run.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of)
+    )
+    parts = [
+        name.encode() + t.contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        for name, t in sorted(found.tensors.items())
+    ]
+    kept = {
+        k: found.facts[k]
+        for k in ("history", "best", "waited", "step", "epoch", "batch", "sums", "optimizer")
+    }
     return hashlib.sha256(b"".join(parts) + repr(kept).encode()).hexdigest()
 
 
@@ -89,8 +110,19 @@ def test_a_clipped_step_is_no_longer_than_clip_times_the_learning_rate():
         torch.manual_seed(0)
         net = Plain()
         before = torch.cat([p.detach().flatten().clone() for p in net.parameters()])
-        plain = {"optimizer": "sgd", "lr": 0.5, "momentum": 0.0, "lr_schedule": "constant", "batch_size": 64, "epochs": 1}
-        return float((weights(quietly(net, run_dir, data=only_training(8), **plain, **fields)) - before).norm())
+        plain = {
+            "optimizer": "sgd",
+            "lr": 0.5,
+            "momentum": 0.0,
+            "lr_schedule": "constant",
+            "batch_size": 64,
+            "epochs": 1,
+        }
+        return float(
+            (
+                weights(quietly(net, run_dir, data=only_training(8), **plain, **fields)) - before
+            ).norm()
+        )
 
     assert moved("clipped", max_grad_norm=0.01) == pytest.approx(0.005, rel=1e-3)
     assert moved("free") > 0.05
@@ -108,8 +140,13 @@ def test_the_last_batch_is_ragged_and_never_a_single_picture():
 def test_validating_every_second_step_adds_rows_between_the_epochs_and_none_twice():
     run = quietly(Small, "a", validate_every_steps=2)
     assert [row["step"] for row in run.history] == [2, 4, 6, 8, 10, 12]
-    assert [row["epoch"] for row in run.history] == pytest.approx([1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2])
-    assert all({"train/loss", "train/top1", "valid/loss", "valid/top1", "lr"} <= row.keys() for row in run.history)
+    assert [row["epoch"] for row in run.history] == pytest.approx(
+        [1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2]
+    )
+    assert all(
+        {"train/loss", "train/top1", "valid/loss", "valid/top1", "lr"} <= row.keys()
+        for row in run.history
+    )
 
 
 def test_more_frequent_validation_does_not_change_what_is_learned():
@@ -118,14 +155,19 @@ def test_more_frequent_validation_does_not_change_what_is_learned():
 
 def last(run: Run) -> torch.Tensor:
     """The last weights, not the best ones."""
-    found = checkpoint.read(max(run.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of))
+    found = checkpoint.read(
+        max(run.folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of)
+    )
     return torch.cat([t.flatten() for t in checkpoint.under(found.tensors, "model/").values()])
 
 
 def test_early_stopping_ends_the_run_and_more_patience_goes_on():
     still = {"lr": 0.0, "momentum": 0.0, "optimizer": "sgd", "epochs": 9}
     run = quietly(Plain, "a", patience=2, **still)
-    assert run.status == "finished" and run.reason == "early stopping: valid/loss is not better since epoch 1"
+    assert (
+        run.status == "finished"
+        and run.reason == "early stopping: valid/loss is not better since epoch 1"
+    )
     assert len(run.history) == 3
     run = quietly(Plain, "a", patience=4, **still)
     assert len(run.history) == 5 and run.reason.startswith("early stopping")
@@ -135,7 +177,11 @@ def test_a_run_that_stopped_early_is_returned_at_once():
     still = {"lr": 0.0, "optimizer": "sgd", "epochs": 9, "patience": 2}
     first, heard = quietly(Plain, "a", **still), []
     again = quietly(Plain, "a", hear=heard.append, **still)
-    assert (again.status, again.reason, list(again.history)) == ("finished", first.reason, list(first.history))
+    assert (again.status, again.reason, list(again.history)) == (
+        "finished",
+        first.reason,
+        list(first.history),
+    )
     assert not [e for e in heard if isinstance(e, (RunStarted, StepDone))]
 
 
@@ -143,23 +189,34 @@ def test_patience_counts_validations_inside_an_epoch_too():
     run = quietly(Plain, "a", lr=0.0, optimizer="sgd", patience=2, validate_every_steps=1)
     assert [row["step"] for row in run.history] == [1, 2, 3]
     run = quietly(Plain, "a", lr=0.0, optimizer="sgd", patience=50, validate_every_steps=1)
-    assert [row["step"] for row in run.history] == list(range(1, 13)), "more patience goes on in the middle of the epoch"
+    assert [row["step"] for row in run.history] == list(range(1, 13)), (
+        "more patience goes on in the middle of the epoch"
+    )
 
 
 def test_the_runs_weights_are_those_of_the_best_validation():
     run = quietly(Small, "a", epochs=4, lr=0.3, lr_schedule="constant")
     losses = [row["valid/loss"] for row in run.history]
-    assert losses.index(min(losses)) < len(losses) - 1, "the last epoch must not be the best for this test"
-    assert run.best == {"epoch": 1.0 + losses.index(min(losses)), "metrics": run.history[losses.index(min(losses))]}
+    assert losses.index(min(losses)) < len(losses) - 1, (
+        "the last epoch must not be the best for this test"
+    )
+    assert run.best == {
+        "epoch": 1.0 + losses.index(min(losses)),
+        "metrics": run.history[losses.index(min(losses))],
+    }
     assert run.evaluate("valid").loss == pytest.approx(min(losses), rel=1e-5)
-    assert not torch.equal(torch.cat([t.flatten() for t in run.model.state_dict().values()]), last(run))
+    assert not torch.equal(
+        torch.cat([t.flatten() for t in run.model.state_dict().values()]), last(run)
+    )
 
 
 def test_another_monitor_compares_values_of_its_own_metric():
     quietly(Small, "a", epochs=1, lr=0.02)
     run = quietly(Small, "a", epochs=6, lr=0.02, monitor="train/top1")
     top1 = [row["train/top1"] for row in run.history]
-    assert run.best["metrics"]["train/top1"] == max(top1) > top1[0], "a top-1 is not compared with a loss"
+    assert run.best["metrics"]["train/top1"] == max(top1) > top1[0], (
+        "a top-1 is not compared with a loss"
+    )
 
 
 def test_a_pause_saves_and_waits_until_another_thread_says_go_on():
@@ -196,7 +253,9 @@ def test_a_stop_wakes_a_paused_run():
 @pytest.mark.parametrize("step", [1, 4, 6, 11])
 def test_a_run_stopped_after_a_step_goes_on_to_the_same_bits(step):
     control = Control()
-    stop = lambda event: control.stop() if isinstance(event, StepDone) and event.step == step else None
+    stop = lambda event: (
+        control.stop() if isinstance(event, StepDone) and event.step == step else None
+    )
     fields = {"validate_every_steps": 4, "ema_decay": 0.9, "mixup": 0.3, "warmup_epochs": 0.5}
     stopped = quietly(Small, "a", hear=stop, control=control, **fields)
     assert (stopped.status, stopped.reason) == ("stopped", "stopped by hand")
@@ -221,14 +280,23 @@ class StopAt(Control):
 def test_a_run_stopped_in_validation_repeats_it_whole(nth):
     stopped = quietly(Small, "a", control=StopAt("in_validation", nth), validate_every_steps=4)
     assert (stopped.status, stopped.reason) == ("stopped", "in the middle")
-    assert len(stopped.history) == (nth - 1) // 2  # two batches a validation: the one cut short left no row
+    assert (
+        len(stopped.history) == (nth - 1) // 2
+    )  # two batches a validation: the one cut short left no row
     again = quietly(Small, "a", validate_every_steps=4)
-    assert again.status == "finished" and bits(again) == bits(quietly(Small, "b", validate_every_steps=4))
+    assert again.status == "finished" and bits(again) == bits(
+        quietly(Small, "b", validate_every_steps=4)
+    )
 
 
 def test_a_stop_after_the_last_step_still_validates_on_the_next_call():
     control = Control()
-    quietly(Small, "a", hear=lambda e: control.stop() if isinstance(e, StepDone) and e.step == 12 else None, control=control)
+    quietly(
+        Small,
+        "a",
+        hear=lambda e: control.stop() if isinstance(e, StepDone) and e.step == 12 else None,
+        control=control,
+    )
     assert len(quietly(Small, "a").history) == 2
 
 
@@ -249,7 +317,9 @@ def test_a_loss_that_stays_lost_ends_the_run_and_leaves_the_last_step_whole():
     assert "learning rate" in error.value.why and "lr=" in error.value.fix
     left = sorted(path.name for path in Path("a").glob("checkpoint-*"))
     assert left == ["checkpoint-000000004.safetensors"], "the second time it goes back one further"
-    assert all(bool(t.isfinite().all()) for t in checkpoint.read(Path("a", left[-1])).tensors.values())
+    assert all(
+        bool(t.isfinite().all()) for t in checkpoint.read(Path("a", left[-1])).tensors.values()
+    )
     TRAP["sprung"] = False
     again = quietly(Small, "a", loss=trapped, save_every_steps=1)
     assert again.status == "finished" and again.history[-1]["step"] == 12

@@ -10,12 +10,26 @@ from torch.nn import functional
 from colab_kit.errors import ModelError, RecipeError
 from colab_kit.recipe import Recipe
 from colab_kit.training import losses
-from colab_kit.training.losses import AUX, by_name, by_output, expects, named, of_user, output_kind, primary, with_aux
+from colab_kit.training.losses import (
+    AUX,
+    by_name,
+    by_output,
+    expects,
+    named,
+    of_user,
+    output_kind,
+    primary,
+    with_aux,
+)
 
 CLASSES = (2, 3, 10, 37, 102, 151, 1000)
 SCALES = (0.0, 1e-3, 0.3, 1.0, 5.0, 30.0)  # of the scores; 0: a head that begins at nothing
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-ENDS = {"logits": lambda x: x, "probabilities": lambda x: x.softmax(1), "log_probabilities": lambda x: x.log_softmax(1)}
+ENDS = {
+    "logits": lambda x: x,
+    "probabilities": lambda x: x.softmax(1),
+    "log_probabilities": lambda x: x.log_softmax(1),
+}
 
 
 @pytest.mark.parametrize("kind", ENDS)
@@ -26,7 +40,11 @@ def test_what_a_network_puts_out_is_told_apart_by_its_numbers(kind, dtype):
         for scale in SCALES:
             for shift in (0.0, 2.0) if kind == "logits" else (0.0,):
                 for seed in range(3):
-                    x = torch.randn(16, classes, generator=torch.Generator().manual_seed(seed)) * scale + shift
+                    x = (
+                        torch.randn(16, classes, generator=torch.Generator().manual_seed(seed))
+                        * scale
+                        + shift
+                    )
                     found, n = output_kind(ENDS[kind](x.to(dtype))), n + 1
                     wrong += [(classes, scale, shift, seed, found)] * (found != kind)
     assert not wrong and n == len(CLASSES) * len(SCALES) * 3 * (2 if kind == "logits" else 1)
@@ -44,7 +62,12 @@ def test_figures_that_are_none_are_scores(value):
 
 def test_what_is_put_out_is_found_among_what_else_is():
     x = torch.randn(2, 3)
-    assert primary(x) is x and primary((x, None)) is x and primary([x]) is x and primary({"logits": x}) is x
+    assert (
+        primary(x) is x
+        and primary((x, None)) is x
+        and primary([x]) is x
+        and primary({"logits": x}) is x
+    )
     for other in (None, (), {"out": x}, [[x]], 3):
         with pytest.raises(ModelError, match="a tensor of shape"):
             primary(other)
@@ -53,10 +76,12 @@ def test_what_is_put_out_is_found_among_what_else_is():
 def test_auxiliary_outputs_count_less_and_others_not_at_all():
     main, aux, y = torch.randn(4, 3), torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     loss = functional.cross_entropy
-    assert torch.allclose(with_aux(loss, (main, aux, aux), y), loss(main, y) + 2 * AUX * loss(aux, y))
-    assert torch.equal(with_aux(loss, (main, torch.zeros(9), None), y), loss(main, y)) and torch.equal(
-        with_aux(loss, main, y), loss(main, y)
+    assert torch.allclose(
+        with_aux(loss, (main, aux, aux), y), loss(main, y) + 2 * AUX * loss(aux, y)
     )
+    assert torch.equal(
+        with_aux(loss, (main, torch.zeros(9), None), y), loss(main, y)
+    ) and torch.equal(with_aux(loss, main, y), loss(main, y))
 
 
 @pytest.mark.parametrize(
@@ -76,13 +101,24 @@ def test_a_loss_is_known_by_all_its_names(said, meant):
 def test_named_losses_are_torchs_own():
     x, y, w = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1.0, 2.0, 3.0])
     smooth = Recipe(label_smoothing=0.1)
-    assert torch.equal(named(smooth, "cross_entropy", w)(x, y), functional.cross_entropy(x, y, w, label_smoothing=0.1))
-    assert torch.equal(named(Recipe(), "nll", w)(x.log_softmax(1), y), functional.nll_loss(x.log_softmax(1), y, w))
-    assert torch.allclose(named(Recipe(), "nll_of_probabilities", w)(x.softmax(1), y), functional.cross_entropy(x, y, w), atol=1e-6)
+    assert torch.equal(
+        named(smooth, "cross_entropy", w)(x, y),
+        functional.cross_entropy(x, y, w, label_smoothing=0.1),
+    )
+    assert torch.equal(
+        named(Recipe(), "nll", w)(x.log_softmax(1), y), functional.nll_loss(x.log_softmax(1), y, w)
+    )
+    assert torch.allclose(
+        named(Recipe(), "nll_of_probabilities", w)(x.softmax(1), y),
+        functional.cross_entropy(x, y, w),
+        atol=1e-6,
+    )
 
 
 def test_a_probability_of_nothing_is_a_large_loss_and_no_infinity():
-    assert torch.isfinite(named(Recipe(), "nll_of_probabilities", None)(torch.tensor([[1.0, 0.0]]), torch.tensor([1])))
+    assert torch.isfinite(
+        named(Recipe(), "nll_of_probabilities", None)(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
+    )
 
 
 def test_smoothing_goes_with_cross_entropy_only():
@@ -92,7 +128,11 @@ def test_smoothing_goes_with_cross_entropy_only():
 
 
 def test_each_kind_of_output_has_a_loss_and_a_reason():
-    for kind, loss in {"logits": "cross_entropy", "log_probabilities": "nll", "probabilities": "nll_of_probabilities"}.items():
+    for kind, loss in {
+        "logits": "cross_entropy",
+        "log_probabilities": "nll",
+        "probabilities": "nll_of_probabilities",
+    }.items():
         assert by_output(kind)[0] == loss and "puts out" in by_output(kind)[1]
         assert callable(named(Recipe(), loss, None))
 
@@ -120,12 +160,20 @@ def test_a_loss_that_cannot_be_one_says_what_to_write():
         of_user(3, Recipe())
 
 
-@pytest.mark.parametrize("fields", [{"label_smoothing": 0.1}, {"class_weights": "balanced"}, {"class_weights": (1.0, 2.0)}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"label_smoothing": 0.1}, {"class_weights": "balanced"}, {"class_weights": (1.0, 2.0)}],
+)
 def test_what_a_loss_object_keeps_itself_cannot_be_put_into_it(fields):
-    with pytest.raises(RecipeError, match=f"{next(iter(fields))}= cannot be put into a loss object"):
+    with pytest.raises(
+        RecipeError, match=f"{next(iter(fields))}= cannot be put into a loss object"
+    ):
         of_user(nn.CrossEntropyLoss(), Recipe(**fields))
 
 
 def test_well_known_losses_say_what_they_want():
-    assert expects(nn.NLLLoss()) == expects(nn.NLLLoss) == "log_probabilities" and expects(nn.CrossEntropyLoss()) == "logits"
+    assert (
+        expects(nn.NLLLoss()) == expects(nn.NLLLoss) == "log_probabilities"
+        and expects(nn.CrossEntropyLoss()) == "logits"
+    )
     assert expects(functional.nll_loss) is None and expects(None) is None and losses.AUX == 0.4

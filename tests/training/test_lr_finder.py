@@ -24,12 +24,20 @@ def curve():
 
 def test_the_suggestion_is_a_rate_that_learns(curve):
     assert curve.suggestion is not None and 1e-5 < curve.suggestion < 1e-1
-    assert 30 < len(curve.lrs) <= STEPS and curve.lrs[0] == 1e-7 and min(curve.losses) < curve.losses[0]
+    assert (
+        30 < len(curve.lrs) <= STEPS
+        and curve.lrs[0] == 1e-7
+        and min(curve.losses) < curve.losses[0]
+    )
 
 
 def test_the_same_call_gives_the_same_curve(curve):
     again = find_lr(nets.mlp, "fashion-mini")
-    assert (again.lrs, again.losses, again.suggestion) == (curve.lrs, curve.losses, curve.suggestion)
+    assert (again.lrs, again.losses, again.suggestion) == (
+        curve.lrs,
+        curve.losses,
+        curve.suggestion,
+    )
 
 
 def test_it_leaves_no_trace():
@@ -42,17 +50,26 @@ def test_it_leaves_no_trace():
     streams = torch.random.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
     find_lr(net, small_data("arrays"), batch_size=4)
     assert modes == [m.training for m in net.modules()]
-    for (name, now), (_, then) in zip(net.state_dict().items(), before.state_dict().items(), strict=True):
+    for (name, now), (_, then) in zip(
+        net.state_dict().items(), before.state_dict().items(), strict=True
+    ):
         assert torch.equal(now, then), name
-    assert [p.requires_grad for p in net.parameters()] == [p.requires_grad for p in before.parameters()]
-    assert torch.equal(net.fc[0].weight.grad, torch.ones_like(net.fc[0].weight)) and net.fc[3].weight.grad is None
+    assert [p.requires_grad for p in net.parameters()] == [
+        p.requires_grad for p in before.parameters()
+    ]
+    assert (
+        torch.equal(net.fc[0].weight.grad, torch.ones_like(net.fc[0].weight))
+        and net.fc[3].weight.grad is None
+    )
     assert torch.equal(streams[0], torch.random.get_rng_state()) and streams[1] == random.getstate()
     assert (streams[2] == np.random.get_state()[1]).all()
 
 
 def test_it_draws_a_picture_with_the_suggestion(curve, tmp_path):
     curve.plot(tmp_path / "curve.png")
-    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG") and "suggestion" in repr(curve)
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG") and "suggestion" in repr(
+        curve
+    )
 
 
 def test_a_network_that_learns_nothing_gets_no_suggestion():
@@ -71,7 +88,10 @@ def test_a_network_that_learns_nothing_gets_no_suggestion():
 def test_the_steepest_fall_before_the_lowest_point_is_suggested():
     rates = [10.0 ** (k / 10 - 6) for k in range(60)]
     losses = [
-        2.0 - (0.02 * k if k < 20 else 0.4 + 0.1 * (k - 20) if k < 30 else 1.4) + (0.5 * (k - 45) if k > 45 else 0) for k in range(60)
+        2.0
+        - (0.02 * k if k < 20 else 0.4 + 0.1 * (k - 20) if k < 30 else 1.4)
+        + (0.5 * (k - 45) if k > 45 else 0)
+        for k in range(60)
     ]
     found, why = suggest(rates, losses)
     assert 10 ** (-6 + 1.9) < found < 10 ** (-6 + 3.1) and "falls fastest" in why

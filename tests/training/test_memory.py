@@ -41,7 +41,14 @@ def plenty():
 
 def trained(out: str, heard: list[Any] | None = None, **fields: Any):
     given = {"batch_size": 8, "epochs": 2, "optimizer": "sgd", "lr": 0.05, **fields}
-    return api.train(Tight, small_data("arrays"), run_dir=out, callbacks=None if heard is None else [heard.append], quiet=True, **given)
+    return api.train(
+        Tight,
+        small_data("arrays"),
+        run_dir=out,
+        callbacks=None if heard is None else [heard.append],
+        quiet=True,
+        **given,
+    )
 
 
 def weights(run) -> torch.Tensor:
@@ -53,11 +60,17 @@ def test_a_step_in_pieces_is_the_step_of_the_whole_batch(fields):
     whole, heard = trained("whole", **fields), []
     LIMIT["rows"] = 3
     cut = trained("cut", heard, **fields)
-    assert cut.status == "finished" and [row["step"] for row in cut.history] == [row["step"] for row in whole.history]
+    assert cut.status == "finished" and [row["step"] for row in cut.history] == [
+        row["step"] for row in whole.history
+    ]
     torch.testing.assert_close(weights(cut), weights(whole), rtol=0, atol=1e-9)
     assert cut.history[0]["train/loss"] == pytest.approx(whole.history[0]["train/loss"], abs=1e-9)
     told = [e.text for e in heard if isinstance(e, Note) and "Out of memory" in e.text]
-    assert len(told) == 2 and "8 pictures at a time are too many. Going on with 4 at a time" in told[0] and "with 2 at a time" in told[1]
+    assert (
+        len(told) == 2
+        and "8 pictures at a time are too many. Going on with 4 at a time" in told[0]
+        and "with 2 at a time" in told[1]
+    )
     assert "not exact" in told[0]
 
 
@@ -67,7 +80,9 @@ def test_the_number_of_pieces_is_remembered_and_the_promise_with_it():
     heard: list[Any] = []
     trained("run", heard, epochs=2)
     texts = [e.text for e in heard if isinstance(e, Note)]
-    assert not any("Out of memory" in text for text in texts) and any("in pieces since memory ran out" in text for text in texts)
+    assert not any("Out of memory" in text for text in texts) and any(
+        "in pieces since memory ran out" in text for text in texts
+    )
 
 
 def test_validation_goes_on_in_pieces_too():
@@ -109,7 +124,9 @@ def test_other_errors_of_the_network_are_not_swallowed():
         api.train(Broken, small_data("arrays"), run_dir="run", quiet=True)
 
 
-@pytest.mark.parametrize(("n", "k"), [(8, 1), (8, 2), (9, 2), (7, 4), (5, 8), (2, 4), (1, 2), (3, 2)])
+@pytest.mark.parametrize(
+    ("n", "k"), [(8, 1), (8, 2), (9, 2), (7, 4), (5, 8), (2, 4), (1, 2), (3, 2)]
+)
 def test_pieces_are_the_batch_and_none_is_a_single_picture(n, k):
     batch = Batch(torch.arange(n), torch.arange(n), np.arange(n))
     parts = [piece for piece, _ in pieces(batch, k)]
@@ -140,7 +157,10 @@ def test_a_failed_steps_tensors_are_let_go():
 
 
 def test_pieces_double_until_two_pictures():
-    assert twice_as_many(1, 8, RuntimeError("x"))[0] == 2 and twice_as_many(2, 8, RuntimeError("x"))[0] == 4
+    assert (
+        twice_as_many(1, 8, RuntimeError("x"))[0] == 2
+        and twice_as_many(2, 8, RuntimeError("x"))[0] == 4
+    )
     with pytest.raises(TrainError):
         twice_as_many(4, 8, RuntimeError("x"))
 
@@ -163,7 +183,10 @@ def test_the_largest_batch_stays_within_its_share_and_survives_running_out():
 def test_an_automatic_batch_size_is_chosen_once_with_its_reason_and_stays():
     run = trained("run", batch_size="auto", epochs=1)
     assert run.choices["batch_size"][0] == 64 and "usual" in run.choices["batch_size"][1]
-    assert trained("run", batch_size="auto", epochs=2).choices["batch_size"] == run.choices["batch_size"]
+    assert (
+        trained("run", batch_size="auto", epochs=2).choices["batch_size"]
+        == run.choices["batch_size"]
+    )
 
 
 def test_a_described_gpu_is_filled_to_its_share(monkeypatch):
@@ -189,6 +212,11 @@ def test_a_described_gpu_is_filled_to_its_share(monkeypatch):
     net = Watching()
     few = Batch(torch.rand(8, 3, 8, 8), torch.arange(8) % 3, np.arange(8))
     before = {name: t.clone() for name, t in net.state_dict().items()}
-    found, _ = largest_batch(lambda n: step_bytes(net, few, n, torch.device("cuda")), properties(0).total_memory, 10_000)
+    found, _ = largest_batch(
+        lambda n: step_bytes(net, few, n, torch.device("cuda")), properties(0).total_memory, 10_000
+    )
     assert found == 128 and seen == [2, 4, 8, 16, 32, 64, 128, 256]
-    assert all(torch.equal(t, before[name]) for name, t in net.state_dict().items()) and net.fc[0].weight.grad is None
+    assert (
+        all(torch.equal(t, before[name]) for name, t in net.state_dict().items())
+        and net.fc[0].weight.grad is None
+    )

@@ -14,7 +14,11 @@ CPU = torch.device("cpu")
 def batches(n=5, classes=8):
     make = torch.Generator().manual_seed(0)
     return [
-        (torch.rand((), generator=make), torch.randn(3 + k, classes, generator=make), torch.randint(0, classes, (3 + k,), generator=make))
+        (
+            torch.rand((), generator=make),
+            torch.randn(3 + k, classes, generator=make),
+            torch.randint(0, classes, (3 + k,), generator=make),
+        )
         for k in range(n)
     ]
 
@@ -27,7 +31,11 @@ def test_means_are_those_over_all_pictures_at_once():
     loss = sum(float(loss) * len(y) for loss, _, y in batches()) / len(y)
     top5 = sum(int(y[i]) in output[i].topk(5).indices.tolist() for i in range(len(y))) / len(y)
     assert sums.read("valid") == pytest.approx(
-        {"valid/loss": loss, "valid/top1": float((output.argmax(1) == y).float().mean()), "valid/top5": top5}
+        {
+            "valid/loss": loss,
+            "valid/top1": float((output.argmax(1) == y).float().mean()),
+            "valid/top5": top5,
+        }
     )
 
 
@@ -53,7 +61,9 @@ def test_a_million_small_losses_lose_nothing():
 def test_top5_is_there_only_when_asked_and_nothing_seen_is_no_figure():
     assert set(Sums(CPU, top5=False).read("train")) == {"train/loss", "train/top1"}
     nothing = Sums(CPU, top5=True).read("valid")
-    assert list(nothing) == ["valid/loss", "valid/top1", "valid/top5"] and all(math.isnan(v) for v in nothing.values())
+    assert list(nothing) == ["valid/loss", "valid/top1", "valid/top5"] and all(
+        math.isnan(v) for v in nothing.values()
+    )
 
 
 def test_gradients_do_not_hang_on():

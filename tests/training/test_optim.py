@@ -31,8 +31,16 @@ def test_every_name_of_the_recipe_is_torchs_optimizer_and_learns_as_it_does(name
     made = build(None, mine, recipe, 0.01, 0.1)
     kind = {k.lower(): v for k, v in vars(torch.optim).items()}[name]
     extra = {"momentum": recipe.momentum} if name in ("sgd", "rmsprop") else {}
-    assert type(made) is kind and {g["lr"] for g in made.param_groups} == {0.01} and {g["weight_decay"] for g in made.param_groups} == {0.1}
-    assert torch.allclose(learn(made, mine), learn(kind(theirs.parameters(), lr=0.01, weight_decay=0.1, **extra), theirs), atol=1e-6)
+    assert (
+        type(made) is kind
+        and {g["lr"] for g in made.param_groups} == {0.01}
+        and {g["weight_decay"] for g in made.param_groups} == {0.1}
+    )
+    assert torch.allclose(
+        learn(made, mine),
+        learn(kind(theirs.parameters(), lr=0.01, weight_decay=0.1, **extra), theirs),
+        atol=1e-6,
+    )
 
 
 class Own(torch.optim.SGD):
@@ -46,7 +54,11 @@ def test_a_class_of_torchs_has_its_name_in_the_recipe_and_another_none():
 
 def test_a_class_takes_rate_and_decay_and_keeps_its_own_momentum():
     made = build(Own, net(), Recipe(), 0.5, 0.25)
-    assert made.defaults["momentum"] == 0 and made.param_groups[0]["lr"] == 0.5 and made.param_groups[0]["weight_decay"] == 0.25
+    assert (
+        made.defaults["momentum"] == 0
+        and made.param_groups[0]["lr"] == 0.5
+        and made.param_groups[0]["weight_decay"] == 0.25
+    )
 
 
 def test_a_class_without_decay_is_not_given_any():
@@ -98,7 +110,12 @@ def test_rates_go_by_parameter_name_and_the_first_match_wins():
     model = net()
     made = build(None, model, Recipe(), {"2.bias": 0.3, "2*": 0.2, "*": 0.1}, 0.0)
     rates = {id(p): g["lr"] for g in made.param_groups for p in g["params"]}
-    assert {n: rates[id(p)] for n, p in model.named_parameters()} == {"0.weight": 0.1, "0.bias": 0.1, "2.weight": 0.2, "2.bias": 0.3}
+    assert {n: rates[id(p)] for n, p in model.named_parameters()} == {
+        "0.weight": 0.1,
+        "0.bias": 0.1,
+        "2.weight": 0.2,
+        "2.bias": 0.3,
+    }
     assert sum(len(g["params"]) for g in made.param_groups) == 4
 
 

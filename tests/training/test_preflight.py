@@ -19,7 +19,9 @@ def batch(n=4, shape=(1, 6, 6), labels=None):
 
 
 def flat(out=3, *end):
-    return nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, out), *end)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(36, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, out), *end
+    )
 
 
 def test_a_network_that_fits_gives_its_outputs_and_keeps_no_trace():
@@ -29,7 +31,9 @@ def test_a_network_that_fits_gives_its_outputs_and_keeps_no_trace():
     state = torch.default_generator.get_state()
     output = first_outputs(model, first, CLASSES)
     assert output.shape == (4, 3) and not output.requires_grad
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items()) and torch.equal(state, torch.default_generator.get_state())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items()) and torch.equal(
+        state, torch.default_generator.get_state()
+    )
     assert model.training and model[2].training and not model[3].training
 
 
@@ -55,11 +59,16 @@ def test_a_network_without_flatten_is_told_of_it():
 
 class Asserting(nn.Module):
     def forward(self, x):
-        assert x.shape[-1] == 224  # without a word, as torchvision's vision transformers do with one
+        assert (
+            x.shape[-1] == 224
+        )  # without a word, as torchvision's vision transformers do with one
         return x
 
 
-@pytest.mark.parametrize("model", [nn.Conv2d(3, 3, 1), nn.Conv2d(1, 3, 9), Asserting(), nn.MaxPool2d(99), nn.Embedding(3, 3)])
+@pytest.mark.parametrize(
+    "model",
+    [nn.Conv2d(3, 3, 1), nn.Conv2d(1, 3, 9), Asserting(), nn.MaxPool2d(99), nn.Embedding(3, 3)],
+)
 def test_a_network_that_cannot_take_the_pictures_says_their_shape_and_is_as_before(model):
     with pytest.raises(ModelError, match="cannot take pictures of shape") as caught:
         first_outputs(model.train(), batch(), CLASSES)
@@ -92,15 +101,22 @@ def test_each_loss_with_each_kind_of_output_is_right_or_refused(kind):
     if kind == "log_probabilities":
         assert check_loss(kind, "log_probabilities", "NLLLoss") is None
     else:
-        with pytest.raises(ModelError, match=f"NLLLoss needs log-probabilities, and the network puts out {kind}"):
+        with pytest.raises(
+            ModelError, match=f"NLLLoss needs log-probabilities, and the network puts out {kind}"
+        ):
             check_loss(kind, "log_probabilities", "NLLLoss")
-    check_loss(kind, "logits", "CrossEntropyLoss")  # Softmax before it is a finding (tests/test_findings.py), no refusal
+    check_loss(
+        kind, "logits", "CrossEntropyLoss"
+    )  # Softmax before it is a finding (tests/test_findings.py), no refusal
 
 
 def test_a_loss_that_works_is_called_once_without_a_trace():
     output, state, seen = torch.randn(4, 3), torch.default_generator.get_state(), []
     try_loss(
-        lambda x, y: seen.append(1) or functional.cross_entropy(functional.dropout(x), y), output, torch.zeros(4, dtype=torch.int64), "mine"
+        lambda x, y: seen.append(1) or functional.cross_entropy(functional.dropout(x), y),
+        output,
+        torch.zeros(4, dtype=torch.int64),
+        "mine",
     )
     assert seen == [1]
     assert torch.equal(state, torch.default_generator.get_state())

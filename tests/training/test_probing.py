@@ -34,12 +34,22 @@ class Clock:
 
     def hook(self, module: nn.Module, args: tuple, output: torch.Tensor) -> None:
         kind = "bf16" if output.dtype == torch.bfloat16 else "fp32"
-        self.now += self.seconds[kind + ("_last" if not module.body[0].weight.is_contiguous() else "")]
+        self.now += self.seconds[
+            kind + ("_last" if not module.body[0].weight.is_contiguous() else "")
+        ]
         self.steps += 1
 
 
-def found(net: nn.Module | None = None, steps: int = 100_000, loss=functional.cross_entropy, **seconds: float):
-    net, clock = net or Small(), Clock(**{"fp32": 1.0, "fp32_last": 1.0, "bf16": 1.0, "bf16_last": 1.0, **seconds})
+def found(
+    net: nn.Module | None = None,
+    steps: int = 100_000,
+    loss=functional.cross_entropy,
+    **seconds: float,
+):
+    net, clock = (
+        net or Small(),
+        Clock(**{"fp32": 1.0, "fp32_last": 1.0, "bf16": 1.0, "bf16_last": 1.0, **seconds}),
+    )
     handle = net.register_forward_hook(clock.hook)
     out = measure(net, BATCH, loss, OPTIONS, steps=steps, device=CPU, clock=clock)
     handle.remove()
@@ -49,7 +59,10 @@ def found(net: nn.Module | None = None, steps: int = 100_000, loss=functional.cr
 def test_the_fastest_is_taken_and_the_figures_are_told():
     (how, why, timed), _ = found(bf16_last=0.25, fp32_last=0.5)
     assert how == Precision("bf16", True) and timed["bf16 channels_last"] == 0.25
-    assert why == "measured, a step: fp32 1000 ms, bf16 1000 ms, fp32 channels_last 500 ms, bf16 channels_last 250 ms"
+    assert (
+        why
+        == "measured, a step: fp32 1000 ms, bf16 1000 ms, fp32 channels_last 500 ms, bf16 channels_last 250 ms"
+    )
 
 
 def test_what_gains_less_than_noise_is_not_taken():
@@ -69,7 +82,9 @@ def test_one_slow_step_among_several_decides_nothing():
             clock.now += 5.0 if len(halves) == 2 else 0.0
 
     handle = net.register_forward_hook(hook)
-    how, _, timed = measure(net, BATCH, functional.cross_entropy, OPTIONS, steps=100_000, device=CPU, clock=clock)
+    how, _, timed = measure(
+        net, BATCH, functional.cross_entropy, OPTIONS, steps=100_000, device=CPU, clock=clock
+    )
     handle.remove()
     assert how == Precision("bf16") and timed["bf16"] == pytest.approx(0.4) and len(halves) == 6
 
@@ -91,10 +106,16 @@ def test_a_hundredth_of_the_run_is_all_it_takes():
     assert len(timed) == 4 and clock.now <= 0.01 * 100_000
     (_, _, timed), clock = found(steps=500)
     assert len(timed) == 2 and clock.now <= 0.01 * 500
-    _, clock = found(steps=3000, bf16=20.0, bf16_last=20.0)  # 30 s may be spent, and one slow way is found out by two steps of it
+    _, clock = found(
+        steps=3000, bf16=20.0, bf16_last=20.0
+    )  # 30 s may be spent, and one slow way is found out by two steps of it
     assert clock.now <= 0.01 * 3000 + 2 * 20
     (how, why, timed), clock = found(steps=20)
-    assert clock.steps == 2 and how == Precision() and why == "the run takes about 20 s: nothing is measured"
+    assert (
+        clock.steps == 2
+        and how == Precision()
+        and why == "the run takes about 20 s: nothing is measured"
+    )
 
 
 def test_it_leaves_no_trace():
@@ -106,10 +127,17 @@ def test_it_leaves_no_trace():
     torch.manual_seed(3)
     stream = torch.random.get_rng_state()
     found(net, bf16_last=0.1)
-    assert torch.equal(stream, torch.random.get_rng_state()) and modes == [m.training for m in net.modules()]
-    for (name, now), (_, then) in zip(net.state_dict().items(), before.state_dict().items(), strict=True):
+    assert torch.equal(stream, torch.random.get_rng_state()) and modes == [
+        m.training for m in net.modules()
+    ]
+    for (name, now), (_, then) in zip(
+        net.state_dict().items(), before.state_dict().items(), strict=True
+    ):
         assert torch.equal(now, then) and now.stride() == then.stride(), name
-    assert torch.equal(net.fc[0].weight.grad, torch.ones_like(net.fc[0].weight)) and net.body[0].weight.grad is None
+    assert (
+        torch.equal(net.fc[0].weight.grad, torch.ones_like(net.fc[0].weight))
+        and net.body[0].weight.grad is None
+    )
 
 
 def test_hardware_that_cannot_is_passed_over():
@@ -132,22 +160,32 @@ def test_what_was_measured_is_remembered_by_device_and_network(tmp_path):
 
     place = tmp_path / "p.json"
     assert remembered(place, ["T4", "net"], find) == (Precision("bf16"), "measured")
-    assert remembered(place, ["T4", "net"], find) == (Precision("bf16"), "measured (earlier)") and len(calls) == 1
+    assert (
+        remembered(place, ["T4", "net"], find) == (Precision("bf16"), "measured (earlier)")
+        and len(calls) == 1
+    )
     remembered(place, ["L4", "net"], find)
     assert len(calls) == 2
     place.write_text("{broken")
     assert remembered(place, ["T4", "net"], find)[0] == Precision("bf16")
 
 
-def test_a_short_run_measures_nothing_and_a_long_one_writes_its_choice_before_the_first_step(monkeypatch):
+def test_a_short_run_measures_nothing_and_a_long_one_writes_its_choice_before_the_first_step(
+    monkeypatch,
+):
     run = api.train(Small, small_data("arrays"), run_dir="short", quiet=True, epochs=1)
-    assert run.choices["precision"][0] == "fp32" and "nothing is measured" in run.choices["precision"][1]
+    assert (
+        run.choices["precision"][0] == "fp32"
+        and "nothing is measured" in run.choices["precision"][1]
+    )
     for room in (plan, probing):
         monkeypatch.setattr(room, "SHORT", 0.0)
     monkeypatch.setattr(probing, "SHARE", 1e9)
     run = api.train(Small, small_data("arrays"), run_dir="long", quiet=True, epochs=1, batch_size=4)
     assert "measured, a step: fp32 " in run.choices["precision"][1]
-    again = api.train(Small, small_data("arrays"), run_dir="long", quiet=True, epochs=2, batch_size=4)
+    again = api.train(
+        Small, small_data("arrays"), run_dir="long", quiet=True, epochs=2, batch_size=4
+    )
     assert again.choices["precision"] == run.choices["precision"] and again.status == "finished"
 
 
@@ -162,7 +200,9 @@ def test_the_fastest_forward_pass_wins_unless_its_numbers_are_off():
 
     fastest, why = probing.fastest_forward(forward, OPTIONS, clock=lambda: now)
     assert fastest == "bf16 channels_last" and "fp32 3000 ms" in why and "bf16 1000 ms" in why
-    fastest, _ = probing.fastest_forward(lambda how: forward(how, off=("bf16", "bf16 channels_last")), OPTIONS, clock=lambda: now)
+    fastest, _ = probing.fastest_forward(
+        lambda how: forward(how, off=("bf16", "bf16 channels_last")), OPTIONS, clock=lambda: now
+    )
     assert fastest == "fp32 channels_last"
 
 
@@ -175,7 +215,10 @@ def test_a_precision_that_the_network_cannot_take_is_passed_over():
     assert probing.fastest_forward(forward, OPTIONS)[0].startswith("fp32")
 
 
-@pytest.mark.parametrize(("batch", "steps", "options", "few"), [(32, 10_000, 4, 32), (32, 99, 4, 3), (32, 5, 4, 2), (2, 99, 2, 2)])
+@pytest.mark.parametrize(
+    ("batch", "steps", "options", "few"),
+    [(32, 10_000, 4, 32), (32, 99, 4, 3), (32, 5, 4, 2), (2, 99, 2, 2)],
+)
 def test_a_short_run_is_measured_on_a_part_of_a_batch(batch, steps, options, few):
     assert share_of(batch, steps, options) == few
     assert few == 2 or 2 * (options + 1) * few <= 0.0101 * steps * batch

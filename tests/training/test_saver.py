@@ -24,7 +24,14 @@ class Shelf:
     """Takes what is pushed, as a mirror whose copier is fast; has news, and is closed in time or not."""
 
     def __init__(self, clock, done=True):
-        self.clock, self.done, self.kept, self.pushes, self.told, self.closed = clock, done, {}, [], [], []
+        self.clock, self.done, self.kept, self.pushes, self.told, self.closed = (
+            clock,
+            done,
+            {},
+            [],
+            [],
+            [],
+        )
 
     def find(self, name):
         raise AssertionError("a saver never looks at Drive: that may take minutes")
@@ -74,14 +81,18 @@ def heard():
 @pytest.fixture
 def make(tmp_path, clock, disk, heard):
     def make(every=None, shelf=None):
-        return Saver(tmp_path / "r", shelf, "r", every=every, emit=heard.append, reached=disk, clock=clock)
+        return Saver(
+            tmp_path / "r", shelf, "r", every=every, emit=heard.append, reached=disk, clock=clock
+        )
 
     return make
 
 
 def save(saver, step, best=None, *, new_best=True, **kw):
     facts = {"step": step, "start": "s", "best": {"file": name_of(best, "best")} if best else None}
-    weights = (name_of(best, "best"), {"w": torch.full((2,), float(best))}) if best and new_best else None
+    weights = (
+        (name_of(best, "best"), {"w": torch.full((2,), float(best))}) if best and new_best else None
+    )
     return saver.save(step, {"model/w": torch.full((2,), float(step))}, facts, weights, **kw)
 
 
@@ -91,7 +102,9 @@ def names(folder):
 
 @pytest.mark.parametrize("cost", [0.001, 0.1, 2.0, 30.0])
 @pytest.mark.parametrize("step_takes", [0.05, 1.0, 20.0])
-def test_saving_takes_one_per_cent_at_most_but_happens_each_five_minutes(make, clock, disk, cost, step_takes):
+def test_saving_takes_one_per_cent_at_most_but_happens_each_five_minutes(
+    make, clock, disk, cost, step_takes
+):
     disk.cost, saver, saves, begin = cost, make(), [], clock.now
     save(saver, 0)
     while clock.now - begin < 4000 and len(saves) < 25:
@@ -112,10 +125,15 @@ def test_every_is_by_steps_and_looks_at_no_clock(make, clock, every):
     assert [step for step in range(1, 21) if saver.due(step)] == list(range(every, 21, every))
 
 
-def test_a_save_is_heard_with_its_place_and_cost_and_can_be_read(make, clock, disk, heard, tmp_path):
+def test_a_save_is_heard_with_its_place_and_cost_and_can_be_read(
+    make, clock, disk, heard, tmp_path
+):
     disk.cost = 0.5
     assert save(make(), 7, best=5)
-    assert heard == [CheckpointSaved(tmp_path / "r" / name_of(7), 7, 1.0)] and read(heard[0].path).step == 7
+    assert (
+        heard == [CheckpointSaved(tmp_path / "r" / name_of(7), 7, 1.0)]
+        and read(heard[0].path).step == 7
+    )
 
 
 def test_two_generations_stay_and_best_weights_as_long_as_one_speaks_of_them(make, tmp_path):
@@ -152,7 +170,9 @@ def test_a_fresh_start_among_older_checkpoints_keeps_its_own(make, tmp_path):
 
 
 @pytest.mark.parametrize("best", [None, 2])
-def test_a_disk_that_fails_is_a_note_said_once_and_the_older_one_stays(make, disk, heard, tmp_path, best):
+def test_a_disk_that_fails_is_a_note_said_once_and_the_older_one_stays(
+    make, disk, heard, tmp_path, best
+):
     saver = make(every=1)
     save(saver, 1)
     disk.fault = OSError(errno.ENOSPC, "No space left on device")
@@ -187,7 +207,9 @@ def test_what_must_be_saved_raises(make, disk):
         save(make(), 0, must=True)
 
 
-def test_the_shelf_gets_the_first_copy_after_half_a_minute_and_then_one_at_most_each_five_minutes(make, clock):
+def test_the_shelf_gets_the_first_copy_after_half_a_minute_and_then_one_at_most_each_five_minutes(
+    make, clock
+):
     shelf, start = Shelf(clock), clock.now
     saver = make(every=1, shelf=shelf)
     for step in range(1, 130):
@@ -225,7 +247,9 @@ def test_the_shelf_gets_the_newest_its_best_and_the_small_files(make, clock, tmp
     assert sorted(shelf.kept) == [f"r/{n}" for n in (name_of(2, "best"), name_of(3), "run.json")]
 
 
-def test_a_damaged_checkpoint_ahead_never_takes_the_place_of_a_good_one_on_the_shelf(make, clock, tmp_path):
+def test_a_damaged_checkpoint_ahead_never_takes_the_place_of_a_good_one_on_the_shelf(
+    make, clock, tmp_path
+):
     shelf = Shelf(clock)
     saver = make(every=1, shelf=shelf)
     save(saver, 1)
@@ -244,7 +268,9 @@ def test_best_weights_are_stamped_with_their_own_step_and_start(make, tmp_path):
     assert stamp(tmp_path / "r" / name_of(9))["step"] == "9"
 
 
-def test_what_the_shelf_has_to_tell_is_told_where_the_training_asks_whether_to_save(make, clock, heard):
+def test_what_the_shelf_has_to_tell_is_told_where_the_training_asks_whether_to_save(
+    make, clock, heard
+):
     shelf = Shelf(clock)
     saver = make(every=5, shelf=shelf)
     shelf.told = [Note("Drive is full", "warn"), Note("again")]
@@ -254,17 +280,27 @@ def test_what_the_shelf_has_to_tell_is_told_where_the_training_asks_whether_to_s
 
 
 @pytest.mark.parametrize("timeout", [None, 5.0])
-def test_the_end_pushes_waits_and_says_when_that_was_too_short(make, clock, heard, tmp_path, timeout):
+def test_the_end_pushes_waits_and_says_when_that_was_too_short(
+    make, clock, heard, tmp_path, timeout
+):
     shelf = Shelf(clock)
     saver = make(shelf=shelf)
     save(saver, 1)
-    assert saver.finish(timeout) and f"r/{name_of(1)}" in shelf.kept and shelf.closed == [timeout or AT_THE_END]
+    assert (
+        saver.finish(timeout)
+        and f"r/{name_of(1)}" in shelf.kept
+        and shelf.closed == [timeout or AT_THE_END]
+    )
     assert "handed to Drive" in heard[-1].text
     heard.clear()
     shelf.done, shelf.told = False, [Note("Drive is full", "warn")]
     assert not saver.finish(timeout)
     assert [note.level for note in heard] == ["warn", "warn"]
-    assert "handed to Drive" in heard[1].text and "run.wait_for_copies()" in heard[1].text and "safe on Drive" not in heard[1].text
+    assert (
+        "handed to Drive" in heard[1].text
+        and "run.wait_for_copies()" in heard[1].text
+        and "safe on Drive" not in heard[1].text
+    )
     assert make().finish()
 
 
@@ -272,7 +308,11 @@ def test_the_end_of_a_run_that_another_session_has_promises_no_copies(make, cloc
     shelf = Shelf(clock)
     saver = make(shelf=shelf)
     save(saver, 1)
-    shelf.push, shelf.done, shelf.told = lambda path, name: False, False, [Note("taken over", "warn")]
+    shelf.push, shelf.done, shelf.told = (
+        lambda path, name: False,
+        False,
+        [Note("taken over", "warn")],
+    )
     heard.clear()
     assert not saver.finish() and [note.text for note in heard] == ["taken over"]
 

@@ -27,20 +27,26 @@ def ours(steps: int, **fields) -> list[float]:
 @pytest.mark.parametrize(("epochs", "per_epoch"), [(1, 2), (4, 25), (10, 7), (1, 100)])
 def test_cosine_is_torchs(epochs, per_epoch):
     steps = epochs * per_epoch
-    assert ours(steps, epochs=epochs) == pytest.approx(run(lambda o: theirs.CosineAnnealingLR(o, steps), steps), abs=1e-9)
+    assert ours(steps, epochs=epochs) == pytest.approx(
+        run(lambda o: theirs.CosineAnnealingLR(o, steps), steps), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize(("size", "gamma"), [(1, 0.5), (2, 0.1), (7, 0.1)])
 def test_step_is_torchs_stepped_each_epoch(size, gamma):
     found = ours(100, epochs=10, lr_schedule="step", step_size=size, gamma=gamma)
-    assert found == pytest.approx([f for f in run(lambda o: theirs.StepLR(o, size, gamma), 10) for _ in range(10)])
+    assert found == pytest.approx(
+        [f for f in run(lambda o: theirs.StepLR(o, size, gamma), 10) for _ in range(10)]
+    )
 
 
 @pytest.mark.parametrize("steps", [2, 3, 10, 77, 400])
 def test_one_cycle_is_torchs(steps):
     expected = run(lambda o: theirs.OneCycleLR(o, 1.0, total_steps=steps + 1), steps + 1)
     schedule = Schedule("onecycle", steps + 1, steps + 1)
-    assert [schedule.factor(step) for step in range(steps + 1)] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert [schedule.factor(step) for step in range(steps + 1)] == pytest.approx(
+        expected, rel=1e-6, abs=1e-9
+    )
 
 
 def test_constant_is_constant():
@@ -53,7 +59,11 @@ def test_a_warm_up_rises_by_equal_steps_and_never_begins_at_nothing(schedule, wa
     found = ours(40, epochs=4, lr_schedule=schedule, warmup_epochs=warmup, step_size=100)
     n = round(warmup * 10)
     rises = [b - a for a, b in zip(found[:n], found[1:n], strict=False)]
-    assert found[0] > 0 and rises == pytest.approx([1 / (n + 1)] * (n - 1)) and found[n] == pytest.approx(1.0)
+    assert (
+        found[0] > 0
+        and rises == pytest.approx([1 / (n + 1)] * (n - 1))
+        and found[n] == pytest.approx(1.0)
+    )
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "step", "constant", "onecycle"])
@@ -72,8 +82,12 @@ def test_past_the_end_it_stays_in_its_range(schedule):
 
 def test_only_a_course_that_ends_depends_on_the_number_of_epochs():
     for name in ("cosine", "step", "constant", "onecycle"):
-        short, long = (Schedule.of(Recipe(epochs=epochs, lr_schedule=name), 10) for epochs in (2, 20))
-        assert short.ends is ([short.factor(s) for s in range(20)] != [long.factor(s) for s in range(20)])
+        short, long = (
+            Schedule.of(Recipe(epochs=epochs, lr_schedule=name), 10) for epochs in (2, 20)
+        )
+        assert short.ends is (
+            [short.factor(s) for s in range(20)] != [long.factor(s) for s in range(20)]
+        )
 
 
 def test_warming_up_for_the_whole_run_works():

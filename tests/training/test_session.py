@@ -17,7 +17,16 @@ from torch.utils.data import Dataset
 from colab_kit.api import train
 from colab_kit.data.dataset import Data, Items, Split
 from colab_kit.errors import DataError, ModelError, RecipeError
-from colab_kit.events import CheckpointSaved, Control, EpochDone, Event, Note, RunEnded, RunStarted, StepDone
+from colab_kit.events import (
+    CheckpointSaved,
+    Control,
+    EpochDone,
+    Event,
+    Note,
+    RunEnded,
+    RunStarted,
+    StepDone,
+)
 from colab_kit.runs.run import Run
 from colab_kit.training import checkpoint
 from tests.support.tasks import Small, small_data
@@ -32,9 +41,18 @@ class Names(nn.Module):
         return {"scores": x}
 
 
-def quietly(model: Any = net, data: Any = None, hear: Callable[[Event], Any] = lambda event: None, **fields: Any) -> Run:
+def quietly(
+    model: Any = net,
+    data: Any = None,
+    hear: Callable[[Event], Any] = lambda event: None,
+    **fields: Any,
+) -> Run:
     return train(
-        model, data or small_data("arrays"), callbacks=[hear], quiet=True, **{"run_dir": "a", "batch_size": 4, "epochs": 2, **fields}
+        model,
+        data or small_data("arrays"),
+        callbacks=[hear],
+        quiet=True,
+        **{"run_dir": "a", "batch_size": 4, "epochs": 2, **fields},
     )
 
 
@@ -46,8 +64,14 @@ def test_what_the_recipe_leaves_open_is_chosen_with_a_reason_and_written_down():
     run = quietly(batch_size=None)
     kept = json.loads((run.folder / "choices.json").read_text())
     assert {k: tuple(v) for k, v in kept.items()} == run.choices
-    assert run.choices["batch_size"] == (64, "usual for arrays") and run.choices["lr"] == (1e-3, "usual for adamw")
-    assert run.choices["image_size"] == (8, "the arrays' own") and run.choices["loss"] == ("cross_entropy", "the network puts out logits")
+    assert run.choices["batch_size"] == (64, "usual for arrays") and run.choices["lr"] == (
+        1e-3,
+        "usual for adamw",
+    )
+    assert run.choices["image_size"] == (8, "the arrays' own") and run.choices["loss"] == (
+        "cross_entropy",
+        "the network puts out logits",
+    )
     assert quietly(run_dir="b", lr=0.5, optimizer="sgd").choices["lr"] == (0.5, "as asked")
 
 
@@ -56,7 +80,9 @@ def test_choices_made_once_win_over_what_would_be_chosen_now():
     path = Path("a/choices.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "batch_size": [5, "measured"]}))
     run = quietly(batch_size=None, epochs=2)
-    assert run.choices["batch_size"] == (5, "measured") and run.history[-1]["step"] == 1 + 5  # 23 in one, then 5 a batch
+    assert (
+        run.choices["batch_size"] == (5, "measured") and run.history[-1]["step"] == 1 + 5
+    )  # 23 in one, then 5 a batch
 
 
 @pytest.mark.parametrize(
@@ -84,7 +110,10 @@ def test_the_events_come_in_the_order_of_the_story():
     quietly(hear=heard.append)
     kinds = [type(e) for e in heard if not isinstance(e, (StepDone, CheckpointSaved))]
     assert kinds == [Note, RunStarted, EpochDone, EpochDone, RunEnded]
-    assert notes(heard)[0].startswith("Chosen: ") and "loss cross_entropy (the network puts out logits)" in notes(heard)[0]
+    assert (
+        notes(heard)[0].startswith("Chosen: ")
+        and "loss cross_entropy (the network puts out logits)" in notes(heard)[0]
+    )
     assert [e.step for e in heard if isinstance(e, StepDone)] == list(range(1, 13))
     assert isinstance(heard[-1], RunEnded) and heard[-1].status == "finished"
 
@@ -93,19 +122,35 @@ def test_the_events_come_in_the_order_of_the_story():
     ("fields", "error", "said"),
     [
         ({"model": lambda: nn.Linear(192, 3)}, ModelError, "cannot take pictures of shape"),
-        ({"model": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 7))}, ModelError, "puts out \\(4, 7\\)"),
+        (
+            {"model": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 7))},
+            ModelError,
+            "puts out \\(4, 7\\)",
+        ),
         ({"model": Names}, ModelError, "puts out a dict"),
         ({"loss": nn.NLLLoss}, ModelError, "NLLLoss needs log-probabilities"),
         ({"loss": nn.MSELoss()}, ModelError, "MSELoss is a loss for numbers"),
         ({"loss": nn.CrossEntropyLoss(reduction="none")}, ModelError, "gives a tensor of shape"),
         ({"loss": lambda output, y: 1.0}, ModelError, "gives a float"),
-        ({"loss": nn.CrossEntropyLoss(), "label_smoothing": 0.1}, RecipeError, "label_smoothing= cannot be put into a loss object"),
-        ({"loss": "nll", "model": lambda: net(nn.LogSoftmax(1)), "label_smoothing": 0.1}, RecipeError, "cross_entropy loss only"),
+        (
+            {"loss": nn.CrossEntropyLoss(), "label_smoothing": 0.1},
+            RecipeError,
+            "label_smoothing= cannot be put into a loss object",
+        ),
+        (
+            {"loss": "nll", "model": lambda: net(nn.LogSoftmax(1)), "label_smoothing": 0.1},
+            RecipeError,
+            "cross_entropy loss only",
+        ),
         ({"class_weights": (1.0, 2.0)}, RecipeError, "does not fit 3 classes"),
         ({"class_weights": "even"}, RecipeError, "does not fit 3 classes"),
         ({"lr": {"fc*": 0.1, "*": 0.2}}, RecipeError, "which no parameter is called"),
         ({"lr": {"1.*": 0.1, "x*": 0.2}}, RecipeError, "'x\\*'"),
-        ({"optimizer": torch.optim.Adam(Small().parameters())}, ModelError, "no parameter of this model"),
+        (
+            {"optimizer": torch.optim.Adam(Small().parameters())},
+            ModelError,
+            "no parameter of this model",
+        ),
         ({"optimizer": 3}, ModelError, "optimizer= is a int"),
         ({"monitor": "valid/top5"}, RecipeError, "is not measured in this run"),
     ],
@@ -134,7 +179,12 @@ def test_monitor_without_a_validation_split_names_what_is_measured():
     assert "train/loss" in error.value.why and "valid=0.2" in error.value.fix
     run = quietly(data=alone)
     assert run.status == "finished" and run.best is None and len(run.history) == 2
-    assert quietly(data=alone, monitor="train/loss", patience=1, epochs=3).best["metrics"]["train/loss"] > 0
+    assert (
+        quietly(data=alone, monitor="train/loss", patience=1, epochs=3).best["metrics"][
+            "train/loss"
+        ]
+        > 0
+    )
 
 
 def test_more_epochs_go_on_with_a_note_of_what_is_promised():
@@ -142,7 +192,9 @@ def test_more_epochs_go_on_with_a_note_of_what_is_promised():
     heard: list[Event] = []
     run = quietly(lr_schedule="constant", epochs=3, hear=heard.append)
     assert "Going on from step 12 of 18: every bit as if it had never stopped." in notes(heard)
-    assert len(run.history) == 3 and [e.step for e in heard if isinstance(e, StepDone)] == list(range(13, 19))
+    assert len(run.history) == 3 and [e.step for e in heard if isinstance(e, StepDone)] == list(
+        range(13, 19)
+    )
     heard.clear()
     quietly(run_dir="b")
     quietly(run_dir="b", epochs=3, hear=heard.append)
@@ -153,11 +205,16 @@ def test_a_finished_run_is_returned_at_once_and_says_so():
     first, heard = quietly(Small), []
     again = quietly(Small, hear=heard.append)
     assert any("is finished: 2 epochs" in text and "restart=True" in text for text in notes(heard))
-    assert not [e for e in heard if isinstance(e, (StepDone, RunStarted))] and again.status == "finished"
+    assert (
+        not [e for e in heard if isinstance(e, (StepDone, RunStarted))]
+        and again.status == "finished"
+    )
     assert list(again.history) == list(first.history) and again.best == first.best
     pairs = zip(again.model.state_dict().values(), first.model.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs) and not again.model.training
-    assert quietly(Small, epochs=1).status == "finished", "fewer epochs than there are: finished too"
+    assert quietly(Small, epochs=1).status == "finished", (
+        "fewer epochs than there are: finished too"
+    )
 
 
 def test_a_users_optimizer_is_given_back_with_its_own_learning_rate():
@@ -167,11 +224,18 @@ def test_a_users_optimizer_is_given_back_with_its_own_learning_rate():
     control = Control()
     stop = lambda event: control.stop() if isinstance(event, StepDone) and event.step == 8 else None
     first = quietly(model, optimizer=optimizer, hear=stop, control=control)
-    assert optimizer.param_groups[0]["lr"] == 0.5 and first.choices["lr"] == (None, "your optimizer has its own")
+    assert optimizer.param_groups[0]["lr"] == 0.5 and first.choices["lr"] == (
+        None,
+        "your optimizer has its own",
+    )
     again = quietly(model, optimizer=optimizer)
     assert again.key == first.key and again.status == "finished"
-    whole = quietly(twin, optimizer=torch.optim.SGD(twin.parameters(), lr=0.5, momentum=0.9), run_dir="b")
-    assert [row["train/loss"] for row in whole.history] == [row["train/loss"] for row in again.history]
+    whole = quietly(
+        twin, optimizer=torch.optim.SGD(twin.parameters(), lr=0.5, momentum=0.9), run_dir="b"
+    )
+    assert [row["train/loss"] for row in whole.history] == [
+        row["train/loss"] for row in again.history
+    ]
 
 
 def test_frozen_parameters_stay_frozen_and_the_users_flags_are_given_back():
@@ -179,13 +243,20 @@ def test_frozen_parameters_stay_frozen_and_the_users_flags_are_given_back():
     model.body.requires_grad_(False)
     before = {k: v.clone() for k, v in model.body.state_dict().items()}
     quietly(model, ema_decay=0.9)
-    assert all(torch.equal(v, before[k]) for k, v in model.body.state_dict().items()), "BatchNorm's buffers too"
-    assert [p.requires_grad for p in model.body.parameters()] == [False] * 4 and all(p.requires_grad for p in model.fc.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in model.body.state_dict().items()), (
+        "BatchNorm's buffers too"
+    )
+    assert [p.requires_grad for p in model.body.parameters()] == [False] * 4 and all(
+        p.requires_grad for p in model.fc.parameters()
+    )
 
 
 class Floats(Dataset):  # type: ignore[type-arg]
     def __init__(self, made: Callable[[np.ndarray], Any]) -> None:
-        self.pixels, self.made = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), dtype=np.uint8), made
+        self.pixels, self.made = (
+            np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), dtype=np.uint8),
+            made,
+        )
 
     def __len__(self) -> int:
         return 16
@@ -217,11 +288,17 @@ def test_a_run_on_a_users_dataset_knows_whether_it_can_prepare_a_picture_itself(
 def test_class_weights_weigh_the_loss_and_balanced_ones_are_counted():
     data = small_data("arrays")
     counts = np.array(list(data.counts["train"].values()))
-    told = quietly(data=data, class_weights=tuple((counts.sum() / (3 * counts)).tolist()), run_dir="a")
+    told = quietly(
+        data=data, class_weights=tuple((counts.sum() / (3 * counts)).tolist()), run_dir="a"
+    )
     counted = quietly(data=data, class_weights="balanced", run_dir="b")
     plain = quietly(data=data, run_dir="c")
-    assert told.history[-1]["train/loss"] == pytest.approx(counted.history[-1]["train/loss"], rel=1e-6)
-    assert plain.history[-1]["train/loss"] != pytest.approx(counted.history[-1]["train/loss"], rel=1e-6)
+    assert told.history[-1]["train/loss"] == pytest.approx(
+        counted.history[-1]["train/loss"], rel=1e-6
+    )
+    assert plain.history[-1]["train/loss"] != pytest.approx(
+        counted.history[-1]["train/loss"], rel=1e-6
+    )
 
 
 def test_the_run_wears_averaged_weights_when_there_is_an_average():
@@ -250,6 +327,11 @@ def test_per_name_learning_rates_reach_their_parameters():
     model = Small()
     start = copy.deepcopy(model.state_dict())
     run = quietly(model, lr={"fc*": 0.0, "*": 0.1}, optimizer="sgd", lr_schedule="constant")
-    end = checkpoint.under(checkpoint.read(max(run.folder.glob("checkpoint-*"), key=checkpoint.step_of)).tensors, "model/")
+    end = checkpoint.under(
+        checkpoint.read(max(run.folder.glob("checkpoint-*"), key=checkpoint.step_of)).tensors,
+        "model/",
+    )
     moved = {name for name in start if not torch.equal(start[name], end[name])}
-    assert not {n for n in moved if n.startswith("fc")} and {"body.0.weight", "body.1.weight"} <= moved
+    assert (
+        not {n for n in moved if n.startswith("fc")} and {"body.0.weight", "body.1.weight"} <= moved
+    )

@@ -22,7 +22,13 @@ class Backbone(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(3)
-        self.body = nn.Sequential(nn.Conv2d(3, 12, 3, bias=False), nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 12, 3, 2), nn.ReLU())
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 12, 3, bias=False),
+            nn.BatchNorm2d(12),
+            nn.ReLU(),
+            nn.Conv2d(12, 12, 3, 2),
+            nn.ReLU(),
+        )
         self.fc = nn.Sequential(nn.Dropout(0.2), nn.Linear(12, 11))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -45,12 +51,18 @@ def passes(monkeypatch):
     """How many pictures went through a backbone for features."""
     seen: list[int] = []
     whole = Extractor.__call__
-    monkeypatch.setattr(Extractor, "__call__", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1])
+    monkeypatch.setattr(
+        Extractor, "__call__", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1]
+    )
     return seen
 
 
 def move(data, **fields):
-    return transfer(data, fields.pop("backbone", None) or Backbone(), **{"image_size": 16, "batch_size": 4, "quiet": True, **fields})
+    return transfer(
+        data,
+        fields.pop("backbone", None) or Backbone(),
+        **{"image_size": 16, "batch_size": 4, "quiet": True, **fields},
+    )
 
 
 def bits(run):
@@ -65,10 +77,22 @@ def test_a_frozen_backbone_keeps_every_bit_and_its_head_is_solved(pets, passes):
     backbone = Backbone()
     before = {name: t.clone() for name, t in backbone.body.state_dict().items()}
     run = move(pets, backbone=backbone)
-    assert all(torch.equal(t, before[name]) for name, t in run.model.body.state_dict().items()), "buffers too"
-    assert run.choices["mode"][0] == "frozen" and run.choices["views"][0] == 1 and len(run.history) == 1 and run.status == "finished"
-    assert sum(passes) == len(run.data.train) + len(run.data.valid), "each picture goes through once"
-    assert run.history[0]["train/top1"] > 0.9 and {"valid/loss", "valid/top1", "l2"} <= run.history[0].keys()
+    assert all(torch.equal(t, before[name]) for name, t in run.model.body.state_dict().items()), (
+        "buffers too"
+    )
+    assert (
+        run.choices["mode"][0] == "frozen"
+        and run.choices["views"][0] == 1
+        and len(run.history) == 1
+        and run.status == "finished"
+    )
+    assert sum(passes) == len(run.data.train) + len(run.data.valid), (
+        "each picture goes through once"
+    )
+    assert (
+        run.history[0]["train/top1"] > 0.9
+        and {"valid/loss", "valid/top1", "l2"} <= run.history[0].keys()
+    )
 
 
 def test_another_seed_computes_no_feature_again(pets, passes):
@@ -89,10 +113,17 @@ def test_what_features_are_of_is_told_apart(pets, passes):
 
 def test_views_are_asked_for_and_history_has_a_row_for_each(pets, passes):
     run = move(pets, views=3)
-    assert [row["epoch"] for row in run.history] == [1, 2, 3] and run.choices["views"] == (3, "views=")
+    assert [row["epoch"] for row in run.history] == [1, 2, 3] and run.choices["views"] == (
+        3,
+        "views=",
+    )
     assert sum(passes) == 3 * len(run.data.train) + len(run.data.valid)
     more = move(pets, views=12)
-    assert more.folder == run.folder and more.choices["views"] == (8, "views=, 8 at most") and len(more.history) == 8
+    assert (
+        more.folder == run.folder
+        and more.choices["views"] == (8, "views=, 8 at most")
+        and len(more.history) == 8
+    )
 
 
 def test_without_augmentation_there_is_one_view(pets):
@@ -128,8 +159,12 @@ def test_a_pass_that_was_killed_goes_on_and_ends_in_the_same_bits(pets, at, pass
         move(pets, views=2, run_dir="half", control=control)
     half = sum(passes)
     again = move(pets, views=2, run_dir="half")
-    assert same(whole, again) and [dict(r) for r in whole.history] == [dict(r) for r in again.history]
-    assert sum(passes) == 2 * len(again.data.train) + len(again.data.valid), f"{half} were not computed again"
+    assert same(whole, again) and [dict(r) for r in whole.history] == [
+        dict(r) for r in again.history
+    ]
+    assert sum(passes) == 2 * len(again.data.train) + len(again.data.valid), (
+        f"{half} were not computed again"
+    )
 
 
 def test_stop_ends_after_the_group_and_the_same_cell_goes_on(pets, passes):
@@ -166,15 +201,29 @@ def test_a_pause_waits_between_two_batches(pets):
 
     said = []
     assert move(pets, control=Pausing(), callbacks=[said.append], quiet=True).status == "finished"
-    assert waited == [True] and any("Paused after 1 of" in e.text for e in said if isinstance(e, Note))
+    assert waited == [True] and any(
+        "Paused after 1 of" in e.text for e in said if isinstance(e, Note)
+    )
 
 
 def test_both_fits_the_head_first_and_then_trains_all(pets):
     backbone = Backbone()
     before = {name: t.clone() for name, t in backbone.body.state_dict().items()}
     heard = []
-    run = move(pets, backbone=backbone, mode="frozen_then_finetune", epochs=3, lr=0.01, callbacks=[heard.append], quiet=True)
-    assert [row["epoch"] for row in run.history] == [1, 2, 3] and "l2" in run.history[0] and "lr" in run.history[1]
+    run = move(
+        pets,
+        backbone=backbone,
+        mode="frozen_then_finetune",
+        epochs=3,
+        lr=0.01,
+        callbacks=[heard.append],
+        quiet=True,
+    )
+    assert (
+        [row["epoch"] for row in run.history] == [1, 2, 3]
+        and "l2" in run.history[0]
+        and "lr" in run.history[1]
+    )
     assert run.history[1]["lr"] > run.history[2]["lr"] and run.status == "finished"
     last = max(run.folder.glob("checkpoint-*"))
     from colab_kit.training import checkpoint
@@ -196,15 +245,29 @@ def test_both_stopped_anywhere_ends_in_the_same_bits(pets, at):
 
     control.reached = count
     with pytest.raises(Killed):
-        move(pets, mode="frozen_then_finetune", epochs=3, lr=0.01, run_dir="half", control=control, save_every_steps=1)
-    again = move(pets, mode="frozen_then_finetune", epochs=3, lr=0.01, run_dir="half", save_every_steps=1)
-    assert same(whole, again) and [dict(r) for r in whole.history] == [dict(r) for r in again.history]
+        move(
+            pets,
+            mode="frozen_then_finetune",
+            epochs=3,
+            lr=0.01,
+            run_dir="half",
+            control=control,
+            save_every_steps=1,
+        )
+    again = move(
+        pets, mode="frozen_then_finetune", epochs=3, lr=0.01, run_dir="half", save_every_steps=1
+    )
+    assert same(whole, again) and [dict(r) for r in whole.history] == [
+        dict(r) for r in again.history
+    ]
 
 
 def test_both_stopped_while_features_are_computed_is_no_half_run(pets):
     control = Control()
     asked = iter(range(100))
-    control.reached = lambda point: control.stop("enough") if point == "in_features" and next(asked) == 3 else None
+    control.reached = lambda point: (
+        control.stop("enough") if point == "in_features" and next(asked) == 3 else None
+    )
     run = move(pets, mode="frozen_then_finetune", epochs=3, run_dir="t", control=control)
     assert run.status == "stopped" and not list(run.folder.glob("*.safetensors"))
     assert move(pets, mode="frozen_then_finetune", epochs=3, run_dir="t").status == "finished"
@@ -223,14 +286,21 @@ def test_the_mode_is_chosen_by_pictures_device_epochs_and_budget(device, n, fiel
     from colab_kit.recipe import Recipe
 
     session = transferring.Transfer.__new__(transferring.Transfer)
-    session.asked, session.device, session.recipe = "auto", torch.device(device), Recipe(**{"epochs": 3, **fields})
+    session.asked, session.device, session.recipe = (
+        "auto",
+        torch.device(device),
+        Recipe(**{"epochs": 3, **fields}),
+    )
     session.data = type("D", (), {"train": range(n)})()
     found, why = session._mode()
     assert found == mode and why
 
 
 def test_a_trained_backbone_learns_gently_and_one_without_weights_does_not(pets):
-    assert move(pets, mode="frozen_then_finetune", epochs=2).choices["lr"] == (1e-4, "usual where a trained backbone learns")
+    assert move(pets, mode="frozen_then_finetune", epochs=2).choices["lr"] == (
+        1e-4,
+        "usual where a trained backbone learns",
+    )
     assert move(pets, mode="finetune", epochs=1, weights=None).choices["lr"][0] == 1e-3
     assert move(pets, mode="finetune", epochs=1, lr=0.01).choices["lr"] == (0.01, "as asked")
 
@@ -246,7 +316,15 @@ def test_a_head_of_several_layers_learns_in_the_loop_on_features(pets, passes):
     backbone = Backbone()
     before = {name: t.clone() for name, t in backbone.body.state_dict().items()}
     said = []
-    run = move(pets, backbone=backbone, head=(8,), views=2, augment="light", callbacks=[said.append], quiet=True)
+    run = move(
+        pets,
+        backbone=backbone,
+        head=(8,),
+        views=2,
+        augment="light",
+        callbacks=[said.append],
+        quiet=True,
+    )
     n, m = len(run.data.train), len(run.data.valid)
     assert sum(passes) == 2 * n + m, "each view goes through once"
     assert (
@@ -254,10 +332,16 @@ def test_a_head_of_several_layers_learns_in_the_loop_on_features(pets, passes):
         and run.choices["freeze_epochs"][0] == DEEP
         and run.history[-1]["train/loss"] < run.history[0]["train/loss"]
     )
-    assert all(torch.equal(t, before[name]) for name, t in run.model.body.state_dict().items()), "buffers too"
-    assert any(f"{DEEP} epochs on features of 2 view(s)" in e.text for e in said if isinstance(e, Note))
+    assert all(torch.equal(t, before[name]) for name, t in run.model.body.state_dict().items()), (
+        "buffers too"
+    )
+    assert any(
+        f"{DEEP} epochs on features of 2 view(s)" in e.text for e in said if isinstance(e, Note)
+    )
     found = run.evaluate("valid")
-    assert found.top1 == run.best["metrics"]["valid/top1"], "pictures through the whole network say what features said"
+    assert found.top1 == run.best["metrics"]["valid/top1"], (
+        "pictures through the whole network say what features said"
+    )
     passes.clear()
     assert move(pets, head=(16,), views=2, augment="light").history
     assert not passes, "another head needs no picture"
@@ -265,7 +349,11 @@ def test_a_head_of_several_layers_learns_in_the_loop_on_features(pets, passes):
 
 def test_cutmix_needs_pictures_for_a_deep_head(pets):
     run = move(pets, head=(8,), views=1, cutmix=1.0)
-    assert run.choices["features"][0] == "not kept" and "cutmix" in run.choices["features"][1] and len(run.history) == 1
+    assert (
+        run.choices["features"][0] == "not kept"
+        and "cutmix" in run.choices["features"][1]
+        and len(run.history) == 1
+    )
 
 
 @pytest.mark.parametrize("at", [1, 5, 30])
@@ -302,7 +390,10 @@ def test_damaged_pictures_are_left_out_of_the_fit(pets):
 def test_a_transferred_run_opens_and_predicts_the_same(pets):
     run = move(pets)
     again = open_run(run.folder, model=run.model)
-    assert np.array_equal(again.predict(pets / "cat" / "0.png").probabilities, run.predict(pets / "cat" / "0.png").probabilities)
+    assert np.array_equal(
+        again.predict(pets / "cat" / "0.png").probabilities,
+        run.predict(pets / "cat" / "0.png").probabilities,
+    )
 
 
 def test_arrays_have_one_view_and_their_own_features(passes):
@@ -315,18 +406,29 @@ def test_arrays_have_one_view_and_their_own_features(passes):
 def test_a_model_of_timm_makes_a_run_with_a_file_name(pets):
     pytest.importorskip("timm")
     run = move(pets, backbone="timm/mobilenetv3_small_050", weights=None, image_size=32)
-    assert run.name == "pets-timm-mobilenetv3_small_050" and open_run(run.folder).predict(pets / "cat" / "0.png").label in ("cat", "dog")
+    assert run.name == "pets-timm-mobilenetv3_small_050" and open_run(run.folder).predict(
+        pets / "cat" / "0.png"
+    ).label in ("cat", "dog")
 
 
 def test_a_head_that_is_a_convolution_learns_in_the_loop(pets):
     run = move(pets, backbone="squeezenet1_1", weights=None, image_size=32, views=1)
-    assert run.choices["features"] == ("not kept", "its head works on a map, not on one row of numbers a picture")
+    assert run.choices["features"] == (
+        "not kept",
+        "its head works on a map, not on one row of numbers a picture",
+    )
 
 
 def test_what_a_run_learned_is_a_backbone_for_the_next(pets):
     first = move(pets)
     before = [t.clone() for t in first.model.state_dict().values()]
-    second = move(class_folders(pets.parent / "birds", ("crow", "duck", "owl"), each=8), backbone=first, image_size=None)
+    second = move(
+        class_folders(pets.parent / "birds", ("crow", "duck", "owl"), each=8),
+        backbone=first,
+        image_size=None,
+    )
     assert second.model.fc[1].out_features == 3 and second.folder != first.folder
-    assert all(torch.equal(a, b) for a, b in zip(before, first.model.state_dict().values(), strict=True)), "the run keeps its own"
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, first.model.state_dict().values(), strict=True)
+    ), "the run keeps its own"
     assert torch.equal(second.model.body[0].weight, first.model.body[0].weight)

@@ -29,7 +29,9 @@ from ..formats.parsed import Pair
 from .published import FASHION, PUBLISHED, File, Published
 
 MINI = Path(__file__).parents[1] / "fashion_mini"
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts it
+DEBIAN = Path(
+    "/usr/share/datasets/fashion-mnist"
+)  # where the package dataset-fashion-mnist puts it
 FASHION_LABELS = "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"  # sha256 of the 60,000 training labels
 SETS = ("fashion-mini", *PUBLISHED)
 
@@ -128,7 +130,11 @@ def _squashed(text: str) -> str:
     return re.sub(r"[-_ ]", "", text).lower()
 
 
-_CALLED = {_squashed(called): name for name in SETS for called in (name, *(PUBLISHED[name].aliases if name in PUBLISHED else ()))}
+_CALLED = {
+    _squashed(called): name
+    for name in SETS
+    for called in (name, *(PUBLISHED[name].aliases if name in PUBLISHED else ()))
+}
 
 
 def _read(one: Published, place: Path, parser: type | None) -> Known:
@@ -157,19 +163,27 @@ def _lies(file: File, place: Path) -> Path:
     return place / (stem(file.name) if is_archive(file.name) else file.name)
 
 
-def _bring(file: File, one: Published, place: Path, get: Get, emit: Emit, control: Control | None) -> None:
+def _bring(
+    file: File, one: Published, place: Path, get: Get, emit: Emit, control: Control | None
+) -> None:
     """Have a file of the set where it is used from."""
     to, lies = place / file.name, _lies(file, place)
     if lies != to and lies.is_dir():
         return
-    if file.md5 is not None or not to.is_file():  # a file has its name only when it is whole: a kill came before it was unpacked
+    if (
+        file.md5 is not None or not to.is_file()
+    ):  # a file has its name only when it is whole: a kill came before it was unpacked
         if file.md5 is None:
-            emit(Note(f"{file.name}: no checksum is published, so only its structure is looked at."))
+            emit(
+                Note(f"{file.name}: no checksum is published, so only its structure is looked at.")
+            )
         try:
             get(file.urls, to, md5=file.md5, emit=emit, control=control)
         except FetchError as err:
             if not isinstance(err, NoSpace | Stopped):
-                err.fix += f"; or put {file.name} into {place} yourself: then {one.name} needs no network"
+                err.fix += (
+                    f"; or put {file.name} into {place} yourself: then {one.name} needs no network"
+                )
             raise
     if lies == to:
         return
@@ -184,7 +198,10 @@ def _bring(file: File, one: Published, place: Path, get: Get, emit: Emit, contro
 
 
 def _pairs(found: dict[str, Path]) -> dict[str, Pair]:
-    return {split: idx.read_pair(found[idx.NAMES[n]], found[idx.NAMES[n + 1]]) for split, n in (("train", 0), ("test", 2))}
+    return {
+        split: idx.read_pair(found[idx.NAMES[n]], found[idx.NAMES[n + 1]])
+        for split, n in (("train", 0), ("test", 2))
+    }
 
 
 def _mini(folder: Path) -> dict[str, Path]:
@@ -203,8 +220,13 @@ def _mini(folder: Path) -> dict[str, Path]:
 
 
 def _full(
-    one: Published, cache: Path, places: tuple[Path, ...], get: Get, emit: Emit, control: Control | None
-) -> dict[str, Path]:  # fmt: skip
+    one: Published,
+    cache: Path,
+    places: tuple[Path, ...],
+    get: Get,
+    emit: Emit,
+    control: Control | None,
+) -> dict[str, Path]:
     """Four whole files: of the cache, else of a place that has them, else fetched into the cache."""
     have = {name: path for name, path in idx.find(cache).items() if _is_whole(name, path, emit)}
     if len(have) < len(idx.NAMES):

@@ -41,7 +41,18 @@ def _at(bases: tuple[str, ...], *files: tuple[str, str | None]) -> tuple[File, .
     return tuple(File(name, tuple(base + name for base in bases), md5) for name, md5 in files)
 
 
-FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+FASHION = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 FLOWERS = (  # as torchvision spells them, in the order of the publisher's labels 1 to 102
     "pink primrose", "hard-leaved pocket orchid", "canterbury bells", "sweet pea", "english marigold", "tiger lily", "moon orchid",
     "bird of paradise", "monkshood", "globe thistle", "snapdragon", "colt's foot", "king protea", "spear thistle", "yellow iris",
@@ -57,7 +68,10 @@ FLOWERS = (  # as torchvision spells them, in the order of the publisher's label
     "watercress", "canna lily", "hippeastrum", "bee balm", "ball moss", "foxglove", "bougainvillea", "camellia", "mallow",
     "mexican petunia", "bromelia", "blanket flower", "trumpet creeper", "blackberry lily",
 )  # fmt: skip
-CAT_TO_NAME = {str(n): name for n, name in enumerate(FLOWERS, 1)} | {"60": "pink-yellow dahlia", "78": "lotus lotus"}  # Udacity's file
+CAT_TO_NAME = {str(n): name for n, name in enumerate(FLOWERS, 1)} | {
+    "60": "pink-yellow dahlia",
+    "78": "lotus lotus",
+}  # Udacity's file
 WORDNET = {
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -75,17 +89,28 @@ _FASHION = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
 )
-_MNIST = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+_MNIST = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 _CIFAR = ("https://www.cs.toronto.edu/~kriz/",)
 _UDACITY = ("https://s3.amazonaws.com/content.udacity-data.com/nd089/",)
 _PYTORCH = ("https://download.pytorch.org/tutorial/",)
-_FLOWERS = ("https://www.robots.ox.ac.uk/~vgg/data/flowers/102/", "https://thor.robots.ox.ac.uk/flowers/102/")
-_PETS = ("https://www.robots.ox.ac.uk/~vgg/data/pets/data/", "https://thor.robots.ox.ac.uk/~vgg/data/pets/")
+_FLOWERS = (
+    "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+    "https://thor.robots.ox.ac.uk/flowers/102/",
+)
+_PETS = (
+    "https://www.robots.ox.ac.uk/~vgg/data/pets/data/",
+    "https://thor.robots.ox.ac.uk/~vgg/data/pets/",
+)
 _FASTAI = ("https://s3.amazonaws.com/fast-ai-imageclas/",)
 
 
 def _imagenette(name: str, archive: str, md5: str, *aliases: str) -> Published:
-    return Published(name, "folders", _at(_FASTAI, (archive, md5)), folders=WORDNET, aliases=aliases)
+    return Published(
+        name, "folders", _at(_FASTAI, (archive, md5)), folders=WORDNET, aliases=aliases
+    )
 
 
 _ALL = (
@@ -113,11 +138,32 @@ _ALL = (
         ),
         classes=tuple("0123456789"),
     ),
-    Published("cifar-10", "cifar", _at(_CIFAR, ("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"))),
-    Published("cifar-100", "cifar", _at(_CIFAR, ("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"))),
-    Published("cat-dog", "folders", _at(_UDACITY, ("Cat_Dog_data.zip", None)), aliases=("cat-dog-data",)),
-    Published("hymenoptera", "folders", _at(_PYTORCH, ("hymenoptera_data.zip", None)), aliases=("hymenoptera-data", "ants-bees")),
-    Published("flower-data", "folders", _at(_UDACITY, ("flower_data.tar.gz", None)), folders=CAT_TO_NAME, aliases=("flowers-data",)),
+    Published(
+        "cifar-10",
+        "cifar",
+        _at(_CIFAR, ("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a")),
+    ),
+    Published(
+        "cifar-100",
+        "cifar",
+        _at(_CIFAR, ("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85")),
+    ),
+    Published(
+        "cat-dog", "folders", _at(_UDACITY, ("Cat_Dog_data.zip", None)), aliases=("cat-dog-data",)
+    ),
+    Published(
+        "hymenoptera",
+        "folders",
+        _at(_PYTORCH, ("hymenoptera_data.zip", None)),
+        aliases=("hymenoptera-data", "ants-bees"),
+    ),
+    Published(
+        "flower-data",
+        "folders",
+        _at(_UDACITY, ("flower_data.tar.gz", None)),
+        folders=CAT_TO_NAME,
+        aliases=("flowers-data",),
+    ),
     Published(
         "flowers-102",
         "flowers",
@@ -128,7 +174,13 @@ _ALL = (
             ("setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c"),
         ),
         classes=FLOWERS,
-        aliases=("flower-102", "102-flowers", "oxford-flowers", "oxford-flowers-102", "oxford-102-flowers"),
+        aliases=(
+            "flower-102",
+            "102-flowers",
+            "oxford-flowers",
+            "oxford-flowers-102",
+            "oxford-102-flowers",
+        ),
     ),
     Published(
         "oxford-pets",
@@ -140,8 +192,22 @@ _ALL = (
         ),
         aliases=("oxford-pet", "oxford-iiit-pet", "oxford-iiit-pets"),
     ),
-    _imagenette("imagenette", "imagenette2.tgz", "fe2fc210e6bb7c5664d602c3cd71e612", "imagenette-2"),
-    _imagenette("imagenette-320", "imagenette2-320.tgz", "3df6f0d01a2c9592104656642f5e78a3", "imagenette-2-320", "imagenette-320px"),
-    _imagenette("imagenette-160", "imagenette2-160.tgz", "e793b78cc4c9e9a4ccc0c1155377a412", "imagenette-2-160", "imagenette-160px"),
+    _imagenette(
+        "imagenette", "imagenette2.tgz", "fe2fc210e6bb7c5664d602c3cd71e612", "imagenette-2"
+    ),
+    _imagenette(
+        "imagenette-320",
+        "imagenette2-320.tgz",
+        "3df6f0d01a2c9592104656642f5e78a3",
+        "imagenette-2-320",
+        "imagenette-320px",
+    ),
+    _imagenette(
+        "imagenette-160",
+        "imagenette2-160.tgz",
+        "e793b78cc4c9e9a4ccc0c1155377a412",
+        "imagenette-2-160",
+        "imagenette-160px",
+    ),
 )
 PUBLISHED = {one.name: one for one in _ALL}

@@ -12,7 +12,18 @@ import numpy as np
 from ...errors import DataError
 
 MATRIX, COMPRESSED = 14, 15  # types of elements
-_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_TYPES = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
 _NUMBERS = range(6, 16)  # classes of matrices, from double to uint64
 
 
@@ -27,11 +38,21 @@ def read(path: Path) -> dict[str, np.ndarray]:
     try:
         content = path.read_bytes()
         order = {b"IM": "<", b"MI": ">"}[content[126:128]]
-        return dict(found for kind, body in _elements(content[128:], order) for found in _matrices(kind, body, order))
+        return dict(
+            found
+            for kind, body in _elements(content[128:], order)
+            for found in _matrices(kind, body, order)
+        )
     except OSError as err:
-        raise DataError(f"{path} cannot be read.", err.strerror or str(err), "see whether the disk is still there, then try again") from err
+        raise DataError(
+            f"{path} cannot be read.",
+            err.strerror or str(err),
+            "see whether the disk is still there, then try again",
+        ) from err
     except (KeyError, IndexError, ValueError, struct.error, zlib.error) as err:
-        raise DataError(f"{path} is no whole MATLAB 5 file.", str(err), f"delete {path.name} and get it again") from err
+        raise DataError(
+            f"{path} is no whole MATLAB 5 file.", str(err), f"delete {path.name} and get it again"
+        ) from err
 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:

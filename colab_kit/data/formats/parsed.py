@@ -37,7 +37,10 @@ def cifar(root: Path, parser: Any) -> tuple[dict[str, Pair], tuple[str, ...]]:
         train, test = (parser(root, train=train, download=False) for train in (True, False))
     except (RuntimeError, OSError) as err:
         raise _damaged(root, str(err)) from err
-    splits = {name: (one.data, np.asarray(one.targets, np.int64)) for name, one in (("train", train), ("test", test))}
+    splits = {
+        name: (one.data, np.asarray(one.targets, np.int64))
+        for name, one in (("train", train), ("test", test))
+    }
     return splits, tuple(train.classes)
 
 
@@ -53,7 +56,8 @@ def in_folders(root: Path, names: Mapping[str, str]) -> tuple[Found, tuple[str, 
     if not names:
         return found, None
     splits = {
-        split: [Filed(one.path, one.label and names.get(one.label, one.label)) for one in files] for split, files in found.splits.items()
+        split: [Filed(one.path, one.label and names.get(one.label, one.label)) for one in files]
+        for split, files in found.splits.items()
     }
     strangers = {one.label for one in found.splits["train"] if one.label} - names.keys()
     classes = (*names.values(), *sorted(strangers, key=folders.natural))
@@ -78,11 +82,16 @@ def flowers(pictures: Path, labels: Path, sets: Path, classes: Sequence[str]) ->
     try:
         numbers, ids = matlab.read(labels)["labels"].ravel(), matlab.read(sets)
         splits = {
-            split: [(f"image_{int(n):05d}.jpg", classes[int(numbers[int(n) - 1]) - 1]) for n in ids[key].ravel()]
+            split: [
+                (f"image_{int(n):05d}.jpg", classes[int(numbers[int(n) - 1]) - 1])
+                for n in ids[key].ravel()
+            ]
             for split, key in (("train", "trnid"), ("valid", "valid"), ("test", "tstid"))
         }
     except (KeyError, IndexError) as err:
-        raise _damaged(labels.parent, f"{labels.name} and {sets.name} do not fit together: {err}") from err
+        raise _damaged(
+            labels.parent, f"{labels.name} and {sets.name} do not fit together: {err}"
+        ) from err
     return _filed(pictures, root, held, splits)
 
 
@@ -104,11 +113,20 @@ def pets(pictures: Path, notes: Path) -> tuple[Found, tuple[str, ...]]:
     for split, listed in (("train", "trainval"), ("test", "test")):
         path = notes / "annotations" / f"{listed}.txt"
         try:
-            rows = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip() and not line.startswith("#")]
+            rows = [
+                line.split()
+                for line in path.read_text("utf-8").splitlines()
+                if line.strip() and not line.startswith("#")
+            ]
             named = [(picture, int(number)) for picture, number, _, _ in rows]
         except (OSError, ValueError) as err:
             raise _damaged(path, str(err)) from err
-        breeds.update({number: " ".join(part.title() for part in name.split("_")[:-1]) for name, number in named})
+        breeds.update(
+            {
+                number: " ".join(part.title() for part in name.split("_")[:-1])
+                for name, number in named
+            }
+        )
         splits[split] = [(f"{name}.jpg", breeds[number]) for name, number in named]
     return _filed(pictures, root, held, splits), tuple(breeds[number] for number in sorted(breeds))
 
@@ -120,11 +138,22 @@ def _held(root: Path) -> set[str]:
         raise _damaged(root, err.strerror or str(err)) from err
 
 
-def _filed(whole: Path, root: Path, held: set[str], splits: Mapping[str, Sequence[tuple[str, str]]]) -> Found:
+def _filed(
+    whole: Path, root: Path, held: set[str], splits: Mapping[str, Sequence[tuple[str, str]]]
+) -> Found:
     """What a list names, if it is all there."""
     if missing := [name for named in splits.values() for name, _ in named if name not in held]:
-        raise _damaged(whole, f"of the pictures that belong to it {len(missing):,} are missing ({folders.some(missing)})")
-    return Found(root, {split: [Filed(root / name, label) for name, label in named] for split, named in splits.items()})
+        raise _damaged(
+            whole,
+            f"of the pictures that belong to it {len(missing):,} are missing ({folders.some(missing)})",
+        )
+    return Found(
+        root,
+        {
+            split: [Filed(root / name, label) for name, label in named]
+            for split, named in splits.items()
+        },
+    )
 
 
 def _damaged(path: Path, why: str) -> DataError:

@@ -20,9 +20,24 @@ _SECRET = re.compile(
     r"|utm_.*|fbclid|gclid|usp",
     re.I,
 )
-_AZURE = re.compile(r"s[eprvt]|spr|sip|sks|skv|ske|skt|skoid|sktid|sdd|srt|ss|rsc[cdelt]", re.I)  # only beside a sig=: alone they select
+_AZURE = re.compile(
+    r"s[eprvt]|spr|sip|sks|skv|ske|skt|skoid|sktid|sdd|srt|ss|rsc[cdelt]", re.I
+)  # only beside a sig=: alone they select
 MOST_SHOWN = 10_000  # characters that are looked through
-_TELLS_NOTHING = {"download", "raw", "content", "export", "get", "uc", "view", "open", "file", "files", "attachment", "blob"}
+_TELLS_NOTHING = {
+    "download",
+    "raw",
+    "content",
+    "export",
+    "get",
+    "uc",
+    "view",
+    "open",
+    "file",
+    "files",
+    "attachment",
+    "blob",
+}
 _SCRIPTS = (".php", ".asp", ".aspx", ".ashx", ".jsp", ".cgi", ".do")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
@@ -65,7 +80,11 @@ def told(name: str, value: object) -> None:
     """
     if value is None:
         return
-    what = f"{name}= cannot be a {type(value).__name__}." if not isinstance(value, str | os.PathLike) else f"{name}= cannot be this text."
+    what = (
+        f"{name}= cannot be a {type(value).__name__}."
+        if not isinstance(value, str | os.PathLike)
+        else f"{name}= cannot be this text."
+    )
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     try:
         right = isinstance(text, str) and "\0" not in text and bool(os.fsencode(text) or True)
@@ -108,7 +127,9 @@ class Address:
     @property
     def params(self) -> dict[str, str]:
         """The query, the first of each name."""
-        return dict(reversed(parse_qsl(self.query, keep_blank_values=True, errors="surrogateescape")))
+        return dict(
+            reversed(parse_qsl(self.query, keep_blank_values=True, errors="surrogateescape"))
+        )
 
 
 def read(text: str, given: str = "") -> Address:
@@ -121,19 +142,36 @@ def read(text: str, given: str = "") -> Address:
     """
     what = f"{shown(given or text)} is no link."
     if any(char.isspace() or unicodedata.category(char) in ("Cc", "Cf", "Cs") for char in text):
-        refuse(what, "there is a space, or a mark that cannot be seen, inside of it", "copy the link again, or write %20")
+        refuse(
+            what,
+            "there is a space, or a mark that cannot be seen, inside of it",
+            "copy the link again, or write %20",
+        )
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError as err:
-        raise LinkError(what, f"its host or port cannot be read: {_reason(err)}", "copy the link again") from None
+        raise LinkError(
+            what, f"its host or port cannot be read: {_reason(err)}", "copy the link again"
+        ) from None
     user, _, place = parts.netloc.rpartition("@")
     spelled = re.sub(r":\d*$", "", place)
     if not host:
         refuse(what, "it names no host", "copy the whole link, as in https://host/file.zip")
-    if port == 0 or not re.fullmatch(r"\[[0-9a-f:.]+(%\w+)?\]|[^\[\]:\\<>\"{}|^`%]+", spelled, re.I):
+    if port == 0 or not re.fullmatch(
+        r"\[[0-9a-f:.]+(%\w+)?\]|[^\[\]:\\<>\"{}|^`%]+", spelled, re.I
+    ):
         refuse(what, "its host or port cannot be read", "copy the link again")
-    address = Address(parts.scheme, f"{user}@" if user else "", _ascii(host, what), spelled, "", parts.path, parts.query, parts.fragment)
+    address = Address(
+        parts.scheme,
+        f"{user}@" if user else "",
+        _ascii(host, what),
+        spelled,
+        "",
+        parts.path,
+        parts.query,
+        parts.fragment,
+    )
     usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
     return address if usual else replace(address, port=f":{port}")
 
@@ -148,7 +186,9 @@ def _ascii(host: str, what: str) -> str:
     if ":" in host:
         return f"[{host}]"
     try:
-        if not host.isascii() and not re.search("[ßς]", host):  # of these two Python makes other hosts than browsers do
+        if not host.isascii() and not re.search(
+            "[ßς]", host
+        ):  # of these two Python makes other hosts than browsers do
             host = host.encode("idna").decode("ascii")
     except UnicodeError:
         refuse(what, "its host has no name that can exist", "copy the link again")
@@ -160,12 +200,30 @@ def _ascii(host: str, what: str) -> str:
 
 def _reason(err: ValueError) -> str:
     """Only what cannot hold a password."""
-    return str(err) if str(err) in ("Invalid IPv6 URL", "Port out of range 0-65535") else "it is spelled wrongly"
+    return (
+        str(err)
+        if str(err) in ("Invalid IPv6 URL", "Port out of range 0-65535")
+        else "it is spelled wrongly"
+    )
 
 
-def plain(address: Address, service: str = "", *, notes: tuple[str, ...] = (), name: str | None = None, drop: Collection[str] = ()) -> Link:
+def plain(
+    address: Address,
+    service: str = "",
+    *,
+    notes: tuple[str, ...] = (),
+    name: str | None = None,
+    drop: Collection[str] = (),
+) -> Link:
     """The link as it is."""
-    return Link("http", address.url, suggested(address) if name is None else name, identity(address, drop), service, notes)
+    return Link(
+        "http",
+        address.url,
+        suggested(address) if name is None else name,
+        identity(address, drop),
+        service,
+        notes,
+    )
 
 
 def identity(address: Address, drop: Collection[str] = ()) -> str:
@@ -175,10 +233,19 @@ def identity(address: Address, drop: Collection[str] = ()) -> str:
     kept = [
         (key, value)
         for key, value in pairs
-        if not (_SECRET.fullmatch(key) or (signed and _AZURE.fullmatch(key)) or key.lower() in drop or value.startswith("AIza"))
+        if not (
+            _SECRET.fullmatch(key)
+            or (signed and _AZURE.fullmatch(key))
+            or key.lower() in drop
+            or value.startswith("AIza")
+        )
     ]
-    query = urlencode(sorted(kept, key=lambda pair: pair[0]), quote_via=quote, errors="surrogateescape")
-    return f"{address.scheme}://{address.host}{address.port}{normal(address.path) or '/'}" + (f"?{query}" if query else "")
+    query = urlencode(
+        sorted(kept, key=lambda pair: pair[0]), quote_via=quote, errors="surrogateescape"
+    )
+    return f"{address.scheme}://{address.host}{address.port}{normal(address.path) or '/'}" + (
+        f"?{query}" if query else ""
+    )
 
 
 def normal(path: str) -> str:
@@ -186,17 +253,25 @@ def normal(path: str) -> str:
     path = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", path)
     path = quote(path, safe="%/:@!$&'()*+,;=~")
     return re.sub(
-        r"%[0-9A-Fa-f]{2}", lambda found: char if _UNRESERVED.match(char := chr(int(found[0][1:], 16))) else found[0].upper(), path
+        r"%[0-9A-Fa-f]{2}",
+        lambda found: (
+            char if _UNRESERVED.match(char := chr(int(found[0][1:], 16))) else found[0].upper()
+        ),
+        path,
     )
 
 
 def suggested(address: Address) -> str:
     """The file name that an address suggests; "" if it suggests none."""
     params = {key.lower(): value for key, value in reversed(address.params.items())}
-    if name := name_from_header(params.get("response-content-disposition", "") or params.get("rscd", "")):
+    if name := name_from_header(
+        params.get("response-content-disposition", "") or params.get("rscd", "")
+    ):
         return name
     name = clean_name(decoded(address.path.rpartition("/")[2]))
-    if name and not (name.lower() in _TELLS_NOTHING or name.lower().endswith(_SCRIPTS) or name.isdigit()):
+    if name and not (
+        name.lower() in _TELLS_NOTHING or name.lower().endswith(_SCRIPTS) or name.isdigit()
+    ):
         return name
     names = (clean_name(params.get(key, "")) for key in ("filename", "file", "name", "path", "fn"))
     return next((name for name in names if "." in name), "")
@@ -218,11 +293,17 @@ def shown(text: str) -> str:
         return "The link"
     try:
         parts = urlsplit(text)
-        whole = bool(parts.hostname or parts.scheme not in ("http", "https")) and not (parts.port is not None and "@" in parts.path)
+        whole = bool(parts.hostname or parts.scheme not in ("http", "https")) and not (
+            parts.port is not None and "@" in parts.path
+        )
     except ValueError:
         whole = False
     if not whole:  # then what looks like a port may be half of a password
-        text = re.sub(r"^(\w+://[^/:\[]*):(?!\d+(/|$))[^/]*", r"\1", re.sub(r"(//|^).*@", r"\1", text, flags=re.S))
+        text = re.sub(
+            r"^(\w+://[^/:\[]*):(?!\d+(/|$))[^/]*",
+            r"\1",
+            re.sub(r"(//|^).*@", r"\1", text, flags=re.S),
+        )
     text = public(text) if whole else text
     text = re.sub(r"(^|/)[^/@:]*:[^/@]*@", r"\1", re.sub(r"[?#].*", "", text, flags=re.S))
     text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -119,7 +119,11 @@ def _zst(stream: Tap, called: str) -> Iterator[bytes]:
         return _by_package(stream, zstandard)
     if program := shutil.which("zstd"):
         return _by_program(stream, [program, "-dcq", "-M1024MB"])
-    raise BadArchive(f"{called} is packed with zstd.", "nothing here reads it", "pip install zstandard, then try again")
+    raise BadArchive(
+        f"{called} is packed with zstd.",
+        "nothing here reads it",
+        "pip install zstandard, then try again",
+    )
 
 
 def _by_package(stream: Tap, zstandard: Any) -> Iterator[bytes]:
@@ -129,7 +133,9 @@ def _by_package(stream: Tap, zstandard: Any) -> Iterator[bytes]:
     while data:
         frame = unpacker.decompressobj()
         while True:
-            for at in range(0, len(data), 4096):  # it unpacks all that it is given: a small bite bounds what comes of it
+            for at in range(
+                0, len(data), 4096
+            ):  # it unpacks all that it is given: a small bite bounds what comes of it
                 try:
                     made = frame.decompress(data[at : at + 4096])
                 except zstandard.ZstdError as err:
@@ -147,7 +153,9 @@ def _by_package(stream: Tap, zstandard: Any) -> Iterator[bytes]:
 
 
 def _by_program(stream: Tap, command: list[str]) -> Iterator[bytes]:
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
         assert child.stdin is not None and child.stdout is not None and child.stderr is not None
 
         def feed(to: Any) -> None:

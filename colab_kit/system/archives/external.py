@@ -33,13 +33,22 @@ from .names import Places, stem
 PROGRAMS = {"7z": ("7z", "7zz", "7za", "7zr"), "rar": ("unrar", "7zz", "7z")}
 _FIX = {"7z": "!apt-get -q install p7zip-full", "rar": "!apt-get -q install unrar"}
 _LONGEST_LIST = 512 << 20  # bytes
-_LOCKED = re.compile(r"(wrong|incorrect|specified|enter) password|encrypted (archive|file)", re.I)  # in what the programs say
+_LOCKED = re.compile(
+    r"(wrong|incorrect|specified|enter) password|encrypted (archive|file)", re.I
+)  # in what the programs say
 
 
 def extract(
-    archive: Path, kind: str, to: Path, *, called: str, room: int | None, max_size: int | None, told: Told | None = None,
+    archive: Path,
+    kind: str,
+    to: Path,
+    *,
+    called: str,
+    room: int | None,
+    max_size: int | None,
+    told: Told | None = None,
     control: Control | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Unpack a 7z or rar into the empty folder `to`; a program that fails leaves it to the next.
 
     Raises
@@ -51,7 +60,9 @@ def extract(
     packed = archive.stat().st_size
 
     def gauge() -> Gauge:
-        return Gauge(called, lambda: packed, room=room, max_size=max_size, told=told, control=control)
+        return Gauge(
+            called, lambda: packed, room=room, max_size=max_size, told=told, control=control
+        )
 
     failed: BadArchive | None = None
     for name in PROGRAMS[kind]:
@@ -73,7 +84,9 @@ def extract(
     if failed is not None:
         raise failed
     why = "nothing here unpacks it: Python alone unpacks zip and tar"
-    raise BadArchive(f"{called} is a {kind} archive.", why, f"{_FIX[kind]}, then run the cell again")
+    raise BadArchive(
+        f"{called} is a {kind} archive.", why, f"{_FIX[kind]}, then run the cell again"
+    )
 
 
 def _knows(program: str, kind: str) -> bool:
@@ -81,7 +94,12 @@ def _knows(program: str, kind: str) -> bool:
     if kind != "rar" or Path(program).name.startswith("unrar"):
         return True
     try:
-        return b"Rar" in subprocess.run([program, "i"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10).stdout
+        return (
+            b"Rar"
+            in subprocess.run(
+                [program, "i"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10
+            ).stdout
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -131,15 +149,30 @@ class _Job:
                     if (now := time.monotonic()) - looked > 0.5:
                         looked, used = now, begin - shutil.disk_usage(self.to).free
                         if self.gauge.room is not None and used > self.gauge.room:
-                            raise NoSpace(f"{self.gauge.called} cannot be unpacked: the disk is full.", f"it took {mib(used)}", FREE)
+                            raise NoSpace(
+                                f"{self.gauge.called} cannot be unpacked: the disk is full.",
+                                f"it took {mib(used)}",
+                                FREE,
+                            )
             finally:
                 _end(child)
             return child.returncode, _words(lines, _LONGEST_LIST), _words(words)
 
 
 def _start(command: list[str], out: IO[bytes], words: IO[bytes]) -> subprocess.Popen[bytes]:
-    names = {**os.environ, "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}  # else names come out in question marks
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=words, env=names, start_new_session=True)
+    names = {
+        **os.environ,
+        "LC_ALL": "C.UTF-8",
+        "LANG": "C.UTF-8",
+    }  # else names come out in question marks
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=words,
+        env=names,
+        start_new_session=True,
+    )
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -167,7 +200,11 @@ def _approve(members: list[Listed], archive: Path, gauge: Gauge) -> dict[str, in
         if member.locked:
             raise _locked(archive)
         if member.link:
-            raise UnsafeArchive(f"{gauge.called} holds a link, {member.name}.", "links are not followed", "pack the files themselves")
+            raise UnsafeArchive(
+                f"{gauge.called} holds a link, {member.name}.",
+                "links are not followed",
+                "pack the files themselves",
+            )
         place = places.take(member.name, folder=member.folder)
         if not member.folder:
             files[place] = member.size
@@ -180,13 +217,21 @@ def _compare(files: dict[str, int], to: Path, gauge: Gauge) -> None:
     """What came out is what was listed: plain files, each of its size."""
     found = {}
     for folder, below, names in os.walk(to):
-        for name in [*names, *(name for name in below if os.path.islink(os.path.join(folder, name)))]:
+        for name in [
+            *names,
+            *(name for name in below if os.path.islink(os.path.join(folder, name))),
+        ]:
             path = os.path.join(folder, name)
             seen = os.lstat(path)
-            found[os.path.relpath(path, to).replace(os.sep, "/")] = seen.st_size if stat.S_ISREG(seen.st_mode) else -1
+            found[os.path.relpath(path, to).replace(os.sep, "/")] = (
+                seen.st_size if stat.S_ISREG(seen.st_mode) else -1
+            )
     if found != files:
         name = next((name for name in {**files, **found} if files.get(name) != found.get(name)), "")
-        raise damaged(gauge.called, f"{name}: {found.get(name)} bytes came, and its list says {files.get(name)}")
+        raise damaged(
+            gauge.called,
+            f"{name}: {found.get(name)} bytes came, and its list says {files.get(name)}",
+        )
     gauge.files, gauge.bytes = len(files), sum(files.values())
     gauge.done()
 
@@ -198,7 +243,12 @@ def _by_package(archive: Path, to: Path, gauge: Gauge) -> None:
         with py7zr.SevenZipFile(archive) as opened:
             if opened.needs_password():
                 raise _locked(archive)
-            listed = [Listed(f.filename, f.uncompressed, f.is_directory, f.is_symlink or f.is_junction, False) for f in opened.files]
+            listed = [
+                Listed(
+                    f.filename, f.uncompressed, f.is_directory, f.is_symlink or f.is_junction, False
+                )
+                for f in opened.files
+            ]
             files = _approve(listed, archive, gauge)
             opened.extractall(path=to)
     except ColabKitError:
@@ -211,8 +261,14 @@ def _by_package(archive: Path, to: Path, gauge: Gauge) -> None:
 
 
 def decompress(
-    archive: Path, to: Path, *, room: int | None, max_size: int | None, told: Told | None = None, control: Control | None = None,
-) -> int:  # fmt: skip
+    archive: Path,
+    to: Path,
+    *,
+    room: int | None,
+    max_size: int | None,
+    told: Told | None = None,
+    control: Control | None = None,
+) -> int:
     """Unpack one packed file, gz, bz2, xz or zst by its first bytes, to the file `to`: whole or not at all. Its bytes.
 
     Raises
@@ -225,11 +281,20 @@ def decompress(
         with open(archive, "rb") as file:
             tap = Tap(file)
             if (kind := kind_of(tap.head(16))) not in KINDS:
-                why = f"it begins as a {kind} file does" if kind else f"it begins with {tap.head(16)[:8].hex(' ') or 'nothing'}"
+                why = (
+                    f"it begins as a {kind} file does"
+                    if kind
+                    else f"it begins with {tap.head(16)[:8].hex(' ') or 'nothing'}"
+                )
                 raise BadArchive(f"{called} is no packed file.", why, "use it as it is")
-            gauge = Gauge(called, lambda: tap.count, room=room, max_size=max_size, told=told, control=control)
+            gauge = Gauge(
+                called, lambda: tap.count, room=room, max_size=max_size, told=told, control=control
+            )
             gauge.files = 1
-            with closing(unpacked(tap, kind, called)) as pieces, open(part, "xb", buffering=0) as out:
+            with (
+                closing(unpacked(tap, kind, called)) as pieces,
+                open(part, "xb", buffering=0) as out,
+            ):
                 for piece in pieces:
                     gauge.coming(len(piece))
                     while (done := out.write(piece) or 0) < len(piece):

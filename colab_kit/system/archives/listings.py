@@ -33,9 +33,14 @@ def _of_7z(lines: str) -> Iterator[Listed]:
     for fact in _facts(lines, "Path", " = "):
         mode = fact.get("Attributes", "")
         folder = fact.get("Folder") == "+" or mode.startswith("D")
-        link = mode.rpartition(" ")[2].startswith(("l", "c", "b", "p", "s")) and len(mode.rpartition(" ")[2]) >= 10
+        link = (
+            mode.rpartition(" ")[2].startswith(("l", "c", "b", "p", "s"))
+            and len(mode.rpartition(" ")[2]) >= 10
+        )
         link = link or any(key.endswith("Link") and value.strip() for key, value in fact.items())
-        yield Listed(fact["Path"], _figure(fact.get("Size")), folder, link, fact.get("Encrypted") == "+")
+        yield Listed(
+            fact["Path"], _figure(fact.get("Size")), folder, link, fact.get("Encrypted") == "+"
+        )
 
 
 def _of_unrar(lines: str) -> Iterator[Listed]:
@@ -52,12 +57,34 @@ def _of_unrar(lines: str) -> Iterator[Listed]:
 
 SEVEN = How(
     lambda program, archive: [program, "l", "-slt", "-ba", "-p", "-sccUTF-8", "--", str(archive)],
-    lambda program, archive, to: [program, "x", "-y", "-bd", "-p", "-sccUTF-8", f"-o{to}", "--", str(archive)],
+    lambda program, archive, to: [
+        program,
+        "x",
+        "-y",
+        "-bd",
+        "-p",
+        "-sccUTF-8",
+        f"-o{to}",
+        "--",
+        str(archive),
+    ],
     _of_7z,
 )
 UNRAR = How(
     lambda program, archive: [program, "lt", "-cfg-", "-c-", "-p-", "--", str(archive)],
-    lambda program, archive, to: [program, "x", "-cfg-", "-c-", "-p-", "-o-", "-y", "-idq", "--", str(archive), f"{to}/"],
+    lambda program, archive, to: [
+        program,
+        "x",
+        "-cfg-",
+        "-c-",
+        "-p-",
+        "-o-",
+        "-y",
+        "-idq",
+        "--",
+        str(archive),
+        f"{to}/",
+    ],
     _of_unrar,
 )
 
@@ -69,7 +96,11 @@ def _facts(lines: str, first: str, between: str) -> Iterator[dict[str, str]]:
         for line in block.split("\n"):
             key, found, value = line.partition(between if between in line else between.rstrip())
             if found and fact.setdefault(key.strip(), value) != value:
-                raise UnsafeArchive("The archive holds a file that cannot be named.", f"{value!r} in its list", "do not use this file")
+                raise UnsafeArchive(
+                    "The archive holds a file that cannot be named.",
+                    f"{value!r} in its list",
+                    "do not use this file",
+                )
         if first in fact:
             yield fact
 

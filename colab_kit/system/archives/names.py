@@ -6,7 +6,20 @@ import re
 
 from ...errors import UnsafeArchive
 
-ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".7z", ".rar")
+ENDINGS = (
+    ".zip",
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".tar.bz2",
+    ".tbz2",
+    ".tar.xz",
+    ".txz",
+    ".tar.zst",
+    ".tzst",
+    ".7z",
+    ".rar",
+)
 SINGLES = (".gz", ".bz2", ".xz", ".zst")  # one packed file, unless .tar stands before it
 LONGEST = 255  # bytes of one part of a path: more fits on no disk
 DEEPEST = 100  # folders in each other
@@ -38,23 +51,42 @@ def inside(name: str, called: str = "The archive") -> str:
     """
     path = name.replace("\\", "/")
     if _CONTROL.search(path):
-        raise UnsafeArchive(f"{called} holds a file that cannot be named.", f"{name!r} has control characters in its name", AVOID)
+        raise UnsafeArchive(
+            f"{called} holds a file that cannot be named.",
+            f"{name!r} has control characters in its name",
+            AVOID,
+        )
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if path.startswith("/") or ".." in parts or _DRIVE.match(path) or (parts and _DRIVE.match(parts[0])):
+    if (
+        path.startswith("/")
+        or ".." in parts
+        or _DRIVE.match(path)
+        or (parts and _DRIVE.match(parts[0]))
+    ):
         raise outside(called, name)
     try:
         longest = max((len(part.encode("utf-8", "surrogateescape")) for part in parts), default=0)
         whole = len(path.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError as err:
-        raise UnsafeArchive(f"{called} holds a file that cannot be named.", f"{name!r} is no text: {err.reason}", AVOID) from err
+        raise UnsafeArchive(
+            f"{called} holds a file that cannot be named.",
+            f"{name!r} is no text: {err.reason}",
+            AVOID,
+        ) from err
     if longest > LONGEST or whole > LONGEST_PATH or len(parts) > DEEPEST:
         why = f"{name[:80]!r}… has {whole:,} bytes in {len(parts)} parts, the longest of {longest:,} bytes"
         raise UnsafeArchive(f"{called} holds a name that is too long for a disk.", why, AVOID)
     return "/".join(parts)
 
 
-def outside(called: str, member: str, why: str = "leads out of it, which a well-meant archive does not do") -> UnsafeArchive:
-    return UnsafeArchive(f"{called} would write outside of the folder it is unpacked to.", f"{member!r} {why}", "do not use this file")
+def outside(
+    called: str, member: str, why: str = "leads out of it, which a well-meant archive does not do"
+) -> UnsafeArchive:
+    return UnsafeArchive(
+        f"{called} would write outside of the folder it is unpacked to.",
+        f"{member!r} {why}",
+        "do not use this file",
+    )
 
 
 class Places:
@@ -89,8 +121,14 @@ class Places:
                 raise self._twice(name, "is a file and a folder")
             self.files.add(place)
         if len(self.files) + len(self.folders) > MOST:
-            raise UnsafeArchive(f"{self.called} holds more than {MOST:,} files and folders.", "so many slow down any disk", AVOID)
+            raise UnsafeArchive(
+                f"{self.called} holds more than {MOST:,} files and folders.",
+                "so many slow down any disk",
+                AVOID,
+            )
         return place
 
     def _twice(self, name: str, how: str) -> UnsafeArchive:
-        return UnsafeArchive(f"{self.called} does not say which file is meant.", f"{name!r} {how}", AVOID)
+        return UnsafeArchive(
+            f"{self.called} does not say which file is meant.", f"{name!r} {how}", AVOID
+        )

@@ -26,9 +26,15 @@ _BLOCK = 512
 
 
 def extract(
-    stream: Stream, to: Path, *, called: str, room: int | None, max_size: int | None = None, told: Told | None = None,
+    stream: Stream,
+    to: Path,
+    *,
+    called: str,
+    room: int | None,
+    max_size: int | None = None,
+    told: Told | None = None,
     control: Control | None = None,
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[int, int]:
     """Unpack a tar, gz, bz2, xz and zst by its first bytes, into the folder `to`; the stream is read to its end.
 
     Returns
@@ -43,14 +49,22 @@ def extract(
         The stream's own, as it is.
     """
     tap = Tap(stream)
-    gauge = Gauge(called, lambda: tap.count, room=room, max_size=max_size, told=told, control=control)
+    gauge = Gauge(
+        called, lambda: tap.count, room=room, max_size=max_size, told=told, control=control
+    )
     try:
         head = tap.head(_BLOCK)
         if not head:
             raise damaged(called, "it has 0 bytes")
         if (kind := kind_of(head)) not in (None, "tar", *KINDS) and not is_header(head):
-            raise BadArchive(f"{called} is no tar.", f"it begins as a {kind} file does", "give the file its right name")
-        with closing(unpacked(tap, kind if kind in KINDS and not is_header(head) else None, called)) as pieces:
+            raise BadArchive(
+                f"{called} is no tar.",
+                f"it begins as a {kind} file does",
+                "give the file its right name",
+            )
+        with closing(
+            unpacked(tap, kind if kind in KINDS and not is_header(head) else None, called)
+        ) as pieces:
             write(pieces, to, gauge)
         while tap.read(PIECE):
             pass
@@ -96,7 +110,9 @@ def write(pieces: Iterator[bytes], to: Path, gauge: Gauge) -> None:
             tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
             folder.put(info, tar)
     if source.last.strip(b"\0") or len(source.last) < _BLOCK:
-        raise tarfile.ReadError("a header is damaged" if source.last else "it ends before its end mark")
+        raise tarfile.ReadError(
+            "a header is damaged" if source.last else "it ends before its end mark"
+        )
     folder.link()
     for _ in range(TRAILING // PIECE):
         if next(pieces, None) is None:
@@ -156,7 +172,11 @@ class _Folder:
         if not info.isreg() and not info.isdir():
             if not info.issym() and not info.islnk():
                 why = f"{info.name!r} is a device, a pipe or something unknown (type {info.type!r})"
-                raise UnsafeArchive(f"{self._called} holds what is no file and no folder.", why, "do not use this file")
+                raise UnsafeArchive(
+                    f"{self._called} holds what is no file and no folder.",
+                    why,
+                    "do not use this file",
+                )
             tarfile.data_filter(info, self._to)
         self._make(place if info.isdir() else place.rpartition("/")[0])
         if info.issym():
@@ -176,13 +196,26 @@ class _Folder:
         size, gauge = info.size, self._gauge
         if size < 0:
             raise tarfile.ReadError(f"{info.name} has a negative size")
-        check_limits(self._called, size, gauge.bytes + size, gauge.files, room=gauge.room, max_size=gauge.max_size)  # as it says itself
+        check_limits(
+            self._called,
+            size,
+            gauge.bytes + size,
+            gauge.files,
+            room=gauge.room,
+            max_size=gauge.max_size,
+        )  # as it says itself
         holes = tar.extractfile(info) if info.issparse() else None
         if holes is None:
             self._source.seek(info.offset_data)
-        with open(f"{self._to}/{place}", "xb", buffering=0, opener=_runs if info.mode & 0o111 else None) as file:
+        with open(
+            f"{self._to}/{place}", "xb", buffering=0, opener=_runs if info.mode & 0o111 else None
+        ) as file:
             while size:
-                piece = holes.read(min(size, PIECE)) if holes is not None else self._source.some(min(size, PIECE))
+                piece = (
+                    holes.read(min(size, PIECE))
+                    if holes is not None
+                    else self._source.some(min(size, PIECE))
+                )
                 if not piece:
                     raise tarfile.ReadError(f"it ends in {info.name}")
                 gauge.coming(len(piece))
@@ -194,15 +227,29 @@ class _Folder:
         """Where a symbolic link leads, if that is inside: `..` may only begin it, as a folder after it might be a link too."""
         parts = [part for part in info.linkname.split("/") if part not in ("", ".")]
         ups = next((i for i, part in enumerate(parts) if part != ".."), len(parts))
-        if not info.linkname or info.linkname.startswith("/") or ".." in parts[ups:] or ups > place.count("/") or "\0" in info.linkname:
-            raise outside(self._called, info.name, f"is a link to {info.linkname!r}, which a well-meant archive does not hold")
+        if (
+            not info.linkname
+            or info.linkname.startswith("/")
+            or ".." in parts[ups:]
+            or ups > place.count("/")
+            or "\0" in info.linkname
+        ):
+            raise outside(
+                self._called,
+                info.name,
+                f"is a link to {info.linkname!r}, which a well-meant archive does not hold",
+            )
         return "/".join(parts) or "."
 
     def _same(self, info: tarfile.TarInfo, place: str) -> None:
         """A hard link: to a file that came before it."""
         target = "/".join(part for part in info.linkname.split("/") if part not in ("", "."))
         if target not in self._places.files or target in self._links or target == place:
-            raise outside(self._called, info.name, f"is a link to {info.linkname!r}, which is no earlier file of it")
+            raise outside(
+                self._called,
+                info.name,
+                f"is a link to {info.linkname!r}, which is no earlier file of it",
+            )
         source, to = f"{self._to}/{target}", f"{self._to}/{place}"
         try:
             os.link(source, to)
@@ -220,7 +267,11 @@ class _Folder:
         for place, target in self._links.items():
             path = f"{self._to}/{place}"
             if os.path.commonpath([whole, os.path.realpath(path)]) != whole or _goes_round(path):
-                raise outside(self._called, place, f"is a link to {target!r}, which leads out of it, or round and round")
+                raise outside(
+                    self._called,
+                    place,
+                    f"is a link to {target!r}, which leads out of it, or round and round",
+                )
 
 
 def _goes_round(path: str) -> bool:

@@ -25,13 +25,22 @@ __all__ = ["Member", "Read", "directory", "extract"]
 
 LARGE = 4 << 20  # bytes: a larger member is written in pieces
 _LOCAL = struct.Struct("<4s22xHH")  # signature, bytes of the name, bytes of what follows it
-_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)  # a file that is there already is an error
+_NEW = (
+    os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+)  # a file that is there already is an error
 
 
 def extract(
-    read: Read, members: list[Member], to: Path, *, called: str, threads: int = 4, batch: int = 1 << 20, told: Told | None = None,
+    read: Read,
+    members: list[Member],
+    to: Path,
+    *,
+    called: str,
+    threads: int = 4,
+    batch: int = 1 << 20,
+    told: Told | None = None,
     control: Control | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write members of a zip below the folder `to`: the size and the CRC of each are compared.
 
     Parameters
@@ -58,7 +67,10 @@ def extract(
             os.makedirs(to / folder, exist_ok=True)
     except OSError as err:
         raise of_disk(called, to, err) from err
-    hands = [threading.Thread(target=work.run, daemon=True, name=f"unzip {i}") for i in range(max(1, threads))]
+    hands = [
+        threading.Thread(target=work.run, daemon=True, name=f"unzip {i}")
+        for i in range(max(1, threads))
+    ]
     try:
         for hand in hands:
             hand.start()
@@ -102,7 +114,15 @@ def _batches(members: list[Member], most: int) -> Iterator[list[Member]]:
 class _Work:
     """One extraction: each thread takes a batch after the other; the first error ends all."""
 
-    def __init__(self, read: Read, to: str, called: str, batch: int, control: Control | None, batches: Iterator[list[Member]]) -> None:
+    def __init__(
+        self,
+        read: Read,
+        to: str,
+        called: str,
+        batch: int,
+        control: Control | None,
+        batches: Iterator[list[Member]],
+    ) -> None:
         self.read, self.to, self.called, self.control = read, to, called, control
         self.piece = max(PIECE, min(batch, LARGE))
         self.files, self.bytes, self.over = 0, 0, False
@@ -222,7 +242,9 @@ class _Work:
             return
         left = member.size
         for piece in self._made(member, pieces):
-            if len(piece) > left and member.method != LZMA:  # one without an end mark goes on for bytes that mean nothing
+            if (
+                len(piece) > left and member.method != LZMA
+            ):  # one without an end mark goes on for bytes that mean nothing
                 raise self._other(member, "another size")
             yield piece[:left]
             left -= min(left, len(piece))
@@ -236,7 +258,13 @@ class _Work:
                 if unpacker is None:
                     unpacker, packed = _unpacker(member, packed)
                 yield from steps(unpacker, packed)
-            except (zlib.error, lzma.LZMAError, EOFError, ValueError, OSError) as err:  # bz2's word for damage is OSError
+            except (
+                zlib.error,
+                lzma.LZMAError,
+                EOFError,
+                ValueError,
+                OSError,
+            ) as err:  # bz2's word for damage is OSError
                 raise damaged(self.called, f"{member.name}: {err}") from err
 
 
@@ -250,7 +278,9 @@ def _unpacker(member: Member, head: memoryview) -> tuple[Any, memoryview]:
         raise ValueError("its LZMA header is cut or changed")
     rest, lc = divmod(head[4], 9)
     pb, lp = divmod(rest, 5)
-    window = max(4096, min(int.from_bytes(head[5:9], "little"), member.size))  # bytes; more than the content needs nobody
+    window = max(
+        4096, min(int.from_bytes(head[5:9], "little"), member.size)
+    )  # bytes; more than the content needs nobody
     filters = [{"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": window}]
     return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters), head[9:]
 

@@ -49,7 +49,10 @@ def directory(read: Read, size: int, *, called: str) -> list[Member]:
     file = _Seekable(read, size)
     try:
         with zipfile.ZipFile(file) as opened:
-            infos, stop = sorted(opened.infolist(), key=lambda info: info.header_offset), opened.start_dir
+            infos, stop = (
+                sorted(opened.infolist(), key=lambda info: info.header_offset),
+                opened.start_dir,
+            )
     except NotImplementedError as err:
         raise _unknown(called, str(err)) from err
     except Exception as err:  # whatever hostile bytes make of zipfile
@@ -79,7 +82,9 @@ class _Seekable:
     def seek(self, offset: int, whence: int = 0) -> int:
         at = offset + (0, self._at, self._size)[whence]
         if at < 0:
-            raise OSError(errno.EINVAL, "it begins before the file does")  # as a file says it: zipfile tries elsewhere
+            raise OSError(
+                errno.EINVAL, "it begins before the file does"
+            )  # as a file says it: zipfile tries elsewhere
         self._at = at
         return at
 
@@ -114,23 +119,46 @@ def _member(info: zipfile.ZipInfo, end: int, places: Places, called: str) -> Mem
         name = info.orig_filename  # refused below, for its NUL
     kind = stat.S_IFMT(mode)
     if kind == stat.S_IFLNK:
-        raise UnsafeArchive(f"{called} holds a link, {name}.", "links are not followed", "zip the files themselves")
+        raise UnsafeArchive(
+            f"{called} holds a link, {name}.", "links are not followed", "zip the files themselves"
+        )
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise UnsafeArchive(f"{called} holds {name!r}, which is no file and no folder.", f"its mode is {mode:o}", "zip plain files")
+        raise UnsafeArchive(
+            f"{called} holds {name!r}, which is no file and no folder.",
+            f"its mode is {mode:o}",
+            "zip plain files",
+        )
     if info.flag_bits & 0x2041:  # the contents, by whichever method, or the directory
-        fix = f"unpack it yourself: !unzip -q -P PASSWORD '{called}' -d FOLDER, then load the folder"
+        fix = (
+            f"unpack it yourself: !unzip -q -P PASSWORD '{called}' -d FOLDER, then load the folder"
+        )
         raise BadArchive(f"{called} is locked by a password.", f"{name} is encrypted", fix)
-    folder = name.endswith(("/", "\\")) or (not info.file_size and (kind == stat.S_IFDIR or bool(info.external_attr & 0x10)))
+    folder = name.endswith(("/", "\\")) or (
+        not info.file_size and (kind == stat.S_IFDIR or bool(info.external_attr & 0x10))
+    )
     place = places.take(name, folder=folder)
     raw = info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
     start, packed = info.header_offset, info.compress_size
     if start < 0 or start + HEADER + len(raw) + packed > end:
         raise overlaps(called, name)
     if not folder and info.compress_type not in (STORED, DEFLATED, BZIP2, LZMA):
-        raise _unknown(called, f"{name} is packed by method {info.compress_type}, which Python does not know")
+        raise _unknown(
+            called, f"{name} is packed by method {info.compress_type}, which Python does not know"
+        )
     if not folder and info.compress_type == STORED and packed != info.file_size:
         raise damaged(called, f"{name}: {packed:,} bytes stand for {info.file_size:,}")
-    return Member(place, start, end, packed, info.file_size, info.CRC, info.compress_type, bool(mode & 0o111), folder, raw)
+    return Member(
+        place,
+        start,
+        end,
+        packed,
+        info.file_size,
+        info.CRC,
+        info.compress_type,
+        bool(mode & 0o111),
+        folder,
+        raw,
+    )
 
 
 def overlaps(called: str, name: str) -> UnsafeArchive:
@@ -139,4 +167,6 @@ def overlaps(called: str, name: str) -> UnsafeArchive:
 
 
 def _unknown(called: str, why: str) -> BadArchive:
-    return BadArchive(f"{called} cannot be unpacked.", why, f"!7z x '{called}', then load the folder")
+    return BadArchive(
+        f"{called} cannot be unpacked.", why, f"!7z x '{called}', then load the folder"
+    )

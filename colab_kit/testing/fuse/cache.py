@@ -20,7 +20,9 @@ from pathlib import Path
 from .cloud import KEPT, OWN, Quota, hold, lay_out, sweep
 from .node import Node
 
-OPEN_QUIET = 0.5  # s: a file still open is not uploaded sooner, lest each of its writes be a copy of it
+OPEN_QUIET = (
+    0.5  # s: a file still open is not uploaded sooner, lest each of its writes be a copy of it
+)
 
 
 class Cache:
@@ -37,12 +39,19 @@ class Cache:
     """
 
     def __init__(
-        self, store: Path, *, delay: float = 1.0, capacity: int | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Path,
+        *,
+        delay: float = 1.0,
+        capacity: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store, self.delay, self._clock = store, delay, clock
         lay_out(store)
         sweep(store)
-        self.session = Path(tempfile.mkdtemp(prefix="session-", dir=store / KEPT))  # same disk: an upload is a rename
+        self.session = Path(
+            tempfile.mkdtemp(prefix="session-", dir=store / KEPT)
+        )  # same disk: an upload is a rename
         self._held = hold(self.session)
         self._nodes: dict[str, Node] = {}
         self.quota = Quota(store, capacity)
@@ -67,7 +76,11 @@ class Cache:
     def names(self, path: str) -> list[str]:
         with self._lock:
             found = set(os.listdir(self._at(path)))
-            found.update(node.path.rpartition("/")[2] for node in self._waiting() if node.path.rpartition("/")[0] == path)
+            found.update(
+                node.path.rpartition("/")[2]
+                for node in self._waiting()
+                if node.path.rpartition("/")[0] == path
+            )
         return sorted(found - OWN if not path else found)
 
     def folders(self) -> dict[str, list[str]]:
@@ -75,7 +88,9 @@ class Cache:
         with self._lock:
             top = str(self.store)
             paths = [os.path.relpath(folder, top) for folder, _, _ in os.walk(top)]
-            paths = ["" if path == "." else path for path in paths if path.partition("/")[0] not in OWN]
+            paths = [
+                "" if path == "." else path for path in paths if path.partition("/")[0] not in OWN
+            ]
             return {path: self.names(path) for path in paths}
 
     def mkdir(self, path: str, mode: int) -> None:
@@ -131,7 +146,9 @@ class Cache:
             if os.path.lexists(self._at(new)) or new in self._nodes:
                 self._discard(new)
             if node is not None and node.waits:
-                self._remove(old)  # an older state of it; under the new name it would be half a file
+                self._remove(
+                    old
+                )  # an older state of it; under the new name it would be half a file
             else:
                 os.replace(self._at(old), self._at(new))
             if node is not None:
@@ -160,7 +177,13 @@ class Cache:
         with self._lock:
             os.stat(os.path.dirname(self._at(path)))  # the folder: if it is gone, say so
             cache = self.session / str(next(self._numbers))
-            node = Node(path, os.open(cache, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), cache, self._clock(), opens=1)
+            node = Node(
+                path,
+                os.open(cache, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600),
+                cache,
+                self._clock(),
+                opens=1,
+            )
             os.fchmod(node.fd, stat.S_IMODE(mode))
             self._nodes[path] = node
             self._lock.notify_all()
@@ -226,7 +249,9 @@ class Cache:
 
     def _send(self, node: Node) -> None:
         target = self._at(node.path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)  # somebody may have removed it on Google's side
+        os.makedirs(
+            os.path.dirname(target), exist_ok=True
+        )  # somebody may have removed it on Google's side
         assert node.cache is not None
         os.replace(node.cache, target)
         node.cache = None

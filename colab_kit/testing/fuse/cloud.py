@@ -8,10 +8,22 @@ import shutil
 from pathlib import Path
 
 KEPT = ".drivefs"  # in the store: what is not uploaded yet, and the size of the Trash; not shown in the mount
-OWN = frozenset({KEPT, ".mounted", "My Drive", "Shared drives"})  # ours too: a folder's mark and its two links
+OWN = frozenset(
+    {KEPT, ".mounted", "My Drive", "Shared drives"}
+)  # ours too: a folder's mark and its two links
 FOLDERS = ("MyDrive", "Shareddrives", "Othercomputers", ".shortcut-targets-by-id", ".Trash-0")
 _BLOCK = 4096
-_TOLD = ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree", "f_favail", "f_namemax")
+_TOLD = (
+    "f_bsize",
+    "f_frsize",
+    "f_blocks",
+    "f_bfree",
+    "f_bavail",
+    "f_files",
+    "f_ffree",
+    "f_favail",
+    "f_namemax",
+)
 
 
 def lay_out(store: Path) -> None:

@@ -45,14 +45,22 @@ class DriveFS:
     use_ns = True
 
     def __init__(
-        self, cache: Cache, faults: Faults, *, latency: float = 0.0, mounted: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep,
-    ) -> None:  # fmt: skip
+        self,
+        cache: Cache,
+        faults: Faults,
+        *,
+        latency: float = 0.0,
+        mounted: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.cache, self.faults, self.latency = cache, faults, latency
         self._mounted, self._clock, self._sleep = mounted, clock, sleep
         self._open: dict[int, Node] = {}
         self._numbers = itertools.count(1)
-        self._inodes: dict[str, int] = {}  # by path: one for both spellings, and the same wherever the bytes lie
+        self._inodes: dict[
+            str, int
+        ] = {}  # by path: one for both spellings, and the same wherever the bytes lie
         self._late: dict[str, float] = {}  # path: clock when others see it, s
         self._stale: dict[int, dict[str, list[str]]] = {}  # slot of a fault: what each folder held
 
@@ -63,7 +71,15 @@ class DriveFS:
                 self._stale[row["slot"]] = self.cache.folders()
         self.faults.take(plan)
 
-    def _at(self, operation: str, path: str, size: int = 0, to: str | None = None, *, swallowed: bool = False) -> str:
+    def _at(
+        self,
+        operation: str,
+        path: str,
+        size: int = 0,
+        to: str | None = None,
+        *,
+        swallowed: bool = False,
+    ) -> str:
         path = spelled(path)
         if self.latency:
             self._sleep(self.latency)
@@ -89,8 +105,12 @@ class DriveFS:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         found = self.cache.stat_open(self._open[fh]) if fh else self.cache.stat(path)
         names = ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
-        times = {f"st_{name}": getattr(found, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")}
-        return {"st_ino": self._inode(path)} | {name: getattr(found, name) for name in names} | times
+        times = {
+            f"st_{name}": getattr(found, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")
+        }
+        return (
+            {"st_ino": self._inode(path)} | {name: getattr(found, name) for name in names} | times
+        )
 
     def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:
         path = self._at("list", path)
@@ -98,12 +118,20 @@ class DriveFS:
             names = self._stale[fault.slot].get(path, [])
         else:
             names = self.cache.names(path)
-            hidden = {late.rpartition("/")[2] for late in list(self._late) if late.rpartition("/")[0] == path and self._is_unlisted(late)}
+            hidden = {
+                late.rpartition("/")[2]
+                for late in list(self._late)
+                if late.rpartition("/")[0] == path and self._is_unlisted(late)
+            }
             names = [name for name in names if name not in hidden]
         inodes = {name: self._inode(f"{path}/{name}".lstrip("/")) for name in names}
         return [
             (name, {"st_ino": inode}, 0)
-            for name, inode in {".": self._inode(path), "..": self._inode(path.rpartition("/")[0]), **inodes}.items()
+            for name, inode in {
+                ".": self._inode(path),
+                "..": self._inode(path.rpartition("/")[0]),
+                **inodes,
+            }.items()
         ]
 
     def mkdir(self, path: str, mode: int) -> int:
@@ -117,7 +145,9 @@ class DriveFS:
         return 0
 
     def unlink(self, path: str) -> int:
-        path = spelled(path) if HIDDEN in path else self._at("unlink", path)  # the first was asked for when it was hidden
+        path = (
+            spelled(path) if HIDDEN in path else self._at("unlink", path)
+        )  # the first was asked for when it was hidden
         self.cache.unlink(path)
         self._inodes.pop(path, None)
         self._late.pop(path, None)
@@ -131,7 +161,9 @@ class DriveFS:
             old, new = self._at("rename", old, to=spelled(new)), spelled(new)
             self.cache.rename(old, new)
             self._late.pop(new, None)
-        for path in [path for path in list(self._inodes) if path == old or path.startswith(old + "/")]:
+        for path in [
+            path for path in list(self._inodes) if path == old or path.startswith(old + "/")
+        ]:
             self._inodes[new + path[len(old) :]] = self._inodes.pop(path)
         return 0
 
@@ -187,7 +219,9 @@ class DriveFS:
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
         node = self._open[fh]
         self._at("write", node.path, len(data))
-        kept = data[: len(data) // 2] if self.faults.bends("torn_write", "write", node.path) else data
+        kept = (
+            data[: len(data) // 2] if self.faults.bends("torn_write", "write", node.path) else data
+        )
         self.cache.write(node, kept, offset)
         return len(data)
 
@@ -240,7 +274,9 @@ def answer(request: dict[str, Any], drive: DriveFS) -> dict[str, Any]:
     return {"error": f"unknown request {request['do']}"}
 
 
-def serve(lines: Any, say: Callable[[dict[str, Any]], None], drive: DriveFS, leave: Callable[[], None]) -> None:
+def serve(
+    lines: Any, say: Callable[[dict[str, Any]], None], drive: DriveFS, leave: Callable[[], None]
+) -> None:
     """Answer the parent until it says quit or is gone."""
     for line in lines:
         request = json.loads(line)
@@ -272,12 +308,18 @@ def main() -> None:
         cache.end()
         os._exit(1)
 
-    def watch(parent: int) -> None:  # a socket's end is no proof: the parent's own forks may hold it open
+    def watch(
+        parent: int,
+    ) -> None:  # a socket's end is no proof: the parent's own forks may hold it open
         while os.getppid() == parent:
             time.sleep(0.5)
         leave()
 
-    for work, arguments in ((cache.keep_uploading, ()), (serve, (lines, say, drive, leave)), (watch, (job["parent"],))):
+    for work, arguments in (
+        (cache.keep_uploading, ()),
+        (serve, (lines, say, drive, leave)),
+        (watch, (job["parent"],)),
+    ):
         threading.Thread(target=work, args=arguments, daemon=True).start()
     answer_kernel(drive, job["mountpoint"], readonly=job["readonly"])
     threading.Event().wait()  # unmounted from outside: the parent's quit is still to come, or its end
@@ -288,8 +330,18 @@ def answer_kernel(drive: DriveFS, mountpoint: str, *, readonly: bool) -> None:
     import mfusepy  # here: it needs libfuse already when imported
 
     os.umask(0)  # the kernel has applied the caller's
-    options: dict[str, Any] = {"fsname": "drive", "subtype": "drive", "foreground": True, "ro": readonly, "use_ino": True}
-    options |= {"entry_timeout": 0, "attr_timeout": 0, "negative_timeout": 0}  # a fault must not hide behind the kernel's memory
+    options: dict[str, Any] = {
+        "fsname": "drive",
+        "subtype": "drive",
+        "foreground": True,
+        "ro": readonly,
+        "use_ino": True,
+    }
+    options |= {
+        "entry_timeout": 0,
+        "attr_timeout": 0,
+        "negative_timeout": 0,
+    }  # a fault must not hide behind the kernel's memory
     if mfusepy.fuse_version_major == 2:
         options["big_writes"] = True  # 128 KiB a write, not 4
     mfusepy.FUSE(drive, mountpoint, **options)

@@ -54,7 +54,13 @@ class FuseBody:
     """
 
     def __init__(
-        self, store: Path, *, delay: float = 1.0, capacity: int | None = None, latency: float = 0.0, faults: Faults | None = None
+        self,
+        store: Path,
+        *,
+        delay: float = 1.0,
+        capacity: int | None = None,
+        latency: float = 0.0,
+        faults: Faults | None = None,
     ) -> None:
         if faults is not None and (not faults.fuse or faults.tally.path is None):
             raise DriveError(
@@ -62,9 +68,16 @@ class FuseBody:
                 "another process strikes, and counts",
                 "make it with Faults(fuse=True, tally=Tally(path)), or take body.faults",
             )
-        self.store, self.delay, self.capacity, self.latency = Path(store).absolute(), delay, capacity, latency
+        self.store, self.delay, self.capacity, self.latency = (
+            Path(store).absolute(),
+            delay,
+            capacity,
+            latency,
+        )
         lay_out(self.store)
-        self._folder = Path(tempfile.mkdtemp(prefix="colab-kit-fuse-"))  # the tally, and the daemon's complaints
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="colab-kit-fuse-")
+        )  # the tally, and the daemon's complaints
         self.faults = faults or Faults(fuse=True, tally=Tally(self._folder / "tally"))
         self.faults.changed = self._send_plan
         self.point: Path | None = None  # the mountpoint, also with a dead daemon
@@ -121,8 +134,11 @@ class FuseBody:
             finally:
                 self.drop()
         if failed:
-            raise DriveError(f"{len(failed)} files did not reach Drive: {', '.join(failed[:3])}.", "the folder behind it refused them",
-                             f"look at {self.store}: is its disk full, may it be written?")  # fmt: skip
+            raise DriveError(
+                f"{len(failed)} files did not reach Drive: {', '.join(failed[:3])}.",
+                "the folder behind it refused them",
+                f"look at {self.store}: is its disk full, may it be written?",
+            )
 
     def drop(self) -> None:
         """Kill the daemon and take the mount away, as force_remount does: what was not uploaded is lost."""
@@ -133,7 +149,9 @@ class FuseBody:
                 if mount_type(self.point):
                     unmount_lazily(self.point)
                 if mount_type(self.point):
-                    raise DriveError(f"{self.point} could not be unmounted.", "", f"type: umount -l {self.point}")
+                    raise DriveError(
+                        f"{self.point} could not be unmounted.", "", f"type: umount -l {self.point}"
+                    )
             self.point = None
             if self._undertaker is not None:
                 self._undertaker.kill()
@@ -158,7 +176,11 @@ class FuseBody:
         with self._lock:
             where = self.point
             if where is None:
-                raise DriveError("There is no mount to restart.", "it was never mounted, or unmounted", "call mount() instead")
+                raise DriveError(
+                    "There is no mount to restart.",
+                    "it was never mounted, or unmounted",
+                    "call mount() instead",
+                )
             self.drop()
             self.mount(where, readonly=self.readonly)
 
@@ -169,7 +191,11 @@ class FuseBody:
 
     def used(self) -> int:
         """Bytes of the files, as the mount shows them, and of the Trash."""
-        return int(self._ask(do="count")["used"]) if self._is_running() else stored_bytes(self.store) + trash_bytes(self.store)
+        return (
+            int(self._ask(do="count")["used"])
+            if self._is_running()
+            else stored_bytes(self.store) + trash_bytes(self.store)
+        )
 
     def trash_bytes(self) -> int:
         """How much lies in the Trash."""
@@ -199,33 +225,65 @@ class FuseBody:
     def _clear(self, mountpoint: Path) -> None:
         """See that something can be mounted there."""
         if self._is_running():
-            raise DriveError(f"This Drive is already mounted at {self.point}.", "", "call unmount() first")
+            raise DriveError(
+                f"This Drive is already mounted at {self.point}.", "", "call unmount() first"
+            )
         if kind := mount_type(mountpoint):
             if kind != "fuse.drive" or not is_dead(mountpoint):
-                raise DriveError(f"{mountpoint} is a mount already ({kind}).", "", "unmount it, or name another folder")
+                raise DriveError(
+                    f"{mountpoint} is a mount already ({kind}).",
+                    "",
+                    "unmount it, or name another folder",
+                )
             unmount_lazily(mountpoint)
         if mountpoint.is_symlink():
-            raise DriveError(f"{mountpoint} is a link.", "a mountpoint must be a true folder", "name the folder that it leads to")
+            raise DriveError(
+                f"{mountpoint} is a link.",
+                "a mountpoint must be a true folder",
+                "name the folder that it leads to",
+            )
         try:
             mountpoint.mkdir(exist_ok=True)
             if any(mountpoint.iterdir()):
                 raise DriveError(
-                    f"{mountpoint} is not empty.", "a mount would hide what lies there", "move it aside, or name another folder"
+                    f"{mountpoint} is not empty.",
+                    "a mount would hide what lies there",
+                    "move it aside, or name another folder",
                 )
         except (FileExistsError, FileNotFoundError, PermissionError) as err:
-            raise DriveError(f"{mountpoint} cannot be a mountpoint.", str(err), "name a folder in one that exists") from err
+            raise DriveError(
+                f"{mountpoint} cannot be a mountpoint.",
+                str(err),
+                "name a folder in one that exists",
+            ) from err
 
     def _start(self, mountpoint: Path, readonly: bool) -> None:
         self._undertaker = undertaker(mountpoint, self._folder)
         self._channel, theirs = socket.socketpair()
         self._heard = b""
-        env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")])}
-        command = [sys.executable, "-P", "-m", "colab_kit.testing.fuse.daemon", str(theirs.fileno())]
+        env = os.environ | {
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
+            )
+        }
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "colab_kit.testing.fuse.daemon",
+            str(theirs.fileno()),
+        ]
         with theirs, open(self._folder / "log", "wb") as log:
             self._daemon = subprocess.Popen(
-                command, env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()],
+                command,
+                env=env,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C and a killed process group are not meant for it
-            )  # fmt: skip
+            )
         self.point, self.readonly = mountpoint, readonly
         job = {"store": str(self.store), "mountpoint": str(mountpoint), "readonly": readonly, "parent": os.getpid(),
                "delay": self.delay, "capacity": self.capacity, "latency": self.latency,
@@ -236,7 +294,9 @@ class FuseBody:
             self.drop()
             told = (self._folder / "log").read_text(errors="replace").strip().splitlines()
             raise DriveError(
-                f"{mountpoint} could not be mounted.", told[-1] if told else str(err), f"see that FUSE works here: {PACKAGES}"
+                f"{mountpoint} could not be mounted.",
+                told[-1] if told else str(err),
+                f"see that FUSE works here: {PACKAGES}",
             ) from err
 
     def _is_running(self) -> bool:
@@ -245,7 +305,9 @@ class FuseBody:
     def _mine(self) -> None:
         if os.getpid() != self._owner:
             raise DriveError(
-                "This Drive was mounted by another process.", "only that one talks to its daemon", "mount and plan faults there"
+                "This Drive was mounted by another process.",
+                "only that one talks to its daemon",
+                "mount and plan faults there",
             )
 
     def _send_plan(self) -> None:

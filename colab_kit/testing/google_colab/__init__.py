@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _system_commands, auth, autoviz, data_table, drive, files, output, runtime, snippets, widgets
+from . import (
+    _system_commands,
+    auth,
+    autoviz,
+    data_table,
+    drive,
+    files,
+    output,
+    runtime,
+    snippets,
+    widgets,
+)
 
-__all__ = ["auth", "autoviz", "data_table", "drive", "files", "output", "runtime", "snippets", "widgets"]
+__all__ = [
+    "auth",
+    "autoviz",
+    "data_table",
+    "drive",
+    "files",
+    "output",
+    "runtime",
+    "snippets",
+    "widgets",
+]
 
 __version__ = "0.0.1a2"
 __colab_kit_mock__ = True

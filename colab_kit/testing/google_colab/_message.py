@@ -12,7 +12,9 @@ class MessageError(errors.Error):
     """The page replied with an error; its text is the page's."""
 
 
-def blocking_request(request_type: str, request: Any = "", timeout_sec: float | None = 5, parent: Any = None) -> Any:
+def blocking_request(
+    request_type: str, request: Any = "", timeout_sec: float | None = 5, parent: Any = None
+) -> Any:
     """Ask the page and wait: its answer, or None when none came in time."""
     need_kernel()
     reply = world().ask(request_type, request, timeout_sec)
@@ -23,7 +25,9 @@ def blocking_request(request_type: str, request: Any = "", timeout_sec: float | 
     return reply.get("data")
 
 
-def send_request(request_type: str, request_body: Any, parent: Any = None, expect_reply: bool = True) -> str:
+def send_request(
+    request_type: str, request_body: Any, parent: Any = None, expect_reply: bool = True
+) -> str:
     """Ask the page without waiting; the question is recorded."""
     need_kernel()
     world().note(request_type, request=request_body)

@@ -18,7 +18,9 @@ class World(Protocol):
         """The environment as a Colab VM's kernel sees it."""
         ...
 
-    def ask(self, request_type: str, request: Any, timeout_sec: float | None) -> dict[str, Any] | None:
+    def ask(
+        self, request_type: str, request: Any, timeout_sec: float | None
+    ) -> dict[str, Any] | None:
         """The page's reply, {"data": …} or {"error": text}; None: no answer came in time."""
         ...
 
@@ -65,7 +67,9 @@ installed: World | None = None
 def world() -> World:
     """The stand-in in force."""
     if installed is None:
-        raise RuntimeError("google.colab's stand-in is not installed any more: import google.colab again, inside `with StandIn():`")
+        raise RuntimeError(
+            "google.colab's stand-in is not installed any more: import google.colab again, inside `with StandIn():`"
+        )
     return installed
 
 

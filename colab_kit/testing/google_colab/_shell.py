@@ -32,4 +32,6 @@ def _native() -> bool:
 
 def over(base: type) -> type:
     """The class of a shell that is this one and `base` at once: an object of `base` can be made one in place."""
-    return type(base)("Shell", (Shell, base), {"__module__": Shell.__module__, "__doc__": Shell.__doc__})
+    return type(base)(
+        "Shell", (Shell, base), {"__module__": Shell.__module__, "__doc__": Shell.__doc__}
+    )

@@ -33,8 +33,14 @@ def run(command: str, echo: bool = True) -> ShellResult:
     ours, its = _terminal()
     try:
         process = subprocess.Popen(
-            command, shell=True, executable=BASH, stdin=subprocess.DEVNULL, stdout=its, stderr=its, close_fds=True
-        )  # fmt: skip
+            command,
+            shell=True,
+            executable=BASH,
+            stdin=subprocess.DEVNULL,
+            stdout=its,
+            stderr=its,
+            close_fds=True,
+        )
     except BaseException:
         os.close(ours)
         raise
@@ -139,7 +145,11 @@ def tensorflow_version(line: str) -> None:
     print("Colab only includes TensorFlow 2.x; %tensorflow_version has no effect.")
 
 
-MAGICS = (("line", "shell", shell_line), ("cell", "shell", shell_cell), ("line", "tensorflow_version", tensorflow_version))
+MAGICS = (
+    ("line", "shell", shell_line),
+    ("cell", "shell", shell_cell),
+    ("line", "tensorflow_version", tensorflow_version),
+)
 
 
 def _register_magics(ip: Any) -> None:

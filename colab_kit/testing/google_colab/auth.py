@@ -20,10 +20,17 @@ _UPLOAD = "Upload the private key for your service account.\n\nSee the guide at 
 def authenticate_user(clear_output: bool = True, project_id: str | None = None) -> None:
     """Ask the notebook's owner to lend the account's rights."""
     if world().environ().get("VERTEX_PRODUCT") == "COLAB_ENTERPRISE":
-        print("WARNING: google.colab.auth.authenticate_user() is not supported in Colab Enterprise.")
+        print(
+            "WARNING: google.colab.auth.authenticate_user() is not supported in Colab Enterprise."
+        )
         return
     world().note("authenticate_user", clear_output=clear_output, project_id=project_id)
-    if _message.blocking_request("request_auth", request={"authType": "auth_user_ephemeral"}, timeout_sec=None) is False:
+    if (
+        _message.blocking_request(
+            "request_auth", request={"authType": "auth_user_ephemeral"}, timeout_sec=None
+        )
+        is False
+    ):
         raise _errors.AuthorizationError("Failed to fetch user credentials")
 
 

@@ -22,9 +22,14 @@ class DataTable:
     min_width: str | None = None
 
     def __init__(
-        self, dataframe: Any, include_index: bool | None = None, num_rows_per_page: int | None = None,
-        max_rows: int | None = None, max_columns: int | None = None, min_width: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        dataframe: Any,
+        include_index: bool | None = None,
+        num_rows_per_page: int | None = None,
+        max_rows: int | None = None,
+        max_columns: int | None = None,
+        min_width: str | None = None,
+    ) -> None:
         self._dataframe = dataframe
         self._max_rows = self.max_rows if max_rows is None else max_rows
         self._max_columns = self.max_columns if max_columns is None else max_columns

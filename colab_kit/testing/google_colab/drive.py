@@ -16,15 +16,31 @@ _ELSEWHERE = (
     "https://colab.research.google.com/notebooks/io.ipynb#scrollTo=7taylj9wpsA2."
 )
 _SLOW_ROOT = "mount failed: timeout during initial read of root folder; for more info: https://research.google.com/colaboratory/faq.html#drive-timeout"
-_POLICY = "The domain policy has disabled Drive File Stream: https://support.google.com/a/answer/7496409"
+_POLICY = (
+    "The domain policy has disabled Drive File Stream: https://support.google.com/a/answer/7496409"
+)
 
 
-def mount(mountpoint: str, force_remount: bool = False, timeout_ms: int = 120000, readonly: bool = False) -> None:
+def mount(
+    mountpoint: str, force_remount: bool = False, timeout_ms: int = 120000, readonly: bool = False
+) -> None:
     """Mount Google Drive at mountpoint. force_remount kills a running DriveFS: what it had not sent is lost."""
-    return _mount(mountpoint, force_remount=force_remount, timeout_ms=timeout_ms, ephemeral=True, readonly=readonly)
+    return _mount(
+        mountpoint,
+        force_remount=force_remount,
+        timeout_ms=timeout_ms,
+        ephemeral=True,
+        readonly=readonly,
+    )
 
 
-def _mount(mountpoint: str, force_remount: bool = False, timeout_ms: int = 120000, ephemeral: bool = False, readonly: bool = False) -> None:
+def _mount(
+    mountpoint: str,
+    force_remount: bool = False,
+    timeout_ms: int = 120000,
+    ephemeral: bool = False,
+    readonly: bool = False,
+) -> None:
     if not world().vm:
         raise NotImplementedError(_ELSEWHERE)
     if " " in mountpoint:  # a Path has no `in`: TypeError, as on Colab
@@ -55,7 +71,10 @@ def _consent(timeout_ms: int) -> bool:
     if env.get("VERTEX_PRODUCT") == "COLAB_ENTERPRISE":
         raise NotImplementedError("google.colab.drive.mount is not supported in Colab Enterprise.")
     env["TBE_EPHEM_CREDS_ADDR"]
-    return _message.blocking_request("request_auth", {"authType": "dfs_ephemeral"}, timeout_ms / 1000) is None
+    return (
+        _message.blocking_request("request_auth", {"authType": "dfs_ephemeral"}, timeout_ms / 1000)
+        is None
+    )
 
 
 def _kill_running(mountpoint: str) -> None:
@@ -79,7 +98,9 @@ def _check(mountpoint: str) -> None:
 
 def _start(mountpoint: str, timeout_ms: int, readonly: bool, silent: bool) -> None:
     """Start DriveFS, or fail as it would."""
-    _debug(f"opendir_timeout_ms:{timeout_ms} virtual_folders_omit_spaces:true read_only_mode:{readonly} mount_point_path:{mountpoint}")
+    _debug(
+        f"opendir_timeout_ms:{timeout_ms} virtual_folders_omit_spaces:true read_only_mode:{readonly} mount_point_path:{mountpoint}"
+    )
     match world().fails("root_timeout", "mount_timeout", "policy"):
         case "root_timeout":
             raise ValueError(_SLOW_ROOT)
@@ -87,7 +108,9 @@ def _start(mountpoint: str, timeout_ms: int, readonly: bool, silent: bool) -> No
             raise ValueError(_POLICY)
         case "mount_timeout":
             world().wait(timeout_ms / 1000 + 30)
-            raise _pexpect_timeout()("<pexpect.popen_spawn.PopenSpawn object at 0x7f0000000000>\nsearcher: searcher_re:")
+            raise _pexpect_timeout()(
+                "<pexpect.popen_spawn.PopenSpawn object at 0x7f0000000000>\nsearcher: searcher_re:"
+            )
     if silent:
         raise ValueError("mount failed")
     world().mount(mountpoint, readonly)

@@ -58,7 +58,9 @@ def clear(wait: bool = False, output_tags: str | Iterable[str] = ()) -> None:
         raise ValueError("wait must be a boolean value")
     sys.stdout.flush()
     sys.stderr.flush()
-    if not output_tags and _in_kernel():  # other pages than Colab's know no tags: they would clear everything
+    if (
+        not output_tags and _in_kernel()
+    ):  # other pages than Colab's know no tags: they would clear everything
         display().clear_output(wait=wait)
 
 
@@ -122,19 +124,29 @@ def no_vertical_scroll() -> None:
 
 
 def serve_kernel_port_as_iframe(
-    port: int, path: str = "/", width: str = "100%", height: str = "400", cache_in_notebook: bool = False
+    port: int,
+    path: str = "/",
+    width: str = "100%",
+    height: str = "400",
+    cache_in_notebook: bool = False,
 ) -> None:
     """Show what a server on this machine serves, in a frame."""
     world().note("serve_kernel_port_as_iframe", port=port, path=path)
     if _in_kernel():
-        display().display(display().IFrame(f"http://localhost:{port}{path}", width=width, height=height))
+        display().display(
+            display().IFrame(f"http://localhost:{port}{path}", width=width, height=height)
+        )
 
 
-def serve_kernel_port_as_window(port: int, path: str = "/", anchor_text: str | None = None, skip_warning: bool = False) -> None:
+def serve_kernel_port_as_window(
+    port: int, path: str = "/", anchor_text: str | None = None, skip_warning: bool = False
+) -> None:
     """Give a link to what a server on this machine serves."""
     if not skip_warning:
         hint = "Try `serve_kernel_port_as_iframe` instead."
-        print(f"\x1b[31mWarning: This function may stop working due to changes in browser security.\n{hint} \x1b[0m")
+        print(
+            f"\x1b[31mWarning: This function may stop working due to changes in browser security.\n{hint} \x1b[0m"
+        )
     world().note("serve_kernel_port_as_window", port=port, path=path)
 
 

@@ -27,7 +27,9 @@ class TimeoutException(errors.Error):
     """The page did not answer."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"Requesting secret {key} timed out. Secrets can only be fetched when running from the Colab UI.")
+        super().__init__(
+            f"Requesting secret {key} timed out. Secrets can only be fetched when running from the Colab UI."
+        )
 
 
 def get(key: str) -> str:

@@ -39,14 +39,28 @@ class TabBar:
 class Grid:
     """Rows and columns of cells, each with its output."""
 
-    def __init__(self, rows: int, columns: int, header_row: bool = False, header_column: bool = False, style: str = "") -> None:
-        self.rows, self.columns, self.header_row, self.header_column = rows, columns, header_row, header_column
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        header_row: bool = False,
+        header_column: bool = False,
+        style: str = "",
+    ) -> None:
+        self.rows, self.columns, self.header_row, self.header_column = (
+            rows,
+            columns,
+            header_row,
+            header_column,
+        )
 
     @contextlib.contextmanager
     def output_to(self, row: int, column: int) -> Iterator[None]:
         """Put the output into this cell, counted from 0."""
         if not (0 <= row < self.rows and 0 <= column < self.columns):
-            raise _errors.WidgetException(f"Cell ({row}, {column}) is outside of boundaries of {self.rows}x{self.columns} grid")
+            raise _errors.WidgetException(
+                f"Cell ({row}, {column}) is outside of boundaries of {self.rows}x{self.columns} grid"
+            )
         print(f"[{row}, {column}]")
         yield
 
@@ -65,9 +79,13 @@ class Grid:
 
 
 def create_grid(
-    row_data: Iterable[Any], col_data: Iterable[Any], render: Callable[[Any, Any], Any],
-    header_render: Callable[[Any], Any] | None = None, header_row: bool = True, header_column: bool = True,
-) -> Grid:  # fmt: skip
+    row_data: Iterable[Any],
+    col_data: Iterable[Any],
+    render: Callable[[Any, Any], Any],
+    header_render: Callable[[Any], Any] | None = None,
+    header_row: bool = True,
+    header_column: bool = True,
+) -> Grid:
     """The cross product of rows and columns, each cell shown by render(row, column)."""
     rows, columns, show = list(row_data), list(col_data), display().display
     grid = Grid(len(rows) + header_row, len(columns) + header_column, header_row, header_column)

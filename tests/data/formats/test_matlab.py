@@ -38,10 +38,15 @@ def test_arrays_come_back_in_either_byte_order_packed_or_not(tmp_path, order, co
         "b": np.array([[7, 8]], np.uint8),
     }
     found = matlab.read(blank(tmp_path / "a.mat", mat(compress, order, **arrays)))
-    assert found.keys() == arrays.keys() and all((found[name] == array).all() for name, array in arrays.items())
+    assert found.keys() == arrays.keys() and all(
+        (found[name] == array).all() for name, array in arrays.items()
+    )
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", mat(a=np.ones((9, 9)))[:-5], mat(False, a=np.ones((9, 9)))[:-5], b"x" * 500])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", mat(a=np.ones((9, 9)))[:-5], mat(False, a=np.ones((9, 9)))[:-5], b"x" * 500],
+)
 def test_another_file_or_half_of_one_is_refused_by_name(tmp_path, content):
     with pytest.raises(DataError, match=r"a\.mat is no whole MATLAB 5 file") as caught:
         matlab.read(blank(tmp_path / "a.mat", content))

@@ -43,7 +43,12 @@ def test_cifar_is_what_torchvision_reads(tmp_path, fine):
     files, parser = tiny_sets.cifar(fine)
     splits, classes = parsed.cifar(lay(tmp_path, files), parser)
     (x, y), (seen, _) = splits["train"], splits["test"]
-    assert x.shape == (4 if fine else 20, 32, 32, 3) and x.dtype == np.uint8 and y.dtype == np.int64 and len(seen) == 4
+    assert (
+        x.shape == (4 if fine else 20, 32, 32, 3)
+        and x.dtype == np.uint8
+        and y.dtype == np.int64
+        and len(seen) == 4
+    )
     assert y[:4].tolist() == [0, 1, 2, 0] and classes == ("airplane", "automobile", "bird")
     assert (x[0] == np.asarray(parser(tmp_path)[0][0])).all()
 
@@ -75,18 +80,26 @@ def test_class_folders_are_called_by_their_names_and_keep_the_order_of_these(tmp
     lay(tmp_path, tiny_sets.class_folders("set/", ("train", "val"), ("n2", "n10", "n1")))
     found, classes = parsed.in_folders(tmp_path, {"n2": "zebra", "n10": "ant", "n3": "bee"})
     assert classes == ("zebra", "ant", "bee", "n1")  # a folder that nobody named keeps its own
-    assert [one.label for one in found.splits["train"]][::3] == ["n1", "zebra", "ant"] and found.splits.keys() == {"train", "valid"}
+    assert [one.label for one in found.splits["train"]][::3] == [
+        "n1",
+        "zebra",
+        "ant",
+    ] and found.splits.keys() == {"train", "valid"}
     assert parsed.in_folders(tmp_path, {})[1] is None and found.root == tmp_path / "set"
 
 
 def test_the_flowers_have_their_official_split_and_names(tmp_path):
     folder = unpacked("flowers-102", tmp_path)
-    found = parsed.flowers(folder / "102flowers", folder / "imagelabels.mat", folder / "setid.mat", FLOWERS)
+    found = parsed.flowers(
+        folder / "102flowers", folder / "imagelabels.mat", folder / "setid.mat", FLOWERS
+    )
     assert rows(found, "train") == [
         ("image_00007.jpg", "passion flower"), ("image_00001.jpg", "passion flower"), ("image_00002.jpg", "pink primrose"),
     ]  # fmt: skip
     assert [len(found.splits[split]) for split in ("train", "valid", "test")] == [3, 2, 3]
-    assert rows(found, "valid")[0] == ("image_00003.jpg", "blackberry lily") and all(one.path.is_file() for one in found.splits["test"])
+    assert rows(found, "valid")[0] == ("image_00003.jpg", "blackberry lily") and all(
+        one.path.is_file() for one in found.splits["test"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +115,9 @@ def test_damaged_lists_of_flowers_are_told(tmp_path, file, content, words):
     folder = unpacked("flowers-102", tmp_path)
     blank(folder / file, content)
     with pytest.raises(DataError) as caught:
-        parsed.flowers(folder / "102flowers", folder / "imagelabels.mat", folder / "setid.mat", FLOWERS)
+        parsed.flowers(
+            folder / "102flowers", folder / "imagelabels.mat", folder / "setid.mat", FLOWERS
+        )
     assert words in str(caught.value)
 
 
@@ -110,7 +125,9 @@ def test_a_missing_flower_is_named(tmp_path):
     folder = unpacked("flowers-102", tmp_path)
     (folder / "102flowers" / "jpg" / "image_00004.jpg").unlink()
     with pytest.raises(DataError, match="image_00004"):
-        parsed.flowers(folder / "102flowers", folder / "imagelabels.mat", folder / "setid.mat", FLOWERS)
+        parsed.flowers(
+            folder / "102flowers", folder / "imagelabels.mat", folder / "setid.mat", FLOWERS
+        )
 
 
 def test_the_pets_are_split_and_called_as_torchvision_does(tmp_path):
@@ -118,20 +135,28 @@ def test_the_pets_are_split_and_called_as_torchvision_does(tmp_path):
 
     folder = unpacked("oxford-pets", tmp_path)
     found, classes = parsed.pets(folder / "images", folder / "annotations")
-    assert rows(found, "test")[1] == ("american_pit_bull_terrier_2.jpg", "American Pit Bull Terrier")
+    assert rows(found, "test")[1] == (
+        "american_pit_bull_terrier_2.jpg",
+        "American Pit Bull Terrier",
+    )
     (tmp_path / "oxford-iiit-pet").mkdir()
     for name in ("images", "annotations"):
         (folder / name / name).rename(tmp_path / "oxford-iiit-pet" / name)
     for split, theirs in (("train", "trainval"), ("test", "test")):
         other = torchvision.datasets.OxfordIIITPet(tmp_path, theirs)
-        assert rows(found, split) == [(path.name, other.classes[y]) for path, y in zip(other._images, other._labels, strict=True)]
+        assert rows(found, split) == [
+            (path.name, other.classes[y])
+            for path, y in zip(other._images, other._labels, strict=True)
+        ]
         assert list(classes) == other.classes
 
 
 @pytest.mark.parametrize("damage", ["list", "no list", "picture", "no pictures"])
 def test_damaged_pets_are_told(tmp_path, damage):
     folder = unpacked("oxford-pets", tmp_path)
-    victim = folder / ("annotations/annotations/test.txt" if "list" in damage else "images/images/Bombay_1.jpg")
+    victim = folder / (
+        "annotations/annotations/test.txt" if "list" in damage else "images/images/Bombay_1.jpg"
+    )
     if damage == "list":
         victim.write_text("Bombay_2 three 1 1\n")
     elif damage == "no pictures":

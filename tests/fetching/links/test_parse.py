@@ -310,7 +310,12 @@ REFUSED = [  # given, a word of the message
 @pytest.mark.parametrize("link", DRIVE)
 def test_every_form_of_a_drive_link_is_the_one_file(link):
     found = understand(link)
-    assert (found.kind, found.id, found.identity, found.service) == ("gdrive", ID, f"gdrive:{ID}", "drive")
+    assert (found.kind, found.id, found.identity, found.service) == (
+        "gdrive",
+        ID,
+        f"gdrive:{ID}",
+        "drive",
+    )
     assert found.name == "" and found.url.startswith(f"https://drive.google.com/uc?id={ID}")
     assert found.resourcekey == ("0-SECRETsecret" if "resourcekey" in link else "")
 
@@ -318,12 +323,20 @@ def test_every_form_of_a_drive_link_is_the_one_file(link):
 @pytest.mark.parametrize("link", FOLDERS)
 def test_every_form_of_a_drive_folder_is_the_one_folder(link):
     found = understand(link)
-    assert (found.kind, found.id, found.url) == ("gdrive-folder", ID, f"https://drive.google.com/drive/folders/{ID}")
+    assert (found.kind, found.id, found.url) == (
+        "gdrive-folder",
+        ID,
+        f"https://drive.google.com/drive/folders/{ID}",
+    )
 
 
 def test_a_folder_keeps_its_resource_key():
     found = understand(f"https://drive.google.com/drive/folders/{ID}?resourcekey=0-k&usp=sharing")
-    assert found.resourcekey == "0-k" and found.url.endswith(f"{ID}?resourcekey=0-k") and "0-k" not in found.identity
+    assert (
+        found.resourcekey == "0-k"
+        and found.url.endswith(f"{ID}?resourcekey=0-k")
+        and "0-k" not in found.identity
+    )
 
 
 @pytest.mark.parametrize(("link", "wanted"), DOCS.items())
@@ -335,7 +348,9 @@ def test_a_document_of_google_is_exported(link, wanted):
         f"https://docs.google.com/{wanted[0]}",
         f"gdrive:{ID}?{wanted[1]}",
     )
-    assert wanted[1].startswith(f"format={found.export}") and bool(found.notes) == ("/export" not in link)
+    assert wanted[1].startswith(f"format={found.export}") and bool(found.notes) == (
+        "/export" not in link
+    )
 
 
 def test_what_google_publishes_is_asked_as_it_is():
@@ -347,7 +362,13 @@ def test_what_google_publishes_is_asked_as_it_is():
 def test_a_link_means_the_file(given, url, name, identity, service):
     found = understand(given)
     wanted = identity if identity is not SAME else url
-    assert (found.kind, found.url, found.name, found.identity, found.service) == ("http", url, name, wanted, service)
+    assert (found.kind, found.url, found.name, found.identity, found.service) == (
+        "http",
+        url,
+        name,
+        wanted,
+        service,
+    )
 
 
 def test_the_tables_are_large_enough_to_be_believed():
@@ -361,17 +382,33 @@ def test_the_tables_are_large_enough_to_be_believed():
         (f"{HF}/o/n", "models/o/n/tree/main", "models/o/n@main:"),
         (f"{HF}/spaces/o/n", "spaces/o/n/tree/main", "spaces/o/n@main:"),
         (f"{HF}/datasets/squad", "datasets/squad/tree/main", "datasets/squad@main:"),
-        (f"{HF}/datasets/o/n/tree/v1/a/b%20c", "datasets/o/n/tree/v1/a/b%20c", "datasets/o/n@v1:a/b c"),
+        (
+            f"{HF}/datasets/o/n/tree/v1/a/b%20c",
+            "datasets/o/n/tree/v1/a/b%20c",
+            "datasets/o/n@v1:a/b c",
+        ),
         (f"{HF}/o/n/tree/refs%2Fpr%2F1", "models/o/n/tree/refs%2Fpr%2F1", "models/o/n@refs/pr/1:"),
         ("hf://datasets/o/n", "datasets/o/n/tree/main", "datasets/o/n@main:"),
         ("hf://o/n@v1/d/", "models/o/n/tree/v1/d", "models/o/n@v1:d"),
-        (f"{HF}/api/datasets/o/n/tree/main/d?recursive=true", "datasets/o/n/tree/main/d", "datasets/o/n@main:d"),
-        (f"{HF}/api/datasets/squad/tree/main/d", "datasets/squad/tree/main/d", "datasets/squad@main:d"),
+        (
+            f"{HF}/api/datasets/o/n/tree/main/d?recursive=true",
+            "datasets/o/n/tree/main/d",
+            "datasets/o/n@main:d",
+        ),
+        (
+            f"{HF}/api/datasets/squad/tree/main/d",
+            "datasets/squad/tree/main/d",
+            "datasets/squad@main:d",
+        ),
     ],
 )
 def test_a_repository_of_hugging_face_is_listed(given, listing, id):
     found = understand(given)
-    assert (found.kind, found.url, found.id) == ("hf-folder", f"{HF}/api/{listing}?recursive=true", id)
+    assert (found.kind, found.url, found.id) == (
+        "hf-folder",
+        f"{HF}/api/{listing}?recursive=true",
+        id,
+    )
     assert understand(found.url).identity == found.identity
 
 
@@ -383,7 +420,11 @@ def test_a_path_stays_a_path(given, path, name):
 
 
 def test_two_spellings_of_a_path_are_one_file():
-    assert understand("./a//b.zip").identity == understand("a/c/../b.zip").identity == understand(Path("a/b.zip")).identity
+    assert (
+        understand("./a//b.zip").identity
+        == understand("a/c/../b.zip").identity
+        == understand(Path("a/b.zip")).identity
+    )
 
 
 @pytest.mark.parametrize(("given", "word"), REFUSED)
@@ -418,7 +459,10 @@ def test_a_path_object_that_gives_no_text_is_refused():
 )
 def test_no_secret_is_in_the_identity_and_what_selects_stays(link):
     found = understand(link)
-    assert "SECRET" not in found.identity + found.name + "".join(found.notes) and "keep=1" in found.identity
+    assert (
+        "SECRET" not in found.identity + found.name + "".join(found.notes)
+        and "keep=1" in found.identity
+    )
     assert "SECRET" in found.url
 
 
@@ -429,7 +473,10 @@ def test_no_secret_of_any_link_is_in_identity_name_or_notes():
 
 
 def test_short_parameters_select_where_nothing_is_signed():
-    assert understand("https://x.org/get?sp=1").identity != understand("https://x.org/get?sp=2").identity
+    assert (
+        understand("https://x.org/get?sp=1").identity
+        != understand("https://x.org/get?sp=2").identity
+    )
 
 
 @pytest.mark.parametrize(
@@ -450,21 +497,34 @@ def test_no_error_shows_a_query_or_a_password(link):
     with pytest.raises(LinkError) as caught:
         understand(link)
     error = caught.value
-    assert not any(secret in f"{error}{error.args}{error.__cause__}" for secret in ("SECRET", "SEC", "RET@"))
+    assert not any(
+        secret in f"{error}{error.args}{error.__cause__}" for secret in ("SECRET", "SEC", "RET@")
+    )
 
 
 def test_a_rewriting_is_told_and_a_plain_link_is_not():
-    assert "raw.githubusercontent.com" in understand("https://github.com/O/R/blob/main/x.zip").notes[0]
-    assert understand("https://x.org/x.zip").notes == understand(f"{RAW}/O/R/main/x.zip").notes == ()
+    assert (
+        "raw.githubusercontent.com" in understand("https://github.com/O/R/blob/main/x.zip").notes[0]
+    )
+    assert (
+        understand("https://x.org/x.zip").notes == understand(f"{RAW}/O/R/main/x.zip").notes == ()
+    )
 
 
 def test_a_guessed_file_of_a_gist_is_called_a_guess():
-    assert any("guess" in note for note in understand(f"https://gist.github.com/u/{HASH}#file-train-py").notes)
+    assert any(
+        "guess" in note
+        for note in understand(f"https://gist.github.com/u/{HASH}#file-train-py").notes
+    )
 
 
 def test_a_file_on_github_says_where_its_lfs_content_is():
     wanted = "https://media.githubusercontent.com/media/O/R/main/d/x.zip"
-    assert understand("https://github.com/O/R/blob/main/d/x.zip").lfs == understand(f"{RAW}/O/R/main/d/x.zip").lfs == wanted
+    assert (
+        understand("https://github.com/O/R/blob/main/d/x.zip").lfs
+        == understand(f"{RAW}/O/R/main/d/x.zip").lfs
+        == wanted
+    )
     assert understand(wanted).lfs == "" == understand("https://x.org/x.zip").lfs
 
 
@@ -479,7 +539,12 @@ def test_no_service_is_named_for_a_stranger_whom_its_token_would_reach(link):
 def test_the_address_of_a_link_means_the_same_file(link):
     found = understand(link)
     again = understand(found.url)
-    assert (again.identity, again.kind, again.url, again.service) == (found.identity, found.kind, found.url, found.service)
+    assert (again.identity, again.kind, again.url, again.service) == (
+        found.identity,
+        found.kind,
+        found.url,
+        found.service,
+    )
 
 
 NAMES = [
@@ -501,7 +566,9 @@ def test_a_name_is_never_empty_and_never_a_folder(text):
 
 @pytest.mark.parametrize("text", ["a" * 500 + ".zip", "ü" * 300 + ".csv", "日" * 300 + ".parquet"])
 def test_a_long_name_keeps_its_ending(text):
-    assert len(safe_name(text).encode()) <= 200 and safe_name(text).endswith(text[text.rindex(".") :])
+    assert len(safe_name(text).encode()) <= 200 and safe_name(text).endswith(
+        text[text.rindex(".") :]
+    )
 
 
 HEADERS = [
@@ -523,12 +590,21 @@ def test_a_header_names_the_file(value, name):
 
 
 def test_a_signed_link_names_its_file_in_the_disposition_it_asks_for():
-    assert understand("https://x.org/123abc?response-content-disposition=attachment%3B%20filename%3Dx.zip&sig=1").name == "x.zip"
+    assert (
+        understand(
+            "https://x.org/123abc?response-content-disposition=attachment%3B%20filename%3Dx.zip&sig=1"
+        ).name
+        == "x.zip"
+    )
 
 
 def is_safe(name):
     """One component, on any disk."""
-    return name not in ("", ".", "..") and not set(name) & set('/\\\0:*?"<>|\n\r\t') and len(name.encode()) <= 200
+    return (
+        name not in ("", ".", "..")
+        and not set(name) & set('/\\\0:*?"<>|\n\r\t')
+        and len(name.encode()) <= 200
+    )
 
 
 def holds(given):
@@ -538,7 +614,12 @@ def holds(given):
     except LinkError as error:
         assert error.what and error.why and error.fix and str(error).encode()
         return None
-    assert isinstance(found, Link) and found.url and found.identity.encode() and (found.name == "" or is_safe(found.name))
+    assert (
+        isinstance(found, Link)
+        and found.url
+        and found.identity.encode()
+        and (found.name == "" or is_safe(found.name))
+    )
     assert found.kind in ("http", "gdrive", "gdoc", "gdrive-folder", "hf-folder", "file")
     if found.kind != "file":
         again = understand(found.url)
@@ -568,7 +649,9 @@ PAIRS = ["", f"id={ID}", "dl=0", "raw=true", "token=SECRET", "select=a%2Fb.csv",
          "x", "=", "sig=1", "st=2", "resid=A!1", "file=x.py", "file=..", "datasetVersionNumber=2",
          "response-content-disposition=filename%3Dx"]  # fmt: skip
 ADDRESSES = st.builds(
-    lambda scheme, host, parts, pairs, end: f"{scheme}{host}/{'/'.join(parts)}{'?' + '&'.join(pairs) if pairs else ''}{end}",
+    lambda scheme, host, parts, pairs, end: (
+        f"{scheme}{host}/{'/'.join(parts)}{'?' + '&'.join(pairs) if pairs else ''}{end}"
+    ),
     st.sampled_from(["https://", "http://", "", "//", "HTTPS://"]),
     st.sampled_from(HOSTS),
     st.lists(st.one_of(st.sampled_from(PARTS), st.text(max_size=6)), max_size=8),
@@ -618,13 +701,37 @@ def test_any_address_of_our_own_schemes_is_a_link_or_refused(text):
 @SEEDED
 @hypothesis.given(st.text(st.characters(exclude_categories=()), max_size=400))
 def test_any_text_gives_a_safe_name(text):
-    assert is_safe(safe_name(text)) and (name_from_header(text) == "" or is_safe(name_from_header(text)))
+    assert is_safe(safe_name(text)) and (
+        name_from_header(text) == "" or is_safe(name_from_header(text))
+    )
     headed = name_from_header(f"attachment; filename=\"{text}\"; filename*=UTF-8''{text}")
     assert headed == "" or is_safe(headed)
 
 
 @pytest.mark.parametrize(
-    "piece", [",", "/", ":", "@", "'", "[](", "h", "t", "%", "?", "#", ".", "a.", "www.", "https:", "a:", "a@", "&a=", "//", " "]
+    "piece",
+    [
+        ",",
+        "/",
+        ":",
+        "@",
+        "'",
+        "[](",
+        "h",
+        "t",
+        "%",
+        "?",
+        "#",
+        ".",
+        "a.",
+        "www.",
+        "https:",
+        "a:",
+        "a@",
+        "&a=",
+        "//",
+        " ",
+    ],
 )
 def test_no_text_takes_long_to_refuse(piece):
     for text in (
@@ -639,8 +746,8 @@ def test_no_text_takes_long_to_refuse(piece):
 
 
 def test_the_room_comes_without_requests():
-    code = (
-        "import sys, colab_kit.fetching.links.parse; print('requests' in sys.modules, 'torch' in sys.modules, 'hypothesis' in sys.modules)"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    code = "import sys, colab_kit.fetching.links.parse; print('requests' in sys.modules, 'torch' in sys.modules, 'hypothesis' in sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert said.split() == ["False"] * 3

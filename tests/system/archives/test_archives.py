@@ -50,7 +50,9 @@ KINDS = {
 
 
 def inside(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
 
 
 def refused(archive, to, *words, kind=BadArchive):
@@ -59,7 +61,9 @@ def refused(archive, to, *words, kind=BadArchive):
     assert isinstance(error.value, kind)
     for word in words:
         assert word in str(error.value), str(error.value)
-    assert error.value.fix and [p for p in archive.parent.iterdir() if p != archive] == [], "nothing half stays"
+    assert error.value.fix and [p for p in archive.parent.iterdir() if p != archive] == [], (
+        "nothing half stays"
+    )
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -92,7 +96,13 @@ def test_a_flipped_byte_in_a_zip_is_found(tmp_path):
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil"])
 def test_a_member_that_leaves_the_folder_is_refused(tmp_path, make, name):
     (tmp_path / "x").mkdir()
-    refused(make(tmp_path / "x" / "p", held={"good": b"", name: b"x"}), tmp_path / "x" / "to", "outside", name, kind=UnsafeArchive)
+    refused(
+        make(tmp_path / "x" / "p", held={"good": b"", name: b"x"}),
+        tmp_path / "x" / "to",
+        "outside",
+        name,
+        kind=UnsafeArchive,
+    )
     assert not (tmp_path / "evil").exists()
 
 
@@ -119,7 +129,12 @@ def test_links_out_are_refused(tmp_path):
         (b"Rar!\x1a\x07" + bytes(600), ("is a rar archive", "unrar")),
         (b"<!DOCTYPE html><title>Sign in</title>", ("is a web page", "Sign in")),
         (b"", ("is empty",)),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12345\n", ("Git LFS", "12,345 bytes")),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:"
+            + b"a" * 64
+            + b"\nsize 12345\n",
+            ("Git LFS", "12,345 bytes"),
+        ),
         (b"no archive at all" * 99, ("is damaged",)),
     ],
 )
@@ -140,7 +155,9 @@ def test_a_password_is_named(tmp_path):
 
 def test_a_full_disk_says_how_much_is_free(tmp_path, monkeypatch):
     archive = a_zip(tmp_path / "p.zip")
-    monkeypatch.setattr(zips.os, "write", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        zips.os, "write", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     refused(archive, tmp_path / "to", "the disk is full", "COLAB_KIT_HOME", kind=NoSpace)
 
 
@@ -180,7 +197,13 @@ def test_an_archive_that_is_not_there_or_too_large_is_said(tmp_path, monkeypatch
     with pytest.raises(BadArchive, match="could not be unpacked"):
         unpack(tmp_path / "none.zip", tmp_path / "to")
     monkeypatch.setattr(unpacking, "room", lambda folder: 1000)
-    refused(a_zip(tmp_path / "p.zip"), tmp_path / "to", "the disk is full", "room for 0.0 MiB", kind=NoSpace)
+    refused(
+        a_zip(tmp_path / "p.zip"),
+        tmp_path / "to",
+        "the disk is full",
+        "room for 0.0 MiB",
+        kind=NoSpace,
+    )
     os.unlink(tmp_path / "p.zip")
     refused(a_tar(tmp_path / "p.tar"), tmp_path / "to", "the disk is full", kind=NoSpace)
 
@@ -200,13 +223,18 @@ def test_beside_gives_a_folder_its_name_at_the_end_alone(tmp_path):
         assert not (tmp_path / "a" / "to").exists() and part.name.endswith(".part")
     assert inside(tmp_path / "a") == {"to/x": b"1"}
     for error in (OSError(28, "No space left on device"), ValueError("a bug"), KeyboardInterrupt()):
-        with pytest.raises(NoSpace if isinstance(error, OSError) else type(error)), beside(tmp_path / "a" / "other"):
+        with (
+            pytest.raises(NoSpace if isinstance(error, OSError) else type(error)),
+            beside(tmp_path / "a" / "other"),
+        ):
             raise error
     assert os.listdir(tmp_path / "a") == ["to"]
 
 
 def test_room_is_what_is_free_less_a_margin(tmp_path, monkeypatch):
-    usage = lambda free: lambda path: os.path.isdir(path) and shutil._ntuple_diskusage(1 << 50, 0, free)
+    usage = lambda free: (
+        lambda path: os.path.isdir(path) and shutil._ntuple_diskusage(1 << 50, 0, free)
+    )
     for free, left in ((100 << 30, 98 << 30), (100 << 20, 36 << 20), (10 << 20, 0)):
         monkeypatch.setattr(unpacking.shutil, "disk_usage", usage(free))
         assert room(tmp_path / "not" / "yet") == left
@@ -214,8 +242,21 @@ def test_room_is_what_is_free_less_a_margin(tmp_path, monkeypatch):
 
 # --- whatever bytes come ----------------------------------------------------------------------------------------------
 
-SEEDS = [zoo.zipped(), zoo.zipped(zip64=True), zoo.zipped(method=zipfile.ZIP_LZMA), zoo.tarred(), zoo.tarred(mode="w:gz"), zoo.sparse()]
-MUCH = settings(derandomize=True, deadline=None, max_examples=100, database=None, suppress_health_check=list(HealthCheck))
+SEEDS = [
+    zoo.zipped(),
+    zoo.zipped(zip64=True),
+    zoo.zipped(method=zipfile.ZIP_LZMA),
+    zoo.tarred(),
+    zoo.tarred(mode="w:gz"),
+    zoo.sparse(),
+]
+MUCH = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=100,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def attempt(content, kind="p"):
@@ -228,7 +269,11 @@ def attempt(content, kind="p"):
             unpack(place / kind, place / "to", max_size=1 << 24)
         except ColabKitError as err:
             assert err.what and err.why and err.fix
-        assert {p.relative_to(box).as_posix() for p in Path(box).rglob("*") if place / "to" not in p.parents} <= {
+        assert {
+            p.relative_to(box).as_posix()
+            for p in Path(box).rglob("*")
+            if place / "to" not in p.parents
+        } <= {
             "a",
             "a/b",
             f"a/b/{kind}",
@@ -239,7 +284,10 @@ def attempt(content, kind="p"):
 
 
 @MUCH
-@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=8))
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=8),
+)
 def test_changed_bytes_end_in_a_sentence(seed, changes):
     content = bytearray(seed)
     for at, byte in changes:
@@ -248,7 +296,10 @@ def test_changed_bytes_end_in_a_sentence(seed, changes):
 
 
 @MUCH
-@given(st.sampled_from(SEEDS[:3]), st.lists(st.tuples(st.integers(1, 260), st.integers(0, 255)), min_size=1, max_size=6))
+@given(
+    st.sampled_from(SEEDS[:3]),
+    st.lists(st.tuples(st.integers(1, 260), st.integers(0, 255)), min_size=1, max_size=6),
+)
 def test_a_changed_directory_ends_in_a_sentence(seed, changes):
     content = bytearray(seed)
     for back, byte in changes:
@@ -274,12 +325,20 @@ def test_a_changed_header_of_a_tar_ends_in_a_sentence(seed, changes, right):
 
 @MUCH
 @given(
-    st.lists(st.binary(max_size=20) | st.sampled_from([b"../x", b"/x", b"a/..", b"a\\b", b"a/", b"a", b"./a", b"a/b", b"C:x"]), max_size=5),
+    st.lists(
+        st.binary(max_size=20)
+        | st.sampled_from([b"../x", b"/x", b"a/..", b"a\\b", b"a/", b"a", b"./a", b"a/b", b"C:x"]),
+        max_size=5,
+    ),
     st.booleans(),
 )
 def test_whatever_names_end_inside_or_in_a_sentence(names, utf8):
     attempt(zoo.raw_zip([zoo.one(name, flags=0x800 * utf8) for name in names]))
-    attempt(zoo.tarred({name.decode("utf-8", "surrogateescape").replace("\0", ""): b"1" for name in names}))
+    attempt(
+        zoo.tarred(
+            {name.decode("utf-8", "surrogateescape").replace("\0", ""): b"1" for name in names}
+        )
+    )
 
 
 @MUCH
@@ -291,18 +350,34 @@ def test_whatever_names_end_inside_or_in_a_sentence(names, utf8):
     )
 )  # fmt: skip
 def test_whatever_links_lead_inside_or_end_in_a_sentence(parts):
-    attempt(zoo.members(*((name, kind, b"1" if kind == zoo.FILE else target) for name, kind, target in parts)))
+    attempt(
+        zoo.members(
+            *((name, kind, b"1" if kind == zoo.FILE else target) for name, kind, target in parts)
+        )
+    )
 
 
 @MUCH
-@given(st.binary(max_size=2000), st.sampled_from([b"", b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"]))
+@given(
+    st.binary(max_size=2000),
+    st.sampled_from(
+        [b"", b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"]
+    ),
+)
 def test_any_bytes_end_in_a_sentence(content, head):
     attempt(head + content)
 
 
 @pytest.mark.skipif(shutil.which("7z") is None, reason="needs 7z")
 @settings(MUCH, max_examples=25)
-@given(st.lists(st.tuples(st.integers(6, 31) | st.integers(6, 150), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
+@given(
+    st.lists(
+        st.tuples(st.integers(6, 31) | st.integers(6, 150), st.integers(0, 255)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.booleans(),
+)
 def test_a_changed_7z_ends_in_a_sentence(changes, back):
     content = bytearray(a_7z())
     for at, byte in changes:

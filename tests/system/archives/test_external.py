@@ -23,10 +23,15 @@ with_7z = pytest.mark.skipif(shutil.which("7z") is None, reason="needs 7z")
 
 
 def _reads_rar():
-    return shutil.which("7z") is not None and "Rar5" in subprocess.run(["7z", "i"], capture_output=True, text=True).stdout
+    return (
+        shutil.which("7z") is not None
+        and "Rar5" in subprocess.run(["7z", "i"], capture_output=True, text=True).stdout
+    )
 
 
-with_rar = pytest.mark.skipif(not shutil.which("unrar") and not _reads_rar(), reason="needs unrar, or a 7z that knows rar")
+with_rar = pytest.mark.skipif(
+    not shutil.which("unrar") and not _reads_rar(), reason="needs unrar, or a 7z that knows rar"
+)
 
 
 def packed(archive, held=HELD, *options, links=()):
@@ -37,7 +42,12 @@ def packed(archive, held=HELD, *options, links=()):
         path.write_bytes(content)
     for name, target in links:
         (archive.parent / "x" / name).symlink_to(target)
-    subprocess.run(["7z", "a", *options, str(archive), "."], cwd=archive.parent / "x", check=True, capture_output=True)
+    subprocess.run(
+        ["7z", "a", *options, str(archive), "."],
+        cwd=archive.parent / "x",
+        check=True,
+        capture_output=True,
+    )
     shutil.rmtree(archive.parent / "x")
     return archive
 
@@ -55,26 +65,42 @@ def refused(archive, kind, *words, **kw):
 def test_a_7z_comes_out_as_it_went_in(tmp_path):
     told = []
     archive = packed(tmp_path / "p.7z", {**HELD, "Kätzchen/貓 1.txt": b"1"})
-    assert listing(unpack(archive, tmp_path / "to", told=lambda *figures: told.append(figures))) == {**HELD, "Kätzchen/貓 1.txt": b"1"}
+    assert listing(
+        unpack(archive, tmp_path / "to", told=lambda *figures: told.append(figures))
+    ) == {**HELD, "Kätzchen/貓 1.txt": b"1"}
     assert told[-1] == (4, sum(map(len, HELD.values())) + 1)
 
 
 @with_7z
 @pytest.mark.parametrize("options", [("-psecret",), ("-psecret", "-mhe=on")])
 def test_a_locked_7z_is_said(tmp_path, options):
-    refused(packed(tmp_path / "p.7z", HELD, *options), BadArchive, "locked by a password", "7z x -pPASSWORD")
+    refused(
+        packed(tmp_path / "p.7z", HELD, *options),
+        BadArchive,
+        "locked by a password",
+        "7z x -pPASSWORD",
+    )
 
 
 @with_7z
 def test_links_of_a_7z_are_refused(tmp_path):
-    refused(packed(tmp_path / "p.7z", HELD, "-snl", links=[("l", "/etc")]), UnsafeArchive, "holds a link, l")
+    refused(
+        packed(tmp_path / "p.7z", HELD, "-snl", links=[("l", "/etc")]),
+        UnsafeArchive,
+        "holds a link, l",
+    )
 
 
 @with_7z
 def test_a_damaged_7z_leaves_nothing(tmp_path):
     archive = packed(tmp_path / "p.7z", {"a": os.urandom(9000)})
     content = archive.read_bytes()
-    for wrong in (content[:4000], zoo.flipped(content, 3000), content[:-10], zoo.flipped(content, 20)):
+    for wrong in (
+        content[:4000],
+        zoo.flipped(content, 3000),
+        content[:-10],
+        zoo.flipped(content, 20),
+    ):
         archive.write_bytes(wrong)
         refused(archive, BadArchive, "is damaged")
 
@@ -97,7 +123,9 @@ def test_a_stop_ends_the_program(tmp_path):
     assert os.listdir(tmp_path) == ["p.7z"]
 
 
-@pytest.mark.parametrize(("kind", "head"), [("7z", b"7z\xbc\xaf'\x1c"), ("rar", b"Rar!\x1a\x07\x01\0")])
+@pytest.mark.parametrize(
+    ("kind", "head"), [("7z", b"7z\xbc\xaf'\x1c"), ("rar", b"Rar!\x1a\x07\x01\0")]
+)
 def test_without_a_program_the_fix_names_one(tmp_path, monkeypatch, kind, head):
     monkeypatch.setenv("PATH", "")
     (tmp_path / "p").write_bytes(head + bytes(600))
@@ -144,7 +172,10 @@ def test_a_list_is_understood(program):
 
 
 @pytest.mark.parametrize("program", LISTS)
-@pytest.mark.parametrize(("said", "instead", "kind"), [("-rw-r--r--", "lrwxrwxrwx", "link"), ("File", "Unix symbolic link", "link")])
+@pytest.mark.parametrize(
+    ("said", "instead", "kind"),
+    [("-rw-r--r--", "lrwxrwxrwx", "link"), ("File", "Unix symbolic link", "link")],
+)
 def test_a_link_in_a_list_is_seen(program, said, instead, kind):
     how, lines = LISTS[program]
     if (said == "File") == (program == "unrar"):
@@ -170,7 +201,11 @@ def test_a_list_is_held_against_the_rules(tmp_path, member, kind):
 
 def test_a_name_that_forges_a_line_of_the_list_is_refused():
     with pytest.raises(UnsafeArchive):
-        list(listings.SEVEN.parse("Path = a\nAttributes = A -rw-r--r--\nSize = 1\nAttributes = A lrwxrwxrwx\n"))
+        list(
+            listings.SEVEN.parse(
+                "Path = a\nAttributes = A -rw-r--r--\nSize = 1\nAttributes = A lrwxrwxrwx\n"
+            )
+        )
 
 
 def test_what_came_out_and_was_not_listed_is_refused(tmp_path):
@@ -185,7 +220,11 @@ def test_what_came_out_and_was_not_listed_is_refused(tmp_path):
         external._compare({"a": 1, "l": 4}, tmp_path, gauge)
 
 
-SINGLE = {"gz": lambda content: zlib.compress(content, wbits=31), "bz2": bz2.compress, "xz": lzma.compress}
+SINGLE = {
+    "gz": lambda content: zlib.compress(content, wbits=31),
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+}
 
 
 @pytest.mark.parametrize("kind", SINGLE)
@@ -194,7 +233,10 @@ def test_a_single_file_is_unpacked_whole_or_not_at_all(tmp_path, kind):
     archive, to = tmp_path / f"a.csv.{kind}", tmp_path / "a.csv"
     whole = SINGLE[kind](content)
     archive.write_bytes(whole)
-    assert decompress(archive, to, room=1 << 30, max_size=None) == len(content) and to.read_bytes() == content
+    assert (
+        decompress(archive, to, room=1 << 30, max_size=None) == len(content)
+        and to.read_bytes() == content
+    )
     to.write_bytes(b"before")
     for wrong in (whole[: len(whole) // 2], whole[:-3], zoo.flipped(whole, len(whole) // 2)):
         archive.write_bytes(wrong)

@@ -26,7 +26,12 @@ class Slow:
     """A stream that gives a few bytes at a time, and hashes them."""
 
     def __init__(self, content, most=1000, error=None):
-        self.file, self.most, self.error, self.digest = io.BytesIO(content), most, error, hashlib.sha256()
+        self.file, self.most, self.error, self.digest = (
+            io.BytesIO(content),
+            most,
+            error,
+            hashlib.sha256(),
+        )
 
     def read(self, size):
         chunk = self.file.read(min(size, self.most))
@@ -56,7 +61,10 @@ PACKED = {
 def test_each_packing_is_known_by_its_bytes_and_read_to_its_end(tmp_path, how):
     content = PACKED[how](tarred())
     stream = Slow(content)
-    assert tars.extract(stream, tmp_path, called="p", room=1 << 30) == (3, sum(map(len, HELD.values())))
+    assert tars.extract(stream, tmp_path, called="p", room=1 << 30) == (
+        3,
+        sum(map(len, HELD.values())),
+    )
     assert listing(tmp_path) == HELD
     assert stream.digest.digest() == hashlib.sha256(content).digest(), "all of it was read"
 
@@ -123,7 +131,12 @@ def test_an_error_of_the_stream_comes_out_as_it_is(tmp_path, error, how):
     for share in (0, 0.5, 1):
         (tmp_path / str(share)).mkdir()
         with pytest.raises(type(error)) as caught:
-            tars.extract(Slow(content[: int(len(content) * share)], error=error), tmp_path / str(share), called="p", room=None)
+            tars.extract(
+                Slow(content[: int(len(content) * share)], error=error),
+                tmp_path / str(share),
+                called="p",
+                room=None,
+            )
         assert caught.value is error
 
 
@@ -132,7 +145,12 @@ def test_a_stop_ends_it_and_a_full_disk_is_said(tmp_path, monkeypatch):
     control.stop("enough")
     with pytest.raises(Stopped, match="enough"):
         extract(tarred({"a": bytes(9000), "b": b""}), tmp_path, control=control)
-    monkeypatch.setattr(tars, "open", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")), raising=False)
+    monkeypatch.setattr(
+        tars,
+        "open",
+        lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+        raising=False,
+    )
     with pytest.raises(NoSpace, match="the disk is full"):
         extract(tarred({"b": b"1"}), tmp_path)
 

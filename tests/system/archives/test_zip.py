@@ -100,7 +100,9 @@ def test_a_part_of_the_members_can_be_written(tmp_path):
     assert listing(tmp_path) == {f"a/{i}": bytes([i]) * 500 for i in range(0, 20, 3)}
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
 def test_a_large_member_is_written_in_pieces(tmp_path, method):
     held = {"large": os.urandom(3000) * 1500, "larger": bytes(5 << 20), "small": b"1"}
     far = Counted(zipped(held, method))
@@ -114,12 +116,19 @@ def test_a_large_member_is_written_in_pieces(tmp_path, method):
 def test_a_program_may_be_run_and_a_picture_not(tmp_path):
     extract(zoo.with_info(mode=0o100755), tmp_path / "to")
     extract(zoo.with_info(mode=0o100644), tmp_path / "other")
-    assert os.access(tmp_path / "to" / "a", os.X_OK) and not (tmp_path / "other" / "a").stat().st_mode & 0o111
+    assert (
+        os.access(tmp_path / "to" / "a", os.X_OK)
+        and not (tmp_path / "other" / "a").stat().st_mode & 0o111
+    )
 
 
 def test_figures_are_told_in_this_thread_and_end_with_all(tmp_path):
     told, threads = [], set()
-    extract(zipped(), tmp_path / "to", told=lambda *figures: (told.append(figures), threads.add(threading.get_ident())))
+    extract(
+        zipped(),
+        tmp_path / "to",
+        told=lambda *figures: (told.append(figures), threads.add(threading.get_ident())),
+    )
     assert told[-1] == (3, sum(map(len, HELD.values()))) and threads == {threading.get_ident()}
 
 
@@ -147,7 +156,9 @@ def test_a_pause_is_waited_for(tmp_path):
     assert seen == [0] and len(listing(tmp_path)) == 3
 
 
-@pytest.mark.parametrize("error", [Offline("no network"), ZeroDivisionError("a bug"), KeyError("no ColabKitError")])
+@pytest.mark.parametrize(
+    "error", [Offline("no network"), ZeroDivisionError("a bug"), KeyError("no ColabKitError")]
+)
 @pytest.mark.parametrize("at", ["directory", "members"])
 def test_an_error_of_the_reading_comes_out_as_it_is(tmp_path, error, at):
     content = zipped()
@@ -194,7 +205,9 @@ def test_a_full_disk_and_a_name_that_is_taken_are_said(tmp_path, monkeypatch):
     extract(zipped(), tmp_path / "to")
     with pytest.raises(BadArchive, match="there already"):
         extract(zipped(), tmp_path / "to")
-    monkeypatch.setattr(zips.os, "write", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        zips.os, "write", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(NoSpace, match="the disk is full"):
         extract(zipped(), tmp_path / "other")
 

@@ -87,7 +87,9 @@ def raises(number: int):
 def test_a_file_reaches_the_cloud_only_after_the_delay_without_writes(cache, clock):
     put(cache, "MyDrive/a", b"one")
     clock.now = 0.9
-    assert cache.upload() == [] and cache.pending() == 1 and not (cache.store / "MyDrive/a").exists()
+    assert (
+        cache.upload() == [] and cache.pending() == 1 and not (cache.store / "MyDrive/a").exists()
+    )
     node = cache.open("MyDrive/a")
     cache.write(node, b"two", 0)
     cache.close(node)
@@ -109,7 +111,9 @@ def test_an_open_file_that_is_uploaded_can_be_written_on(tmp_path, clock):
     cache.upload()
     assert (cache.store / "MyDrive/log").read_bytes() == b"one "
     cache.write(node, b"two", 4)
-    assert (cache.store / "MyDrive/log").read_bytes() == b"one ", "the cloud's copy changed without an upload"
+    assert (cache.store / "MyDrive/log").read_bytes() == b"one ", (
+        "the cloud's copy changed without an upload"
+    )
     cache.close(node)
     cache.upload()
     assert (cache.store / "MyDrive/log").read_bytes() == b"one two"
@@ -123,7 +127,9 @@ def test_a_killed_session_loses_what_was_not_uploaded_and_nothing_else(cache):
     assert get(cache, "MyDrive/a") == b"newer" and cache.names("MyDrive") == ["a", "b"]
     cache = again(cache)
     assert get(cache, "MyDrive/a") == b"old" and cache.names("MyDrive") == ["a"]
-    assert [path.name for path in (cache.store / ".drivefs").glob("session-*")] == [cache.session.name]
+    assert [path.name for path in (cache.store / ".drivefs").glob("session-*")] == [
+        cache.session.name
+    ]
 
 
 def test_what_killed_sessions_left_is_swept_and_a_living_ones_is_not(cache):
@@ -132,7 +138,10 @@ def test_what_killed_sessions_left_is_swept_and_a_living_ones_is_not(cache):
     left.mkdir()
     (left / "0").write_bytes(b"lost")
     other = Cache(cache.store)
-    assert not left.exists() and {path.name for path in left.parent.iterdir()} == {cache.session.name, other.session.name}
+    assert not left.exists() and {path.name for path in left.parent.iterdir()} == {
+        cache.session.name,
+        other.session.name,
+    }
     assert get(cache, "MyDrive/a") == b"waiting"
 
 
@@ -142,8 +151,12 @@ def test_a_replaced_file_stays_in_the_cloud_until_the_new_one_is_whole_there(cac
     cache.upload(everything=True)
     put(cache, "MyDrive/a.part", b"the first half and the second")
     cache.rename("MyDrive/a.part", "MyDrive/a")
-    assert get(cache, "MyDrive/a") == b"the first half and the second" and cache.names("MyDrive") == ["a"]
-    assert (cache.store / "MyDrive/a").read_bytes() == b"old", "neither removed nor replaced by half a file"
+    assert get(cache, "MyDrive/a") == b"the first half and the second" and cache.names(
+        "MyDrive"
+    ) == ["a"]
+    assert (cache.store / "MyDrive/a").read_bytes() == b"old", (
+        "neither removed nor replaced by half a file"
+    )
     cache.upload(everything=True)
     assert (cache.store / "MyDrive/a").read_bytes() == b"the first half and the second"
 
@@ -156,7 +169,9 @@ def test_a_renamed_folder_takes_its_unsent_files_along(cache):
     with raises(errno.ENOTEMPTY):
         cache.rmdir("MyDrive/old")
     cache.upload(everything=True)
-    assert (cache.store / "MyDrive/old/a").read_bytes() == b"1" and not (cache.store / "MyDrive/runs").exists()
+    assert (cache.store / "MyDrive/old/a").read_bytes() == b"1" and not (
+        cache.store / "MyDrive/runs"
+    ).exists()
 
 
 def test_an_upload_that_fails_is_told_and_tried_again(cache, clock):
@@ -234,12 +249,20 @@ def test_a_deleted_file_that_is_open_can_still_be_read_and_is_never_uploaded(cac
     put(cache, "MyDrive/a", b"here")
     node = cache.open("MyDrive/a")
     cache.hide("MyDrive/a", "MyDrive/.fuse_hidden1")
-    assert cache.names("MyDrive") == [] and cache.read(node, 9, 0) == b"here" and trash_bytes(cache.store) == 4
+    assert (
+        cache.names("MyDrive") == []
+        and cache.read(node, 9, 0) == b"here"
+        and trash_bytes(cache.store) == 4
+    )
     cache.write(node, b"THERE", 0)
     cache.upload(everything=True)
     cache.close(node)
     cache.unlink("MyDrive/.fuse_hidden1")
-    assert list((cache.store / "MyDrive").iterdir()) == [] and trash_bytes(cache.store) == 4 and not any(cache.session.iterdir())
+    assert (
+        list((cache.store / "MyDrive").iterdir()) == []
+        and trash_bytes(cache.store) == 4
+        and not any(cache.session.iterdir())
+    )
 
 
 # the daemon's answers
@@ -251,7 +274,13 @@ def test_the_spelling_with_a_space_is_the_same_place(drive):
     drive.release("/My Drive/a.txt", handle)
     assert drive.getattr("/MyDrive/a.txt")["st_size"] == 2
     assert listed(drive, "/My Drive") == [".", "..", "a.txt"]
-    assert listed(drive, "/")[2:] == [".Trash-0", ".shortcut-targets-by-id", "MyDrive", "Othercomputers", "Shareddrives"]
+    assert listed(drive, "/")[2:] == [
+        ".Trash-0",
+        ".shortcut-targets-by-id",
+        "MyDrive",
+        "Othercomputers",
+        "Shareddrives",
+    ]
     assert drive.getattr("/Shared drives") == drive.getattr("/Shareddrives")
 
 
@@ -261,7 +290,10 @@ def test_both_spellings_have_one_inode_that_stays_through_upload_and_rename(driv
     inode = drive.getattr("/MyDrive/d")["st_ino"]
     handle = drive.open("/My Drive/d", 0)
     drive.write("/My Drive/d", b"2", 0, handle)
-    assert {drive.getattr("/My Drive/d")["st_ino"], drive.getattr("/MyDrive/d", handle)["st_ino"]} == {inode}
+    assert {
+        drive.getattr("/My Drive/d")["st_ino"],
+        drive.getattr("/MyDrive/d", handle)["st_ino"],
+    } == {inode}
     drive.release("/My Drive/d", handle)
     put(cache, "MyDrive/other", b"")
     drive.rename("/MyDrive/d", "/MyDrive/e")
@@ -308,7 +340,11 @@ def test_each_operation_asks_the_plan(drive, clock):
         with raises(errno.EIO):
             call()
         assert fault.fired == 1
-    for call in (lambda: drive.mkdir("/MyDrive/d", 0), lambda: drive.rmdir("/MyDrive/d"), lambda: drive.readdir("/MyDrive", 0)):
+    for call in (
+        lambda: drive.mkdir("/MyDrive/d", 0),
+        lambda: drive.rmdir("/MyDrive/d"),
+        lambda: drive.readdir("/MyDrive", 0),
+    ):
         drive.faults.drops(times=1)
         with raises(errno.ENOTCONN):
             call()
@@ -347,14 +383,20 @@ def test_a_torn_write_keeps_half_and_reports_all(drive):
 def test_a_late_file_is_found_by_its_maker_and_by_nobody_else_for_so_long(drive, clock):
     late = drive.faults.late_visibility(5.0, "*.txt")
     handle = drive.create("/MyDrive/a.txt", 0o644)
-    assert drive.getattr("/MyDrive/a.txt")["st_size"] == 0, "whoever has it open asks for its size by name"
+    assert drive.getattr("/MyDrive/a.txt")["st_size"] == 0, (
+        "whoever has it open asks for its size by name"
+    )
     assert listed(drive, "/MyDrive") == [".", ".."]
     drive.write("", b"hi", 0, handle)
     drive.release("", handle)
     with raises(errno.ENOENT):
         drive.getattr("/MyDrive/a.txt")
     clock.now = 5.0
-    assert drive.getattr("/MyDrive/a.txt")["st_size"] == 2 and listed(drive, "/MyDrive") == [".", "..", "a.txt"]
+    assert drive.getattr("/MyDrive/a.txt")["st_size"] == 2 and listed(drive, "/MyDrive") == [
+        ".",
+        "..",
+        "a.txt",
+    ]
     assert late.fired == 1
 
 
@@ -366,7 +408,10 @@ def test_a_stale_listing_shows_what_was_there_when_it_was_planned(cache, clock):
     assert answer({"do": "plan", "plan": theirs.as_json()}, drive) == {}
     put(cache, "MyDrive/new", b"")
     cache.unlink("MyDrive/old")
-    assert listed(drive, "/MyDrive") == [".", "..", "old"] and drive.getattr("/MyDrive/new")["st_size"] == 0
+    assert (
+        listed(drive, "/MyDrive") == [".", "..", "old"]
+        and drive.getattr("/MyDrive/new")["st_size"] == 0
+    )
     theirs.clear()
     answer({"do": "plan", "plan": theirs.as_json()}, drive)
     assert listed(drive, "/MyDrive") == [".", "..", "new"]
@@ -375,7 +420,10 @@ def test_a_stale_listing_shows_what_was_there_when_it_was_planned(cache, clock):
 def test_the_daemon_tells_what_waits(drive):
     drive.release("", drive.create("/MyDrive/a", 0o644))
     assert answer({"do": "count"}, drive) == {"pending": 1, "used": 0}
-    assert answer({"do": "quit"}, drive) == {"failed": []} and (drive.cache.store / "MyDrive/a").exists()
+    assert (
+        answer({"do": "quit"}, drive) == {"failed": []}
+        and (drive.cache.store / "MyDrive/a").exists()
+    )
     assert "error" in answer({"do": "dance"}, drive)
 
 
@@ -403,7 +451,9 @@ def test_what_is_missing_is_named_with_the_fix(change, word):
     assert word in ": ".join(lacking(**HERE | change))
 
 
-@pytest.mark.parametrize(("capabilities", "may"), [("0000000000000000", False), ("0000000000200000", True)])
+@pytest.mark.parametrize(
+    ("capabilities", "may"), [("0000000000000000", False), ("0000000000200000", True)]
+)
 def test_a_root_that_may_not_mount_is_recognised(tmp_path, monkeypatch, capabilities, may):
     (tmp_path / "status").write_text(f"Name:\tx\nCapEff:\t{capabilities}\n")
     monkeypatch.setattr(mounts, "os", types.SimpleNamespace(**{**vars(os), "geteuid": lambda: 0}))
@@ -411,7 +461,11 @@ def test_a_root_that_may_not_mount_is_recognised(tmp_path, monkeypatch, capabili
 
 
 def test_without_fuse_mounting_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(mount, "lacking", lambda: ("FUSE's tools are not installed", "apt-get install fuse3 libfuse2"))
+    monkeypatch.setattr(
+        mount,
+        "lacking",
+        lambda: ("FUSE's tools are not installed", "apt-get install fuse3 libfuse2"),
+    )
     with pytest.raises(DriveError, match="apt-get install"):
         FuseBody(tmp_path / "store").mount(tmp_path / "drive")
     monkeypatch.setattr(mount, "lacking", lambda: ("the package mfusepy is not installed", ""))
@@ -424,8 +478,12 @@ def test_without_fuse_mounting_says_what_to_install(tmp_path, monkeypatch):
 def test_a_plan_that_another_process_cannot_count_in_is_refused(tmp_path):
     with pytest.raises(DriveError, match="Tally"):
         FuseBody(tmp_path / "store", faults=Faults(fuse=True))
-    FuseBody(tmp_path / "store", faults=Faults(fuse=True, tally=Tally(tmp_path / "tally"))).faults.drops()
+    FuseBody(
+        tmp_path / "store", faults=Faults(fuse=True, tally=Tally(tmp_path / "tally"))
+    ).faults.drops()
 
 
 def test_no_mount_is_seen_where_there_is_none(tmp_path):
-    assert mount_type(tmp_path) is None and not is_dead(tmp_path) and not is_dead(tmp_path / "nothing")
+    assert (
+        mount_type(tmp_path) is None and not is_dead(tmp_path) and not is_dead(tmp_path / "nothing")
+    )
