@@ -1,4 +1,4 @@
-"""The seam: where the imitation's modules find the stand-in that is installed. They keep no state of their own."""
+"""The seam: where the other modules find the stand-in that is installed. They keep no own state."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Any, Protocol
 
 
 class World(Protocol):
-    """What the imitation needs to know of the machine, the page and the Drive that it pretends to have."""
+    """What google.colab asks of the pretended machine, page and Drive.
 
-    vm: bool  # a hosted machine: /var/colab/hostname is there
-    kernel: bool  # a notebook's kernel runs this process
-    callbacks: dict[str, Callable[..., Any]]  # what JavaScript may call
+    vm : whether this is a hosted machine, which has /var/colab/hostname
+    kernel : whether a notebook's kernel runs this process
+    callbacks : what JavaScript can call
+    """
+
+    vm: bool
+    kernel: bool
+    callbacks: dict[str, Callable[..., Any]]
 
     def environ(self) -> Mapping[str, str]:
         """The environment as a Colab VM's kernel sees it."""
@@ -25,19 +30,19 @@ class World(Protocol):
         ...
 
     def fails(self, *kinds: str) -> str | None:
-        """The kind of the planned fault that strikes now; counts."""
+        """The kind of the planned fault that strikes now; it is counted."""
         ...
 
     def wait(self, seconds: float) -> None: ...
 
     def mounted(self) -> bool:
-        """Whether a Drive is mounted, wherever."""
+        """Whether a Drive is mounted anywhere."""
         ...
 
     def mount(self, mountpoint: str, readonly: bool) -> None: ...
 
     def unmount(self) -> None:
-        """Send what was written, then unmount."""
+        """Send everything that was written, then unmount."""
         ...
 
     def drop(self) -> None:
@@ -45,7 +50,7 @@ class World(Protocol):
         ...
 
     def picked(self) -> list[tuple[str, bytes]]:
-        """The files chosen in the browser; empty: the dialogue was cancelled."""
+        """The files chosen in the browser; none, if the dialogue was cancelled."""
         ...
 
     def hand_over(self, path: str) -> None:
@@ -53,24 +58,31 @@ class World(Protocol):
         ...
 
     def note(self, call: str, **how: Any) -> None:
-        """Keep a record of a call, for a test to read."""
+        """Record a call, for a test to read."""
         ...
 
     def stop(self) -> None:
-        """The machine is given back."""
+        """Give the machine back."""
         ...
 
 
-installed: World | None = None
+_installed: World | None = None
+
+
+def install(world: World | None) -> None:
+    """Let `world` be in force; None: no stand-in is."""
+    global _installed
+    _installed = world
 
 
 def world() -> World:
     """The stand-in in force."""
-    if installed is None:
+    if _installed is None:
         raise RuntimeError(
-            "google.colab's stand-in is not installed any more: import google.colab again, inside `with StandIn():`"
+            "google.colab's stand-in is not installed any more:"
+            " import google.colab again, inside `with StandIn():`"
         )
-    return installed
+    return _installed
 
 
 def need_kernel(name: str = "kernel") -> None:

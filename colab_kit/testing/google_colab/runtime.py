@@ -13,7 +13,7 @@ _IS_EXTERNAL_COLAB = True
 
 
 def unassign() -> None:
-    """Give the machine back, and all of /content with it. The stand-in notes it and keeps the files."""
+    """Give the machine back, and all of /content with it. The stand-in keeps the files."""
     if not _IS_EXTERNAL_COLAB:
         raise _errors.RuntimeManagementError("This operation is only supported in external Colab.")
     if not world().environ().get("TBE_RUNTIME_ADDR"):
