@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import functools
 import io
 import os
@@ -48,7 +49,7 @@ BY_NUMBER = {  # of an open file
     "write": "writev pwritev",
 }
 PAIRS = {"rename": "rename replace", "create": "link symlink"}
-_fstat, _lseek, _lstat = os.fstat, os.lseek, os.lstat
+_fstat, _lstat = os.fstat, os.lstat
 
 
 def calls() -> Iterator[tuple[Any, str, Call, Call]]:
@@ -177,48 +178,32 @@ def _write(real: Call) -> Call:
         handle = handle_of(fd)
         if handle is None:
             return int(real(fd, data, *offset))
-        return _write_part(handle, fd, data, lambda part: int(real(fd, part, *offset)))
+        return _write_part(handle, fd, data, lambda part: real(fd, part, *offset))
 
     return call
 
 
-def _write_part(handle: Handle, number: int, data: Any, write: Callable[[Any], int]) -> int:
+def _write_part(handle: Handle, number: int, data: Any, write: Call) -> int:
     """Write as many bytes as the plan allows."""
     with memoryview(data) as view, view.cast("B") as plain:
         with plain[: allow(handle, plain.nbytes)] as part:
-            written = write(part)
+            written = int(write(part))
     grown(handle, number)
     return written
 
 
-def _sendfile(real: Call) -> Call:
-    def call(out_fd: int, in_fd: int, offset: Any, count: int, *more: Any, **options: Any) -> int:
-        if handle_of(in_fd) is None and handle_of(out_fd) is None:
-            return int(real(out_fd, in_fd, offset, count, *more, **options))
-        return _copy(in_fd, out_fd, offset, count)
+def _kernel_copy(real: Call) -> Call:
+    """sendfile and copy_file_range: the kernel cannot ask the plan, so it refuses watched files.
+
+    Their callers (shutil, socket) read and write then.
+    """
+
+    def call(*args: Any, **options: Any) -> Any:
+        if any(handle_of(number) for number in args[:2]):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(*args, **options)
 
     return call
-
-
-def _copy_file_range(real: Call) -> Call:
-    def call(src: int, dst: int, count: int, offset_src: Any = None, offset_dst: Any = None) -> int:
-        if handle_of(src) is None and handle_of(dst) is None:
-            return int(real(src, dst, count, offset_src, offset_dst))
-        return _copy(src, dst, offset_src, count, offset_dst)
-
-    return call
-
-
-def _copy(source: int, target: int, start: int | None, count: int, to: int | None = None) -> int:
-    """Copy a piece by our own read and write, in place of the kernel: both meet the plan."""
-    at = _lseek(source, 0, os.SEEK_CUR) if start is None else start
-    data = os.pread(source, min(count, io.DEFAULT_BUFFER_SIZE << 7), at)
-    if not data:
-        return 0
-    written = os.write(target, data) if to is None else os.pwrite(target, data, to)
-    if start is None:
-        _lseek(source, at + written, os.SEEK_SET)
-    return written
 
 
 def _dup(real: Call) -> Call:
@@ -280,12 +265,28 @@ _ALONE: dict[str, Callable[[Call], Call]] = {
     "close": _close,
     "write": _write,
     "pwrite": _write,
-    "sendfile": _sendfile,
-    "copy_file_range": _copy_file_range,
+    "sendfile": _kernel_copy,
+    "copy_file_range": _kernel_copy,
     "dup": _dup,
     "dup2": _dup,
     "scandir": _scandir,
 }
+
+
+def _asks(operation: str, real: Call) -> Call:
+    """A method of WatchedFile that asks the plan first."""
+
+    def method(file: WatchedFile, *args: Any) -> Any:
+        handle = file._handle
+        if handle is None:
+            return real(file, *args)
+        meet(operation, handle.spot)
+        result = real(file, *args)
+        if operation == "truncate":
+            grown(handle, file.fileno())
+        return result
+
+    return functools.wraps(real)(method)
 
 
 class WatchedFile(io.FileIO):
@@ -298,29 +299,14 @@ class WatchedFile(io.FileIO):
         self._handle = handle_of(self.fileno())
 
     def write(self, data: Any, /) -> int:
-        handle = self._handle
-        if handle is None:
+        if self._handle is None:
             return super().write(data)
-        return _write_part(handle, self.fileno(), data, super().write)
+        return _write_part(self._handle, self.fileno(), data, super().write)
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        self._meet("read")
-        return super().read(size)
-
-    def readall(self) -> bytes:
-        self._meet("read")
-        return super().readall()
-
-    def readinto(self, buffer: Any, /) -> int:
-        self._meet("read")
-        return super().readinto(buffer)
-
-    def truncate(self, size: int | None = None, /) -> int:
-        self._meet("truncate")
-        size = super().truncate(size)
-        if self._handle:
-            grown(self._handle, self.fileno())
-        return size
+    read = _asks("read", io.FileIO.read)
+    readall = _asks("read", io.FileIO.readall)
+    readinto = _asks("read", io.FileIO.readinto)
+    truncate = _asks("truncate", io.FileIO.truncate)
 
     def close(self) -> None:
         handle, self._handle = self._handle, None
@@ -331,10 +317,6 @@ class WatchedFile(io.FileIO):
             if handle is not None and not self.closed and self.closefd:
                 forget(self.fileno())
             super().close()
-
-    def _meet(self, operation: str) -> None:
-        if self._handle is not None:
-            meet(operation, self._handle.spot)
 
 
 def _python_open() -> Call:

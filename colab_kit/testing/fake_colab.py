@@ -10,16 +10,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, chdir
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..colab.health import pretence
 from ..errors import DriveError
 from ..system.files import home
 from ..system.hardware import COLAB_VM
 from . import install
-from .folder_drive import Body, FolderBody
+from .faults import Faults
+from .folder_drive import FolderBody
 from .intercept import Reach
-from .page import Answers, Page, Reply, Selection
+from .page import Answers, Page, PathLike, Reply, Secrets, Selection
+
+if TYPE_CHECKING:
+    from .fuse.mount import FuseBody
 
 CONTENT = Path("/content")
 DENIED = "Error: credential propagation was unsuccessful"  # the page's words
@@ -33,7 +37,7 @@ class StandIn(Page):
 
     Parameters
     ----------
-    body : Body, optional
+    body : FolderBody or FuseBody, optional
         The Drive. None: a folder under COLAB_KIT_HOME, which keeps its files between sessions.
     content : path
         The folder in /content's place. Only this Python sees another folder than /content itself;
@@ -81,14 +85,14 @@ class StandIn(Page):
 
     def __init__(
         self,
-        body: Body | None = None,
+        body: FolderBody | FuseBody | None = None,
         *,
-        content: str | os.PathLike[str] = CONTENT,
+        content: PathLike = CONTENT,
         as_colab: bool = False,
-        secrets: Mapping[str, str | None] | None = None,
+        secrets: Secrets | None = None,
         uploads: Iterable[Selection] = (),
         answers: Answers | None = None,
-        downloads: str | os.PathLike[str] | None = None,
+        downloads: PathLike | None = None,
         kernel: bool = True,
         page: bool = True,
         vm: bool = True,
@@ -97,15 +101,9 @@ class StandIn(Page):
     ) -> None:
         # now: in disguise, a machine without COLAB_KIT_HOME would say /content/.colab-kit
         self.home = home().absolute()
-        super().__init__(
-            secrets=secrets,
-            uploads=uploads,
-            answers=answers,
-            page=page,
-            wait=sleep,
-            downloads=Path(downloads if downloads is not None else self.home / "downloads"),
-        )
-        self.body: Body = body if body is not None else FolderBody(self.home / "drive")
+        saved = Path(downloads if downloads is not None else self.home / "downloads")
+        super().__init__(secrets, uploads, answers, saved, page, sleep)
+        self.body = body if body is not None else FolderBody(self.home / "drive")
         self.content, self.as_colab = Path(content).absolute(), as_colab
         self.kernel, self.vm, self._stop = kernel, vm, stop
         self.callbacks: dict[str, Callable[..., Any]] = {}
@@ -118,7 +116,7 @@ class StandIn(Page):
         self._undo: ExitStack | None = None
 
     @property
-    def faults(self) -> Any:
+    def faults(self) -> Faults:
         return self.body.faults
 
     def __enter__(self) -> StandIn:
@@ -196,16 +194,19 @@ class StandIn(Page):
         if (point := self.body.mounted_at()) is not None:
             self._reach.unwatch(point)
 
-    # what google_colab asks for: its _seam.py's World
+    # what the modules of google_colab ask for, beside Page
     def environ(self) -> Mapping[str, str]:
+        """The environment as a Colab VM's kernel sees it."""
         is_whole = self.as_colab or not self.vm
         return os.environ if is_whole else {**install.ENVIRONMENT, **os.environ}
 
     def fails(self, *kinds: str) -> str | None:
+        """The kind of the planned fault that strikes now; it is counted."""
         fault = self.faults.at_mount(*kinds)
-        return None if fault is None else str(fault.kind)
+        return None if fault is None else fault.kind
 
     def mounted(self) -> bool:
+        """Whether its Drive is mounted anywhere."""
         return self.body.mounted_at() is not None
 
     def mount(self, mountpoint: str, readonly: bool) -> None:
@@ -217,10 +218,12 @@ class StandIn(Page):
         self._watch(point, readonly)
 
     def unmount(self) -> None:
+        """Send everything that was written, then unmount."""
         self._unwatch()
         self.body.unmount()
 
     def drop(self) -> None:
+        """Kill DriveFS: what was not sent is lost."""
         self._unwatch()
         self.body.drop()
 
@@ -234,9 +237,11 @@ class StandIn(Page):
         return super().ask(request_type, request, timeout_sec)
 
     def note(self, call: str, **how: Any) -> None:
+        """Record a call, for a test to read."""
         self.calls.append((call, how))
 
     def stop(self) -> None:
+        """Give the machine back."""
         self.unassigned = True
         if self._stop:
             raise SystemExit("runtime.unassign(): the machine was given back")

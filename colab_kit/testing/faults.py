@@ -43,8 +43,8 @@ _STRIKES_AT = {  # kind: the operations that it hits; a kind that is not named h
 
 
 def spelled(path: str) -> str:
-    """A path from the mountpoint ("My Drive/a.txt") as plans spell it ("MyDrive/a.txt")."""
-    first, slash, rest = path.partition("/")
+    """A path from the mountpoint ("/My Drive/a.txt") as plans spell it ("MyDrive/a.txt")."""
+    first, slash, rest = path.lstrip("/").partition("/")
     return LINKS.get(first, first) + slash + rest
 
 

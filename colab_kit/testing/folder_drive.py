@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from ..errors import DriveError
 from ..events import milestone
@@ -21,35 +20,6 @@ from .intercept import exempt
 STATE, LOCK = ".mounted", ".mounted.lock"
 COPYING, GONE = ".copying", ".gone"  # a half-made copy; what was copied and is being deleted
 _OURS = {STATE, LOCK, COPYING, GONE}
-
-
-class Body(Protocol):
-    """The Drive under the stand-in's mountpoint: a folder or a FUSE mount.
-
-    store : what Google has; while a FolderBody is mounted, its content lies in the mountpoint
-    faults : the plan that its files meet
-    readonly : whether it was mounted so
-    """
-
-    store: Path
-    faults: Faults
-    readonly: bool
-
-    def mounted_at(self) -> Path | None:
-        """The mountpoint, while it is mounted."""
-        ...
-
-    def mount(self, mountpoint: Path, *, readonly: bool = False) -> None:
-        """Show the content there; mounted elsewhere, it moves."""
-        ...
-
-    def unmount(self) -> None:
-        """Send everything, and leave the mountpoint empty."""
-        ...
-
-    def drop(self) -> None:
-        """End as a killed DriveFS does: what was not sent is lost."""
-        ...
 
 
 class FolderBody:

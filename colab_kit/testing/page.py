@@ -12,7 +12,9 @@ from typing import Any
 
 from ..errors import ColabError
 
-Upload = tuple[str, bytes] | str | os.PathLike[str]  # a file: its name and bytes, or a path
+PathLike = str | os.PathLike[str]
+Secrets = Mapping[str, str | None]
+Upload = tuple[str, bytes] | PathLike  # a file: its name and bytes, or a path
 Selection = Upload | list[Upload] | None  # the files of one upload; None: it was cancelled
 Answers = Mapping[str, Any] | Callable[[str], Any]
 Reply = dict[str, Any] | None  # {"data": …} or {"error": text}; None: nobody answered in time
@@ -32,8 +34,7 @@ class Page:
 
     def __init__(
         self,
-        *,
-        secrets: Mapping[str, str | None] | None,
+        secrets: Secrets | None,
         uploads: Iterable[Selection],
         answers: Answers | None,
         downloads: Path,
@@ -68,7 +69,7 @@ class Page:
         return self._secrets
 
     @secrets.setter
-    def secrets(self, secrets: Mapping[str, str | None] | None) -> None:
+    def secrets(self, secrets: Secrets | None) -> None:
         if secrets is not None and not isinstance(secrets, Mapping):
             raise ColabError(
                 "These cannot be the secrets.",
@@ -78,6 +79,7 @@ class Page:
         self._secrets = None if secrets is None else dict(secrets)  # tests share a mark's
 
     def ask(self, request_type: str, request: Any, timeout_sec: float | None) -> Reply:
+        """The page's reply to a question."""
         planned = self.answers if isinstance(self.answers, Mapping) else {}
         match request_type, request:
             case "cell_javascript_eval", {"script": script}:
@@ -96,7 +98,7 @@ class Page:
         return {"data": planned.get(request_type)}
 
     def picked(self) -> list[tuple[str, bytes]]:
-        """The files of the next upload."""
+        """The files of the next upload; none, if it was cancelled."""
         if not self.page:
             self._stay_silent("files.upload()", None)
         if not self.uploads:

@@ -22,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict, Unpack
 from urllib.parse import quote, unquote
+from weakref import WeakSet
 
 Headers = dict[str, str]
 PIECE = 1 << 16  # bytes written at once
@@ -130,7 +131,7 @@ class FileServer:
         self._tricks: list[Trick] = []
         self._busy = self._puts = 0
         self._lock, self._closing = threading.Lock(), threading.Event()
-        self._sockets: set[socket.socket] = set()
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         handler = type("Handler", (_Handler,), {"files": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
@@ -246,17 +247,13 @@ class FileServer:
                 with suppress(OSError):  # it had ended by itself
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def connect(self, connection: socket.socket, is_open: bool) -> None:
-        """Keep the connections that are open, so that close() can end them."""
-        with self._lock:
-            (self._sockets.add if is_open else self._sockets.discard)(connection)
-
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request, in the thread of its connection."""
         path, _, query = handler.path.partition("?")
         headers = {name.lower(): value for name, value in handler.headers.items()}
         request = Request(handler.command, unquote(path.lstrip("/")), query, headers)
         with self._lock:
+            self._sockets.add(handler.connection)
             self.requests.append(request)
             # of one kind the last one counts
             tricks = {trick.kind: trick.value for trick in self._tricks if trick.strikes(request)}
@@ -312,18 +309,10 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60  # seconds; an idle connection ends then
     files: FileServer
 
-    def setup(self) -> None:
-        super().setup()
-        self.files.connect(self.connection, True)
-
     def do_GET(self) -> None:
         self.files.serve(self)
 
     do_HEAD = do_GET
-
-    def finish(self) -> None:
-        self.files.connect(self.connection, False)
-        super().finish()
 
     def log_message(self, *args: Any) -> None:
         """Say nothing."""

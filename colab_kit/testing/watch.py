@@ -122,7 +122,7 @@ def find(path: Any, folder: int | None = None) -> Spot | None:
             break
     for prefix, watch in _folders:
         if _is_under(full, prefix):
-            inside = spelled(full[len(prefix) + 1 :].replace(os.sep, "/"))
+            inside = spelled(full[len(prefix) :].replace(os.sep, "/"))
             return Spot(path, full, moved, watch, inside)
     return Spot(path, full, True, None) if moved else None
 

@@ -1,6 +1,6 @@
-"""Drive's program, a process of its own: it answers the kernel (FUSE), and its parent on a socket.
+"""Drive's program, a process of its own: it answers the kernel (FUSE), and its parent on a pipe.
 
-mount.py starts it as `python -m colab_kit.testing.fuse.daemon FD`; the socket's first line says
+mount.py starts it as `python -m colab_kit.testing.fuse.daemon FD`; the first request says
 what to mount. When the parent is gone, it unmounts and ends: what was not uploaded is lost, as on a
 machine that is taken away.
 """
@@ -11,11 +11,11 @@ import errno
 import itertools
 import json
 import os
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ Say = Callable[[dict[str, Any]], None]
 class DriveFS:
     """Answer the kernel's questions from the cache, through the plan of faults.
 
-    The methods are named and called as mfusepy wants it.
+    The methods are named and called as mfusepy wants it, for which None is 0: success.
 
     latency : seconds added to each operation
     """
@@ -67,7 +67,7 @@ class DriveFS:
     def _at(
         self, operation: str, path: str, size: int = 0, to: str | None = None, heard: bool = True
     ) -> str:
-        path = spelled(path.lstrip("/"))
+        path = spelled(path)
         if self.latency:
             self._sleep(self.latency)
         self.faults.at(operation, path, size, to=to, heard=heard)
@@ -88,7 +88,7 @@ class DriveFS:
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
         # The kernel only looks a name up again that it knows. If that fails it asks once more, and
         # its caller sees the second answer.
-        is_repeated = fh is None and spelled(path.lstrip("/")) in self._inodes
+        is_repeated = fh is None and spelled(path) in self._inodes
         path = self._at("stat", path, heard=not is_repeated)
         if fh is None and self._is_late(path):
             raise error(errno.ENOENT, path)
@@ -110,28 +110,23 @@ class DriveFS:
         paths = {".": path, "..": path.rpartition("/")[0], **inside}
         return [(name, {"st_ino": self._inode(there)}, 0) for name, there in paths.items()]
 
-    def mkdir(self, path: str, mode: int) -> int:
+    def mkdir(self, path: str, mode: int) -> None:
         self.cache.mkdir(self._at("mkdir", path), mode)
-        return 0
 
-    def rmdir(self, path: str) -> int:
+    def rmdir(self, path: str) -> None:
         path = self._at("rmdir", path)
         self.cache.rmdir(path)
         self._inodes.pop(path, None)
-        return 0
 
-    def unlink(self, path: str) -> int:
-        if HIDDEN in path:  # the plan was asked when it was hidden
-            path = spelled(path.lstrip("/"))
-        else:
-            path = self._at("unlink", path)
+    def unlink(self, path: str) -> None:
+        # of a hidden file the plan was asked when it was hidden
+        path = spelled(path) if HIDDEN in path else self._at("unlink", path)
         self.cache.unlink(path)
         self._inodes.pop(path, None)
         self._late.pop(path, None)
-        return 0
 
-    def rename(self, old: str, new: str) -> int:
-        new = spelled(new.lstrip("/"))
+    def rename(self, old: str, new: str) -> None:
+        new = spelled(new)
         if new.rpartition("/")[2].startswith(HIDDEN):
             old = self._at("unlink", old)
             self.cache.hide(old, new)
@@ -142,26 +137,22 @@ class DriveFS:
         for path in list(self._inodes):
             if path == old or path.startswith(old + "/"):
                 self._inodes[new + path[len(old) :]] = self._inodes.pop(path)
-        return 0
 
-    def chmod(self, path: str, mode: int) -> int:
+    def chmod(self, path: str, mode: int) -> None:
         self.cache.chmod(self._at("attributes", path), mode)
-        return 0
 
-    def chown(self, path: str, uid: int, gid: int) -> int:
+    def chown(self, path: str, uid: int, gid: int) -> None:
         self._at("attributes", path)  # Drive knows no owners
-        return 0
 
-    def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
+    def utimens(self, path: str, times: tuple[int, int] | None = None) -> None:
         self.cache.utime(self._at("attributes", path), times)
-        return 0
 
-    def symlink(self, target: str, source: str) -> int:
+    def symlink(self, target: str, source: str) -> None:
         raise error(errno.EPERM, target)
 
     link = symlink
 
-    def mknod(self, path: str, mode: int, dev: int) -> int:
+    def mknod(self, path: str, mode: int, dev: int) -> None:
         raise error(errno.EPERM, path)
 
     # bytes
@@ -199,26 +190,23 @@ class DriveFS:
         self.cache.write(node, data, offset)
         return size
 
-    def truncate(self, path: str, length: int, fh: int | None = None) -> int:
-        node = self._open[fh] if fh else self.cache.open(spelled(path.lstrip("/")))
+    def truncate(self, path: str, length: int, fh: int | None = None) -> None:
+        node = self._open[fh] if fh else self.cache.open(spelled(path))
         try:
             self._at("truncate", node.path)
             self.cache.truncate(node, length)
         finally:
             if not fh:
                 self.cache.close(node)
-        return 0
 
-    def flush(self, path: str, fh: int) -> int:
+    def flush(self, path: str, fh: int) -> None:
         self._at("flush", self._open[fh].path)
-        return 0
 
-    def fsync(self, path: str, datasync: int, fh: int) -> int:
-        return self.flush(path, fh)  # as DriveFS: safe on this machine, not uploaded
+    def fsync(self, path: str, datasync: int, fh: int) -> None:
+        self.flush(path, fh)  # as DriveFS: safe on this machine, not uploaded
 
-    def release(self, path: str, fh: int) -> int:
+    def release(self, path: str, fh: int) -> None:
         self.cache.close(self._open.pop(fh))
-        return 0
 
     def statfs(self, path: str) -> dict[str, int]:
         self._at("free", path)
@@ -248,10 +236,11 @@ def answer(request: dict[str, Any], drive: DriveFS) -> dict[str, Any]:
     return {"error": f"unknown request {request['do']}"}
 
 
-def serve(lines: Any, say: Say, drive: DriveFS, leave: Callable[[], None]) -> None:
+def serve(
+    requests: Iterable[dict[str, Any]], say: Say, drive: DriveFS, leave: Callable[[], None]
+) -> None:
     """Answer the parent until it says quit or is gone."""
-    for line in lines:
-        request = json.loads(line)
+    for request in requests:
         try:
             say({"id": request["id"], **answer(request, drive)})
         except Exception as err:
@@ -262,14 +251,23 @@ def serve(lines: Any, say: Say, drive: DriveFS, leave: Callable[[], None]) -> No
     leave()
 
 
+def _requests(channel: Connection) -> Iterator[dict[str, Any]]:
+    """The parent's requests, until it is gone."""
+    while True:
+        try:
+            yield json.loads(channel.recv_bytes())
+        except (EOFError, OSError):
+            return
+
+
 def main() -> None:
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    lines = channel.makefile("r", encoding="utf-8")
-    job = json.loads(next(lines))
+    channel = Connection(int(sys.argv[1]))
+    requests = _requests(channel)
+    job = next(requests)
     cache = Cache(Path(job["store"]), delay=job["delay"], capacity=job["capacity"])
 
     def say(reply: dict[str, Any]) -> None:
-        channel.sendall(json.dumps(reply).encode() + b"\n")
+        channel.send_bytes(json.dumps(reply).encode())
 
     def mounted() -> None:
         say({"id": job["id"]})
@@ -284,13 +282,13 @@ def main() -> None:
         os._exit(1)
 
     def watch_parent() -> None:
-        # a socket's end is no proof: the parent's own forks may hold it open
+        # a pipe's end is no proof: the parent's own forks may hold it open
         while os.getppid() == job["parent"]:
             time.sleep(0.5)
         leave()
 
     def serve_parent() -> None:
-        serve(lines, say, drive, leave)
+        serve(requests, say, drive, leave)
 
     for work in (cache.keep_uploading, serve_parent, watch_parent):
         threading.Thread(target=work, daemon=True).start()

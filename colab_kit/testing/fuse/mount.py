@@ -11,12 +11,12 @@ import atexit
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, Self
 
@@ -94,8 +94,8 @@ class FuseBody(os.PathLike[str]):
         self.mountpoint = self.store
         self._daemon: subprocess.Popen[bytes] | None = None
         self._undertaker: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
-        self._replies, self._number = b"", 0
+        self._channel: Connection | None = None
+        self._number = 0
         self._owner = os.getpid()
         self._lock = threading.RLock()
         atexit.register(self.close)
@@ -281,8 +281,7 @@ class FuseBody(os.PathLike[str]):
 
     def _start(self, mountpoint: Path, readonly: bool) -> None:
         self._undertaker = undertaker(mountpoint, self._folder)
-        self._channel, channel = socket.socketpair()
-        self._replies = b""
+        self._channel, channel = Pipe()
         paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
         module, number = "colab_kit.testing.fuse.daemon", channel.fileno()
         with channel, open(self._folder / "log", "wb") as log:
@@ -346,7 +345,7 @@ class FuseBody(os.PathLike[str]):
         return answer
 
     def _say(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Send one line and return the line that answers it.
+        """Send a request and return its answer.
 
         Raises
         ------
@@ -357,18 +356,13 @@ class FuseBody(os.PathLike[str]):
             if self._channel is None:
                 raise ConnectionError("it is not running")
             self._number += 1
-            self._channel.sendall(json.dumps(request | {"id": self._number}).encode() + b"\n")
             end = time.monotonic() + seconds
-            while True:
-                line, newline, rest = self._replies.partition(b"\n")
-                if newline:
-                    self._replies = rest
-                    answer: dict[str, Any] = json.loads(line)
-                    if answer["id"] == self._number:
+            try:
+                self._channel.send_bytes(json.dumps(request | {"id": self._number}).encode())
+                while self._channel.poll(max(0.0, end - time.monotonic())):
+                    answer: dict[str, Any] = json.loads(self._channel.recv_bytes())
+                    if answer["id"] == self._number:  # else Ctrl-C cut its question short
                         return answer
-                    continue  # it answers a question that Ctrl-C cut short
-                self._channel.settimeout(max(0.001, end - time.monotonic()))
-                more = self._channel.recv(65536)
-                if not more:
-                    raise ConnectionError("it has ended")
-                self._replies += more
+            except EOFError:
+                raise ConnectionError("it has ended") from None
+            raise TimeoutError("it takes too long")

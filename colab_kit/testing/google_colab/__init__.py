@@ -3,8 +3,6 @@
 The modules are named as Colab's; all that they ask goes through _seam.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from . import (

@@ -1,7 +1,5 @@
 """The kernel's shell as on Colab, laid over the shell that runs here."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

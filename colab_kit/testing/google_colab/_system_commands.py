@@ -1,7 +1,5 @@
 """Shell commands as Colab runs them: by bash in a terminal, output and errors in one stream."""
 
-from __future__ import annotations
-
 import codecs
 import os
 import signal

@@ -1,7 +1,5 @@
 """google.colab.auth: nobody is signed in; the calls are noted."""
 
-from __future__ import annotations
-
 import json
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """google.colab.data_table: tables with pages on Colab; elsewhere they show as pandas' do."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ._seam import display, world

@@ -1,7 +1,5 @@
 """google.colab.drive: the same steps, order and words; a stand-in's Drive in place of DriveFS."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """google.colab.files: the browser's chooser, its downloads, and the file viewer."""
 
-from __future__ import annotations
-
 import os
 
 from ._seam import need_kernel, world

@@ -1,7 +1,5 @@
 """Cells' output: JavaScript's answers, callbacks from it, tags, areas, custom widgets."""
 
-from __future__ import annotations
-
 import json
 import sys
 import uuid

@@ -1,7 +1,5 @@
 """google.colab.runtime: giving the machine back."""
 
-from __future__ import annotations
-
 from . import _message
 from . import errors as _errors
 from . import output as _output

@@ -1,7 +1,5 @@
 """google.colab.userdata: the secrets of the notebook's owner."""
 
-from __future__ import annotations
-
 import threading
 
 from . import _message, errors

@@ -1,7 +1,5 @@
 """google.colab.widgets: tabs and grids; without Colab's page, each part below its name."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
