@@ -367,12 +367,12 @@ def _file(file: ServedFile, part: range | None, shift: int) -> Answer:
         return Answer(416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
     headers = {"Content-Type": file.kind, "Accept-Ranges": "bytes", **file.validators()}
     headers |= file.headers
-    status, sent = 200, range(size)
+    status, span = 200, range(size)
     if part is not None:
-        status, sent = 206, range(min(part.start + shift, part.stop), part.stop)
-        headers["Content-Range"] = f"bytes {sent.start}-{sent.stop - 1}/{size}"
-    headers["Content-Length"] = str(len(sent))
-    return Answer(status, headers, file.data, sent.start, len(sent))
+        status, span = 206, range(min(part.start + shift, part.stop), part.stop)
+        headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    headers["Content-Length"] = str(len(span))
+    return Answer(status, headers, file.data, span.start, len(span))
 
 
 def _bent(reply: Answer, tricks: dict[str, Any]) -> Answer:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..faults import Faults, Tally, spelled
-from .cache import Cache, Node, error
+from .cache import Cache, Node, error, move_keys
 from .cloud import unmount_lazily
 
 HIDDEN = ".fuse_hidden"  # libfuse renames a file to this when it is deleted while open
@@ -134,9 +134,7 @@ class DriveFS:
             old = self._at("rename", old, to=new)
             self.cache.rename(old, new)
             self._late.pop(new, None)
-        for path in list(self._inodes):
-            if path == old or path.startswith(old + "/"):
-                self._inodes[new + path[len(old) :]] = self._inodes.pop(path)
+        move_keys(self._inodes, old, new)
 
     def chmod(self, path: str, mode: int) -> None:
         self.cache.chmod(self._at("attributes", path), mode)

@@ -150,12 +150,12 @@ class FuseBody(os.PathLike[str]):
                 return self.drop()
             unmount_lazily(self.point)  # first: nobody writes between the last upload and the end
             try:
-                failed = self._ask(do="quit")["failed"]
+                lost = self._ask(do="quit")["failed"]
             finally:
                 self.drop()
-        if failed:
+        if lost:
             raise DriveError(
-                f"{len(failed)} files did not reach Drive: {', '.join(failed[:3])}.",
+                f"{len(lost)} files did not reach Drive: {', '.join(lost[:3])}.",
                 "the folder behind it refused them",
                 f"look at {self.store}: is its disk full, may it be written?",
             )
