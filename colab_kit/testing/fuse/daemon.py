@@ -14,7 +14,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,6 @@ from .cloud import unmount_lazily
 
 HIDDEN = ".fuse_hidden"  # libfuse renames a file to this when it is deleted while open
 _NUMBERS = ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
-Say = Callable[[dict[str, Any]], None]
 
 
 class DriveFS:
@@ -234,43 +235,32 @@ def answer(request: dict[str, Any], drive: DriveFS) -> dict[str, Any]:
     return {"error": f"unknown request {request['do']}"}
 
 
-def serve(
-    requests: Iterable[dict[str, Any]], say: Say, drive: DriveFS, leave: Callable[[], None]
-) -> None:
+def say(channel: Connection, request: dict[str, Any], reply: dict[str, Any]) -> None:
+    channel.send_bytes(json.dumps({"id": request["id"], **reply}).encode())
+
+
+def serve(channel: Connection, drive: DriveFS, leave: Callable[[], None]) -> None:
     """Answer the parent until it says quit or is gone."""
-    for request in requests:
-        try:
-            say({"id": request["id"], **answer(request, drive)})
-        except Exception as err:
-            say({"id": request["id"], "error": f"{type(err).__name__}: {err}"})
-        if request["do"] == "quit":
-            drive.cache.end()
-            os._exit(0)
+    with suppress(EOFError, OSError):
+        while True:
+            request = json.loads(channel.recv_bytes())
+            try:
+                reply = answer(request, drive)
+            except Exception as err:
+                reply = {"error": f"{type(err).__name__}: {err}"}
+            say(channel, request, reply)
+            if request["do"] == "quit":
+                drive.cache.end()
+                os._exit(0)
     leave()
-
-
-def _requests(channel: Connection) -> Iterator[dict[str, Any]]:
-    """The parent's requests, until it is gone."""
-    while True:
-        try:
-            yield json.loads(channel.recv_bytes())
-        except (EOFError, OSError):
-            return
 
 
 def main() -> None:
     channel = Connection(int(sys.argv[1]))
-    requests = _requests(channel)
-    job = next(requests)
+    job = json.loads(channel.recv_bytes())
     cache = Cache(Path(job["store"]), delay=job["delay"], capacity=job["capacity"])
-
-    def say(reply: dict[str, Any]) -> None:
-        channel.send_bytes(json.dumps(reply).encode())
-
-    def mounted() -> None:
-        say({"id": job["id"]})
-
     faults = Faults(fuse=True, tally=Tally(Path(job["tally"])))
+    mounted = partial(say, channel, job, {})
     drive = DriveFS(cache, faults, latency=job["latency"], mounted=mounted)
     drive.plan(job["plan"])
 
@@ -285,10 +275,7 @@ def main() -> None:
             time.sleep(0.5)
         leave()
 
-    def serve_parent() -> None:
-        serve(requests, say, drive, leave)
-
-    for work in (cache.keep_uploading, serve_parent, watch_parent):
+    for work in (cache.keep_uploading, partial(serve, channel, drive, leave), watch_parent):
         threading.Thread(target=work, daemon=True).start()
     answer_kernel(drive, job["mountpoint"], readonly=job["readonly"])
     threading.Event().wait()  # unmounted from outside: the parent's quit or its end still comes
