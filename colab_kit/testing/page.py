@@ -128,7 +128,7 @@ class Page:
             source = self._pending.popleft()
             if source.is_file():
                 self.downloads.mkdir(parents=True, exist_ok=True)
-                delivered.append(_free(self.downloads / source.name))
+                delivered.append(free_name(self.downloads / source.name))
                 shutil.copyfile(source, delivered[-1])
         return delivered
 
@@ -174,10 +174,13 @@ def _is_selection(one: Any) -> bool:
     return one is None or isinstance(one, (str, os.PathLike))
 
 
-def _free(path: Path) -> Path:
-    """The name that a browser gives where it is taken: "name (1).ext"."""
+def free_name(path: Path, is_ours: Callable[[Path], bool] = lambda path: False) -> Path:
+    """A path where no file lies: "name (1).ext", as browsers and Drive name a second file.
+
+    is_ours : whether the file at a path can be replaced
+    """
     number, free = 0, path
-    while free.exists():
+    while os.path.lexists(free) and not is_ours(free):
         number += 1
         free = path.with_stem(f"{path.stem} ({number})")
     return free

@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote
 from weakref import WeakSet
 
 Headers = dict[str, str]
+Tricks = dict[str, Any]  # values by kind
 PIECE = 1 << 16  # bytes written at once
 FIRST_PUT = 1_767_225_600  # Last-Modified of the first file; each put is a second later
 
@@ -322,7 +323,7 @@ def _open(body: bytes | Path) -> BinaryIO:
     return io.BytesIO(body) if isinstance(body, bytes) else body.open("rb")
 
 
-def answer(file: ServedFile | None, headers: Headers, tricks: dict[str, Any]) -> Answer:
+def answer(file: ServedFile | None, headers: Headers, tricks: Tricks) -> Answer:
     """The reply to a request, as in RFC 9110, bent by the tricks that strike. Pure.
 
     file : None, where there is no such file
@@ -375,7 +376,7 @@ def _file(file: ServedFile, part: range | None, shift: int) -> Answer:
     return Answer(status, headers, file.data, span.start, len(span))
 
 
-def _bent(reply: Answer, tricks: dict[str, Any]) -> Answer:
+def _bent(reply: Answer, tricks: Tricks) -> Answer:
     if "cut" in tricks and tricks["cut"] < reply.sends:
         reply.sends, reply.keeps_open = tricks["cut"], False
     if "stall" in tricks:

@@ -19,11 +19,10 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from ..faults import Faults, Tally, spelled
 from .cache import Cache, Node, error, move_keys
-from .cloud import unmount_lazily
+from .cloud import Json, unmount_lazily
 
 HIDDEN = ".fuse_hidden"  # libfuse renames a file to this when it is deleted while open
 _NUMBERS = ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
@@ -86,7 +85,7 @@ class DriveFS:
     def init(self, path: str) -> None:
         self._mounted()
 
-    def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+    def getattr(self, path: str, fh: int | None = None) -> Json:
         # The kernel only looks a name up again that it knows. If that fails it asks once more, and
         # its caller sees the second answer.
         is_repeated = fh is None and spelled(path) in self._inodes
@@ -222,7 +221,7 @@ class DriveFS:
         return self._is_unlisted(path) and not self.cache.is_open(path)
 
 
-def answer(request: dict[str, Any], drive: DriveFS) -> dict[str, Any]:
+def answer(request: Json, drive: DriveFS) -> Json:
     """The answer to the parent's request."""
     match request["do"]:
         case "plan":
@@ -235,7 +234,7 @@ def answer(request: dict[str, Any], drive: DriveFS) -> dict[str, Any]:
     return {"error": f"unknown request {request['do']}"}
 
 
-def say(channel: Connection, request: dict[str, Any], reply: dict[str, Any]) -> None:
+def say(channel: Connection, request: Json, reply: Json) -> None:
     channel.send_bytes(json.dumps({"id": request["id"], **reply}).encode())
 
 
@@ -286,7 +285,7 @@ def answer_kernel(drive: DriveFS, mountpoint: str, *, readonly: bool) -> None:
     import mfusepy  # here: it needs libfuse already when imported
 
     os.umask(0)  # the kernel has applied the caller's
-    options: dict[str, Any] = {
+    options: Json = {
         "fsname": "drive",
         "subtype": "drive",
         "foreground": True,
