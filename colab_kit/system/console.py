@@ -1,4 +1,4 @@
-"""What a person sees while a verb runs: calm lines, and one moving bar where the screen can move it."""
+"""What a person sees while a verb runs: calm lines, and one bar where the screen can move it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Console:
                 self.line(f"Run {status}{': ' + reason if reason else ''}{again}")
 
     def _epoch_line(self, done: EpochDone) -> str:
-        """Such as `epoch 3/5  train loss 0.512 top1 0.81  valid loss 0.43 top1 0.85  lr 9e-4  2 s`."""
+        """Such as `epoch 3/5  train loss 0.512  valid loss 0.43 top1 0.85  lr 0.0009  2.1 s`."""
         parts = [f"epoch {done.epoch:g}/{done.total:g}"]
         for split in ("train/", "valid/"):
             figures = [

@@ -1,4 +1,4 @@
-"""Copies: a file or a folder gets its name only when it is whole and reads back as it was written."""
+"""Copies: a file gets its name only when it is whole and reads back as it was written."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Facts:
 
 
 def shell() -> Any:
-    """IPython's shell in this process, or None. IPython is never imported for it: that takes 0.3 s."""
+    """IPython's shell in this process, or None. It never imports IPython: that takes 0.3 s."""
     return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
 
 
@@ -109,7 +109,7 @@ def look() -> Facts:
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: the machine's, or its container's if that has less."""
+    """Bytes that this process may still take, in its container if it has one."""
     import psutil
 
     free, quota = int(psutil.virtual_memory().available), _own_quota()

@@ -111,7 +111,7 @@ def alone(
 
 
 def flock(file: int | IO[Any], *, shared: bool = False, wait: bool = False) -> bool:
-    """Lock an open file until it is closed. False where another process holds it, and on Windows."""
+    """Lock an open file until it is closed. False: another process holds it, or this is Windows."""
     try:
         import fcntl
 
