@@ -113,7 +113,12 @@ class Console:
             return
         from tqdm.std import tqdm
 
-        how = {"unit": unit, "unit_scale": unit == "B", "unit_divisor": 1024, "initial": done}
+        how: dict[str, Any] = {
+            "unit": unit,
+            "unit_scale": unit == "B",
+            "unit_divisor": 1024,
+            "initial": done,
+        }
         out = self.out or sys.stdout
         self.bar = tqdm(desc=name, total=total, leave=False, file=out, dynamic_ncols=True, **how)
 

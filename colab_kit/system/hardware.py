@@ -231,8 +231,8 @@ def cgroup(root: Path, own: str) -> Quota:
         numbers = re.fullmatch(r"\s*(\d+)\s+(\d+)\s*", times)
         if numbers and int(numbers[2]):
             cores.append(int(numbers[1]) / int(numbers[2]))
-    limit_used = min(memory, key=lambda pair: pair[0] - pair[1], default=(None, 0))
-    return Quota(*limit_used, min(cores, default=None))
+    tightest, usage = min(memory, key=lambda pair: pair[0] - pair[1], default=(None, 0))
+    return Quota(tightest, usage, min(cores, default=None))
 
 
 def _groups(root: Path, own: str) -> list[Path]:
