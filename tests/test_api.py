@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from colab_kit.api import train, transfer
 from colab_kit.colab import lease
-from colab_kit.colab.ground import made
+from colab_kit.colab.reading import make_folder
 from colab_kit.colab.lease import NAME
 from colab_kit.colab.lease_holder import Holder
 from colab_kit.colab.mirror import Mirror
@@ -229,7 +229,7 @@ def test_the_folder_of_a_running_run_is_held(restart):
 
 def foreign(folder: Path, age: float) -> None:
     """The lease that a session on another machine wrote `age` seconds ago."""
-    made(folder)
+    make_folder(folder)
     now = time.time()
     with open(folder / NAME, "r+b" if (folder / NAME).exists() else "wb", buffering=0) as file:
         file.write(

@@ -106,7 +106,11 @@ def copy_whole(
 def compare(path: Path, digest: str) -> None:
     """Raise OSError (EIO) unless the file reads back with this sha256."""
     if sha256(path) != digest:
-        raise OSError(errno.EIO, "it reads back otherwise than it was written", str(path))
+        raise differs(path)
+
+
+def differs(path: Path) -> OSError:
+    return OSError(errno.EIO, "it reads back otherwise than it was written", str(path))
 
 
 @contextmanager
