@@ -2,10 +2,10 @@
 
 import pytest
 
-from colab_kit.colab import real_mount as room
+from colab_kit.colab import mounting as room
 from colab_kit.colab.health import Health
 from colab_kit.colab.mount_plan import MountRequest, Site
-from colab_kit.colab.real_mount import mount_real
+from colab_kit.colab.mounting import mount_real
 from colab_kit.errors import DriveError
 
 from ..support.worlds import World, failing, laid, tree
