@@ -340,7 +340,7 @@ def test_a_mistake_leaves_no_folder_on_drive():
 def test_a_drive_that_cannot_be_written_is_a_note_and_the_run_trains(monkeypatch):
     mount(mock=True, quiet=True)
     monkeypatch.setattr(
-        lease, "made", lambda *a: (_ for _ in ()).throw(OSError(30, "Read-only file system"))
+        lease, "make_folder", lambda *a: (_ for _ in ()).throw(OSError(30, "Read-only file system"))
     )
     runs_of: list[Run] = []
     said = heard_by(lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear)))
