@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..colab.ground import is_folder, there
+from ..colab.reading import is_folder, there
 from ..colab.reading import STUMBLES, cannot_read
 from ..colab.staging import stage, unpacked
 from ..errors import ColabKitError, DataError

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..colab.ground import is_folder, there
+from ..colab.reading import is_folder, there
 from ..colab.reading import cannot_read
 from ..errors import DataError
 from ..events import Note
