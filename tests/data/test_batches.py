@@ -8,14 +8,15 @@ import time
 import numpy as np
 import pytest
 import torch
+from colab_kit.data.sources import Arrays, Items, Pictures
 from PIL import Image
 from torch.utils.data import Dataset, default_collate
 
 from colab_kit.data import keyed_random, user_datasets
 from colab_kit.data.augment import PRESETS
-from colab_kit.data.batches import Batch, Feed, bounds
-from colab_kit.data.dataset import Arrays, Items, Pictures, Split
-from colab_kit.data.prefetch import AHEAD, prefetched
+from colab_kit.data.batches import Batch, BatchLoader, bounds
+from colab_kit.data.dataset import Split
+from colab_kit.data.prefetch import AHEAD, run_ahead
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.user_datasets import draws_privately
 from colab_kit.errors import DataError, RecipeError
@@ -52,25 +53,25 @@ def split_of(source, n: int, name: str = "train") -> Split:
     return Split(source, np.arange(n)[::-1].copy(), name)
 
 
-def array_feed(n: int = 23, **kw) -> Feed:
+def array_feed(n: int = 23, **kw) -> BatchLoader:
     source = Arrays(torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1), np.arange(n) % 3)
-    return Feed(split_of(source, n), Preprocess(), **{"batch_size": 4, "device": CPU, **kw})
+    return BatchLoader(split_of(source, n), Preprocess(), **{"batch_size": 4, "device": CPU, **kw})
 
 
-def item_feed(dataset, *, num_workers: int = 0, n: int = 11, collate=None, **kw) -> Feed:
+def item_feed(dataset, *, num_workers: int = 0, n: int = 11, collate=None, **kw) -> BatchLoader:
     source = Items(dataset, np.arange(n) % 3, collate)
-    return Feed(
+    return BatchLoader(
         split_of(source, n),
         Preprocess(size=8),
         **{"batch_size": 4, "device": CPU, "num_workers": num_workers, **kw},
     )
 
 
-def picture_feed(tmp_path, n: int = 7, bad: tuple[int, ...] = (), **kw) -> Feed:
+def picture_feed(tmp_path, n: int = 7, bad: tuple[int, ...] = (), **kw) -> BatchLoader:
     paths = [picture(tmp_path / f"{i}.png", i) for i in range(n)]
     for row in bad:
         paths[row].write_bytes(b"no picture")
-    return Feed(
+    return BatchLoader(
         split_of(Pictures(paths, np.arange(n) % 3, tmp_path), n),
         Preprocess(size=8),
         **{"batch_size": 3, "device": CPU, **kw},
@@ -292,7 +293,7 @@ def test_labels_of_any_kind_become_int64(y):
 def test_labels_are_the_sources_which_may_number_the_classes_otherwise_than_the_items_do(
     num_workers,
 ):
-    feed = Feed(
+    feed = BatchLoader(
         split_of(Items(Drawn(), 2 - np.arange(11) % 3), 11),
         Preprocess(),
         batch_size=4,
@@ -389,7 +390,7 @@ def test_it_reads_only_so_far_ahead():
             made.append(n)
             yield n
 
-    reading = prefetched(make())
+    reading = run_ahead(make())
     next(reading)
     thread = threads()[-1]
     thread.join(0.05)
@@ -405,14 +406,14 @@ def test_its_error_is_raised_where_the_batches_are_read_and_after_those_before_i
 
     seen = []
     with pytest.raises(ZeroDivisionError, match="in the thread"):
-        for item in prefetched(make()):
+        for item in run_ahead(make()):
             seen.append(item)
     assert seen == [1] and gone()
 
 
 def test_a_source_that_nobody_can_read_says_so():
     with pytest.raises(TypeError, match="no reader for"):
-        Feed(Split(object(), np.arange(3)), Preprocess(), batch_size=2, device=CPU)
+        BatchLoader(Split(object(), np.arange(3)), Preprocess(), batch_size=2, device=CPU)
 
 
 def test_a_training_batch_that_damaged_files_leave_one_picture_of_is_empty_and_a_validation_batch_is_not(
@@ -433,7 +434,7 @@ def test_a_training_batch_that_damaged_files_leave_one_picture_of_is_empty_and_a
 # --- views, samplers, transforms, hand-written loops --------------------------------------------------------------
 
 
-def views(tmp_path, **kw) -> Feed:
+def views(tmp_path, **kw) -> BatchLoader:
     return picture_feed(tmp_path, n=9, augment=PRESETS["strong"], **kw)
 
 
@@ -484,16 +485,16 @@ def test_batches_that_are_kept_are_not_written_over(tmp_path):
 def test_arrays_are_cut_too_and_floats_say_why_not():
     x = torch.arange(20 * 3 * 8 * 6, dtype=torch.float32).to(torch.uint8).view(20, 3, 8, 6)
     source = Arrays(x, np.arange(20) % 3)
-    feed = Feed(
+    feed = BatchLoader(
         split_of(source, 20), Preprocess(), batch_size=6, device=CPU, augment=PRESETS["light"]
     )
     assert {tuple(b.x.shape[1:]) for b in feed.shuffled(0)} == {(3, 8, 6)} and same(
         feed.shuffled(0, first=2), list(feed.shuffled(0))[2:]
     )
-    plain = Feed(split_of(source, 20), Preprocess(), batch_size=6, device=CPU)
+    plain = BatchLoader(split_of(source, 20), Preprocess(), batch_size=6, device=CPU)
     assert same(feed.in_order(), plain.in_order()) and not same(feed.shuffled(0), plain.shuffled(0))
     with pytest.raises(RecipeError, match="cannot be done to this data"):
-        Feed(
+        BatchLoader(
             split_of(Arrays(x.float(), source.labels), 20),
             Preprocess(),
             batch_size=6,
@@ -501,7 +502,7 @@ def test_arrays_are_cut_too_and_floats_say_why_not():
             augment=PRESETS["light"],
         )
     with pytest.raises(RecipeError, match="gives tensors"):
-        Feed(
+        BatchLoader(
             Split(Items(Drawn(), np.arange(11) % 3), np.arange(11)),
             Preprocess(),
             batch_size=4,
@@ -513,7 +514,9 @@ def test_arrays_are_cut_too_and_floats_say_why_not():
 def test_a_balanced_sampler_draws_each_class_as_often_and_the_same_each_time():
     labels = np.repeat([0, 1, 2], [900, 90, 10])
     source = Arrays(torch.zeros(1000, 1, 1, 1, dtype=torch.uint8), labels)
-    feed = Feed(split_of(source, 1000), Preprocess(), batch_size=50, device=CPU, sampler="balanced")
+    feed = BatchLoader(
+        split_of(source, 1000), Preprocess(), batch_size=50, device=CPU, sampler="balanced"
+    )
     batches = list(feed.shuffled(0))
     drawn = np.bincount(torch.cat([b.y for b in batches]).numpy())
     assert (
@@ -525,7 +528,7 @@ def test_a_balanced_sampler_draws_each_class_as_often_and_the_same_each_time():
 
 
 def array_order(source):
-    return Feed(split_of(source, 1000), Preprocess(), batch_size=50, device=CPU).in_order()
+    return BatchLoader(split_of(source, 1000), Preprocess(), batch_size=50, device=CPU).in_order()
 
 
 def turned(picture):
@@ -536,7 +539,7 @@ def turned(picture):
 def test_a_users_transform_is_keyed_picture_by_picture_with_any_number_of_workers(
     tmp_path, num_workers
 ):
-    def feed(num_workers: int, **kw) -> Feed:
+    def feed(num_workers: int, **kw) -> BatchLoader:
         return picture_feed(tmp_path, transform=turned, num_workers=num_workers, **kw)
 
     assert same(feed(num_workers).shuffled(2), feed(0).shuffled(2)) and not same(
@@ -552,7 +555,7 @@ def test_a_transform_of_torchvision_takes_files_and_arrays(tmp_path):
     feed = picture_feed(tmp_path, transform=crop)
     assert same(feed.shuffled(1), picture_feed(tmp_path, transform=crop).shuffled(1))
     x = torch.randint(0, 256, (6, 3, 12, 12), dtype=torch.uint8)
-    found = Feed(
+    found = BatchLoader(
         split_of(Arrays(x, np.arange(6) % 3), 6),
         Preprocess(size=8),
         batch_size=6,
@@ -589,7 +592,7 @@ def test_a_transform_beside_a_dataset_of_the_users_own_is_refused():
 
 
 def test_without_room_to_share_workers_are_not_started_and_the_reason_is_said(monkeypatch):
-    monkeypatch.setattr(user_datasets, "_shared", lambda: 1 << 20)
+    monkeypatch.setattr(user_datasets, "_shared_memory", lambda: 1 << 20)
     said = []
     feed = item_feed(Drawn(), num_workers=2, complain=said.append)
     assert (

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from colab_kit.data.sources import Arrays, Items, Pictures
 from PIL import Image, ImageOps
 from torch.utils.data import (
     DataLoader,
@@ -25,18 +26,19 @@ from torch.utils.data import (
 from colab_kit.api import train
 from colab_kit.colab import staging
 from colab_kit.colab.mounting import mount
-from colab_kit.data.batches import Feed
+from colab_kit.data.batches import BatchLoader
 from colab_kit.data.catalog import catalog
-from colab_kit.data.dataset import UNLABELLED, Arrays, Items, Pictures
 from colab_kit.data.fingerprints import of_dataset
 from colab_kit.data.formats import idx
 from colab_kit.data.loading import load as really_load
-from colab_kit.data.paths import open_place
+from colab_kit.data.paths import Opener
 from colab_kit.data.preprocess import Preprocess
+from colab_kit.data.targets import UNLABELLED
 from colab_kit.errors import DataError, DriveError, GotHtml, LinkError, NotFound
 from colab_kit.events import Control, Note
 from colab_kit.fetching.fetch import fetch
 
+from ..support.cut_fashion_mini import idx_bytes
 from ..support.pictures import blank, class_folders, picture
 
 
@@ -87,7 +89,7 @@ def test_a_small_part_of_each_class_can_be_taken():
 
 def test_a_folder_of_idx_files_is_a_source(tmp_path):
     for name in idx.NAMES:
-        content = idx.write(X if "images" in name else Y)
+        content = idx_bytes(X if "images" in name else Y)
         blank(tmp_path / "mine" / f"{name}.gz", gzip.compress(content))
     data = load(tmp_path / "mine")
     assert data.name == "mine" and data.classes == ("0", "1", "2", "3") and len(data.test) == 40
@@ -133,7 +135,7 @@ def test_split_folders_are_taken_as_they_are(tmp_path):
     assert load(tmp_path, valid="test").counts["valid"] == data.counts["test"]
     assert load(tmp_path, valid=0, test=0).splits.keys() == {"train"}
     drawn = load(tmp_path, valid=0.5)
-    assert drawn.counts["valid"] == {"cat": 2, "dog": 2} and "passed over" in drawn.notes[0]
+    assert drawn.counts["valid"] == {"cat": 2, "dog": 2} and "is not used" in drawn.notes[0]
 
 
 def test_a_class_that_training_lacks_is_refused_in_valid(tmp_path):
@@ -364,7 +366,7 @@ def test_a_drive_that_has_dropped_away_is_named(monkeypatch):
 
 def test_a_catalog_folder_on_drive_keeps_its_name(drive):
     for name in idx.NAMES:
-        blank(drive / "mine" / f"{name}.gz", gzip.compress(idx.write(X if "images" in name else Y)))
+        blank(drive / "mine" / f"{name}.gz", gzip.compress(idx_bytes(X if "images" in name else Y)))
     assert load(drive / "mine").name == "mine"
 
 
@@ -665,7 +667,7 @@ def test_classes_that_a_later_dataset_numbers_otherwise_are_matched_by_name():
 
 def first_batch(split):
     return next(
-        Feed(split, Preprocess(size=8), batch_size=4, device=torch.device("cpu")).in_order()
+        BatchLoader(split, Preprocess(size=8), batch_size=4, device=torch.device("cpu")).in_order()
     )
 
 
@@ -939,8 +941,8 @@ def test_files_say_what_to_do_first(tmp_path):
 
 def test_a_path_on_drive_names_the_stand_ins(tmp_path):
     with pytest.raises(DataError) as caught:
-        open_place(
-            "/content/drive/MyDrive/pets-that-are-not-there", None, print, lambda path: tmp_path
+        Opener(print, stand_in=lambda path: tmp_path).open(
+            "/content/drive/MyDrive/pets-that-are-not-there", None
         )
     assert (
         f"kit.load({str(tmp_path)!r})" in caught.value.fix and "and it is there" in caught.value.why

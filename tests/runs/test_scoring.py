@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from colab_kit.data.sources import Arrays, Items, Pictures
 from PIL import Image
 from torch import nn
 
-from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
+from colab_kit.data.dataset import Data, Split
 from colab_kit.data.loading import load
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.errors import DataError

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from colab_kit.data.sources import Arrays, Items, Pictures
 from PIL import Image
 from torch import nn
 
 from colab_kit import api
 from colab_kit.data import batches, keyed_random, pixel_cache
-from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
+from colab_kit.data.dataset import Data, Split
 from colab_kit.events import Control, Event, StepDone
 from colab_kit.system import files
 from colab_kit.training import checkpoint, loop, session

@@ -27,6 +27,7 @@ from colab_kit.events import Control, FetchDone, Note
 from colab_kit.system.files import home
 
 from ...support import cut_fashion_mini, tiny_sets
+from ...support.cut_fashion_mini import idx_bytes
 
 SHAPES = dict(
     zip(idx.NAMES, [(60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,)], strict=True)
@@ -44,21 +45,26 @@ def four(folder, ending=".gz", n=20, labels=None):
             if labels is None
             else labels
         )
-        content = idx.write(np.asarray(array))
+        content = idx_bytes(np.asarray(array))
         (folder / (name + ending)).write_bytes(
             {".gz": gzip.compress, ".bz2": bz2.compress, "": bytes}[ending](content)
         )
     return folder
 
 
+def shape(parts, split):
+    part = parts.splits[split]
+    return tuple(part.make(part.labels).x.shape)
+
+
 def test_fashion_mini_is_small_stratified_whole_and_licensed():
     mini = catalog.open_known("fashion-mini", emit=print)
-    (x, y), (seen, answers) = mini.splits["train"], mini.splits["test"]
-    assert x.shape == (6000, 28, 28) and seen.shape == (1000, 28, 28)
+    y, answers = mini.splits["train"].labels, mini.splits["test"].labels
+    assert shape(mini, "train") == (6000, 1, 28, 28) and shape(mini, "test") == (1000, 1, 28, 28)
     assert (
         set(np.bincount(y)) == {600}
         and set(np.bincount(answers)) == {100}
-        and len(mini.classes) == 10
+        and len(mini.splits["train"].classes) == 10
     )
     assert sum(path.stat().st_size for path in catalog.MINI.iterdir()) < 4 << 20
     assert (
@@ -94,20 +100,21 @@ def test_a_damaged_package_is_named_with_the_fix(tmp_path, monkeypatch, break_it
 
 @pytest.mark.parametrize("ending", ["", ".gz", ".bz2"])
 def test_a_folder_of_four_idx_files_is_a_data_set(tmp_path, ending):
-    known = catalog.from_folder(four(tmp_path / "FashionMNIST" / "raw", ending).parent)
-    assert (
-        known.splits["train"][0].shape == (20, 5, 4) and known.classes is None
-    )  # other labels than Fashion-MNIST's: nobody knows the names
-    assert catalog.from_folder(tmp_path) is None
+    folder = four(tmp_path / "FashionMNIST" / "raw", ending).parent
+    parts = catalog.recognised(idx.read(folder))
+    assert idx.sees(folder) and shape(parts, "train") == (20, 1, 5, 4)
+    # other labels than Fashion-MNIST's: nobody knows the names
+    assert parts.splits["train"].classes is None
+    assert not idx.sees(tmp_path)
 
 
 def test_a_missing_idx_file_is_named(tmp_path):
     (four(tmp_path) / f"{idx.NAMES[1]}.gz").unlink()
     with pytest.raises(DataError, match="lacks train-labels-idx1-ubyte"):
-        catalog.from_folder(tmp_path)
+        idx.read(tmp_path)
 
 
-WHOLE = gzip.compress(idx.write(np.zeros((20, 5, 4), np.uint8)), mtime=0)
+WHOLE = gzip.compress(idx_bytes(np.zeros((20, 5, 4), np.uint8)), mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -118,12 +125,12 @@ WHOLE = gzip.compress(idx.write(np.zeros((20, 5, 4), np.uint8)), mtime=0)
         (b"PK\x03\x04 a zip", "no gz file"),
         (gzip.compress(b"hello world", mtime=0), "begins with 68656c6c"),
         (
-            gzip.compress(idx.write(np.zeros((20, 5, 4), np.uint8))[:-7], mtime=0),
+            gzip.compress(idx_bytes(np.zeros((20, 5, 4), np.uint8))[:-7], mtime=0),
             "states 20x5x4 = 400 numbers and holds 393",
         ),
-        (gzip.compress(idx.write(np.zeros(20, np.uint8)), mtime=0), "dimensions"),
+        (gzip.compress(idx_bytes(np.zeros(20, np.uint8)), mtime=0), "dimensions"),
         (
-            gzip.compress(idx.write(np.zeros((19, 5, 4), np.uint8)), mtime=0),
+            gzip.compress(idx_bytes(np.zeros((19, 5, 4), np.uint8)), mtime=0),
             "20 labels for 19 pictures",
         ),
         (b"", "empty"),
@@ -133,7 +140,7 @@ WHOLE = gzip.compress(idx.write(np.zeros((20, 5, 4), np.uint8)), mtime=0)
 def test_a_file_that_is_not_what_its_name_says_is_recognised_and_named(tmp_path, content, words):
     (four(tmp_path) / "train-images-idx3-ubyte.gz").write_bytes(content)
     with pytest.raises(DataError) as caught:
-        catalog.from_folder(tmp_path)
+        idx.read(tmp_path)
     assert (
         words in caught.value.why and "train-" in caught.value.what and "delete" in caught.value.fix
     )
@@ -154,7 +161,7 @@ class Mirror:
         self.asked.append(to.name)
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_bytes(
-            gzip.compress(idx.write(np.zeros(SHAPES[to.name.removesuffix(".gz")], np.uint8)), 1)
+            gzip.compress(idx_bytes(np.zeros(SHAPES[to.name.removesuffix(".gz")], np.uint8)), 1)
         )
         return to
 
@@ -163,9 +170,9 @@ def test_mnist_is_fetched_from_its_own_mirrors_and_has_digits(tmp_path):
     mirror = Mirror()
     known = catalog.open_known("mnist", emit=print, get=mirror, cache=tmp_path)
     assert (
-        known.classes == tuple("0123456789")
+        known.splits["train"].classes == tuple("0123456789")
         and len(mirror.asked) == 4
-        and len(known.splits["test"][1]) == 10_000
+        and len(known.splits["test"]) == 10_000
     )
 
 
@@ -175,12 +182,12 @@ def test_the_full_set_is_fetched_once_and_only_what_is_damaged_again(tmp_path):
         full = catalog.open_known(
             "fashion-mnist", emit=notes.append, get=mirror, cache=tmp_path, places=()
         )
-        assert full.splits["train"][0].shape == (60_000, 28, 28)
+        assert shape(full, "train") == (60_000, 1, 28, 28)
     assert mirror.asked == [name + ".gz" for name in idx.NAMES] and not notes
     damaged = tmp_path / f"{idx.NAMES[3]}.gz"
     damaged.write_bytes(damaged.read_bytes()[:-9])
     short = tmp_path / f"{idx.NAMES[2]}.gz"
-    short.write_bytes(gzip.compress(idx.write(np.zeros((9, 28, 28), np.uint8))))
+    short.write_bytes(gzip.compress(idx_bytes(np.zeros((9, 28, 28), np.uint8))))
     catalog.open_known("fashion-mnist", emit=notes.append, get=mirror, cache=tmp_path, places=())
     assert mirror.asked[4:] == [short.name, damaged.name]
     assert (
@@ -194,7 +201,7 @@ def test_an_installed_set_is_used_before_any_mirror_and_is_never_deleted(tmp_pat
     known = catalog.open_known(
         "fashion-mnist", emit=print, get=mirror, cache=tmp_path / "cache", places=(place,)
     )
-    assert len(known.splits["train"][0]) == 20 and not mirror.asked
+    assert len(known.splits["train"]) == 20 and not mirror.asked
     (place / f"{idx.NAMES[0]}.gz").write_bytes(b"")
     with pytest.raises(DataError, match="is damaged"):
         catalog.open_known(
@@ -214,7 +221,7 @@ def test_offline_without_the_files_is_a_fetch_error(tmp_path):
 def test_the_fashion_labels_are_recognised_by_content():
     if len(idx.find(catalog.DEBIAN)) < 4:
         pytest.skip("the full Fashion-MNIST is not installed (Debian: dataset-fashion-mnist)")
-    labels = idx.read(idx.find(catalog.DEBIAN)["train-labels-idx1-ubyte"])
+    labels = idx.read_array(idx.find(catalog.DEBIAN)["train-labels-idx1-ubyte"])
     assert hashlib.sha256(labels.tobytes()).hexdigest() == catalog.FASHION_LABELS
 
 
