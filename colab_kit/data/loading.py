@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from ..errors import RENAMED, DataError, new_word, new_words
-from ..events import Callback, Callbacks, Control, Event, Note
+from ..events import Callback, Callbacks, Control, Note
 from ..system.console import with_console
 from . import fingerprints, torch_datasets
 from .arrays import of_pair
@@ -224,7 +224,10 @@ def _open(source: Any, labels: Labels | None, opener: Opener) -> Parts:
     if isinstance(source, str | os.PathLike):
         return opener.open(source, labels)
     if labels is not None:
-        what, why = "labels= goes with a folder of pictures only.", f"the source is a {type(source).__name__}"
+        what, why = (
+            "labels= goes with a folder of pictures only.",
+            f"the source is a {type(source).__name__}",
+        )
         raise DataError(what, why, "pass the labels as (X, y)")
     if not isinstance(source, Mapping):
         return Parts({"train": _open_split(source, None, opener)}, _name(source))

@@ -8,7 +8,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from colab_kit.data.sources import Arrays, Items, Pictures
 from PIL import Image
 from torch.utils.data import Dataset, default_collate
 
@@ -18,6 +17,7 @@ from colab_kit.data.batches import Batch, BatchLoader, bounds
 from colab_kit.data.dataset import Split
 from colab_kit.data.prefetch import AHEAD, run_ahead
 from colab_kit.data.preprocess import Preprocess
+from colab_kit.data.sources import Arrays, Items, Pictures
 from colab_kit.data.user_datasets import draws_privately
 from colab_kit.errors import DataError, RecipeError
 

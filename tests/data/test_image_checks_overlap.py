@@ -4,11 +4,11 @@ import shutil
 
 import numpy as np
 import torch
-from colab_kit.data.sources import Arrays, Items, Pictures
 
 from colab_kit.data import image_checks, keyed_random
 from colab_kit.data.dataset import Data, Split
 from colab_kit.data.image_checks import overlaps
+from colab_kit.data.sources import Arrays, Items, Pictures
 
 from ..support.pictures import picture
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from colab_kit.data.sources import Arrays, Items, Pictures
 from PIL import Image, ImageOps
 from torch.utils.data import (
     DataLoader,
@@ -33,6 +32,7 @@ from colab_kit.data.formats import idx
 from colab_kit.data.loading import load as really_load
 from colab_kit.data.paths import Opener
 from colab_kit.data.preprocess import Preprocess
+from colab_kit.data.sources import Arrays, Items, Pictures
 from colab_kit.data.targets import UNLABELLED
 from colab_kit.errors import DataError, DriveError, GotHtml, LinkError, NotFound
 from colab_kit.events import Control, Note

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from colab_kit.data.sources import Pictures
 
 from colab_kit.data import pixel_cache
 from colab_kit.data.images import decode, squash
 from colab_kit.data.pixel_cache import PixelStore, store_for
+from colab_kit.data.sources import Pictures
 from colab_kit.system import row_store
 
 from ..support.pictures import picture
