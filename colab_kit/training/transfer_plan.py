@@ -353,9 +353,9 @@ class Planned(Session):
             )
             views = {"train": self.passes}
             self.feeds = {
-                name: HeadFeed(fit, name, feed, views.get(name, 1))
+                name: HeadFeed(fit, name, feed, views.get(name, 1))  # type: ignore[misc]
                 for name, feed in self.feeds.items()
-            }  # type: ignore[misc]
+            }
 
     def _sums(self, split: str) -> Sums:
         return Sums(

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from colab_kit.data.sources import edited
 
 from colab_kit import nets
 from colab_kit.api import train
 from colab_kit.data.loading import load
+from colab_kit.data.sources import edited
 from colab_kit.errors import DataError
 from colab_kit.events import Note
 from colab_kit.testing.pictures import class_folders

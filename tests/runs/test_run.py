@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from colab_kit.data.sources import Arrays
 from PIL import Image
 from torch import nn
 
 from colab_kit.api import train
 from colab_kit.data.dataset import Data, Split
 from colab_kit.data.loading import load
+from colab_kit.data.sources import Arrays
 from colab_kit.errors import DataError, RunError
 from colab_kit.events import Control, Event, StepDone
 from colab_kit.models import nets

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from colab_kit.data.sources import Arrays, Items, Pictures
 from PIL import Image
 
 from colab_kit.data.dataset import Data, Split
 from colab_kit.data.preprocess import Preprocess
+from colab_kit.data.sources import Arrays, Items, Pictures
 from colab_kit.recipe import Recipe
 from colab_kit.training.choices import choose, preprocess_for, workers_for
 
