@@ -1,4 +1,4 @@
-"""Augmentation: a random view of each training picture, drawn from (seed, epoch, row) and nothing else.
+"""Augmentation: a random view of each training picture, a function of (seed, epoch, row).
 
 First come crop and flip, on bytes, picture by picture (images.cut). Then come rotation, colours and
 erasing, on the whole batch, on the device of the network. The draws are those of torchvision's
@@ -81,7 +81,7 @@ def preset(name: str | Augment) -> Augment:
 
 @dataclass(frozen=True)
 class Draws:
-    """Uniform numbers for the rows of a batch: the same for a row in any batch, order or process."""
+    """Uniform numbers for rows: a row's are the same in any batch, order or process."""
 
     seed: int
     epoch: int
@@ -146,7 +146,7 @@ def flips(augment: Augment, draws: Draws) -> np.ndarray:
 
 
 def paint(x: torch.Tensor, augment: Augment, draws: Draws) -> torch.Tensor:
-    """Rotate pictures and change their colours: float32 (n, C, H, W) from 0 to 255, not yet normalised."""
+    """Rotate pictures and change their colours: float32 (n, C, H, W) from 0 to 255."""
     if augment.rotate:
         x = _rotate(x, _on(x, np.deg2rad(draws(_ANGLE, -augment.rotate, augment.rotate))))
     if augment.brightness:
@@ -199,7 +199,7 @@ def _grey(x: torch.Tensor) -> torch.Tensor:
 
 
 def _rotate(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Turn pictures about the middle, bilinear, with black corners. angle : radians, (n, 1, 1, 1)"""
+    """Turn pictures about the middle by radians, (n, 1, 1, 1), with black corners."""
     high, wide = x.shape[-2:]
     angle = angle.flatten()
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
@@ -212,7 +212,7 @@ def _rotate(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
 
 
 def _turn_hue(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
-    """Move colours along the circle of hue, as HSV has it. turn : share of the circle, (n, 1, 1, 1)"""
+    """Turn the hue of HSV by a share of its circle, (n, 1, 1, 1)."""
     x = x / 255
     top, low = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
     span = (top - low).clamp_min(1e-12)
@@ -230,9 +230,9 @@ def mixed(
 ) -> tuple[torch.Tensor, torch.Tensor | None, float]:
     """Mix a batch with itself in another order: (x, other, share).
 
-    The target is `share` of y and the rest of y[other]; other is None where nothing was mixed. mixup
-    (Zhang et al. 2018) blends whole pictures, cutmix (Yun et al. 2019) sets a rectangle of the other into
-    each. With both, the key chooses one of them for the batch.
+    The target is `share` of y and the rest of y[other]; other is None where nothing was mixed.
+    mixup (Zhang et al. 2018) blends whole pictures, cutmix (Yun et al. 2019) sets a rectangle of
+    the other into each. With both, the key chooses one of them for the batch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Batches: the next one is always a function of (seed, epoch, number), whoever reads it, from wherever."""
+"""Batches: each one is a function of (seed, epoch, number), wherever reading begins."""
 
 from __future__ import annotations
 
@@ -119,7 +119,8 @@ class BatchLoader:
     def shuffled(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
         """Give the batches of a training epoch from number `first` on.
 
-        A batch of which damaged files leave one picture comes empty: BatchNorm cannot learn from one.
+        A batch of which damaged files leave one picture comes empty: BatchNorm cannot learn from
+        one.
         """
         batches = self._batches(self.order(epoch), epoch, first)
         for batch, (start, stop) in zip(batches, self.bounds[first:], strict=True):
@@ -224,7 +225,7 @@ class BatchLoader:
     def _decode_and_cut(
         self, store: PixelStore, groups: Sequence[np.ndarray], epoch: int
     ) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
-        """Give each batch's pixels and good rows; the next batch is decoded while this one is cut."""
+        """Give each batch's pixels and good rows; the next is decoded while this one is cut."""
         pool, cores = crew()
         size = self.preprocess.square, self.preprocess.square
 
@@ -317,7 +318,7 @@ def loader_of(
     size: int | None,
     device: Any,
 ) -> BatchLoader:
-    """Give the loader behind Split.batches, one for each set of arguments as long as the split lives."""
+    """Give the loader behind Split.batches, one for each set of arguments while the split lives."""
     arrays = isinstance(split.source, Arrays)
 
     def make() -> BatchLoader:

@@ -1,4 +1,4 @@
-"""Data and its splits: rows of a source, chosen by a keyed, stratified draw that every session repeats."""
+"""Data and its splits: rows of a source, by a keyed, stratified draw that each session repeats."""
 
 from __future__ import annotations
 
@@ -58,9 +58,10 @@ class Split:
     ) -> Iterator[Batch]:
         """Give an epoch of batches to a loop of your own, by the same pipeline as train().
 
-        Pictures are decoded once, and the next batches are made ready while one is used. The training
-        split comes in an order that only (seed, epoch) decides, any other split in its own order. A loop
-        that was killed after batch k of an epoch continues with first=k: the same batches, to the bit.
+        Pictures are decoded once, and the next batches are made ready while one is used. The
+        training split comes in an order that only (seed, epoch) decides, any other split in its
+        own order. A loop that was killed after batch k of an epoch continues with first=k: the
+        same batches, to the bit.
 
         Parameters
         ----------
@@ -99,9 +100,9 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What `load` gives and `train` takes: splits, class names, and a fingerprint that is the same everywhere.
+    """What `load` gives and `train` takes: splits, class names, and a fingerprint.
 
-    fingerprint : hex
+    fingerprint : hex, the same on every machine
     task : "classification" (one class a picture), "multilabel" (several), or "regression" (numbers,
         and `classes` are their names)
     batch_size : a DataLoader's own, that training takes over
@@ -141,7 +142,7 @@ class Data:
         return out
 
     def show(self, n: int = 8) -> Any:
-        """Draw a sheet of n training pictures with their class names, a PIL image; always the same ones."""
+        """Draw a sheet of n training pictures with their class names, always the same ones."""
         from .preview import sheet
 
         return sheet(self, n)
@@ -158,8 +159,9 @@ class Data:
 
 
 def stratified(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divide row numbers into (rest, drawn): `share` of each class is drawn, at least one row, never its last.
+    """Divide row numbers into (rest, drawn): `share` of each class is drawn.
 
+    At least one row of a class is drawn, and never its last.
     The draw is keyed by (seed, label, row count), so earlier draws do not change it.
 
     Parameters

@@ -30,7 +30,7 @@ def of_array(x: Any) -> str:
 
 
 def of_files(paths: Sequence[Path], prints: Sequence[str], root: Path) -> str:
-    """Hash picture files by their names below `root` and by what image_checks.look_at() saw of each."""
+    """Hash picture files by their names below `root` and by what look_at() saw of each."""
     digest = hashlib.sha256()
     for path, seen in zip(paths, prints, strict=True):
         name = unicodedata.normalize("NFC", os.path.relpath(path, root).replace(os.sep, "/"))
@@ -70,7 +70,7 @@ def of_dataset(dataset: Any) -> tuple[str, bool]:
 
 
 def of_callable(function: Any) -> str:
-    """Hash a function by name, code and what it is bound to; an object by class, attributes and methods."""
+    """Hash a function by name, code and what it is bound to; an object by class and attributes."""
     if isinstance(function, functools.partial):
         keywords = function.keywords
         bound = [_bound(function.args), list(keywords), _bound(keywords.values())]
@@ -115,7 +115,7 @@ def _class_name(thing: Any) -> str:
 
 
 def _of_item(item: Any) -> str:
-    """Hash pictures and arrays by content, containers by their members, anything else by its class."""
+    """Hash pictures and arrays by content, containers by members, anything else by class."""
     if isinstance(item, tuple | list):
         return of_value([_of_item(part) for part in item])
     if isinstance(item, dict):
@@ -129,7 +129,7 @@ def _of_item(item: Any) -> str:
 
 
 def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Give the attributes that say how a dataset reads; where it lies on this machine does not count."""
+    """Give the attributes that say how a dataset reads; its place on this machine says nothing."""
     out: dict[str, Any] = {}
     for name, value in attributes.items():
         if isinstance(value, str):

@@ -1,7 +1,7 @@
 """Folders of pictures: which file is in which split and class, from names alone. Nothing is opened.
 
     flowers/                    one nested top folder is passed through
-    ├── train/  rose/ *.jpg     train/ valid|val|validation/ test/ above the classes, or only classes
+    ├── train/  rose/ *.jpg     train/ valid|val|validation/ test/ above the classes, or none
     ├── valid/  rose/ *.jpg
     └── test/   *.jpg           a test folder without classes is for predict only
 
@@ -90,7 +90,7 @@ def scan(folder: Path) -> Listing:
 
 
 def scan_split(folder: Path) -> Listing:
-    """Find the pictures of a folder that is one split: valid=, test=, or one of several named sources."""
+    """Find the pictures of a folder that is one split: valid=, test=, or one of a dict."""
     tree = _below_nested_tops(_tree(Path(os.path.abspath(folder))), but=())
     if not tree.pictures():
         raise _no_pictures(folder, tree, trained=False)
@@ -142,7 +142,7 @@ def _tree(path: Path, above: frozenset[str] = frozenset()) -> _Tree:
 
 
 def _below_nested_tops(tree: _Tree, but: Iterable[str] = SPLITS) -> _Tree:
-    """Pass through folders that hold one folder and nothing else that matters, as archives leave them."""
+    """Pass through folders that hold one folder and nothing else, as archives leave them."""
     while True:
         inner = [sub for sub in tree.folders.values() if sub.pictures()]
         if len(inner) != 1 or tree.loose or inner[0].path.name.lower() in but:
@@ -170,7 +170,7 @@ def _split_folders(tree: _Tree) -> dict[str, _Tree]:
 
 
 def _listing(root: Path, trees: dict[str, _Tree], notes: list[Note]) -> Listing:
-    """List each split's pictures with their class folders; without class folders, none has a label."""
+    """List each split's pictures with their class folders; without these, none has a label."""
     splits: dict[str, list[PictureFile]] = {}
     empty_notes: list[Note] = []
     label_notes: list[Note] = []

@@ -1,5 +1,6 @@
-"""Picture files looked at from outside, and pictures that two splits share. No pixel of a file is decoded.
+"""Picture files looked at from outside, and pictures that two splits share.
 
+No pixel of a file is decoded.
 look_at() visits each file once, briefly, for its size, magic, dimensions and end marker; overlaps()
 finds the same picture in two splits by its content.
 """
@@ -186,10 +187,11 @@ Twins = list[tuple[str, str]]  # (name there, name in training)
 def overlaps(
     data: Data, *, limit: float = float("inf"), clock: Callable[[], float] = time.monotonic
 ) -> dict[str, Twins]:
-    """Find pictures of the training split that another split has too: {"test": [(there, in training)]}.
+    """Find pictures of training that another split has too: {"test": [(there, in training)]}.
 
-    It reads only files whose size another split has as well, and compares only rows of arrays whose sum
-    another split has as well. It leaves a user's own Dataset alone: reading that may cost anything.
+    It reads only files whose size another split has as well, and compares only rows of arrays
+    whose sum another split has as well. It leaves a user's own Dataset alone: reading that may
+    cost anything.
 
     Parameters
     ----------
@@ -232,8 +234,9 @@ def _same_rows(other: Split, train: Split, late: Late) -> Twins:
 
 
 def _sums(split: Split, late: Late) -> np.ndarray:
-    """Sum each row's bytes, eight at a time, under keyed odd weights: uint64; as many rows as time allows.
+    """Sum each row's bytes, eight at a time, under keyed odd weights: uint64.
 
+    It sums as many rows as time allows.
     70,000 rows of 784 bytes take a third of the time that their hashes take.
     """
     wide, parts = _width(split), [np.empty(0, np.uint64)]

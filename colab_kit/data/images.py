@@ -1,4 +1,4 @@
-"""Picture files as upright uint8 RGB, and parts of pictures cut and resized into memory that is there already.
+"""Picture files as upright uint8 RGB, and parts of pictures resized into memory that exists.
 
 Which decoder reads a file is a function of its bytes, never of a clock.
 """
@@ -24,7 +24,7 @@ Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the pi
 
 
 def reads_heic() -> bool:
-    """Tell whether pillow-heif is there to read an iPhone's pictures; if so, Pillow knows it from now on."""
+    """Tell whether pillow-heif can read an iPhone's pictures; if so, register it with Pillow."""
     if importlib.util.find_spec("pillow_heif") is None:
         return False
     importlib.import_module("pillow_heif").register_heif_opener()
@@ -34,9 +34,9 @@ def reads_heic() -> bool:
 def decode(path: Path, side: int | None = None) -> np.ndarray:
     """Read a picture as uint8 RGB, (H, W, 3), upright by its EXIF.
 
-    Palette, grey, CMYK, 16-bit and alpha become RGB. torchvision.io reads a plain JPEG (twice as fast as
-    Pillow on 500 x 375), Pillow reads all else. With `side`, Pillow scales a JPEG whose short side is FAR
-    times that while it decodes, never below `side`.
+    Palette, grey, CMYK, 16-bit and alpha become RGB. torchvision.io reads a plain JPEG (twice as
+    fast as Pillow on 500 x 375), Pillow reads all else. With `side`, Pillow scales a JPEG whose
+    short side is FAR times that while it decodes, never below `side`.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def decode(path: Path, side: int | None = None) -> np.ndarray:
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Walk the segments of a JPEG (ITU T.81, annex B): marker, where it stands, length; 0xFF is padding."""
+    """Walk the segments of a JPEG (ITU T.81, annex B): marker, place, length; 0xFF is padding."""
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
@@ -74,7 +74,8 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 def _plain_jpeg(path: Path, side: int | None) -> np.ndarray | None:
     """Read a plain JPEG by torchvision; None where Pillow must read.
 
-    Pillow reads other kinds, far larger ones, damaged ones, and all where torchvision has no decoder.
+    Pillow reads other kinds, far larger ones, damaged ones, and all where torchvision has no
+    decoder.
     """
     try:
         with open(path, "rb") as file:
@@ -92,7 +93,7 @@ def _plain_jpeg(path: Path, side: int | None) -> np.ndarray | None:
 
 
 def _header(content: bytes) -> tuple[int, int, int] | None:
-    """Give height, width and EXIF orientation of a grey or coloured baseline or progressive JPEG."""
+    """Give height, width and EXIF orientation of a grey or coloured JPEG; None for rare kinds."""
     orientation = 1
     if content[:2] != b"\xff\xd8":
         return None
@@ -155,8 +156,8 @@ def _rgb(image: Any) -> Any:
 
 _thread = threading.local()  # a scratch array for each thread; its content never matters
 
-# F.interpolate(antialias=True) without its allocation: twice as fast on pictures this small, and other
-# threads run meanwhile.
+# F.interpolate(antialias=True) without its allocation: twice as fast on pictures this small,
+# and other threads run meanwhile.
 _RESIZE = {
     "bilinear": torch._C._nn._upsample_bilinear2d_aa,
     "bicubic": torch._C._nn._upsample_bicubic2d_aa,
@@ -184,7 +185,8 @@ def cut(
     if part.shape == out.shape:
         np.copyto(out, part)
     else:
-        _RESIZE[interpolation](_planes(part), out.shape[:2], False, None, out=_planes(out))  # type: ignore[call-arg]
+        resize: Any = _RESIZE[interpolation]
+        resize(_planes(part), out.shape[:2], False, None, out=_planes(out))
 
 
 def _part(picture: np.ndarray, box: Box, flip: bool) -> np.ndarray:
@@ -210,7 +212,7 @@ def _part(picture: np.ndarray, box: Box, flip: bool) -> np.ndarray:
 
 
 def _planes(picture: np.ndarray) -> torch.Tensor:
-    """View (H, W, C) as (1, C, H, W) by numpy: each view by torch releases the GIL and waits for it."""
+    """View (H, W, C) as (1, C, H, W) by numpy: views by torch release the GIL and wait for it."""
     return torch.from_numpy(picture.transpose(2, 0, 1)[None])
 
 

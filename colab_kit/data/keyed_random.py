@@ -1,7 +1,7 @@
 """Randomness as a function: every draw is a pure function of integers, so nothing random is saved.
 
-Each draw names its key: (seed, purpose, epoch, and so on). The generators of the process belong to the
-training thread alone; our own draws come from private generators or from hashes.
+Each draw names its key: (seed, purpose, epoch, and so on). The generators of the process belong
+to the training thread alone; our own draws come from private generators or from hashes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB1331
 
 
 def mix(*numbers: int) -> int:
-    """Make a 64-bit key of some integers: splitmix64 (Steele, Lea, Flood 2014) over each in turn."""
+    """Make a 64-bit key of integers by splitmix64 (Steele, Lea, Flood 2014)."""
     state = _GAMMA
     for number in numbers:
         state = ((state ^ (number & _MASK)) + _GAMMA) & _MASK
@@ -32,7 +32,7 @@ def mix(*numbers: int) -> int:
 
 
 def hashes(key: int, numbers: np.ndarray) -> np.ndarray:
-    """Hash many integers at once under one key by splitmix64: uint64, the same on every machine."""
+    """Hash many integers at once under one key: uint64, the same on every machine."""
     z = numbers.astype(np.uint64) ^ np.uint64(key)
     with np.errstate(over="ignore"):
         z = z + np.uint64(_GAMMA)
@@ -47,7 +47,7 @@ def uniforms(numbers: np.ndarray, *key: int) -> np.ndarray:
 
 
 def permutation(n: int, *key: int) -> np.ndarray:
-    """Shuffle range(n), int64, by the hashes of its numbers: no library's generator can change it."""
+    """Shuffle range(n), int64, by its numbers' hashes: no library's generator can change it."""
     return np.argsort(hashes(mix(*key, n), np.arange(n)), kind="stable")
 
 

@@ -71,7 +71,7 @@ def _as_name(label: Any) -> Any:
 
 
 def _array(y: Any) -> np.ndarray:
-    """Make an array; lists of names, of one length or of many, become tuples: several labels a picture."""
+    """Make an array; lists of names, of one length or of many, become tuples."""
     if not isinstance(y, list | tuple):
         return np.asarray(y)
     rows = [sorted(label) if isinstance(label, set | frozenset) else label for label in y]
@@ -87,7 +87,8 @@ def class_names(
 ) -> tuple[str, ...]:
     """Name the classes of training labels, or the targets.
 
-    They are `classes` where these are given, else the names that occur in natural order, else the numbers.
+    They are `classes` where these are given, else the names that occur in natural order, else the
+    numbers.
 
     Raises
     ------
@@ -123,8 +124,8 @@ def class_names(
         raise DataError(
             f"The labels go from {low} to {high}, and none is {gap}.",
             f"{high + 1:,} classes would be trained, and {missing}",
-            "pass np.unique(labels, return_inverse=True)[1], or say with class_names= how many there "
-            "are and how they are called",
+            "pass np.unique(labels, return_inverse=True)[1], or say with class_names= how many "
+            "there are and how they are called",
         )
     return tuple(map(str, range(high + 1)))
 
@@ -232,8 +233,9 @@ def look_up(labels: Labels, paths: Sequence[Path], root: Path) -> tuple[list[Any
 
     Parameters
     ----------
-    labels : a CSV file (comma, semicolon or tab, with a header or without), {file: label}, or callable(path)
-        Files are named relative to `root`, with folders or without, with ending or without.
+    labels : a CSV file (comma, semicolon or tab, with a header or without), {file: label}, or
+        callable(path) Files are named relative to `root`, with folders or without, with ending or
+        without.
     paths : the pictures, in `root`
     root : their folder
 

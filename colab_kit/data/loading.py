@@ -1,4 +1,4 @@
-"""load(): pictures from wherever they are, split by key, as the Data that every other verb takes."""
+"""load(): pictures from wherever they are, split by key, as the Data that other verbs take."""
 
 from __future__ import annotations
 
@@ -49,28 +49,28 @@ def load(
     Parameters
     ----------
     source : path, name, link, pair, dataset, dict or Data
-        A folder of class folders, with or without train/ valid|val/ test/ above them, or its zip or tar;
-        a name of the catalog: "fashion-mini", "fashion-mnist", "mnist", "cifar-10", "cifar-100",
-        "cat-dog", "hymenoptera", "flower-data", "flowers-102", "oxford-pets", "imagenette",
-        "imagenette-320" or "imagenette-160"; (X, y), arrays or tensors; a torch Dataset or DataLoader;
-        {"train": s, "valid": s, "test": s} of these; or Data.
-        X: uint8 or float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features).
-        y: class numbers or names; several names a picture, or rows of 0 and 1; floats, (N,) or
-        (N, targets).
+        A folder of class folders, with or without train/ valid|val/ test/ above them, or its zip
+        or tar; a name of the catalog: "fashion-mini", "fashion-mnist", "mnist", "cifar-10",
+        "cifar-100", "cat-dog", "hymenoptera", "flower-data", "flowers-102", "oxford-pets",
+        "imagenette", "imagenette-320" or "imagenette-160"; (X, y), arrays or tensors; a torch
+        Dataset or DataLoader; {"train": s, "valid": s, "test": s} of these; or Data. X: uint8 or
+        float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features). y: class numbers or names;
+        several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets).
     valid : None, float, 0, "test", or a source
         None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from
-        20,000 up), at least one a class. A float: that share of them. 0: none. "test": the test split.
+        20,000 up), at least one a class. A float: that share of them. 0: none. "test": the test
+        split.
     test : None, float, 0, or a source
         None: the source's own. A folder without class folders is for predict only.
     labels : CSV path, {file: label}, or callable(path) -> label
         For a folder. A label may be several names ("haze|water") or a number.
     class_names : dict, JSON file, or list
-        A dict, or a file as cat_to_name.json, says what class folders are called; a list gives the class
-        names in the order of their numbers. Without it: the folders' names, the source's own, or the
-        numbers.
+        A dict, or a file as cat_to_name.json, says what class folders are called; a list gives
+        the class names in the order of their numbers. Without it: the folders' names, the
+        source's own, or the numbers.
     task : str
-        "classification" (one class a picture), "multilabel" (several) or "regression" (numbers); None:
-        the labels say it.
+        "classification" (one class a picture), "multilabel" (several) or "regression" (numbers);
+        None: the labels say it.
     label_edits : {file: class, or None: left out}
         For picture files, named below the source's folder; a Cleaner gives it.
     max_per_class : int
@@ -98,9 +98,9 @@ def load(
 
     Notes
     -----
-    What lies on Drive is first brought to the fast disk, once; a folder of many small files is packed for
-    the next session. A picture replaced there under its old name is not noticed: give the folder another
-    name.
+    What lies on Drive is first brought to the fast disk, once; a folder of many small files is
+    packed for the next session. A picture replaced there under its old name is not noticed: give
+    the folder another name.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def load(
 
 
 def _names(class_names: Any) -> tuple[Any, Sequence[str] | None]:
-    """Give what class folders are called, and the names in the order of their numbers: one or none."""
+    """Give what class folders are called, and the names in order of their numbers: one or none."""
     if isinstance(class_names, Mapping | str | os.PathLike):
         return class_names, None
     return None, class_names
@@ -201,7 +201,7 @@ def _fingerprint(
 
 @dataclass(frozen=True)
 class _Listener:
-    """Hand notes on, and keep them: they belong to the data. Events of bringing go to `emit` alone."""
+    """Hand notes on, and keep them for the data; other events go to `emit` alone."""
 
     emit: Callbacks
     notes: list[Note] = field(default_factory=list)
@@ -321,8 +321,8 @@ def _task(part: Part, task: str | None, name: str, labels: Labels | None) -> str
         raise DataError(
             f"The pictures of {name} have no labels.",
             why if labels is None else "labels= gave none",
-            "put them into a folder for each class, or pass labels= a CSV file, a dict, or a function "
-            "of the path",
+            "put them into a folder for each class, or pass labels= a CSV file, a dict, or a "
+            "function of the path",
         )
     return task or task_of(part.labels)
 

@@ -1,4 +1,4 @@
-"""A path, name or link, understood: a folder or archive of pictures, a format, a catalog name, a link.
+"""A path, name or link, opened: a folder or archive, a format, a catalog name, a link.
 
 Where nothing is there, the error says what is there instead.
 """
@@ -48,7 +48,8 @@ class Opener:
 
     emit : is given the events
     control : may stop it from another thread
-    stand_in : callable(path), where the stand-in for Drive keeps what was typed as a path on Drive, or None
+    stand_in : callable(path), where the stand-in for Drive keeps what was typed as a path on
+        Drive, or None
     """
 
     emit: Callable[[Event], None]
@@ -61,8 +62,8 @@ class Opener:
         Raises
         ------
         DataError
-            Nothing is there, or neither a folder nor an archive; or it lies on Drive, and the fast disk
-            has no room for it.
+            Nothing is there, or neither a folder nor an archive; or it lies on Drive, and the
+            fast disk has no room for it.
         FetchError
             A link did not give it.
         DriveError
@@ -118,7 +119,7 @@ class Opener:
 
 
 def _exists(path: Path) -> bool:
-    """Tell whether something is there; a Drive that stumbles at the question is not an empty one."""
+    """Tell whether something is there; a Drive that stumbles is not an empty one."""
     try:
         return there(path)
     except OSError as err:

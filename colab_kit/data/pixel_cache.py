@@ -1,4 +1,4 @@
-"""The pixel store: every picture file decoded once, as a small uint8 square and its true proportions."""
+"""The pixel store: each picture file decoded once, as a uint8 square and its proportions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ RAM_SHARE = 0.25  # of the free memory: what a store may take
 
 
 class PixelStore:
-    """The pictures of a source as uint8 (side, side, 3), whole but squashed, decoded on first touch.
+    """The pictures of a source as uint8 (side, side, 3), squashed, decoded on first touch.
 
-    They are kept where there is room. Kept or not, the pixels are the same, because the decoder is a
-    function of the file's bytes.
+    They are kept where there is room. Kept or not, the pixels are the same, because the decoder
+    is a function of the file's bytes.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class PixelStore:
         return self._disk is not None and self._disk.has(rows)
 
     def read(self, row: int) -> tuple[np.ndarray, float] | None:
-        """Give pixels uint8 (side, side, 3), read-only, and width / height; None if the file is bad.
+        """Give pixels uint8 (side, side, 3), read-only, and width / height; None for a bad file.
 
         It is safe in any number of threads.
         """
@@ -115,7 +115,7 @@ def store_for(source: Pictures, side: int) -> PixelStore:
 
 
 def _key(source: Pictures, side: int) -> str:
-    """Name the stored pixels: the files' content (else their sizes and dates), and all that decodes them."""
+    """Hash the files' content (else their sizes and dates), and all that decodes them."""
     import PIL
     import torch
     import torchvision

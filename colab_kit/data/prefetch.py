@@ -1,7 +1,7 @@
 """Work ahead: a thread makes the next batches while one is used, into memory that is used again.
 
-What the process keeps between calls stands here too: its threads, and caches that live as long as the
-object they belong to. forget() empties the caches, for tests.
+What the process keeps between calls stands here too: its threads, and caches that live as long as
+the object they belong to. forget() empties the caches, for tests.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ _NOBODY = _holders([np.empty(1)], 0)  # the count if only the list holds it: it 
 
 
 class Buffers:
-    """Arrays that are given out again once no tensor holds them: fresh memory costs more than filling it.
+    """Arrays given out again once no tensor holds them: fresh memory costs more than filling it.
 
-    A tensor made by torch.from_numpy holds its array, so a batch that somebody keeps stays as it is.
+    A tensor made by torch.from_numpy holds its array, so a batch that somebody keeps stays as it
+    is.
     """
 
     MOST = 8  # arrays of one shape; a caller who keeps more batches gets fresh ones
@@ -102,7 +103,7 @@ _caches: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
 def cached_with(owner: Any, key: Any, make: Callable[[], T]) -> T:
-    """Make a value once for each key, and keep it as long as `owner` lives. It must not hold `owner`."""
+    """Make a value once for each key, kept while `owner` lives. It must not hold `owner`."""
     values = _caches.setdefault(owner, {})
     if key not in values:
         values[key] = make()

@@ -1,4 +1,4 @@
-"""Preprocessing: from uint8 pixels to the network's input; the same for training, evaluating and predicting."""
+"""Preprocessing: from uint8 pixels to the network's input, the same in training and predicting."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ STORED = 0.875  # of the side that pictures are stored with: what the network ta
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How pixels become the network's input. uint8 becomes (x / 255 - mean) / std; floats stay as they are.
+    """How pixels become input: uint8 becomes (x / 255 - mean) / std; floats stay as they are.
 
     size : side in pixels, or None: the arrays' own
-    channels : of the network's input, or None: as they come. A grey picture is repeated, a coloured one
-        averaged for a grey network, an alpha channel dropped.
+    channels : of the network's input, or None: as they come. A grey picture is repeated, a
+        coloured one averaged for a grey network, an alpha channel dropped.
     mean, std : one number, or one a channel
     interpolation : "bilinear" or "bicubic"
     crop : share of the short side that an evaluated picture shows
@@ -42,19 +42,20 @@ class Preprocess:
 
     @property
     def side(self) -> int:
-        """Side of the squares that files are stored as: more than the network takes, so that crops lose little.
+        """Side of the stored squares: more than the network takes, so that crops lose little.
 
-        Where pictures are taken whole it is the network's own: one of that size already is not touched.
+        Where pictures are taken whole it is the network's own: one of that size already is not
+        touched.
         """
         return self.square if self.crop == 1.0 else round(self.square / STORED)
 
     @property
     def share(self) -> float:
-        """Share of a picture's short side that an evaluated picture shows, as the weights' own transforms do."""
+        """Share of the short side that an evaluated picture shows, as weights' transforms do."""
         return self.square / max(self.square, round(self.square / self.crop))
 
     def picture(self, picture: Path | np.ndarray) -> np.ndarray:
-        """Give a file, or uint8 (H, W, 3), as the uint8 square (size, size, 3) that it is evaluated as."""
+        """Give a file, or uint8 (H, W, 3), as the uint8 square that is evaluated."""
         pixels = decode(picture, self.side) if isinstance(picture, Path) else picture
         aspect = float(np.float32(pixels.shape[1] / pixels.shape[0]))
         return self.view(squash(pixels, self.side), middle(self.side, aspect, self.share))
@@ -138,7 +139,7 @@ class Preprocess:
 def _linear(
     mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give what bytes are multiplied by and what is added, (1, C, 1, 1): the same two for every batch."""
+    """Give what bytes are multiplied by and what is added, (1, C, 1, 1), once for all batches."""
     scale = [1 / (255 * s) for s in std]
     shift = [-m / s for m, s in zip(mean, std, strict=True)]
     rows = torch.tensor([scale, shift], device=device).view(2, 1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""Sources: rows that a split chooses from (arrays, picture files, a user's dataset), and what becomes one."""
+"""Sources: rows that a split chooses from: arrays, picture files, or a user's dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splitting: which rows of which part train, validate and test. Each session draws the same by key."""
+"""Splitting: which rows train, validate and test. Each session draws the same by key."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ classification   int64 (N,), from 0; UNLABELLED where there is none
 multilabel       float32 (N, classes), 1 for each class that is there; nan in rows without a label
 regression       float32 (N, targets); nan in rows without a label
 
-Before they are numbered, labels are int64 (N,), numbers (N, K), floats (N,), or an object array of str,
-of tuples of str (several classes), of floats, and of None where there is no label.
+Before they are numbered, labels are int64 (N,), numbers (N, K), floats (N,), or an object array
+of str, of tuples of str (several classes), of floats, and of None where there is no label.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _as_classes(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
     if labels.ndim == 2:
         if not (_is_hot(labels) and (labels.sum(1) == 1).all()):
             raise DataError(
-                f"The labels have the shape {labels.shape[0]}x{labels.shape[1]} and are not one-hot.",
+                f"The labels have the shape {len(labels)}x{labels.shape[1]} and are not one-hot.",
                 "a row with exactly one 1, or one class number a picture, is expected",
                 "pass y of shape (N,) with one class a picture, or task='multilabel'",
             )

@@ -79,8 +79,8 @@ def of_dataset(dataset: Any, *, collate: Any = None) -> Part:
     Raises
     ------
     DataError
-        It is empty or iterable-only, or its items are no pairs; or it lies on Drive and its files are too
-        many to read there one by one.
+        It is empty or iterable-only, or its items are no pairs; or it lies on Drive and its files
+        are too many to read there one by one.
     """
     if isinstance(dataset, IterableDataset):
         raise _iterable(dataset)
@@ -101,7 +101,7 @@ def _base(dataset: Any) -> tuple[Any, np.ndarray]:
 
 
 def _out_of_memory(dataset: Any) -> Part | None:
-    """Use the arrays of a TensorDataset, or of torchvision's MNIST, CIFAR and SVHN without transforms."""
+    """Use the arrays of a TensorDataset, or of torchvision's MNIST and CIFAR without transforms."""
     base, rows = _base(dataset)
     if type(base) is TensorDataset and len(base.tensors) == 2:
         return of_pair(base.tensors[0][rows], base.tensors[1][rows])
@@ -253,8 +253,8 @@ def _name(dataset: Any) -> str:
 def _iterable(dataset: Any) -> DataError:
     return DataError(
         f"{_name(dataset)} is an IterableDataset.",
-        "it has no length and no rows, so it cannot be shuffled by key, split, or continued where a "
-        "run was killed",
+        "it has no length and no rows, so it cannot be shuffled by key, split, or continued where "
+        "a run was killed",
         "pass a dataset with __len__ and __getitem__, or a folder, or list(dataset) as arrays: "
         "kit.load((X, y))",
     )

@@ -104,7 +104,7 @@ def is_picture(x: Any) -> bool:
 
 
 def own_shape(split: Chosen) -> tuple[int, ...] | None:
-    """Give the shape of a user's items; None where they are pictures, () where a collate makes it."""
+    """Give the shape of a user's items; None for pictures, () where a collate makes it."""
     x = _picture_of(split.source, int(split.rows[0]))
     if is_picture(x):
         return None
@@ -112,7 +112,7 @@ def own_shape(split: Chosen) -> tuple[int, ...] | None:
 
 
 def draws_privately(items: Items, row: int) -> bool:
-    """Tell whether an item read twice under one key differs: it draws numbers that no key reaches."""
+    """Tell whether an item read twice under one key differs: no key reaches its draws."""
     first, second = (np.array(_picture_of(items, row)) for _ in range(2))
     return not np.array_equal(first, second)
 
@@ -124,10 +124,11 @@ def _picture_of(items: Items, row: int) -> Any:
 
 @dataclass(frozen=True)
 class Transformed(Dataset[Any]):
-    """Pictures under a user's transform: it gets a PIL picture for a file, a uint8 tensor (C, H, W) for an array.
+    """Pictures under a user's transform.
 
-    A transform with generators of its own that can be seeded (Albumentations: set_random_seed) is seeded
-    by the sample's key.
+    It gets a PIL picture for a file, a uint8 tensor (C, H, W) for an array.
+    A transform with generators of its own that can be seeded (Albumentations: set_random_seed) is
+    seeded by the sample's key.
     """
 
     source: Pictures | Arrays

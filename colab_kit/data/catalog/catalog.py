@@ -1,7 +1,8 @@
-"""The catalog: data sets known by name. One lies in the package; the others are fetched once into our cache.
+"""The catalog: data sets known by name.
 
-    <home>/data/oxford-pets/images/        what images.tar.gz held; it gets its name when it is whole
-    <home>/data/mnist/*.gz                 read as they are
+One lies in the package; the others are fetched once into our cache.
+    <home>/data/oxford-pets/images/    what images.tar.gz held; it gets its name when whole
+    <home>/data/mnist/*.gz             read as they are
 
 One process prepares a set while others wait. A damaged file there is fetched again.
 """
@@ -39,7 +40,7 @@ Emit = Callable[[Event], None]
 
 
 def canonical(text: str) -> str | None:
-    """Give the catalog's own name of what was typed: `CIFAR10` is cifar-10; None for what it does not hold."""
+    """Give the catalog's own name of what was typed: `CIFAR10` is cifar-10; None for others."""
     return _NAMES.get(_squeezed(text))
 
 
@@ -100,7 +101,7 @@ def open_known(
 
 
 def recognised(parts: Parts) -> Parts:
-    """Give a set of arrays that is Fashion-MNIST, by its training labels, its name and class names."""
+    """Give Fashion-MNIST, known by its training labels, its name and class names."""
     labels = parts.splits["train"].labels
     is_numbers = labels.ndim == 1 and labels.dtype.kind == "i"
     if not is_numbers or sha256(labels.astype(np.uint8).tobytes()).hexdigest() != FASHION_LABELS:
@@ -175,7 +176,7 @@ class _Entry:
         files.throw_away(to)
 
     def idx_files(self, places: tuple[Path, ...]) -> dict[str, Path]:
-        """Give four whole files: of the cache, else of a place that has them, else fetched into the cache."""
+        """Give four whole files: of the cache, else of an installed place, else fetched."""
         have = idx.find(self.place)
         have = {name: path for name, path in have.items() if self._is_whole(name, path)}
         if len(have) < len(idx.NAMES):

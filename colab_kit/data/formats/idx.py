@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST and its kin: four files, read whole, or an error says what is wrong with one."""
+"""IDX, the format of MNIST: four files, read whole, or an error says what is wrong with one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read(folder: Path) -> Parts:
 
 
 def find(folder: Path) -> dict[str, Path]:
-    """Give the idx files of a folder, or of torchvision's `raw/` in it, by their names without ending."""
+    """Give the idx files of a folder, or of its `raw/`, by their names without ending."""
     for place in (folder, folder / "raw"):
         paths = [(name, place / (name + ending)) for name in NAMES for ending in ENDINGS]
         if files := {name: path for name, path in paths if path.is_file()}:
@@ -77,7 +77,7 @@ def read_pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Read a file's numbers, uint8, in the shape it states; content, not the name, says if it is packed."""
+    """Read a file's numbers, uint8, in the shape it states; its content says if it is packed."""
     content = _unpacked(path)
     if len(content) < 4 or content[:3] != b"\0\0\x08" or not 1 <= content[3] <= 4:
         head = content[:4].hex() or "nothing"

@@ -1,4 +1,4 @@
-"""The numbers of MATLAB 5 files: two small ones hold the labels and splits of the Oxford flowers."""
+"""The numbers of MATLAB 5 files, as the Oxford flowers have them for labels and splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published sets, read where they were unpacked: CIFAR, class folders, Oxford's flowers and pets."""
+"""Published sets where they were unpacked: CIFAR, class folders, Oxford's flowers and pets."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from . import matlab
 def cifar(root: Path, parser: Any) -> Parts:
     """Read pictures uint8 (N, 32, 32, 3), labels and classes as torchvision reads them.
 
-    The batches are pickles, which may run code when they are read. torchvision first compares the md5 of
-    each with its own, and the archive came here by the md5 that torchvision states.
+    The batches are pickles, which may run code when they are read. torchvision first compares the
+    md5 of each with its own, and the archive came here by the md5 that torchvision states.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def cifar(root: Path, parser: Any) -> Parts:
 
 
 def in_folders(root: Path, names: Mapping[str, str]) -> Parts:
-    """Read class folders that `names` calls otherwise, in the order of the classes; {} keeps their own.
+    """Read class folders under the names of a dict, whose order is kept; {} keeps their own.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def in_folders(root: Path, names: Mapping[str, str]) -> Parts:
 
 
 def flowers(pictures: Path, labels: Path, sets: Path, classes: Sequence[str]) -> Parts:
-    """Read the flowers in their official split: 1,020, 1,020 and 6,149 (Nilsback and Zisserman, 2008).
+    """Read the flowers in their official split (Nilsback and Zisserman, 2008).
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _whole(numbers: np.ndarray) -> list[int]:
 
 
 def pets(pictures: Path, notes: Path) -> Parts:
-    """Read the pets in their official split, by breeds as torchvision spells them (Parkhi et al., 2012).
+    """Read the pets in their official split (Parkhi et al., 2012), as torchvision spells them.
 
     Parameters
     ----------
