@@ -23,7 +23,7 @@ from .targets import UNLABELLED
 from .user_datasets import ItemReader, Raw, own_shape, transformed
 
 PART = 8  # pictures that a thread decodes in one go
-Reader = Callable[[Sequence[np.ndarray], int], Generator[Raw, None, None]]  # groups of rows, epoch
+Groups = Sequence[np.ndarray]  # the rows of each batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,17 @@ class BatchLoader:
         self.augment = augment if augment is not None and (augment.cuts or augment.paints) else None
         self.bounds = bounds(len(split), batch_size)
         self.buffers = Buffers()
+        self.complain, self.reported = complain, set[int]()
         self._check()
-        self._read = self._reader(num_workers, complain)
+        match self.source:
+            case Items() as items:
+                self.item_reader = ItemReader(
+                    items, num_workers, seed, preprocess, self.augment, complain
+                )
+            case Arrays() | Pictures():
+                pass
+            case other:
+                raise TypeError(f"no reader for {type(other).__name__}")
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
@@ -193,37 +202,32 @@ class BatchLoader:
             fix = "leave augment= out, and augment where the numbers are made"
             raise RecipeError("augment= cannot be done to this data.", why, fix)
 
-    def _reader(self, num_workers: int, complain: Callable[[str], None]) -> Reader:
+    def _read(self, groups: Groups, epoch: int) -> Generator[Raw, None, None]:
+        """Read groups of rows as the epoch sees them; epoch -1 changes nothing."""
         match self.source:
-            case Arrays() as arrays:
-                cuts = self.augment is not None and self.augment.cuts
-                return self._cut_arrays(arrays) if cuts else _from_arrays(arrays)
+            case Items():
+                return self.item_reader(groups, epoch)
             case Pictures() as pictures:
-                return self._from_files(pictures, complain)
-            case Items() as items:
-                return ItemReader(
-                    items, num_workers, self.seed, self.preprocess, self.augment, complain
-                )
-        raise TypeError(f"no reader for {type(self.source).__name__}")
+                return self._read_files(pictures, groups, epoch)
+        if epoch < 0 or self.augment is None or not self.augment.cuts:
+            return _gather(self.source, groups)
+        return run_ahead(self._cut_arrays(self.source, groups, epoch))
 
-    def _from_files(self, pictures: Pictures, complain: Callable[[str], None]) -> Reader:
+    def _read_files(
+        self, pictures: Pictures, groups: Groups, epoch: int
+    ) -> Generator[Raw, None, None]:
         store, labels = store_for(pictures, self.preprocess.side), torch.from_numpy(pictures.labels)
-        reported: set[int] = set()
+        with closing(run_ahead(self._cut_files(store, groups, epoch))) as ready:
+            for rows, (x, good) in zip(groups, ready, strict=True):
+                for row in rows.tolist():
+                    if row in store.bad and row not in self.reported:
+                        self.reported.add(row)
+                        # here, in the training thread: a callback may draw random numbers
+                        self.complain(store.bad[row])
+                yield x, labels[torch.from_numpy(good)], good
 
-        def read(groups: Sequence[np.ndarray], epoch: int) -> Generator[Raw, None, None]:
-            with closing(run_ahead(self._decode_and_cut(store, groups, epoch))) as ready:
-                for rows, (x, good) in zip(groups, ready, strict=True):
-                    for row in rows.tolist():
-                        if row in store.bad and row not in reported:
-                            reported.add(row)
-                            # here, in the training thread: a callback may draw random numbers
-                            complain(store.bad[row])
-                    yield x, labels[torch.from_numpy(good)], good
-
-        return read
-
-    def _decode_and_cut(
-        self, store: PixelStore, groups: Sequence[np.ndarray], epoch: int
+    def _cut_files(
+        self, store: PixelStore, groups: Groups, epoch: int
     ) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
         """Give each batch's pixels and good rows; the next is decoded while this one is cut."""
         pool, cores = crew()
@@ -243,29 +247,19 @@ class BatchLoader:
         for rows in groups:
             results = [result for part in coming for result in part()]
             coming = next(decoding, [])
-            is_good = np.array([result is not None for result in results], bool)
+            good = rows[np.array([result is not None for result in results], bool)]
             whole = [result for result in results if result is not None]
             aspects = np.array([aspect for _, aspect in whole], np.float32)
-            pixels, good = [picture for picture, _ in whole], rows[is_good]
-            yield self._views(pixels, aspects, good, epoch, size), good
+            yield self._views([pixels for pixels, _ in whole], aspects, good, epoch, size), good
 
-    def _cut_arrays(self, arrays: Arrays) -> Reader:
+    def _cut_arrays(self, arrays: Arrays, groups: Groups, epoch: int) -> Iterator[Raw]:
         """Cut arrays of pictures, (N, C, H, W), as files are cut."""
-        labels, (high, wide) = torch.from_numpy(arrays.labels), arrays.x.shape[-2:]
-        side = self.preprocess.size
+        (high, wide), side = arrays.x.shape[-2:], self.preprocess.size
         size = (high, wide) if side is None else (side, side)
-
-        def views(groups: Sequence[np.ndarray], epoch: int) -> Iterator[Raw]:
-            for rows in groups:
-                where = torch.from_numpy(rows)
-                pictures = list(arrays.x[where].movedim(1, 3).contiguous().numpy())
-                aspects = np.full(len(rows), wide / high, np.float32)
-                yield self._views(pictures, aspects, rows, epoch, size), labels[where], rows
-
-        whole = _from_arrays(arrays)
-        return lambda groups, epoch: (
-            run_ahead(views(groups, epoch)) if epoch >= 0 else whole(groups, epoch)
-        )
+        for x, labels, rows in _gather(arrays, groups):
+            pictures = list(x.movedim(1, 3).contiguous().numpy())
+            aspects = np.full(len(rows), wide / high, np.float32)
+            yield self._views(pictures, aspects, rows, epoch, size), labels, rows
 
     def _views(
         self,
@@ -299,15 +293,11 @@ class BatchLoader:
         return pinned
 
 
-def _from_arrays(arrays: Arrays) -> Reader:
-    x, labels = arrays.x, torch.from_numpy(arrays.labels)
-
-    def read(groups: Sequence[np.ndarray], epoch: int) -> Generator[Raw, None, None]:
-        for rows in groups:  # a gather of bytes costs less than handing it to a thread
-            where = torch.from_numpy(rows)
-            yield x.index_select(0, where), labels.index_select(0, where), rows
-
-    return read
+def _gather(arrays: Arrays, groups: Groups) -> Generator[Raw, None, None]:
+    labels = torch.from_numpy(arrays.labels)
+    for rows in groups:  # a gather of bytes costs less than handing it to a thread
+        where = torch.from_numpy(rows)
+        yield arrays.x.index_select(0, where), labels.index_select(0, where), rows
 
 
 def loader_of(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +82,7 @@ def scan(folder: Path) -> Listing:
         notes.append(Note(f"{top.path}: {text}", "warn"))
     if not trees["train"].pictures():
         raise _no_pictures(folder, tree, trained=bool(places))
-    unknown = [name for name, suffix in tree.others() if suffix not in HEIC]
-    if unknown:
+    if unknown := tree.others():
         text = f"{counted(len(unknown), 'other file')} left out: no pictures ({some(unknown)})."
         notes.append(Note(text))
     return _listing(top.path, trees, notes)
@@ -114,13 +113,11 @@ class _Tree:
         """List all pictures, of the folders below too."""
         return self.loose + [path for sub in self.folders.values() for path in sub.pictures()]
 
-    def others(self) -> Iterator[tuple[str, str]]:
-        """Give name and suffix of each file that is no picture."""
-        for path in self.files:
-            if path.suffix.lower() not in PICTURES | HEIC:
-                yield path.name, path.suffix.lower()
-        for sub in self.folders.values():
-            yield from sub.others()
+    def others(self) -> list[str]:
+        """Name each file that is no picture."""
+        loose = set(self.loose)
+        names = [path.name for path in self.files if path not in loose]
+        return names + [name for sub in self.folders.values() for name in sub.others()]
 
 
 def _tree(path: Path, above: frozenset[str] = frozenset()) -> _Tree:
@@ -197,7 +194,7 @@ def _listing(root: Path, trees: dict[str, _Tree], notes: list[Note]) -> Listing:
 
 def _no_pictures(folder: Path, tree: _Tree, *, trained: bool) -> DataError:
     what = f"{folder} holds no pictures to train on."
-    others = [name for name, _ in tree.others()]
+    others = tree.others()
     packed = [name for name in others if name.lower().endswith(ARCHIVES)]
     if packed:
         what = f"{folder} holds an archive and no pictures to train on."

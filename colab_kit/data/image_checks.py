@@ -266,8 +266,7 @@ def _array(split: Split) -> torch.Tensor:
 
 def _width(split: Split) -> int:
     """Count the bytes of a row."""
-    x = _array(split)
-    return max(1, x[:1].numel() * x.element_size())
+    return max(1, _array(split)[:1].nbytes)
 
 
 def _same_files(other: Split, train: Split, late: Late) -> Twins:

@@ -191,11 +191,11 @@ def _missing(text: str, path: Path, stand_in: Path | None) -> DataError:
     except OSError:
         names = []
     missed = path.absolute().relative_to(parent).parts[0] if text else ""
-    near = difflib.get_close_matches(missed, names, 1)
-    near += [name for name in names if missed and name.casefold() == missed.casefold()]
+    folded = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(missed.casefold(), folded, 1)
     known = None if os.sep in text else catalog.near(text)
     meant = [f"kit.load({known!r})"] if known else []
-    meant += [repr(str(parent / name)) for name in near[:1]]
+    meant += [repr(str(parent / folded[name])) for name in near]
     fix = f"give a path that exists, or a name of the catalog: {', '.join(catalog.SETS)}"
     if meant:
         fix = f"did you mean {' or '.join(meant)}?"

@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 Edits = Mapping[str, Any]  # file, below the source's folder -> its class, or None: left out
 
 
-class Source(Protocol):
-    """Rows that splits choose from; the form of their labels stands in targets.py."""
-
-    @property
-    def labels(self) -> np.ndarray: ...
-    def __len__(self) -> int: ...
-    def picture(self, row: int) -> np.ndarray:
-        """Give a row as uint8, (H, W, C)."""
-        ...
-
-
 class Chosen(Protocol):
     """What a Split is to those who read it: a source, and rows of it, int64, (n,)."""
 
@@ -105,6 +94,9 @@ class Items:
             return _as_picture(x)
         x = np.array(x)
         return _as_picture(torch.from_numpy(np.moveaxis(x, -1, 0) if x.ndim == 3 else x))
+
+
+Source = Arrays | Pictures | Items  # rows that splits choose from; labels as in targets.py
 
 
 def _as_picture(x: torch.Tensor) -> np.ndarray:

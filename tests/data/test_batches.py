@@ -596,7 +596,7 @@ def test_without_room_to_share_workers_are_not_started_and_the_reason_is_said(mo
     said = []
     feed = item_feed(Drawn(), num_workers=2, complain=said.append)
     assert (
-        feed._read.loader is None
+        feed.item_reader.loader is None
         and "1 MiB left" in said[0]
         and same(feed.shuffled(0), item_feed(Drawn()).shuffled(0))
     )
