@@ -13,7 +13,7 @@ from ..errors import DataError
 from ..events import Note
 from . import fingerprints, image_checks
 from .folders import Listing
-from .labels import Labels, as_given, look_up
+from .labels import Labels, look_up, read_labels
 from .sources import Arrays, Part, Pictures
 from .targets import object_array
 
@@ -34,9 +34,9 @@ def of_pair(x: Any, y: Any) -> Part:
         Layout, type, lengths or values do not make pictures with a label each.
     """
     pixels, notes = _pixels(x)
-    labels = as_given(y, len(pixels))
-    seen = fingerprints.of_array(pixels)
-    return Part(labels, lambda numbers: Arrays(pixels, numbers), seen, notes=notes)
+    labels = read_labels(y, len(pixels))
+    fingerprint = fingerprints.of_array(pixels)
+    return Part(labels, lambda numbers: Arrays(pixels, numbers), fingerprint, notes=notes)
 
 
 def of_files(
@@ -53,9 +53,14 @@ def of_files(
         what = f"None of the {len(paths):,} pictures in {root} can be read."
         raise DataError(what, " ".join(note.text for note in complaints) or "there are none", fix)
     whole = [paths[row] for row in good]
-    seen = fingerprints.of_files(whole, [looks[row].print for row in good], root)
+    fingerprint = fingerprints.of_files(whole, [looks[row].print for row in good], root)
     names = object_array(labels[row] for row in good)
-    return Part(names, lambda y: Pictures(whole, y, root, seen), seen, notes=(*notes, *complaints))
+    return Part(
+        names,
+        lambda y: Pictures(whole, y, root, fingerprint),
+        fingerprint,
+        notes=(*notes, *complaints),
+    )
 
 
 def of_listing(listing: Listing, labels: Labels | None) -> dict[str, Part]:
@@ -70,8 +75,8 @@ def of_listing(listing: Listing, labels: Labels | None) -> dict[str, Part]:
     parts = {}
     for split, files in listing.splits.items():
         names = [file.label if labels is None else by_path[file.path] for file in files]
-        told = notes if split == "train" else ()
-        parts[split] = of_files([file.path for file in files], names, listing.root, told)
+        split_notes = notes if split == "train" else ()
+        parts[split] = of_files([file.path for file in files], names, listing.root, split_notes)
     return parts
 
 

@@ -20,7 +20,7 @@ from .prefetch import Buffers, cached_with, crew, run_ahead
 from .preprocess import Preprocess
 from .sources import Arrays, Chosen, Items, Pictures
 from .targets import UNLABELLED
-from .user_datasets import ItemReader, Raw, own_shape, transformed
+from .user_datasets import ItemReader, Raw, own_shape, under_transform
 
 PART = 8  # pictures that a thread decodes in one go
 Groups = Sequence[np.ndarray]  # the rows of each batch
@@ -105,7 +105,7 @@ class BatchLoader:
     ) -> None:
         self.split, self.preprocess, self.device = split, preprocess, device
         self.seed, self.sampler = seed, sampler
-        self.source = split.source if transform is None else transformed(split, transform)
+        self.source = split.source if transform is None else under_transform(split, transform)
         self.augment = augment if augment is not None and (augment.cuts or augment.paints) else None
         self.bounds = bounds(len(split), batch_size)
         self.buffers = Buffers()
@@ -162,11 +162,11 @@ class BatchLoader:
         members = [rows[labels == label] for label in np.unique(labels[labels != UNLABELLED])]
         key = self.seed, keyed_random.DRAW, epoch
         classes, places = (keyed_random.uniforms(np.arange(n), *key, part) for part in range(2))
-        drawn = []
+        picks = []
         for a, b in zip(classes, places, strict=True):
             of_class = members[int(a * len(members))]
-            drawn.append(of_class[int(b * len(of_class))])
-        return np.array(drawn, np.int64)
+            picks.append(of_class[int(b * len(of_class))])
+        return np.array(picks, np.int64)
 
     def _batches(self, rows: np.ndarray, epoch: int, first: int) -> Iterator[Batch]:
         groups = [rows[start:stop] for start, stop in self.bounds[first:]]

@@ -131,13 +131,13 @@ class Data:
         """Pictures for each class, for each split; where numbers are learned, for each target."""
         out = {}
         for name, split in self.splits.items():
-            known = split.labels[~unlabelled(split.labels)]
+            labels = split.labels[~unlabelled(split.labels)]
             if self.task == "classification":
-                each = np.bincount(known, minlength=len(self.classes)).tolist()
+                each = np.bincount(labels, minlength=len(self.classes)).tolist()
             elif self.task == "multilabel":
-                each = known.sum(0).astype(int).tolist()
+                each = labels.sum(0).astype(int).tolist()
             else:
-                each = [len(known)] * len(self.classes)
+                each = [len(labels)] * len(self.classes)
             out[name] = dict(zip(self.classes, each, strict=True))
         return out
 
@@ -178,13 +178,13 @@ def stratified(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray,
     rest, drawn : ndarray
         int64, each sorted.
     """
-    drawn, groups = [np.empty(0, np.int64)], strata(labels)
+    draws, groups = [np.empty(0, np.int64)], strata(labels)
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
         take = min(max(1, round(share * len(rows))), len(rows) - 1)
         if group != UNLABELLED and take:
-            drawn.append(rows[permutation(len(rows), seed, SPLIT, int(group))[:take]])
-    out = np.sort(np.concatenate(drawn))
+            draws.append(rows[permutation(len(rows), seed, SPLIT, int(group))[:take]])
+    out = np.sort(np.concatenate(draws))
     return np.setdiff1d(np.arange(len(groups)), out), out
 
 

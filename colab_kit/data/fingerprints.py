@@ -32,9 +32,9 @@ def of_array(x: Any) -> str:
 def of_files(paths: Sequence[Path], prints: Sequence[str], root: Path) -> str:
     """Hash picture files by their names below `root` and by what look_at() saw of each."""
     digest = hashlib.sha256()
-    for path, seen in zip(paths, prints, strict=True):
+    for path, file_print in zip(paths, prints, strict=True):
         name = unicodedata.normalize("NFC", os.path.relpath(path, root).replace(os.sep, "/"))
-        digest.update(f"{name}\0{seen}\n".encode())
+        digest.update(f"{name}\0{file_print}\n".encode())
     return digest.hexdigest()[:DIGITS]
 
 
@@ -85,8 +85,8 @@ def of_callable(function: Any) -> str:
     members = vars(type(function)).items()
     methods = {name: _coded(f) for name, f in members if isinstance(f, types.FunctionType)}
     own = getattr(function, "__dict__", {})
-    held = {name: _of_item(value) for name, value in own.items() if not isinstance(value, str)}
-    return of_value([_class_name(function), methods, _plain(own), held])
+    values = {name: _of_item(value) for name, value in own.items() if not isinstance(value, str)}
+    return of_value([_class_name(function), methods, _plain(own), values])
 
 
 def _bound(values: Iterable[Any]) -> list[Any]:

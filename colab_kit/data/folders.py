@@ -203,10 +203,10 @@ def _no_pictures(folder: Path, tree: _Tree, *, trained: bool) -> DataError:
     names = [sub.path.name + "/" for sub in tree.folders.values() if sub.pictures()]
     if trained and names:
         return DataError(what, f"all are in {some(names)}", "put class folders into train/")
-    held = f"{len(others):,} other files ({some(others)})" if others else "nothing"
+    contents = f"{len(others):,} other files ({some(others)})" if others else "nothing"
     return DataError(
         f"There are no pictures in {folder}.",
-        f"it holds {held}",
+        f"it holds {contents}",
         "give a folder that has a folder of pictures for each class: "
         + ", ".join(sorted(PICTURES)[:6]),
     )

@@ -89,7 +89,7 @@ def _plain_jpeg(path: Path, side: int | None) -> np.ndarray | None:
         pixels: np.ndarray = decode_jpeg(data, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
     except (ImportError, OSError, RuntimeError):
         return None
-    return _turned(pixels, header[2])
+    return _turn_upright(pixels, header[2])
 
 
 def _header(content: bytes) -> tuple[int, int, int] | None:
@@ -126,7 +126,7 @@ def _orientation(tiff: bytes) -> int:
     return 1
 
 
-def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turn a picture upright by EXIF's orientation 1 to 8; any other number leaves it as it is."""
     if orientation not in range(2, 9):
         return pixels

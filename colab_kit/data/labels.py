@@ -27,7 +27,7 @@ AMBIGUOUS = -1
 Labels = str | os.PathLike[str] | Mapping[Any, Any] | Callable[[Path], Any]
 
 
-def as_given(given: Any, rows: int) -> np.ndarray:
+def read_labels(values: Any, rows: int) -> np.ndarray:
     """Bring labels of `rows` pictures to one of the forms that targets.py lists.
 
     Raises
@@ -35,8 +35,8 @@ def as_given(given: Any, rows: int) -> np.ndarray:
     DataError
         Another length or shape, or values that are no labels.
     """
-    tensor = hasattr(given, "detach")
-    y: np.ndarray = np.asarray(given.detach().cpu().numpy() if tensor else _array(given))
+    tensor = hasattr(values, "detach")
+    y: np.ndarray = np.asarray(values.detach().cpu().numpy() if tensor else _array(values))
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 0 or len(y) != rows:
@@ -87,7 +87,7 @@ def class_names(
 ) -> tuple[str, ...]:
     """Name the classes of training labels, or the targets.
 
-    They are `classes` where these are given, else the names that occur in natural order, else the
+    They are `classes` where these are passed, else the names that occur in natural order, else the
     numbers.
 
     Raises
@@ -196,8 +196,8 @@ def display_names(
     """
     if not isinstance(names, Mapping):
         names = _read_names(names, root or Path())
-    known = {str(folder): str(name) for folder, name in names.items()}
-    shown = tuple(known.get(folder, folder) for folder in classes)
+    by_folder = {str(folder): str(name) for folder, name in names.items()}
+    shown = tuple(by_folder.get(folder, folder) for folder in classes)
     for name in shown:
         if shown.count(name) > 1:
             what = f"class_names= calls two classes {name!r}."
@@ -205,7 +205,7 @@ def display_names(
                 what, "predictions could not be told apart", "give each class its own name"
             )
     # a folder may have its display name already
-    missing = [folder for folder in classes if folder not in {*known, *known.values()}]
+    missing = [folder for folder in classes if folder not in {*by_folder, *by_folder.values()}]
     text = f"class_names= has no name for {', '.join(missing[:3])}: the folder's name stays."
     return shown, [Note(text, "warn")] if missing else []
 
@@ -248,7 +248,7 @@ def look_up(labels: Labels, paths: Sequence[Path], root: Path) -> tuple[list[Any
         return [_called(labels, path) for path in paths], []
     names = _Names(paths, root)
     if isinstance(labels, Mapping):
-        return _matched(list(labels.items()), names, paths, "labels=")
+        return _match(list(labels.items()), names, paths, "labels=")
     if not isinstance(labels, str | os.PathLike):
         raise DataError(
             f"labels= is a {type(labels).__name__}.",
@@ -259,7 +259,7 @@ def look_up(labels: Labels, paths: Sequence[Path], root: Path) -> tuple[list[Any
     if table is None:
         what, why = f"labels={str(labels)!r} is not there.", f"it is neither here nor in {root}"
         raise DataError(what, why, "give the path of the CSV file")
-    return _matched(_read_table(table, names), names, paths, str(table))
+    return _match(_read_table(table, names), names, paths, str(table))
 
 
 def _called(labels: Callable[[Path], Any], path: Path) -> Any:
@@ -287,8 +287,8 @@ class _Names:
             for start in range(len(parts)):
                 tail = "/".join(parts[start:])
                 for key in {tail, os.path.splitext(tail)[0]}:
-                    known = self.rows.setdefault(key, row)
-                    self.rows[key] = row if known == row else AMBIGUOUS
+                    earlier = self.rows.setdefault(key, row)
+                    self.rows[key] = row if earlier == row else AMBIGUOUS
             whole["/".join(parts)] = row
         self.rows.update(whole)
 
@@ -299,13 +299,13 @@ class _Names:
             text = os.path.relpath(text, self.root)
         parts = text.strip().replace("\\", "/").split("/")
         parts = [part for part in parts if part not in (".", "")]
-        for start in range(len(parts)):  # the table may name folders above the given one
+        for start in range(len(parts)):  # the table may name folders above this one
             if (row := self.rows.get("/".join(parts[start:]))) is not None:
                 return row
         return None
 
 
-def _matched(
+def _match(
     pairs: list[tuple[Any, Any]], names: _Names, paths: Sequence[Path], where: str
 ) -> tuple[list[Any], list[Note]]:
     strangers, root = list[str](), names.root

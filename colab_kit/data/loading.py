@@ -22,7 +22,7 @@ from .folders import some
 from .labels import Labels, display_names
 from .labels import class_names as numbered_names
 from .paths import Opener
-from .sources import Edits, Part, Parts, edited
+from .sources import Edits, Part, Parts, apply_edits
 from .splitting import as_limit, as_share, share_out
 from .targets import REGRESS, TASKS, as_task, task_of
 
@@ -80,7 +80,7 @@ def load(
     strict : bool
         Whether a warning is an error.
     callbacks, quiet
-        Who is given the events beside the console; whether the console says nothing.
+        Callables that get each event beside the console; whether the console says nothing.
     control : Control
         Stops it from another thread while the source is brought.
 
@@ -138,8 +138,8 @@ def load(
         text = "The labels are floats: they are learned as numbers (task='regression')."
         listener.hear(Note(text))
     train = parts["train"]
-    told = train.classes if in_order is None else in_order
-    classes = numbered_names(train.labels[train.labelled], told, known_task)
+    own_classes = train.classes if in_order is None else in_order
+    classes = numbered_names(train.labels[train.labelled], own_classes, known_task)
     shared = share_out(
         parts, classes, valid=valid, test=test, limit=limit, seed=seed, emit=listener.hear
     )
@@ -301,12 +301,15 @@ def _by_folder(edits: Edits, train: Part, names: Any, root: Path | None) -> Edit
 
 def _edit(parts: dict[str, Part], edits: Edits) -> Note:
     """Apply edits to all parts, and say what they did."""
-    known: set[str] = set()
+    edited_names: set[str] = set()
     for split, part in parts.items():
-        parts[split], names = edited(part, edits)
-        known |= names
-    dropped, lost = sum(edits[name] is None for name in known), sorted(set(edits) - known)
-    counts = f"{dropped} pictures out and gives {len(known) - dropped} another label"
+        parts[split], names = apply_edits(part, edits)
+        edited_names |= names
+    dropped, lost = (
+        sum(edits[name] is None for name in edited_names),
+        sorted(set(edits) - edited_names),
+    )
+    counts = f"{dropped} pictures out and gives {len(edited_names) - dropped} another label"
     missing = f" Not found: {some(lost)}." if lost else ""
     return Note(f"label_edits= leaves {counts}.{missing}", "warn" if lost else "info")
 

@@ -46,7 +46,7 @@ FORMATS: tuple[Format, ...] = (idx,)  # tried in this order, before class folder
 class Opener:
     """Open paths, names and links.
 
-    emit : is given the events
+    emit : called with each event
     control : may stop it from another thread
     stand_in : callable(path), where the stand-in for Drive keeps what was typed as a path on
         Drive, or None
@@ -84,16 +84,16 @@ class Opener:
         path = Path(os.path.expanduser(text))
         path = path if _exists(path) else self._fetch(text, path)
         folder, _ = self._bring(path)
-        return of_listing(folders.scan_split(folder), _moved(labels, path, folder))["train"]
+        return of_listing(folders.scan_split(folder), _for_folder(labels, path, folder))["train"]
 
     def _open_folder(self, path: Path, labels: Labels | None) -> Parts:
         folder, name = self._bring(path)
         for form in FORMATS:
             if form.sees(folder):
                 _refuse(labels, name)
-                return catalog.recognised(replace(form.read(folder), name=name, root=folder))
+                return catalog.recognise(replace(form.read(folder), name=name, root=folder))
         listing = folders.scan(folder)
-        splits = of_listing(listing, _moved(labels, path, folder))
+        splits = of_listing(listing, _for_folder(labels, path, folder))
         return Parts(splits, name, listing.root)
 
     def _fetch(self, text: str, path: Path) -> Path:
@@ -135,24 +135,24 @@ def _ask(question: Callable[[Path], bool], path: Path) -> bool:
         raise cannot_read(path, err) from err
 
 
-def _moved(labels: Any, given: Path, folder: Path) -> Any:
-    """Give labels of files in `given` for these files now that they lie in `folder`."""
-    given = given.absolute()
-    if folder == given or labels is None:
+def _for_folder(labels: Any, original: Path, folder: Path) -> Any:
+    """Give labels of files in `original` for these files now that they lie in `folder`."""
+    original = original.absolute()
+    if folder == original or labels is None:
         return labels
-    if callable(labels) and _ask(is_folder, given):
-        return functools.wraps(labels)(lambda path: labels(given / path.relative_to(folder)))
+    if callable(labels) and _ask(is_folder, original):
+        return functools.wraps(labels)(lambda path: labels(original / path.relative_to(folder)))
     if isinstance(labels, Mapping):
-        return {_below(name, given): label for name, label in labels.items()}
+        return {_below(name, original): label for name, label in labels.items()}
     if isinstance(labels, str | os.PathLike) and not _ask(there, Path(labels).expanduser()):
-        beside = given.parent / labels
+        beside = original.parent / labels
         return beside if _ask(there, beside) else labels
     return labels
 
 
-def _below(name: Any, given: Path) -> Any:
-    if isinstance(name, str | os.PathLike) and Path(name).is_relative_to(given):
-        return Path(name).relative_to(given)
+def _below(name: Any, original: Path) -> Any:
+    if isinstance(name, str | os.PathLike) and Path(name).is_relative_to(original):
+        return Path(name).relative_to(original)
     return name
 
 
@@ -190,14 +190,14 @@ def _missing(text: str, path: Path, stand_in: Path | None) -> DataError:
         names = sorted(os.listdir(parent))
     except OSError:
         names = []
-    missed = path.absolute().relative_to(parent).parts[0] if text else ""
+    missing_name = path.absolute().relative_to(parent).parts[0] if text else ""
     folded = {name.casefold(): name for name in names}
-    near = difflib.get_close_matches(missed.casefold(), folded, 1)
-    known = None if os.sep in text else catalog.near(text)
-    meant = [f"kit.load({known!r})"] if known else []
-    meant += [repr(str(parent / folded[name])) for name in near]
+    near = difflib.get_close_matches(missing_name.casefold(), folded, 1)
+    catalog_name = None if os.sep in text else catalog.near(text)
+    suggestions = [f"kit.load({catalog_name!r})"] if catalog_name else []
+    suggestions += [repr(str(parent / folded[name])) for name in near]
     fix = f"give a path that exists, or a name of the catalog: {', '.join(catalog.SETS)}"
-    if meant:
-        fix = f"did you mean {' or '.join(meant)}?"
-    why = f"{parent} has no {missed!r}" if missed else "the path is empty"
+    if suggestions:
+        fix = f"did you mean {' or '.join(suggestions)}?"
+    why = f"{parent} has no {missing_name!r}" if missing_name else "the path is empty"
     return DataError(f"There is no {text!r}.", why, fix)

@@ -170,7 +170,7 @@ def name_of(path: Path, root: Path) -> str:
     return os.path.relpath(path, root).replace(os.sep, "/")
 
 
-def edited(part: Part, edits: Edits) -> tuple[Part, set[str]]:
+def apply_edits(part: Part, edits: Edits) -> tuple[Part, set[str]]:
     """Give a part of picture files as edited, and the names of `edits` that it has.
 
     Raises
@@ -186,21 +186,24 @@ def edited(part: Part, edits: Edits) -> tuple[Part, set[str]]:
             "leave these rows out of X and y",
         )
     root, labels, left_out = source.root, part.labels.copy(), list[str]()
-    rows, known = list[int](), set[str]()
+    rows, names = list[int](), set[str]()
     for row, path in enumerate(source.paths):
         name = name_of(path, root)
         if name in edits:
-            known.add(name)
+            names.add(name)
             labels[row] = labels[row] if edits[name] is None else edits[name]
         if name in edits and edits[name] is None:
             left_out.append(name)
         else:
             rows.append(row)
-    if not known:
-        return part, known
+    if not names:
+        return part, names
     paths = [source.paths[row] for row in rows]
-    seen = fingerprints.of_value([part.print, sorted(left_out)])
+    fingerprint = fingerprints.of_value([part.print, sorted(left_out)])
     new = replace(
-        part, labels=labels[rows], make=lambda y: Pictures(paths, y, root, seen), print=seen
+        part,
+        labels=labels[rows],
+        make=lambda y: Pictures(paths, y, root, fingerprint),
+        print=fingerprint,
     )
-    return new, known
+    return new, names

@@ -40,7 +40,7 @@ def share_out(
     valid, test : as `load` takes them; a source that was given is already in `parts`
     limit : at most so many pictures a class of each part, before anything is drawn from it
     seed : key of the draws
-    emit : is given the notes
+    emit : called with each note
 
     Raises
     ------
@@ -52,11 +52,11 @@ def share_out(
     for name, part in parts.items():
         share = shares.get(name)
         if share is None:
-            numbered = _renumbered(part, train, classes, name)
+            numbered = _renumber(part, train, classes, name)
             split, notes = _labelled_rows(numbered, classes, name)
             for note in notes:
                 emit(note)
-            out[name] = _limited(split, limit, seed), part
+            out[name] = _limit(split, limit, seed), part
         elif share:
             what = f"The {name} split that came with the data is not used"
             emit(Note(f"{what}: {name}={share:g} draws one from train."))
@@ -67,28 +67,28 @@ def share_out(
     for name, key in (("test", mix(seed, TEST)), ("valid", seed)):
         if share := shares[name]:
             split = out["train"][0]
-            rest, drawn = stratified(split.labels, share, key)
+            rest, rows = stratified(split.labels, share, key)
             out["train"] = replace(split, rows=split.rows[rest]), train
-            if len(drawn):
-                out[name] = Split(split.source, split.rows[drawn], name), train
+            if len(rows):
+                out[name] = Split(split.source, split.rows[rows], name), train
             else:
                 text = f"There is no {name} split: no class has two pictures to share out."
                 emit(Note(text, "warn"))
     return {name: out[name] for name in ("train", "valid", "test") if name in out}
 
 
-def _renumbered(part: Part, train: Part, classes: Sequence[str], name: str) -> Part:
+def _renumber(part: Part, train: Part, classes: Sequence[str], name: str) -> Part:
     """Give the numbers of a source that orders the same classes otherwise, as training has them."""
     # training's names become numbers by `classes`, its numbers stay
-    known = tuple(classes) if train.labels.dtype.kind == "O" else train.classes
+    names = tuple(classes) if train.labels.dtype.kind == "O" else train.classes
     own = part.classes
-    if part is train or part.labels.dtype.kind != "i" or not own or not known or own == known:
+    if part is train or part.labels.dtype.kind != "i" or not own or not names or own == names:
         return part
-    names = object_array(own[label] for label in part.labels)
-    labels = number(names, known, f"the {name} split")
+    own_names = object_array(own[label] for label in part.labels)
+    labels = number(own_names, names, f"the {name} split")
     source = part.make(labels)
     if isinstance(source, Items) and source.collate is not None and (labels != part.labels).any():
-        orders = f"train has {_some(known)}, {name} has {_some(own)}"
+        orders = f"train has {_some(names)}, {name} has {_some(own)}"
         raise DataError(
             f"The {name} split numbers its classes otherwise than train does.",
             f"{orders}, and your collate_fn makes its labels: they cannot be renumbered",
@@ -154,7 +154,7 @@ def _left_out(source: Source, rows: np.ndarray, name: str) -> Note:
     return Note(f"{text}: without a label ({some(which)}).", "warn")
 
 
-def _limited(split: Split, limit: int | None, seed: int) -> Split:
+def _limit(split: Split, limit: int | None, seed: int) -> Split:
     if limit is None:
         return split
     chosen, groups = [], strata(split.labels)

@@ -50,14 +50,14 @@ def strata(labels: np.ndarray) -> np.ndarray:
     """
     if labels.ndim == 1:
         return labels
-    known, out = ~unlabelled(labels), np.full(len(labels), UNLABELLED, np.int64)
-    rows = labels[known]
+    has_label, out = ~unlabelled(labels), np.full(len(labels), UNLABELLED, np.int64)
+    rows = labels[has_label]
     if len(rows) and _is_hot(rows):
         counts = np.where(rows > 0, rows.sum(0), np.inf)
-        out[known] = np.where(np.isfinite(counts.min(1)), counts.argmin(1), rows.shape[1])
+        out[has_label] = np.where(np.isfinite(counts.min(1)), counts.argmin(1), rows.shape[1])
     elif len(rows):
         rank = rows[:, 0].argsort(kind="stable").argsort(kind="stable")
-        out[known] = rank * BINS // len(rows)
+        out[has_label] = rank * BINS // len(rows)
     return out
 
 
@@ -86,20 +86,20 @@ def task_of(labels: np.ndarray) -> str:
     DataError
         They are whole floats: classes or numbers could be meant.
     """
-    known = labels[~unlabelled(labels)]
+    rows = labels[~unlabelled(labels)]
     if labels.ndim == 2:
-        if not _is_hot(known):
+        if not _is_hot(rows):
             return REGRESS
-        return CLASSIFY if bool((known.sum(1) == 1).all()) else MULTILABEL
+        return CLASSIFY if bool((rows.sum(1) == 1).all()) else MULTILABEL
     if labels.dtype.kind == "f":
-        if not (known == np.floor(known)).all():
+        if not (rows == np.floor(rows)).all():
             return REGRESS
         fix = "pass y.astype(int) for classes, or task='regression' if numbers are meant"
         raise _floats(labels, "classes are whole numbers or names", fix)
     if labels.dtype.kind == "O":
-        if any(isinstance(label, tuple) for label in known):
+        if any(isinstance(label, tuple) for label in rows):
             return MULTILABEL
-        values = [_number(label) for label in known]
+        values = [_number(label) for label in rows]
         numbers = [value for value in values if value is not None]
         if len(numbers) == len(values) and any(value != int(value) for value in numbers):
             return REGRESS
@@ -140,9 +140,9 @@ def _as_classes(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
 
 def _as_several(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
     if labels.ndim == 2:
-        known = labels[~unlabelled(labels)]
-        if not _is_hot(known):
-            wrong = known[~np.isin(known, (0, 1))][0]
+        rows = labels[~unlabelled(labels)]
+        if not _is_hot(rows):
+            wrong = rows[~np.isin(rows, (0, 1))][0]
             why = "task='multilabel' takes a 0 or a 1 for each class"
             raise DataError(f"The labels hold {wrong:g}.", why, "pass (y > 0.5).astype(int)")
         wide = labels.shape[1]

@@ -29,7 +29,7 @@ from ..events import Note
 from . import fingerprints
 from .arrays import of_files, of_pair
 from .keyed_random import item_under_key
-from .labels import as_given
+from .labels import read_labels
 from .sources import Items, Part
 
 IN_PLACE_OF = {  # sampler: what it is for, and what does that here
@@ -179,11 +179,11 @@ def _items(dataset: Any, collate: Any) -> Part:
         raise DataError(what, why, "let __getitem__ return (x, y)")
     labels, y = None, _targets(base)
     if y is not None and getattr(base, "target_transform", None) is None:
-        labels = _as_given_or_none(y[rows], n)
+        labels = _labels_or_none(y[rows], n)
     if labels is None or not (_agree(labels[0], first[1]) and _agree(labels[-1], last[1])):
         text = f"{name} has no .targets: all {n:,} items were read once for their labels."
         notes.append(Note(text))
-        labels = as_given([_plain(item_under_key(dataset, row)[1]) for row in range(n)], n)
+        labels = read_labels([_plain(item_under_key(dataset, row)[1]) for row in range(n)], n)
     if labels.dtype.kind == "O":
         raise DataError(
             f"The labels of {name} are names such as {labels[0]!r}.",
@@ -193,17 +193,17 @@ def _items(dataset: Any, collate: Any) -> Part:
     if _has_transforms(base) and (hasattr(base, "data") or hasattr(base, "samples")):
         text = "has transforms of its own and is read item by item"
         notes.append(Note(f"{_name(base)} {text}; without transform= it is read much faster."))
-    seen, keyed = fingerprints.of_dataset(dataset)
+    fingerprint, keyed = fingerprints.of_dataset(dataset)
     if not keyed:
         text = "gives another picture each time it is read: its runs cannot be repeated exactly."
         notes.append(Note(f"{name} {text}", "warn"))
     if collate:
-        seen = fingerprints.of_value([seen, fingerprints.of_callable(collate)])
+        fingerprint = fingerprints.of_value([fingerprint, fingerprints.of_callable(collate)])
 
     def make(numbers: np.ndarray) -> Items:
         return Items(dataset, numbers, collate)
 
-    return Part(labels, make, seen, notes=tuple(notes), keyed=keyed)
+    return Part(labels, make, fingerprint, notes=tuple(notes), keyed=keyed)
 
 
 def _targets(base: Any) -> np.ndarray | None:
@@ -214,9 +214,9 @@ def _targets(base: Any) -> np.ndarray | None:
     return None
 
 
-def _as_given_or_none(y: np.ndarray, n: int) -> np.ndarray | None:
+def _labels_or_none(y: np.ndarray, n: int) -> np.ndarray | None:
     try:
-        return as_given(y, n)
+        return read_labels(y, n)
     except DataError:
         return None
 

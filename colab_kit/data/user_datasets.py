@@ -149,7 +149,7 @@ class Transformed(Dataset[Any]):
         return len(self.source)
 
 
-def transformed(split: Chosen, transform: Callable[[Any], Any]) -> Items:
+def under_transform(split: Chosen, transform: Callable[[Any], Any]) -> Items:
     """Put a split's source under a user's transform.
 
     Raises

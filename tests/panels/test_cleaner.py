@@ -6,7 +6,7 @@ import pytest
 from colab_kit import nets
 from colab_kit.api import train
 from colab_kit.data.loading import load
-from colab_kit.data.sources import edited
+from colab_kit.data.sources import apply_edits
 from colab_kit.errors import DataError
 from colab_kit.events import Note
 from colab_kit.testing.pictures import class_folders
@@ -105,7 +105,7 @@ def test_a_part_without_edited_files_stays_the_same():
 
     part = Part(np.zeros(2, np.int64), lambda numbers: None, "print")
     with pytest.raises(DataError):
-        edited(part, {"a": None})
+        apply_edits(part, {"a": None})
 
 
 def test_where_nobody_can_choose_the_pictures_are_shown_without_widgets(run, monkeypatch, capsys):

@@ -41,12 +41,12 @@ Emit = Callable[[Event], None]
 
 def canonical(text: str) -> str | None:
     """Give the catalog's own name of what was typed: `CIFAR10` is cifar-10; None for others."""
-    return _NAMES.get(_squeezed(text))
+    return _NAMES.get(_squeeze(text))
 
 
 def near(text: str) -> str | None:
     """Give the name of the catalog that may have been meant."""
-    matches = difflib.get_close_matches(_squeezed(stem(text)), _NAMES, 1, 0.7)
+    matches = difflib.get_close_matches(_squeeze(stem(text)), _NAMES, 1, 0.7)
     return _NAMES[matches[0]] if matches else None
 
 
@@ -66,7 +66,7 @@ def open_known(
     Parameters
     ----------
     name : as canonical() gives it
-    emit, control : who is given the events, and who may stop it
+    emit, control : called with each event; may stop it from another thread
     get : brings a file: `fetching.whole.get`
     cache : the set's own folder; <home>/data/<name> if None
     places : where Fashion-MNIST may be installed
@@ -100,7 +100,7 @@ def open_known(
         return entry.read(parser)
 
 
-def recognised(parts: Parts) -> Parts:
+def recognise(parts: Parts) -> Parts:
     """Give Fashion-MNIST, known by its training labels, its name and class names."""
     labels = parts.splits["train"].labels
     is_numbers = labels.ndim == 1 and labels.dtype.kind == "i"
@@ -109,12 +109,12 @@ def recognised(parts: Parts) -> Parts:
     return replace(parts, name="fashion-mnist").with_classes(FASHION)
 
 
-def _squeezed(text: str) -> str:
+def _squeeze(text: str) -> str:
     return re.sub(r"[-_ ]", "", text).lower()
 
 
-_NAMES = {_squeezed(alias): one.name for one in PUBLISHED.values() for alias in one.aliases}
-_NAMES |= {_squeezed(name): name for name in SETS}
+_NAMES = {_squeeze(alias): one.name for one in PUBLISHED.values() for alias in one.aliases}
+_NAMES |= {_squeeze(name): name for name in SETS}
 
 
 @dataclass(frozen=True)

@@ -112,11 +112,11 @@ def _set(
     aliases: str = "",
 ) -> Published:
     """Make an entry of text: a file and its md5 in each line, aliases apart by spaces."""
-    made = []
+    entries = []
     for line in files.strip().splitlines():
         file, _, md5 = line.strip().partition(" ")
-        made.append(File(file, tuple(base + file for base in bases), md5 or None))
-    return Published(name, form, tuple(made), classes, folders or {}, tuple(aliases.split()))
+        entries.append(File(file, tuple(base + file for base in bases), md5 or None))
+    return Published(name, form, tuple(entries), classes, folders or {}, tuple(aliases.split()))
 
 
 _FASHION_FILES = """

@@ -78,7 +78,7 @@ def read_pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def read_array(path: Path) -> np.ndarray:
     """Read a file's numbers, uint8, in the shape it states; its content says if it is packed."""
-    content = _unpacked(path)
+    content = _unpack(path)
     if len(content) < 4 or content[:3] != b"\0\0\x08" or not 1 <= content[3] <= 4:
         head = content[:4].hex() or "nothing"
         raise _damaged(path, f"it begins with {head}, not with an idx file's 000008")
@@ -91,7 +91,7 @@ def read_array(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _unpacked(path: Path) -> bytes:
+def _unpack(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
     except OSError as err:

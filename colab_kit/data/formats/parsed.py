@@ -86,7 +86,7 @@ def flowers(pictures: Path, labels: Path, sets: Path, classes: Sequence[str]) ->
     except (KeyError, IndexError) as err:
         why = f"{labels.name} and {sets.name} do not fit together: {err}"
         raise _damaged(labels.parent, why) from err
-    return _parts(_listed(pictures, "jpg", splits), classes)
+    return _parts(_listing(pictures, "jpg", splits), classes)
 
 
 def _whole(numbers: np.ndarray) -> list[int]:
@@ -119,10 +119,10 @@ def pets(pictures: Path, notes: Path) -> Parts:
             breeds[n] = " ".join(word.title() for word in name.split("_")[:-1])
         splits[split] = [(f"{name}.jpg", breeds[n]) for name, n in rows]
     classes = tuple(breeds[n] for n in sorted(breeds))
-    return _parts(_listed(pictures, "images", splits), classes)
+    return _parts(_listing(pictures, "images", splits), classes)
 
 
-def _listed(whole: Path, below: str, splits: Mapping[str, Sequence[tuple[str, str]]]) -> Listing:
+def _listing(whole: Path, below: str, splits: Mapping[str, Sequence[tuple[str, str]]]) -> Listing:
     """Give the pictures that a list names, if they are all there."""
     root = whole / below
     try:

@@ -101,7 +101,7 @@ def test_a_damaged_package_is_named_with_the_fix(tmp_path, monkeypatch, break_it
 @pytest.mark.parametrize("ending", ["", ".gz", ".bz2"])
 def test_a_folder_of_four_idx_files_is_a_data_set(tmp_path, ending):
     folder = four(tmp_path / "FashionMNIST" / "raw", ending).parent
-    parts = catalog.recognised(idx.read(folder))
+    parts = catalog.recognise(idx.read(folder))
     assert idx.sees(folder) and shape(parts, "train") == (20, 1, 5, 4)
     # other labels than Fashion-MNIST's: nobody knows the names
     assert parts.splits["train"].classes is None
