@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import DataError
 from ..events import Note
@@ -89,9 +90,9 @@ def _as_label(label: Any) -> Any:
     return label if label is None or isinstance(label, float) else str(label)
 
 
-def _pixels(x: Any) -> tuple[torch.Tensor, tuple[Note, ...]]:
+def _pixels(x: Any) -> tuple[Tensor, tuple[Note, ...]]:
     """Give (N, C, H, W) or (N, features), uint8 or float32."""
-    from_torch, notes = isinstance(x, torch.Tensor), tuple[Note, ...]()
+    from_torch, notes = isinstance(x, Tensor), tuple[Note, ...]()
     x = _tensor(x)
     if x.ndim == 0 or len(x) == 0:
         fix = "pass at least one picture a class"
@@ -116,8 +117,8 @@ def _pixels(x: Any) -> tuple[torch.Tensor, tuple[Note, ...]]:
     return _layout(x, from_torch).contiguous(), notes
 
 
-def _tensor(x: Any) -> torch.Tensor:
-    if isinstance(x, torch.Tensor):
+def _tensor(x: Any) -> Tensor:
+    if isinstance(x, Tensor):
         return x.detach().cpu()
     try:
         array = np.asarray(x)
@@ -140,7 +141,7 @@ def _tensor(x: Any) -> torch.Tensor:
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
-def _layout(x: torch.Tensor, from_torch: bool) -> torch.Tensor:
+def _layout(x: Tensor, from_torch: bool) -> Tensor:
     """Put colours in front, as torch has them.
 
     Where both ends could be colours, tensors have them in front and arrays at the end.

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy import ndarray
+from torch import Tensor
 
 from . import keyed_random
 from .images import Box, middle
@@ -85,18 +87,16 @@ class Draws:
 
     seed: int
     epoch: int
-    rows: np.ndarray
+    rows: ndarray
 
-    def __call__(
-        self, what: int, low: float = 0.0, high: float = 1.0, again: int = 0
-    ) -> np.ndarray:
+    def __call__(self, what: int, low: float = 0.0, high: float = 1.0, again: int = 0) -> ndarray:
         """float64, (n,), from [low, high)."""
         key = self.seed, keyed_random.VIEW, self.epoch, what, again
         return low + (high - low) * keyed_random.uniforms(self.rows, *key)
 
 
 def boxes(
-    augment: Augment, draws: Draws, aspects: np.ndarray, side: tuple[int, int], share: float
+    augment: Augment, draws: Draws, aspects: ndarray, side: tuple[int, int], share: float
 ) -> list[Box]:
     """Choose where each picture is cut, in pixels of its squashed square.
 
@@ -121,8 +121,8 @@ def boxes(
 
 
 def _crop_sizes(
-    augment: Augment, scale: tuple[float, float], draws: Draws, aspects: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    augment: Augment, scale: tuple[float, float], draws: Draws, aspects: ndarray
+) -> tuple[ndarray, ndarray, ndarray]:
     """Give width and height of each crop, the first try that fits, and where none fits."""
     low, high = augment.ratio
     # where none fits: all of the short side, the other within `ratio`
@@ -140,12 +140,12 @@ def _crop_sizes(
     return wide, tall, never
 
 
-def flips(augment: Augment, draws: Draws) -> np.ndarray:
+def flips(augment: Augment, draws: Draws) -> ndarray:
     """Choose which pictures are flipped: bool, (n,)."""
     return draws(_FLIP) < augment.flip
 
 
-def paint(x: torch.Tensor, augment: Augment, draws: Draws) -> torch.Tensor:
+def paint(x: Tensor, augment: Augment, draws: Draws) -> Tensor:
     """Rotate pictures and change their colours: float32 (n, C, H, W) from 0 to 255."""
     if augment.rotate:
         x = _rotate(x, _on(x, np.deg2rad(draws(_ANGLE, -augment.rotate, augment.rotate))))
@@ -162,7 +162,7 @@ def paint(x: torch.Tensor, augment: Augment, draws: Draws) -> torch.Tensor:
     return x
 
 
-def erase(x: torch.Tensor, augment: Augment, draws: Draws) -> torch.Tensor:
+def erase(x: Tensor, augment: Augment, draws: Draws) -> Tensor:
     """Wipe rectangles out of normalised pictures, in place: zero is the mean there."""
     if not augment.erase:
         return x
@@ -182,15 +182,15 @@ def erase(x: torch.Tensor, augment: Augment, draws: Draws) -> torch.Tensor:
     return x
 
 
-def _on(x: torch.Tensor, numbers: np.ndarray) -> torch.Tensor:
+def _on(x: Tensor, numbers: ndarray) -> Tensor:
     return torch.from_numpy(numbers.astype(np.float32)).to(x.device).view(-1, 1, 1, 1)
 
 
-def _factor(x: torch.Tensor, draws: Draws, what: int, far: float) -> torch.Tensor:
+def _factor(x: Tensor, draws: Draws, what: int, far: float) -> Tensor:
     return _on(x, draws(what, max(0.0, 1 - far), 1 + far))
 
 
-def _grey(x: torch.Tensor) -> torch.Tensor:
+def _grey(x: Tensor) -> Tensor:
     """Luma (ITU-R 601), (n, 1, H, W)."""
     if x.shape[1] != 3:
         return x.mean(1, keepdim=True)
@@ -198,7 +198,7 @@ def _grey(x: torch.Tensor) -> torch.Tensor:
     return (x * weights).sum(1, keepdim=True)
 
 
-def _rotate(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
+def _rotate(x: Tensor, angle: Tensor) -> Tensor:
     """Turn pictures about the middle by radians, (n, 1, 1, 1), with black corners."""
     high, wide = x.shape[-2:]
     angle = angle.flatten()
@@ -211,7 +211,7 @@ def _rotate(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
     )
 
 
-def _turn_hue(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+def _turn_hue(x: Tensor, turn: Tensor) -> Tensor:
     """Turn the hue of HSV by a share of its circle, (n, 1, 1, 1)."""
     x = x / 255
     top, low = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
@@ -225,9 +225,7 @@ def _turn_hue(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     return (top - (top - low) * shares) * 255
 
 
-def mixed(
-    x: torch.Tensor, mixup: float, cutmix: float, *key: int
-) -> tuple[torch.Tensor, torch.Tensor | None, float]:
+def mixed(x: Tensor, mixup: float, cutmix: float, *key: int) -> tuple[Tensor, Tensor | None, float]:
     """Mix a batch with itself in another order: (x, other, share).
 
     The target is `share` of y and the rest of y[other]; other is None where nothing was mixed.

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy import ndarray
+from torch import Tensor
 
 from ..errors import RecipeError
 from . import keyed_random
@@ -23,7 +25,7 @@ from .targets import UNLABELLED
 from .user_datasets import ItemReader, Raw, own_shape, under_transform
 
 PART = 8  # pictures that a thread decodes in one go
-Groups = Sequence[np.ndarray]  # the rows of each batch
+Groups = Sequence[ndarray]  # the rows of each batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,9 @@ class Batch:
     index : int64, (n,), rows of the split's source
     """
 
-    x: torch.Tensor
-    y: torch.Tensor
-    index: np.ndarray
+    x: Tensor
+    y: Tensor
+    index: ndarray
 
     def __len__(self) -> int:
         return len(self.index)
@@ -152,7 +154,7 @@ class BatchLoader:
             x, y, index = next(raw)
         return Batch(self.preprocess.input(x, self.device), y.to(self.device), index)
 
-    def order(self, epoch: int) -> np.ndarray:
+    def order(self, epoch: int) -> ndarray:
         """Give the rows of a training epoch, one after the other."""
         n, rows = len(self.split), self.split.rows
         if self.sampler != "balanced":
@@ -168,16 +170,17 @@ class BatchLoader:
             picks.append(of_class[int(b * len(of_class))])
         return np.array(picks, np.int64)
 
-    def _batches(self, rows: np.ndarray, epoch: int, first: int) -> Iterator[Batch]:
+    def _batches(self, rows: ndarray, epoch: int, first: int) -> Iterator[Batch]:
         groups = [rows[start:stop] for start, stop in self.bounds[first:]]
         augment = self.augment if epoch >= 0 else None
         with closing(self._read(groups, epoch)) as raw:
             for x, y, index in raw:
-                draws, out = Draws(self.seed, epoch, index), self._room(x)
+                draws = None if augment is None else Draws(self.seed, epoch, index)
+                out = self._room(x)
                 x = self.preprocess.input(x, self.device, augment=augment, draws=draws, out=out)
                 yield Batch(x, y.to(self.device, non_blocking=True), index)
 
-    def _room(self, x: torch.Tensor) -> torch.Tensor | None:
+    def _room(self, x: Tensor) -> Tensor | None:
         """Give memory laid out as x for the input that bytes become on the CPU.
 
         It is None where x is made another shape first.
@@ -228,15 +231,15 @@ class BatchLoader:
 
     def _cut_files(
         self, store: PixelStore, groups: Groups, epoch: int
-    ) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    ) -> Iterator[tuple[Tensor, ndarray]]:
         """Give each batch's pixels and good rows; the next is decoded while this one is cut."""
         pool, cores = crew()
         size = self.preprocess.square, self.preprocess.square
 
-        def read(rows: np.ndarray) -> list[Any]:
+        def read(rows: ndarray) -> list[Any]:
             return [store.read(row) for row in rows.tolist()]
 
-        def decode(rows: np.ndarray) -> list[Callable[[], list[Any]]]:
+        def decode(rows: ndarray) -> list[Callable[[], list[Any]]]:
             if store.has(rows):
                 return [lambda: read(rows)]
             parts = max(cores, len(rows) // PART)  # small: no thread waits long for another
@@ -263,12 +266,12 @@ class BatchLoader:
 
     def _views(
         self,
-        pictures: list[np.ndarray],
-        aspects: np.ndarray,
-        rows: np.ndarray,
+        pictures: list[ndarray],
+        aspects: ndarray,
+        rows: ndarray,
         epoch: int,
         size: tuple[int, int],
-    ) -> torch.Tensor:
+    ) -> Tensor:
         """Show each picture as the epoch sees it: uint8 (n, C, *size), channels last in memory."""
         high, wide, channels = pictures[0].shape if pictures else (1, 1, 3)
         out = self._bytes((len(pictures), *size, channels))
@@ -285,11 +288,11 @@ class BatchLoader:
         list(pool.map(work, range(cores)))
         return torch.from_numpy(out).movedim(3, 1)
 
-    def _bytes(self, shape: tuple[int, ...]) -> np.ndarray:
+    def _bytes(self, shape: tuple[int, ...]) -> ndarray:
         if self.device.type != "cuda":
             return self.buffers.take(shape, np.uint8)
         # page-locked, so that the copy runs beside the network; torch keeps what is being copied
-        pinned: np.ndarray = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
+        pinned: ndarray = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
         return pinned
 
 

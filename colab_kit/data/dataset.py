@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from .keyed_random import SPLIT, permutation
 from .sources import Pictures, Source
@@ -22,19 +23,19 @@ class Split:
     """Some rows of a source: to train on, to validate with, or to test with."""
 
     source: Source
-    rows: np.ndarray = field(repr=False)  # int64, (n,): which rows, in the order of this split
+    rows: ndarray = field(repr=False)  # int64, (n,): which rows, in the order of this split
     name: str = "train"
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, i: int) -> tuple[np.ndarray, Any]:
+    def __getitem__(self, i: int) -> tuple[ndarray, Any]:
         """Give picture i as uint8 (H, W, C), and its label: int, or float32 (K,)."""
         row = int(self.rows[i])
         return self.source.picture(row), of_row(self.source.labels, row)
 
     @property
-    def labels(self) -> np.ndarray:
+    def labels(self) -> ndarray:
         """int64, (n,); of another task float32, (n, K)."""
         return np.asarray(self.source.labels[self.rows])
 
@@ -158,7 +159,7 @@ class Data:
         return as_html(self)
 
 
-def stratified(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified(labels: ndarray, share: float, seed: int) -> tuple[ndarray, ndarray]:
     """Divide row numbers into (rest, drawn): `share` of each class is drawn.
 
     At least one row of a class is drawn, and never its last.

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy import ndarray
 
 from ..errors import DataError
 
@@ -31,7 +32,7 @@ def reads_heic() -> bool:
     return True
 
 
-def decode(path: Path, side: int | None = None) -> np.ndarray:
+def decode(path: Path, side: int | None = None) -> ndarray:
     """Read a picture as uint8 RGB, (H, W, 3), upright by its EXIF.
 
     Palette, grey, CMYK, 16-bit and alpha become RGB. torchvision.io reads a plain JPEG (twice as
@@ -71,7 +72,7 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
         at += 1 if marker == 0xFF else 2 + length
 
 
-def _plain_jpeg(path: Path, side: int | None) -> np.ndarray | None:
+def _plain_jpeg(path: Path, side: int | None) -> ndarray | None:
     """Read a plain JPEG by torchvision; None where Pillow must read.
 
     Pillow reads other kinds, far larger ones, damaged ones, and all where torchvision has no
@@ -86,7 +87,7 @@ def _plain_jpeg(path: Path, side: int | None) -> np.ndarray | None:
         from torchvision.io import ImageReadMode, decode_jpeg
 
         data = torch.from_numpy(np.frombuffer(bytearray(content), np.uint8))
-        pixels: np.ndarray = decode_jpeg(data, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
+        pixels: ndarray = decode_jpeg(data, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
     except (ImportError, OSError, RuntimeError):
         return None
     return _turn_upright(pixels, header[2])
@@ -126,7 +127,7 @@ def _orientation(tiff: bytes) -> int:
     return 1
 
 
-def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def _turn_upright(pixels: ndarray, orientation: int) -> ndarray:
     """Turn a picture upright by EXIF's orientation 1 to 8; any other number leaves it as it is."""
     if orientation not in range(2, 9):
         return pixels
@@ -165,9 +166,9 @@ _RESIZE = {
 
 
 def cut(
-    picture: np.ndarray,
+    picture: ndarray,
     box: Box,
-    out: np.ndarray,
+    out: ndarray,
     interpolation: str = "bilinear",
     flip: bool = False,
 ) -> None:
@@ -189,7 +190,7 @@ def cut(
         resize(_planes(part), out.shape[:2], False, None, out=_planes(out))
 
 
-def _part(picture: np.ndarray, box: Box, flip: bool) -> np.ndarray:
+def _part(picture: ndarray, box: Box, flip: bool) -> ndarray:
     """Give a box of a picture as contiguous memory: its own, or else this thread's scratch.
 
     numpy copies, not torch: torch would share so small a copy among OpenMP threads, and that costs
@@ -199,7 +200,7 @@ def _part(picture: np.ndarray, box: Box, flip: bool) -> np.ndarray:
     part = picture[top:bottom, left:right]
     if not flip and part.flags.c_contiguous and part.flags.writeable:
         return part
-    scratch: np.ndarray | None = getattr(_thread, "scratch", None)
+    scratch: ndarray | None = getattr(_thread, "scratch", None)
     if scratch is None or scratch.size < part.size:
         scratch = _thread.scratch = np.empty(part.size, np.uint8)
     own = scratch[: part.size].reshape(part.shape)
@@ -211,12 +212,12 @@ def _part(picture: np.ndarray, box: Box, flip: bool) -> np.ndarray:
     return own
 
 
-def _planes(picture: np.ndarray) -> torch.Tensor:
+def _planes(picture: ndarray) -> torch.Tensor:
     """View (H, W, C) as (1, C, H, W) by numpy: views by torch release the GIL and wait for it."""
     return torch.from_numpy(picture.transpose(2, 0, 1)[None])
 
 
-def squash(picture: np.ndarray, side: int, out: np.ndarray | None = None) -> np.ndarray:
+def squash(picture: ndarray, side: int, out: ndarray | None = None) -> ndarray:
     """Resize a whole picture to a uint8 square (side, side, C), in `out` if given.
 
     Whoever keeps the square keeps the proportions, width / height, beside it.

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 # The purpose of a draw. It is part of every key, so that no two uses share a stream.
 SPLIT, INIT, ORDER, SAMPLE, STEP, MIXUP, VALID, VIEW, DRAW = range(9)
@@ -31,7 +32,7 @@ def mix(*numbers: int) -> int:
     return state
 
 
-def hashes(key: int, numbers: np.ndarray) -> np.ndarray:
+def hashes(key: int, numbers: ndarray) -> ndarray:
     """Hash many integers at once under one key: uint64, the same on every machine."""
     z = numbers.astype(np.uint64) ^ np.uint64(key)
     with np.errstate(over="ignore"):
@@ -41,12 +42,12 @@ def hashes(key: int, numbers: np.ndarray) -> np.ndarray:
     return np.asarray(z ^ (z >> np.uint64(31)))
 
 
-def uniforms(numbers: np.ndarray, *key: int) -> np.ndarray:
+def uniforms(numbers: ndarray, *key: int) -> ndarray:
     """Draw a number from [0, 1) for each integer under one key: float64, of 53 random bits each."""
     return np.asarray((hashes(mix(*key), numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
-def permutation(n: int, *key: int) -> np.ndarray:
+def permutation(n: int, *key: int) -> ndarray:
     """Shuffle range(n), int64, by its numbers' hashes: no library's generator can change it."""
     return np.argsort(hashes(mix(*key, n), np.arange(n)), kind="stable")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..colab.ground import is_folder, there
 from ..colab.reading import cannot_read
@@ -27,7 +28,7 @@ AMBIGUOUS = -1
 Labels = str | os.PathLike[str] | Mapping[Any, Any] | Callable[[Path], Any]
 
 
-def read_labels(values: Any, rows: int) -> np.ndarray:
+def read_labels(values: Any, rows: int) -> ndarray:
     """Bring labels of `rows` pictures to one of the forms that targets.py lists.
 
     Raises
@@ -36,7 +37,7 @@ def read_labels(values: Any, rows: int) -> np.ndarray:
         Another length or shape, or values that are no labels.
     """
     tensor = hasattr(values, "detach")
-    y: np.ndarray = np.asarray(values.detach().cpu().numpy() if tensor else _array(values))
+    y: ndarray = np.asarray(values.detach().cpu().numpy() if tensor else _array(values))
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 0 or len(y) != rows:
@@ -70,7 +71,7 @@ def _as_name(label: Any) -> Any:
     return label if isinstance(label, tuple) else str(label)
 
 
-def _array(y: Any) -> np.ndarray:
+def _array(y: Any) -> ndarray:
     """Make an array; lists of names, of one length or of many, become tuples."""
     if not isinstance(y, list | tuple):
         return np.asarray(y)
@@ -83,7 +84,7 @@ def _array(y: Any) -> np.ndarray:
 
 
 def class_names(
-    labels: np.ndarray, classes: Sequence[str] | None, task: str = CLASSIFY
+    labels: ndarray, classes: Sequence[str] | None, task: str = CLASSIFY
 ) -> tuple[str, ...]:
     """Name the classes of training labels, or the targets.
 
@@ -130,13 +131,13 @@ def class_names(
     return tuple(map(str, range(high + 1)))
 
 
-def _occurring(labels: np.ndarray) -> set[str]:
+def _occurring(labels: ndarray) -> set[str]:
     """Give the names that occur."""
     groups = [label if isinstance(label, tuple) else (label,) for label in labels]
     return {name for group in groups for name in group} - {None}
 
 
-def number(labels: np.ndarray, classes: Sequence[str], where: str) -> np.ndarray:
+def number(labels: ndarray, classes: Sequence[str], where: str) -> ndarray:
     """Give labels as int64 positions in `classes`, None as UNLABELLED.
 
     Several a picture become float32 (N, classes), with nan for None.

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy import ndarray
+from torch import Tensor
 
 from .augment import Augment, Draws, erase, paint
 from .images import Box, cut, decode, middle, squash
@@ -54,13 +56,13 @@ class Preprocess:
         """Share of the short side that an evaluated picture shows, as weights' transforms do."""
         return self.square / max(self.square, round(self.square / self.crop))
 
-    def picture(self, picture: Path | np.ndarray) -> np.ndarray:
+    def picture(self, picture: Path | ndarray) -> ndarray:
         """Give a file, or uint8 (H, W, 3), as the uint8 square that is evaluated."""
         pixels = decode(picture, self.side) if isinstance(picture, Path) else picture
         aspect = float(np.float32(pixels.shape[1] / pixels.shape[0]))
         return self.view(squash(pixels, self.side), middle(self.side, aspect, self.share))
 
-    def view(self, stored: np.ndarray, box: Box, flip: bool = False) -> np.ndarray:
+    def view(self, stored: ndarray, box: Box, flip: bool = False) -> ndarray:
         """Cut a stored square as uint8 (size, size, C)."""
         out = np.empty((self.square, self.square, stored.shape[2]), np.uint8)
         cut(stored, box, out, self.interpolation, flip)
@@ -68,13 +70,13 @@ class Preprocess:
 
     def input(
         self,
-        x: torch.Tensor,
+        x: Tensor,
         device: torch.device | str,
         *,
         augment: Augment | None = None,
         draws: Draws | None = None,
-        out: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+        out: Tensor | None = None,
+    ) -> Tensor:
         """Bring a batch to `device` as float32 input.
 
         Parameters
@@ -95,7 +97,7 @@ class Preprocess:
             return self._normalise(y)
         return erase(self._normalise(paint(y, augment, draws)), augment, draws)
 
-    def _normalise(self, y: torch.Tensor) -> torch.Tensor:
+    def _normalise(self, y: Tensor) -> Tensor:
         """Compute (y / 255 - mean) / std, in place where y is no view of fewer numbers."""
         own = y.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last)
         if len(self.mean) == 1:  # two passes over numbers are faster than one that spreads a tensor
@@ -104,21 +106,21 @@ class Preprocess:
         scales, shifts = _linear(self.mean, self.std, y.device)
         return torch.addcmul(shifts, y, scales, out=y if own else None)
 
-    def reshapes(self, x: torch.Tensor) -> bool:
+    def reshapes(self, x: Tensor) -> bool:
         """Tell whether the input has another size or other channels than this batch."""
         if x.ndim != 4:
             return False
         own_size = self.size is None or tuple(x.shape[-2:]) == (self.size, self.size)
         return self.channels not in (None, x.shape[1]) or not own_size
 
-    def _resize(self, y: torch.Tensor) -> torch.Tensor:
+    def _resize(self, y: Tensor) -> Tensor:
         if self.size is None or tuple(y.shape[-2:]) == (self.size, self.size):
             return y
         size, mode = (self.size, self.size), self.interpolation
         resize = torch.nn.functional.interpolate
         return resize(y, size, mode=mode, align_corners=False, antialias=True).clamp_(0, 255)
 
-    def _to_channels(self, y: torch.Tensor) -> torch.Tensor:
+    def _to_channels(self, y: Tensor) -> Tensor:
         want, have = self.channels, y.shape[1]
         if want is None or want == have:
             return y
@@ -138,7 +140,7 @@ class Preprocess:
 @functools.lru_cache(64)
 def _linear(
     mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Give what bytes are multiplied by and what is added, (1, C, 1, 1), once for all batches."""
     scale = [1 / (255 * s) for s in std]
     shift = [-m / s for m, s in zip(mean, std, strict=True)]

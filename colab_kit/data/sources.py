@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy import ndarray
 
 from ..errors import DataError
 from ..events import Note
@@ -27,7 +28,7 @@ class Chosen(Protocol):
     @property
     def source(self) -> Any: ...
     @property
-    def rows(self) -> np.ndarray: ...
+    def rows(self) -> ndarray: ...
     @property
     def name(self) -> str: ...
     def __len__(self) -> int: ...
@@ -42,12 +43,12 @@ class Arrays:
     """
 
     x: torch.Tensor
-    labels: np.ndarray
+    labels: ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def picture(self, row: int) -> np.ndarray:
+    def picture(self, row: int) -> ndarray:
         return _as_picture(self.x[row])
 
 
@@ -62,14 +63,14 @@ class Pictures:
     """
 
     paths: Sequence[Path]
-    labels: np.ndarray
+    labels: ndarray
     root: Path
     print: str = ""
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def picture(self, row: int) -> np.ndarray:
+    def picture(self, row: int) -> ndarray:
         from .images import decode
 
         return decode(self.paths[row])
@@ -80,13 +81,13 @@ class Items:
     """A user's own map-style dataset, read item by item with its own transforms."""
 
     dataset: Any
-    labels: np.ndarray
+    labels: ndarray
     collate: Callable[[list[Any]], Any] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def picture(self, row: int) -> np.ndarray:
+    def picture(self, row: int) -> ndarray:
         import torch
 
         x = self.dataset[row][0]
@@ -99,12 +100,12 @@ class Items:
 Source = Arrays | Pictures | Items  # rows that splits choose from; labels as in targets.py
 
 
-def _as_picture(x: torch.Tensor) -> np.ndarray:
+def _as_picture(x: torch.Tensor) -> ndarray:
     """Show numbers (C, H, W), (H, W) or (features,) as uint8 (H, W, C)."""
     x = x.detach().cpu()
     if x.ndim < 3:
         x = x.reshape(1, -1, x.shape[-1])
-    picture: np.ndarray = x.movedim(0, -1).numpy()
+    picture: ndarray = x.movedim(0, -1).numpy()
     if picture.dtype == np.dtype(np.uint8):
         return picture
     # floats have no fixed range: each picture is stretched over the range it holds
@@ -124,8 +125,8 @@ class Part:
     keyed : whether an item read twice under one key is the same
     """
 
-    labels: np.ndarray
-    make: Callable[[np.ndarray], Source]
+    labels: ndarray
+    make: Callable[[ndarray], Source]
     print: str
     classes: tuple[str, ...] | None = None
     notes: tuple[Note, ...] = ()
@@ -136,7 +137,7 @@ class Part:
         return len(self.labels)
 
     @property
-    def labelled(self) -> np.ndarray:
+    def labelled(self) -> ndarray:
         """Say which rows have a label: bool, (N,)."""
         if self.labels.ndim == 1 and self.labels.dtype.kind not in "Of":
             return np.ones(

@@ -16,6 +16,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..errors import DataError
 from ..events import Note
@@ -26,7 +27,7 @@ UNLABELLED = -1
 BINS = 10  # a number counts by its rank: each split has its share of small and of large ones
 
 
-def object_array(values: Iterable[Any]) -> np.ndarray:
+def object_array(values: Iterable[Any]) -> ndarray:
     """Make an object array, (N,), of any values: numpy alone would make tuples a second axis."""
     values = list(values)
     out = np.empty(len(values), object)
@@ -34,7 +35,7 @@ def object_array(values: Iterable[Any]) -> np.ndarray:
     return out
 
 
-def unlabelled(labels: np.ndarray) -> np.ndarray:
+def unlabelled(labels: ndarray) -> ndarray:
     """Say which rows have no label: bool, (N,)."""
     if labels.ndim == 2:
         return np.asarray(np.isnan(labels).any(1))
@@ -43,7 +44,7 @@ def unlabelled(labels: np.ndarray) -> np.ndarray:
     return np.asarray(np.isnan(labels) if labels.dtype.kind == "f" else labels == UNLABELLED)
 
 
-def strata(labels: np.ndarray) -> np.ndarray:
+def strata(labels: ndarray) -> ndarray:
     """Give each row the group it is drawn with: int64, (N,).
 
     It is the row's class; of several classes the rarest; of a number the tenth that it lies in.
@@ -61,7 +62,7 @@ def strata(labels: np.ndarray) -> np.ndarray:
     return out
 
 
-def of_row(labels: np.ndarray, row: int) -> Any:
+def of_row(labels: ndarray, row: int) -> Any:
     """Give a row's label: int, or float32 (K,)."""
     return int(labels[row]) if labels.ndim == 1 else labels[row]
 
@@ -78,7 +79,7 @@ def spoken(label: Any, classes: Sequence[str], task: str) -> str:
     return ", ".join(f"{value:.4g}" for value in label)
 
 
-def task_of(labels: np.ndarray) -> str:
+def task_of(labels: ndarray) -> str:
     """Tell the task from labels as they came.
 
     Raises
@@ -106,7 +107,7 @@ def task_of(labels: np.ndarray) -> str:
     return CLASSIFY
 
 
-def as_task(labels: np.ndarray, task: str) -> tuple[np.ndarray, list[Note]]:
+def as_task(labels: ndarray, task: str) -> tuple[ndarray, list[Note]]:
     """Bring labels as they came to the form the task needs; names are numbered later.
 
     Raises
@@ -117,7 +118,7 @@ def as_task(labels: np.ndarray, task: str) -> tuple[np.ndarray, list[Note]]:
     return {CLASSIFY: _as_classes, MULTILABEL: _as_several, REGRESS: _as_numbers}[task](labels)
 
 
-def _as_classes(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
+def _as_classes(labels: ndarray) -> tuple[ndarray, list[Note]]:
     if labels.ndim == 2:
         if not (_is_hot(labels) and (labels.sum(1) == 1).all()):
             raise DataError(
@@ -138,7 +139,7 @@ def _as_classes(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
     return object_array(None if label is None else str(label) for label in labels), []
 
 
-def _as_several(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
+def _as_several(labels: ndarray) -> tuple[ndarray, list[Note]]:
     if labels.ndim == 2:
         rows = labels[~unlabelled(labels)]
         if not _is_hot(rows):
@@ -165,7 +166,7 @@ def _as_several(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
     return object_array(map(split, labels)), []
 
 
-def _as_numbers(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
+def _as_numbers(labels: ndarray) -> tuple[ndarray, list[Note]]:
     if labels.dtype.kind == "O":
         rows = [label if isinstance(label, tuple) else (label,) for label in labels]
         wide = max(map(len, rows))
@@ -198,9 +199,9 @@ def _number(label: Any) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _is_hot(labels: np.ndarray) -> bool:
+def _is_hot(labels: ndarray) -> bool:
     return bool(np.isin(labels, (0, 1)).all())
 
 
-def _floats(labels: np.ndarray, why: str, fix: str) -> DataError:
+def _floats(labels: ndarray, why: str, fix: str) -> DataError:
     return DataError(f"The labels are {labels.dtype} values such as {labels[0]!r}.", why, fix)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from torch.utils.data import (
     DataLoader,
     Dataset,
@@ -91,7 +92,7 @@ def of_dataset(dataset: Any, *, collate: Any = None) -> Part:
     return replace(part or _items(dataset, collate), classes=_classes(dataset))
 
 
-def _base(dataset: Any) -> tuple[Any, np.ndarray]:
+def _base(dataset: Any) -> tuple[Any, ndarray]:
     """Give what a Subset of a Subset chooses from, and the rows."""
     rows = np.arange(len(dataset))
     while type(dataset) is Subset:
@@ -125,7 +126,7 @@ def _out_of_memory(dataset: Any) -> Part | None:
     return part
 
 
-def _same(item: Any, picture: np.ndarray, label: Any) -> bool:
+def _same(item: Any, picture: ndarray, label: Any) -> bool:
     if not isinstance(item, tuple | list) or len(item) != 2 or not _agree(label, item[1]):
         return False
     pixels = np.asarray(item[0])
@@ -200,13 +201,13 @@ def _items(dataset: Any, collate: Any) -> Part:
     if collate:
         fingerprint = fingerprints.of_value([fingerprint, fingerprints.of_callable(collate)])
 
-    def make(numbers: np.ndarray) -> Items:
+    def make(numbers: ndarray) -> Items:
         return Items(dataset, numbers, collate)
 
     return Part(labels, make, fingerprint, notes=tuple(notes), keyed=keyed)
 
 
-def _targets(base: Any) -> np.ndarray | None:
+def _targets(base: Any) -> ndarray | None:
     for name in ("targets", "labels"):
         y = getattr(base, name, None)
         if y is not None and not callable(y) and hasattr(y, "__len__") and len(y) == len(base):
@@ -214,7 +215,7 @@ def _targets(base: Any) -> np.ndarray | None:
     return None
 
 
-def _labels_or_none(y: np.ndarray, n: int) -> np.ndarray | None:
+def _labels_or_none(y: ndarray, n: int) -> ndarray | None:
     try:
         return read_labels(y, n)
     except DataError:

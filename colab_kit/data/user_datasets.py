@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy import ndarray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ..errors import DataError, RecipeError
@@ -23,7 +25,7 @@ from .preprocess import Preprocess
 from .sources import Arrays, Chosen, Items, Pictures
 from .targets import of_row
 
-Raw = tuple[torch.Tensor, torch.Tensor, np.ndarray]
+Raw = tuple[Tensor, Tensor, ndarray]
 SHARED = 64 << 20  # bytes of /dev/shm that workers need: batches travel through it
 
 
@@ -63,7 +65,7 @@ class ItemReader:
                 generator=torch.Generator().manual_seed(0),
             )
 
-    def __call__(self, groups: Sequence[np.ndarray], epoch: int) -> Generator[Raw, None, None]:
+    def __call__(self, groups: Sequence[ndarray], epoch: int) -> Generator[Raw, None, None]:
         self.groups[:] = [[(epoch, row) for row in rows.tolist()] for rows in groups]
         try:
             for x, y, rows in self._inline() if self.loader is None else self.loader:
@@ -98,7 +100,7 @@ def is_picture(x: Any) -> bool:
 
     It is one if it is of PIL, or uint8 (H, W) or (H, W, 1, 3 or 4).
     """
-    if isinstance(x, np.ndarray):
+    if isinstance(x, ndarray):
         return x.dtype == np.uint8 and (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (1, 3, 4)))
     return hasattr(x, "getexif")
 
@@ -183,12 +185,12 @@ class _KeyedDataset(Dataset[Any]):
         x, y = item
         if is_picture(x):
             x = self._square(x, epoch, row)
-        elif isinstance(x, np.ndarray):
+        elif isinstance(x, ndarray):
             x = torch.from_numpy(x)
         # a collate gets the item's own label, else labels are numbered as training has them
         return row, (x, y if self.items.collate else of_row(self.items.labels, row))
 
-    def _square(self, x: Any, epoch: int, row: int) -> torch.Tensor:
+    def _square(self, x: Any, epoch: int, row: int) -> Tensor:
         """Give a picture as uint8 (3, S, S), without its alpha channel."""
         pixels = np.asarray(x.convert("RGB") if hasattr(x, "convert") else x)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
@@ -217,9 +219,7 @@ class _Collate:
     collate: Callable[[list[Any]], Any]
     numbers: bool  # whether labels are rows of numbers, not classes
 
-    def __call__(
-        self, batch: list[tuple[int, Any]]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def __call__(self, batch: list[tuple[int, Any]]) -> tuple[Tensor, Tensor, Tensor]:
         x, y = self.collate([item for _, item in batch])
         y = torch.as_tensor(y)
         y = y.float().reshape(len(batch), -1) if self.numbers else y.long()
