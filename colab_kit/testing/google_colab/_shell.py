@@ -1,7 +1,5 @@
 """The kernel's shell as on Colab, laid over the shell that runs here."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 
@@ -9,7 +7,7 @@ from . import _system_commands
 
 
 class Shell:
-    """What Colab's shell does differently: `!` and `x = !` go by bash in a terminal; %%magic with words but no cell runs."""
+    """Colab's shell: bash in a terminal runs `!` and `x = !`; %%magic with words needs no cell."""
 
     def system(self, cmd: str) -> None:
         if _native():
@@ -23,7 +21,8 @@ class Shell:
         return _system_commands.getoutput(self, cmd, split=split, depth=depth)
 
     def run_cell_magic(self, magic_name: str, line: str, cell: str) -> Any:
-        return super().run_cell_magic(magic_name, line, cell or (" " if line else cell))  # type: ignore[misc]
+        run: Any = super().run_cell_magic  # type: ignore[misc]
+        return run(magic_name, line, cell or (" " if line else cell))
 
 
 def _native() -> bool:
@@ -31,7 +30,7 @@ def _native() -> bool:
 
 
 def over(base: type) -> type:
-    """The class of a shell that is this one and `base` at once: an object of `base` can be made one in place."""
+    """A class that is this one and `base` at once: a shell of `base` can become one in place."""
     return type(base)(
         "Shell", (Shell, base), {"__module__": Shell.__module__, "__doc__": Shell.__doc__}
     )
