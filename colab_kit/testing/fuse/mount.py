@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from ...errors import DriveError
-from ...system.optional import need
+from ...system.runtime import need
 from ..faults import Faults, Tally
 from .cloud import (
     PACKAGES,
