@@ -14,12 +14,12 @@ from .errors import ColabKitError, RecipeError, new_words
 from .events import Callback, Callbacks, Event, Note
 from .models.summary import summarise
 from .recipe import Recipe
+from .runs.plots import LrCurve
 from .runs.record import drive_or_note
 from .system.console import with_console
 from .system.runtime import device_for, runtime
 from .training.findings import Finding, Preflight, as_error
 from .training.freezing import Phases
-from .training.lr_curve import LrCurve
 from .training.lr_finder import suggest, sweep
 from .training.probing import step_seconds
 from .training.request import Request, right_way_round

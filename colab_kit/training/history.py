@@ -1,4 +1,4 @@
-"""History as one table: a row a validation, readable by eye, by a spreadsheet and by pandas."""
+"""The history of a run as one table, a row a validation: shown, and written as history.csv."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..events import EpochDone, Event
+from ..events import EpochDone, Event, RunStarted
 from ..system.files import write_whole
 from ..system.optional import need
 
@@ -74,3 +74,15 @@ def _cell(value: float | None) -> str:
     if isinstance(value, int):
         return str(value)
     return f"{value:g}" if value.is_integer() else f"{value:.4g}"
+
+
+class CsvLog:
+    """Write the history to `path` each time a row is added. A continued run's file begins with the rows it already had."""
+
+    def __init__(self, path: Path, rows: History) -> None:
+        self.path, self.rows = path, History(rows)
+
+    def __call__(self, event: Event) -> None:
+        self.rows(event)
+        if isinstance(event, (EpochDone, RunStarted)) and self.rows:
+            self.rows.to_csv(self.path)

@@ -18,9 +18,8 @@ from ..events import EpochDone, Note, StepDone
 from ..models.precision import PLAIN, floated
 from ..recipe import Recipe
 from .losses import primary, with_aux
-from .memory import is_out_of_memory, let_go, pieces, twice_as_many
 from .metrics import Sums
-from .recovery import go_back
+from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
 from .state import Diverged, Job, State
 
 LOOK_EVERY = (

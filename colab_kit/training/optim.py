@@ -1,9 +1,13 @@
-"""Optimizers: by name, class or instance; learning rates by parameter name."""
+"""How the weights change: the optimizer, the learning rate at each step, and the average of the weights."""
 
 from __future__ import annotations
 
 import fnmatch
 import inspect
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -178,3 +182,100 @@ def _decayed(model: nn.Module, groups: list[dict[str, Any]], decay: float) -> li
                 }
             )
     return sorted(found, key=lambda group: -group["lr"])
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The factor on every group's learning rate at an optimizer step.
+
+    name : cosine (Loshchilov and Hutter 2017, one cycle without restart), step, onecycle (Smith 2018, the cosine form), constant
+    total, per_epoch, warmup : optimizer steps
+    begin : the step it begins at: what came before was the head's alone
+    """
+
+    name: str
+    total: int
+    per_epoch: int
+    warmup: int = 0
+    step_size: int = 7
+    gamma: float = 0.1
+    begin: int = 0
+
+    @classmethod
+    def of(cls, recipe: Recipe, per_epoch: int, *, begin: int = 0) -> Schedule:
+        warmup = round(recipe.warmup_epochs * per_epoch)
+        return cls(
+            recipe.lr_schedule,
+            recipe.epochs * per_epoch,
+            per_epoch,
+            warmup,
+            recipe.step_size,
+            recipe.gamma,
+            begin,
+        )
+
+    @property
+    def ends(self) -> bool:
+        """Whether the course depends on how long the run is: then more epochs change the steps to come."""
+        return self.name in ("cosine", "onecycle")
+
+    def factor(self, step: int) -> float:
+        """Factor for the step that comes after `step` finished ones."""
+        step, total = step - self.begin, self.total - self.begin
+        if step < self.warmup:
+            return (step + 1) / (self.warmup + 1)
+        match self.name:
+            case "cosine":
+                return _cosine((step - self.warmup) / max(1, total - self.warmup), 1.0, 0.0)
+            case "step":
+                return self.gamma ** (step // self.per_epoch // self.step_size)
+            case "onecycle":
+                peak, last = 0.3 * total - 1, total - 1  # as torch's OneCycleLR counts
+                if step <= peak:
+                    return _cosine(step / peak, 1 / 25, 1.0)
+                return _cosine((step - peak) / (last - peak), 1.0, 1 / 25 / 1e4)
+            case _:
+                return 1.0
+
+
+def _cosine(done: float, start: float, end: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+class Average:
+    """A shadow of every trainable weight; buffers stay the model's own."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._names: dict[nn.Parameter, list[str]] = {}  # a tied weight has several
+        for name, p in model.named_parameters(remove_duplicate=False):
+            if p.is_floating_point():
+                self._names.setdefault(p, []).append(name)
+        self.shadow = {
+            name: shadow
+            for p, names in self._names.items()
+            for shadow in (p.detach().clone(),)
+            for name in names
+        }
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after `step` steps. Young averages forget faster: else short runs would keep their first weights."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for p, names in self._names.items():
+            self.shadow[names[0]].lerp_(p, 1 - decay)
+
+    @contextmanager
+    def worn(self) -> Iterator[None]:
+        """The model with the averaged weights, for as long as the block lasts."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for p, names in self._names.items():
+            p.data, shadow = self.shadow[names[0]], p.data
+            self.shadow.update(dict.fromkeys(names, shadow))

@@ -25,16 +25,24 @@ from ..recipe import Recipe
 from ..system.files import home
 from ..system.runtime import Runtime
 from . import optim
+from .checks import check_loss, check_task, first_outputs, reached, try_loss
 from .choices import Choices, choose, preprocess_for, usual_batch_size, workers_for
 from .findings import Finding, Seen, examine
 from .freezing import Phases
-from .gradients import reached
 from .losses import Loss, by_output, expects, named, of_rows, of_user, output_kind
-from .memory import is_out_of_memory, largest_batch, let_go, pieces
 from .metrics import measured
-from .preflight import check_loss, check_task, first_outputs, try_loss
-from .probing import SHORT, measure, remembered, share_of, step_bytes, step_seconds, too_short
-from .untouched import untouched
+from .probing import (
+    SHORT,
+    largest_batch,
+    measure,
+    remembered,
+    share_of,
+    step_bytes,
+    step_seconds,
+    too_short,
+    untouched,
+)
+from .recovery import is_out_of_memory, let_go, pieces
 
 _WANTS = {
     "cross_entropy": "logits",

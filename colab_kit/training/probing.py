@@ -1,11 +1,11 @@
-"""Measured: the precision that is fastest on this machine for this network, found within a hundredth of the run."""
+"""Trying a network out before its first step, without a trace: the fastest precision, the largest batch, the time of a step."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from torch import nn
 
 from ..data import keyed_random
 from ..data.batches import Batch
-from ..errors import ColabKitError
+from ..data.keyed_random import outer_streams_kept
+from ..errors import ColabKitError, TrainError
 from ..models.precision import Precision, floated
 from ..system.files import digest, write_json
 from .losses import Loss, with_aux
-from .untouched import untouched
+from .recovery import is_out_of_memory, let_go
 
 EARLIER = " (earlier)"
 SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing
@@ -210,3 +211,73 @@ def remember(place: Path, what: Any, name: str, why: str) -> None:
     with suppress(OSError, ValueError, TypeError, ColabKitError):
         known = json.loads(place.read_text()) if place.exists() else {}
         write_json(place, {**known, digest(what)[:16]: [name, why]})
+
+
+FULL = 0.8  # of a GPU's memory: what the largest batch may take
+LARGEST = 1024  # pictures: beyond it a larger batch teaches no faster per picture
+
+
+def largest_batch(uses: Callable[[int], int], room: int, most: int) -> tuple[int, str]:
+    """The largest power of two of pictures whose step stays within FULL of the memory.
+
+    uses : bytes at the peak of one step of n pictures; may run out of memory
+    room : bytes the device has
+    most : pictures there are
+    """
+    n, fits, peak = 2, 0, 0
+    while n <= min(most, LARGEST):
+        try:
+            found = uses(n)
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
+            let_go(err)
+            break
+        if found > FULL * room:
+            break
+        n, fits, peak = 2 * n, n, found
+    if not fits:
+        raise TrainError(
+            "Not even two pictures at a time fit into the memory.",
+            f"it has {room / 2**30:.1f} GiB",
+            "take a smaller network or image_size=",
+        )
+    return (
+        fits,
+        f"the largest that takes at most {FULL:.0%} of the memory ({peak / 2**30:.1f} of {room / 2**30:.1f} GiB)",
+    )
+
+
+@contextmanager
+def untouched(model: nn.Module, *, weights: bool = False) -> Iterator[None]:
+    """Give buffers, gradients, memory formats, what wants gradients, the mode of each part and all random streams back.
+
+    Within the block there are no gradients yet.
+
+    weights : whether they are written to meanwhile: then they are copied first
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [  # by place: a forward may put another tensor there
+        (module._buffers, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    held = [
+        (p, p.data, p.data.clone() if weights else None, p.grad, p.requires_grad)
+        for p in model.parameters()
+    ]
+    model.zero_grad(set_to_none=True)
+    try:
+        with outer_streams_kept():
+            yield
+    finally:
+        with torch.no_grad():
+            for place, name, buffer, before in buffers:
+                place[name] = buffer.copy_(before)
+            for parameter, data, copy, grad, wanted in held:
+                parameter.data = data if copy is None else data.copy_(copy)
+                parameter.grad = grad
+                parameter.requires_grad_(wanted)
+        for module, training in modes:
+            module.training = training

@@ -1,7 +1,13 @@
-"""The rollback: a loss that is lost sends the run back to its last good checkpoint, with smaller steps, at most thrice."""
+"""What goes on after a failed step: back to the last good checkpoint where the loss is lost, in smaller pieces where the memory is."""
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+
+import torch
+
+from ..data.batches import Batch
 from ..errors import RunError, TrainError
 from ..events import Note
 from . import checkpoint
@@ -68,3 +74,55 @@ def _last_good(job: Job, tried: int) -> checkpoint.Checkpoint | None:
             whole.append(found)
     good = [found for found in whole if found.facts["planned"]] or whole
     return good[1] if len(good) > 1 and good[0].step == tried else good[0] if good else None
+
+
+def is_out_of_memory(err: BaseException) -> bool:
+    """Whether memory was asked for that is not there: a GPU's, or the machine's."""
+    if isinstance(err, torch.OutOfMemoryError):
+        return True
+    return isinstance(err, RuntimeError) and any(
+        words in str(err)
+        for words in ("out of memory", "not enough memory", "can't allocate memory")
+    )
+
+
+def let_go(err: BaseException) -> None:
+    """Free what a failed step left behind: the frames of its traceback hold its tensors."""
+    seen: BaseException | None = err
+    while seen is not None:
+        traceback.clear_frames(seen.__traceback__)
+        seen = seen.__cause__ or seen.__context__
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+
+
+def pieces(batch: Batch, k: int) -> Iterator[tuple[Batch, slice]]:
+    """A batch in at most k parts of nearly one size, none of one picture: BatchNorm cannot learn from one."""
+    n = len(batch)
+    k = max(1, min(k, n // 2))
+    if k == 1:
+        yield batch, slice(n)
+        return
+    cuts = [n * i // k for i in range(k + 1)]
+    for start, stop in zip(cuts, cuts[1:], strict=False):
+        part = slice(start, stop)
+        yield Batch(batch.x[part], batch.y[part], batch.index[part]), part
+
+
+def twice_as_many(k: int, batch_size: int, err: BaseException) -> tuple[int, str]:
+    """In how many pieces to go on after k were too large, and the sentence that says so.
+
+    Raises
+    ------
+    TrainError
+        Pieces of two pictures do not fit either.
+    """
+    if batch_size // (2 * k) < 2:
+        why = str(err).splitlines()[0]
+        fix = "take a smaller network or image_size=, or a machine with more memory (Runtime ▸ Change runtime type)"
+        raise TrainError("Not even two pictures at a time fit into the memory.", why, fix) from err
+    text = f"Out of memory: {batch_size // k} pictures at a time are too many. Going on with {batch_size // (2 * k)} at a time"
+    return (
+        2 * k,
+        f"{text}; a step is still made of {batch_size}. BatchNorm sees smaller groups: from here on the run is not exact.",
+    )

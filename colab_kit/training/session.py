@@ -19,14 +19,12 @@ from ..runs.run import Run
 from ..system.files import is_whole, write_json
 from . import checkpoint
 from .budget import Budget
-from .csv_log import CsvLog
-from .ema import Average
 from .freezing import Phases
-from .history import History
+from .history import CsvLog, History
 from .loop import fit, out_of_patience
+from .optim import Average, Schedule
 from .plan import Prepared
 from .saver import Saver
-from .schedule import Schedule
 from .state import Job, State
 
 

@@ -19,12 +19,11 @@ from ..recipe import Recipe
 from . import checkpoint
 from .budget import Budget
 from .checkpoint import Checkpoint, Tensors
-from .ema import Average
 from .freezing import Phases
 from .losses import Loss
 from .metrics import better
+from .optim import Average, Schedule
 from .saver import Saver
-from .schedule import Schedule
 
 
 @dataclass

@@ -25,9 +25,8 @@ from .choices import Choices
 from .frozen_head import HeadFit
 from .headfeed import HeadFeed
 from .metrics import Sums
-from .probing import fastest_forward, known_choice, remember
+from .probing import fastest_forward, known_choice, remember, untouched
 from .session import Session
-from .untouched import untouched
 
 MODES = ("auto", "frozen", "finetune", "frozen_then_finetune")
 VIEWS = 8  # passes over a frozen backbone, at most
