@@ -16,8 +16,8 @@ class Sums:
     ==============  ==========================================================================
     task            the two sums
     ==============  ==========================================================================
-    classification  pictures whose likeliest class is right; whose five likeliest hold the right one
-    multilabel      twice the classes that are rightly predicted; classes predicted plus classes true
+    classification  pictures whose likeliest class is true; whose five likeliest hold it
+    multilabel      twice the rightly predicted classes; predicted classes plus true classes
     regression      absolute errors and squared errors, each the mean over the targets
     ==============  ==========================================================================
 
