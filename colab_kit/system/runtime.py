@@ -27,7 +27,7 @@ class Runtime:
     device : "cuda", "mps", "tpu" or "cpu"; training on "tpu" runs on the machine's CPU
     capability : of the GPU, (7, 5) for a T4
     vram, ram, ram_free, disk_free : bytes; None if unknown
-    gpus : how many of them
+    gpus : how many of them; on device "cpu" they are there, and torch cannot use them
     isa : instruction sets of the CPU that matter for speed
     session_age : seconds; None where no session ends by itself, or if unknown
     precision : "bf16", "fp16" or "fp32": what this hardware is good at
@@ -243,6 +243,7 @@ def _usable(gpu: Chip, torch: Torch | None) -> Chip:
     return Chip(
         "cpu",
         f"{gpu.name} is there, but torch {torch.version} {broken}; install torch for CUDA from pytorch.org",
+        count=gpu.count,
     )
 
 

@@ -27,7 +27,7 @@ from ..system.runtime import Runtime
 from . import optim
 from .checks import check_loss, check_task, first_outputs, reached, try_loss
 from .choices import Choices, choose, preprocess_for, usual_batch_size, workers_for
-from .findings import Finding, Seen, examine
+from .findings import Finding, FirstLook, examine
 from .freezing import Phases
 from .losses import Loss, by_output, expects, named, of_rows, of_user, output_kind
 from .metrics import measured
@@ -212,12 +212,12 @@ class Prepared:
                 let_go(err)
                 first = next(pieces(first, 2))[0]
 
-    def _seen(self, choices: Choices, first: Batch, output: torch.Tensor, forward: float) -> Seen:
+    def _seen(self, choices: Choices, first: Batch, output: torch.Tensor, forward: float) -> FirstLook:
         """What the checks before the first step look at."""
         with torch.no_grad(), keyed_random.outer_streams_kept():
             loss = float(self.loss_of(output, first.y))
         wants = expects(self.loss) if self.loss is not None else _WANTS.get(choices["loss"][0])
-        return Seen(
+        return FirstLook(
             data=self.data,
             recipe=self.recipe,
             runtime=self.runtime,
