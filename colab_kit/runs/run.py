@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -170,8 +171,7 @@ class Run(Looks):
         ------
         DataError
         """
-        scorer = self._scorer()
-        scorer.tta = tta
+        scorer = replace(self._scorer(), tta=tta)
         if isinstance(x, str) and x.lower().startswith(("http://", "https://")):
             from ..fetching.fetch import fetch
 
