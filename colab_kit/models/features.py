@@ -20,9 +20,9 @@ from ..data.batches import Batch
 from ..errors import ColabKitError
 from ..system.files import Shelf
 from ..system.row_store import open_mapped
-from ..training.checkpoint import read, write
 from .folding import folded
 from .precision import Precision
+from .tensor_files import read, write
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them
@@ -172,7 +172,6 @@ class Features:
                 file,
                 {"features": self.values},
                 {"start": self.key, "step": 0},
-                reached=lambda point: None,
             )
             shelf.push(file, f"features/{file.name}")
             file.unlink()

@@ -7,9 +7,9 @@ from torch import nn
 
 from ..data.batches import Batch
 from ..errors import ModelError
+from ..models.weights import untouched
 from .losses import primary
 from .memory import is_out_of_memory, let_go
-from .untouched import untouched
 
 FEW = 2  # pictures: more would cost a share of a short run
 

@@ -21,6 +21,7 @@ from ..errors import DataError, RecipeError
 from ..events import Callbacks, Note
 from ..models.build import is_lazy, materialise
 from ..models.precision import Precision, candidates
+from ..models.weights import untouched
 from ..recipe import Recipe
 from ..system.files import home
 from ..system.runtime import Runtime
@@ -34,7 +35,6 @@ from .memory import is_out_of_memory, largest_batch, let_go, pieces
 from .metrics import measured
 from .preflight import check_loss, check_task, first_outputs, try_loss
 from .probing import SHORT, measure, remembered, share_of, step_bytes, step_seconds, too_short
-from .untouched import untouched
 
 _WANTS = {
     "cross_entropy": "logits",

@@ -16,9 +16,9 @@ from ..data import keyed_random
 from ..data.batches import Batch
 from ..errors import ColabKitError
 from ..models.precision import Precision, floated
+from ..models.weights import untouched
 from ..system.files import digest, write_json
 from .losses import Loss, with_aux
-from .untouched import untouched
 
 EARLIER = " (earlier)"
 SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing

@@ -18,7 +18,7 @@ from ..models.describe import describe
 from ..models.features import Extractor, head_of
 from ..models.known import Card, Cards, Shell
 from ..models.precision import KINDS, PLAIN, Precision, candidates
-from ..models.weights import backbone_hash
+from ..models.weights import backbone_hash, untouched
 from ..recipe import as_seconds
 from ..system.files import Shelf, home
 from .choices import Choices
@@ -27,7 +27,6 @@ from .headfeed import HeadFeed
 from .metrics import Sums
 from .probing import fastest_forward, known_choice, remember
 from .session import Session
-from .untouched import untouched
 
 MODES = ("auto", "frozen", "finetune", "frozen_then_finetune")
 VIEWS = 8  # passes over a frozen backbone, at most
