@@ -1,7 +1,7 @@
 """Tensor files: tensors and facts in one file, whole or absent, without pickle.
 
-A tensor file is a safetensors file that any tool opens. The facts stand as JSON in its metadata, and so does
-the sha256 of the file.
+A tensor file is a safetensors file that any tool opens. The facts stand as JSON in its metadata,
+and so does the sha256 of the file.
 """
 
 from __future__ import annotations
