@@ -22,8 +22,7 @@ from ..data.batches import Batch
 from ..errors import ColabKitError
 from ..system.files import Shelf
 from ..system.row_store import open_mapped
-from .heads import main_layer as head_of  # noqa: F401
-from .heads import put_layer
+from .heads import main_layer, put_layer
 from .precision import Precision
 from .tensor_files import read, write
 
@@ -292,6 +291,9 @@ def _first_tensor(out: Any) -> torch.Tensor:
     while not isinstance(out, torch.Tensor):
         out = next(iter(out.values() if isinstance(out, dict) else out))
     return out
+
+
+head_of = main_layer  # TODO: goes with Extractor
 
 
 class Extractor:

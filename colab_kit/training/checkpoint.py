@@ -15,10 +15,11 @@ from typing import Any, BinaryIO, TypeVar
 import torch
 
 from ..errors import ColabKitError, DriveError, RunError
-from ..models.tensor_files import TensorFile as Checkpoint
+from ..models.tensor_files import TensorFile, damaged
 from ..models.tensor_files import Tensors as Tensors
-from ..models.tensor_files import damaged, read, under
 from ..models.tensor_files import pack as pack
+from ..models.tensor_files import read as read
+from ..models.tensor_files import under as under
 from ..models.tensor_files import unpack as unpack
 from ..models.tensor_files import write as write
 from ..system.files import (
@@ -34,6 +35,7 @@ from ..system.files import (
 
 GENERATIONS = 2
 T = TypeVar("T")
+Checkpoint = TensorFile
 
 
 def name_of(step: int, kind: str = "checkpoint") -> str:

@@ -16,9 +16,10 @@ from ..data.dataset import Data
 from ..data.preprocess import Preprocess
 from ..errors import RecipeError, new_word
 from ..models.backbones import Backbone
-from ..models.build import again, fitted, make, on_backbone
+from ..models.build import make, on_backbone
 from ..models.describe import check_only_tensors, describe, describe_model, describe_optimizer
 from ..models.known import Card, Cards, recalled
+from ..models.nets import again, fitted
 from ..recipe import Recipe
 from ..runs.run import Run
 from ..system.files import Shelf, home
