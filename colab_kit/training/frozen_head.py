@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from ..data.keyed_random import outer_streams_kept
-from ..events import EpochDone, Note, StepDone
+from ..events import EpochDone, Note, StepDone, milestone
 from ..models.linear_solver import Solved, solve
 from .loaders import FrozenFeatures, Heard
 from .losses import Loss
@@ -57,7 +57,7 @@ def fit_head_on_features(plan: Plan, progress: Progress) -> str:
             if alone:
                 progress.save({f"model/{name}": t for name, t in weights.items()}, facts, must=True)
             emit(EpochDone(float(state.epoch), plan.epochs, row))
-            progress.control.reached("epoch_end")
+            milestone("epoch_end")
     if alone:
         wear(plan.model, progress.best_or_last(plan))
     return "" if state.epoch == features.views else progress.control.reason
@@ -119,7 +119,7 @@ def _listener(progress: Progress, tell: Callable[[int], None] = lambda done: Non
     control, budget = progress.control, progress.budget
 
     def hear(done: int, total: int) -> bool:
-        control.reached("in_features")
+        milestone("in_features")
         tell(done)
         if control.paused:
             began = time.monotonic()

@@ -14,14 +14,13 @@ from torch import nn
 from ..data import keyed_random
 from ..data.augment import mixed
 from ..data.batches import Batch
-from ..events import EpochDone, Note, StepDone
+from ..events import EpochDone, Note, StepDone, milestone
 from ..models.precision import PLAIN, deterministic, floated
-from ..recipe import Recipe
 from .frozen_head import compute_features, fit_head_on_features
 from .losses import primary, with_aux
 from .metrics import Sums
-from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
 from .plan import Plan
+from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
 from .state import Diverged, Job, Progress, State, out_of_patience, wear
 
 LOOK_EVERY = (
@@ -141,7 +140,7 @@ def train_epoch(job: Job, state: State) -> str:
         return control.reason
     state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0] * 4
     state.seconds = job.budget.seconds
-    control.reached("epoch_end")
+    milestone("epoch_end")
     if job.saver.due(state.step):
         job.save(state, planned=job.saver.every is not None)
     return control.reason if control.stopped and state.epoch < recipe.epochs else ""
@@ -172,7 +171,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
     ) is None:  # memory ran out: the same step again, in smaller pieces
         sums.put_back(before)
         no_gradients(job)
-    job.control.reached("after_backward")
+    milestone("after_backward")
     if job.recipe.max_grad_norm is not None:
         if job.scaler is not None:
             job.scaler.unscale_(job.optimizer)
@@ -189,7 +188,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
     state.step, state.batch = state.step + 1, state.batch + len(group)
     if job.average is not None:
         job.average.update(state.step)
-    job.control.reached("after_optimizer")
+    milestone("after_optimizer")
     return total
 
 
@@ -286,7 +285,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
             if len(batch):
                 output = whole_output(job, state, batch)
                 found.add(job.valid_loss(output, batch.y), output, batch.y)
-            job.control.reached("in_validation")
+            milestone("in_validation")
             watch_budget(job, state, 0.0)
             if job.control.stopped:
                 return None

@@ -20,7 +20,15 @@ from ..models.precision import PLAIN, candidates
 from ..recipe import Recipe
 from ..system.files import home
 from .checks import check_loss, check_task, first_outputs, reached, try_loss
-from .choices import Choice, Choices, as_asked, choose, preprocess_for, usual_batch_size, workers_for
+from .choices import (
+    Choice,
+    Choices,
+    as_asked,
+    choose,
+    preprocess_for,
+    usual_batch_size,
+    workers_for,
+)
 from .findings import Seen, examine
 from .freezing import Phases
 from .loaders import LoaderMaker

@@ -165,14 +165,13 @@ class Progress:
             every=plan.recipe.save_every_steps,
             step=None if self.checkpoint is None else self.checkpoint.step,
             emit=self.emit,
-            reached=self.control.reached,
         )
         return self.saver
 
     def announce(self, plan: Plan, steps: int) -> None:
         """Say that training begins: in the run's folder, on the shelf, and to the callbacks."""
         record, folder = self.record, self.folder
-        write_json(folder / "run.json", record, reached=self.control.reached)
+        write_json(folder / "run.json", record)
         self.emit.callbacks.insert(0, CsvLog(folder / "history.csv", self.history))
         name = f"{record['name']}-{record['key']}"
         self.emit(RunStarted(name, folder, plan.epochs, steps, self.step))
