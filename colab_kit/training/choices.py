@@ -43,7 +43,12 @@ def as_asked(value: Any) -> Choice:
 
 def choices_from(facts: Mapping[str, Any] | None) -> Choices:
     """Read choices as choices.json and an exported file keep them."""
-    return {name: Choice(*choice) for name, choice in (facts or {}).items()}
+    return {name: Choice(**choice) for name, choice in (facts or {}).items()}
+
+
+def as_facts(choices: Choices) -> dict[str, Any]:
+    """Give choices as plain data, for a file."""
+    return {name: choice._asdict() for name, choice in choices.items()}
 
 
 def in_rows(choices: Choices, silent: Iterable[str] = ()) -> str:

@@ -17,6 +17,7 @@ from ..data.user_datasets import draws_privately
 from ..errors import DataError, RecipeError
 from ..events import Callbacks, Note
 from ..models.precision import PLAIN, candidates
+from ..models.weights import untouched
 from ..recipe import Recipe
 from ..system.files import home
 from .checks import check_loss, check_task, first_outputs, reached, try_loss
@@ -44,7 +45,6 @@ from .probing import (
     step_bytes,
     step_seconds,
     too_short,
-    untouched,
 )
 from .recovery import is_out_of_memory, let_go, pieces
 from .request import Network, Request

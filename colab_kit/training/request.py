@@ -15,8 +15,9 @@ from ..data.batches import Feed
 from ..data.dataset import Data
 from ..data.preprocess import Preprocess
 from ..errors import RecipeError, new_word
-from ..models.build import LazyBackbone, again, fitted, is_lazy, make, materialise
+from ..models.build import LazyBackbone, is_lazy, make, materialise
 from ..models.describe import check_only_tensors, describe_model
+from ..models.nets import again, fitted
 from ..recipe import Recipe
 from ..system.files import Shelf
 from .choices import preprocess_for

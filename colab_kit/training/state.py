@@ -87,6 +87,8 @@ class Progress:
         What run.json keeps; checkpoints bear its `start`.
     drive_folder : Path, optional
         What people are told of where copies go.
+    facts : dict, optional
+        What an exported file says of the state.
     """
 
     def __init__(
@@ -99,11 +101,12 @@ class Progress:
         drive_folder: Path | None = None,
         control: Control | None = None,
         emit: Callbacks | None = None,
+        facts: dict[str, Any] | None = None,
     ) -> None:
         self.folder, self.shelf, self.kept_as, self.record = folder, shelf, kept_as, record
         self.drive_folder, self.control = drive_folder, control or Control()
         self.emit = emit or Callbacks([])
-        self.state = State()
+        self.state = State() if facts is None else State.of(facts)
         self.checkpoint: Checkpoint | None = None  # that the run goes on from
         self.best_weights: Tensors | None = None  # of a new best, not yet on the disk
         self.saver: Saver | None = None  # None: nothing was trained
@@ -134,10 +137,14 @@ class Progress:
             self.state = State.of(self.checkpoint.facts)
         return self.checkpoint is not None
 
-    def end_of(self, plan: Plan) -> str:
+    def is_over(self, plan: Plan) -> bool:
+        """Whether all epochs are done."""
+        return self.state.epoch >= plan.epochs
+
+    def ending(self, plan: Plan) -> str:
         """Say what ended the run that the checkpoint tells of; "" if it goes on."""
         state = self.state
-        if state.epoch >= plan.epochs:
+        if self.is_over(plan):
             return f"{state.epoch} epochs; more epochs= go on"
         return out_of_patience(plan.user_recipe, state.waited, state.best)
 
