@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ..data.keyed_random import outer_streams_kept
+from ..data.preprocess import Preprocess
 from ..errors import ModelError
 from ..system.files import Shelf, home, sha256
 from ..system.optional import need
@@ -49,6 +50,11 @@ class Backbone:
     interpolation: str = "bilinear"
     classes: int | None = None
     crop: float | None = None
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How pictures become the network's input."""
+        return Preprocess(self.size, 3, self.mean, self.std, self.interpolation, self.crop or 0.875)
 
 
 def backbone(

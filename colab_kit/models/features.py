@@ -1,8 +1,9 @@
 """Frozen features: what a backbone's head is given, computed once a view and kept for every head that comes.
 
-A frozen backbone puts out the same numbers each epoch, so they are computed once: in eval, its BatchNorms folded into the convolutions.
-They are kept in groups of one batch, and a pass that was killed goes on after the last whole group, to the bit: no picture is ever
-computed beside others than the first time.
+A frozen backbone gives the same numbers each epoch, so they are computed once: in eval, with its
+BatchNorms folded into its convolutions. They are computed and kept in groups of one batch. A pass
+that was killed goes on after the last whole group and gives the same bits: no picture is ever
+computed in another batch than the first time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,44 +22,278 @@ from ..data.batches import Batch
 from ..errors import ColabKitError
 from ..system.files import Shelf
 from ..system.row_store import open_mapped
-from ..training.checkpoint import read, write
-from .folding import folded
+from .heads import main_layer, put_layer
 from .precision import Precision
+from .tensor_files import read, write
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them
-VERSION = 1  # of what is computed: another one's features are not used again
+VERSION = 1  # of what is computed: features of another version are not used again
+NEAR = (
+    1e-3  # of the largest output: how far folding may move an output; fp32 rounds differently then
+)
 
 
-def head_of(model: nn.Module, parameters: Sequence[str]) -> str:
-    """The innermost part of a network that holds all of its main head.
+class Features:
+    """The features of one view of a split: float32 (n, width); nan in the rows of damaged pictures.
 
-    parameters : names of the head's, those of side heads last
+    They lie on the fast disk where it has room. Where it has not, they lie in memory and end with
+    the process.
+
+    Parameters
+    ----------
+    place : Path
+        The kit's home.
+    key : str
+        A hash of what the features are of.
+    rows : int64 (n,)
+        Rows of the source.
+    bounds : sequence of (int, int)
+        Where each batch of the split begins and ends: its rows are computed together.
+    shelf : Shelf, optional
+        Keeps a copy of small sets for the next machine, and has what an earlier machine put there.
     """
-    name, head = parameters[0].rpartition(".")[0], set(parameters)
-    found, most = name, 0
-    while (
-        name
-        and (own := {f"{name}.{key}" for key, _ in model.get_submodule(name).named_parameters()})
-        <= head
-    ):
-        if len(own) > most:
-            found, most = name, len(own)
-        name = name.rpartition(".")[0]
-    return found
+
+    def __init__(
+        self,
+        place: Path,
+        key: str,
+        rows: np.ndarray,
+        width: int,
+        bounds: Sequence[tuple[int, int]],
+        shelf: Shelf | None = None,
+    ) -> None:
+        self.rows, self.width, self.bounds, self.key, self.place = rows, width, bounds, key, place
+        self.shelf = shelf if len(rows) * width * 4 <= SMALL else None
+        store = open_mapped(place, "features", key, (len(rows), width), np.float32, kept=KEPT)
+        self._store = None if isinstance(store, str) else store
+        self._values = np.full((len(rows), width), np.nan, np.float32)
+        self.done = 0  # groups
+        while self.done < len(bounds) and self._read_group(*bounds[self.done]):
+            self.done += 1
+        if self.shelf is not None and not self.whole:
+            self._take_from(self.shelf)
+
+    @property
+    def whole(self) -> bool:
+        return self.done == len(self.bounds)
+
+    @property
+    def values(self) -> torch.Tensor:
+        """float32, (n, width)."""
+        return torch.from_numpy(self._values)
+
+    def compute(
+        self,
+        batches: Iterator[Batch],
+        extract: Callable[[torch.Tensor], torch.Tensor],
+        go_on: Callable[[int], bool],
+    ) -> None:
+        """Compute the missing groups.
+
+        Parameters
+        ----------
+        batches : iterator of Batch
+            The batches of the split, from number `done` on.
+        extract : callable
+            Turns network input into features.
+        go_on : callable
+            Is called after each group with the number of groups there are now; False ends the pass.
+        """
+        for batch in batches:
+            start, stop = self.bounds[self.done]
+            block = np.full((stop - start, self.width), np.nan, np.float32)
+            if len(batch):
+                block[np.isin(self.rows[start:stop], batch.index)] = extract(batch.x).numpy()
+            self._values[start:stop] = block
+            self._write_rows(start, stop)
+            self.done += 1
+            if self.whole and self.shelf is not None:
+                self._put_on(self.shelf)
+            if not go_on(self.done):
+                break
+
+    def _read_group(self, start: int, stop: int) -> bool:
+        """Read a group from the disk; False if it is missing or not whole."""
+        if self._store is None:
+            return False
+        for row in range(start, stop):
+            entry = self._store.get(row)
+            if entry is None:
+                return False
+            self._values[row] = entry[0]
+        return True
+
+    def _write_rows(self, start: int, stop: int) -> None:
+        if self._store is not None:
+            for row in range(start, stop):
+                self._store.put(row, self._values[row])
+
+    def _take_from(self, shelf: Shelf) -> None:
+        """Take what another machine has put on the shelf."""
+        with suppress(ColabKitError, OSError):
+            for file in shelf.find(f"features/{self.key}.safetensors"):
+                values = read(file).tensors["features"].numpy()
+                if values.shape == self._values.shape:
+                    self._values[:], self.done = values, len(self.bounds)
+                    self._write_rows(0, len(values))
+
+    def _put_on(self, shelf: Shelf) -> None:
+        """Put a copy on the shelf."""
+        file = self.place / "features" / f"{self.key}.safetensors"
+        with suppress(ColabKitError, OSError):
+            write(file, {"features": self.values}, {"start": self.key, "step": 0})
+            shelf.push(file, f"features/{file.name}")
+            file.unlink()
+
+
+def begun(place: Path, key: str, shelf: Shelf | None) -> bool:
+    """Whether some features of this key are there, on the fast disk or on the shelf."""
+    if (place / "features" / key / "rows").exists():
+        return True
+    with suppress(ColabKitError, OSError):
+        return shelf is not None and bool(shelf.find(f"features/{key}.safetensors"))
+    return False
 
 
 @contextmanager
 def headless(model: nn.Module, head: str) -> Iterator[None]:
-    """The model puts out what its head is given, for as long as the block lasts."""
-    parent, _, child = head.rpartition(".")
-    place = model.get_submodule(parent)
-    own = place.get_submodule(child)
-    setattr(place, child, nn.Identity())
+    """Let the model put out what its head is given, for as long as the block lasts."""
+    layer = model.get_submodule(head)
+    put_layer(model, head, nn.Identity())
     try:
         yield
     finally:
-        setattr(place, child, own)
+        put_layer(model, head, layer)
+
+
+def features_width(model: nn.Module, head: str, x: torch.Tensor) -> tuple[int, str]:
+    """Count the numbers a picture that the head is given; 0 and the reason if they cannot replace the backbone.
+
+    Parameters
+    ----------
+    model : Module
+        The network with its head. It is left in eval.
+    head : str
+        Name of the head in the network.
+    x : Tensor
+        Network input; two rows are enough.
+    """
+    inputs: list[torch.Tensor] = []
+    layer = model.eval().get_submodule(head)
+    hook = layer.register_forward_pre_hook(lambda _module, args: inputs.append(args[0]))
+    with torch.no_grad():
+        try:
+            answer = model(x)
+        finally:
+            hook.remove()
+        if len(inputs) != 1 or inputs[0].ndim != 2:
+            return 0, "its head works on a map, not on one row of numbers a picture"
+        try:
+            with headless(model, head):
+                out = model(x)
+            same = torch.allclose(layer(out), answer, rtol=1e-3, atol=1e-4)
+        except (RuntimeError, TypeError):  # other shapes, or several tensors
+            same = False
+    if not same:
+        return 0, "the model changes the head's output, so features cannot replace the backbone"
+    return int(out.shape[1]), ""
+
+
+def folded(model: nn.Module, x: torch.Tensor) -> tuple[nn.Module, int]:
+    """Copy `model` in eval, fold BatchNorms into the convolutions that feed them, and count them.
+
+    Which convolution feeds which BatchNorm is seen, not guessed: one batch goes through, and a
+    BatchNorm is folded where its input is the very tensor that a convolution put out, each of them
+    run once. The outputs of the copy are compared with the model's. Where they differ, the model
+    itself is returned.
+
+    Parameters
+    ----------
+    x : Tensor
+        Network input, (n, …).
+    """
+    model.eval()
+    with torch.no_grad():
+        pairs, before = _pairs(model, x)
+        if not pairs:
+            return model, 0
+        net = copy.deepcopy(model)
+        for conv, norm in pairs:
+            _fold(net, conv, norm)
+        after = _first_tensor(net(x))
+        if after.shape == before.shape:
+            if float((after - before).abs().max()) <= NEAR * float(before.abs().max()):
+                return net, len(pairs)
+    return model, 0
+
+
+def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], torch.Tensor]:
+    """Return the names of each convolution and the BatchNorm after it, and what the model puts out."""
+    conv_of_output: dict[int, str] = {}
+    conv_of_norm: dict[str, str] = {}
+    runs: dict[str, int] = {}
+    outputs: list[torch.Tensor] = []  # kept alive, so that no two tensors have one id
+
+    def watch(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, out: Any) -> None:
+            runs[name] = runs.get(name, 0) + 1
+            if isinstance(module, nn.Conv2d):
+                conv_of_output[id(out)] = name
+                outputs.append(out)
+            elif inputs and id(inputs[0]) in conv_of_output:
+                conv_of_norm[name] = conv_of_output[id(inputs[0])]
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(watch(name))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d) or _is_norm(module)
+    ]
+    try:
+        out = _first_tensor(model(x))
+    finally:
+        for handle in hooks:
+            handle.remove()
+    feeders = list(conv_of_norm.values())
+    pairs = [
+        (conv, norm)
+        for norm, conv in conv_of_norm.items()
+        if runs[norm] == 1 == runs[conv] == feeders.count(conv)
+    ]
+    return pairs, out
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether it is a BatchNorm with statistics of its own. timm's, which also drops and activates, is one too."""
+    return isinstance(module, nn.BatchNorm2d) and module.running_var is not None
+
+
+def _fold(model: nn.Module, conv_name: str, norm_name: str) -> None:
+    conv: Any = model.get_submodule(conv_name)
+    norm: Any = model.get_submodule(norm_name)
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    if norm.bias is not None:
+        shift = norm.bias + shift
+    if conv.bias is not None:
+        shift = conv.bias * scale + shift
+    conv.weight = nn.Parameter(conv.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
+    conv.bias = nn.Parameter(shift, requires_grad=False)
+    rest = [getattr(norm, name, None) for name in ("drop", "act")]
+    put_layer(model, norm_name, nn.Sequential(*[m for m in rest if isinstance(m, nn.Module)]))
+
+
+def _first_tensor(out: Any) -> torch.Tensor:
+    while not isinstance(out, torch.Tensor):
+        out = next(iter(out.values() if isinstance(out, dict) else out))
+    return out
+
+
+head_of = main_layer  # TODO: goes with Extractor
 
 
 class Extractor:
@@ -109,110 +345,3 @@ class Extractor:
         how.lay(self._own)
         with how.on(x.device):
             return self._own.eval()(how.input(x)).float().cpu()  # type: ignore[no-any-return]
-
-
-def begun(place: Path, key: str, shelf: Shelf | None) -> bool:
-    """Whether some features of this key are there, on the fast disk or on the shelf."""
-    if (place / "features" / key / "rows").exists():
-        return True
-    with suppress(ColabKitError, OSError):
-        return shelf is not None and bool(shelf.find(f"features/{key}.safetensors"))
-    return False
-
-
-class Features:
-    """The features of one view of a split: float32 (n, width); nan in the rows of damaged pictures.
-
-    On the fast disk where that has room; in memory, gone with the process, where it has not.
-
-    Parameters
-    ----------
-    place : the kit's home
-    key : a hash of what they are of
-    rows : int64 (n,), of the source
-    bounds : where each batch of the split begins and ends: they are computed together
-    shelf : keeps a copy of small sets for the next machine, and has what an earlier one put there
-    """
-
-    def __init__(
-        self,
-        place: Path,
-        key: str,
-        rows: np.ndarray,
-        width: int,
-        bounds: Sequence[tuple[int, int]],
-        shelf: Shelf | None = None,
-    ) -> None:
-        self.rows, self.width, self.bounds, self.key, self.place = rows, width, bounds, key, place
-        self.shelf = shelf if len(rows) * width * 4 <= SMALL else None
-        found = open_mapped(place, "features", key, (len(rows), width), np.float32, kept=KEPT)
-        self._kept = None if isinstance(found, str) else found
-        self._held = np.full((len(rows), width), np.nan, np.float32)
-        self.done = 0  # groups
-        while self.done < len(bounds) and self._take(*bounds[self.done]):
-            self.done += 1
-        if self.shelf is not None and not self.whole:
-            self._fetch(self.shelf)
-
-    def _fetch(self, shelf: Shelf) -> None:
-        """Take what another machine has put on the shelf."""
-        with suppress(ColabKitError, OSError):
-            for copy in shelf.find(f"features/{self.key}.safetensors"):
-                values = read(copy).tensors["features"].numpy()
-                if values.shape == self._held.shape:
-                    self._held[:], self.done = values, len(self.bounds)
-                    for row in range(len(values) if self._kept is not None else 0):
-                        self._kept.put(row, values[row])  # type: ignore[union-attr]
-
-    def _keep(self, shelf: Shelf) -> None:
-        """Put a copy on the shelf."""
-        file = self.place / "features" / f"{self.key}.safetensors"
-        with suppress(ColabKitError, OSError):
-            write(file, {"features": self.values}, {"start": self.key, "step": 0})
-            shelf.push(file, f"features/{file.name}")
-            file.unlink()
-
-    @property
-    def whole(self) -> bool:
-        return self.done == len(self.bounds)
-
-    def _take(self, start: int, stop: int) -> bool:
-        """Bring a group from the disk into memory; False if it is not there, or not whole."""
-        if self._kept is None:
-            return False
-        for row in range(start, stop):
-            if (found := self._kept.get(row)) is None:
-                return False
-            self._held[row] = found[0]
-        return True
-
-    def compute(
-        self,
-        batches: Iterator[Batch],
-        extract: Callable[[torch.Tensor], torch.Tensor],
-        told: Callable[[int], bool],
-    ) -> None:
-        """Compute the groups that are missing.
-
-        batches : the split's, from number `done` on
-        told : asked after each group, with how many there are now; False ends it
-        """
-        for batch in batches:
-            start, stop = self.bounds[self.done]
-            block = np.full((stop - start, self.width), np.nan, np.float32)
-            if len(batch):
-                block[np.isin(self.rows[start:stop], batch.index)] = extract(batch.x).numpy()
-            self._held[start:stop] = block
-            if self._kept is not None:
-                for row in range(start, stop):
-                    self._kept.put(row, self._held[row])
-            self.done += 1
-            if self.whole and self.shelf is not None:
-                self._keep(self.shelf)
-            if not told(self.done):
-                break
-
-    @property
-    def values(self) -> torch.Tensor:
-        """float32, (n, width)."""
-        return torch.from_numpy(self._held)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..training.probing import untouched
+from .weights import untouched
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Checkpoints: whole or absent, two generations, no pickle; everything the next step needs is inside.
 
-One safetensors file that any tool opens. What is no tensor stands as JSON in its metadata, and so does its own sha256.
+models/tensor_files has the format of the file.
 """
 
 from __future__ import annotations
@@ -10,93 +10,33 @@ import json
 import shutil
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import torch
 
 from ..errors import ColabKitError, DriveError, RunError
+from ..models.tensor_files import TensorFile, damaged
+from ..models.tensor_files import Tensors as Tensors
+from ..models.tensor_files import pack as pack
+from ..models.tensor_files import read as read
+from ..models.tensor_files import under as under
+from ..models.tensor_files import unpack as unpack
+from ..models.tensor_files import write as write
 from ..system.files import (
-    SEAL,
     Shelf,
     cannot_write,
     is_whole,
     make,
-    seal,
     seal_holds,
     stamp,
     stamp_of,
     throw_away,
-    write_whole,
 )
 
 GENERATIONS = 2
-Tensors = dict[str, torch.Tensor]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What a file held: tensors by name, facts as plain data."""
-
-    path: Path
-    step: int
-    tensors: Tensors
-    facts: dict[str, Any]
-
-
-def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
-    """Write a sealed safetensors file, whole or not at all, stamped with the `start` and `step` of the facts.
-
-    Tensors may live anywhere and share memory.
-    """
-    from safetensors.torch import save
-
-    seen: set[int] = set()
-    plain: Tensors = {}
-    for name, tensor in tensors.items():
-        here = tensor.detach().to("cpu").contiguous()
-        shared = here.numel() > 0 and here.untyped_storage().data_ptr() in seen
-        seen.add(here.untyped_storage().data_ptr())
-        plain[name] = (
-            here.clone() if shared else here
-        )  # tied weights are stored twice and tied again on loading
-    mark = {"sha256": SEAL, "start": str(facts.get("start", "")), "step": str(facts.get("step", 0))}
-    write_whole(path, seal(save(plain, {**mark, "facts": json.dumps(facts)})))
-
-
-def read(path: Path, *, checked: bool = False) -> Checkpoint:
-    """Read a checkpoint after checking its seal.
-
-    Raises
-    ------
-    RunError
-        The file is damaged.
-    """
-    from safetensors import safe_open
-
-    if not checked and not is_whole(path):
-        raise damaged(path)
-    with safe_open(path, "pt") as file:
-        facts = json.loads(
-            file.metadata()["facts"]
-        )  # cloned: a tensor still mapped to the file would change with it
-        return Checkpoint(
-            path,
-            int(facts.get("step", 0)),
-            {name: file.get_tensor(name).clone() for name in file.keys()},
-            facts,
-        )
-
-
-def damaged(path: Path) -> RunError:
-    """The three sentences for a file whose seal is broken."""
-    return RunError(
-        f"{path.name} in {path.parent} is damaged.",
-        "its sha256 is not the one it was written with: bits changed, or its end is missing",
-        "start over with restart=True, or put a whole copy of it there (one may be on Drive)",
-    )
+Checkpoint = TensorFile
 
 
 def name_of(step: int, kind: str = "checkpoint") -> str:
@@ -322,46 +262,3 @@ def put_back(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
                 alike = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False)
                 values[name] = alike.copy_(value)
-
-
-def pack(value: Any, tensors: Tensors, prefix: str) -> Any:
-    """Plain data of any nested state, its tensors moved to `tensors` under `prefix`: an optimizer's state_dict, say."""
-    match value:
-        case torch.Tensor():
-            name = f"{prefix}{len(tensors)}"
-            tensors[name] = value
-            return {"tensor": name}
-        case bool() | int() | float() | str() | None:
-            return value
-        case dict():
-            return {"dict": [[k, pack(v, tensors, prefix)] for k, v in value.items()]}
-        case tuple():
-            return {"tuple": [pack(v, tensors, prefix) for v in value]}
-        case list():
-            return [pack(v, tensors, prefix) for v in value]
-    raise RunError(
-        f"The optimizer keeps a {type(value).__name__} in its state, which cannot be saved.",
-        "only tensors, numbers, text, lists and dicts go into a checkpoint (no pickle)",
-        "use one of torch's own optimizers",
-    )
-
-
-def unpack(value: Any, tensors: Tensors) -> Any:
-    """The state that `pack` took apart."""
-    match value:
-        case {"tensor": str(name)}:
-            return tensors[name]
-        case {"dict": list(pairs)}:
-            return {k: unpack(v, tensors) for k, v in pairs}
-        case {"tuple": list(items)}:
-            return tuple(unpack(v, tensors) for v in items)
-        case list():
-            return [unpack(v, tensors) for v in value]
-    return value
-
-
-def under(tensors: Tensors, prefix: str) -> Tensors:
-    """The tensors whose names begin with `prefix`, without it."""
-    return {
-        name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)
-    }

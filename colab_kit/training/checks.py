@@ -14,8 +14,8 @@ from torch.nn import functional
 from ..data.batches import Batch
 from ..data.keyed_random import outer_streams_kept
 from ..errors import ColabKitError, DataError, ModelError
+from ..models.weights import untouched
 from .losses import Loss, output_kind, primary
-from .probing import untouched
 from .recovery import is_out_of_memory, let_go
 
 FEW = 2  # pictures for the gradients: more would cost a share of a short run

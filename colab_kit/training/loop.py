@@ -15,20 +15,41 @@ from ..data import keyed_random
 from ..data.augment import mixed
 from ..data.batches import Batch
 from ..events import EpochDone, Note, StepDone, milestone
-from ..models.precision import PLAIN, floated
-from ..recipe import Recipe
+from ..models.precision import PLAIN, deterministic, floated
+from .frozen_head import compute_features, fit_head_on_features
 from .losses import primary, with_aux
 from .metrics import Sums
+from .plan import Plan
 from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
-from .state import Diverged, Job, State
+from .state import Diverged, Job, Progress, State, out_of_patience, wear
 
 LOOK_EVERY = (
     0.1  # seconds between two reads of the loss on an accelerator, where a read makes it wait
 )
 
 
-def fit(job: Job, state: State) -> str:
-    """Train from where `state` is to the end. Give "" when done, else the reason it stopped early.
+def fit(plan: Plan, progress: Progress) -> str:
+    """Fit as planned: on features, by steps, or first the one and then the other.
+
+    Returns
+    -------
+    str
+        "" when done, else the reason it stopped early.
+    """
+    progress.start_clock(plan)
+    if plan.is_solved:
+        return fit_head_on_features(plan, progress)
+    if plan.is_deep and (reason := compute_features(plan, progress)):
+        return reason
+    is_begun = progress.checkpoint is not None
+    if plan.mode == "frozen_then_finetune" and plan.features is not None and not is_begun:
+        if reason := fit_head_on_features(plan, progress):
+            return reason
+    return fit_by_steps(plan, progress)
+
+
+def fit_by_steps(plan: Plan, progress: Progress) -> str:
+    """Train step by step from where `progress` is to the end, and leave the best weights in the network.
 
     Raises
     ------
@@ -37,16 +58,30 @@ def fit(job: Job, state: State) -> str:
     RunError
         Nothing can be written at the start.
     """
-    if state.step == 0:
-        job.save(
-            state, must=True, planned=True
-        )  # a kill before the first step loses not even the initial weights
+    job = Job(plan, progress)
+    state = job.begin()
+    progress.announce(plan, job.steps)
+    try:
+        with (
+            keyed_random.outer_streams_kept(),
+            deterministic(job.device, job.recipe.deterministic),
+        ):
+            reason = train_epochs(job, state)
+    finally:
+        job.put_back()
+    wear(plan.model, progress.best_or_last(plan, job.average))
+    return reason
+
+
+def train_epochs(job: Job, state: State) -> str:
+    """Train epoch after epoch, and go back to the last good checkpoint where the loss is lost."""
+    if state.step == 0:  # a kill before the first step loses not even the initial weights
+        job.save(state, must=True, planned=True)
     reason = ""
     while not reason and state.epoch < job.recipe.epochs:
         try:
-            reason = out_of_patience(job.recipe, state.waited, state.best) or train_epoch(
-                job, state
-            )
+            reason = out_of_patience(job.recipe, state.waited, state.best)
+            reason = reason or train_epoch(job, state)
             state.seconds = job.budget.seconds
             if reason or state.epoch == job.recipe.epochs:
                 job.save(state)
@@ -59,7 +94,7 @@ def fit(job: Job, state: State) -> str:
 def train_epoch(job: Job, state: State) -> str:
     """Train what is left of the epoch, validate, and turn the page. Give the reason if it was told to stop."""
     recipe, emit, control = job.recipe, job.emit, job.control
-    sums = Sums(job.device, top5=False, values=state.sums, task=job.task, output=job.output)
+    sums = Sums(job.device, top5=False, values=state.sums, **job.measures)
     looked, began = 0.0, time.monotonic()
 
     if between_epochs(job, state) and not look_up(
@@ -229,9 +264,9 @@ def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
         return False
     lr = job.optimizer.param_groups[0]["lr"]
     row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **found}
-    if state.noted(row, job.recipe.monitor):
+    if state.add_row(row, job.recipe.monitor):
         with job.average.worn() if job.average is not None else torch.no_grad():
-            job.best_weights = {
+            job.progress.best_weights = {
                 name: t.detach().to("cpu", copy=True) for name, t in job.model.state_dict().items()
             }
     job.emit(EpochDone(epoch, job.recipe.epochs, row))
@@ -242,7 +277,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
     """Loss and accuracy on the validation split, with the averaged weights if there are any; None if told to stop."""
     if job.valid is None:
         return {}
-    found = Sums(job.device, top5=job.classes > 5, task=job.task, output=job.output)
+    found = Sums(job.device, top5=len(job.plan.data.classes) > 5, **job.measures)
     job.model.eval()
     with torch.no_grad(), job.average.worn() if job.average is not None else torch.no_grad():
         for number, batch in enumerate(job.valid.in_order()):
@@ -270,17 +305,6 @@ def whole_output(job: Job, state: State, batch: Batch) -> torch.Tensor:
             if not is_out_of_memory(err):
                 raise
             smaller(job, state, len(batch), err)
-
-
-def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) -> str:
-    """The reason to stop early (Prechelt 1998), or "".
-
-    waited : validations since the best one
-    """
-    if recipe.patience is None or waited < recipe.patience:
-        return ""
-    at = f" since epoch {best['epoch']:g}" if best else ""
-    return f"early stopping: {recipe.monitor} is not better{at}"
 
 
 def finite(value: float) -> float:

@@ -14,8 +14,8 @@ from torch import nn
 
 from ..data import keyed_random
 from ..data.batches import Batch, Feed
+from ..models.weights import untouched
 from .losses import Loss, with_aux
-from .probing import untouched
 
 STEPS = 100  # of the sweep
 LOW, HIGH = 1e-7, 10.0  # learning rates, as fastai and Lightning sweep

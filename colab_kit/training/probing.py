@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from ..data import keyed_random
 from ..data.batches import Batch
-from ..data.keyed_random import outer_streams_kept
 from ..errors import ColabKitError
 from ..models.precision import Precision, floated
+from ..models.weights import untouched
 from ..system.files import digest, write_json
 from .losses import Loss, with_aux
 from .recovery import is_out_of_memory, let_go, not_even_two
@@ -274,37 +274,3 @@ def remember(place: Path, what: Any, name: str, why: str) -> None:
         known = json.loads(place.read_text()) if place.exists() else {}
         write_json(place, {**known, digest(what)[:16]: [name, why.removesuffix(EARLIER)]})
 
-
-@contextmanager
-def untouched(model: nn.Module, *, weights: bool = False) -> Iterator[None]:
-    """Give buffers, gradients, memory formats, what wants gradients, the mode of each part and all random streams back.
-
-    Within the block there are no gradients yet.
-
-    weights : whether they are written to meanwhile: then they are copied first
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [  # by place: a forward may put another tensor there
-        (module._buffers, name, buffer, buffer.detach().clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    held = [
-        (p, p.data, p.data.clone() if weights else None, p.grad, p.requires_grad)
-        for p in model.parameters()
-    ]
-    model.zero_grad(set_to_none=True)
-    try:
-        with outer_streams_kept():
-            yield
-    finally:
-        with torch.no_grad():
-            for place, name, buffer, before in buffers:
-                place[name] = buffer.copy_(before)
-            for parameter, data, copy, grad, wanted in held:
-                parameter.data = data if copy is None else data.copy_(copy)
-                parameter.grad = grad
-                parameter.requires_grad_(wanted)
-        for module, training in modes:
-            module.training = training

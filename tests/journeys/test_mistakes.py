@@ -15,7 +15,7 @@ from colab_kit.api import train, transfer
 from colab_kit.data.dataset import Arrays, Data, Split, stratified
 from colab_kit.errors import ColabKitError
 from colab_kit.events import Note, StepDone
-from colab_kit.trials import preflight
+from colab_kit.api import preflight
 from tests.support.pictures import class_folders
 from tests.support.tasks import Small, small_data
 

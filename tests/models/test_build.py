@@ -187,8 +187,7 @@ def test_another_network_than_the_runs_is_refused():
 @pytest.mark.parametrize(("name", "size"), [("mlp", None), ("cnn", None), ("cnn", 20)])
 def test_a_network_of_ours_is_made_to_fit_the_data(name, size):
     from colab_kit.data.loading import load
-    from colab_kit.models.build import fitted
-    from colab_kit.models.nets import NETS
+    from colab_kit.models.nets import NETS, fitted
 
     data = load(
         (torch.zeros(12, 3, 24, 24, dtype=torch.uint8), torch.arange(12) % 3), valid=0, quiet=True

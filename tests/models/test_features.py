@@ -107,8 +107,8 @@ def test_a_pass_that_was_stopped_goes_on_after_the_last_whole_group(tmp_path):
     half = kept(tmp_path)
     half.compute(batches(), lambda x: extract(x, Precision()), lambda done: done < 1)
     assert half.done == 1
-    half._kept.put(
-        5, half._held[5]
+    half._store.put(
+        5, half._values[5]
     )  # a row of the next group: a kill came in the middle of writing it
     again = kept(tmp_path)
     assert again.done == 1 and not again.whole

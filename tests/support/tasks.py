@@ -23,7 +23,7 @@ from colab_kit.data import batches, keyed_random, pixel_cache
 from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
 from colab_kit.events import Control, Event, StepDone, milestone, set_milestone_hook
 from colab_kit.system import files
-from colab_kit.training import checkpoint, loop, session
+from colab_kit.training import checkpoint, loop, state
 from tests.support.pictures import picture
 
 torch.optim.AdamW(
@@ -347,25 +347,25 @@ def _no_sums() -> None:
 
 
 def _forget(name: str, value: Any) -> None:
-    restored = session.Session._restored
+    begin = state.Job.begin
 
-    def forgetful(self: Any, job: Any, found: Any, emit: Any) -> Any:
-        state = restored(self, job, found, emit)
-        setattr(state, name, value)
-        return state
+    def forgetful(self: Any) -> Any:
+        begun = begin(self)
+        setattr(begun, name, value)
+        return begun
 
-    session.Session._restored = forgetful  # type: ignore[method-assign]
+    state.Job.begin = forgetful  # type: ignore[method-assign]
 
 
 def _no_average() -> None:
     under = checkpoint.under
-    session.checkpoint.under = lambda tensors, prefix: (
+    state.checkpoint.under = lambda tensors, prefix: (
         {} if prefix == "average/" else under(tensors, prefix)
     )  # type: ignore[assignment]
 
 
 def _no_optimizer() -> None:
-    session.checkpoint.unpack = lambda value, tensors: {"state": {}, "param_groups": _groups(value)}  # type: ignore[assignment]
+    state.checkpoint.unpack = lambda value, tensors: {"state": {}, "param_groups": _groups(value)}  # type: ignore[assignment]
 
 
 def _groups(value: Any) -> Any:

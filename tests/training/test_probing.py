@@ -13,7 +13,7 @@ from torch.nn import functional
 from colab_kit import api
 from colab_kit.data.batches import Batch
 from colab_kit.models.precision import Precision
-from colab_kit.training import plan, probing
+from colab_kit.training import preparing, probing
 from colab_kit.training.probing import measure, remembered, share_of, untouched
 from tests.support.tasks import Small, small_data
 
@@ -178,7 +178,7 @@ def test_a_short_run_measures_nothing_and_a_long_one_writes_its_choice_before_th
         run.choices["precision"][0] == "fp32"
         and "nothing is measured" in run.choices["precision"][1]
     )
-    for room in (plan, probing):
+    for room in (preparing, probing):
         monkeypatch.setattr(room, "SHORT", 0.0)
     monkeypatch.setattr(probing, "SHARE", 1e9)
     run = api.train(Small, small_data("arrays"), run_dir="long", quiet=True, epochs=1, batch_size=4)
