@@ -82,7 +82,7 @@ class Evaluation:
     def _repr_html_(self) -> str:
         head, rows, hidden = _table(self)
         around = [f"<p>{html.escape(line)}</p>" for line in (_summary(self), *hidden)]
-        return around[0] + html_table(head, rows) + "".join(around[1:])
+        return around[0] + html_table(rows, head) + "".join(around[1:])
 
 
 def evaluate(

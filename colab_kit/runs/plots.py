@@ -92,6 +92,12 @@ def overfits(history: History) -> float | None:
     return best if rises and train.get(last, math.inf) < train[best] else None
 
 
+def comparison(evaluation: Evaluation, path: Path, task: str) -> Path:
+    """Draw the predictions over the truth, as the task needs it."""
+    draw = {"multilabel": per_class, "regression": agreement}.get(task, confusion)
+    return draw(evaluation, path)
+
+
 def agreement(evaluation: Evaluation, path: Path) -> Path:
     """Draw the predicted numbers over the true ones, target by target; on the line both agree."""
     outputs, labels = evaluation.outputs, evaluation.labels

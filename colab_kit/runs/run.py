@@ -19,12 +19,14 @@ from ..system.files import digest, home
 from ..training.choices import Choices, as_facts
 from ..training.history import History
 from ..training.state import Progress
-from . import drawing, plots
+from . import plots
 from .evaluation import Evaluation, evaluate
+from .explain import draw_grad_cam, draw_worst
 from .export import export, save_weights
 from .prediction import Prediction, Predictions, prediction
 from .record import Place, refuse_unmounted
-from .scoring import Scorer, pictures_of
+from .report import write_report
+from .scoring import Scorer, pictures_of, pixels_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -237,7 +239,8 @@ class Run:
         if not isinstance(answer, Prediction):
             fix = "pass one: run.show(pictures[0])"
             raise DataError("show() takes one picture.", f"{len(answer)} were given", fix)
-        return self._show(drawing.draw_prediction(x, answer, self._scorer(), self.folder))
+        pixels = pixels_of(x, self._scorer().preprocess)
+        return self._show(plots.view_classify(pixels, answer, self.folder / "prediction.png"))
 
     def top_losses(self, n: int = 9, split: Any = None) -> Path:
         """Draw the pictures it is most wrong about, with what they are and what was said; saved as top_losses.png."""
@@ -262,14 +265,14 @@ class Run:
             raise DataError(f"There is no class {label!r}.", why, "name one of these")
         target = None if label is None else self.classes.index(label)
         scorer = self._scorer()
-        return self._show(drawing.draw_grad_cam(x, scorer, self.classes, target, self.folder))
+        return self._show(draw_grad_cam(x, scorer, self.classes, target, self.folder))
 
     def report(self, split: Any = None) -> Path:
         """Write all that is known of the run as one HTML file that opens offline: report.html in its folder."""
         evaluation = self.evaluate(split)
         drawings = (self._curves(), self._compared(evaluation), self._worst(9, split))
         title, folder = f"{self.name}-{self.key}", self.folder
-        path = drawing.write_report(
+        path = write_report(
             title, self.record, self.choices, self.history, evaluation, drawings, folder
         )
         self._copy(path)
@@ -280,12 +283,12 @@ class Run:
         return plots.curves(self.history, path, monitor=metric)
 
     def _compared(self, evaluation: Evaluation) -> Path:
-        return drawing.draw_confusion(evaluation, self.folder, self.task)
+        return plots.comparison(evaluation, self.folder / "confusion.png", self.task)
 
     def _worst(self, n: int, split: Any) -> Path:
         chosen = self._split(split)
         scorer = self._scorer()
-        return drawing.draw_worst(chosen, scorer, self.classes, self.task, n, self.folder)
+        return draw_worst(chosen, scorer, self.classes, self.task, n, self.folder)
 
     def _show(self, picture: Path) -> Path:
         """Display a picture in a notebook, and hand a copy to Drive."""

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from ..data.batches import Feed
-from ..data.dataset import Split
+from ..data.dataset import Arrays, Split
 from ..data.folders import PICTURES
+from ..data.images import decode
 from ..data.preprocess import Preprocess
 from ..errors import DataError
 from ..training.losses import primary
@@ -229,6 +230,16 @@ def pictures_of(x: Any, preprocess: Preprocess) -> tuple[list[Any], list[Path | 
         return rows, [None] * len(rows), one
     why = "it takes a path, folder, glob, PIL picture, array, batch or Split"
     raise DataError(f"predict() was given a {type(x).__name__}.", why, "pass one of these")
+
+
+def pixels_of(x: Any, preprocess: Preprocess) -> np.ndarray:
+    """Give predict()'s argument, a single picture, as pixels to draw: uint8, (H, W, C)."""
+    picture = pictures_of(x, preprocess)[0][0]
+    if isinstance(picture, Path):
+        return decode(picture)
+    if isinstance(picture, torch.Tensor):
+        return Arrays(picture.unsqueeze(0), np.zeros(1, np.int64)).picture(0)
+    return np.asarray(picture.convert("RGB"))
 
 
 def _files(x: str | Path) -> tuple[list[Path], bool]:

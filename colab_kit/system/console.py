@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from ..events import (
@@ -197,9 +197,12 @@ def looked_at() -> bool:
     return bool(getattr(getattr(shell, "kernel", None), "_allow_stdin", True))
 
 
-def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as HTML for a notebook; every cell is escaped."""
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    lines = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+def html_table(rows: Iterable[Iterable[object]], head: Iterable[object] = ()) -> str:
+    """A table for a notebook's output, each cell escaped. `head`: the titles of the columns."""
+
+    def row(cells: Iterable[object], tag: str) -> str:
+        return "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells)
+
+    titles = row(head, "th")
+    lines = ([titles] if titles else []) + [row(cells, "td") for cells in rows]
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

@@ -84,7 +84,7 @@ class Preflight:
 
     def _repr_html_(self) -> str:
         rows = [(x.level, x.what, x.why, x.fix) for x in self.findings]
-        parts = [html_table(("", "what", "why", "fix"), rows) if rows else f"<p>{NOTHING}</p>"]
+        parts = [html_table(rows, ("", "what", "why", "fix")) if rows else f"<p>{NOTHING}</p>"]
         parts += [f"<p>{html.escape(line)}</p>" for line in self._times()]
         if self.summary is not None:
             parts.append(self.summary._repr_html_())

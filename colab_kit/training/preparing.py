@@ -57,12 +57,6 @@ from .transfer_plan import (
     recipe_in_mode,
 )
 
-_WANTS = {
-    "cross_entropy": "logits",
-    "bce": "multilabel_logits",
-    "nll": "log_probabilities",
-    **dict.fromkeys(("mse", "l1", "smooth_l1"), "values"),
-}
 WARM = 34  # batches of a run: from there on a second forward pass is under a hundredth of it
 HEAVY = 0.25  # seconds of a forward pass: from there on bf16 and channels last paid for each of
 # five networks (benchmarks/README.md)
@@ -229,7 +223,7 @@ def _check(plan: Plan, output: str) -> None:
     """Refuse a loss, a field or a metric that does not fit task and data."""
     recipe, data, loss = plan.user_recipe, plan.data, plan.request.loss
     name = plan.choices["loss"].value if loss is None else _name(loss)
-    wants = expects(loss) if loss is not None else _WANTS.get(name)
+    wants = expects(name if loss is None else loss)
     check_task(data.task, wants, name)
     check_loss(output, wants, name)
     fields = [f for f in ("class_weights", "sampler") if getattr(recipe, f) is not None]
@@ -338,8 +332,7 @@ def _seen(plan: Plan, first: Batch, output: torch.Tensor, forward: float) -> Fir
     loss = plan.request.loss
     with torch.no_grad(), keyed_random.outer_streams_kept():
         value = float(plan.loss(output, first.y))
-    name = plan.choices["loss"].value
-    wants = expects(loss) if loss is not None else _WANTS.get(name)
+    wants = expects(plan.choices["loss"].value if loss is None else loss)
     by_steps = not (plan.is_solved or plan.is_deep)
     return FirstLook(
         data=plan.data,
