@@ -187,7 +187,7 @@ def _write_onnx(model: nn.Module, x: torch.Tensor, file: str) -> None:
     """
     names: dict[str, Any] = {"input_names": ["x"], "output_names": ["y"], "verbose": False}
     new: dict[str, Any] = {"dynamo": True, "external_data": False, "dynamic_shapes": ({0: "n"},)}
-    former = {"dynamo": False, "dynamic_axes": {"x": {0: "n"}, "y": {0: "n"}}}
+    former: dict[str, Any] = {"dynamo": False, "dynamic_axes": {"x": {0: "n"}, "y": {0: "n"}}}
     try:
         torch.onnx.export(model, (x,), file, **new, **names)
     except Exception as err:  # a compiler of its own: anything may go wrong in it

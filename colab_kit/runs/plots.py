@@ -155,7 +155,7 @@ def confusion(evaluation: Evaluation, path: Path) -> Path:
     axes.set_yticks(places, names[::step], fontsize=size)
     _plain(*axes.get_xticklabels(), *axes.get_yticklabels())
     if few:
-        text = {"ha": "center", "va": "center", "fontsize": 9 if table.max() < 10_000 else 7}
+        text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9 if table.max() < 10_000 else 7}
         for (row, column), n in np.ndenumerate(table):
             colour = "black" if n else "0.7"
             if share[row, column] > 0.35:

@@ -246,9 +246,9 @@ def _files(x: str | Path) -> tuple[list[Path], bool]:
     path = Path(x).expanduser()
     if path.is_file():
         return [path], True
-    paths = map(Path, glob.glob(str(path), recursive=True))
+    paths = list(map(Path, glob.glob(str(path), recursive=True)))
     if path.is_dir():
-        paths = filter(Path.is_file, path.rglob("*"))
+        paths = [p for p in path.rglob("*") if p.is_file()]
     files = sorted(p for p in paths if p.suffix.lower() in PICTURES)
     if not files:
         why = "this is neither a file, a folder with pictures nor a pattern that matches any"

@@ -161,7 +161,7 @@ def _bring_back(path: Path, facts: dict[str, Any], folder: Path) -> Path:
         step = step_of(best["file"])
         for copy in path.parent.glob("best-*.safetensors"):
             try:
-                mark = _ask(copy, stamp_of) or {"start": "", "step": -1}
+                mark = _ask(copy, stamp_of) or {"start": "", "step": "-1"}
                 same = (mark["start"], int(mark["step"])) == (facts["start"], step)
                 whole = same and _ask(copy, seal_holds)
             except OSError as err:  # without this copy the run would overwrite it
