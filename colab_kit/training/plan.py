@@ -149,6 +149,13 @@ class Plan:
         backbone = self.network.backbone
         return backbone is not None and self.model is backbone.head_alone
 
+    def with_whole_network(self) -> Plan:
+        """Give the plan for pictures, where it keeps the head alone and is given pictures."""
+        backbone = self.network.backbone
+        if backbone is None or self.is_deep:
+            return self
+        return replace(self, model=backbone.module.to(self.device))
+
     @property
     def learner(self) -> nn.Module:
         """What a batch goes through: a deep head is given features."""

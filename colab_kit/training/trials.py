@@ -41,7 +41,8 @@ def look(make: Callable[[], Request], data: Any, device: str | None, *, drive: b
     try:
         request, data = make(), load(data, callbacks=[hear], quiet=True)
         hardware = Hardware.here(device, drive=drive)
-        plan = prepare(request, request.network(data), data, hardware, emit=Callbacks([hear]))
+        emit, network = Callbacks([hear]), request.network(data)
+        plan = prepare(request, network, data, hardware, emit=emit).with_whole_network()
         first = plan.loaders["train"].peek()
         summary = summarise(plan.model, first.x[:2])
         for name in dict.fromkeys(["cpu", str(plan.device)]):
@@ -81,6 +82,7 @@ def find_rate(
         network, hardware = request.network(data), Hardware.here(device, drive=drive)
         plan = prepare(request, network, data, hardware, emit=emit)
         refuse_errors(plan, emit)
+        plan = plan.with_whole_network()
         phases = Phases(plan.model, plan.head_names, plan.freeze_epochs)
         try:
             rates, losses = sweep(

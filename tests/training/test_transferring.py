@@ -415,6 +415,7 @@ def test_a_head_that_is_a_convolution_learns_in_the_loop(pets):
     assert run.choices["features"] == (
         "not kept",
         "its head works on a map, not on one row of numbers a picture",
+        "machine",
     )
 
 
