@@ -19,7 +19,7 @@ from ..errors import ModelError
 
 
 class Net(nn.Sequential):
-    """Layers one after the other, and in `made_by` the plain call that makes the same ones again."""
+    """Layers one after the other; `made_by` holds the plain call that makes the same ones."""
 
     def __init__(self, *layers: Any, made_by: dict[str, Any] | None = None) -> None:
         super().__init__(*layers)
@@ -73,7 +73,7 @@ def cnn(classes: int = 10, channels: int = 1, size: int = 28, dropout: float = 0
     Parameters
     ----------
     size : int, pixels
-        Side of the square pictures, at least 16. Other sizes pass too: the last pooling is adaptive.
+        Side of the square pictures, at least 16. Other sizes pass too: the last pooling adapts.
 
     Raises
     ------
