@@ -126,12 +126,15 @@ def exported(path: Path) -> dict[str, Any] | None:
     if "export" not in about:
         return None
     if about["export"] < FORMAT:
-        why = f"its format is {about['export']}, and this version reads {FORMAT}"
-        fix = "train it again and export that run"
-        raise RunError(f"{path} was written by an older colab_kit.", why, fix)
+        raise RunError(
+            f"{path} was written by an older colab_kit.",
+            f"its format is {about['export']}, and this version reads {FORMAT}",
+            "train it again and export that run",
+        )
     if not is_whole(path):
-        why = "its sha256 is not the one it was written with"
-        raise RunError(f"{path} is damaged.", why, again)
+        raise RunError(
+            f"{path} is damaged.", "its sha256 is not the one it was written with", again
+        )
     return about
 
 
@@ -172,11 +175,11 @@ def _onnx(model: nn.Module, preprocess: dict[str, Any], about: dict[str, Any]) -
         (found,) = session.run(["y"], {"x": x[:rows].numpy()})
         far = float((torch.from_numpy(found) - expected[:rows]).abs().max())
         if far > NEAR * max(1.0, float(expected.abs().max())):
-            what, why = (
+            raise RunError(
                 "The ONNX file computes something else.",
                 f"its outputs are off by {far:.3g}",
+                "export it as .safetensors",
             )
-            raise RunError(what, why, "export it as .safetensors")
     return content
 
 
@@ -194,6 +197,8 @@ def _write_onnx(model: nn.Module, x: torch.Tensor, file: str) -> None:
         try:
             torch.onnx.export(model, (x,), file, **former, **names)
         except Exception:
-            what, fix = "The network cannot be written as ONNX.", "export it as .safetensors"
-            why = f"{type(err).__name__}: {next(iter(str(err).splitlines()), '')}"
-            raise ModelError(what, why, fix) from err
+            raise ModelError(
+                "The network cannot be written as ONNX.",
+                f"{type(err).__name__}: {next(iter(str(err).splitlines()), '')}",
+                "export it as .safetensors",
+            ) from err

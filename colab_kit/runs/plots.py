@@ -155,12 +155,12 @@ def confusion(evaluation: Evaluation, path: Path) -> Path:
     axes.set_yticks(places, names[::step], fontsize=size)
     _plain(*axes.get_xticklabels(), *axes.get_yticklabels())
     if few:
-        text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9 if table.max() < 10_000 else 7}
+        size = 9 if table.max() < 10_000 else 7
         for (row, column), n in np.ndenumerate(table):
             colour = "black" if n else "0.7"
             if share[row, column] > 0.35:
                 colour = "white"
-            axes.text(column, row, f"{n}", color=colour, **text)
+            axes.text(column, row, f"{n}", color=colour, ha="center", va="center", fontsize=size)
     title = f"{evaluation.split}: top-1 {100 * evaluation.top1:.1f} % of {evaluation.count:,}"
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(title, loc="left")

@@ -153,8 +153,11 @@ class Predictions(list[Prediction]):
             return lambda p: f"{p.probabilities[column]:.6g}"
         if content in _CELLS:
             return _CELLS[content]
-        why = f"there are {', '.join(_CELLS)}, and the classes {', '.join(self.classes[:5])}"
-        raise DataError(f"columns= asks for {content!r}.", why, "name one of these")
+        raise DataError(
+            f"columns= asks for {content!r}.",
+            f"there are {', '.join(_CELLS)}, and the classes {', '.join(self.classes[:5])}",
+            "name one of these",
+        )
 
     def __repr__(self) -> str:
         lines = [f"{len(self)} predictions", *map(repr, self[:SHOWN])]

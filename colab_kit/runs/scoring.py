@@ -67,8 +67,11 @@ class Scorer:
                     labels.append(batch.y.cpu().numpy())
                     rows.append(batch.index)
         if not rows:
-            what = f"The split {split.name} has no picture that can be read."
-            raise DataError(what, f"it holds {len(split)}", "give another split")
+            raise DataError(
+                f"The split {split.name} has no picture that can be read.",
+                f"it holds {len(split)}",
+                "give another split",
+            )
         return np.concatenate(probabilities), np.concatenate(labels), np.concatenate(rows)
 
     @torch.no_grad()
@@ -95,8 +98,11 @@ class Scorer:
             rows = [self._ready(p) for p in pictures[start : start + BATCH]]
             shapes = {tuple(row.shape) for row in rows}
             if len(shapes) > 1:
-                why = f"there are {', '.join(map(str, sorted(shapes)))}"
-                raise DataError("The arrays have several shapes.", why, "bring them to one size")
+                raise DataError(
+                    "The arrays have several shapes.",
+                    f"there are {', '.join(map(str, sorted(shapes)))}",
+                    "bring them to one size",
+                )
             scores.append(self._scores(self.preprocess.input(torch.stack(rows), self.device)))
         return np.concatenate(scores)
 
@@ -110,8 +116,11 @@ class Scorer:
         """
         squares = [self._ready(picture) for picture in pictures_of(x, self.preprocess)[0]]
         if any(picture.dtype != torch.uint8 or picture.ndim != 3 for picture in squares):
-            fix = "give files, PIL pictures or uint8 arrays"
-            raise DataError("These are no pictures to look at.", "they are float arrays", fix)
+            raise DataError(
+                "These are no pictures to look at.",
+                "they are float arrays",
+                "give files, PIL pictures or uint8 arrays",
+            )
         return squares
 
     def input(self, picture: torch.Tensor) -> torch.Tensor:
@@ -228,8 +237,11 @@ def pictures_of(x: Any, preprocess: Preprocess) -> tuple[list[Any], list[Path | 
     if isinstance(x, (np.ndarray, torch.Tensor)):
         rows, one = _rows(_tensor(x), preprocess)
         return rows, [None] * len(rows), one
-    why = "it takes a path, folder, glob, PIL picture, array, batch or Split"
-    raise DataError(f"predict() was given a {type(x).__name__}.", why, "pass one of these")
+    raise DataError(
+        f"predict() was given a {type(x).__name__}.",
+        "it takes a path, folder, glob, PIL picture, array, batch or Split",
+        "pass one of these",
+    )
 
 
 def pixels_of(x: Any, preprocess: Preprocess) -> np.ndarray:
@@ -251,8 +263,11 @@ def _files(x: str | Path) -> tuple[list[Path], bool]:
         paths = [p for p in path.rglob("*") if p.is_file()]
     files = sorted(p for p in paths if p.suffix.lower() in PICTURES)
     if not files:
-        why = "this is neither a file, a folder with pictures nor a pattern that matches any"
-        raise DataError(f"No picture is at {x}.", why, "correct the path")
+        raise DataError(
+            f"No picture is at {x}.",
+            "this is neither a file, a folder with pictures nor a pattern that matches any",
+            "correct the path",
+        )
     return files, False
 
 
@@ -261,15 +276,21 @@ def _tensor(x: Any) -> torch.Tensor:
     fix = "pass uint8 pixels, or floats"
     if isinstance(x, np.ndarray):
         if x.dtype.kind not in "biuf" or not x.size:
-            what = f"predict() was given an array of {x.dtype}, shape {x.shape}."
-            raise DataError(what, "pictures are numbers", fix)
+            raise DataError(
+                f"predict() was given an array of {x.dtype}, shape {x.shape}.",
+                "pictures are numbers",
+                fix,
+            )
         kind: Any = np.float32 if x.dtype.kind == "f" else np.int64
         x = torch.from_numpy(np.array(x, np.uint8 if x.dtype == np.uint8 else kind))
     if x.dtype == torch.uint8 or x.is_floating_point():
         return x.detach().cpu()  # type: ignore[no-any-return]
     if x.dtype == torch.bool or int(x.min()) < 0 or int(x.max()) > 255:
-        what = f"predict() was given {str(x.dtype)[6:]} numbers."
-        raise DataError(what, "pixels are whole numbers from 0 to 255", fix)
+        raise DataError(
+            f"predict() was given {str(x.dtype)[6:]} numbers.",
+            "pixels are whole numbers from 0 to 255",
+            fix,
+        )
     return x.to("cpu", torch.uint8)  # type: ignore[no-any-return]
 
 
@@ -292,8 +313,11 @@ def _rows(x: torch.Tensor, preprocess: Preprocess) -> tuple[list[torch.Tensor], 
         case 4:
             axis = _colours(x.shape[1:], preprocess.channels) or 0
             return [_opaque(picture, preprocess) for picture in x.movedim(1 + axis, 1)], False
-    what = f"predict() was given an array of shape {tuple(x.shape)}."
-    raise DataError(what, "a picture has 2 or 3 axes, a batch 4", "reshape it")
+    raise DataError(
+        f"predict() was given an array of shape {tuple(x.shape)}.",
+        "a picture has 2 or 3 axes, a batch 4",
+        "reshape it",
+    )
 
 
 def _colours(shape: Sequence[int], want: int | None) -> int | None:

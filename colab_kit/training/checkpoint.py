@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, two generations, no pickle; everything the next step needs is inside.
+"""Checkpoints: whole or absent, in two generations, with everything that the next step needs.
 
 models/tensor_files has the format of the file.
 """

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
 from ..data.dataset import Arrays, Data
 from ..data.overlap import overlaps
-from ..errors import ColabKitError
-from ..models.summary import Summary
 from ..recipe import Recipe
-from ..system.console import html_table
 from ..system.runtime import HOSTED, Runtime
 from .budget import LIMIT, spoken
 from .choices import UNEVEN
@@ -26,7 +22,6 @@ LARGE = 20.0  # of a target: beyond it the usual learning rates are slow
 OFF = 4.0  # times ln(classes), and 2 more: a first loss beyond it is no guess of a fresh network
 CHANGE = "Runtime ▸ Change runtime type ▸ T4"
 LEVELS = ("error", "warning", "note")
-NOTHING = "Nothing was found: go ahead."
 
 
 @dataclass(frozen=True)
@@ -49,50 +44,6 @@ class Finding:
     def __str__(self) -> str:
         reasons = [f"{text[0].upper()}{text[1:]}." for text in (self.why, self.fix) if text]
         return " ".join([self.what, *reasons])
-
-
-@dataclass(frozen=True, repr=False)
-class Preflight:
-    """What `preflight` gives.
-
-    Attributes
-    ----------
-    findings : tuple of Finding
-        Errors first.
-    summary : Summary, optional
-        The layer table; None where the network cannot take a batch.
-    seconds : dict
-        {"cpu": of a training step, "cuda": the same}, measured.
-    """
-
-    findings: tuple[Finding, ...]
-    summary: Summary | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def ok(self) -> bool:
-        """Whether it can train: no finding is an error."""
-        return all(finding.level != "error" for finding in self.findings)
-
-    def _times(self) -> list[str]:
-        return [f"a step takes {_ms(value)} on {name}" for name, value in self.seconds.items()]
-
-    def __repr__(self) -> str:
-        lines = [f"{finding.level}: {finding}" for finding in self.findings] or [NOTHING]
-        layers = [] if self.summary is None else [repr(self.summary)]
-        return "\n".join([*lines, *self._times(), *layers])
-
-    def _repr_html_(self) -> str:
-        rows = [(x.level, x.what, x.why, x.fix) for x in self.findings]
-        parts = [html_table(rows, ("", "what", "why", "fix")) if rows else f"<p>{NOTHING}</p>"]
-        parts += [f"<p>{html.escape(line)}</p>" for line in self._times()]
-        if self.summary is not None:
-            parts.append(self.summary._repr_html_())
-        return "".join(parts)
-
-
-def _ms(seconds: float) -> str:
-    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
 
 
 @dataclass(frozen=True)
@@ -171,11 +122,19 @@ def of_numbers(look: FirstLook) -> Iterator[Finding]:
     if layer := _TWICE.get((str(wants), look.kind)):
         what = f"The network ends in {layer} and the loss applies another."
         if layer == "LogSoftmax":
-            why = "the logarithm of a softmax, taken twice, is the same"
-            yield Finding("note", what, why, "leave it, or write loss='nll'")
+            yield Finding(
+                "note",
+                what,
+                "the logarithm of a softmax, taken twice, is the same",
+                "leave it, or write loss='nll'",
+            )
         else:
-            fix = f"drop the {layer}, or write loss=None"
-            yield Finding("warning", what, "the network learns slowly that way", fix)
+            yield Finding(
+                "warning",
+                what,
+                "the network learns slowly that way",
+                f"drop the {layer}, or write loss=None",
+            )
     if look.wants is None and wants == "log_probabilities" and look.kind != wants:
         yield Finding(
             "warning",
@@ -185,12 +144,19 @@ def of_numbers(look: FirstLook) -> Iterator[Finding]:
             "end the network with nn.LogSoftmax(dim=1)",
         )
     if look.x.is_floating_point() and not bool(look.x.isfinite().all()):
-        what = "The pictures hold numbers that are not finite."
-        why = "the first batch holds NaN or infinity: all weights would be lost at the first step"
-        yield Finding("error", what, why, "look for NaN where the arrays are made")
+        yield Finding(
+            "error",
+            "The pictures hold numbers that are not finite.",
+            "the first batch holds NaN or infinity: all weights would be lost at the first step",
+            "look for NaN where the arrays are made",
+        )
     elif not bool(look.output.isfinite().all()):
-        fix = "look at its weights and for logarithms of zero"
-        yield Finding("error", "The network puts out NaN.", "the pictures are finite", fix)
+        yield Finding(
+            "error",
+            "The network puts out NaN.",
+            "the pictures are finite",
+            "look at its weights and for logarithms of zero",
+        )
     elif not look.reached and _alike(look.output) and not _alike(look.x):
         yield Finding(
             "warning",
@@ -254,8 +220,12 @@ def of_data(
         and source.x.ndim == 4
         and source.x.shape[1] == 1
     ):
-        what = "The pictures are grey, and the weights want colours."
-        yield Finding("note", what, "each picture is repeated in three channels", "nothing to do")
+        yield Finding(
+            "note",
+            "The pictures are grey, and the weights want colours.",
+            "each picture is repeated in three channels",
+            "nothing to do",
+        )
     for name, pairs in overlaps(data, limit=max(0.02, 0.01 * seconds)).items():
         (there, here), share = pairs[0], len(pairs) / len(data.splits[name])
         what = f"A picture of the {name} split is in the training split too."
@@ -274,24 +244,38 @@ def _of_classes(data: Data, balanced: bool) -> Iterator[Finding]:
     counts, one = data.counts, data.task == "classification"
     train = {name: n for name, n in counts["train"].items() if n}
     if missing := [name for name in counts["train"] if name not in train]:
-        what = f"No picture of {_few(missing)} to learn from."
-        fix = "add pictures of them, or leave them out of class_names="
-        yield Finding("warning", what, "the network can never predict that class", fix)
+        yield Finding(
+            "warning",
+            f"No picture of {_few(missing)} to learn from.",
+            "the network can never predict that class",
+            "add pictures of them, or leave them out of class_names=",
+        )
     if not one:
         return
     most, least = (pick(train, key=train.__getitem__, default="") for pick in (max, min))
     if len(train) == 1:
-        why, fix = f"every training picture is {most}", "load folders of at least two classes"
-        yield Finding("warning", "There is only one class to learn.", why, fix)
+        yield Finding(
+            "warning",
+            "There is only one class to learn.",
+            f"every training picture is {most}",
+            "load folders of at least two classes",
+        )
     elif sum(train.values()) >= FEW and train[most] > UNEVEN * train[least] and not balanced:
         why = f"there are {train[most]:,} pictures of {most} and {train[least]:,} of {least}"
-        fix = 'add class_weights="auto", or sampler="balanced"'
-        yield Finding("warning", "The classes are uneven.", f"{why}: the answer {most} pays", fix)
+        yield Finding(
+            "warning",
+            "The classes are uneven.",
+            f"{why}: the answer {most} pays",
+            'add class_weights="auto", or sampler="balanced"',
+        )
     valid = [name for name, n in counts.get("valid", {}).items() if n]
     if len(valid) == 1 and len(train) > 1:
-        what = "The validation split has one class only."
-        why = f"all of it is {valid[0]}: a network that always says so looks perfect"
-        yield Finding("warning", what, why, "split at random: load(source, valid=0.2)")
+        yield Finding(
+            "warning",
+            "The validation split has one class only.",
+            f"all of it is {valid[0]}: a network that always says so looks perfect",
+            "split at random: load(source, valid=0.2)",
+        )
 
 
 def _of_targets(data: Data) -> Iterator[Finding]:
@@ -299,8 +283,12 @@ def _of_targets(data: Data) -> Iterator[Finding]:
     for name, column in zip(data.classes, data.train.labels.T, strict=True):
         low, high = float(column.min()), float(column.max())
         if low == high:
-            what = f"Every training picture has {name} {low:.4g}."
-            yield Finding("warning", what, "there is nothing to learn", "look at the labels")
+            yield Finding(
+                "warning",
+                f"Every training picture has {name} {low:.4g}.",
+                "there is nothing to learn",
+                "look at the labels",
+            )
         elif max(abs(low), abs(high)) > LARGE:
             mean, spread = float(column.mean()), float(column.std())
             yield Finding(
@@ -329,11 +317,19 @@ def of_machine(
     """
     takes, hosted = f"this will take about {spoken(seconds or 0.0)}", where.where in HOSTED
     if device == "cpu" and where.device in ("cuda", "mps"):
-        what = f"There is a {where.gpu or 'GPU'}, and training runs on the CPU."
-        yield Finding("warning", what, "device='cpu' was asked for", "leave device= out")
+        yield Finding(
+            "warning",
+            f"There is a {where.gpu or 'GPU'}, and training runs on the CPU.",
+            "device='cpu' was asked for",
+            "leave device= out",
+        )
     elif device == "cpu" and where.gpus:
-        what = "There is a GPU, and torch cannot use it."
-        yield Finding("warning", what, _why_cpu(where), "then restart the runtime")
+        yield Finding(
+            "warning",
+            "There is a GPU, and torch cannot use it.",
+            _why_cpu(where),
+            "then restart the runtime",
+        )
     elif device == "cpu" and seconds is not None and seconds > LONG:
         level, fix = "warning", CHANGE
         if not hosted:
@@ -344,9 +340,12 @@ def of_machine(
             )
         yield Finding(level, f"You are on a CPU: {takes}.", _why_cpu(where), fix)
     if hosted and not drive:
-        what = "No Drive is mounted: this run dies with the machine."
-        why = "its disk goes with it, and nothing of the run is kept elsewhere"
-        yield Finding("warning", what, why, "call kit.mount() before it")
+        yield Finding(
+            "warning",
+            "No Drive is mounted: this run dies with the machine.",
+            "its disk goes with it, and nothing of the run is kept elsewhere",
+            "call kit.mount() before it",
+        )
     if seconds is None or where.session_age is None:
         return
     left = LIMIT - where.session_age
@@ -362,8 +361,3 @@ def of_machine(
 
 def _why_cpu(where: Runtime) -> str:
     return where.why.get("device", "no GPU was found")
-
-
-def as_error(err: ColabKitError) -> Finding:
-    """Turn an error into a finding."""
-    return Finding("error", err.what, err.why, err.fix)

@@ -12,7 +12,8 @@ from colab_kit.data.dataset import Arrays, Data, Split
 from colab_kit.models.summary import summarise
 from colab_kit.recipe import Recipe
 from colab_kit.system.runtime import Runtime, runtime
-from colab_kit.training.findings import Finding, FirstLook, Preflight, examine
+from colab_kit.training.findings import Finding, FirstLook, examine
+from colab_kit.training.trials import Preflight
 from tests.support.tasks import Small
 
 LAPTOP = dataclasses.replace(
