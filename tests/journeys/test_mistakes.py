@@ -145,7 +145,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], 
         {"optimizer": other_optimizer},
         "holds no parameter of this model",
     ),
-    "frozen everything": (frozen, arrays, {}, "nothing that learns"),
+    "frozen everything": (frozen, arrays, {}, "no parameter that can learn"),
     "train/test overlap": (
         net,
         train_test_overlap,
