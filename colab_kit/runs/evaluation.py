@@ -192,9 +192,9 @@ def _per_class(
 ) -> list[dict[str, Any]]:
     rows = []
     counts = zip(hits.tolist(), true.tolist(), predicted.tolist(), strict=True)
-    for name, (hit, n, said) in zip(classes, counts, strict=True):
-        shares = {"precision": _share(hit, said), "recall": _share(hit, n)}
-        rows.append({"name": name, "count": n, **shares, "f1": _share(2 * hit, n + said)})
+    for name, (hit, n, claims) in zip(classes, counts, strict=True):
+        shares = {"precision": _share(hit, claims), "recall": _share(hit, n)}
+        rows.append({"name": name, "count": n, **shares, "f1": _share(2 * hit, n + claims)})
     return rows
 
 
@@ -205,9 +205,9 @@ def _share(part: int, whole: int) -> float | None:
 def _summary(e: Evaluation) -> str:
     shares = [("top-1", e.top1), ("top-5", e.top5), ("F1", e.f1)]
     errors = [("MAE", e.mae), ("RMSE", e.rmse)]
-    told = [f"{name} {100 * value:.1f} %" for name, value in shares if value is not None]
-    told += [f"{name} {value:.4g}" for name, value in errors if value is not None]
-    return f"{e.split} · {e.count:,} pictures · loss {e.loss:.4f} · {' · '.join(told)}"
+    parts = [f"{name} {100 * value:.1f} %" for name, value in shares if value is not None]
+    parts += [f"{name} {value:.4g}" for name, value in errors if value is not None]
+    return f"{e.split} · {e.count:,} pictures · loss {e.loss:.4f} · {' · '.join(parts)}"
 
 
 def figures(e: Evaluation) -> tuple[str, ...]:

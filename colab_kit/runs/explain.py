@@ -80,7 +80,7 @@ def grad_cam(
         shows nothing.
     """
     layer, maps = _last_map(model, x), list[torch.Tensor]()
-    hook = layer.register_forward_hook(lambda module, given, out: maps.append(out))
+    hook = layer.register_forward_hook(lambda module, inputs, out: maps.append(out))
     try:
         with torch.enable_grad():
             scores = primary(model(x.clone().requires_grad_()))
@@ -99,7 +99,7 @@ def _last_map(model: nn.Module, x: torch.Tensor) -> nn.Module:
     """
     ran: list[tuple[nn.Module, bool]] = []
 
-    def note(module: nn.Module, given: Any, out: Any) -> None:
+    def note(module: nn.Module, inputs: Any, out: Any) -> None:
         is_map = isinstance(module, (nn.Conv2d, nn.BatchNorm2d)) and isinstance(out, torch.Tensor)
         ran.append((module, is_map and out.ndim == 4 and min(out.shape[2:]) > 1))
 

@@ -79,8 +79,8 @@ def export(
         .onnx needs the `onnx` extra.
     """
     # the file holds all weights, so it needs no backbone from elsewhere
-    made = {name: value for name, value in record["model"].items() if name != "backbone"}
-    record = {**record, "model": made}
+    origin = {name: value for name, value in record["model"].items() if name != "backbone"}
+    record = {**record, "model": origin}
     about = {
         "export": FORMAT,
         "record": {name: record[name] for name in FIELDS if name in record},
@@ -172,8 +172,8 @@ def _onnx(model: nn.Module, preprocess: dict[str, Any], about: dict[str, Any]) -
     content: bytes = proto.SerializeToString()
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for rows in (2, 1):
-        (found,) = session.run(["y"], {"x": x[:rows].numpy()})
-        far = float((torch.from_numpy(found) - expected[:rows]).abs().max())
+        (result,) = session.run(["y"], {"x": x[:rows].numpy()})
+        far = float((torch.from_numpy(result) - expected[:rows]).abs().max())
         if far > NEAR * max(1.0, float(expected.abs().max())):
             raise RunError(
                 "The ONNX file computes something else.",

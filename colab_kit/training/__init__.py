@@ -1,4 +1,4 @@
-"""Training turns a request into fitted weights: plan, check, loop, save. It knows no Run and no Drive.
+"""Training turns a request into fitted weights: plan, check, loop, save. It knows no Run, no Drive.
 
 Read its files in this order:
 

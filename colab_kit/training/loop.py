@@ -290,7 +290,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
             if job.control.stopped:
                 return None
     figures = found.read("valid")
-    if found.seen:
+    if found.count:
         finite(figures["valid/loss"])
     return figures
 

@@ -104,7 +104,7 @@ class Sums:
         return {f"{split}/{name}": value for name, value in means.items()}
 
     @property
-    def seen(self) -> int:
+    def count(self) -> int:
         """The number of pictures so far."""
         return int(self.as_list()[1])
 

@@ -53,8 +53,8 @@ def build(
             "it has no parameters, or all are frozen",
             "call model.requires_grad_(True)",
         )
-    given = isinstance(optimizer, torch.optim.Optimizer)
-    kind = type(optimizer) if given else optimizer or _KINDS[recipe.optimizer]
+    is_object = isinstance(optimizer, torch.optim.Optimizer)
+    kind = type(optimizer) if is_object else optimizer or _KINDS[recipe.optimizer]
     if not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
         raise ModelError(
             f"optimizer= is a {getattr(optimizer, '__name__', type(optimizer).__name__)}.",
@@ -67,7 +67,7 @@ def build(
             "each of its steps evaluates the loss several times",
             "write optimizer='adamw'",
         )
-    if given:
+    if is_object:
         return _check_own(optimizer, model, recipe)
     groups = _groups(model, lr)
     if recipe.layer_decay is not None:
