@@ -165,14 +165,14 @@ def losses(outputs: np.ndarray, labels: np.ndarray, task: str) -> np.ndarray:
 
 
 def _of_numbers(outputs: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    off = outputs.astype(np.float64) - labels
-    mae, square = np.abs(off).mean(0), np.square(off).mean(0)
-    rows = []
-    for i, (name, spread) in enumerate(zip(names, labels.astype(np.float64).var(0), strict=True)):
-        r2 = float(1 - square[i] / spread) if spread else None
-        errors = {"mae": float(mae[i]), "rmse": float(square[i] ** 0.5), "r2": r2}
-        rows.append({"name": name, "count": len(labels), **errors})
-    means = {"mae": float(mae.mean()), "rmse": float(square.mean() ** 0.5)}
+    off, rows = outputs.astype(np.float64) - labels, []
+    errors, squares = np.abs(off).mean(0), np.square(off).mean(0)
+    columns = errors.tolist(), squares.tolist(), labels.astype(np.float64).var(0).tolist()
+    for name, mae, square, spread in zip(names, *columns, strict=True):
+        r2 = 1 - square / spread if spread else None
+        figures = {"mae": mae, "rmse": square**0.5, "r2": r2}
+        rows.append({"name": name, "count": len(labels), **figures})
+    means = {"mae": float(errors.mean()), "rmse": float(squares.mean() ** 0.5)}
     return {**means, "per_class": rows, "outputs": outputs, "labels": labels}
 
 

@@ -143,7 +143,6 @@ def find_rate(
                 plan.loss,
                 plan.optimizer,
                 enter=lambda: phases.enter(0),
-                device=plan.device,
                 seed=plan.recipe.seed,
             )
         finally:
