@@ -155,13 +155,14 @@ def evaluate(
 
 def losses(outputs: np.ndarray, labels: np.ndarray, task: str) -> np.ndarray:
     """Compute the loss of each picture, float64, (N,)."""
+    if task == "classification":
+        chance = outputs[np.arange(len(labels)), labels].astype(np.float64)
+        return np.asarray(-np.log(np.clip(chance, 1e-12, 1)))
     wide = outputs.astype(np.float64)
     if task == "regression":
         return np.asarray(np.square(wide - labels).mean(1))
-    if task == "multilabel":
-        chance = np.where(labels > 0.5, outputs, 1 - wide)
-        return np.asarray(-np.log(np.clip(chance, 1e-12, 1)).mean(1))
-    return np.asarray(-np.log(np.clip(wide[np.arange(len(labels)), labels], 1e-12, 1)))
+    chance = np.where(labels > 0.5, wide, 1 - wide)
+    return np.asarray(-np.log(np.clip(chance, 1e-12, 1)).mean(1))
 
 
 def _of_numbers(outputs: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
