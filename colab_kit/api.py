@@ -77,8 +77,15 @@ def train(
     >>> run = train(nets.mlp(), "fashion-mini", epochs=3)  # doctest: +SKIP
     """
     right_way_round("train", model, data, extra)
-    request = Request.to_train(model, recipe, fields, loss, optimizer)
-    where: Any = {"init": init, "run_dir": run_dir, "name": name, "restart": restart, "device": device}
+    objects = {"loss": loss, "optimizer": optimizer}
+    request = Request.to_train(model, recipe, objects | fields)
+    where: Any = {
+        "init": init,
+        "run_dir": run_dir,
+        "name": name,
+        "restart": restart,
+        "device": device,
+    }
     heard: Any = {"callbacks": callbacks, "quiet": quiet, "control": control}
     return carry_out("train", request, data, **where, **heard)
 
@@ -133,9 +140,16 @@ def transfer(
     >>> run = transfer("photos", "efficientnet_lite0", epochs=3)  # doctest: +SKIP
     """
     right_way_round("transfer", backbone, data, extra)
+    objects = {"loss": loss, "optimizer": optimizer}
     options = {"mode": mode, "head": head, "weights": weights}
-    request = Request.to_transfer(backbone, recipe, fields, loss, optimizer, **options)
-    where: Any = {"init": init, "run_dir": run_dir, "name": name, "restart": restart, "device": device}
+    request = Request.to_transfer(backbone, recipe, objects | fields, **options)
+    where: Any = {
+        "init": init,
+        "run_dir": run_dir,
+        "name": name,
+        "restart": restart,
+        "device": device,
+    }
     heard: Any = {"callbacks": callbacks, "quiet": quiet, "control": control}
     return carry_out("transfer", request, data, **where, **heard)
 
@@ -170,8 +184,9 @@ def preflight(
     >>> print(preflight(net, "pets/", loss=nn.NLLLoss()))  # doctest: +SKIP
     """
     right_way_round("preflight", model, data)
+    objects = {"loss": loss, "optimizer": optimizer}
     return look(
-        lambda: Request.to_try(model, recipe, fields, loss, optimizer),
+        lambda: Request.to_try(model, recipe, objects | fields),
         data,
         device,
         drive=mounted() is not None,
@@ -211,6 +226,7 @@ def find_lr(
     >>> find_lr(nets.mlp(), "fashion-mini").suggestion  # doctest: +SKIP
     """
     right_way_round("find_lr", model, data)
-    request = Request.to_try(model, recipe, fields, loss, optimizer)
+    objects = {"loss": loss, "optimizer": optimizer}
+    request = Request.to_try(model, recipe, objects | fields)
     drive = mounted() is not None
     return LrCurve(*find_rate(request, data, device, drive=drive, callbacks=callbacks, quiet=quiet))

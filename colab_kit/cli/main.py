@@ -15,7 +15,7 @@ from .fetch import Came, fetch
 from .train import panel, train, transfer
 
 if TYPE_CHECKING:
-    from ..runs.catalog import Kept
+    from ..runs.catalog import StoredRun
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # exit statuses; 130 is what a shell expects of Ctrl-C
 STATUS = {"finished": OK, "stopped": STOPPED}
@@ -164,12 +164,12 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
         delete(run, yes)
 
 
-def names(run: Kept) -> set[str]:
+def names(run: StoredRun) -> set[str]:
     """What a run may be called."""
     return {run.name, run.key, f"{run.name}-{run.key}"}
 
 
-def delete(run: Kept, yes: bool) -> None:
+def delete(run: StoredRun, yes: bool) -> None:
     """Delete a run, if it is not running and the answer is yes."""
     from ..runs import catalog
 
@@ -193,9 +193,9 @@ def confirmed(question: str) -> bool:
         ) from None
 
 
-def row(run: Kept) -> tuple[str, ...]:
+def row(run: StoredRun) -> tuple[str, ...]:
     """A run as a line of the list."""
-    epochs = f"{'?' if run.epochs is None else run.epochs}/{run.of}"
+    epochs = f"{'?' if run.epochs is None else run.epochs}/{run.total}"
     touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.touched))
     return run.name, run.key, run.status, epochs, size(run.size), size(run.copy_size), touched
 

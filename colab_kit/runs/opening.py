@@ -58,7 +58,10 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
         emit(event)
     found = progress.checkpoint
     if found is None:
-        what, why = f"Run {record['name']} has no checkpoint yet.", "it was stopped before its first save"
+        what, why = (
+            f"Run {record['name']} has no checkpoint yet.",
+            "it was stopped before its first save",
+        )
         raise RunError(what, why, "run its cell again")
     if record["model"].get("made_by") is None and model is None:
         what = f"Run {record['name']} trained a network of your own."

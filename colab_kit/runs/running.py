@@ -172,7 +172,9 @@ def _begin(
         emit(Note(f"{text} Pass its class for fresh ones."))
     if not restart:
         records.note_relatives(place, who["name"], who["identity"], emit)
-    emit(Note(f"Chosen for you; an argument of the same name changes it (all: run.choices):\n{plan}"))
+    emit(
+        Note(f"Chosen for you; an argument of the same name changes it (all: run.choices):\n{plan}")
+    )
     return records.begin(place, {**who, **plan.as_record()}, as_facts(plan.choices))
 
 

@@ -52,7 +52,9 @@ class State:
     def of(cls, facts: dict[str, Any]) -> State:
         """Read a state as a checkpoint or an exported file keeps it."""
         names = [field.name for field in dataclasses.fields(cls) if field.name in facts]
-        return cls(**{**{name: facts[name] for name in names}, "history": History(facts["history"])})
+        return cls(
+            **{**{name: facts[name] for name in names}, "history": History(facts["history"])}
+        )
 
     def add_row(self, row: dict[str, float], metric: str) -> bool:
         """Write a row of history; whether it is the best one so far by this metric."""
