@@ -7,7 +7,6 @@ and so does the sha256 of the file.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,7 @@ class TensorFile:
     facts: dict[str, Any]
 
 
-def write(
-    path: Path,
-    tensors: Tensors,
-    facts: dict[str, Any],
-    *,
-    reached: Callable[[str], None] = lambda point: None,
-) -> None:
+def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Write a sealed file, whole or not at all. Its header repeats the `start` and the `step` of the facts.
 
     Tensors may live on any device and share memory.
@@ -55,7 +48,7 @@ def write(
         memory.add(address)
         stored[name] = copy
     mark = {"sha256": SEAL, "start": str(facts.get("start", "")), "step": str(facts.get("step", 0))}
-    write_whole(path, seal(save(stored, {**mark, "facts": json.dumps(facts)})), reached=reached)
+    write_whole(path, seal(save(stored, {**mark, "facts": json.dumps(facts)})))
 
 
 def read(path: Path, *, checked: bool = False) -> TensorFile:

@@ -190,11 +190,11 @@ def _of(record: dict[str, Any], folder: Path | None) -> int:
     """Epochs that were asked for; of a head that is solved, the views it is solved from."""
     choices = {} if folder is None else records.read_json(folder / "choices.json") or {}
     solved = (
-        choices.get("mode", [""])[0] == "frozen"
+        choices.get("mode", {}).get("value") == "frozen"
         and "views" in choices
         and "freeze_epochs" not in choices
     )
-    return int(choices["views"][0] if solved else record["recipe"]["epochs"])
+    return int(choices["views"]["value"] if solved else record["recipe"]["epochs"])
 
 
 def _epochs(folder: Path | None) -> int | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 from typing import Any
 
 from ..recipe import HORIZON, Recipe
@@ -56,47 +55,3 @@ def in_words(changed: list[str]) -> str:
         ", ".join([*(kinds[part] for part in parts if part in kinds), *options])
         or "begun from other weights"
     )
-
-
-def environment(device: Any) -> dict[str, str]:
-    """What the bits of a step depend on, besides the run itself."""
-    import numpy as np
-    import torch
-
-    kind = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else torch.backends.cpu.get_cpu_capability()
-    )
-    return {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": f"{device.type} {kind} {platform.machine()}",
-        "threads": str(torch.get_num_threads()),
-    }
-
-
-def exactness(
-    old: dict[str, str],
-    new: dict[str, str],
-    *,
-    stretched: bool,
-    keyed: bool = True,
-    cut: bool = False,
-) -> str:
-    """Which promise holds for a run that goes on: the same bits, or the same data, augmentation and schedule, and why."""
-    broken = [
-        f"{name} {old.get(name)} → {value}" for name, value in new.items() if old.get(name) != value
-    ]
-    if new["device"].startswith(("cuda", "mps")):
-        broken.append(f"on {new['device'].split()[0]} the order of sums is not fixed")
-    if stretched:
-        broken.append("more epochs stretch the schedule of the learning rate")
-    if cut:
-        broken.append("batches are computed in pieces since memory ran out")
-    if not keyed:
-        return "same order and schedule; the dataset's own random numbers are beyond any key, so neither its pictures nor the bits repeat"
-    if not broken:
-        return "every bit as if it had never stopped"
-    return f"same data, order and augmentation, not the same bits ({'; '.join(broken)})"

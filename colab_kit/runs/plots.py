@@ -9,6 +9,7 @@ import io
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,32 @@ def sweep(
         axes.axvline(suggestion, color=BEST, linestyle=":", label=f"suggestion {suggestion:.1e}")
         axes.legend()
     return _save(figure, path)
+
+
+@dataclass(frozen=True, repr=False)
+class LrCurve:
+    """What `find_lr` gives.
+
+    lrs, losses : the sweep, one step each; losses are smoothed
+    suggestion : learning rate, or None where nothing is learned at any; why : the reason
+    """
+
+    lrs: tuple[float, ...]
+    losses: tuple[float, ...]
+    suggestion: float | None
+    why: str
+
+    def plot(self, path: str | Path = "lr_curve.png") -> Any:
+        """Draw the curve with the suggestion marked; shown in a notebook, saved as a PNG, whose path is given back."""
+        return display(sweep(self.lrs, self.losses, self.suggestion, Path(path)))
+
+    def __repr__(self) -> str:
+        said = "no suggestion" if self.suggestion is None else f"suggestion {self.suggestion:.1e}"
+        return (
+            f"LrCurve({said}: {self.why}; {len(self.lrs)} steps from {self.lrs[0]:.0e} to {self.lrs[-1]:.0e})"
+            if self.lrs
+            else "LrCurve()"
+        )
 
 
 def confusion(evaluation: Evaluation, path: Path) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
 from ..events import (
@@ -194,3 +195,11 @@ def looked_at() -> bool:
         ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
     )
     return bool(getattr(getattr(shell, "kernel", None), "_allow_stdin", True))
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as HTML for a notebook; every cell is escaped."""
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    lines = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import DriveError
+from ..events import milestone
 from ..system.files import sweep, write_whole
 from .faults import Faults
 from .intercept import exempt
@@ -53,10 +54,6 @@ class Body(Protocol):
         ...
 
 
-def _quiet(point: str) -> None:
-    """Nobody listens."""
-
-
 class FolderBody:
     """A Drive made of a folder. Mounting moves the content into the mountpoint, so that it holds true folders; unmounting moves it back.
 
@@ -72,8 +69,8 @@ class FolderBody:
         Only kept here, as `readonly` is: a Reach over the mountpoint lets files meet them.
     tell : callable
         Gets the sentence about content that is gone.
-    reached, rename : callable
-        For tests: told each step; os.rename.
+    rename : callable
+        os.rename, or what a test puts in its place.
     """
 
     def __init__(
@@ -82,7 +79,6 @@ class FolderBody:
         *,
         faults: Faults | None = None,
         tell: Callable[[str], None] = warnings.warn,
-        reached: Callable[[str], None] = _quiet,
         rename: Callable[[Path, Path], None] = os.rename,
     ) -> None:
         self.store, self.faults, self.readonly = (
@@ -90,7 +86,7 @@ class FolderBody:
             faults or Faults(),
             False,
         )
-        self._tell, self._reached, self._rename = tell, reached, rename
+        self._tell, self._rename = tell, rename
 
     def mounted_at(self) -> Path | None:
         with exempt():
@@ -118,7 +114,7 @@ class FolderBody:
                 self._check(point)
                 self._make(self.store)
                 write_whole(self.store / STATE, f"{point}\n")
-                self._reached("stated")
+                milestone("stated")
             else:
                 self._look_for_loss(place)
             point.mkdir(exist_ok=True)
@@ -127,7 +123,7 @@ class FolderBody:
             for link, name in LINKS.items():
                 if not os.path.lexists(point / link):
                     os.symlink(name, point / link)
-                    self._reached("linked")
+                    milestone("linked")
             self.readonly = readonly
 
     def unmount(self) -> None:
@@ -205,7 +201,7 @@ class FolderBody:
             self._bring(place, self.store)
         self._make(self.store)
         (self.store / STATE).unlink()
-        self._reached("left")
+        milestone("left")
 
     def _look_for_loss(self, place: Path) -> None:
         if not (place / "MyDrive").is_dir() and not (self.store / "MyDrive").is_dir():
@@ -233,7 +229,7 @@ class FolderBody:
                 path.unlink()
             else:
                 self._move(path, target / LINKS.get(name, name), (source, target))
-            self._reached("moved")
+            milestone("moved")
         for side in (source / GONE, target / COPYING):
             if side.is_dir():
                 side.rmdir()
@@ -249,13 +245,13 @@ class FolderBody:
         elif _is_folder(path) and _is_folder(to):
             for name in sorted(os.listdir(path)):
                 self._move(path / name, to / name, roots)
-                self._reached("merged")
+                milestone("merged")
             path.rmdir()
         elif _same(path, to):
             path.unlink()
         elif _rank(path) > _rank(to):
             os.rename(to, _free(to, to))
-            self._reached("set aside")
+            milestone("set aside")
             self._move(path, to, roots)
         else:
             self._move(path, _free(to, path), roots)
@@ -269,11 +265,11 @@ class FolderBody:
             shutil.copytree(path, part, symlinks=True)
         else:
             shutil.copy2(path, part, follow_symlinks=False)
-        self._reached("copied")
+        milestone("copied")
         os.rename(part, to)
-        self._reached("renamed")
+        milestone("renamed")
         os.rename(path, gone)
-        self._reached("gone")
+        milestone("gone")
         if _is_folder(gone):
             shutil.rmtree(gone)
         else:

@@ -14,22 +14,42 @@ from torch import nn
 from ..data import keyed_random
 from ..data.augment import mixed
 from ..data.batches import Batch
-from ..events import EpochDone, Note, StepDone
-from ..models.precision import PLAIN, floated
-from ..recipe import Recipe
+from ..events import EpochDone, Note, StepDone, milestone
+from ..models.precision import PLAIN, deterministic, floated
+from .frozen_head import compute_features, fit_head_on_features
 from .losses import primary, with_aux
-from .memory import is_out_of_memory, let_go, pieces, twice_as_many
 from .metrics import Sums
-from .recovery import go_back
-from .state import Diverged, Job, State
+from .plan import Plan
+from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
+from .state import Diverged, Job, Progress, State, out_of_patience, wear
 
 LOOK_EVERY = (
     0.1  # seconds between two reads of the loss on an accelerator, where a read makes it wait
 )
 
 
-def fit(job: Job, state: State) -> str:
-    """Train from where `state` is to the end. Give "" when done, else the reason it stopped early.
+def fit(plan: Plan, progress: Progress) -> str:
+    """Fit as planned: on features, by steps, or first the one and then the other.
+
+    Returns
+    -------
+    str
+        "" when done, else the reason it stopped early.
+    """
+    progress.start_clock(plan)
+    if plan.is_solved:
+        return fit_head_on_features(plan, progress)
+    if plan.is_deep and (reason := compute_features(plan, progress)):
+        return reason
+    is_begun = progress.checkpoint is not None
+    if plan.mode == "frozen_then_finetune" and plan.features is not None and not is_begun:
+        if reason := fit_head_on_features(plan, progress):
+            return reason
+    return fit_by_steps(plan, progress)
+
+
+def fit_by_steps(plan: Plan, progress: Progress) -> str:
+    """Train step by step from where `progress` is to the end, and leave the best weights in the network.
 
     Raises
     ------
@@ -38,16 +58,30 @@ def fit(job: Job, state: State) -> str:
     RunError
         Nothing can be written at the start.
     """
-    if state.step == 0:
-        job.save(
-            state, must=True, planned=True
-        )  # a kill before the first step loses not even the initial weights
+    job = Job(plan, progress)
+    state = job.begin()
+    progress.announce(plan, job.steps)
+    try:
+        with (
+            keyed_random.outer_streams_kept(),
+            deterministic(job.device, job.recipe.deterministic),
+        ):
+            reason = train_epochs(job, state)
+    finally:
+        job.put_back()
+    wear(plan.model, progress.best_or_last(plan, job.average))
+    return reason
+
+
+def train_epochs(job: Job, state: State) -> str:
+    """Train epoch after epoch, and go back to the last good checkpoint where the loss is lost."""
+    if state.step == 0:  # a kill before the first step loses not even the initial weights
+        job.save(state, must=True, planned=True)
     reason = ""
     while not reason and state.epoch < job.recipe.epochs:
         try:
-            reason = out_of_patience(job.recipe, state.waited, state.best) or train_epoch(
-                job, state
-            )
+            reason = out_of_patience(job.recipe, state.waited, state.best)
+            reason = reason or train_epoch(job, state)
             state.seconds = job.budget.seconds
             if reason or state.epoch == job.recipe.epochs:
                 job.save(state)
@@ -60,7 +94,7 @@ def fit(job: Job, state: State) -> str:
 def train_epoch(job: Job, state: State) -> str:
     """Train what is left of the epoch, validate, and turn the page. Give the reason if it was told to stop."""
     recipe, emit, control = job.recipe, job.emit, job.control
-    sums = Sums(job.device, top5=False, values=state.sums, task=job.task, output=job.output)
+    sums = Sums(job.device, top5=False, values=state.sums, **job.measures)
     looked, began = 0.0, time.monotonic()
 
     if between_epochs(job, state) and not look_up(
@@ -106,7 +140,7 @@ def train_epoch(job: Job, state: State) -> str:
         return control.reason
     state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0] * 4
     state.seconds = job.budget.seconds
-    control.reached("epoch_end")
+    milestone("epoch_end")
     if job.saver.due(state.step):
         job.save(state, planned=job.saver.every is not None)
     return control.reason if control.stopped and state.epoch < recipe.epochs else ""
@@ -137,7 +171,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
     ) is None:  # memory ran out: the same step again, in smaller pieces
         sums.put_back(before)
         no_gradients(job)
-    job.control.reached("after_backward")
+    milestone("after_backward")
     if job.recipe.max_grad_norm is not None:
         if job.scaler is not None:
             job.scaler.unscale_(job.optimizer)
@@ -154,7 +188,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
     state.step, state.batch = state.step + 1, state.batch + len(group)
     if job.average is not None:
         job.average.update(state.step)
-    job.control.reached("after_optimizer")
+    milestone("after_optimizer")
     return total
 
 
@@ -230,9 +264,9 @@ def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
         return False
     lr = job.optimizer.param_groups[0]["lr"]
     row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **found}
-    if state.noted(row, job.recipe.monitor):
+    if state.add_row(row, job.recipe.monitor):
         with job.average.worn() if job.average is not None else torch.no_grad():
-            job.best_weights = {
+            job.progress.best_weights = {
                 name: t.detach().to("cpu", copy=True) for name, t in job.model.state_dict().items()
             }
     job.emit(EpochDone(epoch, job.recipe.epochs, row))
@@ -243,7 +277,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
     """Loss and accuracy on the validation split, with the averaged weights if there are any; None if told to stop."""
     if job.valid is None:
         return {}
-    found = Sums(job.device, top5=job.classes > 5, task=job.task, output=job.output)
+    found = Sums(job.device, top5=len(job.plan.data.classes) > 5, **job.measures)
     job.model.eval()
     with torch.no_grad(), job.average.worn() if job.average is not None else torch.no_grad():
         for number, batch in enumerate(job.valid.in_order()):
@@ -251,7 +285,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
             if len(batch):
                 output = whole_output(job, state, batch)
                 found.add(job.valid_loss(output, batch.y), output, batch.y)
-            job.control.reached("in_validation")
+            milestone("in_validation")
             watch_budget(job, state, 0.0)
             if job.control.stopped:
                 return None
@@ -271,17 +305,6 @@ def whole_output(job: Job, state: State, batch: Batch) -> torch.Tensor:
             if not is_out_of_memory(err):
                 raise
             smaller(job, state, len(batch), err)
-
-
-def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) -> str:
-    """The reason to stop early (Prechelt 1998), or "".
-
-    waited : validations since the best one
-    """
-    if recipe.patience is None or waited < recipe.patience:
-        return ""
-    at = f" since epoch {best['epoch']:g}" if best else ""
-    return f"early stopping: {recipe.monitor} is not better{at}"
 
 
 def finite(value: float) -> float:

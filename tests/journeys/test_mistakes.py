@@ -15,7 +15,7 @@ from colab_kit.api import train, transfer
 from colab_kit.data.dataset import Arrays, Data, Split, stratified
 from colab_kit.errors import ColabKitError
 from colab_kit.events import Note, StepDone
-from colab_kit.trials import preflight
+from colab_kit.api import preflight
 from tests.support.pictures import class_folders
 from tests.support.tasks import Small, small_data
 
@@ -145,7 +145,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], 
         {"optimizer": other_optimizer},
         "holds no parameter of this model",
     ),
-    "frozen everything": (frozen, arrays, {}, "nothing that learns"),
+    "frozen everything": (frozen, arrays, {}, "no parameter that can learn"),
     "train/test overlap": (
         net,
         train_test_overlap,

@@ -56,7 +56,6 @@ def make_run(
             made / checkpoint.name_of(epochs),
             {"model/w": torch.zeros(8)},
             facts,
-            reached=lambda point: None,
         )
     return made
 
@@ -157,7 +156,6 @@ def test_the_epochs_of_a_copy_on_drive_are_those_of_the_later_of_its_slots(place
             copy / f"checkpoint-{letter}.safetensors",
             {"w": torch.zeros(8)},
             facts,
-            reached=lambda point: None,
         )
     assert catalog.kept()[0].epochs == 4
 
@@ -336,12 +334,12 @@ def test_a_solved_head_is_counted_in_its_views(place):
     made = make_run(place / "home" / "runs", epochs=1)
     write_json(
         made / "choices.json",
-        {"mode": ["frozen", "as asked"], "views": [1, "each picture as it is"]},
+        {"mode": {"value": "frozen"}, "views": {"value": 1}},
     )
     (run,) = catalog.kept()
     assert (run.epochs, run.of) == (1, 1)
     write_json(
-        made / "choices.json", {"mode": ["frozen", "as asked"], "features": ["not kept", "a map"]}
+        made / "choices.json", {"mode": {"value": "frozen"}, "features": {"value": "not kept"}}
     )
     (run,) = catalog.kept()
     assert (run.epochs, run.of) == (1, 5), "one that learned in the loop"

@@ -21,9 +21,9 @@ from torch import nn
 from colab_kit import api
 from colab_kit.data import batches, keyed_random, pixel_cache
 from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
-from colab_kit.events import Control, Event, StepDone
+from colab_kit.events import Control, Event, StepDone, milestone, set_milestone_hook
 from colab_kit.system import files
-from colab_kit.training import checkpoint, loop, session
+from colab_kit.training import checkpoint, loop, state
 from tests.support.pictures import picture
 
 torch.optim.AdamW(
@@ -48,8 +48,9 @@ class Killer(Control):
     def __init__(self, kill: tuple[str, int] | None, how: str = "kill") -> None:
         super().__init__()
         self.kill, self.how, self.hits = kill, how, Counter[str]()
+        set_milestone_hook(self.pass_by)
 
-    def reached(self, point: str) -> None:
+    def pass_by(self, point: str, path: Path | None) -> None:
         self.hits[point] += 1
         if self._paused and point == "before_save":
             self.resume()
@@ -346,25 +347,25 @@ def _no_sums() -> None:
 
 
 def _forget(name: str, value: Any) -> None:
-    restored = session.Session._restored
+    begin = state.Job.begin
 
-    def forgetful(self: Any, job: Any, found: Any, emit: Any) -> Any:
-        state = restored(self, job, found, emit)
-        setattr(state, name, value)
-        return state
+    def forgetful(self: Any) -> Any:
+        begun = begin(self)
+        setattr(begun, name, value)
+        return begun
 
-    session.Session._restored = forgetful  # type: ignore[method-assign]
+    state.Job.begin = forgetful  # type: ignore[method-assign]
 
 
 def _no_average() -> None:
     under = checkpoint.under
-    session.checkpoint.under = lambda tensors, prefix: (
+    state.checkpoint.under = lambda tensors, prefix: (
         {} if prefix == "average/" else under(tensors, prefix)
     )  # type: ignore[assignment]
 
 
 def _no_optimizer() -> None:
-    session.checkpoint.unpack = lambda value, tensors: {"state": {}, "param_groups": _groups(value)}  # type: ignore[assignment]
+    state.checkpoint.unpack = lambda value, tensors: {"state": {}, "param_groups": _groups(value)}  # type: ignore[assignment]
 
 
 def _groups(value: Any) -> Any:
@@ -379,16 +380,16 @@ def _groups(value: Any) -> Any:
 
 
 def _in_place() -> None:
-    def write(path: Path, content: bytes | str, *, reached: Any = lambda point: None) -> None:
+    def write(path: Path, content: bytes | str) -> None:
         data = content.encode() if isinstance(content, str) else content
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb") as file:
             file.write(data[: len(data) // 2])
             file.flush()
-            reached("mid_write")
+            milestone("mid_write", path)
             file.write(data[len(data) // 2 :])
-        reached("before_rename")
-        reached("after_rename")
+        milestone("before_rename", path)
+        milestone("after_rename", path)
 
     files.write_whole = checkpoint.write_whole = write  # type: ignore[assignment]
 

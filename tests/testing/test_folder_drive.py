@@ -13,6 +13,7 @@ import pytest
 
 from colab_kit.colab.health import stand_in_mounted
 from colab_kit.errors import DriveError
+from colab_kit.events import set_milestone_hook
 from colab_kit.testing.faults import Faults
 from colab_kit.testing.folder_drive import COPYING, FOLDERS, GONE, LOCK, STATE, Body, FolderBody
 from colab_kit.testing.intercept import Reach
@@ -280,18 +281,21 @@ class Killer:
     def __init__(self, at: int, end=stop) -> None:
         self.left, self.end = at, end
 
-    def __call__(self, point: str) -> None:
+    def __call__(self, point: str, path: Path | None) -> None:
         self.left -= 1
         if self.left == 0:
             self.end()
 
 
 def killed(act, at: int) -> bool:
-    """Run `act(killer)`; whether it was killed before its end."""
+    """Run `act` with a killer set; whether it was killed before its end."""
+    set_milestone_hook(Killer(at))
     try:
-        act(Killer(at))
+        act()
     except Killed:
         return True
+    finally:
+        set_milestone_hook()
     return False
 
 
@@ -300,7 +304,8 @@ def really_killed(act, at: int) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            act(Killer(at, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+            set_milestone_hook(Killer(at, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+            act()
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -354,13 +359,9 @@ def survives(root: Path, step: int, far: bool, act: str, then: str, kill) -> boo
     point, other, store = root / "drive", root / "gdrive", root / "store"
     expected = sorted([*FILES.values(), b"second"] if act == "merge" else FILES.values())
 
-    def make(reached=lambda point: None) -> FolderBody:
-        return FolderBody(
-            store,
-            reached=reached,
-            rename=apart(store, point) if far else os.rename,
-            tell=pytest.fail,
-        )
+    def make() -> FolderBody:
+        rename = apart(store, point) if far else os.rename
+        return FolderBody(store, rename=rename, tell=pytest.fail)
 
     fill(store)
     if act != "mount":
@@ -370,9 +371,7 @@ def survives(root: Path, step: int, far: bool, act: str, then: str, kill) -> boo
         (store / "MyDrive" / "a.txt").write_bytes(b"second")
     to = other if act == "move" else point
     if not kill(
-        lambda killer: (
-            make(killer).mount(to) if act in ("mount", "move") else make(killer).unmount()
-        ),
+        lambda: make().mount(to) if act in ("mount", "move") else make().unmount(),
         step,
     ):
         return False

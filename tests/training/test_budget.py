@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from colab_kit import api
 from colab_kit.errors import RecipeError
-from colab_kit.events import Control, Note
+from colab_kit.events import Control, Note, set_milestone_hook
 from colab_kit.recipe import Recipe, seconds_of
-from colab_kit.training import session
+from colab_kit.training import state
 from colab_kit.training.budget import LAST_COPY, LIMIT, Budget, spoken
 from tests.support.tasks import Small, small_data
 
@@ -85,14 +86,15 @@ class Ticking(Control):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.clock = clock
+        set_milestone_hook(self.tick)
 
-    def reached(self, point: str) -> None:
+    def tick(self, point: str, path: Path | None) -> None:
         self.clock.now += point == "after_optimizer"
 
 
 def sessions(monkeypatch: Any, heard: list[Any], **fields: Any) -> Any:
     clock = Clock()
-    monkeypatch.setattr(session, "Budget", lambda *args, **more: Budget(*args, **more, clock=clock))
+    monkeypatch.setattr(state, "Budget", lambda *args, **more: Budget(*args, **more, clock=clock))
     return api.train(
         Small,
         small_data("arrays"),
