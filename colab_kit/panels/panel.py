@@ -190,8 +190,8 @@ class Panel:
             return
         self.alert.value, self.seen.value, self.loaded = "", "", None
         source = self._loaded_from = self._chosen_source()
-        bring = lambda control, hear: _load(source, control, hear)
-        self._begin(Worker(bring, doing="Loading", done="Loaded", stopping="Stopping"))
+        words = {"doing": "Loading", "done": "Loaded", "stopping": "Stopping"}
+        self._begin(Worker(functools.partial(_load, source), **words))
 
     def _chosen_source(self) -> Any:
         """The source: what the cell gave, or what was written over it."""
