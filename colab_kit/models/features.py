@@ -1,4 +1,4 @@
-"""Frozen features: what a backbone's head is given, computed once a view and kept for every head that comes.
+"""Frozen features: what a backbone's head is given, computed once a view and kept.
 
 A frozen backbone gives the same numbers each epoch, so they are computed once: in eval, with its
 BatchNorms folded into its convolutions. They are computed and kept in groups of one batch. A pass
@@ -167,7 +167,7 @@ def headless(model: nn.Module, head: str) -> Iterator[None]:
 
 
 def features_width(model: nn.Module, head: str, x: torch.Tensor) -> tuple[int, str]:
-    """Count the numbers a picture that the head is given; 0 and the reason if they cannot replace the backbone.
+    """Count the features a picture; 0 and the reason if they cannot replace the backbone.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def folded(model: nn.Module, x: torch.Tensor) -> tuple[nn.Module, int]:
 
 
 def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], torch.Tensor]:
-    """Return the names of each convolution and the BatchNorm after it, and what the model puts out."""
+    """Name each convolution and the BatchNorm after it, and give what the model puts out."""
     conv_of_output: dict[int, str] = {}
     conv_of_norm: dict[str, str] = {}
     runs: dict[str, int] = {}
@@ -265,7 +265,7 @@ def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], to
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """Whether it is a BatchNorm with statistics of its own. timm's, which also drops and activates, is one too."""
+    """Whether it is a BatchNorm with its own statistics; timm's, which activates too, is one."""
     return isinstance(module, nn.BatchNorm2d) and module.running_var is not None
 
 

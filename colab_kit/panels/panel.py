@@ -190,7 +190,7 @@ class Panel:
             return
         self.alert.value, self.seen.value, self.loaded = "", "", None
         source = self._loaded_from = self._chosen_source()
-        words = {"doing": "Loading", "done": "Loaded", "stopping": "Stopping"}
+        words: dict[str, Any] = {"doing": "Loading", "done": "Loaded", "stopping": "Stopping"}
         self._begin(Worker(functools.partial(_load, source), **words))
 
     def _chosen_source(self) -> Any:
