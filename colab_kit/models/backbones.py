@@ -45,30 +45,16 @@ class Backbone:
 
     model : Module
     name : str
-    size : int or None
-        Side of the square crop in pixels; None: as the data are.
-    mean, std : (float, float, float)
-        Of the channels R G B, for pixels in 0..1.
-    interpolation : str
+    preprocess : Preprocess
+        Its size is None for a user's own network: as the data are.
     classes : int or None
         Width of its classifier; None: a user's own network, to be seen from its output.
-    crop : float or None
-        The crop's side over that of the resized picture; None: not known.
     """
 
     model: nn.Module
     name: str
-    size: int | None = None
-    mean: tuple[float, float, float] = HALF
-    std: tuple[float, float, float] = HALF
-    interpolation: str = "bilinear"
+    preprocess: Preprocess = Preprocess(None, 3, HALF, HALF)
     classes: int | None = None
-    crop: float | None = None
-
-    @property
-    def preprocess(self) -> Preprocess:
-        crop = self.crop or 0.875
-        return Preprocess(self.size, 3, self.mean, self.std, self.interpolation, crop)
 
 
 def backbone(
@@ -191,8 +177,9 @@ def _torchvision(name: str, weights: Any, load: bool, files: WeightFiles) -> Bac
             model.aux_logits, model.aux1, model.aux2 = False, None, None
     how = best.transforms()
     size, mean, std = how.crop_size[0], tuple(how.mean), tuple(how.std)
-    filter_, classes = how.interpolation.value, len(best.meta["categories"])
-    return Backbone(model, name, size, mean, std, filter_, classes, size / how.resize_size[0])
+    crop = size / how.resize_size[0]
+    preprocess = Preprocess(size, 3, mean, std, how.interpolation.value, crop)
+    return Backbone(model, name, preprocess, len(best.meta["categories"]))
 
 
 def _version() -> str:
@@ -247,7 +234,7 @@ def _efficientnet_lite(name: str, load: bool) -> Backbone:
         with outer_streams_kept():
             model = timm.create_model(f"tf_{name}", pretrained=False)
         model.load_state_dict(match_in_order(model.state_dict(), _tensors(file, name)))
-    return Backbone(model, name, size, HALF, HALF, "bicubic", 1000, 0.875)
+    return Backbone(model, name, Preprocess(size, 3, HALF, HALF, "bicubic"), 1000)
 
 
 def _checked(file: Path, name: str, hash_: str) -> Path:
@@ -310,7 +297,8 @@ def _timm(name: str, weights: Any, load: bool, files: WeightFiles) -> Backbone:
     how = timm.data.resolve_model_data_config(model)
     filter_ = how["interpolation"] if how["interpolation"] == "bicubic" else "bilinear"
     size, mean, std = how["input_size"][-1], tuple(how["mean"]), tuple(how["std"])
-    return Backbone(model, name, size, mean, std, filter_, model.num_classes, how["crop_pct"])
+    preprocess = Preprocess(size, 3, mean, std, filter_, how["crop_pct"])
+    return Backbone(model, name, preprocess, model.num_classes)
 
 
 @dataclass(frozen=True)

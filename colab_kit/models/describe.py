@@ -20,7 +20,7 @@ from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-def
 
 from ..errors import ModelError
 from ..system.files import digest
-from .weights import tensor_hash
+from .weights import hashes, tensor_hash
 
 LIBRARIES = ("torch", "torchvision", "timm")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -56,11 +56,6 @@ def describe_optimizer(optimizer: Any, model: nn.Module) -> Any:
             for group in optimizer.param_groups
         ]
     return description
-
-
-def weights_hash(model: nn.Module) -> str:
-    """One hash over all weights and buffers, by name."""
-    return digest(_hashes(model))
 
 
 def check_only_tensors(model: nn.Module) -> None:
@@ -140,7 +135,7 @@ def _object(obj: Any, visited: Visited, *, weights: bool = False) -> Any:
             description = _model(obj, visited)
             # a network without parameters is a loss: its class weights are a buffer
             if weights or next(obj.parameters(), None) is None:
-                description["weights"] = _hashes(obj)
+                description["weights"] = hashes(obj)
             return description
         case type():
             code = "" if _is_installed(obj) else _class_code(obj, visited)
@@ -161,13 +156,6 @@ def _object(obj: Any, visited: Visited, *, weights: bool = False) -> Any:
     }
     code = _class_code(type(obj), visited)
     return {"class": _name(type(obj)), "attributes": attributes, "code": code}
-
-
-def _hashes(model: nn.Module) -> dict[str, str]:
-    return {
-        name: tensor_hash(t) if isinstance(t, torch.Tensor) else type(t).__name__
-        for name, t in model.state_dict().items()
-    }
 
 
 def _shape(value: Any) -> Any:

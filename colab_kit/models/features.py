@@ -1,4 +1,4 @@
-"""Frozen features: what a backbone's head is given, computed once a view and kept for every head that comes.
+"""Frozen features: what a backbone's head is given, computed once a view and kept.
 
 A frozen backbone gives the same numbers each epoch, so they are computed once: in eval, with its
 BatchNorms folded into its convolutions. They are computed and kept in groups of one batch. A pass
@@ -22,8 +22,7 @@ from ..data.batches import Batch
 from ..errors import ColabKitError
 from ..system.files import Shelf
 from ..system.row_store import open_mapped
-from .heads import main_layer, put_layer
-from .precision import Precision
+from .heads import put_layer
 from .tensor_files import read, write
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
@@ -168,7 +167,7 @@ def headless(model: nn.Module, head: str) -> Iterator[None]:
 
 
 def features_width(model: nn.Module, head: str, x: torch.Tensor) -> tuple[int, str]:
-    """Count the numbers a picture that the head is given; 0 and the reason if they cannot replace the backbone.
+    """Count the features a picture; 0 and the reason if they cannot replace the backbone.
 
     Parameters
     ----------
@@ -229,7 +228,7 @@ def folded(model: nn.Module, x: torch.Tensor) -> tuple[nn.Module, int]:
 
 
 def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], torch.Tensor]:
-    """Return the names of each convolution and the BatchNorm after it, and what the model puts out."""
+    """Name each convolution and the BatchNorm after it, and give what the model puts out."""
     conv_of_output: dict[int, str] = {}
     conv_of_norm: dict[str, str] = {}
     runs: dict[str, int] = {}
@@ -266,7 +265,7 @@ def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], to
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """Whether it is a BatchNorm with statistics of its own. timm's, which also drops and activates, is one too."""
+    """Whether it is a BatchNorm with its own statistics; timm's, which activates too, is one."""
     return isinstance(module, nn.BatchNorm2d) and module.running_var is not None
 
 
@@ -291,57 +290,3 @@ def _first_tensor(out: Any) -> torch.Tensor:
     while not isinstance(out, torch.Tensor):
         out = next(iter(out.values() if isinstance(out, dict) else out))
     return out
-
-
-head_of = main_layer  # TODO: goes with Extractor
-
-
-class Extractor:
-    """A network up to its head: pictures in, what the head is given out.
-
-    model : in eval, with its head    head : the head's name
-    x : a batch of input, to see what the head is given
-
-    Attributes
-    ----------
-    width : features a picture, or 0: the head is no last step on one row of numbers a picture
-    why : the reason for 0
-    """
-
-    def __init__(self, model: nn.Module, head: str, x: torch.Tensor) -> None:
-        self.head, self.width, self.why = head, 0, ""
-        self._net = model.eval()
-        self._own: nn.Module | None = None
-        given: list[torch.Tensor] = []
-        hook = model.get_submodule(head).register_forward_pre_hook(
-            lambda _m, args: given.append(args[0])
-        )
-        with torch.no_grad():
-            try:
-                model(x)
-            finally:
-                hook.remove()
-            with headless(model, head):
-                out = model(x)
-            if len(given) != 1 or given[0].ndim != 2 or not isinstance(out, torch.Tensor):
-                self.why = "its head works on a map, not on one row of numbers a picture"
-            elif not torch.allclose(model.get_submodule(head)(out), model(x), rtol=1e-3, atol=1e-4):
-                self.why = "what its head gives is changed before it comes out"
-            else:
-                self.width = int(out.shape[1])
-
-    def fold(self, x: torch.Tensor) -> None:
-        """Go on with a copy whose BatchNorms are folded into its convolutions: the network itself stays as it is."""
-        if self._own is None:
-            with headless(self._net, self.head):
-                made = folded(self._net, x)[0]
-                self._own = made if made is not self._net else copy.deepcopy(made)
-
-    @torch.no_grad()
-    def __call__(self, x: torch.Tensor, how: Precision) -> torch.Tensor:
-        """Features of network input: float32 (n, width), on the CPU."""
-        self.fold(x[:2])
-        assert self._own is not None
-        how.lay(self._own)
-        with how.on(x.device):
-            return self._own.eval()(how.input(x)).float().cpu()  # type: ignore[no-any-return]

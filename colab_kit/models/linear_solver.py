@@ -58,11 +58,11 @@ def solve(
     valid: tuple[torch.Tensor, torch.Tensor] | None = None,
     judge: LossOf | None = None,
     strengths: Sequence[float] = STRENGTHS,
-    stopped: Callable[[], bool] = lambda: False,
 ) -> Solved:
-    """Fit a linear head: the minimum of loss + strength / 2 · |weights|², over standardised features.
+    """Fit a linear head: the minimum of loss + strength / 2 · |weights|².
 
-    Each strength begins at the solution of the stronger one before it.
+    The features are standardised first. Each strength begins where the stronger one before it
+    ended.
 
     Parameters
     ----------
@@ -78,8 +78,6 @@ def solve(
         They choose the strength; without them the middle one is taken.
     judge : callable, optional
         The loss that chooses; `loss`, if None.
-    stopped : callable
-        Is asked before each step; the result so far is returned then.
 
     Returns
     -------
@@ -96,13 +94,11 @@ def solve(
     losses: dict[float, float] = {}
     theta = torch.zeros(outputs * (x.shape[1] + 1))
     for strength in order:
-        theta = minimise(_objective(z, y, outputs, loss, strength), theta, stopped=stopped)
+        theta = minimise(_objective(z, y, outputs, loss, strength), theta)
         weight, bias = _parts(theta, outputs)
         weight = weight / scale
         heads[strength] = head = Solved(weight.clone(), bias - weight @ mean, strength, losses)
         losses[strength] = float((judge or loss)(head(on_x), on_y))
-        if stopped():
-            break
     finite = {s: value for s, value in losses.items() if math.isfinite(value)} or losses
     return heads[min(finite, key=finite.__getitem__)]  # of equal ones the strongest
 
@@ -136,13 +132,7 @@ def _objective(
     return value
 
 
-def minimise(
-    function: Function,
-    start: torch.Tensor,
-    *,
-    steps: int = STEPS,
-    stopped: Callable[[], bool] = lambda: False,
-) -> torch.Tensor:
+def minimise(function: Function, start: torch.Tensor) -> torch.Tensor:
     """Find the minimum of a smooth function by L-BFGS with a backtracking search.
 
     Source: Nocedal 1980; Nocedal and Wright 2006, algorithm 7.5.
@@ -150,14 +140,12 @@ def minimise(
     Parameters
     ----------
     start : (p,)
-    steps : int
-        At most so many.
     """
     theta = start.clone()
     value, gradient = function(theta)
     pairs: list[Pair] = []
-    for _ in range(steps):
-        if float(gradient.abs().max()) < CLOSE or stopped():
+    for _ in range(STEPS):
+        if float(gradient.abs().max()) < CLOSE:
             break
         direction = -_curved(gradient, pairs)
         slope = float(direction @ gradient)

@@ -30,8 +30,9 @@ class TensorFile:
 
 
 def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
-    """Write a sealed file, whole or not at all. Its header repeats the `start` and the `step` of the facts.
+    """Write a sealed file, whole or not at all.
 
+    Its header repeats the `start` and the `step` of the facts.
     Tensors may live on any device and share memory.
     """
     from safetensors.torch import save
@@ -85,7 +86,9 @@ def damaged(path: Path) -> RunError:
 
 
 def pack(value: Any, tensors: Tensors, prefix: str) -> Any:
-    """Turn a nested state (an optimizer's state_dict) into plain data, and move its tensors to `tensors`.
+    """Turn a nested state into plain data, and move its tensors to `tensors`.
+
+    It is for an optimizer's state_dict.
 
     Parameters
     ----------

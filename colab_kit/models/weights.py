@@ -110,17 +110,24 @@ def tensor_hash(tensor: torch.Tensor) -> str:
     return hashlib.sha256(head + flat.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
-def backbone_hash(network: nn.Module, head: Iterable[str]) -> str:
-    """Hash all weights and buffers but those of the head.
+def hashes(model: nn.Module) -> dict[str, str]:
+    """Hash each weight and buffer, by name; of what is no tensor, give the type."""
+    return {
+        name: tensor_hash(t) if isinstance(t, torch.Tensor) else type(t).__name__
+        for name, t in model.state_dict().items()
+    }
+
+
+def weights_hash(model: nn.Module, *, without: Iterable[str] = ()) -> str:
+    """One hash over all weights and buffers, by name.
 
     Parameters
     ----------
-    head : iterable of str
-        Names of its parameters.
+    without : iterable of str
+        Names that do not count: a head's.
     """
-    skipped = set(head)
-    state = network.state_dict().items()
-    return digest({name: tensor_hash(t) for name, t in state if name not in skipped})
+    skipped = set(without)
+    return digest({name: value for name, value in hashes(model).items() if name not in skipped})
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from ..data.preprocess import Preprocess
 from ..errors import ColabKitError, ModelError, RecipeError
 from ..events import Callback, Callbacks, Control, Note, RunEnded, interrupts_stop
 from ..models.backbones import Backbone
-from ..models.describe import describe, describe_model, describe_optimizer, weights_hash
-from ..models.weights import read_weights, warm_start
+from ..models.describe import describe, describe_model, describe_optimizer
+from ..models.weights import read_weights, warm_start, weights_hash
 from ..system.console import with_console
 from ..system.files import sha256, sweep, write_json
 from ..training.choices import as_facts, choices_from
@@ -261,13 +261,5 @@ def backbone_of(run: Run) -> Backbone:
     how = Preprocess.from_json(run.record["preprocess"])
     # of a grey network the same for each colour
     mean, std = ((v[0], v[-2 % len(v)], v[-1]) for v in (how.mean, how.std))
-    return Backbone(
-        copy.deepcopy(run.model),
-        run.name,
-        how.size,
-        mean,
-        std,
-        how.interpolation,
-        len(run.classes),
-        how.crop,
-    )
+    preprocess = replace(how, channels=3, mean=mean, std=std)
+    return Backbone(copy.deepcopy(run.model), run.name, preprocess, len(run.classes))

@@ -13,8 +13,8 @@ from ..data.dataset import Arrays, Data, Items
 from ..data.keyed_random import outer_streams_kept
 from ..data.preprocess import Preprocess
 from ..errors import RecipeError
-from ..models.describe import weights_hash
 from ..models.precision import Precision
+from ..models.weights import weights_hash
 from ..recipe import Recipe
 from ..system.runtime import Runtime, device_for, runtime
 from . import optim

@@ -40,7 +40,7 @@ def built(monkeypatch):
     def backbone(name, **how):
         names.append(name)
         torch.manual_seed(7)
-        return Backbone(Net(), name, 8, classes=9)
+        return Backbone(Net(), name, Preprocess(8, 3), 9)
 
     monkeypatch.setattr(build, "backbone", backbone)
     return names
@@ -91,7 +91,7 @@ def test_features_leave_the_network_and_its_layout_as_they_are(built):
 
 
 def test_what_features_cannot_replace_is_not_noted(monkeypatch):
-    changed = Backbone(Net(nn.Tanh()), NAME, 8, classes=9)
+    changed = Backbone(Net(nn.Tanh()), NAME, Preprocess(8, 3), 9)
     monkeypatch.setattr(build, "backbone", lambda name, **how: changed)
     lazy = LazyBackbone(NAME, classes=3)
     assert "changes the head's output" in lazy.survey(pictures()) and lazy.width == 0
