@@ -98,16 +98,14 @@ def left_empty(content: str | os.PathLike[str]) -> Iterator[None]:
 @contextmanager
 def no_drive_yet() -> Iterator[None]:
     """While it lasts this process has no Drive but those it mounts itself; afterwards the one it had, and no copier of the test's."""
-    before, left, shelves = mounting._current, set(local.left), set(local.shelves)
-    mounting._current = None
-    local.left.clear()
+    session = local.session
+    before, left, shelves = session.current, session.left, set(session.shelves)
+    session.reset()
     try:
         yield
     finally:
-        mounting._current = before
-        local.left.clear()
-        local.left.update(left)
-        for shelf in set(local.shelves) - shelves:
+        session.reset(before, left)
+        for shelf in set(session.shelves) - shelves:
             _end(shelf)
 
 
@@ -115,7 +113,7 @@ def _end(shelf: local.Waiting) -> None:
     """Let a copier forget what it holds: its Drive is gone for good, and the process's end must not wait for it."""
     shelf.forget()
     shelf.close(FOR_EVER)
-    local.shelves.discard(shelf)
+    local.session.shelves.discard(shelf)
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from colab_kit.colab import lease, lease_holder
-from colab_kit.colab.ground import ground, made
 from colab_kit.colab.lease import Guarded, held, sole_writer
 from colab_kit.colab.lease_holder import Holder
+from colab_kit.colab.reading import ground, make_folder
 from colab_kit.errors import RunInUse
 from colab_kit.events import Control, Note
 from colab_kit.system.locks import one_writer
@@ -353,6 +353,8 @@ def test_the_thread_ends_with_the_block(folder):
 class Dict:
     """A shelf that remembers what it was asked."""
 
+    find = news = forget = None
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
@@ -409,7 +411,9 @@ def test_the_ground_is_my_drive_itself(tmp_path):
         and ground(tmp_path / "a" / "b") == tmp_path
     )
     with pytest.raises(FileNotFoundError):
-        made(tmp_path / "MyDrive" / "a")
+        make_folder(tmp_path / "MyDrive" / "a")
     assert not (tmp_path / "MyDrive").exists()
     (tmp_path / "MyDrive").mkdir()
-    assert made(tmp_path / "MyDrive" / "a" / "b") and not made(tmp_path / "MyDrive" / "a" / "b")
+    assert make_folder(tmp_path / "MyDrive" / "a" / "b") and not make_folder(
+        tmp_path / "MyDrive" / "a" / "b"
+    )

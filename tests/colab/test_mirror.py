@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from colab_kit.colab import mirror as room
-from colab_kit.colab.drive import shelves
+from colab_kit.colab.drive import session
 from colab_kit.colab.mirror import FIRST_WAIT, LONGEST_WAIT, Mirror, wait_at_exit
 from colab_kit.colab.reading import HANDS, WAITS
 from colab_kit.colab.slots import Handover
@@ -318,7 +318,7 @@ def test_a_torn_copy_is_noticed_and_copied_again(drive, local, waits):
     mirror = Mirror(drive, sleep=waits.append)
     mirror.push(path := sealed(local, 10), "r/" + path.name)
     assert mirror.close(20) and torn and is_whole(drive / "r/checkpoint-a.safetensors")
-    assert waits == [FIRST_WAIT] and "read back otherwise" in mirror.news()[0].text
+    assert waits == [FIRST_WAIT] and "reads back otherwise" in mirror.news()[0].text
 
 
 # --- closing ------------------------------------------------------------------------------------------------------
@@ -509,7 +509,7 @@ def test_a_folder_has_one_mirror_a_process_that_drive_can_ask(drive):
     assert (
         Mirror.at(drive / "runs") is mirror
         and Mirror.at(drive / "other") is not mirror
-        and mirror in shelves
+        and mirror in session.shelves
     )
 
 

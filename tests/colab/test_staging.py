@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.colab import staged as staged_room
 from colab_kit.colab import staging as room
 from colab_kit.colab.drive import Drive
 from colab_kit.colab.pack import MANIFEST, holds, pack
@@ -242,7 +241,7 @@ def test_what_was_staged_before_the_files_changed_goes_when_the_new_one_is_whole
 ):
     source = filled(drive / "pets")
     old = staged(source, drive)
-    staged_room._held.pop(old).close()  # as if that process had ended
+    room._holds.pop(old).close()  # as if that process had ended
     (source / "class 0" / "new.png").write_bytes(b"x")
     counting = Counting(drive)
     counting.fails = {"open": (errno.EACCES, 99)}

@@ -89,13 +89,13 @@ def test_the_real_drive_of_a_colab_machine_is_never_given(tmp_path, monkeypatch)
 
 def test_a_drive_mounted_before_comes_back_after_the_test(tmp_path, monkeypatch):
     mine = local.Drive(tmp_path / "MyDrive", "mock", tmp_path)
-    monkeypatch.setattr(mount, "_current", mine)
+    monkeypatch.setattr(local.session, "current", mine)
     here = vars(mount.Site)["here"]
     with no_drive_yet(), only_a_stand_in():
-        assert mount._current is None and mount.Site.here().where == "a test"
+        assert local.session.current is None and mount.Site.here().where == "a test"
         kit.mount(quiet=True)
     assert (
-        mount._current is mine
+        local.session.current is mine
         and vars(mount.Site)["here"] is here
         and mount.Site.here().where != "a test"
     )
@@ -162,7 +162,7 @@ def test_a_copier_that_never_gets_through_delays_neither_the_test_nor_what_comes
             and broken.fired > 2
             and "dropped away" in heard.text
         )
-    assert mirror.idle and mirror not in local.shelves
+    assert mirror.idle and mirror not in local.session.shelves
 
 
 # fake_colab

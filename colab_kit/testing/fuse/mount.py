@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ...errors import DriveError
-from ...system.optional import need
+from ...system.runtime import need
 from ..faults import Faults, Tally
 from .cloud import lay_out, set_trash, stored_bytes, sweep, trash_bytes
 from .mounts import PACKAGES, is_dead, lacking, mount_type, undertaker, unmount_lazily
