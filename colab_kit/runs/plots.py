@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..system import hardware
 from ..system.files import write_whole
 from ..training.metrics import falls
 from .evaluation import Evaluation
@@ -274,9 +274,7 @@ def display(path: Path, *, shell: Any = None, show: Callable[[Any], object] | No
     show : callable, optional
         IPython's `display`.
     """
-    if shell is None and "IPython" in sys.modules:  # a kernel has it loaded
-        shell = sys.modules["IPython"].get_ipython()
-    if hasattr(shell, "kernel"):  # the shell of a terminal has none
+    if hasattr(shell or hardware.shell(), "kernel"):  # the shell of a terminal has none
         from IPython.display import Image
         from IPython.display import display as to_notebook
 

@@ -31,7 +31,7 @@ from ..system.files import (
     seal_holds,
     stamp,
     stamp_of,
-    throw_away,
+    whole_file,
 )
 
 GENERATIONS = 2
@@ -174,13 +174,11 @@ def _bring_back(path: Path, facts: dict[str, Any], folder: Path) -> Path:
 
 
 def _copy(copy: Path, target: Path) -> None:
-    part = target.with_name(f".{target.name}.00000000.part")
     try:
         make(target.parent)
-        shutil.copyfile(copy, part)
-        part.replace(target)
+        with whole_file(target) as part:
+            shutil.copyfile(copy, part)
     except OSError as err:
-        throw_away(part)
         if err.errno in (errno.EIO, errno.ENOTCONN, errno.ENOENT):  # Drive's
             raise _cannot_read(copy, err) from err
         raise cannot_write(target, err) from err
