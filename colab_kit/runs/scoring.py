@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,10 +258,10 @@ def _files(x: str | Path) -> tuple[list[Path], bool]:
     path = Path(x).expanduser()
     if path.is_file():
         return [path], True
-    paths = list(map(Path, glob.glob(str(path), recursive=True)))
+    paths: Iterable[Path] = map(Path, glob.glob(str(path), recursive=True))
     if path.is_dir():
-        paths = [p for p in path.rglob("*") if p.is_file()]
-    files = sorted(p for p in paths if p.suffix.lower() in PICTURES)
+        paths = path.rglob("*")
+    files = sorted(p for p in paths if p.suffix.lower() in PICTURES and p.is_file())
     if not files:
         raise DataError(
             f"No picture is at {x}.",
