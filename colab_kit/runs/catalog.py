@@ -140,7 +140,7 @@ def _stored(record: dict[str, Any], folder: Path | None, copy: Path | None) -> S
 
 
 def _sizes(folder: Path | None) -> Sizes:
-    """Measure the files below a folder. One that goes meanwhile, or that Drive does not give, is left out."""
+    """Measure the files below a folder, without those that go meanwhile or that Drive refuses."""
     sizes: Sizes = {}
     for where, _, names in os.walk(folder) if folder is not None else ():
         for path in (Path(where, name) for name in names):
@@ -205,7 +205,7 @@ def _epochs(folder: Path | None) -> int | None:
 
 
 def delete(run: StoredRun) -> None:
-    """Delete a run and its copy. If that is interrupted, the run stays listed and can be deleted again.
+    """Delete a run and its copy. If that is interrupted, it stays listed and can be deleted again.
 
     Raises
     ------

@@ -59,7 +59,7 @@ class Place:
 
     @classmethod
     def at(cls, run_dir: Path, drive: Drive | None) -> Place:
-        """Give the place that `run_dir=` names. One on Drive is written here, and mirrored there."""
+        """Give the place that `run_dir=` names. One on Drive is written here, mirrored there."""
         run_dir = run_dir.expanduser().absolute()
         refuse_unmounted(run_dir, f"run_dir={str(run_dir)!r}")
         if drive is None or not run_dir.is_relative_to(drive.mountpoint):

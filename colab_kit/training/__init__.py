@@ -15,7 +15,8 @@ loaders         how a plan reads its pictures or features
 plan            a call made ready, before its first step
 preparing       a request becomes a plan
 transfer_plan   how a transfer goes
-state           where a run is, and the job that a loop works on
+state           where a run is
+job             what the loop works on
 loop            the training loop
 frozen_head     a head fitted on features
 budget          the time that a session has

@@ -1,4 +1,4 @@
-"""The frozen head: solved for features that are computed once a view, or given them to learn from."""
+"""The frozen head: it is solved for features of the backbone, or learns from them step by step."""
 
 from __future__ import annotations
 

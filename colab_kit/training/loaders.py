@@ -1,6 +1,6 @@
-"""Loaders: how a plan reads its pictures, and how it reads a frozen backbone's features in their place.
+"""Loaders: how a plan reads pictures, and features of a frozen backbone in their place.
 
-Features are computed once a view and kept. They do not depend on the seed, so other runs use them too.
+Features are computed once a view and kept. The seed does not change them, so other runs use them.
 """
 
 from __future__ import annotations
@@ -175,7 +175,8 @@ class FrozenFeatures:
 
         if not features.whole:
             loader, epoch = self.loader(name, view)
-            with closing(loader.viewed(epoch, first=features.done)) as batches:  # type: ignore[type-var]
+            batches: Any = loader.viewed(epoch, first=features.done)
+            with closing(batches):
                 features.compute(batches, lambda x: self.backbone.features(x, self.precision), told)
         return features.whole and goes_on
 

@@ -21,11 +21,12 @@ from ..data.batches import Batch
 from ..events import EpochDone, Note, StepDone, milestone
 from ..models.precision import PLAIN, deterministic, floated
 from .frozen_head import compute_features, fit_head_on_features
+from .job import Job
 from .losses import primary, with_aux
 from .metrics import Sums
 from .plan import Plan
 from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
-from .state import Diverged, Job, Progress, State, out_of_patience, wear
+from .state import Diverged, Progress, State, out_of_patience, wear
 
 LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator: a read makes it wait
 
@@ -51,7 +52,7 @@ def fit(plan: Plan, progress: Progress) -> str:
 
 
 def fit_by_steps(plan: Plan, progress: Progress) -> str:
-    """Train step by step from where `progress` is to the end, and leave the best weights in the network.
+    """Train step by step to the end, from where `progress` is, and load the best weights.
 
     Raises
     ------
@@ -189,7 +190,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
 
 
 def no_gradients(job: Job) -> None:
-    """Let the gradients go. Torch's own zero_grad() reports each call to a profiler: 30 µs a step."""
+    """Let the gradients go. Torch's own zero_grad() reports to a profiler: 30 µs a step."""
     if type(job.optimizer).zero_grad is not torch.optim.Optimizer.zero_grad:
         job.optimizer.zero_grad(set_to_none=True)
         return

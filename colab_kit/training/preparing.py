@@ -276,7 +276,7 @@ def _precision(plan: Plan, first: Batch, forward: float) -> Choice:
 
 
 def _fastest_precision(plan: Plan, first: Batch, options: list[Precision], few: int) -> Choice:
-    """Measure steps on a few pictures of the first batch, unless an earlier run did on such a machine."""
+    """Measure steps on a few pictures, unless an earlier run did on such a machine."""
     model, machine, device = plan.model, plan.hardware.runtime, plan.device
     shapes = {name: list(t.shape) for name, t in model.state_dict().items()}
     chip, kind = machine.gpu or machine.isa, type(model).__qualname__
@@ -304,7 +304,7 @@ def _fastest_precision(plan: Plan, first: Batch, options: list[Precision], few: 
 
 
 def _run_seconds(plan: Plan, first: Batch, forward: float) -> float:
-    """Foretell the run's seconds. In a long run a step is measured; else it counts as three forward passes."""
+    """Foretell the run's seconds: a long run measures a step, else three forward passes are one."""
     if plan.features is not None and plan.mode == "frozen":
         return forward * plan.features.pictures / len(first)
     guess = 3 * forward * plan.batches

@@ -172,7 +172,7 @@ class Request:
 
     @classmethod
     def to_try(cls, model: Any, recipe: Recipe | None, fields: dict[str, Any]) -> Request:
-        """Make the request of a verb that only tries. A name is a backbone; all else is trained whole."""
+        """Make the request of a verb that only tries. A name is a backbone; else all is trained."""
         return cls.of(model, recipe, fields, Transfer() if isinstance(model, str) else None)
 
     def network(self, data: Data, shelf: Shelf | None = None, *, warm: bool = False) -> Network:
@@ -243,7 +243,7 @@ def check_mode(mode: str, recipe: Recipe, *, given_epochs: bool) -> None:
 
 
 def _made_by(network: nn.Module) -> Any:
-    """Give the call that makes one of our small networks again; None if the user changed a layer."""
+    """Give the call that makes one of our small networks again; None if a layer was changed."""
     how = getattr(network, "made_by", None)
     if how is None or type(network).__module__.partition(".")[0] != "colab_kit":
         return None

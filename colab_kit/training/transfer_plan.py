@@ -66,7 +66,7 @@ def choose_mode(request: Request, pictures: int, device: torch.device) -> Choice
 
 
 def recall_features(plan: Plan) -> Plan | None:
-    """Plan with features that an earlier call computed, here or on another machine, if all are there."""
+    """Plan with the features that an earlier call computed; None if some are missing."""
     backbone, choices = plan.network.backbone, plan.choices
     assert backbone is not None
     if not plan.is_keyed or (backbone.linear is None and plan.recipe.cutmix):
@@ -167,7 +167,7 @@ def _views(plan: Plan) -> Choice:
 def _precision(
     plan: Plan, backbone: LazyBackbone, first: Batch, forward: float, views: int
 ) -> Choice:
-    """Choose the numbers that features are computed in: the fastest for a long pass, the usual for a short one."""
+    """Choose the numbers that features are computed in. Only a long pass measures the fastest."""
     machine = plan.hardware.runtime
     options = candidates(machine.precision, plan.device.type, machine.isa, plan.model)
     pictures = views * len(plan.data.train) + len(plan.data.splits.get("valid", ()))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from colab_kit.training import preparing, probing
 from colab_kit.api import preflight
+from colab_kit.training import preparing, probing
 from tests.support.tasks import small_data
 
 
