@@ -49,8 +49,9 @@ def train(
     init : path, optional
         A .pth or .safetensors file to start from; what matches is taken, the rest listed.
     recipe, **fields
-        How to train: see `Recipe`. Fields are laid over `recipe`. augment= may be a transform of your own, too (torchvision v2, say):
-        it is given a PIL picture, or uint8 (C, H, W) of an array, gives one back, and draws under a key of the sample.
+        How to train: see `Recipe`. Fields replace those of `recipe`. augment= may also be a
+        transform of your own (of torchvision v2, say). It takes a PIL picture, or uint8 (C, H, W)
+        of an array, and returns one; its random numbers get a key of the sample.
     run_dir, name : optional
         The run's folder; or the first half of its name under the usual place.
     restart : bool
@@ -78,8 +79,15 @@ def train(
     >>> run = train(nets.mlp(), "fashion-mini", epochs=3)  # doctest: +SKIP
     """
     right_way_round("train", model, data, extra)
-    request = Request.to_train(model, recipe, fields, loss, optimizer)
-    where: Any = {"init": init, "run_dir": run_dir, "name": name, "restart": restart, "device": device}
+    objects = {"loss": loss, "optimizer": optimizer}
+    request = Request.to_train(model, recipe, objects | fields)
+    where: Any = {
+        "init": init,
+        "run_dir": run_dir,
+        "name": name,
+        "restart": restart,
+        "device": device,
+    }
     heard: Any = {"callbacks": callbacks, "quiet": quiet, "control": control}
     return carry_out("train", request, data, **where, **heard)
 
@@ -105,22 +113,27 @@ def transfer(
     control: Control | None = None,
     **fields: Any,
 ) -> Run:
-    """Put a new head on a trained backbone. A frozen backbone runs once: the head is solved for its features, which are kept.
+    """Put a new head on a trained backbone.
+
+    A frozen backbone runs once: its features are kept, and the head is solved for them.
 
     Parameters
     ----------
     data : Data, or anything `load` takes
-    backbone : torchvision name, "efficientnet_lite0", 1 or 2 (they need no network), "timm/…", a Module, or a Run: what it learned
-        Its BatchNorm stays in eval while it is frozen.
+    backbone : str, Module or Run
+        A name of torchvision, "timm/…", or "efficientnet_lite0", 1, 2 (they need no download); or
+        what a Run learned. Its BatchNorm stays in eval while it is frozen.
     mode : "auto", "frozen", "finetune" or "frozen_then_finetune"
-        frozen: the head alone; finetune: everything from the start; frozen_then_finetune: first the head, for `freeze_epochs=` (1), then
-        everything. auto takes frozen on a CPU and below 2,000 pictures, frozen_then_finetune otherwise.
+        frozen trains the head alone; finetune trains everything from the start;
+        frozen_then_finetune first trains the head, for `freeze_epochs=` (1), then everything. auto
+        takes frozen on a CPU and below 2,000 pictures, else frozen_then_finetune.
     head : "linear", hidden widths like (500, 250), or a Module
     weights : "default", None, or a path
         ImageNet weights, fresh ones, or a .pth or .safetensors file of this architecture.
     recipe, **fields
-        See `Recipe`. `epochs` is 3 by default and counts all epochs, `freeze_epochs` the first of them. A backbone that stays frozen has
-        no epochs: `views=` (1) are the views of each picture: as it is, mirrored, then random ones, 8 at most.
+        See `Recipe`. `epochs` is 3 by default and counts all epochs, `freeze_epochs` the first of
+        them. A backbone that stays frozen has no epochs: `views=` (1) counts the views of each
+        picture: as it is, mirrored, then random ones, 8 at most.
     loss, optimizer, init, run_dir, name, restart, device, callbacks, quiet, control
         As for `train`; loss by name only.
 
@@ -134,9 +147,16 @@ def transfer(
     >>> run = transfer("photos", "efficientnet_lite0", epochs=3)  # doctest: +SKIP
     """
     right_way_round("transfer", backbone, data, extra)
+    objects = {"loss": loss, "optimizer": optimizer}
     options = {"mode": mode, "head": head, "weights": weights}
-    request = Request.to_transfer(backbone, recipe, fields, loss, optimizer, **options)
-    where: Any = {"init": init, "run_dir": run_dir, "name": name, "restart": restart, "device": device}
+    request = Request.to_transfer(backbone, recipe, objects | fields, **options)
+    where: Any = {
+        "init": init,
+        "run_dir": run_dir,
+        "name": name,
+        "restart": restart,
+        "device": device,
+    }
     heard: Any = {"callbacks": callbacks, "quiet": quiet, "control": control}
     return carry_out("transfer", request, data, **where, **heard)
 
@@ -153,7 +173,7 @@ def preflight(
     quiet: bool = False,
     **fields: Any,
 ) -> Preflight:
-    """Look at network, data, loss and machine as `train` would, and say all that is wrong before a step is made.
+    """Look at network, data, loss and machine as `train` would, and say all that is wrong.
 
     Parameters
     ----------
@@ -164,15 +184,17 @@ def preflight(
     Returns
     -------
     Preflight
-        `.findings` (errors first), `.ok`, `.summary`: the layers, `.seconds`: of a step. What would be an error is a finding here.
+        `.findings` (errors first), `.ok`, `.summary` (the layers) and `.seconds` (of a step). What
+        would be an error is a finding here.
 
     Examples
     --------
     >>> print(preflight(net, "pets/", loss=nn.NLLLoss()))  # doctest: +SKIP
     """
     right_way_round("preflight", model, data)
+    objects = {"loss": loss, "optimizer": optimizer}
     return look(
-        lambda: Request.to_try(model, recipe, fields, loss, optimizer),
+        lambda: Request.to_try(model, recipe, objects | fields),
         data,
         device,
         drive=mounted() is not None,
@@ -192,15 +214,17 @@ def find_lr(
     quiet: bool = False,
     **fields: Any,
 ) -> LrCurve:
-    """Sweep the learning rate from 1e-7 to 10 over at most 100 steps (Smith 2017, LR range test), and suggest one.
+    """Sweep the learning rate from 1e-7 to 10 in at most 100 steps (Smith 2017), and suggest one.
 
-    The network, its gradients and all random streams are as before afterwards; the same call gives the same curve.
+    Afterwards the network, its gradients and all random streams are as before. The same call gives
+    the same curve.
 
     Parameters
     ----------
     model : Module, a class or callable that makes one, or a backbone's name as `transfer` takes it
     data : Data, or anything `load` takes
-    loss, optimizer, recipe, device, callbacks, quiet, **fields : as for `train`; an optimizer by name or class
+    loss, optimizer, recipe, device, callbacks, quiet, **fields
+        As for `train`; an optimizer by name or class.
 
     Raises
     ------
@@ -212,6 +236,7 @@ def find_lr(
     >>> find_lr(nets.mlp(), "fashion-mini").suggestion  # doctest: +SKIP
     """
     right_way_round("find_lr", model, data)
-    request = Request.to_try(model, recipe, fields, loss, optimizer)
+    objects = {"loss": loss, "optimizer": optimizer}
+    request = Request.to_try(model, recipe, objects | fields)
     drive = mounted() is not None
     return LrCurve(*find_rate(request, data, device, drive=drive, callbacks=callbacks, quiet=quiet))

@@ -19,7 +19,7 @@ from .options import device_flag
 from .train import panel, train, transfer
 
 if TYPE_CHECKING:
-    from ..runs.catalog import Kept
+    from ..runs.catalog import StoredRun
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # exit statuses; a shell expects 130 of Ctrl-C
 STATUS = {"finished": OK, "stopped": STOPPED}
@@ -173,12 +173,12 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
         delete(run, yes)
 
 
-def names(run: Kept) -> set[str]:
+def names(run: StoredRun) -> set[str]:
     """What a run may be called."""
     return {run.name, run.key, f"{run.name}-{run.key}"}
 
 
-def delete(run: Kept, yes: bool) -> None:
+def delete(run: StoredRun, yes: bool) -> None:
     """Delete a run, if it is not running and the answer is yes."""
     from ..runs import catalog
 
@@ -202,9 +202,9 @@ def confirm(question: str) -> bool:
         raise click.ClickException(f"nobody can answer here; {flag}") from None
 
 
-def row(run: Kept) -> tuple[str, ...]:
+def row(run: StoredRun) -> tuple[str, ...]:
     """A run as a line of the list."""
-    epochs = f"{'?' if run.epochs is None else run.epochs}/{run.of}"
+    epochs = f"{'?' if run.epochs is None else run.epochs}/{run.total}"
     touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.touched))
     return run.name, run.key, run.status, epochs, size(run.size), size(run.copy_size), touched
 

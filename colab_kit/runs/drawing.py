@@ -21,7 +21,7 @@ from .scoring import Scorer, pictures_of
 
 
 def draw_confusion(evaluation: Evaluation, folder: Path, task: str) -> Path:
-    """Draw which classes are taken for which; of several a picture each one's F1; of numbers, said and true."""
+    """Draw which classes are taken for which; or the F1 of each; or numbers, predicted and true."""
     draw = {"multilabel": plots.per_class, "regression": plots.agreement}.get(task, plots.confusion)
     return draw(evaluation, folder / "confusion.png")
 

@@ -1,4 +1,4 @@
-"""Opening: a run of an earlier session, found by its folder, name or key on the fast disk or on Drive."""
+"""Opening: a run of an earlier session, found by its folder, name or key, here or on Drive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
 
     Parameters
     ----------
-    where : its folder, its name (the newest of that name), its key, or a file that run.export() wrote
+    where : str or Path
+        Its folder, its name (the newest of that name), its key, or a file that run.export() wrote.
     model : the network, or a class or function that makes it
         It is needed for networks of your own.
     device : str, optional
@@ -58,7 +59,10 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
         emit(event)
     found = progress.checkpoint
     if found is None:
-        what, why = f"Run {record['name']} has no checkpoint yet.", "it was stopped before its first save"
+        what, why = (
+            f"Run {record['name']} has no checkpoint yet.",
+            "it was stopped before its first save",
+        )
         raise RunError(what, why, "run its cell again")
     if record["model"].get("made_by") is None and model is None:
         what = f"Run {record['name']} trained a network of your own."

@@ -1,4 +1,4 @@
-"""Runs: one training each, startable and stoppable. What it learned can be asked, drawn and saved."""
+"""Runs: one training each. What a run learned can be asked, drawn and saved."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Run:
 
     @property
     def model(self) -> nn.Module:
-        """The network in eval, with the best weights if there was a validation, else the last ones."""
+        """The network in eval, with its best validated weights, else its last ones."""
         if self._model is None:
             assert self._make is not None
             self._model = self._make().to(self.device).eval()
@@ -116,7 +116,7 @@ class Run:
         self._make = make
 
     def stop(self, reason: str = "stopped by hand") -> None:
-        """Finish the step, save, and let the verb return. A stopped run goes on when its cell is run again."""
+        """Finish the step, save, and let the verb return. Its cell, run again, goes on."""
         self.control.stop(reason)
 
     def pause(self) -> None:
@@ -130,7 +130,7 @@ class Run:
     def wait_for_copies(self, timeout: float | None = None) -> bool:
         """Wait until the run's copies are handed to Drive. True without a Drive.
 
-        Handed over is not sent: Drive's program sends later, and only drive.unmount() waits for that.
+        Handed over is not sent: Drive's program sends later. Only drive.unmount() waits for that.
 
         Returns
         -------
@@ -206,7 +206,7 @@ class Run:
         return predictions[0] if is_one else predictions
 
     def save(self, path: str | Path) -> Path:
-        """Write the weights as a plain state_dict that torch or safetensors loads: .pth or .safetensors."""
+        """Write the weights as a plain state_dict, for torch (.pth) or safetensors."""
         return save_weights(self.model, _target(path))
 
     def export(self, path: str | Path) -> Path:
@@ -227,12 +227,13 @@ class Run:
     def confusion(self, split: Any = None) -> Path:
         """Draw which classes are taken for which; saved as confusion.png.
 
-        Where a picture may have several classes, it draws the F1 of each; of numbers, said and true.
+        Where a picture may have several classes, it draws the F1 of each; of numbers, predicted
+        and true.
         """
         return self._show(self._compared(self.evaluate(split)))
 
     def show(self, x: Any, *, top: int = 10) -> Path:
-        """Draw one picture beside the probabilities of its likeliest classes; saved as prediction.png."""
+        """Draw one picture beside its likeliest classes; saved as prediction.png."""
         answer = self.predict(x, top=top)
         if not isinstance(answer, Prediction):
             fix = "pass one: run.show(pictures[0])"
@@ -240,7 +241,7 @@ class Run:
         return self._show(drawing.draw_prediction(x, answer, self._scorer(), self.folder))
 
     def top_losses(self, n: int = 9, split: Any = None) -> Path:
-        """Draw the pictures it is most wrong about, with what they are and what was said; saved as top_losses.png."""
+        """Draw the pictures with the largest losses, and the answers; saved as top_losses.png."""
         return self._show(self._worst(n, split))
 
     def grad_cam(self, x: Any, *, label: str | None = None) -> Path:
@@ -265,7 +266,7 @@ class Run:
         return self._show(drawing.draw_grad_cam(x, scorer, self.classes, target, self.folder))
 
     def report(self, split: Any = None) -> Path:
-        """Write all that is known of the run as one HTML file that opens offline: report.html in its folder."""
+        """Write all that is known of the run as one HTML file that opens offline: report.html."""
         evaluation = self.evaluate(split)
         drawings = (self._curves(), self._compared(evaluation), self._worst(9, split))
         title, folder = f"{self.name}-{self.key}", self.folder
@@ -371,7 +372,7 @@ def _target(path: str | Path) -> Path:
 
 
 def _readable(files: list[Path]) -> list[Path]:
-    """Leave out files that are no pictures, and name them: one of a folder must not cost the others."""
+    """Leave out files that are no pictures, and name them."""
     looks = look_at(files)
     bad = [f"{look.path.name} {look.fault}" for look in looks if look.fault]
     names = "; ".join(bad[:3])

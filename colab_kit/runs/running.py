@@ -1,4 +1,4 @@
-"""Running a verb: find the run that the same call began, or begin it, hold it, and train it to its end."""
+"""Running a verb: find the run that the same call began, or begin it, and train it to its end."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def carry_out(
 
 
 def _identity(request: Request, network: Network, parent: Run | None) -> dict[str, Any]:
-    """Say what network and objects add to a run's identity. An object that is not given adds nothing."""
+    """Say what network and objects add to a run's identity. No object, no entry."""
     model, transfer = network.model, request.transfer
     if transfer is None:
         parts = {"model": describe_model(model), "loss": describe(request.loss)}
@@ -257,7 +257,7 @@ def _close(plan: Plan, run: Run, emit: Callbacks, *, is_patient: bool) -> None:
 
 
 def backbone_of(run: Run) -> Backbone:
-    """Give a copy of a run's trained network as a backbone, with the preprocessing it learned under."""
+    """Copy a run's trained network as a backbone, with the preprocessing it learned under."""
     how = Preprocess.from_json(run.record["preprocess"])
     # of a grey network the same for each colour
     mean, std = ((v[0], v[-2 % len(v)], v[-1]) for v in (how.mean, how.std))

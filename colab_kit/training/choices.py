@@ -1,4 +1,4 @@
-"""Choices: what stands where the recipe says None. They are written before step 1, and stay on resume."""
+"""Choices: what stands where the recipe says None. They are written before step 1, and stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frozen head: solved for features that are computed once a view, or given them to learn from."""
+"""The frozen head: it is solved for features of the backbone, or learns from them step by step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .state import Progress, wear
 
 
 def compute_features(plan: Plan, progress: Progress) -> str:
-    """Compute the features that a head of several layers learns from; "" or the reason it stopped."""
+    """Compute what a head of several layers learns from; "" when done, else why it stopped."""
     features = _features(plan)
     hear = _listener(progress)
     with outer_streams_kept():
@@ -28,9 +28,15 @@ def compute_features(plan: Plan, progress: Progress) -> str:
 
 
 def fit_head_on_features(plan: Plan, progress: Progress) -> str:
-    """Compute features view after view, and solve the head for all of them so far; "" or the reason it stopped.
+    """Compute features view after view, and solve the head for all views so far.
 
-    In mode "frozen" each view is announced and saved. Where the rest learns afterwards, the loop writes the first checkpoint.
+    In mode "frozen" it announces itself and saves each view. Where the rest learns afterwards, the
+    loop does that.
+
+    Returns
+    -------
+    str
+        "" when done, else the reason it stopped.
     """
     features, state, emit = _features(plan), progress.state, progress.emit
     alone, steps = plan.is_solved, plan.steps_per_epoch
@@ -49,7 +55,8 @@ def fit_head_on_features(plan: Plan, progress: Progress) -> str:
             _put(head, features)
             state.epoch, state.step = state.epoch + 1, state.step + steps
             state.seconds = progress.budget.seconds
-            weights = {name: t.detach().cpu().clone() for name, t in plan.model.state_dict().items()}
+            tensors = plan.model.state_dict().items()
+            weights = {name: t.detach().cpu().clone() for name, t in tensors}
             row = {"epoch": float(state.epoch), "step": state.step, "l2": head.strength, **row}
             if state.add_row(row, plan.recipe.monitor):
                 progress.best_weights = weights

@@ -1,11 +1,12 @@
-"""Loaders: how a plan reads its pictures, and how it reads a frozen backbone's features in their place.
+"""Loaders: how a plan reads pictures, and features of a frozen backbone in their place.
 
-Features are computed once a view and kept. They do not depend on the seed, so other runs use them too.
+Features are computed once a view and kept. The seed does not change them, so other runs use them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -131,23 +132,19 @@ class FrozenFeatures:
         self.parts = [("valid", 0)] * ("valid" in data.splits)
         self.parts += [("train", view) for view in range(views)]
         self.pictures = sum(len(data.splits[name]) for name, _ in self.parts)
+        # One loader for all uses of a view: it complains of a damaged picture once.
+        self.loader = functools.cache(maker.of_view)
         self._features: dict[tuple[str, int], Features] = {}
-        self._loaders: dict[tuple[str, int], tuple[Feed, int]] = {}
-
-    def loader(self, name: str, view: int) -> tuple[Feed, int]:
-        """Give one loader for all uses of a view: it complains of a damaged picture once."""
-        if (name, view) not in self._loaders:
-            self._loaders[name, view] = self.maker.of_view(name, view)
-        return self._loaders[name, view]
 
     def of_view(self, name: str, view: int) -> Features:
         """Open the features of a view, as far as they are there."""
-        if (name, view) not in self._features:
-            loader, _ = self.loader(name, view)
-            key, width = self._key(name, view), self.backbone.width
-            rows, bounds = loader.split.rows, loader.bounds
-            self._features[name, view] = Features(self.home, key, rows, width, bounds, self.shelf)
-        return self._features[name, view]
+        part = (name, view)
+        if part not in self._features:
+            loader, key = self.loader(name, view)[0], self._key(name, view)
+            self._features[part] = Features(
+                self.home, key, loader.split.rows, self.backbone.width, loader.bounds, self.shelf
+            )
+        return self._features[part]
 
     @property
     def are_there(self) -> bool:
@@ -160,20 +157,15 @@ class FrozenFeatures:
     def _key(self, name: str, view: int) -> str:
         loader, _ = self.loader(name, view)
         split, maker, backbone = loader.split, self.maker, self.backbone
-        made_of = [
-            backbone.identity,
-            backbone.layer,
-            maker.preprocess.as_json(),
-            maker.data.fingerprint,
-            torch.__version__,
-        ]
+        made_of: list[Any] = [backbone.identity, backbone.layer, maker.preprocess.as_json()]
+        made_of += [maker.data.fingerprint, torch.__version__]
         labels = of_split(split.rows, split.source.labels[split.rows])
         ends = [*loader.bounds[:1], *loader.bounds[-1:]]
         seen = maker.view_identity(view)
         return digest([VERSION, made_of, str(self.precision), seen, labels, ends])[:16]
 
     def compute(self, name: str, view: int, heard: Heard) -> bool:
-        """Compute what is missing of a view; whether all of it is there now and nobody said stop."""
+        """Compute what is missing of a view; False where it is not whole, or somebody said stop."""
         features, goes_on = self.of_view(name, view), True
 
         def told(done: int) -> bool:
@@ -183,12 +175,13 @@ class FrozenFeatures:
 
         if not features.whole:
             loader, epoch = self.loader(name, view)
-            with closing(loader.viewed(epoch, first=features.done)) as batches:  # type: ignore[type-var]
+            batches: Any = loader.viewed(epoch, first=features.done)
+            with closing(batches):
                 features.compute(batches, lambda x: self.backbone.features(x, self.precision), told)
         return features.whole and goes_on
 
     def first_views(self, name: str, views: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give features float32 (n, width) and labels of the first views, damaged pictures left out."""
+        """Give features (n, width) and labels of the first views, without damaged pictures."""
         x = torch.cat([self.of_view(name, view).values for view in range(views)])
         split = self.loader(name, 0)[0].split
         y = torch.cat([torch.from_numpy(split.source.labels[split.rows])] * views)
@@ -197,7 +190,7 @@ class FrozenFeatures:
 
 
 class FeatureLoader:
-    """Features of a split, batch by batch: the same pictures together as in a Feed, in the same order.
+    """Features of a split, batch by batch: the same pictures together as in a Feed, in its order.
 
     Parameters
     ----------
@@ -221,7 +214,8 @@ class FeatureLoader:
     def shuffled(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
         """Give the batches of a training epoch from number `first` on.
 
-        A batch that damaged files leave a single picture of is empty: BatchNorm cannot learn from it.
+        Where damaged files leave one picture of a batch, that batch is empty: BatchNorm cannot
+        learn from one.
         """
         order = self.pictures.order(epoch)
         at = self._sorted[np.searchsorted(self.split.rows[self._sorted], order)]

@@ -1,4 +1,4 @@
-"""A plan: a call made ready, before its first step. Frozen and printable; the fit functions read it."""
+"""A plan: a call made ready, before its first step. It is frozen; the fit functions read it."""
 
 from __future__ import annotations
 
@@ -195,7 +195,10 @@ class Plan:
 
     @property
     def valid_loss(self) -> Loss:
-        """The loss without class weights and smoothing, so that figures can be compared. A loss object is what it is."""
+        """The loss without class weights and smoothing: its figures can be compared.
+
+        A loss object stays as it is.
+        """
         if self.request.loss is not None:
             return self.loss
         plain = replace(self.user_recipe, label_smoothing=0.0)

@@ -273,4 +273,3 @@ def remember(place: Path, what: Any, name: str, why: str) -> None:
     with suppress(OSError, ValueError, TypeError, ColabKitError):
         known = json.loads(place.read_text()) if place.exists() else {}
         write_json(place, {**known, digest(what)[:16]: [name, why.removesuffix(EARLIER)]})
-

@@ -12,7 +12,8 @@ from ..data.batches import Batch
 from ..errors import RunError, TrainError
 from ..events import Note
 from . import checkpoint
-from .state import Diverged, Job, State
+from .job import Job
+from .state import Diverged, State
 
 AT_MOST = 3  # times that a run goes back
 SMALLER = 0.25  # factor on the learning rate each time: a sixty-fourth after three

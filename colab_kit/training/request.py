@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from ..data.batches import Feed
 from ..data.dataset import Data
@@ -24,6 +25,7 @@ from .choices import preprocess_for
 from .losses import by_name
 from .optim import name_of
 
+DATA = (Data, tuple, list, dict, np.ndarray, torch.Tensor, Dataset, DataLoader)
 MODES = ("auto", "frozen", "finetune", "frozen_then_finetune")
 
 
@@ -97,56 +99,56 @@ class Request:
         model: Any,
         recipe: Recipe | None,
         fields: dict[str, Any],
-        loss: Any,
-        optimizer: Any,
         transfer: Transfer | None = None,
     ) -> Request:
         """Put names into the recipe, and keep objects beside it.
+
+        Parameters
+        ----------
+        fields : dict
+            The recipe's fields; loss, optimizer and augment may be objects.
 
         Raises
         ------
         RecipeError
         """
-        fields, augment = dict(fields), None
-        if isinstance(loss, str):
-            fields["loss"], loss = by_name(loss), None
-        if isinstance(optimizer, str):
-            fields["optimizer"], optimizer = optimizer.lower(), None
-        if name := name_of(optimizer):
-            fields["optimizer"], optimizer = name, None
+        fields, objects = dict(fields), dict[str, Any]()
+        for field in ("loss", "optimizer"):
+            value = fields.pop(field, None)
+            name = name_of(value) if field == "optimizer" else None
+            if isinstance(value, str):
+                name = by_name(value) if field == "loss" else value.lower()
+            if name is not None:
+                fields[field] = name
+            else:
+                objects[field] = value
         if callable(fields.get("augment")):
-            augment = fields.pop("augment")
+            objects["augment"] = fields.pop("augment")
         recipe = Recipe.of(recipe, fields)
-        if isinstance(optimizer, torch.optim.Optimizer) and recipe.lr is not None:
-            why, fix = "the optimizer has its own learning rate", "drop lr=, or write optimizer='adam', lr=…"
-            raise RecipeError("lr= and an optimizer were both given.", why, fix)
-        return cls(model, recipe, loss, optimizer, augment, transfer)
+        if isinstance(objects.get("optimizer"), torch.optim.Optimizer) and recipe.lr is not None:
+            raise RecipeError(
+                "lr= and an optimizer were both given.",
+                "the optimizer has its own learning rate",
+                "drop lr=, or write optimizer='adam', lr=…",
+            )
+        return cls(model, recipe, **objects, transfer=transfer)
 
     @classmethod
-    def to_train(
-        cls, model: Any, recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer: Any
-    ) -> Request:
-        """Make the request of kit.train: it has no head of its own and no frozen backbone."""
-        request = cls.of(model, recipe, fields, loss, optimizer)
-        if request.recipe.freeze_epochs is not None:
-            fix = "leave it out, or use kit.transfer(data, backbone)"
-            why = "train() has no head of its own"
-            raise RecipeError("freeze_epochs= is for transfer().", why, fix)
-        if request.recipe.views is not None:
-            fix = "leave it out, or use kit.transfer(data, backbone, views=…)"
-            why = "train() has no frozen backbone; epochs= counts its passes"
-            raise RecipeError("views= is for transfer().", why, fix)
+    def to_train(cls, model: Any, recipe: Recipe | None, fields: dict[str, Any]) -> Request:
+        """Make the request of kit.train, which has no head of its own and no frozen backbone."""
+        request = cls.of(model, recipe, fields)
+        for field, why, more in (
+            ("freeze_epochs", "train() has no head of its own", ""),
+            ("views", "train() has no frozen backbone; epochs= counts its passes", ", views=…"),
+        ):
+            if getattr(request.recipe, field) is not None:
+                fix = f"leave it out, or use kit.transfer(data, backbone{more})"
+                raise RecipeError(f"{field}= is for transfer().", why, fix)
         return request
 
     @classmethod
     def to_transfer(
-        cls,
-        backbone: Any,
-        recipe: Recipe | None,
-        fields: dict[str, Any],
-        loss: Any,
-        optimizer: Any,
-        **options: Any,
+        cls, backbone: Any, recipe: Recipe | None, fields: dict[str, Any], **options: Any
     ) -> Request:
         """Make the request of kit.transfer.
 
@@ -154,26 +156,24 @@ class Request:
         ----------
         options : mode, head and weights of a Transfer
         """
-        if loss is not None and not isinstance(loss, str):
-            why = "its head puts out logits, and the loss must fit them"
-            fix = "write loss='cross_entropy'"
-            raise RecipeError("transfer() takes loss= by name only.", why, fix)
-        default = Recipe().epochs
-        given_epochs = "epochs" in fields or (recipe is not None and recipe.epochs != default)
+        if not isinstance(fields["loss"], str | None):
+            raise RecipeError(
+                "transfer() takes loss= by name only.",
+                "its head puts out logits, and the loss must fit them",
+                "write loss='cross_entropy'",
+            )
+        given = "epochs" in fields or (recipe is not None and recipe.epochs != Recipe().epochs)
         if recipe is None:
             fields = {"epochs": 3, **fields}
-        transfer = Transfer(**options, given_epochs=given_epochs)
-        request = cls.of(backbone, recipe, fields, loss, optimizer, transfer)
-        check_mode(transfer.mode, request.recipe, given_epochs)
+        transfer = Transfer(**options, given_epochs=given)
+        request = cls.of(backbone, recipe, fields, transfer)
+        check_mode(transfer.mode, request.recipe, given_epochs=given)
         return request
 
     @classmethod
-    def to_try(
-        cls, model: Any, recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer: Any
-    ) -> Request:
-        """Make the request of a verb that only tries: a name is a backbone, all else is trained as it is."""
-        transfer = Transfer() if isinstance(model, str) else None
-        return cls.of(model, recipe, fields, loss, optimizer, transfer)
+    def to_try(cls, model: Any, recipe: Recipe | None, fields: dict[str, Any]) -> Request:
+        """Make the request of a verb that only tries. A name is a backbone; else all is trained."""
+        return cls.of(model, recipe, fields, Transfer() if isinstance(model, str) else None)
 
     def network(self, data: Data, shelf: Shelf | None = None, *, warm: bool = False) -> Network:
         """Make the network, or learn what is known of it.
@@ -200,13 +200,14 @@ class Request:
     def _on_backbone(
         self, transfer: Transfer, data: Data, shelf: Shelf | None, warm: bool
     ) -> Network:
+        recipe = self.recipe
         backbone = LazyBackbone(
             self.model,
             classes=len(data.classes),
             head=transfer.head,
             weights=transfer.weights,
-            image_size=self.recipe.image_size,
-            seed=self.recipe.seed,
+            image_size=recipe.image_size,
+            seed=recipe.seed,
             shelf=shelf,
             use_notes=not warm,
         )
@@ -216,7 +217,7 @@ class Request:
         return Network(model, name, base, backbone.made_by, backbone, shelf)
 
 
-def check_mode(mode: str, recipe: Recipe, given_epochs: bool) -> None:
+def check_mode(mode: str, recipe: Recipe, *, given_epochs: bool) -> None:
     """Refuse an unknown mode, epochs of a frozen backbone, and views of one that learns.
 
     Raises
@@ -227,20 +228,22 @@ def check_mode(mode: str, recipe: Recipe, given_epochs: bool) -> None:
         fix = new_word("mode", mode) or "leave mode= out, or name one of these"
         raise RecipeError(f"mode={mode!r} is not known.", f"the modes are {', '.join(MODES)}", fix)
     if mode == "frozen" and given_epochs:
-        n = recipe.epochs
-        why = "a frozen backbone is shown views of each picture, not epochs"
-        fix = f"write views={n}, or mode='finetune' with epochs={n}"
-        raise RecipeError("epochs= does not go with mode='frozen'.", why, fix)
+        raise RecipeError(
+            "epochs= does not go with mode='frozen'.",
+            "a frozen backbone is shown views of each picture, not epochs",
+            f"write views={recipe.epochs}, or mode='finetune' with epochs={recipe.epochs}",
+        )
     if mode in ("finetune", "frozen_then_finetune") and recipe.views is not None:
-        fix = "leave it out, or write mode='frozen'"
-        if mode == "frozen_then_finetune":
-            fix += "; freeze_epochs= says how long the head learns alone"
-        why = "it counts views while the backbone stays frozen"
-        raise RecipeError(f"views= does not go with mode={mode!r}.", why, fix)
+        alone = "; freeze_epochs= says how long the head learns alone"
+        raise RecipeError(
+            f"views= does not go with mode={mode!r}.",
+            "it counts views while the backbone stays frozen",
+            "leave it out, or write mode='frozen'" + alone * (mode != "finetune"),
+        )
 
 
 def _made_by(network: nn.Module) -> Any:
-    """Give the call that makes one of our small networks again; None if the user changed a layer."""
+    """Give the call that makes one of our small networks again; None if a layer was changed."""
     how = getattr(network, "made_by", None)
     if how is None or type(network).__module__.partition(".")[0] != "colab_kit":
         return None
@@ -257,14 +260,16 @@ def right_way_round(verb: str, model: Any, data: Any, extra: tuple[Any, ...] = (
     """
     line = {"transfer": 'kit.transfer(data, "resnet18")'}.get(verb, f"kit.{verb}(model, data)")
     if extra:
-        what = f"{verb}() takes two things before its options, and {2 + len(extra)} were given."
-        why = "pictures and labels travel as one pair, all else by name"
-        raise RecipeError(what, why, "write " + line.replace("data", "(X, y)"))
-    loaders = (torch.utils.data.Dataset, torch.utils.data.DataLoader)
-    looks_like_data = isinstance(model, (Data, tuple, list, dict, np.ndarray, torch.Tensor, *loaders))
+        raise RecipeError(
+            f"{verb}() takes two things before its options, and {2 + len(extra)} were given.",
+            "pictures and labels travel as one pair, all else by name",
+            "write " + line.replace("data", "(X, y)"),
+        )
     makes_model = inspect.isclass(data) or inspect.isfunction(data)
     is_path = isinstance(model, (str, Path))
-    if isinstance(data, nn.Module) or looks_like_data or (is_path and makes_model):
-        name = getattr(data, "__name__", type(data).__name__)
-        why = f"{name} stands where the data should"
-        raise RecipeError(f"The arguments of {verb}() are the other way round.", why, f"write {line}")
+    if isinstance(data, nn.Module) or isinstance(model, DATA) or (is_path and makes_model):
+        raise RecipeError(
+            f"The arguments of {verb}() are the other way round.",
+            f"{getattr(data, '__name__', type(data).__name__)} stands where the data should",
+            f"write {line}",
+        )

@@ -1,31 +1,24 @@
-"""Where a run is: its state, its progress (state and how that is kept), and the job that a loop works on."""
+"""State: where a run is. Progress is that state, and how it is kept."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import platform
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from ..events import Callbacks, Control, Note, RunStarted
-from ..models.precision import compiled
 from ..models.weights import put
 from ..recipe import Recipe
 from ..system.files import Shelf, is_whole, write_json
 from . import checkpoint
 from .budget import Budget
 from .checkpoint import Checkpoint, Tensors
-from .freezing import Phases
 from .history import CsvLog, History
 from .metrics import better
-from .optim import Average, Schedule
+from .optim import Average
 from .plan import Plan
 from .saver import Saver
 
@@ -52,7 +45,9 @@ class State:
     def of(cls, facts: dict[str, Any]) -> State:
         """Read a state as a checkpoint or an exported file keeps it."""
         names = [field.name for field in dataclasses.fields(cls) if field.name in facts]
-        return cls(**{**{name: facts[name] for name in names}, "history": History(facts["history"])})
+        return cls(
+            **{**{name: facts[name] for name in names}, "history": History(facts["history"])}
+        )
 
     def add_row(self, row: dict[str, float], metric: str) -> bool:
         """Write a row of history; whether it is the best one so far by this metric."""
@@ -149,7 +144,7 @@ class Progress:
         return out_of_patience(plan.user_recipe, state.waited, state.best)
 
     def take_finished(self, plan: Plan) -> None:
-        """Load the weights of a run that is finished. One that was killed before it was copied is copied now."""
+        """Load the weights of a finished run. If a kill came before its last copy, copy it now."""
         found = self.checkpoint
         assert found is not None
         wear(plan.model, checkpoint.best_weights(self.folder, found, complain=self.complain))
@@ -222,119 +217,6 @@ class Progress:
         return dict(plan.model.state_dict()) | averaged
 
 
-class Job:
-    """What the loop works on: a plan, and all that changes with its steps."""
-
-    def __init__(self, plan: Plan, progress: Progress) -> None:
-        self.plan, self.progress, self.recipe = plan, progress, plan.recipe
-        self.model, self.device, self.precision = plan.model, plan.device, plan.precision
-        self.train, self.valid = plan.loaders["train"], plan.loaders.get("valid")
-        self.emit, self.control, self.budget = progress.emit, progress.control, progress.budget
-        self.loss, self.valid_loss = plan.loss, plan.valid_loss
-        self.measures = {"task": plan.data.task, "output": plan.choices["output"].value}
-        self.optimizer = plan.optimizer()
-        self.net: Callable[[Any], Any] = plan.learner
-        if self.recipe.compile:
-            self.net = compiled(self.model, self.train.peek().x, progress.complain)
-        self.precision.lay(self.model)
-        decay = self.recipe.ema_decay
-        self.average = Average(self.model, decay) if decay else None
-        self.saver = progress.open_saver(plan)
-        found = progress.checkpoint
-        begin = progress.step if found is None else found.facts["schedule"].get("begin", 0)
-        self.schedule = Schedule.of(self.recipe, plan.steps_per_epoch, begin=begin)
-        self.steps = plan.steps_per_epoch * self.recipe.epochs
-        self.phases = Phases(self.model, plan.head_names, plan.freeze_epochs)
-        self.environment = {
-            **environment(self.device),
-            "precision": str(self.precision),
-            "compile": str(self.recipe.compile),
-        }
-        self.facts = {**progress.facts(plan), "environment": self.environment}
-        self.scaler = self.precision.scaler(self.device)
-        self.base_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
-        self.saved: tuple[int, ...] = ()  # what the last save was of
-        self.begun = 0  # steps done when this session began
-
-    def begin(self) -> State:
-        """Go on from the checkpoint, or from the head that was fitted; say which promise holds."""
-        state, found = self.progress.state, self.progress.checkpoint
-        if found is None:
-            if state.step:  # the head is fitted: from here on the loop knows of it
-                self.save(state, must=True, planned=True)
-            return state
-        vars(state).update(vars(self.restore(found)))
-        self.begun = state.step
-        if state.step:
-            total = found.facts["schedule"]["total"]
-            promise = exactness(
-                found.facts["environment"],
-                self.environment,
-                stretched=self.schedule.ends and total != self.schedule.total,
-                keyed=self.plan.is_keyed,
-                cut=state.pieces > 1,
-            )
-            self.emit(Note(f"Going on from step {state.step} of {self.steps}: {promise}."))
-        return state
-
-    def save(self, state: State, *, must: bool = False, planned: bool = False) -> None:
-        """Write everything the next step needs, once for each place a run can be at.
-
-        Parameters
-        ----------
-        planned : bool
-            Whether every session of this run saves here (save_every_steps=): a rollback goes to no
-            other step.
-
-        Raises
-        ------
-        Diverged
-            A weight is not finite: the file before this one must stay the newest.
-        """
-        mark = (state.step, state.epoch, len(state.history), state.rollbacks)
-        if mark == self.saved:
-            return
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
-            raise Diverged(math.nan)
-        tensors, facts = self._snapshot(state)
-        passing = self.saver.passing
-        change = passing.discard if planned or self.saver.every is None else passing.add
-        change(state.step)
-        if self.progress.save(tensors, {**facts, "planned": planned}, must=must):
-            self.saved = mark
-
-    def _snapshot(self, state: State) -> tuple[Tensors, dict[str, Any]]:
-        """Give the run as tensors and plain data."""
-        if self.scaler is not None:
-            state.scaler = self.scaler.state_dict()
-        tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
-        if self.average is not None:
-            tensors |= {f"average/{name}": t for name, t in self.average.shadow.items()}
-        optimizer = checkpoint.pack(self.optimizer.state_dict(), tensors, "optimizer/")
-        return tensors, {**self.facts, "optimizer": optimizer, "schedule": vars(self.schedule)}
-
-    def restore(self, found: Checkpoint) -> State:
-        """Put a checkpoint back into model, average and optimizer; give where it was."""
-        tensors, facts = found.tensors, found.facts
-        put(self.model, checkpoint.under(tensors, "model/"))
-        checkpoint.put_back(self.optimizer, checkpoint.unpack(facts["optimizer"], tensors))
-        if self.average is not None:
-            for name, tensor in checkpoint.under(tensors, "average/").items():
-                self.average.shadow[name].copy_(tensor)
-        if self.scaler is not None and facts["scaler"] is not None:
-            self.scaler.load_state_dict(facts["scaler"])
-        self.progress.best_weights = None
-        if self.saver.every is not None and not facts["planned"]:
-            self.saver.passing.add(found.step)
-        return State.of(facts)
-
-    def put_back(self) -> None:
-        """Leave what is the user's as it came: learning rates off the schedule, frozen layers free."""
-        for lr, group in zip(self.base_lr, self.optimizer.param_groups, strict=True):
-            group["lr"] = lr
-        self.phases.leave()
-
-
 def wear(model: nn.Module, weights: Tensors) -> None:
     """Give the network weights, and put it in eval."""
     put(model, weights)
@@ -353,44 +235,3 @@ def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) ->
         return ""
     at = f" since epoch {best['epoch']:g}" if best else ""
     return f"early stopping: {recipe.monitor} is not better{at}"
-
-
-def environment(device: Any) -> dict[str, str]:
-    """What the bits of a step depend on, besides the run itself."""
-    kind = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else torch.backends.cpu.get_cpu_capability()
-    )
-    return {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": f"{device.type} {kind} {platform.machine()}",
-        "threads": str(torch.get_num_threads()),
-    }
-
-
-def exactness(
-    old: dict[str, str],
-    new: dict[str, str],
-    *,
-    stretched: bool,
-    keyed: bool = True,
-    cut: bool = False,
-) -> str:
-    """Which promise holds for a run that goes on: the same bits, or the same data, augmentation and schedule, and why."""
-    broken = [
-        f"{name} {old.get(name)} → {value}" for name, value in new.items() if old.get(name) != value
-    ]
-    if new["device"].startswith(("cuda", "mps")):
-        broken.append(f"on {new['device'].split()[0]} the order of sums is not fixed")
-    if stretched:
-        broken.append("more epochs stretch the schedule of the learning rate")
-    if cut:
-        broken.append("batches are computed in pieces since memory ran out")
-    if not keyed:
-        return "same order and schedule; the dataset's own random numbers are beyond any key, so neither its pictures nor the bits repeat"
-    if not broken:
-        return "every bit as if it had never stopped"
-    return f"same data, order and augmentation, not the same bits ({'; '.join(broken)})"

@@ -23,7 +23,6 @@ from .probing import fastest_forward, known_choice, remember
 from .request import Request
 
 VIEWS = 8  # passes over a frozen backbone, at most
-SOME = 8  # pictures that a network is tried on where nothing is trained
 FEW = 2000  # training pictures: below, training all of a backbone loses more than it wins
 DEEP = 20  # epochs of a head of several layers on features, at least: they cost seconds
 PICTURE = 0.003  # seconds that a GPU trains on a picture of 224 px: a guess, for the mode alone
@@ -41,9 +40,11 @@ def choose_mode(request: Request, pictures: int, device: torch.device) -> Choice
     recipe, mode = request.recipe, request.transfer.mode
     epochs, alone, limit = recipe.epochs, recipe.freeze_epochs, recipe.max_time
     if mode == "frozen_then_finetune" and epochs <= (alone or 1):
-        what = "mode='frozen_then_finetune' leaves no epoch to train all of the network."
-        fix = f"give epochs={(alone or 1) + 1} or more, or mode='frozen' without epochs="
-        raise RecipeError(what, f"epochs={epochs} are the head's alone", fix)
+        raise RecipeError(
+            "mode='frozen_then_finetune' leaves no epoch to train all of the network.",
+            f"epochs={epochs} are the head's alone",
+            f"give epochs={(alone or 1) + 1} or more, or mode='frozen' without epochs=",
+        )
     if mode != "auto":
         return as_asked(mode)
     if alone is not None:
@@ -64,15 +65,8 @@ def choose_mode(request: Request, pictures: int, device: torch.device) -> Choice
     return Choice("frozen_then_finetune", f"{pictures:,} pictures are enough for it")
 
 
-def recipe_in_mode(recipe: Recipe, mode: str) -> tuple[Recipe, int | None]:
-    """Give the recipe as it goes in a mode, and the epochs in which the head learns alone (None: all)."""
-    if mode == "frozen":
-        return replace(recipe, epochs=recipe.views or recipe.epochs), None
-    return recipe, 0 if mode == "finetune" else recipe.freeze_epochs or 1
-
-
 def recall_features(plan: Plan) -> Plan | None:
-    """Plan with features that an earlier call computed, here or on another machine, if all are there."""
+    """Plan with the features that an earlier call computed; None if some are missing."""
     backbone, choices = plan.network.backbone, plan.choices
     assert backbone is not None
     if not plan.is_keyed or (backbone.linear is None and plan.recipe.cutmix):
@@ -173,7 +167,7 @@ def _views(plan: Plan) -> Choice:
 def _precision(
     plan: Plan, backbone: LazyBackbone, first: Batch, forward: float, views: int
 ) -> Choice:
-    """Choose the numbers that features are computed in: the fastest for a long pass, the usual for a short one."""
+    """Choose the numbers that features are computed in. Only a long pass measures the fastest."""
     machine = plan.hardware.runtime
     options = candidates(machine.precision, plan.device.type, machine.isa, plan.model)
     pictures = views * len(plan.data.train) + len(plan.data.splits.get("valid", ()))

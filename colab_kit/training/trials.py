@@ -1,4 +1,4 @@
-"""Trials: a look before the first step, and a search for the learning rate. Nothing of either stays."""
+"""Trials: a look before the first step, and a search for the learning rate."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from colab_kit.data import batches, keyed_random, pixel_cache
 from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
 from colab_kit.events import Control, Event, StepDone, milestone, set_milestone_hook
 from colab_kit.system import files
-from colab_kit.training import checkpoint, loop, state
+from colab_kit.training import checkpoint, job, loop
 from tests.support.pictures import picture
 
 torch.optim.AdamW(
@@ -347,25 +347,25 @@ def _no_sums() -> None:
 
 
 def _forget(name: str, value: Any) -> None:
-    begin = state.Job.begin
+    begin = job.Job.begin
 
     def forgetful(self: Any) -> Any:
         begun = begin(self)
         setattr(begun, name, value)
         return begun
 
-    state.Job.begin = forgetful  # type: ignore[method-assign]
+    job.Job.begin = forgetful  # type: ignore[method-assign]
 
 
 def _no_average() -> None:
     under = checkpoint.under
-    state.checkpoint.under = lambda tensors, prefix: (
+    job.checkpoint.under = lambda tensors, prefix: (
         {} if prefix == "average/" else under(tensors, prefix)
     )  # type: ignore[assignment]
 
 
 def _no_optimizer() -> None:
-    state.checkpoint.unpack = lambda value, tensors: {"state": {}, "param_groups": _groups(value)}  # type: ignore[assignment]
+    job.checkpoint.unpack = lambda value, tensors: {"state": {}, "param_groups": _groups(value)}  # type: ignore[assignment]
 
 
 def _groups(value: Any) -> Any:

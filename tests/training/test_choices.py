@@ -10,7 +10,15 @@ from PIL import Image
 from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.recipe import Recipe
-from colab_kit.training.choices import Choice, as_asked, as_facts, choices_from, choose, preprocess_for, workers_for
+from colab_kit.training.choices import (
+    Choice,
+    as_asked,
+    as_facts,
+    choices_from,
+    choose,
+    preprocess_for,
+    workers_for,
+)
 
 
 def data(kind="arrays", n=10, shape=(1, 28, 28), batch_size=None):

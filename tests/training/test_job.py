@@ -1,8 +1,8 @@
-"""State: which promise holds where a run goes on."""
+"""The job: which promise holds where a run goes on."""
 
 import torch
 
-from colab_kit.training.state import environment, exactness
+from colab_kit.training.job import environment, exactness
 
 
 def test_what_is_promised_on_going_on_says_what_broke_it():
