@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ...colab.health import mounts
 from ...system.locks import flock
 from ..faults import FOLDERS, LINKS
 
