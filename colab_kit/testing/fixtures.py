@@ -184,8 +184,7 @@ def no_drive_yet() -> Iterator[None]:
     drive, left, shelves = session.current, session.left, set(session.shelves)
     session.reset()
     try:
-        with patch.object(mounting, "_current", None):
-            yield
+        yield
     finally:
         session.reset(drive, left)
         for shelf in set(session.shelves) - shelves:
