@@ -225,7 +225,9 @@ def delete(run: StoredRun) -> None:
             _empty(run.folder, truncate=False)
         shutil.rmtree(run.folder, ignore_errors=True)
     if run.copy is not None:
-        for shelf in list(session.shelves):  # what this process still copies there would bring it back
+        for shelf in list(
+            session.shelves
+        ):  # what this process still copies there would bring it back
             if run.copy.is_relative_to(shelf.root):
                 shelf.forget(run.copy.relative_to(shelf.root).as_posix())
         _empty(run.copy, truncate=True)

@@ -147,9 +147,19 @@ def _without_a_look(
             "neither twice nor after a kill."
         )
     return Plan(
-        request, network, data, hardware, recipe, ready, choices, maker, loaders, is_keyed,
-        freeze_epochs, model,
-    )  # fmt: skip
+        request,
+        network,
+        data,
+        hardware,
+        recipe,
+        ready,
+        choices,
+        maker,
+        loaders,
+        is_keyed,
+        freeze_epochs,
+        model,
+    )
 
 
 def _largest_batch(model: torch.nn.Module, few: Feed, data: Data) -> Choice:
