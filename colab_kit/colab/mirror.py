@@ -17,8 +17,9 @@ from pathlib import Path
 from ..errors import ColabKitError, DriveError, RunError
 from ..events import CopyProgress, Event, Note
 from ..system.console import Console
+from . import reading
 from .drive import AGAIN, session
-from .reading import HANDS, Hands, cannot_read, ground, patiently
+from .reading import cannot_read, ground, patiently
 from .slots import Handover, Held, inside
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0  # s between two tries: doubled from one to the other
@@ -51,8 +52,6 @@ class Mirror:
         Brings one file there or raises; a test's may fail on cue.
     sleep : callable, optional
         Waits between two tries; a push or a close() ends the usual one.
-    hands : Hands, optional
-        The file calls of find(); a test's may fail.
     """
 
     def __init__(
@@ -61,9 +60,8 @@ class Mirror:
         *,
         hand_over: Callable[[Held], None] | None = None,
         sleep: Callable[[float], object] | None = None,
-        hands: Hands = HANDS,
     ) -> None:
-        self.root, self.process, self._hands = Path(root).absolute(), os.getpid(), hands
+        self.root, self.process = Path(root).absolute(), os.getpid()
         self._hand_over = hand_over or Handover(self.root).take
         self._change = threading.Condition()  # guards what follows; never held at a file call
         self._waiting: dict[str, Held] = {}  # by what they supersede
@@ -118,9 +116,9 @@ class Mirror:
         folder, _, last = inside(name).rpartition("/")
         where = self.root / folder
         wanted = re.compile(".*".join(map(re.escape, last.split("*"))))  # only * is special
-        scan = lambda: [entry.name for entry in self._hands.scan(str(where))]
+        scan = lambda: [entry.name for entry in reading.CALLS.scan(str(where))]
         try:
-            names = patiently(scan, where, self._hands)
+            names = patiently(scan, where)
         except OSError as err:
             if isinstance(err, FileNotFoundError) and os.path.isdir(ground(self.root)):
                 return []

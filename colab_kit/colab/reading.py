@@ -37,11 +37,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Hands:
-    """The calls that reach Drive and the disk; a test's may count, or fail.
-
-    They look names up late: open may be another one by then.
-    """
+class DriveCalls:
+    """The calls that reach Drive and the disk. They look names up late: a test may replace open."""
 
     scan: Callable[[str], Any] = lambda path: os.scandir(path)
     size: Callable[[str], int] = lambda path: os.stat(path).st_size
@@ -50,10 +47,10 @@ class Hands:
     sleep: Callable[[float], None] = time.sleep
 
 
-HANDS = Hands()
+CALLS = DriveCalls()  # a test puts others here, which count or fail
 
 
-def patiently(action: Callable[[], T], path: str | Path, hands: Hands) -> T:
+def patiently(action: Callable[[], T], path: str | Path) -> T:
     """Do it, again after a while where Drive stumbles.
 
     Raises
@@ -65,7 +62,7 @@ def patiently(action: Callable[[], T], path: str | Path, hands: Hands) -> T:
     def pause(err: OSError, failures: int) -> float | None:
         return None if isinstance(err, FileNotFoundError) else _pause(path, err, failures)
 
-    return retry(action, pause, hands.sleep, on=OSError)
+    return retry(action, pause, CALLS.sleep, on=OSError)
 
 
 def _pause(path: str | Path, err: OSError, failures: int) -> float | None:
@@ -77,7 +74,7 @@ def _pause(path: str | Path, err: OSError, failures: int) -> float | None:
     raise cannot_read(path, err) from err
 
 
-def listed(root: Path, hands: Hands) -> list[str]:
+def list_files(root: Path) -> list[str]:
     """The files below a folder, relative to it, sorted.
 
     Each folder is listed once, and no file is asked for anything. What begins with a dot is left
@@ -87,7 +84,7 @@ def listed(root: Path, hands: Hands) -> list[str]:
     level: list[_Folder] = [("", frozenset((os.path.realpath(root),)))]
     with ThreadPoolExecutor(THREADS) as pool:
         while level:
-            below = list(pool.map(lambda at: _inside(root, at, hands), level))
+            below = list(pool.map(lambda at: _inside(root, at), level))
             files += [name for names, _ in below for name in names]
             level = [folder for _, folders in below for folder in folders]
     return sorted(files)
@@ -96,12 +93,12 @@ def listed(root: Path, hands: Hands) -> list[str]:
 _Folder = tuple[str, frozenset[str]]  # relative to the root; the real paths of those above it
 
 
-def _inside(root: Path, at: _Folder, hands: Hands) -> tuple[list[str], list[_Folder]]:
+def _inside(root: Path, at: _Folder) -> tuple[list[str], list[_Folder]]:
     folder, above = at
     path = os.path.join(root, folder)
     files: list[str] = []
     folders: list[_Folder] = []
-    for name, is_folder, real in patiently(lambda: _kinds(hands.scan(path)), path, hands):
+    for name, is_folder, real in patiently(lambda: _kinds(CALLS.scan(path)), path):
         below = os.path.join(folder, name)
         if not is_folder:
             files.append(below)
@@ -128,16 +125,17 @@ def _kinds(entries: Iterable[os.DirEntry[str]]) -> list[tuple[str, bool, str]]:
     return kinds
 
 
-def sizes(root: Path, files: Sequence[str], hands: Hands) -> dict[str, int]:
-    """Bytes of each file."""
+def size_of(path: Path) -> int:
+    """Bytes of a file."""
+    return patiently(lambda: CALLS.size(str(path)), path)
 
-    def size(name: str) -> int:
-        path = os.path.join(root, name)
-        return patiently(lambda: hands.size(path), path, hands)
+
+def sizes(root: Path, files: Sequence[str]) -> dict[str, int]:
+    """Bytes of each file."""
 
     with ThreadPoolExecutor(THREADS) as pool:
         try:
-            return dict(zip(files, pool.map(size, files), strict=True))
+            return dict(zip(files, pool.map(lambda name: size_of(root / name), files), strict=True))
         except FileNotFoundError as err:
             raise cannot_read(err.filename or root, err) from err
 
@@ -150,7 +148,6 @@ def bring(
     name: str,
     emit: Callable[[Event], None],
     control: Control | None,
-    hands: Hands,
 ) -> None:
     """Copy files of `root` to `to`. A file that is there already in its full size stays.
 
@@ -162,7 +159,7 @@ def bring(
         Drive could not be read, or `control` was stopped. What was brought stays, for the next
         call.
     """
-    job, total = _Job(hands), sum(files.values())
+    job, total = _Job(), sum(files.values())
     emit(FetchStarted(name, str(root), total))
     pool = ThreadPoolExecutor(min(THREADS, len(files)))
     try:
@@ -188,8 +185,8 @@ class _Halted(Exception):
 class _Job:
     """What the copying threads share."""
 
-    def __init__(self, hands: Hands) -> None:
-        self.hands, self.halt, self.done = hands, threading.Event(), 0
+    def __init__(self) -> None:
+        self.halt, self.done = threading.Event(), 0
         self.failures: list[Exception] = []
         self._lock = threading.Lock()
 
@@ -213,7 +210,7 @@ class _Job:
         patience = Patience[OSError](lambda err, failures: _pause(source, err, failures))
         while True:
             try:
-                with self.hands.open(str(source)) as file:
+                with CALLS.open(str(source)) as file:
                     file.seek(done)
                     while not self.halt.is_set() and (chunk := file.read(CHUNK)):
                         done += len(chunk)
@@ -221,7 +218,7 @@ class _Job:
                 break
             except OSError as err:
                 seconds = patience.after(err, done)
-            self.hands.sleep(seconds)
+            CALLS.sleep(seconds)
         if self.halt.is_set():
             raise _Halted
         if done != size:

@@ -33,18 +33,18 @@ from ..system.archives.names import is_archive, stem
 from ..system.archives.unpack import unpack
 from ..system.files import home, throw_away, whole_file, write_json
 from ..system.locks import alone, flock
+from . import reading
 from .drive import Drive
 from .mounting import mounted
 from .pack import MANIFEST, PER_FILE, holds, pack
 from .reading import (
-    HANDS,
-    Hands,
     bring,
     cannot_read,
     is_folder,
-    listed,
+    list_files,
     make_folder,
     patiently,
+    size_of,
     sizes,
 )
 
@@ -58,7 +58,6 @@ def stage(
     emit: Callable[[Event], None],
     control: Control | None = None,
     drive: Drive | None = None,
-    hands: Hands = HANDS,
 ) -> Path:
     """Bring a folder or an archive on Drive to the fast disk; anything else stays where it is.
 
@@ -66,8 +65,6 @@ def stage(
     ----------
     drive : Drive, optional
         The mounted one, if None.
-    hands : Hands, optional
-        The file calls; a test's may count or fail.
 
     Raises
     ------
@@ -88,9 +85,9 @@ def stage(
         what = f"{source} cannot be brought to the fast disk."
         why = f"COLAB_KIT_HOME is {home()}, on that same Drive"
         raise DataError(what, why, "unset COLAB_KIT_HOME, or point it to a local folder")
-    work = _Staging(source, drive, emit, control, hands)
+    work = _Staging(source, drive, emit, control)
     try:
-        if patiently(lambda: is_folder(source), source, hands):
+        if patiently(lambda: is_folder(source), source):
             return work.folder(inside)
         return work.archive(inside) / source.name if is_archive(source.name) else source
     except FileNotFoundError as err:  # it went while it was looked at
@@ -131,21 +128,20 @@ class _Staging:
     drive: Drive
     emit: Callable[[Event], None]
     control: Control | None
-    hands: Hands
 
     def archive(self, inside: PurePath) -> Path:
         """The folder with the copy of the archive."""
         source = self.source
-        status = patiently(lambda: os.stat(source), source, self.hands)
+        status = patiently(lambda: os.stat(source), source)
         name = _named(stem(source.name), inside, [status.st_size, status.st_mtime_ns])
         return self._whole(name, lambda: {source.name: status.st_size}, source.parent, packs=False)
 
     def folder(self, inside: PurePath) -> Path:
-        source, files = self.source, listed(self.source, self.hands)
+        source, files = self.source, list_files(self.source)
         if not files:
             return source  # nothing to bring; who reads it says what is missing
         name = _named(source.name, inside, files)
-        return self._whole(name, lambda: sizes(source, files, self.hands), source)
+        return self._whole(name, lambda: sizes(source, files), source)
 
     def _whole(
         self, name: str, measure: Callable[[], Mapping[str, int]], root: Path, packs: bool = True
@@ -183,7 +179,7 @@ class _Staging:
         for stray in part.rglob(".*"):  # a file that a killed call had half copied
             stray.unlink(missing_ok=True)
         size, twice = sum(files.values()), 2 if packs else 1  # the pack, and what it unpacks to
-        need, free = int((size * twice - _size(part)) * 1.05), self.hands.room(final.parent)
+        need, free = int((size * twice - _size(part)) * 1.05), reading.CALLS.room(final.parent)
         if need > free:
             why = f"its {len(files):,} files need {_mib(need)} there, and {_mib(free)} are free"
             raise DataError(
@@ -203,13 +199,13 @@ class _Staging:
 
     def _bring(self, root: Path, files: Mapping[str, int], to: Path) -> None:
         name, control = self.source.name, self.control
-        bring(root, files, to, name=name, emit=self.emit, control=control, hands=self.hands)
+        bring(root, files, to, name=name, emit=self.emit, control=control)
 
     def _unpacked(self, files: Mapping[str, int], part: Path) -> bool:
         """Fill `part` from the pack that an earlier session left on Drive, if that is whole."""
         tar, box = self._pack_of(part.stem), part.with_name(f"{part.stem}.tar.part")
         try:
-            size = patiently(lambda: self.hands.size(str(tar)), tar, self.hands)
+            size = size_of(tar)
             shutil.rmtree(box, ignore_errors=True)
             self._bring(tar.parent, {tar.name: size}, box)
             if holds(box / tar.name) == dict(files):

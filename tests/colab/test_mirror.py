@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from colab_kit.colab import mirror as room
+from colab_kit.colab import reading
 from colab_kit.colab.drive import session
 from colab_kit.colab.mirror import FIRST_WAIT, LONGEST_WAIT, Mirror, wait_at_exit
-from colab_kit.colab.reading import HANDS, WAITS
+from colab_kit.colab.reading import CALLS, WAITS
 from colab_kit.colab.slots import Handover
 from colab_kit.errors import DriveError
 from colab_kit.events import CopyProgress, Note, set_milestone_hook
@@ -168,19 +169,20 @@ class Entries:
 
     def __init__(self, *codes):
         self.codes, self.slept = list(codes), []
-        self.hands = replace(HANDS, scan=self.scan, sleep=self.slept.append)
+        self.hands = replace(CALLS, scan=self.scan, sleep=self.slept.append)
 
     def scan(self, path):
         if self.codes:
             raise fault(self.codes.pop(0))
-        return HANDS.scan(path)
+        return CALLS.scan(path)
 
 
 def test_a_listing_that_stumbles_is_waited_for_and_one_that_stays_away_is_no_empty_drive(
-    drive, local
+    drive, local, monkeypatch
 ):
     hands = Entries(errno.EIO, errno.ENOTCONN)
-    mirror = Mirror(drive, hands=hands.hands)
+    monkeypatch.setattr(reading, "CALLS", hands.hands)
+    mirror = Mirror(drive)
     mirror.push(put(local, "run.json"), "r/run.json")
     assert (
         mirror.close(20)
