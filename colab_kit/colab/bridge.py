@@ -105,16 +105,16 @@ def _no_kernel(err: Exception) -> bool:
     return type(err).__name__ == "AttributeError" and "kernel" in str(err)
 
 
-def has_page(seen: Host | None = None) -> bool:
+def has_page(machine: Host | None = None) -> bool:
     """Whether there may be a page to ask.
 
     There is one in Colab's kernel, unless `colab run` started it, and where our imitation is
     installed.
     """
-    seen = seen or host()
+    machine = machine or host()
     if getattr(sys.modules.get("google.colab"), "__colab_kit_mock__", False):
         return True
-    return in_colab_kernel(seen) and seen.env.get(CLIENT) != "cli"
+    return in_colab_kernel(machine) and machine.env.get(CLIENT) != "cli"
 
 
 def secret(name: str) -> str | None:

@@ -156,13 +156,13 @@ class Drive(os.PathLike[str]):
             Drive could not send everything in time.
         """
         emit, left = with_console(callbacks, quiet=quiet), _countdown(timeout)
-        handed = self.wait(timeout, callbacks=[emit], quiet=True)
-        if not handed:
+        all_copied = self.wait(timeout, callbacks=[emit], quiet=True)
+        if not all_copied:
             whole = "the local files are whole. kit.mount() again goes on copying."
             emit(Note(f"Not all copies were handed to Drive; {whole}", "warn"))
         if not self.real:
             session.leave(self.mountpoint)
-            return handed
+            return all_copied
         there, seconds = drives(look()), left()
         door(FLUSH if seconds is None else max(1.0, seconds))
         session.leave(self.mountpoint, *there)
@@ -172,7 +172,7 @@ class Drive(os.PathLike[str]):
         else:  # google.colab then does nothing, and reports no error
             see = f"see on drive.google.com what of {self} is there"
             emit(Note(f"No Drive was mounted any more, so nothing was sent: {see}.", "warn"))
-        return handed
+        return all_copied
 
 
 def _countdown(timeout: float | None) -> Callable[[], float | None]:

@@ -130,8 +130,8 @@ class Lease:
             return
         if other is not None:
             last = time.strftime("%Y-%m-%d %H:%M", time.localtime(other.beat))
-            held = f"{other.words} held this run and was last heard of at {last}"
-            self._note(f"{held}: it is taken over.")
+            holder = f"{other.words} held this run and was last heard of at {last}"
+            self._note(f"{holder}: it is taken over.")
         self._ground = self._ground or ground(self.folder)
         new = make_folder(self.folder, self._ground)
         self._new = new if self._new is None else self._new
@@ -183,7 +183,7 @@ class Lease:
 
 
 @contextmanager
-def held(
+def hold_lease(
     folder: Path | None, *, emit: Callable[[Event], None], lost: Callable[[str], None], **more: Any
 ) -> Iterator[Lease | None]:
     """Hold the folder for the block; without a Drive there is none to hold. `more` as for Lease.
@@ -227,7 +227,7 @@ def sole_writer(
     """
     with ExitStack() as leases:
         with one_writer(folder):
-            lease = leases.enter_context(held(kept, emit=emit, lost=lost))
+            lease = leases.enter_context(hold_lease(kept, emit=emit, lost=lost))
             make_way()
         # The lease is given back before the lock: who waits for that finds both free.
         with one_writer(folder), leases.pop_all():

@@ -122,9 +122,9 @@ class Mirror:
         except OSError as err:
             if isinstance(err, FileNotFoundError) and os.path.isdir(ground(self.root)):
                 return []
-            told = err if isinstance(err, DriveError) else cannot_read(where, err)
+            error = err if isinstance(err, DriveError) else cannot_read(where, err)
             danger = "begun anew, a run would write over the copies there"
-            raise DriveError(told.what, told.why, f"{AGAIN}, then this one: {danger}") from err
+            raise DriveError(error.what, error.why, f"{AGAIN}, then this one: {danger}") from err
         whole = [name for name in sorted(names) if not name.endswith(".part")]
         return [where / name for name in whole if wanted.fullmatch(name)]
 

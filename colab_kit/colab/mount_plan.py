@@ -97,9 +97,9 @@ class Site:
 
     @classmethod
     def here(cls) -> Site:
-        seen, colab = host(), pretence.colab
+        machine, colab = host(), pretence.colab
         sleep = time.sleep if colab is None else colab.wait  # a pretended Colab plans its waits too
-        return cls(place(seen)[0], client=seen.env.get(CLIENT, ""), sleep=sleep)
+        return cls(place(machine)[0], client=machine.env.get(CLIENT, ""), sleep=sleep)
 
     @property
     def hosted(self) -> bool:
@@ -110,7 +110,7 @@ class Site:
         """Whether any Drive that is mounted is the one to use: Colab's, or a pretended Colab's."""
         return self.hosted or pretence.colab is not None
 
-    def look(self, point: Path) -> Seen:
+    def look(self, point: Path) -> View:
         """Look for a Drive where it is asked for.
 
         On a Colab VM it looks anywhere, since mounting anew kills what is mounted.
@@ -123,23 +123,23 @@ class Site:
         for there in dict.fromkeys(places):
             health = state(there, table)
             if health:
-                return Seen(self.where, there, None, self.client)
+                return View(self.where, there, None, self.client)
             if not health.answered:
                 silent = silent or there
-        return Seen(self.where, None, silent, self.client)
+        return View(self.where, None, silent, self.client)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What mount() decides by.
+class View:
+    """What mount() sees of the machine, and decides by.
 
-    found : a Drive that is well
-    silent : one that hangs
+    healthy : the mountpoint of a Drive that is well
+    silent : that of one which hangs
     page : whether anyone answers there
     """
 
     where: str
-    found: Path | None = None
+    healthy: Path | None = None
     silent: Path | None = None
     client: str = ""
     page: bool | None = None
@@ -164,31 +164,31 @@ class Plan:
         return f"{self.step}: {self.why}"
 
 
-def decide(seen: Seen, request: MountRequest) -> Plan:
+def decide(view: View, request: MountRequest) -> Plan:
     """What mount() does. Pure."""
     if request.mock:
         return Plan("mock", "mock=True was given")
-    if seen.found is not None:
-        return Plan("reuse", f"Drive is mounted at {seen.found} already")
-    if not seen.where.startswith("colab"):
+    if view.healthy is not None:
+        return Plan("reuse", f"Drive is mounted at {view.healthy} already")
+    if not view.where.startswith("colab"):
         if request.mock is None:
-            return Plan("mock", f"no Colab here ({seen.where})")
-        why = f"this runs in {seen.where}, not in Colab, and mock=False forbids the stand-in"
+            return Plan("mock", f"no Colab here ({view.where})")
+        why = f"this runs in {view.where}, not in Colab, and mock=False forbids the stand-in"
         return Plan("refuse", why, "run it on Colab, or leave mock= out: a local folder stands in")
     without: Literal["folder", "refuse"] = "refuse" if request.must else "folder"
-    if seen.where == "colab-enterprise":
+    if view.where == "colab-enterprise":
         return Plan(without, *ENTERPRISE)
-    if silent := seen.silent:
+    if silent := view.silent:
         why = f"the Drive mounted at {silent} does not answer; mounting anew would wait for it too"
         kill = f"!umount -l {silent}; pkill -9 -x drive"
         return Plan(without, why, f"wait a minute and run the cell again, or give it up: {kill}")
-    if seen.where == "colab-subprocess":
+    if view.where == "colab-subprocess":
         return Plan(without, *NO_PAGE)
-    if seen.client == "cli":
+    if view.client == "cli":
         why = f"`colab run` has no page to ask for consent in ({CLIENT}=cli)"
         mount_before = "or mount in the session by `colab drivemount` first"
         return Plan(without, why, f"let the launcher fetch the results, {mount_before}")
-    if seen.page is False:
+    if view.page is False:
         who = "nobody seems to listen for the question for consent"
         why = f"{who} (VS Code and `colab run` show none)"
         return Plan("real", why, attempts=1, doubt=True)

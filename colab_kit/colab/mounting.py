@@ -82,13 +82,13 @@ def mount(
 def mount_at(site: Site, request: MountRequest, *, emit: Callable[[Event], None]) -> Drive:
     """mount() on a described site."""
     point = request.point
-    seen = site.look(point)
-    plan = decide(seen, request)
+    view = site.look(point)
+    plan = decide(view, request)
     if plan.step == "real":  # only now: asking takes a moment
-        plan = decide(replace(seen, page=site.page()), request)
+        plan = decide(replace(view, page=site.page()), request)
     match plan.step:
         case "reuse":
-            drive = _reused(seen.found or point, request, emit)
+            drive = _reused(view.healthy or point, request, emit)
         case "real":
             drive = _real_or_folder(site, plan, request, emit)
         case "folder":
@@ -108,14 +108,14 @@ def mount_at(site: Site, request: MountRequest, *, emit: Callable[[Event], None]
     return drive
 
 
-def _reused(found: Path, request: MountRequest, emit: Callable[[Event], None]) -> Drive:
-    there = f"Drive is mounted at {found} already"
+def _reused(place: Path, request: MountRequest, emit: Callable[[Event], None]) -> Drive:
+    there = f"Drive is mounted at {place} already"
     if request.readonly:
         emit(Note(f"{there}: readonly=True changes nothing about that mount.", "warn"))
-    if found != request.point:
+    if place != request.point:
         would = f"mounting it at {request.point} would end that mount"
         emit(Note(f"{there} and used from there: {would}.", "warn"))
-    return Drive(found / MYDRIVE, "reused", found)
+    return Drive(place / MYDRIVE, "reused", place)
 
 
 def _real_or_folder(
@@ -204,7 +204,7 @@ def _late(point: Path, table: str, err: DriveError) -> Path | None:
     health = {place: state(place, table) for place in (point, *drives(table))}
     if well := next((place for place in health if health[place]), None):
         return well
-    if not all(found.answered for found in health.values()):
+    if not all(state.answered for state in health.values()):
         raise err
     return None
 
@@ -250,8 +250,8 @@ def _find(site: Site) -> tuple[Drive | None, Health | None]:
     well = own if health else None
     # The notebook may have mounted by google.colab itself.
     if site.anywhere and (well is None or well.kind == "folder"):
-        if (found := site.look(Path(MOUNTPOINT)).found) is not None:
-            return Drive(found / MYDRIVE, "reused", found), health
+        if (other := site.look(Path(MOUNTPOINT)).healthy) is not None:
+            return Drive(other / MYDRIVE, "reused", other), health
     if well is None and own is not None and not own.real:
         moved = stand_in_mounted()  # a stand-in's folder may have been mounted since
         if moved is not None and moved != own.mountpoint and probe(moved):
@@ -265,9 +265,9 @@ def absent(path: Path, site: Site | None = None) -> tuple[str, str] | None:
     Nothing may be made under a mountpoint that is not mounted: it would block mounting.
     """
     site = site or Site.here()
-    if (meant := stand_in_path(path, site)) is not None:
+    if (place := stand_in_path(path, site)) is not None:
         why = "no Drive is mounted there, and what is written there would block mounting it"
-        return why, repr(str(meant))
+        return why, repr(str(place))
     drive, health = _find(site)  # once: a Drive that hangs is waited for each time
     own = session.current
     if drive is None and own is not None and health is not None:

@@ -24,6 +24,7 @@ from ..data.preprocess import Preprocess
 from ..errors import ColabKitError, FetchError, ModelError
 from ..system.files import Shelf, home, make, sha256
 from ..system.runtime import need
+from .heads import width_of
 from .weights import put, read_weights
 
 OFFLINE = "efficientnet_lite0"
@@ -137,7 +138,7 @@ def _load_file(base: Backbone, file: Path) -> None:
     """
     tensors, own = read_weights(file), base.model.state_dict()
     fits = {k: tensors[k] for k, v in own.items() if k in tensors and tensors[k].shape == v.shape}
-    heads = {name for name, m in base.model.named_modules() if _width(m) == base.classes}
+    heads = {name for name, m in base.model.named_modules() if width_of(m) == base.classes}
     wrong = [k for k in own if k not in fits and k.rpartition(".")[0] not in heads]
     if wrong:
         shapes = [
@@ -150,10 +151,6 @@ def _load_file(base: Backbone, file: Path) -> None:
         what = f"{file.name} holds no weights of {base.name}."
         raise ModelError(what, "; ".join(shapes) + more, fix)
     put(base.model, {**own, **fits})
-
-
-def _width(module: nn.Module) -> int | None:
-    return getattr(module, "out_features", None) or getattr(module, "out_channels", None)
 
 
 def _torchvision(name: str, weights: Any, load: bool, files: WeightFiles) -> Backbone:

@@ -24,6 +24,7 @@ from ..system.files import Shelf
 from ..system.row_store import open_store
 from .heads import put_layer
 from .tensor_files import read, write
+from .weights import hooked
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them
@@ -180,12 +181,9 @@ def features_width(model: nn.Module, head: str, x: torch.Tensor) -> tuple[int, s
     """
     inputs: list[torch.Tensor] = []
     layer = model.eval().get_submodule(head)
-    hook = layer.register_forward_pre_hook(lambda _module, args: inputs.append(args[0]))
     with torch.no_grad():
-        try:
+        with hooked(model, [head], lambda _name, _layer, args, _out: inputs.append(args[0])):
             answer = model(x)
-        finally:
-            hook.remove()
         if len(inputs) != 1 or inputs[0].ndim != 2:
             return 0, "its head works on a map, not on one row of numbers a picture"
         try:
@@ -234,27 +232,22 @@ def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], to
     runs: dict[str, int] = {}
     outputs: list[torch.Tensor] = []  # kept alive, so that no two tensors have one id
 
-    def watch(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, out: Any) -> None:
-            runs[name] = runs.get(name, 0) + 1
-            if isinstance(module, nn.Conv2d):
-                conv_of_output[id(out)] = name
-                outputs.append(out)
-            elif inputs and id(inputs[0]) in conv_of_output:
-                conv_of_norm[name] = conv_of_output[id(inputs[0])]
+    def watch(name: str, module: nn.Module, inputs: Any, out: Any) -> None:
+        runs[name] = runs.get(name, 0) + 1
+        if isinstance(module, nn.Conv2d):
+            conv_of_output[id(out)] = name
+            outputs.append(out)
+        elif inputs and id(inputs[0]) in conv_of_output:
+            conv_of_norm[name] = conv_of_output[id(inputs[0])]
 
-        return hook
-
-    hooks = [
-        module.register_forward_hook(watch(name))
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d) or _is_norm(module)
+    # timm's BatchNorm, which also drops and activates, is a BatchNorm2d too
+    layers = [
+        name
+        for name, m in model.named_modules()
+        if isinstance(m, nn.Conv2d) or (isinstance(m, nn.BatchNorm2d) and m.running_var is not None)
     ]
-    try:
+    with hooked(model, layers, watch):
         out = _first_tensor(model(x))
-    finally:
-        for handle in hooks:
-            handle.remove()
     feeders = list(conv_of_norm.values())
     pairs = [
         (conv, norm)
@@ -262,11 +255,6 @@ def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], to
         if runs[norm] == 1 == runs[conv] == feeders.count(conv)
     ]
     return pairs, out
-
-
-def _is_norm(module: nn.Module) -> bool:
-    """Whether it is a BatchNorm with its own statistics; timm's, which activates too, is one."""
-    return isinstance(module, nn.BatchNorm2d) and module.running_var is not None
 
 
 def _fold(model: nn.Module, conv_name: str, norm_name: str) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
-from .weights import untouched
+from .weights import hooked, untouched
 
 Head = str | Sequence[int] | nn.Module
 DROPOUT = 0.25  # between the layers of a head like (500, 250)
@@ -84,7 +84,7 @@ def find_heads(
     with untouched(model), torch.no_grad():
         answer, ran = _watched(model.eval(), look)
         width = old_classes or answer.shape[1]
-        fit = [name for name, leaf in _leaves(model) if _width(leaf) == width]
+        fit = [name for name, own in _leaves(model).items() if own == width]
         candidates = [name for name in ran if name in fit]
         alone = (name for name in reversed(candidates) if _answers(model, [name], look))
         main = [name for name in [next(alone, None)] if name]
@@ -150,11 +150,13 @@ def put_layer(model: nn.Module, name: str, layer: nn.Module) -> None:
     setattr(model.get_submodule(parent), child, layer)
 
 
-def _leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [(name, m) for name, m in model.named_modules() if name and _width(m)]
+def _leaves(model: nn.Module) -> dict[str, int]:
+    """Layers that may be heads, with their width."""
+    widths = {name: width_of(m) for name, m in model.named_modules() if name}
+    return {name: width for name, width in widths.items() if width}
 
 
-def _width(leaf: nn.Module) -> int:
+def width_of(leaf: nn.Module) -> int:
     """Count the numbers this layer puts out for a place; 0 if it can be no head."""
     if isinstance(leaf, nn.Linear):
         return leaf.out_features
@@ -184,15 +186,8 @@ def _output(model: nn.Module, look: torch.Tensor) -> Any:
 def _watched(model: nn.Module, look: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
     """Return the first tensor the model puts out, and the leaves in the order in which they ran."""
     ran: list[str] = []
-    hooks = [
-        leaf.register_forward_hook(lambda _m, _i, _o, name=name: ran.append(name))
-        for name, leaf in _leaves(model)
-    ]
-    try:
+    with hooked(model, _leaves(model), lambda name, *_: ran.append(name)):
         out = next(_tensors(_output(model, look)), None)
-    finally:
-        for hook in hooks:
-            hook.remove()
     if out is None or out.ndim < 2:
         what = f"{type(model).__name__} puts out no row of numbers a picture."
         raise ModelError(what, "", "let forward return logits, (N, classes)")
@@ -208,7 +203,7 @@ def _answers(model: nn.Module, names: list[str], look: torch.Tensor, *, side: bo
     as zero is found too.
     """
 
-    def ramp(leaf: nn.Module, _inputs: Any, out: torch.Tensor) -> torch.Tensor:
+    def ramp(_name: str, leaf: nn.Module, _inputs: Any, out: torch.Tensor) -> torch.Tensor:
         at = out.ndim - (1 if isinstance(leaf, nn.Linear) else 3)
         shape = [-1 if i == at else 1 for i in range(out.ndim)]
         up = torch.linspace(1, 2, out.shape[at], dtype=out.dtype, device=out.device)
@@ -216,12 +211,8 @@ def _answers(model: nn.Module, names: list[str], look: torch.Tensor, *, side: bo
         rising = up.reshape(shape).expand_as(out[:half])
         return torch.cat([rising, up.flip(0).reshape(shape).expand_as(out[half:])])
 
-    hooks = [model.get_submodule(name).register_forward_hook(ramp) for name in names]
-    try:
+    with hooked(model, names, ramp):
         outputs = list(_tensors(_output(model, look)))
-    finally:
-        for hook in hooks:
-            hook.remove()
     return any(map(_mirrored, outputs if side else outputs[:1]))
 
 

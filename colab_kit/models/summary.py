@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .weights import untouched
+from .weights import hooked, untouched
 
 HEADINGS = ("layer", "kind", "output", "parameters")
 
@@ -83,31 +83,25 @@ def summarise(model: nn.Module, x: torch.Tensor) -> Summary:
     x : Tensor
         Network input, (n, …); two rows are enough.
     """
-    names = {
-        module: name
+    modules = {
+        name: module
         for name, module in model.named_modules()
         if module._parameters or not any(module.children())
     }
-    shapes: dict[nn.Module, tuple[int, ...] | None] = {}
+    shapes: dict[str, tuple[int, ...] | None] = {}
 
-    def note(module: nn.Module, _inputs: Any, output: Any) -> None:
-        shapes.setdefault(module, None)
+    def note(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        shapes.setdefault(name, None)
         if isinstance(output, torch.Tensor):
-            shapes[module] = tuple(output.shape[1:])
+            shapes[name] = tuple(output.shape[1:])
 
-    hooks = [module.register_forward_hook(note) for module in names]
-    try:
-        with untouched(model), torch.no_grad():
-            model.eval()(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    used_first = [*shapes, *(module for module in names if module not in shapes)]
+    with hooked(model, modules, note), untouched(model), torch.no_grad():
+        model.eval()(x)
     layers = []
-    for module in used_first:
-        count, frozen = _count(module, recurse=False)
-        name, kind = names[module] or "(network)", type(module).__name__
-        layers.append(Layer(name, kind, shapes.get(module), count, frozen))
+    for name in dict.fromkeys([*shapes, *modules]):  # in the order of use; unused ones last
+        module, shape = modules[name], shapes.get(name)
+        counts = _count(module, recurse=False)
+        layers.append(Layer(name or "(network)", type(module).__name__, shape, *counts))
     return Summary(tuple(layers), *_count(model, recurse=True))
 
 

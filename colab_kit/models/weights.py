@@ -1,10 +1,11 @@
-"""Weights: read from a file without pickle, put into a network, hashed, and left untouched."""
+"""Weights: read from a file without pickle, put into a network, hashed; networks looked at."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,25 @@ def weights_hash(model: nn.Module, *, without: Iterable[str] = ()) -> str:
     """
     skipped = set(without)
     return digest({name: value for name, value in hashes(model).items() if name not in skipped})
+
+
+@contextmanager
+def hooked(
+    model: nn.Module, layers: Iterable[str], hook: Callable[[str, nn.Module, Any, Any], Any]
+) -> Iterator[None]:
+    """Call hook(name, layer, inputs, output) after each forward of these layers.
+
+    What the hook returns replaces the output, unless it is None.
+    """
+    handles = [
+        model.get_submodule(name).register_forward_hook(functools.partial(hook, name))
+        for name in layers
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

@@ -24,14 +24,9 @@ from .painter import clicks, foreground, mode, paint_here, paint_on_thread
 from .worker import Failure, Snapshot, Worker, failure
 
 BACKBONES = (
-    "resnet18",
-    "resnet50",
-    "efficientnet_b0",
-    "mobilenet_v3_small",
-    "convnext_tiny",
-    "efficientnet_lite0",
-    "vit_b_16",
-)
+    "resnet18", "resnet50", "efficientnet_b0", "mobilenet_v3_small", "convnext_tiny",
+    "efficientnet_lite0", "vit_b_16",
+)  # fmt: skip
 SHOWN = 8  # thumbnails
 # as transfer() has them: left out of the call, so that a frozen backbone does not ask what they are
 EPOCHS = 3
@@ -74,22 +69,24 @@ def panel(
     --------
     >>> panel("photos")  # doctest: +SKIP
     """
+    Recipe.of(None, fields)  # an unknown field says so here
     kind = Line if mode() == "off" else Panel
-    return kind(data, backbone, run_dir=run_dir, name=name, **fields)
+    return kind(data, backbone, fields, {"run_dir": run_dir, "name": name})
 
 
 class Panel:
     """A panel, shown where it is a cell's last line.
 
+    fields : of the Recipe, as it is shown at first
+    where : run_dir and name, as for `transfer`
     run : the Run, once it has ended
     box : the widgets
     """
 
     def __init__(
-        self, data: Any, backbone: str, *, run_dir: Any, name: str | None, **fields: Any
+        self, data: Any, backbone: str, fields: dict[str, Any], where: dict[str, Any]
     ) -> None:
-        Recipe.of(None, fields)  # an unknown field says so here
-        self.data, self.run_dir, self.name = data, run_dir, name
+        self.data, self.where = data, where
         self.run: Any = None
         self.loaded: Any = data if hasattr(data, "splits") else None
         self._loaded_from: Any = data
@@ -98,7 +95,7 @@ class Panel:
         self._painter: threading.Thread | None = None
         self._here, self._waits = foreground(), False
         self._first = _text_of(data)
-        self._key = str(run_dir or name or f"{self._first} {backbone}")
+        self._key = str(where["run_dir"] or where["name"] or f"{self._first} {backbone}")
         self._make_widgets(backbone, fields)
         if self.loaded is not None:
             self._look()
@@ -183,7 +180,8 @@ class Panel:
 
     def as_code(self) -> str:
         """The call that does the same."""
-        return code_of(self._chosen_source(), *self._settings(), self.run_dir, self.name)
+        backbone, fields = self._settings()
+        return code_of(self._chosen_source(), backbone, {**fields, **self.where})
 
     def _load(self) -> None:
         if self.worker.busy:
@@ -221,10 +219,11 @@ class Panel:
         from ..runs.record import everywhere, read_json
 
         try:
-            if self.run_dir is not None:
-                record = read_json(Path(self.run_dir).expanduser() / "run.json")
+            if self.where["run_dir"] is not None:
+                record = read_json(Path(self.where["run_dir"]).expanduser() / "run.json")
             else:
-                mine = [r for r, _ in everywhere() if self.name and r["name"] == self.name]
+                name = self.where["name"]
+                mine = [r for r, _ in everywhere() if name and r["name"] == name]
                 record = max(mine, key=lambda r: r["created"], default=None)
         except (ColabKitError, OSError):  # a Drive that is not there says so when Start is pressed
             return ""
@@ -247,8 +246,7 @@ class Panel:
         if self.loaded is None:
             self.loaded = _load(source, control, hear)
         how = {"callbacks": [hear], "quiet": True, "control": control}
-        where = {"run_dir": self.run_dir, "name": self.name}
-        return transfer(self.loaded, backbone, **how, **where, **fields)
+        return transfer(self.loaded, backbone, **how, **self.where, **fields)
 
     def _follow(self) -> None:
         """Draw until the worker has ended.
@@ -323,8 +321,8 @@ class Panel:
         from ..training.findings import at_a_glance
 
         drive, folder = mounted(), None
-        if self.run_dir is not None:
-            folder = Path(self.run_dir).expanduser().absolute()
+        if self.where["run_dir"] is not None:
+            folder = Path(self.where["run_dir"]).expanduser().absolute()
         on_drive = drive is not None and (folder is None or folder.is_relative_to(drive.mountpoint))
         return at_a_glance(self.loaded, runtime(), on_drive)
 
@@ -344,24 +342,20 @@ class Line:
     """
 
     def __init__(
-        self, data: Any, backbone: str, *, run_dir: Any, name: str | None, **fields: Any
+        self, data: Any, backbone: str, fields: dict[str, Any], where: dict[str, Any]
     ) -> None:
-        Recipe.of(None, fields)
-        self.data, self.backbone, self.fields = data, backbone, fields
-        self.run_dir, self.name = run_dir, name
+        self.data, self.backbone, self.options = data, backbone, {**fields, **where}
         self.run: Any = None
 
     def as_code(self) -> str:
         """The call that does the same."""
-        source = "" if self.data is None else self.data
-        return code_of(source, self.backbone, self.fields, self.run_dir, self.name)
+        return code_of("" if self.data is None else self.data, self.backbone, self.options)
 
     def start(self) -> None:
         """Train, in lines of text."""
         from ..api import transfer
 
-        where = {"run_dir": self.run_dir, "name": self.name}
-        self.run = transfer(self.data, self.backbone, **where, **self.fields)
+        self.run = transfer(self.data, self.backbone, **self.options)
 
     def _ipython_display_(self) -> None:
         from IPython.display import Code, display
@@ -369,16 +363,15 @@ class Line:
         display(Code(self.as_code(), language="python"))  # type: ignore[no-untyped-call]
 
 
-def code_of(
-    source: Any, backbone: str, fields: dict[str, Any], run_dir: Any, name: str | None
-) -> str:
+def code_of(source: Any, backbone: str, options: dict[str, Any]) -> str:
     """The call that does the same as a panel on this source."""
-    where = {"run_dir": run_dir and str(run_dir), "name": name}
-    options = {**fields, **{key: value for key, value in where.items() if value}}
-    more = "".join(f", {field}={value!r}" for field, value in options.items())
-    text = "data"
+    text, more = "data", ""
     if isinstance(source, (str, os.PathLike)):
         text = repr(os.fspath(source) or "your-photos")
+    for name, value in options.items():
+        if value or name not in ("run_dir", "name"):
+            plain = os.fspath(value) if isinstance(value, os.PathLike) else value
+            more += f", {name}={plain!r}"
     return f"run = kit.transfer({text}, {backbone!r}{more})"
 
 

@@ -54,7 +54,6 @@ class Facts:
 
     host: Host = Host()
     python: str = "3.12.0"
-    system: str = "Linux x86_64"
     smi: str | None = None  # nvidia-smi's CSV; None: not installed, or no answer
     smi_silent: bool = False  # installed, and no answer came
     torch: Torch | None = None  # None: not installed
@@ -95,7 +94,6 @@ def look() -> Facts:
     return Facts(
         host=host(),
         python=platform.python_version(),
-        system=f"{platform.system()} {platform.machine()}",
         smi=smi,
         smi_silent=silent,
         torch=torch_here(smi),

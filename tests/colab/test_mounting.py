@@ -9,7 +9,7 @@ import pytest
 from colab_kit.colab import mount_plan
 from colab_kit.colab.drive import session
 from colab_kit.colab.health import Health
-from colab_kit.colab.mount_plan import MountRequest, Plan, Seen, Site, decide
+from colab_kit.colab.mount_plan import MountRequest, Plan, Site, View, decide
 from colab_kit.colab.mounting import missed, mount, mount_at, mounted, stand_in_path
 from colab_kit.errors import DriveError
 from colab_kit.events import Note
@@ -34,26 +34,26 @@ def home(own_home) -> Path:
 @pytest.mark.parametrize(
     ("seen", "mock", "step"),
     [
-        (Seen("colab"), None, "real"),
-        (Seen("colab"), False, "real"),
-        (Seen("colab"), True, "mock"),
-        (Seen("colab", found=THERE), None, "reuse"),
-        (Seen("colab", found=THERE), True, "mock"),
-        (Seen("colab", silent=THERE), None, "folder"),
-        (Seen("colab", silent=THERE), False, "refuse"),
-        (Seen("colab", client="cli"), None, "folder"),
-        (Seen("colab", client="cli"), False, "refuse"),
-        (Seen("colab", found=THERE, client="cli"), None, "reuse"),
-        (Seen("colab", page=False), None, "real"),
-        (Seen("colab-subprocess"), None, "folder"),
-        (Seen("colab-subprocess"), False, "refuse"),
-        (Seen("colab-subprocess", found=THERE), None, "reuse"),
-        (Seen("colab-enterprise"), None, "folder"),
-        (Seen("colab-enterprise"), False, "refuse"),
-        (Seen("colab-enterprise"), True, "mock"),
-        *((Seen(where), None, "mock") for where in OFFLINE),
-        *((Seen(where), False, "refuse") for where in OFFLINE),
-        (Seen("jupyter", found=THERE), False, "reuse"),
+        (View("colab"), None, "real"),
+        (View("colab"), False, "real"),
+        (View("colab"), True, "mock"),
+        (View("colab", healthy=THERE), None, "reuse"),
+        (View("colab", healthy=THERE), True, "mock"),
+        (View("colab", silent=THERE), None, "folder"),
+        (View("colab", silent=THERE), False, "refuse"),
+        (View("colab", client="cli"), None, "folder"),
+        (View("colab", client="cli"), False, "refuse"),
+        (View("colab", healthy=THERE, client="cli"), None, "reuse"),
+        (View("colab", page=False), None, "real"),
+        (View("colab-subprocess"), None, "folder"),
+        (View("colab-subprocess"), False, "refuse"),
+        (View("colab-subprocess", healthy=THERE), None, "reuse"),
+        (View("colab-enterprise"), None, "folder"),
+        (View("colab-enterprise"), False, "refuse"),
+        (View("colab-enterprise"), True, "mock"),
+        *((View(where), None, "mock") for where in OFFLINE),
+        *((View(where), False, "refuse") for where in OFFLINE),
+        (View("jupyter", healthy=THERE), False, "reuse"),
     ],
 )
 def test_what_mount_does_follows_from_what_it_sees(seen, mock, step):
@@ -66,20 +66,20 @@ def test_what_mount_does_follows_from_what_it_sees(seen, mock, step):
 
 def test_what_must_be_had_is_refused_where_a_folder_would_do():
     for seen in (
-        Seen("colab-subprocess"),
-        Seen("colab-enterprise"),
-        Seen("colab", client="cli"),
-        Seen("colab", silent=THERE),
+        View("colab-subprocess"),
+        View("colab-enterprise"),
+        View("colab", client="cli"),
+        View("colab", silent=THERE),
     ):
         assert (decide(seen, USUAL).step, decide(seen, MountRequest(required=True)).step) == (
             "folder",
             "refuse",
         )
-    assert decide(Seen("python"), MountRequest(required=True)).step == "mock"
+    assert decide(View("python"), MountRequest(required=True)).step == "mock"
 
 
 def test_silence_does_not_forbid_mounting_but_one_try_must_do():
-    assert decide(Seen("colab", page=False), MountRequest(retries=3)) == Plan(
+    assert decide(View("colab", page=False), MountRequest(retries=3)) == Plan(
         "real",
         "nobody seems to listen for the question for consent (VS Code and `colab run` show none)",
         attempts=1,
@@ -87,8 +87,8 @@ def test_silence_does_not_forbid_mounting_but_one_try_must_do():
     )
     for page in (True, None):
         assert (
-            decide(Seen("colab", page=page), MountRequest(retries=3)).attempts,
-            decide(Seen("colab", page=page), USUAL).doubt,
+            decide(View("colab", page=page), MountRequest(retries=3)).attempts,
+            decide(View("colab", page=page), USUAL).doubt,
         ) == (4, False)
 
 

@@ -19,7 +19,7 @@ from colab_kit.panels import painter
 from colab_kit.panels import panel as panels
 from colab_kit.panels.controls import contents
 from colab_kit.panels.painter import mode
-from colab_kit.panels.panel import Panel, panel
+from colab_kit.panels.panel import panel
 from colab_kit.recipe import Recipe
 from colab_kit.testing.fixtures import class_folders
 
@@ -200,7 +200,7 @@ def test_an_error_is_shown_and_start_becomes_try_again(pets, monkeypatch):
 
 
 def test_without_data_it_says_where_to_write_it():
-    made = Panel(None, "resnet18", run_dir=None, name=None)
+    made = panel()
     made.start()
     assert made.wait(10) and "There is no data yet" in made.alert.value
 

@@ -55,7 +55,7 @@ class Tap:
         return chunk
 
 
-def unpacked(stream: Tap, kind: str | None, called: str) -> Generator[bytes, None, None]:
+def unpacked_pieces(stream: Tap, kind: str | None, called: str) -> Generator[bytes, None, None]:
     """The pieces of a stream, unpacked; of another kind than KINDS it passes as it is.
 
     Each checksum in it is compared.

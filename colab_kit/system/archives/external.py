@@ -23,7 +23,7 @@ from ..files import make, whole_file, write_all
 from ..filetypes import kind_of
 from ..process import Child
 from . import tar as tars
-from .compressed import KINDS, Tap, unpacked
+from .compressed import KINDS, Tap, unpacked_pieces
 from .limits import TELL, Unpacking, damaged, mib
 from .names import AVOID, Places, stem
 
@@ -87,7 +87,7 @@ def _knows(program: str, kind: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedFile:
     """One line of a program's list."""
 
     name: str
@@ -97,21 +97,21 @@ class Listed:
     locked: bool
 
 
-def _of_7z(lines: str) -> Iterator[Listed]:
+def _of_7z(lines: str) -> Iterator[ListedFile]:
     for fact in _facts(lines, "Path", " = "):
         mode = fact.get("Attributes", "")
         letters = mode.rpartition(" ")[2]
         link = len(letters) >= 10 and letters.startswith(tuple("lcbps"))
         link = link or any(key.endswith("Link") and value.strip() for key, value in fact.items())
         folder = fact.get("Folder") == "+" or mode.startswith("D")
-        yield Listed(fact["Path"], _size(fact), folder, link, fact.get("Encrypted") == "+")
+        yield ListedFile(fact["Path"], _size(fact), folder, link, fact.get("Encrypted") == "+")
 
 
-def _of_unrar(lines: str) -> Iterator[Listed]:
+def _of_unrar(lines: str) -> Iterator[ListedFile]:
     for fact in _facts("\n".join(line.strip() for line in lines.splitlines()), "Name", ": "):
         kind, locked = fact.get("Type", ""), "encrypted" in fact.get("Flags", "")
         link = kind not in ("File", "Directory")
-        yield Listed(fact["Name"], _size(fact), kind == "Directory", link, locked)
+        yield ListedFile(fact["Name"], _size(fact), kind == "Directory", link, locked)
 
 
 def _facts(lines: str, first: str, between: str) -> Iterator[dict[str, str]]:
@@ -138,7 +138,7 @@ class Program:
 
     list_words: str
     unpack_words: str
-    parse: Callable[[str], Iterator[Listed]]
+    parse: Callable[[str], Iterator[ListedFile]]
 
 
 SEVEN = Program(
@@ -158,15 +158,15 @@ def _by_program(program: str, archive: Path, to: Path, job: Unpacking) -> None:
     _compare(files, to, job)
 
 
-def _run(program: str, words: str, archive: Path, to: Path, job: Unpacking) -> str:
+def _run(program: str, template: str, archive: Path, to: Path, job: Unpacking) -> str:
     """What it prints; it is ended once it has written more than there is room for."""
-    command = [program, *(word.format(archive=archive, to=to) for word in words.split())]
+    command = [program, *(word.format(archive=archive, to=to) for word in template.split())]
     begin, looked, errors = shutil.disk_usage(to).free, time.monotonic(), b""
     env = os.environ | {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}  # else names come out as ????
     with tempfile.TemporaryFile() as file:
         with Child(command, cwd=to, env=env, out=file) as child:
-            while (heard := child.hear(TELL)) is not None:
-                errors += heard[: 4000 - len(errors)]
+            while (words := child.hear(TELL)) is not None:
+                errors += words[: 4000 - len(errors)]
                 job.look()
                 if job.room is not None and time.monotonic() - looked > 0.5:
                     looked, used = time.monotonic(), begin - shutil.disk_usage(to).free
@@ -183,7 +183,7 @@ def _run(program: str, words: str, archive: Path, to: Path, job: Unpacking) -> s
     return lines
 
 
-def _approve(members: list[Listed], archive: Path, job: Unpacking) -> dict[str, int]:
+def _approve(members: list[ListedFile], archive: Path, job: Unpacking) -> dict[str, int]:
     """The files of a list and their sizes, if it may be unpacked."""
     places, files = Places(job.called), {}
     for member in members:
@@ -201,16 +201,16 @@ def _approve(members: list[Listed], archive: Path, job: Unpacking) -> dict[str, 
 
 def _compare(files: dict[str, int], to: Path, job: Unpacking) -> None:
     """See that what came out is what was listed: plain files, each of its size."""
-    found = {}
+    sizes = {}
     for folder, below, names in os.walk(to):
         links = [name for name in below if os.path.islink(os.path.join(folder, name))]
         for path in (os.path.join(folder, name) for name in names + links):
             status = os.lstat(path)
             size = status.st_size if stat.S_ISREG(status.st_mode) else -1
-            found[os.path.relpath(path, to).replace(os.sep, "/")] = size
-    for name in files | found:
-        if found.get(name) != files.get(name):
-            why = f"{name}: {found.get(name)} bytes came, and its list says {files.get(name)}"
+            sizes[os.path.relpath(path, to).replace(os.sep, "/")] = size
+    for name in files | sizes:
+        if sizes.get(name) != files.get(name):
+            why = f"{name}: {sizes.get(name)} bytes came, and its list says {files.get(name)}"
             raise damaged(job.called, why)
     job.files, job.bytes = len(files), sum(files.values())
     job.tell()
@@ -224,7 +224,7 @@ def _by_package(archive: Path, to: Path, job: Unpacking) -> None:
             if opened.needs_password():
                 raise Locked(archive)
             listed = [
-                Listed(
+                ListedFile(
                     f.filename, f.uncompressed, f.is_directory, f.is_symlink or f.is_junction, False
                 )
                 for f in opened.files
@@ -260,7 +260,7 @@ def decompress(archive: Path, to: Path, job: Unpacking) -> int:
                 raise BadArchive(what, f"it begins {begins}", "use it as it is")
             job.files = 1
             with whole_file(to) as part, open(part, "xb", buffering=0) as out:
-                with closing(unpacked(tap, kind, job.called)) as pieces:
+                with closing(unpacked_pieces(tap, kind, job.called)) as pieces:
                     for piece in pieces:
                         job.coming(len(piece), tap.count)
                         write_all(out.write, piece)

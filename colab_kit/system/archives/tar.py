@@ -17,7 +17,7 @@ from pathlib import Path
 from ...errors import BadArchive, ColabKitError, UnsafeArchive
 from ..files import write_all
 from ..filetypes import kind_of
-from .compressed import KINDS, PIECE, Stream, Tap, unpacked
+from .compressed import KINDS, PIECE, Stream, Tap, unpacked_pieces
 from .limits import Unpacking, damaged, of_disk
 from .names import Places, outside
 
@@ -47,7 +47,7 @@ def extract(stream: Stream, to: Path, job: Unpacking) -> None:
         if kind not in (None, "tar", *KINDS):
             what, why = f"{called} is no tar.", f"it begins as a {kind} file does"
             raise BadArchive(what, why, "give the file its right name")
-        with closing(unpacked(tap, kind, called)) as pieces:
+        with closing(unpacked_pieces(tap, kind, called)) as pieces:
             _write(pieces, to, job, tap)
         while tap.read(PIECE):
             pass

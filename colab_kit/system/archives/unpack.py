@@ -15,7 +15,7 @@ from . import external
 from . import tar as tars
 from . import zip as zips
 from .compressed import KINDS
-from .limits import AGAIN, Told, Unpacking, of_disk, room
+from .limits import AGAIN, Unpacking, of_disk, room
 
 
 def unpack(
@@ -23,7 +23,6 @@ def unpack(
     to: Path,
     *,
     max_size: int | None = None,
-    told: Told | None = None,
     control: Control | None = None,
     finish: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
@@ -34,8 +33,6 @@ def unpack(
     max_size : int, optional
         Bytes that it may have, unpacked. If None: what the disk has, and no more than 200 times
         the archive above 1 GiB.
-    told : callable(files, bytes), optional
-        Called a few times a second.
     finish : callable(folder), optional
         Called with the folder before it gets its name.
 
@@ -52,7 +49,7 @@ def unpack(
         kind = _kind(archive, called)
         with whole_folder(to) as part:
             free = room(to.parent)
-            job = Unpacking(called, room=free, max_size=max_size, told=told, control=control)
+            job = Unpacking(called, room=free, max_size=max_size, control=control)
             if kind in external.PROGRAMS:
                 external.extract(archive, kind, part, job)
             elif kind == "zip":
