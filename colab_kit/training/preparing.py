@@ -274,7 +274,7 @@ def _precision(plan: Plan, first: Batch, forward: float) -> Choice:
         return choices["precision"]
     options = candidates(machine.precision, plan.device.type, machine.isa, plan.model)
     if 3 * forward * batches < SHORT:
-        return Choice(str(options[0]), probing.too_short(3 * forward * batches))
+        return Choice(str(options[0]), probing.TOO_SHORT)
     few = probing.share_of(len(first), batches, len(options))
     if few >= len(first) / 2:
         return _fastest_precision(plan, first, options, few)
