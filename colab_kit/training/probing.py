@@ -187,7 +187,8 @@ def step_bytes(model: nn.Module, few: Batch, n: int, device: torch.device) -> in
     moments = sum(2 * p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     torch.cuda.reset_peak_memory_stats(device)
     with untouched(model):
-        with_aux(functional.cross_entropy, model.train()(x), y).backward()  # type: ignore[no-untyped-call]
+        loss = with_aux(functional.cross_entropy, model.train()(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
     return int(torch.cuda.max_memory_allocated(device)) + moments
 
 
