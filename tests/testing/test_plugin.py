@@ -1,4 +1,4 @@
-"""The pytest plugin: what each fixture hands out, that it is as before afterwards, and that a start without it costs nothing."""
+"""The pytest plugin: what each fixture gives, that all is as before afterwards, and its start."""
 
 import errno
 import inspect
@@ -46,7 +46,7 @@ def python(*arguments: str, cwd: Path, path: Path | str = ROOT) -> subprocess.Co
 
 
 def run_tests(folder: Path, code: str, *options: str) -> str:
-    """What pytest says of a user's test file, with this tree installed as pip would have done it."""
+    """Run pytest on a user's test file, with this tree installed as pip does; its output."""
     (folder / "test_mine.py").write_text(code)
     done = python(
         "-m",
@@ -423,7 +423,8 @@ def test_no_mount_and_no_process_stay_behind(tmp_path, colab_kit_home):
 def test_where_fuse_is_missing_the_test_skips_with_the_reason(tmp_path):
     said = run_tests(
         tmp_path,
-        "import colab_kit.testing.fuse.mount as f\nf.why_not = lambda: 'no FUSE: ask'\ndef test_x(fuse_drive): pass\n",
+        "import colab_kit.testing.fuse.mount as f\nf.why_not = lambda: 'no FUSE: ask'\n"
+        "def test_x(fuse_drive): pass\n",
     )
     assert "1 skipped" in said and "no FUSE mount here: no FUSE: ask" in said
 
