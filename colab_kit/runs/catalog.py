@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..colab.drive import AGAIN, MYDRIVE, session
-from ..colab.reading import there
 from ..colab.health import drives
 from ..colab.lease import NAME
 from ..colab.lease_holder import Holder
 from ..colab.mounting import Site, missed
+from ..colab.reading import there
 from ..errors import DriveError, RunError
 from ..system.files import cannot_write, home, stamp
 from ..system.locks import one_writer
