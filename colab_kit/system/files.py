@@ -8,8 +8,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -174,6 +174,34 @@ def _sync_folder(folder: Path) -> None:
         pass
     finally:
         os.close(handle)
+
+
+def neighbour(path: Path) -> Path:
+    """A new hidden name beside `path` for what is not whole yet; `sweep` knows such names."""
+    name = path.name if len(os.fsencode(path.name)) < 240 else ""  # 255 bytes fit on a disk
+    return path.with_name(f".{name}.{uuid.uuid4().hex[:8]}.part")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to; then rename it to `path`, or remove it on any error."""
+    part = neighbour(path)  # same folder: a rename across disks is a copy
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:  # an interrupt too: the neighbour must not stay
+        _drop(part)
+        raise
+
+
+def write_all(write: Callable[[Any], int | None], content: bytes | memoryview) -> None:
+    """Call `write` until it took all of `content`: a disk that gets full takes a part, then fails."""
+    left = memoryview(content)
+    while left:
+        taken = write(left)
+        if not taken:
+            raise OSError(errno.EIO, "it takes no more bytes")
+        left = left[taken:]
 
 
 def sha256(path: Path) -> str:
