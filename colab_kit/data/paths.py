@@ -17,7 +17,7 @@ from ..colab.staging import stage, unpacked
 from ..errors import ColabKitError, DataError
 from ..events import Control, Event
 from ..fetching.fetch import fetch
-from ..fetching.links.parse import understand
+from ..fetching.links.parse import parse_link
 from ..system.archives.names import is_archive, stem
 from ..system.files import home
 from . import folders
@@ -96,7 +96,7 @@ def open_split(
 
 def _fetched(text: str, emit: Callable[[Event], None], control: Control | None) -> Path | None:
     """What a link gives, on the fast disk; None for what is no link."""
-    link = understand(text) if text and "\0" not in text else None
+    link = parse_link(text) if text and "\0" not in text else None
     if link is None or link.kind == "file" and not text.lower().startswith("file:"):
         return None
     key = hashlib.sha256(link.identity.encode("utf-8", "surrogateescape")).hexdigest()[:8]

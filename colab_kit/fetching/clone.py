@@ -19,12 +19,12 @@ from ..events import Callback, Event, Note
 from ..system.console import with_console
 from ..system.files import home, make
 from ..system.locks import alone
-from . import ondrive
 from .fetched import Fetched
 from .git import MOUNTED, Failed, Git, need, own_config, translated
-from .links.address import told
+from .links.address import check_text
 from .origins import Origin, origin
 from .partial import unwritable
+from .place import is_on_drive
 
 OURS = "refs/colab-kit/fetched"  # the commit that the last call brought: what goes beyond it is the user's
 NAMED = 5  # files that a note names
@@ -89,7 +89,7 @@ def clone(
     """
     emit = with_console(callbacks, quiet=quiet)
     for name, value in (("to", to), ("ref", ref), ("token", token)):
-        told(name, value)
+        check_text(name, value)
     found = origin(url)
     need(found)
     folder = Path(os.path.expanduser(found.name if to is None else to))
@@ -110,7 +110,7 @@ def clone(
             git = Git(
                 found,
                 own_config(Path(box), [folder.absolute()]),
-                MOUNTED if ondrive.is_there(folder) else {},
+                MOUNTED if is_on_drive(folder) else {},
             )
             if token is not None:
                 git.use(token)

@@ -73,7 +73,7 @@ def backbone(
     load : bool
         False makes the network as these weights want it (inception_v3 then turns the colours) and reads none: others will follow.
     fetch : callable, optional
-        `colab_kit.fetching.whole.get` or one that is called like it: fetch(urls, to, sha256=prefix) -> Path.
+        `colab_kit.fetching.download.get` or one that is called like it: fetch(urls, to, sha256=prefix) -> Path.
     folder : Path, optional
         Where weight files are kept; `files.home() / "weights"`.
     shelf : Shelf, optional

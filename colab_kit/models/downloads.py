@@ -23,7 +23,7 @@ class Weights:
     """A place for weight files.
 
     folder : on the fast disk    shelf : may be None
-    fetch : `colab_kit.fetching.whole.get`, or one that is called like it: fetch(urls, to, sha256=prefix) -> Path
+    fetch : `colab_kit.fetching.download.get`, or one that is called like it: fetch(urls, to, sha256=prefix) -> Path
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Weights:
         ):
             return file
         if self.fetch is None:
-            from ..fetching.whole import get as fetch
+            from ..fetching.download import get as fetch
         else:
             fetch = self.fetch
         try:

@@ -33,7 +33,7 @@ from colab_kit.errors import (
     UnsafeArchive,
 )
 from colab_kit.events import Control, FetchDone, FetchProgress, Note
-from colab_kit.fetching import bounds, http_download, kept, ondrive, remote
+from colab_kit.fetching import download, http_download, partial, place, streaming
 from colab_kit.fetching import fetch as room
 from colab_kit.fetching.fetch import fetch, fetch_as
 from colab_kit.fetching.records import MARK
@@ -430,7 +430,7 @@ def test_a_file_that_has_the_servers_size_is_used_as_it_is_and_that_is_said(serv
 
 def test_a_full_disk_is_said_with_numbers_before_the_first_byte(server, here, monkeypatch):
     monkeypatch.setattr(
-        bounds.shutil,
+        partial.shutil,
         "disk_usage",
         lambda path: type("Usage", (), {"free": 65 << 20, "total": 1 << 40})(),
     )
@@ -611,7 +611,7 @@ def test_a_zip_is_unpacked_from_where_it_lies(server, here):
     assert (
         found.sha256 is None
         and found.archive is None
-        and server.requests[0].headers["range"] == f"bytes=-{remote.TAIL}"
+        and server.requests[0].headers["range"] == f"bytes=-{streaming.TAIL}"
     )
     assert left(here) == ["pets"] and tree("pets") == FILES
 
@@ -627,7 +627,7 @@ def test_where_that_cannot_be_it_is_downloaded_first(server, here, monkeypatch, 
     if how == "ignores_ranges":
         server.ignores_ranges()
     if how == "large member":
-        monkeypatch.setattr(remote, "LARGEST", 1000)
+        monkeypatch.setattr(streaming, "LARGEST", 1000)
     found = get(url, **options)
     assert (
         tree("pets") == FILES
@@ -798,11 +798,11 @@ def test_stop_and_go_on_by_a_control(server, here):
 
 
 def test_a_zip_stopped_on_the_way_goes_on_member_by_member(server, here, monkeypatch):
-    monkeypatch.setattr(remote, "BATCH", 10_000)
-    monkeypatch.setattr(remote, "TELL", 0)
+    monkeypatch.setattr(streaming, "BATCH", 10_000)
+    monkeypatch.setattr(streaming, "TELL", 0)
     control, packed = Control(), a_zip()
     url = server.put("pets.zip", packed)
-    monkeypatch.setattr(remote, "TAIL", 8000)
+    monkeypatch.setattr(streaming, "TAIL", 8000)
     server.slow(20_000, skip=2)
 
     def heard(event):
@@ -820,8 +820,8 @@ def test_a_zip_stopped_on_the_way_goes_on_member_by_member(server, here, monkeyp
 
 
 def test_a_zip_that_changed_since_a_stop_is_not_mixed(server, here, monkeypatch):
-    monkeypatch.setattr(remote, "BATCH", 10_000)
-    monkeypatch.setattr(remote, "TELL", 0)
+    monkeypatch.setattr(streaming, "BATCH", 10_000)
+    monkeypatch.setattr(streaming, "TELL", 0)
     control = Control()
     url = server.put("pets.zip", a_zip())
     server.slow(200_000, skip=2)
@@ -870,7 +870,7 @@ def test_two_processes_fetch_one_link_once(server, here, name):
     assert said == ["False", "True"] and [process.returncode for process in both] == [0, 0]
     assert Path("x.bin").read_bytes() == content if name == "x.bin" else tree("pets") == FILES
     sent = sum(request.sent for request in server.requests)
-    assert sent < 1.3 * len(content) + 2 * remote.TAIL
+    assert sent < 1.3 * len(content) + 2 * streaming.TAIL
 
 
 # --- Drive ------------------------------------------------------------------------------------------------------------------------
@@ -925,7 +925,7 @@ def test_a_damaged_copy_on_drive_is_told_and_downloaded_again(server, here, mock
 def test_what_is_too_large_or_not_wanted_is_not_kept(server, here, mock_drive, monkeypatch):
     url = server.put("pets.zip", a_zip())
     assert get(url, "a/", keep_archive=False).archive is None
-    monkeypatch.setattr(kept, "MOST", 1000)
+    monkeypatch.setattr(place, "MOST", 1000)
     assert get(url, "b/").archive is None
     mock_drive.wait(30)
     assert not (mock_drive.mydrive / "colab-kit" / "fetched").exists()
@@ -942,7 +942,7 @@ def test_a_file_for_drive_is_brought_to_the_fast_disk_first(server, mock_drive):
 
 
 def test_thousands_of_files_go_onto_drive_only_by_force(server, mock_drive, monkeypatch):
-    monkeypatch.setattr(ondrive, "MANY", 50)
+    monkeypatch.setattr(place, "MANY", 50)
     url = server.put("pets.zip", a_zip())
     with pytest.raises(FetchError, match="60 files"):
         get(url, mock_drive / "data/", keep_archive=False)
@@ -969,7 +969,7 @@ def test_what_came_is_told_in_the_end(server, here):
     assert heard[-1] == FetchDone("x.bin", found.path, len(BODY))
 
 
-def test_an_interrupt_leaves_what_has_come_and_is_passed_on(server, here):
+def test_an_interrupt_leaves_what_has_come_and_is_passed_on(server, here, monkeypatch):
     server.slow(2 << 20)
 
     def heard(event):
@@ -981,17 +981,12 @@ def test_an_interrupt_leaves_what_has_come_and_is_passed_on(server, here):
 
     class Interrupted(Download):
         def _attend(self, first):
-            self.emit = heard
+            self._emit = heard
             super()._attend(first)
 
-    import colab_kit.fetching.whole as whole
-
-    before, whole.Download = whole.Download, Interrupted
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            get(url)
-    finally:
-        whole.Download = before
+    monkeypatch.setattr(download, "Download", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        get(url)
     assert left(here) == ["x.bin.part", "x.bin.part.json"]
 
 

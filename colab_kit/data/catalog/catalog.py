@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ...errors import BadArchive, DataError, FetchError, NoSpace, Stopped
 from ...events import Control, Event, Note
-from ...fetching import whole
+from ...fetching import download
 from ...system import files
 from ...system.archives.names import is_archive, stem
 from ...system.archives.unpack import unpack
@@ -68,7 +68,7 @@ def open_known(
     *,
     emit: Emit,
     control: Control | None = None,
-    get: Get = whole.get,
+    get: Get = download.get,
     cache: Path | None = None,
     places: tuple[Path, ...] = (DEBIAN,),
     published: Mapping[str, Published] = PUBLISHED,
@@ -78,7 +78,7 @@ def open_known(
 
     Parameters
     ----------
-    get : brings a file: `fetching.whole.get`
+    get : brings a file: `fetching.download.get`
     cache : the set's own folder; <home>/data/<name> if None
     places : where Fashion-MNIST may be installed
     parser : reads CIFAR; torchvision's if None

@@ -240,6 +240,13 @@ def clean_name(text: str) -> str:
     return shortened(name).rstrip(". ")
 
 
+def path_part(name: str) -> str:
+    """A name as one component of a path: no slash, no "..", no control character, not too long."""
+    name = re.sub(r"[\x00-\x1f\x7f-\x9f]", "", name).replace("/", "_").replace("\\", "_").strip()
+    name = shortened(name.encode("utf-8", "replace").decode())  # lone surrogates
+    return "_" if name in ("", ".", "..") else name
+
+
 def shortened(name: str) -> str:
     """The name with at most LONGEST_NAME bytes; it keeps its ending."""
     if len(name.encode()) <= LONGEST_NAME:
