@@ -30,10 +30,9 @@ def own_modules(monkeypatch):
     before, finders = dict(sys.modules), list(sys.meta_path)
     yield
     sys.meta_path[:] = finders
-    modules._finder.folders.clear()
     for name in set(sys.modules) - set(before):
         if hasattr(sys.modules[name], "__fetched__") or isinstance(
-            getattr(sys.modules[name], "__loader__", None), modules._Source
+            getattr(sys.modules[name], "__loader__", None), modules._SourceLoader
         ):
             del sys.modules[name]
 
