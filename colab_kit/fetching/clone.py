@@ -319,11 +319,11 @@ class _Cloning:
         if branch:
             tips[self._commit_of(f"refs/heads/{branch}")] = f"commit on {branch}"
         known = ("", self._commit_of(OURS))
-        # a commit that a branch of the server contains is the server's
-        from_server = lambda tip: self._run("branch", "-r", "--contains", tip).strip()
-        return changed + [
-            what for tip, what in tips.items() if tip not in known and not from_server(tip)
-        ]
+        for tip, what in tips.items():
+            # a commit that a branch of the server contains is the server's
+            if tip not in known and not self._run("branch", "-r", "--contains", tip).strip():
+                changed.append(what)
+        return changed
 
     def _commit_of(self, name: str) -> str:
         """The commit of a name, "" if there is none."""

@@ -30,7 +30,7 @@ from .partial import unwritable
 from .plan import Options, Target, plan, question, target_of
 from .records import MARK, Here, Record, adopt, look
 from .remote import Call, Remote, name_of, one_at_a_time, resolve
-from .unpacking import Unpacking, shelf_for
+from .unpacking import Unpacking
 
 
 @new_words
@@ -207,10 +207,12 @@ def _fetch_to(target: Target, link: Link, options: Options, call: Call) -> Fetch
     with ExitStack() as locks:  # on both: whoever unpacks the file writes its part, too
         for path in sorted(places):
             locks.enter_context(one_at_a_time(path, call.emit, call.control))
-        shelf, file = shelf_for(link, target, options), target.file
+        shelf, copy, file = None, None, target.file
+        if target.unpacked is not None:
+            shelf = place.ArchiveShelf.of(link, target, options)
+            copy = shelf.record() if shelf else None
         if place.is_on_drive(target.path):
             file = place.fast_place(target.path, link.identity).with_name(file.name)
-        copy = shelf.record() if shelf else None
         here = look(target.path, file, link, options.sha256, copy)
         remote = _ask(link, here, question(here, target, options), call)
         decided = plan(link, remote, here, target, options)

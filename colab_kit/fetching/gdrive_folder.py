@@ -169,7 +169,7 @@ def _by_gdown(id: str, seconds: float) -> tuple[str, list[Entry]] | None:
 
 
 class _View(HTMLParser):
-    """The embedded view of a folder: its title, its links, and how many entries it seems to have."""
+    """The embedded view of a folder: its title, its links, and the number of its entries."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ _SERVICES = {
 # the name that goes with a token; elsewhere any will do
 _USERS = {"gitlab.com": "oauth2", "bitbucket.org": "x-token-auth"}
 _TOKENS = {  # where a token is made
-    "github.com": "github.com ▸ Settings ▸ Developer settings ▸ Fine-grained tokens, Contents: read",
+    "github.com": "github.com/settings/personal-access-tokens, with Contents: read",
     "gitlab.com": "gitlab.com ▸ Preferences ▸ Access tokens, with read_repository",
     "huggingface.co": "huggingface.co ▸ Settings ▸ Access Tokens, with read",
 }

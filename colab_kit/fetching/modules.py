@@ -278,9 +278,9 @@ def _neighbours_of(file: Path) -> Iterator[None]:
     importlib.invalidate_caches()
     for name, module in list(sys.modules.items()):
         loader = getattr(getattr(module, "__spec__", None), "loader", None)
-        is_neighbour = isinstance(loader, _SourceLoader) and not hasattr(module, _MARK)
-        if is_neighbour and _is_old(loader, folder):
-            _forget(name)
+        if isinstance(loader, _SourceLoader) and not hasattr(module, _MARK):
+            if _is_old(loader, folder):
+                _forget(name)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield

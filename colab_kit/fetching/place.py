@@ -31,7 +31,7 @@ from ..system.files import home, make, sha256, write_json
 from .download import bring, wrong_hash
 from .fetched import Fetched
 from .links.address import Link
-from .plan import Options
+from .plan import Options, Target
 from .records import MARK, Record, parse_record, remember_file
 from .remote import Call, short_key
 
@@ -179,6 +179,12 @@ class ArchiveShelf:
         self.folder = f"{stem(name)[:60]}-{short_key(identity, 8)}"
         self.drive, self.name, self.identity = drive, name, identity
         self.path = self.root / self.folder / name
+
+    @classmethod
+    def of(cls, link: Link, target: Target, options: Options) -> ArchiveShelf | None:
+        """Where on Drive this link's archive is kept; None if it is not kept there."""
+        drive = None if options.keep_archive is False or target.single else drive_here()
+        return cls(drive, target.file.name, link.identity) if drive else None
 
     def takes(self, size: int, wish: bool | None) -> bool:
         """Whether an archive of so many bytes is kept: it was asked for, or it is small enough."""

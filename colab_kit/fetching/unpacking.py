@@ -28,14 +28,6 @@ from .remote import Call, source_of
 from .streaming import Changed, RemoteZip, TarFollower
 
 
-def shelf_for(link: Link, target: Target, options: Options) -> ArchiveShelf | None:
-    """Where on Drive this archive is kept; None if it is not kept there."""
-    drive = place.drive_here()
-    if drive is None or options.keep_archive is False or target.unpacked is None or target.single:
-        return None
-    return ArchiveShelf(drive, target.file.name, link.identity)
-
-
 @dataclass(frozen=True)
 class Unpacking:
     """What a call does with an archive."""
