@@ -332,9 +332,7 @@ def _trained(
             if why not in ("as asked", "as given") and name not in session.idle
         ]
         emit(Note(f"Chosen: {', '.join(chosen)}."))
-        record = records.begin(
-            place, {**who, **session.as_record(), "model": model}, choices, reached=control.reached
-        )
+        record = records.begin(place, {**who, **session.as_record(), "model": model}, choices)
     elif record["model"]["weights"] != weights_hash(session.model):
         emit(Note("The run goes on with its own weights, not with those the network came with."))
     record = {**record, "recipe": session.recorded_recipe(), "status": "running", "reason": ""}

@@ -154,6 +154,30 @@ class Callbacks:
             self._tell(Note(f"{said}. Training goes on.", "warn"), others)
 
 
+MilestoneHook = Callable[[str, Path | None], None]
+_milestone_hook: MilestoneHook | None = None  # process state; only tests set it
+
+
+def milestone(point: str, path: Path | None = None) -> None:
+    """Say where the work is: `after_backward`, `before_rename`. Only a test hears it, to kill or fail there.
+
+    Parameters
+    ----------
+    point : str
+        The name of the place in the work.
+    path : Path, optional
+        The file that is being written.
+    """
+    if _milestone_hook is not None:
+        _milestone_hook(point, path)
+
+
+def set_milestone_hook(hook: MilestoneHook | None = None) -> None:
+    """Let a test hear every milestone of this process; without `hook` nobody hears them again."""
+    global _milestone_hook
+    _milestone_hook = hook
+
+
 LOOK = 0.02  # seconds between two looks of one who waits
 
 
@@ -210,9 +234,6 @@ class Control:
         """Block until resume() or stop()."""
         while self.paused:
             time.sleep(LOOK)
-
-    def reached(self, point: str) -> None:
-        """Hear where the verb is: `after_backward`, `before_rename` … Does nothing; a test kills the process here."""
 
 
 @contextmanager

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from colab_kit import events
 
 if not os.environ.get("COLAB_KIT_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = (
@@ -27,7 +30,7 @@ pytest_plugins = [
 
 
 @pytest.fixture(autouse=True)
-def own_home(colab_kit_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_home(colab_kit_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of the plugin's COLAB_KIT_HOME, home/kit, and of a fresh working folder; subprocesses inherit both."""
     home = colab_kit_home.parent
     work = home / "work"
@@ -38,4 +41,5 @@ def own_home(colab_kit_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         *filter(None, [os.environ.get("PYTHONPATH")]),
     ]  # "." in it means the folder that tests start from
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    return home
+    yield home
+    events.set_milestone_hook()

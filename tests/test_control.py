@@ -100,7 +100,7 @@ def test_in_another_thread_the_block_does_nothing():
     assert seen == [before]
 
 
-@pytest.mark.parametrize("verb", ["stop", "pause", "go_on", "wait_while_paused"])
+@pytest.mark.parametrize("verb", ["stop", "pause", "resume", "wait_while_paused"])
 def test_a_signal_in_the_middle_of_any_line_does_not_lock_the_control_up(verb):
     lines = 0
     for n in range(1, 200):

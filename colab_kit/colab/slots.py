@@ -8,11 +8,11 @@ import io
 import os
 import re
 import uuid
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ..errors import DriveError, RunError
+from ..events import milestone
 from ..system.files import CHUNK, seal_holds, sha256, stamp_of, sweep
 from .ground import ground, made, there
 
@@ -71,7 +71,7 @@ class Held:
         """Close it; until then a pruned file keeps its room on the fast disk."""
         self.file.close()
 
-    def pour(self, writing: io.FileIO, told: Callable[[str], None]) -> str:
+    def pour(self, writing: io.FileIO, path: Path) -> str:
         """Write all of it and bring it to the disk; its sha256."""
         self.file.seek(0)
         self.done, digest = 0, hashlib.sha256()
@@ -85,7 +85,7 @@ class Held:
                     raise OSError(errno.EIO, "it takes no more bytes")
                 view = view[taken:]  # a disk that gets full takes a part, and fails at the next
             self.done += len(chunk)
-            told("mid_write")
+            milestone("mid_copy", path)
         writing.truncate(self.done)
         os.fsync(writing.fileno())
         return digest.hexdigest()
@@ -99,10 +99,8 @@ class Handover:
     Nothing is renamed or deleted there, since what is deleted goes to Drive's Trash, which counts against its space.
     """
 
-    def __init__(
-        self, root: Path, *, reached: Callable[[str, Path], None] = lambda point, path: None
-    ) -> None:
-        self.root, self._reached = root, reached
+    def __init__(self, root: Path) -> None:
+        self.root = root
         self._ground = ground(root)
         self._swept: set[Path] = set()
         self._last: dict[
@@ -146,8 +144,8 @@ class Handover:
                 slot, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666
             )  # its bytes stay: it is written over
             with os.fdopen(handle, "r+b", buffering=0) as writing:
-                held.pour(writing, lambda point: self._reached(point, slot))
-            self._reached("before_reading_back", slot)
+                held.pour(writing, slot)
+            milestone("before_reading_back", slot)
             if not _reads(slot, seal):
                 if not seal_holds(held.file):
                     raise RunError(
@@ -179,8 +177,8 @@ class Handover:
             return
         part = target.with_name(f".{target.name}.{self._tag}.part")
         with open(part, "wb", buffering=0) as writing:
-            digest = held.pour(writing, lambda point: self._reached(point, part))
-        self._reached("before_reading_back", part)
+            digest = held.pour(writing, part)
+        milestone("before_reading_back", part)
         if sha256(part) != digest:
             raise DriveError(OTHERWISE)
         os.replace(part, target)

@@ -168,12 +168,7 @@ class Features:
         """Put a copy on the shelf."""
         file = self.place / "features" / f"{self.key}.safetensors"
         with suppress(ColabKitError, OSError):
-            write(
-                file,
-                {"features": self.values},
-                {"start": self.key, "step": 0},
-                reached=lambda point: None,
-            )
+            write(file, {"features": self.values}, {"start": self.key, "step": 0})
             shelf.push(file, f"features/{file.name}")
             file.unlink()
 

@@ -90,12 +90,8 @@ def export(
         "history": list(facts.get("history", [])), "best": facts.get("best"), "start": record["start"], "step": facts.get("step", 0),
     }  # fmt: skip
     if target.suffix == ".safetensors":
-        checkpoint.write(
-            target,
-            {f"model/{name}": t for name, t in model.state_dict().items()},
-            about,
-            reached=lambda point: None,
-        )
+        weights = {f"model/{name}": t for name, t in model.state_dict().items()}
+        checkpoint.write(target, weights, about)
     elif target.suffix == ".onnx":
         write_whole(target, _onnx(model, record, about))
     else:

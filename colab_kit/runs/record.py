@@ -197,9 +197,7 @@ def is_begun(place: Place) -> bool:
     )
 
 
-def begin(
-    place: Place, record: dict[str, Any], choices: dict[str, Any], *, reached: Callable[[str], None]
-) -> dict[str, Any]:
+def begin(place: Place, record: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
     """Write a new run's record before its first step; a kill from here on loses no choice."""
     record = {
         "format": FORMAT,
@@ -209,10 +207,8 @@ def begin(
         "reason": "",
         **record,
     }
-    write_json(place.folder / "choices.json", choices, reached=reached)
-    write_json(
-        place.folder / "run.json", record, reached=reached
-    )  # last: where it stands, the choices do too
+    write_json(place.folder / "choices.json", choices)
+    write_json(place.folder / "run.json", record)  # last: where it stands, the choices do too
     return record
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from ..errors import RunError
-from ..events import Event
+from ..events import Event, milestone
 
 SEAL = "0" * 64  # what stands in the place of a file's own sha256 while it is computed
 _SEALED = re.compile(rb'"sha256":"([0-9a-f]{64})"')
@@ -31,13 +31,7 @@ DRIVE_TOPS = (
 LONGEST_HEADER = 1 << 30  # bytes; a longer one is damage
 
 
-def _quiet(point: str) -> None:
-    """Nobody listens."""
-
-
-def write_whole(
-    path: Path, content: bytes | str, *, reached: Callable[[str], None] = _quiet
-) -> None:
+def write_whole(path: Path, content: bytes | str) -> None:
     """Write `content` to a neighbour of `path`, bring it to the disk, then rename it over `path`.
 
     After a kill or a full disk `path` holds what it held before, and a failed neighbour is removed.
@@ -48,8 +42,6 @@ def write_whole(
         Its folder is made if it is missing.
     content : bytes or str
         str is written as UTF-8.
-    reached : callable
-        Told `mid_write`, `before_rename` and `after_rename`.
 
     Raises
     ------
@@ -66,14 +58,14 @@ def write_whole(
             half = len(data) // 2
             file.write(data[:half])
             file.flush()
-            reached("mid_write")
+            milestone("mid_write", path)
             file.write(data[half:])
             file.flush()
             os.fsync(file.fileno())
-        reached("before_rename")
+        milestone("before_rename", path)
         os.replace(part, path)
         _sync_folder(path.parent)
-        reached("after_rename")
+        milestone("after_rename", path)
     except OSError as err:
         _drop(part)
         raise cannot_write(path, err) from err
@@ -109,9 +101,9 @@ def refuse_absent(folder: Path) -> None:
             )
 
 
-def write_json(path: Path, value: Any, **kw: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON, whole or not at all."""
-    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", **kw)
+    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def cannot_write(path: Path, err: OSError) -> RunError:

@@ -45,9 +45,7 @@ class Checkpoint:
     facts: dict[str, Any]
 
 
-def write(
-    path: Path, tensors: Tensors, facts: dict[str, Any], *, reached: Callable[[str], None]
-) -> None:
+def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Write a sealed safetensors file, whole or not at all, stamped with the `start` and `step` of the facts.
 
     Tensors may live anywhere and share memory.
@@ -64,7 +62,7 @@ def write(
             here.clone() if shared else here
         )  # tied weights are stored twice and tied again on loading
     mark = {"sha256": SEAL, "start": str(facts.get("start", "")), "step": str(facts.get("step", 0))}
-    write_whole(path, seal(save(plain, {**mark, "facts": json.dumps(facts)})), reached=reached)
+    write_whole(path, seal(save(plain, {**mark, "facts": json.dumps(facts)})))
 
 
 def read(path: Path, *, checked: bool = False) -> Checkpoint:

@@ -14,7 +14,7 @@ from torch import nn
 from ..data import keyed_random
 from ..data.augment import mixed
 from ..data.batches import Batch
-from ..events import EpochDone, Note, StepDone
+from ..events import EpochDone, Note, StepDone, milestone
 from ..models.precision import PLAIN, floated
 from ..recipe import Recipe
 from .losses import primary, with_aux
@@ -106,7 +106,7 @@ def train_epoch(job: Job, state: State) -> str:
         return control.reason
     state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0] * 4
     state.seconds = job.budget.seconds
-    control.reached("epoch_end")
+    milestone("epoch_end")
     if job.saver.due(state.step):
         job.save(state, planned=job.saver.every is not None)
     return control.reason if control.stopped and state.epoch < recipe.epochs else ""
@@ -137,7 +137,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
     ) is None:  # memory ran out: the same step again, in smaller pieces
         sums.put_back(before)
         no_gradients(job)
-    job.control.reached("after_backward")
+    milestone("after_backward")
     if job.recipe.max_grad_norm is not None:
         if job.scaler is not None:
             job.scaler.unscale_(job.optimizer)
@@ -154,7 +154,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
     state.step, state.batch = state.step + 1, state.batch + len(group)
     if job.average is not None:
         job.average.update(state.step)
-    job.control.reached("after_optimizer")
+    milestone("after_optimizer")
     return total
 
 
@@ -251,7 +251,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
             if len(batch):
                 output = whole_output(job, state, batch)
                 found.add(job.valid_loss(output, batch.y), output, batch.y)
-            job.control.reached("in_validation")
+            milestone("in_validation")
             watch_budget(job, state, 0.0)
             if job.control.stopped:
                 return None

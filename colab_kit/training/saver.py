@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
-from ..events import CheckpointSaved, Event, Note
+from ..events import CheckpointSaved, Event, Note, milestone
 from ..system.files import Shelf
 from . import checkpoint
 from .checkpoint import Tensors
@@ -42,11 +42,10 @@ class Saver:
         every: int | None,
         step: int | None = None,
         emit: Callable[[Event], None],
-        reached: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder, self.shelf, self.kept_as, self.every = folder, shelf, kept_as, every
-        self.emit, self.reached, self.clock = emit, reached, clock
+        self.emit, self.clock = emit, clock
         self.cost = 0.0  # seconds the last save took
         self._saved_at = clock()
         self._pushed_at = self._saved_at - AT_LEAST + min(FIRST_COPY, AT_LEAST)
@@ -75,13 +74,13 @@ class Saver:
         A disk that fails costs a Note and a later try, unless `must`.
         """
         start = self.clock()
-        self.reached("before_save")
+        milestone("before_save")
         path = self.folder / checkpoint.name_of(step)
         try:
             if best is not None:
                 of = {"step": checkpoint.step_of(Path(best[0])), "start": facts["start"]}
-                checkpoint.write(self.folder / best[0], best[1], of, reached=self.reached)
-            checkpoint.write(path, tensors, facts, reached=self.reached)
+                checkpoint.write(self.folder / best[0], best[1], of)
+            checkpoint.write(path, tensors, facts)
         except RunError as err:
             self._saved_at = self.clock()
             self.cost = max(self.cost, self._saved_at - start)

@@ -83,7 +83,7 @@ class Session(Prepared):
 
     def _announce(self, run: Run, emit: Callbacks, state: State, steps: int) -> None:
         """Say that it begins: in the run's folder, on Drive, and to who listens."""
-        write_json(run.folder / "run.json", run.record, reached=run.control.reached)
+        write_json(run.folder / "run.json", run.record)
         emit.callbacks.insert(0, CsvLog(run.folder / "history.csv", History(state.history)))
         emit(RunStarted(f"{run.name}-{run.key}", run.folder, self.epochs, steps, state.step))
         if self.saver is not None and run.drive_folder is not None:
@@ -204,7 +204,6 @@ class Session(Prepared):
             every=self.recipe.save_every_steps,
             step=found.step if found is not None else None,
             emit=emit,
-            reached=run.control.reached,
         )
 
     def _restored(self, job: Job, found: checkpoint.Checkpoint, emit: Callbacks) -> State:

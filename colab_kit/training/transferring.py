@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..data import keyed_random
-from ..events import Callbacks, EpochDone, Note, StepDone
+from ..events import Callbacks, EpochDone, Note, StepDone, milestone
 from ..models.known import Shell
 from ..models.linear_solver import Solved
 from ..runs.run import Run
@@ -126,7 +126,7 @@ class Transfer(Planned):
                     tensors = {f"model/{name}": t for name, t in weights.items()}
                     self.saver.save(state.step, tensors, {**facts, **vars(state)}, best, must=True)
                 emit(EpochDone(float(state.epoch), self.epochs, state.history[-1]))
-                run.control.reached("epoch_end")
+                milestone("epoch_end")
         return state.epoch == self.passes
 
     def _listening(
@@ -139,7 +139,7 @@ class Transfer(Planned):
         """What hears stop, pause and budget after each batch of a pass; False ends it."""
 
         def told(done: int, of: int) -> bool:
-            run.control.reached("in_features")
+            milestone("in_features")
             progress(done)
             if run.control.paused:
                 began = time.monotonic()

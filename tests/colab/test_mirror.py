@@ -17,7 +17,7 @@ from colab_kit.colab.mirror import FIRST_WAIT, LONGEST_WAIT, Mirror, wait_at_exi
 from colab_kit.colab.reading import HANDS, WAITS
 from colab_kit.colab.slots import Handover
 from colab_kit.errors import DriveError
-from colab_kit.events import CopyProgress, Note
+from colab_kit.events import CopyProgress, Note, set_milestone_hook
 from colab_kit.system.files import CHUNK, is_whole
 from colab_kit.training.checkpoint import name_of
 from colab_kit.training.saver import AT_LEAST, Saver
@@ -314,7 +314,8 @@ def test_a_torn_copy_is_noticed_and_copied_again(drive, local, waits):
             os.truncate(path, path.stat().st_size // 2)
 
     torn = []
-    mirror = Mirror(drive, hand_over=Handover(drive, reached=tear).take, sleep=waits.append)
+    set_milestone_hook(tear)
+    mirror = Mirror(drive, sleep=waits.append)
     mirror.push(path := sealed(local, 10), "r/" + path.name)
     assert mirror.close(20) and torn and is_whole(drive / "r/checkpoint-a.safetensors")
     assert waits == [FIRST_WAIT] and "read back otherwise" in mirror.news()[0].text
@@ -522,7 +523,11 @@ class Trash:
         self.drive, self.bin, self.most = drive, bin, 0
         bin.mkdir()
 
-    def __call__(self, point="", path=None):
+    def pass_by(self, point, path):
+        if point in ("mid_copy", "before_reading_back"):
+            self.count()
+
+    def count(self):
         for file in self.drive.rglob("*"):
             if file.is_file() and not (kept := self.bin / str(file.stat().st_ino)).exists():
                 os.link(file, kept)
@@ -537,14 +542,14 @@ def test_a_hundred_saves_never_take_three_times_a_checkpoint_of_drives_room(driv
             return self.now
 
     trash, clock = Trash(drive, tmp_path / "trash"), Clock()
-    mirror = Mirror(drive, hand_over=Handover(drive, reached=trash).take)
+    set_milestone_hook(trash.pass_by)
+    mirror = Mirror(drive)
     saver = Saver(
         local,
         mirror,
         "r",
         every=1,
         emit=lambda event: None,
-        reached=lambda point: None,
         clock=clock,
     )
     weights = torch.zeros(100_000)
@@ -566,7 +571,7 @@ def test_a_hundred_saves_never_take_three_times_a_checkpoint_of_drives_room(driv
             (name_of(best, "best"), {"w": weights + step}) if best == step else None,
         )
         assert mirror.drained(None)
-        trash()
+        trash.count()
     assert saver.finish(20) and set(steps(drive / "r").values()) == {99, 100}
     size = (drive / "r/checkpoint-a.safetensors").stat().st_size
     assert 2 * size < trash.most < 3 * size, "two slots are the price of one that is always whole"

@@ -7,6 +7,7 @@ import pytest
 
 from colab_kit.colab.slots import Handover, Held
 from colab_kit.errors import DriveError, RunError
+from colab_kit.events import set_milestone_hook
 from colab_kit.system.files import CHUNK, is_whole
 from tests.support.sealed import sealed, steps
 
@@ -37,7 +38,8 @@ class Woe:
 
 @pytest.fixture
 def woe():
-    return Woe()
+    set_milestone_hook(woe := Woe())
+    return woe
 
 
 def take(over, path, name=None):
@@ -97,10 +99,10 @@ def test_a_half_copied_slot_is_written_over_whatever_its_stamp_says(drive, local
 def test_where_it_breaks_off_the_other_slot_is_whole_and_the_next_try_takes_the_torn_one(
     drive, local, woe
 ):
-    over = Handover(drive, reached=woe)
+    over = Handover(drive)
     for step in (10, 20):
         take(over, sealed(local, step, size=2 * CHUNK))
-    woe.at, woe.do = "mid_write", breaks_off
+    woe.at, woe.do = "mid_copy", breaks_off
     for step in (30, 30, 40):
         with pytest.raises(OSError, match="Input/output"):
             take(over, sealed(local, step, size=2 * CHUNK))
@@ -142,7 +144,7 @@ def test_a_slot_that_cannot_be_read_is_kept_rather_than_a_damaged_one(drive, loc
 
 
 def test_what_reads_back_otherwise_is_no_success(drive, local, woe):
-    over = Handover(drive, reached=woe)
+    over = Handover(drive)
     woe.at, woe.do = "before_reading_back", flips
     (local / "run.json").write_text("{}  # longer than seven bytes")
     for path in (sealed(local, 10), local / "run.json"):
@@ -173,7 +175,7 @@ def test_a_file_damaged_on_the_fast_disk_is_refused_and_the_good_slot_stays(driv
 def test_what_is_there_already_is_not_written_again(drive, local, woe):
     woe.at, woe.do = "before_reading_back", lambda path: None
     (local / "run.json").write_text("{}")
-    for over in (Handover(drive, reached=woe), Handover(drive, reached=woe)):
+    for over in (Handover(drive), Handover(drive)):
         for path in (sealed(local, 10), local / "run.json"):
             take(over, path)
             take(over, path)
@@ -190,11 +192,11 @@ def test_what_is_there_already_is_not_written_again(drive, local, woe):
 
 
 def test_other_files_get_their_names_when_they_are_whole(drive, local, woe):
-    over = Handover(drive, reached=woe)
+    over = Handover(drive)
     (local / "run.json").write_text("old")
     take(over, local / "run.json")
     (local / "run.json").write_text("new" * CHUNK)
-    woe.at, woe.do = "mid_write", breaks_off
+    woe.at, woe.do = "mid_copy", breaks_off
     for _ in range(2):
         with pytest.raises(OSError):
             take(over, local / "run.json")

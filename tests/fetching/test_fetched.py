@@ -23,7 +23,7 @@ from colab_kit.fetching import fetched as fetched_room
 from colab_kit.fetching import modules
 from colab_kit.fetching.fetched import Fetched
 from colab_kit.system import process as children
-from colab_kit.testing.ears import Heard
+from colab_kit.testing.fixtures import Heard
 
 
 @pytest.fixture(autouse=True)

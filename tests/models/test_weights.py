@@ -40,7 +40,7 @@ def test_a_safetensors_file_and_our_own_checkpoint_are_read(tmp_path):
     state = net().state_dict()
     save_file(state, tmp_path / "w.safetensors")
     tensors = {f"model/{k}": v for k, v in state.items()} | {"optimizer/0": torch.ones(1)}
-    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, {}, reached=lambda point: None)
+    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, {})
     for name in ("w", "checkpoint"):
         assert equal(read_weights(tmp_path / f"{name}.safetensors"), state)
 

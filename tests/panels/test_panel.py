@@ -21,7 +21,7 @@ from colab_kit.panels.painter import mode
 from colab_kit.panels.panel import Panel, panel
 from colab_kit.panels.result import contents
 from colab_kit.recipe import Recipe
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_the_advanced_part_has_a_knob_for_each_field_and_is_closed(pets):
     assert part.layout.display == "" and opener.description == "Hide advanced"
     opener.click()
     assert part.layout.display == "none" and opener.description == "Advanced"
-    assert made._settings() == ("resnet18", {"epochs": 3}), "untouched, it asks for nothing"
+    assert made._settings() == ("resnet18", {}), "untouched, it asks for nothing"
 
 
 def test_what_is_typed_reaches_the_call_and_the_code_line(pets, gated):
@@ -100,13 +100,13 @@ def test_a_knob_that_leaves_the_choice_says_so(pets):
     assert {made.knobs[name].label for name in ("loss", "augment")} == {
         "choose for me"
     } and made.knobs["optimizer"].label == "adamw"
-    assert made._settings()[1] == {"epochs": 3, "monitor": "train/loss"}
+    assert made._settings()[1] == {"monitor": "train/loss"}
 
 
 def test_a_knob_that_was_cleared_is_the_default(pets):
     made = shown(pets, grad_accum_steps=4)
     made.knobs["grad_accum_steps"].value = ""
-    assert made._settings()[1] == {"epochs": 3}
+    assert made._settings()[1] == {}
 
 
 def test_a_value_that_cannot_be_is_an_alert_and_nothing_starts(pets, gated):
@@ -392,7 +392,7 @@ def test_where_nobody_looks_a_panel_is_a_line_of_code_that_can_be_started(pets, 
     assert line.run == (
         "pets",
         "vit_b_16",
-        {"run_dir": None, "name": "mine", "epochs": 3, "lr": 0.1},
+        {"run_dir": None, "name": "mine", "lr": 0.1},
     )
     with pytest.raises(RecipeError, match="no training option"):
         panel("pets", learning=3)

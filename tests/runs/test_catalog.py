@@ -56,7 +56,6 @@ def make_run(
             made / checkpoint.name_of(epochs),
             {"model/w": torch.zeros(8)},
             facts,
-            reached=lambda point: None,
         )
     return made
 
@@ -157,7 +156,6 @@ def test_the_epochs_of_a_copy_on_drive_are_those_of_the_later_of_its_slots(place
             copy / f"checkpoint-{letter}.safetensors",
             {"w": torch.zeros(8)},
             facts,
-            reached=lambda point: None,
         )
     assert catalog.kept()[0].epochs == 4
 

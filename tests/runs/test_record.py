@@ -12,7 +12,7 @@ import torch
 from colab_kit.colab.drive import stand_in
 from colab_kit.colab.mirror import Mirror
 from colab_kit.errors import DriveError, RecipeChanged, RunError
-from colab_kit.events import Note
+from colab_kit.events import Note, set_milestone_hook
 from colab_kit.recipe import Recipe
 from colab_kit.runs import record as records
 from colab_kit.runs.record import Place
@@ -34,7 +34,7 @@ def place_at(folder: Path, shelf: Path | None = None) -> Place:
 
 def begun(place: Place, **more: object) -> dict:
     record = {"name": "pets", "key": "k", "identity": IDENTITY, "recipe": {"epochs": 5}, **more}
-    return records.begin(place, record, {"lr": (1e-3, "usual")}, reached=lambda point: None)
+    return records.begin(place, record, {"lr": (1e-3, "usual")})
 
 
 def test_a_place_that_holds_another_run_is_refused_with_the_difference(tmp_path):
@@ -53,12 +53,14 @@ def test_a_place_that_holds_another_run_is_refused_with_the_difference(tmp_path)
 def test_choices_stand_before_the_record_does(tmp_path):
     order: list[list[str]] = []
     place = place_at(tmp_path / "out")
-    seen = lambda point: (
-        order.append(sorted(p.name for p in place.folder.iterdir() if not p.name.startswith(".")))
-        if point == "after_rename"
-        else None
-    )
-    records.begin(place, {"name": "pets", "identity": {}}, {"lr": (1, "")}, reached=seen)
+
+    def look(point: str, path: Path | None) -> None:
+        if point == "after_rename":
+            names = (p.name for p in place.folder.iterdir() if not p.name.startswith("."))
+            order.append(sorted(names))
+
+    set_milestone_hook(look)
+    records.begin(place, {"name": "pets", "identity": {}}, {"lr": (1, "")})
     assert order == [["choices.json"], ["choices.json", "run.json"]]
 
 
@@ -161,7 +163,6 @@ def test_a_fresh_start_keeps_what_drive_alone_has(tmp_path):
         old / "checkpoint-a.safetensors",
         {"model/w": torch.ones(2)},
         facts,
-        reached=lambda point: None,
     )
     heard: list[Note] = []
     records.make_way(here, restart=True, emit=heard.append)

@@ -40,7 +40,7 @@ pixels.free_memory = lambda: allowed - peak[0]
 threading.Thread(target=watch, daemon=True).start()
 net = nn.Sequential(nn.Conv2d(3, 8, 7, stride=8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 2))
 data = kit.load(place / "photos", quiet=True)
-run = kit.train(net, data, epochs=2, out=place / "run", quiet=True)
+run = kit.train(net, data, epochs=2, run_dir=place / "run", quiet=True)
 over.set()
 store = pixels.store_for(data.train.source, 256)
 print(json.dumps({"status": run.status, "where": store.where, "peak": peak[0], "why": store.why, "bad": len(store.bad)}))

@@ -16,7 +16,7 @@ from torch import nn
 from colab_kit import api
 from colab_kit.colab import drive, mirror, mounting
 from colab_kit.colab.drive import MYDRIVE, Drive
-from colab_kit.events import Control, Event, Note, StepDone
+from colab_kit.events import Control, Event, Note, StepDone, set_milestone_hook
 from colab_kit.system.files import is_whole, stamp
 from colab_kit.testing.faults import Fault
 from colab_kit.testing.fuse.mount import FuseBody
@@ -87,8 +87,9 @@ class Weather(Control):
             list[str](),
             list[Fault](),
         )
+        set_milestone_hook(self.blow)
 
-    def reached(self, point: str) -> None:
+    def blow(self, point: str, path: Path | None) -> None:
         if point != "after_optimizer":
             return
         self.step += 1
@@ -231,27 +232,26 @@ def hundred_saves(work: str) -> None:
     body = on_drive(here, delay=0.0)
     most, copied = 0, set[int]()
 
-    class Looking(Control):
-        def reached(self, point: str) -> None:
-            nonlocal most
-            if point == "after_optimizer" and shelves():
-                shelves()[0].close(10)
-                most = max(most, body.used())
-                slots = (here / "drive" / MYDRIVE).glob(
-                    "colab-kit/runs/hundred-*/checkpoint-*.safetensors"
-                )
-                copied.update(int((stamp(slot) or {})["step"]) for slot in slots)
+    def look(point: str, path: Path | None) -> None:
+        nonlocal most
+        if point == "after_optimizer" and shelves():
+            shelves()[0].close(10)
+            most = max(most, body.used())
+            slots = (here / "drive" / MYDRIVE).glob(
+                "colab-kit/runs/hundred-*/checkpoint-*.safetensors"
+            )
+            copied.update(int((stamp(slot) or {})["step"]) for slot in slots)
 
     def shelves() -> list[Any]:
         return list(drive.shelves)
 
     saver.AT_LEAST = 0.0
+    set_milestone_hook(look)
     run = api.train(
         Wide,
         small_data("arrays"),
         name="hundred",
         quiet=True,
-        control=Looking(),
         save_every_steps=1,
         epochs=34,
         batch_size=8,

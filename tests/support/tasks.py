@@ -21,7 +21,7 @@ from torch import nn
 from colab_kit import api
 from colab_kit.data import batches, keyed_random, pixel_cache
 from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
-from colab_kit.events import Control, Event, StepDone
+from colab_kit.events import Control, Event, StepDone, milestone, set_milestone_hook
 from colab_kit.system import files
 from colab_kit.training import checkpoint, loop, session
 from tests.support.pictures import picture
@@ -48,8 +48,9 @@ class Killer(Control):
     def __init__(self, kill: tuple[str, int] | None, how: str = "kill") -> None:
         super().__init__()
         self.kill, self.how, self.hits = kill, how, Counter[str]()
+        set_milestone_hook(self.pass_by)
 
-    def reached(self, point: str) -> None:
+    def pass_by(self, point: str, path: Path | None) -> None:
         self.hits[point] += 1
         if self._paused and point == "before_save":
             self.resume()
@@ -379,16 +380,16 @@ def _groups(value: Any) -> Any:
 
 
 def _in_place() -> None:
-    def write(path: Path, content: bytes | str, *, reached: Any = lambda point: None) -> None:
+    def write(path: Path, content: bytes | str) -> None:
         data = content.encode() if isinstance(content, str) else content
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb") as file:
             file.write(data[: len(data) // 2])
             file.flush()
-            reached("mid_write")
+            milestone("mid_write", path)
             file.write(data[len(data) // 2 :])
-        reached("before_rename")
-        reached("after_rename")
+        milestone("before_rename", path)
+        milestone("after_rename", path)
 
     files.write_whole = checkpoint.write_whole = write  # type: ignore[assignment]
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save
 
 from colab_kit.errors import RunError
+from colab_kit.events import set_milestone_hook
 from colab_kit.system import files
 from colab_kit.system.files import (
     SEAL,
@@ -41,11 +42,11 @@ def sealed() -> bytes:
 
 
 def fault(at: str, err: BaseException):
-    def reached(point: str) -> None:
+    def strike(point: str, path: Path | None) -> None:
         if point == at:
             raise err
 
-    return reached
+    set_milestone_hook(strike)
 
 
 # --- written beside, then renamed ---------------------------------------------------------------------------------
@@ -63,7 +64,8 @@ def test_what_was_written_is_read_back_and_folders_are_made(tmp_path):
 
 def test_the_points_are_passed_in_order_and_the_file_appears_at_the_last(tmp_path):
     path, seen = tmp_path / "x", []
-    write_whole(path, b"1234", reached=lambda point: seen.append((point, path.exists())))
+    set_milestone_hook(lambda point, written: seen.append((point, written.exists())))
+    write_whole(path, b"1234")
     assert seen == [("mid_write", False), ("before_rename", False), ("after_rename", True)]
 
 
@@ -75,8 +77,9 @@ def test_the_points_are_passed_in_order_and_the_file_appears_at_the_last(tmp_pat
 def test_a_disk_that_fails_in_the_middle_leaves_the_old_file_and_no_neighbour(tmp_path, at, err):
     path = tmp_path / "x"
     write_whole(path, "old")
+    fault(at, err)
     with pytest.raises(RunError) as caught:
-        write_whole(path, "new and longer", reached=fault(at, err))
+        write_whole(path, "new and longer")
     assert (
         path.read_text() == "old"
         and list(tmp_path.iterdir()) == [path]
@@ -86,8 +89,9 @@ def test_a_disk_that_fails_in_the_middle_leaves_the_old_file_and_no_neighbour(tm
 
 @pytest.mark.parametrize("at", POINTS)
 def test_an_interrupt_in_the_middle_passes_as_it_is_and_leaves_no_neighbour(tmp_path, at):
+    fault(at, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        write_whole(tmp_path / "x", "new", reached=fault(at, KeyboardInterrupt()))
+        write_whole(tmp_path / "x", "new")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -97,11 +101,10 @@ def test_a_kill_in_the_middle_leaves_the_old_file_and_a_neighbour_that_sweep_rem
     write_whole(path, "old")
     child = os.fork()
     if child == 0:
-        write_whole(
-            path,
-            "new",
-            reached=lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == at else None,
+        set_milestone_hook(
+            lambda point, path: os.kill(os.getpid(), signal.SIGKILL) if point == at else None
         )
+        write_whole(path, "new")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 2
     sweep(tmp_path)
@@ -123,12 +126,9 @@ def test_what_is_thrown_away_is_emptied_first_since_the_trash_of_drive_counts(
     deleted = deletions(monkeypatch)
     (tmp_path / ".x.12345678.part").write_text("half")
     sweep(tmp_path)
+    fault("before_rename", OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(RunError):
-        write_whole(
-            tmp_path / "x",
-            "new",
-            reached=fault("before_rename", OSError(errno.ENOSPC, "No space left on device")),
-        )
+        write_whole(tmp_path / "x", "new")
     assert [size for _, size in deleted] == [0, 0] and list(tmp_path.iterdir()) == []
 
 

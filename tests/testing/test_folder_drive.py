@@ -13,8 +13,9 @@ import pytest
 
 from colab_kit.colab.health import stand_in_mounted
 from colab_kit.errors import DriveError
+from colab_kit.events import set_milestone_hook
 from colab_kit.testing.faults import Faults
-from colab_kit.testing.folder_drive import COPYING, FOLDERS, GONE, LOCK, STATE, Body, FolderBody
+from colab_kit.testing.folder_drive import COPYING, FOLDERS, GONE, LOCK, STATE, FolderBody
 from colab_kit.testing.intercept import Reach
 
 FILES = {
@@ -72,9 +73,8 @@ def apart(one: Path, other: Path):
     return rename
 
 
-def test_it_is_a_body(body):
-    held: Body = body
-    assert held.mounted_at() is None and held.readonly is False and isinstance(held.faults, Faults)
+def test_it_is_not_mounted_at_first(body):
+    assert body.mounted_at() is None and body.readonly is False and isinstance(body.faults, Faults)
 
 
 def test_the_mountpoint_holds_true_folders_and_both_spellings(body, point):
@@ -280,18 +280,21 @@ class Killer:
     def __init__(self, at: int, end=stop) -> None:
         self.left, self.end = at, end
 
-    def __call__(self, point: str) -> None:
+    def __call__(self, point: str, path: Path | None) -> None:
         self.left -= 1
         if self.left == 0:
             self.end()
 
 
 def killed(act, at: int) -> bool:
-    """Run `act(killer)`; whether it was killed before its end."""
+    """Run `act` with a killer set; whether it was killed before its end."""
+    set_milestone_hook(Killer(at))
     try:
-        act(Killer(at))
+        act()
     except Killed:
         return True
+    finally:
+        set_milestone_hook()
     return False
 
 
@@ -300,7 +303,8 @@ def really_killed(act, at: int) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            act(Killer(at, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+            set_milestone_hook(Killer(at, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+            act()
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -354,13 +358,9 @@ def survives(root: Path, step: int, far: bool, act: str, then: str, kill) -> boo
     point, other, store = root / "drive", root / "gdrive", root / "store"
     expected = sorted([*FILES.values(), b"second"] if act == "merge" else FILES.values())
 
-    def make(reached=lambda point: None) -> FolderBody:
-        return FolderBody(
-            store,
-            reached=reached,
-            rename=apart(store, point) if far else os.rename,
-            tell=pytest.fail,
-        )
+    def make() -> FolderBody:
+        rename = apart(store, point) if far else os.rename
+        return FolderBody(store, rename=rename, tell=pytest.fail)
 
     fill(store)
     if act != "mount":
@@ -370,9 +370,7 @@ def survives(root: Path, step: int, far: bool, act: str, then: str, kill) -> boo
         (store / "MyDrive" / "a.txt").write_bytes(b"second")
     to = other if act == "move" else point
     if not kill(
-        lambda killer: (
-            make(killer).mount(to) if act in ("mount", "move") else make(killer).unmount()
-        ),
+        lambda: make().mount(to) if act in ("mount", "move") else make().unmount(),
         step,
     ):
         return False

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from colab_kit import api
 from colab_kit.errors import RecipeError
-from colab_kit.events import Control, Note
+from colab_kit.events import Control, Note, set_milestone_hook
 from colab_kit.recipe import Recipe, seconds_of
 from colab_kit.training import session
 from colab_kit.training.budget import LAST_COPY, LIMIT, Budget, spoken
@@ -85,8 +86,9 @@ class Ticking(Control):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.clock = clock
+        set_milestone_hook(self.tick)
 
-    def reached(self, point: str) -> None:
+    def tick(self, point: str, path: Path | None) -> None:
         self.clock.now += point == "after_optimizer"
 
 

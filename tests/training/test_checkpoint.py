@@ -29,17 +29,12 @@ from colab_kit.training.checkpoint import (
 from ..support.worlds import deletions
 
 
-def quiet(point: str) -> None:
-    pass
-
-
 def put(folder, step, *, start="s", tensors=None, **facts):
     path = folder / name_of(step)
     write(
         path,
         tensors or {"model/w": torch.full((3,), float(step))},
         {"step": step, "start": start, **facts},
-        reached=quiet,
     )
     return path
 
@@ -79,7 +74,6 @@ def slot(folder, letter, step, *, kind="checkpoint", start="s", **facts):
         path,
         {"model/w": torch.full((3,), float(step))},
         {"step": step, "start": start, **facts},
-        reached=quiet,
     )
     return path
 
@@ -98,7 +92,7 @@ KINDS = {
 
 
 def test_tensors_of_every_kind_come_back_bit_for_bit(tmp_path):
-    write(tmp_path / "x.safetensors", KINDS, {"step": 1}, reached=quiet)
+    write(tmp_path / "x.safetensors", KINDS, {"step": 1})
     found = read(tmp_path / "x.safetensors")
     assert found.tensors.keys() == KINDS.keys() and found.step == 1
     for name, tensor in KINDS.items():
@@ -116,7 +110,6 @@ def test_tensors_that_share_memory_are_each_there(tmp_path):
         tmp_path / "x.safetensors",
         {"a": base, "b": base, "c": base[2:5], "d": base.view(3, 4).t()},
         {},
-        reached=quiet,
     )
     found = read(tmp_path / "x.safetensors").tensors
     assert torch.equal(found["a"], base) and torch.equal(found["b"], base)
@@ -126,7 +119,7 @@ def test_tensors_that_share_memory_are_each_there(tmp_path):
 def test_tied_weights_are_tied_again_when_loaded(tmp_path):
     model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     model[1].weight = model[0].weight
-    write(tmp_path / "x.safetensors", model.state_dict(), {}, reached=quiet)
+    write(tmp_path / "x.safetensors", model.state_dict(), {})
     other = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     other[1].weight = other[0].weight
     other.load_state_dict(read(tmp_path / "x.safetensors").tensors)
@@ -149,7 +142,7 @@ def test_facts_come_back_equal_with_every_digit(tmp_path):
         "text": 'é "q" \n',
     }
     path = tmp_path / "x.safetensors"
-    write(path, {"w": torch.ones(1)}, facts, reached=quiet)
+    write(path, {"w": torch.ones(1)}, facts)
     assert read(path).facts == facts
 
 
@@ -213,7 +206,7 @@ def test_every_optimizer_of_torch_goes_on_bit_for_bit_from_its_packed_state(name
     learn(whole, optimizer, 2)
     tensors = {f"model/{k}": v for k, v in whole.state_dict().items()}
     packed = pack(optimizer.state_dict(), tensors, "optimizer/")
-    write(tmp_path / "x.safetensors", tensors, {"optimizer": packed}, reached=quiet)
+    write(tmp_path / "x.safetensors", tensors, {"optimizer": packed})
     learn(whole, optimizer, 2)
 
     found = read(tmp_path / "x.safetensors")
@@ -524,7 +517,7 @@ def test_best_weights_are_those_spoken_of_else_the_averaged_else_the_last(tmp_pa
         and found["n"].tolist() == [1.0]
         and "missing or damaged" in said[0]
     )
-    write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {}, reached=quiet)
+    write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {})
     assert best_weights(tmp_path, read(tmp_path / name_of(2)), complain=pytest.fail)[
         "w"
     ].tolist() == [7.0]

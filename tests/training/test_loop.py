@@ -22,7 +22,15 @@ from colab_kit.data.dataset import Arrays, Data, Split
 from colab_kit.data.loading import load
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.errors import TrainError
-from colab_kit.events import Control, EpochDone, Event, Note, RunStarted, StepDone
+from colab_kit.events import (
+    Control,
+    EpochDone,
+    Event,
+    Note,
+    RunStarted,
+    StepDone,
+    set_milestone_hook,
+)
 from colab_kit.runs import run as runs
 from colab_kit.runs.run import Run
 from colab_kit.training import checkpoint
@@ -269,8 +277,9 @@ class StopAt(Control):
     def __init__(self, point: str, nth: int) -> None:
         super().__init__()
         self.point, self.nth, self.hits = point, nth, Counter[str]()
+        set_milestone_hook(self.pass_by)
 
-    def reached(self, point: str) -> None:
+    def pass_by(self, point: str, path: Path | None) -> None:
         self.hits[point] += 1
         if point == self.point and self.hits[point] == self.nth:
             self.stop("in the middle")

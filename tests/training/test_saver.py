@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from colab_kit.errors import RunError
-from colab_kit.events import CheckpointSaved, Note
+from colab_kit.events import CheckpointSaved, Note, set_milestone_hook
 from colab_kit.system.files import stamp
 from colab_kit.training import saver as room
 from colab_kit.training.checkpoint import name_of, newest, read, step_of
@@ -56,7 +56,7 @@ class Disk:
     def __init__(self, clock, cost=0.0):
         self.clock, self.cost, self.fault = clock, cost, None
 
-    def __call__(self, point):
+    def __call__(self, point, path):
         if point == "mid_write":
             self.clock.now += self.cost
             if self.fault:
@@ -70,7 +70,8 @@ def clock():
 
 @pytest.fixture
 def disk(clock):
-    return Disk(clock)
+    set_milestone_hook(disk := Disk(clock))
+    return disk
 
 
 @pytest.fixture
@@ -81,9 +82,7 @@ def heard():
 @pytest.fixture
 def make(tmp_path, clock, disk, heard):
     def make(every=None, shelf=None):
-        return Saver(
-            tmp_path / "r", shelf, "r", every=every, emit=heard.append, reached=disk, clock=clock
-        )
+        return Saver(tmp_path / "r", shelf, "r", every=every, emit=heard.append, clock=clock)
 
     return make
 

@@ -10,10 +10,10 @@ from torch import nn
 from colab_kit.api import transfer
 from colab_kit.data.loading import load
 from colab_kit.errors import RecipeError
-from colab_kit.events import Control, EpochDone, Note, StepDone
+from colab_kit.events import Control, EpochDone, Note, StepDone, set_milestone_hook
 from colab_kit.models.features import Extractor
 from colab_kit.runs.opening import open_run
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 from colab_kit.training import transferring
 from colab_kit.training.transfer_plan import DEEP
 
@@ -148,15 +148,15 @@ def test_a_pass_that_was_killed_goes_on_and_ends_in_the_same_bits(pets, at, pass
     whole = move(pets, views=2, run_dir="whole")
     shutil.rmtree(tmp_path / "home" / "features")
     passes.clear()
-    control, asked = Control(), iter(range(1000))
+    asked = iter(range(1000))
 
-    def kill(point):
+    def kill(point, path):
         if point == "in_features" and next(asked) == at:
             raise Killed
 
-    control.reached = kill
+    set_milestone_hook(kill)
     with pytest.raises(Killed):
-        move(pets, views=2, run_dir="half", control=control)
+        move(pets, views=2, run_dir="half")
     half = sum(passes)
     again = move(pets, views=2, run_dir="half")
     assert same(whole, again) and [dict(r) for r in whole.history] == [
@@ -191,7 +191,7 @@ def test_a_pause_waits_between_two_batches(pets):
     waited = []
 
     class Pausing(Control):
-        def reached(self, point):
+        def pass_by(self, point, path):
             if point == "in_features" and not waited:
                 self.pause()
 
@@ -199,8 +199,9 @@ def test_a_pause_waits_between_two_batches(pets):
             waited.append(self.paused)
             self.resume()
 
-    said = []
-    assert move(pets, control=Pausing(), callbacks=[said.append], quiet=True).status == "finished"
+    said, control = [], Pausing()
+    set_milestone_hook(control.pass_by)
+    assert move(pets, control=control, callbacks=[said.append], quiet=True).status == "finished"
     assert waited == [True] and any(
         "Paused after 1 of" in e.text for e in said if isinstance(e, Note)
     )
@@ -237,13 +238,13 @@ def test_both_fits_the_head_first_and_then_trains_all(pets):
 def test_both_stopped_anywhere_ends_in_the_same_bits(pets, at):
     whole = move(pets, mode="frozen_then_finetune", epochs=3, lr=0.01, run_dir="whole")
     shutil.rmtree("home/features")
-    control, asked = Control(), iter(range(1000))
+    asked = iter(range(1000))
 
-    def count(point):
+    def count(point, path):
         if point in ("in_features", "after_optimizer") and next(asked) == at:
             raise Killed
 
-    control.reached = count
+    set_milestone_hook(count)
     with pytest.raises(Killed):
         move(
             pets,
@@ -251,7 +252,6 @@ def test_both_stopped_anywhere_ends_in_the_same_bits(pets, at):
             epochs=3,
             lr=0.01,
             run_dir="half",
-            control=control,
             save_every_steps=1,
         )
     again = move(
@@ -265,9 +265,12 @@ def test_both_stopped_anywhere_ends_in_the_same_bits(pets, at):
 def test_both_stopped_while_features_are_computed_is_no_half_run(pets):
     control = Control()
     asked = iter(range(100))
-    control.reached = lambda point: (
-        control.stop("enough") if point == "in_features" and next(asked) == 3 else None
-    )
+
+    def stop(point, path):
+        if point == "in_features" and next(asked) == 3:
+            control.stop("enough")
+
+    set_milestone_hook(stop)
     run = move(pets, mode="frozen_then_finetune", epochs=3, run_dir="t", control=control)
     assert run.status == "stopped" and not list(run.folder.glob("*.safetensors"))
     assert move(pets, mode="frozen_then_finetune", epochs=3, run_dir="t").status == "finished"
@@ -362,13 +365,13 @@ def test_a_deep_head_stopped_anywhere_ends_in_the_same_bits(pets, at, tmp_path):
     shutil.rmtree(tmp_path / "home")
     control, count = Control(), 0
 
-    def reached(point):
+    def stop(point, path):
         nonlocal count
         count += point in ("in_features", "after_optimizer")
         if count == at:
             control.stop("enough")
 
-    control.reached = reached
+    set_milestone_hook(stop)
     half = move(pets, head=(8,), views=2, augment="light", run_dir="half", control=control)
     assert half.status == "stopped"
     assert same(whole, move(pets, head=(8,), views=2, augment="light", run_dir="half"))
