@@ -298,9 +298,9 @@ class _Cloning:
         try:
             after = self._move(self.at, target)
         except Failed as err:
-            if "would be overwritten" not in err.said:
+            if "would be overwritten" not in err.words:
                 raise
-            files = [line.strip() for line in err.said.splitlines() if line.startswith("\t")]
+            files = [line.strip() for line in err.words.splitlines() if line.startswith("\t")]
             why = f"files of yours are where its new ones would be: {', '.join(files[:NAMED])}"
             what, fix = f"{self.shown} was not updated.", "move them away, and run the cell again"
             raise FetchError(what, why, fix) from None
@@ -344,7 +344,7 @@ class _Cloning:
             try:
                 self.git(*update, at=self.at, inside=False)
             except (Failed, FetchError) as err:
-                words = err.said.strip() if isinstance(err, Failed) else err.what
+                words = err.words.strip() if isinstance(err, Failed) else err.what
                 why = words.rpartition("\n")[2]
                 self._note(f"The submodules of {self.repository.title} did not come: {why}", "warn")
 

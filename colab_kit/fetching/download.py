@@ -217,13 +217,13 @@ class _Bringing:
                 token = hubs.authorization(service, None, self.call.find)
                 if token is not None:
                     return self._from_private(token)
-            raise hubs.explained(err, service) from err
+            raise hubs.explained(err, service, self.link.url) from err
 
     def _from_private(self, token: str) -> Whole:
         try:
             return self._from(token)
         except (Private, NotFound) as err:
-            raise hubs.explained(err, self.link.service) from err
+            raise hubs.explained(err, self.link.service, self.link.url) from err
 
     def _from(self, token: str | None) -> Whole:
         """The file, also where Git LFS keeps it elsewhere."""

@@ -174,6 +174,7 @@ def fetch_as(
 
 
 def _fetch(link: Link, options: Options, call: Call) -> Fetched:
+    """Name the file, find its place, fetch it to there."""
     if link.kind.endswith("-folder"):
         return several.fetch_all(link, options.to, call, offline=options.offline)
     try:
@@ -186,8 +187,6 @@ def _fetch(link: Link, options: Options, call: Call) -> Fetched:
         target = target_of(name, replace(options, to=home() / "fetched", named=False))
     try:
         return _fetch_to(target, link, options, call)
-    except IsFolder:
-        return _fetch(replace(link, kind="gdrive-folder"), options, call)
     except OSError as err:
         if isinstance(err, ColabKitError) and not isinstance(err, RunError):
             raise

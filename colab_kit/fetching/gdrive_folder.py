@@ -78,8 +78,8 @@ def listing(
         while folders:
             folder = folders.pop(0)
             if clock() > until:
-                found = f"{len(files):,} files were found so far"
-                raise _unlisted(id, f"reading it took too long: {found}")
+                count = f"{len(files):,} files were found so far"
+                raise _unlisted(id, f"reading it took too long: {count}")
             name, rows = retry(partial(_read, folder, web), server_pause, sleep, on=FetchError)
             title, names = title or name, Names()
             for row in rows:

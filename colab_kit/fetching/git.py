@@ -51,12 +51,17 @@ _NOT_PASSED_ON = (
     "GIT_NAMESPACE GIT_PREFIX GIT_TRACE GIT_TRACE_CURL GIT_CURL_VERBOSE GIT_TRACE_PACKET "
     "GIT_CONFIG_PARAMETERS"
 ).split()
-_SETTINGS = {
-    "gc.auto": "0", "maintenance.auto": "false", "core.fsmonitor": "false",
-    "core.hooksPath": os.devnull, "advice.detachedHead": "false", "core.quotePath": "false",
-    "color.ui": "false", "fetch.recurseSubmodules": "false", "fetch.prune": "false",
-    "protocol.ext.allow": "never",
-}  # fmt: skip
+
+
+def _settings(text: str) -> dict[str, str]:
+    return dict(pair.split("=") for pair in text.split())
+
+
+_SETTINGS = {"core.hooksPath": os.devnull} | _settings(
+    "gc.auto=0 maintenance.auto=false core.fsmonitor=false advice.detachedHead=false "
+    "core.quotePath=false color.ui=false fetch.recurseSubmodules=false fetch.prune=false "
+    "protocol.ext.allow=never"
+)
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "",
@@ -70,14 +75,10 @@ _ENVIRONMENT = {
     "GIT_HTTP_LOW_SPEED_TIME": "60",
 }
 # on Drive and other mounts: no links, no modes, times that another machine's mount does not keep
-MOUNTED = {
-    "core.symlinks": "false",
-    "core.fileMode": "false",
-    "core.createObject": "rename",
-    "core.trustctime": "false",
-    "core.checkStat": "minimal",
-    "core.preloadIndex": "true",
-}
+MOUNTED = _settings(
+    "core.symlinks=false core.fileMode=false core.createObject=rename core.trustctime=false "
+    "core.checkStat=minimal core.preloadIndex=true"
+)
 # this helper of one line answers git's question for a password, for this server alone; a redirect
 # to another one gets nothing
 _HELPER = (
@@ -101,12 +102,12 @@ _NO_REPOSITORY = re.compile(
 class Failed(Exception):
     """git failed.
 
-    said : its words, without tokens
+    words : what it said, without tokens
     """
 
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(said)
-        self.status, self.said = status, said
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status, self.words = status, words
 
 
 @dataclass
@@ -201,7 +202,7 @@ class Git:
             try:
                 return self(*words, at=at, inside=inside)
             except Failed as err:
-                if had_token or not _WANTS_TOKEN.search(err.said) or not self.find_token():
+                if had_token or not _WANTS_TOKEN.search(err.words) or not self.find_token():
                     raise translated(self, err) from None  # its text is in the error
 
     def find_token(self) -> bool:
@@ -255,11 +256,11 @@ def own_config(folder: Path, trusted: Sequence[Path]) -> Path:
     On Drive another uid may own them, and git 2.34, Colab's, takes that from a global file alone:
     neither -c nor the environment will do.
     """
-    given, home = os.environ.get("GIT_CONFIG_GLOBAL"), os.path.expanduser("~")
+    own, home = os.environ.get("GIT_CONFIG_GLOBAL"), os.path.expanduser("~")
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
     theirs = [os.path.join(base, "git", "config"), os.path.join(home, ".gitconfig")]
-    if given is not None:
-        theirs = [given] if given else []
+    if own is not None:
+        theirs = [own] if own else []
 
     def quoted(path: str | Path) -> str:
         return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -273,25 +274,27 @@ def own_config(folder: Path, trusted: Sequence[Path]) -> Path:
 
 def translated(git: Git, err: Failed) -> FetchError:
     """What git's complaint about a server means."""
-    title, host, said = git.repository.title, git.repository.host, err.said
-    lines = re.findall(r"^\s*((?:fatal|error|remote|ssh)\b.*)", said, re.M) or said.split("\n")[-3:]
-    words = (re.sub(r"^(fatal|error|remote): *", "", line.strip()) for line in lines)
-    why = " ".join(word for word in words if "Cloning into" not in word)[-400:].strip()
+    title, host, output = git.repository.title, git.repository.host, err.words
+    lines = (
+        re.findall(r"^\s*((?:fatal|error|remote|ssh)\b.*)", output, re.M) or output.split("\n")[-3:]
+    )
+    reasons = (re.sub(r"^(fatal|error|remote): *", "", line.strip()) for line in lines)
+    why = " ".join(reason for reason in reasons if "Cloning into" not in reason)[-400:].strip()
     what = f"{title} could not be fetched."
-    if re.search(r"No space left|Disk quota exceeded", said):
+    if re.search(r"No space left|Disk quota exceeded", output):
         return NoSpace(what, why, "free some room, or give to= a folder on another disk")
-    if re.search(r"error: (429|50[0234])\b|rate limit", said, re.I):
+    if re.search(r"error: (429|50[0234])\b|rate limit", output, re.I):
         why = f"{host} is busy, or has been asked too often: {why}"
         return RateLimited(what, why, "wait a few minutes and run the cell again")
-    if _WANTS_TOKEN.search(said) or "Permission denied (publickey" in said:
+    if _WANTS_TOKEN.search(output) or "Permission denied (publickey" in output:
         return _private(git, why)
-    if _NO_REPOSITORY.search(said):
+    if _NO_REPOSITORY.search(output):
         unknown = f"{host or 'this machine'} has no such repository"
         if git.token:
             unknown = "it is not there, or the token may not see it"
         fix = "check the address: open it in a browser"
         return NotFound(f"{title} was not found.", f"{unknown}: {why}", fix)
-    if _OFFLINE.search(said):
+    if _OFFLINE.search(output):
         return Offline(what, why, "check the connection and run the cell again")
     why = why or f"git ended with exit status {err.status}"
     return FetchError(what, why, "check the address, and run the cell again")

@@ -205,7 +205,7 @@ class Download:
     def _attend(self, first: Claim | None) -> None:
         """Watch the threads until none is left: hash, tell, save, split, look for a stop."""
         part = self.part
-        began = told = saved = moved = time.monotonic()
+        began = last_event = last_save = moved = time.monotonic()
         before = last = part.have
         checked = False
         while not self._over.is_set():
@@ -233,12 +233,12 @@ class Download:
             if now - moved > STALL:
                 self._hang_up()
                 moved = now
-            if now - told >= TELL:
+            if now - last_event >= TELL:
                 self._emit(FetchProgress(self.name, have, part.total))
-                told = now
-            if now - saved >= SAVE:
+                last_event = now
+            if now - last_save >= SAVE:
                 part.save()
-                saved = now
+                last_save = now
             part.hash_on(HASHED)
 
     def _check_head(self) -> None:

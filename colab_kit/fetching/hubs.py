@@ -211,9 +211,12 @@ _HUB = (
 )
 
 
-def explained(err: FetchError, service: str) -> FetchError:
-    """The same kind of error, with a fix that suits the service; others stay as they are."""
-    fix = _fix(err, service)
+def explained(err: FetchError, service: str, url: str = "") -> FetchError:
+    """The same kind of error, with a fix that suits the service; others stay as they are.
+
+    url : what was asked for
+    """
+    fix = _fix(err, service, url)
     return reworded(err, err.what, err.why, fix) if fix else err
 
 
@@ -224,17 +227,18 @@ def reworded(err: Kind, what: str, why: str, fix: str) -> Kind:
     return error
 
 
-def _fix(err: FetchError, service: str) -> str:
+def _fix(err: FetchError, service: str, url: str) -> str:
     """What to do about a refusal of a service; "" where the service has nothing to do with it."""
     is_private, is_gone = isinstance(err, Private), isinstance(err, NotFound)
     if not (is_private or is_gone):
         return ""
     match service:
         case "kaggle":
-            contest = "/competitions/" in err.what or "competition" in err.why
-            fix = f"accept its rules on its page first, and {_KAGGLE}" if contest else _KAGGLE
+            rules = "accept its rules on its page first, and " if "/competitions/" in url else ""
+            fix = f"{rules}{_KAGGLE}"
             return f"check the link; if it is not public: {fix}" if is_gone else fix
         case "huggingface" if is_private:
+            # the server's own words, which the error quotes
             if re.search("restricted|gated|awaiting", err.why, re.I):
                 return _HUB
             unknown = "check the link: what does not exist gets this answer, too"

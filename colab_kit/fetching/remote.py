@@ -266,6 +266,6 @@ def one_at_a_time(
     to: Path, emit: Callable[[Event], None], control: Control | None = None, doing: str = ""
 ) -> AbstractContextManager[None]:
     """A lock on a destination: two processes that want the same file bring it once."""
-    said = f"Another process {doing or f'fetches {to.name}'}; waiting for it."
+    note = f"Another process {doing or f'fetches {to.name}'}; waiting for it."
     key = short_key(str(to.absolute()))
-    return alone(home() / "locks", key, emit, control, said=said, stopped=Stopped)
+    return alone(home() / "locks", key, emit, control, said=note, stopped=Stopped)

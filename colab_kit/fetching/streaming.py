@@ -151,7 +151,7 @@ class RemoteZip:
         emit(FetchStarted(self.name, public(self.source.url), self.size))
         before, last = self.size - sum(one.packed for one in missing), 0.0
 
-        def told(files: int, size: int) -> None:
+        def tell(files: int, size: int) -> None:
             nonlocal last
             if (now := time.monotonic()) - last >= TELL:
                 last = now
@@ -165,7 +165,7 @@ class RemoteZip:
                 called=self.name,
                 threads=2 * self.source.connections,
                 batch=BATCH,
-                told=told,
+                told=tell,
                 control=self.call.control,
             )
             finish(part)

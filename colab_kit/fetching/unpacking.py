@@ -150,15 +150,15 @@ class Unpacking:
 
     def _kept(self, whole: Whole, archive: Path) -> Record:
         """The record, with where the archive is to be kept."""
-        wish, kept = self.options.keep_archive, ""
+        wish, path = self.options.keep_archive, ""
         if self.shelf is not None and self.shelf.takes(whole.size, wish):
-            kept = str(self.shelf.path)
+            path = str(self.shelf.path)
         elif wish and archive.exists() and not self.options.overwrite:
             note = f"{archive} is there already and is left; the new archive is not kept."
             self.call.emit(Note(note, "warn"))
         elif wish:
-            kept = str(archive.absolute())
-        return replace(whole.record(self.link), archive=kept)
+            path = str(archive.absolute())
+        return replace(whole.record(self.link), archive=path)
 
     def _put_away(self, part: Part, record: Record) -> None:
         """Keep the archive where the record says, or not."""

@@ -142,13 +142,15 @@ def read(text: str, shown_text: str = "") -> Address:
     proper = re.fullmatch(r"\[[0-9a-f:.]+(%\w+)?\]|[^\[\]:\\<>\"{}|^`%]+", spelled, re.I)
     if port == 0 or not proper:
         refuse(what, unreadable, "copy the link again")
-    usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
+    user, port_text = user and f"{user}@", f":{port}"
+    if port is None or port == {"http": 80, "https": 443}[parts.scheme]:
+        port_text = ""
     return Address(
         parts.scheme,
-        f"{user}@" if user else "",
+        user,
         _ascii(host, what),
         spelled,
-        "" if usual else f":{port}",
+        port_text,
         parts.path,
         parts.query,
         parts.fragment,
@@ -199,8 +201,8 @@ def identity(address: Address, drop: Collection[str] = ()) -> str:
         secret = _SECRET.fullmatch(key) or (signed and _AZURE.fullmatch(key))
         return not (secret or key.lower() in drop or value.startswith("AIza"))
 
-    kept = sorted((pair for pair in pairs if selects(*pair)), key=lambda pair: pair[0])
-    query = urlencode(kept, quote_via=quote, errors="surrogateescape")
+    selecting = sorted((pair for pair in pairs if selects(*pair)), key=lambda pair: pair[0])
+    query = urlencode(selecting, quote_via=quote, errors="surrogateescape")
     path = normal(address.path) or "/"
     return f"{address.scheme}://{address.host}{address.port}{path}{query and f'?{query}'}"
 

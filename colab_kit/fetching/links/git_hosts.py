@@ -30,7 +30,9 @@ _ENDINGS = (
 
 
 def github(address: Address) -> Link:
-    """github.com."""
+    """github.com, and githubtocolab.com with the same paths."""
+    if address.host == "githubtocolab.com":
+        address = at(address, "github.com", address.path)
     parts = address.parts
     match parts:
         case ["user-attachments", _, _, *_] | [_, _, "files", _, _]:
@@ -91,9 +93,9 @@ def raw(address: Address) -> Link:
 
 
 def codeload(address: Address) -> Link:
-    """codeload.github.com/O/R/zip/REF, as it is."""
+    """codeload.github.com/O/R/zip/REF, and GitHub's API, as they are."""
     match address.parts:
-        case [owner, repo, "zip" | "tar.gz" as ending, _, *_]:
+        case [owner, repo, "zip" | "tar.gz" as ending, _, *_] if address.host != "api.github.com":
             return _archive(address, owner, repo, f"{'/'.join(address.parts[3:])}.{ending}")
     return plain(address, "github")
 

@@ -13,30 +13,30 @@ from typing import NoReturn
 from urllib.parse import unquote
 
 from . import git_hosts, sharing, stores
-from .address import Address, Link, at, clean_name, plain, read, refuse, shown
+from .address import Address, Link, clean_name, plain, read, refuse, shown
 
 LONGEST = 8192  # characters; servers take no longer address
 Meaning = Callable[[Address], Link | None]
-_HOSTS: dict[str, Meaning] = {
-    "drive.google.com": sharing.drive, "docs.google.com": sharing.drive,
-    "drive.usercontent.google.com": sharing.drive, "dropbox.com": sharing.dropbox,
-    "dl.dropboxusercontent.com": sharing.dropbox, "dl.dropbox.com": sharing.dropbox,
-    "1drv.ms": sharing.onedrive, "onedrive.live.com": sharing.onedrive,
-    "api.onedrive.com": sharing.onedrive,
-    "github.com": git_hosts.github, "raw.githubusercontent.com": git_hosts.raw,
-    "media.githubusercontent.com": git_hosts.raw, "codeload.github.com": git_hosts.codeload,
-    "api.github.com": lambda address: plain(address, "github"),
-    "gist.github.com": git_hosts.gist, "gist.githubusercontent.com": git_hosts.gist,
-    "githubtocolab.com": lambda address: git_hosts.github(at(address, "github.com", address.path)),
-    "colab.research.google.com": git_hosts.colab, "gitlab.com": git_hosts.gitlab,
-    "bitbucket.org": git_hosts.bitbucket,
-    "huggingface.co": stores.huggingface, "hf.co": stores.huggingface, "kaggle.com": stores.kaggle,
-    "zenodo.org": stores.zenodo, "sandbox.zenodo.org": stores.zenodo,
-    "doi.org": stores.doi, "dx.doi.org": stores.doi,
-    "storage.googleapis.com": stores.google_bucket,
-    "commondatastorage.googleapis.com": stores.google_bucket,
-    "storage.cloud.google.com": stores.google_bucket,
-}  # fmt: skip
+_MEANINGS: dict[Meaning, str] = {
+    sharing.drive: "drive.google.com docs.google.com drive.usercontent.google.com",
+    sharing.dropbox: "dropbox.com dl.dropboxusercontent.com dl.dropbox.com",
+    sharing.onedrive: "1drv.ms onedrive.live.com api.onedrive.com",
+    git_hosts.github: "github.com githubtocolab.com",
+    git_hosts.raw: "raw.githubusercontent.com media.githubusercontent.com",
+    git_hosts.codeload: "codeload.github.com api.github.com",
+    git_hosts.gist: "gist.github.com gist.githubusercontent.com",
+    git_hosts.colab: "colab.research.google.com",
+    git_hosts.gitlab: "gitlab.com",
+    git_hosts.bitbucket: "bitbucket.org",
+    stores.huggingface: "huggingface.co hf.co",
+    stores.kaggle: "kaggle.com",
+    stores.zenodo: "zenodo.org sandbox.zenodo.org",
+    stores.doi: "doi.org dx.doi.org",
+    stores.google_bucket: (
+        "storage.googleapis.com commondatastorage.googleapis.com storage.cloud.google.com"
+    ),
+}
+_HOSTS = {host: meaning for meaning, hosts in _MEANINGS.items() for host in hosts.split()}
 _FAMILIES: dict[str, Meaning] = {
     "sharepoint.com": sharing.sharepoint,
     "storage.googleapis.com": stores.google_bucket,
