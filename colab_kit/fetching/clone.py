@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..colab.mounting import absent
-from ..errors import ColabKitError, FetchError, NotFound, RunError, new_words
+from ..errors import ColabKitError, FetchError, NotFound, new_words
 from ..events import Callback, Event, Note
 from ..system.console import with_console
 from ..system.copies import whole_folder
@@ -24,8 +23,8 @@ from .fetched import Fetched
 from .git import MOUNTED, Failed, Git, need, own_config, translated
 from .links.address import check_text
 from .links.repositories import Repository, parse_repository
-from .partial import unwritable
-from .place import is_on_drive
+from .partial import writing
+from .place import check_drive, is_on_drive
 from .remote import one_at_a_time
 
 OURS = "refs/colab-kit/fetched"  # the commit of the last call: what goes beyond it is the user's
@@ -101,15 +100,14 @@ def clone(
     need(repository)
     folder = Path(os.path.expanduser(repository.name if to is None else to))
     at = folder.absolute()
-    if (gone := absent(at)) is not None:
-        what = f"Nothing can be cloned to {folder}: its Drive is not there."
-        raise FetchError(what, gone[0], f"kit.mount() first, or give {gone[1]}")
+    check_drive(folder, "cloned")
     try:
-        make(at.parent)
         with (
+            writing(folder),
             tempfile.TemporaryDirectory() as box,
             one_at_a_time(folder, emit, doing=f"clones {repository.title}"),
         ):
+            make(at.parent)
             settings = MOUNTED if is_on_drive(folder) else {}
             git = Git(repository, own_config(Path(box), [at]), settings)
             user, password = repository.user, repository.password
@@ -121,10 +119,6 @@ def clone(
             return _Cloning(git, at, folder, emit, force).run(refs, chosen=ref is not None)
     except Failed as err:
         raise translated(git, err) from None
-    except OSError as err:
-        if isinstance(err, ColabKitError) and not isinstance(err, RunError):
-            raise
-        raise unwritable(folder, err) from err
 
 
 @dataclass(frozen=True)

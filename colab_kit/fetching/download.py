@@ -33,7 +33,7 @@ from . import hubs
 from .http_download import Download
 from .links.address import Link
 from .links.parse import parse_link
-from .partial import Part, unwritable
+from .partial import Part, writing
 from .records import Record
 from .remote import Call, Source, one_at_a_time, source_of
 
@@ -157,24 +157,20 @@ def bring(
     FetchError
         No link gave it. What came from a server that can continue stays for the next call.
     """
-    try:
-        make(to.parent)
-    except OSError as err:
-        raise unwritable(to.parent, err) from err
     failures: list[FetchError] = []
-    for link in links:
-        mine = replace(call, token=None) if failures else call
-        try:
-            return _Bringing(link, to, mine, name or to.name, watch).run()
-        except (NoSpace, Stopped):
-            raise
-        except FetchError as err:
-            failures.append(err)
-            if len(failures) < len(links):
-                what = f"{public(link.url)} did not give {to.name} ({err.why or err.what})"
-                call.emit(Note(f"{what}; the next source is asked.", "warn"))
-        except OSError as err:
-            raise unwritable(to, err) from err
+    with writing(to):
+        make(to.parent)
+        for link in links:
+            mine = replace(call, token=None) if failures else call
+            try:
+                return _Bringing(link, to, mine, name or to.name, watch).run()
+            except (NoSpace, Stopped):
+                raise
+            except FetchError as err:
+                failures.append(err)
+                if len(failures) < len(links):
+                    what = f"{public(link.url)} did not give {to.name} ({err.why or err.what})"
+                    call.emit(Note(f"{what}; the next source is asked.", "warn"))
     raise _summed_up(to, failures)
 
 

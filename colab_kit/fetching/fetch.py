@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..colab.bridge import secret
-from ..colab.mounting import absent
-from ..errors import ColabKitError, FetchError, LinkError, RunError, Stopped, new_words
+from ..errors import FetchError, LinkError, Stopped, new_words
 from ..events import Callback, Control, FetchDone, Note
 from ..system.console import with_console
 from ..system.files import home, make
@@ -26,7 +25,7 @@ from .fetched import Fetched
 from .gdrive import IsFolder
 from .links.address import Link, check_text
 from .links.parse import parse_link
-from .partial import unwritable
+from .partial import writing
 from .plan import Options, Target, plan, question, target_of
 from .records import MARK, Here, Record, adopt, look
 from .remote import Call, Remote, name_of, one_at_a_time, resolve
@@ -185,26 +184,19 @@ def _fetch(link: Link, options: Options, call: Call) -> Fetched:
     if target.unpacked is not None and options.to is None and place.is_on_drive(Path.cwd()):
         # many files never go onto Drive unless that is asked for
         target = target_of(name, replace(options, to=home() / "fetched", named=False))
-    try:
+    for path in (target.path, target.file):
+        place.check_drive(path, "fetched")
+    with writing(target.path):
         return _fetch_to(target, link, options, call)
-    except OSError as err:
-        if isinstance(err, ColabKitError) and not isinstance(err, RunError):
-            raise
-        raise unwritable(target.path, err) from err
 
 
 def _fetch_to(target: Target, link: Link, options: Options, call: Call) -> Fetched:
     """One file to its place; only one call at a time works there."""
-    places = {target.path.absolute(), target.file.absolute()}
-    for path in places:
-        if (gone := absent(path)) is not None:
-            what, fix = f"Nothing can be fetched to {path}: its Drive is not there.", gone[1]
-            raise FetchError(what, gone[0], f"kit.mount() first, or give {fix}")
     if link.kind == "file" and target.unpacked is None:
         return place.use_local(link, target.file, options)
     make(target.path.parent)
     with ExitStack() as locks:  # on both: whoever unpacks the file writes its part, too
-        for path in sorted(places):
+        for path in sorted({target.path.absolute(), target.file.absolute()}):
             locks.enter_context(one_at_a_time(path, call.emit, call.control))
         shelf, copy, file = None, None, target.file
         if target.unpacked is not None:

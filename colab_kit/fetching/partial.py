@@ -14,11 +14,12 @@ import json
 import os
 import shutil
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import FetchError, NoSpace, RunError, Stopped
+from ..errors import ColabKitError, FetchError, NoSpace, RunError, Stopped
 from ..system.files import cannot_write, write_all
 
 LEAST = 4 << 20  # bytes: a smaller claim spends more on asking than on bytes
@@ -304,6 +305,17 @@ def _merged(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def free_bytes(folder: Path) -> int:
     """Bytes that a file in this folder may have: what is free, less a margin."""
     return max(0, shutil.disk_usage(folder).free - MARGIN)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Give errors of the disk the sentences of fetching; other errors of ours are passed on."""
+    try:
+        yield
+    except OSError as err:
+        if isinstance(err, ColabKitError) and not isinstance(err, RunError):
+            raise
+        raise unwritable(path, err) from err
 
 
 def unwritable(path: Path, err: OSError) -> FetchError:

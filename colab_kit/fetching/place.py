@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..colab.drive import Drive
 from ..colab.mirror import Mirror
-from ..colab.mounting import mounted
+from ..colab.mounting import absent, mounted
 from ..colab.reading import HANDS, patiently
 from ..colab.reading import bring as bring_from_drive
 from ..errors import ColabKitError, DriveError, FetchError, LinkError, NoSpace, NotFound
@@ -52,6 +52,13 @@ def is_on_drive(path: Path) -> bool:
     drive = drive_here()
     top = drive and os.path.realpath(drive.mountpoint)
     return top is not None and Path(os.path.realpath(path)).is_relative_to(top)
+
+
+def check_drive(path: Path, deed: str) -> None:
+    """Raise FetchError for a path on a Drive that is not there."""
+    if (reasons := absent(path.absolute())) is not None:
+        what, (why, other) = f"Nothing can be {deed} to {path}: its Drive is not there.", reasons
+        raise FetchError(what, why, f"kit.mount() first, or give {other}")
 
 
 def fast_place(to: Path, identity: str) -> Path:
