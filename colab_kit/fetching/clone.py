@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from ..system.console import with_console
 from ..system.copies import whole_folder
 from ..system.files import make
 from .fetched import Fetched
-from .git import MOUNTED, Failed, Git, need, own_config, translated
+from .git import MOUNTED, Failed, Git, not_installed, own_config, translated
 from .links.address import check_text
 from .links.repositories import Repository, parse_repository
 from .partial import writing
@@ -97,7 +98,8 @@ def clone(
     for name, value in (("to", to), ("ref", ref), ("token", token)):
         check_text(name, value)
     repository = parse_repository(url)
-    need(repository)
+    if shutil.which("git") is None:
+        raise not_installed(repository)
     folder = Path(os.path.expanduser(repository.name if to is None else to))
     at = folder.absolute()
     check_drive(folder, "cloned")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,7 +71,6 @@ def get(
     token: str | None = None,
     emit: Callable[[Event], None] | None = None,
     control: Control | None = None,
-    web: Web | None = None,
     sleep: Callable[[float], object] | None = None,
 ) -> Path:
     """Fetch one file from the first of its mirrors that gives it.
@@ -99,8 +97,8 @@ def get(
     if has_hashes(to, hashes):
         return to
     emit, control = emit or (lambda event: None), control or Control()
-    with nullcontext(web) if web is not None else Web() as opened:
-        call = Call(opened, emit, hashes, token, control=control, sleep=sleep)
+    with Web() as web:
+        call = Call(web, emit, hashes, token, control=control, sleep=sleep)
         with one_at_a_time(to, emit, control):
             if has_hashes(to, hashes):
                 return to  # another process was faster

@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -323,9 +322,3 @@ def not_installed(repository: Repository) -> FetchError:
         url = f"{repository.url.removesuffix('.git')}/archive/HEAD.zip"
         fix = f'{fix}, or without it: fetch("{url}", extract=True)'
     return FetchError("git is not installed.", "clone() runs it", fix)
-
-
-def need(repository: Repository, which: Callable[[str], str | None] = shutil.which) -> None:
-    """Raise FetchError where there is no git."""
-    if which("git") is None:
-        raise not_installed(repository)

@@ -50,9 +50,7 @@ class HubFile(NamedTuple):
     sha256: str
 
 
-def hf_listing(
-    id: str, web: Web, *, token: str | None = None, sleep: Callable[[float], object] = time.sleep
-) -> list[HubFile]:
+def hf_listing(id: str, web: Web, *, token: str | None = None) -> list[HubFile]:
     """All files of a repository on Hugging Face, or of a folder in it.
 
     Parameters
@@ -80,7 +78,7 @@ def hf_listing(
     inside = folder and f"/{quote(folder, safe='')}"
     tree = f"{HUB}/api/{kind}/{name}/tree/{revision}{inside}?recursive=true"
     listed = []
-    for row in _rows(tree, web, token, sleep):
+    for row in _rows(tree, web, token):
         path, lfs = str(row["path"]), row.get("lfs") or {}
         if row.get("type") != "file" or not f"{path}/".startswith(folder and f"{folder}/"):
             continue
@@ -93,15 +91,13 @@ def hf_listing(
     return listed
 
 
-def _rows(
-    url: str, web: Web, token: str | None, sleep: Callable[[float], object]
-) -> Iterator[dict[str, Any]]:
+def _rows(url: str, web: Web, token: str | None) -> Iterator[dict[str, Any]]:
     """The rows of all pages; each page's Link header names the next."""
     seen, count = {url}, 0
     while url:
         try:
             page = partial(_page, url, web, token)
-            rows, following = retry(page, server_pause, sleep, on=FetchError)
+            rows, following = retry(page, server_pause, time.sleep, on=FetchError)
         except (Private, NotFound) as err:
             raise explained(err, "huggingface") from err
         yield from rows

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -78,7 +78,7 @@ class Plan:
 
     step: Literal["use", "restore", "copy", "resume", "download", "stream"]
     record: Record | None = None
-    notes: Sequence[Note] = field(default=())
+    notes: Sequence[Note] = ()
 
 
 def is_folder(to: str | os.PathLike[str]) -> bool:

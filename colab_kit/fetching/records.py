@@ -104,7 +104,9 @@ def look(path: Path, file: Path, link: Link, wanted: str, copy: Record | None) -
     record = record_of_folder(path) if is_folder else record_of_file(path)
     if path.is_file():
         size = path.stat().st_size
-        has_hash = bool(wanted) and (record or digest_of(path)).sha256.startswith(wanted)
+        if wanted:
+            digest = record.sha256 if record else sha256(path)
+            has_hash = digest.startswith(wanted)
     return Here(
         path,
         os.path.lexists(path) and not (is_folder and not any(path.iterdir())),
@@ -118,10 +120,10 @@ def look(path: Path, file: Path, link: Link, wanted: str, copy: Record | None) -
     )
 
 
-def digest_of(path: Path, link: Link | None = None, version: str = "") -> Record:
+def record_as_is(path: Path, link: Link, version: str) -> Record:
     """The record of a file that is used as it is."""
-    identity, url = (link.identity, public(link.url)) if link else ("", "")
-    return Record(identity, url, sha256(path), path.stat().st_size, version)
+    size = path.stat().st_size
+    return Record(link.identity, public(link.url), sha256(path), size, version)
 
 
 def adopt(here: Here, link: Link, remote: Remote | None) -> Record:
@@ -129,7 +131,7 @@ def adopt(here: Here, link: Link, remote: Remote | None) -> Record:
 
     It is written down only if the hash was compared: any other may be the user's work.
     """
-    record = digest_of(here.path, link, remote.version if remote else "")
+    record = record_as_is(here.path, link, remote.version if remote else "")
     if here.has_hash:
         remember_file(here.path, record)
     return record

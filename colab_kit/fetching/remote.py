@@ -23,6 +23,7 @@ from . import gdrive, hubs
 from .links.address import Link, clean_name, decoded_name, name_from_header
 
 CONNECTIONS = 8
+ACCEPTED = (200, 206, 416)  # statuses of answers about a range
 NAMELESS = "download"
 
 
@@ -111,14 +112,14 @@ def resolve(link: Link, call: Call, version: str = "") -> Remote:
         path = Path(os.path.expanduser(link.url))
         stat = path.stat()
         return Remote(path.name, stat.st_size, str(stat.st_mtime_ns))
-    if link.service == "drive":
+    if link.id:
         drive_file = call.drive_file(link)
         return Remote(drive_file.name, drive_file.size, "")
     headers = {"Range": "bytes=0-"}
     if version:
         headers = {"If-None-Match" if version.startswith('"') else "If-Modified-Since": version}
-    token, accept = call.authorization(link), (200, 206, 304, 416)
-    with call.web.ask(link.url, headers=headers, token=token, accept=accept) as reply:
+    token = call.authorization(link)
+    with call.web.ask(link.url, headers=headers, token=token, accept=(*ACCEPTED, 304)) as reply:
         if reply.status == 304:
             return Remote("", None, version, True)
         named = name_from_header(reply.headers.get("Content-Disposition", ""))
@@ -167,9 +168,7 @@ class Source:
         self.url, self.token, self.connections = url, token, connections
         self._direct = ""
 
-    def ask(
-        self, web: Web, headers: Mapping[str, str], accept: tuple[int, ...] = (200, 206, 416)
-    ) -> Reply:
+    def ask(self, web: Web, headers: Mapping[str, str]) -> Reply:
         """Ask for the file, or for the part that `headers` name.
 
         Raises
@@ -179,17 +178,17 @@ class Source:
         if direct := self._direct:
             token = self.token if same_origin(direct, self.url) else None
             try:
-                return web.ask(direct, headers=headers, token=token, accept=accept)
+                return web.ask(direct, headers=headers, token=token, accept=ACCEPTED)
             except (Private, NotFound):  # signed addresses expire
                 self._direct = ""
-        reply = web.ask(self.url, headers=headers, token=self.token, accept=accept)
+        reply = web.ask(self.url, headers=headers, token=self.token, accept=ACCEPTED)
         self._direct = "" if reply.url == self.url else reply.url
         return reply
 
 
 def source_of(link: Link, call: Call, token: str | None = None) -> Source:
     """Where a link's bytes are."""
-    if link.service == "drive":
+    if link.id:  # a document that is published to the web has none, and is a plain address
         return Source(call.drive_file(link).url, connections=1)
     return Source(link.url, token)
 

@@ -23,7 +23,7 @@ from .links.address import Link
 from .partial import Part
 from .place import ArchiveShelf
 from .plan import Options, Plan, Target
-from .records import Record, digest_of, mark, record_of_folder, remember_file
+from .records import Record, mark, record_as_is, record_of_folder, remember_file
 from .remote import Call, source_of
 from .streaming import Changed, RemoteZip, TarFollower
 
@@ -72,7 +72,7 @@ class Unpacking:
 
     def _from_local(self, to: Path) -> Record:
         source = place.local_path(self.link)
-        record = digest_of(source, self.link, str(source.stat().st_mtime_ns))
+        record = record_as_is(source, self.link, str(source.stat().st_mtime_ns))
         if not record.sha256.startswith(self.options.sha256):
             raise wrong_hash(source, record.sha256, self.options.sha256)
         return self._from_file(source, to, replace(record, archive=str(source)))

@@ -28,7 +28,7 @@ from colab_kit.fetching import download, partial
 from colab_kit.fetching.fetch import fetch
 
 from ..support.fetching import BODY, FILES, PAGE, a_zip, get, left, notes, tree
-from ..support.hosts import forges, google, hosts  # noqa: F401
+from ..support.hosts import forges, google, hosts, served  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -57,8 +57,6 @@ def test_a_file_of_git_lfs_is_fetched_from_where_it_lies_and_compared(hosts, her
     forge = forges(hosts)
     forge.github("o/r", {"w.bin": BODY}, lfs=("w.bin",))
     assert get("https://github.com/o/r/blob/main/w.bin").path.read_bytes() == BODY
-    from ..support.hosts import served
-
     hosts.answer("media.githubusercontent.com", "/media/o/r/main/w.bin", served(BODY[::-1]))
     with pytest.raises(HashMismatch):
         get("https://github.com/o/r/blob/main/w.bin", "other/")
@@ -131,6 +129,12 @@ def test_a_folder_of_drive_comes_whole_and_one_that_fails_ends_none(hosts, here)
     assert len(tree("Mixed")) == 4 and hosts.count("drive.usercontent.google.com") - asked <= 2, (
         "only what was missing is asked for"
     )
+
+
+def test_a_document_published_to_the_web_is_a_plain_address(hosts):  # noqa: F811
+    hosts.answer("docs.google.com", "/spreadsheets/d/e/2PACX/pub", served(b"a,b\n"))
+    url = "https://docs.google.com/spreadsheets/d/e/2PACX/pub?output=csv"
+    assert get(url, "x.csv").path.read_bytes() == b"a,b\n"
 
 
 def test_dropbox_hugging_face_and_kaggle_pages_give_their_files(hosts, here):  # noqa: F811
