@@ -9,14 +9,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..errors import ColabKitError, FetchError, NotFound, new_words
-from ..events import Callback, Event, Note
+from ..events import Callback, Note
 from ..system.console import with_console
 from ..system.copies import whole_folder
 from ..system.files import make
@@ -153,7 +153,7 @@ class _Cloning:
     git: Git
     at: Path
     shown: Path
-    emit: Callable[[Event], None]
+    emit: Callback
     force: bool
 
     @property

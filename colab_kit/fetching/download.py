@@ -24,11 +24,12 @@ from ..errors import (
     Stopped,
     Truncated,
 )
-from ..events import Control, Event, FetchDone, Note
+from ..events import Callback, Control, FetchDone, Note
 from ..system.files import make
 from ..system.filetypes import Pointer, contradicts, lfs_pointer, message, web_page
 from ..system.http import Web, public
 from . import hubs
+from .gdrive import Sleep
 from .http_download import Download
 from .links.address import Link
 from .links.parse import parse_link
@@ -69,9 +70,9 @@ def get(
     md5: str | None = None,
     sha256: str | None = None,
     token: str | None = None,
-    emit: Callable[[Event], None] | None = None,
+    emit: Callback | None = None,
     control: Control | None = None,
-    sleep: Callable[[float], object] | None = None,
+    sleep: Sleep | None = None,
 ) -> Path:
     """Fetch one file from the first of its mirrors that gives it.
 

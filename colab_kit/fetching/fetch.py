@@ -7,7 +7,7 @@ what to do; the file is brought, and gets its place. What is here already is not
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,8 @@ from ..system.http import Web
 from . import place, several
 from .download import checked_hashes
 from .fetched import Fetched
-from .gdrive import IsFolder
+from .gdrive import IsFolder, Sleep
+from .hubs import Find
 from .links.address import Link, check_text
 from .links.parse import parse_link
 from .partial import writing
@@ -141,8 +142,8 @@ def fetch_as(
     callbacks: Iterable[Callback] | None = None,
     quiet: bool = False,
     control: Control | None = None,
-    find: Callable[[str], str | None] = secret,
-    sleep: Callable[[float], object] | None = None,
+    find: Find = secret,
+    sleep: Sleep | None = None,
     **options: Any,
 ) -> Fetched:
     """fetch() with a few more choices.

@@ -14,7 +14,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import FetchError, NotFound, Stopped, new_words
-from ..events import Callback, Control, Event, Note
+from ..events import Callback, Control, Note
 from ..system.console import with_console
 from ..system.files import sha256
 from ..system.process import KILL, LOOK, Child
@@ -170,7 +170,7 @@ def run_command(
     *,
     name: str,
     cwd: Path,
-    emit: Callable[[Event], None],
+    emit: Callback,
     control: Control | None = None,
     out: Any = None,
 ) -> None:
@@ -213,7 +213,7 @@ def run_command(
 
 
 def _attend(
-    child: Child, screen: _Screen, name: str, control: Control, emit: Callable[[Event], None]
+    child: Child, screen: _Screen, name: str, control: Control, emit: Callback
 ) -> KeyboardInterrupt | Stopped | None:
     """Show its output until it ends; what made it end, if it did not end by itself."""
     cause: KeyboardInterrupt | Stopped | None = None

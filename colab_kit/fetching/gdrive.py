@@ -18,6 +18,8 @@ from ..system.retry import retry, server_pause
 from .hubs import reworded
 from .links.address import name_from_header
 
+Sleep = Callable[[float], object]
+
 HOPS = 6  # requests for one file, redirects apart: Google's own way needs two
 PAGE = 512 << 10  # bytes read of a page
 DOCUMENTS = {  # type in an address: kind, ending
@@ -78,7 +80,7 @@ def locate(
     resourcekey: str = "",
     export: str = "",
     format: str = "",
-    sleep: Callable[[float], object] = time.sleep,
+    sleep: Sleep = time.sleep,
 ) -> DriveFile:
     """Find the bytes of a file, past Google's redirects and its virus-scan page.
 

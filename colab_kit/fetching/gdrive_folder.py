@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from ..errors import FetchError
 from ..system.http import Web
 from ..system.retry import retry, server_pause
-from .gdrive import ANY, DOCUMENTS, page_of, query, refusal_of, words_of
+from .gdrive import ANY, DOCUMENTS, Sleep, page_of, query, refusal_of, words_of
 from .links.address import path_part
 
 PAGE = 32 << 20  # bytes read of a folder's page
@@ -53,7 +53,7 @@ def listing(
     *,
     resourcekey: str = "",
     deadline: float = 120.0,
-    sleep: Callable[[float], object] = time.sleep,
+    sleep: Sleep = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[str, list[Entry]]:
     """The title of a folder and all files below it, in whatever number and depth.

@@ -14,7 +14,7 @@ import keyword
 import linecache
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -22,7 +22,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from ..errors import FetchError
-from ..events import Event, Note
+from ..events import Callback, Note
 from ..system.http import public
 
 _MARK = "__fetched__"  # in a module of ours: (url, sha256 of what was executed)
@@ -35,7 +35,7 @@ def as_module(
     *,
     sha256: str | None = None,
     name: str | None = None,
-    emit: Callable[[Event], None],
+    emit: Callback,
 ) -> ModuleType:
     """Import a Python file, or a folder with an __init__.py; sys.modules has it, too.
 

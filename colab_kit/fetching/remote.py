@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 
 from ..colab.bridge import secret
 from ..errors import NotFound, Offline, Private, Stopped
-from ..events import Control, Event
+from ..events import Callback, Control
 from ..system.files import home, write_whole
 from ..system.http import Reply, Web, same_origin
 from ..system.locks import alone
 from . import gdrive, hubs
+from .gdrive import Sleep
+from .hubs import Find
 from .links.address import Link, clean_name, decoded_name, name_from_header
 
 CONNECTIONS = 8
@@ -39,13 +41,13 @@ class Call:
     """
 
     web: Web
-    emit: Callable[[Event], None]
+    emit: Callback
     hashes: Mapping[str, str] = field(default_factory=dict)
     token: str | None = None
     max_size: int | None = None
     control: Control = field(default_factory=Control)
-    sleep: Callable[[float], object] | None = None
-    find: Callable[[str], str | None] = secret
+    sleep: Sleep | None = None
+    find: Find = secret
     on_drive: dict[str, gdrive.DriveFile] = field(default_factory=dict)
 
     def check_stop(self, name: str) -> None:
@@ -262,7 +264,7 @@ def short_key(text: str, digits: int = 16) -> str:
 
 
 def one_at_a_time(
-    to: Path, emit: Callable[[Event], None], control: Control | None = None, doing: str = ""
+    to: Path, emit: Callback, control: Control | None = None, doing: str = ""
 ) -> AbstractContextManager[None]:
     """A lock on a destination: two processes that want the same file bring it once."""
     note = f"Another process {doing or f'fetches {to.name}'}; waiting for it."
