@@ -137,7 +137,7 @@ class _Target:
 
 
 def _first_of(names: Sequence[str]) -> str:
-    """The first names, for a note."""
+    """Give the first names, for a note."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(names[:NAMED])}{more}"
 
@@ -161,7 +161,7 @@ class _Cloning:
         return self.git.repository
 
     def _run(self, *words: str) -> str:
-        """git in the clone."""
+        """Run git in the clone."""
         return self.git(*words, at=self.at)
 
     def _note(self, text: str, level: Literal["info", "warn"] = "info") -> None:
@@ -229,7 +229,7 @@ class _Cloning:
         return self._checked_out(commit, True)
 
     def _move(self, at: Path, target: _Target) -> str:
-        """Fetch the commit and check it out; the commit."""
+        """Fetch the commit, check it out, and give it."""
         branch, ours = target.branch, f"refs/remotes/origin/{target.branch}"
         # a clone that git itself made keeps its history
         full = at == self.at and not (at / ".git" / "shallow").exists()
@@ -307,7 +307,7 @@ class _Cloning:
         return self._checked_out(after, after != before or bool(mine))
 
     def _changes(self, head: str, branch: str) -> list[str]:
-        """What the user has made of it: changed files, and commits."""
+        """Tell what the user has made of it: changed files, and commits."""
         options = ("--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", "-z")
         status = self._run("status", *options).split("\0")
         changed = [entry[3:] for entry in status if len(entry) > 3 and entry[2] == " "]
@@ -322,7 +322,7 @@ class _Cloning:
         return changed
 
     def _commit_of(self, name: str) -> str:
-        """The commit of a name, "" if there is none."""
+        """Give the commit of a name, "" if there is none."""
         try:
             return self._run("rev-parse", "--verify", "-q", name).strip()
         except Failed:

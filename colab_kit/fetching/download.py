@@ -58,7 +58,7 @@ class Whole:
         return self.part.total or 0
 
     def record(self, link: Link) -> Record:
-        """What is to be remembered of it, as the file of `link`, if only a mirror gave it."""
+        """Give the record of the file of `link`, also if a mirror gave it."""
         url, version = public(self.link.url), self.part.version
         return Record(link.identity, url, self.sha256, self.size, version)
 
@@ -109,7 +109,7 @@ def get(
 
 
 def checked_hashes(hashes: Mapping[str, str | None]) -> dict[str, str]:
-    """The hashes that were given, in small letters.
+    """Check the hashes, and give them in small letters.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def checked_hashes(hashes: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def has_hashes(path: Path, hashes: Mapping[str, str]) -> bool:
-    """Whether a file is there and has these hashes; False if there are none to compare."""
+    """Tell whether a file is there and has these hashes; False if there are none to compare."""
     if not hashes or not path.is_file():
         return False
     for kind, wanted in hashes.items():
@@ -221,7 +221,7 @@ class _Bringing:
             raise hubs.explained(err, self.link.service, self.link.url) from err
 
     def _from(self, token: str | None) -> Whole:
-        """The file, also where Git LFS keeps it elsewhere."""
+        """Give the file, also where Git LFS keeps it elsewhere."""
         source, hashes = source_of(self.link, self.call, token), self.call.hashes
         try:
             return self._download(source, hashes)
@@ -277,6 +277,6 @@ def check_head(name: str, head: bytes, link: Link) -> None:
 
 
 def wrong_hash(name: object, digest: str, wanted: str) -> HashMismatch:
-    """The error for a file with another sha256 than was given."""
+    """Give the error for a file with another sha256 than was given."""
     what = f"{name} is not the file that the sha256 stands for."
     return HashMismatch(what, f"its sha256 is {digest}, not {wanted}", "compare the sha256")

@@ -146,7 +146,7 @@ def fetch_as(
     sleep: Sleep | None = None,
     **options: Any,
 ) -> Fetched:
-    """fetch() with a few more choices.
+    """Do what fetch() does, with a few more choices.
 
     named : whether `to` names the file; None: judged by its look
     find : gives a secret by its name
@@ -192,7 +192,7 @@ def _fetch(link: Link, options: Options, call: Call) -> Fetched:
 
 
 def _fetch_to(target: Target, link: Link, options: Options, call: Call) -> Fetched:
-    """One file to its place; only one call at a time works there."""
+    """Fetch one file to its place; only one call at a time works there."""
     if link.kind == "file" and target.unpacked is None:
         return place.use_local(link, target.file, options)
     make(target.path.parent)
@@ -222,7 +222,7 @@ def _fetch_to(target: Target, link: Link, options: Options, call: Call) -> Fetch
 
 
 def _ask(link: Link, here: Here, version: str | None, call: Call) -> Remote | None:
-    """The server's answer; None if it is not needed, or if the server gives none."""
+    """Give the server's answer; None if it is not needed, or if the server gives none."""
     if version is None:
         return None
     try:
@@ -239,7 +239,7 @@ def _ask(link: Link, here: Here, version: str | None, call: Call) -> Remote | No
 
 
 def _fetched(path: Path, record: Record, *, cached: bool) -> Fetched:
-    """What the caller is given; of an unpacked folder the one folder that holds all, if any."""
+    """Give the result; if one folder holds all that was unpacked, it is that folder."""
     if path.is_dir():
         ours = (MARK, "__MACOSX", ".DS_Store")
         inside = [entry for entry in path.iterdir() if entry.name not in ours]

@@ -156,7 +156,7 @@ class Fetched(os.PathLike[str]):
         return self.url
 
     def _content(self, script: Path) -> str:
-        """What stands for the content of what is run, in words."""
+        """Tell what stands for the content of what is run, in words."""
         digest, edited = self.sha256, ""
         if script.is_file():
             digest = sha256(script)
@@ -215,7 +215,7 @@ def run_command(
 def _attend(
     child: Child, screen: _Screen, name: str, control: Control, emit: Callback
 ) -> KeyboardInterrupt | Stopped | None:
-    """Show its output until it ends; what made it end, if it did not end by itself."""
+    """Show its output until it ends; give what made it end, None if it ended by itself."""
     cause: KeyboardInterrupt | Stopped | None = None
     heard = time.monotonic()
     while True:
@@ -266,7 +266,7 @@ class _Screen:
             pass  # the screen is gone (None under pythonw), and the script continues
 
     def tail(self) -> str:
-        """The last lines as a terminal leaves them: of a line that was redrawn, its end."""
+        """Give the last lines as a terminal leaves them: of a line that was redrawn, its end."""
         lines = self._last.replace("\r\n", "\n").split("\n")
         lines = [line.rstrip().rpartition("\r")[2] for line in lines]
         return "\n".join([line for line in lines if line.strip()][-TAIL:])
@@ -288,7 +288,7 @@ def _failed(name: str, status: int, tail: str) -> FetchError:
 def command_for(
     folder: Path, script: str | os.PathLike[str] | None, args: Sequence[Any]
 ) -> tuple[str, list[str]]:
-    """The name and the command of a script in a folder.
+    """Give the name and the command of a script in a folder.
 
     A .py runs by this Python, a .sh by bash, another file by itself if it can be executed. "-m" as
     the script runs a module, as in command_for(folder, "-m", ["pkg.train"]).
@@ -324,7 +324,7 @@ def command_for(
 
 
 def _inside(folder: Path, script: str) -> Path:
-    """The script's whole path."""
+    """Give the script's whole path."""
     path = Path(os.path.normpath(os.path.join(folder, script)))
     is_inside = "\0" not in script and path.is_relative_to(folder)
     if not is_inside or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
@@ -347,7 +347,7 @@ def _inside(folder: Path, script: str) -> Path:
 
 
 def _scripts(folder: Path) -> list[str]:
-    """The names of the folder's scripts, those at its top first."""
+    """Give the names of the folder's scripts, those at its top first."""
     names = [
         path.relative_to(folder).as_posix()
         for path in islice(folder.rglob("*"), _LISTED)
@@ -357,7 +357,7 @@ def _scripts(folder: Path) -> list[str]:
 
 
 def _holding(folder: Path) -> str:
-    """The folder's scripts, in words; "" if it has none."""
+    """Give the folder's scripts, in words; "" if it has none."""
     names = _scripts(folder)
     more = f" and {len(names) - 5} more scripts" if len(names) > 5 else ""
     return f" with {', '.join(names[:5])}{more}" if names else ""
@@ -371,7 +371,7 @@ def _python() -> str:
 
 
 def spelled(command: Sequence[str]) -> str:
-    """The command as one would type it.
+    """Give the command as one would type it.
 
     What follows --token and its like is hidden, since notebooks are shared.
     """

@@ -53,7 +53,7 @@ class IsFolder(LinkError):
 
 
 def export_url(id: str, kind: str = "document", format: str = "", *, resourcekey: str = "") -> str:
-    """Where a Google Doc comes as a file.
+    """Tell where a Google Doc comes as a file.
 
     kind : "document", "spreadsheets", "presentation" or "drawings", as in its address, or "doc",
         "sheet", "slides", "drawing", as in a listing
@@ -69,7 +69,7 @@ def export_url(id: str, kind: str = "document", format: str = "", *, resourcekey
 
 
 def query(resourcekey: str, **params: str) -> str:
-    """Parameters of an address, with the resource key if there is one."""
+    """Give the parameters of an address, with the resource key if there is one."""
     return urlencode(params | ({"resourcekey": resourcekey} if resourcekey else {}))
 
 
@@ -144,7 +144,7 @@ def _walk(id: str, web: Web, url: str, resourcekey: str, format: str) -> DriveFi
 
 
 def _file(reply: Reply) -> DriveFile | None:
-    """What an answer says of the file that it is; None if it is none."""
+    """Read where the bytes are from an answer; None if it is a page."""
     header = reply.headers.get("Content-Disposition", "")
     is_page = not header and "html" in reply.headers.get("Content-Type", "html")
     if reply.status not in (200, 206) or is_page:
@@ -153,7 +153,7 @@ def _file(reply: Reply) -> DriveFile | None:
 
 
 def page_of(reply: Reply, most: int = PAGE) -> str:
-    """The text of a page, at most so many bytes of it."""
+    """Give the text of a page, at most so many bytes of it."""
     page = b""
     while len(page) < most and (piece := reply.read(min(1 << 16, most - len(page)), unpack=True)):
         page += piece
@@ -161,7 +161,7 @@ def page_of(reply: Reply, most: int = PAGE) -> str:
 
 
 def refusal_of(reply: Reply, page: str, what: str) -> FetchError | None:
-    """Why Google sent this in place of a file; None for a page that may lead on to it.
+    """Tell why Google sent this in place of a file; None for a page that may lead on to it.
 
     what : the error's first sentence
     """
@@ -197,7 +197,7 @@ def refusal_of(reply: Reply, page: str, what: str) -> FetchError | None:
 
 
 def words_of(page: str) -> str:
-    """What a page says, in a few words."""
+    """Tell what a page says, in a few words."""
     caption = re.search(r'class="uc-error-(?:sub)?caption"[^>]*>(.{1,300}?)</p>', page, re.S)
     title = web_page(page.encode())
     if caption:
@@ -229,7 +229,7 @@ class _Form(HTMLParser):
 
 
 def confirmed(page: str, url: str) -> str:
-    """Where the page's "download anyway" leads; "" if it leads nowhere at Google's.
+    """Tell where the page's "download anyway" leads; "" if it leads nowhere at Google's.
 
     gdown knows Google's pages best; where it finds nothing, we look for the form.
     """

@@ -56,7 +56,7 @@ def listing(
     sleep: Sleep = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[str, list[Entry]]:
-    """The title of a folder and all files below it, in whatever number and depth.
+    """Give the title of a folder and all files below it, in whatever number and depth.
 
     We read Google's embedded view of the folder ourselves, and ask gdown only where that cannot be
     understood: gdown 5.2, which Colab has, stops at 50 files a folder and gives None for a failure;
@@ -104,7 +104,7 @@ def listing(
 
 
 def _read(folder: Entry, web: Web) -> tuple[str, list[Entry]]:
-    """A folder's title and what is in it; the `path` of these is the bare name."""
+    """Give a folder's title and what is in it; the `path` of these is the bare name."""
     params = query(folder.resourcekey, id=folder.id)
     url = f"https://drive.google.com/embeddedfolderview?{params}"
     with web.ask(url, headers=_HEADERS, accept=ANY) as reply:
@@ -129,7 +129,7 @@ def _unlisted(id: str, why: str) -> FetchError:
 
 
 def _by_gdown(id: str, seconds: float) -> tuple[str, list[Entry]] | None:
-    """The listing as gdown reads it, within so many seconds; None if it cannot.
+    """Give the listing as gdown reads it, within so many seconds; None if it cannot.
 
     It keeps no cookies and writes nothing.
     """
@@ -202,7 +202,7 @@ class _View(HTMLParser):
 
 
 def _row_of(href: str, name: str) -> Entry | None:
-    """What a link in a folder's view leads to."""
+    """Tell what a link in a folder's view leads to."""
     try:
         parts = urlsplit(href)
     except ValueError:
@@ -230,7 +230,7 @@ class Names:
         self._numbers: dict[str, int] = {}  # each name, and the last number that was given to it
 
     def take(self, name: str) -> str:
-        """The name to write it under; if it is taken, with " (1)" before its ending."""
+        """Give the name to write it under; if it is taken, with " (1)" before its ending."""
         name = free = path_part(name)
         stem, ending = os.path.splitext(name)
         while free in self._numbers:

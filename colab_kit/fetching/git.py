@@ -165,7 +165,7 @@ class Git:
             return out.read().decode("utf-8", "surrogateescape")
 
     def environment(self) -> dict[str, str]:
-        """The variables that git gets: our settings come last and win."""
+        """Give the variables that git gets: our settings come last and win."""
         env = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
         settings = [*_SETTINGS.items(), *self.settings.items()]
         if self.token:
@@ -181,7 +181,7 @@ class Git:
         return env | {"GIT_CONFIG_GLOBAL": str(self.config)} | _ENVIRONMENT
 
     def clean(self, text: str) -> str:
-        """What git said, without passwords."""
+        """Take the passwords out of what git said."""
         text = re.sub(r"//[^/@\s']+@", "//", text)
         if self.token:
             packed = base64.b64encode(f"{self.user}:{self.token}".encode()).decode()
@@ -205,7 +205,7 @@ class Git:
                     raise translated(self, err) from None  # its text is in the error
 
     def find_token(self) -> bool:
-        """Take the secret that this server's tokens are kept in; whether there is one.
+        """Take the secret that holds a token of this server; tell whether there is one.
 
         Raises
         ------
@@ -272,7 +272,7 @@ def own_config(folder: Path, trusted: Sequence[Path]) -> Path:
 
 
 def translated(git: Git, err: Failed) -> FetchError:
-    """What git's complaint about a server means."""
+    """Give the error that git's complaint about a server means."""
     title, host, output = git.repository.title, git.repository.host, err.words
     lines = (
         re.findall(r"^\s*((?:fatal|error|remote|ssh)\b.*)", output, re.M) or output.split("\n")[-3:]
@@ -316,7 +316,7 @@ def _private(git: Git, why: str) -> Private:
 
 
 def not_installed(repository: Repository) -> FetchError:
-    """The error where there is no git."""
+    """Give the error where there is no git."""
     fix = "!apt-get install -y git"
     if repository.host == "github.com":
         url = f"{repository.url.removesuffix('.git')}/archive/HEAD.zip"

@@ -72,7 +72,7 @@ class Download:
         self._useless = False  # what has come is not kept for another call
 
     def run(self) -> Part:
-        """Bring it, hash it, check it: the part, whole, not yet under its name.
+        """Bring it, hash it, check it; give the part, whole but not yet under its name.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Download:
         return bool(self.part.version or self.hashes)
 
     def _bring(self) -> None:
-        """One try: the first answer, then all others that it needs."""
+        """Try once: read the first answer, then all others that are needed."""
         part = self.part
         self._over.clear()
         self._fatal = None
@@ -134,9 +134,9 @@ class Download:
             raise self._fatal
 
     def _first(self) -> tuple[Reply | None, Stretch]:
-        """The first answer: from where the part has a gap if it is resumed, else the whole file.
+        """Ask for the file: from the first gap of a resumed part on, else for all of it.
 
-        It is asked again without a range if the answer is none that was asked for.
+        Ask again without a range if the server does not answer with that range.
         """
         part = self.part
         start = part.gap if self.resumed else 0
@@ -267,7 +267,7 @@ class Download:
             reply.hang_up()
 
     def _work(self, claim: Claim | None, reply: Reply | None, stop: int | None) -> None:
-        """One connection: its claim, then the next one, until nothing is missing."""
+        """Bring a claim over one connection, then the next one, until nothing is missing."""
         me = threading.current_thread()
         try:
             while claim is not None and not self._over.is_set():
@@ -295,7 +295,7 @@ class Download:
                 del self._busy[me]
 
     def _ask(self, claim: Claim) -> tuple[Reply, int | None]:
-        """The answer for a claim; an answer with other bytes or another version restarts all."""
+        """Ask for a claim; an answer with other bytes or another version restarts all."""
         reply = self._get(self._range(claim.at, claim.end))
         stretch = stretch_of(reply, claim.at, claim.end)
         if stretch is not None and stretch.fits(claim.at, self.part.total, self.part.version):

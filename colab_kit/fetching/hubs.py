@@ -51,7 +51,7 @@ class HubFile(NamedTuple):
 
 
 def hf_listing(id: str, web: Web, *, token: str | None = None) -> list[HubFile]:
-    """All files of a repository on Hugging Face, or of a folder in it.
+    """List all files of a repository on Hugging Face, or of a folder in it.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def hf_listing(id: str, web: Web, *, token: str | None = None) -> list[HubFile]:
 
 
 def _rows(url: str, web: Web, token: str | None) -> Iterator[dict[str, Any]]:
-    """The rows of all pages; each page's Link header names the next."""
+    """Give the rows of all pages; each page's Link header names the next."""
     seen, count = {url}, 0
     while url:
         try:
@@ -113,7 +113,7 @@ def _rows(url: str, web: Web, token: str | None) -> Iterator[dict[str, Any]]:
 
 
 def _page(url: str, web: Web, token: str | None) -> tuple[list[dict[str, Any]], str]:
-    """The rows of one page, and the address of the next; "" after the last."""
+    """Give the rows of one page, and the address of the next; "" after the last."""
     body = bytearray()
     with web.ask(url, token=token, headers={"Accept": "application/json"}, accept=(200,)) as reply:
         while len(body) < PAGE and (piece := reply.read(1 << 20, unpack=True)):
@@ -131,7 +131,7 @@ def _unlisted(url: str, why: str, fix: str) -> FetchError:
 
 
 def authorization(service: str, token: str | None, find: Find) -> str | None:
-    """What Authorization says to a service: the given token, else the known secret, else None.
+    """Tell what Authorization says to a service: the given token, else the known secret, else None.
 
     Kaggle's key may be given as "user:key" or as the content of kaggle.json; that file's own place
     is looked at, too.
@@ -174,7 +174,7 @@ def _basic(pair: str) -> str:
 
 
 def _of_kaggle_json(text: str) -> str:
-    """What Authorization says by a kaggle.json; "" if this is none."""
+    """Tell what Authorization says by a kaggle.json; "" if this is none."""
     with suppress(ValueError, KeyError, TypeError):
         key = json.loads(text)
         return _basic(f"{key['username']}:{key['key']}")
@@ -208,7 +208,7 @@ _HUB = (
 
 
 def explained(err: FetchError, service: str, url: str = "") -> FetchError:
-    """The same kind of error, with a fix that suits the service; others stay as they are.
+    """Give the same kind of error, with a fix that suits the service; others stay as they are.
 
     url : what was asked for
     """
@@ -217,14 +217,14 @@ def explained(err: FetchError, service: str, url: str = "") -> FetchError:
 
 
 def reworded(err: Kind, what: str, why: str, fix: str) -> Kind:
-    """The same kind of error with other sentences."""
+    """Give the same kind of error with other sentences."""
     error = type(err)(what, why, fix)
     error.tries, error.wait, error.__cause__ = err.tries, err.wait, err.__cause__
     return error
 
 
 def _fix(err: FetchError, service: str, url: str) -> str:
-    """What to do about a refusal of a service; "" where the service has nothing to do with it."""
+    """Tell what to do about a refusal of a service; "" where the service has no part in it."""
     is_private, is_gone = isinstance(err, Private), isinstance(err, NotFound)
     if not (is_private or is_gone):
         return ""

@@ -78,12 +78,12 @@ def as_module(
 
 
 def _top(file: Path) -> Path:
-    """The file itself, or the folder of a package."""
+    """Give the file itself, or the folder of a package."""
     return file.parent if file.name == _INIT else file
 
 
 def _python_file(path: Path) -> Path:
-    """The file to execute."""
+    """Give the file to execute."""
     if path.is_dir():
         if (path / _INIT).is_file():
             return path / _INIT
@@ -108,7 +108,7 @@ def _read(file: Path) -> bytes:
 
 
 def _digest(file: Path, source: bytes) -> str:
-    """sha256 of what will run: of a package, of all its Python files with their names."""
+    """Hash what will run; of a package, all its Python files with their names."""
     if file.name != _INIT:
         return hashlib.sha256(source).hexdigest()
     digest = hashlib.sha256()
@@ -132,7 +132,7 @@ def _module_name(path: Path, name: str | None) -> str:
 
 
 def _module_of(name: str, file: Path, url: str) -> ModuleType | None:
-    """The module of this name that is this file's, to be executed again; None if the name is free.
+    """Give the module of this name if it is this file's; None if the name is free.
 
     Raises
     ------
@@ -228,7 +228,9 @@ class _SourceLoader(SourceFileLoader):
     def path_stats(self, path: Any) -> dict[str, Any]:
         raise OSError("no cached code")
 
-    def source_to_code(self, data: Any, path: Any, *args: Any, **more: Any) -> CodeType:  # type: ignore[override]
+    def source_to_code(  # type: ignore[override]
+        self, data: Any, path: Any, *args: Any, **more: Any
+    ) -> CodeType:
         self.digest = hashlib.sha256(data).hexdigest()
         return super().source_to_code(data, path, *args, **more)
 
@@ -259,7 +261,7 @@ class _NeighbourFinder:
 
 
 def _finder() -> _NeighbourFinder:
-    """The finder of this process: sys.meta_path holds it, and nobody else does."""
+    """Give the finder of this process: sys.meta_path holds it, and nobody else does."""
     finders = (finder for finder in sys.meta_path if isinstance(finder, _NeighbourFinder))
     if (finder := next(finders, None)) is None:
         sys.meta_path.insert(0, finder := _NeighbourFinder())
@@ -289,7 +291,7 @@ def _neighbours_of(file: Path) -> Iterator[None]:
 
 
 def _is_old(loader: _SourceLoader, folder: Path) -> bool:
-    """Whether an import in `folder` now means another file than this neighbour's."""
+    """Tell whether an import in `folder` now means another file than this neighbour's."""
     path = Path(loader.path)
     if _top(path).parent == folder:
         return not path.is_file() or hashlib.sha256(_read(path)).hexdigest() != loader.digest

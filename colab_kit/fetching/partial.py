@@ -75,7 +75,7 @@ class Part:
         self.digests = {kind: hashlib.new(kind, usedforsecurity=False) for kind in self._kinds}
 
     def restore(self) -> bool:
-        """Take up what an earlier call left; whether there is something to continue."""
+        """Take up what an earlier call left; tell whether there is something to continue."""
         try:
             saved = json.loads(self.side.read_text())
             done = [(int(a), int(b)) for a, b in saved["done"]]
@@ -113,7 +113,7 @@ class Part:
         return self.done[0][1] if self.done and self.done[0][0] == 0 else 0
 
     def claim(self, connections: int | None = None) -> Claim | None:
-        """The next stretch to bring, in the order of the file; None: nothing is missing.
+        """Give the next stretch to bring, in the order of the file; None: nothing is missing.
 
         With several connections it is smaller towards the end, so that they end together.
         """
@@ -133,7 +133,7 @@ class Part:
             return claim
 
     def _gaps(self, total: int) -> list[tuple[int, int]]:
-        """Stretches that have not come and that nobody has claimed."""
+        """List the stretches that have not come and that nobody has claimed."""
         claimed = [
             (claim.start, total if claim.end is None else claim.end) for claim in self.claims
         ]
@@ -202,7 +202,7 @@ class Part:
             self.release(claim)
 
     def _stretches(self) -> list[tuple[int, int]]:
-        """What has come, of open claims too."""
+        """List what has come, of open claims too."""
         with self._lock:
             return _merged([*self.done, *((claim.start, claim.at) for claim in self.claims)])
 
@@ -240,7 +240,7 @@ class Part:
         self.hashed += len(chunk)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes that have come."""
+        """Read bytes that have come."""
         return os.pread(self._file, size, offset) if size else b""
 
     def save(self, *, to_disk: bool = False) -> None:
@@ -303,7 +303,7 @@ def _merged(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that a file in this folder may have: what is free, less a margin."""
+    """Count the bytes that a file in this folder may have: what is free, less a margin."""
     return max(0, shutil.disk_usage(folder).free - MARGIN)
 
 
@@ -319,7 +319,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def unwritable(path: Path, err: OSError) -> FetchError:
-    """The error for a file or folder that cannot be written."""
+    """Give the error for a file or folder that cannot be written."""
     error = cannot_write(path, err)
     cause = err.__cause__ if isinstance(err, RunError) else err
     if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -329,7 +329,7 @@ def unwritable(path: Path, err: OSError) -> FetchError:
 
 
 def boot() -> str:
-    """Which start of this machine this is: what an earlier one wrote may not be on the disk."""
+    """Name this start of the machine: what an earlier one wrote may not be on the disk."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""

@@ -42,13 +42,13 @@ RECORD = "fetched.json"
 
 
 def drive_here() -> Drive | None:
-    """The mounted Drive; a folder in place of Drive does not count."""
+    """Give the mounted Drive; a folder in place of Drive does not count."""
     drive = mounted()
     return None if drive is None or drive.kind == "folder" else drive
 
 
 def is_on_drive(path: Path) -> bool:
-    """Whether a path is on the mounted Drive."""
+    """Tell whether a path is on the mounted Drive."""
     drive = drive_here()
     top = drive and os.path.realpath(drive.mountpoint)
     return top is not None and Path(os.path.realpath(path)).is_relative_to(top)
@@ -62,7 +62,7 @@ def check_drive(path: Path, deed: str) -> None:
 
 
 def fast_place(to: Path, identity: str) -> Path:
-    """Where on the fast disk what goes to `to` comes first; the same place for the next call."""
+    """Tell where on the fast disk what goes to `to` comes first; each call has the same place."""
     folder = home() / "fetched" / "to-drive" / short_key(f"{to.absolute()}\0{identity}", 12)
     make(folder)
     return folder / to.name
@@ -116,7 +116,7 @@ def check_file_count(files: int, to: Path, *, force: bool) -> None:
 
 
 def replace(new: Path, to: Path) -> None:
-    """Rename a file or folder to `to`; what is there already goes once the new one has its name."""
+    """Rename a file or folder to `to`; delete what was there once the new one has its name."""
     old = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.old")
     if os.path.lexists(to):
         to.rename(old)
@@ -128,7 +128,7 @@ def replace(new: Path, to: Path) -> None:
 
 
 def local_path(link: Link) -> Path:
-    """The path that the link is.
+    """Give the path that the link is.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def local_path(link: Link) -> Path:
 
 
 def use_local(link: Link, to: Path, options: Options) -> Fetched:
-    """A file of this machine: as it is where no place was asked for, else copied.
+    """Use a file of this machine as it is, or copy it if a place was asked for.
 
     Raises
     ------
@@ -189,12 +189,12 @@ class ArchiveShelf:
 
     @classmethod
     def of(cls, link: Link, target: Target, options: Options) -> ArchiveShelf | None:
-        """Where on Drive this link's archive is kept; None if it is not kept there."""
+        """Tell where on Drive this link's archive is kept; None if it is not kept there."""
         drive = None if options.keep_archive is False or target.single else drive_here()
         return cls(drive, target.file.name, link.identity) if drive else None
 
     def takes(self, size: int, wish: bool | None) -> bool:
-        """Whether an archive of so many bytes is kept: it was asked for, or it is small enough."""
+        """Tell whether an archive of so many bytes is kept: on demand, or if it is small enough."""
         if wish is not None:
             return wish
         with suppress(DriveError):
@@ -202,7 +202,7 @@ class ArchiveShelf:
         return False
 
     def record(self) -> Record | None:
-        """The record of what is kept, if all of it is there."""
+        """Give the record of what is kept, if all of it is there."""
         place, path = self.path.parent / RECORD, self.path
         try:  # patiently: Drive may stumble at the first reading
             text = patiently(place.read_text, place, HANDS)
@@ -215,7 +215,7 @@ class ArchiveShelf:
         return record if record.sha256 else None
 
     def bring(self, record: Record, to: Path, call: Call) -> bool:
-        """Bring the archive to the fast disk, as `to`; False, and a note, if it was damaged."""
+        """Bring the archive to the fast disk, as `to`; give False, and a note, if it is damaged."""
         control = call.control
         try:
             with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as box:

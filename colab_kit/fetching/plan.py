@@ -82,14 +82,14 @@ class Plan:
 
 
 def is_folder(to: str | os.PathLike[str]) -> bool:
-    """Whether `to` means the folder that takes the file: it is one, ends in /, or has no suffix."""
+    """Tell whether `to` is the folder that takes a file: it is one, ends in /, or has no suffix."""
     text = os.fspath(to)
     ends = text.endswith(("/", os.sep)) or not Path(text).suffix
     return ends or os.path.isdir(os.path.expanduser(text))
 
 
 def target_of(name: str, options: Options) -> Target:
-    """Where a file called `name` goes.
+    """Tell where a file called `name` goes.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def target_of(name: str, options: Options) -> Target:
 
 
 def question(here: Here, target: Target, options: Options) -> str | None:
-    """The version to ask the server about, "" for any; None: its answer would change nothing."""
+    """Give the version to ask the server about, "" for any; None if no answer is needed."""
     if options.offline:
         return None
     if here.is_mine and here.record is not None:
@@ -126,7 +126,7 @@ def question(here: Here, target: Target, options: Options) -> str | None:
 
 
 def is_current(record: Record, remote: Remote | None) -> bool:
-    """Whether the server still has the version of a record; None, no answer, counts as yes."""
+    """Tell whether the server still has the version of a record; None, no answer, counts as yes."""
     if remote is None or remote.unchanged:
         return True
     if record.version and remote.version:

@@ -75,7 +75,7 @@ class Here:
     copy: Record | None = None
 
     def untouched(self) -> bool:
-        """Whether the folder is as it was unpacked: nothing in it was changed, added or moved."""
+        """Tell whether the folder is as it was unpacked: nothing in it changed, came or moved."""
         record, mark = self.record, self.path / MARK
         if record is None or _counted(self.path) != (record.files, record.bytes):
             return False
@@ -121,13 +121,13 @@ def look(path: Path, file: Path, link: Link, wanted: str, copy: Record | None) -
 
 
 def record_as_is(path: Path, link: Link, version: str) -> Record:
-    """The record of a file that is used as it is."""
+    """Give the record of a file that is used as it is."""
     size = path.stat().st_size
     return Record(link.identity, public(link.url), sha256(path), size, version)
 
 
 def adopt(here: Here, link: Link, remote: Remote | None) -> Record:
-    """The record of a file that is used as it is, though it was not fetched.
+    """Give the record of a file that is used as it is, though it was not fetched.
 
     It is written down only if the hash was compared: any other may be the user's work.
     """
@@ -138,7 +138,7 @@ def adopt(here: Here, link: Link, remote: Remote | None) -> Record:
 
 
 def record_of_file(path: Path) -> Record | None:
-    """The record of a file, if it still is what was fetched."""
+    """Give the record of a file, if it still is what was fetched."""
     record = _read(_place(path))
     try:
         stat = path.stat()
@@ -152,7 +152,7 @@ def record_of_file(path: Path) -> Record | None:
 
 
 def record_of_folder(folder: Path) -> Record | None:
-    """The record of an unpacked folder."""
+    """Give the record of an unpacked folder."""
     return _read(folder / MARK)
 
 
@@ -172,7 +172,7 @@ def mark(folder: Path, record: Record) -> None:
 
 
 def _counted(folder: Path) -> tuple[int, int]:
-    """Files in a folder and their bytes, its mark left out."""
+    """Count the files in a folder and their bytes, its mark left out."""
     sizes = [
         os.lstat(os.path.join(top, name)).st_size
         for top, _, names in os.walk(folder)
@@ -193,7 +193,7 @@ def _read(place: Path) -> Record | None:
 
 
 def parse_record(text: str) -> Record | None:
-    """The record that was written down, None if this is none."""
+    """Give the record that was written down, None if this is none."""
     try:
         record = Record(**json.loads(text))
     except (ValueError, TypeError):

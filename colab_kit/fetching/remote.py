@@ -67,11 +67,11 @@ class Call:
             self.check_stop(name)
 
     def authorization(self, link: Link) -> str | None:
-        """What Authorization says for the token that was given; None if none was."""
+        """Tell what Authorization says for the token that was given; None if none was."""
         return self.token and hubs.authorization(link.service, self.token, lambda name: None)
 
     def drive_file(self, link: Link) -> gdrive.DriveFile:
-        """Where Drive has the bytes of a file or an exported document."""
+        """Tell where Drive has the bytes of a file or an exported document."""
         if link.identity not in self.on_drive:
             key, export = link.resourcekey, link.url if link.kind == "gdoc" else ""
             self.on_drive[link.identity] = gdrive.locate(
@@ -132,7 +132,7 @@ def resolve(link: Link, call: Call, version: str = "") -> Remote:
 
 
 def name_of(link: Link, call: Call, *, offline: bool) -> str:
-    """The file's name: by the link, by an earlier answer, or else by the server.
+    """Give the file's name: by the link, by an earlier answer, or else by the server.
 
     Raises
     ------
@@ -189,7 +189,7 @@ class Source:
 
 
 def source_of(link: Link, call: Call, token: str | None = None) -> Source:
-    """Where a link's bytes are."""
+    """Tell where a link's bytes are."""
     if link.id:  # a document that is published to the web has none, and is a plain address
         return Source(call.drive_file(link).url, connections=1)
     return Source(link.url, token)
@@ -212,14 +212,14 @@ class Stretch:
     ranges: bool
 
     def fits(self, start: int, total: int | None, version: str) -> bool:
-        """Whether these bytes continue a file of that size and version from `start`."""
+        """Tell whether these bytes continue a file of that size and version from `start`."""
         return (self.start, self.total) == (start, total) and same(version, self.version)
 
 
 def stretch_of(
     reply: Reply, start: int, end: int | None = None, *, as_sent: bool = False
 ) -> Stretch | None:
-    """What an answer holds of the bytes from `start` to `end` (excluded); None if it is no use.
+    """Tell what an answer holds of the bytes from `start` to `end` (excluded); None: it is no use.
 
     The Content-Range decides: 200 with a right one is a range, 206 without one is no use. A packed
     answer counts other bytes than the file's, unless it is taken `as_sent`.
@@ -239,7 +239,7 @@ def stretch_of(
 
 
 def version_of(reply: Reply) -> str:
-    """What names this version for If-Range: a strong ETag, else the date; a weak one names none."""
+    """Name this version for If-Range: a strong ETag, else the date; a weak ETag names none."""
     etag = reply.headers.get("ETag", "").strip()
     if re.fullmatch(r'"[\x21\x23-\x7e\x80-\xff]*"', etag):
         return etag
@@ -247,26 +247,26 @@ def version_of(reply: Reply) -> str:
 
 
 def size_of_416(reply: Reply) -> int | None:
-    """The size of the file that has no such range, if the server says it."""
+    """Give the size of the file that has no such range, if the server says it."""
     held = reply.headers.get("Content-Range", "").strip()
     match = re.fullmatch(r"bytes \*/([0-9]{1,18})", held)
     return int(match[1]) if match else None
 
 
 def same(saved: str, version: str) -> bool:
-    """Whether an answer is of the saved version: an answer to If-Range may leave it out."""
+    """Tell whether an answer is of the saved version: an answer to If-Range may leave it out."""
     return not version or not saved or version == saved
 
 
 def short_key(text: str, digits: int = 16) -> str:
-    """Hex digits that stand for a text, for names of files."""
+    """Give hex digits that stand for a text, for names of files."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:digits]
 
 
 def one_at_a_time(
     to: Path, emit: Callback, control: Control | None = None, doing: str = ""
 ) -> AbstractContextManager[None]:
-    """A lock on a destination: two processes that want the same file bring it once."""
+    """Give a lock on a destination: two processes that want the same file bring it once."""
     note = f"Another process {doing or f'fetches {to.name}'}; waiting for it."
     key = short_key(str(to.absolute()))
     return alone(home() / "locks", key, emit, control, said=note, stopped=Stopped)

@@ -44,7 +44,7 @@ class Member:
 
 
 def members_of(link: Link, call: Call) -> tuple[str, list[Member]]:
-    """The folder's name, and its files.
+    """Give the folder's name, and its files.
 
     Raises
     ------

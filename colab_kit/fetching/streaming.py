@@ -68,7 +68,7 @@ class RemoteZip:
         self.call.wait(seconds, self.name)
 
     def _read_tail(self) -> tuple[int, str, bytes]:
-        """Size, version and last bytes."""
+        """Give size, version and last bytes."""
         with self.source.ask(self.call.web, {"Range": f"bytes=-{TAIL}"}) as reply:
             match = re.search(r"/([0-9]{1,18})$", reply.headers.get("Content-Range", ""))
             total, version = int(match[1]) if match else -1, version_of(reply)
@@ -78,7 +78,7 @@ class RemoteZip:
             return total, version, self._all(reply, total - stretch.start)
 
     def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` on, fewer only at the end of the file.
+        """Read `size` bytes from `offset` on, fewer only at the end of the file.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class RemoteZip:
         return bytes(content)
 
     def members(self) -> list[Member] | None:
-        """What is in it; None if a member is so large that a download is faster."""
+        """Tell what is in it; None if a member is so large that a download is faster."""
         members = zips.directory(self.read, self.size, called=self.name)
         return members if all(one.end - one.start <= LARGEST for one in members) else None
 
@@ -182,7 +182,7 @@ def _version_of(part: Path) -> object:
 
 
 def _is_there(part: Path, member: Member) -> bool:
-    """Whether an earlier call has written this member whole; a half one is removed."""
+    """Tell whether an earlier call has written this member whole; a half one is removed."""
     path = part / member.name
     if member.folder:
         return path.is_dir()
@@ -219,7 +219,7 @@ class TarFollower:
             self._thread.start()
 
     def done(self, finish: Finish) -> bool:
-        """Finish when the whole has come and is right. False: it must be unpacked anew."""
+        """Finish when the whole has come and is right; False if it must be unpacked anew."""
         self._whole = True
         if self._folder is None:
             return False
@@ -234,7 +234,7 @@ class TarFollower:
         return True
 
     def end(self) -> None:
-        """Nothing comes of it: leave no trace."""
+        """End without a result, and leave no trace."""
         self._over.set()
         if self._folder is not None:
             self._thread.join()
@@ -255,7 +255,7 @@ class TarFollower:
             self._error = Stopped("") if self._restarted else err
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes; waits until they have come."""
+        """Give the next bytes; waits until they have come."""
         while True:
             if self._over.is_set() or self._restarted:
                 raise Stopped("")

@@ -78,7 +78,7 @@ class Unpacking:
         return self._from_file(source, to, replace(record, archive=str(source)))
 
     def _from_drive(self, record: Record, archive: Path, to: Path) -> Record | None:
-        """From the copy that an earlier session kept; None if it is damaged."""
+        """Unpack the copy that an earlier session kept; None if it is damaged."""
         if self.shelf is None:
             return None
         make(archive.parent)
@@ -91,7 +91,7 @@ class Unpacking:
             copy.unlink(missing_ok=True)
 
     def _from_server(self, archive: Path, to: Path) -> Record | None:
-        """From where it is; None if the server or the archive does not allow that."""
+        """Unpack it from where it is; None if the server or the archive does not allow that."""
         try:
             source = source_of(self.link, self.call, self.call.authorization(self.link))
             remote = RemoteZip(source, self.call, archive.name)
@@ -149,7 +149,7 @@ class Unpacking:
         return unpacked
 
     def _kept(self, whole: Whole, archive: Path) -> Record:
-        """The record, with where the archive is to be kept."""
+        """Give the record, with where the archive is to be kept."""
         wish, path = self.options.keep_archive, ""
         if self.shelf is not None and self.shelf.takes(whole.size, wish):
             path = str(self.shelf.path)

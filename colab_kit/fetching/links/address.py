@@ -163,7 +163,7 @@ def at(address: Address, host: str, path: str) -> Address:
 
 
 def _ascii(host: str, what: str) -> str:
-    """The host as the network knows it."""
+    """Give the host as the network knows it."""
     if ":" in host:
         return f"[{host}]"
     impossible = "its host has no name that can exist"
@@ -187,13 +187,13 @@ def plain(
     name: str | None = None,
     drop: Collection[str] = (),
 ) -> Link:
-    """The link as it is."""
+    """Give the link as it is."""
     name = suggested(address) if name is None else name
     return Link("http", address.url, name, identity(address, drop), service, notes)
 
 
 def identity(address: Address, drop: Collection[str] = ()) -> str:
-    """The address in one spelling, without user, secrets and the parameters in `drop`."""
+    """Give the address in one spelling, without user, secrets and the parameters in `drop`."""
     pairs = _pairs(address)
     signed = any(key.lower() == "sig" for key, _ in pairs)
 
@@ -208,7 +208,7 @@ def identity(address: Address, drop: Collection[str] = ()) -> str:
 
 
 def normal(path: str) -> str:
-    """A path in which each character is escaped in one way."""
+    """Give a path in which each character is escaped in one way."""
 
     def one_way(escape: re.Match[str]) -> str:
         char = chr(int(escape[0][1:], 16))
@@ -220,7 +220,7 @@ def normal(path: str) -> str:
 
 
 def suggested(address: Address) -> str:
-    """The file name that an address suggests; "" if it suggests none."""
+    """Give the file name that an address suggests; "" if it suggests none."""
     params = {key.lower(): value for key, value in reversed(address.params.items())}
     header = params.get("response-content-disposition", "") or params.get("rscd", "")
     if name := name_from_header(header):
@@ -234,7 +234,7 @@ def suggested(address: Address) -> str:
 
 
 def clean_name(text: str) -> str:
-    """The last component of `text` as a file name for any disk; "" if there is none."""
+    """Give the last component of `text` as a file name for any disk; "" if there is none."""
     name = _UNSEEN.sub("", text).replace("\\", "/").rstrip("/ ").rpartition("/")[2].strip()
     # lone surrogates have no bytes, and Windows drops a dot or a space at the end
     name = re.sub(r'[:*?"<>|\ud800-\udfff]', "_", name).rstrip(". ")
@@ -243,14 +243,14 @@ def clean_name(text: str) -> str:
 
 
 def path_part(name: str) -> str:
-    """A name as one component of a path: no slash, no "..", no control character, not too long."""
+    """Make a name one component of a path: no slash, no "..", no control character."""
     name = re.sub(r"[\x00-\x1f\x7f-\x9f]", "", name).replace("/", "_").replace("\\", "_").strip()
     name = shortened(name.encode("utf-8", "replace").decode())  # lone surrogates
     return "_" if name in ("", ".", "..") else name
 
 
 def shortened(name: str) -> str:
-    """The name with at most LONGEST_NAME bytes; it keeps its ending."""
+    """Give the name with at most LONGEST_NAME bytes; it keeps its ending."""
     if len(name.encode()) <= LONGEST_NAME:
         return name
     stem, ending = os.path.splitext(name)
@@ -259,7 +259,7 @@ def shortened(name: str) -> str:
 
 
 def decoded(text: str) -> str:
-    """Percent-decoded text; bytes that are not UTF-8 are read as Latin-1."""
+    """Decode percent signs; bytes that are not UTF-8 are read as Latin-1."""
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -267,14 +267,15 @@ def decoded(text: str) -> str:
 
 
 def decoded_name(text: str) -> str:
-    """The file name that a word of an address stands for."""
+    """Give the file name that a word of an address stands for."""
     return clean_name(decoded(text))
 
 
 def name_from_header(value: str) -> str:
-    """The file name in a Content-Disposition; "" if it gives none. RFC 6266 and what servers send.
+    """Give the file name in a Content-Disposition; "" if it gives none.
 
-    Only the last component counts: no server chooses the folder.
+    It reads RFC 6266 and what servers send. Only the last component counts: no server chooses the
+    folder.
     """
     if match := re.search(r"filename\*\s*=\s*\"?([\w.-]*)'[^']*'([^;\s\"]*)", value, re.I):
         with suppress(LookupError, UnicodeError):
@@ -319,7 +320,7 @@ def page(address: Address, why: str, fix: str) -> NoReturn:
 
 
 def shown(text: str) -> str:
-    """A link as an error may show it: short, without query, fragment, user and password."""
+    """Give a link as an error may show it: short, without query, fragment, user and password."""
     if len(text) > MOST_SHOWN:
         return "The link"
     try:

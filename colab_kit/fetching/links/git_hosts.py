@@ -30,7 +30,7 @@ _ENDINGS = (
 
 
 def github(address: Address) -> Link:
-    """github.com, and githubtocolab.com with the same paths."""
+    """Read github.com, and githubtocolab.com with the same paths."""
     if address.host == "githubtocolab.com":
         address = at(address, "github.com", address.path)
     parts = address.parts
@@ -63,13 +63,13 @@ def folder(address: Address, repository: str, ref: str = "") -> NoReturn:
 
 
 def _reference(where: list[str]) -> str:
-    """The branch or tag that a path begins with, as far as one can know it."""
+    """Give the branch or tag that a path begins with, as far as one can know it."""
     named = where[:2] in (["refs", "heads"], ["refs", "tags"]) and len(where) > 2
     return where[2] if named else "".join(where[:1])
 
 
 def _in_github(address: Address, parts: list[str], notes: tuple[str, ...] = ()) -> Link:
-    """A file: `parts` are owner, repository, a word, and branch, tag or commit with the path."""
+    """Give a file; `parts` are owner, repository, a word, a branch, tag or commit, and the path."""
     owner, repo, _, *where = parts
     if len(where) < (4 if where[:1] == ["refs"] else 2):
         folder(address, f"https://github.com/{owner}/{repo}", _reference(where))
@@ -83,7 +83,7 @@ def _in_github(address: Address, parts: list[str], notes: tuple[str, ...] = ()) 
 
 
 def raw(address: Address) -> Link:
-    """raw.githubusercontent.com and media.githubusercontent.com, as they are."""
+    """Read raw.githubusercontent.com and media.githubusercontent.com, as they are."""
     of_media = address.host.startswith("media.")
     parts = address.parts[1:] if of_media else address.parts
     if len(parts) < (6 if parts[2:3] == ["refs"] else 4) or parts[0] == "wiki":
@@ -93,7 +93,7 @@ def raw(address: Address) -> Link:
 
 
 def codeload(address: Address) -> Link:
-    """codeload.github.com/O/R/zip/REF, and GitHub's API, as they are."""
+    """Read codeload.github.com/O/R/zip/REF, and GitHub's API, as they are."""
     match address.parts:
         case [owner, repo, "zip" | "tar.gz" as ending, _, *_] if address.host != "api.github.com":
             return _archive(address, owner, repo, f"{'/'.join(address.parts[3:])}.{ending}")
@@ -112,7 +112,7 @@ def _archive(address: Address, owner: str, repo: str, ref: str) -> Link:
 
 
 def gist(address: Address) -> Link:
-    """A gist's page, or a file of it as it is."""
+    """Read a gist's page, or a file of it as it is."""
     parts = [*address.parts]
     are_ids = [bool(_GIST_ID.fullmatch(_bare(part))) for part in parts[:2]]
     # the name of a user may be all digits
@@ -149,7 +149,7 @@ def _bare(id: str) -> str:
 
 
 def _gist_place(rest: list[str], address: Address) -> tuple[str, str]:
-    """Revision and file name, each "" where the link does not say it."""
+    """Give revision and file name, each "" where the link does not say it."""
     revision = rest[0] if rest and _REVISION.fullmatch(rest[0]) else ""
     rest = rest[1:] if revision else rest
     if len(rest) > 1 or rest[:1] in (["revisions"], ["forks"], ["stargazers"], ["edit"]):
@@ -159,7 +159,7 @@ def _gist_place(rest: list[str], address: Address) -> tuple[str, str]:
 
 
 def _guessed(address: Address) -> str:
-    """#file-train-py: train.py, most likely; GitHub writes names in lower case, dots as dashes."""
+    """Read #file-train-py as train.py; GitHub writes names in lower case, dots as dashes."""
     if not address.fragment.startswith("file-"):
         return ""
     match = re.fullmatch(rf"file-([\w-]+)-({_ENDINGS})(-L\d+.*)?", address.fragment)
@@ -169,7 +169,7 @@ def _guessed(address: Address) -> str:
 
 
 def colab(address: Address) -> Link:
-    """A notebook that Colab shows: from GitHub, a gist or Drive."""
+    """Read a notebook that Colab shows: from GitHub, a gist or Drive."""
     match address.parts:
         case ["github", *rest]:
             return github(at(address, "github.com", "/" + "/".join(rest)))
@@ -182,7 +182,7 @@ def colab(address: Address) -> Link:
 
 
 def gitlab(address: Address) -> Link | None:
-    """gitlab.com, and any other host with /-/ in the address; None where nothing is known of it."""
+    """Read gitlab.com, and any host with /-/ in the address; None where nothing is known of it."""
     parts, own = address.parts, address.host == "gitlab.com"
     service = "gitlab" if own else ""
     if "-" not in parts and own and len(parts) > 4 and parts[2] in ("blob", "raw", "tree"):
@@ -213,7 +213,7 @@ def gitlab(address: Address) -> Link | None:
 
 
 def bitbucket(address: Address) -> Link:
-    """bitbucket.org."""
+    """Read bitbucket.org."""
     match address.parts:
         case [owner, repo, "src", _, _, *_] if not address.path.endswith("/"):
             there = replace(address, path=f"/{owner}/{repo}/raw/{'/'.join(address.parts[3:])}")

@@ -116,7 +116,7 @@ def parse_link(url: str | os.PathLike[str]) -> Link:
 
 
 def _cleaned(text: str) -> str:
-    """The link without what people copy along with it."""
+    """Give the link without what people copy along with it."""
     while True:
         before, text = text, text.strip(_INVISIBLE)
         if text[:1] in ("'", '"'):
@@ -130,7 +130,7 @@ def _cleaned(text: str) -> str:
 
 
 def _meant(text: str) -> Link:
-    """The link of a cleaned text, by its scheme or its look."""
+    """Give the link of a cleaned text, by its scheme or its look."""
     split = _SCHEME.fullmatch(text)
     scheme, rest = (split[1].lower(), split[2]) if split else ("", "")
     if scheme in ("http", "https"):
@@ -158,7 +158,7 @@ def _meant(text: str) -> Link:
 
 
 def _web(scheme: str, text: str, rest: str) -> Link:
-    """http and https."""
+    """Read http and https."""
     twice = re.match(r"///|//(https?[:/]|:*[/\\])", rest, re.I)
     if not rest.startswith("//") or twice:
         _did_you_mean(text, re.sub(r"^[:/\\]*(https?[:/\\]+)*", "", rest, flags=re.I))
@@ -174,13 +174,13 @@ def _web(scheme: str, text: str, rest: str) -> Link:
 
 
 def _meaning(host: str) -> Meaning | None:
-    """The function that understands the links of this host."""
+    """Give the function that understands the links of this host."""
     families = (meaning for end, meaning in _FAMILIES.items() if host.endswith(f".{end}"))
     return _HOSTS.get(host.removeprefix("www.")) or next(families, None)
 
 
 def _short(scheme: str, text: str) -> Link:
-    """hf:// gs:// s3:// kaggle:// gdrive://."""
+    """Read hf:// gs:// s3:// kaggle:// gdrive://."""
     rest = text.partition(":")[2].lstrip("/")
     address = replace(read(f"https://{scheme}/{rest}", text), scheme=scheme, host="", spelled="")
     if scheme == "gdrive":
@@ -194,7 +194,7 @@ def _short(scheme: str, text: str) -> Link:
 
 
 def _file(text: str, rest: str) -> Link:
-    """file:///path."""
+    """Read file:///path."""
     rest = re.split(r"[?#]", rest)[0]
     host, path = "", rest.removeprefix("/")
     if rest.startswith("//"):
@@ -208,7 +208,7 @@ def _file(text: str, rest: str) -> Link:
 
 
 def _path(path: str) -> Link:
-    """A path of this machine."""
+    """Read a path of this machine."""
     if not path or len(path) > LONGEST or _CONTROL.search(path):
         why = "it is empty, too long, or has a control character inside"
         _refused(path, why, "give the path of one file")

@@ -99,7 +99,7 @@ def _refuse(what: str, why: str) -> NoReturn:
 
 
 def _spelled_out(text: str) -> str:
-    """The address with its scheme and its host."""
+    """Give the address with its scheme and its host."""
     # what GitHub's Clone button offers beside https
     if match := re.fullmatch(r"(?:ssh://)?git@([\w.-]+)[:/](.+)", text):
         host = _ALIASES.get(match[1].lower(), match[1].lower())
@@ -147,7 +147,7 @@ def _parsed(text: str) -> Repository:
 
 
 def _split(host: str, words: list[str]) -> tuple[list[str], list[str]]:
-    """The words of the path that name the repository, and those that say what of it."""
+    """Give the words of the path that name the repository, and those that say what of it."""
     end = 2
     match host:
         case "gist.github.com":
@@ -165,7 +165,7 @@ def _split(host: str, words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _shown(rest: list[str]) -> tuple[tuple[str, ...], str]:
-    """The refs that a link into a repository may mean, and the path it shows."""
+    """Give the refs that a link into a repository may mean, and the path it shows."""
     match rest:
         case [view, word, *words] if view in _VIEWS:
             words = [word, *words]

@@ -18,7 +18,7 @@ _VIEW = ("e", "web", "csf", "download", "action", "at", "cid", "ithint", "em")
 
 
 def drive(address: Address) -> Link:
-    """drive.google.com, docs.google.com, drive.usercontent.google.com."""
+    """Read drive.google.com, docs.google.com, drive.usercontent.google.com."""
     params = address.params
     key, id = params.get("resourcekey", ""), params.get("id", "")
     match _unprefixed(address.parts):
@@ -41,7 +41,7 @@ def drive(address: Address) -> Link:
 
 
 def _unprefixed(parts: list[str]) -> list[str]:
-    """The words without /u/0, /b/0 and /a/DOMAIN, which only say who is looking."""
+    """Give the words without /u/0, /b/0 and /a/DOMAIN, which only say who is looking."""
     if parts[:1] == ["a"]:
         parts = parts[2:]
     for n, part in enumerate(parts[:-1]):
@@ -51,13 +51,13 @@ def _unprefixed(parts: list[str]) -> list[str]:
 
 
 def drive_file(id: str, key: str = "") -> Link:
-    """A file of Drive by its id and its resource key."""
+    """Give a file of Drive by its id and its resource key."""
     url = f"https://drive.google.com/uc?id={_checked(id)}{_keyed('&', key)}"
     return Link("gdrive", url, "", f"gdrive:{id}", "drive", id=id, resourcekey=key)
 
 
 def drive_folder(id: str, key: str = "") -> Link:
-    """A folder of Drive by its id and its resource key."""
+    """Give a folder of Drive by its id and its resource key."""
     url = f"https://drive.google.com/drive/folders/{_checked(id)}{_keyed('?', key)}"
     return Link("gdrive-folder", url, "", f"gdrive:{id}", "drive", id=id, resourcekey=key)
 
@@ -94,7 +94,7 @@ def _document(address: Address, kind: str, id: str, rest: list[str]) -> Link:
 
 
 def dropbox(address: Address) -> Link:
-    """dropbox.com and dl.dropboxusercontent.com."""
+    """Read dropbox.com and dl.dropboxusercontent.com."""
     of_content = address.host == "dl.dropboxusercontent.com"
     match address.parts:
         case ["s", _, name] | ["scl", "fi", _, name]:
@@ -115,13 +115,13 @@ def dropbox(address: Address) -> Link:
 
 
 def _query(address: Address, *without: str) -> str:
-    """The query without some parameters, ready to be added to."""
+    """Give the query without some parameters, ready to be added to."""
     pairs = [pair for pair in address.query.split("&") if pair]
     return "".join(f"{pair}&" for pair in pairs if pair.partition("=")[0] not in without)
 
 
 def sharepoint(address: Address) -> Link:
-    """A share link of OneDrive for work, of any organisation."""
+    """Read a share link of OneDrive for work, of any organisation."""
     if "download.aspx" in address.path.lower():
         return plain(address, "onedrive", drop=_VIEW)
     direct = "." in address.path.rpartition("/")[2] and ":" not in address.path
@@ -131,7 +131,7 @@ def sharepoint(address: Address) -> Link:
 
 
 def onedrive(address: Address) -> Link:
-    """onedrive.live.com and the short 1drv.ms."""
+    """Read onedrive.live.com and the short 1drv.ms."""
     notes: tuple[str, ...] = ()
     if address.host == "1drv.ms":
         if len(address.parts) < 2:

@@ -42,7 +42,7 @@ _COPY = "open the file there and copy the link of its download button"
 
 
 def huggingface(address: Address) -> Link:
-    """huggingface.co and hf.co."""
+    """Read huggingface.co and hf.co."""
     parts = address.parts
     if parts[:1] == ["api"]:
         end = next((n for n in (4, 3) if parts[n : n + 1] == ["tree"]), None)
@@ -68,7 +68,7 @@ def huggingface(address: Address) -> Link:
 
 
 def _hf_revision(rest: list[str]) -> tuple[str, list[str]]:
-    """Revision and path: refs/pr/1 is one revision, spelled with %2F in an address."""
+    """Give revision and path: refs/pr/1 is one revision, spelled with %2F in an address."""
     if rest[:1] == ["refs"] and rest[1:2] in (["pr"], ["convert"]) and len(rest) > 2:
         return "%2F".join(rest[:3]), rest[3:]
     return "".join(rest[:1]), rest[1:]
@@ -97,7 +97,7 @@ def _hf_folder(kind: str, repo: str, revision: str, path: list[str]) -> Link:
 
 
 def hf(address: Address) -> Link:
-    """hf://[datasets/|spaces/]OWNER/NAME[@REVISION][/PATH]."""
+    """Read hf://[datasets/|spaces/]OWNER/NAME[@REVISION][/PATH]."""
     parts = address.parts
     kind, rest = (parts[0], parts[1:]) if parts and parts[0] in _HF_KINDS else ("models", parts)
     name, _, revision = "".join(rest[1:2]).partition("@")
@@ -113,7 +113,7 @@ def hf(address: Address) -> Link:
 
 
 def kaggle(address: Address) -> Link:
-    """kaggle.com, its API, and kaggle://."""
+    """Read kaggle.com, its API, and kaggle://."""
     params = address.params
     select, version = params.get("select", ""), params.get("datasetVersionNumber", "")
     match address.parts:
@@ -167,7 +167,7 @@ def _kaggle_link(
 
 
 def _inside(file: str) -> str:
-    """A file's path in a dataset; it cannot lead out of it."""
+    """Give a file's path in a dataset; it cannot lead out of it."""
     return "/".join(part for part in file.split("/") if part not in ("", ".", ".."))
 
 
@@ -179,7 +179,7 @@ def _slug(text: str) -> str:
 
 
 def zenodo(address: Address) -> Link:
-    """zenodo.org: a file of a record."""
+    """Read zenodo.org: a file of a record."""
     match address.parts:
         case ["record" | "records", record, "files" | "preview", *file] if file:
             where = f"/{address.parts[0]}/{record}/files/{'/'.join(file)}"
@@ -197,12 +197,12 @@ def zenodo(address: Address) -> Link:
 
 
 def doi(address: Address) -> NoReturn:
-    """doi.org: never a file."""
+    """Refuse doi.org: it is never a file."""
     page(address, "a DOI leads to a page about the data", f"open it in a browser; {_COPY}")
 
 
 def google_bucket(address: Address) -> Link:
-    """gs://BUCKET/KEY, storage.googleapis.com, and the console's storage.cloud.google.com."""
+    """Read gs://BUCKET/KEY, storage.googleapis.com, and the console's storage.cloud.google.com."""
     notes: tuple[str, ...] = ()
     bucket, url = "", address.url
     if address.scheme == "gs":
@@ -218,7 +218,7 @@ def google_bucket(address: Address) -> Link:
 
 
 def s3(address: Address) -> Link | None:
-    """s3://BUCKET/KEY, and the addresses of Amazon's S3; None for Amazon's other hosts."""
+    """Read s3://BUCKET/KEY, and the addresses of Amazon's S3; None for Amazon's other hosts."""
     host = _S3.fullmatch(address.host)
     bucket, path = host["bucket"] if host else None, address.path.removeprefix("/")
     if address.scheme == "s3":
