@@ -68,7 +68,9 @@ class Call:
 
     def authorization(self, link: Link) -> str | None:
         """Tell what Authorization says for the token that was given; None if none was."""
-        return self.token and hubs.authorization(link.service, self.token, lambda name: None)
+        if not self.token:
+            return None
+        return hubs.authorization(link.service, self.token, lambda name: None)
 
     def drive_file(self, link: Link) -> gdrive.DriveFile:
         """Tell where Drive has the bytes of a file or an exported document."""

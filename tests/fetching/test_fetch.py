@@ -269,6 +269,17 @@ def test_mirrors_are_asked_in_turn_and_never_see_the_token(server, here):
         get(server.url("x.bin"), mirrors="http://h/x")
 
 
+def test_a_private_file_that_is_here_is_asked_about_with_its_token(server, here):
+    url = server.put("x.bin", BODY)
+    assert not get(url, token="s3cret").cached
+    assert get(url, token="s3cret").cached
+    assert [asked.headers.get("authorization") for asked in server.requests] == [
+        "Bearer s3cret"
+    ] * 2
+    get(url, token="")
+    assert "authorization" not in server.requests[-1].headers
+
+
 def test_no_query_is_kept_in_any_file(server, tmp_path):
     server.put("x.zip", a_zip())
     server.put("x.bin", BODY)
