@@ -207,16 +207,16 @@ def _fetch_to(target: Target, link: Link, options: Options, call: Call) -> Fetch
             file = place.fast_place(target.path, link.identity).with_name(file.name)
         here = look(target.path, file, link, options.sha256, copy)
         remote = _ask(link, here, question(here, target, options), call)
-        decided = plan(link, remote, here, target, options)
-        for note in decided.notes:
+        todo = plan(link, remote, here, target, options)
+        for note in todo.notes:
             call.emit(note)
-        if decided.step == "use":
-            record = decided.record or adopt(here, link, remote)
+        if todo.step == "use":
+            record = todo.record or adopt(here, link, remote)
             return _fetched(here.path, record, cached=True)
         if target.unpacked is None:
             record = place.bring_file([link, *options.mirrors], file, target.file, call)
         else:
-            record = Unpacking(link, target, options, call, shelf).run(decided)
+            record = Unpacking(link, target, options, call, shelf).run(todo)
         call.emit(FetchDone(target.path.name, target.path, record.bytes or record.size))
         return _fetched(target.path, record, cached=False)
 

@@ -15,7 +15,7 @@ from ..system.filetypes import HEAD
 from ..system.http import Reply, cut, public
 from ..system.retry import Patience, retry, server_pause
 from .partial import Claim, Part, free_bytes
-from .remote import Call, Source, Stretch, size_of_416, stretch_of
+from .remote import Call, Every, Source, Stretch, size_of_416, stretch_of
 
 SPLIT = 32 << 20  # bytes: a smaller file comes over one connection
 FAST = 160 << 20  # bytes a second over one connection: more connections would not help
@@ -205,7 +205,8 @@ class Download:
     def _attend(self, first: Claim | None) -> None:
         """Watch the threads until none is left: hash, tell, save, split, look for a stop."""
         part = self.part
-        began = last_event = last_save = moved = time.monotonic()
+        began = moved = time.monotonic()
+        event_time, save_time = Every(TELL), Every(SAVE)
         before = last = part.have
         checked = False
         while not self._over.is_set():
@@ -233,12 +234,10 @@ class Download:
             if now - moved > STALL:
                 self._hang_up()
                 moved = now
-            if now - last_event >= TELL:
+            if event_time.due():
                 self._emit(FetchProgress(self.name, have, part.total))
-                last_event = now
-            if now - last_save >= SAVE:
+            if save_time.due():
                 part.save()
-                last_save = now
             part.hash_on(HASHED)
 
     def _check_head(self) -> None:

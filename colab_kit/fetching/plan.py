@@ -116,8 +116,8 @@ def question(here: Here, target: Target, options: Options) -> str | None:
     if options.offline:
         return None
     if here.is_mine and here.record is not None:
-        decided = options.sha256 and (here.record.sha256 or not here.is_folder)
-        return None if decided else here.record.version
+        by_hash = options.sha256 and (here.record.sha256 or not here.is_folder)
+        return None if by_hash else here.record.version
     if options.sha256:
         return None
     if here.exists:

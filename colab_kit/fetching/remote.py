@@ -260,6 +260,21 @@ def same(saved: str, version: str) -> bool:
     return not version or not saved or version == saved
 
 
+class Every:
+    """A rhythm: due() tells whether so many seconds have passed since it last did."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def due(self) -> bool:
+        """Tell whether it is time, and begin to wait anew if so."""
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
 def short_key(text: str, digits: int = 16) -> str:
     """Give hex digits that stand for a text, for names of files."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:digits]

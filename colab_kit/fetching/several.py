@@ -191,11 +191,11 @@ class _Job:
             remote = Remote("", member.size, "")
         elif here.exists and not here.is_mine:
             remote = resolve(link, call)
-        decided = plan(link, remote, here, Target(to), Options(sha256=member.sha256))
-        for note in decided.notes:
+        todo = plan(link, remote, here, Target(to), Options(sha256=member.sha256))
+        for note in todo.notes:
             call.emit(note)
-        if decided.step == "use":
-            if decided.record is None:
+        if todo.step == "use":
+            if todo.record is None:
                 adopt(here, link, remote)
             self.count(here.size or 0)
             return

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import threading
-import time
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -32,7 +31,7 @@ from ..system.http import Reply, cut, public
 from ..system.retry import retry, server_pause
 from .partial import Part
 from .records import MARK
-from .remote import Call, Source, stretch_of, version_of
+from .remote import Call, Every, Source, stretch_of, version_of
 
 TAIL = 64 << 10  # bytes: the directory's end stands in them
 BATCH = 3 << 20  # bytes of members asked for at once
@@ -149,12 +148,10 @@ class RemoteZip:
             write_json(part / MARK, version)
         emit = self.call.emit
         emit(FetchStarted(self.name, public(self.source.url), self.size))
-        before, last = self.size - sum(one.packed for one in missing), 0.0
+        before, event_time = self.size - sum(one.packed for one in missing), Every(TELL)
 
         def tell(files: int, size: int) -> None:
-            nonlocal last
-            if (now := time.monotonic()) - last >= TELL:
-                last = now
+            if event_time.due():
                 emit(FetchProgress(self.name, min(self.size, before + self._came), self.size))
 
         try:
