@@ -30,7 +30,7 @@ from .partial import writing
 from .plan import Options, Target, plan, question, target_of
 from .records import MARK, Here, Record, adopt, look
 from .remote import Call, Remote, name_of, one_at_a_time, resolve
-from .unpacking import Unpacking
+from .unpacking import Unpacker
 
 
 @new_words
@@ -216,7 +216,7 @@ def _fetch_to(target: Target, link: Link, options: Options, call: Call) -> Fetch
         if target.unpacked is None:
             record = place.bring_file([link, *options.mirrors], file, target.file, call)
         else:
-            record = Unpacking(link, target, options, call, shelf).run(todo)
+            record = Unpacker(link, target, options, call, shelf).run(todo)
         call.emit(FetchDone(target.path.name, target.path, record.bytes or record.size))
         return _fetched(target.path, record, cached=False)
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from ..colab.drive import Drive
 from ..colab.mirror import Mirror
 from ..colab.mounting import absent, mounted
-from ..colab.reading import HANDS, patiently
 from ..colab.reading import bring as bring_from_drive
+from ..colab.reading import patiently, size_of
 from ..errors import ColabKitError, DriveError, FetchError, LinkError, NoSpace, NotFound
 from ..events import Note
 from ..system.archives.names import stem
@@ -205,8 +205,8 @@ class ArchiveShelf:
         """Give the record of what is kept, if all of it is there."""
         place, path = self.path.parent / RECORD, self.path
         try:  # patiently: Drive may stumble at the first reading
-            text = patiently(place.read_text, place, HANDS)
-            size = patiently(lambda: HANDS.size(str(path)), path, HANDS)
+            text = patiently(place.read_text, place)
+            size = size_of(path)
         except (OSError, ValueError):
             return None
         record = parse_record(text)
@@ -226,7 +226,6 @@ class ArchiveShelf:
                     name=self.name,
                     emit=call.emit,
                     control=control,
-                    hands=HANDS,
                 )
                 copy = Path(box) / self.name
                 if sha256(copy) == record.sha256:

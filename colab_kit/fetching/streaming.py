@@ -23,8 +23,8 @@ from ..errors import BadArchive, FetchError, NoSpace, Private, RateLimited, Stop
 from ..events import FetchProgress, FetchStarted
 from ..system.archives import tar as tars
 from ..system.archives import zip as zips
-from ..system.archives.limits import check_limits
-from ..system.archives.unpack import beside, room
+from ..system.archives.limits import Unpacking, room
+from ..system.archives.unpack import beside
 from ..system.archives.zip import Member
 from ..system.files import make, write_json
 from ..system.http import Reply, cut, public
@@ -140,31 +140,24 @@ class RemoteZip:
         continued = _version_of(part) == version
         missing = [one for one in members if not (continued and _is_there(part, one))]
         size, left = (sum(one.size for one in some) for some in (members, missing))
-        limit, free = self.call.max_size, room(to.parent) + size - left
-        check_limits(self.name, self.size, size, len(members), room=free, max_size=limit)
-        if not continued:
-            shutil.rmtree(part, ignore_errors=True)
-            make(part)
-            write_json(part / MARK, version)
-        emit = self.call.emit
-        emit(FetchStarted(self.name, public(self.source.url), self.size))
+        emit, control, limit = self.call.emit, self.call.control, self.call.max_size
         before, event_time = self.size - sum(one.packed for one in missing), Every(TELL)
 
         def tell(files: int, size: int) -> None:
             if event_time.due():
                 emit(FetchProgress(self.name, min(self.size, before + self._came), self.size))
 
+        free = room(to.parent) + size - left
+        job = Unpacking(self.name, room=free, max_size=limit, told=tell, control=control)
+        job.check(self.size, size, len(members))
+        if not continued:
+            shutil.rmtree(part, ignore_errors=True)
+            make(part)
+            write_json(part / MARK, version)
+        emit(FetchStarted(self.name, public(self.source.url), self.size))
+        threads = 2 * self.source.connections
         try:
-            zips.extract(
-                self.read,
-                missing,
-                part,
-                called=self.name,
-                threads=2 * self.source.connections,
-                batch=BATCH,
-                told=tell,
-                control=self.call.control,
-            )
+            zips.extract(self.read, missing, part, job, threads=threads, batch=BATCH)
             finish(part)
             os.replace(part, to)
         except (Changed, BadArchive, NoSpace):  # else what has come stays
@@ -244,9 +237,10 @@ class TarFollower:
 
     def _work(self) -> None:
         assert self._folder is not None
-        name, free = self.part.to.name, room(self.to.parent)
+        free = room(self.to.parent)
+        job = Unpacking(self.part.to.name, room=free, max_size=self.max_size)
         try:
-            tars.extract(self, self._folder, called=name, room=free, max_size=self.max_size)
+            tars.extract(self, self._folder, job)
         except BaseException as err:
             # an error with a part that has begun anew says nothing: its file may be closed
             self._error = Stopped("") if self._restarted else err

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import BadArchive, NotFound, Private
 from ..events import Note
 from ..system.archives import external, unpack
+from ..system.archives.limits import Unpacking, room
 from ..system.archives.zip import Member
 from ..system.files import make, sha256
 from ..system.filetypes import HEAD
@@ -29,7 +30,7 @@ from .streaming import Changed, RemoteZip, TarFollower
 
 
 @dataclass(frozen=True)
-class Unpacking:
+class Unpacker:
     """What a call does with an archive."""
 
     link: Link
@@ -174,8 +175,9 @@ class Unpacking:
         self.call.emit(Note(f"Unpacking {to.name} ({record.size / 2**20:.1f} MiB)."))
         limit, control = self.call.max_size, self.call.control
         if self.target.single:
-            free = unpack.room(to.parent)
-            size = external.decompress(archive, to, room=free, max_size=limit, control=control)
+            free = room(to.parent)
+            job = Unpacking(str(archive), room=free, max_size=limit, control=control)
+            size = external.decompress(archive, to, job)
             return replace(record, sha256=sha256(to), size=size)
         finish = lambda folder: mark(folder, record)
         unpack.unpack(archive, to, max_size=limit, control=control, finish=finish)

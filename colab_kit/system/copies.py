@@ -1,4 +1,4 @@
-"""Copies: a file or a folder gets its name only when it is whole and reads back as it was written."""
+"""Copies: a file gets its name only when it is whole and reads back as it was written."""
 
 from __future__ import annotations
 
@@ -106,7 +106,11 @@ def copy_whole(
 def compare(path: Path, digest: str) -> None:
     """Raise OSError (EIO) unless the file reads back with this sha256."""
     if sha256(path) != digest:
-        raise OSError(errno.EIO, "it reads back otherwise than it was written", str(path))
+        raise differs(path)
+
+
+def differs(path: Path) -> OSError:
+    return OSError(errno.EIO, "it reads back otherwise than it was written", str(path))
 
 
 @contextmanager

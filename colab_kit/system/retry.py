@@ -73,7 +73,7 @@ class Patience(Generic[E]):
 
 
 def server_pause(err: FetchError, failures: int) -> float | None:
-    """What the server asks for, else 1, 2, 4 seconds; None after the last try that `err` is worth."""
+    """What the server asks for, else 1, 2, 4 seconds; None after the last try `err` is worth."""
     if failures >= err.tries:
         return None
     return 2.0 ** (failures - 1) if err.wait is None else err.wait

@@ -70,8 +70,8 @@ def _asks(real: Call, operation: str) -> Call:
         size = sum(memoryview(data).nbytes for data in args[1]) if operation == "write" else 0
         meet(operation, spot, size)
         result = _there(spot, real, *args, **options)
-        if operation in ("truncate", "write") and (handle := handle_of(file)):
-            grown(handle, file)
+        if operation in ("truncate", "write") and isinstance(file, int):
+            grown(file)
         return result
 
     return call
@@ -167,7 +167,7 @@ def _write(real: Call) -> Call:
         with memoryview(data) as view, view.cast("B") as plain:
             with plain[: allow(handle, plain.nbytes)] as part:
                 written = int(real(file, part, *offset))
-        grown(handle, number)
+        grown(number)
         return written
 
     return call
