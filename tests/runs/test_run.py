@@ -19,7 +19,7 @@ from colab_kit.data.sources import Arrays
 from colab_kit.errors import DataError, RunError
 from colab_kit.events import Control, Event, StepDone
 from colab_kit.models import nets
-from colab_kit.runs import run as runs
+from colab_kit.runs import running as runs
 from colab_kit.runs.opening import open_run
 from colab_kit.runs.prediction import Prediction, Predictions
 from colab_kit.runs.run import Run

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from colab_kit.training import plan
-from colab_kit.trials import preflight
+from colab_kit.api import preflight
+from colab_kit.training import preparing, probing
 from tests.support.tasks import small_data
 
 
@@ -41,8 +41,8 @@ def foretold(monkeypatch):
 
     def ask(seconds: float, **fields: Any) -> tuple[float, Timed]:
         seen, clock = [], Clock()
-        monkeypatch.setattr(plan, "time", clock)
-        monkeypatch.setattr(plan, "examine", lambda one: seen.append(one) or ())
+        monkeypatch.setattr(preparing, "time", clock)
+        monkeypatch.setattr(preparing, "examine", lambda one: seen.append(one) or ())
         net = Timed(clock, seconds)
         assert preflight(net, small_data("arrays"), batch_size=4, **fields).ok
         return seen[0].seconds, net
@@ -65,7 +65,7 @@ def test_batches_that_are_gathered_into_one_step_count_each(foretold):
 
 
 def test_a_step_of_a_long_run_is_measured(foretold, monkeypatch):
-    monkeypatch.setattr(plan, "step_seconds", lambda *given: 0.5)
+    monkeypatch.setattr(probing, "step_seconds", lambda *given: 0.5)
     assert foretold(0.1, epochs=100, precision="fp32")[0] == pytest.approx(0.5 * 600)
 
 
@@ -73,7 +73,7 @@ def test_a_long_run_whose_batch_does_not_fit_is_foretold_by_what_does(foretold, 
     def full(*given):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(plan, "step_seconds", full)
-    monkeypatch.setattr(plan, "measure", lambda *given, **more: full())
+    monkeypatch.setattr(probing, "step_seconds", full)
+    monkeypatch.setattr(probing, "measure", lambda *given, **more: full())
     seconds, _ = foretold(0.1, epochs=100)
     assert seconds == pytest.approx(3 * 0.1 * 600)
