@@ -13,9 +13,8 @@ from .recipe import Recipe
 from .runs.plots import LrCurve
 from .runs.run import Run
 from .runs.running import carry_out
-from .training.findings import Preflight
 from .training.request import Request, right_way_round
-from .training.trials import find_rate, look
+from .training.trials import Preflight, find_rate, look
 
 
 @new_words

@@ -11,8 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..colab.ground import is_folder, there
-from ..colab.reading import STUMBLES, cannot_read
+from ..colab.reading import STUMBLES, cannot_read, is_folder, there
 from ..colab.staging import stage, unpacked
 from ..errors import ColabKitError, DataError
 from ..events import Control, Event

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DataError
 from ..system.files import digest, home
 from ..system.hardware import free_memory
-from ..system.row_store import Mapped, open_mapped
+from ..system.row_store import RowStore, open_store
 from .cuts import squashed
 from .images import VERSION, decode
 from .kinds import Pictures
@@ -53,7 +53,7 @@ class PixelStore:
         n = len(source.paths)
         need, ram = n * side * side * 3, free_memory() if ram is None else ram
         self._memory: np.ndarray | None = None
-        self._disk: Mapped | None = None
+        self._disk: RowStore | None = None
         size = f"{n:,} pictures take {need / 1e6:,.0f} MB"
         if need <= RAM_SHARE * ram:
             self._memory = np.empty(
@@ -62,7 +62,7 @@ class PixelStore:
             self._aspects = np.zeros(n, np.float32)  # 0: not there yet
             self.where, self.why = "memory", f"{size}, within a quarter of the free memory"
             return
-        found = open_mapped(
+        found = open_store(
             home() if place is None else place,
             "pixels",
             _key(source, side),
@@ -70,7 +70,7 @@ class PixelStore:
             kept=KEPT,
             free=disk,
         )
-        if isinstance(found, Mapped):
+        if isinstance(found, RowStore):
             self._disk = found
             self.where, self.why = (
                 "disk",

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..colab.ground import is_folder, there
-from ..colab.reading import cannot_read
+from ..colab.reading import cannot_read, is_folder, there
 from ..errors import DataError
 from ..events import Note
 from .folders import counted, some

@@ -23,7 +23,7 @@ from ..data.keyed_random import outer_streams_kept
 from ..data.preprocess import Preprocess
 from ..errors import ColabKitError, FetchError, ModelError
 from ..system.files import Shelf, home, make, sha256
-from ..system.optional import need
+from ..system.runtime import need
 from .heads import width_of
 from .weights import put, read_weights
 

@@ -21,7 +21,7 @@ from torch import nn
 from ..data.batches import Batch
 from ..errors import ColabKitError
 from ..system.files import Shelf
-from ..system.row_store import open_mapped
+from ..system.row_store import open_store
 from .heads import put_layer
 from .tensor_files import read, write
 from .weights import hooked
@@ -65,7 +65,7 @@ class Features:
     ) -> None:
         self.rows, self.width, self.bounds, self.key, self.place = rows, width, bounds, key, place
         self.shelf = shelf if len(rows) * width * 4 <= SMALL else None
-        store = open_mapped(place, "features", key, (len(rows), width), np.float32, kept=KEPT)
+        store = open_store(place, "features", key, (len(rows), width), np.float32, kept=KEPT)
         self._store = None if isinstance(store, str) else store
         self._values = np.full((len(rows), width), np.nan, np.float32)
         self.done = 0  # groups

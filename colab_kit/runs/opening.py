@@ -50,8 +50,11 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
     place = _find(str(where))
     record = records.find(place)
     if record is None:
-        fix = "give the folder, name or key of a run: `colab-kit runs` lists them"
-        raise RunError(f"{place.folder} holds no run.", "it has no run.json", fix)
+        raise RunError(
+            f"{place.folder} holds no run.",
+            "it has no run.json",
+            "give the folder, name or key of a run: `colab-kit runs` lists them",
+        )
     emit = Callbacks([Console()])
     progress = Progress(place.folder, place.shelf, place.kept_as, record, emit=emit)
     progress.find_checkpoint()
@@ -59,15 +62,17 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
         emit(event)
     found = progress.checkpoint
     if found is None:
-        what, why = (
+        raise RunError(
             f"Run {record['name']} has no checkpoint yet.",
             "it was stopped before its first save",
+            "run its cell again",
         )
-        raise RunError(what, why, "run its cell again")
     if record["model"].get("made_by") is None and model is None:
-        what = f"Run {record['name']} trained a network of your own."
-        why = "its code is not kept with the run, only its weights"
-        raise ModelError(what, why, f"pass the network: open_run({str(where)!r}, model=MyNetwork)")
+        raise ModelError(
+            f"Run {record['name']} trained a network of your own.",
+            "its code is not kept with the run, only its weights",
+            f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
+        )
 
     def make() -> torch.nn.Module:
         weights = checkpoint.best_weights(place.folder, found, complain=progress.complain)
@@ -81,9 +86,11 @@ def _of_export(path: Path, about: dict[str, Any], model: Any, device: torch.devi
     """Open a run from an exported file; what it draws goes into a folder beside that."""
     record = about["record"]
     if record["model"].get("made_by") is None and model is None:
-        fix = f"pass the network: open_run({path.name!r}, model=MyNetwork)"
-        what = f"{path.name} holds the weights of a network of its author's own."
-        raise ModelError(what, "no code travels with them", fix)
+        raise ModelError(
+            f"{path.name} holds the weights of a network of its author's own.",
+            "no code travels with them",
+            f"pass the network: open_run({path.name!r}, model=MyNetwork)",
+        )
 
     def make() -> torch.nn.Module:
         tensors = checkpoint.read(path, checked=True).tensors
@@ -108,9 +115,11 @@ def _find(where: str) -> Place:
         if where in (record["name"], record["key"], f"{record['name']}-{record['key']}")
     ]
     if not found and path.is_file():
-        why = "run.save() writes weights alone; run.export() writes a file that opens"
-        fix = "export the run, or load the weights: kit.train(net, data, init=…)"
-        raise RunError(f"{path.name} is no exported run.", why, fix)
+        raise RunError(
+            f"{path.name} is no exported run.",
+            "run.save() writes weights alone; run.export() writes a file that opens",
+            "export the run, or load the weights: kit.train(net, data, init=…)",
+        )
     if not found:
         names = sorted({str(record["name"]) for record, _ in runs})
         more = " …" if len(names) > 20 else ""

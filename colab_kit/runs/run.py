@@ -19,12 +19,14 @@ from ..system.files import digest, home
 from ..training.choices import Choices, as_facts
 from ..training.history import History
 from ..training.state import Progress
-from . import drawing, plots
+from . import plots
 from .evaluation import Evaluation, evaluate
+from .explain import draw_grad_cam, draw_worst
 from .export import export, save_weights
 from .prediction import Prediction, Predictions, prediction
 from .record import Place, refuse_unmounted
-from .scoring import Scorer, pictures_of
+from .report import write_report
+from .scoring import Scorer, pictures_of, pixels_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -220,8 +222,11 @@ class Run:
     def plot(self) -> Path:
         """Draw loss and accuracy over the epochs; shown in a notebook, saved as curves.png."""
         if not self.history:
-            why = f"run {self.name} has no validated epoch"
-            raise RunError("There is nothing to plot yet.", why, "train it first")
+            raise RunError(
+                "There is nothing to plot yet.",
+                f"run {self.name} has no validated epoch",
+                "train it first",
+            )
         return self._show(self._curves())
 
     def confusion(self, split: Any = None) -> Path:
@@ -236,9 +241,13 @@ class Run:
         """Draw one picture beside its likeliest classes; saved as prediction.png."""
         answer = self.predict(x, top=top)
         if not isinstance(answer, Prediction):
-            fix = "pass one: run.show(pictures[0])"
-            raise DataError("show() takes one picture.", f"{len(answer)} were given", fix)
-        return self._show(drawing.draw_prediction(x, answer, self._scorer(), self.folder))
+            raise DataError(
+                "show() takes one picture.",
+                f"{len(answer)} were given",
+                "pass one: run.show(pictures[0])",
+            )
+        pixels = pixels_of(x, self._scorer().preprocess)
+        return self._show(plots.view_classify(pixels, answer, self.folder / "prediction.png"))
 
     def top_losses(self, n: int = 9, split: Any = None) -> Path:
         """Draw the pictures with the largest losses, and the answers; saved as top_losses.png."""
@@ -259,18 +268,21 @@ class Run:
             The network has no convolution near its end.
         """
         if label is not None and label not in self.classes:
-            why = f"the run knows {', '.join(self.classes[:8])}"
-            raise DataError(f"There is no class {label!r}.", why, "name one of these")
+            raise DataError(
+                f"There is no class {label!r}.",
+                f"the run knows {', '.join(self.classes[:8])}",
+                "name one of these",
+            )
         target = None if label is None else self.classes.index(label)
         scorer = self._scorer()
-        return self._show(drawing.draw_grad_cam(x, scorer, self.classes, target, self.folder))
+        return self._show(draw_grad_cam(x, scorer, self.classes, target, self.folder))
 
     def report(self, split: Any = None) -> Path:
         """Write all that is known of the run as one HTML file that opens offline: report.html."""
         evaluation = self.evaluate(split)
         drawings = (self._curves(), self._compared(evaluation), self._worst(9, split))
         title, folder = f"{self.name}-{self.key}", self.folder
-        path = drawing.write_report(
+        path = write_report(
             title, self.record, self.choices, self.history, evaluation, drawings, folder
         )
         self._copy(path)
@@ -281,12 +293,12 @@ class Run:
         return plots.curves(self.history, path, monitor=metric)
 
     def _compared(self, evaluation: Evaluation) -> Path:
-        return drawing.draw_confusion(evaluation, self.folder, self.task)
+        return plots.comparison(evaluation, self.folder / "confusion.png", self.task)
 
     def _worst(self, n: int, split: Any) -> Path:
         chosen = self._split(split)
         scorer = self._scorer()
-        return drawing.draw_worst(chosen, scorer, self.classes, self.task, n, self.folder)
+        return draw_worst(chosen, scorer, self.classes, self.task, n, self.folder)
 
     def _show(self, picture: Path) -> Path:
         """Display a picture in a notebook, and hand a copy to Drive."""
@@ -311,33 +323,44 @@ class Run:
         name = RENAMED["split"].get(what, what) if is_name else None
         data = self.data if is_name else load(what, **options)
         if data is None:
-            why = "only the weights are kept with a run"
-            fix = "pass it: run.evaluate(data), run.report(data), kit.cleaner(run, split=data)"
-            raise DataError("The run was opened without its data.", why, fix)
+            raise DataError(
+                "The run was opened without its data.",
+                "only the weights are kept with a run",
+                "pass it: run.evaluate(data), run.report(data), kit.cleaner(run, split=data)",
+            )
         if data.classes != self.classes:
             mine, theirs = (", ".join(names[:5]) for names in (self.classes, data.classes))
-            why = f"the run knows {mine} …, the data has {theirs} …"
-            fix = "load the data that the run was trained for"
-            raise DataError("The data has other classes than the run.", why, fix)
+            raise DataError(
+                "The data has other classes than the run.",
+                f"the run knows {mine} …, the data has {theirs} …",
+                "load the data that the run was trained for",
+            )
         if name is None:
             test = data.test
             is_labelled = test is not None and len(test) > 0 and not unlabelled(test.labels).any()
             name = "train" if data.valid is None else "valid"
             name = "test" if is_labelled else name
         if name not in data.splits:
-            why = f"it has {', '.join(data.splits)}"
-            raise DataError(f"The data has no split {name!r}.", why, "name one of these")
+            raise DataError(
+                f"The data has no split {name!r}.",
+                f"it has {', '.join(data.splits)}",
+                "name one of these",
+            )
         return self._comparable(data.splits[name])
 
     def _comparable(self, split: Split) -> Split:
         """Refuse a split that cannot be compared with what the run says."""
         labels, is_other = split.labels, f"The split {split.name} is of other data."
         if not len(labels) or unlabelled(labels).any():
-            what, fix = f"The split {split.name} has no labels.", "use run.predict(split)"
-            raise DataError(what, "nothing can be compared", fix)
+            raise DataError(
+                f"The split {split.name} has no labels.",
+                "nothing can be compared",
+                "use run.predict(split)",
+            )
         if labels.ndim != (1 if self.task == "classification" else 2):
-            why = f"the run's task is {self.task}"
-            raise DataError(is_other, why, "load it with the run's task=")
+            raise DataError(
+                is_other, f"the run's task is {self.task}", "load it with the run's task="
+            )
         if self.task == "classification" and int(labels.max()) >= len(self.classes):
             why = f"a label is {int(labels.max())}, and the run knows {len(self.classes)} classes"
             raise DataError(is_other, why, "give a split of data with the run's classes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,11 @@ def carry_out(
         emit(Note(f"This is a TPU runtime; training runs on its CPU. {why}", "warn"))
     name = name or f"{data.name}-{network.name}".lower().replace("/", "-")
     if Path(name).name != name:
-        fix = "leave out slashes; run_dir= names a whole path"
-        raise RecipeError(f"name={name!r} is no file name.", "a folder of that name is made", fix)
+        raise RecipeError(
+            f"name={name!r} is no file name.",
+            "a folder of that name is made",
+            "leave out slashes; run_dir= names a whole path",
+        )
     weights_file = Path(init).expanduser() if init is not None else None
     weights = read_weights(weights_file) if weights_file is not None else None
     identity = {
@@ -151,13 +154,16 @@ def _place(
 ) -> Place:
     """Find where the run lives. This process trains one run at a time."""
     name, key = who["name"], who["key"]
-    place = Place.named(f"{name}-{key}", drive)
-    if run_dir is not None:
+    if run_dir is None:
+        place = Place.named(f"{name}-{key}", drive)
+    else:
         place = Place.at(Path(run_dir), drive)
     for folder, other in live.items():
-        why = "two runs at once would share the random numbers and the machine"
-        fix = f"wait for it, or stop it first: it lives in {folder}"
-        raise ModelError(f"Run {other.name} is training in this process.", why, fix)
+        raise ModelError(
+            f"Run {other.name} is training in this process.",
+            "two runs at once would share the random numbers and the machine",
+            f"wait for it, or stop it first: it lives in {folder}",
+        )
     if run_dir is not None or restart or records.is_begun(place):
         return place
     return records.elsewhere(place, name, key) or place
@@ -172,9 +178,9 @@ def _begin(
         emit(Note(f"{text} Pass its class for fresh ones."))
     if not restart:
         records.note_relatives(place, who["name"], who["identity"], emit)
-    emit(
-        Note(f"Chosen for you; an argument of the same name changes it (all: run.choices):\n{plan}")
-    )
+    if rows := str(plan):
+        text = "Chosen for you (an argument of the same name changes it; all: run.choices)"
+        emit(Note(f"{text}:\n{rows}"))
     return records.begin(place, {**who, **plan.as_record()}, as_facts(plan.choices))
 
 
@@ -188,7 +194,7 @@ def _train(
     is_new: bool,
 ) -> Run:
     """Go on from the newest whole checkpoint, or begin. A new run has none, whatever Drive says."""
-    record = {**record, "recipe": plan.as_record()["recipe"], "status": "running", "reason": ""}
+    record = {**record, "recipe": asdict(plan.user_recipe), "status": "running", "reason": ""}
     progress = Progress(
         place.folder,
         place.shelf,

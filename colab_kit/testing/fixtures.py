@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from unittest.mock import patch
 
 from ..colab import drive as colab_drive
 from ..colab import mirror, mounting
@@ -179,19 +180,17 @@ def no_drive_yet() -> Iterator[None]:
 
     Afterwards it has the Drive it had, and no copier of the test's.
     """
-    drive, left, shelves = mounting._current, set(colab_drive.left), set(colab_drive.shelves)
-    mounting._current = None
-    colab_drive.left.clear()
+    session = colab_drive.session
+    drive, left, shelves = session.current, session.left, set(session.shelves)
+    session.reset()
     try:
         yield
     finally:
-        mounting._current = drive
-        colab_drive.left.clear()
-        colab_drive.left.update(left)
-        for shelf in set(colab_drive.shelves) - shelves:
+        session.reset(drive, left)
+        for shelf in set(session.shelves) - shelves:
             shelf.forget()  # its Drive is gone: the process's end must not wait for the copies
             shelf.close(FOR_EVER)
-            colab_drive.shelves.discard(shelf)
+            session.shelves.discard(shelf)
 
 
 @contextmanager
@@ -233,7 +232,7 @@ def no_long_waits() -> Iterator[None]:
 
     What a test has planned does not pass by itself.
     """
-    waits, close = (mirror.FIRST_WAIT, mirror.LONGEST_WAIT), mirror.Mirror.close
+    close = mirror.Mirror.close
 
     def close_soon(
         self: mirror.Mirror,
@@ -246,11 +245,9 @@ def no_long_waits() -> Iterator[None]:
             timeout = A_MINUTE
         return close(self, timeout, emit)
 
-    mirror.FIRST_WAIT, mirror.LONGEST_WAIT, mirror.Mirror.close = 0.02, 0.1, close_soon  # type: ignore[method-assign]
-    try:
+    waits = patch.multiple(mirror, FIRST_WAIT=0.02, LONGEST_WAIT=0.1)
+    with waits, patch.object(mirror.Mirror, "close", close_soon):
         yield
-    finally:
-        (mirror.FIRST_WAIT, mirror.LONGEST_WAIT), mirror.Mirror.close = waits, close  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -259,7 +256,7 @@ def only_a_stand_in() -> Iterator[None]:
 
     A pretended google.colab still counts.
     """
-    before, real_here = vars(mounting.Site)["here"], mounting.Site.here
+    real_here = mounting.Site.here
 
     def here() -> mounting.Site:
         if pretence.colab is None:
@@ -269,8 +266,5 @@ def only_a_stand_in() -> Iterator[None]:
             return site
         return mounting.Site("a test")  # its table has no other Drive than the pretended one
 
-    mounting.Site.here = here  # type: ignore[method-assign]
-    try:
+    with patch.object(mounting.Site, "here", here):
         yield
-    finally:
-        mounting.Site.here = before  # type: ignore[method-assign]

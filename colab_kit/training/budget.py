@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
-from ..recipe import seconds_of
+from ..recipe import as_seconds
 
 LIMIT = 12 * 3600.0  # seconds a free Colab machine lives at most ("as much as 12 hours", its FAQ)
 LAST_COPY = 60.0  # seconds to hand the last state to Drive before the machine goes
@@ -42,13 +43,12 @@ class Budget:
     ) -> None:
         self.max_time, self.before, self._clock = max_time, before, clock
         self._started, self._paused = clock(), 0.0
-        self.ends: float | None = None  # by the clock
-        if max_time == "session":
-            if age is not None:
-                self.ends = self._started + max(0.0, LIMIT - age) - LAST_COPY
-        elif max_time is not None:
-            limit = seconds_of(max_time) if isinstance(max_time, str) else float(max_time)
-            self.ends = self._started + limit
+        limit = math.inf
+        if max_time != "session":
+            limit = as_seconds(max_time)
+        elif age is not None:
+            limit = max(0.0, LIMIT - age) - LAST_COPY
+        self.ends = self._started + limit  # by the clock
 
     @property
     def seconds(self) -> float:
@@ -63,12 +63,12 @@ class Budget:
     def pause(self, seconds: float) -> None:
         """Leave a pause out of the time that counts. The end of the machine does not move."""
         self._paused += seconds
-        if self.ends is not None and self.max_time != "session":
+        if self.max_time != "session":
             self.ends += seconds
 
     def used_up(self, *, step: float, save: float) -> bool:
         """Whether a step of `step` seconds, and twice a save of `save`, would pass the end."""
-        return self.ends is not None and self._clock() + step + 2 * save > self.ends
+        return self._clock() + step + 2 * save > self.ends
 
     def reason(self, rest: float | None) -> str:
         """Say why the run stops and, where it is known, how many seconds the rest takes."""

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, two generations, no pickle; everything the next step needs is inside.
+"""Checkpoints: whole or absent, in two generations, with everything that the next step needs.
 
 models/tensor_files has the format of the file.
 """
@@ -31,7 +31,7 @@ from ..system.files import (
     seal_holds,
     stamp,
     stamp_of,
-    throw_away,
+    whole_file,
 )
 
 GENERATIONS = 2
@@ -161,7 +161,7 @@ def _bring_back(path: Path, facts: dict[str, Any], folder: Path) -> Path:
         step = step_of(best["file"])
         for copy in path.parent.glob("best-*.safetensors"):
             try:
-                mark = _ask(copy, stamp_of) or {"start": "", "step": -1}
+                mark = _ask(copy, stamp_of) or {"start": "", "step": "-1"}
                 same = (mark["start"], int(mark["step"])) == (facts["start"], step)
                 whole = same and _ask(copy, seal_holds)
             except OSError as err:  # without this copy the run would overwrite it
@@ -174,13 +174,11 @@ def _bring_back(path: Path, facts: dict[str, Any], folder: Path) -> Path:
 
 
 def _copy(copy: Path, target: Path) -> None:
-    part = target.with_name(f".{target.name}.00000000.part")
     try:
         make(target.parent)
-        shutil.copyfile(copy, part)
-        part.replace(target)
+        with whole_file(target) as part:
+            shutil.copyfile(copy, part)
     except OSError as err:
-        throw_away(part)
         if err.errno in (errno.EIO, errno.ENOTCONN, errno.ENOENT):  # Drive's
             raise _cannot_read(copy, err) from err
         raise cannot_write(target, err) from err

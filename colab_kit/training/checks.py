@@ -41,9 +41,11 @@ def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> tor
     if not y.is_floating_point():
         low, high = int(y.min()), int(y.max())
         if low < 0 or high >= n:
-            what = f"A label is {low if low < 0 else high}, outside 0 to {n - 1}."
-            fix = "number the labels from 0, or pass class_names= with a name for each"
-            raise DataError(what, f"there are {n} classes", fix)
+            raise DataError(
+                f"A label is {low if low < 0 else high}, outside 0 to {n - 1}.",
+                f"there are {n} classes",
+                "number the labels from 0, or pass class_names= with a name for each",
+            )
     output = _forward(model, batch.x)
     wanted, of = (len(batch), n), f"of {n} classes"
     if y.is_floating_point():
@@ -70,8 +72,11 @@ def _forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     except _ERRORS as err:
         if is_out_of_memory(err):
             raise
-        what = f"The network cannot take pictures of shape {tuple(x.shape)}."
-        raise ModelError(what, _first_line(err), _fix_of(model, x, str(err))) from err
+        raise ModelError(
+            f"The network cannot take pictures of shape {tuple(x.shape)}.",
+            _first_line(err),
+            _fix_of(model, x, str(err)),
+        ) from err
     finally:
         for module, training in modes.items():
             module.training = training
@@ -129,8 +134,11 @@ def try_loss(loss: Loss, output: torch.Tensor, y: torch.Tensor, name: str) -> No
         what = f"a {type(value).__name__}"
         if isinstance(value, torch.Tensor):
             what = f"a tensor of shape {tuple(value.shape)}"
-        fix = "let it give the mean (reduction='mean')"
-        raise ModelError(f"The loss {name} gives {what}.", "it must give one number a batch", fix)
+        raise ModelError(
+            f"The loss {name} gives {what}.",
+            "it must give one number a batch",
+            "let it give the mean (reduction='mean')",
+        )
 
 
 def check_task(task: str, wants: str | None, name: str) -> None:

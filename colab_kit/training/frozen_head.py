@@ -15,7 +15,7 @@ from .loaders import FrozenFeatures, Heard
 from .losses import Loss
 from .metrics import Sums
 from .plan import Plan
-from .state import Progress, wear
+from .state import Progress, copy_of, wear
 
 
 def compute_features(plan: Plan, progress: Progress) -> str:
@@ -55,11 +55,9 @@ def fit_head_on_features(plan: Plan, progress: Progress) -> str:
             _put(head, features)
             state.epoch, state.step = state.epoch + 1, state.step + steps
             state.seconds = progress.budget.seconds
-            tensors = plan.model.state_dict().items()
-            weights = {name: t.detach().cpu().clone() for name, t in tensors}
+            weights = copy_of(plan.model)
             row = {"epoch": float(state.epoch), "step": state.step, "l2": head.strength, **row}
-            if state.add_row(row, plan.recipe.monitor):
-                progress.best_weights = weights
+            progress.note(row, plan.recipe.monitor, weights.copy)
             state.waited = 0  # patience is the loop's
             if alone:
                 progress.save({f"model/{name}": t for name, t in weights.items()}, facts, must=True)

@@ -12,7 +12,7 @@ from typing import Any
 from ..events import EpochDone, Event, RunStarted
 from ..system.console import html_table
 from ..system.files import write_whole
-from ..system.optional import need
+from ..system.runtime import need
 
 
 class History(list[dict[str, float]]):
@@ -61,7 +61,7 @@ class History(list[dict[str, float]]):
         return "\n".join("  ".join(cell.rjust(width) for cell, width in line) for line in lines)
 
     def _repr_html_(self) -> str:
-        return html_table(self.columns, self._cells())
+        return html_table(self._cells(), self.columns)
 
 
 def _cell(value: float | None) -> str:

@@ -44,12 +44,9 @@ class Job:
         self.schedule = Schedule.of(self.recipe, plan.steps_per_epoch, begin=begin)
         self.steps = plan.steps_per_epoch * self.recipe.epochs
         self.phases = Phases(self.model, plan.head_names, plan.freeze_epochs)
-        self.environment = {
-            **environment(self.device),
-            "precision": str(self.precision),
-            "compile": str(self.recipe.compile),
-        }
-        self.facts = {**progress.facts(plan), "environment": self.environment}
+        numbers = {"precision": str(self.precision), "compile": str(self.recipe.compile)}
+        self.environment = environment(self.device) | numbers
+        self.facts = progress.facts(plan) | {"environment": self.environment}
         self.scaler = self.precision.scaler(self.device)
         self.base_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.saved: tuple[int, ...] = ()  # what the last save was of
@@ -122,7 +119,7 @@ class Job:
                 self.average.shadow[name].copy_(tensor)
         if self.scaler is not None and facts["scaler"] is not None:
             self.scaler.load_state_dict(facts["scaler"])
-        self.progress.best_weights = None
+        self.progress.forget_best()
         if self.saver.every is not None and not facts["planned"]:
             self.saver.passing.add(found.step)
         return State.of(facts)

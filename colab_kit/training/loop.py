@@ -26,7 +26,7 @@ from .losses import primary, with_aux
 from .metrics import Sums
 from .plan import Plan
 from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
-from .state import Diverged, Progress, State, out_of_patience, wear
+from .state import Diverged, Progress, State, copy_of, out_of_patience, wear
 
 LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator: a read makes it wait
 
@@ -261,11 +261,8 @@ def look_up(job: Job, state: State, sums: Sums) -> bool:
         return False
     epoch, lr = state.epoch + state.batch / len(job.train), job.optimizer.param_groups[0]["lr"]
     row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **figures}
-    if state.add_row(row, job.recipe.monitor):
-        with averaged(job):
-            tensors = job.model.state_dict().items()
-            weights = {name: t.detach().to("cpu", copy=True) for name, t in tensors}
-            job.progress.best_weights = weights
+    with averaged(job):
+        job.progress.note(row, job.recipe.monitor, lambda: copy_of(job.model))
     job.emit(EpochDone(epoch, job.recipe.epochs, row))
     return True
 
@@ -293,7 +290,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
             if job.control.stopped:
                 return None
     figures = sums.read("valid")
-    if sums.seen:
+    if sums.count:
         finite(figures["valid/loss"])
     return figures
 

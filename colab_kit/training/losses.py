@@ -124,9 +124,11 @@ def named(recipe: Recipe, name: str, weights: torch.Tensor | None) -> Loss:
     if name == "cross_entropy":
         return partial(functional.cross_entropy, weight=weights, label_smoothing=smoothing)
     if smoothing:
-        what = "label_smoothing= works with the cross_entropy loss only."
-        fix = "leave label_smoothing= out, or drop a LogSoftmax or Softmax from the network"
-        raise RecipeError(what, f"the loss here is {name}", fix)
+        raise RecipeError(
+            "label_smoothing= works with the cross_entropy loss only.",
+            f"the loss here is {name}",
+            "leave label_smoothing= out, or drop a LogSoftmax or Softmax from the network",
+        )
     if name in _OF_ROWS:
         return lambda output, y: _OF_ROWS[name](output.reshape(y.shape), y)
     nll = partial(functional.nll_loss, weight=weights)
@@ -153,9 +155,11 @@ def of_user(loss: Any, recipe: Recipe) -> Loss:
         try:
             loss = loss()
         except TypeError as err:
-            what = f"loss={loss.__name__} cannot be made without arguments."
-            fix = f"pass an instance: loss={loss.__name__}(…)"
-            raise ModelError(what, str(err), fix) from err
+            raise ModelError(
+                f"loss={loss.__name__} cannot be made without arguments.",
+                str(err),
+                f"pass an instance: loss={loss.__name__}(…)",
+            ) from err
     if not callable(loss):
         why, fix = "it takes a name, a loss or f(output, y)", "write loss='cross_entropy'"
         raise ModelError(f"loss= is a {type(loss).__name__}.", why, f"{fix} or loss=nn.NLLLoss()")

@@ -31,7 +31,6 @@ def sweep(
     make: Callable[[float], torch.optim.Optimizer],
     *,
     enter: Callable[[], None],
-    device: torch.device,
     seed: int = 0,
 ) -> tuple[list[float], list[float]]:
     """Give the learning rates and smoothed losses of a range test (Smith 2017), one step each.

@@ -11,7 +11,7 @@ import torch
 class Sums:
     """Four sums over the pictures: the loss, their number, and two that the task needs.
 
-    On the CPU they are plain numbers; elsewhere float64 on the device, so that adding never waits.
+    They are float64 on the device, so that adding never waits for it.
 
     ==============  ==========================================================================
     task            the two sums
@@ -46,8 +46,7 @@ class Sums:
         self.top5, self.on_cpu, self.task = top5, device.type == "cpu", task
         # from this value on, the network predicts a class
         self.border = 0.5 if output == "multilabel_probabilities" else 0.0
-        self._numbers = [float(v) for v in values or [0.0] * 4]
-        self._sums = torch.tensor(self._numbers, dtype=kind, device=device)
+        self._sums = torch.tensor(values or [0.0] * 4, dtype=kind, device=device)
 
     def add(self, loss: torch.Tensor, output: torch.Tensor, y: torch.Tensor) -> None:
         """Add a batch.
@@ -63,9 +62,8 @@ class Sums:
         n, loss, output = len(y), loss.detach(), output.detach()
         how = self._hits if self.task == "classification" else self._errors
         one, two = how(output, y)
-        if self.on_cpu:
-            new = (loss.item() * n, n, float(one), float(two))
-            self._numbers = [old + value for old, value in zip(self._numbers, new, strict=True)]
+        if self.on_cpu:  # numpy: small torch operations would cost as much as a small network
+            self._sums.numpy()[:] += (loss.item() * n, n, float(one), float(two))
             return
         for place, value in enumerate((loss * n, n, one, two)):
             self._sums[place] += value
@@ -74,7 +72,7 @@ class Sums:
         if output.ndim != 2:
             return 0, 0
         five = (output.topk(5, 1).indices == y[:, None]).any(1).sum() if self.top5 else 0
-        if self.on_cpu:  # small torch operations would cost as much as a small network's forward
+        if self.on_cpu:
             return np.count_nonzero(output.numpy().argmax(1) == y.numpy()), five
         return (output.argmax(1) == y).sum(), five
 
@@ -106,24 +104,21 @@ class Sums:
         return {f"{split}/{name}": value for name, value in means.items()}
 
     @property
-    def seen(self) -> int:
+    def count(self) -> int:
         """The number of pictures so far."""
         return int(self.as_list()[1])
 
-    def copy(self) -> list[float] | torch.Tensor:
+    def copy(self) -> torch.Tensor:
         """Copy the sums as they are; nobody waits for the device."""
-        return self._numbers if self.on_cpu else self._sums.clone()
+        return self._sums.clone()
 
-    def put_back(self, before: list[float] | torch.Tensor) -> None:
+    def put_back(self, before: torch.Tensor) -> None:
         """Take back what was added since `copy`."""
-        if isinstance(before, torch.Tensor):
-            self._sums.copy_(before)
-        else:
-            self._numbers = before
+        self._sums.copy_(before)
 
     def as_list(self) -> list[float]:
         """Give what a checkpoint keeps, so that an epoch in two halves has one mean."""
-        return list(self._numbers) if self.on_cpu else [float(v) for v in self._sums.tolist()]
+        return [float(value) for value in self._sums.tolist()]
 
 
 def measured(task: str, *, top5: bool) -> tuple[str, ...]:

@@ -48,10 +48,13 @@ def build(
     ModelError, RecipeError
     """
     if not any(p.requires_grad for p in model.parameters()):
-        why, fix = "it has no parameters, or all are frozen", "call model.requires_grad_(True)"
-        raise ModelError("The network has no parameter that can learn.", why, fix)
-    given = isinstance(optimizer, torch.optim.Optimizer)
-    kind = type(optimizer) if given else optimizer or _KINDS[recipe.optimizer]
+        raise ModelError(
+            "The network has no parameter that can learn.",
+            "it has no parameters, or all are frozen",
+            "call model.requires_grad_(True)",
+        )
+    is_object = isinstance(optimizer, torch.optim.Optimizer)
+    kind = type(optimizer) if is_object else optimizer or _KINDS[recipe.optimizer]
     if not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
         raise ModelError(
             f"optimizer= is a {getattr(optimizer, '__name__', type(optimizer).__name__)}.",
@@ -59,9 +62,12 @@ def build(
             "write optimizer='adam', or optimizer=torch.optim.Adam(model.parameters(), lr=1e-3)",
         )
     if issubclass(kind, torch.optim.LBFGS):
-        why = "each of its steps evaluates the loss several times"
-        raise ModelError("LBFGS cannot train by batches.", why, "write optimizer='adamw'")
-    if given:
+        raise ModelError(
+            "LBFGS cannot train by batches.",
+            "each of its steps evaluates the loss several times",
+            "write optimizer='adamw'",
+        )
+    if is_object:
         return _check_own(optimizer, model, recipe)
     groups = _groups(model, lr)
     if recipe.layer_decay is not None:
@@ -76,9 +82,12 @@ def build(
     try:
         return kind(groups, **args)
     except (TypeError, ValueError) as err:
-        what = f"optimizer={kind.__name__} cannot be made for this network."
         fix = f"pass an instance: optimizer=torch.optim.{kind.__name__}(model.parameters(), …)"
-        raise ModelError(what, str(err), f"{fix}, or write optimizer='adamw'") from err
+        raise ModelError(
+            f"optimizer={kind.__name__} cannot be made for this network.",
+            str(err),
+            f"{fix}, or write optimizer='adamw'",
+        ) from err
 
 
 def name_of(optimizer: Any) -> str | None:
@@ -98,9 +107,11 @@ def _check_own(
     optimizer: torch.optim.Optimizer, model: nn.Module, recipe: Recipe
 ) -> torch.optim.Optimizer:
     if recipe.layer_decay is not None:
-        what = "layer_decay= does not go with an optimizer object."
-        fix = "leave layer_decay= out, or write optimizer='adamw'"
-        raise RecipeError(what, "the optimizer has its own learning rates", fix)
+        raise RecipeError(
+            "layer_decay= does not go with an optimizer object.",
+            "the optimizer has its own learning rates",
+            "leave layer_decay= out, or write optimizer='adamw'",
+        )
     own = set(model.parameters())
     if own.isdisjoint(p for group in optimizer.param_groups for p in group["params"]):
         raise ModelError(
@@ -114,34 +125,27 @@ def _check_own(
 def _groups(model: nn.Module, lr: float | dict[str, float]) -> list[dict[str, Any]]:
     if not isinstance(lr, dict):
         return [{"params": list(model.parameters()), "lr": lr}]
-    groups: dict[str, list[nn.Parameter]] = {pattern: [] for pattern in lr}
-    orphans, names = [], []
+    orphans: list[tuple[str, nn.Parameter]] = []
+    groups: dict[str, list[tuple[str, nn.Parameter]]] = {pattern: [] for pattern in lr}
     for name, parameter in model.named_parameters():
-        names.append(name)
-        pattern = next((p for p in lr if fnmatch.fnmatchcase(name, p)), None)
-        if pattern is None:
-            orphans.append(name)
-        else:
-            groups[pattern].append(parameter)
+        matching = (groups[pattern] for pattern in lr if fnmatch.fnmatchcase(name, pattern))
+        next(matching, orphans).append((name, parameter))
     if orphans:
         more = f" and {len(orphans) - 1} more parameters" if len(orphans) > 1 else ""
-        what = f"lr= gives no learning rate for {orphans[0]}{more}."
-        fix = "add a last pattern for the rest: lr={…, '*': 1e-4}"
-        raise RecipeError(what, f"the patterns are {', '.join(lr)}", fix)
+        raise RecipeError(
+            f"lr= gives no learning rate for {orphans[0][0]}{more}.",
+            f"the patterns are {', '.join(lr)}",
+            "add a last pattern for the rest: lr={…, '*': 1e-4}",
+        )
     for pattern, members in groups.items():
         if not members:
-            what = f"lr= names {pattern!r}, and no parameter has such a name."
-            why = f"the parameters are {', '.join(names[:6])} …"
-            raise RecipeError(what, why, "correct the pattern")
-    return [{"params": members, "lr": lr[pattern]} for pattern, members in groups.items()]
-
-
-def layers(model: nn.Module) -> list[str]:
-    """List the layers of a network in their order, by the names of its parameters.
-
-    They are conv1, layer1 …, fc; features.0 …; encoder.layers.0 …
-    """
-    return list(dict.fromkeys(_layer(name) for name, _ in model.named_parameters()))
+            names = [name for name, _ in model.named_parameters()]
+            raise RecipeError(
+                f"lr= names {pattern!r}, and no parameter has such a name.",
+                f"the parameters are {', '.join(names[:6])} …",
+                "correct the pattern",
+            )
+    return [{"params": [p for _, p in groups[pattern]], "lr": lr[pattern]} for pattern in lr]
 
 
 def _layer(name: str) -> str:
@@ -154,15 +158,15 @@ def _layer(name: str) -> str:
 def _decayed(model: nn.Module, groups: list[dict[str, Any]], decay: float) -> list[dict[str, Any]]:
     """Make each group's rate smaller from layer to layer towards the pictures; the fastest first.
 
-    Howard and Ruder 2018; Clark et al. 2020.
+    The layers are conv1, layer1 …, fc; features.0 …; encoder.layers.0 …, by the names of the
+    parameters (Howard and Ruder 2018; Clark et al. 2020).
     """
-    order = layers(model)[::-1]
-    depth = {p: order.index(_layer(name)) for name, p in model.named_parameters()}
+    layers = {p: _layer(name) for name, p in model.named_parameters()}
     by_layer = []
     for group in groups:
-        for layer in sorted({depth[p] for p in group["params"]}):
-            members = [p for p in group["params"] if depth[p] == layer]
-            by_layer.append({"params": members, "lr": group["lr"] * decay**layer})
+        for depth, layer in enumerate(reversed(dict.fromkeys(layers.values()))):
+            if members := [p for p in group["params"] if layers[p] == layer]:
+                by_layer.append({"params": members, "lr": group["lr"] * decay**depth})
     return sorted(by_layer, key=lambda group: -group["lr"])
 
 

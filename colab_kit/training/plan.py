@@ -24,10 +24,11 @@ from .loaders import FrozenFeatures, LoaderMaker
 from .losses import Loss, named, of_rows, of_user
 from .request import Network, Request
 
+# Fields of the recipe that a solved head does not take.
 UNUSED = (
-    "lr", "optimizer", "weight_decay", "lr_schedule", "warmup_epochs", "mixup", "cutmix",
-    "ema_decay", "max_grad_norm", "grad_accum_steps", "sampler", "layer_decay",
-)  # fmt: skip
+    "lr optimizer weight_decay lr_schedule warmup_epochs mixup cutmix ema_decay max_grad_norm "
+    "grad_accum_steps sampler layer_decay"
+).split()
 
 
 @dataclass(frozen=True)
@@ -187,9 +188,11 @@ class Plan:
         if weights == "balanced":
             weights = tuple(sum(counts) / (len(counts) * max(1, n)) for n in counts)
         if isinstance(weights, str) or len(weights) != len(counts):
-            what = f"class_weights={weights!r} does not fit {len(counts)} classes."
-            fix = "give as many numbers, or write 'balanced'"
-            raise RecipeError(what, "one weight a class is needed", fix)
+            raise RecipeError(
+                f"class_weights={weights!r} does not fit {len(counts)} classes.",
+                "one weight a class is needed",
+                "give as many numbers, or write 'balanced'",
+            )
         tensor = torch.tensor(weights, dtype=torch.float32, device=device)
         return named(recipe, self.choices["loss"].value, tensor)
 

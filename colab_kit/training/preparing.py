@@ -31,7 +31,7 @@ from .choices import (
     usual_batch_size,
     workers_for,
 )
-from .findings import Seen, examine
+from .findings import FirstLook, examine
 from .freezing import Phases
 from .loaders import LoaderMaker
 from .losses import by_output, expects, output_kind
@@ -147,9 +147,19 @@ def _without_a_look(
             "neither twice nor after a kill."
         )
     return Plan(
-        request, network, data, hardware, recipe, ready, choices, maker, loaders, is_keyed,
-        freeze_epochs, model,
-    )  # fmt: skip
+        request,
+        network,
+        data,
+        hardware,
+        recipe,
+        ready,
+        choices,
+        maker,
+        loaders,
+        is_keyed,
+        freeze_epochs,
+        model,
+    )
 
 
 def _largest_batch(model: torch.nn.Module, few: Feed, data: Data) -> Choice:
@@ -323,12 +333,12 @@ def _run_seconds(plan: Plan, first: Batch, forward: float) -> float:
         return guess
 
 
-def _seen(plan: Plan, first: Batch, output: torch.Tensor, forward: float) -> Seen:
+def _seen(plan: Plan, first: Batch, output: torch.Tensor, forward: float) -> FirstLook:
     """Gather what the checks before the first step look at."""
     choices, learns_pictures = plan.choices, plan.features is None or plan.mode != "frozen"
     with torch.no_grad(), outer_streams_kept():
         loss = float(plan.loss(output, first.y))
-    return Seen(
+    return FirstLook(
         data=plan.data,
         recipe=plan.user_recipe,
         runtime=plan.hardware.runtime,

@@ -40,8 +40,8 @@ def go_back(job: Job, state: State, lost: Diverged) -> None:
             " a log of a negative number, a division by zero",
             "look at the network's outputs, and for NaN in the data",
         )
-    found = _last_good(job, state.back_to) if times <= AT_MOST else None
-    if found is None:
+    last = _last_good(job, state.back_to) if times <= AT_MOST else None
+    if last is None:
         again = f", after {state.rollbacks} restarts with lower learning rates"
         raise TrainError(
             f"The loss is {lost.value} at step {at}{again if state.rollbacks else ''}.",
@@ -51,7 +51,7 @@ def go_back(job: Job, state: State, lost: Diverged) -> None:
             " the last saved step is still good",
         )
     factor = state.lr_factor * SMALLER
-    vars(state).update(vars(job.restore(found)), rollbacks=times, lr_factor=factor, seconds=seconds)
+    vars(state).update(vars(job.restore(last)), rollbacks=times, lr_factor=factor, seconds=seconds)
     state.back_to = state.step
     text = (
         f"The loss was {lost.value} at step {at}. Back to step {state.step} with the learning rate"
@@ -72,12 +72,12 @@ def _last_good(job: Job, tried: int) -> checkpoint.Checkpoint | None:
     files = job.saver.folder.glob("checkpoint-*.safetensors")
     for path in sorted(files, key=checkpoint.step_of, reverse=True):
         try:
-            found = checkpoint.read(path)
+            one = checkpoint.read(path)
         except RunError:
             continue
-        if found.facts["start"] == job.facts["start"]:
-            whole.append(found)
-    good = [found for found in whole if found.facts["planned"]] or whole
+        if one.facts["start"] == job.facts["start"]:
+            whole.append(one)
+    good = [one for one in whole if one.facts["planned"]] or whole
     if len(good) > 1 and good[0].step == tried:
         return good[1]
     return good[0] if good else None

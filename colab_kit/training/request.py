@@ -142,8 +142,11 @@ class Request:
             ("views", "train() has no frozen backbone; epochs= counts its passes", ", views=…"),
         ):
             if getattr(request.recipe, field) is not None:
-                fix = f"leave it out, or use kit.transfer(data, backbone{more})"
-                raise RecipeError(f"{field}= is for transfer().", why, fix)
+                raise RecipeError(
+                    f"{field}= is for transfer().",
+                    why,
+                    f"leave it out, or use kit.transfer(data, backbone{more})",
+                )
         return request
 
     @classmethod

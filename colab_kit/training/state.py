@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,15 @@ class Progress:
             "fingerprint": data.fingerprint,
         }
 
+    def note(self, row: dict[str, float], metric: str, copy: Callable[[], Tensors]) -> None:
+        """Add a row to the history. Of the best one, hold a copy of the weights until it is saved."""
+        if self.state.add_row(row, metric):
+            self.best_weights = copy()
+
+    def forget_best(self) -> None:
+        """Let go of best weights that are not on the disk: the run goes back to before them."""
+        self.best_weights = None
+
     def save(self, tensors: Tensors, facts: dict[str, Any], *, must: bool = False) -> bool:
         """Write a checkpoint, and the best weights if they are new; whether the disk took it."""
         state, best = self.state, None
@@ -215,6 +225,12 @@ class Progress:
             self.complain(f"{path.name} {text}")
         averaged = average.shadow if average is not None else {}
         return dict(plan.model.state_dict()) | averaged
+
+
+def copy_of(model: nn.Module) -> Tensors:
+    """Copy a network's tensors to the CPU."""
+    tensors = model.state_dict().items()
+    return {name: t.detach().to("cpu", copy=True) for name, t in tensors}
 
 
 def wear(model: nn.Module, weights: Tensors) -> None:

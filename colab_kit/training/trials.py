@@ -1,8 +1,13 @@
-"""Trials: a look before the first step, and a search for the learning rate."""
+"""Trials: a look before the first step, and a search for the learning rate.
+
+Nothing of either stays in the network.
+"""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,15 +17,61 @@ from ..data.keyed_random import outer_streams_kept
 from ..data.loading import load
 from ..errors import ColabKitError, RecipeError
 from ..events import Callback, Callbacks, Event, Note
-from ..models.summary import summarise
-from ..system.console import with_console
-from .findings import Finding, Preflight, as_error
+from ..models.summary import Summary, summarise
+from ..system.console import html_table, with_console
+from .findings import Finding
 from .freezing import Phases
 from .lr_finder import suggest, sweep
 from .plan import Hardware
 from .preparing import prepare, refuse_errors
 from .probing import step_seconds
 from .request import Request
+
+NOTHING = "Nothing was found: go ahead."
+
+
+@dataclass(frozen=True, repr=False)
+class Preflight:
+    """What `preflight` gives.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        Errors first.
+    summary : Summary, optional
+        The layer table; None where the network cannot take a batch.
+    seconds : dict
+        {"cpu": of a training step, "cuda": the same}, measured.
+    """
+
+    findings: tuple[Finding, ...]
+    summary: Summary | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can train: no finding is an error."""
+        return all(finding.level != "error" for finding in self.findings)
+
+    def _times(self) -> list[str]:
+        return [f"a step takes {_ms(value)} on {name}" for name, value in self.seconds.items()]
+
+    def __repr__(self) -> str:
+        lines = [f"{finding.level}: {finding}" for finding in self.findings] or [NOTHING]
+        layers = [] if self.summary is None else [repr(self.summary)]
+        return "\n".join([*lines, *self._times(), *layers])
+
+    def _repr_html_(self) -> str:
+        rows = [(x.level, x.what, x.why, x.fix) for x in self.findings]
+        parts = [html_table(rows, ("", "what", "why", "fix")) if rows else f"<p>{NOTHING}</p>"]
+        parts += [f"<p>{html.escape(line)}</p>" for line in self._times()]
+        if self.summary is not None:
+            parts.append(self.summary._repr_html_())
+        return "".join(parts)
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
 
 
 def look(make: Callable[[], Request], data: Any, device: str | None, *, drive: bool) -> Preflight:
@@ -52,7 +103,8 @@ def look(make: Callable[[], Request], data: Any, device: str | None, *, drive: b
                 plan.model.to(where), batch, plan.loss_on(where), where
             )
     except ColabKitError as err:
-        return Preflight((as_error(err), *notes), summary, seconds)
+        error = Finding("error", err.what, err.why, err.fix)
+        return Preflight((error, *notes), summary, seconds)
     return Preflight((*plan.findings, *notes), summary, seconds)
 
 
@@ -91,7 +143,6 @@ def find_rate(
                 plan.loss,
                 plan.optimizer,
                 enter=lambda: phases.enter(0),
-                device=plan.device,
                 seed=plan.recipe.seed,
             )
         finally:

@@ -134,9 +134,9 @@ def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(
     source, tmp_path, monkeypatch
 ):
     place = tmp_path / "home" / "pixels"
-    used = row_store.Mapped(place / "used", (2, 8, 8, 3))
+    used = row_store.RowStore(place / "used", (2, 8, 8, 3))
     for age, name in enumerate(("old", "older", "oldest")):
-        del_me = row_store.Mapped(place / name, (2, 8, 8, 3))
+        del_me = row_store.RowStore(place / name, (2, 8, 8, 3))
         del del_me
         os.utime(place / name / ".lock", (1000 - age, 1000 - age))
     free = iter([0, PLENTY])
@@ -152,7 +152,7 @@ def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(
 def test_no_more_than_a_few_unused_stores_stay(source, tmp_path):
     place = tmp_path / "home" / "pixels"
     for name in "abcdef":
-        row_store.Mapped(place / name, (2, 8, 8, 3))
+        row_store.RowStore(place / name, (2, 8, 8, 3))
     PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
     assert len(list(place.iterdir())) == pixel_cache.KEPT
 

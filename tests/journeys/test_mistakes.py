@@ -176,7 +176,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], 
         lambda: nn.Sequential(net(), Dead()),
         arrays,
         {},
-        "answers the same whatever it sees",
+        "the same answer for every picture",
     ),
     "a network that puts out NaN": (
         lambda: nn.Sequential(net(), Lost()),

@@ -2,7 +2,6 @@
 
 import json
 
-
 from colab_kit.recipe import Recipe
 from colab_kit.runs import identity
 

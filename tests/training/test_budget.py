@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_earlier_sessions_count_in_the_total_alone():
 
 
 def test_where_no_session_ends_the_session_is_no_limit():
-    assert Budget("session", age=None).ends is None
+    assert Budget("session", age=None).ends == math.inf
 
 
 @pytest.mark.parametrize(

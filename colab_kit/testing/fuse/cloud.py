@@ -12,9 +12,13 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from ...colab.health import mounts
+from ...system.locks import flock
 from ..faults import FOLDERS, LINKS
 
+Json = dict[str, Any]
 KEPT = ".drivefs"  # in the store, not in the mount: files that wait, and the size of the Trash
 OWN = frozenset({KEPT, ".mounted", *LINKS})  # a FolderBody's mark and its two links, too
 PACKAGES = "apt-get install fuse3 libfuse2"
@@ -55,22 +59,17 @@ def set_trash(store: Path, size: int) -> None:
 
 def hold(folder: Path) -> int:
     """Lock a session's folder until this process ends, and return the handle."""
-    import fcntl  # here: Windows has none, and needs no more of this file than the layout
-
     handle = os.open(folder, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    flock(handle, wait=True)
     return handle
 
 
 def sweep(store: Path) -> None:
     """Delete what killed sessions had not uploaded: nobody holds their folders any more."""
-    import fcntl
-
     for folder in (store / KEPT).glob("session-*"):
         handle = os.open(folder, os.O_RDONLY)
         try:
-            with suppress(BlockingIOError):  # its session lives
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if flock(handle):  # else its session lives
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(handle)
@@ -155,11 +154,8 @@ def _capabilities(status: Path) -> int:
 
 def mount_type(mountpoint: Path) -> str | None:
     """The type of what is mounted there, dead or alive ("fuse.drive"); None if nothing is."""
-    where = str(mountpoint)
-    for sign in ("\\", " ", "\t", "\n"):
-        where = where.replace(sign, f"\\{ord(sign):03o}")
-    rows = [line.split(" ") for line in Path("/proc/self/mounts").read_text().splitlines()]
-    return next((row[2] for row in reversed(rows) if row[1] == where), None)
+    table = dict(mounts(Path("/proc/self/mounts").read_text()))  # of one place the last one counts
+    return table.get(mountpoint)
 
 
 def is_dead(mountpoint: Path) -> bool:
