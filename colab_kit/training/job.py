@@ -15,7 +15,6 @@ from ..models.precision import compiled
 from ..models.weights import put
 from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
-from .freezing import Phases
 from .optim import Average, Schedule
 from .plan import Plan
 from .state import Diverged, Progress, State
@@ -34,7 +33,7 @@ class Job:
         self.optimizer = plan.optimizer()
         self.net: Callable[[Any], Any] = plan.learner
         if self.recipe.compile:
-            self.net = compiled(self.model, self.train.peek().x, progress.complain)
+            self.net = compiled(plan.learner, self.train.peek().x, progress.complain)
         self.precision.lay(self.model)
         decay = self.recipe.ema_decay
         self.average = Average(self.model, decay) if decay else None
@@ -43,7 +42,7 @@ class Job:
         begin = progress.step if found is None else found.facts["schedule"].get("begin", 0)
         self.schedule = Schedule.of(self.recipe, plan.steps_per_epoch, begin=begin)
         self.steps = plan.steps_per_epoch * self.recipe.epochs
-        self.phases = Phases(self.model, plan.head_names, plan.freeze_epochs)
+        self.phases = plan.phases()
         numbers = {"precision": str(self.precision), "compile": str(self.recipe.compile)}
         self.environment = environment(self.device) | numbers
         self.facts = progress.facts(plan) | {"environment": self.environment}

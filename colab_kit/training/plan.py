@@ -20,6 +20,7 @@ from ..system.runtime import Runtime, device_for, runtime
 from . import optim
 from .choices import Choices, in_rows
 from .findings import Finding
+from .freezing import Phases
 from .loaders import FrozenFeatures, LoaderMaker
 from .losses import Loss, named, of_rows, of_user
 from .request import Network, Request
@@ -159,11 +160,9 @@ class Plan:
 
     @property
     def learner(self) -> nn.Module:
-        """What a batch goes through: a deep head is given features."""
+        """What a batch goes through: a head of several layers is given features."""
         backbone = self.network.backbone
-        if backbone is None or not self.is_deep or self.keeps_head_alone:
-            return self.model
-        return backbone.head
+        return backbone.head_alone if backbone is not None and self.is_deep else self.model
 
     @property
     def precision(self) -> Precision:
@@ -212,6 +211,10 @@ class Plan:
         rate, decay = self.choices["lr"].value, self.choices["weight_decay"].value
         rate = rate if lr is None else lr
         return optim.build(self.request.optimizer, self.model, self.recipe, rate, decay)
+
+    def phases(self) -> Phases:
+        """Say what learns in which epoch."""
+        return Phases(self.model, self.head_names, self.freeze_epochs)
 
     def as_record(self) -> dict[str, Any]:
         """Say what run.json keeps of data, network, and how pixels become input."""

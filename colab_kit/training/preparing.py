@@ -32,7 +32,6 @@ from .choices import (
     workers_for,
 )
 from .findings import FirstLook, examine
-from .freezing import Phases
 from .loaders import LoaderMaker
 from .losses import by_output, expects, output_kind
 from .metrics import measured
@@ -105,21 +104,18 @@ def _without_a_look(
     emit: Callbacks,
 ) -> Plan:
     """Choose all that can be chosen before the network sees a batch."""
-    recipe, device, model, mode = request.recipe, hardware.device, network.model, None
-    freeze_epochs, transfer, backbone = recipe.freeze_epochs, request.transfer, network.backbone
-    if transfer is not None:
+    recipe, device, transfer = request.recipe, hardware.device, request.transfer
+    model, backbone, gentle = network.model, network.backbone, False
+    freeze_epochs, choices = recipe.freeze_epochs, Choices()
+    if transfer is not None and backbone is not None:
         mode = made.get("mode") or choose_mode(request, len(data.train), device)
+        choices["mode"] = mode
         if mode.value == "frozen":
             recipe, freeze_epochs = replace(recipe, epochs=recipe.views or recipe.epochs), None
         else:
             freeze_epochs = 0 if mode.value == "finetune" else freeze_epochs or 1
-    learns_all = backbone is not None and mode is not None and mode.value != "frozen"
-    if backbone is not None and learns_all:
-        model = backbone.module
-    gentle = learns_all and transfer is not None and transfer.weights is not None
-    choices = choose(recipe, data, made, request.optimizer, gentle=gentle)
-    if mode is not None:
-        choices = {"mode": mode, **choices}
+            model, gentle = backbone.module, transfer.weights is not None
+    choices |= choose(recipe, data, made, request.optimizer, gentle=gentle)
     preprocess, size = preprocess_for(recipe, data, network.preprocess)
     model = model.to(device)
     if choices["batch_size"].value == "auto":
@@ -292,7 +288,7 @@ def _fastest_precision(plan: Plan, first: Batch, options: list[Precision], few: 
     chip, kind = machine.gpu or machine.isa, type(model).__qualname__
     what = [chip, torch.__version__, kind, shapes, list(first.x.shape), plan.freeze_epochs]
     batch, steps = _some(first, few), plan.batches * len(first) // few
-    phases = Phases(model, plan.head_names, plan.freeze_epochs)
+    phases = plan.phases()
     phases.enter(0)
 
     def find() -> tuple[Precision, str, dict[str, float]]:
@@ -320,7 +316,7 @@ def _run_seconds(plan: Plan, first: Batch, forward: float) -> float:
     guess = 3 * forward * plan.batches
     if guess < SHORT or plan.batches < MANY:
         return guess
-    phases = Phases(plan.model, plan.head_names, plan.freeze_epochs)
+    phases = plan.phases()
     try:
         with untouched(plan.model):
             phases.enter(plan.recipe.epochs - 1)  # where all that ever learns does

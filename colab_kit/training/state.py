@@ -193,7 +193,7 @@ class Progress:
         }
 
     def note(self, row: dict[str, float], metric: str, copy: Callable[[], Tensors]) -> None:
-        """Add a row to the history. Of the best one, hold a copy of the weights until it is saved."""
+        """Add a row to the history, and hold the weights of the best one until they are saved."""
         if self.state.add_row(row, metric):
             self.best_weights = copy()
 

@@ -20,7 +20,6 @@ from ..events import Callback, Callbacks, Event, Note
 from ..models.summary import Summary, summarise
 from ..system.console import html_table, with_console
 from .findings import Finding
-from .freezing import Phases
 from .lr_finder import suggest, sweep
 from .plan import Hardware
 from .preparing import prepare, refuse_errors
@@ -135,7 +134,7 @@ def find_rate(
         plan = prepare(request, network, data, hardware, emit=emit)
         refuse_errors(plan, emit)
         plan = plan.with_whole_network()
-        phases = Phases(plan.model, plan.head_names, plan.freeze_epochs)
+        phases = plan.phases()
         try:
             rates, losses = sweep(
                 plan.learner,

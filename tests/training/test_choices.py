@@ -46,7 +46,10 @@ def test_every_choice_has_a_reason_and_goes_into_a_file():
 def test_the_batch_size_goes_by_the_kind_of_data_unless_said(kind, size):
     assert chosen(Recipe(), data(kind))["batch_size"][0] == size
     assert chosen(Recipe(batch_size=7), data(kind))["batch_size"] == (7, "as asked", "user")
-    assert chosen(Recipe(), data(kind, batch_size=5))["batch_size"] [:2] == (5, "the DataLoader's own")
+    assert chosen(Recipe(), data(kind, batch_size=5))["batch_size"][:2] == (
+        5,
+        "the DataLoader's own",
+    )
     assert chosen(Recipe(batch_size=7), data(kind, batch_size=5))["batch_size"][0] == 7
 
 

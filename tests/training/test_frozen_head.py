@@ -301,7 +301,11 @@ def test_a_trained_backbone_learns_gently_and_one_without_weights_does_not(pets)
         "default",
     )
     assert move(pets, mode="finetune", epochs=1, weights=None).choices["lr"][0] == 1e-3
-    assert move(pets, mode="finetune", epochs=1, lr=0.01).choices["lr"] == (0.01, "as asked", "user")
+    assert move(pets, mode="finetune", epochs=1, lr=0.01).choices["lr"] == (
+        0.01,
+        "as asked",
+        "user",
+    )
 
 
 def test_modes_that_cannot_be_say_what_to_write(pets):
