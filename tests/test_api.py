@@ -23,11 +23,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from colab_kit.api import train, transfer
 from colab_kit.colab import lease
-from colab_kit.colab.reading import make_folder
 from colab_kit.colab.lease import NAME
 from colab_kit.colab.lease_holder import Holder
 from colab_kit.colab.mirror import Mirror
 from colab_kit.colab.mounting import mount
+from colab_kit.colab.reading import make_folder
 from colab_kit.data.loading import load
 from colab_kit.errors import (
     ColabKitError,

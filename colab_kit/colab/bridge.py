@@ -47,8 +47,9 @@ def mount(
     try:
         room("drive").mount(point, force_remount=force, timeout_ms=timeout, readonly=readonly)
     except Exception as err:
-        what = f"Google Drive could not be mounted at {mountpoint}."
-        raise _translated(what, err, point) from err
+        raise _translated(
+            f"Google Drive could not be mounted at {mountpoint}.", err, point
+        ) from err
 
 
 def unmount(timeout_s: float = FLUSH, *, room: Room = _room) -> None:
@@ -63,8 +64,9 @@ def unmount(timeout_s: float = FLUSH, *, room: Room = _room) -> None:
     try:
         room("drive").flush_and_unmount(timeout_ms=int(timeout_s * 1000))
     except Exception as err:
-        what = "Google Drive could not be flushed and unmounted."
-        raise _translated(what, err, "the mountpoint") from err
+        raise _translated(
+            "Google Drive could not be flushed and unmounted.", err, "the mountpoint"
+        ) from err
 
 
 def bad_mountpoint(mountpoint: str) -> DriveError | None:

@@ -101,8 +101,9 @@ class Drive(os.PathLike[str]):
         try:
             return within(timeout, "free", self.mydrive, lambda path: shutil.disk_usage(path).free)
         except NoAnswer as err:
-            what, why = f"{self.mydrive} does not answer.", f"nothing came within {timeout:g} s"
-            raise DriveError(what, why, AGAIN) from err
+            raise DriveError(
+                f"{self.mydrive} does not answer.", f"nothing came within {timeout:g} s", AGAIN
+            ) from err
         except OSError as err:
             raise DriveError(f"{self.mydrive} cannot be read.", str(err), AGAIN) from err
 

@@ -45,9 +45,12 @@ class MountRequest:
         values = (self.retries, self.timeout)
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
         if not numbers or not self.retries >= 0 or not self.timeout > 0:
-            what = f"retries={self.retries!r}, timeout={self.timeout!r} cannot be."
             why = "retries is 0 or more, and timeout is more than 0 seconds"
-            raise DriveError(what, why, "leave them out")
+            raise DriveError(
+                f"retries={self.retries!r}, timeout={self.timeout!r} cannot be.",
+                why,
+                "leave them out",
+            )
         if (fault := self._bad_point()) is not None:
             fix = f"leave it out: Drive is then mounted at {MOUNTPOINT}"
             shown = self.mountpoint

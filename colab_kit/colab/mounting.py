@@ -155,10 +155,11 @@ def mount_real(
     try:
         place = _try(request, site, emit, attempts)
         if place == point and not (health := probe(point)):
-            what = f"Google Drive was mounted at {point}, but shows no {MYDRIVE}."
-            why = f"google.colab reported no error, yet: {health.why}"
-            fix = "Runtime ▸ Disconnect and delete runtime, then start anew"
-            raise DriveError(what, why, fix)
+            raise DriveError(
+                f"Google Drive was mounted at {point}, but shows no {MYDRIVE}.",
+                f"google.colab reported no error, yet: {health.why}",
+                "Runtime ▸ Disconnect and delete runtime, then start anew",
+            )
     except BaseException:
         if aside is not None:
             put_back(aside, emit)
@@ -332,7 +333,10 @@ def upload_to(
         return door(None)
     folder = Path(to).expanduser().absolute()
     if (gone := absent(folder, site)) is not None:
-        what = f"Nothing can be uploaded to {folder}: its Drive is not there."
-        raise ColabError(what, gone[0], f"kit.mount() first, or give {gone[1]}")
+        raise ColabError(
+            f"Nothing can be uploaded to {folder}: its Drive is not there.",
+            gone[0],
+            f"kit.mount() first, or give {gone[1]}",
+        )
     refuse_absent(folder)
     return door(folder)

@@ -169,8 +169,11 @@ def bring(
                 wait([copy], timeout=TICK)
                 emit(FetchProgress(name, job.done, total))
                 if control is not None and control.stopped:
-                    what = f"{name} was not brought from Drive to the end."
-                    raise DriveError(what, control.reason, "run the cell again: it goes on")
+                    raise DriveError(
+                        f"{name} was not brought from Drive to the end.",
+                        control.reason,
+                        "run the cell again: it goes on",
+                    )
             if job.failures:
                 raise job.failures[0]
     finally:
@@ -222,8 +225,11 @@ class _Job:
         if self.halt.is_set():
             raise _Halted
         if done != size:
-            what, why = f"{source} changed while it was read.", f"{done:,} of {size:,} bytes came"
-            raise DriveError(what, why, "run the cell again")
+            raise DriveError(
+                f"{source} changed while it was read.",
+                f"{done:,} of {size:,} bytes came",
+                "run the cell again",
+            )
 
     def _count(self, size: int) -> None:
         with self._lock:

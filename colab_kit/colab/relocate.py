@@ -57,8 +57,9 @@ def move_aside(mountpoint: Path, table: str) -> Aside | None:
         os.rename(mountpoint, folder)
     except OSError as err:
         what = f"The files in {mountpoint} block mounting Drive there, and could not be moved."
-        fix = f"move it away (!mv {mountpoint} {folder}), then run the cell again"
-        raise DriveError(what, str(err), fix) from err
+        raise DriveError(
+            what, str(err), f"move it away (!mv {mountpoint} {folder}), then run the cell again"
+        ) from err
     return Aside(mountpoint, folder)
 
 

@@ -112,8 +112,9 @@ class Handover:
         try:
             make_folder(target.parent, self._ground)
         except FileNotFoundError as err:
-            what = "Drive is no longer there; run the cell with kit.mount() again"
-            raise DriveError(what) from err
+            raise DriveError(
+                "Drive is no longer there; run the cell with kit.mount() again"
+            ) from err
         if held.mark is None:
             self._beside(held, target)
         else:
@@ -128,8 +129,10 @@ class Handover:
             held.pour(slot)
             if not _reads(slot, seal):
                 if not seal_holds(held.file):
-                    what = f"{held.name} is damaged and was not handed to Drive."
-                    raise RunError(what, "its sha256 is not the one it was written with")
+                    raise RunError(
+                        f"{held.name} is damaged and was not handed to Drive.",
+                        "its sha256 is not the one it was written with",
+                    )
                 raise differs(slot)
         self._last[held.key] = slot, seal
 

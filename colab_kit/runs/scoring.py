@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data.batches import Feed
-from ..data.dataset import Arrays, Split
+from ..data.batches import BatchLoader
+from ..data.dataset import Split
 from ..data.folders import PICTURES
 from ..data.images import decode
 from ..data.preprocess import Preprocess
+from ..data.sources import Arrays
 from ..errors import DataError
 from ..training.losses import primary
 from ..training.recovery import is_out_of_memory
@@ -60,7 +61,7 @@ class Scorer:
         """
         probabilities, labels, rows = [], [], []
         if len(split):
-            feed = Feed(split, self.preprocess, batch_size=BATCH, device=self.device)
+            feed = BatchLoader(split, self.preprocess, batch_size=BATCH, device=self.device)
             for batch in feed.in_order():
                 if len(batch):
                     probabilities.append(self.probabilities(batch.x))

@@ -135,9 +135,11 @@ def refuse_absent(folder: Path) -> None:
     """Raise RunError for a folder of a Drive that is not there."""
     for top in (folder.absolute(), *folder.absolute().parents):
         if top.name in DRIVE_TOPS and not os.path.isdir(top):
-            what = f"{folder} lies on a Drive that is not there."
-            why = f"there is no {top}, and what is written there would block mounting it"
-            raise RunError(what, why, "kit.mount() first, or give a local path")
+            raise RunError(
+                f"{folder} lies on a Drive that is not there.",
+                f"there is no {top}, and what is written there would block mounting it",
+                "kit.mount() first, or give a local path",
+            )
 
 
 _FULL = "free some room (`colab-kit runs --prune` lists old runs), or give run_dir= another disk"

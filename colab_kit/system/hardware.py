@@ -29,7 +29,7 @@ class Host:
     """The cheap half: who started this Python. Milliseconds to gather."""
 
     env: Mapping[str, str] = field(default_factory=dict)
-    paths: frozenset[str] = frozenset()  # those of the telling paths that exist
+    paths: frozenset[str] = frozenset()  # of COLAB_VM, /content and /kaggle those that exist
     shell: str | None = None  # IPython's shell, module and class; None outside IPython
     vscode_file: bool = False  # VS Code put the notebook's path into the kernel's namespace
 
@@ -71,7 +71,7 @@ def shell() -> Any:
 
 
 def host() -> Host:
-    """Who started this Python: environment, telling paths, IPython's shell."""
+    """Who started this Python: environment, paths that tell, IPython's shell."""
     ipython = shell()
     kind = type(ipython)
     return Host(

@@ -101,9 +101,10 @@ def alone(
                 what = f"{name} was not waited for."
                 raise stopped(what, control.reason, "run the cell again") from err
         except OSError as err:
-            fix = "set COLAB_KIT_HOME to a folder that can be written"
             what = f"{place} could not be written."
-            raise DataError(what, err.strerror or str(err), fix) from err
+            raise DataError(
+                what, err.strerror or str(err), "set COLAB_KIT_HOME to a folder that can be written"
+            ) from err
     try:
         yield
     finally:

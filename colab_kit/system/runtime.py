@@ -284,8 +284,11 @@ def device_for(given: str | None, runtime: Runtime) -> tuple[str, str]:
     if kind not in ("cpu", _best(runtime)):
         raise RecipeError(what, runtime.why["device"], fix)
     if kind == "cuda" and index and runtime.gpus and int(index) >= runtime.gpus:
-        why = f"GPUs are counted from 0: the last one is cuda:{runtime.gpus - 1}"
-        raise RecipeError(what, why, "leave device= out, or give a smaller number")
+        raise RecipeError(
+            what,
+            f"GPUs are counted from 0: the last one is cuda:{runtime.gpus - 1}",
+            "leave device= out, or give a smaller number",
+        )
     return str(given), "as asked"
 
 
@@ -317,5 +320,8 @@ def need(module: str, *, extra: str, why: str) -> Any:
         fault, upgrade = "cannot be imported", "-U "
         if isinstance(err, ModuleNotFoundError) and err.name == package:
             fault, upgrade = "is not installed", ""
-        what = f"{why} needs the package {package}, which {fault}."
-        raise MissingExtra(what, str(err), f'pip install {upgrade}"colab-kit[{extra}]"') from err
+        raise MissingExtra(
+            f"{why} needs the package {package}, which {fault}.",
+            str(err),
+            f'pip install {upgrade}"colab-kit[{extra}]"',
+        ) from err

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..data.dataset import Arrays, Data, Items, Pictures
+from ..data.dataset import Data
 from ..data.preprocess import Preprocess
+from ..data.sources import Arrays, Items, Pictures
 from ..data.user_datasets import own_shape
 from ..recipe import Recipe
 

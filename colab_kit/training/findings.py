@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from ..data.dataset import Arrays, Data
-from ..data.overlap import overlaps
+from ..data.dataset import Data
+from ..data.image_checks import overlaps
+from ..data.sources import Arrays
 from ..recipe import Recipe
 from ..system.runtime import HOSTED, Runtime
 from .budget import LIMIT, spoken

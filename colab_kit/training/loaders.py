@@ -16,10 +16,11 @@ import numpy as np
 import torch
 
 from ..data.augment import Augment, preset
-from ..data.batches import Batch, Feed
-from ..data.dataset import Data, Items
+from ..data.batches import Batch, BatchLoader
+from ..data.dataset import Data
 from ..data.fingerprints import of_split
 from ..data.preprocess import Preprocess
+from ..data.sources import Items
 from ..models.build import LazyBackbone
 from ..models.describe import describe
 from ..models.features import VERSION, Features, begun
@@ -51,10 +52,10 @@ class LoaderMaker:
     transform: Any
     complain: Callable[[str], None]
 
-    def of_split(self, name: str, *, seed: int | None = None, **views: Any) -> Feed:
+    def of_split(self, name: str, *, seed: int | None = None, **views: Any) -> BatchLoader:
         recipe = self.recipe
         assert isinstance(recipe.batch_size, int) and recipe.num_workers is not None
-        return Feed(
+        return BatchLoader(
             self.data.splits[name],
             self.preprocess,
             batch_size=recipe.batch_size,
@@ -75,7 +76,7 @@ class LoaderMaker:
             name: self.of_split(name) for name in ("valid",) if name in self.data.splits
         }
 
-    def of_view(self, name: str, view: int) -> tuple[Feed, int]:
+    def of_view(self, name: str, view: int) -> tuple[BatchLoader, int]:
         """Make the loader that shows a view, and say the epoch in which it does.
 
         View 0 is each picture as it is, 1 is mirrored, later ones are random.
@@ -190,17 +191,19 @@ class FrozenFeatures:
 
 
 class FeatureLoader:
-    """Features of a split, batch by batch: the same pictures together as in a Feed, in its order.
+    """Features of a split, batch by batch: the same pictures together as in a BatchLoader, in its order.
 
     Parameters
     ----------
-    pictures : Feed
+    pictures : BatchLoader
         The loader of the pictures.
     views : int
         Epoch e sees view e modulo their number; in order it is always the first.
     """
 
-    def __init__(self, features: FrozenFeatures, name: str, pictures: Feed, views: int) -> None:
+    def __init__(
+        self, features: FrozenFeatures, name: str, pictures: BatchLoader, views: int
+    ) -> None:
         self.features, self.name, self.pictures, self.views = features, name, pictures, views
         self.split, self.bounds, self.device = pictures.split, pictures.bounds, pictures.device
         rows = self.split.rows

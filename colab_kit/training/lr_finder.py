@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..data import keyed_random
-from ..data.batches import Batch, Feed
+from ..data.batches import Batch, BatchLoader
 from ..models.weights import untouched
 from .losses import Loss, with_aux
 
@@ -26,7 +26,7 @@ SKIP = 10  # steps at the start of the curve that suggest nothing
 
 def sweep(
     model: nn.Module,
-    feed: Feed,
+    feed: BatchLoader,
     loss: Loss,
     make: Callable[[float], torch.optim.Optimizer],
     *,
@@ -85,7 +85,7 @@ def suggest(rates: list[float], losses: list[float]) -> tuple[float | None, str]
     return rates[steepest], f"{why}, and the sweep ends at {rates[-1]:.1e}"
 
 
-def _endless(feed: Feed) -> Iterator[Batch]:
+def _endless(feed: BatchLoader) -> Iterator[Batch]:
     """Yield batches with pictures, epoch after epoch; it ends where an epoch has none."""
     for epoch in itertools.count():
         some = False

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.dataset import Arrays, Data, Items
+from ..data.dataset import Data
 from ..data.keyed_random import outer_streams_kept
 from ..data.preprocess import Preprocess
+from ..data.sources import Arrays, Items
 from ..errors import RecipeError
 from ..models.precision import Precision
 from ..models.weights import weights_hash

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import torch
 
-from ..data.batches import Batch, Feed
-from ..data.dataset import Data, Pictures
+from ..data.batches import Batch, BatchLoader
+from ..data.dataset import Data
 from ..data.keyed_random import outer_streams_kept
 from ..data.pixel_cache import store_for
+from ..data.sources import Pictures
 from ..data.user_datasets import draws_privately
 from ..errors import DataError, RecipeError
 from ..events import Callbacks, Note
@@ -119,7 +120,7 @@ def _without_a_look(
     preprocess, size = preprocess_for(recipe, data, network.preprocess)
     model = model.to(device)
     if choices["batch_size"].value == "auto":
-        few = Feed(data.train, preprocess, batch_size=8, device=device, seed=recipe.seed)
+        few = BatchLoader(data.train, preprocess, batch_size=8, device=device, seed=recipe.seed)
         choices["batch_size"] = _largest_batch(model, few, data)
     choices.setdefault("image_size", size)
     augment, transform = choices["augment"].value, request.augment
@@ -158,7 +159,7 @@ def _without_a_look(
     )
 
 
-def _largest_batch(model: torch.nn.Module, few: Feed, data: Data) -> Choice:
+def _largest_batch(model: torch.nn.Module, few: BatchLoader, data: Data) -> Choice:
     """Choose the batch size that fills the GPU's memory; elsewhere the usual one."""
     if few.device.type != "cuda":
         why = "memory does not say how large a batch should be on this device: the usual size"
@@ -270,7 +271,7 @@ def _precision(plan: Plan, first: Batch, forward: float) -> Choice:
         return choices["precision"]
     options = candidates(machine.precision, plan.device.type, machine.isa, plan.model)
     if 3 * forward * batches < SHORT:
-        return Choice(str(options[0]), probing.too_short(3 * forward * batches))
+        return Choice(str(options[0]), probing.TOO_SHORT)
     few = probing.share_of(len(first), batches, len(options))
     if few >= len(first) / 2:
         return _fastest_precision(plan, first, options, few)

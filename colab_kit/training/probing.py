@@ -27,6 +27,8 @@ from .recovery import is_out_of_memory, let_go, not_even_two
 
 EARLIER = " (earlier)"
 SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing
+# without the predicted time, which differs from call to call
+TOO_SHORT = f"the run takes less than {SHORT:.0f} s: nothing is measured"
 SHARE = 0.01  # of the predicted run: what measuring may take
 CLEARLY = 0.95  # of plain fp32's time: a smaller gain is noise, and chooses nothing
 TIMES = 5  # steps of each option at most; the fastest counts: the machine may be busy in another
@@ -93,7 +95,7 @@ def measure(
         first, truth = once(plain)
         whole = first * steps
         if whole < SHORT:
-            return plain, too_short(whole), {str(plain): first}
+            return plain, TOO_SHORT, {str(plain): first}
         # each option runs one untimed step first
         more = min(TIMES, int((SHARE * whole - spent) / (first * len(options))) - 1) - 1
         first = fastest(plain, first)
@@ -185,7 +187,8 @@ def step_bytes(model: nn.Module, few: Batch, n: int, device: torch.device) -> in
     moments = sum(2 * p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     torch.cuda.reset_peak_memory_stats(device)
     with untouched(model):
-        with_aux(functional.cross_entropy, model.train()(x), y).backward()  # type: ignore[no-untyped-call]
+        loss = with_aux(functional.cross_entropy, model.train()(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
     return int(torch.cuda.max_memory_allocated(device)) + moments
 
 
@@ -222,10 +225,6 @@ def largest_batch(uses: Callable[[int], int], room: int, most: int) -> tuple[int
         raise not_even_two(f"it has {room / 2**30:.1f} GiB")
     sizes = f"{peak / 2**30:.1f} of {room / 2**30:.1f} GiB"
     return fits, f"the largest that takes at most {FULL:.0%} of the memory ({sizes})"
-
-
-def too_short(seconds: float) -> str:
-    return f"the run takes about {seconds:.0f} s: nothing is measured"
 
 
 def _wait(device: torch.device) -> None:

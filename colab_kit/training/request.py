@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from ..data.batches import Feed
+from ..data.batches import BatchLoader
 from ..data.dataset import Data
 from ..data.preprocess import Preprocess
 from ..errors import RecipeError, new_word
@@ -193,7 +193,7 @@ class Request:
         made_by = _made_by(model)
         if is_lazy(model):  # its layers get their shapes now: with them it is another network
             preprocess, _ = preprocess_for(recipe, data, Preprocess())
-            loader = Feed(
+            loader = BatchLoader(
                 data.train, preprocess, batch_size=2, device=torch.device("cpu"), seed=recipe.seed
             )
             materialise(model.cpu(), loader.peek().x, recipe.seed)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from ..data.batches import Batch
-from ..data.dataset import Items
 from ..data.keyed_random import outer_streams_kept
+from ..data.sources import Items
 from ..errors import RecipeError
 from ..events import Callbacks, Note
 from ..models.build import LazyBackbone

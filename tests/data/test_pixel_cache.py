@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from colab_kit.data import pixel_cache
-from colab_kit.data.cuts import squashed
-from colab_kit.data.images import decode
-from colab_kit.data.kinds import Pictures
+from colab_kit.data.images import decode, squash
 from colab_kit.data.pixel_cache import PixelStore, store_for
+from colab_kit.data.sources import Pictures
 from colab_kit.system import row_store
 
 from ..support.pictures import picture
@@ -56,7 +55,7 @@ def test_a_row_is_the_whole_picture_squashed_and_its_proportions(store, source):
         for row in (5, 0, 3):
             found, aspect = store.read(row)
             assert (
-                found == squashed(decode(source.paths[row], 8), 8)
+                found == squash(decode(source.paths[row], 8), 8)
             ).all() and aspect == np.float32((20 + row) / 16)
 
 
@@ -161,7 +160,7 @@ KILLED = """
 import os, sys
 import numpy as np
 from pathlib import Path
-from colab_kit.data.kinds import Pictures
+from colab_kit.data.sources import Pictures
 from colab_kit.data.pixel_cache import PixelStore
 root = Path(sys.argv[1])
 store = PixelStore(Pictures([root / f"{n}.{'jpg' if n % 2 else 'png'}" for n in range(6)], np.zeros(6, np.int64), root, "print"), 8,
@@ -183,7 +182,7 @@ def test_a_process_killed_while_it_writes_leaves_whole_rows_only(source, tmp_pat
     made = count(monkeypatch)
     store = PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
     for row in (0, 1, 3):
-        assert (store.read(row)[0] == squashed(decode(source.paths[row], 8), 8)).all()
+        assert (store.read(row)[0] == squash(decode(source.paths[row], 8), 8)).all()
     assert made == [source.paths[3]]
 
 

@@ -148,7 +148,10 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
         or page.locator("text=Going on from").count()
     )
     page.get_by_role("button", name="Copy as code", exact=True).click()
-    assert "kit.transfer('fashion-mini', 'resnet18', views=3" in shown(page, ".colab-kit code").inner_text()
+    assert (
+        "kit.transfer('fashion-mini', 'resnet18', views=3"
+        in shown(page, ".colab-kit code").inner_text()
+    )
     page.locator(".jp-OutputArea").first.screenshot(path=str(page.root / f"panel-{page.theme}.png"))
     assert page.evaluate(NAMELESS) == [], "every control and picture has a name"
     assert page.evaluate(PALE) == [], (

@@ -26,12 +26,13 @@ from colab_kit.testing.fixtures import (
     no_drive_yet,
     only_a_stand_in,
 )
+from colab_kit.testing.fuse import cloud
 from colab_kit.testing.fuse import mount as fuse
 from tests.support.installed import readme_example, site
 from tests.support.worlds import laid
 
 ROOT = Path(__file__).resolve().parents[2]
-needs_fuse = pytest.mark.skipif(bool(why := fuse.why_not()), reason=str(why))
+needs_fuse = pytest.mark.skipif(bool(why := cloud.why_not()), reason=str(why))
 
 
 def python(*arguments: str, cwd: Path, path: Path | str = ROOT) -> subprocess.CompletedProcess[str]:
@@ -423,7 +424,7 @@ def test_no_mount_and_no_process_stay_behind(tmp_path, colab_kit_home):
 def test_where_fuse_is_missing_the_test_skips_with_the_reason(tmp_path):
     said = run_tests(
         tmp_path,
-        "import colab_kit.testing.fuse.mount as f\nf.why_not = lambda: 'no FUSE: ask'\n"
+        "import colab_kit.testing.fuse.cloud as f\nf.why_not = lambda: 'no FUSE: ask'\n"
         "def test_x(fuse_drive): pass\n",
     )
     assert "1 skipped" in said and "no FUSE mount here: no FUSE: ask" in said

@@ -121,8 +121,11 @@ def _zst(stream: Tap, called: str) -> Iterator[bytes]:
         return _each(stream, lambda: _Frame(maker.decompressobj()))
     if program := shutil.which("zstd"):
         return _by_program(stream, [program, "-dcq", "-M1024MB"])
-    why = "Python 3.14 reads zst, and before it the package zstandard or the program zstd"
-    raise BadArchive(f"{called} is packed by zstd.", why, "pip install zstandard, then try again")
+    raise BadArchive(
+        f"{called} is packed by zstd.",
+        "Python 3.14 reads zst, and before it the package zstandard or the program zstd",
+        "pip install zstandard, then try again",
+    )
 
 
 class _Frame:

@@ -71,9 +71,11 @@ def extract(archive: Path, kind: str, to: Path, job: Unpacking) -> None:
             return _by_package(archive, to, job)
     if failure is not None:
         raise failure
-    why = "nothing here unpacks it: Python alone unpacks zip and tar"
-    fix = f"{_FIX[kind]}, then run the cell again"
-    raise BadArchive(f"{job.called} is a {kind} archive.", why, fix)
+    raise BadArchive(
+        f"{job.called} is a {kind} archive.",
+        "nothing here unpacks it: Python alone unpacks zip and tar",
+        f"{_FIX[kind]}, then run the cell again",
+    )
 
 
 def _knows(program: str, kind: str) -> bool:
@@ -121,8 +123,11 @@ def _facts(lines: str, first: str, between: str) -> Iterator[dict[str, str]]:
         for line in block.split("\n"):
             key, found, value = line.partition(between if between in line else between.rstrip())
             if found and fact.setdefault(key.strip(), value) != value:
-                what = "The archive holds a file that cannot be named."
-                raise UnsafeArchive(what, f"{value!r} in its list", AVOID)
+                raise UnsafeArchive(
+                    "The archive holds a file that cannot be named.",
+                    f"{value!r} in its list",
+                    AVOID,
+                )
         if first in fact:
             yield fact
 
@@ -190,8 +195,11 @@ def _approve(members: list[ListedFile], archive: Path, job: Unpacking) -> dict[s
         if member.locked:
             raise Locked(archive)
         if member.link:
-            what, fix = f"{job.called} holds a link, {member.name}.", "pack the files themselves"
-            raise UnsafeArchive(what, "links are not followed", fix)
+            raise UnsafeArchive(
+                f"{job.called} holds a link, {member.name}.",
+                "links are not followed",
+                "pack the files themselves",
+            )
         place = places.take(member.name, folder=member.folder)
         if not member.folder:
             files[place] = member.size
@@ -210,8 +218,10 @@ def _compare(files: dict[str, int], to: Path, job: Unpacking) -> None:
             sizes[os.path.relpath(path, to).replace(os.sep, "/")] = size
     for name in files | sizes:
         if sizes.get(name) != files.get(name):
-            why = f"{name}: {sizes.get(name)} bytes came, and its list says {files.get(name)}"
-            raise damaged(job.called, why)
+            raise damaged(
+                job.called,
+                f"{name}: {sizes.get(name)} bytes came, and its list says {files.get(name)}",
+            )
     job.files, job.bytes = len(files), sum(files.values())
     job.tell()
 
@@ -256,8 +266,9 @@ def decompress(archive: Path, to: Path, job: Unpacking) -> int:
                 begins = (
                     f"as a {kind} file does" if kind else f"with {head[:8].hex(' ') or 'nothing'}"
                 )
-                what = f"{job.called} is no packed file."
-                raise BadArchive(what, f"it begins {begins}", "use it as it is")
+                raise BadArchive(
+                    f"{job.called} is no packed file.", f"it begins {begins}", "use it as it is"
+                )
             job.files = 1
             with whole_file(to) as part, open(part, "xb", buffering=0) as out:
                 with closing(unpacked_pieces(tap, kind, job.called)) as pieces:

@@ -75,8 +75,10 @@ class Unpacking:
             fix = f"max_size={size} (bytes, or more) if you trust it"
             raise UnsafeArchive(f"{called} would fill the disk.", why, fix)
         if files > MOST:
-            what, fix = f"{called} holds more than {MOST:,} files.", "pack fewer into one archive"
-            raise UnsafeArchive(what, f"it holds {files:,}", fix)
+            fix = "pack fewer into one archive"
+            raise UnsafeArchive(
+                f"{called} holds more than {MOST:,} files.", f"it holds {files:,}", fix
+            )
         if self.room is not None and size > self.room:
             raise self.full(f"it needs {mib(size)} or more, and there is room for {mib(self.room)}")
 
@@ -88,8 +90,11 @@ class Unpacking:
         if self._control is not None:
             self._control.wait_while_paused()
             if self._control.stopped:
-                what, why = f"{self.called} was not unpacked.", self._control.reason
-                raise Stopped(what, why, "the same call begins it again")
+                raise Stopped(
+                    f"{self.called} was not unpacked.",
+                    self._control.reason,
+                    "the same call begins it again",
+                )
 
     def coming(self, size: int, packed: int) -> None:
         """So many bytes are about to be written: refuse them, or count them."""

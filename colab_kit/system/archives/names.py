@@ -54,8 +54,11 @@ def inside(name: str, called: str = "The archive") -> str:
     longest = max(sizes, default=0)
     if longest > LONGEST or whole > LONGEST_PATH or len(parts) > DEEPEST:
         lengths = f"{whole:,} bytes in {len(parts)} parts, the longest of {longest:,} bytes"
-        what = f"{called} holds a name that is too long for a disk."
-        raise UnsafeArchive(what, f"{name[:80]!r}… has {lengths}", AVOID)
+        raise UnsafeArchive(
+            f"{called} holds a name that is too long for a disk.",
+            f"{name[:80]!r}… has {lengths}",
+            AVOID,
+        )
     return "/".join(parts)
 
 
@@ -97,8 +100,11 @@ class Places:
                 raise self._twice(name, "is a file and a folder")
             self.files.add(place)
         if len(self.files) + len(self.folders) > MOST:
-            what = f"{self.called} holds more than {MOST:,} files and folders."
-            raise UnsafeArchive(what, "so many slow down any disk", AVOID)
+            raise UnsafeArchive(
+                f"{self.called} holds more than {MOST:,} files and folders.",
+                "so many slow down any disk",
+                AVOID,
+            )
         return place
 
     def _twice(self, name: str, how: str) -> UnsafeArchive:

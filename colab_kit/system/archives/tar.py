@@ -45,8 +45,11 @@ def extract(stream: Stream, to: Path, job: Unpacking) -> None:
             raise damaged(called, "it has 0 bytes")
         kind = None if is_header(head) else kind_of(head)
         if kind not in (None, "tar", *KINDS):
-            what, why = f"{called} is no tar.", f"it begins as a {kind} file does"
-            raise BadArchive(what, why, "give the file its right name")
+            raise BadArchive(
+                f"{called} is no tar.",
+                f"it begins as a {kind} file does",
+                "give the file its right name",
+            )
         with closing(unpacked_pieces(tap, kind, called)) as pieces:
             _write(pieces, to, job, tap)
         while tap.read(PIECE):
@@ -157,9 +160,11 @@ class _Folder:
         if is_link:
             tarfile.data_filter(info, self._to)
         elif not info.isreg() and not info.isdir():
-            what = f"{self._called} holds what is no file and no folder."
-            why = f"{info.name!r} is a device, a pipe or something unknown (type {info.type!r})"
-            raise UnsafeArchive(what, why, "do not use this file")
+            raise UnsafeArchive(
+                f"{self._called} holds what is no file and no folder.",
+                f"{info.name!r} is a device, a pipe or something unknown (type {info.type!r})",
+                "do not use this file",
+            )
         self._make(place if info.isdir() else place.rpartition("/")[0])
         if info.issym():
             self._links[place] = self._target(info, place)

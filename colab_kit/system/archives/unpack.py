@@ -91,12 +91,17 @@ def _kind(archive: Path, called: str) -> str:
         file.seek(max(0, size - (1 << 16) - 22))
         tail = file.read()
     if (title := web_page(head)) is not None:
-        fix = "download the file itself, not its page"
-        raise BadArchive(f"{called} is a web page, not an archive.", f"its title is {title!r}", fix)
+        raise BadArchive(
+            f"{called} is a web page, not an archive.",
+            f"its title is {title!r}",
+            "download the file itself, not its page",
+        )
     if (pointer := lfs_pointer(head)) is not None:
-        what = f"{called} is Git LFS's note of where the file is."
-        why = f"the file itself has {pointer.size:,} bytes and is kept apart by Git LFS"
-        raise BadArchive(what, why, "!git lfs pull, or download it from its page")
+        raise BadArchive(
+            f"{called} is Git LFS's note of where the file is.",
+            f"the file itself has {pointer.size:,} bytes and is kept apart by Git LFS",
+            "!git lfs pull, or download it from its page",
+        )
     if not head:
         raise BadArchive(f"{called} is empty.", "it has 0 bytes", AGAIN)
     kind = kind_of(head)
@@ -107,5 +112,6 @@ def _kind(archive: Path, called: str) -> str:
         return "tar"
     if b"PK\5\6" in tail:  # one that unpacks itself
         return "zip"
-    begins = f"it begins with {head[:8].hex(' ')}"
-    raise BadArchive(f"{called} is damaged, or no archive.", begins, AGAIN)
+    raise BadArchive(
+        f"{called} is damaged, or no archive.", f"it begins with {head[:8].hex(' ')}", AGAIN
+    )

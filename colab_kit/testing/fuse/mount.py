@@ -37,7 +37,6 @@ from .cloud import (
     undertaker,
     unmount_lazily,
 )
-from .cloud import why_not as why_not
 
 _START = 30.0  # seconds until the mount must stand
 _ANSWER = 60.0  # seconds until the daemon must answer its parent; uploads are renames
