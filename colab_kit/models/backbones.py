@@ -82,7 +82,7 @@ def backbone(
         False makes the network as these weights want it (inception_v3 then turns the colours) and
         reads none, because others will follow.
     fetch : callable, optional
-        `colab_kit.fetching.whole.get` or one that is called like it:
+        `colab_kit.fetching.download.get` or one that is called like it:
         fetch(urls, to, sha256=prefix) -> Path.
     folder : Path, optional
         Where weight files are kept; `files.home() / "weights"`.
@@ -364,6 +364,6 @@ class WeightFiles:
 
 
 def _whole_get() -> Fetch:
-    from ..fetching.whole import get
+    from ..fetching.download import get
 
     return get
