@@ -3,9 +3,9 @@
 Read its files in this order:
 
 record       the run's folder, what made it, and its identity
-running      find, begin, hold and train the run of a call
+running      find, begin, hold and train the run of a call; open one of an earlier session
 run          the Run
-catalog      a run of an earlier session; all runs, and what they cost
+catalog      all runs, and what they cost on the disks
 scoring      the network over anything that shows pictures
 prediction   what it predicts for a picture
 evaluation   what it got right and wrong
