@@ -7,18 +7,9 @@ try:
 except ImportError:
     import importlib, os, subprocess, sys
 
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        os.environ.get("COLAB_KIT_SPEC", SPEC),
-    ]
-    done = subprocess.run(
-        pip, capture_output=True, text=True
-    )  # piped: a child's own output is not shown on Colab
+    spec = os.environ.get("COLAB_KIT_SPEC", SPEC)
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", spec]
+    done = subprocess.run(pip, capture_output=True, text=True)  # Colab hides a child's own output
     if done.returncode:
         print(done.stdout, done.stderr, file=sys.stderr, flush=True)
         raise SystemExit(done.returncode) from None

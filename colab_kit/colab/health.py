@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 from ..system.files import home
-from ..testing.watch import exempt
 
 MYDRIVE = "MyDrive"
 DEADLINE = 10.0  # s; Drive answers a stat in milliseconds, and in seconds while it is busy
@@ -105,8 +104,8 @@ def _ask(
         future.set_result(answer)
 
 
-class World(Protocol):
-    """What drive/mock.py's StandIn tells, while it is installed."""
+class PretendedColab(Protocol):
+    """What a pretended google.colab tells while it is installed."""
 
     wait: Callable[[float], None]
 
@@ -115,10 +114,29 @@ class World(Protocol):
     def named(self, path: Path) -> Path: ...
 
 
-def imitated() -> World | None:
-    """The stand-in for google.colab that is installed in this process: then its Drive is the only one."""
-    world: World | None = getattr(sys.modules.get("google.colab._seam"), "installed", None)
-    return world
+class Pretence:
+    """What this process pretends: the test tools announce it here, and take it back when they go.
+
+    colab : the pretended google.colab, whose Drive is then the only one; None otherwise
+    exempt : a block in which no planned failure strikes
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that is pretended."""
+        self.announce_colab(None)
+        self.announce_failures(nullcontext)
+
+    def announce_colab(self, colab: PretendedColab | None) -> None:
+        self.colab = colab
+
+    def announce_failures(self, exempt: Callable[[], AbstractContextManager[None]]) -> None:
+        self.exempt = exempt
+
+
+pretence = Pretence()  # process state, the only one of its kind
 
 
 def mount_table() -> str:
@@ -130,7 +148,7 @@ def mount_table() -> str:
         table = Path("/proc/self/mounts").read_text(errors="replace")
     except OSError:
         table = ""
-    if (world := imitated()) is not None:
+    if (world := pretence.colab) is not None:
         rows = table.splitlines(keepends=True)
         table, place = "".join(row for row in rows if not drives(row)), world.mounted_at()
     else:
@@ -180,7 +198,7 @@ def stand_in_root() -> Path:
 
 def stand_in_mounted() -> Path | None:
     """Where the stand-in's content stands now, if it was mounted as a folder elsewhere (drive/folder.py); any process sees it."""
-    with exempt():  # where it stands is known, whatever was planned for its files
+    with pretence.exempt():  # where it stands is known, whatever was planned for its files
         try:
             place = Path((stand_in_root() / ".mounted").read_text().strip())
         except (OSError, ValueError):
@@ -189,7 +207,7 @@ def stand_in_mounted() -> Path | None:
             place / MYDRIVE
         ):  # a dead mount raises in Path.is_dir
             return None
-    return place if (world := imitated()) is None else world.named(place)
+    return place if (world := pretence.colab) is None else world.named(place)
 
 
 def stand_in_place() -> Path:

@@ -23,8 +23,8 @@ from .health import (
     Health,
     drives,
     healthy,
-    imitated,
     mount_table,
+    pretence,
     probe,
     stand_in_mounted,
     stand_in_place,
@@ -51,7 +51,7 @@ class Site:
     @classmethod
     def here(cls) -> Site:
         seen = host()
-        world = imitated()  # its waits are planned too
+        world = pretence.colab  # its waits are planned too
         return cls(
             place(seen)[0],
             client=seen.env.get(CLIENT, ""),
@@ -65,7 +65,7 @@ class Site:
     @property
     def anywhere(self) -> bool:
         """Whether any Drive that is mounted is the one to use: Colab's, or that of the stand-in for google.colab."""
-        return self.hosted or imitated() is not None
+        return self.hosted or pretence.colab is not None
 
     def look(self, point: Path) -> Seen:
         """Look for a Drive: where it is asked for and, on a Colab VM, anywhere, since mounting anew kills what is mounted."""

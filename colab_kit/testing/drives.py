@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..colab import drive as local
 from ..colab import mirror, mounting
-from ..colab.health import imitated, stand_in_root
+from ..colab.health import pretence, stand_in_root
 from ..errors import DriveError
 from ..events import Event
 
@@ -176,7 +176,7 @@ def only_a_stand_in() -> Iterator[None]:
     before, real = vars(mounting.Site)["here"], mounting.Site.here
 
     def here() -> mounting.Site:
-        if imitated() is None:
+        if pretence.colab is None:
             return mounting.Site("a test", table=str)
         seen = real()
         return (

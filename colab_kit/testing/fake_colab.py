@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..colab.health import imitated
+from ..colab.health import pretence
 from ..errors import DriveError
 from ..system.files import home
 from ..system.hardware import COLAB_VM
@@ -143,6 +143,8 @@ class StandIn(Page):
             seam = importlib.import_module("google.colab._seam")
             seam.installed = self  # type: ignore[attr-defined]
             undo.callback(setattr, seam, "installed", None)
+            pretence.announce_colab(self)
+            undo.callback(pretence.announce_colab, None)
             importlib.import_module("google.colab.drive").mount._DEBUG = False
             self._dress(undo)
             self._undo = undo.pop_all()
@@ -256,8 +258,8 @@ class StandIn(Page):
 
 def installed() -> StandIn | None:
     """The one that is installed in this process."""
-    found = imitated()
-    return found if isinstance(found, StandIn) else None
+    colab = pretence.colab
+    return colab if isinstance(colab, StandIn) else None
 
 
 _loaded: StandIn | None = None

@@ -20,10 +20,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+from ..colab.health import pretence
 from .calls import Call, calls
 from .faults import Faults
 from .watch import Watch, exempt, find, forget_closed, look_at, meet
@@ -192,11 +194,13 @@ def _put_in() -> None:
         if module := sys.modules.get(name):
             _put.extend(hook(module))
     _sweep(dict(_put))
+    pretence.announce_failures(exempt)
     sys.meta_path.insert(0, _late)
 
 
 def _take_out() -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not _late]
+    pretence.announce_failures(nullcontext)
     back = {ours: real for real, ours in _put}
     _sweep(back)
     for name in _SUPPORTS:
