@@ -1,6 +1,7 @@
 """The law of floors: a folder imports only the folders below it, and a guest stays in its rooms."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,7 @@ ONLY_IN = {  # guest: the rooms that may import it, at any depth
 WITHOUT_TORCH = ("system", "colab", "fetching", "errors", "events", "recipe")
 
 
+@functools.cache
 def package() -> dict[str, ast.Module]:
     """Every .py of the package by its room's name."""
     files = sorted(PACKAGE.rglob("*.py"))

@@ -116,6 +116,7 @@ def page(request, tmp_path_factory):
         browser.close()
 
 
+@pytest.mark.timed
 def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     run_cell(page, 0)
     button = page.get_by_role("button", name="Start", exact=True)
@@ -177,6 +178,7 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     assert page.heard == []
 
 
+@pytest.mark.timed
 def test_stop_during_long_batches_says_so_at_once(page):
     if page.theme == "dark":
         pytest.skip("the theme changes nothing of it, and it takes 20 s")

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch, torchvision
 from torch import nn
 import colab_kit as kit
-from colab_kit.data import pixels
+from colab_kit.data import pixel_cache
 
 def anonymous():  # what no file backs: pages of the store's file can be taken back by the system at any time
     return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("RssAnon"))
@@ -36,13 +36,13 @@ def watch():
     while not over.wait(0.02):
         peak[0] = max(peak[0], anonymous() - begun)
 
-pixels.free_memory = lambda: allowed - peak[0]
+pixel_cache.free_memory = lambda: allowed - peak[0]
 threading.Thread(target=watch, daemon=True).start()
 net = nn.Sequential(nn.Conv2d(3, 8, 7, stride=8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 2))
 data = kit.load(place / "photos", quiet=True)
 run = kit.train(net, data, epochs=2, run_dir=place / "run", quiet=True)
 over.set()
-store = pixels.store_for(data.train.source, 256)
+store = pixel_cache.store_for(data.train.source, 256)
 print(json.dumps({"status": run.status, "where": store.where, "peak": peak[0], "why": store.why, "bad": len(store.bad)}))
 """
 

@@ -116,6 +116,7 @@ def front(tmp_path, monkeypatch):
         manager.shutdown_kernel(now=True)
 
 
+@pytest.mark.timed
 def test_stop_and_pause_are_heard_while_starts_handler_waits_and_queued_cells_run_in_order(front):
     front.client.execute(
         "import ipywidgets, ipykernel; print(ipywidgets.__version__, ipykernel.__version__)"

@@ -28,10 +28,10 @@ import time
 import torch
 from torch import nn
 import colab_kit as kit
-from colab_kit import verbs
+from colab_kit import api
 
-own = getattr(verbs, "own", verbs.transfer)
-verbs.own = own
+own = getattr(api, "own", api.transfer)
+api.own = own
 
 class Slow(nn.Module):
     def __init__(self):
@@ -42,7 +42,7 @@ class Slow(nn.Module):
             time.sleep(SECONDS)
         return self.fc(torch.relu(self.body(x)).mean((2, 3)))
 
-verbs.transfer = lambda data, backbone, **how: own(data, Slow(), mode="finetune", **how)
+api.transfer = lambda data, backbone, **how: own(data, Slow(), mode="finetune", **how)
 """  # what a cell begins with, so that a batch takes SECONDS
 READY = """() => {
   const widget = window.jupyterapp && window.jupyterapp.shell.currentWidget;
