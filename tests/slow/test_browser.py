@@ -19,6 +19,7 @@ pytest.importorskip("jupyterlab")
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.timed,  # and the tests go on from each other, in one kernel
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
 ]
 ANSWER = 300  # ms
@@ -116,7 +117,6 @@ def page(request, tmp_path_factory):
         browser.close()
 
 
-@pytest.mark.timed
 def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     run_cell(page, 0)
     button = page.get_by_role("button", name="Start", exact=True)
@@ -149,7 +149,10 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
         or page.locator("text=Going on from").count()
     )
     page.get_by_role("button", name="Copy as code", exact=True).click()
-    assert "kit.transfer('fashion-mini', 'resnet18', views=3" in shown(page, ".colab-kit code").inner_text()
+    assert (
+        "kit.transfer('fashion-mini', 'resnet18', views=3"
+        in shown(page, ".colab-kit code").inner_text()
+    )
     page.locator(".jp-OutputArea").first.screenshot(path=str(page.root / f"panel-{page.theme}.png"))
     assert page.evaluate(NAMELESS) == [], "every control and picture has a name"
     assert page.evaluate(PALE) == [], (
@@ -178,7 +181,6 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     assert page.heard == []
 
 
-@pytest.mark.timed
 def test_stop_during_long_batches_says_so_at_once(page):
     if page.theme == "dark":
         pytest.skip("the theme changes nothing of it, and it takes 20 s")

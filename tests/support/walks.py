@@ -3,7 +3,7 @@
     python -m tests.support.walks          # prints the four lists
     python -m tests.support.walks train    # prints one
 
-Each call runs in a process of its own, so that no cache of an earlier call shortens its way.
+Each call runs in a process of its own, so that nothing of an earlier call shortens its way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -79,14 +80,15 @@ class Walk:
         """The moves from a folder to one above it: calls of something that came in from there."""
         return [(here, there) for here, there in self.moves if FLOOR[there] > FLOOR[here]]
 
-    def lines(self) -> list[str]:
-        """The walk as ARCHITECTURE.md writes it."""
-        return [f"{n:2} {file}: {function}" for n, (file, function) in enumerate(self.steps, 1)]
+    @property
+    def counts(self) -> str:
+        """How long the walk is, in words."""
+        return f"{len(self.steps)} files, {len(self.moves)} moves, {len(self.climbs)} climbs"
 
     def __str__(self) -> str:
+        rows = [f"{n:2} {file}: {function}" for n, (file, function) in enumerate(self.steps, 1)]
         there = ", ".join(f"{here} to {there}" for here, there in self.moves)
-        counts = f"{len(self.steps)} files, {len(self.moves)} moves, {len(self.climbs)} climbs"
-        return "\n".join([*self.lines(), f"{counts}: {there}"])
+        return "\n".join([*rows, f"{self.counts}: {there}"])
 
 
 def folder(name: str) -> str:
@@ -105,29 +107,40 @@ def follow(call: Callable[[], object]) -> Walk:
     return Walk(list(trace.steps.items()), list(trace.moves))
 
 
-def walk(name: str) -> Walk:
-    """Follow one call in a fresh process."""
+def walks(*names: str) -> dict[str, Walk]:
+    """Follow calls, each in a child of one fresh process."""
     with tempfile.TemporaryDirectory() as home:
-        env = {
-            **os.environ,
-            "COLAB_KIT_HOME": f"{home}/kit",
-            "CUDA_VISIBLE_DEVICES": "",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(ROOT),
-        }
-        command = [sys.executable, "-m", "tests.support.walks", name, "--here"]
+        own = {"COLAB_KIT_HOME": f"{home}/kit", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        env = {**os.environ, **own, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "tests.support.walks", "--here", *names]
         done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"The walk of {name} failed:\n{done.stderr}")
-    told = json.loads(done.stdout.splitlines()[-1])
-    return Walk(*([(one, two) for one, two in told[kind]] for kind in ("steps", "moves")))
+        raise RuntimeError(f"The walks of {', '.join(names)} failed:\n{done.stderr}")
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    pairs = {name: [[(a, b) for a, b in part] for part in parts] for name, *parts in told}
+    return {name: Walk(steps, moves) for name, (steps, moves) in pairs.items()}
 
 
-def here(name: str) -> Walk:
-    """Follow one call in this process, which is a fresh one in an empty folder."""
+def here(names: list[str]) -> None:
+    """Follow calls in this process, which is a fresh one in an empty folder, and print them."""
     for module in pkgutil.walk_packages([str(PACKAGE)], "colab_kit."):
         if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)  # so that imports are no part of the walk
+            importlib.import_module(module.name)  # so that imports are no part of a walk
+    for name in names:
+        child = os.fork()  # what one call leaves in memory shortens no other's way
+        if child == 0:
+            Path(name).mkdir()
+            os.chdir(name)
+            walk = follow(call(name))
+            print(json.dumps([name, walk.steps, walk.moves]), flush=True)
+            os._exit(0)  # a thread of a server or a loader keeps nobody waiting
+        _, status = os.waitpid(child, 0)
+        if status:
+            raise SystemExit(f"The walk of {name} ended with {status}.")
+
+
+def call(name: str) -> Callable[[], object]:
+    """A small call of a verb, with all that it needs made ready."""
     import colab_kit as kit
     from tests.support.pictures import class_folders
 
@@ -135,25 +148,23 @@ def here(name: str) -> Walk:
         from colab_kit.testing.server import FileServer
 
         url = FileServer().put("pets.txt", b"cat\ndog\n" * 1000)
-        return follow(lambda: kit.fetch(url, quiet=True))
+        return partial(kit.fetch, url, quiet=True)
     class_folders(Path("pets"), each=12)
     if name == "load":
-        return follow(lambda: kit.load("pets", quiet=True))
+        return partial(kit.load, "pets", quiet=True)
     data = kit.load("pets", quiet=True)
     if name == "train":
-        return follow(lambda: kit.train(kit.nets.mlp, data, epochs=1, quiet=True))
-    small: dict[str, Any] = {"image_size": 32, "quiet": True}
-    return follow(lambda: kit.transfer(data, "efficientnet_lite0", **small))
+        return partial(kit.train, kit.nets.mlp, data, epochs=1, quiet=True)
+    return partial(kit.transfer, data, "efficientnet_lite0", image_size=32, quiet=True)
 
 
 def main() -> None:
-    asked = [word for word in sys.argv[1:] if word in CALLS] or list(CALLS)
+    names = [word for word in sys.argv[1:] if word in CALLS] or list(CALLS)
     if "--here" in sys.argv:
-        print(json.dumps(asdict(here(asked[0]))))
-        sys.stdout.flush()
-        os._exit(0)  # a thread of a server or a loader keeps nobody waiting
-    for name in asked:
-        print(f"{CALLS[name]}\n{walk(name)}\n")
+        here(names)
+        return
+    for name, walk in walks(*names).items():
+        print(f"{CALLS[name]}\n{walk}\n")
 
 
 if __name__ == "__main__":
