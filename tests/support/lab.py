@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+ROOT = str(Path(__file__).resolve().parents[2])  # the kernels take this tree, installed or not
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
@@ -102,7 +103,7 @@ def lab(root: Path, *, dark: bool = False, **env: str) -> Iterator[Any]:
     with open(home / "lab.log", "w") as log:
         server = subprocess.Popen(
             command,
-            env={**os.environ, "HOME": str(home), **own, **env},
+            env={**os.environ, "PYTHONPATH": ROOT, "HOME": str(home), **own, **env},
             start_new_session=True,
             stdout=log,
             stderr=subprocess.STDOUT,
