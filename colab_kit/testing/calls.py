@@ -1,14 +1,17 @@
-"""The system calls of `os`, as they are to be in watched folders: each asks the plan first, and follows redirects."""
+"""The calls of `os` and open(), as they are in watched folders: each asks the plan first."""
 
 from __future__ import annotations
 
 import builtins
+import errno
 import functools
+import io
 import os
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
-from .opened import opens
 from .watch import (
     Handle,
     Spot,
@@ -25,101 +28,106 @@ from .watch import (
 )
 
 Call = Callable[..., Any]
-BY_PATH = {  # function: the plan's word for it
-    "stat": "stat", "lstat": "stat", "access": "stat", "readlink": "stat", "chdir": "stat", "getxattr": "stat", "listxattr": "stat",
-    "listdir": "list", "mkdir": "mkdir", "mkfifo": "create", "mknod": "create", "rmdir": "rmdir", "remove": "unlink", "unlink": "unlink",
-    "truncate": "truncate", "utime": "attributes", "chmod": "attributes", "lchmod": "attributes", "chown": "attributes",
-    "lchown": "attributes", "chflags": "attributes", "setxattr": "attributes", "removexattr": "attributes", "statvfs": "free",
-}  # fmt: skip
+BY_PATH = {  # the plan's word: the functions that it stands for
+    "stat": "stat lstat access readlink chdir getxattr listxattr",
+    "list": "listdir",
+    "mkdir": "mkdir",
+    "create": "mkfifo mknod",
+    "rmdir": "rmdir",
+    "unlink": "remove unlink",
+    "truncate": "truncate",
+    "attributes": "utime chmod lchmod chown lchown chflags setxattr removexattr",
+    "free": "statvfs",
+}
 BY_NUMBER = {  # of an open file
-    "fstat": "stat", "fstatvfs": "free", "fsync": "flush", "fdatasync": "flush", "ftruncate": "truncate", "fchmod": "attributes",
-    "fchown": "attributes", "read": "read", "pread": "read", "readv": "read", "preadv": "read",
-}  # fmt: skip
-PAIRS = {"rename": "rename", "replace": "rename", "link": "create", "symlink": "create"}
-_fstat, _lseek, _lstat = os.fstat, os.lseek, os.lstat
+    "stat": "fstat",
+    "free": "fstatvfs",
+    "flush": "fsync fdatasync",
+    "truncate": "ftruncate",
+    "attributes": "fchmod fchown",
+    "read": "read pread readv preadv",
+    "write": "writev pwritev",
+}
+PAIRS = {"rename": "rename replace", "create": "link symlink"}
+_fstat, _lstat = os.fstat, os.lstat
 
 
 def calls() -> Iterator[tuple[Any, str, Call, Call]]:
     """(module, name, the function that is there, the one to put there) for each of them."""
-    for table, make in ((BY_PATH, _by_path), (BY_NUMBER, _by_number), (PAIRS, _pair)):
-        for name, operation in table.items():
-            if real := getattr(os, name, None):
-                yield os, name, real, functools.wraps(real)(make(real, operation))
-    for name, wrap in _ALONE.items():
+    makers: list[tuple[str, Callable[[Call], Call]]] = [
+        (name, functools.partial(make, operation=operation))
+        for table, make in ((BY_PATH, _by_path), (BY_NUMBER, _by_number), (PAIRS, _pair))
+        for operation, names in table.items()
+        for name in names.split()
+    ]
+    for name, make in [*makers, *_ALONE.items()]:
         if real := getattr(os, name, None):
-            yield os, name, real, functools.wraps(real)(wrap(real))
-    yield builtins, "open", builtins.open, functools.wraps(builtins.open)(opens(builtins.open))
+            yield os, name, real, functools.wraps(real)(make(real))
+    yield builtins, "open", builtins.open, functools.wraps(builtins.open)(_opens(builtins.open))
 
 
 def _by_path(real: Call, operation: str) -> Call:
-    def call(*args: Any, **options: Any) -> Any:
-        spot = find(args[0] if args else options.get("path", "."), options.get("dir_fd"))
+    def call(path: Any = None, *args: Any, **options: Any) -> Any:
+        spot = find(path, options.get("dir_fd"))
         if spot is None:
-            return real(*args, **options)
+            return real(path, *args, **options)
         meet(operation, spot)
-        return _there(spot, real, args, options)
+        return _there(spot, real, path, *args, **options)
 
     return call
 
 
-def _there(spot: Spot, real: Call, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+def _there(spot: Spot, real: Call, path: Any, *args: Any, **options: Any) -> Any:
     """Call it where a redirect leads; an error names the path as the user wrote it."""
     if not spot.moved:
-        return real(*args, **options)
+        return real(path, *args, **options)
     try:
-        return (
-            real(_lead(spot), *args[1:], **options)
-            if args
-            else real(**{**options, "path": _lead(spot)})
-        )
+        return real(_target(spot), *args, **options)
     except OSError as err:
         err.filename = spot.name
         raise
 
 
-def _lead(spot: Spot) -> str | bytes:
+def _target(spot: Spot) -> str | bytes:
     return os.fsencode(spot.path) if isinstance(spot.name, bytes) else spot.path
 
 
 def _by_number(real: Call, operation: str) -> Call:
-    def call(*args: Any, **options: Any) -> Any:
-        number: Any = args[0] if args else options.get("fd")
-        handle = _handle(number)
+    def call(fd: Any, *args: Any, **options: Any) -> Any:
+        handle = _handle(fd)
         if handle is None:
-            return real(*args, **options)
-        meet(operation, handle.spot)
-        result = real(*args, **options)
-        if operation == "truncate":
-            grown(handle, number)
+            return real(fd, *args, **options)
+        size = sum(memoryview(data).nbytes for data in args[0]) if operation == "write" else 0
+        meet(operation, handle.spot, size)
+        result = real(fd, *args, **options)
+        if operation in ("truncate", "write"):
+            grown(handle, fd)
         return result
 
     return call
 
 
 def _handle(number: Any) -> Handle | None:
-    try:
-        return handle_of(
-            number if isinstance(number, int) else number.fileno()
-        )  # fsync takes files too
+    try:  # fsync takes files too
+        return handle_of(number if isinstance(number, int) else number.fileno())
     except (AttributeError, OSError, ValueError):
         return None
 
 
 def _pair(real: Call, operation: str) -> Call:
+    is_link = getattr(real, "__name__", "") == "symlink"
+
     def call(src: Any, dst: Any, *args: Any, **options: Any) -> Any:
-        text = (
-            getattr(real, "__name__", "") == "symlink"
-        )  # what a link says is relative to the link
-        here = None if text and not os.path.isabs(src) else find(src, options.get("src_dir_fd"))
+        here = None
+        if not is_link or os.path.isabs(src):  # else it is relative to the link
+            here = find(src, options.get("src_dir_fd"))
         there = find(dst, options.get("dst_dir_fd", options.get("dir_fd")))
         if operation == "rename" and here is not None:
             meet(operation, here, to=there)
         elif there is not None:
             meet(operation, there)
-        moved = [
-            _lead(spot) if spot is not None and spot.moved else path
-            for path, spot in ((src, here), (dst, there))
-        ]
+        pair = ((src, here), (dst, there))
+        moved = [_target(spot) if spot and spot.moved else path for path, spot in pair]
         try:
             return real(*moved, *args, **options)
         except OSError as err:
@@ -134,8 +142,8 @@ def _open(real: Call) -> Call:
         spot = find(path, dir_fd)
         if spot is None:
             return int(real(path, flags, mode, dir_fd=dir_fd))
-        meet_open(spot, flags, _exists(spot.path))
-        number = int(_there(spot, real, (path, flags, mode), {"dir_fd": dir_fd}))
+        meet_open(spot, flags, _path_exists(spot.path))
+        number = int(_there(spot, real, path, flags, mode, dir_fd=dir_fd))
         forget(number)
         if spot.watch is not None:
             remember(number, spot, bool(flags & (os.O_WRONLY | os.O_RDWR)))
@@ -144,7 +152,7 @@ def _open(real: Call) -> Call:
     return call
 
 
-def _exists(path: str) -> bool:
+def _path_exists(path: str) -> bool:
     try:
         _lstat(path)
     except OSError:
@@ -170,70 +178,32 @@ def _write(real: Call) -> Call:
         handle = handle_of(fd)
         if handle is None:
             return int(real(fd, data, *offset))
-        with (
-            memoryview(data) as view,
-            view.cast("B") as plain,
-            plain[: allow(handle, plain.nbytes)] as part,
-        ):
-            written = int(real(fd, part, *offset))
-        grown(handle, fd)
-        return written
+        return _write_part(handle, fd, data, lambda part: real(fd, part, *offset))
 
     return call
 
 
-def _write_several(real: Call) -> Call:
-    def call(fd: int, buffers: Any, *more: Any) -> int:
-        handle = handle_of(fd)
-        if handle is None:
-            return int(real(fd, buffers, *more))
-        meet("write", handle.spot, sum(memoryview(buffer).nbytes for buffer in buffers))
-        written = int(real(fd, buffers, *more))
-        grown(handle, fd)
-        return written
+def _write_part(handle: Handle, number: int, data: Any, write: Call) -> int:
+    """Write as many bytes as the plan allows."""
+    with memoryview(data) as view, view.cast("B") as plain:
+        with plain[: allow(handle, plain.nbytes)] as part:
+            written = int(write(part))
+    grown(handle, number)
+    return written
+
+
+def _kernel_copy(real: Call) -> Call:
+    """sendfile and copy_file_range: the kernel cannot ask the plan, so it refuses watched files.
+
+    Their callers (shutil, socket) read and write then.
+    """
+
+    def call(*args: Any, **options: Any) -> Any:
+        if any(handle_of(number) for number in args[:2]):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(*args, **options)
 
     return call
-
-
-def _sendfile(real: Call) -> Call:
-    def call(
-        out_fd: int, in_fd: int, offset: int | None, count: int, *more: Any, **options: Any
-    ) -> int:
-        sent = int(
-            real(out_fd, in_fd, offset, _carry(in_fd, out_fd, offset, count), *more, **options)
-        )
-        return _carried(out_fd, sent)
-
-    return call
-
-
-def _copy_file_range(real: Call) -> Call:
-    def call(
-        src: int, dst: int, count: int, offset_src: int | None = None, offset_dst: int | None = None
-    ) -> int:
-        return _carried(
-            dst, int(real(src, dst, _carry(src, dst, offset_src, count), offset_src, offset_dst))
-        )
-
-    return call
-
-
-def _carry(source: int, target: int, offset: int | None, count: int) -> int:
-    """How much of a copy inside the kernel may go now, bytes."""
-    here, there = handle_of(source), handle_of(target)
-    if here is not None:
-        meet("read", here.spot)
-    if there is None:
-        return count
-    left = _fstat(source).st_size - (_lseek(source, 0, os.SEEK_CUR) if offset is None else offset)
-    size = min(count, left)
-    return allow(there, size) if size > 0 else count  # callers ask for 8 MiB, whatever there is
-
-
-def _carried(target: int, sent: int) -> int:
-    if there := handle_of(target):
-        grown(there, target)
-    return sent
 
 
 def _dup(real: Call) -> Call:
@@ -281,18 +251,114 @@ class _Entries:
 
 
 def _scandir(real: Call) -> Call:
+    scan = _by_path(real, "list")
+
     def call(path: Any = None) -> Any:
-        spot = find("." if path is None else path)
-        if spot is None:
-            return real(path)
-        meet("list", spot)
-        entries = _there(spot, real, (path,), {})
-        return _Entries(entries, os.fspath(path)) if spot.moved else entries
+        entries, spot = scan(path), find(path)
+        return _Entries(entries, os.fspath(path)) if spot and spot.moved else entries
 
     return call
 
 
 _ALONE: dict[str, Callable[[Call], Call]] = {
-    "open": _open, "close": _close, "write": _write, "pwrite": _write, "writev": _write_several, "pwritev": _write_several,
-    "sendfile": _sendfile, "copy_file_range": _copy_file_range, "dup": _dup, "dup2": _dup, "scandir": _scandir,
-}  # fmt: skip
+    "open": _open,
+    "close": _close,
+    "write": _write,
+    "pwrite": _write,
+    "sendfile": _kernel_copy,
+    "copy_file_range": _kernel_copy,
+    "dup": _dup,
+    "dup2": _dup,
+    "scandir": _scandir,
+}
+
+
+def _asks(operation: str, real: Call) -> Call:
+    """A method of WatchedFile that asks the plan first."""
+
+    def method(file: WatchedFile, *args: Any) -> Any:
+        handle = file._handle
+        if handle is None:
+            return real(file, *args)
+        meet(operation, handle.spot)
+        result = real(file, *args)
+        if operation == "truncate":
+            grown(handle, file.fileno())
+        return result
+
+    return functools.wraps(real)(method)
+
+
+class WatchedFile(io.FileIO):
+    """A FileIO whose reads and writes meet the plan; buffers and text layer are Python's own."""
+
+    _handle: Handle | None = None
+
+    def __init__(self, file: Any, mode: str, closefd: bool = True, opener: Any = None) -> None:
+        super().__init__(file, mode, closefd, opener)
+        self._handle = handle_of(self.fileno())
+
+    def write(self, data: Any, /) -> int:
+        if self._handle is None:
+            return super().write(data)
+        return _write_part(self._handle, self.fileno(), data, super().write)
+
+    read = _asks("read", io.FileIO.read)
+    readall = _asks("read", io.FileIO.readall)
+    readinto = _asks("read", io.FileIO.readinto)
+    truncate = _asks("truncate", io.FileIO.truncate)
+
+    def close(self) -> None:
+        handle, self._handle = self._handle, None
+        try:
+            if handle is not None and not self.closed:
+                settle(handle, self.fileno())
+        finally:
+            if handle is not None and not self.closed and self.closefd:
+                forget(self.fileno())
+            super().close()
+
+
+def _python_open() -> Call:
+    """open() as _pyio writes it in Python, with our raw file under io's buffers and text layer."""
+    names = ("BufferedReader", "BufferedWriter", "BufferedRandom", "TextIOWrapper")
+    ours = {name: getattr(io, name) for name in names}
+    ours |= {"FileIO": WatchedFile, "os": SimpleNamespace(fspath=os.fspath, fstat=_fstat)}
+    module = import_module("_pyio")
+    opens = getattr(module.open, "__wrapped__", module.open)  # a staticmethod in Python 3.11
+    return FunctionType(opens.__code__, {**vars(module), **ours}, "open", opens.__defaults__)
+
+
+def _opens(real: Call) -> Call:
+    """open(), as it is in watched folders; `real` everywhere else."""
+    watched_open = _python_open()
+
+    def open(
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        closefd: bool = True,
+        opener: Callable[[Any, int], int] | None = None,
+    ) -> Any:
+        spot = find(file)
+        layers = (mode, buffering, encoding, errors, newline, closefd)
+        if spot is None and opener is None:
+            return real(file, *layers)
+        if opener is None and not isinstance(file, int):
+            opener = _opener
+        if spot is None or spot.watch is not None:
+            try:
+                return watched_open(file, *layers, opener)
+            except (TypeError, ValueError):  # no such mode: Python's own open() says it better
+                pass
+        return real(file, *layers, opener)
+
+    return open
+
+
+def _opener(name: Any, flags: int) -> int:
+    """os.open(), ours: it meets the plan, follows redirects and knows the number."""
+    return os.open(name, flags, 0o666)

@@ -1,4 +1,4 @@
-"""The stand-in for google.colab: a machine, a page and a Drive that answer as Colab's do, and fail on cue."""
+"""The stand-in for google.colab: a machine, a page and a Drive that answer as Colab's do."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..colab.health import pretence
 from ..errors import DriveError
 from ..system.files import home
 from ..system.hardware import COLAB_VM
-from . import disguise, install
-from .folder_drive import Body, FolderBody
+from . import install
+from .faults import Faults
+from .folder_drive import FolderBody
 from .intercept import Reach
-from .page import Answers, Chosen, Page, Reply
+from .page import Answers, Page, PathLike, Reply, Secrets, Selection
+
+if TYPE_CHECKING:
+    from .fuse.mount import FuseBody
 
 CONTENT = Path("/content")
 DENIED = "Error: credential propagation was unsuccessful"  # the page's words
@@ -28,38 +32,48 @@ DENIED = "Error: credential propagation was unsuccessful"  # the page's words
 class StandIn(Page):
     """A google.colab that works anywhere; a context manager.
 
-    Outside a notebook's kernel the real one cannot ask its page and raises AttributeError; this one answers there too,
-    so that plain tests can use it (`kernel=False` imitates the real one).
+    Outside a notebook's kernel the real one cannot ask its page and raises AttributeError. This
+    one answers there too, so that plain tests can use it (`kernel=False` imitates the real one).
 
     Parameters
     ----------
-    body : Body, optional
-        The Drive: a folder under COLAB_KIT_HOME, if None, which keeps what is written from one session to the next.
+    body : FolderBody or FuseBody, optional
+        The Drive. None: a folder under COLAB_KIT_HOME, which keeps its files between sessions.
     content : path
-        What takes the place of /content. Another folder than /content itself is seen by this Python only, not by `!` lines.
+        The folder in /content's place. Only this Python sees another folder than /content itself;
+        `!` lines do not.
     as_colab : bool
-        The whole disguise: kernel's class, environment, /var/colab/hostname, working folder. kit.runtime() then says "colab".
+        The whole disguise: kernel's class, environment, /var/colab/hostname, working folder.
+        kit.runtime() then says "colab".
     secrets : mapping, optional
-        What userdata.get() finds; None as a value: this notebook has no access to it. The environment, if None.
+        The secrets that userdata.get() finds; None as a value: this notebook has no access to it.
+        The environment, if None.
     uploads : iterable
-        What is chosen at each files.upload(), in turn: (name, bytes), a path, a list of these, or None (cancelled).
+        The files of each files.upload(), in turn: (name, bytes), a path, a list of these, or None
+        (cancelled).
     answers : mapping or callable, optional
-        What eval_js() gives: by the whole script, else by a piece of it; an exception is what the script threw.
-        Also "auth_user_ephemeral": False (sign-in fails) and "unassign": the HTTP status.
+        The values of eval_js(): by the whole script, else by a piece of it; an exception is what
+        the script threw. Also "auth_user_ephemeral": False (sign-in fails) and "unassign": the
+        HTTP status.
     downloads : path, optional
-        Where the browser saves files: after the cell, or at deliver(). COLAB_KIT_HOME/downloads, if None.
+        Where the browser saves files, after the cell or at deliver(). COLAB_KIT_HOME/downloads, if
+        None.
     kernel, page, vm : bool
-        False imitates a process that is no kernel, a client that shows no page (VS Code, `colab run`), another machine than Colab's.
+        False imitates a process that is no kernel, a client that shows no page (VS Code, `colab
+        run`), another machine than Colab's.
     stop : bool
-        runtime.unassign() ends the program with SystemExit.
+        Whether runtime.unassign() ends the program with SystemExit.
     sleep : callable
         Waits, when nobody answers.
 
     Attributes
     ----------
-    calls : list of (name, arguments) without lasting effect here: sign-in, viewer, areas, widgets
-    unassigned : whether runtime.unassign() was called
-    faults : the body's plan of failures
+    calls : list of (name, arguments)
+        The calls that have no lasting effect here: sign-in, viewer, areas, widgets.
+    unassigned : bool
+        Whether runtime.unassign() was called.
+    faults : Faults
+        The Drive's plan of failures.
 
     Examples
     --------
@@ -71,46 +85,38 @@ class StandIn(Page):
 
     def __init__(
         self,
-        body: Body | None = None,
+        body: FolderBody | FuseBody | None = None,
         *,
-        content: str | os.PathLike[str] = CONTENT,
+        content: PathLike = CONTENT,
         as_colab: bool = False,
-        secrets: Mapping[str, str | None] | None = None,
-        uploads: Iterable[Chosen] = (),
+        secrets: Secrets | None = None,
+        uploads: Iterable[Selection] = (),
         answers: Answers | None = None,
-        downloads: str | os.PathLike[str] | None = None,
+        downloads: PathLike | None = None,
         kernel: bool = True,
         page: bool = True,
         vm: bool = True,
         stop: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.home = (
-            home().absolute()
-        )  # now: once disguised, a machine without COLAB_KIT_HOME would say /content/.colab-kit
-        self.body: Body = body if body is not None else FolderBody(self.home / "drive")
+        # now: in disguise, a machine without COLAB_KIT_HOME would say /content/.colab-kit
+        self.home = home().absolute()
+        saved = Path(downloads if downloads is not None else self.home / "downloads")
+        super().__init__(secrets, uploads, answers, saved, page, sleep)
+        self.body = body if body is not None else FolderBody(self.home / "drive")
         self.content, self.as_colab = Path(content).absolute(), as_colab
-        super().__init__(
-            secrets=secrets,
-            uploads=uploads,
-            answers=answers,
-            shows=page,
-            wait=sleep,
-            downloads=Path(downloads) if downloads is not None else self.home / "downloads",
-        )
         self.kernel, self.vm, self._stop = kernel, vm, stop
         self.callbacks: dict[str, Callable[..., Any]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.unassigned = False
-        self._reach = Reach(
-            redirects={} if self.content == CONTENT else {str(CONTENT): self.content}
-        )
+        self.unassigned = self._mounted_here = False
+        self._reach = Reach()
+        if self.content != CONTENT:
+            self._reach.redirect(CONTENT, self.content)
         self._points: list[Path] = []  # mountpoints made here
-        self._mounted_here = False
         self._undo: ExitStack | None = None
 
     @property
-    def faults(self) -> Any:
+    def faults(self) -> Faults:
         return self.body.faults
 
     def __enter__(self) -> StandIn:
@@ -129,10 +135,10 @@ class StandIn(Page):
         """
         with ExitStack() as undo:
             install.refuse()
-            if not undo.enter_context(disguise.made(self.content)):
+            if not undo.enter_context(install.content_folder(self.content)):
                 raise DriveError(
                     f"{self.content} cannot be made on this machine.",
-                    "only root may, on Linux, and nobody on macOS",
+                    "only root can make it, on Linux, and nobody on macOS",
                     'name a folder to take its place: StandIn(content="some/folder")',
                 )
             undo.callback(self._leave)
@@ -140,12 +146,10 @@ class StandIn(Page):
             undo.enter_context(self._reach)
             if (point := self.body.mounted_at()) is not None:  # by an earlier process
                 self._watch(point, self.body.readonly)
-            seam = importlib.import_module("google.colab._seam")
-            seam.installed = self  # type: ignore[attr-defined]
-            undo.callback(setattr, seam, "installed", None)
-            pretence.announce_colab(self)
-            undo.callback(pretence.announce_colab, None)
-            importlib.import_module("google.colab.drive").mount._DEBUG = False
+            for announce in (_module("_seam").install, pretence.announce_colab):
+                announce(self)
+                undo.callback(announce, None)
+            _module("drive").mount._DEBUG = False
             self._dress(undo)
             self._undo = undo.pop_all()
         return self
@@ -156,20 +160,20 @@ class StandIn(Page):
             there.write_text("colab-kit-stand-in")
             self._reach.redirect(COLAB_VM, there)
             undo.callback(self._reach.redirect, COLAB_VM, None)
-            undo.enter_context(disguise.environment({"COLAB_KIT_HOME": str(self.home)}))
-            undo.enter_context(disguise.shell(importlib.import_module("google.colab._shell").over))
-            undo.enter_context(disguise.folder(str(self.content)))
-        if (shell := disguise.running()) is not None:
-            undo.enter_context(
-                disguise.magics(
-                    shell, importlib.import_module("google.colab._system_commands")._register_magics
-                )
-            )
+            undo.enter_context(install.environment({"COLAB_KIT_HOME": str(self.home)}))
+            undo.enter_context(install.shell(_module("_shell").over))
+            undo.enter_context(chdir(self.content))
+        if (shell := install.running_shell()) is not None:
+            register = _module("_system_commands")._register_magics
+            undo.enter_context(install.magics(shell, register))
             shell.events.register("post_run_cell", self._after_cell)
             undo.callback(shell.events.unregister, "post_run_cell", self._after_cell)
 
+    def _after_cell(self, *_: object) -> None:
+        self.deliver()
+
     def uninstall(self) -> None:
-        """Put everything back as it was: modules, shell, environment; the Drive is flushed and unmounted."""
+        """Put modules, shell and environment back as they were; flush and unmount the Drive."""
         if self._undo is not None:
             self.deliver()
             undo, self._undo = self._undo, None
@@ -179,10 +183,10 @@ class StandIn(Page):
         if self._mounted_here and self.mounted():
             self.unmount()
         for point in self._points:
-            disguise.remove_empty(point)
+            install.remove_empty(point)
 
     def _watch(self, point: Path, readonly: bool) -> None:
-        """Let the plan of faults reach this process's own files there; a FUSE body strikes by itself."""
+        """Let the plan reach this process's own files there; a FUSE mount fails by itself."""
         if not self.faults.fuse:
             self._reach.watch(point, self.faults, readonly=readonly)
 
@@ -190,27 +194,20 @@ class StandIn(Page):
         if (point := self.body.mounted_at()) is not None:
             self._reach.unwatch(point)
 
-    # what the imitation asks for: google_colab/_seam.py's World
+    # what the modules of google_colab ask for, beside Page
     def environ(self) -> Mapping[str, str]:
-        return (
-            os.environ if self.as_colab or not self.vm else {**disguise.ENVIRONMENT, **os.environ}
-        )
+        """The environment as a Colab VM's kernel sees it."""
+        is_whole = self.as_colab or not self.vm
+        return os.environ if is_whole else {**install.ENVIRONMENT, **os.environ}
 
     def fails(self, *kinds: str) -> str | None:
-        fault = self.body.faults.at_mount(*kinds)
+        """The kind of the planned fault that strikes now; it is counted."""
+        fault = self.faults.at_mount(*kinds)
         return None if fault is None else fault.kind
 
     def mounted(self) -> bool:
+        """Whether its Drive is mounted anywhere."""
         return self.body.mounted_at() is not None
-
-    # what drive/health.py asks
-    def mounted_at(self) -> Path | None:
-        """The mountpoint as this Python's code names it: /content/drive, wherever /content leads to."""
-        point = self.body.mounted_at()
-        return None if point is None else self.named(point)
-
-    def named(self, path: Path) -> Path:
-        return self._reach.named(path)
 
     def mount(self, mountpoint: str, readonly: bool) -> None:
         point = self._reach.leads(mountpoint)
@@ -221,10 +218,12 @@ class StandIn(Page):
         self._watch(point, readonly)
 
     def unmount(self) -> None:
+        """Send everything that was written, then unmount."""
         self._unwatch()
         self.body.unmount()
 
     def drop(self) -> None:
+        """Kill DriveFS: what was not sent is lost."""
         self._unwatch()
         self.body.drop()
 
@@ -234,47 +233,53 @@ class StandIn(Page):
                 case "consent_denied":
                     return {"error": DENIED}
                 case "consent_unanswered":
-                    return self._silence("drive.mount()", timeout_sec)
+                    return self._stay_silent("drive.mount()", timeout_sec)
         return super().ask(request_type, request, timeout_sec)
 
     def note(self, call: str, **how: Any) -> None:
+        """Record a call, for a test to read."""
         self.calls.append((call, how))
 
     def stop(self) -> None:
+        """Give the machine back."""
         self.unassigned = True
         if self._stop:
             raise SystemExit("runtime.unassign(): the machine was given back")
 
+    # what colab/health.py asks for
+    def mounted_at(self) -> Path | None:
+        """The mountpoint as this Python's code names it: /content/drive, wherever that leads."""
+        point = self.body.mounted_at()
+        return None if point is None else self.named(point)
+
+    def named(self, path: Path) -> Path:
+        return self._reach.named(path)
+
     # what a test does in the browser's place
     def invoke(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a registered callback as JavaScript does: what goes in is JSON."""
-        return importlib.import_module("google.colab.output")._invoke_function(
-            name, json.dumps(args), json.dumps(kwargs)
-        )
-
-    def _after_cell(self, *_: object) -> None:
-        self.deliver()
+        """Call a registered callback as JavaScript does: its arguments are JSON."""
+        return _module("output")._invoke_function(name, json.dumps(args), json.dumps(kwargs))
 
 
-def installed() -> StandIn | None:
-    """The one that is installed in this process."""
-    colab = pretence.colab
-    return colab if isinstance(colab, StandIn) else None
+def _module(name: str) -> Any:
+    return importlib.import_module(f"{install.NAME}.{name}")
 
 
-_loaded: StandIn | None = None
+def current() -> StandIn | None:
+    """The stand-in that is installed in this process."""
+    return pretence.colab if isinstance(pretence.colab, StandIn) else None
+
+
+_loaded: list[StandIn] = []  # process state: the stand-in of %load_ext, which %unload_ext takes out
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """%load_ext colab_kit.testing.fake_colab: this kernel takes itself for Colab's from now on."""
-    global _loaded
-    if _loaded is None:
-        _loaded = StandIn(as_colab=True).install()
+    """%load_ext colab_kit.testing.fake_colab: from now on this kernel looks like Colab's."""
+    if not _loaded:
+        _loaded.append(StandIn(as_colab=True).install())
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """%unload_ext colab_kit.testing.fake_colab: and no longer."""
-    global _loaded
-    if _loaded is not None:
-        _loaded.uninstall()
-        _loaded = None
+    """%unload_ext colab_kit.testing.fake_colab: it looks like itself again."""
+    while _loaded:
+        _loaded.pop().uninstall()

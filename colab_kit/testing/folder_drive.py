@@ -1,4 +1,4 @@
-"""The stand-in's folder body: its content stands in the mountpoint while it is mounted, and in the store otherwise."""
+"""A Drive made of a folder: its content lies in the mountpoint while mounted, else in the store."""
 
 from __future__ import annotations
 
@@ -10,56 +10,26 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from ..errors import DriveError
 from ..events import milestone
 from ..system.files import sweep, write_whole
-from .faults import Faults
+from .faults import FOLDERS, LINKS, Faults
 from .intercept import exempt
 
-FOLDERS = ("MyDrive", "Shareddrives", "Othercomputers", ".shortcut-targets-by-id", ".Trash-0")
-LINKS = {"My Drive": "MyDrive", "Shared drives": "Shareddrives"}
 STATE, LOCK = ".mounted", ".mounted.lock"
 COPYING, GONE = ".copying", ".gone"  # a half-made copy; what was copied and is being deleted
 _OURS = {STATE, LOCK, COPYING, GONE}
 
 
-class Body(Protocol):
-    """What stands under the stand-in's mountpoint.
-
-    store : what Google has; while a FolderBody is mounted, its content stands in the mountpoint instead
-    faults : the plan that its files meet
-    readonly : whether it was mounted so
-    """
-
-    store: Path
-    faults: Faults
-    readonly: bool
-
-    def mounted_at(self) -> Path | None:
-        """The mountpoint, while it is mounted."""
-        ...
-
-    def mount(self, mountpoint: Path, *, readonly: bool = False) -> None:
-        """Let the content appear there; mounted elsewhere, it moves."""
-        ...
-
-    def unmount(self) -> None:
-        """Send everything, and leave the mountpoint empty."""
-        ...
-
-    def drop(self) -> None:
-        """End as a killed DriveFS does: what was not sent is lost."""
-        ...
-
-
 class FolderBody:
-    """A Drive made of a folder. Mounting moves the content into the mountpoint, so that it holds true folders; unmounting moves it back.
+    """A Drive made of a folder. Mounting moves the content into the mountpoint, unmounting back.
 
-    A file in the store names the mountpoint, so a mount outlives the process, and any process sees it. A kill at any point loses nothing:
-    the next mount or unmount finishes what was begun. Where both sides hold a file, the newer keeps its name and the other one gets " (1)".
-    Who deletes the mountpoint by hand deletes the files, as on Drive; the next mount says so and begins with an empty MyDrive.
+    So the mountpoint holds true folders. A file in the store names the mountpoint: a mount outlives
+    the process, and any process sees it. A kill at any point loses nothing: the next mount or
+    unmount finishes the work. Where both sides hold a file, the newer one keeps its name and the
+    other one gets " (1)". Whoever deletes the mountpoint deletes the files, as on Drive; the next
+    mount says so and begins with an empty MyDrive.
 
     Parameters
     ----------
@@ -81,19 +51,16 @@ class FolderBody:
         tell: Callable[[str], None] = warnings.warn,
         rename: Callable[[Path, Path], None] = os.rename,
     ) -> None:
-        self.store, self.faults, self.readonly = (
-            Path(os.path.abspath(store)),
-            faults or Faults(),
-            False,
-        )
+        self.store, self.faults = Path(os.path.abspath(store)), faults or Faults()
+        self.readonly = False
         self._tell, self._rename = tell, rename
 
     def mounted_at(self) -> Path | None:
         with exempt():
             place = self._place()
-            return (
-                place if place is not None and os.path.isdir(place / "MyDrive") else None
-            )  # a dead mount raises in is_dir
+            if place is not None and os.path.isdir(place / "MyDrive"):
+                return place  # Path.is_dir would raise on a dead mount
+        return None
 
     def mount(self, mountpoint: Path, *, readonly: bool = False) -> None:
         """Move the content into `mountpoint`, which is made if it is missing.
@@ -101,22 +68,22 @@ class FolderBody:
         Raises
         ------
         DriveError
-            Its parent is missing, it is not an empty folder, or the content could not be moved; nothing is lost then.
+            Its parent is missing, it is not an empty folder, or the content could not be moved;
+            nothing is lost then.
         """
         point = Path(os.path.abspath(mountpoint))
         with self._moving(point):
             place = self._place()
-            if place not in (None, point):
+            if place == point:
+                self._look_for_loss(place)
+            else:
                 self._check(point)
-                self._leave(place)
-                place = None
-            if place is None:
-                self._check(point)
+                if place is not None:
+                    self._leave(place)
+                    self._check(point)  # it may have lain in the former mountpoint
                 self._make(self.store)
                 write_whole(self.store / STATE, f"{point}\n")
                 milestone("stated")
-            else:
-                self._look_for_loss(place)
             point.mkdir(exist_ok=True)
             self._bring(self.store, point)
             self._make(point)
@@ -141,12 +108,10 @@ class FolderBody:
                 self._leave(place)
             self.readonly = False
 
-    def drop(self) -> None:
-        """The same as unmount: a folder has sent everything as soon as it is written."""
-        self.unmount()
+    drop = unmount  # a folder has sent everything as soon as it is written
 
     def _place(self) -> Path | None:
-        """The mountpoint that is written in the store, be the move there finished or not."""
+        """The mountpoint that the store names, whether the move to it is finished or not."""
         try:
             with exempt():
                 text = (self.store / STATE).read_text().strip()
@@ -156,7 +121,7 @@ class FolderBody:
 
     @contextmanager
     def _moving(self, to: Path) -> Iterator[None]:
-        """One process moves at a time, no plan strikes it, and its errors are ours."""
+        """Let one process move at a time and no plan strike it; turn its errors into ours."""
         import filelock
 
         with exempt():
@@ -171,11 +136,11 @@ class FolderBody:
                 raise DriveError(
                     f"The Drive folder could not be moved to {to}.",
                     getattr(err, "why", "") or str(err),
-                    "put that right and mount again: what was moved and what was not are both kept",
+                    "remove the cause and mount again: nothing is lost",
                 ) from err
 
     def _check(self, point: Path) -> None:
-        """Refuse what no Drive could be mounted on."""
+        """Refuse a mountpoint on which no Drive could be mounted."""
         why = None
         if point.is_relative_to(self.store) or self.store.is_relative_to(point):
             why = f"the stand-in keeps its files in {self.store}, and neither may lie in the other"
@@ -204,9 +169,10 @@ class FolderBody:
         milestone("left")
 
     def _look_for_loss(self, place: Path) -> None:
-        if not (place / "MyDrive").is_dir() and not (self.store / "MyDrive").is_dir():
+        if not any((side / "MyDrive").is_dir() for side in (place, self.store)):
             self._tell(
-                f"{place} was deleted while the Drive folder was mounted there, and its files with it. MyDrive is empty now."
+                f"{place} was deleted while the Drive folder was mounted there,"
+                " and its files with it. MyDrive is empty now."
             )
 
     def _make(self, root: Path) -> None:
@@ -216,14 +182,12 @@ class FolderBody:
             path.mkdir(parents=True, exist_ok=True)
 
     def _bring(self, source: Path, target: Path) -> None:
-        """Move all content from one side to the other, MyDrive last: where it stands, the Drive is mounted."""
-        for leftover in (source / COPYING, source / GONE, target / COPYING, target / GONE):
+        """Move all content to the other side, MyDrive last: where it lies, the Drive is mounted."""
+        for leftover in (side / name for side in (source, target) for name in (COPYING, GONE)):
             if leftover.is_dir():
                 shutil.rmtree(leftover)
-        for name in sorted(
-            set(os.listdir(source)) - _OURS,
-            key=lambda name: (LINKS.get(name, name) == "MyDrive", name),
-        ):
+        names = sorted(set(os.listdir(source)) - _OURS)
+        for name in sorted(names, key=lambda name: LINKS.get(name, name) == "MyDrive"):
             path = source / name
             if name in LINKS and path.is_symlink():
                 path.unlink()
@@ -257,7 +221,7 @@ class FolderBody:
             self._move(path, _free(to, path), roots)
 
     def _across(self, path: Path, to: Path, source: Path, target: Path) -> None:
-        """To another disk: copy beside, rename, and only then delete."""
+        """Move to another disk: copy beside, rename, and only then delete."""
         part, gone = target / COPYING / path.name, source / GONE / path.name
         part.parent.mkdir(exist_ok=True)
         gone.parent.mkdir(exist_ok=True)
@@ -292,10 +256,12 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def _free(name: Path, path: Path) -> Path:
-    """`name (1).txt`, as Drive names a second file; one that holds `path` already, if a kill has left it."""
-    number = 1
-    while os.path.lexists(
-        named := name.with_name(f"{name.stem} ({number}){name.suffix}")
-    ) and not _same(path, named):
+    """`name (1).txt`, as Drive names a second file.
+
+    One that holds `path` already is taken: a kill has left it.
+    """
+    number, free = 0, name
+    while free == name or os.path.lexists(free) and not _same(path, free):
         number += 1
-    return named
+        free = name.with_name(f"{name.stem} ({number}){name.suffix}")
+    return free

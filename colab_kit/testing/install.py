@@ -1,38 +1,52 @@
-"""The package google.colab, put into sys.modules from drive/google_colab's files and taken away again without a trace."""
+"""How this process looks like Colab's kernel: google.colab, environment and shell."""
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ..errors import DriveError
 from ..system.hardware import COLAB_VM
 
 NAME = "google.colab"
 FOLDER = str(Path(__file__).with_name("google_colab"))
+ENVIRONMENT = {  # of a CPU machine, as dumped from one
+    "CLOUDSDK_CONFIG": "/content/.config",
+    "TBE_CREDS_ADDR": "172.28.0.1:8008",
+    "TBE_EPHEM_CREDS_ADDR": "172.28.0.1:8009",
+    "TBE_RUNTIME_ADDR": "172.28.0.1:8011",
+    "USE_AUTH_EPHEM": "1",
+    "COLAB_RELEASE_TAG": "release-colab_20250902-060114_RC00",
+    "COLAB_BACKEND_VERSION": "next",
+    "COLAB_GPU": "",
+    "COLAB_TPU_1VM": "",
+    "COLAB_NOTEBOOK_ID": "colab-kit-stand-in",
+    "PYTHONUTF8": "1",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
 
-_made: dict[
-    str, tuple[ModuleType, dict[str, object]]
-] = {}  # every module once a process, and what was in it when it was new
-_first: tuple[
-    str, ...
-] = ()  # those that `import google.colab` brings; the others come when they are asked for
+# process state: every module of ours is made once, and is reset to its first content
+_modules: dict[str, tuple[ModuleType, dict[str, object]]] = {}
 
 
 @contextmanager
-def registered() -> Iterator[ModuleType]:
-    """While it lasts, `import google.colab` gives the imitation. The namespace `google` and all else in it stay as they are.
+def registered() -> Iterator[None]:
+    """Let `import google.colab` give ours in the block; all else in the namespace `google` stays.
 
-    A module that was imported under an earlier stand-in is the same object under this one, as it was when new:
-    what imported it then goes on working.
+    A module that was imported under an earlier stand-in is the same object under this one, as it
+    was when new: code that imported it then still works.
 
     Raises
     ------
@@ -41,71 +55,70 @@ def registered() -> Iterator[ModuleType]:
     """
     had_google = "google" in sys.modules
     refuse()
-    google = _google()
-    finder = Finder()
+    google, finder = _google(), Finder()
     sys.meta_path.insert(0, finder)
     try:
-        package = _enter(google)
-        yield package
+        importlib.import_module(NAME)
+        yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if _ours(name)]:
+        for name in filter(_is_ours, list(sys.modules)):
             del sys.modules[name]
-        for module, content in _made.values():
+        for module, content in _modules.values():
             vars(module).clear()
             vars(module).update(content)
         if hasattr(google, "colab"):
             del google.colab
         sys.path_importer_cache.pop(FOLDER, None)
-        _let_go(had_google)
+        _forget_google(had_google)
 
 
 def refuse() -> None:
-    """Raise where a real google.colab, or another stand-in, would be shadowed."""
+    """Raise where a real google.colab, or another stand-in, would be replaced."""
     if os.path.exists(COLAB_VM):
         raise DriveError(
             "This is a Colab machine, so its google.colab cannot be replaced by the stand-in.",
             f"{COLAB_VM} exists",
             "use google.colab as it is; keep the stand-in for other machines",
         )
-    there = sys.modules.get(NAME)
-    if getattr(there, "__colab_kit_mock__", False):
+    module = sys.modules.get(NAME)
+    if getattr(module, "__colab_kit_mock__", False):
         raise DriveError(
             "A stand-in for google.colab is installed already.",
             "one process has one",
             "uninstall() the other one first",
         )
-    if there is not None or (spec := _installed()) is not None:
-        where = (
-            getattr(there, "__file__", None) or repr(there)
-            if there is not None
-            else getattr(spec, "origin", None)
-        )
+    spec = _real_spec() if module is None else None
+    if module is not None or spec is not None:
+        where = getattr(module, "__file__", None) or getattr(spec, "origin", None) or repr(module)
         raise DriveError(
             "There is a google.colab here already, and the stand-in does not replace it.",
             f"it comes from {where}",
-            "pip uninstall google-colab, or take out the line that puts an object into sys.modules",
+            "pip uninstall google-colab, or delete the line that puts an object into sys.modules",
         )
 
 
-def _installed() -> ModuleSpec | None:
+def _real_spec() -> ModuleSpec | None:
     had_google = "google" in sys.modules
     try:
         return importlib.util.find_spec(NAME)
     except (ModuleNotFoundError, ValueError):
         return None
     finally:
-        _let_go(had_google)
+        _forget_google(had_google)
 
 
-def _let_go(had_google: bool) -> None:
+def _forget_google(had_google: bool) -> None:
     """Forget the namespace that we imported, unless something else of it is in use."""
     if not had_google and not any(name.startswith("google.") for name in sys.modules):
         sys.modules.pop("google", None)
 
 
 def _google() -> ModuleType:
-    """The namespace that google.auth and google.protobuf live in too; made up where nothing of Google's is installed."""
+    """The namespace that google.auth and google.protobuf live in too.
+
+    It is made where nothing of Google's is installed.
+    """
     with suppress(ModuleNotFoundError):
         return importlib.import_module("google")
     spec = ModuleSpec("google", None, is_package=True)
@@ -116,37 +129,19 @@ def _google() -> ModuleType:
 
 
 class _Everywhere(list[str]):
-    """The folders google/ on sys.path, looked up at each import: what pip installs later is found."""
+    """The folders google/ on sys.path, listed at each import: what pip installs later is found."""
 
     def __iter__(self) -> Iterator[str]:
-        return iter(
-            [
-                folder
-                for entry in sys.path
-                if os.path.isdir(folder := os.path.join(entry or ".", "google"))
-            ]
-        )
+        folders = [os.path.join(entry or ".", "google") for entry in sys.path]
+        return filter(os.path.isdir, folders)
 
 
-def _enter(google: ModuleType) -> ModuleType:
-    global _first
-    if not _first:
-        package = importlib.import_module(NAME)
-        _first = tuple(name for name in sys.modules if _ours(name))
-        return package
-    for name in _first:
-        sys.modules[name] = _made[name][0]
-    package = sys.modules[NAME]
-    google.colab = package  # type: ignore[attr-defined]
-    return package
-
-
-def _ours(name: str) -> bool:
+def _is_ours(name: str) -> bool:
     return name == NAME or name.startswith(NAME + ".")
 
 
 class Finder(MetaPathFinder):
-    """Finds google.colab and its modules in our folder by the usual means: their specs are those of source files."""
+    """Finds google.colab and its modules in our folder: their specs are those of source files."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -156,7 +151,7 @@ class Finder(MetaPathFinder):
             return importlib.util.spec_from_file_location(
                 NAME, origin, loader=_Loader(NAME, origin), submodule_search_locations=[FOLDER]
             )
-        spec = PathFinder.find_spec(fullname, [FOLDER]) if _ours(fullname) else None
+        spec = PathFinder.find_spec(fullname, [FOLDER]) if _is_ours(fullname) else None
         if spec is not None and spec.origin is not None:
             spec.loader = _Loader(fullname, spec.origin)
         return spec
@@ -164,10 +159,115 @@ class Finder(MetaPathFinder):
 
 class _Loader(SourceFileLoader):
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return _made[spec.name][0] if spec.name in _made else None
+        return _modules[spec.name][0] if spec.name in _modules else None
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
-        if name not in _made:
+        if name not in _modules:
             super().exec_module(module)
-            _made[name] = module, dict(vars(module))
+            _modules[name] = module, dict(vars(module))
+        for part in list(vars(module).values()):  # what it imported comes with it again
+            if isinstance(part, ModuleType) and _is_ours(part.__name__):
+                sys.modules.setdefault(part.__name__, part)
+
+
+# the disguise
+@contextmanager
+def environment(more: Mapping[str, str]) -> Iterator[None]:
+    """Set Colab's variables, and these, in the block; `!python` is this Python, as on Colab."""
+    before = dict(os.environ)
+    path = os.pathsep.join([os.path.dirname(sys.executable), before.get("PATH", os.defpath)])
+    os.environ.update(ENVIRONMENT, PATH=path, **more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def running_shell() -> Any:
+    """IPython's shell, if one runs here; IPython is never imported for it."""
+    ipython = sys.modules.get("IPython")
+    return getattr(ipython, "get_ipython", lambda: None)()
+
+
+@contextmanager
+def magics(shell: Any, register: Callable[[Any], None]) -> Iterator[None]:
+    """Register Colab's own % and %% commands for the block.
+
+    The others are left alone, since IPython brings some when they are first used.
+    """
+    tables = shell.magics_manager.magics
+    before = {kind: dict(table) for kind, table in tables.items()}
+    register(shell)
+    ours = [
+        (table, before[kind], name)
+        for kind, table in tables.items()
+        for name, magic in table.items()
+        if magic is not before[kind].get(name)
+    ]
+    try:
+        yield
+    finally:
+        for table, old, name in ours:
+            table.pop(name, None)
+            if name in old:
+                table[name] = old[name]
+
+
+@contextmanager
+def shell(over: Callable[[type], type]) -> Iterator[Any]:
+    """Give the shell Colab's class for the block, in place; where none runs, start a plain one."""
+    running = running_shell()
+    if running is None:
+        with plain_shell() as started, shell(over):
+            yield started
+        return
+    before = type(running)
+    running.__class__ = over(before)
+    try:
+        yield running
+    finally:
+        running.__class__ = before
+
+
+@contextmanager
+def plain_shell() -> Iterator[Any]:
+    """A shell without history; at its end hooks and builtins are as before."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    names = ("__IPYTHON__", "display", "get_ipython")
+    before = {name: vars(builtins)[name] for name in names if name in vars(builtins)}
+    hooks = sys.displayhook, sys.excepthook
+    config = Config({"HistoryManager": {"enabled": False}})
+    main = sys.modules["__main__"]
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            yield InteractiveShell.instance(config=config, ipython_dir=place, user_module=main)
+        finally:
+            InteractiveShell.clear_instance()
+            sys.displayhook, sys.excepthook = hooks
+            for name in names:
+                vars(builtins).pop(name, None)
+            vars(builtins).update(before)
+
+
+@contextmanager
+def content_folder(path: Path) -> Iterator[bool]:
+    """Make the folder if possible, and tell whether it is there; delete it empty at the end."""
+    is_new = not path.exists()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        is_new = False
+    try:
+        yield path.is_dir()
+    finally:
+        if is_new:
+            remove_empty(path)
+
+
+def remove_empty(path: Path) -> None:
+    with suppress(OSError):  # not empty, or gone
+        path.rmdir()

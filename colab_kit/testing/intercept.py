@@ -1,14 +1,15 @@
-"""Reach: while it is installed, this process's own file calls in a folder meet a plan of faults, and paths may be redirected.
+"""Reach: while it is installed, this process's own file calls in a folder meet a plan of faults.
 
-It reaches open(), the calls of `os`, what is built on them (pathlib, shutil, glob, tempfile, zipfile, tarfile, numpy, Pillow, pandas),
-torch.save and torch.load, and safetensors. It does not reach
+It can also lead paths elsewhere. It reaches open(), the calls of `os`, and all that is built on
+them (pathlib, shutil, glob, tempfile, zipfile, tarfile, numpy, Pillow, pandas), torch.save and
+torch.load, and safetensors. It does not reach
 
-- C libraries that open files themselves: OpenCV, HDF5, SQLite, torch.jit; nor the import of modules;
-- other processes: shells, `!` lines, subprocesses, but forked workers are reached;
-- files that were opened before it was installed, and names that lead into the folder by a link made elsewhere.
+- C libraries that open files themselves (OpenCV, HDF5, SQLite, torch.jit), and imports;
+- other processes: shells, `!` lines, subprocesses; but it reaches forked workers;
+- files that were opened before, and names that lead into the folder by a link made elsewhere.
 
-What a C library writes to the number of a file that Python opened (numpy's tofile, Pillow's JPEG) meets the plan when that is closed.
-The FUSE body reaches all of these.
+A C library may write to the number of a file that Python opened (numpy's tofile, Pillow's JPEG):
+those bytes meet the plan when the file is closed. The FUSE mount reaches all of these.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 from ..colab.health import pretence
@@ -31,20 +32,22 @@ from .faults import Faults
 from .watch import Watch, exempt, find, forget_closed, look_at, meet
 
 __all__ = ["Reach", "exempt"]
+PathLike = str | os.PathLike[str]
+Pairs = list[tuple[Call, Call]]  # (the function that was there, ours)
 _SUPPORTS = ("supports_dir_fd", "supports_fd", "supports_follow_symlinks", "supports_effective_ids")
-_SPARED = {
-    "posix",
-    "nt",
-    "_io",
-    *(f"{__package__}.{room}" for room in ("watch", "opened", "calls", "intercept")),
-}
+_ROOMS = (f"{__package__}.{room}" for room in ("watch", "calls", "intercept"))
+_SPARED = {"posix", "nt", "_io", *_ROOMS}  # modules that keep the functions that were there
+
+# process state, which the last uninstall() empties
 _lock = threading.RLock()
 _installed: list[Reach] = []
-_put: list[tuple[Call, Call]] = []  # (what was there, ours)
+_put: Pairs = []
 
 
 class Reach:
-    """The folders whose files meet a plan, and the paths that lead elsewhere. A context manager; may be entered again.
+    """The folders whose files meet a plan, and the paths that lead elsewhere.
+
+    A context manager, which can be entered again.
 
     Parameters
     ----------
@@ -53,9 +56,10 @@ class Reach:
     faults : Faults, optional
         None: nothing is planned.
     readonly : bool
-        Every change is refused: errno 30.
+        Refuse every change: errno 30.
     redirects : dict of path to path, optional
-        What begins with the key is looked for under the value: {"/content": tmp_path} where /content cannot be made.
+        What begins with the key is looked for under the value: {"/content": tmp_path} where
+        /content cannot be made.
 
     Examples
     --------
@@ -69,16 +73,14 @@ class Reach:
 
     def __init__(
         self,
-        folder: str | os.PathLike[str] | None = None,
+        folder: PathLike | None = None,
         faults: Faults | None = None,
         *,
         readonly: bool = False,
-        redirects: Mapping[str, str | os.PathLike[str]] | None = None,
+        redirects: Mapping[str, PathLike] | None = None,
     ) -> None:
         self._watches: dict[str, Watch] = {}
-        self._redirects = {
-            os.fspath(prefix): os.fspath(to) for prefix, to in (redirects or {}).items()
-        }
+        self._redirects = {prefix: os.fspath(to) for prefix, to in (redirects or {}).items()}
         self._depth = 0
         if folder is not None:
             self.watch(folder, faults, readonly=readonly)
@@ -88,53 +90,48 @@ class Reach:
         return self._depth > 0
 
     def watch(
-        self,
-        folder: str | os.PathLike[str],
-        faults: Faults | None = None,
-        *,
-        readonly: bool = False,
+        self, folder: PathLike, faults: Faults | None = None, *, readonly: bool = False
     ) -> None:
-        """Let the files in `folder` meet a plan from now on; a folder watched already gets the new one."""
+        """Let the files in `folder` meet this plan from now on, in place of an earlier one."""
         self.unwatch(folder)
+        watch = Watch(os.fspath(folder), faults or Faults(), readonly, on=self.installed)
         with _lock:
-            self._watches[os.path.abspath(folder)] = Watch(
-                os.fspath(folder), faults or Faults(), readonly, on=self.installed
-            )
+            self._watches[os.path.abspath(folder)] = watch
             _look()
 
-    def unwatch(self, folder: str | os.PathLike[str]) -> None:
+    def unwatch(self, folder: PathLike) -> None:
         """Leave its files alone, open ones too."""
         with _lock:
             if watch := self._watches.pop(os.path.abspath(folder), None):
                 watch.on = False
             _look()
 
-    def redirect(self, prefix: str | os.PathLike[str], to: str | os.PathLike[str] | None) -> None:
-        """Lead what begins with `prefix` to `to`; None ends that."""
+    def redirect(self, prefix: PathLike, to: PathLike | None) -> None:
+        """Lead paths that begin with `prefix` to `to`; None ends that."""
         with _lock:
             self._redirects.pop(os.fspath(prefix), None)
             if to is not None:
                 self._redirects[os.fspath(prefix)] = os.fspath(to)
             _look()
 
-    def leads(self, path: str | os.PathLike[str]) -> Path:
-        """Where a path truly lies, absolute: what another process, without these redirects, would have to open."""
+    def leads(self, path: PathLike) -> Path:
+        """Where a path truly lies, absolute: what a process without these redirects would open."""
         full = os.path.abspath(path)
         for prefix, to in sorted(self._redirects.items(), key=lambda item: -len(item[0])):
             if full == prefix or full.startswith(prefix.rstrip(os.sep) + os.sep):
                 return Path(os.path.abspath(to) + full[len(prefix) :])
         return Path(full)
 
-    def named(self, path: str | os.PathLike[str]) -> Path:
-        """The way back from `leads`: what somebody who sees the redirects calls this place."""
+    def named(self, path: PathLike) -> Path:
+        """The way back from `leads`: the name of this place for those who see the redirects."""
         with exempt():
             parent, name = os.path.split(os.path.abspath(path))
-            full = os.path.join(
-                os.path.realpath(parent), name
-            )  # not of the place itself: a mount may hang
+            # not the real path of the place itself: a mount may hang
+            full = os.path.join(os.path.realpath(parent), name)
             for prefix, to in self._redirects.items():
-                if full == (there := os.path.realpath(to)) or full.startswith(there + os.sep):
-                    return Path(os.path.abspath(prefix) + full[len(there) :])
+                real = os.path.realpath(to)
+                if full == real or full.startswith(real + os.sep):
+                    return Path(os.path.abspath(prefix) + full[len(real) :])
         return Path(os.path.abspath(path))
 
     def install(self) -> Reach:
@@ -142,7 +139,7 @@ class Reach:
         with _lock:
             self._depth += 1
             if self._depth == 1:
-                self._turn(True)
+                self._switch(True)
                 _installed.append(self)
                 _look()
                 if len(_installed) == 1:
@@ -154,33 +151,27 @@ class Reach:
         with _lock:
             self._depth = max(0, self._depth - 1)
             if self._depth == 0 and self in _installed:
-                self._turn(False)
+                self._switch(False)
                 _installed.remove(self)
                 if not _installed:
                     _take_out()
                 _look()
 
-    def _turn(self, on: bool) -> None:
+    def _switch(self, on: bool) -> None:
         for watch in self._watches.values():
             watch.on = on
 
     def __enter__(self) -> Reach:
         return self.install()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.uninstall()
 
 
 def _look() -> None:
     watches = [watch for reach in _installed for watch in reach._watches.values()]
-    look_at(
-        watches, {prefix: to for reach in _installed for prefix, to in reach._redirects.items()}
-    )
+    moves = {prefix: to for reach in _installed for prefix, to in reach._redirects.items()}
+    look_at(watches, moves)
 
 
 def _put_in() -> None:
@@ -188,8 +179,8 @@ def _put_in() -> None:
         _put.append((real, ours))
         setattr(module, name, ours)
     for name in _SUPPORTS:
-        kinds = getattr(os, name)
-        kinds.update([ours for real, ours in _put if real in kinds])
+        functions = getattr(os, name)
+        functions.update([ours for real, ours in _put if real in functions])
     for name, hook in _LATE.items():
         if module := sys.modules.get(name):
             _put.extend(hook(module))
@@ -199,8 +190,8 @@ def _put_in() -> None:
 
 
 def _take_out() -> None:
-    sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not _late]
     pretence.announce_failures(nullcontext)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not _late]
     back = {ours: real for real, ours in _put}
     _sweep(back)
     for name in _SUPPORTS:
@@ -210,99 +201,88 @@ def _take_out() -> None:
 
 
 def _sweep(instead: Mapping[Any, Any]) -> None:
-    """Replace functions wherever a module holds them: `from os import rename`, IPython's own open, tarfile's."""
+    """Replace functions wherever a module holds them: `from os import rename`, IPython's open."""
     by_id = {id(old): new for old, new in instead.items()}
     for key, module in list(sys.modules.items()):
-        if key in _SPARED or not isinstance(module, ModuleType):
-            continue
-        names = vars(module)  # not setattr: some modules check what is set on them
-        if by_id.keys().isdisjoint(
-            map(id, list(names.values()))
-        ):  # at C's speed: 7 ms for the 1,200 modules that torch brings
-            continue
-        for name, value in list(names.items()):
-            if id(value) in by_id:
-                names[name] = by_id[id(value)]
-    for call in list(vars(tempfile._TemporaryFileCloser).values()):  # type: ignore[attr-defined]  # it binds os.unlink as a default
+        if key not in _SPARED and isinstance(module, ModuleType):
+            _replace(vars(module), by_id)  # not by setattr: some modules check what is set on them
+    # it binds os.unlink as a default
+    for call in list(vars(tempfile._TemporaryFileCloser).values()):  # type: ignore[attr-defined]
         if defaults := getattr(call, "__defaults__", None):
             call.__defaults__ = tuple(by_id.get(id(value), value) for value in defaults)
-    glob = sys.modules.get("glob")
-    for kind in (
-        getattr(glob, "_Globber", None),
-        getattr(glob, "_StringGlobber", None),
-    ):  # pathlib's, from Python 3.13 on
-        for name, value in list(vars(kind).items()) if kind else ():
+    # pathlib's, from Python 3.13 on
+    for kind in ("_Globber", "_StringGlobber"):
+        globber = getattr(sys.modules.get("glob"), kind, None)
+        for name, value in list(vars(globber).items()) if globber else ():
             if isinstance(value, staticmethod) and id(value.__func__) in by_id:
-                setattr(kind, name, staticmethod(by_id[id(value.__func__)]))
+                setattr(globber, name, staticmethod(by_id[id(value.__func__)]))
 
 
-def _torch(module: Any) -> list[tuple[Call, Call]]:
-    return [
-        (real, functools.wraps(real)(wrap(real)))
-        for real, wrap in ((module.save, _saves), (module.load, _loads))
-    ]
+def _replace(names: dict[str, Any], by_id: Mapping[int, Any]) -> None:
+    values = list(names.values())
+    # at C's speed: 7 ms for the 1,200 modules that torch brings
+    if by_id.keys().isdisjoint(map(id, values)):
+        return
+    for name, value in list(names.items()):
+        if id(value) in by_id:
+            names[name] = by_id[id(value)]
 
 
-def _saves(real: Call) -> Call:
+def _torch(module: Any) -> Pairs:
     def save(obj: Any, f: Any, *args: Any, **options: Any) -> Any:
         if isinstance(f, (str, os.PathLike)) and find(f) is not None:  # torch would open it in C++
             with open(f, "wb") as file:
-                return real(obj, file, *args, **options)
-        return real(obj, f, *args, **options)
+                return real_save(obj, file, *args, **options)
+        return real_save(obj, f, *args, **options)
 
-    return save
-
-
-def _loads(real: Call) -> Call:
     def load(f: Any, *args: Any, **options: Any) -> Any:
-        spot = find(f) if options.get("mmap") and isinstance(f, (str, os.PathLike)) else None
-        if spot is None:
-            return real(f, *args, **options)  # it calls open()
-        meet("open", spot)
-        meet("read", spot)
-        return real(spot.path, *args, **options)
+        if options.get("mmap") and isinstance(f, (str, os.PathLike)):
+            f = _met(f)
+        return real_load(f, *args, **options)  # without mmap it calls open()
 
-    return load
+    real_save, real_load = module.save, module.load
+    pairs = ((real_save, save), (real_load, load))
+    return [(real, functools.wraps(real)(ours)) for real, ours in pairs]
 
 
-def _safetensors(module: Any) -> list[tuple[Call, Call]]:
+def _met(path: Any) -> Any:
+    """Where a file truly lies that a library opens and reads by itself; the plan is asked first."""
+    spot = find(path)
+    if spot is None:
+        return path
+    meet("open", spot)
+    meet("read", spot)
+    return spot.path
+
+
+def _safetensors(module: Any) -> Pairs:
     serialize, real_file, real_open = module.serialize, module.serialize_file, module.safe_open
 
     def serialize_file(tensor_dict: Any, filename: Any, metadata: Any = None) -> Any:
         if find(filename) is None:
             return real_file(tensor_dict, filename, metadata)
-        with open(filename, "wb") as file:  # it would be opened in Rust
+        with open(filename, "wb") as file:  # safetensors would open it in Rust
             file.write(serialize(tensor_dict, metadata))
 
     def safe_open(filename: Any, *args: Any, **options: Any) -> Any:
-        spot = find(filename)
-        if spot is None:
-            return real_open(filename, *args, **options)
-        meet("open", spot)
-        meet("read", spot)
-        return real_open(spot.path, *args, **options)
+        return real_open(_met(filename), *args, **options)
 
-    return [
-        (real_file, serialize_file),
-        (real_open, functools.wraps(real_open, updated=())(safe_open)),
-    ]
+    ours = functools.wraps(real_open, updated=())(safe_open)
+    return [(real_file, serialize_file), (real_open, ours)]
 
 
-_LATE: dict[str, Callable[[Any], list[tuple[Call, Call]]]] = {
-    "torch.serialization": _torch,
-    "safetensors": _safetensors,
-}
+_LATE = {"torch.serialization": _torch, "safetensors": _safetensors}
 
 
 class _Late:
-    """Meets torch and safetensors when they are imported after us."""
+    """Replaces functions of torch and safetensors when they are imported after us."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name not in _LATE:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is not None and spec.loader is not None:
-            spec.loader.exec_module = self._after(spec.loader.exec_module)  # type: ignore[method-assign, assignment]
+            spec.loader.exec_module = self._after(spec.loader.exec_module)  # type: ignore
         return spec
 
     def _after(self, run: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
@@ -312,14 +292,7 @@ class _Late:
                 if _installed:
                     pairs = _LATE[module.__name__](module)
                     _put.extend(pairs)
-                    ours = {id(real): call for real, call in pairs}
-                    vars(module).update(
-                        {
-                            name: ours[id(value)]
-                            for name, value in vars(module).items()
-                            if id(value) in ours
-                        }
-                    )
+                    _replace(vars(module), {id(real): ours for real, ours in pairs})
 
         return exec_module
 

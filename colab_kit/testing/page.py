@@ -1,4 +1,4 @@
-"""The notebook's page, and who sits before it: what google.colab asks them is answered as planned, or by nobody."""
+"""The notebook's page and the person before it: they answer google.colab as planned, or never."""
 
 from __future__ import annotations
 
@@ -12,145 +12,147 @@ from typing import Any
 
 from ..errors import ColabError
 
-Upload = (
-    tuple[str, bytes] | str | os.PathLike[str]
-)  # a file that somebody chose: its name and bytes, or a path
-Chosen = Upload | list[Upload] | None  # at one upload; None: it was cancelled
-PLANNED = 'fake_colab.uploads = [("a.csv", b"1,2")]'
-_PLAN = f"plan it before: in a test {PLANNED}; after %load_ext, the same with colab_kit.testing.fake_colab.installed() in fake_colab's place"
+PathLike = str | os.PathLike[str]
+Secrets = Mapping[str, str | None]
+Upload = tuple[str, bytes] | PathLike  # a file: its name and bytes, or a path
+Selection = Upload | list[Upload] | None  # the files of one upload; None: it was cancelled
 Answers = Mapping[str, Any] | Callable[[str], Any]
 Reply = dict[str, Any] | None  # {"data": …} or {"error": text}; None: nobody answered in time
+EXAMPLE = 'fake_colab.uploads = [("a.csv", b"1,2")]'
+_PLAN = (
+    f"plan it before: in a test {EXAMPLE};"
+    " after %load_ext, the same with colab_kit.testing.fake_colab.current() in fake_colab's place"
+)
 
 
 class Page:
-    """Answers to google.colab's questions; mock.py's StandIn tells what they mean.
+    """Answers to google.colab's questions. fake_colab.py's StandIn explains the parameters.
 
-    shows : False: there is no page, as in VS Code and `colab run`
+    page : False: there is no page, as in VS Code and `colab run`
     wait : sleeps, when nobody answers
     """
 
     def __init__(
         self,
-        *,
-        secrets: Mapping[str, str | None] | None,
-        uploads: Iterable[Chosen],
+        secrets: Secrets | None,
+        uploads: Iterable[Selection],
         answers: Answers | None,
         downloads: Path,
-        shows: bool,
+        page: bool,
         wait: Callable[[float], None],
     ) -> None:
         self.secrets, self.uploads = secrets, uploads
         self.answers = answers if answers is not None else {}
-        self.downloads, self.page, self.wait = downloads, shows, wait
+        self.downloads, self.page, self.wait = downloads, page, wait
         self._pending: deque[Path] = deque()
 
     @property
-    def uploads(self) -> deque[Chosen]:
-        """What is chosen at each files.upload() to come; a list or a tuple may be assigned."""
+    def uploads(self) -> deque[Selection]:
+        """The files of each files.upload() to come; a list or a tuple can be assigned."""
         return self._uploads
 
     @uploads.setter
-    def uploads(self, planned: Iterable[Chosen]) -> None:
-        several = not isinstance(planned, (str, bytes, os.PathLike)) and isinstance(
-            planned, Iterable
-        )
-        found: deque[Any] = deque(planned if several else [planned])
-        if wrong := [one for one in found if not _can_be_chosen(one)]:
+    def uploads(self, planned: Iterable[Selection]) -> None:
+        is_one = isinstance(planned, (str, bytes, os.PathLike)) or not isinstance(planned, Iterable)
+        uploads: deque[Any] = deque([planned] if is_one else planned)
+        if wrong := [one for one in uploads if not _is_selection(one)]:
             raise ColabError(
                 f"{wrong[0]!r} cannot be chosen in an upload.",
                 "an upload is (name, bytes), a path, a list of these, or None for a cancelled one",
-                f"list them, one for each upload: {PLANNED}",
+                f"list them, one for each upload: {EXAMPLE}",
             )
-        self._uploads = found
+        self._uploads = uploads
 
     @property
     def secrets(self) -> dict[str, str | None] | None:
-        """What userdata.get() finds; None: the environment."""
+        """The secrets that userdata.get() finds; None: the environment."""
         return self._secrets
 
     @secrets.setter
-    def secrets(self, known: Mapping[str, str | None] | None) -> None:
-        if known is not None and not isinstance(known, Mapping):
+    def secrets(self, secrets: Secrets | None) -> None:
+        if secrets is not None and not isinstance(secrets, Mapping):
             raise ColabError(
                 "These cannot be the secrets.",
                 "secrets are values by name",
                 'write secrets = {"HF_TOKEN": "hf_…"}',
             )
-        self._secrets = None if known is None else dict(known)  # a mark's is shared by tests
+        self._secrets = None if secrets is None else dict(secrets)  # tests share a mark's
 
     def ask(self, request_type: str, request: Any, timeout_sec: float | None) -> Reply:
+        """The page's reply to a question."""
         planned = self.answers if isinstance(self.answers, Mapping) else {}
         match request_type, request:
             case "cell_javascript_eval", {"script": script}:
                 return self._evaluate(script, timeout_sec)
-            case "unassign", _:  # asked of the machine's manager: the HTTP status
+            case "unassign", _:  # the machine's manager is asked: its HTTP status
                 return {"data": planned.get("unassign", 200)}
             case _ if not self.page:
-                return self._silence(request_type, timeout_sec)
+                return self._stay_silent(request_type, timeout_sec)
             case "request_auth", {"authType": kind}:
                 return {"data": planned.get(kind, True)}
             case "GetSecret", {"key": key}:
-                return {"data": self._secret(key)}
+                secrets = os.environ if self.secrets is None else self.secrets
+                value = secrets.get(key)
+                secret = {"exists": key in secrets, "access": value is not None, "payload": value}
+                return {"data": secret}
         return {"data": planned.get(request_type)}
 
     def picked(self) -> list[tuple[str, bytes]]:
+        """The files of the next upload; none, if it was cancelled."""
         if not self.page:
-            self._silence("files.upload()", None)
+            self._stay_silent("files.upload()", None)
         if not self.uploads:
             raise ColabError(
                 "files.upload() would wait for ever.",
                 "nobody chooses a file here, and none was planned",
                 _PLAN,
             )
-        chosen = self.uploads.popleft()
-        files = chosen if isinstance(chosen, list) else [] if chosen is None else [chosen]
+        selection = self.uploads.popleft() or []
+        files = selection if isinstance(selection, list) else [selection]
         return [
             file if isinstance(file, tuple) else (Path(file).name, Path(file).read_bytes())
             for file in files
         ]
 
     def hand_over(self, path: str) -> None:
+        """Let the browser fetch this file, later."""
         self._pending.append(Path(path))
 
     def deliver(self) -> list[Path]:
-        """Let the browser fetch what files.download() was called for; a file that is gone or a folder fails unseen, as on Colab."""
-        got = []
+        """Let the browser fetch the files of files.download(), and list them.
+
+        A file that is gone fails silently, as does a folder, as on Colab.
+        """
+        delivered = []
         while self._pending:
             source = self._pending.popleft()
             if source.is_file():
                 self.downloads.mkdir(parents=True, exist_ok=True)
-                got.append(_free(self.downloads / source.name))
-                shutil.copyfile(source, got[-1])
-        return got
+                delivered.append(_free(self.downloads / source.name))
+                shutil.copyfile(source, delivered[-1])
+        return delivered
 
     def _evaluate(self, script: str, timeout_sec: float | None) -> Reply:
+        answers, question = self.answers, f"eval_js({script[:60]!r})"
         if not self.page:
-            return self._silence(f"eval_js({script[:60]!r})", timeout_sec)
-        if isinstance(self.answers, Mapping):
-            key = (
-                script
-                if script in self.answers
-                else next((piece for piece in self.answers if piece in script), None)
-            )
-            if key is None:
-                return _literal(script) or self._silence(f"eval_js({script[:60]!r})", timeout_sec)
-            answer = self.answers[key]
+            return self._stay_silent(question, timeout_sec)
+        if isinstance(answers, Mapping):
+            found = [answers[key] for key in (script, *answers) if key in script and key in answers]
+            if not found:
+                return _literal(script) or self._stay_silent(question, timeout_sec)
+            answer = found[0]
         else:
-            answer = self.answers(script)
+            answer = answers(script)
         return {"error": str(answer)} if isinstance(answer, BaseException) else {"data": answer}
 
-    def _secret(self, key: str) -> dict[str, Any]:
-        known = os.environ if self.secrets is None else self.secrets
-        value = known.get(key)
-        return {"exists": key in known, "access": value is not None, "payload": value}
-
-    def _silence(self, asked: str, timeout_sec: float | None) -> Reply:
-        """Nobody answers: the wait that follows."""
+    def _stay_silent(self, question: str, timeout_sec: float | None) -> Reply:
+        """Wait as long as google.colab waits for an answer that does not come."""
         if timeout_sec is None:
             raise ColabError(
-                f"{asked} would block for ever.",
+                f"{question} would block for ever.",
                 "no page answers, and no answer was planned",
-                "plan one: StandIn(answers={script: value}, uploads=[(name, bytes)]), or give eval_js a timeout_sec",
+                "plan one: StandIn(answers={script: value}, uploads=[(name, bytes)]),"
+                " or give eval_js a timeout_sec",
             )
         self.wait(timeout_sec)
         return None
@@ -164,18 +166,16 @@ def _literal(script: str) -> Reply:
         return None
 
 
-def _can_be_chosen(one: Any) -> bool:
+def _is_selection(one: Any) -> bool:
     if isinstance(one, list):
-        return all(
-            _can_be_chosen(file) and not isinstance(file, list) and file is not None for file in one
-        )
+        return all(file and not isinstance(file, list) and _is_selection(file) for file in one)
     if isinstance(one, tuple):
         return len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], (bytes, bytearray))
     return one is None or isinstance(one, (str, os.PathLike))
 
 
 def _free(path: Path) -> Path:
-    """The name a browser gives where it is taken: "name (1).ext"."""
+    """The name that a browser gives where it is taken: "name (1).ext"."""
     number, free = 0, path
     while free.exists():
         number += 1

@@ -1,4 +1,4 @@
-"""The watched folders: in which of them a path or an open file lies, and what its plan says to an operation there."""
+"""Watched folders: where a path or an open file lies, and what its plan says to an operation."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .faults import CHANGING, Faults
+from .faults import CHANGING, Faults, spelled
 
-NAMES = {"My Drive": "MyDrive", "Shared drives": "Shareddrives"}  # one place, two spellings
-_fstat, _getcwd, _join, _normal = (
-    os.fstat,
-    os.getcwd,
-    os.path.join,
-    os.path.normpath,
-)  # as they are before anyone replaces them
-_SEP = os.sep
+# as they are before anyone replaces them
+_fstat, _getcwd, _join, _normal = os.fstat, os.getcwd, os.path.join, os.path.normpath
 
 
 @dataclass(eq=False)
 class Watch:
-    """A folder whose files meet a plan. `on`: while a Reach holds it; files opened then outlive that, and are left alone."""
+    """A folder whose files meet a plan.
+
+    on : whether a Reach is installed that holds it; a file that stays open longer is left alone
+    """
 
     folder: str
     faults: Faults
@@ -32,7 +29,7 @@ class Watch:
     on: bool = False
 
     def prefixes(self) -> set[str]:
-        """Its names: as given, and with links followed (the current folder is told that way)."""
+        """Its names: as given, and with links followed, as the current folder is named."""
         return {os.path.abspath(self.folder), os.path.realpath(self.folder)}
 
 
@@ -41,8 +38,9 @@ class Spot:
     """Where a path lies.
 
     name : as the user wrote it; text, also of a Path
-    path : absolute; `moved` if a redirect leads there
-    inside : relative to the watched folder, "" for that folder itself
+    path : absolute
+    moved : whether a redirect leads to `path`
+    inside : from the watched folder, "" for that folder itself
     """
 
     name: Any
@@ -54,7 +52,11 @@ class Spot:
 
 @dataclass(eq=False, slots=True)
 class Handle:
-    """An open file of a watched folder. `size` is what of it came by ways that met the plan, bytes."""
+    """An open file of a watched folder.
+
+    identity : device and inode; another file may get the same number later
+    size : bytes of it that have met the plan
+    """
 
     spot: Spot
     identity: tuple[int, int]
@@ -62,6 +64,7 @@ class Handle:
     size: int
 
 
+# process state: what all installed Reaches watch; the last one that goes empties it by look_at()
 _folders: tuple[tuple[str, Watch], ...] = ()  # the longest first: the innermost folder is asked
 _moves: tuple[tuple[str, str], ...] = ()
 _handles: dict[int, Handle] = {}
@@ -80,8 +83,8 @@ def look_at(watches: Iterable[Watch], redirects: Mapping[str, str]) -> None:
 
 @contextmanager
 def exempt() -> Iterator[None]:
-    """Nothing that this thread does in here meets a plan; redirects hold."""
-    before = _exempted()
+    """Let nothing that this thread does in the block meet a plan; redirects hold."""
+    before = _is_exempt()
     _here.exempt = True
     try:
         yield
@@ -89,29 +92,38 @@ def exempt() -> Iterator[None]:
         _here.exempt = before
 
 
-def _exempted() -> bool:
+def _is_exempt() -> bool:
     return getattr(_here, "exempt", False)
 
 
 def find(path: Any, folder: int | None = None) -> Spot | None:
-    """Where `path` lies, if it is watched or redirected. `folder` is a dir_fd; an open file's number is a path too."""
+    """Where `path` lies, if it is watched or redirected.
+
+    Parameters
+    ----------
+    path : path, int or None
+        An open file's number is a path too; None means the current folder.
+    folder : int, optional
+        A dir_fd.
+    """
     if isinstance(path, int):
         handle = handle_of(path)
         return handle.spot if handle else None
     try:
         path = path if path is None else os.fspath(path)
         text = "." if path is None else os.fsdecode(path)
-        full = _normal(text if text[:1] == _SEP else _absolute(text, folder))
+        full = _normal(text if text[:1] == os.sep else _absolute(text, folder))
     except (TypeError, ValueError, OSError):
         return None  # the call itself says what is wrong with it
     moved = False
     for prefix, to in _moves:
-        if _under(full, prefix):
+        if _is_under(full, prefix):
             full, moved = to + full[len(prefix) :], True
             break
     for prefix, watch in _folders:
-        if _under(full, prefix):
-            return Spot(path, full, moved, watch, _inside(full[len(prefix) :]))
+        if _is_under(full, prefix):
+            inside = spelled(full[len(prefix) :].replace(os.sep, "/"))
+            return Spot(path, full, moved, watch, inside)
     return Spot(path, full, True, None) if moved else None
 
 
@@ -126,27 +138,25 @@ def _absolute(text: str, folder: int | None) -> str:
     return _join(base.spot.path, text)
 
 
-def _under(path: str, prefix: str) -> bool:
-    return path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == _SEP)
-
-
-def _inside(rest: str) -> str:
-    first, slash, more = rest[1:].replace(_SEP, "/").partition("/")
-    return NAMES.get(first, first) + slash + more
+def _is_under(path: str, prefix: str) -> bool:
+    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", os.sep)
 
 
 def meet(operation: str, spot: Spot, size: int = 0, to: Spot | None = None) -> None:
-    """Fail or wait as the plan says, naming the path as the user wrote it. `to` is the other end of a rename."""
+    """Fail or wait as the plan says. An error names the path as the user wrote it.
+
+    to : the other end of a rename
+    """
     watch = spot.watch
     if to is not None and to.watch is not watch:
         meet(operation, to)
         to = None
-    if watch is None or not watch.on or _exempted():
+    if watch is None or not watch.on or _is_exempt():
         return
     try:
         if watch.readonly and operation in CHANGING:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), spot.name)
-        watch.faults.at(operation, spot.inside, size, to=None if to is None else to.inside)
+        watch.faults.at(operation, spot.inside, size, to=to.inside if to else None)
     except OSError as err:
         err.filename = spot.name
         if to is not None:
@@ -154,25 +164,30 @@ def meet(operation: str, spot: Spot, size: int = 0, to: Spot | None = None) -> N
         raise
 
 
-def meet_open(spot: Spot, flags: int, exists: bool) -> None:
-    """The plan's word on opening: create, truncate or open. A read-only Drive opens nothing to be written."""
-    creates = bool(flags & os.O_CREAT) and not exists
+def meet_open(spot: Spot, flags: int, path_exists: bool) -> None:
+    """Ask the plan about opening: create, truncate or open.
+
+    A read-only Drive opens nothing that would be written.
+    """
+    creates = bool(flags & os.O_CREAT) and not path_exists
     writes = creates or flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC)
     if writes and spot.watch and spot.watch.readonly:
         meet("truncate", spot)
-    meet("create" if creates else "truncate" if flags & os.O_TRUNC else "open", spot)
+    if creates:
+        meet("create", spot)
+    else:
+        meet("truncate" if flags & os.O_TRUNC else "open", spot)
 
 
 def remember(number: int, spot: Spot, writes: bool) -> None:
     """Know the open file by its number from now on."""
-    there = _fstat(number)
-    _handles[number] = Handle(
-        replace(spot, moved=False), (there.st_dev, there.st_ino), writes, there.st_size
-    )
+    stat = _fstat(number)
+    identity = stat.st_dev, stat.st_ino
+    _handles[number] = Handle(replace(spot, moved=False), identity, writes, stat.st_size)
 
 
 def share(number: int, other: int) -> None:
-    """`other` is a duplicate of `number`."""
+    """Know `other` as a duplicate of `number`."""
     _handles.pop(other, None)
     if handle := handle_of(number):
         _handles[other] = handle
@@ -183,10 +198,10 @@ def forget(number: int) -> None:
 
 
 def forget_closed() -> None:
-    """Let go of what was closed while nobody looked."""
+    """Forget the files that were closed without our functions."""
     for number in list(_handles):
         if handle_of(number) is None:
-            _handles.pop(number, None)
+            forget(number)
 
 
 def handle_of(number: int) -> Handle | None:
@@ -195,31 +210,31 @@ def handle_of(number: int) -> Handle | None:
     if handle is None:
         return None
     try:
-        there = _fstat(number)
+        stat = _fstat(number)
     except OSError:
         return None
-    if (there.st_dev, there.st_ino) == handle.identity:
+    if (stat.st_dev, stat.st_ino) == handle.identity:
         return handle
-    del _handles[number]  # closed behind our back, and the number was given to another file
+    del _handles[number]  # it was closed elsewhere, and the number was given to another file
     return None
 
 
 def allow(handle: Handle, size: int) -> int:
-    """How many of `size` bytes may be written now; raises if none may."""
+    """How many of `size` bytes can be written now; OSError if none can."""
     watch = handle.spot.watch
-    if watch is not None and watch.on and not _exempted():
+    if watch is not None and watch.on and not _is_exempt():
         size = watch.faults.fits(handle.spot.inside, size)
     meet("write", handle.spot, size)
     return size
 
 
 def grown(handle: Handle, number: int) -> None:
-    """What the file holds now has met the plan."""
+    """Note that all bytes of the file have met the plan."""
     handle.size = _fstat(number).st_size
 
 
 def settle(handle: Handle, number: int) -> None:
-    """The last word at closing a written file; bytes that a C library wrote past us meet the plan here."""
+    """Ask the plan when a written file is closed: about a C library's bytes, then the end."""
     if handle.writes:
         unseen = _fstat(number).st_size - handle.size
         if unseen > 0:

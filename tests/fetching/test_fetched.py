@@ -22,7 +22,7 @@ from colab_kit.events import Control
 from colab_kit.fetching import modules, scripts
 from colab_kit.fetching.fetched import Fetched
 from colab_kit.system import process as children
-from colab_kit.testing.ears import Heard
+from colab_kit.testing.fixtures import Heard
 
 
 @pytest.fixture(autouse=True)

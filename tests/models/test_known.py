@@ -22,7 +22,7 @@ from colab_kit.models.features import Extractor
 from colab_kit.models.known import Card, Cards, Shell, recalled
 from colab_kit.runs import record as records
 from colab_kit.runs.opening import open_run
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 from tests.support.shelves import FolderShelf
 
 LITE = "efficientnet_lite0"

@@ -9,7 +9,7 @@ from colab_kit.data.edits import edited
 from colab_kit.data.loading import load
 from colab_kit.errors import DataError
 from colab_kit.events import Note
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 
 pytest.importorskip("ipywidgets")
 from colab_kit.panels.cleaner import DROP, cleaner

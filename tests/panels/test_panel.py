@@ -21,7 +21,7 @@ from colab_kit.panels.painter import mode
 from colab_kit.panels.panel import Panel, panel
 from colab_kit.panels.result import contents
 from colab_kit.recipe import Recipe
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 
 
 @pytest.fixture(autouse=True)

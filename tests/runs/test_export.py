@@ -10,7 +10,7 @@ from torch import nn
 import colab_kit as kit
 from colab_kit.errors import ModelError, RunError
 from colab_kit.runs.export import exported
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 
 
 @pytest.fixture(scope="module")

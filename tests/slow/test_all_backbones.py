@@ -17,7 +17,7 @@ from colab_kit.models.backbones import names
 from colab_kit.models.build import on_backbone
 from colab_kit.models.weights import backbone_hash
 from colab_kit.runs.opening import open_run
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 from colab_kit.training.freezing import Phases
 from colab_kit.training.losses import primary, with_aux
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import colab_kit as kit
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 
 # COLAB_KIT_GPU=1 pytest tests/slow/test_cuda.py
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU here")

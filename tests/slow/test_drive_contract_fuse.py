@@ -8,7 +8,7 @@ import pytest
 
 from colab_kit.testing.fake_colab import StandIn
 from colab_kit.testing.fuse.mount import FuseBody
-from colab_kit.testing.fuse.mounts import mount_type, why_not
+from colab_kit.testing.fuse.cloud import mount_type, why_not
 
 from ..support.drive_contract import CHECKS, Place
 

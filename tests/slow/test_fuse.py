@@ -19,7 +19,7 @@ import pytest
 from colab_kit.errors import DriveError
 from colab_kit.testing.fuse import mount
 from colab_kit.testing.fuse.mount import FuseBody
-from colab_kit.testing.fuse.mounts import mount_type
+from colab_kit.testing.fuse.cloud import mount_type
 
 pytestmark = pytest.mark.skipif(bool(why := mount.why_not()), reason=str(why))
 

@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 import pytest
 import trustme
 
-from colab_kit.testing.answers import Answer, Served, answer
+from colab_kit.testing.server import Answer, ServedFile, answer
 
 PIECE = 1 << 16
 
@@ -81,7 +81,7 @@ def served(
     *,
     kind: str = "application/octet-stream",
     **headers: str,
-) -> Served:
+) -> ServedFile:
     """A file with ETag and date, which answers ranges; with a name, as an attachment."""
     etag = (
         f'"{hashlib.sha256(data).hexdigest()[:16]}"'
@@ -93,7 +93,7 @@ def served(
         said["Content-Disposition"] = (
             f"attachment; filename=\"{name.encode().decode('latin-1')}\"; filename*=UTF-8''{quote(name)}"
         )
-    return Served(data, etag, "Thu, 01 Jan 2026 00:00:00 GMT", kind, said)
+    return ServedFile(data, etag, "Thu, 01 Jan 2026 00:00:00 GMT", kind, said)
 
 
 @functools.cache
@@ -144,7 +144,7 @@ class Hosts:
         self.env = {**proxies, "NO_PROXY": "", "no_proxy": "", **trusted, "WGETRC": str(wgetrc)}
 
     def answer(
-        self, host: str, path: str, what: Callable[[Ask], Any] | Answer | Served | None
+        self, host: str, path: str, what: Callable[[Ask], Any] | Answer | ServedFile | None
     ) -> None:
         """Answer requests for a path (a glob, `*` for any) of a host. The rule made last counts; None, also from a function, is 404."""
         self._rules.insert(0, (host, path, what))
@@ -478,7 +478,7 @@ class Forges:
     def __init__(self, hosts: Hosts, page_size: int = 1000) -> None:
         self.hosts, self.page_size, self.tokens = hosts, page_size, {"Bearer good"}  # type: Hosts, int, set[str]
         self._signed: dict[
-            str, Served
+            str, ServedFile
         ] = {}  # files on the hosts that a signed link leads to, by their paths
         for host in (
             "cas-bridge.xethub.hf.co",

@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 from colab_kit.testing.server import FileServer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from colab_kit.testing.pictures import class_folders, picture
+from colab_kit.testing.fixtures import class_folders, picture
 
 __all__ = ["blank", "class_folders", "picture"]
 

@@ -23,7 +23,7 @@ from colab_kit.errors import ColabKitError, DriveError
 from colab_kit.system.files import home
 from colab_kit.system.hardware import host
 from colab_kit.system.runtime import place
-from colab_kit.testing import disguise, fake_colab, install
+from colab_kit.testing import fake_colab, install
 from colab_kit.testing.fake_colab import StandIn
 from colab_kit.testing.folder_drive import FolderBody
 
@@ -363,7 +363,7 @@ def test_the_disguise_makes_the_runtime_colab(content):
 
 
 def test_a_shell_that_was_there_gets_its_class_and_its_commands_back(content):
-    with disguise._plain_shell() as shell:
+    with install.plain_shell() as shell:
         before, known = type(shell), dict(shell.magics_manager.magics["line"])
         with StandIn(content=content, as_colab=True):
             assert (
@@ -376,7 +376,7 @@ def test_a_shell_that_was_there_gets_its_class_and_its_commands_back(content):
 
 
 def test_a_command_that_came_under_the_stand_in_works_after_it(content):
-    with disguise._plain_shell() as shell:
+    with install.plain_shell() as shell:
         with StandIn(content=content, as_colab=True):
             shell.run_cell("%cd -q /")  # newer IPythons bring it when it is first used
             shell.register_magic_function(lambda line: "mine", magic_name="mine")
@@ -511,7 +511,7 @@ def test_an_upload_nobody_planned_says_that_it_would_wait_for_ever(stand_in):
         colab("files").upload()
     assert (
         'fake_colab.uploads = [("a.csv", b"1,2")]' in raised.value.fix
-        and "fake_colab.installed()" in raised.value.fix
+        and "fake_colab.current()" in raised.value.fix
     )
     with pytest.raises(ColabKitError) as wrapped:
         kit_colab.upload()
@@ -519,7 +519,7 @@ def test_an_upload_nobody_planned_says_that_it_would_wait_for_ever(stand_in):
         str(wrapped.value).count("Why:") == str(wrapped.value).count("Fix:") == 1
         and wrapped.value.fix == raised.value.fix
     )
-    assert fake_colab.installed() is stand_in
+    assert fake_colab.current() is stand_in
 
 
 @pytest.mark.parametrize("kind", [list, tuple])

@@ -15,7 +15,7 @@ from colab_kit.colab.health import stand_in_mounted
 from colab_kit.errors import DriveError
 from colab_kit.events import set_milestone_hook
 from colab_kit.testing.faults import Faults
-from colab_kit.testing.folder_drive import COPYING, FOLDERS, GONE, LOCK, STATE, Body, FolderBody
+from colab_kit.testing.folder_drive import COPYING, FOLDERS, GONE, LOCK, STATE, FolderBody
 from colab_kit.testing.intercept import Reach
 
 FILES = {
@@ -73,9 +73,8 @@ def apart(one: Path, other: Path):
     return rename
 
 
-def test_it_is_a_body(body):
-    held: Body = body
-    assert held.mounted_at() is None and held.readonly is False and isinstance(held.faults, Faults)
+def test_it_is_not_mounted_at_first(body):
+    assert body.mounted_at() is None and body.readonly is False and isinstance(body.faults, Faults)
 
 
 def test_the_mountpoint_holds_true_folders_and_both_spellings(body, point):

@@ -19,8 +19,7 @@ from colab_kit.colab import mounting as mount
 from colab_kit.colab.mirror import Mirror
 from colab_kit.errors import DriveError
 from colab_kit.events import EpochDone, Note
-from colab_kit.testing.drives import (
-    FuseDrive,
+from colab_kit.testing.fixtures import (
     failing,
     fuse_mounted,
     left_empty,
@@ -387,7 +386,7 @@ def test_a_killed_daemon_gives_errno_107_and_loses_what_was_not_sent(fuse_drive)
         os.stat(fuse_drive)
     assert caught.value.errno == errno.ENOTCONN
     fuse_drive.restart()
-    assert os.listdir(fuse_drive) == [] and isinstance(fuse_drive, FuseDrive)
+    assert os.listdir(fuse_drive) == [] and isinstance(fuse_drive, fuse.FuseBody)
 
 
 @needs_fuse
@@ -413,7 +412,7 @@ def test_kit_mount_finds_a_place_even_while_the_daemon_is_dead(fuse_drive):
 @needs_fuse
 def test_no_mount_and_no_process_stay_behind(tmp_path, colab_kit_home):
     with pytest.raises(ZeroDivisionError), fuse_mounted(tmp_path) as drive:
-        pid = drive.body._daemon.pid
+        pid = drive._daemon.pid
         1 / 0  # noqa: B018
     assert (
         str(tmp_path) not in Path("/proc/self/mounts").read_text()

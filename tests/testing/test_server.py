@@ -178,7 +178,7 @@ def test_a_redirect_points_elsewhere_also_to_another_host(server):
     assert (
         status == 307
         and ask(headers["Location"])[2] == BODY
-        and server.asked("there.bin")[0].headers["host"].startswith("localhost:")
+        and server.requests_for("there.bin")[0].headers["host"].startswith("localhost:")
     )
 
 

@@ -13,7 +13,7 @@ from colab_kit.errors import RecipeError
 from colab_kit.events import Control, EpochDone, Note, StepDone, set_milestone_hook
 from colab_kit.models.features import Extractor
 from colab_kit.runs.opening import open_run
-from colab_kit.testing.pictures import class_folders
+from colab_kit.testing.fixtures import class_folders
 from colab_kit.training import transferring
 from colab_kit.training.transfer_plan import DEEP
 

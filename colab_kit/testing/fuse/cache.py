@@ -1,7 +1,7 @@
-"""What Drive's program holds on this machine: the files that are open, and those written and not uploaded yet.
+"""What Drive's program holds on this machine: open files, and written ones that are not uploaded.
 
-Folders, names and deletions reach the cloud's folder at once. A file's bytes reach it whole, by a rename, after a while without
-writes: until then they lie in a folder of this session, and are lost with it.
+Folders, names and deletions reach the store at once. A file's bytes reach it whole, by a rename,
+after a while without writes: until then they lie in a folder of this session, and are lost with it.
 """
 
 from __future__ import annotations
@@ -15,25 +15,84 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from .cloud import KEPT, OWN, Quota, hold, lay_out, sweep
-from .node import Node
 
-OPEN_QUIET = (
-    0.5  # s: a file still open is not uploaded sooner, lest each of its writes be a copy of it
-)
+OPEN_QUIET = 0.5  # seconds: an open file waits as long, or each of its writes would be an upload
+
+
+@dataclass(eq=False)
+class Node:
+    """One file that is open, or not uploaded.
+
+    fd : its bytes
+    cache : where they lie; None: in the store
+    changed : clock of the last write, seconds
+    gone : whether it is deleted, and still open
+    """
+
+    path: str
+    fd: int
+    cache: Path | None = None
+    changed: float = 0.0
+    opens: int = 0
+    gone: bool = False
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.fd).st_size
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is to be uploaded."""
+        return self.cache is not None and not self.gone
+
+    def take(self, cache: Path, *, keep: bool) -> None:
+        """Get a copy of this session's own before a write (an empty one, if not `keep`).
+
+        The store's file stays as it is.
+        """
+        fd = _new_file(cache)
+        try:
+            os.fchmod(fd, stat.S_IMODE(os.fstat(self.fd).st_mode))
+            at = 0
+            while keep and (done := os.sendfile(fd, self.fd, at, 1 << 30)):
+                at += done
+        except OSError:
+            os.close(fd)
+            cache.unlink()
+            raise
+        os.close(self.fd)
+        self.fd, self.cache = fd, cache
+
+    def write(self, data: bytes, offset: int) -> None:
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(self.fd, view, offset)
+            view, offset = view[done:], offset + done
+
+    def drop(self) -> None:
+        """Close it; what was not uploaded is lost."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        if self.cache is not None:
+            self.cache.unlink(missing_ok=True)
 
 
 class Cache:
-    """Files by their path relative to the mountpoint ("MyDrive/a.txt"); safe from many threads, raises OSError as a disk does.
+    """Files by their path from the mountpoint ("MyDrive/a.txt").
+
+    It is safe from many threads, and raises OSError as a disk does.
 
     Parameters
     ----------
     store : Path
         What Google has.
     delay : float
-        s without writes until a file is uploaded.
+        Seconds without writes until a file is uploaded.
     capacity : int, optional
         Bytes for files and Trash together; None: the disk's.
     """
@@ -49,10 +108,9 @@ class Cache:
         self.store, self.delay, self._clock = store, delay, clock
         lay_out(store)
         sweep(store)
-        self.session = Path(
-            tempfile.mkdtemp(prefix="session-", dir=store / KEPT)
-        )  # same disk: an upload is a rename
-        self._held = hold(self.session)
+        # on the same disk: an upload is a rename
+        self.session = Path(tempfile.mkdtemp(prefix="session-", dir=store / KEPT))
+        self._session_lock = hold(self.session)
         self._nodes: dict[str, Node] = {}
         self.quota = Quota(store, capacity)
         self._numbers = itertools.count()
@@ -61,8 +119,7 @@ class Cache:
     # names
     def stat(self, path: str) -> os.stat_result:
         with self._lock:
-            node = self._nodes.get(path)
-            return os.fstat(node.fd) if node else os.stat(self._at(path))
+            return os.stat(self._target(path))
 
     def stat_open(self, node: Node) -> os.stat_result:
         with self._lock:  # a first write changes its fd
@@ -70,28 +127,21 @@ class Cache:
 
     def is_open(self, path: str) -> bool:
         with self._lock:
-            node = self._nodes.get(path)
-            return node is not None and node.opens > 0
+            return path in self._nodes and self._nodes[path].opens > 0
 
     def names(self, path: str) -> list[str]:
         with self._lock:
-            found = set(os.listdir(self._at(path)))
-            found.update(
-                node.path.rpartition("/")[2]
-                for node in self._waiting()
-                if node.path.rpartition("/")[0] == path
-            )
-        return sorted(found - OWN if not path else found)
+            names = set(os.listdir(self._at(path)))
+            pairs = [node.path.rpartition("/") for node in self._waiting()]
+        names.update(name for folder, _, name in pairs if folder == path)
+        return sorted(names if path else names - OWN)
 
     def folders(self) -> dict[str, list[str]]:
         """Every folder and what it holds."""
         with self._lock:
-            top = str(self.store)
-            paths = [os.path.relpath(folder, top) for folder, _, _ in os.walk(top)]
-            paths = [
-                "" if path == "." else path for path in paths if path.partition("/")[0] not in OWN
-            ]
-            return {path: self.names(path) for path in paths}
+            paths = [os.path.relpath(folder, self.store) for folder, _, _ in os.walk(self.store)]
+            ours = [path for path in paths[1:] if path.partition("/")[0] not in OWN]
+            return {path: self.names(path) for path in ("", *ours)}
 
     def mkdir(self, path: str, mode: int) -> None:
         with self._lock:
@@ -100,19 +150,17 @@ class Cache:
     def rmdir(self, path: str) -> None:
         with self._lock:
             if self.names(path):
-                raise _error(errno.ENOTEMPTY, path)
+                raise error(errno.ENOTEMPTY, path)
             os.rmdir(self._at(path))
 
     def chmod(self, path: str, mode: int) -> None:
         with self._lock:
-            node = self._nodes.get(path)
-            os.chmod(node.fd if node else self._at(path), stat.S_IMODE(mode))
+            os.chmod(self._target(path), stat.S_IMODE(mode))
 
     def utime(self, path: str, times: tuple[int, int] | None) -> None:
         """Set access and modification time, ns; None: now."""
         with self._lock:
-            node = self._nodes.get(path)
-            os.utime(node.fd if node else self._at(path), ns=times or (time.time_ns(),) * 2)
+            os.utime(self._target(path), ns=times or (time.time_ns(),) * 2)
 
     def unlink(self, path: str) -> None:
         """Delete a file; its bytes, as many as it has now, go to the Trash."""
@@ -127,7 +175,7 @@ class Cache:
                 self._drop(path, node)
 
     def hide(self, path: str, name: str) -> None:
-        """Delete a file that is open: until closed, it can be reached by another name."""
+        """Delete a file that is open: until it is closed, it has another name."""
         with self._lock:
             node = self.open(path)
             self.unlink(path)
@@ -135,20 +183,20 @@ class Cache:
             node.opens -= 1
 
     def rename(self, old: str, new: str) -> None:
-        """Give a file or folder another name. A file that stood there goes to the Trash, in the cloud only with the upload of the new."""
+        """Give a file or folder another name. A file of that name goes to the Trash.
+
+        In the store it does so only with the upload of the new one.
+        """
         with self._lock:
             if old == new:
                 return
             if stat.S_ISDIR(self.stat(old).st_mode):
-                self._rename_folder(old, new)
-                return
+                return self._rename_folder(old, new)
             node = self._nodes.get(old)
             if os.path.lexists(self._at(new)) or new in self._nodes:
                 self._discard(new)
             if node is not None and node.waits:
-                self._remove(
-                    old
-                )  # an older state of it; under the new name it would be half a file
+                self._remove(old)  # an older state of it, which would be half a file as `new`
             else:
                 os.replace(self._at(old), self._at(new))
             if node is not None:
@@ -157,12 +205,12 @@ class Cache:
 
     def _rename_folder(self, old: str, new: str) -> None:
         if os.path.isdir(self._at(new)) and self.names(new):
-            raise _error(errno.ENOTEMPTY, new)
+            raise error(errno.ENOTEMPTY, new)
         os.rename(self._at(old), self._at(new))
         for path in [path for path in self._nodes if path.startswith(old + "/")]:
-            node = self._nodes.pop(path)
-            self._nodes[new + path[len(old) :]] = node
-            node.path = node.path if node.gone else new + path[len(old) :]
+            node, moved = self._nodes.pop(path), new + path[len(old) :]
+            self._nodes[moved] = node
+            node.path = node.path if node.gone else moved
 
     # bytes
     def open(self, path: str) -> Node:
@@ -175,15 +223,9 @@ class Cache:
 
     def create(self, path: str, mode: int) -> Node:
         with self._lock:
-            os.stat(os.path.dirname(self._at(path)))  # the folder: if it is gone, say so
-            cache = self.session / str(next(self._numbers))
-            node = Node(
-                path,
-                os.open(cache, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600),
-                cache,
-                self._clock(),
-                opens=1,
-            )
+            os.stat(os.path.dirname(self._at(path)))  # fails where the folder is gone
+            cache = self._new_cache()
+            node = Node(path, _new_file(cache), cache, self._clock(), opens=1)
             os.fchmod(node.fd, stat.S_IMODE(mode))
             self._nodes[path] = node
             self._lock.notify_all()
@@ -195,15 +237,13 @@ class Cache:
 
     def write(self, node: Node, data: bytes, offset: int) -> None:
         with self._lock:
-            self._grow(node, max(0, offset + len(data) - node.size))
-            self._own(node)
+            self._prepare(node, max(0, offset + len(data) - node.size))
             node.write(data, offset)
             node.changed = self._clock()
 
     def truncate(self, node: Node, length: int) -> None:
         with self._lock:
-            self._grow(node, length - node.size)
-            self._own(node, keep=length > 0)
+            self._prepare(node, length - node.size, keep=length > 0)
             os.ftruncate(node.fd, length)
             node.changed = self._clock()
 
@@ -211,7 +251,7 @@ class Cache:
         with self._lock:
             node.opens -= 1
             if node.waits:
-                self._lock.notify_all()  # sooner due than while it was open
+                self._lock.notify_all()  # it is due sooner than while it was open
             elif not node.opens:
                 self._drop(node.path, node)
 
@@ -222,11 +262,16 @@ class Cache:
             return len(self._waiting())
 
     def upload(self, *, everything: bool = False) -> list[str]:
-        """Upload what has been quiet for long enough; give the paths where that failed: they are tried again."""
+        """Upload the files that have been quiet for long enough.
+
+        Returns the paths where that failed; they are tried again.
+        """
         failed = []
         with self._lock:
             now = self._clock()
-            for node in [node for node in self._waiting() if everything or now >= self._due(node)]:
+            for node in self._waiting():
+                if not everything and now < self._due(node):
+                    continue
                 try:
                     self._send(node)
                 except OSError:
@@ -235,7 +280,7 @@ class Cache:
         return failed
 
     def keep_uploading(self) -> None:
-        """Upload whatever is due, for ever."""
+        """Upload each file that is due, for ever."""
         while True:
             with self._lock:
                 due = [self._due(node) for node in self._waiting()]
@@ -243,15 +288,13 @@ class Cache:
             self.upload()
 
     def end(self) -> None:
-        """Forget whatever is not uploaded, as the end of the process does."""
+        """Forget all that is not uploaded, as the end of the process does."""
         shutil.rmtree(self.session, ignore_errors=True)
-        os.close(self._held)
+        os.close(self._session_lock)
 
     def _send(self, node: Node) -> None:
         target = self._at(node.path)
-        os.makedirs(
-            os.path.dirname(target), exist_ok=True
-        )  # somebody may have removed it on Google's side
+        os.makedirs(os.path.dirname(target), exist_ok=True)  # somebody may have deleted it there
         assert node.cache is not None
         os.replace(node.cache, target)
         node.cache = None
@@ -264,16 +307,17 @@ class Cache:
     def _due(self, node: Node) -> float:
         return node.changed + (max(self.delay, OPEN_QUIET) if node.opens else self.delay)
 
-    def _own(self, node: Node, *, keep: bool = True) -> None:
-        """Before a write: see that the bytes are this session's."""
+    def _prepare(self, node: Node, more: int, *, keep: bool = True) -> None:
+        """Before a write: take space for it, and see that the bytes are this session's."""
+        if not node.gone:  # a deleted file that is still open costs Google nothing
+            self.quota.grow(more, node.path)
         if node.cache is None:
-            node.take(self.session / str(next(self._numbers)), keep=keep)
+            node.take(self._new_cache(), keep=keep)
             node.changed = self._clock()
             self._lock.notify_all()
 
-    def _grow(self, node: Node, more: int) -> None:
-        if not node.gone:  # a deleted file that is still open costs Google nothing
-            self.quota.grow(more, node.path)
+    def _new_cache(self) -> Path:
+        return self.session / str(next(self._numbers))
 
     def _discard(self, path: str) -> None:
         """Move a file's bytes from the files to the Trash; whoever has it open keeps it."""
@@ -297,9 +341,18 @@ class Cache:
 
     def _at(self, path: str) -> str:
         if path.partition("/")[0] in OWN:
-            raise _error(errno.ENOENT, path)
+            raise error(errno.ENOENT, path)
         return os.path.join(self.store, path)
 
+    def _target(self, path: str) -> int | str:
+        """The bytes of a path, for a system call: an open file's number, or the store's file."""
+        node = self._nodes.get(path)
+        return node.fd if node else self._at(path)
 
-def _error(number: int, path: str) -> OSError:
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def error(number: int, path: str) -> OSError:
     return OSError(number, os.strerror(number), path)

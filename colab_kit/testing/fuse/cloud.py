@@ -1,31 +1,29 @@
-"""What Google has, as a folder: its layout, the size of its Trash, and what still fits."""
+"""What surrounds the daemon: the store, which is what Google has, and the system's mounts."""
 
 from __future__ import annotations
 
+import ctypes.util
 import errno
+import importlib.util
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-KEPT = ".drivefs"  # in the store: what is not uploaded yet, and the size of the Trash; not shown in the mount
-OWN = frozenset(
-    {KEPT, ".mounted", "My Drive", "Shared drives"}
-)  # ours too: a folder's mark and its two links
-FOLDERS = ("MyDrive", "Shareddrives", "Othercomputers", ".shortcut-targets-by-id", ".Trash-0")
+from ..faults import FOLDERS, LINKS
+
+KEPT = ".drivefs"  # in the store, not in the mount: files that wait, and the size of the Trash
+OWN = frozenset({KEPT, ".mounted", *LINKS})  # a FolderBody's mark and its two links, too
+PACKAGES = "apt-get install fuse3 libfuse2"
 _BLOCK = 4096
-_TOLD = (
-    "f_bsize",
-    "f_frsize",
-    "f_blocks",
-    "f_bfree",
-    "f_bavail",
-    "f_files",
-    "f_ffree",
-    "f_favail",
-    "f_namemax",
-)
+_STATVFS = "bsize frsize blocks bfree bavail files ffree favail namemax".split()
+_SYS_ADMIN = 1 << 21  # the capability to mount
 
 
+# the store
 def lay_out(store: Path) -> None:
     """Make the folders that every Drive has."""
     for folder in (*FOLDERS, KEPT):
@@ -33,7 +31,7 @@ def lay_out(store: Path) -> None:
 
 
 def stored_bytes(store: Path) -> int:
-    """How much the files take, without the Trash."""
+    """How many bytes the files take, without the Trash."""
     total = 0
     for folder, folders, names in os.walk(store):
         if folder == str(store):
@@ -43,7 +41,7 @@ def stored_bytes(store: Path) -> int:
 
 
 def trash_bytes(store: Path) -> int:
-    """How much lies in the Trash."""
+    """How many bytes the Trash holds."""
     try:
         return int((store / KEPT / "trash").read_text() or 0)
     except FileNotFoundError:
@@ -56,8 +54,8 @@ def set_trash(store: Path, size: int) -> None:
 
 
 def hold(folder: Path) -> int:
-    """Lock a session's folder until this process ends; gives the handle."""
-    import fcntl  # here: Windows has none, and wants no more of this room than its layout
+    """Lock a session's folder until this process ends, and return the handle."""
+    import fcntl  # here: Windows has none, and needs no more of this file than the layout
 
     handle = os.open(folder, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
@@ -65,24 +63,24 @@ def hold(folder: Path) -> int:
 
 
 def sweep(store: Path) -> None:
-    """Remove what killed sessions had not uploaded: nobody holds their folders any more."""
+    """Delete what killed sessions had not uploaded: nobody holds their folders any more."""
     import fcntl
 
     for folder in (store / KEPT).glob("session-*"):
         handle = os.open(folder, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            pass  # its session lives
+            with suppress(BlockingIOError):  # its session lives
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(handle)
 
 
 class Quota:
-    """Bytes of the files as the mount shows them, and of the Trash, against a capacity (None: the disk's).
+    """Bytes of the files as the mount shows them, and of the Trash, against a capacity.
 
-    What others put into the store counts from the next mount on.
+    Without a capacity the disk's counts. What others put into the store counts from the next mount
+    on.
     """
 
     def __init__(self, store: Path, capacity: int | None = None) -> None:
@@ -99,15 +97,104 @@ class Quota:
         self._files += more
 
     def discard(self, size: int) -> None:
-        """Move a deleted file's bytes to the Trash: nothing becomes free."""
+        """Move a deleted file's bytes to the Trash: no space becomes free."""
         self._files -= size
         set_trash(self.store, trash_bytes(self.store) + size)
 
     def space(self) -> dict[str, int]:
-        """What statvfs tells."""
+        """The answer of statvfs."""
         if self.capacity is None:
-            found = os.statvfs(self.store)
-            return {name: getattr(found, name) for name in _TOLD if hasattr(found, name)}
+            disk = os.statvfs(self.store)
+            return {f"f_{name}": getattr(disk, f"f_{name}") for name in _STATVFS}
         free = max(0, self.capacity - self.used()) // _BLOCK
         blocks = {"f_blocks": self.capacity // _BLOCK, "f_bfree": free, "f_bavail": free}
         return {"f_bsize": _BLOCK, "f_frsize": _BLOCK, "f_namemax": 255, **blocks}
+
+
+# the system's mounts
+def why_not() -> str | None:
+    """Why no FUSE mount can be made here, and the fix, in one sentence; None if one can."""
+    lacks = lacking()
+    return None if lacks is None else ": ".join(lacks)
+
+
+def lacking(
+    *,
+    platform: str = sys.platform,
+    device: Path = Path("/dev/fuse"),
+    which: Callable[[str], str | None] = shutil.which,
+    library: Callable[[str], str | None] = ctypes.util.find_library,
+    module: Callable[[str], object] = importlib.util.find_spec,
+    status: Path = Path("/proc/self/status"),
+) -> tuple[str, str] | None:
+    """What FUSE needs and this machine does not have, and the fix."""
+    if not platform.startswith("linux"):
+        return "a FUSE mount needs Linux", "use the folder body here (the fixture mock_drive)"
+    if module("mfusepy") is None:
+        return "the package mfusepy is not installed", 'pip install "colab-kit[fuse]"'
+    tools = which("fusermount3") or which("fusermount")
+    if not tools or not (library("fuse") or library("fuse3")):
+        return "FUSE's tools are not installed", PACKAGES
+    try:
+        os.close(os.open(device, os.O_RDWR))
+    except FileNotFoundError:
+        container = "or start the container with --device /dev/fuse"
+        return f"{device} does not exist", f"load the kernel's module (modprobe fuse), {container}"
+    except OSError as err:
+        fix = "start the container with --device /dev/fuse --cap-add SYS_ADMIN"
+        return f"{device} cannot be opened ({err.strerror})", fix
+    if os.geteuid() == 0 and not _capabilities(status) & _SYS_ADMIN:
+        return "this container's root may not mount", "start the container with --cap-add SYS_ADMIN"
+    return None
+
+
+def _capabilities(status: Path) -> int:
+    lines = [line for line in status.read_text().splitlines() if line.startswith("CapEff:")]
+    return int(lines[0].split()[1], 16) if lines else _SYS_ADMIN
+
+
+def mount_type(mountpoint: Path) -> str | None:
+    """The type of what is mounted there, dead or alive ("fuse.drive"); None if nothing is."""
+    where = str(mountpoint)
+    for sign in ("\\", " ", "\t", "\n"):
+        where = where.replace(sign, f"\\{ord(sign):03o}")
+    rows = [line.split(" ") for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return next((row[2] for row in reversed(rows) if row[1] == where), None)
+
+
+def is_dead(mountpoint: Path) -> bool:
+    """Whether a mount's daemon is gone: errno 107."""
+    try:
+        os.stat(mountpoint)
+    except OSError as err:
+        return err.errno == errno.ENOTCONN
+    return False
+
+
+def undertaker(mountpoint: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one, however it ends.
+
+    Then it unmounts the mountpoint if that is dead, and deletes the folder. Killed, it does
+    nothing.
+    """
+    helpers = 'fusermount3 -uz "$0" || fusermount -uz "$0" || umount -l "$0"'
+    script = f'cat; sleep 1; stat "$0" || {helpers}; rm -rf -- "$1"'
+    return subprocess.Popen(
+        ["sh", "-c", script, str(mountpoint), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def unmount_lazily(mountpoint: Path) -> None:
+    """Unmount a mount, dead or busy; whoever has files open in it keeps them."""
+    helpers = [[name, "-uz"] for name in ("fusermount3", "fusermount") if shutil.which(name)]
+    for command in [*helpers, ["umount", "-l"]]:
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(
+                [*command, str(mountpoint)], capture_output=True, timeout=20, cwd="/", check=True
+            )
+            return

@@ -1,7 +1,8 @@
-"""Drive's program, as a process of its own: answers the kernel for a mount (FUSE), and its parent on a socket.
+"""Drive's program, a process of its own: it answers the kernel (FUSE), and its parent on a pipe.
 
-Started by fuse.py as `python -m colab_kit.testing.fuse.daemon FD`; the socket's first line says what to mount. When the parent is gone, it
-unmounts and ends: what was not uploaded is lost, as on a machine that is taken away.
+mount.py starts it as `python -m colab_kit.testing.fuse.daemon FD`; the first request says
+what to mount. When the parent is gone, it unmounts and ends: what was not uploaded is lost, as on a
+machine that is taken away.
 """
 
 from __future__ import annotations
@@ -10,36 +11,29 @@ import errno
 import itertools
 import json
 import os
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ..faults import Faults, Tally
-from .cache import Cache
-from .mounts import unmount_lazily
-from .node import Node
+from ..faults import Faults, Tally, spelled
+from .cache import Cache, Node, error
+from .cloud import unmount_lazily
 
-ALIASES = {"My Drive": "MyDrive", "Shared drives": "Shareddrives"}
 HIDDEN = ".fuse_hidden"  # libfuse renames a file to this when it is deleted while open
-
-
-def spelled(path: str) -> str:
-    """A path of the mount ("/My Drive/a.txt") as the plan and the cache spell it ("MyDrive/a.txt")."""
-    first, slash, rest = path.lstrip("/").partition("/")
-    return ALIASES.get(first, first) + slash + rest
+_NUMBERS = ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
+Say = Callable[[dict[str, Any]], None]
 
 
 class DriveFS:
-    """The kernel's questions, answered from the cache, through the plan of faults; named and called as mfusepy wants it.
+    """Answer the kernel's questions from the cache, through the plan of faults.
 
-    Parameters
-    ----------
-    latency : float
-        s added to each operation.
+    The methods are named and called as mfusepy wants it, for which None is 0: success.
+
+    latency : seconds added to each operation
     """
 
     use_ns = True
@@ -58,32 +52,25 @@ class DriveFS:
         self._mounted, self._clock, self._sleep = mounted, clock, sleep
         self._open: dict[int, Node] = {}
         self._numbers = itertools.count(1)
-        self._inodes: dict[
-            str, int
-        ] = {}  # by path: one for both spellings, and the same wherever the bytes lie
-        self._late: dict[str, float] = {}  # path: clock when others see it, s
-        self._stale: dict[int, dict[str, list[str]]] = {}  # slot of a fault: what each folder held
+        # by path: one for both spellings, and the same wherever the bytes lie
+        self._inodes: dict[str, int] = {}
+        self._late: dict[str, float] = {}  # path: clock when others see it, seconds
+        self._stale: dict[int, dict[str, list[str]]] = {}  # slot of a fault: each folder's content
 
     def plan(self, plan: str) -> None:
-        """Take over the parent's plan; what folders hold now is what stale listings show."""
+        """Take over the parent's plan; stale listings show what folders hold now."""
         for row in json.loads(plan):
             if row["kind"] == "stale_listing" and row["slot"] not in self._stale:
                 self._stale[row["slot"]] = self.cache.folders()
         self.faults.take(plan)
 
     def _at(
-        self,
-        operation: str,
-        path: str,
-        size: int = 0,
-        to: str | None = None,
-        *,
-        swallowed: bool = False,
+        self, operation: str, path: str, size: int = 0, to: str | None = None, heard: bool = True
     ) -> str:
         path = spelled(path)
         if self.latency:
             self._sleep(self.latency)
-        self.faults.at(operation, path, size, to=to, swallowed=swallowed)
+        self.faults.at(operation, path, size, to=to, heard=heard)
         return path
 
     def _hold(self, node: Node) -> int:
@@ -99,18 +86,17 @@ class DriveFS:
         self._mounted()
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
-        # a name that the kernel knows it only looks up again: if that fails it asks once more, and its caller sees the second answer
-        path = self._at("stat", path, swallowed=fh is None and spelled(path) in self._inodes)
+        # The kernel only looks a name up again that it knows. If that fails it asks once more, and
+        # its caller sees the second answer.
+        is_repeated = fh is None and spelled(path) in self._inodes
+        path = self._at("stat", path, heard=not is_repeated)
         if fh is None and self._is_late(path):
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        found = self.cache.stat_open(self._open[fh]) if fh else self.cache.stat(path)
-        names = ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
-        times = {
-            f"st_{name}": getattr(found, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")
-        }
-        return (
-            {"st_ino": self._inode(path)} | {name: getattr(found, name) for name in names} | times
-        )
+            raise error(errno.ENOENT, path)
+        stat = self.cache.stat_open(self._open[fh]) if fh else self.cache.stat(path)
+        answer = {"st_ino": self._inode(path)} | {name: getattr(stat, name) for name in _NUMBERS}
+        for name in ("st_atime", "st_mtime", "st_ctime"):
+            answer[name] = getattr(stat, f"{name}_ns")
+        return answer
 
     def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:
         path = self._at("list", path)
@@ -118,75 +104,56 @@ class DriveFS:
             names = self._stale[fault.slot].get(path, [])
         else:
             names = self.cache.names(path)
-            hidden = {
-                late.rpartition("/")[2]
-                for late in list(self._late)
-                if late.rpartition("/")[0] == path and self._is_unlisted(late)
-            }
-            names = [name for name in names if name not in hidden]
-        inodes = {name: self._inode(f"{path}/{name}".lstrip("/")) for name in names}
-        return [
-            (name, {"st_ino": inode}, 0)
-            for name, inode in {
-                ".": self._inode(path),
-                "..": self._inode(path.rpartition("/")[0]),
-                **inodes,
-            }.items()
-        ]
+        inside = {name: f"{path}/{name}".lstrip("/") for name in names}
+        if not fault:
+            inside = {name: at for name, at in inside.items() if not self._is_unlisted(at)}
+        paths = {".": path, "..": path.rpartition("/")[0], **inside}
+        return [(name, {"st_ino": self._inode(there)}, 0) for name, there in paths.items()]
 
-    def mkdir(self, path: str, mode: int) -> int:
+    def mkdir(self, path: str, mode: int) -> None:
         self.cache.mkdir(self._at("mkdir", path), mode)
-        return 0
 
-    def rmdir(self, path: str) -> int:
+    def rmdir(self, path: str) -> None:
         path = self._at("rmdir", path)
         self.cache.rmdir(path)
         self._inodes.pop(path, None)
-        return 0
 
-    def unlink(self, path: str) -> int:
-        path = (
-            spelled(path) if HIDDEN in path else self._at("unlink", path)
-        )  # the first was asked for when it was hidden
+    def unlink(self, path: str) -> None:
+        # of a hidden file the plan was asked when it was hidden
+        path = spelled(path) if HIDDEN in path else self._at("unlink", path)
         self.cache.unlink(path)
         self._inodes.pop(path, None)
         self._late.pop(path, None)
-        return 0
 
-    def rename(self, old: str, new: str) -> int:
+    def rename(self, old: str, new: str) -> None:
+        new = spelled(new)
         if new.rpartition("/")[2].startswith(HIDDEN):
-            old, new = self._at("unlink", old), spelled(new)
+            old = self._at("unlink", old)
             self.cache.hide(old, new)
         else:
-            old, new = self._at("rename", old, to=spelled(new)), spelled(new)
+            old = self._at("rename", old, to=new)
             self.cache.rename(old, new)
             self._late.pop(new, None)
-        for path in [
-            path for path in list(self._inodes) if path == old or path.startswith(old + "/")
-        ]:
-            self._inodes[new + path[len(old) :]] = self._inodes.pop(path)
-        return 0
+        for path in list(self._inodes):
+            if path == old or path.startswith(old + "/"):
+                self._inodes[new + path[len(old) :]] = self._inodes.pop(path)
 
-    def chmod(self, path: str, mode: int) -> int:
+    def chmod(self, path: str, mode: int) -> None:
         self.cache.chmod(self._at("attributes", path), mode)
-        return 0
 
-    def chown(self, path: str, uid: int, gid: int) -> int:
+    def chown(self, path: str, uid: int, gid: int) -> None:
         self._at("attributes", path)  # Drive knows no owners
-        return 0
 
-    def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
+    def utimens(self, path: str, times: tuple[int, int] | None = None) -> None:
         self.cache.utime(self._at("attributes", path), times)
-        return 0
 
-    def symlink(self, target: str, source: str) -> int:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM), target)
+    def symlink(self, target: str, source: str) -> None:
+        raise error(errno.EPERM, target)
 
-    def link(self, target: str, source: str) -> int:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM), target)
+    link = symlink
 
-    def mknod(self, path: str, mode: int, dev: int) -> int:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM), path)
+    def mknod(self, path: str, mode: int, dev: int) -> None:
+        raise error(errno.EPERM, path)
 
     # bytes
     def create(self, path: str, mode: int, flags: int = 0) -> int:
@@ -201,8 +168,7 @@ class DriveFS:
         return self._hold(node)
 
     def open(self, path: str, flags: int) -> int:
-        node = self.cache.open(self._at("open", path))
-        number = self._hold(node)
+        number = self._hold(self.cache.open(self._at("open", path)))
         if flags & os.O_TRUNC:  # libfuse 3 says it here, libfuse 2 by a truncate before
             try:
                 self.truncate(path, 0, number)
@@ -217,15 +183,14 @@ class DriveFS:
         return self.cache.read(node, size, offset)
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
-        node = self._open[fh]
-        self._at("write", node.path, len(data))
-        kept = (
-            data[: len(data) // 2] if self.faults.bends("torn_write", "write", node.path) else data
-        )
-        self.cache.write(node, kept, offset)
-        return len(data)
+        node, size = self._open[fh], len(data)
+        self._at("write", node.path, size)
+        if self.faults.bends("torn_write", "write", node.path):
+            data = data[: size // 2]
+        self.cache.write(node, data, offset)
+        return size
 
-    def truncate(self, path: str, length: int, fh: int | None = None) -> int:
+    def truncate(self, path: str, length: int, fh: int | None = None) -> None:
         node = self._open[fh] if fh else self.cache.open(spelled(path))
         try:
             self._at("truncate", node.path)
@@ -233,18 +198,15 @@ class DriveFS:
         finally:
             if not fh:
                 self.cache.close(node)
-        return 0
 
-    def flush(self, path: str, fh: int) -> int:
+    def flush(self, path: str, fh: int) -> None:
         self._at("flush", self._open[fh].path)
-        return 0
 
-    def fsync(self, path: str, datasync: int, fh: int) -> int:
-        return self.flush(path, fh)  # as DriveFS: safe on this machine, not uploaded
+    def fsync(self, path: str, datasync: int, fh: int) -> None:
+        self.flush(path, fh)  # as DriveFS: safe on this machine, not uploaded
 
-    def release(self, path: str, fh: int) -> int:
+    def release(self, path: str, fh: int) -> None:
         self.cache.close(self._open.pop(fh))
-        return 0
 
     def statfs(self, path: str) -> dict[str, int]:
         self._at("free", path)
@@ -257,12 +219,12 @@ class DriveFS:
         return False
 
     def _is_late(self, path: str) -> bool:
-        """Whether a name is not found yet; the one who makes the file must find it while it is open."""
-        return path in self._late and self._is_unlisted(path) and not self.cache.is_open(path)
+        """Whether a name is not found yet. Whoever makes the file finds it while it is open."""
+        return self._is_unlisted(path) and not self.cache.is_open(path)
 
 
 def answer(request: dict[str, Any], drive: DriveFS) -> dict[str, Any]:
-    """What the parent asks for."""
+    """The answer to the parent's request."""
     match request["do"]:
         case "plan":
             drive.plan(request["plan"])
@@ -275,11 +237,10 @@ def answer(request: dict[str, Any], drive: DriveFS) -> dict[str, Any]:
 
 
 def serve(
-    lines: Any, say: Callable[[dict[str, Any]], None], drive: DriveFS, leave: Callable[[], None]
+    requests: Iterable[dict[str, Any]], say: Say, drive: DriveFS, leave: Callable[[], None]
 ) -> None:
     """Answer the parent until it says quit or is gone."""
-    for line in lines:
-        request = json.loads(line)
+    for request in requests:
         try:
             say({"id": request["id"], **answer(request, drive)})
         except Exception as err:
@@ -290,17 +251,29 @@ def serve(
     leave()
 
 
+def _requests(channel: Connection) -> Iterator[dict[str, Any]]:
+    """The parent's requests, until it is gone."""
+    while True:
+        try:
+            yield json.loads(channel.recv_bytes())
+        except (EOFError, OSError):
+            return
+
+
 def main() -> None:
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    lines = channel.makefile("r", encoding="utf-8")
-    job = json.loads(next(lines))
+    channel = Connection(int(sys.argv[1]))
+    requests = _requests(channel)
+    job = next(requests)
     cache = Cache(Path(job["store"]), delay=job["delay"], capacity=job["capacity"])
 
     def say(reply: dict[str, Any]) -> None:
-        channel.sendall(json.dumps(reply).encode() + b"\n")
+        channel.send_bytes(json.dumps(reply).encode())
+
+    def mounted() -> None:
+        say({"id": job["id"]})
 
     faults = Faults(fuse=True, tally=Tally(Path(job["tally"])))
-    drive = DriveFS(cache, faults, latency=job["latency"], mounted=lambda: say({"id": job["id"]}))
+    drive = DriveFS(cache, faults, latency=job["latency"], mounted=mounted)
     drive.plan(job["plan"])
 
     def leave() -> None:
@@ -308,21 +281,19 @@ def main() -> None:
         cache.end()
         os._exit(1)
 
-    def watch(
-        parent: int,
-    ) -> None:  # a socket's end is no proof: the parent's own forks may hold it open
-        while os.getppid() == parent:
+    def watch_parent() -> None:
+        # a pipe's end is no proof: the parent's own forks may hold it open
+        while os.getppid() == job["parent"]:
             time.sleep(0.5)
         leave()
 
-    for work, arguments in (
-        (cache.keep_uploading, ()),
-        (serve, (lines, say, drive, leave)),
-        (watch, (job["parent"],)),
-    ):
-        threading.Thread(target=work, args=arguments, daemon=True).start()
+    def serve_parent() -> None:
+        serve(requests, say, drive, leave)
+
+    for work in (cache.keep_uploading, serve_parent, watch_parent):
+        threading.Thread(target=work, daemon=True).start()
     answer_kernel(drive, job["mountpoint"], readonly=job["readonly"])
-    threading.Event().wait()  # unmounted from outside: the parent's quit is still to come, or its end
+    threading.Event().wait()  # unmounted from outside: the parent's quit or its end still comes
 
 
 def answer_kernel(drive: DriveFS, mountpoint: str, *, readonly: bool) -> None:
@@ -337,11 +308,8 @@ def answer_kernel(drive: DriveFS, mountpoint: str, *, readonly: bool) -> None:
         "ro": readonly,
         "use_ino": True,
     }
-    options |= {
-        "entry_timeout": 0,
-        "attr_timeout": 0,
-        "negative_timeout": 0,
-    }  # a fault must not hide behind the kernel's memory
+    # a fault must not hide behind the kernel's memory
+    options |= dict.fromkeys(("entry_timeout", "attr_timeout", "negative_timeout"), 0)
     if mfusepy.fuse_version_major == 2:
         options["big_writes"] = True  # 128 KiB a write, not 4
     mfusepy.FUSE(drive, mountpoint, **options)

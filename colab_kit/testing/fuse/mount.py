@@ -1,7 +1,8 @@
-"""The stand-in's second body: a real mount (FUSE, Linux), whose daemon uploads late, fills up, and dies as Drive's own does.
+"""A Drive on a real mount (FUSE, Linux), which uploads late, fills up, and dies as Drive does.
 
-The daemon is a process of its own (daemon.py); this is the handle in the parent. Whatever happens, no mount and no process stay
-behind: the handle takes them away at exit, the daemon leaves when its parent is gone, and an undertaker sees to a dead one's mount.
+The daemon is a process of its own (daemon.py); this is the handle in the parent. No mount and no
+process stay behind: the handle ends them at exit, the daemon ends when its parent is gone, and an
+undertaker unmounts what a dead daemon left.
 """
 
 from __future__ import annotations
@@ -10,41 +11,61 @@ import atexit
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, Self
 
 from ...errors import DriveError
 from ...system.optional import need
 from ..faults import Faults, Tally
-from .cloud import lay_out, set_trash, stored_bytes, sweep, trash_bytes
-from .mounts import PACKAGES, is_dead, lacking, mount_type, undertaker, unmount_lazily
-from .mounts import why_not as why_not
+from .cloud import (
+    PACKAGES,
+    is_dead,
+    lacking,
+    lay_out,
+    mount_type,
+    set_trash,
+    stored_bytes,
+    sweep,
+    trash_bytes,
+    undertaker,
+    unmount_lazily,
+)
+from .cloud import why_not as why_not
 
-_START = 30.0  # s until the mount must stand
-_ANSWER = 60.0  # s until the daemon must answer its parent; uploads are renames
+_START = 30.0  # seconds until the mount must stand
+_ANSWER = 60.0  # seconds until the daemon must answer its parent; uploads are renames
 
 
-class FuseBody:
-    """A Drive to mount, backed by the folder `store`: what Google has.
+class FuseBody(os.PathLike[str]):
+    """A Drive to mount, backed by the folder `store`; usable wherever a path is.
+
+    `fuse_drive / "x"` is a path in its My Drive.
 
     Parameters
     ----------
     store : Path
-        Holds MyDrive and the rest; made if need be.
+        What Google has: MyDrive and the rest; made if it is missing.
     delay : float
-        s without writes until a written file is uploaded, that is: until the store has it.
+        Seconds without writes until a written file is uploaded, so that the store has it.
     capacity : int, optional
         Bytes for files and Trash together; None: the disk's.
     latency : float
-        s added to each operation.
-    faults : Faults, optional
-        The plan, made with fuse=True and a Tally in a file; its own if None.
+        Seconds added to each operation.
+    mounts : bool
+        Whether a google.colab mounts it: then drive.mount() can fail.
+
+    Attributes
+    ----------
+    mountpoint : Path
+        Where it is mounted, or was last.
+    faults : Faults
+        Its plan of failures.
 
     Examples
     --------
@@ -60,35 +81,32 @@ class FuseBody:
         delay: float = 1.0,
         capacity: int | None = None,
         latency: float = 0.0,
-        faults: Faults | None = None,
+        mounts: bool = True,
     ) -> None:
-        if faults is not None and (not faults.fuse or faults.tally.path is None):
-            raise DriveError(
-                "This plan of faults cannot be shared with a FUSE mount.",
-                "another process strikes, and counts",
-                "make it with Faults(fuse=True, tally=Tally(path)), or take body.faults",
-            )
-        self.store, self.delay, self.capacity, self.latency = (
-            Path(store).absolute(),
-            delay,
-            capacity,
-            latency,
-        )
+        self.store, self.readonly = Path(store).absolute(), False
+        self._behaviour = {"delay": delay, "capacity": capacity, "latency": latency}
         lay_out(self.store)
-        self._folder = Path(
-            tempfile.mkdtemp(prefix="colab-kit-fuse-")
-        )  # the tally, and the daemon's complaints
-        self.faults = faults or Faults(fuse=True, tally=Tally(self._folder / "tally"))
-        self.faults.changed = self._send_plan
+        # the tally, and the daemon's complaints
+        self._folder = Path(tempfile.mkdtemp(prefix="colab-kit-fuse-"))
+        tally = Tally(self._folder / "tally")
+        self.faults = Faults(fuse=True, mounts=mounts, tally=tally, changed=self._send_plan)
         self.point: Path | None = None  # the mountpoint, also with a dead daemon
-        self.readonly = False
+        self.mountpoint = self.store
         self._daemon: subprocess.Popen[bytes] | None = None
         self._undertaker: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
-        self._heard, self._number = b"", 0  # from the daemon, to the daemon
+        self._channel: Connection | None = None
+        self._number = 0
         self._owner = os.getpid()
         self._lock = threading.RLock()
         atexit.register(self.close)
+
+    def __fspath__(self) -> str:
+        return str(self.mountpoint / "MyDrive")
+
+    __str__ = __fspath__
+
+    def __truediv__(self, name: str | os.PathLike[str]) -> Path:
+        return self.mountpoint / "MyDrive" / name
 
     # mounting
     def mounted_at(self) -> Path | None:
@@ -96,13 +114,13 @@ class FuseBody:
         return self.point if self.point is not None and mount_type(self.point) else None
 
     def mount(self, mountpoint: Path, *, readonly: bool = False) -> None:
-        """Mount, and return when it stands; a dead mount that is in the way is taken away.
+        """Mount, and return when it stands; a dead mount that is in the way is unmounted.
 
         Raises
         ------
         MissingExtra, DriveError
         """
-        self._mine()
+        self._check_owner()
         if lacks := lacking():
             if "mfusepy" in lacks[0]:
                 need("mfusepy", extra="fuse", why="a FUSE mount")
@@ -115,14 +133,16 @@ class FuseBody:
             self._start(mountpoint, readonly)
 
     def unmount(self) -> None:
-        """Upload everything, then end: the mountpoint is empty afterwards. After a dead daemon only the mount is taken away.
+        """Upload everything, then end: the mountpoint is empty afterwards.
+
+        After a dead daemon it only unmounts.
 
         Raises
         ------
         DriveError
             Some files could not be uploaded; they are lost.
         """
-        self._mine()
+        self._check_owner()
         with self._lock:
             if self.point is None:
                 return
@@ -141,16 +161,16 @@ class FuseBody:
             )
 
     def drop(self) -> None:
-        """Kill the daemon and take the mount away, as force_remount does: what was not uploaded is lost."""
-        self._mine()
+        """Kill the daemon and unmount, as force_remount does: what was not uploaded is lost."""
+        self._check_owner()
         with self._lock:
             self.kill()
-            if self.point is not None:
-                if mount_type(self.point):
-                    unmount_lazily(self.point)
-                if mount_type(self.point):
+            point = self.point
+            if point is not None and mount_type(point):
+                unmount_lazily(point)
+                if mount_type(point):
                     raise DriveError(
-                        f"{self.point} could not be unmounted.", "", f"type: umount -l {self.point}"
+                        f"{point} could not be unmounted.", "", f"type: umount -l {point}"
                     )
             self.point = None
             if self._undertaker is not None:
@@ -159,8 +179,8 @@ class FuseBody:
                 self._undertaker = None
 
     def kill(self) -> None:
-        """Kill the daemon: what was not uploaded is lost, and the mountpoint answers errno 107."""
-        self._mine()
+        """Kill Drive's program: what was not uploaded is lost, and each path gives errno 107."""
+        self._check_owner()
         with self._lock:
             if self._daemon is not None:
                 self._daemon.kill()
@@ -172,7 +192,7 @@ class FuseBody:
                 self._channel = None
 
     def restart(self) -> None:
-        """Start the daemon again after its death, at the same mountpoint; what it shows is what the store holds."""
+        """Start the daemon again after its death, at the same mountpoint; it shows the store."""
         with self._lock:
             where = self.point
             if where is None:
@@ -191,14 +211,12 @@ class FuseBody:
 
     def used(self) -> int:
         """Bytes of the files, as the mount shows them, and of the Trash."""
-        return (
-            int(self._ask(do="count")["used"])
-            if self._is_running()
-            else stored_bytes(self.store) + trash_bytes(self.store)
-        )
+        if self._is_running():
+            return int(self._ask(do="count")["used"])
+        return stored_bytes(self.store) + self.trash_bytes()
 
     def trash_bytes(self) -> int:
-        """How much lies in the Trash."""
+        """How many bytes the Trash holds."""
         return trash_bytes(self.store)
 
     def empty_trash(self) -> None:
@@ -206,7 +224,10 @@ class FuseBody:
         set_trash(self.store, 0)
 
     def close(self) -> None:
-        """Unmount, and remove the tally (`fired` can still be read); nothing in a fork, whose mount it is not."""
+        """Unmount, and delete the tally (`fired` can still be read).
+
+        In a fork nothing happens: the mount is its parent's.
+        """
         if os.getpid() != self._owner:
             return
         try:
@@ -244,65 +265,62 @@ class FuseBody:
             )
         try:
             mountpoint.mkdir(exist_ok=True)
-            if any(mountpoint.iterdir()):
-                raise DriveError(
-                    f"{mountpoint} is not empty.",
-                    "a mount would hide what lies there",
-                    "move it aside, or name another folder",
-                )
+            is_empty = not any(mountpoint.iterdir())
         except (FileExistsError, FileNotFoundError, PermissionError) as err:
             raise DriveError(
                 f"{mountpoint} cannot be a mountpoint.",
                 str(err),
                 "name a folder in one that exists",
             ) from err
+        if not is_empty:
+            raise DriveError(
+                f"{mountpoint} is not empty.",
+                "a mount would hide the files in it",
+                "move them, or name another folder",
+            )
 
     def _start(self, mountpoint: Path, readonly: bool) -> None:
         self._undertaker = undertaker(mountpoint, self._folder)
-        self._channel, theirs = socket.socketpair()
-        self._heard = b""
-        env = os.environ | {
-            "PYTHONPATH": os.pathsep.join(
-                [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
-            )
-        }
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "colab_kit.testing.fuse.daemon",
-            str(theirs.fileno()),
-        ]
-        with theirs, open(self._folder / "log", "wb") as log:
+        self._channel, channel = Pipe()
+        paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
+        module, number = "colab_kit.testing.fuse.daemon", channel.fileno()
+        with channel, open(self._folder / "log", "wb") as log:
             self._daemon = subprocess.Popen(
-                command,
-                env=env,
+                [sys.executable, "-P", "-m", module, str(number)],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[number],
                 start_new_session=True,  # Ctrl-C and a killed process group are not meant for it
             )
-        self.point, self.readonly = mountpoint, readonly
-        job = {"store": str(self.store), "mountpoint": str(mountpoint), "readonly": readonly, "parent": os.getpid(),
-               "delay": self.delay, "capacity": self.capacity, "latency": self.latency,
-               "tally": str(self.faults.tally.path), "plan": self.faults.as_json()}  # fmt: skip
+        self.point = self.mountpoint = mountpoint
+        self.readonly = readonly
+        job = {
+            **self._behaviour,
+            "store": str(self.store),
+            "mountpoint": str(mountpoint),
+            "readonly": readonly,
+            "parent": os.getpid(),
+            "tally": str(self.faults.tally.path),
+            "plan": self.faults.as_json(),
+        }
         try:
             self._say(job, _START)
         except OSError as err:
             self.drop()
-            told = (self._folder / "log").read_text(errors="replace").strip().splitlines()
+            complaints = (self._folder / "log").read_text(errors="replace").strip().splitlines()
             raise DriveError(
                 f"{mountpoint} could not be mounted.",
-                told[-1] if told else str(err),
+                complaints[-1] if complaints else str(err),
                 f"see that FUSE works here: {PACKAGES}",
             ) from err
 
     def _is_running(self) -> bool:
         return self._daemon is not None and self._daemon.poll() is None
 
-    def _mine(self) -> None:
+    def _check_owner(self) -> None:
         if os.getpid() != self._owner:
             raise DriveError(
                 "This Drive was mounted by another process.",
@@ -311,13 +329,13 @@ class FuseBody:
             )
 
     def _send_plan(self) -> None:
-        self._mine()
+        self._check_owner()
         with self._lock:
             if self._is_running():
                 self._ask(do="plan", plan=self.faults.as_json())
 
     def _ask(self, **request: str) -> dict[str, Any]:
-        """Ask the daemon, and wait for what it answers."""
+        """Ask the daemon, and wait for its answer."""
         try:
             answer = self._say(request, _ANSWER)
         except OSError as err:
@@ -327,23 +345,24 @@ class FuseBody:
         return answer
 
     def _say(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Send one line and give the line that answers it; OSError if the daemon ends or takes too long."""
+        """Send a request and return its answer.
+
+        Raises
+        ------
+        OSError
+            The daemon ended, or took too long.
+        """
         with self._lock:
             if self._channel is None:
                 raise ConnectionError("it is not running")
             self._number += 1
-            self._channel.sendall(json.dumps(request | {"id": self._number}).encode() + b"\n")
             end = time.monotonic() + seconds
-            while True:
-                line, newline, rest = self._heard.partition(b"\n")
-                if newline:
-                    self._heard = rest
-                    answer: dict[str, Any] = json.loads(line)
-                    if answer["id"] == self._number:
+            try:
+                self._channel.send_bytes(json.dumps(request | {"id": self._number}).encode())
+                while self._channel.poll(max(0.0, end - time.monotonic())):
+                    answer: dict[str, Any] = json.loads(self._channel.recv_bytes())
+                    if answer["id"] == self._number:  # else Ctrl-C cut its question short
                         return answer
-                    continue  # it answers a question that Ctrl-C cut short
-                self._channel.settimeout(max(0.001, end - time.monotonic()))
-                more = self._channel.recv(65536)
-                if not more:
-                    raise ConnectionError("it has ended")
-                self._heard += more
+            except EOFError:
+                raise ConnectionError("it has ended") from None
+            raise TimeoutError("it takes too long")

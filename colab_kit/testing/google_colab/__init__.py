@@ -1,6 +1,7 @@
-"""google.colab, imitated: testing/fake_colab.py registers this folder as that package while a stand-in is installed."""
+"""google.colab as tests have it: this folder is that package while a stand-in is installed.
 
-from __future__ import annotations
+The modules are named as Colab's; all that they ask goes through _seam.
+"""
 
 from typing import Any
 
@@ -17,17 +18,8 @@ from . import (
     widgets,
 )
 
-__all__ = [
-    "auth",
-    "autoviz",
-    "data_table",
-    "drive",
-    "files",
-    "output",
-    "runtime",
-    "snippets",
-    "widgets",
-]
+__all__ = ["auth", "autoviz", "data_table", "drive", "files", "output", "runtime", "snippets"]
+__all__ += ["widgets"]
 
 __version__ = "0.0.1a2"
 __colab_kit_mock__ = True

@@ -1,7 +1,5 @@
 """Questions to the notebook's page, and its replies."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from . import errors

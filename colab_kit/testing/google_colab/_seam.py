@@ -1,76 +1,34 @@
-"""The seam: where the imitation's modules find the stand-in that is installed. They keep no state of their own."""
+"""The seam: where the other modules find the stand-in that is installed. They keep no own state.
+
+fake_colab.py's StandIn says what they can ask it.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..fake_colab import StandIn
 
 
-class World(Protocol):
-    """What the imitation needs to know of the machine, the page and the Drive that it pretends to have."""
-
-    vm: bool  # a hosted machine: /var/colab/hostname is there
-    kernel: bool  # a notebook's kernel runs this process
-    callbacks: dict[str, Callable[..., Any]]  # what JavaScript may call
-
-    def environ(self) -> Mapping[str, str]:
-        """The environment as a Colab VM's kernel sees it."""
-        ...
-
-    def ask(
-        self, request_type: str, request: Any, timeout_sec: float | None
-    ) -> dict[str, Any] | None:
-        """The page's reply, {"data": …} or {"error": text}; None: no answer came in time."""
-        ...
-
-    def fails(self, *kinds: str) -> str | None:
-        """The kind of the planned fault that strikes now; counts."""
-        ...
-
-    def wait(self, seconds: float) -> None: ...
-
-    def mounted(self) -> bool:
-        """Whether a Drive is mounted, wherever."""
-        ...
-
-    def mount(self, mountpoint: str, readonly: bool) -> None: ...
-
-    def unmount(self) -> None:
-        """Send what was written, then unmount."""
-        ...
-
-    def drop(self) -> None:
-        """Kill DriveFS: what was not sent is lost."""
-        ...
-
-    def picked(self) -> list[tuple[str, bytes]]:
-        """The files chosen in the browser; empty: the dialogue was cancelled."""
-        ...
-
-    def hand_over(self, path: str) -> None:
-        """Let the browser fetch this file, later."""
-        ...
-
-    def note(self, call: str, **how: Any) -> None:
-        """Keep a record of a call, for a test to read."""
-        ...
-
-    def stop(self) -> None:
-        """The machine is given back."""
-        ...
+_installed: StandIn | None = None
 
 
-installed: World | None = None
+def install(world: StandIn | None) -> None:
+    """Let `world` be in force; None: no stand-in is."""
+    global _installed
+    _installed = world
 
 
-def world() -> World:
+def world() -> StandIn:
     """The stand-in in force."""
-    if installed is None:
+    if _installed is None:
         raise RuntimeError(
-            "google.colab's stand-in is not installed any more: import google.colab again, inside `with StandIn():`"
+            "google.colab's stand-in is not installed any more:"
+            " import google.colab again, inside `with StandIn():`"
         )
-    return installed
+    return _installed
 
 
 def need_kernel(name: str = "kernel") -> None:

@@ -1,7 +1,5 @@
 """The kernel's shell as on Colab, laid over the shell that runs here."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 
@@ -9,7 +7,7 @@ from . import _system_commands
 
 
 class Shell:
-    """What Colab's shell does differently: `!` and `x = !` go by bash in a terminal; %%magic with words but no cell runs."""
+    """Colab's shell: bash in a terminal runs `!` and `x = !`; %%magic with words needs no cell."""
 
     def system(self, cmd: str) -> None:
         if _native():
@@ -31,7 +29,7 @@ def _native() -> bool:
 
 
 def over(base: type) -> type:
-    """The class of a shell that is this one and `base` at once: an object of `base` can be made one in place."""
+    """A class that is this one and `base` at once: a shell of `base` can become one in place."""
     return type(base)(
         "Shell", (Shell, base), {"__module__": Shell.__module__, "__doc__": Shell.__doc__}
     )

@@ -1,6 +1,4 @@
-"""Shell commands as Colab runs them: by bash in a terminal of its own, output and errors in one stream, as it comes."""
-
-from __future__ import annotations
+"""Shell commands as Colab runs them: by bash in a terminal, output and errors in one stream."""
 
 import codecs
 import os
@@ -15,7 +13,7 @@ BASH = "/bin/bash"
 
 
 class ShellResult:
-    """What %shell gives: the command's args, returncode and output. As a cell's value it shows nothing."""
+    """The value of %shell: the command's args, returncode and output; a cell shows none of it."""
 
     def __init__(self, args: str, returncode: int, command_output: str) -> None:
         self.args, self.returncode, self.output = args, returncode, command_output
@@ -29,17 +27,11 @@ class ShellResult:
 
 
 def run(command: str, echo: bool = True) -> ShellResult:
-    """Run it and wait. Nobody can type into it here: it reads the end of a file where Colab would ask."""
+    """Run it and wait. Nobody can type into it: where Colab asks, it reads the end of a file."""
     ours, its = _terminal()
     try:
         process = subprocess.Popen(
-            command,
-            shell=True,
-            executable=BASH,
-            stdin=subprocess.DEVNULL,
-            stdout=its,
-            stderr=its,
-            close_fds=True,
+            [BASH, "-c", command], stdin=subprocess.DEVNULL, stdout=its, stderr=its
         )
     except BaseException:
         os.close(ours)
@@ -66,9 +58,12 @@ def _terminal() -> tuple[int, int]:
 
 
 def _listen(terminal: int, process: subprocess.Popen[bytes], echo: bool) -> str:
-    """All it says until the last process lets the terminal go; the first interrupt is passed on, the second one kills."""
+    """All output until the last process leaves the terminal.
+
+    The first interrupt is passed on, the second one kills.
+    """
     decoder, interrupts = codecs.getincrementaldecoder("utf-8")(errors="replace"), 0
-    said: list[str] = []
+    output: list[str] = []
     while True:
         try:
             try:
@@ -76,10 +71,10 @@ def _listen(terminal: int, process: subprocess.Popen[bytes], echo: bool) -> str:
             except OSError:  # errno 5: nobody holds the other end any more
                 piece = b""
             if not piece:
-                return "".join(said)
-            said.append(decoder.decode(piece))
+                return "".join(output)
+            output.append(decoder.decode(piece))
             if echo:
-                sys.stdout.write(said[-1])
+                sys.stdout.write(output[-1])
                 sys.stdout.flush()
         except KeyboardInterrupt:
             interrupts += 1
@@ -126,7 +121,7 @@ def shell_line(line: str) -> ShellResult:
 
 
 def shell_cell(line: str, cell: str) -> ShellResult:
-    """%%shell [--ignore-errors]: the cell, by bash; a command that fails raises CalledProcessError."""
+    """%%shell [--ignore-errors]: bash runs the cell; if it fails, CalledProcessError."""
     arguments = line.split()
     if unknown := [argument for argument in arguments if argument != "--ignore-errors"]:
         from IPython.core.error import UsageError

@@ -1,7 +1,5 @@
 """google.colab.auth: nobody is signed in; the calls are noted."""
 
-from __future__ import annotations
-
 import json
 import os
 from typing import Any
@@ -14,7 +12,13 @@ from ._seam import world
 
 __all__ = ["authenticate_service_account", "authenticate_user"]
 
-_UPLOAD = "Upload the private key for your service account.\n\nSee the guide at https://cloud.google.com/iam/docs/creating-managing-service-account-keys#iam-service-account-keys-create-console for help.\n\n"  # noqa: E501
+_GUIDE = (
+    "https://cloud.google.com/iam/docs/creating-managing-service-account-keys"
+    "#iam-service-account-keys-create-console"
+)
+_UPLOAD = (
+    f"Upload the private key for your service account.\n\nSee the guide at {_GUIDE} for help.\n\n"
+)
 
 
 def authenticate_user(clear_output: bool = True, project_id: str | None = None) -> None:
@@ -25,17 +29,13 @@ def authenticate_user(clear_output: bool = True, project_id: str | None = None) 
         )
         return
     world().note("authenticate_user", clear_output=clear_output, project_id=project_id)
-    if (
-        _message.blocking_request(
-            "request_auth", request={"authType": "auth_user_ephemeral"}, timeout_sec=None
-        )
-        is False
-    ):
+    question = {"authType": "auth_user_ephemeral"}
+    if _message.blocking_request("request_auth", question, None) is False:
         raise _errors.AuthorizationError("Failed to fetch user credentials")
 
 
 def authenticate_service_account(clear_output: bool = True) -> None:
-    """Ask for a service account's key, three times at most, and keep it in /content/.adc/adc.json."""
+    """Ask for a service account's key, at most three times; it goes to /content/.adc/adc.json."""
     world().note("authenticate_service_account", clear_output=clear_output)
     with _output.temporary():
         print(_UPLOAD)

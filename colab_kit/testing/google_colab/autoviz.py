@@ -1,7 +1,5 @@
 """google.colab.autoviz: charts of a table."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ._seam import world

@@ -1,15 +1,11 @@
-"""google.colab.data_table: tables one can page through on Colab; elsewhere they show as pandas shows them."""
-
-from __future__ import annotations
+"""google.colab.data_table: tables with pages on Colab; elsewhere they show as pandas' do."""
 
 from typing import Any
 
 from ._seam import display, world
 
-__all__ = [
-    "DataTable", "enable_dataframe_formatter", "disable_dataframe_formatter",
-    "load_ipython_extension", "unload_ipython_extension", "display_dataframe",
-]  # fmt: skip
+__all__ = """DataTable enable_dataframe_formatter disable_dataframe_formatter
+    load_ipython_extension unload_ipython_extension display_dataframe""".split()
 
 
 class DataTable:

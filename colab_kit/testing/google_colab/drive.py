@@ -1,6 +1,4 @@
-"""google.colab.drive: the same steps in the same order, the same words, and a stand-in's body instead of DriveFS."""
-
-from __future__ import annotations
+"""google.colab.drive: the same steps, order and words; a stand-in's Drive in place of DriveFS."""
 
 import os
 from typing import Any
@@ -15,7 +13,10 @@ _ELSEWHERE = (
     "Mounting drive is unsupported in this environment. Use PyDrive2 instead. See examples at "
     "https://colab.research.google.com/notebooks/io.ipynb#scrollTo=7taylj9wpsA2."
 )
-_SLOW_ROOT = "mount failed: timeout during initial read of root folder; for more info: https://research.google.com/colaboratory/faq.html#drive-timeout"
+_SLOW_ROOT = (
+    "mount failed: timeout during initial read of root folder; for more info:"
+    " https://research.google.com/colaboratory/faq.html#drive-timeout"
+)
 _POLICY = (
     "The domain policy has disabled Drive File Stream: https://support.google.com/a/answer/7496409"
 )
@@ -24,14 +25,11 @@ _POLICY = (
 def mount(
     mountpoint: str, force_remount: bool = False, timeout_ms: int = 120000, readonly: bool = False
 ) -> None:
-    """Mount Google Drive at mountpoint. force_remount kills a running DriveFS: what it had not sent is lost."""
-    return _mount(
-        mountpoint,
-        force_remount=force_remount,
-        timeout_ms=timeout_ms,
-        ephemeral=True,
-        readonly=readonly,
-    )
+    """Mount Google Drive at mountpoint.
+
+    force_remount kills a running DriveFS: what it had not sent is lost.
+    """
+    return _mount(mountpoint, force_remount, timeout_ms, True, readonly)
 
 
 def _mount(
@@ -49,7 +47,8 @@ def _mount(
     mountpoint = os.path.expanduser(mountpoint)
     if os.path.isdir(os.path.join(mountpoint, "My Drive")) and not force_remount:
         print(
-            f'Drive already mounted at {mountpoint}; to attempt to forcibly remount, call drive.mount("{mountpoint}", force_remount=True).'
+            f"Drive already mounted at {mountpoint}; to attempt to forcibly remount,"
+            f' call drive.mount("{mountpoint}", force_remount=True).'
         )
         return
     config_dir = os.path.join(os.path.expanduser("~"), ".config", "Google")
@@ -71,10 +70,8 @@ def _consent(timeout_ms: int) -> bool:
     if env.get("VERTEX_PRODUCT") == "COLAB_ENTERPRISE":
         raise NotImplementedError("google.colab.drive.mount is not supported in Colab Enterprise.")
     env["TBE_EPHEM_CREDS_ADDR"]
-    return (
-        _message.blocking_request("request_auth", {"authType": "dfs_ephemeral"}, timeout_ms / 1000)
-        is None
-    )
+    question = {"authType": "dfs_ephemeral"}
+    return _message.blocking_request("request_auth", question, timeout_ms / 1000) is None
 
 
 def _kill_running(mountpoint: str) -> None:
@@ -99,7 +96,8 @@ def _check(mountpoint: str) -> None:
 def _start(mountpoint: str, timeout_ms: int, readonly: bool, silent: bool) -> None:
     """Start DriveFS, or fail as it would."""
     _debug(
-        f"opendir_timeout_ms:{timeout_ms} virtual_folders_omit_spaces:true read_only_mode:{readonly} mount_point_path:{mountpoint}"
+        f"opendir_timeout_ms:{timeout_ms} virtual_folders_omit_spaces:true"
+        f" read_only_mode:{readonly} mount_point_path:{mountpoint}"
     )
     match world().fails("root_timeout", "mount_timeout", "policy"):
         case "root_timeout":
@@ -125,7 +123,7 @@ def _pexpect_timeout() -> Any:
 
 
 def flush_and_unmount(timeout_ms: int = 24 * 60 * 60 * 1000) -> None:
-    """Send what was written and unmount; the mountpoint is empty afterwards. Colab's only true flush."""
+    """Send everything that was written, and unmount: Colab's only true flush."""
     if os.path.exists("/var/colab/mp"):
         raise NotImplementedError("google.colab.drive is unsupported in this environment.")
     world().environ()["CLOUDSDK_CONFIG"]

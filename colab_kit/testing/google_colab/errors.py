@@ -1,7 +1,5 @@
 """Exceptions of google.colab, with its bases."""
 
-from __future__ import annotations
-
 
 class Error(Exception):
     """Base of google.colab's own errors."""

@@ -1,7 +1,5 @@
 """google.colab.files: the browser's chooser, its downloads, and the file viewer."""
 
-from __future__ import annotations
-
 import os
 
 from ._seam import need_kernel, world
@@ -18,7 +16,7 @@ def upload_file(filename: str) -> None:
 
 
 def upload(target_dir: str = "") -> dict[str, bytes]:
-    """Save the chosen files under target_dir: {path where it was saved: its bytes}; empty if cancelled."""
+    """Save the chosen files under target_dir, and return {path: bytes}; empty if cancelled."""
     chosen = _upload_files()
     if target_dir:
         os.makedirs(target_dir, exist_ok=True)
@@ -59,7 +57,7 @@ def _get_unique_filename(filename: str) -> str:
 
 
 def download(filename: str) -> None:
-    """Let the browser fetch a file. It does so later: the file must not be changed right afterwards."""
+    """Let the browser fetch a file. It does so later: the file must not change until then."""
     if not os.path.exists(filename):
         raise FileNotFoundError(f"Cannot find file: {filename}")
     need_kernel()

@@ -1,12 +1,10 @@
 """Cells' output: JavaScript's answers, callbacks from it, tags, areas, custom widgets."""
 
-from __future__ import annotations
-
-import contextlib
 import json
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from . import _message
@@ -17,14 +15,14 @@ _tags: set[str] = set()
 
 
 def eval_js(script: str, ignore_result: bool = False, timeout_sec: float | None = None) -> Any:
-    """Run JavaScript in the cell's page and give its result; None if nothing answers within timeout_sec.
+    """Run JavaScript in the cell's page and return its result; None if none comes in time.
 
     Raises
     ------
     MessageError
         The script threw.
     ColabError
-        The stand-in has no answer to this script and timeout_sec is None: Colab would wait for ever.
+        The stand-in has no answer, and timeout_sec is None: Colab would wait for ever.
     """
     if ignore_result:
         _message.send_request("cell_javascript_eval", {"script": script}, expect_reply=False)
@@ -33,7 +31,7 @@ def eval_js(script: str, ignore_result: bool = False, timeout_sec: float | None 
 
 
 def register_callback(function_name: str, callback: Callable[..., Any]) -> None:
-    """Let JavaScript call it: google.colab.kernel.invokeFunction(function_name, [args], {kwargs})."""
+    """Let JavaScript call it: google.colab.kernel.invokeFunction(name, [args], {kwargs})."""
     world().callbacks[function_name] = callback
 
 
@@ -53,18 +51,16 @@ def _invoke_function(function_name: str, json_args: str, json_kwargs: str) -> An
 
 
 def clear(wait: bool = False, output_tags: str | Iterable[str] = ()) -> None:
-    """Clear the cell's output, or only what bears all of output_tags; outside a kernel nothing happens."""
+    """Clear the cell's output, or only that with all of output_tags; nothing outside a kernel."""
     if not isinstance(wait, bool):
         raise ValueError("wait must be a boolean value")
     sys.stdout.flush()
     sys.stderr.flush()
-    if (
-        not output_tags and _in_kernel()
-    ):  # other pages than Colab's know no tags: they would clear everything
+    if not output_tags and _in_kernel():  # pages without tags would clear everything
         display().clear_output(wait=wait)
 
 
-@contextlib.contextmanager
+@contextmanager
 def use_tags(tags: str | Iterable[str], append: bool = True) -> Iterator[set[str]]:
     """Tag all output made inside; gives the tags in force."""
     wanted = {tags} if isinstance(tags, str) else set(tags)
@@ -81,7 +77,7 @@ def _set_tags(tags: set[str]) -> None:
     _tags.update(tags)
 
 
-@contextlib.contextmanager
+@contextmanager
 def temporary() -> Iterator[str]:
     """Clear at the end what was put out inside."""
     tag = str(uuid.uuid4())
@@ -90,32 +86,26 @@ def temporary() -> Iterator[str]:
     clear(output_tags=tag)
 
 
-@contextlib.contextmanager
+@contextmanager
 def redirect_to_element(selector: Any) -> Iterator[None]:
-    """Put the output into this element of the page. Elsewhere than in Colab's page it stays where it is."""
+    """Put the output into this element of Colab's page. On other pages it stays where it is."""
     world().note("redirect_to_element", selector=str(selector))
     yield
 
 
-@contextlib.contextmanager
-def to_header_area() -> Iterator[None]:
+def to_header_area() -> AbstractContextManager[None]:
     """Put the output above the rest."""
-    with redirect_to_element("#output-header"):
-        yield
+    return redirect_to_element("#output-header")
 
 
-@contextlib.contextmanager
-def to_footer_area() -> Iterator[None]:
+def to_footer_area() -> AbstractContextManager[None]:
     """Put the output below the rest."""
-    with redirect_to_element("#output-footer"):
-        yield
+    return redirect_to_element("#output-footer")
 
 
-@contextlib.contextmanager
-def to_default_area() -> Iterator[None]:
+def to_default_area() -> AbstractContextManager[None]:
     """Put the output where it usually goes."""
-    with redirect_to_element("default"):
-        yield
+    return redirect_to_element("default")
 
 
 def no_vertical_scroll() -> None:
@@ -143,15 +133,15 @@ def serve_kernel_port_as_window(
 ) -> None:
     """Give a link to what a server on this machine serves."""
     if not skip_warning:
-        hint = "Try `serve_kernel_port_as_iframe` instead."
         print(
-            f"\x1b[31mWarning: This function may stop working due to changes in browser security.\n{hint} \x1b[0m"
+            "\x1b[31mWarning: This function may stop working due to changes in browser security.\n"
+            "Try `serve_kernel_port_as_iframe` instead. \x1b[0m"
         )
     world().note("serve_kernel_port_as_window", port=port, path=path)
 
 
 def enable_custom_widget_manager(version: str = "5.0.0a") -> None:
-    """Let the page load third parties' widgets; elsewhere than in Colab's page they need no leave."""
+    """Let Colab's page load third parties' widgets; other pages need no permission."""
     if version not in _WIDGET_VERSIONS:
         raise ValueError(f"Unknown widgets version: {version}")
     need_kernel("display_pub")
@@ -159,7 +149,7 @@ def enable_custom_widget_manager(version: str = "5.0.0a") -> None:
 
 
 def disable_custom_widget_manager() -> None:
-    """Take the leave back."""
+    """Take that permission back."""
     need_kernel("display_pub")
     world().note("disable_custom_widget_manager")
 

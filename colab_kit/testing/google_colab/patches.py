@@ -1,7 +1,5 @@
 """google.colab.patches: what cv2.imshow cannot do in a notebook."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ._seam import display

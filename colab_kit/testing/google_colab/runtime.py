@@ -1,7 +1,5 @@
 """google.colab.runtime: giving the machine back."""
 
-from __future__ import annotations
-
 from . import _message
 from . import errors as _errors
 from . import output as _output
@@ -13,7 +11,7 @@ _IS_EXTERNAL_COLAB = True
 
 
 def unassign() -> None:
-    """Give the machine back, and all of /content with it. The stand-in notes it and keeps the files."""
+    """Give the machine back, and all of /content with it. The stand-in keeps the files."""
     if not _IS_EXTERNAL_COLAB:
         raise _errors.RuntimeManagementError("This operation is only supported in external Colab.")
     if not world().environ().get("TBE_RUNTIME_ADDR"):

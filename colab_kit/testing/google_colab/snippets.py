@@ -1,7 +1,5 @@
 """google.colab.snippets: further snippets for Colab's page."""
 
-from __future__ import annotations
-
 from . import _message
 
 __all__ = ["register"]

@@ -1,7 +1,5 @@
 """google.colab.syntax: marks a string's language for Colab's editor; the string stays as it is."""
 
-from __future__ import annotations
-
 
 def html(s: str) -> str:
     return s

@@ -1,7 +1,5 @@
 """google.colab.userdata: the secrets of the notebook's owner."""
 
-from __future__ import annotations
-
 import threading
 
 from . import _message, errors
@@ -28,7 +26,8 @@ class TimeoutException(errors.Error):
 
     def __init__(self, key: str) -> None:
         super().__init__(
-            f"Requesting secret {key} timed out. Secrets can only be fetched when running from the Colab UI."
+            f"Requesting secret {key} timed out."
+            " Secrets can only be fetched when running from the Colab UI."
         )
 
 

@@ -1,6 +1,4 @@
-"""google.colab.widgets: tabs and grids for output. Without Colab's page the parts come one below the other, under their names."""
-
-from __future__ import annotations
+"""google.colab.widgets: tabs and grids; without Colab's page, each part below its name."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +22,7 @@ class TabBar:
         names = self.tab_names
         if isinstance(tab, str) and names.count(tab) > 1:
             raise ValueError(f"Ambiguous tab name: {tab} ")
-        print(f"[{tab if isinstance(tab, str) and names.index(tab) >= 0 else names[int(tab)]}]")
+        print(f"[{names[names.index(tab) if isinstance(tab, str) else int(tab)]}]")
         yield
 
     def clear_tab(self, tab: str | int | None = None) -> None:
@@ -47,19 +45,16 @@ class Grid:
         header_column: bool = False,
         style: str = "",
     ) -> None:
-        self.rows, self.columns, self.header_row, self.header_column = (
-            rows,
-            columns,
-            header_row,
-            header_column,
-        )
+        self.rows, self.columns = rows, columns
+        self.header_row, self.header_column = header_row, header_column
 
     @contextlib.contextmanager
     def output_to(self, row: int, column: int) -> Iterator[None]:
         """Put the output into this cell, counted from 0."""
         if not (0 <= row < self.rows and 0 <= column < self.columns):
+            size = f"{self.rows}x{self.columns}"
             raise _errors.WidgetException(
-                f"Cell ({row}, {column}) is outside of boundaries of {self.rows}x{self.columns} grid"
+                f"Cell ({row}, {column}) is outside of boundaries of {size} grid"
             )
         print(f"[{row}, {column}]")
         yield

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from colab_kit.errors import DriveError, MissingExtra
-from colab_kit.testing.faults import Faults, Tally
-from colab_kit.testing.fuse import mount, mounts
+from colab_kit.testing.faults import Faults
+from colab_kit.testing.fuse import cloud as mounts
+from colab_kit.testing.fuse import mount
 from colab_kit.testing.fuse.cache import OPEN_QUIET, Cache
-from colab_kit.testing.fuse.cloud import stored_bytes, trash_bytes
+from colab_kit.testing.fuse.cloud import is_dead, lacking, mount_type, stored_bytes, trash_bytes
 from colab_kit.testing.fuse.daemon import DriveFS, answer
 from colab_kit.testing.fuse.mount import FuseBody
-from colab_kit.testing.fuse.mounts import is_dead, lacking, mount_type
 
 
 class Clock:
@@ -475,12 +475,11 @@ def test_without_fuse_mounting_says_what_to_install(tmp_path, monkeypatch):
     assert not (tmp_path / "drive").exists()
 
 
-def test_a_plan_that_another_process_cannot_count_in_is_refused(tmp_path):
-    with pytest.raises(DriveError, match="Tally"):
-        FuseBody(tmp_path / "store", faults=Faults(fuse=True))
-    FuseBody(
-        tmp_path / "store", faults=Faults(fuse=True, tally=Tally(tmp_path / "tally"))
-    ).faults.drops()
+def test_a_failing_mount_can_be_planned_only_where_a_google_colab_mounts(tmp_path):
+    with FuseBody(tmp_path / "store") as body:
+        body.faults.policy()
+    with FuseBody(tmp_path / "store", mounts=False) as body, pytest.raises(DriveError):
+        body.faults.policy()
 
 
 def test_no_mount_is_seen_where_there_is_none(tmp_path):
