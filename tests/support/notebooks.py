@@ -34,7 +34,7 @@ SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {  # cells that draw;
     "07_helper_files_and_repos": (
         (),
         {
-            "helper": "['view_classify']", "clone": "new to us", "update": "up to date: True · mine is still there: True",
+            "helper": "['view_classify']", "clone": "· new", "update": "up to date: True · mine is still there: True",
             "script": "trained with --epochs 1", "wrong": "Fix: ",
         },
     ),
