@@ -24,7 +24,7 @@ pytestmark = [
 ]
 ANSWER = 300  # ms
 PANEL = """
-kit.panel(SOURCE, run_dir=OUT, epochs=3, lr=0.01, image_size=28, batch_size=64, save_every_steps=10, seed=SEED)
+kit.panel(SOURCE, run_dir=OUT, epochs=4, lr=0.01, image_size=28, batch_size=64, save_every_steps=10, seed=SEED)
 """
 
 
@@ -150,7 +150,7 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     )
     page.get_by_role("button", name="Copy as code", exact=True).click()
     assert (
-        "kit.transfer('fashion-mini', 'resnet18', epochs=3"
+        "kit.transfer('fashion-mini', 'resnet18', epochs=4"
         in shown(page, ".colab-kit code").inner_text()
     )
     page.locator(".jp-OutputArea").first.screenshot(path=str(page.root / f"panel-{page.theme}.png"))
