@@ -169,7 +169,7 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     page.get_by_role("button", name="Hide advanced", exact=True).wait_for(timeout=10_000)
     page.keyboard.press("Tab")
     assert (
-        page.evaluate(HERE) == "batch_size" and page.evaluate(PALE) == page.evaluate(NAMELESS) == []
+        page.evaluate(HERE) == "views" and page.evaluate(PALE) == page.evaluate(NAMELESS) == []
     )
     page.get_by_role("button", name="Hide advanced", exact=True).click()
     page.evaluate(
