@@ -168,9 +168,7 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Hide advanced", exact=True).wait_for(timeout=10_000)
     page.keyboard.press("Tab")
-    assert (
-        page.evaluate(HERE) == "views" and page.evaluate(PALE) == page.evaluate(NAMELESS) == []
-    )
+    assert page.evaluate(HERE) == "views" and page.evaluate(PALE) == page.evaluate(NAMELESS) == []
     page.get_by_role("button", name="Hide advanced", exact=True).click()
     page.evaluate(
         "document.querySelector('.colab-kit table').style.color = '%s'"
