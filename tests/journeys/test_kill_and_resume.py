@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,6 +192,13 @@ def test_losing_the_cursor_on_purpose_is_noticed(
     )
 
 
+def chosen(folder: Path) -> dict[str, object]:
+    """What the machine chose, without its reasons: one of them says how fast the machine is just now."""
+    path = folder / "choices.json"
+    rows = json.loads(path.read_text()) if path.exists() else {}
+    return {name: row["value"] if isinstance(row, dict) else row[0] for name, row in rows.items()}
+
+
 @pytest.mark.parametrize(
     ("point", "nth"), [("mid_write", 1), ("before_rename", 2), ("before_save", 1)]
 )
@@ -202,9 +210,7 @@ def test_a_kill_before_the_first_checkpoint_loses_no_choice(
     assert not list(folder.glob("checkpoint-*")) and (folder / "choices.json").exists() == (
         nth > 1 or point == "before_save"
     )
-    made = (folder / "choices.json").read_bytes() if (folder / "choices.json").exists() else None
+    before = chosen(folder)
     assert forks.run("train_small", folder=str(folder), data="arrays") == 0
     assert folder.with_suffix(".hash").read_text() == expected["arrays"]
-    assert made in (None, (folder / "choices.json").read_bytes()) and not list(
-        folder.glob(".*.part")
-    )
+    assert before in ({}, chosen(folder)) and not list(folder.glob(".*.part"))

@@ -38,7 +38,7 @@ class Forks:
     def __exit__(self, *error: Any) -> None:
         assert self.server.stdin
         self.server.stdin.close()
-        self.server.wait(10)
+        self.server.wait(60)  # on a busy machine torch takes its time to end
 
 
 def serve(module: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import tempfile
 import threading
@@ -128,15 +129,26 @@ def jitter(picture: Image.Image) -> Image.Image:
     )
 
 
+def small_files() -> Path:
+    """The folder of the small pictures: made once, whole, for all test processes of this user."""
+    folder = Path(tempfile.gettempdir()) / f"colab-kit-test-pictures-{os.getuid()}"
+    if not folder.exists():
+        made = Path(tempfile.mkdtemp(prefix="colab-kit-test-"))
+        for n in range(32):
+            picture(made / f"{n}.{'jpg' if n % 3 else 'png'}", n, size=(12 + n % 5, 11))
+        try:
+            made.rename(folder)  # whole or not at all: another process may be reading it
+        except OSError:  # that one was first
+            shutil.rmtree(made)
+    return folder
+
+
 def small_data(kind: str) -> Data:
     """`items`: a user's Dataset; `arrays`: bytes in memory; `files`: pictures. 23 to train on, 9 to validate: the last batch is ragged."""
     rows = np.arange(32)
     if kind == "files":
-        folder = Path(tempfile.gettempdir()) / f"colab-kit-test-files-{os.getuid()}"
-        paths = [
-            picture(folder / f"{n}.{'jpg' if n % 3 else 'png'}", n, size=(12 + n % 5, 11))
-            for n in range(32)
-        ]
+        folder = small_files()
+        paths = sorted(folder.iterdir(), key=lambda path: int(path.stem))
         files = Pictures(paths, np.arange(32) % 3, folder, "print")
         return Data(
             Split(files, rows[:23]),
