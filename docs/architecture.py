@@ -25,7 +25,8 @@ PAGE = ROOT / "ARCHITECTURE.md"
 ORDER = """errors.py events.py recipe.py system/ colab/ fetching/ data/ models/ training/ runs/
     api.py panels/ cli/ testing/ __init__.py""".split()
 FOLDERS = [name.rstrip("/") for name in ORDER if name.endswith("/")]
-# A picture's way and Stop: folder, function, what happens there. A|B means A, or B if there is no A.
+# A picture's way and Stop: folder, function, what happens there. A|B means A, or B if there is no
+# A.
 PICTURE = (
     ("data", "scan", "finds the class folders, and in each its pictures"),
     ("data", "decode", "turns a file into pixels; the file alone decides which"),

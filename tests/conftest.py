@@ -1,7 +1,9 @@
 """Every test has a home and a working folder of its own, and no Drive that another test left.
 
-The tests run in several processes (pytest-xdist, one for each core). A file or a single test, named on the command line,
-runs in one process: `pytest tests/data/test_images.py` is done before the processes would have started.
+The tests run in several processes (pytest-xdist, one for each core). A file or a single test,
+named on the command line,
+runs in one process: `pytest tests/data/test_images.py` is done before the processes would have
+started.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.fixture(autouse=True)
 def own_home(colab_kit_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of the plugin's COLAB_KIT_HOME, home/kit, and of a fresh working folder; subprocesses inherit both."""
+    """The folder of the plugin's COLAB_KIT_HOME, home/kit, and of a fresh working folder;
+    subprocesses inherit both.
+    """
     home = colab_kit_home.parent
     work = home / "work"
     work.mkdir()

@@ -1,4 +1,6 @@
-"""The documentation says what the code does: references are the docstrings, links lead somewhere, code compiles, sentences occur."""
+"""The documentation says what the code does: references are the docstrings, links lead somewhere,
+code compiles, sentences occur.
+"""
 
 import importlib.util
 import re

@@ -1,6 +1,7 @@
 """The laws of the house: how large a file may be, where it may stand, and what code may not do.
 
-Each law is a function that gives what breaks it, has a test of its own, and a test that a broken law is noticed.
+Each law is a function that gives what breaks it, has a test of its own, and a test that a broken
+law is noticed.
 """
 
 import ast
@@ -102,7 +103,9 @@ def parents(trees: dict[str, ast.Module]) -> dict[str, list[str]]:
 
 
 def deep(trees: dict[str, ast.Module]) -> list[str]:
-    """The chains of three classes of ours that inherit from each other; errors and torch modules may."""
+    """The chains of three classes of ours that inherit from each other; errors and torch modules
+    may.
+    """
     bases = parents(trees)
 
     def chain(name: str) -> list[str]:
@@ -144,7 +147,9 @@ def speech(node: ast.expr) -> bool:
 
 
 def decides(node: ast.Compare) -> bool:
-    """Whether a comparison is about a sentence's words; "was it said before?" (!=, in a list) is not."""
+    """Whether a comparison is about a sentence's words; "was it said before?" (!=, in a list) is
+    not.
+    """
     sides = [node.left, *node.comparators]
     if not any(map(speech, sides)):
         return False
@@ -191,7 +196,9 @@ READERS = ("tests/**/*.py", "benchmarks/*.py", "docs/*.py", "docs/*.md", "launch
 
 
 def there(parts: list[str]) -> bool:
-    """Whether a dotted name of the package leads somewhere: a folder, a file, or a name in a file."""
+    """Whether a dotted name of the package leads somewhere: a folder, a file, or a name in a
+    file.
+    """
     place = PACKAGE
     for number, part in enumerate(parts):
         if (place / part).is_dir():

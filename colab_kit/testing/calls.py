@@ -13,7 +13,6 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from .watch import (
-    Handle,
     Spot,
     allow,
     find,
@@ -28,23 +27,17 @@ from .watch import (
 )
 
 Call = Callable[..., Any]
-BY_PATH = {  # the plan's word: the functions that it stands for
-    "stat": "stat lstat access readlink chdir getxattr listxattr",
+CALLS = {  # the plan's word: the functions that it stands for, by a path or an open file's number
+    "stat": "stat lstat access readlink chdir getxattr listxattr fstat",
     "list": "listdir",
     "mkdir": "mkdir",
     "create": "mkfifo mknod",
     "rmdir": "rmdir",
     "unlink": "remove unlink",
-    "truncate": "truncate",
-    "attributes": "utime chmod lchmod chown lchown chflags setxattr removexattr",
-    "free": "statvfs",
-}
-BY_NUMBER = {  # of an open file
-    "stat": "fstat",
-    "free": "fstatvfs",
+    "truncate": "truncate ftruncate",
+    "attributes": "utime chmod lchmod chown lchown chflags setxattr removexattr fchmod fchown",
+    "free": "statvfs fstatvfs",
     "flush": "fsync fdatasync",
-    "truncate": "ftruncate",
-    "attributes": "fchmod fchown",
     "read": "read pread readv preadv",
     "write": "writev pwritev",
 }
@@ -56,7 +49,7 @@ def calls() -> Iterator[tuple[Any, str, Call, Call]]:
     """(module, name, the function that is there, the one to put there) for each of them."""
     makers: list[tuple[str, Callable[[Call], Call]]] = [
         (name, functools.partial(make, operation=operation))
-        for table, make in ((BY_PATH, _by_path), (BY_NUMBER, _by_number), (PAIRS, _pair))
+        for table, make in ((CALLS, _asks), (PAIRS, _pair))
         for operation, names in table.items()
         for name in names.split()
     ]
@@ -66,23 +59,37 @@ def calls() -> Iterator[tuple[Any, str, Call, Call]]:
     yield builtins, "open", builtins.open, functools.wraps(builtins.open)(_opens(builtins.open))
 
 
-def _by_path(real: Call, operation: str) -> Call:
-    def call(path: Any = None, *args: Any, **options: Any) -> Any:
-        spot = find(path, options.get("dir_fd"))
+def _asks(real: Call, operation: str) -> Call:
+    """`real`, which asks the plan first if its file is watched."""
+
+    def call(*args: Any, **options: Any) -> Any:
+        file = _number(args[0] if args else options.get("path", options.get("fd")))
+        spot = find(file, options.get("dir_fd"))
         if spot is None:
-            return real(path, *args, **options)
-        meet(operation, spot)
-        return _there(spot, real, path, *args, **options)
+            return real(*args, **options)
+        size = sum(memoryview(data).nbytes for data in args[1]) if operation == "write" else 0
+        meet(operation, spot, size)
+        result = _there(spot, real, *args, **options)
+        if operation in ("truncate", "write") and (handle := handle_of(file)):
+            grown(handle, file)
+        return result
 
     return call
 
 
-def _there(spot: Spot, real: Call, path: Any, *args: Any, **options: Any) -> Any:
+def _number(file: Any) -> Any:
+    """The number of an open file object, which fsync takes too; anything else as it is."""
+    return file.fileno() if hasattr(file, "fileno") else file
+
+
+def _there(spot: Spot, real: Call, *args: Any, **options: Any) -> Any:
     """Call it where a redirect leads; an error names the path as the user wrote it."""
     if not spot.moved:
-        return real(path, *args, **options)
+        return real(*args, **options)
     try:
-        return real(_target(spot), *args, **options)
+        if args:
+            return real(_target(spot), *args[1:], **options)
+        return real(**{**options, "path": _target(spot)})
     except OSError as err:
         err.filename = spot.name
         raise
@@ -90,28 +97,6 @@ def _there(spot: Spot, real: Call, path: Any, *args: Any, **options: Any) -> Any
 
 def _target(spot: Spot) -> str | bytes:
     return os.fsencode(spot.path) if isinstance(spot.name, bytes) else spot.path
-
-
-def _by_number(real: Call, operation: str) -> Call:
-    def call(fd: Any, *args: Any, **options: Any) -> Any:
-        handle = _handle(fd)
-        if handle is None:
-            return real(fd, *args, **options)
-        size = sum(memoryview(data).nbytes for data in args[0]) if operation == "write" else 0
-        meet(operation, handle.spot, size)
-        result = real(fd, *args, **options)
-        if operation in ("truncate", "write"):
-            grown(handle, fd)
-        return result
-
-    return call
-
-
-def _handle(number: Any) -> Handle | None:
-    try:  # fsync takes files too
-        return handle_of(number if isinstance(number, int) else number.fileno())
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def _pair(real: Call, operation: str) -> Call:
@@ -174,22 +159,18 @@ def _close(real: Call) -> Call:
 
 
 def _write(real: Call) -> Call:
-    def call(fd: int, data: Any, *offset: int) -> int:
-        handle = handle_of(fd)
+    def call(file: Any, data: Any, *offset: int) -> int:
+        number = _number(file)
+        handle = handle_of(number)
         if handle is None:
-            return int(real(fd, data, *offset))
-        return _write_part(handle, fd, data, lambda part: real(fd, part, *offset))
+            return int(real(file, data, *offset))
+        with memoryview(data) as view, view.cast("B") as plain:
+            with plain[: allow(handle, plain.nbytes)] as part:
+                written = int(real(file, part, *offset))
+        grown(handle, number)
+        return written
 
     return call
-
-
-def _write_part(handle: Handle, number: int, data: Any, write: Call) -> int:
-    """Write as many bytes as the plan allows."""
-    with memoryview(data) as view, view.cast("B") as plain:
-        with plain[: allow(handle, plain.nbytes)] as part:
-            written = int(write(part))
-    grown(handle, number)
-    return written
 
 
 def _kernel_copy(real: Call) -> Call:
@@ -251,7 +232,7 @@ class _Entries:
 
 
 def _scandir(real: Call) -> Call:
-    scan = _by_path(real, "list")
+    scan = _asks(real, "list")
 
     def call(path: Any = None) -> Any:
         entries, spot = scan(path), find(path)
@@ -273,48 +254,22 @@ _ALONE: dict[str, Callable[[Call], Call]] = {
 }
 
 
-def _asks(operation: str, real: Call) -> Call:
-    """A method of WatchedFile that asks the plan first."""
-
-    def method(file: WatchedFile, *args: Any) -> Any:
-        handle = file._handle
-        if handle is None:
-            return real(file, *args)
-        meet(operation, handle.spot)
-        result = real(file, *args)
-        if operation == "truncate":
-            grown(handle, file.fileno())
-        return result
-
-    return functools.wraps(real)(method)
-
-
 class WatchedFile(io.FileIO):
     """A FileIO whose reads and writes meet the plan; buffers and text layer are Python's own."""
 
-    _handle: Handle | None = None
-
-    def __init__(self, file: Any, mode: str, closefd: bool = True, opener: Any = None) -> None:
-        super().__init__(file, mode, closefd, opener)
-        self._handle = handle_of(self.fileno())
-
-    def write(self, data: Any, /) -> int:
-        if self._handle is None:
-            return super().write(data)
-        return _write_part(self._handle, self.fileno(), data, super().write)
-
-    read = _asks("read", io.FileIO.read)
-    readall = _asks("read", io.FileIO.readall)
-    readinto = _asks("read", io.FileIO.readinto)
-    truncate = _asks("truncate", io.FileIO.truncate)
+    read = _asks(io.FileIO.read, "read")
+    readall = _asks(io.FileIO.readall, "read")
+    readinto = _asks(io.FileIO.readinto, "read")
+    truncate = _asks(io.FileIO.truncate, "truncate")
+    write = _write(io.FileIO.write)
 
     def close(self) -> None:
-        handle, self._handle = self._handle, None
+        handle = None if self.closed else handle_of(self.fileno())
         try:
-            if handle is not None and not self.closed:
+            if handle is not None:
                 settle(handle, self.fileno())
         finally:
-            if handle is not None and not self.closed and self.closefd:
+            if handle is not None and self.closefd:
                 forget(self.fileno())
             super().close()
 

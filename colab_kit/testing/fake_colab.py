@@ -101,8 +101,8 @@ class StandIn(Page):
     ) -> None:
         # now: in disguise, a machine without COLAB_KIT_HOME would say /content/.colab-kit
         self.home = home().absolute()
-        saved = Path(downloads if downloads is not None else self.home / "downloads")
-        super().__init__(secrets, uploads, answers, saved, page, sleep)
+        folder = Path(downloads if downloads is not None else self.home / "downloads")
+        super().__init__(secrets, uploads, answers, folder, page, sleep)
         self.body = body if body is not None else FolderBody(self.home / "drive")
         self.content, self.as_colab = Path(content).absolute(), as_colab
         self.kernel, self.vm, self._stop = kernel, vm, stop
@@ -160,7 +160,7 @@ class StandIn(Page):
             there.write_text("colab-kit-stand-in")
             self._reach.redirect(COLAB_VM, there)
             undo.callback(self._reach.redirect, COLAB_VM, None)
-            undo.enter_context(install.environment({"COLAB_KIT_HOME": str(self.home)}))
+            undo.enter_context(install.environment(self.home))
             undo.enter_context(install.shell(_module("_shell").over))
             undo.enter_context(chdir(self.content))
         if (shell := install.running_shell()) is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from unittest.mock import patch
 
 from ..colab import drive as colab_drive
 from ..colab import mirror, mounting
@@ -179,13 +180,12 @@ def no_drive_yet() -> Iterator[None]:
 
     Afterwards it has the Drive it had, and no copier of the test's.
     """
-    drive, left, shelves = mounting._current, set(colab_drive.left), set(colab_drive.shelves)
-    mounting._current = None
+    left, shelves = set(colab_drive.left), set(colab_drive.shelves)
     colab_drive.left.clear()
     try:
-        yield
+        with patch.object(mounting, "_current", None):
+            yield
     finally:
-        mounting._current = drive
         colab_drive.left.clear()
         colab_drive.left.update(left)
         for shelf in set(colab_drive.shelves) - shelves:
@@ -233,7 +233,7 @@ def no_long_waits() -> Iterator[None]:
 
     What a test has planned does not pass by itself.
     """
-    waits, close = (mirror.FIRST_WAIT, mirror.LONGEST_WAIT), mirror.Mirror.close
+    close = mirror.Mirror.close
 
     def close_soon(
         self: mirror.Mirror,
@@ -246,11 +246,9 @@ def no_long_waits() -> Iterator[None]:
             timeout = A_MINUTE
         return close(self, timeout, emit)
 
-    mirror.FIRST_WAIT, mirror.LONGEST_WAIT, mirror.Mirror.close = 0.02, 0.1, close_soon  # type: ignore[method-assign]
-    try:
+    waits = patch.multiple(mirror, FIRST_WAIT=0.02, LONGEST_WAIT=0.1)
+    with waits, patch.object(mirror.Mirror, "close", close_soon):
         yield
-    finally:
-        (mirror.FIRST_WAIT, mirror.LONGEST_WAIT), mirror.Mirror.close = waits, close  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -259,7 +257,7 @@ def only_a_stand_in() -> Iterator[None]:
 
     A pretended google.colab still counts.
     """
-    before, real_here = vars(mounting.Site)["here"], mounting.Site.here
+    real_here = mounting.Site.here
 
     def here() -> mounting.Site:
         if pretence.colab is None:
@@ -269,8 +267,5 @@ def only_a_stand_in() -> Iterator[None]:
             return site
         return mounting.Site("a test")  # its table has no other Drive than the pretended one
 
-    mounting.Site.here = here  # type: ignore[method-assign]
-    try:
+    with patch.object(mounting.Site, "here", here):
         yield
-    finally:
-        mounting.Site.here = before  # type: ignore[method-assign]

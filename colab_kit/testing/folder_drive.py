@@ -16,6 +16,7 @@ from ..events import milestone
 from ..system.files import sweep, write_whole
 from .faults import FOLDERS, LINKS, Faults
 from .intercept import exempt
+from .page import free_name
 
 STATE, LOCK = ".mounted", ".mounted.lock"
 COPYING, GONE = ".copying", ".gone"  # a half-made copy; what was copied and is being deleted
@@ -256,12 +257,5 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def _free(name: Path, path: Path) -> Path:
-    """`name (1).txt`, as Drive names a second file.
-
-    One that holds `path` already is taken: a kill has left it.
-    """
-    number, free = 0, name
-    while free == name or os.path.lexists(free) and not _same(path, free):
-        number += 1
-        free = name.with_name(f"{name.stem} ({number}){name.suffix}")
-    return free
+    """`name (1).txt`, also where that is `path` already: a kill has left it."""
+    return free_name(name, lambda free: free != name and _same(path, free))

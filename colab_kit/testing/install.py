@@ -8,13 +8,14 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 from ..errors import DriveError
 from ..system.hardware import COLAB_VM
@@ -172,17 +173,14 @@ class _Loader(SourceFileLoader):
 
 
 # the disguise
-@contextmanager
-def environment(more: Mapping[str, str]) -> Iterator[None]:
-    """Set Colab's variables, and these, in the block; `!python` is this Python, as on Colab."""
-    before = dict(os.environ)
-    path = os.pathsep.join([os.path.dirname(sys.executable), before.get("PATH", os.defpath)])
-    os.environ.update(ENVIRONMENT, PATH=path, **more)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+def environment(home: Path) -> AbstractContextManager[Any]:
+    """Set Colab's variables, and COLAB_KIT_HOME, in the block.
+
+    `!python` is this Python, as on Colab.
+    """
+    paths = [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+    more = {"PATH": os.pathsep.join(paths), "COLAB_KIT_HOME": str(home)}
+    return patch.dict(os.environ, ENVIRONMENT | more)
 
 
 def running_shell() -> Any:

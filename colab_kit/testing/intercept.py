@@ -115,12 +115,12 @@ class Reach:
             _look()
 
     def leads(self, path: PathLike) -> Path:
-        """Where a path truly lies, absolute: what a process without these redirects would open."""
-        full = os.path.abspath(path)
-        for prefix, to in sorted(self._redirects.items(), key=lambda item: -len(item[0])):
-            if full == prefix or full.startswith(prefix.rstrip(os.sep) + os.sep):
-                return Path(os.path.abspath(to) + full[len(prefix) :])
-        return Path(full)
+        """Where a path truly lies, absolute, while this is installed.
+
+        A process without the redirects would have to open that.
+        """
+        spot = find(path)
+        return Path(spot.path if spot else os.path.abspath(path))
 
     def named(self, path: PathLike) -> Path:
         """The way back from `leads`: the name of this place for those who see the redirects."""

@@ -52,9 +52,9 @@ class Page:
         return self._uploads
 
     @uploads.setter
-    def uploads(self, planned: Iterable[Selection]) -> None:
-        is_one = isinstance(planned, (str, bytes, os.PathLike)) or not isinstance(planned, Iterable)
-        uploads: deque[Any] = deque([planned] if is_one else planned)
+    def uploads(self, plan: Iterable[Selection]) -> None:
+        is_one = isinstance(plan, (str, bytes, os.PathLike)) or not isinstance(plan, Iterable)
+        uploads: deque[Any] = deque([plan] if is_one else plan)
         if wrong := [one for one in uploads if not _is_selection(one)]:
             raise ColabError(
                 f"{wrong[0]!r} cannot be chosen in an upload.",
@@ -80,22 +80,22 @@ class Page:
 
     def ask(self, request_type: str, request: Any, timeout_sec: float | None) -> Reply:
         """The page's reply to a question."""
-        planned = self.answers if isinstance(self.answers, Mapping) else {}
+        answers = self.answers if isinstance(self.answers, Mapping) else {}
         match request_type, request:
             case "cell_javascript_eval", {"script": script}:
                 return self._evaluate(script, timeout_sec)
             case "unassign", _:  # the machine's manager is asked: its HTTP status
-                return {"data": planned.get("unassign", 200)}
+                return {"data": answers.get("unassign", 200)}
             case _ if not self.page:
                 return self._stay_silent(request_type, timeout_sec)
             case "request_auth", {"authType": kind}:
-                return {"data": planned.get(kind, True)}
+                return {"data": answers.get(kind, True)}
             case "GetSecret", {"key": key}:
                 secrets = os.environ if self.secrets is None else self.secrets
                 value = secrets.get(key)
                 secret = {"exists": key in secrets, "access": value is not None, "payload": value}
                 return {"data": secret}
-        return {"data": planned.get(request_type)}
+        return {"data": answers.get(request_type)}
 
     def picked(self) -> list[tuple[str, bytes]]:
         """The files of the next upload; none, if it was cancelled."""
@@ -128,7 +128,7 @@ class Page:
             source = self._pending.popleft()
             if source.is_file():
                 self.downloads.mkdir(parents=True, exist_ok=True)
-                delivered.append(_free(self.downloads / source.name))
+                delivered.append(free_name(self.downloads / source.name))
                 shutil.copyfile(source, delivered[-1])
         return delivered
 
@@ -137,10 +137,10 @@ class Page:
         if not self.page:
             return self._stay_silent(question, timeout_sec)
         if isinstance(answers, Mapping):
-            found = [answers[key] for key in (script, *answers) if key in script and key in answers]
-            if not found:
+            keys = [key for key in (script, *answers) if key in script and key in answers]
+            if not keys:
                 return _literal(script) or self._stay_silent(question, timeout_sec)
-            answer = found[0]
+            answer = answers[keys[0]]
         else:
             answer = answers(script)
         return {"error": str(answer)} if isinstance(answer, BaseException) else {"data": answer}
@@ -174,10 +174,13 @@ def _is_selection(one: Any) -> bool:
     return one is None or isinstance(one, (str, os.PathLike))
 
 
-def _free(path: Path) -> Path:
-    """The name that a browser gives where it is taken: "name (1).ext"."""
+def free_name(path: Path, is_ours: Callable[[Path], bool] = lambda path: False) -> Path:
+    """A path where no file lies: "name (1).ext", as browsers and Drive name a second file.
+
+    is_ours : whether the file at a path can be replaced
+    """
     number, free = 0, path
-    while free.exists():
+    while os.path.lexists(free) and not is_ours(free):
         number += 1
         free = path.with_stem(f"{path.stem} ({number})")
     return free

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .fuse.mount import FuseBody
     from .server import FileServer
 
+OURS = ("self", "body", "store", "mounts")  # options that a mark does not take
 MARKERS = (
     "colab(**options): how fake_colab pretends: options of colab_kit.testing.fake_colab.StandIn",
     "fuse(**options): how fuse_drive behaves: delay=, capacity=, latency= of"
@@ -33,14 +34,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
 
 
-def _options(request: pytest.FixtureRequest, marker: str, made: type) -> dict[str, Any]:
-    """The options that the test's mark gives; one that `made` does not know fails the test."""
+def _options(request: pytest.FixtureRequest, marker: str, target: type) -> dict[str, Any]:
+    """The options that the test's mark gives; one that `target` does not know fails the test."""
     from .fixtures import misspelt
 
     mark = request.node.get_closest_marker(marker)
     if mark is None:
         return {}
-    if why := misspelt(made, mark.args, mark.kwargs, mine=("self", "body", "store", "mounts")):
+    if why := misspelt(target, mark.args, mark.kwargs, mine=OURS):
         pytest.fail(f"@pytest.mark.{marker}: {why}", pytrace=False)
     return dict(mark.kwargs)
 

@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote
 from weakref import WeakSet
 
 Headers = dict[str, str]
+Tricks = dict[str, Any]  # values by kind
 PIECE = 1 << 16  # bytes written at once
 FIRST_PUT = 1_767_225_600  # Last-Modified of the first file; each put is a second later
 
@@ -322,7 +323,7 @@ def _open(body: bytes | Path) -> BinaryIO:
     return io.BytesIO(body) if isinstance(body, bytes) else body.open("rb")
 
 
-def answer(file: ServedFile | None, headers: Headers, tricks: dict[str, Any]) -> Answer:
+def answer(file: ServedFile | None, headers: Headers, tricks: Tricks) -> Answer:
     """The reply to a request, as in RFC 9110, bent by the tricks that strike. Pure.
 
     file : None, where there is no such file
@@ -367,15 +368,15 @@ def _file(file: ServedFile, part: range | None, shift: int) -> Answer:
         return Answer(416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
     headers = {"Content-Type": file.kind, "Accept-Ranges": "bytes", **file.validators()}
     headers |= file.headers
-    status, sent = 200, range(size)
+    status, span = 200, range(size)
     if part is not None:
-        status, sent = 206, range(min(part.start + shift, part.stop), part.stop)
-        headers["Content-Range"] = f"bytes {sent.start}-{sent.stop - 1}/{size}"
-    headers["Content-Length"] = str(len(sent))
-    return Answer(status, headers, file.data, sent.start, len(sent))
+        status, span = 206, range(min(part.start + shift, part.stop), part.stop)
+        headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    headers["Content-Length"] = str(len(span))
+    return Answer(status, headers, file.data, span.start, len(span))
 
 
-def _bent(reply: Answer, tricks: dict[str, Any]) -> Answer:
+def _bent(reply: Answer, tricks: Tricks) -> Answer:
     if "cut" in tricks and tricks["cut"] < reply.sends:
         reply.sends, reply.keeps_open = tricks["cut"], False
     if "stall" in tricks:

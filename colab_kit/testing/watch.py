@@ -75,9 +75,9 @@ def look_at(watches: Iterable[Watch], redirects: Mapping[str, str]) -> None:
     """Watch these folders and follow these redirects, and no others."""
     global _folders, _moves
     with exempt():
-        found = {prefix: watch for watch in watches for prefix in watch.prefixes()}
+        folders = {prefix: watch for watch in watches for prefix in watch.prefixes()}
         moves = {os.path.abspath(prefix): os.path.abspath(to) for prefix, to in redirects.items()}
-    _folders = tuple(sorted(found.items(), key=lambda item: -len(item[0])))
+    _folders = tuple(sorted(folders.items(), key=lambda item: -len(item[0])))
     _moves = tuple(sorted(moves.items(), key=lambda item: -len(item[0])))
 
 

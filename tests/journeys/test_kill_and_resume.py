@@ -1,4 +1,6 @@
-"""The quick form of tests/slow/test_kill_matrix.py: killed at each named point, a run ends in the bits of one that was not."""
+"""The quick form of tests/slow/test_kill_matrix.py: killed at each named point, a run ends in the
+bits of one that was not.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def killed(
     again: int = 0,
     **options: object,
 ) -> str:
-    """The hash of a run that was killed at the n-th hit of a point and resumed; "" if it could not be."""
+    """The hash of a run that was killed at the n-th hit of a point and resumed; "" if it could
+    not be.
+    """
     assert (
         forks.run(
             "train_small", folder=str(folder), kill=[point, nth], num_workers=num_workers, **options
@@ -193,7 +197,9 @@ def test_losing_the_cursor_on_purpose_is_noticed(
 
 
 def chosen(folder: Path) -> dict[str, object]:
-    """What the machine chose, without its reasons: one of them says how fast the machine is just now."""
+    """What the machine chose, without its reasons: one of them says how fast the machine is just
+    now.
+    """
     path = folder / "choices.json"
     rows = json.loads(path.read_text()) if path.exists() else {}
     return {name: row["value"] if isinstance(row, dict) else row[0] for name, row in rows.items()}

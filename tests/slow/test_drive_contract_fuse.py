@@ -1,4 +1,6 @@
-"""The stand-in on a FUSE mount behaves as google.colab's drive does: every check of the contract, and what only a mount can show."""
+"""The stand-in on a FUSE mount behaves as google.colab's drive does: every check of the contract,
+and what only a mount can show.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from colab_kit.testing.fake_colab import StandIn
-from colab_kit.testing.fuse.mount import FuseBody
 from colab_kit.testing.fuse.cloud import mount_type, why_not
+from colab_kit.testing.fuse.mount import FuseBody
 
 from ..support.drive_contract import CHECKS, Place
 

@@ -1,4 +1,6 @@
-"""The FUSE body mounted for real: late uploads, a dying daemon, a full Trash, and each fault as another program meets it."""
+"""The FUSE body mounted for real: late uploads, a dying daemon, a full Trash, and each fault as
+another program meets it.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ import pytest
 
 from colab_kit.errors import DriveError
 from colab_kit.testing.fuse import mount
-from colab_kit.testing.fuse.mount import FuseBody
 from colab_kit.testing.fuse.cloud import mount_type
+from colab_kit.testing.fuse.mount import FuseBody
 
 pytestmark = pytest.mark.skipif(bool(why := mount.why_not()), reason=str(why))
 

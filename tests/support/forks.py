@@ -1,9 +1,11 @@
-"""A warm process that forks a child for each job: a child that may be killed costs milliseconds, not torch's start.
+"""A warm process that forks a child for each job: a child that may be killed costs milliseconds,
+not torch's start.
 
     with Forks("tests.support.tasks") as forks:
         code = forks.run("train_small", folder="/tmp/x", kill=("after_backward", 3))
 
-The job is a function of the named module, called with JSON arguments. `run` gives the exit status, negative for a signal.
+The job is a function of the named module, called with JSON arguments. `run` gives the exit
+status, negative for a signal.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""A JupyterLab of its own and a browser on it, both gone at the end; all they write is below one folder."""
+"""A JupyterLab of its own and a browser on it, both gone at the end; all they write is below one
+folder.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,9 @@ def run_cell(page: Any, number: int) -> None:
 
 
 def until_shown(page: Any, name: str, selector: str) -> float:
-    """Click a button; milliseconds from the click until something is in the page, by the page's own clock."""
+    """Click a button; milliseconds from the click until something is in the page, by the page's
+    own clock.
+    """
     page.evaluate(
         """selector => {
              window.clicked = window.shown = null;

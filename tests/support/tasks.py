@@ -1,4 +1,6 @@
-"""Jobs for killed children: a small training with everything random in it, and a hash of all it should come to."""
+"""Jobs for killed children: a small training with everything random in it, and a hash of all it
+should come to.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ POINTS = (
 
 
 class Killer(Control):
-    """Count the points a run passes; at the n-th hit of one, die as a runtime dies, stop, or pause until it is saved."""
+    """Count the points a run passes; at the n-th hit of one, die as a runtime dies, stop, or
+    pause until it is saved.
+    """
 
     def __init__(self, kill: tuple[str, int] | None, how: str = "kill") -> None:
         super().__init__()
@@ -67,7 +71,9 @@ class Killer(Control):
 
 
 class Drawn(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """Pictures with a user's transforms: PIL, `random`, `np.random`, torch, and a thread that draws."""
+    """Pictures with a user's transforms: PIL, `random`, `np.random`, torch, and a thread that
+    draws.
+    """
 
     def __init__(self, n: int) -> None:
         rng = np.random.Generator(np.random.Philox(7))
@@ -90,7 +96,9 @@ class Drawn(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
 
 class Fragile:
-    """A loss that is lost where the scores grow too large: a function of the weights, so it is lost at the same step again."""
+    """A loss that is lost where the scores grow too large: a function of the weights, so it is
+    lost at the same step again.
+    """
 
     def __call__(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = nn.functional.cross_entropy(output, y)
@@ -116,7 +124,9 @@ class Small(nn.Module):
 
 
 def channels_last() -> nn.Module:
-    """The same in the memory format of fast convolutions: a checkpoint is contiguous, and must be put back as it was."""
+    """The same in the memory format of fast convolutions: a checkpoint is contiguous, and must be
+    put back as it was.
+    """
     return Small().to(memory_format=torch.channels_last)
 
 
@@ -144,7 +154,9 @@ def small_files() -> Path:
 
 
 def small_data(kind: str) -> Data:
-    """`items`: a user's Dataset; `arrays`: bytes in memory; `files`: pictures. 23 to train on, 9 to validate: the last batch is ragged."""
+    """`items`: a user's Dataset; `arrays`: bytes in memory; `files`: pictures. 23 to train on, 9
+    to validate: the last batch is ragged.
+    """
     rows = np.arange(32)
     if kind == "files":
         folder = small_files()
@@ -289,7 +301,9 @@ def on_the_disk(folder: Path) -> None:
 
 
 def loop_by_hand(folder: str, kill: int | None = None) -> None:
-    """A loop of the user's own over Split.batches(): what it has done stands in a file, from where it goes on."""
+    """A loop of the user's own over Split.batches(): what it has done stands in a file, from
+    where it goes on.
+    """
     on_the_disk(Path(folder))
     done = Path(folder).with_suffix(".batches")
     lines = done.read_text().splitlines() if done.exists() else []
@@ -310,7 +324,9 @@ def loop_by_hand(folder: str, kill: int | None = None) -> None:
 
 
 def fingerprint(folder: Path) -> str:
-    """One hash over weights, average, optimizer, history, best, counters and the loss of every step."""
+    """One hash over weights, average, optimizer, history, best, counters and the loss of every
+    step.
+    """
     found = checkpoint.read(max(folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of))
     digest = hashlib.sha256()
     for name in sorted(found.tensors):

@@ -877,7 +877,7 @@ def test_an_interrupt_reaches_the_command_and_a_second_one_ends_it(content, caps
         after(0.2, signal.SIGINT, signal.SIGINT)
         result = commands.run("trap '' INT; while :; do sleep 0.02; done")
         assert result.returncode == -signal.SIGTERM
-        commands._say_interrupted(result)
+        commands._report_interrupt(result)
         assert capsys.readouterr().out == "caught\n^C\n"
 
 

@@ -17,9 +17,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from .cloud import KEPT, OWN, Quota, hold, lay_out, sweep
 
+T = TypeVar("T")
 OPEN_QUIET = 0.5  # seconds: an open file waits as long, or each of its writes would be an upload
 
 
@@ -58,8 +60,8 @@ class Node:
         try:
             os.fchmod(fd, stat.S_IMODE(os.fstat(self.fd).st_mode))
             at = 0
-            while keep and (done := os.sendfile(fd, self.fd, at, 1 << 30)):
-                at += done
+            while keep and (count := os.sendfile(fd, self.fd, at, 1 << 30)):
+                at += count
         except OSError:
             os.close(fd)
             cache.unlink()
@@ -70,8 +72,8 @@ class Node:
     def write(self, data: bytes, offset: int) -> None:
         view = memoryview(data)
         while view:
-            done = os.pwrite(self.fd, view, offset)
-            view, offset = view[done:], offset + done
+            count = os.pwrite(self.fd, view, offset)
+            view, offset = view[count:], offset + count
 
     def drop(self) -> None:
         """Close it; what was not uploaded is lost."""
@@ -190,27 +192,22 @@ class Cache:
         with self._lock:
             if old == new:
                 return
-            if stat.S_ISDIR(self.stat(old).st_mode):
-                return self._rename_folder(old, new)
             node = self._nodes.get(old)
-            if os.path.lexists(self._at(new)) or new in self._nodes:
-                self._discard(new)
-            if node is not None and node.waits:
-                self._remove(old)  # an older state of it, which would be half a file as `new`
+            if stat.S_ISDIR(self.stat(old).st_mode):
+                if os.path.isdir(self._at(new)) and self.names(new):
+                    raise error(errno.ENOTEMPTY, new)
+                os.rename(self._at(old), self._at(new))
             else:
-                os.replace(self._at(old), self._at(new))
-            if node is not None:
-                self._nodes[new] = self._nodes.pop(old)
-                node.path = new
-
-    def _rename_folder(self, old: str, new: str) -> None:
-        if os.path.isdir(self._at(new)) and self.names(new):
-            raise error(errno.ENOTEMPTY, new)
-        os.rename(self._at(old), self._at(new))
-        for path in [path for path in self._nodes if path.startswith(old + "/")]:
-            node, moved = self._nodes.pop(path), new + path[len(old) :]
-            self._nodes[moved] = node
-            node.path = node.path if node.gone else moved
+                if os.path.lexists(self._at(new)) or new in self._nodes:
+                    self._discard(new)
+                if node is not None and node.waits:
+                    self._remove(old)  # an older state of it, which would be half a file as `new`
+                else:
+                    os.replace(self._at(old), self._at(new))
+            move_keys(self._nodes, old, new)
+            for path, node in self._nodes.items():
+                if not node.gone:
+                    node.path = path
 
     # bytes
     def open(self, path: str) -> Node:
@@ -266,7 +263,7 @@ class Cache:
 
         Returns the paths where that failed; they are tried again.
         """
-        failed = []
+        failures = []
         with self._lock:
             now = self._clock()
             for node in self._waiting():
@@ -275,9 +272,9 @@ class Cache:
                 try:
                     self._send(node)
                 except OSError:
-                    failed.append(node.path)
+                    failures.append(node.path)
                     node.changed = now
-        return failed
+        return failures
 
     def keep_uploading(self) -> None:
         """Upload each file that is due, for ever."""
@@ -348,6 +345,13 @@ class Cache:
         """The bytes of a path, for a system call: an open file's number, or the store's file."""
         node = self._nodes.get(path)
         return node.fd if node else self._at(path)
+
+
+def move_keys(table: dict[str, T], old: str, new: str) -> None:
+    """Rename a path, and all paths below it, in a table by path."""
+    for path in list(table):
+        if path == old or path.startswith(old + "/"):
+            table[new + path[len(old) :]] = table.pop(path)
 
 
 def _new_file(path: Path) -> int:

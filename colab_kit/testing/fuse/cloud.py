@@ -12,9 +12,12 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from ...colab.health import mounts
 from ..faults import FOLDERS, LINKS
 
+Json = dict[str, Any]
 KEPT = ".drivefs"  # in the store, not in the mount: files that wait, and the size of the Trash
 OWN = frozenset({KEPT, ".mounted", *LINKS})  # a FolderBody's mark and its two links, too
 PACKAGES = "apt-get install fuse3 libfuse2"
@@ -155,11 +158,8 @@ def _capabilities(status: Path) -> int:
 
 def mount_type(mountpoint: Path) -> str | None:
     """The type of what is mounted there, dead or alive ("fuse.drive"); None if nothing is."""
-    where = str(mountpoint)
-    for sign in ("\\", " ", "\t", "\n"):
-        where = where.replace(sign, f"\\{ord(sign):03o}")
-    rows = [line.split(" ") for line in Path("/proc/self/mounts").read_text().splitlines()]
-    return next((row[2] for row in reversed(rows) if row[1] == where), None)
+    table = dict(mounts(Path("/proc/self/mounts").read_text()))  # of one place the last one counts
+    return table.get(mountpoint)
 
 
 def is_dead(mountpoint: Path) -> bool:

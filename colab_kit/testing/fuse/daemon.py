@@ -14,18 +14,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from ..faults import Faults, Tally, spelled
-from .cache import Cache, Node, error
-from .cloud import unmount_lazily
+from .cache import Cache, Node, error, move_keys
+from .cloud import Json, unmount_lazily
 
 HIDDEN = ".fuse_hidden"  # libfuse renames a file to this when it is deleted while open
 _NUMBERS = ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks")
-Say = Callable[[dict[str, Any]], None]
 
 
 class DriveFS:
@@ -85,7 +85,7 @@ class DriveFS:
     def init(self, path: str) -> None:
         self._mounted()
 
-    def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+    def getattr(self, path: str, fh: int | None = None) -> Json:
         # The kernel only looks a name up again that it knows. If that fails it asks once more, and
         # its caller sees the second answer.
         is_repeated = fh is None and spelled(path) in self._inodes
@@ -134,9 +134,7 @@ class DriveFS:
             old = self._at("rename", old, to=new)
             self.cache.rename(old, new)
             self._late.pop(new, None)
-        for path in list(self._inodes):
-            if path == old or path.startswith(old + "/"):
-                self._inodes[new + path[len(old) :]] = self._inodes.pop(path)
+        move_keys(self._inodes, old, new)
 
     def chmod(self, path: str, mode: int) -> None:
         self.cache.chmod(self._at("attributes", path), mode)
@@ -223,7 +221,7 @@ class DriveFS:
         return self._is_unlisted(path) and not self.cache.is_open(path)
 
 
-def answer(request: dict[str, Any], drive: DriveFS) -> dict[str, Any]:
+def answer(request: Json, drive: DriveFS) -> Json:
     """The answer to the parent's request."""
     match request["do"]:
         case "plan":
@@ -236,43 +234,32 @@ def answer(request: dict[str, Any], drive: DriveFS) -> dict[str, Any]:
     return {"error": f"unknown request {request['do']}"}
 
 
-def serve(
-    requests: Iterable[dict[str, Any]], say: Say, drive: DriveFS, leave: Callable[[], None]
-) -> None:
+def say(channel: Connection, request: Json, reply: Json) -> None:
+    channel.send_bytes(json.dumps({"id": request["id"], **reply}).encode())
+
+
+def serve(channel: Connection, drive: DriveFS, leave: Callable[[], None]) -> None:
     """Answer the parent until it says quit or is gone."""
-    for request in requests:
-        try:
-            say({"id": request["id"], **answer(request, drive)})
-        except Exception as err:
-            say({"id": request["id"], "error": f"{type(err).__name__}: {err}"})
-        if request["do"] == "quit":
-            drive.cache.end()
-            os._exit(0)
+    with suppress(EOFError, OSError):
+        while True:
+            request = json.loads(channel.recv_bytes())
+            try:
+                reply = answer(request, drive)
+            except Exception as err:
+                reply = {"error": f"{type(err).__name__}: {err}"}
+            say(channel, request, reply)
+            if request["do"] == "quit":
+                drive.cache.end()
+                os._exit(0)
     leave()
-
-
-def _requests(channel: Connection) -> Iterator[dict[str, Any]]:
-    """The parent's requests, until it is gone."""
-    while True:
-        try:
-            yield json.loads(channel.recv_bytes())
-        except (EOFError, OSError):
-            return
 
 
 def main() -> None:
     channel = Connection(int(sys.argv[1]))
-    requests = _requests(channel)
-    job = next(requests)
+    job = json.loads(channel.recv_bytes())
     cache = Cache(Path(job["store"]), delay=job["delay"], capacity=job["capacity"])
-
-    def say(reply: dict[str, Any]) -> None:
-        channel.send_bytes(json.dumps(reply).encode())
-
-    def mounted() -> None:
-        say({"id": job["id"]})
-
     faults = Faults(fuse=True, tally=Tally(Path(job["tally"])))
+    mounted = partial(say, channel, job, {})
     drive = DriveFS(cache, faults, latency=job["latency"], mounted=mounted)
     drive.plan(job["plan"])
 
@@ -287,10 +274,7 @@ def main() -> None:
             time.sleep(0.5)
         leave()
 
-    def serve_parent() -> None:
-        serve(requests, say, drive, leave)
-
-    for work in (cache.keep_uploading, serve_parent, watch_parent):
+    for work in (cache.keep_uploading, partial(serve, channel, drive, leave), watch_parent):
         threading.Thread(target=work, daemon=True).start()
     answer_kernel(drive, job["mountpoint"], readonly=job["readonly"])
     threading.Event().wait()  # unmounted from outside: the parent's quit or its end still comes
@@ -301,7 +285,7 @@ def answer_kernel(drive: DriveFS, mountpoint: str, *, readonly: bool) -> None:
     import mfusepy  # here: it needs libfuse already when imported
 
     os.umask(0)  # the kernel has applied the caller's
-    options: dict[str, Any] = {
+    options: Json = {
         "fsname": "drive",
         "subtype": "drive",
         "foreground": True,

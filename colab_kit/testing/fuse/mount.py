@@ -18,13 +18,14 @@ import threading
 import time
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from ...errors import DriveError
 from ...system.optional import need
 from ..faults import Faults, Tally
 from .cloud import (
     PACKAGES,
+    Json,
     is_dead,
     lacking,
     lay_out,
@@ -150,12 +151,12 @@ class FuseBody(os.PathLike[str]):
                 return self.drop()
             unmount_lazily(self.point)  # first: nobody writes between the last upload and the end
             try:
-                failed = self._ask(do="quit")["failed"]
+                lost = self._ask(do="quit")["failed"]
             finally:
                 self.drop()
-        if failed:
+        if lost:
             raise DriveError(
-                f"{len(failed)} files did not reach Drive: {', '.join(failed[:3])}.",
+                f"{len(lost)} files did not reach Drive: {', '.join(lost[:3])}.",
                 "the folder behind it refused them",
                 f"look at {self.store}: is its disk full, may it be written?",
             )
@@ -334,7 +335,7 @@ class FuseBody(os.PathLike[str]):
             if self._is_running():
                 self._ask(do="plan", plan=self.faults.as_json())
 
-    def _ask(self, **request: str) -> dict[str, Any]:
+    def _ask(self, **request: str) -> Json:
         """Ask the daemon, and wait for its answer."""
         try:
             answer = self._say(request, _ANSWER)
@@ -344,7 +345,7 @@ class FuseBody(os.PathLike[str]):
             raise DriveError("Drive's daemon failed.", answer["error"], "call restart()")
         return answer
 
-    def _say(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def _say(self, request: Json, seconds: float) -> Json:
         """Send a request and return its answer.
 
         Raises
@@ -360,7 +361,7 @@ class FuseBody(os.PathLike[str]):
             try:
                 self._channel.send_bytes(json.dumps(request | {"id": self._number}).encode())
                 while self._channel.poll(max(0.0, end - time.monotonic())):
-                    answer: dict[str, Any] = json.loads(self._channel.recv_bytes())
+                    answer: Json = json.loads(self._channel.recv_bytes())
                     if answer["id"] == self._number:  # else Ctrl-C cut its question short
                         return answer
             except EOFError:

@@ -21,7 +21,8 @@ class Shell:
         return _system_commands.getoutput(self, cmd, split=split, depth=depth)
 
     def run_cell_magic(self, magic_name: str, line: str, cell: str) -> Any:
-        return super().run_cell_magic(magic_name, line, cell or (" " if line else cell))  # type: ignore[misc]
+        run: Any = super().run_cell_magic  # type: ignore[misc]
+        return run(magic_name, line, cell or (" " if line else cell))
 
 
 def _native() -> bool:

@@ -95,7 +95,7 @@ def _interrupt(process: subprocess.Popen[bytes], times: int) -> None:
 def system(shell: Any, command: str, depth: int = 1) -> None:
     """`!command`: shown, nothing returned, _exit_code set."""
     result = run(shell.var_expand(command, depth=depth + 1))
-    _say_interrupted(result)
+    _report_interrupt(result)
     shell.user_ns["_exit_code"] = result.returncode
 
 
@@ -104,11 +104,11 @@ def getoutput(shell: Any, command: str, split: bool = True, depth: int = 0) -> A
     from IPython.utils.text import LSString, SList
 
     result = run(shell.var_expand(command, depth=depth + 2), echo=False)
-    _say_interrupted(result)
+    _report_interrupt(result)
     return SList(result.output.splitlines()) if split else LSString(result.output)
 
 
-def _say_interrupted(result: ShellResult) -> None:
+def _report_interrupt(result: ShellResult) -> None:
     if -result.returncode in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         print("^C")
 

@@ -40,10 +40,10 @@ def authenticate_service_account(clear_output: bool = True) -> None:
     with _output.temporary():
         print(_UPLOAD)
         for _ in range(3):
-            chosen = _files._upload_files()
-            if not chosen:
+            files = _files._upload_files()
+            if not files:
                 return
-            content = next(iter(chosen.values()))
+            content = next(iter(files.values()))
             if (key := _service_key(content)) is not None:
                 break
             print("Invalid credentials: please try again.\n\n")

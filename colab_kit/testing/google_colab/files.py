@@ -17,34 +17,34 @@ def upload_file(filename: str) -> None:
 
 def upload(target_dir: str = "") -> dict[str, bytes]:
     """Save the chosen files under target_dir, and return {path: bytes}; empty if cancelled."""
-    chosen = _upload_files()
+    files = _upload_files()
     if target_dir:
         os.makedirs(target_dir, exist_ok=True)
-    saved: dict[str, bytes] = {}
-    for name, content in chosen.items():
+    contents: dict[str, bytes] = {}
+    for name, content in files.items():
         path = _get_unique_filename(os.path.join(target_dir, name))
         print(f"Saving {name} to {path}")
         with open(path, "wb") as file:
             file.write(content)
-        saved[path] = content
-    return saved
+        contents[path] = content
+    return contents
 
 
 def _one_file() -> tuple[str, bytes]:
-    chosen = _upload_files()
-    if not chosen:
+    files = _upload_files()
+    if not files:
         raise ValueError("File has not been uploaded")
-    if len(chosen) > 1:
+    if len(files) > 1:
         raise ValueError("Multiple files received, please upload a single file")
-    return next(iter(chosen.items()))
+    return next(iter(files.items()))
 
 
 def _upload_files() -> dict[str, bytes]:
     need_kernel()
-    chosen: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for name, content in world().picked():
-        chosen[name] = chosen.get(name, b"") + content
-    return chosen
+        files[name] = files.get(name, b"") + content
+    return files
 
 
 def _get_unique_filename(filename: str) -> str:

@@ -63,9 +63,9 @@ def clear(wait: bool = False, output_tags: str | Iterable[str] = ()) -> None:
 @contextmanager
 def use_tags(tags: str | Iterable[str], append: bool = True) -> Iterator[set[str]]:
     """Tag all output made inside; gives the tags in force."""
-    wanted = {tags} if isinstance(tags, str) else set(tags)
+    new_tags = {tags} if isinstance(tags, str) else set(tags)
     before = set(_tags)
-    _set_tags(before | wanted if append else wanted)
+    _set_tags(before | new_tags if append else new_tags)
     try:
         yield set(_tags)
     finally:

@@ -87,8 +87,8 @@ def create_grid(
     for i, j in grid:
         row, column = i - header_row, j - header_column
         if row >= 0 and column >= 0:
-            if (shown := render(rows[row], columns[column])) is not None:
-                show(shown)
+            if (value := render(rows[row], columns[column])) is not None:
+                show(value)
         elif row >= 0 or column >= 0:
             (header_render or show)(rows[row] if row >= 0 else columns[column])
     return grid
