@@ -1,5 +1,6 @@
-"""This build against an earlier one, in turn in one process: `python benchmarks/before.py
-CHECKOUT [--blocks 200] [--only steps]`.
+"""This build against an earlier one, in turn in one process.
+
+    python benchmarks/before.py CHECKOUT [--blocks 200] [--only steps]
 
     steps     an epoch of an MLP, batch 64, after the first: processor time of 40 steps
     call      a whole train() of that MLP, three epochs: what a call costs besides its steps
@@ -8,10 +9,9 @@ CHECKOUT [--blocks 200] [--only steps]`.
     frozen    a second transfer on kept features, with another seed
 
 CHECKOUT is a working tree of the earlier build (`git worktree add ../before COMMIT`); its package
-is imported under another
-name, so both builds live in this process and take turns, block by block, on one thread. The
-figure is the median ratio of
-processor seconds, new to old, with its 95 % interval (by order statistics of the blocks' ratios).
+is imported under another name, so both builds live in this process and take turns, block by block,
+on one thread. The figure is the median ratio of processor seconds, new to old, with its 95 %
+interval (by order statistics of the blocks' ratios).
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Fetching and unpacking against curl, wget, aria2c, gdown, pooch and unzip: `python
-benchmarks/fetch.py [--only far] [--runs 5]`.
+"""Fetching and unpacking against curl, wget, aria2c, gdown, pooch and unzip.
+
+    python benchmarks/fetch.py [--only far] [--runs 5]
 
     far       a file from a server that gives 20 MiB a second over each connection
     fast      a file from a server without a limit: processor time and memory, with SHA-256 on the
@@ -8,12 +9,10 @@ benchmarks/fetch.py [--only far] [--runs 5]`.
     folder    the same zip, from that far server to an unpacked folder
 
 All tools take turns, each run into a new folder, and what came is compared with what should.
-"call" is one call in a process that
-has imported colab_kit, as a notebook has; "process" starts Python for it. Ratios are of the runs
-of one round, then their median:
-on a machine that others use they say more than seconds. `--size 0.1` takes smaller files for a
-quick look; `--check` ends with 1 if
-a promise was missed or could not be measured.
+"call" is one call in a process that has imported colab_kit, as a notebook has; "process" starts
+Python for it. Ratios are of the runs of one round, then their median: on a machine that others use
+they say more than seconds. `--size 0.1` takes smaller files for a quick look; `--check` ends with
+1 if a promise was missed or could not be measured.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""The links that people paste: what kit.fetch, gdown, wget and curl make of each: `python
-benchmarks/links.py`.
+"""The links that people paste: what kit.fetch, gdown, wget and curl make of each.
+
+    python benchmarks/links.py
 
 Ten links as they are copied from the browser, to hosts that exist in tests only (tests/hosts.py):
-a proxy on 127.0.0.1 answers
-under their real names, over TLS, as those hosts do, so nothing leaves the machine. Each tool runs
-alone in an empty folder, called
-as it mostly is; what lies there afterwards is compared with the file that the link means. Needs
-what the tests need; a tool that is
+a proxy on 127.0.0.1 answers under their real names, over TLS, as those hosts do, so nothing leaves
+the machine. Each tool runs alone in an empty folder, called as it mostly is; what lies there
+afterwards is compared with the file that the link means. Needs what the tests need; a tool that is
 missing is skipped. Ends with 1 if kit.fetch hands over anything but the right file, or takes the
 private one for a success.
 """

@@ -1,12 +1,11 @@
-"""What copying to Drive costs a training: `python benchmarks/mirror_overhead.py [--drive FOLDER]
-[--megabytes 135] [--rounds 24]`.
+"""What copying to Drive costs a training.
+
+    python benchmarks/mirror_overhead.py [--drive FOLDER] [--megabytes 135] [--rounds 24]
 
 A training runs in blocks, in turn and in changing order: alone, with the mirror at its true pace
-(one checkpoint in 300 s: of a
-file as much smaller as the block is shorter), and with the mirror copying without a pause. The
-share of one copy in 300 s is what
-steps lose while a checkpoint is copied, spread over those 300 s. Promised: under 1 %. The ratios
-of a busy machine scatter; the
+(one checkpoint in 300 s: of a file as much smaller as the block is shorter), and with the mirror
+copying without a pause. The share of one copy in 300 s is what steps lose while a checkpoint is
+copied, spread over those 300 s. Promised: under 1 %. The ratios of a busy machine scatter; the
 processor time of one copy, measured without a training, does not, but leaves out what waiting for
 the disk costs.
 """

@@ -1,5 +1,6 @@
-"""Fashion-MNIST with an MLP, batch 64, against the usual loops: `python benchmarks/mlp.py
-[--device cuda] [--python PEERS_PYTHON]`.
+"""Fashion-MNIST with an MLP, batch 64, against the usual loops.
+
+    python benchmarks/mlp.py [--device cuda] [--python PEERS_PYTHON]
 
 limit       the whole set as one tensor, batches sliced from it, a hand-written loop: nothing can
 be faster without other arithmetic

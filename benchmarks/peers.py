@@ -2,8 +2,8 @@
 commands, and colab_kit as two.
 
 Each tool runs in a process of its own, whose time and memory the system says when it ends.
-colab_kit also runs as one call in a
-process that has imported it and has fetched before, as a notebook has.
+colab_kit also runs as one call in a process that has imported it and has fetched before, as a
+notebook has.
 """
 
 from __future__ import annotations

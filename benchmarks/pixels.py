@@ -1,5 +1,7 @@
-"""JPEG files to batches, random resized crop (antialiased) and flip to 224, against ImageFolder
-and fastai: `python benchmarks/pixels.py`.
+"""JPEG files to batches, random resized crop (antialiased) and flip to 224, against ImageFolder and
+fastai.
+
+    python benchmarks/pixels.py
 
 folder    torchvision's ImageFolder, DataLoader with 2 workers: uint8 by PILToTensor, float by
 ToTensor and Normalize

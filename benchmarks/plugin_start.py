@@ -1,10 +1,10 @@
-"""What the plugin costs a pytest start that does not use it: `python benchmarks/plugin_start.py
-[pairs]`.
+"""What the plugin costs a pytest start that does not use it.
+
+    python benchmarks/plugin_start.py [pairs]
 
 Each pair starts pytest on one empty test, without colab-kit installed and with it, in turn; the
-median of the differences is
-the figure. Promised: under 20 ms. The import of the plugin alone, in a process that has pytest,
-is the steadier one.
+median of the differences is the figure. Promised: under 20 ms. The import of the plugin alone, in
+a process that has pytest, is the steadier one.
 """
 
 from __future__ import annotations

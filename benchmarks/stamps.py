@@ -1,10 +1,10 @@
-"""Photos in eight classes, made of Tux Paint's stamps (Debian: tuxpaint-stamps-default): `python
-benchmarks/stamps.py FOLDER`.
+"""Photos in eight classes, made of Tux Paint's stamps (Debian: tuxpaint-stamps-default).
+
+    python benchmarks/stamps.py FOLDER
 
 Each stamp, a cut-out photo of a bird, a fruit and so on, is set on clouds, stripes or plain
-colour, at another size and place each
-time. Stamps are split, not pictures: what validates was never seen in training on another
-background.
+colour, at another size and place each time. Stamps are split, not pictures: what validates was
+never seen in training on another background.
 """
 
 from __future__ import annotations

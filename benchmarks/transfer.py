@@ -1,5 +1,6 @@
-"""A classifier of photos on EfficientNet-Lite0's ImageNet weights, 224 px, against the usual
-ways: `python benchmarks/transfer.py`.
+"""A classifier of photos on EfficientNet-Lite0's ImageNet weights, 224 px, against the usual ways.
+
+    python benchmarks/transfer.py
 
 tutorial   torchvision's transforms, ImageFolder, DataLoader(2 workers), a frozen backbone, Adam
 on a new last layer, a hand-written loop
@@ -14,9 +15,8 @@ kit        kit.transfer(data, "efficientnet_lite0"): features computed once, the
 kit.transfer(…, mode="finetune").
 
 Each in a process of its own on the photos of stamps.py: three epochs for the peers. Seconds from
-the folder to a trained and evaluated
-classifier, imports left out on both sides, and top-1 on validation stamps that training never
-saw.
+the folder to a trained and evaluated classifier, imports left out on both sides, and top-1 on
+validation stamps that training never saw.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Every test has a home and a working folder of its own, and no Drive that another test left.
 
 The tests run in several processes (pytest-xdist, one for each core). A file or a single test,
-named on the command line,
-runs in one process: `pytest tests/data/test_images.py` is done before the processes would have
-started.
+named on the command line, runs in one process: `pytest tests/data/test_images.py` is done before
+the processes would have started.
 """
 
 from __future__ import annotations

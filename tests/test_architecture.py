@@ -46,7 +46,10 @@ def test_the_page_is_one_page_and_has_twelve_words_and_five_laws():
     words = TEXT.partition("## Words of ours")[2].partition("\n## ")[0]
     assert len(re.findall(r"^\d\. ", laws, re.M)) == 5
     assert len(re.findall(r"\*\*\w+\*\*: ", words)) <= 12
-    assert all(len(architecture.steps(walk).splitlines()) <= 7 for walk in (architecture.PICTURE, architecture.STOP))  # fmt: skip
+    assert all(
+        len(architecture.steps(walk).splitlines()) <= 7
+        for walk in (architecture.PICTURE, architecture.STOP)
+    )
 
 
 def test_every_code_path_that_contributing_names_is_there():

@@ -12,8 +12,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "colab_kit"
 SMALL_FILES = (  # where a file may be short: each is one item of a list, or another package's shape
-    "testing/google_colab/", "data/formats/", "fetching/links/", "data/catalog/",
-)  # fmt: skip
+    "testing/google_colab/",
+    "data/formats/",
+    "fetching/links/",
+    "data/catalog/",
+)
 MOST_FILES, MOST_ENTRIES, MOST_LINES, FEWEST_LINES, WIDTH, MOST_SKIPS = 165, 17, 400, 60, 100, 10
 SPEECH = {"why", "what", "fix"}  # parts of a sentence, whoever holds them
 SPEAKERS = re.compile(r"note|error|err|event|warning|finding|problem|choice|message", re.I)
@@ -34,12 +37,16 @@ def trees() -> dict[str, ast.Module]:
 
 
 def only_a_docstring(tree: ast.Module) -> bool:
-    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in tree.body)  # fmt: skip
+    return all(
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in tree.body
+    )
 
 
 def rooms() -> list[str]:
     """The files that hold code: a folder's __init__ with nothing but its docstring is none."""
-    return [n for n, t in trees().items() if not n.endswith("__init__.py") or not only_a_docstring(t)]  # fmt: skip
+    return [
+        n for n, t in trees().items() if not n.endswith("__init__.py") or not only_a_docstring(t)
+    ]
 
 
 # --- size and place ---
@@ -76,7 +83,9 @@ def test_no_line_is_wider_than_100_columns():
 
 
 def test_the_formatter_is_switched_off_at_most_ten_times():
-    skips = {name: text.count("# fmt: skip") + text.count("# fmt: off") for name, text in texts().items()}  # fmt: skip
+    skips = {
+        name: text.count("# fmt: skip") + text.count("# fmt: off") for name, text in texts().items()
+    }
     assert sum(skips.values()) <= MOST_SKIPS, {name: n for name, n in skips.items() if n}
 
 
@@ -153,7 +162,9 @@ def decides(node: ast.Compare) -> bool:
     sides = [node.left, *node.comparators]
     if not any(map(speech, sides)):
         return False
-    constants = [part.value for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)]  # fmt: skip
+    constants = [
+        part.value for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)
+    ]
     words = any(isinstance(constant, str) for constant in constants)
     return words or (None not in constants and isinstance(node.ops[0], ast.Eq))
 
@@ -177,9 +188,12 @@ def test_no_decision_reads_the_words_of_a_sentence():
 
 def test_a_decision_by_words_is_noticed_and_one_by_a_value_is_not():
     by_words = (
-        'if c.why.startswith("usual"): pass', 'if "memory" in note.text: pass', 'x = err.what == "no"',
-        're.match("as", error.fix)', 'if "a" in e.why.lower(): pass',
-    )  # fmt: skip
+        'if c.why.startswith("usual"): pass',
+        'if "memory" in note.text: pass',
+        'x = err.what == "no"',
+        're.match("as", error.fix)',
+        'if "a" in e.why.lower(): pass',
+    )
     for line in by_words:
         assert list(listens(ast.parse(line))) == [1], line
     by_value = (
@@ -192,7 +206,16 @@ def test_a_decision_by_words_is_noticed_and_one_by_a_value_is_not():
 # --- names of files in texts ---
 
 ROOT = PACKAGE.parent
-READERS = ("tests/**/*.py", "benchmarks/*.py", "docs/*.py", "docs/*.md", "launchers/*.py", "notebooks/*.ipynb", "*.md", ".ci/*")  # fmt: skip
+READERS = (
+    "tests/**/*.py",
+    "benchmarks/*.py",
+    "docs/*.py",
+    "docs/*.md",
+    "launchers/*.py",
+    "notebooks/*.ipynb",
+    "*.md",
+    ".ci/*",
+)
 
 
 def there(parts: list[str]) -> bool:
@@ -215,14 +238,20 @@ def there(parts: list[str]) -> bool:
 def lost(text: str) -> list[str]:
     """The imports of ours in a text, in its strings too, that would fail."""
     found = re.finditer(r"from colab_kit((?:\.\w+)*) import (\w+)", text)
-    return [m.group() for m in found if not there([*m[1].strip(".").split("."), m[2]] if m[1] else [m[2]])]  # fmt: skip
+    return [
+        m.group()
+        for m in found
+        if not there([*m[1].strip(".").split("."), m[2]] if m[1] else [m[2]])
+    ]
 
 
 def test_what_a_text_imports_from_the_package_is_there():
     paths = [path for pattern in READERS for path in sorted(ROOT.glob(pattern)) if path.is_file()]
     paths += [PACKAGE / name for name in texts()]
     mine = Path(__file__)
-    wrong = {str(p.relative_to(ROOT)): lost(p.read_text(encoding="utf-8")) for p in paths if p != mine}  # fmt: skip
+    wrong = {
+        str(p.relative_to(ROOT)): lost(p.read_text(encoding="utf-8")) for p in paths if p != mine
+    }
     assert {name: what for name, what in wrong.items() if what} == {}
 
 

@@ -1,9 +1,8 @@
 """The official `colab` command with our launchers, whole: its own client and messages, against a
 Jupyter server on this machine.
 
-COLAB_KIT_COLAB_CLI names a Python (3.12 or newer) with google-colab-cli. Only the three calls
-that rent a machine from Google are
-answered here, and /content is a folder of the test's own.
+COLAB_KIT_COLAB_CLI names a Python (3.12 or newer) with google-colab-cli. Only the three calls that
+rent a machine from Google are answered here, and /content is a folder of the test's own.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 knows nothing of the file.
 
 As google-colab-cli 0.7.5 does it: a prelude that sets sys.argv and the environment, the shebang
-stripped, flags of its own eaten even
-behind the script, no __file__, no input(), another working folder; the exit status is read from
-the SystemExit that reaches the cell.
+stripped, flags of its own eaten even behind the script, no __file__, no input(), another working
+folder; the exit status is read from the SystemExit that reaches the cell.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 names, over real TLS.
 
 A proxy on 127.0.0.1 ends TLS itself with certificates of a throw-away authority: nothing is
-patched, so requests in this
-process, gdown, and curl or wget in another are served alike. A host that no test named is
-answered 502, and never reached.
+patched, so requests in this process, gdown, and curl or wget in another are served alike. A host
+that no test named is answered 502, and never reached.
 """
 
 from __future__ import annotations

@@ -25,9 +25,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "colab_kit"
 CALLS = {  # the calls that are followed, as ARCHITECTURE.md names them
-    "train": "train(net, data)", "load": "load(folder)", "fetch": "fetch(url)",
+    "train": "train(net, data)",
+    "load": "load(folder)",
+    "fetch": "fetch(url)",
     "transfer": 'transfer(data, "efficientnet_lite0")',
-}  # fmt: skip
+}
 FLOOR = {  # house rule: a folder imports only folders with a lower number
     name: number
     for number, name in enumerate(
