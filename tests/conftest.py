@@ -29,7 +29,7 @@ pytest_plugins = ["colab_kit.testing.plugin"]  # this tree's, not an installed o
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Give the number of test processes: the cores this process may use; 0 for a few named files."""
+    """Give the number of test processes: the cores we may use; 0 for a few named files."""
     named = [str(word).partition("::")[0] for word in config.args]
     if named and all(word.endswith(".py") for word in named) and len(named) < 4:
         return 0

@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md says what the code is: its tree, its walks and its places are compared with it."""
+"""ARCHITECTURE.md says what the code is: its tree, walks and places are compared."""
 
 import importlib.util
 import re

@@ -60,7 +60,7 @@ class Trace:
             self.moves.setdefault((folder(outer), folder(name)))
 
     def name(self, code: CodeType) -> str | None:
-        """The file that this code stands in, as data/loading.py; None if it is no step of a walk."""
+        """The file of this code, as data/loading.py; None if it is no step of a walk."""
         if code not in self._names:
             path = Path(code.co_filename)
             counts = "<" not in code.co_name and path.is_relative_to(PACKAGE)
