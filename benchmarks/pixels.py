@@ -70,11 +70,11 @@ def kit(root: Path, kind: str) -> dict[str, float]:
 
     import colab_kit as kit
     from colab_kit.data.augment import Augment
-    from colab_kit.data.batches import Feed
+    from colab_kit.data.batches import BatchLoader
     from colab_kit.data.preprocess import Preprocess
 
     data = kit.load(root, valid=0, quiet=True)
-    feed = Feed(
+    feed = BatchLoader(
         data.train,
         Preprocess(224),
         batch_size=BATCH,

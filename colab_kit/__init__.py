@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .colab.bridge import secret as secret
     from .colab.drive import Drive as Drive
     from .colab.mounting import mount as mount
-    from .colab.uploads import upload as upload
+    from .colab.mounting import upload as upload
     from .data.dataset import Data as Data
     from .data.loading import load as load
     from .errors import ColabKitError as ColabKitError
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {  # name: the room it lives in; nets is a room itself
-    "runtime": "system.runtime", "secret": "colab.bridge", "mount": "colab.mounting", "upload": "colab.uploads",
+    "runtime": "system.runtime", "secret": "colab.bridge", "mount": "colab.mounting", "upload": "colab.mounting",
     "fetch": "fetching.fetch", "clone": "fetching.clone",
     "load": "data.loading", "train": "api", "transfer": "api", "open_run": "runs.opening", "preflight": "trials", "find_lr": "trials",
     "panel": "panels.panel", "cleaner": "panels.cleaner",

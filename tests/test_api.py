@@ -23,11 +23,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from colab_kit.api import train, transfer
 from colab_kit.colab import lease
-from colab_kit.colab.ground import made
 from colab_kit.colab.lease import NAME
 from colab_kit.colab.lease_holder import Holder
 from colab_kit.colab.mirror import Mirror
 from colab_kit.colab.mounting import mount
+from colab_kit.colab.reading import make_folder
 from colab_kit.data.loading import load
 from colab_kit.errors import (
     ColabKitError,
@@ -229,7 +229,7 @@ def test_the_folder_of_a_running_run_is_held(restart):
 
 def foreign(folder: Path, age: float) -> None:
     """The lease that a session on another machine wrote `age` seconds ago."""
-    made(folder)
+    make_folder(folder)
     now = time.time()
     with open(folder / NAME, "r+b" if (folder / NAME).exists() else "wb", buffering=0) as file:
         file.write(
@@ -340,7 +340,7 @@ def test_a_mistake_leaves_no_folder_on_drive():
 def test_a_drive_that_cannot_be_written_is_a_note_and_the_run_trains(monkeypatch):
     mount(mock=True, quiet=True)
     monkeypatch.setattr(
-        lease, "made", lambda *a: (_ for _ in ()).throw(OSError(30, "Read-only file system"))
+        lease, "make_folder", lambda *a: (_ for _ in ()).throw(OSError(30, "Read-only file system"))
     )
     runs_of: list[Run] = []
     said = heard_by(lambda hear: runs_of.append(quietly(Small, name="pets", epochs=1, hear=hear)))

@@ -188,7 +188,7 @@ def test_a_verb_and_a_module_never_share_a_name():
         ("system/files", "import torch.nn"),
         ("models/nets", "import torchvision"),
         ("runs/run", "def f():\n    import ipywidgets"),
-        ("colab/real_mount", "from google.colab import drive"),
+        ("colab/mounting", "from google.colab import drive"),
         ("training/loop", "def f():\n    import onnx"),
     ],
 )

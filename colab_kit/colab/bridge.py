@@ -1,4 +1,4 @@
-"""The one door to google.colab: what comes back through it is an answer or an error of ours in three sentences."""
+"""The one door to google.colab: an answer comes back through it, or an error of ours."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from ..errors import ColabError, ColabKitError, DriveError
 from ..system.hardware import Host, host
 from ..system.runtime import in_colab_kernel
 
-TIMEOUT = 120.0  # s; google.colab waits this long for the consent, and up to 30 s more than it for the disk
+TIMEOUT = 120.0  # s; google.colab waits so long for the consent, and 30 s more for the disk
 FLUSH = 86_400.0  # s; its own limit for handing everything over
 PAGE = 3.0  # s; a page that shows the notebook answers in a fraction of one
-CLIENT = (
-    "COLAB_KIT_CLIENT"  # "cli" under `colab run`: said by who starts it, since nothing else tells
-)
+# "cli" under `colab run`: whoever starts it says so, since nothing else tells.
+CLIENT = "COLAB_KIT_CLIENT"
+
+Room = Callable[[str], Any]  # a module of google.colab by its name
 
 
 def _room(name: str) -> Any:
@@ -31,7 +32,7 @@ def mount(
     *,
     readonly: bool = False,
     force: bool = False,
-    room: Callable[[str], Any] = _room,
+    room: Room = _room,
 ) -> None:
     """Call google.colab's drive.mount, once; it prints where it mounted.
 
@@ -40,24 +41,21 @@ def mount(
     Raises
     ------
     DriveError
-        Whatever went wrong there: its fix is what a person can do about it, its `again` how often another try is worth it.
+        Its fix is what a person can do about it, its `again` how often another try is worth it.
     """
+    point, timeout = str(mountpoint), int(timeout_s * 1000)  # google.colab takes no Path
     try:
-        # str only: google.colab looks for a space with `in`, which a Path does not have
-        room("drive").mount(
-            str(mountpoint),
-            force_remount=force,
-            timeout_ms=int(timeout_s * 1000),
-            readonly=readonly,
-        )
+        room("drive").mount(point, force_remount=force, timeout_ms=timeout, readonly=readonly)
     except Exception as err:
         raise _translated(
-            f"Google Drive could not be mounted at {mountpoint}.", err, str(mountpoint)
+            f"Google Drive could not be mounted at {mountpoint}.", err, point
         ) from err
 
 
-def unmount(timeout_s: float = FLUSH, *, room: Callable[[str], Any] = _room) -> None:
-    """Call google.colab's flush_and_unmount: it returns when all was sent to Google, and ends every mount of this machine.
+def unmount(timeout_s: float = FLUSH, *, room: Room = _room) -> None:
+    """Call google.colab's flush_and_unmount.
+
+    It returns when all was sent to Google, and ends every mount of this machine.
 
     Raises
     ------
@@ -72,25 +70,26 @@ def unmount(timeout_s: float = FLUSH, *, room: Callable[[str], Any] = _room) -> 
 
 
 def bad_mountpoint(mountpoint: str) -> DriveError | None:
-    """The error that google.colab would raise for this mountpoint, found before anyone is asked for consent; None if it may do."""
-    place = Path(mountpoint)
-    piece = None
+    """The error that google.colab would raise for this mountpoint; None if it may do.
+
+    So it is known before anyone is asked for consent. The questions are not Path's: on a dead
+    mount those raise errno 107.
+    """
     if " " in mountpoint:
-        piece = "must not contain a space"
-    elif os.path.islink(place):  # not Path's: on a dead mount those raise errno 107
-        piece = "must not be a symlink"
-    elif os.path.isfile(place):
-        piece = "must either be a directory or not exist"
-    elif not os.path.isdir(place.parent):
-        piece = "must be in a directory that exists"
-    if piece is None:
+        fault = "must not contain a space"
+    elif os.path.islink(mountpoint):
+        fault = "must not be a symlink"
+    elif os.path.isfile(mountpoint):
+        fault = "must either be a directory or not exist"
+    elif not os.path.isdir(Path(mountpoint).parent):
+        fault = "must be in a directory that exists"
+    else:
         return None
-    return _translated(
-        f"Google Drive cannot be mounted at {mountpoint}.", ValueError(piece), mountpoint
-    )
+    what = f"Google Drive cannot be mounted at {mountpoint}."
+    return _translated(what, ValueError(fault), mountpoint)
 
 
-def page_answers(timeout_s: float = PAGE, *, room: Callable[[str], Any] = _room) -> bool | None:
+def page_answers(timeout_s: float = PAGE, *, room: Room = _room) -> bool | None:
     """Whether a page shows this notebook, by asking it what 1 is; None if that cannot be told.
 
     Silence is no proof (a page may be busy): newer VS Code can mount without answering this.
@@ -100,22 +99,32 @@ def page_answers(timeout_s: float = PAGE, *, room: Callable[[str], Any] = _room)
     except Exception as err:
         if type(err).__name__ == "MessageError":  # the page's own complaint is an answer
             return True
-        return False if type(err).__name__ == "AttributeError" and "kernel" in str(err) else None
+        return False if _no_kernel(err) else None
 
 
-def has_page(seen: Host | None = None) -> bool:
-    """Whether there may be a page to ask: in Colab's kernel unless started by `colab run`, or where our imitation stands in."""
-    seen = host() if seen is None else seen
+def _no_kernel(err: Exception) -> bool:
+    """Whether google.colab found no notebook's kernel."""
+    return type(err).__name__ == "AttributeError" and "kernel" in str(err)
+
+
+def has_page(machine: Host | None = None) -> bool:
+    """Whether there may be a page to ask.
+
+    There is one in Colab's kernel, unless `colab run` started it, and where our imitation is
+    installed.
+    """
+    machine = machine or host()
     if getattr(sys.modules.get("google.colab"), "__colab_kit_mock__", False):
         return True
-    return in_colab_kernel(seen) and seen.env.get(CLIENT) != "cli"
+    return in_colab_kernel(machine) and machine.env.get(CLIENT) != "cli"
 
 
 def secret(name: str) -> str | None:
-    """Give a secret: the environment variable of that name, else Colab's (the key symbol at its left edge), else None.
+    """Give a secret: the environment variable of that name, else Colab's, else None.
 
-    An empty one counts as none. Where no page answers (VS Code, `colab run`, a script) only the environment counts.
-    The value is printed nowhere and stands in no error.
+    Colab's secrets stand behind the key symbol at its left edge. An empty one counts as none.
+    Where no page answers (VS Code, `colab run`, a script) only the environment counts. The value
+    is printed nowhere and stands in no error.
 
     Raises
     ------
@@ -134,16 +143,13 @@ def find_secret(
     *,
     environ: Mapping[str, str] | None = None,
     page: Callable[[], bool] = has_page,
-    room: Callable[[str], Any] = _room,
+    room: Room = _room,
 ) -> str | None:
     """secret() in a described world."""
     if not isinstance(name, str) or not name or any(sign.isspace() for sign in name):
-        # what was given is not quoted: it may be the secret itself
-        raise ColabError(
-            "This cannot be a secret's name.",
-            "a name is text without spaces, and not empty",
-            'write secret("HF_TOKEN")',
-        )
+        # The name is not quoted: it may be the secret itself.
+        why = "a name is text without spaces, and not empty"
+        raise ColabError("This cannot be a secret's name.", why, 'write secret("HF_TOKEN")')
     if value := (os.environ if environ is None else environ).get(name):
         return value
     if not page():
@@ -151,34 +157,31 @@ def find_secret(
     try:
         return room("userdata").get(name) or None
     except Exception as err:
-        match type(err).__name__:
-            case "SecretNotFoundError" | "TimeoutException" | "ImportError" | "ModuleNotFoundError":
-                return None
-            case "AttributeError" if "kernel" in str(err):
-                return None
-            case "NotebookAccessError":
-                how = f"click the key symbol at the left edge, switch on “Notebook access” for {name}, and run the cell again"
-                raise ColabError(
-                    f"This notebook may not read the secret {name}.",
-                    "its notebook access is switched off",
-                    how,
-                ) from err
-            case kind:
-                how = f"run the cell again, or set the environment variable {name}"
-                raise ColabError(
-                    f"The secret {name} could not be read.", f"Colab answered with {kind}", how
-                ) from err
+        kind = type(err).__name__
+        if kind in ("SecretNotFoundError", "TimeoutException") or _no_kernel(err):
+            return None
+        if isinstance(err, ImportError):
+            return None
+        what, why = f"The secret {name} could not be read.", f"Colab answered with {kind}"
+        fix = f"run the cell again, or set the environment variable {name}"
+        if kind == "NotebookAccessError":
+            what = f"This notebook may not read the secret {name}."
+            why = "its notebook access is switched off"
+            switch = f"switch on “Notebook access” for {name}, and run the cell again"
+            fix = f"click the key symbol at the left edge, {switch}"
+        raise ColabError(what, why, fix) from err
 
 
 def upload(
     to: str | os.PathLike[str] | None = None,
     *,
     page: Callable[[], bool] = has_page,
-    room: Callable[[str], Any] = _room,
+    room: Room = _room,
 ) -> list[Path]:
-    """Show Colab's chooser and wait; give the files where they were saved, none if it was cancelled.
+    """Show Colab's chooser and wait; give the files where they were saved, none if cancelled.
 
-    to : the folder, made if it is missing; None: the working folder. A name that is taken gets a number.
+    to : the folder, made if it is missing; None: the working folder. A name that is taken gets a
+        number.
 
     Raises
     ------
@@ -187,29 +190,38 @@ def upload(
     """
     elsewhere = "give a path to what is on this machine already, such as load('cats.zip')"
     if not page():
-        raise ColabError(
-            "Files cannot be chosen here.",
-            "only a notebook's page on Colab can show a chooser",
-            elsewhere,
-        )
+        why = "only a notebook's page on Colab can show a chooser"
+        raise ColabError("Files cannot be chosen here.", why, elsewhere)
     try:
         saved = room("files").upload(target_dir="" if to is None else str(Path(to).expanduser()))
-    except ColabKitError as err:  # the stand-in's
-        raise ColabError("The files could not be uploaded.", err.why or err.what, err.fix) from err
     except Exception as err:
-        why = (
-            "no page answers"
-            if type(err).__name__ in ("AttributeError", "MessageError")
-            else f"{type(err).__name__}: {err}"
-        )
+        why = f"{type(err).__name__}: {err}"
         fix = f"run the cell again in Colab's own page; elsewhere {elsewhere}"
+        if isinstance(err, ColabKitError):  # the stand-in's
+            why, fix = err.why or err.what, err.fix
+        elif type(err).__name__ in ("AttributeError", "MessageError"):
+            why = "no page answers"
         raise ColabError("The files could not be uploaded.", why, fix) from err
     return [Path(name).absolute() for name in saved]
 
 
-AGAIN = "run the cell again; if that does not help: Runtime ▸ Disconnect and delete runtime, then start anew"
-CONSENT = "run the cell again, choose the Google account this notebook is open in, tick every box, allow pop-ups and cookies for google.com"
+_ANEW = "Runtime ▸ Disconnect and delete runtime, then start anew"
+AGAIN = f"run the cell again; if that does not help: {_ANEW}"
+CONSENT = (
+    "run the cell again, choose the Google account this notebook is open in, tick every box, "
+    "allow pop-ups and cookies for google.com"
+)
 ELSEWHERE = 'give a folder that does not exist yet, such as mount("/content/drive")'
+_MOVE = "move it away (!mv {mp} {mp}-before), then run the cell again"
+_LOCAL = "leave mock= out: a local folder stands in"
+ENTERPRISE = (
+    "Colab Enterprise does not offer Drive",
+    "keep files in a Cloud Storage bucket, or use colab.research.google.com",
+)
+NO_PAGE = (
+    "a script has no page to ask for consent in",
+    "mount in a notebook cell first (kit.mount()); a script then finds Drive mounted",
+)
 
 _VALUE_ERRORS = (  # a piece of google.colab's message, why, fix, how often another try is worth it
     ("must not contain a space", "the mountpoint {mp!r} has a space in it", ELSEWHERE, 0),
@@ -217,15 +229,10 @@ _VALUE_ERRORS = (  # a piece of google.colab's message, why, fix, how often anot
     (
         "must not already contain files",
         "something wrote into {mp} before Drive was there",
-        "move it away (!mv {mp} {mp}-before), then run the cell again; nothing may write there before mount()",
+        f"{_MOVE}; nothing may write there before mount()",
         0,
     ),
-    (
-        "must either be a directory or not exist",
-        "{mp} is a file",
-        "move it away (!mv {mp} {mp}-before), then run the cell again",
-        0,
-    ),
+    ("must either be a directory or not exist", "{mp} is a file", _MOVE, 0),
     ("must be in a directory that exists", "the folder above {mp} does not exist", ELSEWHERE, 0),
     (
         "must be a directory if present",
@@ -242,18 +249,21 @@ _VALUE_ERRORS = (  # a piece of google.colab's message, why, fix, how often anot
     (
         "timeout during initial read of root folder",
         "My Drive's top level holds too many files or folders to be read in time",
-        "run the cell again (what was read is kept); if it stays so, move them into folders on drive.google.com",
+        "run the cell again (what was read is kept); if that does not help, move them into folders "
+        "on drive.google.com",
         3,
     ),
     (
         "flush_and_unmount failed",  # before the next row, which is a part of it
         "Drive's program did not send everything in time",
-        "keep this machine, look on drive.google.com whether the files are there, and run the cell again",
+        "keep this machine, look on drive.google.com whether the files are there, and run the cell "
+        "again",
         1,
     ),
     (
         "mount failed",
-        "the question for consent got no answer (VS Code and `colab run` show none), or Drive's program stopped",
+        "the question for consent got no answer (VS Code and `colab run` show none), or Drive's "
+        "program stopped",
         CONSENT,
         2,
     ),
@@ -268,52 +278,35 @@ def _translated(what: str, err: Exception, mountpoint: str) -> DriveError:
 
 
 def _sentences(err: Exception, mountpoint: str) -> tuple[str, str, int]:
-    """Why, the fix, and how often another try is worth it. Errors go by their class's name: the classes exist only on Colab."""
+    """Why, the fix, and how often another try is worth it.
+
+    Errors go by their class's name: the classes exist only on Colab.
+    """
     if isinstance(err, ColabKitError):  # the stand-in's
         return err.why or err.what, err.fix or AGAIN, 0
-    said = str(err)
+    words = str(err)
     match type(err).__name__:
         case "MessageError":
-            return f"the consent was refused or lost ({said})", CONSENT, 1
+            return f"the consent was refused or lost ({words})", CONSENT, 1
         case "ValueError":
             for piece, why, fix, again in _VALUE_ERRORS:
-                if piece in said:
-                    return why.format(mp=mountpoint, err=said), fix.format(mp=mountpoint), again
-        case "NotImplementedError" if "Enterprise" in said:
+                if piece in words:
+                    return why.format(mp=mountpoint, err=words), fix.format(mp=mountpoint), again
+        case "NotImplementedError" if "Enterprise" in words:
             return *ENTERPRISE, 0
         case "NotImplementedError":
-            return (
-                "this is not one of Colab's hosted machines",
-                "connect to a hosted runtime, or leave mock= out: a local folder stands in",
-                0,
-            )
+            fix = f"connect to a hosted runtime, or {_LOCAL}"
+            return "this is not one of Colab's hosted machines", fix, 0
         case "KeyError":
-            lacks = f"this process lacks the environment variable {said}"
-            return lacks, "mount in a notebook cell, not in a process with its own environment", 0
+            fix = "mount in a notebook cell, not in a process with its own environment"
+            return f"this process lacks the environment variable {words}", fix, 0
         case "TypeError":  # a Path, to google.colab, is no mountpoint
-            return (
-                f"google.colab did not take what it was given ({said})",
-                "give the mountpoint as text, such as '/content/drive'",
-                0,
-            )
+            fix = "give the mountpoint as text, such as '/content/drive'"
+            return f"google.colab did not take what it was given ({words})", fix, 0
         case "TIMEOUT":  # pexpect's
             return "Drive's program did not answer in time", AGAIN, 3
-        case "AttributeError" if "kernel" in said:
+        case "AttributeError" if "kernel" in words:
             return *NO_PAGE, 0
         case "ImportError" | "ModuleNotFoundError":
-            return (
-                f"google.colab cannot be imported ({said})",
-                "leave mock= out: a local folder stands in",
-                0,
-            )
-    return f"{type(err).__name__}: {said}", AGAIN, 0
-
-
-ENTERPRISE = (
-    "Colab Enterprise does not offer Drive",
-    "keep files in a Cloud Storage bucket, or use colab.research.google.com",
-)
-NO_PAGE = (
-    "a script has no page to ask for consent in",
-    "mount in a notebook cell first (kit.mount()); a script then finds Drive mounted",
-)
+            return f"google.colab cannot be imported ({words})", _LOCAL, 0
+    return f"{type(err).__name__}: {words}", AGAIN, 0

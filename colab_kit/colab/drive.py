@@ -1,4 +1,4 @@
-"""The Drive as others see it, and the folder that stands in for it where there is none."""
+"""The Drive as others see it, the folder that stands in for it, and what this process mounted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from ..errors import DriveError, RunError, new_words
@@ -41,10 +40,6 @@ class Waiting(Protocol):
     def wake(self) -> None: ...
 
 
-shelves: weakref.WeakSet[Waiting] = weakref.WeakSet()  # the live ones; each enters itself
-left: set[Path] = set()  # mountpoints of the Drives that this process has unmounted
-
-
 @dataclass(frozen=True)
 class Drive(os.PathLike[str]):
     """A mounted Drive, usable wherever a path is: `drive / "pictures"` is a path in My Drive.
@@ -52,8 +47,9 @@ class Drive(os.PathLike[str]):
     In a `with` statement it is unmounted at the end.
 
     mydrive : its My Drive
-    kind : "real" (mounted just now), "reused" (was mounted already), "mock" (a folder, no Drive here),
-        "folder" (a folder in place of Drive, because mounting failed: on Colab it dies with the machine)
+    kind : "real" (mounted just now), "reused" (was mounted already), "mock" (a folder, no Drive
+        here), "folder" (a folder in place of Drive, because mounting failed: on Colab it dies with
+        the machine)
     mountpoint : the folder that holds MyDrive
 
     Examples
@@ -83,22 +79,16 @@ class Drive(os.PathLike[str]):
     def __enter__(self) -> Drive:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.unmount()
 
     def health(self, timeout: float = DEADLINE) -> Health:
         """Ask whether it is there, waiting `timeout` seconds at most; truthy when it is well."""
-        found = probe(self.mountpoint, timeout)
-        if self.mountpoint in left and not (
-            self.real and found
-        ):  # a real one may have been mounted again by google.colab itself
-            return Health(False, "it was unmounted", found.seconds)
-        return found
+        health = probe(self.mountpoint, timeout)
+        # A real one may have been mounted again by google.colab itself.
+        if self.mountpoint in session.left and not (self.real and health):
+            return Health(False, "it was unmounted", health.seconds)
+        return health
 
     def free(self, timeout: float = DEADLINE) -> int:
         """Bytes that still fit.
@@ -125,22 +115,14 @@ class Drive(os.PathLike[str]):
         callbacks: Iterable[Callback] | None = None,
         quiet: bool = False,
     ) -> bool:
-        """Wait until all our copies are handed to Drive; False where `timeout` seconds were too few or copies failed.
+        """Wait until all our copies are handed to Drive.
 
-        Handed over is not sent: Drive's program sends later, and only unmount() waits for that.
+        False where `timeout` seconds were too few or copies failed. Handed over is not sent:
+        Drive's program sends later, and only unmount() waits for that.
         """
-        emit, end = (
-            with_console(callbacks, quiet=quiet),
-            None if timeout is None else time.monotonic() + timeout,
-        )
-        mine = sorted(
-            (shelf for shelf in list(shelves) if shelf.root.is_relative_to(self.mountpoint)),
-            key=lambda shelf: shelf.root,
-        )
-        done = [
-            shelf.close(None if end is None else max(0.0, end - time.monotonic()), emit)
-            for shelf in mine
-        ]
+        emit, left = with_console(callbacks, quiet=quiet), _countdown(timeout)
+        shelves = [s for s in list(session.shelves) if s.root.is_relative_to(self.mountpoint)]
+        done = [shelf.close(left(), emit) for shelf in sorted(shelves, key=lambda s: s.root)]
         return all(done)
 
     @new_words
@@ -153,14 +135,16 @@ class Drive(os.PathLike[str]):
         door: Callable[[float], None] = flush_and_unmount,
         look: Callable[[], str] = mount_table,
     ) -> bool:
-        """Wait for our copies, then let Drive send everything and end the mount: on Colab nothing else makes it send.
+        """Wait for our copies, then let Drive send everything and end the mount.
 
-        Every Drive that this machine has mounted ends with it. A stand-in keeps its files, and is no longer this process's Drive.
+        On Colab nothing else makes it send. Every Drive that this machine has mounted ends with
+        it. A stand-in keeps its files, and is no longer this process's Drive.
 
         Parameters
         ----------
         timeout : float, optional
-            Seconds for both together; None: our copies without a limit, then Colab's own limit, a day.
+            Seconds for both together; None: our copies without a limit, then Colab's own limit, a
+            day.
 
         Returns
         -------
@@ -172,70 +156,88 @@ class Drive(os.PathLike[str]):
         DriveError
             Drive could not send everything in time.
         """
-        emit, end = (
-            with_console(callbacks, quiet=quiet),
-            None if timeout is None else time.monotonic() + timeout,
-        )
-        handed = self.wait(timeout, callbacks=[emit], quiet=True)
-        if not handed:
-            emit(
-                Note(
-                    "Not all copies were handed to Drive; the local files are whole. kit.mount() again goes on copying.",
-                    "warn",
-                )
-            )
+        emit, left = with_console(callbacks, quiet=quiet), _countdown(timeout)
+        all_copied = self.wait(timeout, callbacks=[emit], quiet=True)
+        if not all_copied:
+            whole = "the local files are whole. kit.mount() again goes on copying."
+            emit(Note(f"Not all copies were handed to Drive; {whole}", "warn"))
         if not self.real:
-            left.add(self.mountpoint)
-            return handed
-        there = drives(look())
-        door(FLUSH if end is None else max(1.0, end - time.monotonic()))
-        left.update([self.mountpoint, *there])
+            session.leave(self.mountpoint)
+            return all_copied
+        there, seconds = drives(look()), left()
+        door(FLUSH if seconds is None else max(1.0, seconds))
+        session.leave(self.mountpoint, *there)
         if there:
-            emit(
-                Note(
-                    "Drive has sent what was handed to it, and is unmounted. The next kit.mount() asks for consent again."
-                )
-            )
+            again = "The next kit.mount() asks for consent again."
+            emit(Note(f"Drive has sent what was handed to it, and is unmounted. {again}"))
         else:  # google.colab then does nothing, and reports no error
-            emit(
-                Note(
-                    f"No Drive was mounted any more, so nothing was sent: see on drive.google.com what of {self} is there.",
-                    "warn",
-                )
-            )
-        return handed
+            see = f"see on drive.google.com what of {self} is there"
+            emit(Note(f"No Drive was mounted any more, so nothing was sent: {see}.", "warn"))
+        return all_copied
+
+
+def _countdown(timeout: float | None) -> Callable[[], float | None]:
+    """Tells the seconds that are left of `timeout`; None without one."""
+    start = time.monotonic()
+    return lambda: None if timeout is None else max(0.0, start + timeout - time.monotonic())
+
+
+class Session:
+    """What this process did with Drives.
+
+    current : the Drive that mount() gave last; None before
+    left : mountpoints of the Drives that were unmounted
+    shelves : the live ones; each enters itself
+    """
+
+    def __init__(self) -> None:
+        self.current: Drive | None = None
+        self.left: set[Path] = set()
+        self.shelves: weakref.WeakSet[Waiting] = weakref.WeakSet()
+
+    def use(self, drive: Drive) -> None:
+        """This is the Drive now; what could not be copied before goes on at once."""
+        self.current = drive
+        self.left.discard(drive.mountpoint)
+        for shelf in list(self.shelves):
+            shelf.wake()
+
+    def leave(self, *mountpoints: Path) -> None:
+        self.left.update(mountpoints)
+
+    def reset(self, current: Drive | None = None, left: Iterable[Path] = ()) -> None:
+        """Be as before, for a test; the shelves are ended by who made them."""
+        self.current, self.left = current, set(left)
+
+
+session = Session()  # process state, the only one of its kind
 
 
 def stand_in(mountpoint: Path, kind: str) -> Drive:
-    """Make the folder that takes Drive's place; what an earlier session wrote there is still there."""
+    """Make the folder that takes Drive's place.
+
+    What an earlier session wrote there is still there.
+    """
     if (place := stand_in_mounted()) is not None:
         return Drive(place / MYDRIVE, kind, place)
     root = stand_in_root()
+    elsewhere = "unset COLAB_KIT_HOME, or point it to a local folder"
     if root.is_relative_to(mountpoint):  # files there would keep the real Drive from being mounted
-        raise DriveError(
-            f"The folder for Drive's stand-in, {root}, would lie under {mountpoint}.",
-            "COLAB_KIT_HOME points to a Drive that is not mounted",
-            "unset COLAB_KIT_HOME, or point it to a local folder",
-        )
+        what = f"The folder for Drive's stand-in, {root}, would lie under {mountpoint}."
+        raise DriveError(what, "COLAB_KIT_HOME points to a Drive that is not mounted", elsewhere)
     try:
         refuse_absent(root)
-    except RunError as err:
-        raise DriveError(
-            err.what, err.why, "unset COLAB_KIT_HOME, or point it to a local folder"
-        ) from err
-    try:
         (root / MYDRIVE).mkdir(parents=True, exist_ok=True)
+    except RunError as err:
+        raise DriveError(err.what, err.why, elsewhere) from err
     except OSError as err:
-        if err.errno in (errno.ENOTCONN, errno.EIO):
-            fix = f"take away the mount that died there (umount -l {root}), or end the failure that was planned for it"
-            raise DriveError(
-                f"The folder for Drive's stand-in, {root}, does not answer.",
-                err.strerror or str(err),
-                fix,
-            ) from err
-        raise DriveError(
+        what, fix = (
             f"{root} could not be made.",
-            str(err),
             "set COLAB_KIT_HOME to a folder that can be written",
-        ) from err
+        )
+        if err.errno in (errno.ENOTCONN, errno.EIO):
+            what = f"The folder for Drive's stand-in, {root}, does not answer."
+            umount = f"take away the mount that died there (umount -l {root})"
+            fix = f"{umount}, or end the failure that was planned for it"
+        raise DriveError(what, err.strerror or str(err), fix) from err
     return Drive(root / MYDRIVE, kind, root)

@@ -1,4 +1,7 @@
-"""Which Drives are mounted on this machine, and whether they answer: a mount that hangs must not hang us."""
+"""Which Drives are mounted on this machine, and whether they answer.
+
+A mount that hangs must not hang us. The test tools announce here what they pretend.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,6 @@ from ..system.files import home
 
 MYDRIVE = "MyDrive"
 DEADLINE = 10.0  # s; Drive answers a stat in milliseconds, and in seconds while it is busy
-_asking: dict[
-    tuple[int, str, str], Future[Any]
-] = {}  # questions without an answer yet: a mount that hangs holds one thread, not many
 _T = TypeVar("_T")
 
 
@@ -51,57 +51,52 @@ def probe(
     look: Callable[[Path], os.stat_result] | None = None,
 ) -> Health:
     """Ask for the mountpoint's My Drive, with a deadline."""
-    start = time.monotonic()
+    start, ok, answered = time.monotonic(), False, True
     try:
-        found = within(
-            timeout, "stat", mountpoint / MYDRIVE, look or os.stat
-        )  # os.stat named late: a test's faults stand in for it
+        # os.stat is looked up late: a test's faults stand in for it.
+        status = within(timeout, "stat", mountpoint / MYDRIVE, look or os.stat)
+        ok = stat.S_ISDIR(status.st_mode)
+        why = "well" if ok else f"its {MYDRIVE} is no folder"
     except NoAnswer:
-        return Health(
-            False, f"no answer within {timeout:g} s", time.monotonic() - start, answered=False
-        )
+        why, answered = f"no answer within {timeout:g} s", False
     except OSError as err:
-        return Health(False, err.strerror or str(err), time.monotonic() - start)
-    is_folder = stat.S_ISDIR(found.st_mode)
-    return Health(
-        is_folder, "well" if is_folder else f"its {MYDRIVE} is no folder", time.monotonic() - start
-    )
+        why = err.strerror or str(err)
+    return Health(ok, why, time.monotonic() - start, answered)
+
+
+# Process state: the questions without an answer yet. A mount that hangs holds one thread, not many.
+_questions: dict[tuple[int, str, str], Future[Any]] = {}
 
 
 def within(timeout: float, what: str, path: Path, ask: Callable[[Path], _T]) -> _T:
-    """ask(path) in a daemon thread, waited for no longer than `timeout`: a call into a FUSE mount that hangs cannot be interrupted.
+    """ask(path) in a daemon thread, waited for no longer than `timeout`.
+
+    A call into a FUSE mount that hangs cannot be interrupted.
 
     Raises
     ------
     concurrent.futures.TimeoutError
         No answer came; the same question again waits for the same thread.
     """
-    key = (
-        os.getpid(),
-        what,
-        str(path),
-    )  # a forked child inherits the question, but not the thread that asks it
-    mine: Future[Any] = Future()
-    future = _asking.setdefault(key, mine)
-    if future is mine:
-        Thread(
-            target=_ask, args=(future, key, ask, path), daemon=True, name=f"colab-kit {what} {path}"
-        ).start()
+    # A forked child inherits the question, but not the thread that asks it.
+    key = (os.getpid(), what, str(path))
+    own: Future[Any] = Future()
+    future = _questions.setdefault(key, own)
+
+    def work() -> None:
+        try:
+            answer = ask(path)
+        except BaseException as err:
+            _questions.pop(key, None)
+            own.set_exception(err)
+        else:
+            _questions.pop(key, None)
+            own.set_result(answer)
+
+    if future is own:
+        Thread(target=work, daemon=True, name=f"colab-kit {what} {path}").start()
     answer: _T = future.result(timeout)
     return answer
-
-
-def _ask(
-    future: Future[Any], key: tuple[int, str, str], ask: Callable[[Path], Any], path: Path
-) -> None:
-    try:
-        answer = ask(path)
-    except BaseException as err:
-        _asking.pop(key, None)
-        future.set_exception(err)
-    else:
-        _asking.pop(key, None)
-        future.set_result(answer)
 
 
 class PretendedColab(Protocol):
@@ -140,22 +135,35 @@ pretence = Pretence()  # process state, the only one of its kind
 
 
 def mount_table() -> str:
-    """The kernel's list of mounts, and a row for a stand-in that stands somewhere as a folder; no list on macOS and Windows.
+    """The kernel's list of mounts, and a row for a stand-in that stands somewhere as a folder.
 
-    Under a stand-in for google.colab its own Drive, if it is mounted, takes the place of all others.
+    macOS and Windows have no list. Under a pretended google.colab its own Drive, if it is mounted,
+    takes the place of all others.
     """
     try:
         table = Path("/proc/self/mounts").read_text(errors="replace")
     except OSError:
         table = ""
-    if (world := pretence.colab) is not None:
-        rows = table.splitlines(keepends=True)
-        table, place = "".join(row for row in rows if not drives(row)), world.mounted_at()
-    else:
+    if pretence.colab is None:
         place = stand_in_mounted()
+    else:
+        place = pretence.colab.mounted_at()
+        table = "".join(row for row in table.splitlines(keepends=True) if not drives(row))
     if place is None or any(point == place for point, _ in mounts(table)):
         return table
-    return f"{table}drive {_escaped(str(place))} fuse.drive rw 0 0\n"
+    name = re.sub(r"[\s\\]", lambda sign: f"\\{ord(sign[0]):03o}", str(place))
+    return f"{table}drive {name} fuse.drive rw 0 0\n"
+
+
+def mounts(table: str) -> list[tuple[Path, str]]:
+    """Mountpoints and types, as the table lists them."""
+    rows = [line.split() for line in table.splitlines()]
+    return [(Path(_plain(row[1])), row[2]) for row in rows if len(row) >= 3]
+
+
+def _plain(name: str) -> str:
+    """A name as it is: the kernel writes a space as `\\040`."""
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name)
 
 
 def drives(table: str) -> list[Path]:
@@ -175,39 +183,25 @@ def state(mountpoint: Path, table: str, timeout: float = DEADLINE) -> Health:
     return probe(mountpoint, timeout)
 
 
-def mounts(table: str) -> list[tuple[Path, str]]:
-    """Mountpoints and types, as the table lists them."""
-    rows = [line.split() for line in table.splitlines()]
-    return [(Path(_plain(row[1])), row[2]) for row in rows if len(row) >= 3]
-
-
-def _plain(name: str) -> str:
-    return re.sub(
-        r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name
-    )  # the kernel writes a space as \040
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"[\s\\]", lambda sign: f"\\{ord(sign[0]):03o}", name)
-
-
 def stand_in_root() -> Path:
     """The folder that stands for the mountpoint; it need not exist yet."""
     return home().absolute() / "drive"
 
 
 def stand_in_mounted() -> Path | None:
-    """Where the stand-in's content stands now, if it was mounted as a folder elsewhere (drive/folder.py); any process sees it."""
+    """Where the stand-in's content is now, if it was mounted as a folder elsewhere.
+
+    Any process sees it.
+    """
     with pretence.exempt():  # where it stands is known, whatever was planned for its files
         try:
             place = Path((stand_in_root() / ".mounted").read_text().strip())
         except (OSError, ValueError):
             return None
-        if not place.is_absolute() or not os.path.isdir(
-            place / MYDRIVE
-        ):  # a dead mount raises in Path.is_dir
+        # os.path.isdir: a dead mount raises in Path.is_dir.
+        if not place.is_absolute() or not os.path.isdir(place / MYDRIVE):
             return None
-    return place if (world := pretence.colab) is None else world.named(place)
+    return place if pretence.colab is None else pretence.colab.named(place)
 
 
 def stand_in_place() -> Path:

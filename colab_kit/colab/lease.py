@@ -1,7 +1,8 @@
 """The lease on a run's folder on Drive: two tabs are two machines, and one of them writes.
 
-lease.json lies in the folder and is written over in place, never renamed: what is renamed over goes to Drive's Trash.
-One thread makes all file calls, so a Drive that hangs costs a wait with an end, and never the training.
+lease.json lies in the folder and is written over in place, never renamed: what is renamed over goes
+to Drive's Trash. One thread makes all file calls, so a Drive that hangs costs a wait with an end,
+and never the training.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from typing import Any
 
 from ..errors import RunInUse
 from ..events import Event, Note
-from ..system.files import Shelf
+from ..system.files import Shelf, throw_away
 from ..system.locks import one_writer
-from .ground import ground, made, there
 from .lease_holder import FRESH, Holder
+from .reading import ground, make_folder, there
 
 NAME = "lease.json"
 BEAT = 60.0  # s between two signs of life
 PATIENCE = 20.0  # s that Drive may take to answer at the start, and again at the end
+_NOTHING = "nothing keeps a second machine from this run"
 
 Wait = Callable[[threading.Event, float], bool]
 
@@ -38,8 +40,8 @@ class Lease:
     ----------
     folder : Path
         On Drive; made with the lease.
-    lost : callable
-        Told why, from another thread, when another session has taken over.
+    lost : callable(why)
+        Called from another thread when another session has taken over.
     session : str, optional
         Who holds it; this process, if None.
     every, patience : float, s
@@ -62,18 +64,12 @@ class Lease:
     ) -> None:
         self.folder, self.me = folder, Holder.me(clock(), session)
         self.reason = ""  # why it was lost
-        self._lost, self._every, self._patience, self._clock, self._wait = (
-            lost,
-            every,
-            patience,
-            clock,
-            wait,
-        )
+        self._lost, self._every, self._patience = lost, every, patience
+        self._clock, self._wait = clock, wait
         self._refused: RunInUse | None = None
-        self._notes: list[
-            Note
-        ] = []  # for who takes and gives back: a callback must not run in the thread
-        self._said: set[str] = set()
+        # For who takes and gives back: a callback must not run in the thread.
+        self._notes: list[Note] = []
+        self._noted: set[str] = set()
         self._ground: Path | None = None
         self._new: bool | None = None  # whether the folder was made with the lease
         self._end, self._taken = threading.Event(), threading.Event()
@@ -90,9 +86,7 @@ class Lease:
         self._thread.start()
         if not self._taken.wait(self._patience):
             self._taken.set()
-            self._note(
-                "Drive does not answer: until it does, nothing keeps a second machine from this run."
-            )
+            self._note(f"Drive does not answer: until it does, {_NOTHING}.")
         if self._refused is not None:
             raise self._refused
 
@@ -104,7 +98,7 @@ class Lease:
                 self._thread.join(self._patience)
 
     def say(self, emit: Callable[[Event], None]) -> None:
-        """Emit what there was to note since."""
+        """Emit the Notes since the last call."""
         while self._notes:
             emit(self._notes.pop(0))
 
@@ -121,83 +115,75 @@ class Lease:
         try:
             step()
         except OSError as err:
-            why = err.strerror or str(err)
-            self._note(
-                f"The lease in {self.folder} cannot be kept ({why}): nothing keeps a second machine from this run. It goes on."
-            )
+            lease = f"The lease in {self.folder} cannot be kept ({err.strerror or err})"
+            self._note(f"{lease}: {_NOTHING}. It goes on.")
 
     def _note(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+        if text not in self._noted:
+            self._noted.add(text)
             self._notes.append(Note(text, "warn"))
 
     def _beat(self) -> None:
-        now = self._clock()
-        other = self._other()
+        now, other = self._clock(), self._other()
         if other is not None and other.heard(now):
             self._lose(other, now)
             return
         if other is not None:
             last = time.strftime("%Y-%m-%d %H:%M", time.localtime(other.beat))
-            self._note(
-                f"{other.words} held this run and was last heard of at {last}: it is taken over."
-            )
+            holder = f"{other.words} held this run and was last heard of at {last}"
+            self._note(f"{holder}: it is taken over.")
         self._ground = self._ground or ground(self.folder)
-        new = made(self.folder, self._ground)
+        new = make_folder(self.folder, self._ground)
         self._new = new if self._new is None else self._new
-        self._write(dataclasses.replace(self.me, beat=now))
+        self._write(now)
 
     def _other(self) -> Holder | None:
         """Another session that has not given the folder back, and that may live."""
-        found = Holder.at(self.folder / NAME)
-        if found is not None and not found.session and self._taken.is_set():
+        holder = Holder.at(self.folder / NAME)
+        if holder is None or holder.released or holder.session == self.me.session:
+            return None
+        if not holder.session and self._taken.is_set():
             return None  # damaged while it was ours: Drive's doing, which must not end a run
-        return (
-            None
-            if found is None or found.released or found.session == self.me.session or found.gone()
-            else found
-        )
+        return None if holder.gone() else holder
 
     def _lose(self, other: Holder, now: float) -> None:
         self.reason = f"taken over by {other.words}"
         if not self._taken.is_set():  # nothing was trained yet
             self._refused = in_use(self.folder, other, now)
             return
-        self._note(
-            f"The run was {self.reason} at {_time(other.since)}. What was trained here since is on this machine alone."
-        )
+        since = "What was trained here since is on this machine alone."
+        self._note(f"The run was {self.reason} at {_time(other.since)}. {since}")
         self._lost(self.reason)
 
-    def _write(self, me: Holder) -> None:
-        path, content = self.folder / NAME, me.as_bytes()
-        new = not there(path)
+    def _write(self, now: float, *, released: bool = False) -> None:
+        path, me = self.folder / NAME, dataclasses.replace(self.me, beat=now, released=released)
+        new, content = not there(path), me.as_bytes()
         try:
             with open(path, "wb" if new else "r+b", buffering=0) as file:
                 if file.write(content) != len(content):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 file.truncate()
         except OSError:
-            if new:  # a full Drive makes a file and takes no byte: that would be an unknown session's lease, for three minutes
+            # A full Drive makes a file and takes no byte: for three minutes that would be the
+            # lease of an unknown session.
+            if new:
                 path.unlink(missing_ok=True)
             raise
 
     def _release(self) -> None:
         path = self.folder / NAME
-        found = Holder.at(path)
-        if found is None or found.session != self.me.session:
+        holder = Holder.at(path)
+        if holder is None or holder.session != self.me.session:
             return
-        if self._new and {inside.name for inside in self.folder.iterdir()} == {
-            NAME
-        }:  # nothing came of the run
-            os.truncate(path, 0)  # the Trash counts bytes
-            path.unlink()
+        if self._new and os.listdir(self.folder) == [NAME]:  # nothing came of the run
+            throw_away(path)
             self.folder.rmdir()
         else:
-            self._write(dataclasses.replace(self.me, beat=self._clock(), released=True))
+            self._write(self._clock(), released=True)
 
 
 @contextmanager
-def held(
+def hold_lease(
     folder: Path | None, *, emit: Callable[[Event], None], lost: Callable[[str], None], **more: Any
 ) -> Iterator[Lease | None]:
     """Hold the folder for the block; without a Drive there is none to hold. `more` as for Lease.
@@ -229,53 +215,53 @@ def sole_writer(
     emit: Callable[[Event], None],
     lost: Callable[[str], None],
 ) -> Iterator[Lease | None]:
-    """Hold a run's folder against other processes, and its copies' folder, if it has one, against other machines.
+    """Hold a run's folder against other processes, and that of its copies against other machines.
 
-    make_way : called before the block with both held; it may move the folder aside, which takes its lock along
+    Parameters
+    ----------
+    kept : Path, optional
+        The folder of its copies.
+    make_way : callable
+        Called before the block with both held; it may move the folder aside, which takes its lock
+        along.
     """
     with ExitStack() as leases:
         with one_writer(folder):
-            lease = leases.enter_context(held(kept, emit=emit, lost=lost))
+            lease = leases.enter_context(hold_lease(kept, emit=emit, lost=lost))
             make_way()
-        with (
-            one_writer(folder),
-            leases.pop_all(),
-        ):  # the lease is given back before the lock: who waits for that finds both free
+        # The lease is given back before the lock: who waits for that finds both free.
+        with one_writer(folder), leases.pop_all():
             yield lease
 
 
 class Guarded:
-    """A run's shelf for as long as its lease is held: the copies of a run that was taken over are another session's."""
+    """A run's shelf for as long as its lease is held.
+
+    The copies of a run that was taken over are another session's.
+    """
 
     def __init__(self, shelf: Shelf, lease: Lease) -> None:
         self.shelf, self.lease = shelf, lease
-
-    def find(self, name: str) -> list[Path]:
-        return self.shelf.find(name)
+        self.find, self.news, self.forget = shelf.find, shelf.news, shelf.forget
 
     def push(self, path: Path, name: str) -> bool:
         return not self.lease.reason and self.shelf.push(path, name)
-
-    def news(self) -> list[Event]:
-        return self.shelf.news()
 
     def close(
         self, timeout: float | None = None, emit: Callable[[Event], None] | None = None
     ) -> bool:
         return not self.lease.reason and self.shelf.close(timeout, emit)
 
-    def forget(self, folder: str) -> None:
-        self.shelf.forget(folder)
-
 
 def in_use(folder: Path, other: Holder, now: float) -> RunInUse:
     """The three sentences of a run that another session writes."""
-    ago = f"{max(0.0, now - other.beat):.0f} s ago"
+    heard = f"{_time(other.beat)}, {max(0.0, now - other.beat):.0f} s ago"
     after = _time(math.ceil((other.beat + FRESH) / 60) * 60)
     return RunInUse(
         f"Run {folder.name} is being written by another session.",
-        f"{other.words} has had it since {_time(other.since)} and was last heard of at {_time(other.beat)}, {ago}",
-        f"stop it there; or, if that machine is gone, run the cell again after {after}; or give this one another name=",
+        f"{other.words} has had it since {_time(other.since)} and was last heard of at {heard}",
+        f"stop it there; or, if that machine is gone, run the cell again after {after}; or give "
+        "this one another name=",
     )
 
 

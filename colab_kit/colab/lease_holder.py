@@ -1,4 +1,4 @@
-"""Who holds a lease: a session, that is a process of a machine, when it took it and when it was last heard."""
+"""Who holds a lease: a session, that is a process of a machine, and when it was last heard."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from ..system.runtime import place
 
 FRESH = 180.0  # s; three beats of a lease: who was not heard for so long is gone
 SKEW = 3600.0  # s that another machine's clock may be ahead
-SIZE = 1024  # bytes as a file: always as many, so that one write replaces the last and there is no empty moment
+# Bytes as a file: always as many, so that one write replaces the last and no moment is empty.
+SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Holder:
     machine : boot id, host name and process space
     pid, born : the process, and when it started, in the system's own words
     words : where it runs, for a person
-    since, beat : seconds since 1970
+    since, beat : when it took the lease, and when it was last heard; seconds since 1970
     """
 
     session: str
@@ -40,8 +42,9 @@ class Holder:
     @classmethod
     def me(cls, now: float, session: str | None = None) -> Holder:
         """This process."""
-        words = f"{place(host())[0]} on {socket.gethostname()} (process {os.getpid()})"
-        return cls(session or SESSION, machine(), os.getpid(), born(os.getpid()), words, now, now)
+        pid = os.getpid()
+        words = f"{place(host())[0]} on {socket.gethostname()} (process {pid})"
+        return cls(session or SESSION, machine(), pid, born(pid), words, now, now)
 
     @classmethod
     def at(cls, path: Path) -> Holder | None:
@@ -56,13 +59,11 @@ class Holder:
             content, touched = path.read_bytes(), path.stat().st_mtime
         except FileNotFoundError:
             return None
-        try:
-            said = json.loads(content)
-            found = cls(**said)
-            found.since + found.beat + found.pid  # numbers they must be
-            return found
-        except (ValueError, TypeError):
-            return cls("", "", 0, "", "an unknown session (its lease is damaged)", touched, touched)
+        with suppress(ValueError, TypeError):
+            holder = cls(**json.loads(content))
+            holder.since + holder.beat + holder.pid  # TypeError unless they are numbers
+            return holder
+        return cls("", "", 0, "", "an unknown session (its lease is damaged)", touched, touched)
 
     def as_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode().ljust(SIZE)
@@ -72,7 +73,7 @@ class Holder:
         return self.machine == machine() and born(self.pid) != self.born
 
     def heard(self, now: float) -> bool:
-        """Whether its last sign of life is recent. A clock that is ahead is forgiven, within reason."""
+        """Whether its last sign of life is recent. A clock may be ahead, up to SKEW."""
         return -SKEW < now - self.beat < FRESH
 
 
@@ -80,39 +81,38 @@ def machine() -> str:
     """This machine, until it is started again."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        space = os.readlink(
-            "/proc/self/ns/pid"
-        )  # two containers of one machine count their processes apart
+        space = os.readlink("/proc/self/ns/pid")  # each container counts its processes apart
     except OSError:
         boot, space = str(uuid.getnode()), ""
     return f"{boot} {socket.gethostname()} {space}".strip()
 
 
 def born(pid: int) -> str:
-    """When a process started; "" if it is not there. One that was killed and waits for its parent is not there."""
+    """When a process started; "" if it is not there.
+
+    One that was killed and waits for its parent is not there.
+    """
     if os.path.exists("/proc/self/stat"):
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return ""
-        return (
-            "" if fields[0] in "ZX" else fields[19]
-        )  # ticks since the machine's start: a clock that is set changes nothing
+        # Ticks since the machine's start: a clock that is set changes nothing.
+        return "" if fields[0] in "ZX" else fields[19]
     import psutil  # macOS, Windows
 
-    try:
+    with suppress(psutil.Error):
         return str(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return ""
+    return ""
 
 
-SESSION = uuid.uuid4().hex
+SESSION = uuid.uuid4().hex  # process state: who this process is
 
 
-def _another() -> None:
+def _renew() -> None:
     global SESSION
     SESSION = uuid.uuid4().hex
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_another)  # a child is another session
+    os.register_at_fork(after_in_child=_renew)  # a child is another session

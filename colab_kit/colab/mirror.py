@@ -1,4 +1,7 @@
-"""The shelf on Drive: what is pushed is copied in the background, tried again until Drive takes it, and never the end of a run."""
+"""The shelf on Drive: what is pushed is copied in the background, and never ends a run.
+
+A copy is tried again until Drive takes it.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,17 @@ from pathlib import Path
 from ..errors import ColabKitError, DriveError, RunError
 from ..events import CopyProgress, Event, Note
 from ..system.console import Console
-from .drive import AGAIN, shelves
-from .ground import ground
-from .reading import HANDS, Hands, cannot_read, patiently
+from . import reading
+from .drive import AGAIN, session
+from .reading import cannot_read, ground, patiently
 from .slots import Handover, Held, inside
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0  # s between two tries: doubled from one to the other
-GRACE = 1.0  # s of that without a word
 AT_EXIT = 60.0  # s that a process which ends waits for copies under way
+GRACE = 1.0  # s of that without a word
 TICK = 0.2  # s between two looks of who waits
-_FULL = "Drive is full. `colab-kit runs --prune` deletes old runs; what lies in its Trash counts too: drive.google.com/drive/trash empties it"
+_TRASH = "what lies in its Trash counts too: drive.google.com/drive/trash empties it"
+_FULL = f"Drive is full. `colab-kit runs --prune` deletes old runs; {_TRASH}"
 _REASONS = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
@@ -36,8 +40,9 @@ _REASONS = {
 class Mirror:
     """Keep copies of runs' files in a folder of the Drive.
 
-    A thread copies; it lives only while there is work, and speaks through news() alone: a callback it called might draw random numbers.
-    Drive may be slow, full or gone: that is a Note, said once for each reason, and another try, until Drive has what was pushed.
+    A thread copies; it lives only while there is work, and speaks through news() alone: a callback
+    that it called might draw random numbers. Drive may be slow, full or gone: that is a Note, said
+    once for each reason, and another try, until Drive has what was pushed.
 
     Parameters
     ----------
@@ -47,8 +52,6 @@ class Mirror:
         Brings one file there or raises; a test's may fail on cue.
     sleep : callable, optional
         Waits between two tries; a push or a close() ends the usual one.
-    hands : Hands, optional
-        The file calls of find(); a test's may fail.
     """
 
     def __init__(
@@ -57,82 +60,73 @@ class Mirror:
         *,
         hand_over: Callable[[Held], None] | None = None,
         sleep: Callable[[float], object] | None = None,
-        hands: Hands = HANDS,
     ) -> None:
-        self.root, self.process, self._hands = Path(root).absolute(), os.getpid(), hands
+        self.root, self.process = Path(root).absolute(), os.getpid()
         self._hand_over = hand_over or Handover(self.root).take
-        self._change = (
-            threading.Condition()
-        )  # guards what follows; never held while a file is touched
+        self._change = threading.Condition()  # guards what follows; never held at a file call
         self._waiting: dict[str, Held] = {}  # by what they supersede
         self._busy: Held | None = None
-        self._handed: dict[
-            str, Held
-        ] = {}  # until close() has looked again whether Drive still has them
+        self._handed: dict[str, Held] = {}  # until close() has looked whether Drive has them still
         self._thread: threading.Thread | None = None
         self._news: list[Event] = []
-        self._said: set[str] = set()  # reasons of this outage that were told
-        self._complained: set[str] = set()  # of files and folders that could not be read
+        self._reasons: set[str] = set()  # of this outage, that a Note has named
+        self._unreadable: set[str] = set()  # Notes of files and folders that could not be read
         self._wake = threading.Event()
         self._sleep = sleep or self._wake.wait
-        shelves.add(self)
+        session.shelves.add(self)
 
     @classmethod
     def at(cls, root: Path) -> Mirror:
-        """The mirror of this folder: one a process, so that a newer copy supersedes what an earlier run left waiting."""
+        """The mirror of this folder.
+
+        There is one a process, so that a newer copy supersedes what an earlier run left waiting.
+        """
         root = Path(root).absolute()
-        known = (
-            shelf
-            for shelf in list(shelves)
-            if isinstance(shelf, cls) and (shelf.root, shelf.process) == (root, os.getpid())
-        )
-        return next(known, None) or cls(root)
+        return next((mirror for mirror in _own_mirrors() if mirror.root == root), None) or cls(root)
 
     def push(self, path: Path, name: str) -> bool:
-        """Take `path` as it is now and copy it to `name` in the background; a newer one of its series or name supersedes it."""
+        """Take `path` as it is now and copy it to `name` in the background.
+
+        A newer one of its series or name supersedes it.
+        """
         try:
             held = Held(Path(path), name)
         except OSError as err:
-            self._tell(f"{path} cannot be read and is not copied to Drive: {err.strerror}.")
+            text = f"{path} cannot be read and is not copied to Drive: {err.strerror}."
+            with self._change:
+                if text not in self._unreadable:
+                    self._unreadable.add(text)
+                    self._news.append(Note(text, "warn"))
             return False
         with self._change:
-            if (older := self._waiting.pop(held.key, None)) is not None:
-                older.let_go()
-            self._waiting[held.key] = held
+            _put(self._waiting, held)
             self._start()
         return True
 
     def find(self, name: str) -> list[Path]:
-        """The copies under `name`, whose last part may hold `*`. Who reads one judges whether it is whole: one of two slots may not be.
+        """The copies under `name`, whose last part may hold `*`.
+
+        Who reads one judges whether it is whole: one of two slots may not be.
 
         Raises
         ------
         DriveError
-            Drive cannot be read: what it holds is not known, and a run must not begin anew for that.
+            Drive cannot be read: what it holds is not known, and a run must not begin anew then.
         """
         folder, _, last = inside(name).rpartition("/")
-        where, wanted = (
-            self.root / folder,
-            re.compile(".*".join(map(re.escape, last.split("*")))),
-        )  # only * is special
+        where = self.root / folder
+        wanted = re.compile(".*".join(map(re.escape, last.split("*"))))  # only * is special
+        scan = lambda: [entry.name for entry in reading.CALLS.scan(str(where))]
         try:
-            names = patiently(
-                lambda: [entry.name for entry in self._hands.scan(str(where))], where, self._hands
-            )
+            names = patiently(scan, where)
         except OSError as err:
             if isinstance(err, FileNotFoundError) and os.path.isdir(ground(self.root)):
                 return []
-            told = err if isinstance(err, DriveError) else cannot_read(where, err)
-            raise DriveError(
-                told.what,
-                told.why,
-                f"{AGAIN}, then this one: begun anew, a run would write over the copies there",
-            ) from err
-        return [
-            where / name
-            for name in sorted(names)
-            if wanted.fullmatch(name) and not name.endswith(".part")
-        ]
+            error = err if isinstance(err, DriveError) else cannot_read(where, err)
+            danger = "begun anew, a run would write over the copies there"
+            raise DriveError(error.what, error.why, f"{AGAIN}, then this one: {danger}") from err
+        whole = [name for name in sorted(names) if not name.endswith(".part")]
+        return [where / name for name in whole if wanted.fullmatch(name)]
 
     def news(self) -> list[Event]:
         """The Notes since the last call."""
@@ -150,18 +144,16 @@ class Mirror:
     def close(
         self, timeout: float | None = None, emit: Callable[[Event], None] | None = None
     ) -> bool:
-        """Wait until all is handed to Drive, then look whether it is there still; False where `timeout` seconds were too few.
+        """Wait until all is handed to Drive, then look whether it is there still.
 
-        What is left then goes on in the background.
+        False where `timeout` seconds were too few. What is left then goes on in the background.
         """
         end = None if timeout is None else time.monotonic() + timeout
         if not self.drained(end, emit):
             return False
         with self._change:
-            for (
-                key,
-                held,
-            ) in self._handed.items():  # Drive's program may have died before it had sent them
+            # Drive's program may have died before it had sent them.
+            for key, held in self._handed.items():
                 if self._waiting.setdefault(key, held) is not held:
                     held.let_go()
             self._handed.clear()
@@ -175,39 +167,43 @@ class Mirror:
         return True
 
     def drained(self, end: float | None, emit: Callable[[Event], None] | None = None) -> bool:
-        """Wait until nothing is left to hand over, until `end` on the monotonic clock; whether nothing is."""
+        """Wait until nothing is left to hand over; whether nothing is.
+
+        end : on the monotonic clock; None: without one
+        """
         self._wake.set()
         most = 0
         while True:
             with self._change:
                 if not self.idle:
-                    self._change.wait(
-                        TICK if end is None else max(0.0, min(TICK, end - time.monotonic()))
-                    )
-                idle, left = (
-                    self.idle,
-                    sum(
-                        held.size - held.done
-                        for held in [*self._waiting.values(), self._busy]
-                        if held is not None
-                    ),
-                )
+                    left = TICK if end is None else end - time.monotonic()
+                    self._change.wait(max(0.0, min(TICK, left)))
+                idle, busy = self.idle, [self._busy] if self._busy else []
+                size = sum(held.size - held.done for held in [*self._waiting.values(), *busy])
             if emit is not None:
                 for event in self.news():
                     emit(event)
-                most = max(most, left)
+                most = max(most, size)
                 if most:
-                    emit(CopyProgress("copies", most if idle else min(most - left, most - 1), most))
+                    done = most if idle else min(most - size, most - 1)
+                    emit(CopyProgress("copies", done, most))
             if idle or (end is not None and time.monotonic() >= end):
                 return idle
 
     def forget(self, folder: str = "") -> None:
-        """Copy nothing more of what was pushed below `folder`, a name inside the mirror; all, if it is empty."""
+        """Copy nothing more of what was pushed below `folder`, a name inside the mirror.
+
+        Everything, if it is empty.
+        """
+
+        def below(held: Held) -> bool:
+            return not folder or held.name.startswith(f"{folder}/")
+
         with self._change:
-            for kept in (self._waiting, self._handed):
-                for key in [key for key, held in kept.items() if _below(held, folder)]:
-                    kept.pop(key).let_go()
-            if self._busy is not None and _below(self._busy, folder):
+            for some in (self._waiting, self._handed):
+                for held in [held for held in some.values() if below(held)]:
+                    some.pop(held.key).let_go()
+            if self._busy is not None and below(self._busy):
                 self._busy.wanted = False
             self._change.notify_all()
         self._wake.set()
@@ -225,7 +221,7 @@ class Mirror:
             self._thread = thread
 
     def _work(self) -> None:
-        """Hand over what waits, round by round; at the end of one, wait and try again what failed in it."""
+        """Hand over what waits, round by round; after one, wait and try again what failed in it."""
         wait = None
         while True:
             self._wake.clear()
@@ -234,12 +230,12 @@ class Mirror:
                 try:
                     self._hand_over(held)
                 except RunError as err:  # the file itself is damaged
-                    self._done(held, None, str(err))
+                    self._done(held, str(err))
                 except Exception as err:  # whatever it is, it must not end the copying
                     failed.append(held)
                     self._failed(held, err)
                 else:
-                    self._done(held, self._handed)
+                    self._done(held)
             if self._thread is not threading.current_thread():
                 return
             wait = FIRST_WAIT if wait is None else min(2 * wait, LONGEST_WAIT)
@@ -248,7 +244,10 @@ class Mirror:
                 wait = None
 
     def _next(self, failed: list[Held]) -> Held | None:
-        """What to hand over next; None when only failed ones are left. With nothing left the thread ends."""
+        """What to hand over next; None when only failed ones are left.
+
+        With nothing left the thread ends.
+        """
         with self._change:
             ready = [held for held in self._waiting.values() if held not in failed]
             if ready:
@@ -256,49 +255,44 @@ class Mirror:
                 return self._waiting.pop(self._busy.key)
             if not self._waiting:
                 self._thread = None
-                if self._said:
-                    self._said.clear()
+                if self._reasons:
+                    self._reasons.clear()
                     self._news.append(Note("The copies are handed to Drive again."))
                 self._change.notify_all()
             return None
 
-    def _done(self, held: Held, into: dict[str, Held] | None, trouble: str = "") -> None:
+    def _done(self, held: Held, damage: str = "") -> None:
         with self._change:
             self._busy = None
-            if into is None or not held.wanted:
+            if damage:
+                self._news.append(Note(damage, "warn"))
+            if damage or not held.wanted:
                 held.let_go()
             else:
-                if (older := into.pop(held.key, None)) is not None:
-                    older.let_go()
-                into[held.key] = held
-            if trouble:
-                self._news.append(Note(trouble, "warn"))
+                _put(self._handed, held)
 
     def _failed(self, held: Held, err: Exception) -> None:
         reason = _reason(err)
         with self._change:
             self._busy = None
             held.done = 0
-            if (
-                held.key in self._waiting or not held.wanted
-            ):  # a newer one came meanwhile, or it is another session's
+            # A newer one came meanwhile, or it is another session's.
+            if held.key in self._waiting or not held.wanted:
                 held.let_go()
             else:
                 self._waiting[held.key] = held
-            if reason not in self._said:
-                self._said.add(reason)
-                text = f"{held.name} was not handed to Drive ({self.root}): {reason}. The local files are whole, the run goes on,"
-                self._news.append(Note(f"{text} and it is tried again.", "warn"))
-
-    def _tell(self, text: str) -> None:
-        with self._change:
-            if text not in self._complained:
-                self._complained.add(text)
-                self._news.append(Note(text, "warn"))
+            if reason not in self._reasons:
+                self._reasons.add(reason)
+                what = f"{held.name} was not handed to Drive ({self.root}): {reason}."
+                rest = "The local files are whole, the run goes on, and it is tried again."
+                self._news.append(Note(f"{what} {rest}", "warn"))
 
 
-def _below(held: Held, folder: str) -> bool:
-    return not folder or held.name.startswith(f"{folder}/")
+def _put(into: dict[str, Held], held: Held) -> None:
+    """Keep it in place of what it supersedes."""
+    if (older := into.pop(held.key, None)) is not None:
+        older.let_go()
+    into[held.key] = held
 
 
 def _reason(err: Exception) -> str:
@@ -309,34 +303,28 @@ def _reason(err: Exception) -> str:
     return f"{type(err).__name__}: {err}"
 
 
+def _own_mirrors() -> list[Mirror]:
+    """Those of this process: a forked child inherits the others, but not their threads."""
+    mirrors = [shelf for shelf in list(session.shelves) if isinstance(shelf, Mirror)]
+    return [mirror for mirror in mirrors if mirror.process == os.getpid()]
+
+
 @atexit.register
 def wait_at_exit(limit: float | None = None, grace: float = GRACE) -> None:
     """Give copies under way some time before the process ends: with it they would end too."""
-    left = [
-        shelf
-        for shelf in list(shelves)
-        if isinstance(shelf, Mirror) and shelf.process == os.getpid() and not shelf.idle
-    ]
-    console = Console()
+    left, console = [mirror for mirror in _own_mirrors() if not mirror.idle], Console()
     limit = AT_EXIT if limit is None else limit
     try:
         left = _undrained(left, grace)
         if left:
-            console(
-                Note(
-                    f"Waiting up to {limit:.0f} s for copies that are not handed to Drive yet; interrupt to leave them out."
-                )
-            )
+            wait = f"Waiting up to {limit:.0f} s for copies that are not handed to Drive yet"
+            console(Note(f"{wait}; interrupt to leave them out."))
             left = _undrained(left, limit)
     except KeyboardInterrupt:
         pass
-    for shelf in left:
-        console(
-            Note(
-                f"Not everything was handed to Drive ({shelf.root}); the local files are whole.",
-                "warn",
-            )
-        )
+    for mirror in left:
+        whole = "the local files are whole"
+        console(Note(f"Not everything was handed to Drive ({mirror.root}); {whole}.", "warn"))
 
 
 def _undrained(mirrors: list[Mirror], seconds: float) -> list[Mirror]:

@@ -1,152 +1,32 @@
-"""The verb mount: it looks, decides, acts, and ends in a place to write."""
+"""The verb mount: it looks, decides, acts, and ends in a place to write.
+
+Here is also what others ask of this process's Drive: which one it is, and whether a path lies on
+one that is not there.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from ..errors import DriveError, new_words
+from ..errors import ColabError, DriveError, new_words
 from ..events import Callback, Event, Note
 from ..system.console import with_console
-from ..system.hardware import host
-from ..system.runtime import place
-from .asked import MOUNTPOINT, check, the_point
-from .bridge import CLIENT, ENTERPRISE, NO_PAGE, TIMEOUT, page_answers
-from .bridge import mount as mount_on_colab
-from .drive import MYDRIVE, Drive, left, shelves, stand_in
-from .health import (
-    Health,
-    drives,
-    healthy,
-    mount_table,
-    pretence,
-    probe,
-    stand_in_mounted,
-    stand_in_place,
-    state,
-)
-from .real_mount import Door, mount_real
+from ..system.files import refuse_absent
+from .bridge import TIMEOUT, bad_mountpoint
+from .bridge import upload as choose_files
+from .drive import MYDRIVE, Drive, session, stand_in
+from .health import Health, drives, healthy, probe, stand_in_mounted, stand_in_place, state
+from .mount_plan import MOUNTPOINT, MountRequest, Plan, decide
+from .mount_plan import Site as Site
+from .relocate import bring_in, move_aside, put_back
 
+LONGEST = 300.0  # s; what google.colab is given at most, unless more was asked for
+PAUSES = (2.0, 5.0, 10.0)  # s before the second try, the third, and all others
 USUAL = (MOUNTPOINT, "/content/gdrive")  # where notebooks expect it
-
-_current: Drive | None = None  # the Drive of this process
-
-
-@dataclass(frozen=True)
-class Site:
-    """What mount() must know of the world; a test describes one."""
-
-    where: str  # as Runtime.where
-    table: Callable[[], str] = mount_table
-    door: Door = mount_on_colab
-    page: Callable[[], bool | None] = page_answers
-    client: str = ""  # $COLAB_KIT_CLIENT
-    sleep: Callable[[float], None] = time.sleep
-
-    @classmethod
-    def here(cls) -> Site:
-        seen = host()
-        world = pretence.colab  # its waits are planned too
-        return cls(
-            place(seen)[0],
-            client=seen.env.get(CLIENT, ""),
-            sleep=time.sleep if world is None else world.wait,
-        )
-
-    @property
-    def hosted(self) -> bool:
-        return self.where.startswith("colab")
-
-    @property
-    def anywhere(self) -> bool:
-        """Whether any Drive that is mounted is the one to use: Colab's, or that of the stand-in for google.colab."""
-        return self.hosted or pretence.colab is not None
-
-    def look(self, point: Path) -> Seen:
-        """Look for a Drive: where it is asked for and, on a Colab VM, anywhere, since mounting anew kills what is mounted."""
-        table = self.table()
-        places = (
-            [point, *drives(table)]
-            if self.anywhere
-            else [point]
-            if point != stand_in_mounted()
-            else []
-        )
-        silent = None
-        for there in dict.fromkeys(places):
-            health = state(there, table)
-            if health:
-                return Seen(self.where, there, None, self.client)
-            silent = silent or (None if health.answered else there)
-        return Seen(self.where, None, silent, self.client)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What mount() decides by. found: a Drive that is well; silent: one that hangs; page: whether anyone answers there."""
-
-    where: str
-    found: Path | None = None
-    silent: Path | None = None
-    client: str = ""
-    page: bool | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What mount() does, and why. fix: where no Drive can be had; attempts: at the real one; doubt: it may take minutes and fail."""
-
-    step: Literal["reuse", "real", "mock", "folder", "refuse"]
-    why: str
-    fix: str = ""
-    attempts: int = 0
-    doubt: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.step}: {self.why}"
-
-
-def decide(
-    seen: Seen, *, mock: bool | None = None, required: bool = False, retries: int = 3
-) -> Plan:
-    """What mount() does. Pure."""
-    if mock:
-        return Plan("mock", "mock=True was given")
-    if seen.found is not None:
-        return Plan("reuse", f"Drive is mounted at {seen.found} already")
-    if not seen.where.startswith("colab"):
-        if mock is None:
-            return Plan("mock", f"no Colab here ({seen.where})")
-        why = f"this runs in {seen.where}, not in Colab, and mock=False forbids the stand-in"
-        return Plan("refuse", why, "run it on Colab, or leave mock= out: a local folder stands in")
-    without: Literal["folder", "refuse"] = "refuse" if required or mock is False else "folder"
-    if seen.where == "colab-enterprise":
-        return Plan(without, *ENTERPRISE)
-    if seen.silent is not None:
-        why = f"the Drive mounted at {seen.silent} does not answer, and mounting anew would wait for it too"
-        return Plan(
-            without,
-            why,
-            f"wait a minute and run the cell again, or give it up: !umount -l {seen.silent}; pkill -9 -x drive",
-        )
-    if seen.where == "colab-subprocess":
-        return Plan(without, *NO_PAGE)
-    if seen.client == "cli":
-        fix = "let the launcher fetch the results, or mount in the session by `colab drivemount` first"
-        return Plan(without, f"`colab run` has no page to ask for consent in ({CLIENT}=cli)", fix)
-    if seen.page is False:
-        return Plan(
-            "real",
-            "nobody seems to listen for the question for consent (VS Code and `colab run` show none)",
-            attempts=1,
-            doubt=True,
-        )
-    return Plan("real", "Colab's kernel can ask for consent", attempts=1 + retries)
 
 
 @new_words
@@ -169,7 +49,8 @@ def mount(
     ----------
     mountpoint : path
     mock : bool, optional
-        None: the real Drive in a Colab kernel, else the stand-in. True: the stand-in. False: the real one or an error.
+        None: the real Drive in a Colab kernel, else the stand-in. True: the stand-in. False: the
+        real one or an error.
     required : bool
         On Colab, raise where mounting fails. Else a local folder takes its place, with a warning.
     readonly : bool
@@ -177,7 +58,8 @@ def mount(
     retries : int
         How often to try again, at most; only what may pass is tried again.
     timeout : float
-        Seconds for the consent, and again for the disk, at the first try; later ones get longer, up to 300.
+        Seconds for the consent, and again for the disk, at the first try; later ones get longer,
+        up to 300.
     callbacks : list of callables, optional
         They are given each event, as the console is.
     quiet : bool
@@ -193,212 +75,223 @@ def mount(
     >>> drive = mount()  # doctest: +SKIP
     >>> (drive / "notes.txt").write_text("kept")  # doctest: +SKIP
     """
-    emit = with_console(callbacks, quiet=quiet)
-    return mount_at(
-        Site.here(),
-        mountpoint,
-        emit=emit,
-        mock=mock,
-        required=required,
-        readonly=readonly,
-        retries=retries,
-        timeout=timeout,
-    )
+    request = MountRequest(mountpoint, mock, required, readonly, retries, timeout)
+    return mount_at(Site.here(), request, emit=with_console(callbacks, quiet=quiet))
 
 
-def mount_at(
-    site: Site,
-    mountpoint: str | os.PathLike[str],
-    *,
-    emit: Callable[[Event], None],
-    mock: bool | None = None,
-    required: bool = False,
-    readonly: bool = False,
-    retries: int = 3,
-    timeout: float = TIMEOUT,
-) -> Drive:
+def mount_at(site: Site, request: MountRequest, *, emit: Callable[[Event], None]) -> Drive:
     """mount() on a described site."""
-    global _current
-    check(retries, timeout, mock=mock, required=required, readonly=readonly)
-    point = the_point(mountpoint)
-    seen = site.look(point)
-    plan = decide(seen, mock=mock, required=required, retries=retries)
+    point = request.point
+    view = site.look(point)
+    plan = decide(view, request)
     if plan.step == "real":  # only now: asking takes a moment
-        plan = decide(
-            replace(seen, page=site.page()), mock=mock, required=required, retries=retries
-        )
+        plan = decide(replace(view, page=site.page()), request)
     match plan.step:
         case "reuse":
-            _current = _reused(seen.found or point, point, readonly, emit)
+            drive = _reused(view.healthy or point, request, emit)
         case "real":
-            _current = _real_or_local(
-                site, plan, point, required or mock is False, readonly, timeout, emit
-            )
+            drive = _real_or_folder(site, plan, request, emit)
         case "folder":
-            _current = _in_its_place(
-                DriveError(f"Google Drive is not mounted at {point}.", plan.why, plan.fix),
-                point,
-                emit,
-            )
+            what = f"Google Drive is not mounted at {point}."
+            drive = _in_its_place(DriveError(what, plan.why, plan.fix), point, emit)
         case "mock":
-            _current = stand_in(point, "mock")
-            open_still = "; it can be written all the same" if readonly else ""
-            emit(
-                Note(
-                    f"Drive: {plan.why}, so files are saved to {_current}, in place of Drive{open_still}"
-                )
-            )
+            drive = stand_in(point, "mock")
+            writable = "; it can be written all the same" if request.readonly else ""
+            saved = f"files are saved to {drive}, in place of Drive{writable}"
+            emit(Note(f"Drive: {plan.why}, so {saved}"))
         case "refuse":
-            what = (
-                f"Google Drive is not mounted at {point}."
-                if site.hosted
-                else "There is no Google Drive to mount here."
-            )
+            what = "There is no Google Drive to mount here."
+            if site.hosted:
+                what = f"Google Drive is not mounted at {point}."
             raise DriveError(what, plan.why, plan.fix)
-    left.discard(_current.mountpoint)
-    for shelf in list(shelves):  # what could not be copied before goes on at once
-        shelf.wake()
-    return _current
+    session.use(drive)
+    return drive
 
 
-def _reused(found: Path, point: Path, readonly: bool, emit: Callable[[Event], None]) -> Drive:
-    if readonly:
-        emit(
-            Note(
-                f"Drive is mounted at {found} already: readonly=True changes nothing about that mount.",
-                "warn",
-            )
-        )
-    if found != point:
-        emit(
-            Note(
-                f"Drive is mounted at {found} already and used from there: mounting it at {point} would end that mount.",
-                "warn",
-            )
-        )
-    return Drive(found / MYDRIVE, "reused", found)
+def _reused(place: Path, request: MountRequest, emit: Callable[[Event], None]) -> Drive:
+    there = f"Drive is mounted at {place} already"
+    if request.readonly:
+        emit(Note(f"{there}: readonly=True changes nothing about that mount.", "warn"))
+    if place != request.point:
+        would = f"mounting it at {request.point} would end that mount"
+        emit(Note(f"{there} and used from there: {would}.", "warn"))
+    return Drive(place / MYDRIVE, "reused", place)
 
 
-def _real_or_local(
-    site: Site,
-    plan: Plan,
-    point: Path,
-    required: bool,
-    readonly: bool,
-    timeout: float,
-    emit: Callable[[Event], None],
+def _real_or_folder(
+    site: Site, plan: Plan, request: MountRequest, emit: Callable[[Event], None]
 ) -> Drive:
     if plan.doubt:
-        longest = (
-            f"{math.ceil((2 * timeout + 30) / 60)} minutes"  # for the consent, then for the disk
-        )
-        emit(
-            Note(
-                f"Mounting Drive: {plan.why}. It is tried once all the same, which may take up to {longest}.",
-                "warn",
-            )
-        )
+        minutes = math.ceil((2 * request.timeout + 30) / 60)  # for the consent, then for the disk
+        once = f"It is tried once all the same, which may take up to {minutes} minutes."
+        emit(Note(f"Mounting Drive: {plan.why}. {once}", "warn"))
     try:
-        drive = mount_real(
-            point,
-            site.door,
-            emit,
-            look=site.table,
-            readonly=readonly,
-            attempts=plan.attempts,
-            timeout=timeout,
-            sleep=site.sleep,
-        )
+        drive = mount_real(request, site, emit, attempts=plan.attempts)
     except DriveError as err:
-        if required:
+        if request.must:
             raise
-        return _in_its_place(err, point, emit)
-    return (
-        drive if drive.kind == "real" else _reused(drive.mountpoint, point, readonly, emit)
-    )  # one came up beside it meanwhile
+        return _in_its_place(err, request.point, emit)
+    if drive.kind == "real":
+        return drive
+    return _reused(drive.mountpoint, request, emit)  # one came up beside it meanwhile
+
+
+def mount_real(
+    request: MountRequest, site: Site, emit: Callable[[Event], None], *, attempts: int = 4
+) -> Drive:
+    """Mount through google.colab.
+
+    Files that lie in the way wait beside it and are brought into Drive afterwards.
+
+    Raises
+    ------
+    DriveError
+        It failed; nothing was written under the mountpoint, and what lay there lies there again.
+    """
+    point = request.point
+    if (error := bad_mountpoint(str(point))) is not None:
+        raise error
+    aside = move_aside(point, site.table())
+    try:
+        place = _try(request, site, emit, attempts)
+        if place == point and not (health := probe(point)):
+            raise DriveError(
+                f"Google Drive was mounted at {point}, but shows no {MYDRIVE}.",
+                f"google.colab reported no error, yet: {health.why}",
+                "Runtime ▸ Disconnect and delete runtime, then start anew",
+            )
+    except BaseException:
+        if aside is not None:
+            put_back(aside, emit)
+        raise
+    drive = Drive(place / MYDRIVE, "real" if place == point else "reused", place)
+    if aside is not None:
+        free, readonly = _free(drive), request.readonly
+        bring_in(aside, drive.mydrive, emit, free=free, readonly=readonly)
+    return drive
+
+
+def _try(request: MountRequest, site: Site, emit: Callable[[Event], None], attempts: int) -> Path:
+    """Where Drive is mounted in the end.
+
+    Each further try is given longer, and ends dead mounts first.
+    """
+    point, attempt, seconds = request.point, 1, request.timeout
+    while True:
+        try:
+            site.door(str(point), seconds, readonly=request.readonly, force=attempt > 1)
+            return point
+        except DriveError as err:
+            tries = min(err.again + 1, attempts)
+            if attempt >= tries:
+                raise
+            if (late := _late(point, site.table(), err)) is not None:
+                return late
+            pause = PAUSES[min(attempt, len(PAUSES)) - 1]
+            longer = min(LONGEST, request.timeout * (1 + attempt / 2))
+            seconds = max(request.timeout, longer)
+            what = f"{err.what.rstrip('.')} (attempt {attempt} of {tries}): {err.why}."
+            again = f"Trying again in {pause:g} s, and waiting up to {2 * seconds + 30:.0f} s then"
+            emit(Note(f"{what} {again}; Colab may ask for consent once more.", "warn"))
+        site.sleep(pause)
+        attempt += 1
+
+
+def _late(point: Path, table: str, err: DriveError) -> Path | None:
+    """A Drive that came up although google.colab had given up, or beside it.
+
+    A further try would kill it. One that hangs ends the tries.
+    """
+    health = {place: state(place, table) for place in (point, *drives(table))}
+    if well := next((place for place in health if health[place]), None):
+        return well
+    if not all(state.answered for state in health.values()):
+        raise err
+    return None
+
+
+def _free(drive: Drive) -> int:
+    try:
+        return drive.free()
+    except DriveError:
+        return 0  # nothing is brought in, and all is kept beside it
 
 
 def _in_its_place(err: DriveError, point: Path, emit: Callable[[Event], None]) -> Drive:
     drive = stand_in(point, "folder")
-    lost = "It is lost when this machine is taken away."
-    emit(Note(f"{err}\nWhat is written is saved to {drive}, in place of Drive. {lost}", "warn"))
+    saved = f"What is written is saved to {drive}, in place of Drive."
+    emit(Note(f"{err}\n{saved} It is lost when this machine is taken away.", "warn"))
     return drive
 
 
 def mounted(site: Site | None = None) -> Drive | None:
-    """The Drive of this process, if it is still there; else a healthy one that this Colab VM has; else None."""
-    return _looked_for(site)[0]
+    """The Drive of this process, if it is still there; else a healthy one of this Colab VM."""
+    return _find(site or Site.here())[0]
 
 
 def missed(site: Site | None = None) -> tuple[Drive, str] | None:
-    """The Drive of this process that is no longer there or does not answer, and why; None while there is one, or none to miss."""
-    found, health = _looked_for(site)
-    return (
-        (_current, health.why)
-        if found is None and _current is not None and health is not None
-        else None
-    )
+    """The Drive of this process that is no longer there or does not answer, and why.
+
+    None while there is one, or none to miss.
+    """
+    drive, health = _find(site or Site.here())
+    if drive is None and session.current is not None and health is not None:
+        return session.current, health.why
+    return None
 
 
-def _looked_for(site: Site | None) -> tuple[Drive | None, Health | None]:
-    """The Drive there is, and what is wrong with the one of this process, if it has one."""
-    site = Site.here() if site is None else site
-    mine = _current if _current is not None and _current.mountpoint not in left else None
-    health = (
-        None
-        if mine is None
-        else state(mine.mountpoint, site.table())
-        if mine.real
-        else probe(mine.mountpoint)
-    )
-    well = mine if health else None
-    if site.anywhere and (
-        well is None or well.kind == "folder"
-    ):  # the notebook may have mounted by google.colab itself
-        if (found := site.look(Path(MOUNTPOINT)).found) is not None:
-            return Drive(found / MYDRIVE, "reused", found), health
-    if well is None and mine is not None and not mine.real:
+def _find(site: Site) -> tuple[Drive | None, Health | None]:
+    """The Drive there is, and the health of the one of this process, if it has one."""
+    own, health = session.current, None
+    if own is not None and own.mountpoint in session.left:
+        own = None
+    if own is not None:
+        point = own.mountpoint
+        health = state(point, site.table()) if own.real else probe(point)
+    well = own if health else None
+    # The notebook may have mounted by google.colab itself.
+    if site.anywhere and (well is None or well.kind == "folder"):
+        if (other := site.look(Path(MOUNTPOINT)).healthy) is not None:
+            return Drive(other / MYDRIVE, "reused", other), health
+    if well is None and own is not None and not own.real:
         moved = stand_in_mounted()  # a stand-in's folder may have been mounted since
-        if moved is not None and moved != mine.mountpoint and probe(moved):
-            well = Drive(moved / MYDRIVE, mine.kind, moved)
+        if moved is not None and moved != own.mountpoint and probe(moved):
+            well = Drive(moved / MYDRIVE, own.kind, moved)
     return well, health
 
 
 def absent(path: Path, site: Site | None = None) -> tuple[str, str] | None:
-    """Why a path lies on a Drive that is not there, and what to give instead; None for any other path.
+    """Why a path lies on a Drive that is not there, and what to give instead; else None.
 
     Nothing may be made under a mountpoint that is not mounted: it would block mounting.
     """
-    site = Site.here() if site is None else site
-    if (meant := stand_in_path(path, site)) is not None:
-        return "no Drive is mounted there, and what is written there would block mounting it", repr(
-            str(meant)
-        )
-    drive, health = _looked_for(site)  # once: a Drive that hangs is waited for each time
-    if (
-        drive is None
-        and _current is not None
-        and health is not None
-        and path.is_relative_to(_current.mountpoint)
-    ):
-        return f"it does not answer: {health.why}", "a local path"
-    if any(path.is_relative_to(point) for point in left) and (
-        drive is None or not path.is_relative_to(drive.mountpoint)
-    ):
+    site = site or Site.here()
+    if (place := stand_in_path(path, site)) is not None:
+        why = "no Drive is mounted there, and what is written there would block mounting it"
+        return why, repr(str(place))
+    drive, health = _find(site)  # once: a Drive that hangs is waited for each time
+    own = session.current
+    if drive is None and own is not None and health is not None:
+        if path.is_relative_to(own.mountpoint):
+            return f"it does not answer: {health.why}", "a local path"
+    if drive is not None and path.is_relative_to(drive.mountpoint):
+        return None
+    if any(path.is_relative_to(point) for point in session.left):
         return "it was unmounted", "a local path"
     return None
 
 
 def stand_in_path(path: str | os.PathLike[str], site: Site | None = None) -> Path | None:
-    """Where the stand-in keeps what was typed as a path on Drive; None for other paths, or where a Drive is mounted.
+    """Where the stand-in keeps what was typed as a path on Drive.
+
+    None for other paths, and where a Drive is mounted.
 
     Examples
     --------
     >>> stand_in_path("/content/drive/My Drive/cats.zip")  # doctest: +SKIP
     PosixPath('/home/ann/.cache/colab-kit/drive/MyDrive/cats.zip')
     """
-    site = Site.here() if site is None else site
-    typed = Path(path)
+    site, typed = site or Site.here(), Path(path)
     point = next((Path(usual) for usual in USUAL if typed.is_relative_to(usual)), None)
     if point is None or healthy(point, site.table()):
         return None
@@ -406,3 +299,44 @@ def stand_in_path(path: str | os.PathLike[str], site: Site | None = None) -> Pat
     if inside and inside[0] == "My Drive":
         inside = (MYDRIVE, *inside[1:])
     return stand_in_place().joinpath(*inside)
+
+
+def upload(to: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Show Colab's chooser and wait; give the files where they were saved, none if cancelled.
+
+    Parameters
+    ----------
+    to : path, optional
+        The folder, made if it is missing; None: the working folder. A name that is taken there
+        gets a number.
+
+    Raises
+    ------
+    ColabError
+        No page can show a chooser here, or `to` lies on a Drive that is not mounted.
+
+    Examples
+    --------
+    >>> [picture] = upload()  # doctest: +SKIP
+    """
+    return upload_to(to)
+
+
+def upload_to(
+    to: str | os.PathLike[str] | None,
+    *,
+    site: Site | None = None,
+    door: Callable[[Path | None], list[Path]] = choose_files,
+) -> list[Path]:
+    """upload() on a described site."""
+    if to is None:
+        return door(None)
+    folder = Path(to).expanduser().absolute()
+    if (gone := absent(folder, site)) is not None:
+        raise ColabError(
+            f"Nothing can be uploaded to {folder}: its Drive is not there.",
+            gone[0],
+            f"kit.mount() first, or give {gone[1]}",
+        )
+    refuse_absent(folder)
+    return door(folder)

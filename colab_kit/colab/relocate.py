@@ -1,19 +1,22 @@
-"""What lay where Drive is to be mounted: moved aside before, brought into Drive afterwards, put back if mounting fails."""
+"""The files that lie where Drive is to be mounted.
+
+They are moved aside before, brought into Drive afterwards, and put back if mounting fails.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from ..errors import DriveError
 from ..events import Event, Note
-from ..system.files import CHUNK, home, sha256, throw_away
+from ..system.copies import chunks_of, copy_whole
+from ..system.files import home, sha256
 from .health import MYDRIVE, mounts
 
 MOST = 2_000  # files; Drive is slow with many, and mount() waits for them
@@ -29,33 +32,33 @@ class Aside:
 
 
 def move_aside(mountpoint: Path, table: str) -> Aside | None:
-    """Rename a folder with files, where Drive is to be mounted, to a free neighbour's name. None: nothing blocks.
+    """Rename a folder with files, where Drive is to be mounted, to a free neighbour's name.
+
+    None: nothing blocks.
 
     Raises
     ------
     DriveError
         It cannot be moved, or is no place to move.
     """
-    if (
-        os.path.islink(mountpoint)
-        or os.path.islink(mountpoint / "My Drive")
-        or not _holds_files(mountpoint, table)
-    ):
-        return None  # a link named My Drive: a stand-in's folder, mounted
+    # A link named My Drive: a stand-in's folder, mounted.
+    if os.path.islink(mountpoint) or os.path.islink(mountpoint / "My Drive"):
+        return None
+    if not _holds_files(mountpoint, table):
+        return None
     if (why := _must_stay(mountpoint, table)) is not None:
-        fix = f'give a folder that does not exist yet, such as mount("/content/drive"), or empty {mountpoint} yourself'
-        raise DriveError(
-            f"Google Drive cannot be mounted at {mountpoint}: files lie there.", why, fix
-        )
-    folder = next(name for name in _neighbours(mountpoint) if not os.path.lexists(name))
+        what = f"Google Drive cannot be mounted at {mountpoint}: files lie there."
+        other = 'give a folder that does not exist yet, such as mount("/content/drive")'
+        raise DriveError(what, why, f"{other}, or empty {mountpoint} yourself")
+    names = (f"{mountpoint.name}-before{'' if n == 1 else f'-{n}'}" for n in count(1))
+    folders = (mountpoint.with_name(name) for name in names)
+    folder = next(path for path in folders if not os.path.lexists(path))
     try:
         os.rename(mountpoint, folder)
     except OSError as err:
-        fix = f"move it away (!mv {mountpoint} {folder}), then run the cell again"
+        what = f"The files in {mountpoint} block mounting Drive there, and could not be moved."
         raise DriveError(
-            f"The files in {mountpoint} block mounting Drive there, and could not be moved.",
-            str(err),
-            fix,
+            what, str(err), f"move it away (!mv {mountpoint} {folder}), then run the cell again"
         ) from err
     return Aside(mountpoint, folder)
 
@@ -63,10 +66,9 @@ def move_aside(mountpoint: Path, table: str) -> Aside | None:
 def _holds_files(mountpoint: Path, table: str) -> bool:
     if any(point == mountpoint for point, _ in mounts(table)):
         return False  # a mount, dead perhaps: its files are not plain ones
-    try:
+    with suppress(OSError):  # not there, or google.colab will say what is wrong
         return bool(os.listdir(mountpoint))
-    except OSError:
-        return False  # not there, or google.colab will say what is wrong
+    return False
 
 
 def _must_stay(mountpoint: Path, table: str) -> str | None:
@@ -80,20 +82,11 @@ def _must_stay(mountpoint: Path, table: str) -> str | None:
     return f"{' and '.join(inside)} lies in it" if inside else None
 
 
-def _neighbours(mountpoint: Path) -> Iterator[Path]:
-    yield mountpoint.with_name(f"{mountpoint.name}-before")
-    number = 2
-    while True:
-        yield mountpoint.with_name(f"{mountpoint.name}-before-{number}")
-        number += 1
-
-
 def put_back(aside: Aside, emit: Callable[[Event], None]) -> None:
-    """Undo move_aside(). What has come to the mountpoint meanwhile is not touched: then the files stay where they are."""
+    """Undo move_aside(). Where something has come to the mountpoint meanwhile, nothing is moved."""
     try:
-        os.rename(
-            aside.folder, aside.mountpoint
-        )  # over an empty folder, which google.colab may have made; never over files
+        # Over an empty folder, which google.colab may have made; never over files.
+        os.rename(aside.folder, aside.mountpoint)
     except OSError as err:
         emit(_stays(aside, f"it could not be put back ({err.strerror or err})"))
 
@@ -101,11 +94,11 @@ def put_back(aside: Aside, emit: Callable[[Event], None]) -> None:
 def bring_in(
     aside: Aside, mydrive: Path, emit: Callable[[Event], None], *, free: int, readonly: bool = False
 ) -> None:
-    """Copy what was moved aside into My Drive, verified and over nothing; then delete the folder. A Note says what was done.
+    """Copy what was moved aside into My Drive, verified and over nothing; then delete the folder.
 
-    What lay under MyDrive goes to the same place there; the rest to `<name>-before`.
-    A file that Drive has with other content keeps its own, and ours gets a name beside it.
-    Whatever fails, all files stay in the folder.
+    What lay under MyDrive goes to the same place there; the rest to `<name>-before`. A file that
+    Drive has with other content keeps its own, and ours gets a name beside it. Whatever fails, all
+    files stay in the folder. A Note says what was done.
 
     free : bytes that fit into Drive
     """
@@ -114,18 +107,13 @@ def bring_in(
         why = "Drive is mounted read-only" if readonly else _too_much(aside.folder, free)
         if why is None:
             for source, folder in _targets(aside, mydrive):
-                if (
-                    folder != mydrive
-                ):  # that one is there, or Drive is gone: then nothing is made at its place
+                if folder != mydrive:  # My Drive is there, or has gone: then nothing is made
                     folder.mkdir(exist_ok=True)
                 copies.take(source, folder / source.name)
             why = copies.missed(aside.folder)
     except BaseException as err:
-        emit(
-            _stays(
-                aside, f"copying it into Drive failed ({err if str(err) else type(err).__name__})"
-            )
-        )
+        reason = str(err) or type(err).__name__
+        emit(_stays(aside, f"copying it into Drive failed ({reason})"))
         if not isinstance(err, Exception):
             raise
         return
@@ -133,11 +121,8 @@ def bring_in(
         emit(_stays(aside, why))
         return
     shutil.rmtree(aside.folder, ignore_errors=True)
-    emit(
-        Note(
-            f"What lay in {aside.mountpoint} before Drive was mounted there is in Drive now: {copies.said(mydrive)}."
-        )
-    )
+    before = f"What lay in {aside.mountpoint} before Drive was mounted there"
+    emit(Note(f"{before} is in Drive now: {copies.summary(mydrive)}."))
 
 
 def _targets(aside: Aside, mydrive: Path) -> Iterator[tuple[Path, Path]]:
@@ -150,32 +135,26 @@ def _targets(aside: Aside, mydrive: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _stays(aside: Aside, why: str) -> Note:
-    return Note(
-        f"What lay in {aside.mountpoint} before is kept in {aside.folder}: {why}. Copy from there what you need; on Colab it is lost "
-        "with the machine.",
-        "warn",
-    )
+    kept = f"What lay in {aside.mountpoint} before is kept in {aside.folder}: {why}."
+    return Note(f"{kept} Copy from there what you need; Colab deletes it with the machine.", "warn")
 
 
 def _too_much(folder: Path, free: int) -> str | None:
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     if len(files) > MOST:
-        return f"these are {len(files)} files, and Drive is slow with many: pack them (!zip -r) and copy the archive"
+        slow = f"these are {len(files)} files, and Drive is slow with many"
+        return f"{slow}: pack them (!zip -r) and copy the archive"
     size = sum(path.stat().st_size for path in files)
-    return (
-        f"it is {size / 1e6:.0f} MB, and only {free / 1e6:.0f} MB fit into Drive"
-        if size > free
-        else None
-    )
+    fits = f"it is {size / 1e6:.0f} MB, and only {free / 1e6:.0f} MB fit into Drive"
+    return fits if size > free else None
 
 
 @dataclass
 class Copies:
     """What was copied so far, and where it went."""
 
-    taken: dict[Path, tuple[int, int]] = field(
-        default_factory=dict
-    )  # file: size and time of change, as it was read
+    # Of each file the size and the time of change, as it was read.
+    taken: dict[Path, tuple[int, int]] = field(default_factory=dict)
     renamed: list[Path] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)  # links, pipes: Drive has none
 
@@ -184,16 +163,15 @@ class Copies:
         if source.is_symlink() or not (source.is_dir() or source.is_file()):
             self.skipped.append(source)
         elif source.is_dir():
-            there = next(
-                name for name in _names(target) if name.is_dir() or not os.path.lexists(name)
-            )
-            there.mkdir(exist_ok=True)
+            names = (name for name in _names(target) if name.is_dir() or not os.path.lexists(name))
+            folder = next(names)
+            folder.mkdir(exist_ok=True)
             for child in sorted(source.iterdir()):
-                self.take(child, there / child.name)
+                self.take(child, folder / child.name)
         else:
-            found = source.stat()
+            before = _state(source)
             self._file(source, target)
-            self.taken[source] = (found.st_size, found.st_mtime_ns)
+            self.taken[source] = before
 
     def _file(self, source: Path, target: Path) -> None:
         for name in _names(target):
@@ -201,65 +179,49 @@ class Copies:
                 _copy(source, name)
                 self.renamed += [name] if name != target else []
                 return
-            if (
-                name.is_file()
-                and name.stat().st_size == source.stat().st_size
-                and sha256(name) == sha256(source)
-            ):
+            same_size = name.is_file() and name.stat().st_size == source.stat().st_size
+            if same_size and sha256(name) == sha256(source):
                 return
 
     def missed(self, folder: Path) -> str | None:
         """Why the folder may not be deleted: something in it is not in Drive; None if all is."""
         if self.skipped:
-            return f"{self.skipped[0].name} is a link or no plain file, which Drive cannot keep; the other files were copied"
-        now = {path: path.stat() for path in folder.rglob("*") if not path.is_dir()}
-        changed = [
-            path
-            for path, found in now.items()
-            if self.taken.get(path) != (found.st_size, found.st_mtime_ns)
-        ]
-        return (
-            f"something still writes into it ({changed[0].name}); the files were copied as they were"
-            if changed
-            else None
-        )
+            name, rest = self.skipped[0].name, "the other files were copied"
+            return f"{name} is a link or no plain file, which Drive cannot keep; {rest}"
+        for path in folder.rglob("*"):
+            if not path.is_dir() and self.taken.get(path) != _state(path):
+                writes = f"something still writes into it ({path.name})"
+                return f"{writes}; the files were copied as they were"
+        return None
 
-    def said(self, mydrive: Path) -> str:
-        count = f"{len(self.taken)} file{'s' if len(self.taken) != 1 else ''}"
+    def summary(self, mydrive: Path) -> str:
+        number = f"{len(self.taken)} file{'s' if len(self.taken) != 1 else ''}"
         if not self.renamed:
-            return count
+            return number
         names = ", ".join(str(path.relative_to(mydrive)) for path in self.renamed[:3])
-        return f"{count}, {len(self.renamed)} under a new name, since Drive has another file of the old one ({names})"
+        why = f"since Drive has another file of the old one ({names})"
+        return f"{number}, {len(self.renamed)} under a new name, {why}"
+
+
+def _state(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _names(target: Path) -> Iterator[Path]:
     yield target
-    yield target.with_name(f"{target.stem} (before mount){target.suffix}")
-    number = 2
-    while True:
-        yield target.with_name(f"{target.stem} (before mount {number}){target.suffix}")
-        number += 1
+    for number in count(1):
+        word = "before mount" if number == 1 else f"before mount {number}"
+        yield target.with_name(f"{target.stem} ({word}){target.suffix}")
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy to a neighbour's name, compare what can be read back, then rename: a name in Drive is given to whole files only."""
-    part = target.with_name(f".{uuid.uuid4().hex[:8]}.part")
-    digest = hashlib.sha256()
-    try:
-        with open(source, "rb") as reading, open(part, "xb") as writing:
-            while chunk := reading.read(CHUNK):
-                digest.update(chunk)
-                writing.write(chunk)
-            writing.flush()
-            os.fsync(writing.fileno())
-        if sha256(part) != digest.hexdigest():
-            raise DriveError(f"the copy of {source.name} read back otherwise than it was written")
-        with suppress(OSError):  # the time it was written: nice to have
+    """Copy to a name that is free: whole, with the time it was written, and over nothing."""
+
+    def finish(part: Path) -> None:
+        with suppress(OSError):  # the time is nice to have
             os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
         if os.path.lexists(target):  # come meanwhile, from another machine
             raise DriveError(f"{target.name} has just appeared in Drive")
-        os.rename(part, target)
-    except BaseException:
-        with suppress(OSError):
-            throw_away(part)
-        raise
+
+    copy_whole(chunks_of(source), target, finish=finish)

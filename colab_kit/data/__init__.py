@@ -1,0 +1,28 @@
+"""Anything becomes Data, and Data becomes batches that are a function of (seed, epoch, number).
+
+Read the files in this order:
+
+keyed_random     randomness as a function of integers
+targets          what is learned of a picture, and the forms of labels
+fingerprints     what data is, as a hash
+sources          rows that splits choose from, and the parts that become them
+folders          pictures of a folder, by names alone
+labels           labels as they came, of a table, and as numbers
+images           files decoded, pictures cut
+dataset          Data and its splits
+image_checks     files looked at from outside, and pictures that two splits share
+arrays           arrays and files become parts
+torch_datasets   datasets and DataLoaders become parts
+formats/         other formats on the disk become parts: sees(folder), read(folder)
+catalog/         data sets known by name
+paths            a path, a name or a link becomes parts
+splitting        parts become train, valid and test
+loading          load(): all of this in one call
+augment          a random view of each picture
+preprocess       pixels become the network's input
+prefetch         work ahead, memory used again, caches of the process
+pixel_cache      each file decoded once
+user_datasets    a user's own dataset or transform, read under keys
+batches          BatchLoader
+preview          how data looks in a cell
+"""

@@ -1,7 +1,8 @@
-"""Augmentation: a random view of each training picture, drawn from (seed, epoch, row) and nothing else.
+"""Augmentation: a random view of each training picture, a function of (seed, epoch, row).
 
-First the geometry of crop and flip, on bytes, picture by picture (cuts.cut); then, on the whole batch where the network computes:
-rotation, colours, normalisation, erasing. The draws are torchvision's: RandomResizedCrop, ColorJitter, RandomErasing.
+First come crop and flip, on bytes, picture by picture (images.cut). Then come rotation, colours and
+erasing, on the whole batch, on the device of the network. The draws are those of torchvision's
+RandomResizedCrop, ColorJitter and RandomErasing.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy import ndarray
+from torch import Tensor
 
 from . import keyed_random
-from .cuts import Box, middle
+from .images import Box, middle
 
 TRIES = 10  # at a crop that fits, before the middle is taken (torchvision's RandomResizedCrop)
 
@@ -48,19 +51,18 @@ class Augment:
     @property
     def paints(self) -> bool:
         """Whether anything is done to the batch as a whole."""
-        return any(
-            (self.rotate, self.brightness, self.contrast, self.saturation, self.hue, self.erase)
-        )
+        colours = self.brightness, self.contrast, self.saturation, self.hue
+        return any((self.rotate, *colours, self.erase))
 
 
 PRESETS = {
     "none": Augment(),
-    "light": Augment(scale=(0.35, 1.0), flip=0.5),
+    "light": Augment((0.35, 1.0), flip=0.5),
     "standard": Augment(
-        scale=(0.25, 1.0), flip=0.5, rotate=10.0, brightness=0.2, contrast=0.2, saturation=0.2
+        (0.25, 1.0), flip=0.5, rotate=10.0, brightness=0.2, contrast=0.2, saturation=0.2
     ),
     "strong": Augment(
-        scale=(0.08, 1.0),
+        (0.08, 1.0),
         flip=0.5,
         rotate=15.0,
         brightness=0.4,
@@ -71,133 +73,124 @@ PRESETS = {
     ),
 }
 
-# What a draw is for: part of its key.
+# The purpose of a draw: part of its key.
 _AREA, _RATIO, _TOP, _LEFT, _FLIP, _ANGLE, _BRIGHT, _CONTRAST, _SATURATION, _HUE, _ERASE = range(11)
 
 
+def preset(name: str | Augment) -> Augment:
+    return name if isinstance(name, Augment) else PRESETS[name]
+
+
+@dataclass(frozen=True)
 class Draws:
-    """Uniform numbers for the rows of a batch: the same for a row in any batch, order or process."""
+    """Uniform numbers for rows: a row's are the same in any batch, order or process."""
 
-    def __init__(self, seed: int, epoch: int, rows: np.ndarray) -> None:
-        self.seed, self.epoch, self.rows = seed, epoch, rows
+    seed: int
+    epoch: int
+    rows: ndarray
 
-    def __call__(
-        self, what: int, low: float = 0.0, high: float = 1.0, again: int = 0
-    ) -> np.ndarray:
+    def __call__(self, what: int, low: float = 0.0, high: float = 1.0, again: int = 0) -> ndarray:
         """float64, (n,), from [low, high)."""
-        return low + (high - low) * keyed_random.uniforms(
-            self.rows, self.seed, keyed_random.VIEW, self.epoch, what, again
-        )
+        key = self.seed, keyed_random.VIEW, self.epoch, what, again
+        return low + (high - low) * keyed_random.uniforms(self.rows, *key)
 
 
 def boxes(
-    augment: Augment, draws: Draws, aspects: np.ndarray, side: tuple[int, int], share: float
+    augment: Augment, draws: Draws, aspects: ndarray, side: tuple[int, int], share: float
 ) -> list[Box]:
-    """Where each picture is cut, in pixels of its squashed square.
+    """Choose where each picture is cut, in pixels of its squashed square.
 
     Parameters
     ----------
+    augment, draws : how far the crops may go, and their numbers
     aspects : (n,), width / height of the pictures as they are: crops keep these proportions
     side : height and width of the squashed picture
     share : of the short side that the middle takes where nothing is drawn
     """
     if augment.scale is None:
         return [middle(side[0], float(a), share) for a in aspects]
-    wide, high, never = _sizes(augment, draws, aspects)
-    # fractions of width (picture: aspect) and height (picture: 1)
+    wide, high, never = _crop_sizes(augment, augment.scale, draws, aspects)
+    # fractions of width (a picture is `aspect` wide) and of height (it is 1 high)
     columns = np.maximum(1, np.round(wide / aspects * side[1])).astype(np.int64)
     lines = np.maximum(1, np.round(high * side[0])).astype(np.int64)
     down, along = (np.where(never, 0.5, draws(what)) for what in (_TOP, _LEFT))
     top = np.floor(down * (side[0] - lines + 1)).astype(np.int64)
     left = np.floor(along * (side[1] - columns + 1)).astype(np.int64)
-    return list(
-        zip(
-            top.tolist(),
-            left.tolist(),
-            (top + lines).tolist(),
-            (left + columns).tolist(),
-            strict=True,
-        )
-    )
+    corners = np.stack([top, left, top + lines, left + columns], 1)
+    return [(a, b, c, d) for a, b, c, d in corners.tolist()]
 
 
-def _sizes(
-    augment: Augment, draws: Draws, aspects: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Width and height of each crop where a picture is `aspect` wide and 1 high: the first try that fits; and where none does."""
-    assert augment.scale is not None
+def _crop_sizes(
+    augment: Augment, scale: tuple[float, float], draws: Draws, aspects: ndarray
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Give width and height of each crop, the first try that fits, and where none fits."""
     low, high = augment.ratio
-    # one that never fits: all of the short side, the other within `ratio`
+    # where none fits: all of the short side, the other within `ratio`
     wide = np.where(aspects > high, high, aspects)
     tall = np.where(aspects < low, aspects / low, 1.0)
-    open_ = np.ones(len(aspects), bool)
+    never = np.ones(len(aspects), bool)
     for number in range(TRIES):
-        area = aspects * draws(_AREA, *augment.scale, again=number)
+        area = aspects * draws(_AREA, *scale, again=number)
         ratio = np.exp(draws(_RATIO, math.log(low), math.log(high), again=number))
         w, h = np.sqrt(area * ratio), np.sqrt(area / ratio)
-        fits = open_ & (w <= aspects) & (h <= 1.0)
-        wide, tall, open_ = np.where(fits, w, wide), np.where(fits, h, tall), open_ & ~fits
-        if not open_.any():
+        fits = never & (w <= aspects) & (h <= 1.0)
+        wide, tall, never = np.where(fits, w, wide), np.where(fits, h, tall), never & ~fits
+        if not never.any():
             break
-    return wide, tall, open_
+    return wide, tall, never
 
 
-def flips(augment: Augment, draws: Draws) -> np.ndarray:
-    """bool, (n,)."""
+def flips(augment: Augment, draws: Draws) -> ndarray:
+    """Choose which pictures are flipped: bool, (n,)."""
     return draws(_FLIP) < augment.flip
 
 
-def painted(x: torch.Tensor, augment: Augment, draws: Draws) -> torch.Tensor:
-    """Pictures rotated and with other colours: float32 (n, C, H, W) from 0 to 255, before they are normalised."""
+def paint(x: Tensor, augment: Augment, draws: Draws) -> Tensor:
+    """Rotate pictures and change their colours: float32 (n, C, H, W) from 0 to 255."""
     if augment.rotate:
-        x = _rotated(x, _on(x, np.deg2rad(draws(_ANGLE, -augment.rotate, augment.rotate))))
+        x = _rotate(x, _on(x, np.deg2rad(draws(_ANGLE, -augment.rotate, augment.rotate))))
     if augment.brightness:
         x = (x * _factor(x, draws, _BRIGHT, augment.brightness)).clamp_(0, 255)
     if augment.contrast:
         mean = _grey(x).mean((1, 2, 3), keepdim=True)
         x = torch.lerp(mean, x, _factor(x, draws, _CONTRAST, augment.contrast)).clamp_(0, 255)
     if augment.saturation and x.shape[1] == 3:
-        x = torch.lerp(
-            _grey(x).expand_as(x), x, _factor(x, draws, _SATURATION, augment.saturation)
-        ).clamp_(0, 255)
+        factor = _factor(x, draws, _SATURATION, augment.saturation)
+        x = torch.lerp(_grey(x).expand_as(x), x, factor).clamp_(0, 255)
     if augment.hue and x.shape[1] == 3:
-        x = _hued(x, _on(x, draws(_HUE, -augment.hue, augment.hue)))
+        x = _turn_hue(x, _on(x, draws(_HUE, -augment.hue, augment.hue)))
     return x
 
 
-def erased(x: torch.Tensor, augment: Augment, draws: Draws) -> torch.Tensor:
+def erase(x: Tensor, augment: Augment, draws: Draws) -> Tensor:
     """Wipe rectangles out of normalised pictures, in place: zero is the mean there."""
     if not augment.erase:
         return x
     high, wide = x.shape[-2:]
     chosen = np.flatnonzero(draws(_ERASE) < augment.erase)
-    for again in range(TRIES):
-        area = high * wide * draws(_ERASE, 0.02, 0.33, again=4 * again + 1)
-        ratio = np.exp(draws(_ERASE, math.log(0.3), math.log(3.3), again=4 * again + 2))
-        lines, columns = (
-            np.round(np.sqrt(v)).astype(np.int64) for v in (area * ratio, area / ratio)
-        )
-        left = []
-        for i in chosen:
-            if not (lines[i] < high and columns[i] < wide):
-                left.append(i)
-                continue
-            top = int(draws(_ERASE, again=4 * again + 3)[i] * (high - lines[i] + 1))
-            start = int(draws(_ERASE, again=4 * again + 4)[i] * (wide - columns[i] + 1))
-            x[i, :, top : top + int(lines[i]), start : start + int(columns[i])] = 0
-        chosen = np.array(left, np.int64)
+    for again in range(0, 4 * TRIES, 4):
+        area = high * wide * draws(_ERASE, 0.02, 0.33, again=again + 1)
+        ratio = np.exp(draws(_ERASE, math.log(0.3), math.log(3.3), again=again + 2))
+        lines = np.round(np.sqrt(area * ratio)).astype(np.int64)
+        columns = np.round(np.sqrt(area / ratio)).astype(np.int64)
+        fits = (lines < high) & (columns < wide)
+        top = (draws(_ERASE, again=again + 3) * (high - lines + 1)).astype(np.int64)
+        left = (draws(_ERASE, again=again + 4) * (wide - columns + 1)).astype(np.int64)
+        for i in chosen[fits[chosen]]:
+            x[i, :, top[i] : top[i] + lines[i], left[i] : left[i] + columns[i]] = 0
+        chosen = chosen[~fits[chosen]]
     return x
 
 
-def _on(x: torch.Tensor, numbers: np.ndarray) -> torch.Tensor:
+def _on(x: Tensor, numbers: ndarray) -> Tensor:
     return torch.from_numpy(numbers.astype(np.float32)).to(x.device).view(-1, 1, 1, 1)
 
 
-def _factor(x: torch.Tensor, draws: Draws, what: int, far: float) -> torch.Tensor:
+def _factor(x: Tensor, draws: Draws, what: int, far: float) -> Tensor:
     return _on(x, draws(what, max(0.0, 1 - far), 1 + far))
 
 
-def _grey(x: torch.Tensor) -> torch.Tensor:
+def _grey(x: Tensor) -> Tensor:
     """Luma (ITU-R 601), (n, 1, H, W)."""
     if x.shape[1] != 3:
         return x.mean(1, keepdim=True)
@@ -205,63 +198,53 @@ def _grey(x: torch.Tensor) -> torch.Tensor:
     return (x * weights).sum(1, keepdim=True)
 
 
-def _rotated(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Turned about the middle, bilinear, black where nothing was. angle : radians, (n, 1, 1, 1)"""
+def _rotate(x: Tensor, angle: Tensor) -> Tensor:
+    """Turn pictures about the middle by radians, (n, 1, 1, 1), with black corners."""
     high, wide = x.shape[-2:]
-    cos, sin, zero = angle.flatten().cos(), angle.flatten().sin(), torch.zeros_like(angle.flatten())
-    turn = torch.stack([cos, sin * high / wide, zero, -sin * wide / high, cos, zero], 1).view(
-        -1, 2, 3
-    )
-    grid = torch.nn.functional.affine_grid(turn, list(x.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(
+    angle = angle.flatten()
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    turn = torch.stack([cos, sin * high / wide, zero, -sin * wide / high, cos, zero], 1)
+    functional = torch.nn.functional
+    grid = functional.affine_grid(turn.view(-1, 2, 3), list(x.shape), align_corners=False)
+    return functional.grid_sample(
         x, grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
 
 
-def _hued(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
-    """Colours moved along the circle of hue, as HSV has it. turn : share of the circle, (n, 1, 1, 1)"""
+def _turn_hue(x: Tensor, turn: Tensor) -> Tensor:
+    """Turn the hue of HSV by a share of its circle, (n, 1, 1, 1)."""
     x = x / 255
     top, low = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
     span = (top - low).clamp_min(1e-12)
     r, g, b = x[:, :1], x[:, 1:2], x[:, 2:]
-    hue = (
-        torch.where(
-            top == r, (g - b) / span, torch.where(top == g, 2 + (b - r) / span, 4 + (r - g) / span)
-        )
-        / 6
-    )
-    hue = (hue + turn) % 1.0
+    others = torch.where(top == g, 2 + (b - r) / span, 4 + (r - g) / span)
+    hue = (torch.where(top == r, (g - b) / span, others) / 6 + turn) % 1.0
     # each channel is `top` less a share of the span (Smith 1978, hexcone)
     parts = [(k + hue * 6) % 6 for k in (5, 3, 1)]
     shares = torch.cat([torch.minimum(k, 4 - k).clamp(0, 1) for k in parts], 1)
     return (top - (top - low) * shares) * 255
 
 
-def preset(name: str | Augment) -> Augment:
-    return name if isinstance(name, Augment) else PRESETS[name]
+def mixed(x: Tensor, mixup: float, cutmix: float, *key: int) -> tuple[Tensor, Tensor | None, float]:
+    """Mix a batch with itself in another order: (x, other, share).
 
+    The target is `share` of y and the rest of y[other]; other is None where nothing was mixed.
+    mixup (Zhang et al. 2018) blends whole pictures, cutmix (Yun et al. 2019) sets a rectangle of
+    the other into each. With both, the key chooses one of them for the batch.
 
-def mixed(
-    x: torch.Tensor, mixup: float, cutmix: float, *key: int
-) -> tuple[torch.Tensor, torch.Tensor | None, float]:
-    """A batch of two mixed into one: (x, other, share), the target being share of y and the rest of y[other]; None: not mixed.
-
-    mixup (Zhang et al. 2018) blends whole pictures, cutmix (Yun et al. 2019) sets a rectangle of the other into each. With both,
-    the key chooses one of them for the batch.
-
+    Parameters
+    ----------
+    x : the batch's input
     mixup, cutmix : alpha of Beta(alpha, alpha); 0 is off
+    key : of the draws
     """
-    if not mixup and not cutmix:
-        return x, None, 1.0
-    draw = keyed_random.numpy_generator(*key)
-    cuts = (
-        cutmix > 0
-        and x.ndim == 4
-        and (not mixup or keyed_random.uniforms(np.zeros(1, np.int64), *key, 1)[0] < 0.5)
-    )
+    cuts = cutmix > 0 and x.ndim == 4
+    if cuts and mixup:
+        cuts = bool(keyed_random.uniforms(np.zeros(1, np.int64), *key, 1)[0] < 0.5)
     alpha = cutmix if cuts else mixup
     if not alpha:
         return x, None, 1.0
+    draw = keyed_random.numpy_generator(*key)
     share = float(draw.beta(alpha, alpha))
     other = torch.from_numpy(draw.permutation(len(x))).to(x.device)
     if not cuts:
@@ -270,12 +253,8 @@ def mixed(
     part = math.sqrt(1 - share) / 2
     line, column = int(draw.integers(0, high)), int(draw.integers(0, wide))
     lines, columns = round(high * part), round(wide * part)
-    top, bottom, left, right = (
-        max(line - lines, 0),
-        min(line + lines, high),
-        max(column - columns, 0),
-        min(column + columns, wide),
-    )
+    top, bottom = max(line - lines, 0), min(line + lines, high)
+    left, right = max(column - columns, 0), min(column + columns, wide)
     x = x.clone()
     x[:, :, top:bottom, left:right] = x[other, :, top:bottom, left:right]
     return x, other, 1.0 - (bottom - top) * (right - left) / (high * wide)

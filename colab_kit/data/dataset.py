@@ -1,4 +1,4 @@
-"""Data, and how it is split: rows of a source, chosen by a keyed, stratified draw that every session repeats."""
+"""Data and its splits: rows of a source, by a keyed, stratified draw that each session repeats."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from .keyed_random import SPLIT, permutation
-from .kinds import UNLABELLED as UNLABELLED
-from .kinds import Arrays as Arrays
-from .kinds import Items as Items
-from .kinds import Pictures as Pictures
-from .kinds import Source as Source
-from .targets import of_row, strata, unlabelled
+from .sources import Pictures, Source
+from .targets import UNLABELLED, of_row, strata, unlabelled
 
 if TYPE_CHECKING:
     from .batches import Batch
@@ -23,22 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some rows of a source: what one trains on, validates with, or tests with."""
+    """Some rows of a source: to train on, to validate with, or to test with."""
 
     source: Source
-    rows: np.ndarray = field(repr=False)  # int64, (n,): which rows, in the order of this split
+    rows: ndarray = field(repr=False)  # int64, (n,): which rows, in the order of this split
     name: str = "train"
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, i: int) -> tuple[np.ndarray, Any]:
-        """Picture i as uint8 (H, W, C), and its label: int, or float32 (K,)."""
+    def __getitem__(self, i: int) -> tuple[ndarray, Any]:
+        """Give picture i as uint8 (H, W, C), and its label: int, or float32 (K,)."""
         row = int(self.rows[i])
         return self.source.picture(row), of_row(self.source.labels, row)
 
     @property
-    def labels(self) -> np.ndarray:
+    def labels(self) -> ndarray:
         """int64, (n,); of another task float32, (n, K)."""
         return np.asarray(self.source.labels[self.rows])
 
@@ -60,23 +57,33 @@ class Split:
         size: int | None = None,
         device: Any = None,
     ) -> Iterator[Batch]:
-        """Give an epoch of batches to a loop of your own: the pipeline that train() has, decoded once and made ready ahead.
+        """Give an epoch of batches to a loop of your own, by the same pipeline as train().
 
-        The training split comes in an order that (seed, epoch) alone says, any other split in its own. Whoever was killed after
-        batch k of an epoch goes on with first=k: the same batches, to the bit.
+        Pictures are decoded once, and the next batches are made ready while one is used. The
+        training split comes in an order that only (seed, epoch) decides, any other split in its
+        own order. A loop that was killed after batch k of an epoch continues with first=k: the
+        same batches, to the bit.
 
         Parameters
         ----------
-        batch_size : pictures a batch; the last one may hold fewer, or one more
-        epoch, first : which epoch, and the first of its batches to give
-        augment : "none", "light", "standard" or "strong", for the training split
-        size : side of the pictures, pixels; 224, and the arrays' own
-        device : where the batches go; the CPU, if None
+        batch_size : int
+            Pictures a batch; the last one may hold fewer, or one more.
+        epoch, first : int
+            Which epoch, and the first of its batches to give.
+        seed : int
+            Key of the order and of the augmentation.
+        augment : str
+            "none", "light", "standard" or "strong", for the training split.
+        size : int, optional
+            Side of the pictures in pixels; 224 for files, the arrays' own size for arrays.
+        device : torch.device or str, optional
+            Where the batches go; the CPU, if None.
 
         Yields
         ------
         Batch
-            x : float32, (n, C, size, size), from -1 to 1 (floats as they are)    y : int64, (n,)    index : int64, (n,), rows of the source
+            x : float32, (n, C, size, size), from -1 to 1 (floats as they are);
+            y : int64, (n,); index : int64, (n,), rows of the source
 
         Examples
         --------
@@ -84,64 +91,59 @@ class Split:
         ...     for x, y, _ in data.train.batches(64, epoch=epoch, augment="light"):
         ...         loss = criterion(net(x), y)
         """
-        from .batches import batches_of
+        from .batches import loader_of
 
-        return batches_of(
-            self,
-            batch_size,
-            epoch=epoch,
-            first=first,
-            seed=seed,
-            augment=augment,
-            size=size,
-            device=device,
-        )
+        loader = loader_of(self, batch_size, seed, augment, size, device)
+        if self.name == "train":
+            return loader.shuffled(epoch, first=first)
+        return loader.in_order(first=first)
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What `load` gives and `train` takes: splits, class names, and a fingerprint that is the same on every machine."""
+    """What `load` gives and `train` takes: splits, class names, and a fingerprint.
+
+    fingerprint : hex, the same on every machine
+    task : "classification" (one class a picture), "multilabel" (several), or "regression" (numbers,
+        and `classes` are their names)
+    batch_size : a DataLoader's own, that training takes over
+    keyed : False where transforms draw numbers that no key reaches: then no run of it is exact
+    notes : what loading saw: other files, unreadable pictures
+    """
 
     train: Split
     valid: Split | None
     test: Split | None
     classes: tuple[str, ...]
     name: str
-    fingerprint: str  # hex
-    task: str = "classification"  # one class a picture; "multilabel": several; "regression": numbers, and `classes` are their names
-    batch_size: int | None = None  # a DataLoader's own, taken over
-    keyed: bool = (
-        True  # no: its transforms draw numbers that no key reaches, and no run of it is exact
-    )
-    notes: tuple[str, ...] = ()  # what loading saw: junk passed over, unreadable files …
+    fingerprint: str
+    task: str = "classification"
+    batch_size: int | None = None
+    keyed: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, Split]:
-        return {
-            name: split
-            for name in ("train", "valid", "test")
-            if (split := getattr(self, name)) is not None
-        }
+        splits = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Pictures for each class, for each split; for each target, where numbers are learned."""
+        """Pictures for each class, for each split; where numbers are learned, for each target."""
         out = {}
         for name, split in self.splits.items():
-            known = split.labels[~unlabelled(split.labels)]
+            labels = split.labels[~unlabelled(split.labels)]
             if self.task == "classification":
-                each = np.bincount(known, minlength=len(self.classes)).tolist()
+                each = np.bincount(labels, minlength=len(self.classes)).tolist()
+            elif self.task == "multilabel":
+                each = labels.sum(0).astype(int).tolist()
             else:
-                each = (
-                    known.sum(0).astype(int).tolist()
-                    if self.task == "multilabel"
-                    else [len(known)] * len(self.classes)
-                )
+                each = [len(labels)] * len(self.classes)
             out[name] = dict(zip(self.classes, each, strict=True))
         return out
 
     def show(self, n: int = 8) -> Any:
-        """A sheet of n training pictures with their class names, as a PIL image; the same ones each time."""
+        """Draw a sheet of n training pictures with their class names, always the same ones."""
         from .preview import sheet
 
         return sheet(self, n)
@@ -157,30 +159,36 @@ class Data:
         return as_html(self)
 
 
-def stratified(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split row numbers into (kept, drawn): `share` of each class is drawn, at least one, and never a class's last row.
+def stratified(labels: ndarray, share: float, seed: int) -> tuple[ndarray, ndarray]:
+    """Divide row numbers into (rest, drawn): `share` of each class is drawn.
 
-    The draw is keyed by (seed, label, row count), so it does not depend on what else was drawn before.
+    At least one row of a class is drawn, and never its last.
+    The draw is keyed by (seed, label, row count), so earlier draws do not change it.
 
     Parameters
     ----------
-    labels : int64, (N,), or float32, (N, K): see targets.strata
-    share : float, from 0 to 1
+    labels : ndarray
+        int64, (N,), or float32, (N, K): see targets.strata.
+    share : float
+        From 0 to 1.
+    seed : int
+        Key of the draw.
 
     Returns
     -------
-    kept, drawn : int64, each sorted
+    rest, drawn : ndarray
+        int64, each sorted.
     """
-    drawn, labels = [np.empty(0, np.int64)], strata(labels)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    draws, groups = [np.empty(0, np.int64)], strata(labels)
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
         take = min(max(1, round(share * len(rows))), len(rows) - 1)
-        if label != UNLABELLED and take:
-            drawn.append(rows[permutation(len(rows), seed, SPLIT, int(label))[:take]])
-    out = np.sort(np.concatenate(drawn))
-    return np.setdiff1d(np.arange(len(labels)), out), out
+        if group != UNLABELLED and take:
+            draws.append(rows[permutation(len(rows), seed, SPLIT, int(group))[:take]])
+    out = np.sort(np.concatenate(draws))
+    return np.setdiff1d(np.arange(len(groups)), out), out
 
 
 def default_share(n: int) -> float:
-    """The share held back for validation: a fifth, a tenth from 20,000 rows up."""
+    """Give the share held back for validation: a fifth, a tenth from 20,000 rows up."""
     return 0.1 if n >= 20_000 else 0.2

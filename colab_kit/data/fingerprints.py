@@ -22,7 +22,7 @@ DIGITS = 32  # of the hex digest that are kept
 
 
 def of_array(x: Any) -> str:
-    """An array or tensor, by type, shape and content."""
+    """Hash an array or tensor by type, shape and content."""
     x = np.ascontiguousarray(x.detach().cpu().numpy() if hasattr(x, "detach") else x)
     digest = hashlib.sha256(f"{x.dtype.str} {x.shape}|".encode())
     digest.update(x.view(np.uint8).reshape(-1).data if x.size else b"")
@@ -30,80 +30,67 @@ def of_array(x: Any) -> str:
 
 
 def of_files(paths: Sequence[Path], prints: Sequence[str], root: Path) -> str:
-    """Picture files, by their names below `root` and by the size and both ends of each (checks.look_at)."""
+    """Hash picture files by their names below `root` and by what look_at() saw of each."""
     digest = hashlib.sha256()
-    for path, seen in zip(paths, prints, strict=True):
+    for path, file_print in zip(paths, prints, strict=True):
         name = unicodedata.normalize("NFC", os.path.relpath(path, root).replace(os.sep, "/"))
-        digest.update(f"{name}\0{seen}\n".encode())
+        digest.update(f"{name}\0{file_print}\n".encode())
     return digest.hexdigest()[:DIGITS]
 
 
+def of_split(rows: np.ndarray, labels: np.ndarray) -> str:
+    """Hash which rows a split holds, and their labels, whatever chose them."""
+    number = "<i8" if labels.ndim == 1 else "<f4"
+    return of_value([of_array(rows.astype("<i8")), of_array(labels.astype(number))])
+
+
+def of_value(value: Any) -> str:
+    """Hash anything that JSON can hold."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
 def of_dataset(dataset: Any) -> tuple[str, bool]:
-    """A user's own dataset, by class, length, plain attributes, and its first and last items read under fixed keys.
+    """Hash a user's own dataset by class, length, plain attributes, and its first and last items.
 
     Returns
     -------
-    print, keyed : the hash; whether an item read twice under one key was the same
-        If not, the items are left out of the hash: the dataset draws numbers that no key reaches.
+    print, keyed
+        The hash, and whether an item read twice under one key was the same. Where it was not, the
+        dataset draws numbers that no key reaches, and its items are left out of the hash.
     """
     n = len(dataset)
     rows = sorted({*range(min(ENDS, n)), *range(max(0, n - ENDS), n)})
-    items, again = (_items(dataset, rows) for _ in range(2))
-    same = items == again
-    return of_value(
-        [
-            _name(dataset),
-            n,
-            _plain(vars(dataset) if hasattr(dataset, "__dict__") else {}),
-            items if same else None,
-        ]
-    ), same
+    items, again = (
+        [_of_item(keyed_random.item_under_key(dataset, row)) for row in rows] for _ in range(2)
+    )
+    keyed = items == again
+    attributes = _plain(getattr(dataset, "__dict__", {}))
+    return of_value([_class_name(dataset), n, attributes, items if keyed else None]), keyed
 
 
 def of_callable(function: Any) -> str:
-    """A function by name, code and what it is bound to; an object that is called by its class, attributes and methods."""
+    """Hash a function by name, code and what it is bound to; an object by class and attributes."""
     if isinstance(function, functools.partial):
-        return of_value(
-            [
-                of_callable(function.func),
-                _bound(function.args),
-                list(function.keywords),
-                _bound(function.keywords.values()),
-            ]
-        )
+        keywords = function.keywords
+        bound = [_bound(function.args), list(keywords), _bound(keywords.values())]
+        return of_value([of_callable(function.func), *bound])
     if isinstance(function, types.MethodType):
         return of_value([_coded(function.__func__), of_callable(function.__self__)])
     if isinstance(function, types.FunctionType):
-        cells = [
-            cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()
-        ]  # an unfilled one has none
-        return of_value(
-            [
-                _coded(function),
-                _bound(
-                    [
-                        *cells,
-                        *(function.__defaults__ or ()),
-                        *(function.__kwdefaults__ or {}).values(),
-                    ]
-                ),
-            ]
-        )
-    methods = {
-        name: _coded(f)
-        for name, f in vars(type(function)).items()
-        if isinstance(f, types.FunctionType)
-    }
+        empty = types.CellType()  # a cell that is not filled yet has no content
+        cells = [cell.cell_contents for cell in function.__closure__ or () if cell != empty]
+        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        return of_value([_coded(function), _bound([*cells, *defaults])])
+    members = vars(type(function)).items()
+    methods = {name: _coded(f) for name, f in members if isinstance(f, types.FunctionType)}
     own = getattr(function, "__dict__", {})
-    held = {name: _of_item(value) for name, value in own.items() if not isinstance(value, str)}
-    return of_value([_name(function), methods, _plain(own), held])
+    values = {name: _of_item(value) for name, value in own.items() if not isinstance(value, str)}
+    return of_value([_class_name(function), methods, _plain(own), values])
 
 
 def _bound(values: Iterable[Any]) -> list[Any]:
-    return [
-        _coded(value) if isinstance(value, types.FunctionType) else _of_item(value)
-        for value in values
-    ]
+    return [_coded(v) if isinstance(v, types.FunctionType) else _of_item(v) for v in values]
 
 
 def _coded(function: Any) -> list[Any]:
@@ -118,43 +105,17 @@ def _code(code: types.CodeType) -> list[Any]:
 def _constant(value: Any) -> Any:
     if isinstance(value, types.CodeType):
         return _code(value)
-    return (
-        sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
-    )  # a set's own order changes by process
+    if isinstance(value, frozenset):  # its order differs from process to process
+        return sorted(map(repr, value))
+    return repr(value)
 
 
-def of_split(rows: np.ndarray, labels: np.ndarray) -> str:
-    """Which rows a split holds, and their labels: whatever chose them, this is what it came to."""
-    return of_value(
-        [
-            of_array(rows.astype("<i8")),
-            of_array(labels.astype("<i8" if labels.ndim == 1 else "<f4")),
-        ]
-    )
-
-
-def of_value(value: Any) -> str:
-    """Anything JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[
-        :DIGITS
-    ]
-
-
-def _name(thing: Any) -> str:
+def _class_name(thing: Any) -> str:
     return f"{type(thing).__module__}.{type(thing).__qualname__}"
 
 
-def _items(dataset: Any, rows: Sequence[int]) -> list[str]:
-    out = []
-    with keyed_random.outer_streams_kept():
-        for row in rows:
-            keyed_random.seed_all(*keyed_random.sample_key(0, 0, row))
-            out.append(_of_item(dataset[row]))
-    return out
-
-
 def _of_item(item: Any) -> str:
-    """Pictures and arrays by content, containers by their members, anything else by its class."""
+    """Hash pictures and arrays by content, containers by members, anything else by class."""
     if isinstance(item, tuple | list):
         return of_value([_of_item(part) for part in item])
     if isinstance(item, dict):
@@ -163,15 +124,17 @@ def _of_item(item: Any) -> str:
         return of_array(item)
     if hasattr(item, "getbands"):  # a PIL picture
         return f"{item.mode} {of_array(np.asarray(item))}"
-    return repr(item) if isinstance(item, str | int | float | bool | type(None)) else _name(item)
+    plain = isinstance(item, str | int | float | bool | type(None))
+    return repr(item) if plain else _class_name(item)
 
 
 def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Attributes that say how a dataset reads; where it lies on this machine says nothing."""
+    """Give the attributes that say how a dataset reads; its place on this machine says nothing."""
     out: dict[str, Any] = {}
     for name, value in attributes.items():
-        if isinstance(value, str) and not os.path.isabs(os.path.expanduser(value)):
-            out[name] = value
+        if isinstance(value, str):
+            if not os.path.isabs(os.path.expanduser(value)):
+                out[name] = value
         elif isinstance(value, int | float | bool | type(None)):
             out[name] = value
         elif callable(value):

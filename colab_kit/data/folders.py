@@ -1,7 +1,7 @@
 """Folders of pictures: which file is in which split and class, from names alone. Nothing is opened.
 
     flowers/                    one nested top folder is passed through
-    ├── train/  rose/ *.jpg     train/ valid|val|validation/ test/ above the classes, or the classes at once
+    ├── train/  rose/ *.jpg     train/ valid|val|validation/ test/ above the classes, or none
     ├── valid/  rose/ *.jpg
     └── test/   *.jpg           a test folder without classes is for predict only
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,21 +26,13 @@ PICTURES = frozenset(
 HEIC = frozenset((".heic", ".heif"))
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-JUNK = frozenset(
-    (
-        "__macosx",
-        "thumbs.db",
-        "desktop.ini",
-        "__pycache__",
-        "$recycle.bin",
-        "system volume information",
-        "@eadir",
-    )
-)
+JUNK = frozenset("__macosx thumbs.db desktop.ini __pycache__ $recycle.bin @eadir".split()) | {
+    "system volume information"
+}
 
 
 @dataclass(frozen=True)
-class Filed:
+class PictureFile:
     """A picture file, and the class folder it lies in; None if it lies in none."""
 
     path: Path
@@ -48,23 +40,28 @@ class Filed:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a folder holds. `root` is the folder to which names are relative: the given one, or the nested one inside it."""
+class Listing:
+    """What a folder holds.
+
+    root : the folder that names are relative to: the given one, or the nested one inside it
+    splits : files in order, by train, valid and test
+    notes : what else lies there
+    label_notes : what to say of pictures without a class folder, unless labels= names them
+    """
 
     root: Path
-    splits: dict[str, list[Filed]]  # by train, valid, test; in order
+    splits: dict[str, list[PictureFile]]
     notes: tuple[Note, ...] = ()
+    label_notes: tuple[Note, ...] = ()
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """The key that sorts 2 before 10, and b after A."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part
-    ], name
+    """Give the key that sorts 2 before 10, and b after A."""
+    parts = filter(None, re.split(r"(\d+)", name.casefold()))
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
 
 
-def scan(folder: Path) -> Found:
+def scan(folder: Path) -> Listing:
     """Find the pictures of a folder, their splits and classes.
 
     Raises
@@ -75,56 +72,37 @@ def scan(folder: Path) -> Found:
     tree = _tree(Path(os.path.abspath(folder)))
     top = _below_nested_tops(tree)
     places = _split_folders(top)
-    splits: dict[str, list[Filed]] = {}
+    trees = {split: _below_nested_tops(place, but=()) for split, place in places.items()}
+    others = {name: sub for name, sub in top.folders.items() if sub not in places.values()}
     notes: list[Note] = []
-    for split, place in places.items():
-        splits[split], said = _filed(_below_nested_tops(place, but=()))
-        notes += said
     if "train" not in places:
-        rest = _Tree(
-            top.path,
-            top.files,
-            {name: sub for name, sub in top.folders.items() if sub not in places.values()},
-        )
-        splits["train"], said = _filed(rest)
-        notes += said
-    elif beside := [
-        name for name, sub in top.folders.items() if sub not in places.values() and sub.pictures()
-    ]:
-        notes.append(
-            Note(
-                f"{top.path}: {some(beside)} beside train/ was passed over: no split has that name.",
-                "warn",
-            )
-        )
-    if not splits["train"]:
-        raise _no_pictures(folder, tree, trained="train" in places or bool(places))
-    others = [name for name, suffix in tree.others() if suffix not in HEIC]
-    if others:
-        notes.append(
-            Note(f"{counted(len(others), 'other file')} passed over: no pictures ({some(others)}).")
-        )
-    return Found(
-        top.path,
-        {name: splits[name] for name in ("train", "valid", "test") if name in splits},
-        tuple(notes),
-    )
+        trees["train"] = _Tree(top.path, top.files, others)
+    elif beside := [name for name, sub in others.items() if sub.pictures()]:
+        text = f"{some(beside)} beside train/ was left out: no split has that name."
+        notes.append(Note(f"{top.path}: {text}", "warn"))
+    if not trees["train"].pictures():
+        raise _no_pictures(folder, tree, trained=bool(places))
+    if unknown := tree.others():
+        text = f"{counted(len(unknown), 'other file')} left out: no pictures ({some(unknown)})."
+        notes.append(Note(text))
+    return _listing(top.path, trees, notes)
 
 
-def scan_split(folder: Path) -> Found:
-    """The same for a folder that is one split: valid=, test=, or one of several named sources."""
+def scan_split(folder: Path) -> Listing:
+    """Find the pictures of a folder that is one split: valid=, test=, or one of a dict."""
     tree = _below_nested_tops(_tree(Path(os.path.abspath(folder))), but=())
-    files, notes = _filed(tree)
-    if not files:
+    if not tree.pictures():
         raise _no_pictures(folder, tree, trained=False)
-    return Found(tree.path, {"train": files}, tuple(notes))
+    return _listing(tree.path, {"train": tree}, [])
 
 
+@dataclass(frozen=True, eq=False)
 class _Tree:
-    """A folder as it matters: pictures, other files, folders; junk is not there, and a link never leads in a circle."""
+    """A folder as it matters: files and folders without junk; a link never leads in a circle."""
 
-    def __init__(self, path: Path, files: list[Path], folders: dict[str, _Tree]) -> None:
-        self.path, self.files, self.folders = path, files, folders
+    path: Path
+    files: list[Path]
+    folders: dict[str, _Tree]
 
     @property
     def loose(self) -> list[Path]:
@@ -132,54 +110,44 @@ class _Tree:
         return [path for path in self.files if path.suffix.lower() in PICTURES | HEIC]
 
     def pictures(self) -> list[Path]:
-        """All pictures, of the folders below too."""
+        """List all pictures, of the folders below too."""
         return self.loose + [path for sub in self.folders.values() for path in sub.pictures()]
 
-    def others(self) -> Iterator[tuple[str, str]]:
-        """Name and suffix of each file that is no picture."""
-        yield from (
-            (path.name, path.suffix.lower())
-            for path in self.files
-            if path.suffix.lower() not in PICTURES | HEIC
-        )
-        for sub in self.folders.values():
-            yield from sub.others()
+    def others(self) -> list[str]:
+        """Name each file that is no picture."""
+        loose = set(self.loose)
+        names = [path.name for path in self.files if path not in loose]
+        return names + [name for sub in self.folders.values() for name in sub.others()]
 
 
 def _tree(path: Path, above: frozenset[str] = frozenset()) -> _Tree:
-    here = os.path.realpath(path)
+    above |= {os.path.realpath(path)}
     try:
         entries = sorted(os.scandir(path), key=lambda entry: natural(entry.name))
     except OSError as err:
-        raise DataError(
-            f"{path} cannot be listed.", str(err.strerror or err), "give a folder that can be read"
-        ) from err
+        what, why = f"{path} cannot be listed.", str(err.strerror or err)
+        raise DataError(what, why, "give a folder that can be read") from err
     files, folders = [], {}
     for entry in entries:
         if entry.name.startswith(".") or entry.name.lower() in JUNK:
             continue
         if not entry.is_dir():
             files.append(path / entry.name)
-        elif os.path.realpath(entry.path) not in above | {here}:
-            folders[entry.name] = _tree(path / entry.name, above | {here})
+        elif os.path.realpath(entry.path) not in above:
+            folders[entry.name] = _tree(path / entry.name, above)
     return _Tree(path, files, folders)
 
 
 def _below_nested_tops(tree: _Tree, but: Iterable[str] = SPLITS) -> _Tree:
-    """Pass through folders that hold one folder and nothing else that matters: what unpacking an archive leaves."""
-    while (
-        len(inner := [sub for sub in tree.folders.values() if sub.pictures()]) == 1
-        and not tree.loose
-    ):
+    """Pass through folders that hold one folder and nothing else, as archives leave them."""
+    while True:
+        inner = [sub for sub in tree.folders.values() if sub.pictures()]
+        if len(inner) != 1 or tree.loose or inner[0].path.name.lower() in but:
+            return tree
         only = inner[0]
-        if (
-            only.path.name.lower() in but
-            or not any(sub.pictures() for sub in only.folders.values())
-            or only.loose
-        ):
-            break
+        if only.loose or not any(sub.pictures() for sub in only.folders.values()):
+            return tree
         tree = only
-    return tree
 
 
 def _split_folders(tree: _Tree) -> dict[str, _Tree]:
@@ -198,65 +166,57 @@ def _split_folders(tree: _Tree) -> dict[str, _Tree]:
     return places
 
 
-def _filed(tree: _Tree) -> tuple[list[Filed], list[Note]]:
-    """The pictures of one split with their class folders; without class folders, all of them unlabelled."""
-    notes: list[Note] = []
-    classes = {name: pictures for name, sub in tree.folders.items() if (pictures := sub.pictures())}
-    if not classes:
-        return [Filed(path, None) for path in tree.loose], notes
-    empty = [
-        name
-        for name, sub in tree.folders.items()
-        if not sub.pictures() and SPLITS.get(name.lower()) is None
-    ]
-    if empty:
-        notes.append(Note(f"{tree.path}: no pictures in {some(empty)}.", "warn"))
-    if tree.loose:
-        names = some([path.name for path in tree.loose])
-        text = f"{counted(len(tree.loose), 'picture')} found beside the class folders without a label ({names})."
-        notes.append(Note(f"{tree.path}: {text}", "warn"))
-    filed = [
-        Filed(path, unicodedata.normalize("NFC", name))
-        for name, pictures in classes.items()
-        for path in pictures
-    ]
-    return filed + [Filed(path, None) for path in tree.loose], notes
+def _listing(root: Path, trees: dict[str, _Tree], notes: list[Note]) -> Listing:
+    """List each split's pictures with their class folders; without these, none has a label."""
+    splits: dict[str, list[PictureFile]] = {}
+    empty_notes: list[Note] = []
+    label_notes: list[Note] = []
+    for split in ("train", "valid", "test"):
+        if split not in trees:
+            continue
+        tree, files, empty = trees[split], list[PictureFile](), list[str]()
+        for name, sub in tree.folders.items():
+            pictures, label = sub.pictures(), unicodedata.normalize("NFC", name)
+            files += [PictureFile(path, label) for path in pictures]
+            if not pictures and name.lower() not in SPLITS:
+                empty.append(name)
+        if files and empty:
+            empty_notes.append(Note(f"{tree.path}: no pictures in {some(empty)}.", "warn"))
+        if files and tree.loose:
+            text = (
+                f"{tree.path}: {counted(len(tree.loose), 'picture')} found beside the class folders"
+            )
+            names = some([path.name for path in tree.loose])
+            label_notes.append(Note(f"{text} without a label ({names}).", "warn"))
+        splits[split] = files + [PictureFile(path, None) for path in tree.loose]
+    return Listing(root, splits, (*empty_notes, *notes), tuple(label_notes))
 
 
 def _no_pictures(folder: Path, tree: _Tree, *, trained: bool) -> DataError:
-    others = list(tree.others())
-    packed = [name for name, _ in others if name.lower().endswith(ARCHIVES)]
+    what = f"{folder} holds no pictures to train on."
+    others = tree.others()
+    packed = [name for name in others if name.lower().endswith(ARCHIVES)]
     if packed:
-        return DataError(
-            f"{folder} holds an archive and no pictures to train on.",
-            f"{some(packed)} is packed",
-            f"load the archive itself: kit.load({str(folder / packed[0])!r})",
-        )
-    if trained and (
-        names := [sub.path.name + "/" for sub in tree.folders.values() if sub.pictures()]
-    ):
-        return DataError(
-            f"{folder} holds no pictures to train on.",
-            f"all are in {some(names)}",
-            "put class folders into train/",
-        )
-    held = (
-        f"{len(others):,} other files ({some([name for name, _ in others])})"
-        if others
-        else "nothing"
-    )
+        what = f"{folder} holds an archive and no pictures to train on."
+        fix = f"load the archive itself: kit.load({str(folder / packed[0])!r})"
+        return DataError(what, f"{some(packed)} is packed", fix)
+    names = [sub.path.name + "/" for sub in tree.folders.values() if sub.pictures()]
+    if trained and names:
+        return DataError(what, f"all are in {some(names)}", "put class folders into train/")
+    contents = f"{len(others):,} other files ({some(others)})" if others else "nothing"
     return DataError(
         f"There are no pictures in {folder}.",
-        f"it holds {held}",
-        f"give a folder that has a folder of pictures ({', '.join(sorted(PICTURES)[:6])} …) for each class",
+        f"it holds {contents}",
+        "give a folder that has a folder of pictures for each class: "
+        + ", ".join(sorted(PICTURES)[:6]),
     )
 
 
 def some(names: Sequence[str]) -> str:
-    """Up to three names."""
+    """Name up to three."""
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def counted(n: int, things: str) -> str:
-    """`1 picture was`, `1,200 pictures were`."""
+    """Say `1 picture was`, `1,200 pictures were`."""
     return f"{n:,} {things} was" if n == 1 else f"{n:,} {things}s were"

@@ -1,7 +1,7 @@
-"""Randomness as a function: every draw is a pure function of integers, so nothing random needs saving.
+"""Randomness as a function: every draw is a pure function of integers, so nothing random is saved.
 
-Whoever draws names its key: (seed, what for, epoch, …). The process-wide generators belong to the training thread alone;
-all draws of our own come from private generators or from hashes.
+Each draw names its key: (seed, purpose, epoch, and so on). The generators of the process belong
+to the training thread alone; our own draws come from private generators or from hashes.
 """
 
 from __future__ import annotations
@@ -9,59 +9,59 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
-if TYPE_CHECKING:
-    pass
-
-# What a key is for. Part of every key, so that no two uses share a stream.
+# The purpose of a draw. It is part of every key, so that no two uses share a stream.
 SPLIT, INIT, ORDER, SAMPLE, STEP, MIXUP, VALID, VIEW, DRAW = range(9)
 
 _MASK = (1 << 64) - 1
+_GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def mix(*numbers: int) -> int:
-    """A 64-bit key of some integers: splitmix64 (Steele, Lea, Flood 2014) over each in turn."""
-    state = 0x9E3779B97F4A7C15
+    """Make a 64-bit key of integers by splitmix64 (Steele, Lea, Flood 2014)."""
+    state = _GAMMA
     for number in numbers:
-        state = (state ^ (number & _MASK)) & _MASK
-        state = (state + 0x9E3779B97F4A7C15) & _MASK
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state = ((state ^ (number & _MASK)) + _GAMMA) & _MASK
+        state = ((state ^ (state >> 30)) * _FIRST) & _MASK
+        state = ((state ^ (state >> 27)) * _SECOND) & _MASK
         state ^= state >> 31
     return state
 
 
-def hashes(key: int, numbers: np.ndarray) -> np.ndarray:
-    """splitmix64 of many integers at once under one key: uint64, the shape of `numbers`; the same on every machine."""
+def hashes(key: int, numbers: ndarray) -> ndarray:
+    """Hash many integers at once under one key: uint64, the same on every machine."""
     z = numbers.astype(np.uint64) ^ np.uint64(key)
     with np.errstate(over="ignore"):
-        z = z + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z + np.uint64(_GAMMA)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
     return np.asarray(z ^ (z >> np.uint64(31)))
 
 
-def uniforms(numbers: np.ndarray, *key: int) -> np.ndarray:
-    """A number from [0, 1) for each integer under one key: float64, the shape of `numbers`; 53 bits each."""
+def uniforms(numbers: ndarray, *key: int) -> ndarray:
+    """Draw a number from [0, 1) for each integer under one key: float64, of 53 random bits each."""
     return np.asarray((hashes(mix(*key), numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
-def permutation(n: int, *key: int) -> np.ndarray:
-    """A shuffle of range(n), int64: rows in the order of their hashes, so no library's generator can change it."""
-    rows = np.arange(n)
-    return np.argsort(hashes(mix(*key, n), rows), kind="stable")
+def permutation(n: int, *key: int) -> ndarray:
+    """Shuffle range(n), int64, by its numbers' hashes: no library's generator can change it."""
+    return np.argsort(hashes(mix(*key, n), np.arange(n)), kind="stable")
 
 
 def numpy_generator(*key: int) -> np.random.Generator:
-    """A private generator of this key."""
+    """Make a private generator of this key."""
     return np.random.Generator(np.random.Philox(mix(*key)))
 
 
 def seed_torch(*key: int) -> None:
-    """Seed torch's process-wide generators: what dropout reads. 1 µs on the CPU; torch.manual_seed takes 100."""
+    """Seed torch's process-wide generators, which dropout reads.
+
+    It takes 1 µs on the CPU; torch.manual_seed takes 100.
+    """
     import torch
 
     number = mix(*key) & 0x7FFF_FFFF_FFFF_FFFF
@@ -73,7 +73,7 @@ def seed_torch(*key: int) -> None:
 
 
 def seed_all(*key: int) -> None:
-    """Seed python, numpy and torch, for code that is not ours: a user's transforms, a user's network being made."""
+    """Seed python, numpy and torch, for code of the user: transforms, a network that is built."""
     number = mix(*key)
     random.seed(number)
     np.random.seed(number & 0xFFFF_FFFF)
@@ -82,14 +82,11 @@ def seed_all(*key: int) -> None:
 
 @contextmanager
 def outer_streams_kept() -> Iterator[None]:
-    """Give python's, numpy's and torch's streams back as they were: what the user drew outside stays theirs."""
+    """Set python's, numpy's and torch's generators back at the end: the user's own draws stay."""
     import torch
 
-    python, numbers, cpu = (
-        random.getstate(),
-        np.random.get_state(),
-        torch.default_generator.get_state(),
-    )
+    python, numbers = random.getstate(), np.random.get_state()
+    cpu = torch.default_generator.get_state()
     try:
         yield
     finally:
@@ -99,5 +96,12 @@ def outer_streams_kept() -> Iterator[None]:
 
 
 def sample_key(seed: int, epoch: int, row: int) -> tuple[Any, ...]:
-    """The key of one sample's augmentation: the same in any worker, batch or order."""
+    """Give the key of one sample's augmentation: the same in any worker, batch or order."""
     return (seed, SAMPLE, epoch, row)
+
+
+def item_under_key(dataset: Any, row: int) -> Any:
+    """Read an item of a user's dataset under its row's first key; the outer streams stay."""
+    with outer_streams_kept():
+        seed_all(*sample_key(0, 0, row))
+        return dataset[row]

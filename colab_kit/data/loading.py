@@ -1,10 +1,10 @@
-"""load(): pictures from wherever they are, split by key, as the Data that every other verb takes."""
+"""load(): pictures from wherever they are, split by key, as the Data that other verbs take."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,19 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from ..colab.mounting import stand_in_path
-from ..colab.staging import one_by_one
 from ..errors import RENAMED, DataError, new_word, new_words
-from ..events import Callback, Callbacks, Control, Event, Note
+from ..events import Callback, Callbacks, Control, Note
 from ..system.console import with_console
 from . import fingerprints, torch_datasets
-from .arrays import Part, display_names, of_pair
+from .arrays import of_pair
 from .dataset import Data, Split
-from .edits import Edits, edited
 from .folders import some
+from .labels import Labels, display_names
 from .labels import class_names as numbered_names
-from .paths import open_place, open_split
+from .paths import Opener
+from .sources import Edits, Part, Parts, apply_edits
 from .splitting import as_limit, as_share, share_out
-from .tables import Labels
-from .targets import TASKS, as_task, task_of
+from .targets import REGRESS, TASKS, as_task, task_of
 
 
 @new_words
@@ -50,30 +48,46 @@ def load(
 
     Parameters
     ----------
-    source : a folder of class folders, with or without train/ valid|val/ test/ above them, or its zip or tar; a name of the
-        catalog: "fashion-mini", "fashion-mnist", "mnist", "cifar-10", "cifar-100", "cat-dog", "hymenoptera", "flower-data", "flowers-102",
-        "oxford-pets", "imagenette", "imagenette-320" or "imagenette-160"; (X, y), arrays or tensors; a torch Dataset or DataLoader;
-        {"train": s, "valid": s, "test": s} of these; or Data
-        X: uint8 or float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features).
-        y: class numbers or names; several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets)
+    source : path, name, link, pair, dataset, dict or Data
+        A folder of class folders, with or without train/ valid|val/ test/ above them, or its zip
+        or tar; a name of the catalog: "fashion-mini", "fashion-mnist", "mnist", "cifar-10",
+        "cifar-100", "cat-dog", "hymenoptera", "flower-data", "flowers-102", "oxford-pets",
+        "imagenette", "imagenette-320" or "imagenette-160"; (X, y), arrays or tensors; a torch
+        Dataset or DataLoader; {"train": s, "valid": s, "test": s} of these; or Data. X: uint8 or
+        float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features). y: class numbers or names;
+        several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets).
     valid : None, float, 0, "test", or a source
-        None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from 20,000 up), at least one
-        a class. A float: that share of them. 0: none. "test": the test split.
+        None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from
+        20,000 up), at least one a class. A float: that share of them. 0: none. "test": the test
+        split.
     test : None, float, 0, or a source
         None: the source's own. A folder without class folders is for predict only.
-    labels : CSV path, {file: label}, or callable(path) -> label, for a folder; a label may be several names ("haze|water") or a number
-    class_names : a dict, or a JSON file as cat_to_name.json: what class folders are called; or a list of the class names in the order of
-        their numbers. Without it: the folders' names, the source's own, or the numbers
-    task : "classification" (one class a picture), "multilabel" (several) or "regression" (numbers); seen from the labels, if None
-    label_edits : {file: class, or None: left out}, for picture files named below the source's folder; what a Cleaner gives
-    max_per_class : int, at most so many pictures a class, in each split as it was given
-    seed : int, key of the draws for valid, test and max_per_class, and of nothing else
-    strict : bool, whether what else would be a warning is an error
-    callbacks, quiet : who is given the events beside the console; whether the console says nothing
-    control : Control, optional, to stop bringing the source from another thread
+    labels : CSV path, {file: label}, or callable(path) -> label
+        For a folder. A label may be several names ("haze|water") or a number.
+    class_names : dict, JSON file, or list
+        A dict, or a file as cat_to_name.json, says what class folders are called; a list gives
+        the class names in the order of their numbers. Without it: the folders' names, the
+        source's own, or the numbers.
+    task : str
+        "classification" (one class a picture), "multilabel" (several) or "regression" (numbers);
+        None: the labels say it.
+    label_edits : {file: class, or None: left out}
+        For picture files, named below the source's folder; a Cleaner gives it.
+    max_per_class : int
+        At most so many pictures a class, in each split that came.
+    seed : int
+        Key of the draws for valid, test and max_per_class, and of nothing else.
+    strict : bool
+        Whether a warning is an error.
+    callbacks, quiet
+        Callables that get each event beside the console; whether the console says nothing.
+    control : Control
+        Stops it from another thread while the source is brought.
 
-    What lies on Drive is brought to the fast disk first, once; a folder of many small files is packed for the next session.
-    A picture replaced there under its old name is not noticed: give the folder another name.
+    Returns
+    -------
+    Data
+        Splits, class names and a fingerprint.
 
     Raises
     ------
@@ -82,85 +96,85 @@ def load(
     DriveError
         The source could not be read from Drive, or `control` was stopped.
 
+    Notes
+    -----
+    What lies on Drive is first brought to the fast disk, once; a folder of many small files is
+    packed for the next session. A picture replaced there under its old name is not noticed: give
+    the folder another name.
+
     Examples
     --------
     >>> load("fashion-mini", quiet=True).counts["train"]["Bag"]
     480
     """
     if extra:
-        raise DataError(
-            f"load() takes one source, and {1 + len(extra)} were given.",
-            "pictures and labels travel as one pair",
-            "kit.load((X, y))",
-        )
+        what = f"load() takes one source, and {1 + len(extra)} were given."
+        raise DataError(what, "pictures and labels travel as one pair", "kit.load((X, y))")
     if isinstance(source, Data):
-        given_too = {
-            "valid": valid,
-            "test": test,
-            "labels": labels,
-            "class_names": class_names,
-            "task": task,
-            "label_edits": label_edits,
-            "max_per_class": max_per_class,
-        }
-        return _as_it_is(
-            source,
-            [name for name, value in given_too.items() if value is not None]
-            + ["seed"] * bool(seed)
-            + ["strict"] * strict,
-        )
-    limit, ears = as_limit(max_per_class), _Ears(with_console(callbacks, quiet=quiet), control)
-    names, in_order = _named(class_names)
-    parts, name, root = _understood(source, labels, ears)
-    for split, told in (("valid", valid), ("test", test)):
-        if _is_source(told, split):
-            parts[split] = _one(told, labels if isinstance(told, str | os.PathLike) else None, ears)
-    for part in parts.values():
-        ears.hear(part.notes)
+        words = {"valid": valid, "test": test, "labels": labels, "class_names": class_names}
+        words |= {"task": task, "label_edits": label_edits, "max_per_class": max_per_class}
+        words |= {"seed": seed or None, "strict": strict or None}
+        return _unchanged(source, [name for name, value in words.items() if value is not None])
+    limit = as_limit(max_per_class)
+    listener = _Listener(with_console(callbacks, quiet=quiet))
+    opener = Opener(listener.emit, control)
+    shown, in_order = _names(class_names)
+    place = _open(source, labels, opener)
+    parts, name = dict(place.splits), place.name
+    for split, value in (("valid", valid), ("test", test)):
+        if _is_source(value, split):
+            own_labels = labels if isinstance(value, str | os.PathLike) else None
+            parts[split] = _open_split(value, own_labels, opener)
+    listener.hear(*(note for part in parts.values() for note in part.notes))
     if label_edits:
-        ears.hear([_edit(parts, _by_folder(label_edits, parts["train"], names, root))])
-    asked, task = task, _task(parts["train"], task, name, labels is not None)
+        edits = _by_folder(label_edits, parts["train"], shown, place.root)
+        listener.hear(_edit(parts, edits))
+    known_task = _task(parts["train"], task, name, labels)
     for split, part in parts.items():
-        needed, said = as_task(part.labels, task)
-        parts[split] = replace(part, labels=needed)
-        ears.hear(said if split == "train" else ())
-    if task == "regression" and asked is None:
-        ears(Note("The labels are floats: they are learned as numbers (task='regression')."))
-    given = parts["train"]
-    found = numbered_names(
-        given.labels[given.labelled], in_order if in_order is not None else given.classes, task
+        values, notes = as_task(part.labels, known_task)
+        parts[split] = replace(part, labels=values)
+        listener.hear(*notes if split == "train" else ())
+    if known_task == REGRESS and task is None:
+        text = "The labels are floats: they are learned as numbers (task='regression')."
+        listener.hear(Note(text))
+    train = parts["train"]
+    own_classes = train.classes if in_order is None else in_order
+    classes = numbered_names(train.labels[train.labelled], own_classes, known_task)
+    shared = share_out(
+        parts, classes, valid=valid, test=test, limit=limit, seed=seed, emit=listener.hear
     )
-    shared = share_out(parts, found, valid=valid, test=test, limit=limit, seed=seed, say=ears)
-    if names is not None:
-        found, said = display_names(names, found, root)
-        ears.hear(said)
-    ears.judge(name, strict)
-    splits = {key: one for key, (one, _) in shared.items()}
+    if shown is not None:
+        classes, notes = display_names(shown, classes, place.root)
+        listener.hear(*notes)
+    if strict:
+        listener.refuse_warnings(name)
+    splits = {key: split for key, (split, _) in shared.items()}
     return Data(
         splits["train"],
         splits.get("valid"),
         splits.get("test"),
-        classes=found,
+        classes=classes,
         name=name,
-        fingerprint=_fingerprint(found, shared, given.batch_size, task),
-        task=task,
-        batch_size=given.batch_size,
+        fingerprint=_fingerprint(classes, shared, train.batch_size, known_task),
+        task=known_task,
+        batch_size=train.batch_size,
         keyed=all(part.keyed for _, part in shared.values()),
-        notes=tuple(note.text for note in ears.notes),
+        notes=tuple(note.text for note in listener.notes),
     )
 
 
-def _named(class_names: Any) -> tuple[Any, Sequence[str] | None]:
-    """What folders are called, and the names in the order of their numbers: one of them, or neither."""
-    if class_names is None or isinstance(class_names, (Mapping, str, os.PathLike)):
+def _names(class_names: Any) -> tuple[Any, Sequence[str] | None]:
+    """Give what class folders are called, and the names in order of their numbers: one or none."""
+    if isinstance(class_names, Mapping | str | os.PathLike):
         return class_names, None
     return None, class_names
 
 
-def _as_it_is(data: Data, asked: list[str]) -> Data:
-    if asked:
-        what = f"{data.name} is loaded already, and {' and '.join(f'{name}=' for name in asked)} would be passed over."
-        fix = f"pass {asked[0]}= where it is first loaded: kit.load(source, {asked[0]}=…)"
+def _unchanged(data: Data, words: list[str]) -> Data:
+    if words:
+        names = " and ".join(f"{name}=" for name in words)
+        what = f"{data.name} is loaded already, and {names} would do nothing."
+        fix = f"pass {words[0]}= where it is first loaded: kit.load(source, {words[0]}=…)"
         raise DataError(what, "its splits are drawn", fix)
     return data
 
@@ -171,118 +185,103 @@ def _fingerprint(
     batch_size: int | None,
     task: str,
 ) -> str:
-    """What the splits came to: sources, rows, labels, names. valid=, test=, labels=, max_per_class= and seed= are in it by their effect."""
-    own: dict[str, Any] = (
-        {} if batch_size is None else {"batch_size": batch_size}
-    )  # a DataLoader's, that training takes over
-    own |= {"task": task} if task != "classification" else {}
-    prints = {
-        key: [part.print, fingerprints.of_split(split.rows, split.labels)]
-        for key, (split, part) in shared.items()
-    }
-    return fingerprints.of_value({"classes": classes, "splits": prints, **own})
+    """Hash what the splits came to: sources, rows, labels, names.
+
+    valid=, test=, labels=, max_per_class= and seed= are in it by their effect.
+    """
+    value: dict[str, Any] = {"classes": classes, "splits": {}}
+    if batch_size is not None:  # a DataLoader's, that training takes over
+        value["batch_size"] = batch_size
+    if task != "classification":
+        value["task"] = task
+    for key, (split, part) in shared.items():
+        value["splits"][key] = [part.print, fingerprints.of_split(split.rows, split.labels)]
+    return fingerprints.of_value(value)
 
 
-class _Ears:
-    """Hand events on, and keep the notes: they belong to the data. What is told while it is brought goes to `emit` alone."""
+@dataclass(frozen=True)
+class _Listener:
+    """Hand notes on, and keep them for the data; other events go to `emit` alone."""
 
-    def __init__(self, emit: Callbacks, control: Control | None) -> None:
-        self.emit = emit
-        self.control = control
-        self.notes: list[Note] = []
+    emit: Callbacks
+    notes: list[Note] = field(default_factory=list)
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Note):
-            self.notes.append(event)
-        self.emit(event)
-
-    def hear(self, notes: Iterable[Note]) -> None:
+    def hear(self, *notes: Note) -> None:
         for note in notes:
-            self(note)
+            self.notes.append(note)
+            self.emit(note)
 
-    def judge(self, name: str, strict: bool) -> None:
-        warned = [note.text for note in self.notes if note.level == "warn"]
-        if strict and warned:
-            raise DataError(
-                f"{name} was not loaded: strict=True, and there {'was a warning' if len(warned) == 1 else f'were {len(warned)} warnings'}.",
-                " ".join(warned),
-                "put it right, or load with strict=False",
-            )
+    def refuse_warnings(self, name: str) -> None:
+        warnings = [note.text for note in self.notes if note.level == "warn"]
+        if warnings:
+            many = "was a warning" if len(warnings) == 1 else f"were {len(warnings)} warnings"
+            what = f"{name} was not loaded: strict=True, and there {many}."
+            raise DataError(what, " ".join(warnings), "correct it, or load with strict=False")
 
 
-def _understood(
-    source: Any, labels: Labels | None, ears: _Ears
-) -> tuple[dict[str, Part], str, Path | None]:
-    """The parts of a source by split, its name, and the folder it is in."""
+def _open(source: Any, labels: Labels | None, opener: Opener) -> Parts:
+    """Give the parts of a source by split, its name, and the folder it is in."""
     if isinstance(source, str | os.PathLike):
-        return open_place(source, labels, ears.emit, stand_in_path, ears.control)
+        return opener.open(source, labels)
     if labels is not None:
-        why = f"the source is a {type(source).__name__}"
-        raise DataError(
-            "labels= goes with a folder of pictures only.", why, "pass the labels as (X, y)"
+        what, why = (
+            "labels= goes with a folder of pictures only.",
+            f"the source is a {type(source).__name__}",
         )
+        raise DataError(what, why, "pass the labels as (X, y)")
     if not isinstance(source, Mapping):
-        return {"train": _one(source, None, ears)}, _called(source), None
-    named = {RENAMED["split"].get(str(key), str(key)): value for key, value in source.items()}
-    if "train" not in named or set(named) - {"train", "valid", "test"}:
+        return Parts({"train": _open_split(source, None, opener)}, _name(source))
+    sources = {RENAMED["split"].get(str(key), str(key)): value for key, value in source.items()}
+    if "train" not in sources or set(sources) - {"train", "valid", "test"}:
         raise DataError(
             f"The dict has the keys {', '.join(map(str, source)) or 'none'}.",
             "train is needed, valid and test may be there",
             'pass {"train": s, "valid": s, "test": s}, each a folder, a pair (X, y), or a dataset',
         )
-    return (
-        {key: _one(value, None, ears) for key, value in named.items()},
-        _called(named["train"]),
-        None,
-    )
+    parts = {split: _open_split(value, None, opener) for split, value in sources.items()}
+    return Parts(parts, _name(sources["train"]))
 
 
-def _one(source: Any, labels: Labels | None, ears: _Ears) -> Part:
-    """One source that is one split."""
+def _open_split(source: Any, labels: Labels | None, opener: Opener) -> Part:
+    """Give the part of one source that is one split."""
     if isinstance(source, str | os.PathLike):
-        return open_split(source, labels, ears.emit, stand_in_path, ears.control)
+        return opener.open_split(source, labels)
+    kind = type(source).__name__
     if callable(getattr(source, "parameters", None)) and hasattr(source, "forward"):
-        what = f"{type(source).__name__} is a network, and data is needed here."
-        raise DataError(
-            what,
-            "were the arguments swapped?",
-            "kit.train(model, data), and data = kit.load(folder)",
-        )
+        what, why = f"{kind} is a network, and data is needed here.", "were the arguments swapped?"
+        raise DataError(what, why, "kit.train(model, data), and data = kit.load(folder)")
     if isinstance(source, DataLoader):
-        return torch_datasets.of_loader(source, one_by_one)
+        return torch_datasets.of_loader(source)
     if isinstance(source, tuple | list) and len(source) == 2:
-        return of_pair(*_paired(source))
+        return of_pair(*_pair(source))
     if isinstance(source, np.ndarray | torch.Tensor):
-        raise DataError(
-            f"The array of shape {tuple(source.shape)} has no labels.",
-            "each picture needs its class",
-            "kit.load((X, y))",
-        )
+        what = f"The array of shape {tuple(source.shape)} has no labels."
+        raise DataError(what, "each picture needs its class", "kit.load((X, y))")
     if isinstance(source, IterableDataset) or torch_datasets.is_dataset(source):
-        return torch_datasets.of_dataset(source, far=one_by_one)
+        return torch_datasets.of_dataset(source)
     raise DataError(
-        f"load() cannot read a {type(source).__name__}.",
+        f"load() cannot read a {kind}.",
         "it is no folder, catalog name, pair of arrays, dataset or DataLoader",
         "kit.load('folder'), kit.load((X, y)), or kit.load(dataset)",
     )
 
 
-def _paired(source: Sequence[Any]) -> tuple[Any, Any]:
-    """A pair that is X and y, and not two splits."""
+def _pair(source: Sequence[Any]) -> Sequence[Any]:
+    """Give a pair that is X and y, and not two splits."""
     x, y = source
-    if isinstance(x, Dataset | DataLoader | str | os.PathLike) or (
-        isinstance(x, tuple) and isinstance(y, tuple) and len(x) == len(y) == 2
-    ):
+    pairs = isinstance(x, tuple) and isinstance(y, tuple) and len(x) == len(y) == 2
+    if pairs or isinstance(x, Dataset | DataLoader | str | os.PathLike):
+        kinds = f"{type(x).__name__} and {type(y).__name__}"
         raise DataError(
-            f"The pair holds two sources ({type(x).__name__} and {type(y).__name__}), not X and y.",
-            "which of them trains and which validates has to be said",
+            f"The pair holds two sources ({kinds}), not X and y.",
+            "only you can say which of them trains and which validates",
             'pass {"train": first, "valid": second}, or "test"',
         )
-    return x, y
+    return source
 
 
-def _called(source: Any) -> str:
-    """What a source without a folder is called."""
+def _name(source: Any) -> str:
+    """Name a source without a folder."""
     if isinstance(source, str | os.PathLike):
         return Path(source).resolve().name
     source = source.dataset if isinstance(source, DataLoader) else source
@@ -292,48 +291,47 @@ def _called(source: Any) -> str:
 
 
 def _by_folder(edits: Edits, train: Part, names: Any, root: Path | None) -> Edits:
-    """Edits that name classes as class_names= shows them, with the folders' names."""
+    """Give edits that name classes as class_names= shows them the folders' names."""
     if names is None or train.labels.dtype.kind != "O":
         return edits
     folders = sorted({label for label in train.labels[train.labelled] if isinstance(label, str)})
-    shown = dict(zip(display_names(names, folders, root)[0], folders, strict=True))
-    return {name: shown.get(label, label) for name, label in edits.items()}
+    by_name = dict(zip(display_names(names, folders, root)[0], folders, strict=True))
+    return {file: by_name.get(label, label) for file, label in edits.items()}
 
 
 def _edit(parts: dict[str, Part], edits: Edits) -> Note:
-    """Apply edits to all parts; what came of it."""
-    known: set[str] = set()
+    """Apply edits to all parts, and say what they did."""
+    edited_names: set[str] = set()
     for split, part in parts.items():
-        parts[split], found = edited(part, edits)
-        known |= found
-    dropped = sum(edits[name] is None for name in known)
-    lost = sorted(set(edits) - known)
-    missing = f" Not found: {some(lost)}." if lost else ""
-    return Note(
-        f"label_edits= leaves {dropped} pictures out and gives {len(known) - dropped} another label.{missing}",
-        "warn" if lost else "info",
+        parts[split], names = apply_edits(part, edits)
+        edited_names |= names
+    dropped, lost = (
+        sum(edits[name] is None for name in edited_names),
+        sorted(set(edits) - edited_names),
     )
+    counts = f"{dropped} pictures out and gives {len(edited_names) - dropped} another label"
+    missing = f" Not found: {some(lost)}." if lost else ""
+    return Note(f"label_edits= leaves {counts}.{missing}", "warn" if lost else "info")
 
 
-def _task(part: Part, asked: str | None, name: str, told: bool) -> str:
-    """What is learned from the training labels."""
-    if asked is not None and asked not in TASKS:
-        raise DataError(
-            f"task={asked!r} is not known.",
-            f"the tasks are {', '.join(TASKS)}",
-            new_word("task", asked) or "leave it out, or name one of these",
-        )
+def _task(part: Part, task: str | None, name: str, labels: Labels | None) -> str:
+    """Say what is learned from the training labels."""
+    if task is not None and task not in TASKS:
+        fix = new_word("task", task) or "leave it out, or name one of these"
+        raise DataError(f"task={task!r} is not known.", f"the tasks are {', '.join(TASKS)}", fix)
     if not part.labelled.any():
+        why = f"none of {len(part):,} lies in a class folder"
         raise DataError(
             f"The pictures of {name} have no labels.",
-            "labels= gave none" if told else f"none of {len(part):,} lies in a class folder",
-            "put them into a folder for each class, or pass labels= a CSV file, a dict, or a function of the path",
+            why if labels is None else "labels= gave none",
+            "put them into a folder for each class, or pass labels= a CSV file, a dict, or a "
+            "function of the path",
         )
-    return asked or task_of(part.labels)
+    return task or task_of(part.labels)
 
 
-def _is_source(told: Any, split: str) -> bool:
-    """Whether valid= or test= is a source of its own: no share, not left to us, no word."""
-    if told is None or (split == "valid" and isinstance(told, str) and told == "test"):
+def _is_source(value: Any, split: str) -> bool:
+    """Tell whether valid= or test= is a source of its own: no share, not None, not "test"."""
+    if value is None or (split == "valid" and isinstance(value, str) and value == "test"):
         return False
-    return as_share(told, split) is None
+    return as_share(value, split) is None

@@ -1,14 +1,20 @@
-"""Ahead: the next things are made by a thread while this one is used, into memory that is used again once nobody holds it."""
+"""Work ahead: a thread makes the next batches while one is used, into memory that is used again.
+
+What the process keeps between calls stands here too: its threads, and caches that live as long as
+the object they belong to. forget() empties the caches, for tests.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import queue
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,8 +22,8 @@ AHEAD = 3  # batches that a prefetch thread makes ready
 T = TypeVar("T")
 
 
-def prefetched(items: Iterator[T]) -> Generator[T, None, None]:
-    """Run an iterator in a thread of its own, AHEAD items early. It must draw no random number (design: laws of training)."""
+def run_ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """Run an iterator in a thread of its own, AHEAD items early. It must draw no random number."""
     ready: queue.Queue[Any] = queue.Queue(AHEAD)
     gone = threading.Event()
 
@@ -53,54 +59,58 @@ def _holders(arrays: list[np.ndarray], i: int) -> int:
     return sys.getrefcount(arrays[i])
 
 
-_NOBODY = _holders(
-    [np.empty(1)], 0
-)  # what it says of an array that the list alone holds: that differs by Python's version
+_NOBODY = _holders([np.empty(1)], 0)  # the count if only the list holds it: it differs by Python
 
 
 class Buffers:
-    """Arrays that are given out again once no tensor holds them: fresh memory for each batch costs more than filling it.
+    """Arrays given out again once no tensor holds them: fresh memory costs more than filling it.
 
-    A tensor made by torch.from_numpy holds its array, and whoever keeps the batch keeps that tensor's storage: what is kept stays.
+    A tensor made by torch.from_numpy holds its array, so a batch that somebody keeps stays as it
+    is.
     """
 
-    MOST = 8  # arrays of one shape; who keeps more batches than that gets fresh ones
+    MOST = 8  # arrays of one shape; a caller who keeps more batches gets fresh ones
 
     def __init__(self) -> None:
         self._arrays: dict[tuple[Any, ...], list[np.ndarray]] = {}
         self._lock = threading.Lock()
 
     def take(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """An array that nobody holds; its content is anything."""
+        """Give an array that nobody holds; its content is anything."""
         with self._lock:
-            mine = self._arrays.setdefault((shape, np.dtype(dtype)), [])
-            for i in range(len(mine)):
-                if _holders(mine, i) == _NOBODY:
-                    return mine[i]
+            arrays = self._arrays.setdefault((shape, np.dtype(dtype)), [])
+            for i in range(len(arrays)):
+                if _holders(arrays, i) == _NOBODY:
+                    return arrays[i]
             new = np.empty(shape, dtype)
-            if len(mine) < self.MOST:
-                mine.append(new)
+            if len(arrays) < self.MOST:
+                arrays.append(new)
             return new
 
 
-_pool: ThreadPoolExecutor | None = None
-
-
+@functools.cache
 def crew() -> tuple[ThreadPoolExecutor, int]:
-    """The threads that decode and cut, one a core, and how many there are. Made anew in a forked child."""
-    global _pool
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    if _pool is None:
-        _pool = ThreadPoolExecutor(cores, thread_name_prefix="colab_kit pixels")
-    return _pool, cores
+    """Give the threads that decode and cut, one a core, and how many there are."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return ThreadPoolExecutor(cores, thread_name_prefix="colab_kit pixels"), cores
 
 
-def _forget() -> None:
-    global _pool
-    _pool = None
+if hasattr(os, "register_at_fork"):  # a forked child has no threads
+    os.register_at_fork(after_in_child=crew.cache_clear)
+
+_caches: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+def cached_with(owner: Any, key: Any, make: Callable[[], T]) -> T:
+    """Make a value once for each key, kept while `owner` lives. It must not hold `owner`."""
+    values = _caches.setdefault(owner, {})
+    if key not in values:
+        values[key] = make()
+    value: T = values[key]
+    return value
+
+
+def forget() -> None:
+    """Empty the caches, as a new process has them."""
+    _caches.clear()

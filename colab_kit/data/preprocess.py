@@ -1,4 +1,4 @@
-"""Preprocessing: from uint8 pixels to what the network takes; the same for training, evaluating and predicting."""
+"""Preprocessing: from uint8 pixels to the network's input, the same in training and predicting."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy import ndarray
+from torch import Tensor
 
-from .augment import Augment, Draws, erased, painted
-from .cuts import cut, middle, squashed
-from .images import decode
+from .augment import Augment, Draws, erase, paint
+from .images import Box, cut, decode, middle, squash
 
 STORED = 0.875  # of the side that pictures are stored with: what the network takes
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How pixels become the network's input. uint8 becomes (x / 255 - mean) / std; floats are left as they are.
+    """How pixels become input: uint8 becomes (x / 255 - mean) / std; floats stay as they are.
 
     size : side in pixels, or None: the arrays' own
-    channels : of the network's input; a grey picture is repeated, a coloured one for a grey network averaged,
-        an alpha channel dropped; None: as they come
+    channels : of the network's input, or None: as they come. A grey picture is repeated, a
+        coloured one averaged for a grey network, an alpha channel dropped.
     mean, std : one number, or one a channel
+    interpolation : "bilinear" or "bicubic"
+    crop : share of the short side that an evaluated picture shows
     """
 
     size: int | None = None
@@ -35,101 +38,96 @@ class Preprocess:
     crop: float = 0.875
 
     @property
-    def side(self) -> int:
-        """Of the squares that files are stored as: somewhat more than the network takes, so that a crop loses little.
+    def square(self) -> int:
+        """Side of the network's input, pixels; 224 where arrays keep their own."""
+        return self.size or 224
 
-        Where pictures are taken whole it is the network's own: one that has that size already is not touched.
+    @property
+    def side(self) -> int:
+        """Side of the stored squares: more than the network takes, so that crops lose little.
+
+        Where pictures are taken whole it is the network's own: one of that size already is not
+        touched.
         """
-        size = self.size or 224
-        return size if self.crop == 1.0 else round(size / STORED)
+        return self.square if self.crop == 1.0 else round(self.square / STORED)
 
     @property
     def share(self) -> float:
-        """Of a picture's short side: what an evaluated picture shows of it, as weights' own transforms have it."""
-        size = self.size or 224
-        return size / max(size, round(size / self.crop))
+        """Share of the short side that an evaluated picture shows, as weights' transforms do."""
+        return self.square / max(self.square, round(self.square / self.crop))
 
-    def picture(self, picture: Path | np.ndarray) -> np.ndarray:
-        """A file, or uint8 (H, W, 3), as the uint8 square (size, size, 3) that it is evaluated as."""
-        size = self.size or 224
+    def picture(self, picture: Path | ndarray) -> ndarray:
+        """Give a file, or uint8 (H, W, 3), as the uint8 square that is evaluated."""
         pixels = decode(picture, self.side) if isinstance(picture, Path) else picture
         aspect = float(np.float32(pixels.shape[1] / pixels.shape[0]))
-        out = np.empty((size, size, pixels.shape[2]), np.uint8)
-        cut(
-            squashed(pixels, self.side),
-            middle(self.side, aspect, self.share),
-            out,
-            interpolation=self.interpolation,
-        )
+        return self.view(squash(pixels, self.side), middle(self.side, aspect, self.share))
+
+    def view(self, stored: ndarray, box: Box, flip: bool = False) -> ndarray:
+        """Cut a stored square as uint8 (size, size, C)."""
+        out = np.empty((self.square, self.square, stored.shape[2]), np.uint8)
+        cut(stored, box, out, self.interpolation, flip)
         return out
 
     def input(
         self,
-        x: torch.Tensor,
+        x: Tensor,
         device: torch.device | str,
         *,
         augment: Augment | None = None,
         draws: Draws | None = None,
-        out: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """A batch as it comes, uint8 or float, (N, C, H, W) or (N, features), as float32 input on `device`.
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Bring a batch to `device` as float32 input.
 
-        augment, draws : what is done to a training batch of uint8 pictures as a whole
+        Parameters
+        ----------
+        x : uint8 or float, (N, C, H, W) or (N, features)
+        device : where the input goes
+        augment, draws : what changes a training batch of uint8 pictures as a whole
         out : float32 memory of the shape of x, to be used where nothing but normalising is done
         """
         x = x.to(device, non_blocking=True)  # bytes travel, not floats: a quarter of the transfer
         if x.dtype != torch.uint8:
             return x.float() if x.is_floating_point() and x.dtype != torch.float32 else x
         y = x.float() if out is None else out.copy_(x)
-        if y.ndim == 4:
-            y = self._channels(self._resized(y))
-            if augment is not None and draws is not None:
-                y = painted(y, augment, draws)
-        y = self._normalised(y)
-        return (
-            erased(y, augment, draws)
-            if augment is not None and draws is not None and y.ndim == 4
-            else y
-        )
+        if y.ndim != 4:
+            return self._normalise(y)
+        y = self._to_channels(self._resize(y))
+        if augment is None or draws is None:
+            return self._normalise(y)
+        return erase(self._normalise(paint(y, augment, draws)), augment, draws)
 
-    def _normalised(self, y: torch.Tensor) -> torch.Tensor:
-        """(y / 255 - mean) / std of float32 numbers that were made here: in place, where they are not a view of fewer."""
+    def _normalise(self, y: Tensor) -> Tensor:
+        """Compute (y / 255 - mean) / std, in place where y is no view of fewer numbers."""
         own = y.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last)
         if len(self.mean) == 1:  # two passes over numbers are faster than one that spreads a tensor
-            return (y.mul_ if own else y.mul)(1 / (255 * self.std[0])).add_(
-                -self.mean[0] / self.std[0]
-            )
-        scale, shift = (t.view(1, -1, 1, 1) for t in _linear(self.mean, self.std, y.device))
-        return torch.addcmul(shift, y, scale, out=y) if own else torch.addcmul(shift, y, scale)
+            scale, shift = 1 / (255 * self.std[0]), -self.mean[0] / self.std[0]
+            return (y.mul_(scale) if own else y.mul(scale)).add_(shift)
+        scales, shifts = _linear(self.mean, self.std, y.device)
+        return torch.addcmul(shifts, y, scales, out=y if own else None)
 
-    def reshapes(self, x: torch.Tensor) -> bool:
-        """Whether input has another size or other channels than this batch."""
-        size = (self.size, self.size)
-        return x.ndim == 4 and (
-            self.channels not in (None, x.shape[1])
-            or self.size is not None
-            and tuple(x.shape[-2:]) != size
-        )
+    def reshapes(self, x: Tensor) -> bool:
+        """Tell whether the input has another size or other channels than this batch."""
+        if x.ndim != 4:
+            return False
+        own_size = self.size is None or tuple(x.shape[-2:]) == (self.size, self.size)
+        return self.channels not in (None, x.shape[1]) or not own_size
 
-    def _resized(self, y: torch.Tensor) -> torch.Tensor:
+    def _resize(self, y: Tensor) -> Tensor:
         if self.size is None or tuple(y.shape[-2:]) == (self.size, self.size):
             return y
-        mode = self.interpolation
-        return torch.nn.functional.interpolate(
-            y, (self.size, self.size), mode=mode, align_corners=False, antialias=True
-        ).clamp_(0, 255)
+        size, mode = (self.size, self.size), self.interpolation
+        resize = torch.nn.functional.interpolate
+        return resize(y, size, mode=mode, align_corners=False, antialias=True).clamp_(0, 255)
 
-    def _channels(self, y: torch.Tensor) -> torch.Tensor:
+    def _to_channels(self, y: Tensor) -> Tensor:
         want, have = self.channels, y.shape[1]
         if want is None or want == have:
             return y
         if have in (2, 4) and want in (1, 3):
-            return self._channels(y[:, : have - 1])  # alpha is no colour
-        return (
-            y.expand(-1, want, -1, -1)
-            if have == 1
-            else y.mean(1, keepdim=True).expand(-1, want, -1, -1)
-        )
+            return self._to_channels(y[:, : have - 1])  # alpha is no colour
+        grey = y if have == 1 else y.mean(1, keepdim=True)
+        return grey.expand(-1, want, -1, -1)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -142,7 +140,9 @@ class Preprocess:
 @functools.lru_cache(64)
 def _linear(
     mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What bytes are multiplied by and what is added: the same two tensors for every batch."""
-    scale = torch.tensor([1 / (255 * s) for s in std], device=device)
-    return scale, torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
+) -> tuple[Tensor, Tensor]:
+    """Give what bytes are multiplied by and what is added, (1, C, 1, 1), once for all batches."""
+    scale = [1 / (255 * s) for s in std]
+    shift = [-m / s for m, s in zip(mean, std, strict=True)]
+    rows = torch.tensor([scale, shift], device=device).view(2, 1, -1, 1, 1)
+    return rows[0], rows[1]

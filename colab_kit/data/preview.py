@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,75 +18,76 @@ SHOWN = 20  # classes that a text lists
 
 
 def sheet(data: Any, n: int = 8) -> Any:
-    """A PIL picture of n training pictures, one class after the other, each over its class name.
+    """Draw n training pictures, one class after the other, each over its class name.
 
     Parameters
     ----------
     data : Data
     n : int
         Pictures; all of them if there are fewer.
+
+    Returns
+    -------
+    PIL.Image.Image
     """
     from PIL import Image, ImageDraw, ImageFont
 
     rows = _spread(strata(data.train.labels), n)
-    columns = (
-        min(COLUMNS, len(rows))
-        if len(rows) < COLUMNS + 1
-        else max(4, min(COLUMNS, int(np.ceil(len(rows) ** 0.5))))
-    )
-    lines = -(-len(rows) // columns)
-    wide, high = CELL + GAP, CELL + LINE + GAP
+    columns = len(rows)
+    if columns > COLUMNS:
+        columns = max(4, min(COLUMNS, int(np.ceil(columns**0.5))))
+    lines, wide, high = -(-len(rows) // columns), CELL + GAP, CELL + LINE + GAP
     out = Image.new("RGB", (columns * wide + GAP, lines * high + GAP), "white")
     draw, font = ImageDraw.Draw(out), ImageFont.load_default(size=14)
     for place, row in enumerate(rows):
         x, y = GAP + place % columns * wide, GAP + place // columns * high
         picture, label = _picture(data.train, row)
         out.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
-        name = _fitted(
-            spoken(label, data.classes, data.task),
-            lambda text: float(draw.textlength(text, font=font)),
-        )
-        draw.text((x + CELL / 2, y + CELL + 2), name, fill="black", font=font, anchor="ma")
+        name, shown = spoken(label, data.classes, data.task), ""
+        for length in range(len(name), 0, -1):  # cut to the width of the cell
+            shown = name[:length] + "…" * (length < len(name))
+            if draw.textlength(shown, font=font) <= CELL:
+                break
+        draw.text((x + CELL / 2, y + CELL + 2), shown, fill="black", font=font, anchor="ma")
     return out
 
 
 def as_text(data: Any) -> str:
-    """A few lines: what, how many, which classes, what loading saw."""
+    """Say in a few lines: what, how many, which classes, what loading saw."""
     counts = " · ".join(f"{name} {len(split):,}" for name, split in data.splits.items())
-    lines = [f"{data.name}: {_kinds(data)} · {counts} pictures"]
-    shown = [
-        f"{name} {said}"
-        for name, said in zip(data.classes[:SHOWN], _held(data, "train"), strict=False)
-    ]
+    classes = zip(data.classes[:SHOWN], _contents(data, "train"), strict=False)
+    shown = ", ".join(f"{name} {content}" for name, content in classes)
     more = len(data.classes) - SHOWN
-    lines.append(
-        "  train: " + ", ".join(shown) + (f", and {more} more classes" if more > 0 else "")
-    )
+    if more > 0:
+        shown += f", and {more} more classes"
+    lines = [f"{data.name}: {_kinds(data)} · {counts} pictures", f"  train: {shown}"]
     return "\n".join(lines + [f"  note: {note}" for note in data.notes])
 
 
 def as_html(data: Any) -> str:
-    """The same as a table, a row for each class; all names escaped."""
-    said, splits = html.escape, data.splits
-    head = "".join(f"<th>{name}</th>" for name in splits)
-    held = zip(*(_held(data, name) for name in splits), strict=True)
-    rows = []
-    for name, cells in zip(data.classes[:SHOWN], held, strict=False):
-        rows.append(
-            f"<tr><td>{said(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-        )
+    """Say the same as a table, a row for each class; all names escaped."""
+    splits, escape = data.splits, html.escape
+    contents = zip(*(_contents(data, name) for name in splits), strict=True)
+    rows = [
+        f"<tr><td>{escape(name)}</td>{_cells('td', row)}</tr>"
+        for name, row in zip(data.classes[:SHOWN], contents, strict=False)
+    ]
     if len(data.classes) > SHOWN:
-        rows.append(
-            f'<tr><td colspan="{len(splits) + 1}">and {len(data.classes) - SHOWN} more classes</td></tr>'
-        )
-    total = "".join(f"<th>{len(split):,}</th>" for split in splits.values())
-    notes = "".join(f"<li>{said(note)}</li>" for note in data.notes)
+        text = f"and {len(data.classes) - SHOWN} more classes"
+        rows.append(f'<tr><td colspan="{len(splits) + 1}">{text}</td></tr>')
+    first = "target" if data.task == "regression" else "class"
+    total = _cells("th", (f"{len(split):,}" for split in splits.values()))
+    notes = "".join(f"<li>{escape(note)}</li>" for note in data.notes)
     return (
-        f"<b>{said(data.name)}</b>: {_kinds(data)}"
-        f"<table><thead><tr><th>{'target' if data.task == 'regression' else 'class'}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-        f"<tfoot><tr><th>all</th>{total}</tr></tfoot></table>"
-        + (f"<ul>{notes}</ul>" if notes else "")
+        f"<b>{escape(data.name)}</b>: {_kinds(data)}<table><thead>"
+        f"<tr><th>{first}</th>{_cells('th', splits)}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody><tfoot><tr><th>all</th>{total}</tr></tfoot></table>"
+        f"{notes and f'<ul>{notes}</ul>'}"
     )
+
+
+def _cells(tag: str, texts: Iterable[str]) -> str:
+    return "".join(f"<{tag}>{text}</{tag}>" for text in texts)
 
 
 def _kinds(data: Any) -> str:
@@ -95,58 +97,43 @@ def _kinds(data: Any) -> str:
     return f"{n} classes{', several a picture' if data.task == 'multilabel' else ''}"
 
 
-def _held(data: Any, name: str) -> list[str]:
-    """What a split has of each class: pictures; of each target: from where to where."""
+def _contents(data: Any, name: str) -> list[str]:
+    """Say what a split has of each class: pictures; of each target: from where to where."""
     if data.task != "regression":
         return [f"{n:,}" for n in data.counts[name].values()]
     labels = data.splits[name].labels
-    known = labels[~unlabelled(labels)]
-    return [
-        f"{column.min():.4g} to {column.max():.4g}" if len(column) else "–" for column in known.T
-    ]
+    columns = labels[~unlabelled(labels)].T
+    return [f"{c.min():.4g} to {c.max():.4g}" if len(c) else "–" for c in columns]
 
 
 def _spread(labels: np.ndarray, n: int) -> list[int]:
-    """n positions, a round through all classes before any class comes twice; the same ones each time."""
+    """Choose n positions, each class once before any class comes twice; always the same ones."""
     order = permutation(len(labels), 0, SPLIT)
     turn = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         of_class = order[labels[order] == label]
         turn[of_class] = np.arange(len(of_class))
-    chosen = np.lexsort((labels, turn))[: max(1, n)]
-    return [int(row) for row in chosen]
+    chosen: list[int] = np.lexsort((labels, turn))[: max(1, n)].tolist()
+    return chosen
 
 
 def _picture(split: Any, i: int) -> tuple[Any, Any]:
-    """Picture i, brought to the cell: small ones enlarged pixel by pixel. One that cannot be read is a grey square."""
+    """Fit picture i to the cell, small ones enlarged pixel by pixel; a bad one is a grey square."""
     from PIL import Image
 
     try:
         pixels, label = split[i]
     except DataError:
         return Image.new("RGB", (CELL, CELL), "lightgrey"), of_row(split.labels, i)
-    if pixels.shape[2] not in (1, 3):
-        pixels = (
-            pixels[..., :3]
-            if pixels.shape[2] == 4
-            else pixels.mean(2, keepdims=True).astype(np.uint8)
-        )
-    image = Image.fromarray(
-        np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    ).convert("RGB")
+    channels = pixels.shape[2]
+    if channels == 4:
+        pixels = pixels[..., :3]
+    elif channels != 3:
+        pixels = pixels.mean(2).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
     scale = CELL / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     if image.height == 1:  # a row of features: a strip of bars
         size = (CELL, CELL // 4)
-    return image.resize(
-        size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
-    ), label
-
-
-def _fitted(name: str, width: Any) -> str:
-    """The name, cut to the width of its cell."""
-    if width(name) <= CELL:
-        return name
-    while name and width(name + "…") > CELL:
-        name = name[:-1]
-    return name + "…"
+    resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
+    return image.resize(size, resample), label

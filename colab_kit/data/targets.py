@@ -1,30 +1,42 @@
-"""Targets: what is asked of each picture: one class, several at once, or numbers. Which of these, the labels tell as they came.
+"""Targets: what is learned of each picture: one class, several classes, or numbers.
 
-classify     int64 (N,), from 0; UNLABELLED where there is none
-multilabel   float32 (N, classes), 1 for each class that is there    nan in rows without a label
-regress      float32 (N, targets)                                     nan in rows without a label
+classification   int64 (N,), from 0; UNLABELLED where there is none
+multilabel       float32 (N, classes), 1 for each class that is there; nan in rows without a label
+regression       float32 (N, targets); nan in rows without a label
+
+Before they are numbered, labels are int64 (N,), numbers (N, K), floats (N,), or an object array
+of str, of tuples of str (several classes), of floats, and of None where there is no label.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..errors import DataError
 from ..events import Note
-from .kinds import UNLABELLED
 
 CLASSIFY, MULTILABEL, REGRESS = "classification", "multilabel", "regression"
 TASKS = (CLASSIFY, MULTILABEL, REGRESS)
-BINS = 10  # of a number, by its rank: a split has its share of the small and of the large ones
+UNLABELLED = -1
+BINS = 10  # a number counts by its rank: each split has its share of small and of large ones
 
 
-def unlabelled(labels: np.ndarray) -> np.ndarray:
-    """bool, (N,): which rows have none."""
+def object_array(values: Iterable[Any]) -> ndarray:
+    """Make an object array, (N,), of any values: numpy alone would make tuples a second axis."""
+    values = list(values)
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
+def unlabelled(labels: ndarray) -> ndarray:
+    """Say which rows have no label: bool, (N,)."""
     if labels.ndim == 2:
         return np.asarray(np.isnan(labels).any(1))
     if labels.dtype.kind == "O":
@@ -32,191 +44,164 @@ def unlabelled(labels: np.ndarray) -> np.ndarray:
     return np.asarray(np.isnan(labels) if labels.dtype.kind == "f" else labels == UNLABELLED)
 
 
-def strata(labels: np.ndarray) -> np.ndarray:
-    """int64, (N,): the class of a row; its rarest one of several; the tenth that its number lies in."""
+def strata(labels: ndarray) -> ndarray:
+    """Give each row the group it is drawn with: int64, (N,).
+
+    It is the row's class; of several classes the rarest; of a number the tenth that it lies in.
+    """
     if labels.ndim == 1:
         return labels
-    none, out = unlabelled(labels), np.full(len(labels), UNLABELLED, np.int64)
-    known = labels[~none]
-    if len(known) and _hot(known):
-        often = np.where(known > 0, known.sum(0), np.inf)
-        out[~none] = np.where(np.isfinite(often.min(1)), often.argmin(1), known.shape[1])
-    elif len(known):
-        out[~none] = known[:, 0].argsort(kind="stable").argsort(kind="stable") * BINS // len(known)
+    has_label, out = ~unlabelled(labels), np.full(len(labels), UNLABELLED, np.int64)
+    rows = labels[has_label]
+    if len(rows) and _is_hot(rows):
+        counts = np.where(rows > 0, rows.sum(0), np.inf)
+        out[has_label] = np.where(np.isfinite(counts.min(1)), counts.argmin(1), rows.shape[1])
+    elif len(rows):
+        rank = rows[:, 0].argsort(kind="stable").argsort(kind="stable")
+        out[has_label] = rank * BINS // len(rows)
     return out
 
 
-def of_row(labels: np.ndarray, row: int) -> Any:
-    """A row's label: int, or float32 (K,)."""
+def of_row(labels: ndarray, row: int) -> Any:
+    """Give a row's label: int, or float32 (K,)."""
     return int(labels[row]) if labels.ndim == 1 else labels[row]
 
 
 def spoken(label: Any, classes: Sequence[str], task: str) -> str:
-    """A label in words."""
+    """Say a label in words."""
     if np.ndim(label) == 0:
         return classes[label] if label >= 0 else "no label"
     if np.isnan(label).any():
         return "no label"
     if task == MULTILABEL:
-        return (
-            ", ".join(name for name, there in zip(classes, label, strict=True) if there) or "none"
-        )
+        names = [name for name, there in zip(classes, label, strict=True) if there]
+        return ", ".join(names) or "none"
     return ", ".join(f"{value:.4g}" for value in label)
 
 
-def task_of(labels: np.ndarray) -> str:
-    """What labels as they came ask for.
+def task_of(labels: ndarray) -> str:
+    """Tell the task from labels as they came.
 
     Raises
     ------
     DataError
-        They are floats, and whole: classes or numbers, nobody can tell.
+        They are whole floats: classes or numbers could be meant.
     """
-    none = unlabelled(labels)
-    there = labels[~none]
+    rows = labels[~unlabelled(labels)]
     if labels.ndim == 2:
-        if not _hot(there):
+        if not _is_hot(rows):
             return REGRESS
-        return CLASSIFY if bool((there.sum(1) == 1).all()) else MULTILABEL
+        return CLASSIFY if bool((rows.sum(1) == 1).all()) else MULTILABEL
     if labels.dtype.kind == "f":
-        if not (there == np.floor(there)).all():
+        if not (rows == np.floor(rows)).all():
             return REGRESS
-        fix = (
-            "they are whole numbers: pass y.astype(int), or task='regression' if numbers are meant"
-        )
-        raise DataError(
-            f"The labels are {labels.dtype} values such as {labels[0]!r}.",
-            "classes are whole numbers or names",
-            fix,
-        )
+        fix = "pass y.astype(int) for classes, or task='regression' if numbers are meant"
+        raise _floats(labels, "classes are whole numbers or names", fix)
     if labels.dtype.kind == "O":
-        if any(isinstance(label, tuple) for label in there):
+        if any(isinstance(label, tuple) for label in rows):
             return MULTILABEL
-        values = [_number(label) for label in there]
-        if (
-            values
-            and all(value is not None for value in values)
-            and any(value != int(value) for value in values if value is not None)
-        ):
+        values = [_number(label) for label in rows]
+        numbers = [value for value in values if value is not None]
+        if len(numbers) == len(values) and any(value != int(value) for value in numbers):
             return REGRESS
     return CLASSIFY
 
 
-def as_task(labels: np.ndarray, task: str) -> tuple[np.ndarray, list[Note]]:
-    """Labels as they came, as the task needs them; names are numbered later: object arrays of str, or of tuples of str.
+def as_task(labels: ndarray, task: str) -> tuple[ndarray, list[Note]]:
+    """Bring labels as they came to the form the task needs; names are numbered later.
 
     Raises
     ------
     DataError
         They are of another kind.
     """
-    return {CLASSIFY: _classes, MULTILABEL: _several, REGRESS: _numbers}[task](labels)
+    return {CLASSIFY: _as_classes, MULTILABEL: _as_several, REGRESS: _as_numbers}[task](labels)
 
 
-def _classes(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
+def _as_classes(labels: ndarray) -> tuple[ndarray, list[Note]]:
     if labels.ndim == 2:
-        if not (_hot(labels) and (labels.sum(1) == 1).all()):
+        if not (_is_hot(labels) and (labels.sum(1) == 1).all()):
             raise DataError(
-                f"The labels have the shape {labels.shape[0]}x{labels.shape[1]} and are not one-hot.",
+                f"The labels have the shape {len(labels)}x{labels.shape[1]} and are not one-hot.",
                 "a row with exactly one 1, or one class number a picture, is expected",
                 "pass y of shape (N,) with one class a picture, or task='multilabel'",
             )
-        return labels.argmax(1).astype(np.int64), [
-            Note(
-                f"The labels are one-hot: their {labels.shape[1]} columns are taken as the classes."
-            )
-        ]
-    if labels.dtype.kind == "O":
-        if several := [label for label in labels if isinstance(label, tuple)]:
-            raise DataError(
-                "A picture has several labels.",
-                f"the first are {', '.join(several[0])}",
-                "load with task='multilabel'",
-            )
-        return np.array(
-            [*(None if label is None else str(label) for label in labels), None], object
-        )[:-1], []
+        text = f"The labels are one-hot: their {labels.shape[1]} columns are taken as the classes."
+        return labels.argmax(1).astype(np.int64), [Note(text)]
     if labels.dtype.kind == "f":
-        raise DataError(
-            f"The labels are {labels.dtype} values such as {labels[0]!r}.",
-            "task='classification' takes classes",
-            "pass y.astype(int)",
-        )
-    return labels, []
-
-
-def _several(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
-    if labels.ndim == 2:
-        known = labels[~unlabelled(labels)]
-        if not _hot(known):
-            wrong = known[~np.isin(known, (0, 1))][0]
-            raise DataError(
-                f"The labels hold {wrong:g}.",
-                "task='multilabel' takes a 0 or a 1 for each class",
-                "pass (y > 0.5).astype(int)",
-            )
-        return labels.astype(np.float32), [
-            Note(
-                f"The labels are rows of 0 and 1: each picture may have several of {labels.shape[1]} classes."
-            )
-        ]
+        raise _floats(labels, "task='classification' takes classes", "pass y.astype(int)")
     if labels.dtype.kind != "O":
-        fix = "pass rows of 0 and 1, (N, classes), or leave task= out"
+        return labels, []
+    for label in labels:
+        if isinstance(label, tuple):
+            why = f"the first are {', '.join(label)}"
+            raise DataError("A picture has several labels.", why, "load with task='multilabel'")
+    return object_array(None if label is None else str(label) for label in labels), []
+
+
+def _as_several(labels: ndarray) -> tuple[ndarray, list[Note]]:
+    if labels.ndim == 2:
+        rows = labels[~unlabelled(labels)]
+        if not _is_hot(rows):
+            wrong = rows[~np.isin(rows, (0, 1))][0]
+            why = "task='multilabel' takes a 0 or a 1 for each class"
+            raise DataError(f"The labels hold {wrong:g}.", why, "pass (y > 0.5).astype(int)")
+        wide = labels.shape[1]
+        text = f"The labels are rows of 0 and 1: each picture may have several of {wide} classes."
+        return labels.astype(np.float32), [Note(text)]
+    if labels.dtype.kind != "O":
         raise DataError(
             f"The labels are {labels.dtype} numbers, one a picture.",
             "task='multilabel' takes several classes a picture",
-            fix,
+            "pass rows of 0 and 1, (N, classes), or leave task= out",
         )
     texts = [label for label in labels if isinstance(label, str)]
-    by = r"\s*[|;,]\s*" if any(re.search(r"[|;,]", text) for text in texts) else r"\s+"
-    named = [
-        label
-        if label is None or isinstance(label, tuple)
-        else tuple(n for n in re.split(by, str(label).strip()) if n)
-        for label in labels
-    ]
-    out = np.empty(len(named), object)
-    out[:] = named
-    return out, []
+    between = r"\s*[|;,]\s*" if any(re.search(r"[|;,]", text) for text in texts) else r"\s+"
+
+    def split(label: Any) -> Any:
+        if label is None or isinstance(label, tuple):
+            return label
+        return tuple(name for name in re.split(between, str(label).strip()) if name)
+
+    return object_array(map(split, labels)), []
 
 
-def _numbers(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
+def _as_numbers(labels: ndarray) -> tuple[ndarray, list[Note]]:
     if labels.dtype.kind == "O":
         rows = [label if isinstance(label, tuple) else (label,) for label in labels]
-        wide = max(len(row) for row in rows)
+        wide = max(map(len, rows))
         out = np.full((len(rows), wide), np.nan, np.float32)
-        for place, parts in enumerate(rows):
+        for row, parts in enumerate(rows):
             if parts == (None,):
                 continue
-            values = [_number(value) for value in parts]
+            values = [_number(part) for part in parts]
             if len(parts) != wide or None in values:
-                raise DataError(
-                    f"The label {labels[place]!r} is no number.",
-                    "task='regression' takes numbers",
-                    "correct it, or leave task= out",
-                )
-            out[place] = values
+                what = f"The label {labels[row]!r} is no number."
+                fix = "correct it, or leave task= out"
+                raise DataError(what, "task='regression' takes numbers", fix)
+            out[row] = values
     else:
         out = labels.reshape(len(labels), -1).astype(np.float32)
     if np.isinf(out).any():
         row = int(np.flatnonzero(np.isinf(out).any(1))[0])
-        raise DataError(
-            f"The target of row {row} is infinite.",
-            "its loss would be, too",
-            "correct it, or make it nan: then the row is left out",
-        )
+        fix = "correct it, or make it nan: then the row is left out"
+        raise DataError(f"The target of row {row} is infinite.", "its loss is infinite too", fix)
     return out, []
 
 
 def _number(label: Any) -> float | None:
+    if isinstance(label, bool) or not isinstance(label, str | Real):
+        return None
     try:
-        value = (
-            float(label) if isinstance(label, str | Real) and not isinstance(label, bool) else None
-        )
+        value = float(label)
     except ValueError:
         return None
-    return value if value is not None and np.isfinite(value) else None
+    return value if np.isfinite(value) else None
 
 
-def _hot(labels: np.ndarray) -> bool:
+def _is_hot(labels: ndarray) -> bool:
     return bool(np.isin(labels, (0, 1)).all())
+
+
+def _floats(labels: ndarray, why: str, fix: str) -> DataError:
+    return DataError(f"The labels are {labels.dtype} values such as {labels[0]!r}.", why, fix)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..errors import Stopped
 from ..system.archives import tar as tars
-from ..system.archives.unpack import beside, room
+from ..system.archives.limits import Unpacking, room
+from ..system.archives.unpack import beside
 from .partial import Part
 from .whole import Watch
 
@@ -81,13 +82,9 @@ class Follow(Watch):
     def _work(self) -> None:
         assert self._folder is not None
         try:
-            tars.extract(
-                self,
-                self._folder,
-                called=self.part.to.name,
-                room=room(self.to.parent),
-                max_size=self.max_size,
-            )
+            free = room(self.to.parent)
+            job = Unpacking(self.part.to.name, room=free, max_size=self.max_size)
+            tars.extract(self, self._folder, job)
         except BaseException as err:  # of a part that has begun anew meanwhile it says nothing: its file may be closed already
             self._error = (
                 err

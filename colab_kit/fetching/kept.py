@@ -17,7 +17,7 @@ from pathlib import Path
 from ..colab.drive import Drive
 from ..colab.mirror import Mirror
 from ..colab.mounting import mounted
-from ..colab.reading import HANDS, bring, patiently
+from ..colab.reading import bring, patiently, size_of
 from ..errors import ColabKitError, DriveError
 from ..events import Control, Event, Note
 from ..system.archives.names import stem
@@ -58,9 +58,9 @@ class Shelf:
     def record(self) -> Record | None:
         """What is kept, if it is all there."""
         try:
-            said = patiently(lambda: (self.path.parent / RECORD).read_text(), self.path, HANDS)
+            said = patiently(lambda: (self.path.parent / RECORD).read_text(), self.path)
             record = Record(**json.loads(said))
-            size = patiently(lambda: HANDS.size(str(self.path)), self.path, HANDS)
+            size = size_of(self.path)
         except (OSError, ValueError, TypeError):
             return None
         return (
@@ -82,7 +82,6 @@ class Shelf:
                     name=self.name,
                     emit=emit,
                     control=control,
-                    hands=HANDS,
                 )
                 came = Path(box) / self.name
                 if sha256(came) == record.sha256:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import BadArchive, NotFound, Private
 from ..events import Note
 from ..system.archives import external, unpack
+from ..system.archives.limits import Unpacking, room
 from ..system.files import make, sha256
 from ..system.filetypes import HEAD
 from ..system.http import public
@@ -154,13 +155,9 @@ class Packed:
         found = [record]
         self.call.way.emit(Note(f"Unpacking {to.name} ({record.size / 2**20:.1f} MiB)."))
         if single:
-            size = external.decompress(
-                archive,
-                to,
-                room=unpack.room(to.parent),
-                max_size=self.call.way.max_size,
-                control=self.call.way.control,
-            )
+            free, way = room(to.parent), self.call.way
+            job = Unpacking(str(archive), room=free, max_size=way.max_size, control=way.control)
+            size = external.decompress(archive, to, job)
             return replace(record, sha256=sha256(to), size=size)
         unpack.unpack(
             archive,

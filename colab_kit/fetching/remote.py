@@ -19,8 +19,7 @@ from pathlib import Path
 from ..errors import BadArchive, NoSpace, Private, RateLimited, Stopped
 from ..events import Control, Event, FetchProgress, FetchStarted
 from ..system.archives import zip as zips
-from ..system.archives.limits import check_limits
-from ..system.archives.unpack import room
+from ..system.archives.limits import Unpacking, room
 from ..system.archives.zip import Member
 from ..system.files import make, write_json
 from ..system.http import Web, cut, patiently, public
@@ -186,14 +185,6 @@ def unpack_from(
     left = [member for member in members if not (again and _there(part, member))]
     size = sum(member.size for member in members)
     there = size - sum(member.size for member in left)
-    check_limits(
-        name, remote.size, size, len(members), room=room(to.parent) + there, max_size=max_size
-    )
-    if not again:
-        shutil.rmtree(part, ignore_errors=True)
-        make(part)
-        write_json(part / MARK, version)
-    emit(FetchStarted(name, public(remote.source.url), remote.size))
     behind, last = remote.size - sum(member.packed for member in left), 0.0
 
     def told(files: int, size: int) -> None:
@@ -202,17 +193,17 @@ def unpack_from(
             last = now
             emit(FetchProgress(name, min(remote.size, behind + remote.came), remote.size))
 
+    free = room(to.parent) + there
+    job = Unpacking(name, room=free, max_size=max_size, told=told, control=control)
+    job.check(remote.size, size, len(members))
+    if not again:
+        shutil.rmtree(part, ignore_errors=True)
+        make(part)
+        write_json(part / MARK, version)
+    emit(FetchStarted(name, public(remote.source.url), remote.size))
     try:
-        zips.extract(
-            remote.read,
-            left,
-            part,
-            called=name,
-            threads=2 * remote.source.connections,
-            batch=BATCH,
-            told=told,
-            control=control,
-        )
+        threads = 2 * remote.source.connections
+        zips.extract(remote.read, left, part, job, threads=threads, batch=BATCH)
         finish(part)
         os.replace(part, to)
     except (Changed, BadArchive, NoSpace):  # else what has come stays

@@ -17,7 +17,7 @@ from torch import nn
 from ..data.keyed_random import outer_streams_kept
 from ..errors import ModelError
 from ..system.files import Shelf, home, sha256
-from ..system.optional import need
+from ..system.runtime import need
 from .downloads import OFFLINE as OFFLINE
 from .downloads import Fetch, Weights
 from .weights import put, read_weights

@@ -19,7 +19,7 @@ from torch import nn
 from ..data.batches import Batch
 from ..errors import ColabKitError
 from ..system.files import Shelf
-from ..system.row_store import open_mapped
+from ..system.row_store import open_store
 from ..training.checkpoint import read, write
 from .folding import folded
 from .precision import Precision
@@ -145,7 +145,7 @@ class Features:
     ) -> None:
         self.rows, self.width, self.bounds, self.key, self.place = rows, width, bounds, key, place
         self.shelf = shelf if len(rows) * width * 4 <= SMALL else None
-        found = open_mapped(place, "features", key, (len(rows), width), np.float32, kept=KEPT)
+        found = open_store(place, "features", key, (len(rows), width), np.float32, kept=KEPT)
         self._kept = None if isinstance(found, str) else found
         self._held = np.full((len(rows), width), np.nan, np.float32)
         self.done = 0  # groups

@@ -8,8 +8,7 @@ from typing import Any
 import ipywidgets as w
 import numpy as np
 
-from ..data.edits import name_of
-from ..data.kinds import Pictures
+from ..data.sources import Pictures, name_of
 from ..data.targets import of_row, spoken
 from ..errors import DataError
 from ..runs.evaluation import losses

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..colab.drive import AGAIN, MYDRIVE, shelves
-from ..colab.ground import there
+from ..colab.drive import AGAIN, MYDRIVE, session
+from ..colab.reading import there
 from ..colab.health import drives
 from ..colab.lease import NAME
 from ..colab.lease_holder import Holder
@@ -229,7 +229,7 @@ def delete(run: Kept) -> None:
             _empty(run.folder, truncate=False)
         shutil.rmtree(run.folder, ignore_errors=True)
     if run.copy is not None:
-        for shelf in list(shelves):  # what this process still copies there would bring it back
+        for shelf in list(session.shelves):  # what this process still copies there would bring it back
             if run.copy.is_relative_to(shelf.root):
                 shelf.forget(run.copy.relative_to(shelf.root).as_posix())
         _empty(run.copy, truncate=True)

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..errors import ModelError, RunError
 from ..system.files import is_whole, write_whole
-from ..system.optional import need
+from ..system.runtime import need
 from ..training import checkpoint
 from .record import FORMAT
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.dataset import Arrays
 from ..data.images import decode
+from ..data.sources import Arrays
 from ..data.targets import of_row, spoken
 from ..errors import DataError, RunError
 from ..recipe import Recipe

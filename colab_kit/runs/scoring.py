@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data.batches import Feed
+from ..data.batches import BatchLoader
 from ..data.dataset import Split
 from ..data.folders import PICTURES
 from ..data.preprocess import Preprocess
@@ -38,7 +38,7 @@ class Scorer:
         """Probabilities, float32 (n, classes), labels, and rows of the source, int64 (n,). Damaged pictures are in none of them."""
         probabilities, labels, rows = [], [], []
         if len(split):
-            for batch in Feed(
+            for batch in BatchLoader(
                 split, self.preprocess, batch_size=BATCH, device=self.device
             ).in_order():
                 if len(batch):

@@ -1,0 +1,16 @@
+"""This machine: files, locks, processes, servers, archives and hardware. It knows no Colab.
+
+Read its files in this order:
+files         a file is whole or absent; seals, shelves, the folder between sessions
+copies        a copy gets its name only when it reads back as it was written
+locks         one process at a time
+retry         an attempt is repeated for as long as its failures are worth it
+process       a program run beside us, heard and ended
+filetypes     what a file is by its first bytes
+http          one question to a server and its answer
+archives/     an archive becomes a folder
+hardware      what this machine says of itself
+console       what a person sees while a verb runs
+runtime       where this code runs, on what, with which optional packages
+row_store     rows of numbers in a file, mapped into memory
+"""

@@ -1,27 +1,16 @@
-"""What a person sees while a verb runs: calm lines everywhere, and one moving bar where the screen can move it."""
+"""What a person sees while a verb runs: calm lines, and one bar where the screen can move it."""
 
 from __future__ import annotations
 
+import html
 import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
-from ..events import (
-    Callback,
-    Callbacks,
-    CheckpointSaved,
-    CopyProgress,
-    EpochDone,
-    Event,
-    FetchDone,
-    FetchProgress,
-    FetchStarted,
-    Note,
-    RunEnded,
-    RunStarted,
-    StepDone,
-)
+from .. import events
+from ..events import Callback, Callbacks, EpochDone, Event
+from .hardware import shell
 
 REDRAW = 0.1  # seconds between two drawings of the bar
 SILENT = 60.0  # seconds after which a log says how far it is, where no bar moves
@@ -32,8 +21,10 @@ class Console:
 
     Parameters
     ----------
-    out : where to print; the current sys.stdout if None
-    moving : whether a line may be redrawn; None: a terminal or a notebook kernel may
+    out : text file, optional
+        Where to print; None: the current sys.stdout.
+    moving : bool, optional
+        Whether a line may be redrawn; None: in a terminal and in a notebook kernel.
     """
 
     def __init__(
@@ -45,124 +36,111 @@ class Console:
     ) -> None:
         self.out, self._moving, self.clock = out, moving, clock
         self.bar: Any = None
-        self.copying = ""  # what is being handed to Drive while someone waits for it
-        self._doing = "", 0, ""  # name, total and unit of what goes on
-        self._drawn = self._epoch_at = self._said = clock()
+        self._copying = ""  # what is being handed to Drive while someone waits for it
+        self._task = "", 0, ""  # name, total and unit of what goes on
+        self._drawn = self._epoch_at = self._printed = clock()
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Note(text=text, level=level):
+            case events.Note(text=text, level=level):
                 self.line(f"{'Warning: ' if level == 'warn' else ''}{text}")
-            case FetchStarted(name=name, size=size):
+            case events.FetchStarted(name=name, size=size):
                 self.open_bar(name, size, "B")
-            case FetchProgress(done=done):
+            case events.FetchProgress(done=done):
                 self.move_bar(done)
-            case FetchDone(path=path, size=size):
+            case events.FetchDone(path=path, size=size):
                 self.close_bar()
-                self.line(f"Fetched {path} ({size / 2**20:.1f} MiB)")
-            case CopyProgress(name=name, done=done, size=size):
-                self.handing_over(name, done, size)
-            case RunStarted() as start:
+                self.line(f"Fetched {path} ({_mib(size)})")
+            case events.CopyProgress(name=name, done=done, size=size):
+                self._copy_progress(name, done, size)
+            case events.RunStarted(done=done, steps=steps, epochs=epochs):
                 self._epoch_at = self.clock()
-                epochs, steps = (
-                    f"{n} {word}{'s' * (n != 1)}"
-                    for n, word in ((start.epochs, "epoch"), (start.steps, "step"))
-                )
-                again = (
-                    f", going on from step {start.done} of {start.steps}"
-                    if start.done
-                    else f", {epochs}, {steps}"
-                )
-                self.line(f"Run {start.name}{again} → {start.folder}")
-                self.open_bar("training", start.steps, "step", start.done)
-            case StepDone(step=step, loss=loss):
+                length = f"{_count(epochs, 'epoch')}, {_count(steps, 'step')}"
+                if done:
+                    length = f"going on from step {done} of {steps}"
+                self.line(f"Run {event.name}, {length} → {event.folder}")
+                self.open_bar("training", steps, "step", done)
+            case events.StepDone(step=step, loss=loss):
                 self.move_bar(step, f"loss {loss:.4f}" if loss == loss else "features")
-            case EpochDone() as done:
-                self.line(self.epoch_line(done))
-            case CheckpointSaved():
-                pass  # each few seconds: not worth a line
-            case RunEnded(status=status, reason=reason):
+            case EpochDone():
+                self.line(self._epoch_line(event))
+            case events.RunEnded(status=status, reason=reason):
                 self.close_bar()
                 again = ". The same call goes on." if status == "stopped" else ""
                 self.line(f"Run {status}{': ' + reason if reason else ''}{again}")
 
-    def epoch_line(self, done: EpochDone) -> str:
-        """One line for a validation: `epoch 3/5  train loss 0.512 top1 0.81  valid loss 0.43 top1 0.85  lr 0.0009  2.1 s`."""
+    def _epoch_line(self, done: EpochDone) -> str:
+        """Such as `epoch 3/5  train loss 0.512  valid loss 0.43 top1 0.85  lr 0.0009  2.1 s`."""
         parts = [f"epoch {done.epoch:g}/{done.total:g}"]
-        for split in ("train", "valid"):
-            found = {
-                name.partition("/")[2]: v
-                for name, v in done.metrics.items()
-                if name.startswith(split + "/")
-            }
-            if found:
-                parts.append(
-                    split + " " + " ".join(f"{name} {value:.4f}" for name, value in found.items())
-                )
+        for split in ("train/", "valid/"):
+            figures = [
+                f"{name.removeprefix(split)} {value:.4f}"
+                for name, value in done.metrics.items()
+                if name.startswith(split)
+            ]
+            if figures:
+                parts.append(" ".join([split[:-1], *figures]))
         if "lr" in done.metrics:
             parts.append(f"lr {done.metrics['lr']:.2g}")
-        now, self._epoch_at = self.clock() - self._epoch_at, self.clock()
-        return "  ".join([*parts, f"{now:.1f} s"])
+        started, self._epoch_at = self._epoch_at, self.clock()
+        return "  ".join([*parts, f"{self._epoch_at - started:.1f} s"])
 
-    def handing_over(self, name: str, done: int, size: int) -> None:
+    def _copy_progress(self, name: str, done: int, size: int) -> None:
         """One line when the waiting begins, with a bar below it where the screen can move one."""
         if done >= size:
-            self.copying = ""
+            self._copying = ""
             self.close_bar()
-        elif name != self.copying:
-            self.copying = name
-            self.line(
-                f"Handing {name} to Drive ({size / 2**20:.1f} MiB) … interrupt to leave the rest to the background"
-            )
+        elif name != self._copying:
+            self._copying = name
+            hint = "interrupt to leave the rest to the background"
+            self.line(f"Handing {name} to Drive ({_mib(size)}) … {hint}")
             self.open_bar("to Drive", size, "B", done)
         else:
             self.move_bar(done)
 
     def line(self, text: str) -> None:
-        out = self.out or sys.stdout
         if self.bar is not None:
             self.bar.clear()
-        print(text, file=out, flush=True)
-        self._said = self.clock()
+        print(text, file=self.out or sys.stdout, flush=True)
+        self._printed = self.clock()
         if self.bar is not None:
             self.bar.refresh()
 
     def open_bar(self, name: str, total: int | None, unit: str, done: int = 0) -> None:
         self.close_bar()
-        self._doing = name, total or 0, unit
-        if self.moving:
-            from tqdm.std import tqdm
+        self._task = name, total or 0, unit
+        if not self.moving:
+            return
+        from tqdm.std import tqdm
 
-            self.bar = tqdm(
-                desc=name,
-                total=total,
-                initial=done,
-                unit=unit,
-                unit_scale=unit == "B",
-                unit_divisor=1024,
-                leave=False,
-                file=self.out or sys.stdout,
-                dynamic_ncols=True,
-            )
+        how: dict[str, Any] = {
+            "unit": unit,
+            "unit_scale": unit == "B",
+            "unit_divisor": 1024,
+            "initial": done,
+        }
+        out = self.out or sys.stdout
+        self.bar = tqdm(desc=name, total=total, leave=False, file=out, dynamic_ncols=True, **how)
 
     def move_bar(self, done: int, text: str = "") -> None:
         now = self.clock()
-        if self.bar is None and now - self._said >= SILENT:
-            name, total, unit = self._doing
-            parts = [
-                f"{n / 2**20:.1f} MiB" if unit == "B" else f"{unit} {n}" for n in (done, total) if n
-            ]
-            self.line(
-                " ".join(
-                    [f"{name}:", " of ".join(parts).replace(f"of {unit} ", "of "), text]
-                ).rstrip()
-            )
+        if self.bar is None and now - self._printed >= SILENT:
+            self.line(self._silent_line(done, text))
         if self.bar is None or now - self._drawn < REDRAW:
             return
         self._drawn = now
         self.bar.set_postfix_str(text, refresh=False)
         self.bar.n = done
         self.bar.refresh()
+
+    def _silent_line(self, done: int, text: str) -> str:
+        """How far it is, such as `training: step 20 of 100 loss 0.5`."""
+        name, total, unit = self._task
+        if unit == "B":
+            figures = " of ".join(_mib(size) for size in (done, total) if size)
+        else:
+            figures = f"{unit} {done}" + (f" of {total}" if total else "")
+        return f"{name}: {figures} {text}".rstrip()
 
     def close_bar(self) -> None:
         if self.bar is not None:
@@ -171,26 +149,46 @@ class Console:
 
     @property
     def moving(self) -> bool:
-        """A terminal redraws a line, and so does a notebook that is looked at; a log file, a pipe, papermill and `colab run` do not."""
+        """Whether a line can be redrawn: in a terminal, and in a notebook that somebody looks at.
+
+        A log file, a pipe, papermill and `colab run` cannot.
+        """
         if self._moving is not None:
             return self._moving
         out = self.out or sys.stdout
-        return (
-            bool(getattr(out, "isatty", lambda: False)())
-            or type(out).__module__.startswith("ipykernel")
-            and looked_at()
-        )
+        if getattr(out, "isatty", lambda: False)():
+            return True
+        return type(out).__module__.startswith("ipykernel") and looked_at()
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
 
 
 def with_console(callbacks: Iterable[Callback] | None = None, *, quiet: bool = False) -> Callbacks:
     """The console and these callbacks beside it; with quiet=True the callbacks alone."""
-    return Callbacks([*([] if quiet else [Console()]), *(callbacks or ())])
+    console = [] if quiet else [Console()]
+    return Callbacks([*console, *(callbacks or ())])
 
 
 def looked_at() -> bool:
-    """Whether a front end has sent the cell that runs: what executes notebooks unseen says that nobody can answer input()."""
-    ipython = sys.modules.get("IPython")
-    shell = (
-        ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
-    )
-    return bool(getattr(getattr(shell, "kernel", None), "_allow_stdin", True))
+    """Whether a person's page sent the running cell.
+
+    Whatever executes notebooks unseen says that nobody can answer input().
+    """
+    return bool(getattr(getattr(shell(), "kernel", None), "_allow_stdin", True))
+
+
+def html_table(rows: Iterable[Iterable[object]], head: Iterable[object] = ()) -> str:
+    """A table for a notebook's output, each cell escaped. `head`: the titles of the columns."""
+
+    def row(cells: Iterable[object], tag: str) -> str:
+        return "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells)
+
+    titles = row(head, "th")
+    lines = ([titles] if titles else []) + [row(cells, "td") for cells in rows]
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

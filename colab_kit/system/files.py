@@ -1,4 +1,7 @@
-"""Files that are whole or absent: written beside, then renamed; sealed by their own hash; kept on shelves."""
+"""Files that are whole or absent: written beside, then renamed; sealed by their own hash.
+
+A shelf keeps copies of them.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,27 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from ..errors import RunError
 from ..events import Event, milestone
 
-SEAL = "0" * 64  # what stands in the place of a file's own sha256 while it is computed
+SEAL = "0" * 64  # stands in the place of a file's own sha256 while that is computed
 _SEALED = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _STRAY = re.compile(r"\.[0-9a-f]{8}\.part$")
 CHUNK = 1 << 20
-DRIVE_TOPS = (
-    "MyDrive",
-    "My Drive",
-    "Shareddrives",
-    "Shared drives",
-    "Othercomputers",
-    ".shortcut-targets-by-id",
-)  # only Drive makes them
 LONGEST_HEADER = 1 << 30  # bytes; a longer one is damage
+LONGEST_NAME = 255  # bytes that a disk takes
+# Only Drive makes folders of these names.
+DRIVE_TOPS = frozenset(("MyDrive", "My Drive", "Shareddrives", "Shared drives"))
+DRIVE_TOPS |= {"Othercomputers", ".shortcut-targets-by-id"}
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write `content` to a neighbour of `path`, bring it to the disk, then rename it over `path`.
+    """Write `content` to a neighbour of `path`, bring it to the disk, then rename it to `path`.
 
     After a kill or a full disk `path` holds what it held before, and a failed neighbour is removed.
 
@@ -50,32 +49,75 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """
     make(path.parent)
     data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(
-        f".{path.name}.{uuid.uuid4().hex[:8]}.part"
-    )  # same folder: a rename across disks is a copy
     try:
-        with open(part, "wb") as file:
-            half = len(data) // 2
-            file.write(data[:half])
-            file.flush()
-            milestone("mid_write", path)
-            file.write(data[half:])
-            file.flush()
-            os.fsync(file.fileno())
-        milestone("before_rename", path)
-        os.replace(part, path)
+        with whole_file(path) as part:
+            with open(part, "wb", buffering=0) as file:
+                half = len(data) // 2
+                write_all(file.write, data[:half])
+                milestone("mid_write", path)
+                write_all(file.write, data[half:])
+                os.fsync(file.fileno())
+            milestone("before_rename", path)
         _sync_folder(path.parent)
         milestone("after_rename", path)
     except OSError as err:
-        _drop(part)
         raise cannot_write(path, err) from err
-    except BaseException:  # an interrupt: the neighbour must not stay
-        _drop(part)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, whole or not at all."""
+    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to; rename it to `path` at the end, remove it on error."""
+    part = neighbour(path)  # same folder: a rename across disks is a copy
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:  # an interrupt too: the neighbour must not stay
+        # What kept it from being written may keep it from being removed; sweep() tries again.
+        with suppress(OSError):
+            throw_away(part)
         raise
 
 
+def neighbour(path: Path) -> Path:
+    """A new hidden name beside `path` for what is not whole yet; `sweep` knows such names."""
+    ending = f".{uuid.uuid4().hex[:8]}.part"
+    fits = len(os.fsencode(path.name)) + len(ending) < LONGEST_NAME
+    return path.with_name(f".{path.name if fits else ''}{ending}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove neighbours that a killed process left half-written in `folder`."""
+    for stray in folder.glob(".*.part"):
+        if _STRAY.search(stray.name):
+            throw_away(stray)
+
+
+def throw_away(path: Path) -> None:
+    """Delete a file if it is there; emptied first, since Drive's Trash counts bytes."""
+    with suppress(OSError):
+        os.truncate(path, 0)
+    path.unlink(missing_ok=True)
+
+
+def write_all(write: Callable[[Any], int | None], content: bytes | memoryview) -> None:
+    """Call `write` until it took all of `content`: a disk that gets full may take a part."""
+    left = memoryview(content)
+    while left:
+        taken = write(left)
+        if not taken:
+            raise OSError(errno.EIO, "it takes no more bytes")
+        left = left[taken:]
+
+
 def make(folder: Path) -> None:
-    """Make a folder and those above it, but nothing of a Drive that is not there: what lies under a mountpoint blocks mounting.
+    """Make a folder and those above it, but nothing of a Drive that is not there.
+
+    What lies under a mountpoint blocks mounting.
 
     Raises
     ------
@@ -93,17 +135,17 @@ def refuse_absent(folder: Path) -> None:
     """Raise RunError for a folder of a Drive that is not there."""
     for top in (folder.absolute(), *folder.absolute().parents):
         if top.name in DRIVE_TOPS and not os.path.isdir(top):
-            why = f"there is no {top}, and what is written there would block mounting it"
             raise RunError(
                 f"{folder} lies on a Drive that is not there.",
-                why,
+                f"there is no {top}, and what is written there would block mounting it",
                 "kit.mount() first, or give a local path",
             )
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, whole or not at all."""
-    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+_FULL = "free some room (`colab-kit runs --prune` lists old runs), or give run_dir= another disk"
+_DENIED = "give run_dir= a folder that can be written, or set COLAB_KIT_HOME to one"
+_BLOCKED = "give run_dir= another name, or move that file away"
+_OTHER = "see whether the disk is there, and give a path that can be made and written"
 
 
 def cannot_write(path: Path, err: OSError) -> RunError:
@@ -112,60 +154,24 @@ def cannot_write(path: Path, err: OSError) -> RunError:
         return err
     match err.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            why, fix = (
-                "the disk is full",
-                "free some room (`colab-kit runs --prune` lists old runs), or give run_dir= a folder on another disk",
-            )
+            why, fix = "the disk is full", _FULL
         case errno.EROFS | errno.EACCES | errno.EPERM:
-            why, fix = (
-                f"the folder is read-only ({err.strerror})",
-                "give run_dir= a folder that can be written, or set COLAB_KIT_HOME to one",
-            )
+            why, fix = f"the folder is read-only ({err.strerror})", _DENIED
         case errno.ENOTDIR | errno.EEXIST:
-            why, fix = (
-                f"a file stands where a folder is needed ({err.strerror})",
-                "give run_dir= another name, or move that file away",
-            )
+            why, fix = f"a file stands where a folder is needed ({err.strerror})", _BLOCKED
         case _:
-            why, fix = (
-                str(err),
-                "see whether the disk is there, and give a path that can be made and written",
-            )
+            why, fix = str(err), _OTHER
     return RunError(f"{path} could not be written.", why, fix)
 
 
-def sweep(folder: Path) -> None:
-    """Remove neighbours that a killed process left half-written in `folder`."""
-    for stray in folder.glob(".*.part"):
-        if _STRAY.search(stray.name):
-            throw_away(stray)
-
-
-def throw_away(path: Path) -> None:
-    """Delete a file if it is there; emptied first, since Drive's Trash counts bytes."""
-    with suppress(OSError):
-        os.truncate(path, 0)
-    path.unlink(missing_ok=True)
-
-
-def _drop(part: Path) -> None:
-    try:
-        throw_away(part)
-    except OSError:
-        pass  # what kept it from being written keeps it from being removed; sweep() tries again
-
-
 def _sync_folder(folder: Path) -> None:
-    try:
+    # Windows and some FUSE mounts refuse: the rename is then as durable as they make it.
+    with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows, some FUSE mounts: the rename is then as durable as they make it
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def sha256(path: Path) -> str:
@@ -174,21 +180,28 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest(value: Any) -> str:
+    """sha256 of plain data, hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def seal(content: bytes) -> bytes:
     """Fill in the hash of a safetensors file whose metadata holds `"sha256": SEAL`.
 
-    The hash is taken with its own 64 hex digits zeroed, so the file says itself whether it is whole.
+    The hash is taken with its own 64 digits zeroed, so the file says itself whether it is whole.
     """
-    head = 8 + int.from_bytes(content[:8], "little")
-    found = _SEALED.search(content, 8, head)
-    if found is None or found[1] != SEAL.encode():
+    hole = _SEALED.search(content, 8, 8 + int.from_bytes(content[:8], "little"))
+    if hole is None or hole[1] != SEAL.encode():
         raise ValueError("the header holds no open seal")
-    digest = hashlib.sha256(content).hexdigest()
-    return content[: found.start(1)] + digest.encode() + content[found.end(1) :]
+    value = hashlib.sha256(content).hexdigest()
+    return content[: hole.start(1)] + value.encode() + content[hole.end(1) :]
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a sealed file is exactly what was written: any flipped bit or missing tail says no."""
+    """Whether a sealed file is exactly what was written.
+
+    Any flipped bit and any missing tail says no.
+    """
     try:
         with open(path, "rb") as file:
             return seal_holds(file)
@@ -199,28 +212,29 @@ def is_whole(path: Path) -> bool:
 def seal_holds(file: BinaryIO) -> bool:
     """is_whole() of an open file; a disk that does not give it is an OSError, not damage."""
     size = file.seek(0, os.SEEK_END)
+    head = _header(file, size)
+    written = _SEALED.search(head)
+    if written is None:
+        return False
+    value = hashlib.sha256(len(head).to_bytes(8, "little"))
+    value.update(head[: written.start(1)] + SEAL.encode() + head[written.end(1) :])
+    while chunk := file.read(CHUNK):
+        value.update(chunk)
+    return value.hexdigest() == written[1].decode()
+
+
+def _header(file: BinaryIO, longest: int = LONGEST_HEADER) -> bytes:
+    """The header of a safetensors file, which says how long it is; b"" if there can be none."""
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
-    if not 0 < length <= min(size, LONGEST_HEADER):
-        return False
-    head = file.read(length)
-    found = _SEALED.search(head)
-    if found is None:
-        return False
-    digest = hashlib.sha256(length.to_bytes(8, "little"))
-    digest.update(head[: found.start(1)] + SEAL.encode() + head[found.end(1) :])
-    while chunk := file.read(CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest() == found[1].decode()
-
-
-def digest(value: Any) -> str:
-    """sha256 of plain data, hex."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return file.read(length) if length <= min(longest, LONGEST_HEADER) else b""
 
 
 def stamp(path: Path) -> dict[str, str] | None:
-    """What a sealed file says of itself in its header: start, step, sha256, facts. None without such a header; the rest is not read."""
+    """What a sealed file says of itself in its header: start, step, sha256, facts.
+
+    None without such a header. The rest of the file is not read.
+    """
     try:
         with open(path, "rb") as file:
             return stamp_of(file)
@@ -230,23 +244,21 @@ def stamp(path: Path) -> dict[str, str] | None:
 
 def stamp_of(file: BinaryIO) -> dict[str, str] | None:
     """stamp() of an open file."""
-    file.seek(0)
-    length = int.from_bytes(file.read(8), "little")
-    if not 0 < length <= LONGEST_HEADER:
-        return None
     try:
-        found = json.loads(file.read(length))["__metadata__"]
-        ours = {"sha256", "start", "step"} <= found.keys() and found["step"].isdecimal()
+        mark: dict[str, str] = json.loads(_header(file))["__metadata__"]
+        ours = {"sha256", "start", "step"} <= mark.keys() and mark["step"].isdecimal()
     except (ValueError, KeyError, TypeError, AttributeError):  # half a header, or another tool's
         return None
-    return found if ours else None
+    return mark if ours else None
 
 
 class Shelf(Protocol):
     """A place that keeps the files of runs. Drive's is the mirror; a test's may be a dict."""
 
     def find(self, name: str) -> list[Path]:
-        """Copies kept under `name`, a path relative to the shelf whose last part may hold `*`; whether one is whole its reader judges.
+        """Copies kept under `name`, a path relative to the shelf whose last part may hold `*`.
+
+        Who reads a copy judges whether it is whole.
 
         Raises
         ------
@@ -256,7 +268,10 @@ class Shelf(Protocol):
         ...
 
     def push(self, path: Path, name: str) -> bool:
-        """Take `path` as it is now, to keep a copy under `name`, soon. False (and a Note) where it cannot be read."""
+        """Take `path` as it is now, to keep a copy under `name`, soon.
+
+        False (and a Note) where it cannot be read.
+        """
         ...
 
     def news(self) -> list[Event]:
@@ -266,7 +281,10 @@ class Shelf(Protocol):
     def close(
         self, timeout: float | None = None, emit: Callable[[Event], None] | None = None
     ) -> bool:
-        """Wait until all that was pushed is kept, `timeout` seconds at most; whether it is. More may be pushed afterwards."""
+        """Wait until all that was pushed is kept; whether it is. More may be pushed afterwards.
+
+        timeout : seconds, at most
+        """
         ...
 
     def forget(self, folder: str) -> None:
@@ -275,9 +293,12 @@ class Shelf(Protocol):
 
 
 def home() -> Path:
-    """Where colab_kit keeps things between sessions: $COLAB_KIT_HOME, else the fast disk of a Colab VM, else the user's cache."""
-    if given := os.environ.get("COLAB_KIT_HOME"):
-        return Path(given).expanduser()
+    """Where colab_kit keeps things between sessions.
+
+    It is $COLAB_KIT_HOME, else the fast disk of a Colab VM, else the user's cache.
+    """
+    if folder := os.environ.get("COLAB_KIT_HOME"):
+        return Path(folder).expanduser()
     if os.path.exists("/var/colab/hostname"):
         return Path("/content/.colab-kit")
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "colab-kit"

@@ -1,4 +1,7 @@
-"""One question to a server and its answer: redirects followed without tokens, https never left, each refusal told with its fix."""
+"""One question to a server and its answer.
+
+Redirects are followed without tokens, https is never left, and each refusal says its fix.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ..errors import FetchError, LinkError, NotFound, Offline, Private, RateLimited, Truncated
 from .filetypes import message, web_page
+from .retry import retry, server_pause
 
 TIMEOUT = (10, 60)  # seconds to connect, and of silence while reading
 HOPS = 10
@@ -21,25 +25,29 @@ AGENT = "colab-kit (https://github.com/OWNER/colab_kit)"  # Zenodo and others wa
 CONNECTIONS = 16  # kept open to a host
 _OFFLINE = "check the connection (Kaggle: Settings, Internet on), or put the file there by hand"
 _CUT = "run the cell again: it goes on from what has come"
+_BUSY = "the server is busy: try again later, or name another source with mirrors="
+_PRIVATE = "the file is not public: ask its owner to share it, or give token="
 
 T = TypeVar("T")
+_Error = TypeVar("_Error", bound=FetchError)
 
 
 class Reply:
     """An answer whose body is still to be read.
 
-    url : where it came from in the end; status : of it; headers : by name, in any case
+    url : where it came from in the end
+    status : its HTTP status
+    headers : by name, in any case
+    length : bytes of the body; None if the server does not say
     """
 
     def __init__(self, response: Any, url: str) -> None:
-        self._response, self.url = response, url
+        self._response, self.url, self._read = response, url, 0
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
         length = self.headers.get("Content-Length", "")
-        self.length = (
-            int(length) if length.isascii() and length.isdigit() and len(length) < 19 else None
-        )  # bytes of the body
-        self._read = 0
+        is_number = length.isascii() and length.isdigit() and len(length) < 19
+        self.length = int(length) if is_number else None
 
     @property
     def packed(self) -> bool:
@@ -48,10 +56,9 @@ class Reply:
 
     @property
     def codings(self) -> set[str]:
-        """How: gzip, br …"""
-        return {
-            word.strip().lower() for word in self.headers.get("Content-Encoding", "").split(",")
-        } - {"identity", "aws-chunked", ""}
+        """How the body was packed: gzip, br …"""
+        words = self.headers.get("Content-Encoding", "").split(",")
+        return {word.strip().lower() for word in words} - {"identity", "aws-chunked", ""}
 
     def read(self, most: int, *, unpack: bool = False) -> bytes:
         """The next bytes of the body, `most` of them unless it ends; b"" at its end.
@@ -64,16 +71,10 @@ class Reply:
         import requests
         import urllib3
 
-        raw = self._response.raw
+        raw, broken = self._response.raw, (urllib3.exceptions.HTTPError, requests.RequestException)
         try:
             chunk: bytes = raw.read(most, decode_content=unpack)
-        except (
-            urllib3.exceptions.HTTPError,
-            requests.RequestException,
-            OSError,
-            ValueError,
-            AttributeError,
-        ) as err:  # the last: hung up
+        except (*broken, OSError, ValueError, AttributeError) as err:  # the last: hung up
             raise cut(self.url, root(err)) from bare(err)
         self._read += len(chunk)
         have = raw.tell() if unpack else self._read
@@ -82,7 +83,7 @@ class Reply:
         return chunk
 
     def head(self, most: int = 4096) -> bytes:
-        """The beginning of a body that is read for its words only: what does not come is not missed."""
+        """The beginning of a body that is read for its words only; b"" if it does not come."""
         with suppress(FetchError):
             return self.read(most, unpack=True)
         return b""
@@ -106,7 +107,10 @@ class Reply:
 
 
 class Web:
-    """The way to servers: connections are kept and shared by threads, proxies and certificates are the environment's."""
+    """The way to servers.
+
+    Threads share the connections. Proxies and certificates are the environment's.
+    """
 
     def __init__(self, session: Any = None) -> None:
         self._session, self._own = session, session is None
@@ -135,18 +139,19 @@ class Web:
         Parameters
         ----------
         token : str, optional
-            What Authorization says, as in "Bearer …". It goes to the host of `url` alone: a redirect to another one leaves it behind.
+            What Authorization says, as in "Bearer …". It goes to the host of `url` alone: a
+            redirect to another host leaves it behind.
 
         Raises
         ------
         FetchError
-            Offline, NotFound, Private, RateLimited …: `tries` says whether another try may help. No query of an address is in it.
+            Offline, NotFound, Private, RateLimited …: `tries` says whether another try may help.
+            No error holds an address's query.
         """
-        asked, target = url, url
+        what, target = f"{public(url)} could not be fetched.", url
         for _ in range(HOPS):
-            response = self._get(
-                target, headers or {}, token if same_origin(target, asked) else None
-            )
+            own_token = token if same_origin(target, url) else None
+            response = self._get(target, headers or {}, own_token)
             if not response.is_redirect:
                 reply = Reply(response, target)
                 if reply.status not in accept:
@@ -154,52 +159,36 @@ class Web:
                         raise refusal(reply)
                 return reply
             response.close()
-            target, before = _leads(target, response.headers["Location"]), target
-            if not target.startswith(("https:", "http:")) or (
-                before.startswith("https:") and not target.startswith("https:")
-            ):
-                why = f"{host(before)} redirects to {public(target) or 'nowhere'}, which is not encrypted"
-                raise FetchError(
-                    f"{public(asked)} could not be fetched.", why, "give an https address"
-                )
+            before, target = target, _redirected(target, response.headers["Location"])
+            schemes = "https:" if before.startswith("https:") else ("https:", "http:")
+            if not target.startswith(schemes):
+                where = public(target) or "nowhere"
+                why = f"{host(before)} redirects to {where}, which is not encrypted"
+                raise FetchError(what, why, "give an https address")
         why = f"{host(target)} redirected {HOPS} times without an end"
-        raise FetchError(
-            f"{public(asked)} could not be fetched.",
-            why,
-            "open the address in a browser and copy the file's own link",
-        )
+        raise FetchError(what, why, "open the address in a browser and copy the file's own link")
 
     def _get(self, url: str, headers: Mapping[str, str], token: str | None) -> Any:
         import requests
 
-        said = {"User-Agent": AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **headers}
-        auth = None if token is None else _Says(token)  # as auth=: a .netrc would override a header
-        what = f"{public(url)} could not be fetched."
+        sent = {"User-Agent": AGENT, "Accept-Encoding": "identity", "Accept": "*/*", **headers}
+        auth = None if token is None else _Token(token)  # a .netrc would override a header
+        how = {"stream": True, "timeout": TIMEOUT, "allow_redirects": False}
+        what, server = f"{public(url)} could not be fetched.", host(url)
         try:
-            return self.session.get(
-                url, stream=True, timeout=TIMEOUT, allow_redirects=False, headers=said, auth=auth
-            )
+            return self.session.get(url, headers=sent, auth=auth, **how)
         except requests.Timeout as err:
-            raise _again(
-                Offline(what, f"{host(url)} did not answer in time", _OFFLINE), 2
-            ) from bare(err)
+            why = f"{server} did not answer in time"
+            raise _again(Offline(what, why, _OFFLINE), 2) from bare(err)
         except requests.exceptions.SSLError as err:
-            raise Offline(
-                what,
-                f"{host(url)} has no certificate that can be trusted: {root(err)}",
-                "see whether the address is right",
-            ) from bare(err)
+            why = f"{server} has no certificate that can be trusted: {root(err)}"
+            raise Offline(what, why, "see whether the address is right") from bare(err)
         except requests.ConnectionError as err:
-            raise _again(
-                Offline(what, f"{host(url)} cannot be reached: {root(err)}", _OFFLINE), 2
-            ) from bare(err)
-        except (
-            requests.RequestException,
-            ValueError,
-        ) as err:  # urllib3's LocationParseError is the latter
-            raise LinkError(
-                what, f"it is no address to fetch from: {root(err)}", "correct the address"
-            ) from bare(err)
+            why = f"{server} cannot be reached: {root(err)}"
+            raise _again(Offline(what, why, _OFFLINE), 2) from bare(err)
+        except (requests.RequestException, ValueError) as err:  # urllib3 raises the latter
+            why = f"it is no address to fetch from: {root(err)}"
+            raise LinkError(what, why, "correct the address") from bare(err)
 
     def close(self) -> None:
         """Let go of the connections, if they are ours."""
@@ -213,7 +202,7 @@ class Web:
         self.close()
 
 
-class _Says:
+class _Token:
     """Puts a token into one request."""
 
     def __init__(self, token: str) -> None:
@@ -225,65 +214,39 @@ class _Says:
 
 
 def refusal(reply: Reply) -> FetchError:
-    """The error that an answer is when its status is none we can use."""
-    status, where = reply.status, public(reply.url)
-    head = reply.head()
-    said = message(head) or (
-        f'a page titled "{title}"' if (title := web_page(head)) is not None else ""
-    )
-    what = f"{where} could not be fetched."
-    why = f"{host(reply.url)} answered {status} {reply._response.reason or ''}".rstrip() + (
-        f": {said}" if said else ""
-    )
+    """The error that an answer is when we cannot use its status."""
+    status, head = reply.status, reply.head()
+    words = message(head)
+    if not words and (title := web_page(head)) is not None:
+        words = f'a page titled "{title}"'
+    what = f"{public(reply.url)} could not be fetched."
+    why = f"{host(reply.url)} answered {status} {reply._response.reason or ''}".rstrip()
+    why += f": {words}" if words else ""
     if status in (408, 425, 429) or status >= 500:
-        error = _again(
-            RateLimited(
-                what,
-                why,
-                "the server is busy: try again later, or name another source with mirrors=",
-            ),
-            4,
-        )
-        error.wait = retry_after(reply.headers.get("Retry-After", ""))
-        if error.wait is not None and error.wait > LONGEST_WAIT:
-            error.tries, error.why = 1, f"{why}, and asks to come again in {error.wait:,.0f} s"
-        return error
+        busy = _again(RateLimited(what, why, _BUSY), 4)
+        busy.wait = retry_after(reply.headers.get("Retry-After", ""))
+        if busy.wait is not None and busy.wait > LONGEST_WAIT:
+            busy.tries, busy.why = 1, f"{why}, and asks to come again in {busy.wait:,.0f} s"
+        return busy
     if status in (404, 410):
         return NotFound(what, why, "the file is not there (any more): check the address")
     if status in (401, 403):
-        return Private(
-            what, why, "the file is not public: ask its owner to share it, or give token="
-        )
+        return Private(what, why, _PRIVATE)
     return FetchError(what, why, "check the address")
 
 
 def patiently(attempt: Callable[[], T], sleep: Callable[[float], object]) -> T:
-    """Try as often as the failures deserve: after 1, 2, 4 seconds, or what the server asks for."""
-    number = 0
-    while True:
-        try:
-            return attempt()
-        except FetchError as err:
-            number += 1
-            if number >= err.tries:
-                raise
-            sleep(2.0 ** (number - 1) if err.wait is None else err.wait)
+    """Ask a server as often as its failures deserve: after 1, 2, 4 s, or what it asks for."""
+    return retry(attempt, server_pause, sleep, on=FetchError)
 
 
 def cut(url: str, how: str) -> Truncated:
-    """A body that ended too early; another try goes on."""
-    return _again(
-        Truncated(
-            f"{public(url)} did not come whole.", f"{host(url)} cut the connection: {how}", _CUT
-        ),
-        4,
-    )
+    """The error for a body that ended too early; another try goes on."""
+    why = f"{host(url)} cut the connection: {how}"
+    return _again(Truncated(f"{public(url)} did not come whole.", why, _CUT), 4)
 
 
-Kind = TypeVar("Kind", bound=FetchError)
-
-
-def _again(error: Kind, tries: int) -> Kind:
+def _again(error: _Error, tries: int) -> _Error:
     error.tries = tries
     return error
 
@@ -298,25 +261,27 @@ def retry_after(text: str) -> float | None:
         return None
 
 
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
 def public(url: str) -> str:
     """The address without query, name and password: what may be shown and written down."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    parts = _split(url)
+    if parts is None:
         return re.sub(r"[?#].*|//[^/@]*@", "", url)
-    return (
-        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        if parts.scheme and parts.netloc
-        else url.partition("?")[0]
-    )
+    if parts.scheme and parts.netloc:
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return url.partition("?")[0]
 
 
 def host(url: str) -> str:
     """The server's name, for sentences."""
-    try:
-        return urlsplit(url).hostname or "the server"
-    except ValueError:
-        return "the server"
+    parts = _split(url)
+    return (parts.hostname if parts else None) or "the server"
 
 
 def same_origin(one: str, other: str) -> bool:
@@ -325,15 +290,12 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def _origin(url: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url, ""
-    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
+    parts = _split(url)
+    return (parts.scheme, parts.netloc.rpartition("@")[2].lower()) if parts else (url, "")
 
 
-def _leads(url: str, location: str) -> str:
-    """Where a redirect leads; nowhere, if its address is none."""
+def _redirected(url: str, location: str) -> str:
+    """Where a redirect leads; "" if its address is none."""
     try:
         return urljoin(url, location)
     except ValueError:
@@ -342,10 +304,9 @@ def _leads(url: str, location: str) -> str:
 
 def root(err: BaseException) -> str:
     """The innermost cause in a few words, without addresses' queries."""
-    while (
-        inner := getattr(err, "reason", None)
-        or next((a for a in err.args if isinstance(a, BaseException)), None)
-    ) is not None:
+    while True:
+        inner = getattr(err, "reason", None)
+        inner = inner or next((a for a in err.args if isinstance(a, BaseException)), None)
         if not isinstance(inner, BaseException):
             break
         err = inner
@@ -353,7 +314,7 @@ def root(err: BaseException) -> str:
 
 
 def bare(err: BaseException) -> Exception:
-    """The cause as it may be shown: requests puts whole addresses, tokens included, into its messages."""
+    """The cause as it may be shown: requests puts addresses and their tokens into its messages."""
     return ConnectionError(f"{type(err).__name__}: {_unqueried(str(err))}")
 
 

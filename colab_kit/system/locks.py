@@ -1,4 +1,7 @@
-"""Locks between processes: one writes a run, one brings a file while others wait; a killed one's lock is freed by the system."""
+"""Locks between processes: one writes a run, one brings a file while the others wait.
+
+The system frees the lock of a process that was killed.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from ..errors import ColabKitError, DataError, DriveError, RunInUse
 from ..events import Control, Event, Note
 from .files import cannot_write, make
 
-WRITER = ".writer"  # who holds the lock, for whoever is refused
+WRITER = ".writer"  # says who holds the lock, for whoever is refused
 
 
 @contextmanager
 def one_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder against a second process; a killed one's lock is freed by the system.
+    """Hold the folder against a second process.
 
     Raises
     ------
@@ -31,35 +35,36 @@ def one_writer(folder: Path) -> Iterator[None]:
 
     new = not os.path.exists(folder)
     make(folder)
+    lock, writer = filelock.FileLock(folder / ".lock"), folder / WRITER
     try:
-        lock = filelock.FileLock(folder / ".lock")
         lock.acquire(timeout=0)
     except filelock.Timeout as err:
         raise RunInUse(
             f"{folder} is being written by another process.",
-            f"the same run is training in another notebook, terminal or panel ({_who(folder)})",
+            f"the same run is training in another notebook, terminal or panel ({_who(writer)})",
             "stop it there first, or give this one another name=",
         ) from err
     except OSError as err:
         raise cannot_write(folder, err) from err
-    handle = getattr(getattr(lock, "_context", None), "lock_file_fd", None)
-    if handle is not None:
-        _held.add(handle)
+    handle = getattr(getattr(lock, "_context", None), "lock_file_fd", -1)
+    _handles.add(handle)
     try:
         with suppress(OSError):  # it only helps whoever is refused
-            (folder / WRITER).write_text(
-                f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M')}"
-            )
+            writer.write_text(f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M')}")
         yield
     finally:
         with suppress(OSError):
-            (folder / WRITER).unlink(missing_ok=True)
-        if (
-            new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {".lock"}
-        ):  # nothing came of it
-            shutil.rmtree(folder, ignore_errors=True)
-        _held.discard(handle)
-        lock.release()  # last: nobody else may be in there while it goes
+            writer.unlink(missing_ok=True)
+        if new and folder.is_dir() and os.listdir(folder) in ([], [".lock"]):
+            shutil.rmtree(folder, ignore_errors=True)  # nothing came of it
+        _handles.discard(handle)
+        lock.release()  # last: nobody else may be in there while the folder goes
+
+
+def _who(writer: Path) -> str:
+    with suppress(OSError):
+        return writer.read_text() or "it has just begun"
+    return "it has just begun"
 
 
 @contextmanager
@@ -77,60 +82,58 @@ def alone(
     Raises
     ------
     stopped
-        `control` was stopped while another one worked.
+        `control` was stopped while another process worked.
     DataError
         There can be no lock in `place`.
     """
     from filelock import FileLock, Timeout
 
-    try:
-        make(place)
-        lock, told = FileLock(place / f".{name}.lock"), False
-        while not lock.is_locked:
-            try:
-                lock.acquire(timeout=1)
-            except Timeout:
-                if not told:
-                    emit(Note(said.format(name=name)))
-                told = True
-                if control is not None and control.stopped:
-                    raise stopped(
-                        f"{name} was not waited for.", control.reason, "run the cell again"
-                    ) from None
-    except ColabKitError:
-        raise
-    except OSError as err:
-        raise DataError(
-            f"{place} could not be written.",
-            err.strerror or str(err),
-            "set COLAB_KIT_HOME to a folder that can be",
-        ) from err
+    make(place)
+    lock, waits = FileLock(place / f".{name}.lock"), False
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=1)
+        except Timeout as err:
+            if not waits:
+                emit(Note(said.format(name=name)))
+            waits = True
+            if control is not None and control.stopped:
+                what = f"{name} was not waited for."
+                raise stopped(what, control.reason, "run the cell again") from err
+        except OSError as err:
+            what = f"{place} could not be written."
+            raise DataError(
+                what, err.strerror or str(err), "set COLAB_KIT_HOME to a folder that can be written"
+            ) from err
     try:
         yield
     finally:
         lock.release()
 
 
-def _who(folder: Path) -> str:
+def flock(file: int | IO[Any], *, shared: bool = False, wait: bool = False) -> bool:
+    """Lock an open file until it is closed. False: another process holds it, or this is Windows."""
     try:
-        return (folder / WRITER).read_text() or "it has just begun"
-    except OSError:
-        return "it has just begun"
+        import fcntl
+
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(file, how if wait else how | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
-_held: set[int] = (
-    set()
-)  # locks of this process: a DataLoader's worker must not keep one when its parent is killed (5 s, measured)
+# The locks of this process. A DataLoader's worker must not keep one when its parent is killed: it
+# lives on for 5 s (measured).
+_handles: set[int] = set()
 
 
-def _let_go() -> None:
-    for handle in _held:
-        try:
+def _close_in_child() -> None:
+    for handle in _handles:
+        with suppress(OSError):  # the lock's own package was first
             os.close(handle)
-        except OSError:
-            pass  # the lock's own package was first
-    _held.clear()
+    _handles.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_close_in_child)

@@ -1,6 +1,7 @@
 """A program run beside us: heard as it speaks, and ended with all that it started.
 
-It has a process group of its own, so an interrupt reaches it once, from here, and not also from the notebook.
+It has a process group of its own, so an interrupt reaches it once, from here, and not also from the
+notebook.
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ from typing import IO
 LOOK = 0.05  # seconds between two looks at what else may end it
 PATIENCE = 5.0  # seconds to end by itself when told to (SIGTERM); then it is killed
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+_POSIX = os.name == "posix"
 
 
 class Child:
     """A program that runs; leaving the `with` block ends it.
 
-    command, cwd, env : as subprocess.Popen takes them; nothing can be typed into it
-    out : where its standard output goes; None: into one pipe with standard error, to be heard
+    Parameters
+    ----------
+    command, cwd, env
+        As subprocess.Popen takes them. Nothing can be typed into the program.
+    out : binary file, optional
+        Where its standard output goes, so that errors alone are heard. None: both are heard.
     """
 
     def __init__(
@@ -35,34 +41,33 @@ class Child:
         env: Mapping[str, str],
         out: IO[bytes] | None = None,
     ) -> None:
-        to, err = (subprocess.PIPE, subprocess.STDOUT) if out is None else (out, subprocess.PIPE)
+        both = out is None
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.DEVNULL,
-            stdout=to,
-            stderr=err,
+            stdout=subprocess.PIPE if both else out,
+            stderr=subprocess.STDOUT if both else subprocess.PIPE,
             start_new_session=True,
         )
-        pipe = self.process.stdout if out is None else self.process.stderr
+        pipe = self.process.stdout if both else self.process.stderr
         assert pipe is not None
-        self._pipe, self._open, self._ears = pipe, True, selectors.DefaultSelector()
-        if (
-            os.name == "posix"
-        ):  # elsewhere a pipe cannot be waited for: hear() blocks until it speaks
-            self._ears.register(pipe, selectors.EVENT_READ)
+        self._pipe, self._open, self._selector = pipe, True, selectors.DefaultSelector()
+        if _POSIX:  # elsewhere a pipe cannot be waited for: hear() blocks until it speaks
+            self._selector.register(pipe, selectors.EVENT_READ)
 
     def hear(self, seconds: float) -> bytes | None:
-        """What it says within `seconds`, b"" if nothing; None when it has ended, even if something that it started holds the pipe."""
-        if self._open and (
-            self._speaks(seconds) or (self.process.poll() is not None and self._speaks(0))
-        ):
-            if said := os.read(self._pipe.fileno(), 1 << 16):
-                return said
+        """What it says within `seconds`, b"" if nothing; None when it has ended.
+
+        It has ended even if something that it started still holds the pipe.
+        """
+        if self._open and (self._speaks(seconds) or self._ended and self._speaks(0)):
+            if words := os.read(self._pipe.fileno(), 1 << 16):
+                return words
             self._open = False
         if self._open:
-            return b"" if self.process.poll() is None else None
+            return None if self._ended else b""
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:  # it closed its output and goes on
@@ -70,22 +75,29 @@ class Child:
         return None
 
     def _speaks(self, seconds: float) -> bool:
-        return os.name != "posix" or bool(self._ears.select(seconds))
+        return not _POSIX or bool(self._selector.select(seconds))
+
+    @property
+    def _ended(self) -> bool:
+        return self.process.poll() is not None
 
     def send(self, number: int) -> None:
         """Signal it and all that it started."""
         with suppress(ProcessLookupError, PermissionError):
-            if os.name == "posix":
+            if _POSIX:
                 os.killpg(self.process.pid, number)
             else:
                 self.process.terminate()
 
     def end(self) -> Iterator[bytes]:
-        """Tell it to end, giving its last words; then kill what is left of it and of what it started."""
+        """Tell it to end, giving its last words; then kill what is left of all that it started."""
         self.send(signal.SIGTERM)
         last = time.monotonic() + PATIENCE
-        while time.monotonic() < last and (said := self.hear(LOOK)) is not None:
-            yield said
+        while time.monotonic() < last and (words := self.hear(LOOK)) is not None:
+            yield words
+        self._kill()
+
+    def _kill(self) -> None:
         self.send(KILL)
         self.process.wait()
 
@@ -94,12 +106,11 @@ class Child:
 
     def __exit__(self, *error: object) -> None:
         try:
-            if self.process.poll() is None:
+            if not self._ended:
                 for _ in self.end():
                     pass
         finally:
-            if self.process.poll() is None:  # interrupted while it was ending
-                self.send(KILL)
-                self.process.wait()
-            self._ears.close()
+            if not self._ended:  # interrupted while it was ending
+                self._kill()
+            self._selector.close()
             self._pipe.close()

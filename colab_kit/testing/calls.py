@@ -15,6 +15,7 @@ from typing import Any
 from .watch import (
     Spot,
     allow,
+    exempt,
     find,
     forget,
     grown,
@@ -42,7 +43,7 @@ CALLS = {  # the plan's word: the functions that it stands for, by a path or an 
     "write": "writev pwritev",
 }
 PAIRS = {"rename": "rename replace", "create": "link symlink"}
-_fstat, _lstat = os.fstat, os.lstat
+_fstat = os.fstat  # as it is before anyone replaces it
 
 
 def calls() -> Iterator[tuple[Any, str, Call, Call]]:
@@ -70,8 +71,8 @@ def _asks(real: Call, operation: str) -> Call:
         size = sum(memoryview(data).nbytes for data in args[1]) if operation == "write" else 0
         meet(operation, spot, size)
         result = _there(spot, real, *args, **options)
-        if operation in ("truncate", "write") and (handle := handle_of(file)):
-            grown(handle, file)
+        if operation in ("truncate", "write") and isinstance(file, int):
+            grown(file)
         return result
 
     return call
@@ -127,7 +128,9 @@ def _open(real: Call) -> Call:
         spot = find(path, dir_fd)
         if spot is None:
             return int(real(path, flags, mode, dir_fd=dir_fd))
-        meet_open(spot, flags, _path_exists(spot.path))
+        with exempt():
+            path_exists = os.path.lexists(spot.path)
+        meet_open(spot, flags, path_exists)
         number = int(_there(spot, real, path, flags, mode, dir_fd=dir_fd))
         forget(number)
         if spot.watch is not None:
@@ -135,14 +138,6 @@ def _open(real: Call) -> Call:
         return number
 
     return call
-
-
-def _path_exists(path: str) -> bool:
-    try:
-        _lstat(path)
-    except OSError:
-        return False
-    return True
 
 
 def _close(real: Call) -> Call:
@@ -167,7 +162,7 @@ def _write(real: Call) -> Call:
         with memoryview(data) as view, view.cast("B") as plain:
             with plain[: allow(handle, plain.nbytes)] as part:
                 written = int(real(file, part, *offset))
-        grown(handle, number)
+        grown(number)
         return written
 
     return call

@@ -164,8 +164,7 @@ class StandIn(Page):
             undo.enter_context(install.shell(_module("_shell").over))
             undo.enter_context(chdir(self.content))
         if (shell := install.running_shell()) is not None:
-            register = _module("_system_commands")._register_magics
-            undo.enter_context(install.magics(shell, register))
+            undo.enter_context(install.magics(shell, _module("_system_commands")))
             shell.events.register("post_run_cell", self._after_cell)
             undo.callback(shell.events.unregister, "post_run_cell", self._after_cell)
 

@@ -180,18 +180,17 @@ def no_drive_yet() -> Iterator[None]:
 
     Afterwards it has the Drive it had, and no copier of the test's.
     """
-    left, shelves = set(colab_drive.left), set(colab_drive.shelves)
-    colab_drive.left.clear()
+    session = colab_drive.session
+    drive, left, shelves = session.current, session.left, set(session.shelves)
+    session.reset()
     try:
-        with patch.object(mounting, "_current", None):
-            yield
+        yield
     finally:
-        colab_drive.left.clear()
-        colab_drive.left.update(left)
-        for shelf in set(colab_drive.shelves) - shelves:
+        session.reset(drive, left)
+        for shelf in set(session.shelves) - shelves:
             shelf.forget()  # its Drive is gone: the process's end must not wait for the copies
             shelf.close(FOR_EVER)
-            colab_drive.shelves.discard(shelf)
+            session.shelves.discard(shelf)
 
 
 @contextmanager

@@ -190,27 +190,18 @@ def running_shell() -> Any:
 
 
 @contextmanager
-def magics(shell: Any, register: Callable[[Any], None]) -> Iterator[None]:
-    """Register Colab's own % and %% commands for the block.
-
-    The others are left alone, since IPython brings some when they are first used.
-    """
+def magics(shell: Any, module: Any) -> Iterator[None]:
+    """Register Colab's own % and %% commands, those of `module`, for the block."""
     tables = shell.magics_manager.magics
-    before = {kind: dict(table) for kind, table in tables.items()}
-    register(shell)
-    ours = [
-        (table, before[kind], name)
-        for kind, table in tables.items()
-        for name, magic in table.items()
-        if magic is not before[kind].get(name)
-    ]
+    before = [(tables[kind], name, tables[kind].get(name)) for kind, name, _ in module.MAGICS]
+    module._register_magics(shell)
     try:
         yield
     finally:
-        for table, old, name in ours:
-            table.pop(name, None)
-            if name in old:
-                table[name] = old[name]
+        for table, name, magic in before:
+            table[name] = magic
+            if magic is None:
+                del table[name]
 
 
 @contextmanager

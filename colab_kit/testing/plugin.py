@@ -75,7 +75,8 @@ def fuse_drive(
 
     The test is skipped where FUSE is missing.
     """
-    from .fuse.mount import FuseBody, why_not
+    from .fuse.cloud import why_not
+    from .fuse.mount import FuseBody
 
     options = _options(request, "fuse", FuseBody)
     if why := why_not():

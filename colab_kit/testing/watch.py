@@ -228,9 +228,10 @@ def allow(handle: Handle, size: int) -> int:
     return size
 
 
-def grown(handle: Handle, number: int) -> None:
-    """Note that all bytes of the file have met the plan."""
-    handle.size = _fstat(number).st_size
+def grown(number: int) -> None:
+    """Note that all bytes of the open file have met the plan."""
+    if handle := handle_of(number):
+        handle.size = _fstat(number).st_size
 
 
 def settle(handle: Handle, number: int) -> None:

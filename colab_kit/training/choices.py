@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..data.dataset import Arrays, Data, Items, Pictures
+from ..data.dataset import Data
 from ..data.preprocess import Preprocess
+from ..data.sources import Arrays, Items, Pictures
 from ..data.user_datasets import own_shape
 from ..recipe import Recipe
 

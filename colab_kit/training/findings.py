@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from ..data.dataset import Arrays, Data
-from ..data.overlap import overlaps
+from ..data.dataset import Data
+from ..data.image_checks import overlaps
+from ..data.sources import Arrays
 from ..models.summary import Summary
 from ..recipe import Recipe
 from ..system.runtime import HOSTED, Runtime

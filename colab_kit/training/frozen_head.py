@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..data.batches import Feed
+from ..data.batches import BatchLoader
 from ..data.fingerprints import of_split
 from ..models.features import VERSION, Extractor, Features, begun
 from ..models.linear_solver import Solved, solve
@@ -29,7 +29,7 @@ class HeadFit:
     """What features of a frozen backbone are made with, and what is fitted to them.
 
     extract, width, how : the backbone (None: nothing is missing), what it gives of a picture, and the numbers it computes in
-    shown : callable(split, view) -> the Feed that reads it, and the epoch whose views it shows
+    shown : callable(split, view) -> the BatchLoader that reads it, and the epoch whose views it shows
     seen : callable(view) -> what tells a view from others, anything JSON can hold
     print : of backbone, layer, preprocessing and data
     home : the kit's    shelf : keeps small sets for the next machine, or None
@@ -40,7 +40,7 @@ class HeadFit:
     extract: Extractor | None
     width: int
     how: Precision
-    shown: Callable[[str, int], tuple[Feed, int]]
+    shown: Callable[[str, int], tuple[BatchLoader, int]]
     seen: Callable[[int], Any]
     print: Any
     home: Path
@@ -50,9 +50,9 @@ class HeadFit:
     loss: Loss = field(init=False)
     judge: Loss = field(init=False)
     _known: dict[tuple[str, int], Features] = field(default_factory=dict)
-    _feeds: dict[tuple[str, int], tuple[Feed, int]] = field(default_factory=dict)
+    _feeds: dict[tuple[str, int], tuple[BatchLoader, int]] = field(default_factory=dict)
 
-    def feed(self, name: str, view: int) -> tuple[Feed, int]:
+    def feed(self, name: str, view: int) -> tuple[BatchLoader, int]:
         """One for all passes of a view: a damaged picture is told of once."""
         if (name, view) not in self._feeds:
             self._feeds[name, view] = self.shown(name, view)

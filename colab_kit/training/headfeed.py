@@ -7,19 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ..data.batches import Batch, Feed
+from ..data.batches import Batch, BatchLoader
 from .frozen_head import HeadFit
 
 
 class HeadFeed:
-    """Features of a split, batch by batch, as a Feed gives its pictures: the same ones together, in the same order.
+    """Features of a split, batch by batch, as a BatchLoader gives its pictures: the same ones together, in the same order.
 
     fit : where the features are    name : of the split
     feed : of the pictures
     views : epoch e sees view e modulo their number; in order it is always the first
     """
 
-    def __init__(self, fit: HeadFit, name: str, feed: Feed, views: int = 1) -> None:
+    def __init__(self, fit: HeadFit, name: str, feed: BatchLoader, views: int = 1) -> None:
         self.fit, self.name, self.feed, self.views = fit, name, feed, views
         self.split, self.bounds, self.device = feed.split, feed.bounds, feed.device
         rows = self.split.rows

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..events import EpochDone, Event
 from ..system.files import write_whole
-from ..system.optional import need
+from ..system.runtime import need
 
 
 class History(list[dict[str, float]]):

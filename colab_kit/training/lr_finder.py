@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..data import keyed_random
-from ..data.batches import Batch, Feed
+from ..data.batches import Batch, BatchLoader
 from .losses import Loss, with_aux
 from .untouched import untouched
 
@@ -22,7 +22,7 @@ SKIP = 10  # steps at each end of the curve that suggest nothing
 
 def sweep(
     model: nn.Module,
-    feed: Feed,
+    feed: BatchLoader,
     loss: Loss,
     make: Callable[[float], torch.optim.Optimizer],
     *,
@@ -85,7 +85,7 @@ def suggest(rates: list[float], losses: list[float]) -> tuple[float | None, str]
     )
 
 
-def _endless(feed: Feed) -> Iterator[Batch]:
+def _endless(feed: BatchLoader) -> Iterator[Batch]:
     epoch, some = 0, True
     while some:
         some = False

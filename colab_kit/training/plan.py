@@ -12,10 +12,11 @@ from torch import nn
 
 from ..data import keyed_random
 from ..data.augment import preset
-from ..data.batches import Batch, Feed
-from ..data.dataset import Data, Pictures
+from ..data.batches import Batch, BatchLoader
+from ..data.dataset import Data
 from ..data.pixel_cache import store_for
 from ..data.preprocess import Preprocess
+from ..data.sources import Pictures
 from ..data.user_datasets import draws_privately
 from ..errors import DataError, RecipeError
 from ..events import Callbacks, Note
@@ -180,7 +181,7 @@ class Prepared:
             return usual_batch_size(
                 self.data
             ), "memory does not say how large a batch should be on this device: the usual size"
-        few = Feed(
+        few = BatchLoader(
             self.data.train,
             self.preprocess,
             batch_size=8,
@@ -310,7 +311,7 @@ class Prepared:
         """Give lazy layers their shapes, so that the network can be described: with them it is another one."""
         if is_lazy(self.model):
             preprocess, _ = preprocess_for(self.recipe, self.data, self.base)
-            first = Feed(
+            first = BatchLoader(
                 self.data.train,
                 preprocess,
                 batch_size=2,
@@ -319,10 +320,10 @@ class Prepared:
             ).peek()
             materialise(self.model.cpu(), first.x, self.recipe.seed)
 
-    def _feed(self, name: str) -> Feed:
+    def _feed(self, name: str) -> BatchLoader:
         r = self.effective
         assert isinstance(r.batch_size, int) and r.num_workers is not None
-        return Feed(
+        return BatchLoader(
             self.data.splits[name],
             self.preprocess,
             batch_size=r.batch_size,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..data import keyed_random
-from ..data.dataset import Arrays, Items
+from ..data.sources import Arrays, Items
 from ..errors import ColabKitError
 from ..events import Callbacks, Note, RunEnded, RunStarted
 from ..models.precision import compiled, deterministic

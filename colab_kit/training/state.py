@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.batches import Feed
+from ..data.batches import BatchLoader
 from ..events import Control, Event
 from ..models.precision import Precision
 from ..models.weights import put
@@ -80,8 +80,8 @@ class Job:
 
     model: nn.Module
     phases: Phases
-    train: Feed
-    valid: Feed | None
+    train: BatchLoader
+    valid: BatchLoader | None
     loss: Loss
     valid_loss: Loss  # without class weights and smoothing: figures that can be compared
     optimizer: torch.optim.Optimizer

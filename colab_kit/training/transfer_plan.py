@@ -10,8 +10,8 @@ from torch import nn
 
 from ..data import keyed_random
 from ..data.augment import Augment, preset
-from ..data.batches import Batch, Feed
-from ..data.dataset import Items
+from ..data.batches import Batch, BatchLoader
+from ..data.sources import Items
 from ..errors import RecipeError
 from ..events import Callbacks, Note
 from ..models.describe import describe
@@ -353,9 +353,9 @@ class Planned(Session):
             )
             views = {"train": self.passes}
             self.feeds = {
-                name: HeadFeed(fit, name, feed, views.get(name, 1))
+                name: HeadFeed(fit, name, feed, views.get(name, 1))  # type: ignore[misc]
                 for name, feed in self.feeds.items()
-            }  # type: ignore[misc]
+            }
 
     def _sums(self, split: str) -> Sums:
         return Sums(
@@ -439,7 +439,7 @@ class Planned(Session):
             len(self.data.valid) if self.data.valid is not None else 0
         )
 
-    def _shown(self, name: str, view: int) -> tuple[Feed, int]:
+    def _shown(self, name: str, view: int) -> tuple[BatchLoader, int]:
         """Who reads a view: each picture as it is (0), mirrored (1), then random ones. Their key is no seed: other runs use them too."""
         r, more = self.effective, dict[str, Any]()
         assert isinstance(r.batch_size, int) and r.num_workers is not None
@@ -447,7 +447,7 @@ class Planned(Session):
             more = {"transform": self.augment}
         elif view and not isinstance(self.data.train.source, Items):
             more = {"augment": Augment(flip=1.0) if self._mirrors(view) else self._changes()}
-        feed = Feed(
+        feed = BatchLoader(
             self.data.splits[name],
             self.preprocess,
             batch_size=r.batch_size,

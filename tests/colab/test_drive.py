@@ -26,7 +26,7 @@ class Copier:
 
     def __init__(self, root: Path, done: bool = True) -> None:
         self.root, self.done, self.closed = root, done, []
-        room.shelves.add(self)
+        room.session.shelves.add(self)
 
     def close(self, timeout=None, emit=None) -> bool:
         self.closed.append(timeout)
@@ -150,7 +150,7 @@ def test_a_stand_in_is_left_without_google(tmp_path, kind):
     assert (
         drive.unmount(callbacks=[heard.append], quiet=True, door=pytest.fail) is True
         and copier.closed
-        and drive.mountpoint in room.left
+        and drive.mountpoint in room.session.left
     )
     assert drive.mydrive.is_dir() and not any("consent" in note.text for note in heard)
 
@@ -185,7 +185,9 @@ def test_a_with_statement_unmounts_at_the_end_also_after_an_error(drive, monkeyp
 
 def test_a_mirror_that_nobody_holds_is_forgotten(drive):
     Copier(drive / "runs")
-    assert not [shelf for shelf in room.shelves if shelf.root.is_relative_to(drive.mountpoint)]
+    assert not [
+        shelf for shelf in room.session.shelves if shelf.root.is_relative_to(drive.mountpoint)
+    ]
 
 
 def test_callbacks_hear_beside_the_console_unless_it_is_quiet(capsys):

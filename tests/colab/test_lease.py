@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from colab_kit.colab import lease, lease_holder
-from colab_kit.colab.ground import ground, made
-from colab_kit.colab.lease import Guarded, held, sole_writer
+from colab_kit.colab.lease import Guarded, hold_lease, sole_writer
 from colab_kit.colab.lease_holder import Holder
+from colab_kit.colab.reading import ground, make_folder
 from colab_kit.errors import RunInUse
 from colab_kit.events import Control, Note
 from colab_kit.system.locks import one_writer
@@ -26,8 +26,8 @@ NOW = 1_700_000_000.0
 HOLD = """
 import sys
 from pathlib import Path
-from colab_kit.colab.lease import Guarded, held, sole_writer
-with held(Path(sys.argv[1]), emit=print, lost=print):
+from colab_kit.colab.lease import Guarded, hold_lease, sole_writer
+with hold_lease(Path(sys.argv[1]), emit=print, lost=print):
     print('held', flush=True)
     sys.stdin.read()
 """
@@ -81,7 +81,7 @@ def other(folder: Path, age: float = 0.0, **fields: object) -> Path:
 
 def take(folder: Path, notes: list[Note] | None = None, **more: object) -> object:
     clock = more.pop("clock", lambda: NOW)
-    return held(
+    return hold_lease(
         folder,
         emit=(notes if notes is not None else []).append,
         lost=more.pop("lost", lambda reason: None),
@@ -118,7 +118,7 @@ def test_a_lease_says_who_since_when_and_ends_released_in_one_file_that_never_mo
 
 
 def test_without_a_drive_there_is_nothing_to_hold():
-    with held(None, emit=print, lost=print) as nothing:
+    with hold_lease(None, emit=print, lost=print) as nothing:
         assert nothing is None
 
 
@@ -353,6 +353,8 @@ def test_the_thread_ends_with_the_block(folder):
 class Dict:
     """A shelf that remembers what it was asked."""
 
+    find = news = forget = None
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
@@ -409,7 +411,9 @@ def test_the_ground_is_my_drive_itself(tmp_path):
         and ground(tmp_path / "a" / "b") == tmp_path
     )
     with pytest.raises(FileNotFoundError):
-        made(tmp_path / "MyDrive" / "a")
+        make_folder(tmp_path / "MyDrive" / "a")
     assert not (tmp_path / "MyDrive").exists()
     (tmp_path / "MyDrive").mkdir()
-    assert made(tmp_path / "MyDrive" / "a" / "b") and not made(tmp_path / "MyDrive" / "a" / "b")
+    assert make_folder(tmp_path / "MyDrive" / "a" / "b") and not make_folder(
+        tmp_path / "MyDrive" / "a" / "b"
+    )

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from colab_kit.colab import mirror as room
-from colab_kit.colab.drive import shelves
+from colab_kit.colab import reading
+from colab_kit.colab.drive import session
 from colab_kit.colab.mirror import FIRST_WAIT, LONGEST_WAIT, Mirror, wait_at_exit
-from colab_kit.colab.reading import HANDS, WAITS
+from colab_kit.colab.reading import CALLS, WAITS
 from colab_kit.colab.slots import Handover
 from colab_kit.errors import DriveError
 from colab_kit.events import CopyProgress, Note, set_milestone_hook
@@ -168,19 +169,20 @@ class Entries:
 
     def __init__(self, *codes):
         self.codes, self.slept = list(codes), []
-        self.hands = replace(HANDS, scan=self.scan, sleep=self.slept.append)
+        self.hands = replace(CALLS, scan=self.scan, sleep=self.slept.append)
 
     def scan(self, path):
         if self.codes:
             raise fault(self.codes.pop(0))
-        return HANDS.scan(path)
+        return CALLS.scan(path)
 
 
 def test_a_listing_that_stumbles_is_waited_for_and_one_that_stays_away_is_no_empty_drive(
-    drive, local
+    drive, local, monkeypatch
 ):
     hands = Entries(errno.EIO, errno.ENOTCONN)
-    mirror = Mirror(drive, hands=hands.hands)
+    monkeypatch.setattr(reading, "CALLS", hands.hands)
+    mirror = Mirror(drive)
     mirror.push(put(local, "run.json"), "r/run.json")
     assert (
         mirror.close(20)
@@ -318,7 +320,7 @@ def test_a_torn_copy_is_noticed_and_copied_again(drive, local, waits):
     mirror = Mirror(drive, sleep=waits.append)
     mirror.push(path := sealed(local, 10), "r/" + path.name)
     assert mirror.close(20) and torn and is_whole(drive / "r/checkpoint-a.safetensors")
-    assert waits == [FIRST_WAIT] and "read back otherwise" in mirror.news()[0].text
+    assert waits == [FIRST_WAIT] and "reads back otherwise" in mirror.news()[0].text
 
 
 # --- closing ------------------------------------------------------------------------------------------------------
@@ -509,7 +511,7 @@ def test_a_folder_has_one_mirror_a_process_that_drive_can_ask(drive):
     assert (
         Mirror.at(drive / "runs") is mirror
         and Mirror.at(drive / "other") is not mirror
-        and mirror in shelves
+        and mirror in session.shelves
     )
 
 

@@ -6,20 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.colab import mounting as room
-from colab_kit.colab.drive import shelves
+from colab_kit.colab import mount_plan
+from colab_kit.colab.drive import session
 from colab_kit.colab.health import Health
-from colab_kit.colab.mounting import (
-    Plan,
-    Seen,
-    Site,
-    decide,
-    missed,
-    mount,
-    mount_at,
-    mounted,
-    stand_in_path,
-)
+from colab_kit.colab.mount_plan import MountRequest, Plan, Site, View, decide
+from colab_kit.colab.mounting import missed, mount, mount_at, mounted, stand_in_path
 from colab_kit.errors import DriveError
 from colab_kit.events import Note
 from colab_kit.testing.faults import Faults
@@ -29,6 +20,7 @@ from ..support.worlds import World, dies, failing, laid, tree
 
 OFFLINE = ("python", "jupyter", "vscode", "ipython", "kaggle")
 THERE = Path("/content/drive")
+USUAL = MountRequest()
 
 
 @pytest.fixture
@@ -42,30 +34,30 @@ def home(own_home) -> Path:
 @pytest.mark.parametrize(
     ("seen", "mock", "step"),
     [
-        (Seen("colab"), None, "real"),
-        (Seen("colab"), False, "real"),
-        (Seen("colab"), True, "mock"),
-        (Seen("colab", found=THERE), None, "reuse"),
-        (Seen("colab", found=THERE), True, "mock"),
-        (Seen("colab", silent=THERE), None, "folder"),
-        (Seen("colab", silent=THERE), False, "refuse"),
-        (Seen("colab", client="cli"), None, "folder"),
-        (Seen("colab", client="cli"), False, "refuse"),
-        (Seen("colab", found=THERE, client="cli"), None, "reuse"),
-        (Seen("colab", page=False), None, "real"),
-        (Seen("colab-subprocess"), None, "folder"),
-        (Seen("colab-subprocess"), False, "refuse"),
-        (Seen("colab-subprocess", found=THERE), None, "reuse"),
-        (Seen("colab-enterprise"), None, "folder"),
-        (Seen("colab-enterprise"), False, "refuse"),
-        (Seen("colab-enterprise"), True, "mock"),
-        *((Seen(where), None, "mock") for where in OFFLINE),
-        *((Seen(where), False, "refuse") for where in OFFLINE),
-        (Seen("jupyter", found=THERE), False, "reuse"),
+        (View("colab"), None, "real"),
+        (View("colab"), False, "real"),
+        (View("colab"), True, "mock"),
+        (View("colab", healthy=THERE), None, "reuse"),
+        (View("colab", healthy=THERE), True, "mock"),
+        (View("colab", silent=THERE), None, "folder"),
+        (View("colab", silent=THERE), False, "refuse"),
+        (View("colab", client="cli"), None, "folder"),
+        (View("colab", client="cli"), False, "refuse"),
+        (View("colab", healthy=THERE, client="cli"), None, "reuse"),
+        (View("colab", page=False), None, "real"),
+        (View("colab-subprocess"), None, "folder"),
+        (View("colab-subprocess"), False, "refuse"),
+        (View("colab-subprocess", healthy=THERE), None, "reuse"),
+        (View("colab-enterprise"), None, "folder"),
+        (View("colab-enterprise"), False, "refuse"),
+        (View("colab-enterprise"), True, "mock"),
+        *((View(where), None, "mock") for where in OFFLINE),
+        *((View(where), False, "refuse") for where in OFFLINE),
+        (View("jupyter", healthy=THERE), False, "reuse"),
     ],
 )
 def test_what_mount_does_follows_from_what_it_sees(seen, mock, step):
-    plan = decide(seen, mock=mock)
+    plan = decide(seen, MountRequest(mock=mock))
     assert plan.step == step and str(plan).startswith(f"{step}: ") and plan.why
     assert bool(plan.attempts) == (step == "real") and (
         plan.fix or step not in ("folder", "refuse")
@@ -74,17 +66,20 @@ def test_what_mount_does_follows_from_what_it_sees(seen, mock, step):
 
 def test_what_must_be_had_is_refused_where_a_folder_would_do():
     for seen in (
-        Seen("colab-subprocess"),
-        Seen("colab-enterprise"),
-        Seen("colab", client="cli"),
-        Seen("colab", silent=THERE),
+        View("colab-subprocess"),
+        View("colab-enterprise"),
+        View("colab", client="cli"),
+        View("colab", silent=THERE),
     ):
-        assert (decide(seen).step, decide(seen, required=True).step) == ("folder", "refuse")
-    assert decide(Seen("python"), required=True).step == "mock"
+        assert (decide(seen, USUAL).step, decide(seen, MountRequest(required=True)).step) == (
+            "folder",
+            "refuse",
+        )
+    assert decide(View("python"), MountRequest(required=True)).step == "mock"
 
 
 def test_silence_does_not_forbid_mounting_but_one_try_must_do():
-    assert decide(Seen("colab", page=False), retries=3) == Plan(
+    assert decide(View("colab", page=False), MountRequest(retries=3)) == Plan(
         "real",
         "nobody seems to listen for the question for consent (VS Code and `colab run` show none)",
         attempts=1,
@@ -92,8 +87,8 @@ def test_silence_does_not_forbid_mounting_but_one_try_must_do():
     )
     for page in (True, None):
         assert (
-            decide(Seen("colab", page=page), retries=3).attempts,
-            decide(Seen("colab", page=page)).doubt,
+            decide(View("colab", page=page), MountRequest(retries=3)).attempts,
+            decide(View("colab", page=page), USUAL).doubt,
         ) == (4, False)
 
 
@@ -183,7 +178,7 @@ def test_a_hanging_mount_is_neither_waited_for_nor_killed(tmp_path, monkeypatch)
     world = World("colab")
     world.has(tmp_path / "drive")
     monkeypatch.setattr(
-        room, "state", lambda *_: Health(False, "no answer within 10 s", 10.0, answered=False)
+        mount_plan, "state", lambda *_: Health(False, "no answer within 10 s", 10.0, answered=False)
     )
     drive = world.mount(tmp_path / "drive")
     assert (
@@ -438,7 +433,7 @@ def test_asking_for_a_stand_in_that_fails_raises_nothing(tmp_path, fault):
 
 def test_asking_for_one_that_stands_elsewhere_and_fails_raises_nothing(placed):
     faults = Faults()
-    drive = mount_at(Site("python"), placed, emit=lambda event: None)
+    drive = mount_at(Site("python"), MountRequest(placed), emit=lambda event: None)
     with Reach(placed, faults):
         faults.drops()
         assert mounted(Site("python")) is None and missed(Site("python")) == (
@@ -448,7 +443,10 @@ def test_asking_for_one_that_stands_elsewhere_and_fails_raises_nothing(placed):
 
 
 def test_one_that_was_mounted_elsewhere_since_and_fails_there_is_not_followed(home, tmp_path):
-    faults, drive = Faults(), mount_at(Site("python"), tmp_path / "drive", emit=lambda event: None)
+    faults, drive = (
+        Faults(),
+        mount_at(Site("python"), MountRequest(tmp_path / "drive"), emit=lambda event: None),
+    )
     (tmp_path / "there").mkdir()
     os.rename(drive.mydrive, tmp_path / "there/MyDrive")
     laid(home / "drive", {".mounted": str(tmp_path / "there")})
@@ -465,10 +463,10 @@ def test_a_mount_wakes_what_waits_for_drive(tmp_path):
             self.woken += 1
 
     copier = Copier()
-    shelves.add(copier)
+    session.shelves.add(copier)
     World("colab").mount(tmp_path / "drive")
     assert copier.woken == 1
-    shelves.discard(copier)
+    session.shelves.discard(copier)
 
 
 def test_nothing_is_mounted_until_it_is():
@@ -510,7 +508,7 @@ def test_a_drive_that_came_up_elsewhere_meanwhile_is_used_and_told(tmp_path):
             world.has(tmp_path / "gdrive") and world.door("", 0, readonly=False, force=False)
         ),
     )
-    drive = mount_at(site, tmp_path / "drive", emit=world.heard.append, readonly=True)
+    drive = mount_at(site, MountRequest(tmp_path / "drive", readonly=True), emit=world.heard.append)
     assert (drive.kind, drive.mountpoint) == ("reused", tmp_path / "gdrive")
     assert (
         f"mounted at {tmp_path}/gdrive already" in world.said
@@ -542,20 +540,20 @@ def test_off_colab_the_stand_in_is_where_it_stands(placed):
     world = World("python")
     world.site = Site("python")
     for point in (placed, placed.with_name("gdrive")):
-        drive = mount_at(world.site, point, emit=world.heard.append)
+        drive = mount_at(world.site, MountRequest(point), emit=world.heard.append)
         assert (drive.kind, drive.mountpoint) == ("mock", placed) and mounted(world.site) == drive
 
 
 def test_on_a_site_that_is_all_colab_it_is_reused(placed):
     heard: list = []
     for where in ("colab", "colab-subprocess"):
-        drive = mount_at(Site(where, door=pytest.fail), placed, emit=heard.append)
+        drive = mount_at(Site(where, door=pytest.fail), MountRequest(placed), emit=heard.append)
         assert (drive.kind, drive.mountpoint, heard) == ("reused", placed, [])
         assert mounted(Site(where)) == drive
 
 
 def test_a_stand_in_that_was_mounted_later_is_followed(home, tmp_path):
-    drive = mount_at(Site("python"), tmp_path / "drive", emit=lambda event: None)
+    drive = mount_at(Site("python"), MountRequest(tmp_path / "drive"), emit=lambda event: None)
     (tmp_path / "there").mkdir()
     os.rename(drive.mydrive, tmp_path / "there/MyDrive")
     assert mounted(Site("python")) is None

@@ -7,9 +7,8 @@ import pytest
 
 from colab_kit.api import train
 from colab_kit.colab.drive import MYDRIVE
-from colab_kit.colab.mounting import mount
+from colab_kit.colab.mounting import mount, upload_to
 from colab_kit.colab.staging import unpacked
-from colab_kit.colab.uploads import upload_to
 from colab_kit.errors import ColabKitError
 from colab_kit.models import nets
 from tests.support.tasks import small_data

@@ -8,6 +8,7 @@ import pytest
 from colab_kit.colab import relocate as room
 from colab_kit.colab.relocate import Aside, bring_in, move_aside, put_back
 from colab_kit.errors import DriveError
+from colab_kit.system import copies
 
 from ..support.worlds import deletions, dies, laid, tree
 
@@ -195,11 +196,10 @@ class Break:
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", ["_copy", "sha256"])
-def test_a_failure_in_the_middle_loses_nothing(point, mydrive, heard, monkeypatch, name, at):
-    monkeypatch.setattr(
-        room, name, Break(getattr(room, name), at, OSError(28, "No space left on device"))
-    )
+@pytest.mark.parametrize("where, name", [(room, "_copy"), (copies, "sha256")])
+def test_a_failure_in_the_middle_loses_nothing(point, mydrive, heard, monkeypatch, where, name, at):
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(where, name, Break(getattr(where, name), at, full))
     moved = brought(point, mydrive, heard)
     assert tree(moved.folder).items() >= FILES.items() and tree(mydrive)["kept.txt"] == "Drive's"
     assert (
@@ -225,20 +225,20 @@ def test_an_interrupt_in_the_middle_goes_on_its_way_and_loses_nothing(
 def test_a_copy_that_reads_back_otherwise_is_not_kept_and_its_source_is(
     point, mydrive, heard, monkeypatch
 ):
-    monkeypatch.setattr(room, "sha256", lambda path: "0" * 64)
+    monkeypatch.setattr(copies, "sha256", lambda path: "0" * 64)
     moved = brought(point, mydrive, heard)
     assert tree(moved.folder).items() >= FILES.items() and set(tree(mydrive)) <= {
         "kept.txt",
         "drive-before",
     }
-    assert "read back otherwise" in heard[0].text
+    assert "reads back otherwise" in heard[0].text
 
 
 def test_a_copy_that_is_thrown_away_is_emptied_first_since_the_trash_counts(
     point, mydrive, heard, monkeypatch
 ):
     deleted = deletions(monkeypatch)
-    monkeypatch.setattr(room, "sha256", lambda path: "0" * 64)
+    monkeypatch.setattr(copies, "sha256", lambda path: "0" * 64)
     brought(point, mydrive, heard)
     assert [size for name, size in deleted if name.endswith(".part")] == [0]
 

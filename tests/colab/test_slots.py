@@ -148,7 +148,7 @@ def test_what_reads_back_otherwise_is_no_success(drive, local, woe):
     woe.at, woe.do = "before_reading_back", flips
     (local / "run.json").write_text("{}  # longer than seven bytes")
     for path in (sealed(local, 10), local / "run.json"):
-        with pytest.raises(DriveError, match="read back otherwise"):
+        with pytest.raises(OSError, match="reads back otherwise"):
             take(over, path)
     assert (
         not (drive / "r/run.json").exists()

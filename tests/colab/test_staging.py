@@ -15,14 +15,21 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.colab import staged as staged_room
+from colab_kit.colab import reading
 from colab_kit.colab import staging as room
 from colab_kit.colab.drive import Drive
 from colab_kit.colab.pack import MANIFEST, holds, pack
-from colab_kit.colab.reading import HANDS, WAITS, Hands, listed
-from colab_kit.colab.staging import stage, unpacked
+from colab_kit.colab.reading import CALLS, WAITS, DriveCalls, list_files
+from colab_kit.colab.staging import unpacked
 from colab_kit.errors import DataError, DriveError
 from colab_kit.events import Control, FetchDone, FetchProgress, FetchStarted, Note
+
+
+def stage(path, *, hands=CALLS, **more) -> Path:
+    """staging.stage() with these calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "CALLS", hands)
+        return room.stage(path, **more)
 
 
 class Counting:
@@ -42,11 +49,11 @@ class Counting:
 
             return wrapped
 
-        self.hands = Hands(
-            counted("scan", HANDS.scan),
-            counted("size", HANDS.size),
-            counted("open", HANDS.open),
-            HANDS.room,
+        self.hands = DriveCalls(
+            counted("scan", CALLS.scan),
+            counted("size", CALLS.size),
+            counted("open", CALLS.open),
+            CALLS.room,
             self.slept.append,
         )
 
@@ -82,7 +89,7 @@ def inside(folder: Path) -> dict[str, bytes]:
 
 
 def staged(path, drive, counting=None, emit=lambda event: None, **more):
-    hands = counting.hands if counting is not None else HANDS
+    hands = counting.hands if counting is not None else CALLS
     return stage(path, emit=emit, drive=drive, hands=hands, **more)
 
 
@@ -182,7 +189,7 @@ def test_hidden_files_googles_own_documents_and_circles_are_left_out(drive):
         (source / name).touch()
     (source / "class 0" / "again").symlink_to(source)
     (source / "shared").symlink_to(filled(drive / "far", 3))
-    found = listed(source, HANDS)
+    found = list_files(source)
     assert (
         len(found) == 9
         and "shared/class 0/0.png" in found
@@ -242,7 +249,7 @@ def test_what_was_staged_before_the_files_changed_goes_when_the_new_one_is_whole
 ):
     source = filled(drive / "pets")
     old = staged(source, drive)
-    staged_room._held.pop(old).close()  # as if that process had ended
+    room._holds.pop(old).close()  # as if that process had ended
     (source / "class 0" / "new.png").write_bytes(b"x")
     counting = Counting(drive)
     counting.fails = {"open": (errno.EACCES, 99)}
@@ -262,10 +269,10 @@ def test_a_folder_that_goes_while_it_is_looked_at_is_an_error_of_ours(drive):
 
     def scan(path):
         shutil.rmtree(source, ignore_errors=True)
-        return HANDS.scan(path)
+        return CALLS.scan(path)
 
     with pytest.raises(DriveError, match="could not be read"):
-        stage(source, emit=lambda e: None, drive=drive, hands=replace(HANDS, scan=scan))
+        stage(source, emit=lambda e: None, drive=drive, hands=replace(CALLS, scan=scan))
 
 
 def test_a_killed_drive_is_an_error_with_a_fix_whatever_is_asked_of_it(fuse_drive):
@@ -281,7 +288,7 @@ def test_a_killed_drive_is_an_error_with_a_fix_whatever_is_asked_of_it(fuse_driv
                 fuse_drive / name,
                 emit=lambda e: None,
                 drive=drive,
-                hands=replace(HANDS, sleep=slept.append),
+                hands=replace(CALLS, sleep=slept.append),
             )
         assert "kit.mount()" in error.value.fix
     with pytest.raises(DriveError, match="could not be read"):
@@ -355,7 +362,7 @@ def test_a_read_that_breaks_in_the_middle_goes_on_where_it_was(drive):
                 raise OSError(errno.EIO, "Input/output error")
             return self.file.read(n)
 
-    hands = replace(HANDS, open=Breaks, sleep=lambda seconds: None)
+    hands = replace(CALLS, open=Breaks, sleep=lambda seconds: None)
     assert (
         stage(source.parent, emit=lambda e: None, drive=drive, hands=hands) / "one.bin"
     ).read_bytes() == content
@@ -605,11 +612,11 @@ def test_two_processes_at_one_folder_do_not_meet(drive):
     child = os.fork()
     if child == 0:
         hands = replace(
-            HANDS,
+            CALLS,
             size=lambda path: (
                 os.write(go[1], b"x"),
                 threading.Event().wait(0.2),
-                HANDS.size(path),
+                CALLS.size(path),
             )[2],
         )
         stage(source, emit=lambda e: None, drive=drive, hands=hands)

@@ -16,10 +16,10 @@ from colab_kit.data.augment import (
     Augment,
     Draws,
     boxes,
-    erased,
+    erase,
     flips,
     mixed,
-    painted,
+    paint,
     preset,
 )
 
@@ -96,7 +96,7 @@ def test_half_the_pictures_are_flipped():
     )
 
 
-@pytest.mark.parametrize("name", ["boxes", "flips", "painted", "erased"])
+@pytest.mark.parametrize("name", ["boxes", "flips", "paint", "erase"])
 def test_a_rows_draws_are_the_same_in_any_batch_and_order(name):
     strong, rows = PRESETS["strong"], np.array([9, 4, 7, 1, 8])
     pixels = torch.rand(10, 3, 12, 12) * 255
@@ -108,9 +108,9 @@ def test_a_rows_draws_are_the_same_in_any_batch_and_order(name):
                 return boxes(strong, d, np.ones(len(which), np.float32), (64, 64), 0.875)
             case "flips":
                 return flips(strong, d).tolist()
-            case "painted":
-                return list(painted(pixels[which], strong, d))
-        return list(erased(pixels[which].clone(), Augment(erase=0.9), d))
+            case "paint":
+                return list(paint(pixels[which], strong, d))
+        return list(erase(pixels[which].clone(), Augment(erase=0.9), d))
 
     whole = made(rows)
     for i, row in enumerate(rows):
@@ -134,7 +134,7 @@ def test_seed_and_epoch_change_every_draw_and_nothing_outside_does():
 @pytest.mark.parametrize("what", ["brightness", "contrast", "saturation"])
 def test_a_colour_change_is_torchvisions_by_a_factor_of_the_same_range(what):
     picture = torch.rand(N, 3, 2, 2, generator=torch.Generator().manual_seed(1)) * 255
-    made = painted(picture.clone(), Augment(**{what: 0.4}), draws())
+    made = paint(picture.clone(), Augment(**{what: 0.4}), draws())
     theirs = getattr(tv, f"adjust_{what}")
     lowest, highest = 1.0, 1.0
     for i in range(40):
@@ -146,22 +146,21 @@ def test_a_colour_change_is_torchvisions_by_a_factor_of_the_same_range(what):
     assert lowest < 0.68 and highest > 1.32
 
 
+def always(value):
+    """Draws that give this number for every purpose."""
+    return lambda *a, **k: np.array([value])
+
+
 def test_hue_is_torchvisions():
     picture = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     for turn in (-0.5, -0.2, 0.01, 0.3):
-        fixed = draws(1)
-        fixed.__class__ = type(
-            "Fixed", (Draws,), {"__call__": lambda self, *a, turn=turn, **k: np.array([turn])}
-        )
-        made = painted(picture * 255, Augment(hue=0.5), fixed)
+        made = paint(picture * 255, Augment(hue=0.5), always(turn))
         torch.testing.assert_close(made / 255, tv.adjust_hue(picture, turn), atol=2e-5, rtol=0)
 
 
 def test_a_quarter_turn_is_a_quarter_turn():
     picture = torch.arange(36.0).view(1, 1, 6, 6)
-    fixed = draws(1)
-    fixed.__class__ = type("Fixed", (Draws,), {"__call__": lambda self, *a, **k: np.array([90.0])})
-    made = painted(picture, Augment(rotate=90.0), fixed)
+    made = paint(picture, Augment(rotate=90.0), always(90.0))
     torch.testing.assert_close(made, torch.rot90(picture, -1, (2, 3)), atol=1e-3, rtol=0)
 
 
@@ -171,7 +170,7 @@ def test_erasing_wipes_out_as_often_and_as_much_as_torchvision():
     one = torch.ones(3, 32, 32)
     wiped = np.array([float((theirs(one) == 0).float().mean()) for _ in range(N)])
     ours = (
-        (erased(torch.ones(N, 3, 32, 32), Augment(erase=0.25), draws()) == 0)
+        (erase(torch.ones(N, 3, 32, 32), Augment(erase=0.25), draws()) == 0)
         .float()
         .mean((1, 2, 3))
         .numpy()
@@ -183,7 +182,7 @@ def test_erasing_wipes_out_as_often_and_as_much_as_torchvision():
 
 def test_grey_pictures_take_what_has_a_meaning_for_them():
     grey = torch.rand(4, 1, 8, 8) * 255
-    made = painted(grey, PRESETS["strong"], draws(4))
+    made = paint(grey, PRESETS["strong"], draws(4))
     assert (
         made.shape == grey.shape
         and not torch.equal(made, grey)
@@ -193,7 +192,7 @@ def test_grey_pictures_take_what_has_a_meaning_for_them():
 
 
 def test_nothing_leaves_the_range_of_bytes():
-    made = painted(torch.rand(64, 3, 8, 8) * 255, PRESETS["strong"], draws(64))
+    made = paint(torch.rand(64, 3, 8, 8) * 255, PRESETS["strong"], draws(64))
     assert made.min() >= -1e-3 and made.max() <= 255 + 1e-3
 
 

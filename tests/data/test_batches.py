@@ -1,6 +1,5 @@
 """Batches: a function of (seed, epoch, number), whoever reads them and wherever reading began."""
 
-import os
 import random
 import threading
 import time
@@ -8,86 +7,17 @@ import time
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch.utils.data import Dataset, default_collate
 
-from colab_kit.data import keyed_random, user_datasets
+from colab_kit.data import keyed_random
 from colab_kit.data.augment import PRESETS
-from colab_kit.data.batches import Batch, Feed, bounds
-from colab_kit.data.dataset import Arrays, Items, Pictures, Split
-from colab_kit.data.prefetch import AHEAD, prefetched
+from colab_kit.data.batches import Batch, BatchLoader, bounds
+from colab_kit.data.dataset import Split
+from colab_kit.data.prefetch import AHEAD, run_ahead
 from colab_kit.data.preprocess import Preprocess
-from colab_kit.data.user_datasets import draws_privately
-from colab_kit.errors import DataError, RecipeError
+from colab_kit.data.sources import Arrays, Items, Pictures
+from colab_kit.errors import RecipeError
 
-from ..support.pictures import picture
-
-CPU = torch.device("cpu")
-
-
-class Drawn(Dataset):
-    """Pictures that a user's transforms change at random, by all three generators."""
-
-    def __init__(self, n: int = 11, fail_at: int | None = None):
-        self.n, self.fail_at = n, fail_at
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __getitem__(self, i: int):
-        if i == self.fail_at:
-            raise FileNotFoundError(f"picture {i} is gone")
-        return torch.tensor(
-            [float(i), random.random(), float(np.random.rand()), float(torch.rand(()))]
-        ), i % 3
-
-
-def seed(n: int) -> None:
-    random.seed(n)
-    np.random.seed(n)
-    torch.manual_seed(n)
-
-
-def split_of(source, n: int, name: str = "train") -> Split:
-    return Split(source, np.arange(n)[::-1].copy(), name)
-
-
-def array_feed(n: int = 23, **kw) -> Feed:
-    source = Arrays(torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1), np.arange(n) % 3)
-    return Feed(split_of(source, n), Preprocess(), **{"batch_size": 4, "device": CPU, **kw})
-
-
-def item_feed(dataset, *, num_workers: int = 0, n: int = 11, collate=None, **kw) -> Feed:
-    source = Items(dataset, np.arange(n) % 3, collate)
-    return Feed(
-        split_of(source, n),
-        Preprocess(size=8),
-        **{"batch_size": 4, "device": CPU, "num_workers": num_workers, **kw},
-    )
-
-
-def picture_feed(tmp_path, n: int = 7, bad: tuple[int, ...] = (), **kw) -> Feed:
-    paths = [picture(tmp_path / f"{i}.png", i) for i in range(n)]
-    for row in bad:
-        paths[row].write_bytes(b"no picture")
-    return Feed(
-        split_of(Pictures(paths, np.arange(n) % 3, tmp_path), n),
-        Preprocess(size=8),
-        **{"batch_size": 3, "device": CPU, **kw},
-    )
-
-
-def same(one, other) -> bool:
-    one, other = list(one), list(other)
-    return len(one) == len(other) and all(
-        torch.equal(a.x, b.x) and torch.equal(a.y, b.y) and np.array_equal(a.index, b.index)
-        for a, b in zip(one, other, strict=True)
-    )
-
-
-def feeds(tmp_path):
-    return [array_feed(), item_feed(Drawn()), picture_feed(tmp_path, bad=(3,))]
-
+from .feeds import CPU, Drawn, array_feed, feeds, item_feed, picture_feed, same, seed, split_of
 
 # --- where batches begin and end ----------------------------------------------------------------------------------
 
@@ -237,104 +167,6 @@ def test_a_thread_that_draws_meanwhile_does_not_reach_the_numbers():
         thread.join()
 
 
-# --- items of a user's own ----------------------------------------------------------------------------------------
-
-
-class Given(Dataset):
-    def __init__(self, x, y=1):
-        self.x, self.y = x, y
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, i):
-        return (self.x, self.y) if self.y is not None else self.x
-
-
-@pytest.mark.parametrize(
-    ("x", "shape"),
-    [
-        (Image.new("RGB", (20, 10), "red"), (3, 8, 8)), (Image.new("L", (20, 10), 9), (3, 8, 8)), (Image.new("P", (20, 10)), (3, 8, 8)),
-        (np.zeros((20, 10, 3), np.uint8), (3, 8, 8)), (np.zeros((20, 10), np.uint8), (3, 8, 8)), (np.zeros((20, 10, 1), np.uint8),
-        (3, 8, 8)), (np.zeros((20, 10, 4), np.uint8), (3, 8, 8)),
-        (np.zeros((3, 20, 10), np.float64), (3, 20, 10)), (np.zeros(12, np.uint8), (12,)), (np.zeros((3, 20, 10), np.uint8), (3, 8, 8)),
-        (torch.zeros(3, 20, 10), (3, 20, 10)), (torch.zeros(1, 20, 10, dtype=torch.uint8), (1, 8, 8)),
-        (torch.zeros(5, dtype=torch.float64), (5,)),
-    ],
-)  # fmt: skip
-def test_items_of_any_kind_become_input(x, shape):
-    batch = next(item_feed(Given(x), n=4).in_order())
-    assert (
-        batch.x.shape == (4, *shape)
-        and batch.x.dtype == torch.float32
-        and batch.y.tolist() == [0, 2, 1, 0]
-    )
-
-
-def test_a_pil_item_is_what_its_file_is(tmp_path):
-    path = picture(tmp_path / "x.png", size=(30, 20))
-    batch = next(item_feed(Given(Image.open(path).copy()), n=4).in_order())
-    assert torch.equal(
-        batch.x[0],
-        Preprocess().input(
-            torch.from_numpy(Preprocess(size=8).picture(path).copy()).movedim(2, 0)[None], CPU
-        )[0],
-    )
-
-
-@pytest.mark.parametrize("y", [1, np.int64(1), torch.tensor(1), 1.0])
-def test_labels_of_any_kind_become_int64(y):
-    batch = next(item_feed(Given(torch.zeros(2), y), n=4, collate=default_collate).in_order())
-    assert batch.y.dtype == torch.int64 and batch.y.tolist() == [1] * 4
-
-
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_labels_are_the_sources_which_may_number_the_classes_otherwise_than_the_items_do(
-    num_workers,
-):
-    feed = Feed(
-        split_of(Items(Drawn(), 2 - np.arange(11) % 3), 11),
-        Preprocess(),
-        batch_size=4,
-        device=CPU,
-        num_workers=num_workers,
-    )
-    assert all(batch.y.tolist() == (2 - batch.index % 3).tolist() for batch in feed.shuffled(0))
-
-
-@pytest.mark.parametrize("x", [torch.zeros(2), {"image": 1}, (1, 2, 3)])
-def test_an_item_that_is_no_pair_says_what_it_is(x):
-    with pytest.raises(DataError, match="no .picture, label. pair") as caught:
-        next(item_feed(Given(x, None), n=4).shuffled(0))
-    assert f"it is a {type(x).__name__}" in str(caught.value)
-
-
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_an_error_in_the_dataset_surfaces_with_its_own_words(num_workers):
-    state = torch.default_generator.get_state()
-    with pytest.raises(FileNotFoundError, match="picture 5 is gone"):
-        list(item_feed(Drawn(fail_at=5), num_workers=num_workers).shuffled(0))
-    assert torch.equal(state, torch.default_generator.get_state())
-
-
-def _flipped(batch):
-    x, y = zip(*batch, strict=True)
-    return torch.stack(x).flip(1), list(y)
-
-
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_loaders_own_collate_is_used(num_workers):
-    plain, flipped = (
-        next(item_feed(Drawn(), collate=c, num_workers=num_workers).shuffled(0))
-        for c in (None, _flipped)
-    )
-    assert (
-        torch.equal(plain.x.flip(1), flipped.x)
-        and torch.equal(plain.y, flipped.y)
-        and np.array_equal(plain.index, flipped.index)
-    )
-
-
 # --- files and the thread that reads ahead ------------------------------------------------------------------------
 
 
@@ -389,7 +221,7 @@ def test_it_reads_only_so_far_ahead():
             made.append(n)
             yield n
 
-    reading = prefetched(make())
+    reading = run_ahead(make())
     next(reading)
     thread = threads()[-1]
     thread.join(0.05)
@@ -405,14 +237,14 @@ def test_its_error_is_raised_where_the_batches_are_read_and_after_those_before_i
 
     seen = []
     with pytest.raises(ZeroDivisionError, match="in the thread"):
-        for item in prefetched(make()):
+        for item in run_ahead(make()):
             seen.append(item)
     assert seen == [1] and gone()
 
 
 def test_a_source_that_nobody_can_read_says_so():
     with pytest.raises(TypeError, match="no reader for"):
-        Feed(Split(object(), np.arange(3)), Preprocess(), batch_size=2, device=CPU)
+        BatchLoader(Split(object(), np.arange(3)), Preprocess(), batch_size=2, device=CPU)
 
 
 def test_a_training_batch_that_damaged_files_leave_one_picture_of_is_empty_and_a_validation_batch_is_not(
@@ -433,7 +265,7 @@ def test_a_training_batch_that_damaged_files_leave_one_picture_of_is_empty_and_a
 # --- views, samplers, transforms, hand-written loops --------------------------------------------------------------
 
 
-def views(tmp_path, **kw) -> Feed:
+def views(tmp_path, **kw) -> BatchLoader:
     return picture_feed(tmp_path, n=9, augment=PRESETS["strong"], **kw)
 
 
@@ -484,16 +316,16 @@ def test_batches_that_are_kept_are_not_written_over(tmp_path):
 def test_arrays_are_cut_too_and_floats_say_why_not():
     x = torch.arange(20 * 3 * 8 * 6, dtype=torch.float32).to(torch.uint8).view(20, 3, 8, 6)
     source = Arrays(x, np.arange(20) % 3)
-    feed = Feed(
+    feed = BatchLoader(
         split_of(source, 20), Preprocess(), batch_size=6, device=CPU, augment=PRESETS["light"]
     )
     assert {tuple(b.x.shape[1:]) for b in feed.shuffled(0)} == {(3, 8, 6)} and same(
         feed.shuffled(0, first=2), list(feed.shuffled(0))[2:]
     )
-    plain = Feed(split_of(source, 20), Preprocess(), batch_size=6, device=CPU)
+    plain = BatchLoader(split_of(source, 20), Preprocess(), batch_size=6, device=CPU)
     assert same(feed.in_order(), plain.in_order()) and not same(feed.shuffled(0), plain.shuffled(0))
     with pytest.raises(RecipeError, match="cannot be done to this data"):
-        Feed(
+        BatchLoader(
             split_of(Arrays(x.float(), source.labels), 20),
             Preprocess(),
             batch_size=6,
@@ -501,7 +333,7 @@ def test_arrays_are_cut_too_and_floats_say_why_not():
             augment=PRESETS["light"],
         )
     with pytest.raises(RecipeError, match="gives tensors"):
-        Feed(
+        BatchLoader(
             Split(Items(Drawn(), np.arange(11) % 3), np.arange(11)),
             Preprocess(),
             batch_size=4,
@@ -513,7 +345,9 @@ def test_arrays_are_cut_too_and_floats_say_why_not():
 def test_a_balanced_sampler_draws_each_class_as_often_and_the_same_each_time():
     labels = np.repeat([0, 1, 2], [900, 90, 10])
     source = Arrays(torch.zeros(1000, 1, 1, 1, dtype=torch.uint8), labels)
-    feed = Feed(split_of(source, 1000), Preprocess(), batch_size=50, device=CPU, sampler="balanced")
+    feed = BatchLoader(
+        split_of(source, 1000), Preprocess(), batch_size=50, device=CPU, sampler="balanced"
+    )
     batches = list(feed.shuffled(0))
     drawn = np.bincount(torch.cat([b.y for b in batches]).numpy())
     assert (
@@ -525,91 +359,7 @@ def test_a_balanced_sampler_draws_each_class_as_often_and_the_same_each_time():
 
 
 def array_order(source):
-    return Feed(split_of(source, 1000), Preprocess(), batch_size=50, device=CPU).in_order()
-
-
-def turned(picture):
-    return picture.rotate(float(np.random.uniform(-30, 30))).resize((8, 8))
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_users_transform_is_keyed_picture_by_picture_with_any_number_of_workers(
-    tmp_path, num_workers
-):
-    def feed(num_workers: int, **kw) -> Feed:
-        return picture_feed(tmp_path, transform=turned, num_workers=num_workers, **kw)
-
-    assert same(feed(num_workers).shuffled(2), feed(0).shuffled(2)) and not same(
-        feed(0).shuffled(2), feed(0).shuffled(3)
-    )
-    assert next(iter(feed(0).shuffled(0))).x.shape[1:] == (3, 8, 8)
-
-
-def test_a_transform_of_torchvision_takes_files_and_arrays(tmp_path):
-    from torchvision.transforms import v2
-
-    crop = v2.Compose([v2.RandomResizedCrop(8, antialias=True), v2.RandomHorizontalFlip()])
-    feed = picture_feed(tmp_path, transform=crop)
-    assert same(feed.shuffled(1), picture_feed(tmp_path, transform=crop).shuffled(1))
-    x = torch.randint(0, 256, (6, 3, 12, 12), dtype=torch.uint8)
-    found = Feed(
-        split_of(Arrays(x, np.arange(6) % 3), 6),
-        Preprocess(size=8),
-        batch_size=6,
-        device=CPU,
-        transform=crop,
-    )
-    assert next(iter(found.shuffled(0))).x.shape == (6, 3, 8, 8)
-
-
-def test_a_transform_with_a_generator_of_its_own_is_noticed(tmp_path):
-    own = np.random.default_rng()
-    private = picture_feed(
-        tmp_path, transform=lambda picture: picture.rotate(float(own.uniform(0, 90)))
-    )
-    assert draws_privately(private.source, 0) and not draws_privately(
-        picture_feed(tmp_path, transform=turned).source, 0
-    )
-
-
-def test_a_transform_that_can_be_seeded_is(tmp_path):
-    class Seeded:
-        def set_random_seed(self, seed: int) -> None:
-            self.own = np.random.default_rng(seed)
-
-        def __call__(self, picture):
-            return picture.rotate(float(self.own.uniform(0, 90)))
-
-    assert not draws_privately(picture_feed(tmp_path, transform=Seeded()).source, 0)
-
-
-def test_a_transform_beside_a_dataset_of_the_users_own_is_refused():
-    with pytest.raises(RecipeError, match="Dataset of your own"):
-        item_feed(Drawn(), transform=turned)
-
-
-def test_without_room_to_share_workers_are_not_started_and_the_reason_is_said(monkeypatch):
-    monkeypatch.setattr(user_datasets, "_shared", lambda: 1 << 20)
-    said = []
-    feed = item_feed(Drawn(), num_workers=2, complain=said.append)
-    assert (
-        feed._read.loader is None
-        and "1 MiB left" in said[0]
-        and same(feed.shuffled(0), item_feed(Drawn()).shuffled(0))
-    )
-
-
-class Dying(Drawn):
-    def __getitem__(self, i: int):
-        if torch.utils.data.get_worker_info() is not None:
-            os.kill(os.getpid(), 9)
-        return super().__getitem__(i)
-
-
-def test_a_worker_that_is_killed_is_an_error_with_the_way_out():
-    with pytest.raises(DataError, match="has died") as caught:
-        list(item_feed(Dying(), num_workers=1).shuffled(0))
-    assert "num_workers=0" in caught.value.fix
+    return BatchLoader(split_of(source, 1000), Preprocess(), batch_size=50, device=CPU).in_order()
 
 
 def test_a_hand_written_loop_gets_what_training_gets(tmp_path):

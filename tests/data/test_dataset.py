@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from colab_kit.data.dataset import (
-    UNLABELLED,
-    Arrays,
-    Data,
-    Items,
-    Pictures,
-    Split,
-    default_share,
-    stratified,
-)
+from colab_kit.data.dataset import Data, Split, default_share, stratified
+from colab_kit.data.sources import Arrays, Items, Pictures
+from colab_kit.data.targets import UNLABELLED
 
 from ..support.pictures import picture
 

@@ -100,7 +100,7 @@ def test_other_files_and_empty_classes_are_noted(tmp_path):
     assert classes(found) == ["cat", "dog"]
     assert [(note.level, note.text) for note in found.notes] == [
         ("warn", f"{tmp_path}: no pictures in emu."),
-        ("info", "2 other files were passed over: no pictures (LICENSE, labels.csv)."),
+        ("info", "2 other files were left out: no pictures (LICENSE, labels.csv)."),
     ]
 
 
@@ -109,7 +109,7 @@ def test_pictures_beside_class_folders_and_folders_beside_train_are_noted(tmp_pa
         tree(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "train/loose.jpg", "extra/c.jpg")
     )
     assert [f.label for f in found.splits["train"]] == ["cat", "dog", None]
-    assert "loose.jpg" in found.notes[0].text and "extra" in found.notes[1].text
+    assert "loose.jpg" in found.label_notes[0].text and "extra" in found.notes[0].text
 
 
 def test_numbered_folders_come_in_the_order_of_their_numbers(tmp_path):

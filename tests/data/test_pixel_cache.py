@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from colab_kit.data import pixel_cache
-from colab_kit.data.cuts import squashed
-from colab_kit.data.images import decode
-from colab_kit.data.kinds import Pictures
+from colab_kit.data.images import decode, squash
 from colab_kit.data.pixel_cache import PixelStore, store_for
+from colab_kit.data.sources import Pictures
 from colab_kit.system import row_store
 
 from ..support.pictures import picture
@@ -56,7 +55,7 @@ def test_a_row_is_the_whole_picture_squashed_and_its_proportions(store, source):
         for row in (5, 0, 3):
             found, aspect = store.read(row)
             assert (
-                found == squashed(decode(source.paths[row], 8), 8)
+                found == squash(decode(source.paths[row], 8), 8)
             ).all() and aspect == np.float32((20 + row) / 16)
 
 
@@ -134,9 +133,9 @@ def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(
     source, tmp_path, monkeypatch
 ):
     place = tmp_path / "home" / "pixels"
-    used = row_store.Mapped(place / "used", (2, 8, 8, 3))
+    used = row_store.RowStore(place / "used", (2, 8, 8, 3))
     for age, name in enumerate(("old", "older", "oldest")):
-        del_me = row_store.Mapped(place / name, (2, 8, 8, 3))
+        del_me = row_store.RowStore(place / name, (2, 8, 8, 3))
         del del_me
         os.utime(place / name / ".lock", (1000 - age, 1000 - age))
     free = iter([0, PLENTY])
@@ -152,7 +151,7 @@ def test_stores_that_nobody_uses_make_room_oldest_first_and_those_in_use_stay(
 def test_no_more_than_a_few_unused_stores_stay(source, tmp_path):
     place = tmp_path / "home" / "pixels"
     for name in "abcdef":
-        row_store.Mapped(place / name, (2, 8, 8, 3))
+        row_store.RowStore(place / name, (2, 8, 8, 3))
     PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
     assert len(list(place.iterdir())) == pixel_cache.KEPT
 
@@ -161,7 +160,7 @@ KILLED = """
 import os, sys
 import numpy as np
 from pathlib import Path
-from colab_kit.data.kinds import Pictures
+from colab_kit.data.sources import Pictures
 from colab_kit.data.pixel_cache import PixelStore
 root = Path(sys.argv[1])
 store = PixelStore(Pictures([root / f"{n}.{'jpg' if n % 2 else 'png'}" for n in range(6)], np.zeros(6, np.int64), root, "print"), 8,
@@ -183,7 +182,7 @@ def test_a_process_killed_while_it_writes_leaves_whole_rows_only(source, tmp_pat
     made = count(monkeypatch)
     store = PixelStore(source, 8, place=tmp_path / "home", **KINDS["disk"])
     for row in (0, 1, 3):
-        assert (store.read(row)[0] == squashed(decode(source.paths[row], 8), 8)).all()
+        assert (store.read(row)[0] == squash(decode(source.paths[row], 8), 8)).all()
     assert made == [source.paths[3]]
 
 

@@ -14,7 +14,8 @@ from torch import nn
 
 import colab_kit as kit
 from colab_kit.api import train, transfer
-from colab_kit.data.dataset import Arrays, Data, Split, stratified
+from colab_kit.data.dataset import Data, Split, stratified
+from colab_kit.data.sources import Arrays
 from colab_kit.errors import ColabKitError
 from colab_kit.events import Note, StepDone
 from colab_kit.trials import preflight

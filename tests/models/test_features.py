@@ -125,7 +125,7 @@ def test_rows_of_damaged_pictures_are_nan_and_stay_so(tmp_path):
 
 
 def test_without_room_on_the_disk_they_live_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("colab_kit.models.features.open_mapped", lambda *a, **k: "no room")
+    monkeypatch.setattr("colab_kit.models.features.open_store", lambda *a, **k: "no room")
     extract, found = extractor(), kept(tmp_path)
     found.compute(batches(), lambda x: extract(x, Precision()), lambda done: True)
     assert found.whole and found.values.isfinite().all() and not kept(tmp_path).done

@@ -5,8 +5,8 @@ import pytest
 
 from colab_kit import nets
 from colab_kit.api import train
-from colab_kit.data.edits import edited
 from colab_kit.data.loading import load
+from colab_kit.data.sources import apply_edits
 from colab_kit.errors import DataError
 from colab_kit.events import Note
 from colab_kit.testing.fixtures import class_folders
@@ -101,11 +101,11 @@ def test_arrays_have_no_files_to_edit(tmp_path):
 
 
 def test_a_part_without_edited_files_stays_the_same():
-    from colab_kit.data.arrays import Part
+    from colab_kit.data.sources import Part
 
     part = Part(np.zeros(2, np.int64), lambda numbers: None, "print")
     with pytest.raises(DataError):
-        edited(part, {"a": None})
+        apply_edits(part, {"a": None})
 
 
 def test_where_nobody_can_choose_the_pictures_are_shown_without_widgets(run, monkeypatch, capsys):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from colab_kit.cli import main
+from colab_kit.colab import drive as drives
 from colab_kit.colab import mounting
 from colab_kit.colab.lease import NAME
 from colab_kit.colab.lease_holder import Holder
@@ -297,7 +298,7 @@ def test_a_dead_drive_of_a_colab_machine_is_known_from_its_mounts(place, fuse_dr
     monkeypatch.setattr(
         mounting.Site, "here", lambda: mounting.Site("colab-subprocess", table=lambda: row)
     )
-    monkeypatch.setattr(mounting, "_current", None)
+    monkeypatch.setattr(drives.session, "current", None)
     assert catalog.look().silent == []
     fuse_drive.kill()
     assert catalog.look().silent == [fuse_drive.mountpoint]

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import nn
 
 from colab_kit.api import train
-from colab_kit.data.dataset import Arrays, Data, Split
+from colab_kit.data.dataset import Data, Split
 from colab_kit.data.loading import load
+from colab_kit.data.sources import Arrays
 from colab_kit.errors import DataError, RunError
 from colab_kit.events import Control, Event, StepDone
 from colab_kit.models import nets

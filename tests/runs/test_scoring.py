@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
+from colab_kit.data.dataset import Data, Split
 from colab_kit.data.loading import load
 from colab_kit.data.preprocess import Preprocess
+from colab_kit.data.sources import Arrays, Items, Pictures
 from colab_kit.errors import DataError
 from colab_kit.recipe import Recipe
 from colab_kit.runs.scoring import Scorer, pictures_of

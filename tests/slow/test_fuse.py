@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 from colab_kit.errors import DriveError
-from colab_kit.testing.fuse import mount
+from colab_kit.testing.fuse import cloud
 from colab_kit.testing.fuse.cloud import mount_type
 from colab_kit.testing.fuse.mount import FuseBody
 
-pytestmark = pytest.mark.skipif(bool(why := mount.why_not()), reason=str(why))
+pytestmark = pytest.mark.skipif(bool(why := cloud.why_not()), reason=str(why))
 
 
 @pytest.fixture

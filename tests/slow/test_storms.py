@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from colab_kit.testing.fuse import mount
+from colab_kit.testing.fuse import cloud
 from tests.support.forks import Forks
 
 STORMS = 50 if os.environ.get("COLAB_KIT_LONG") else 8
-pytestmark = pytest.mark.skipif(bool(why := mount.why_not()), reason=str(why))
+pytestmark = pytest.mark.skipif(bool(why := cloud.why_not()), reason=str(why))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from colab_kit import api
-from colab_kit.colab import drive, mirror, mounting
+from colab_kit.colab import drive, mirror
 from colab_kit.colab.drive import MYDRIVE, Drive
 from colab_kit.events import Control, Event, Note, StepDone, set_milestone_hook
 from colab_kit.system.files import is_whole, stamp
@@ -102,7 +102,7 @@ class Weather(Control):
         ):  # a calm moment: something must have reached Google before the machine is gone
             self.plan, self.ends = {}, {}
             self.clear_up()
-            assert all(shelf.close(20) for shelf in list(drive.shelves))
+            assert all(shelf.close(20) for shelf in list(drive.session.shelves))
             while self.body.pending():
                 time.sleep(0.01)
         if self.step == self.die_at:
@@ -170,7 +170,7 @@ def on_drive(work: Path, *, delay: float = 0.1, capacity: int | None = None) -> 
     body = FuseBody(work / "store", delay=delay, capacity=capacity)
     point = work / "drive"
     body.mount(point)
-    mounting._current = Drive(point / MYDRIVE, "mock", point)
+    drive.session.reset(Drive(point / MYDRIVE, "mock", point))
     saver.AT_LEAST, mirror.FIRST_WAIT, mirror.LONGEST_WAIT = 0.1, 0.02, 0.1
     return body
 
@@ -253,7 +253,7 @@ def hundred_saves(work: str) -> None:
             copied.update(int((stamp(slot) or {})["step"]) for slot in slots)
 
     def shelves() -> list[Any]:
-        return list(drive.shelves)
+        return list(drive.session.shelves)
 
     saver.AT_LEAST = 0.0
     set_milestone_hook(look)

@@ -23,7 +23,8 @@ from torch import nn
 
 from colab_kit import api
 from colab_kit.data import batches, keyed_random, pixel_cache
-from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
+from colab_kit.data.dataset import Data, Split
+from colab_kit.data.sources import Arrays, Items, Pictures
 from colab_kit.events import Control, Event, StepDone, milestone, set_milestone_hook
 from colab_kit.system import files
 from colab_kit.training import checkpoint, loop, session

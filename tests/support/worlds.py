@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from colab_kit.colab.drive import Drive
-from colab_kit.colab.mounting import Site, mount_at
+from colab_kit.colab.mount_plan import MountRequest, Site
+from colab_kit.colab.mounting import mount_at
 from colab_kit.errors import DriveError
 
 
@@ -72,7 +73,7 @@ class World:
         self.has(Path(mountpoint))
 
     def mount(self, point: Path, **options: Any) -> Drive:
-        return mount_at(self.site, point, emit=self.heard.append, **options)
+        return mount_at(self.site, MountRequest(point, **options), emit=self.heard.append)
 
     @property
     def said(self) -> str:

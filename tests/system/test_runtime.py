@@ -1,5 +1,6 @@
 """The runtime, decided from described machines; and the small questions that describe the real one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.errors import RecipeError
+from colab_kit.errors import MissingExtra, RecipeError
 from colab_kit.system.hardware import (
     COLAB_VM,
     NVIDIA_SMI,
@@ -22,7 +23,7 @@ from colab_kit.system.hardware import (
     nvidia_smi,
     torch_build,
 )
-from colab_kit.system.runtime import GIB, Runtime, decide, device_for, place
+from colab_kit.system.runtime import GIB, Runtime, decide, device_for, need, place
 
 COLAB_SHELL = "google.colab._shell.Shell"
 JUPYTER_SHELL = "ipykernel.zmqshell.ZMQInteractiveShell"
@@ -239,9 +240,7 @@ def test_a_cpu_without_bf16_units_trains_in_fp32():
 
 
 def test_a_macs_gpu_is_used():
-    runtime = decide(
-        replace(LAPTOP, system="Darwin arm64", torch=replace(CPU_BUILD, cuda=False, mps=True))
-    )
+    runtime = decide(replace(LAPTOP, torch=replace(CPU_BUILD, cuda=False, mps=True)))
     assert (runtime.device, device_for(None, runtime)[0]) == ("mps", "mps") and "MPS" in str(
         runtime
     )
@@ -406,3 +405,30 @@ def test_runtime_is_told_in_a_fresh_python_without_importing_torch():
         imported == "False" or needs_torch
     )
     assert float(seconds) < 1.5 or needs_torch
+
+
+def test_what_is_installed_is_given_even_a_submodule():
+    assert need("json", extra="all", why="a test") is json
+    assert need("json.decoder", extra="all", why="a test").JSONDecoder is json.JSONDecoder
+
+
+def test_what_is_missing_names_the_package_the_reason_and_the_command():
+    with pytest.raises(MissingExtra) as caught:
+        need("no_such_package.part", extra="timm", why="backbone timm/x")
+    assert (
+        caught.value.what
+        == "backbone timm/x needs the package no_such_package, which is not installed."
+    )
+    assert caught.value.fix == 'pip install "colab-kit[timm]"' and isinstance(
+        caught.value.__cause__, ModuleNotFoundError
+    )
+
+
+def test_a_package_that_is_there_but_broken_keeps_its_own_reason(tmp_path, monkeypatch):
+    (tmp_path / "broken_package.py").write_text(
+        "raise ImportError('libGL.so.1: cannot open shared object file')"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ImportError, match="libGL.so.1") as caught:
+        need("broken_package", extra="all", why="a test")
+    assert "cannot be imported" in str(caught.value)

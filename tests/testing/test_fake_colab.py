@@ -1,4 +1,4 @@
-"""The stand-in for google.colab: how it is put in place, what its functions are called and say, and the disguise."""
+"""The stand-in for google.colab: its place in a process, its functions' names and words."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ MODULES = """drive files userdata runtime output auth errors _message _shell _sy
 
 @pytest.fixture(autouse=True)
 def no_google_left_over():
-    """What a test imported of a google of its own is forgotten: Python keeps a namespace's folders that are gone."""
+    """Forget what a test imported of a google of its own: Python keeps a namespace's folders."""
     before = {
         name: module for name, module in sys.modules.items() if name.split(".")[0] == "google"
     }
@@ -393,7 +393,8 @@ def test_downloads_arrive_when_the_cell_has_ended(content):
         from IPython import get_ipython
 
         get_ipython().run_cell(
-            "from google.colab import files\nopen('a.txt', 'w').write('1')\nfiles.download('a.txt')\n!rm -f b.txt"
+            "from google.colab import files\nopen('a.txt', 'w').write('1')\n"
+            "files.download('a.txt')\n!rm -f b.txt"
         )
         assert (stand_in.downloads / "a.txt").read_text() == "1"
 
@@ -404,7 +405,8 @@ def test_a_child_of_the_disguise_is_on_the_vm_but_no_kernel_and_shares_the_store
     monkeypatch.delenv("COLAB_KIT_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     ask = (
-        "from colab_kit.system.runtime import place; from colab_kit.system.hardware import host; from colab_kit.system.files import home;"
+        "from colab_kit.system.runtime import place; from colab_kit.system.hardware import host;"
+        "from colab_kit.system.files import home;"
         "print(place(host())[0], home())"
     )
     with StandIn(content=content, as_colab=True) as stand_in:
@@ -824,11 +826,13 @@ def test_exclamation_marks_fill_in_variables_and_leave_the_exit_code(content, ca
 
         run = get_ipython().run_cell
         assert run(
-            "word = 'ä'\n!echo {word} $word; exit 4\ncode = _exit_code\nlines = !echo x; echo y\nassert lines == ['x', 'y'], lines"
+            "word = 'ä'\n!echo {word} $word; exit 4\ncode = _exit_code\n"
+            "lines = !echo x; echo y\nassert lines == ['x', 'y'], lines"
         ).success
         assert capsys.readouterr().out == "ä ä\n" and get_ipython().user_ns["code"] == 4
         assert run(
-            "def f():\n    inner = 'deep'\n    return get_ipython().getoutput('echo {inner}')\nassert f() == ['deep']"
+            "def f():\n    inner = 'deep'\n    return get_ipython().getoutput('echo {inner}')\n"
+            "assert f() == ['deep']"
         ).success
         assert (
             run("def g():\n    inner = 'deep too'\n    !echo {inner}\ng()").success
@@ -862,7 +866,7 @@ def test_the_extension_puts_the_disguise_on_and_takes_it_off(content, monkeypatc
 
 @pytest.fixture
 def interruptible():
-    """A process started in the background of a shell ignores SIGINT, and its children cannot trap it then."""
+    """A process in the background of a shell ignores SIGINT: its children cannot trap it then."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

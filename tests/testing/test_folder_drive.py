@@ -1,4 +1,4 @@
-"""The folder body: its content moves into the mountpoint and back, outlives the process, and no kill loses a byte."""
+"""The folder body: its content moves to the mountpoint and back, and no kill loses a byte."""
 
 import errno
 import os
@@ -138,7 +138,8 @@ def test_another_process_sees_the_mount_and_ends_it(body, point, monkeypatch):
     body.mount(point)
     fill(point)
     code = (
-        "import sys; from pathlib import Path; from colab_kit.testing.folder_drive import FolderBody\n"
+        "import sys; from pathlib import Path\n"
+        "from colab_kit.testing.folder_drive import FolderBody\n"
         "body = FolderBody(Path(sys.argv[1])); print(body.mounted_at()); body.unmount()"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -1,4 +1,4 @@
-"""The fake hosts: met by real names over TLS, ranges as they should be, and nothing else reached."""
+"""The fake hosts: real names over TLS, ranges as they should be, and no other host answers."""
 
 import shutil
 import subprocess

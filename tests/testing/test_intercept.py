@@ -1,4 +1,4 @@
-"""Reach: this process's own file calls in a folder meet the plan, elsewhere nothing changes, and all is put back."""
+"""Reach: this process's file calls in a folder meet the plan, and everything is put back."""
 
 import builtins
 import errno
@@ -361,7 +361,8 @@ def test_torch_imported_afterwards_meets_the_plan(drive, tmp_path):
     )
     code = (
         "import sys; from pathlib import Path\n"
-        "from colab_kit.testing.intercept import Reach; from colab_kit.testing.faults import Faults\n"
+        "from colab_kit.testing.intercept import Reach\n"
+        "from colab_kit.testing.faults import Faults\n"
         "faults = Faults(); path = Path(sys.argv[1]) / 'w.pt'; path.write_text('')\n"
         "assert 'torch' not in sys.modules\n"
         "with Reach(sys.argv[1], faults):\n"

@@ -1,4 +1,4 @@
-"""The pytest plugin: what each fixture hands out, that it is as before afterwards, and that a start without it costs nothing."""
+"""The pytest plugin: what each fixture gives, that all is as before afterwards, and its start."""
 
 import errno
 import inspect
@@ -26,12 +26,13 @@ from colab_kit.testing.fixtures import (
     no_drive_yet,
     only_a_stand_in,
 )
+from colab_kit.testing.fuse import cloud
 from colab_kit.testing.fuse import mount as fuse
 from tests.support.installed import readme_example, site
 from tests.support.worlds import laid
 
 ROOT = Path(__file__).resolve().parents[2]
-needs_fuse = pytest.mark.skipif(bool(why := fuse.why_not()), reason=str(why))
+needs_fuse = pytest.mark.skipif(bool(why := cloud.why_not()), reason=str(why))
 
 
 def python(*arguments: str, cwd: Path, path: Path | str = ROOT) -> subprocess.CompletedProcess[str]:
@@ -46,7 +47,7 @@ def python(*arguments: str, cwd: Path, path: Path | str = ROOT) -> subprocess.Co
 
 
 def run_tests(folder: Path, code: str, *options: str) -> str:
-    """What pytest says of a user's test file, with this tree installed as pip would have done it."""
+    """Run pytest on a user's test file, with this tree installed as pip does; its output."""
     (folder / "test_mine.py").write_text(code)
     done = python(
         "-m",
@@ -88,13 +89,13 @@ def test_the_real_drive_of_a_colab_machine_is_never_given(tmp_path, monkeypatch)
 
 def test_a_drive_mounted_before_comes_back_after_the_test(tmp_path, monkeypatch):
     mine = local.Drive(tmp_path / "MyDrive", "mock", tmp_path)
-    monkeypatch.setattr(mount, "_current", mine)
+    monkeypatch.setattr(local.session, "current", mine)
     here = vars(mount.Site)["here"]
     with no_drive_yet(), only_a_stand_in():
-        assert mount._current is None and mount.Site.here().where == "a test"
+        assert local.session.current is None and mount.Site.here().where == "a test"
         kit.mount(quiet=True)
     assert (
-        mount._current is mine
+        local.session.current is mine
         and vars(mount.Site)["here"] is here
         and mount.Site.here().where != "a test"
     )
@@ -161,7 +162,7 @@ def test_a_copier_that_never_gets_through_delays_neither_the_test_nor_what_comes
             and broken.fired > 2
             and "dropped away" in heard.text
         )
-    assert mirror.idle and mirror not in local.shelves
+    assert mirror.idle and mirror not in local.session.shelves
 
 
 # fake_colab
@@ -423,7 +424,8 @@ def test_no_mount_and_no_process_stay_behind(tmp_path, colab_kit_home):
 def test_where_fuse_is_missing_the_test_skips_with_the_reason(tmp_path):
     said = run_tests(
         tmp_path,
-        "import colab_kit.testing.fuse.mount as f\nf.why_not = lambda: 'no FUSE: ask'\ndef test_x(fuse_drive): pass\n",
+        "import colab_kit.testing.fuse.cloud as f\nf.why_not = lambda: 'no FUSE: ask'\n"
+        "def test_x(fuse_drive): pass\n",
     )
     assert "1 skipped" in said and "no FUSE mount here: no FUSE: ask" in said
 

@@ -1,4 +1,4 @@
-"""The file server that the plugin hands out: what a downloader will be tested against must itself be right."""
+"""The file server that the plugin gives: it must be right where a downloader is tested."""
 
 import gzip
 import http.client

@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
+from colab_kit.data.dataset import Data, Split
 from colab_kit.data.preprocess import Preprocess
+from colab_kit.data.sources import Arrays, Items, Pictures
 from colab_kit.recipe import Recipe
 from colab_kit.training.choices import choose, preprocess_for, workers_for
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from colab_kit.data.dataset import Arrays, Data, Split
+from colab_kit.data.dataset import Data, Split
+from colab_kit.data.sources import Arrays
 from colab_kit.models.summary import summarise
 from colab_kit.recipe import Recipe
 from colab_kit.system.runtime import Runtime, runtime

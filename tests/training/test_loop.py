@@ -16,11 +16,12 @@ from torch import nn
 from torch.nn import functional
 
 from colab_kit.api import train
-from colab_kit.data import pixel_cache
-from colab_kit.data.batches import Feed
-from colab_kit.data.dataset import Arrays, Data, Split
+from colab_kit.data import prefetch
+from colab_kit.data.batches import BatchLoader
+from colab_kit.data.dataset import Data, Split
 from colab_kit.data.loading import load
 from colab_kit.data.preprocess import Preprocess
+from colab_kit.data.sources import Arrays
 from colab_kit.errors import TrainError
 from colab_kit.events import (
     Control,
@@ -339,13 +340,13 @@ def test_a_damaged_picture_is_left_out_and_the_order_of_the_others_stays(tmp_pat
     preprocess = Preprocess(size=16, channels=3)
 
     def order() -> list[list[int]]:
-        feed = Feed(data.train, preprocess, batch_size=4, device=torch.device("cpu"))
+        feed = BatchLoader(data.train, preprocess, batch_size=4, device=torch.device("cpu"))
         return [batch.index.tolist() for batch in feed.shuffled(0)]
 
     before, victim = order(), int(data.train.rows[2])
     path = data.train.source.paths[victim]
     path.write_bytes(path.read_bytes()[:60])
-    pixel_cache._stores.clear()  # as a new process would find it
+    prefetch.forget()  # as a new process would find it
     assert order() == [[row for row in rows if row != victim] for rows in before]
     heard: list[Event] = []
     run = train(
@@ -359,7 +360,7 @@ def test_a_damaged_picture_is_left_out_and_the_order_of_the_others_stays(tmp_pat
 
 def test_a_batch_of_damaged_pictures_only_is_passed_over(tmp_path):
     data = load(class_folders(tmp_path / "pets", each=6), valid=0, quiet=True)
-    feed = Feed(data.train, Preprocess(size=16), batch_size=4, device=torch.device("cpu"))
+    feed = BatchLoader(data.train, Preprocess(size=16), batch_size=4, device=torch.device("cpu"))
     for row in next(iter(feed.shuffled(0))).index:
         data.train.source.paths[row].write_bytes(b"nothing")
     net = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16 * 3, 2))

@@ -15,7 +15,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from colab_kit.api import train
-from colab_kit.data.dataset import Data, Items, Split
+from colab_kit.data.dataset import Data, Split
+from colab_kit.data.sources import Items
 from colab_kit.errors import DataError, ModelError, RecipeError
 from colab_kit.events import (
     CheckpointSaved,

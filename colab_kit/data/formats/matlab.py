@@ -1,4 +1,4 @@
-"""MATLAB 5 files, as far as they hold arrays of numbers: the two small ones that say the labels and splits of the Oxford flowers."""
+"""The numbers of MATLAB 5 files, as the Oxford flowers have them for labels and splits."""
 
 from __future__ import annotations
 
@@ -12,23 +12,14 @@ import numpy as np
 from ...errors import DataError
 
 MATRIX, COMPRESSED = 14, 15  # types of elements
-_TYPES = {
-    1: "i1",
-    2: "u1",
-    3: "i2",
-    4: "u2",
-    5: "i4",
-    6: "u4",
-    7: "f4",
-    9: "f8",
-    12: "i8",
-    13: "u8",
-}
+_TYPES = dict(
+    zip((1, 2, 3, 4, 5, 6, 7, 9, 12, 13), "i1 u1 i2 u2 i4 u4 f4 f8 i8 u8".split(), strict=True)
+)
 _NUMBERS = range(6, 16)  # classes of matrices, from double to uint64
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """The file's arrays of numbers by their names; cells, texts and what else it may hold are passed over.
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read a file's arrays of numbers by their names; cells, texts and other content are left out.
 
     Raises
     ------
@@ -38,25 +29,21 @@ def read(path: Path) -> dict[str, np.ndarray]:
     try:
         content = path.read_bytes()
         order = {b"IM": "<", b"MI": ">"}[content[126:128]]
-        return dict(
-            found
-            for kind, body in _elements(content[128:], order)
-            for found in _matrices(kind, body, order)
-        )
+        elements = _elements(content[128:], order)
+        return dict(pair for kind, body in elements for pair in _matrices(kind, body, order))
     except OSError as err:
-        raise DataError(
-            f"{path} cannot be read.",
-            err.strerror or str(err),
-            "see whether the disk is still there, then try again",
-        ) from err
+        fix = "see whether the disk is still there, then try again"
+        raise DataError(f"{path} cannot be read.", err.strerror or str(err), fix) from err
     except (KeyError, IndexError, ValueError, struct.error, zlib.error) as err:
-        raise DataError(
-            f"{path} is no whole MATLAB 5 file.", str(err), f"delete {path.name} and get it again"
-        ) from err
+        fix = f"delete {path.name} and get it again"
+        raise DataError(f"{path} is no whole MATLAB 5 file.", str(err), fix) from err
 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Type and body of each element. One of up to 4 bytes may have its length in its type, and no padding."""
+    """Give type and body of each element.
+
+    One of up to 4 bytes may have its length in its type, and no padding.
+    """
     at = 0
     while at < len(content):
         kind, size = struct.unpack_from(f"{order}II", content, at)

@@ -1,9 +1,10 @@
-"""Published sets, read where they were unpacked: CIFAR's batches, class folders, the lists of Oxford's flowers and pets."""
+"""Published sets where they were unpacked: CIFAR, class folders, Oxford's flowers and pets."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,17 @@ import numpy as np
 
 from ...errors import DataError
 from .. import folders
-from ..folders import Filed, Found
+from ..arrays import of_listing, of_pair
+from ..folders import Listing, PictureFile
+from ..sources import Parts
 from . import matlab
 
-Pair = tuple[np.ndarray, np.ndarray]
 
+def cifar(root: Path, parser: Any) -> Parts:
+    """Read pictures uint8 (N, 32, 32, 3), labels and classes as torchvision reads them.
 
-def cifar(root: Path, parser: Any) -> tuple[dict[str, Pair], tuple[str, ...]]:
-    """Pictures uint8 (N, 32, 32, 3) and labels int64 (N,) by split, and the classes, as torchvision reads them.
-
-    The batches are pickles, which may run code when they are read: torchvision compares the md5 of each with its own first, and the
-    archive came here by the md5 that torchvision states.
+    The batches are pickles, which may run code when they are read. torchvision first compares the
+    md5 of each with its own, and the archive came here by the md5 that torchvision states.
 
     Parameters
     ----------
@@ -37,66 +38,63 @@ def cifar(root: Path, parser: Any) -> tuple[dict[str, Pair], tuple[str, ...]]:
         train, test = (parser(root, train=train, download=False) for train in (True, False))
     except (RuntimeError, OSError) as err:
         raise _damaged(root, str(err)) from err
-    splits = {
-        name: (one.data, np.asarray(one.targets, np.int64))
-        for name, one in (("train", train), ("test", test))
-    }
-    return splits, tuple(train.classes)
+    sets = {"train": train, "test": test}
+    splits = {name: of_pair(one.data, np.asarray(one.targets)) for name, one in sets.items()}
+    return Parts(splits, root.name).with_classes(tuple(train.classes))
 
 
-def in_folders(root: Path, names: Mapping[str, str]) -> tuple[Found, tuple[str, ...] | None]:
-    """Class folders, called by `names`, whose order is that of the classes; None where they keep their own.
+def in_folders(root: Path, names: Mapping[str, str]) -> Parts:
+    """Read class folders under the names of a dict, whose order is kept; {} keeps their own.
 
     Raises
     ------
     DataError
         There are no pictures.
     """
-    found = folders.scan(root)
+    listing = folders.scan(root)
     if not names:
-        return found, None
+        return _parts(listing)
     splits = {
-        split: [Filed(one.path, one.label and names.get(one.label, one.label)) for one in files]
-        for split, files in found.splits.items()
+        split: [replace(file, label=names.get(str(file.label), file.label)) for file in files]
+        for split, files in listing.splits.items()
     }
-    strangers = {one.label for one in found.splits["train"] if one.label} - names.keys()
-    classes = (*names.values(), *sorted(strangers, key=folders.natural))
-    return Found(found.root, splits, found.notes), classes
+    labels = {file.label for file in splits["train"] if file.label}
+    strangers = sorted(labels - set(names.values()), key=folders.natural)
+    return _parts(replace(listing, splits=splits), (*names.values(), *strangers))
 
 
-def flowers(pictures: Path, labels: Path, sets: Path, classes: Sequence[str]) -> Found:
-    """The flowers in their official split: 1,020 to train, 1,020 to validate, 6,149 to test (Nilsback and Zisserman, 2008).
+def flowers(pictures: Path, labels: Path, sets: Path, classes: Sequence[str]) -> Parts:
+    """Read the flowers in their official split (Nilsback and Zisserman, 2008).
 
     Parameters
     ----------
     pictures : where 102flowers.tgz was unpacked
     labels, sets : imagelabels.mat and setid.mat
+    classes : names, in the order of the labels from 1
 
     Raises
     ------
     DataError
         A file is damaged or missing.
     """
-    root = pictures / "jpg"
-    held = _held(root)
     try:
-        numbers, ids = matlab.read(labels)["labels"].ravel(), matlab.read(sets)
+        numbers, ids = _whole(matlab.arrays(labels)["labels"]), matlab.arrays(sets)
         splits = {
-            split: [
-                (f"image_{int(n):05d}.jpg", classes[int(numbers[int(n) - 1]) - 1])
-                for n in ids[key].ravel()
-            ]
+            split: [(f"image_{n:05d}.jpg", classes[numbers[n - 1] - 1]) for n in _whole(ids[key])]
             for split, key in (("train", "trnid"), ("valid", "valid"), ("test", "tstid"))
         }
     except (KeyError, IndexError) as err:
-        raise _damaged(
-            labels.parent, f"{labels.name} and {sets.name} do not fit together: {err}"
-        ) from err
-    return _filed(pictures, root, held, splits)
+        why = f"{labels.name} and {sets.name} do not fit together: {err}"
+        raise _damaged(labels.parent, why) from err
+    return _parts(_listing(pictures, "jpg", splits), classes)
 
 
-def pets(pictures: Path, notes: Path) -> tuple[Found, tuple[str, ...]]:
-    """The pets in their official split, trainval and test (Parkhi et al., 2012), by breeds as torchvision spells them.
+def _whole(numbers: np.ndarray) -> list[int]:
+    return [int(n) for n in numbers.ravel()]
+
+
+def pets(pictures: Path, notes: Path) -> Parts:
+    """Read the pets in their official split (Parkhi et al., 2012), as torchvision spells them.
 
     Parameters
     ----------
@@ -107,53 +105,43 @@ def pets(pictures: Path, notes: Path) -> tuple[Found, tuple[str, ...]]:
     DataError
         A list is damaged, or a picture that it names is missing.
     """
-    root = pictures / "images"
-    held = _held(root)
-    splits, breeds = {}, {}
+    splits, breeds = {}, dict[int, str]()
     for split, listed in (("train", "trainval"), ("test", "test")):
-        path = notes / "annotations" / f"{listed}.txt"
+        path, rows = notes / "annotations" / f"{listed}.txt", list[tuple[str, int]]()
         try:
-            rows = [
-                line.split()
-                for line in path.read_text("utf-8").splitlines()
-                if line.strip() and not line.startswith("#")
-            ]
-            named = [(picture, int(number)) for picture, number, _, _ in rows]
+            for line in path.read_text("utf-8").splitlines():
+                if line.strip() and not line.startswith("#"):
+                    name, number, _, _ = line.split()
+                    rows.append((name, int(number)))
         except (OSError, ValueError) as err:
             raise _damaged(path, str(err)) from err
-        breeds.update(
-            {
-                number: " ".join(part.title() for part in name.split("_")[:-1])
-                for name, number in named
-            }
-        )
-        splits[split] = [(f"{name}.jpg", breeds[number]) for name, number in named]
-    return _filed(pictures, root, held, splits), tuple(breeds[number] for number in sorted(breeds))
+        for name, n in rows:
+            breeds[n] = " ".join(word.title() for word in name.split("_")[:-1])
+        splits[split] = [(f"{name}.jpg", breeds[n]) for name, n in rows]
+    classes = tuple(breeds[n] for n in sorted(breeds))
+    return _parts(_listing(pictures, "images", splits), classes)
 
 
-def _held(root: Path) -> set[str]:
+def _listing(whole: Path, below: str, splits: Mapping[str, Sequence[tuple[str, str]]]) -> Listing:
+    """Give the pictures that a list names, if they are all there."""
+    root = whole / below
     try:
-        return set(os.listdir(root))
+        names = set(os.listdir(root))
     except OSError as err:
         raise _damaged(root, err.strerror or str(err)) from err
+    if missing := [name for rows in splits.values() for name, _ in rows if name not in names]:
+        some = f"{len(missing):,} are missing ({folders.some(missing)})"
+        raise _damaged(whole, f"of the pictures that belong to it {some}")
+    files = {
+        split: [PictureFile(root / name, label) for name, label in rows]
+        for split, rows in splits.items()
+    }
+    return Listing(root, files)
 
 
-def _filed(
-    whole: Path, root: Path, held: set[str], splits: Mapping[str, Sequence[tuple[str, str]]]
-) -> Found:
-    """What a list names, if it is all there."""
-    if missing := [name for named in splits.values() for name, _ in named if name not in held]:
-        raise _damaged(
-            whole,
-            f"of the pictures that belong to it {len(missing):,} are missing ({folders.some(missing)})",
-        )
-    return Found(
-        root,
-        {
-            split: [Filed(root / name, label) for name, label in named]
-            for split, named in splits.items()
-        },
-    )
+def _parts(listing: Listing, classes: Sequence[str] | None = None) -> Parts:
+    parts = Parts(of_listing(listing, None), listing.root.name, listing.root)
+    return parts if classes is None else parts.with_classes(classes)
 
 
 def _damaged(path: Path, why: str) -> DataError:

@@ -1,4 +1,4 @@
-"""Packings: one stream of gz, bz2, xz or zst, unpacked as it is read, a bounded piece at a time, each checksum compared."""
+"""One stream of gz, bz2, xz or zst, unpacked as it is read: a bounded piece at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...errors import BadArchive
 
 PIECE = 1 << 20  # bytes
 KINDS = ("gz", "bz2", "xz", "zst")
-_MEMORY = 1 << 30  # bytes that an xz may ask for
+_MEMORY = 1 << 30  # bytes that an xz or a zst may ask for
 
 
 class Stream(Protocol):
@@ -27,11 +27,10 @@ class Stream(Protocol):
 
 
 class Tap:
-    """A stream that counts what went by, gives its first bytes twice, and keeps the error that it ended with."""
+    """A stream that counts its bytes, gives the first ones twice, and keeps its last error."""
 
     def __init__(self, stream: Stream) -> None:
-        self._stream, self._ahead = stream, b""
-        self.count = 0
+        self._stream, self._ahead, self.count = stream, b"", 0
         self.fault: Exception | None = None
 
     def head(self, size: int) -> bytes:
@@ -56,34 +55,36 @@ class Tap:
         return chunk
 
 
-def unpacked(stream: Tap, kind: str | None, called: str) -> Generator[bytes, None, None]:
-    """The pieces of a stream, unpacked; a kind that is none passes as it is.
+def unpacked_pieces(stream: Tap, kind: str | None, called: str) -> Generator[bytes, None, None]:
+    """The pieces of a stream, unpacked; of another kind than KINDS it passes as it is.
+
+    Each checksum in it is compared.
 
     Raises
     ------
     BadArchive
-        A zst, and nothing that reads it is installed.
-    EOFError, zlib.error, OSError, lzma.LZMAError, ValueError
-        It is damaged.
+        It is a zst, and nothing that reads it is installed.
+    Exception
+        It is damaged; each decompressor has errors of its own.
     """
-    if kind == "zst":
-        yield from _zst(stream, called)
-    elif kind in _MAKERS:
-        yield from _each(stream, _MAKERS[kind])
-    else:
-        yield from iter(lambda: stream.read(PIECE), b"")
+    match kind:
+        case "gz":
+            yield from _each(stream, lambda: zlib.decompressobj(wbits=31))
+        case "bz2":
+            yield from _each(stream, bz2.BZ2Decompressor)
+        case "xz":
+            yield from _each(stream, lambda: lzma.LZMADecompressor(memlimit=_MEMORY))
+        case "zst":
+            yield from _zst(stream, called)
+        case _:
+            yield from iter(stream.read, b"")
 
 
-_MAKERS: dict[str | None, Callable[[], Any]] = {
-    "gz": lambda: zlib.decompressobj(wbits=31), "bz2": bz2.BZ2Decompressor, "xz": lambda: lzma.LZMADecompressor(memlimit=_MEMORY),
-}  # fmt: skip
-
-
-def _each(stream: Tap, make: Callable[[], Any]) -> Iterator[bytes]:
-    """Unpack one packed stream after the other: some tools, bgzip and pbzip2 among them, write many."""
+def _each(stream: Tap, new: Callable[[], Any]) -> Iterator[bytes]:
+    """Unpack one packed stream after the other: bgzip, pbzip2 and others write many."""
     data = stream.read(PIECE)
     while data:
-        unpacker = make()
+        unpacker = new()
         while True:
             yield from steps(unpacker, data)
             if unpacker.eof:
@@ -91,7 +92,7 @@ def _each(stream: Tap, make: Callable[[], Any]) -> Iterator[bytes]:
             if not (data := stream.read(PIECE)):
                 raise EOFError("it ends in the middle")
         data = unpacker.unused_data
-        while not (data := data.lstrip(b"\0")):  # what a tape was filled up with
+        while not (data := data.lstrip(b"\0")):  # a tape was filled up with zeros
             if not (data := stream.read(PIECE)):
                 return
 
@@ -99,11 +100,11 @@ def _each(stream: Tap, make: Callable[[], Any]) -> Iterator[bytes]:
 def steps(unpacker: Any, data: bytes | memoryview) -> Iterator[bytes]:
     """What a decompressor of zlib, bz2 or lzma makes of `data`, at most a piece at a time."""
     while not unpacker.eof:
-        made = unpacker.decompress(data, PIECE)
+        piece = unpacker.decompress(data, PIECE)
         data = getattr(unpacker, "unconsumed_tail", b"")
-        if made:
-            yield made
-        if not data and len(made) < PIECE and getattr(unpacker, "needs_input", True):
+        if piece:
+            yield piece
+        if not data and len(piece) < PIECE and getattr(unpacker, "needs_input", True):
             return
 
 
@@ -116,50 +117,45 @@ def _zst(stream: Tap, called: str) -> Iterator[bytes]:
     with suppress(ImportError):
         import zstandard  # type: ignore[import-not-found, unused-ignore]
 
-        return _by_package(stream, zstandard)
+        maker = zstandard.ZstdDecompressor(max_window_size=_MEMORY)
+        return _each(stream, lambda: _Frame(maker.decompressobj()))
     if program := shutil.which("zstd"):
         return _by_program(stream, [program, "-dcq", "-M1024MB"])
     raise BadArchive(
-        f"{called} is packed with zstd.",
-        "nothing here reads it",
+        f"{called} is packed by zstd.",
+        "Python 3.14 reads zst, and before it the package zstandard or the program zstd",
         "pip install zstandard, then try again",
     )
 
 
-def _by_package(stream: Tap, zstandard: Any) -> Iterator[bytes]:
-    """Frame by frame, as a cut in a frame is then seen."""
-    unpacker = zstandard.ZstdDecompressor(max_window_size=_MEMORY)
-    data = stream.read(PIECE)
-    while data:
-        frame = unpacker.decompressobj()
-        while True:
-            for at in range(
-                0, len(data), 4096
-            ):  # it unpacks all that it is given: a small bite bounds what comes of it
-                try:
-                    made = frame.decompress(data[at : at + 4096])
-                except zstandard.ZstdError as err:
-                    raise ValueError(str(err)) from err
-                if made:
-                    yield made
-                if frame.eof:
-                    data = frame.unused_data + data[at + 4096 :]
-                    break
-            if frame.eof:
-                break
-            if not (data := stream.read(PIECE)):
-                raise EOFError("it ends in the middle")
-        data = data or stream.read(PIECE)
+class _Frame:
+    """One frame by the package zstandard, with the interface of zlib's decompressor.
+
+    The package unpacks all that it is given: a small bite bounds what comes of it.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        self._frame, self.unconsumed_tail, self.unused_data = frame, b"", b""
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._frame.eof)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        piece: bytes = self._frame.decompress(data[:4096])
+        self.unconsumed_tail = data[4096:]
+        if self.eof:
+            self.unused_data = self._frame.unused_data + self.unconsumed_tail
+        return piece
 
 
 def _by_program(stream: Tap, command: list[str]) -> Iterator[bytes]:
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
         assert child.stdin is not None and child.stdout is not None and child.stderr is not None
 
         def feed(to: Any) -> None:
-            with suppress(Exception):  # the stream keeps its own; the child's is said by its status
+            with suppress(Exception):  # the stream keeps its own; the child's status says the other
                 while chunk := stream.read(PIECE):
                     to.write(chunk)
             with suppress(OSError):
@@ -173,9 +169,9 @@ def _by_program(stream: Tap, command: list[str]) -> Iterator[bytes]:
             feeder.join()
             if stream.fault is not None:
                 raise stream.fault
-            said = child.stderr.read(2000).decode("utf-8", "replace").strip()
+            words = child.stderr.read(2000).decode("utf-8", "replace").strip()
             if child.wait():
-                raise ValueError(said or f"zstd ended with {child.returncode}")
+                raise ValueError(words or f"zstd ended with {child.returncode}")
         finally:
             child.kill()
             child.stdout.close()

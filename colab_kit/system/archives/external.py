@@ -1,6 +1,7 @@
 """7z and rar, by whichever program is there, and single packed files such as labels.csv.gz.
 
-A program lists first, the list is held against the rules of zips, and what came out is compared with the list.
+A program lists first. The list is held against the rules of zips, and what came out is compared
+with the list.
 """
 
 from __future__ import annotations
@@ -8,48 +9,43 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
 import tempfile
 import time
-import uuid
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from ...errors import BadArchive, ColabKitError, NoSpace, UnsafeArchive
-from ...events import Control
-from ..files import make
+from ...errors import BadArchive, ColabKitError, UnsafeArchive
+from ..files import make, whole_file, write_all
 from ..filetypes import kind_of
+from ..process import Child
 from . import tar as tars
-from .compressed import KINDS, Tap, unpacked
-from .limits import FREE, TELL, Gauge, Told, check_limits, damaged, look, mib
-from .listings import SEVEN, UNRAR, How, Listed
-from .names import Places, stem
+from .compressed import KINDS, Tap, unpacked_pieces
+from .limits import TELL, Unpacking, damaged, mib
+from .names import AVOID, Places, stem
 
-# bsdtar is not among them: of a 7z and a rar it compares no checksum, and says that all is well
+# bsdtar is not among them: it compares no checksum of a 7z or rar, and says that all is well.
 PROGRAMS = {"7z": ("7z", "7zz", "7za", "7zr"), "rar": ("unrar", "7zz", "7z")}
 _FIX = {"7z": "!apt-get -q install p7zip-full", "rar": "!apt-get -q install unrar"}
 _LONGEST_LIST = 512 << 20  # bytes
-_LOCKED = re.compile(
-    r"(wrong|incorrect|specified|enter) password|encrypted (archive|file)", re.I
-)  # in what the programs say
+# The words of the programs for a password.
+_LOCKED = re.compile(r"(wrong|incorrect|specified|enter) password|encrypted (archive|file)", re.I)
 
 
-def extract(
-    archive: Path,
-    kind: str,
-    to: Path,
-    *,
-    called: str,
-    room: int | None,
-    max_size: int | None,
-    told: Told | None = None,
-    control: Control | None = None,
-) -> None:
-    """Unpack a 7z or rar into the empty folder `to`; a program that fails leaves it to the next.
+class Locked(BadArchive):
+    """The archive is locked by a password."""
+
+    def __init__(self, archive: Path) -> None:
+        how = f"!7z x -pPASSWORD '{archive}' -o'{stem(str(archive))}'"
+        fix = f"unpack it yourself: {how}, then load that folder"
+        super().__init__(f"{archive} is locked by a password.", "its files are encrypted", fix)
+
+
+def extract(archive: Path, kind: str, to: Path, job: Unpacking) -> None:
+    """Unpack a 7z or rar into the empty folder `to`; where one program fails, the next one tries.
 
     Raises
     ------
@@ -57,35 +53,28 @@ def extract(
         It is damaged or locked, or nothing here unpacks it.
     UnsafeArchive, NoSpace, Stopped
     """
-    packed = archive.stat().st_size
-
-    def gauge() -> Gauge:
-        return Gauge(
-            called, lambda: packed, room=room, max_size=max_size, told=told, control=control
-        )
-
-    failed: BadArchive | None = None
+    failure: BadArchive | None = None
     for name in PROGRAMS[kind]:
-        if (program := shutil.which(name)) is None or not _knows(program, kind):
+        program = shutil.which(name)
+        if program is None or not _knows(program, kind):
             continue
-        job = _Job(program, archive.absolute(), to, gauge(), control)
         try:
-            return job.listed(UNRAR if name == "unrar" else SEVEN)
-        except UnsafeArchive:
+            return _by_program(program, archive.absolute(), to.absolute(), job)
+        except (UnsafeArchive, Locked):
             raise
         except BadArchive as err:
-            if "password" in err.what:
-                raise
-            failed = err
-            _empty(to)
+            failure = err
+            for path in to.iterdir():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     if kind == "7z":
         with suppress(ImportError):
-            return _by_package(archive, to, gauge())
-    if failed is not None:
-        raise failed
-    why = "nothing here unpacks it: Python alone unpacks zip and tar"
+            return _by_package(archive, to, job)
+    if failure is not None:
+        raise failure
     raise BadArchive(
-        f"{called} is a {kind} archive.", why, f"{_FIX[kind]}, then run the cell again"
+        f"{job.called} is a {kind} archive.",
+        "nothing here unpacks it: Python alone unpacks zip and tar",
+        f"{_FIX[kind]}, then run the cell again",
     )
 
 
@@ -94,214 +83,199 @@ def _knows(program: str, kind: str) -> bool:
     if kind != "rar" or Path(program).name.startswith("unrar"):
         return True
     try:
-        return (
-            b"Rar"
-            in subprocess.run(
-                [program, "i"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10
-            ).stdout
-        )
+        return b"Rar" in subprocess.run([program, "i"], capture_output=True, timeout=10).stdout
     except (OSError, subprocess.TimeoutExpired):
         return False
 
 
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+@dataclass(frozen=True)
+class ListedFile:
+    """One line of a program's list."""
+
+    name: str
+    size: int
+    folder: bool
+    link: bool
+    locked: bool
+
+
+def _of_7z(lines: str) -> Iterator[ListedFile]:
+    for fact in _facts(lines, "Path", " = "):
+        mode = fact.get("Attributes", "")
+        letters = mode.rpartition(" ")[2]
+        link = len(letters) >= 10 and letters.startswith(tuple("lcbps"))
+        link = link or any(key.endswith("Link") and value.strip() for key, value in fact.items())
+        folder = fact.get("Folder") == "+" or mode.startswith("D")
+        yield ListedFile(fact["Path"], _size(fact), folder, link, fact.get("Encrypted") == "+")
+
+
+def _of_unrar(lines: str) -> Iterator[ListedFile]:
+    for fact in _facts("\n".join(line.strip() for line in lines.splitlines()), "Name", ": "):
+        kind, locked = fact.get("Type", ""), "encrypted" in fact.get("Flags", "")
+        link = kind not in ("File", "Directory")
+        yield ListedFile(fact["Name"], _size(fact), kind == "Directory", link, locked)
+
+
+def _facts(lines: str, first: str, between: str) -> Iterator[dict[str, str]]:
+    """The blocks of a list, each from the line that names a member to the next empty one."""
+    for block in lines.replace("\r\n", "\n").split("\n\n"):
+        fact: dict[str, str] = {}
+        for line in block.split("\n"):
+            key, found, value = line.partition(between if between in line else between.rstrip())
+            if found and fact.setdefault(key.strip(), value) != value:
+                raise UnsafeArchive(
+                    "The archive holds a file that cannot be named.",
+                    f"{value!r} in its list",
+                    AVOID,
+                )
+        if first in fact:
+            yield fact
+
+
+def _size(fact: dict[str, str]) -> int:
+    digits = fact.get("Size", "").strip()
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One program at work on one archive."""
+class Program:
+    """How a program is asked for the list and for the files, and how its list is understood."""
 
-    program: str
-    archive: Path
-    to: Path
-    gauge: Gauge
-    control: Control | None
-
-    def listed(self, how: How) -> None:
-        """List, hold the list against the rules, unpack, and compare what is there with the list."""
-        status, lines, said = self._run(how.list_command(self.program, self.archive))
-        if status:
-            raise self._failed(said or lines[-300:])
-        members = list(how.parse(lines))
-        files = _approve(members, self.archive, self.gauge)
-        status, lines, said = self._run(how.unpack_command(self.program, self.archive, self.to))
-        if status:
-            raise self._failed(said or lines[-300:])
-        _compare(files, self.to, self.gauge)
-
-    def _failed(self, said: str) -> BadArchive:
-        if _LOCKED.search(said):
-            return _locked(self.archive)
-        return damaged(self.gauge.called, " ".join(said.split())[-200:] or "no word")
-
-    def _run(self, command: list[str]) -> tuple[int, str, str]:
-        """Its status, and what it said on both channels; ended once it has written more than there is room for."""
-        begin = shutil.disk_usage(self.to).free
-        with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as words:
-            child, looked = _start(command, lines, words), time.monotonic()
-            try:
-                while child.poll() is None:
-                    with suppress(subprocess.TimeoutExpired):
-                        child.wait(TELL)
-                    look(self.gauge.called, self.control)
-                    if (now := time.monotonic()) - looked > 0.5:
-                        looked, used = now, begin - shutil.disk_usage(self.to).free
-                        if self.gauge.room is not None and used > self.gauge.room:
-                            raise NoSpace(
-                                f"{self.gauge.called} cannot be unpacked: the disk is full.",
-                                f"it took {mib(used)}",
-                                FREE,
-                            )
-            finally:
-                _end(child)
-            return child.returncode, _words(lines, _LONGEST_LIST), _words(words)
+    list_words: str
+    unpack_words: str
+    parse: Callable[[str], Iterator[ListedFile]]
 
 
-def _start(command: list[str], out: IO[bytes], words: IO[bytes]) -> subprocess.Popen[bytes]:
-    names = {
-        **os.environ,
-        "LC_ALL": "C.UTF-8",
-        "LANG": "C.UTF-8",
-    }  # else names come out in question marks
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=words,
-        env=names,
-        start_new_session=True,
-    )
+SEVEN = Program(
+    "l -slt -ba -p -sccUTF-8 -- {archive}", "x -y -bd -p -sccUTF-8 -o{to} -- {archive}", _of_7z
+)
+UNRAR = Program(
+    "lt -cfg- -c- -p- -- {archive}", "x -cfg- -c- -p- -o- -y -idq -- {archive} {to}/", _of_unrar
+)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End it and what it started, if it has not ended by itself."""
-    if child.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+def _by_program(program: str, archive: Path, to: Path, job: Unpacking) -> None:
+    """List, hold the list against the rules, unpack, and compare what is there with the list."""
+    how = UNRAR if Path(program).name.startswith("unrar") else SEVEN
+    lines = _run(program, how.list_words, archive, to, job)
+    files = _approve(list(how.parse(lines)), archive, job)
+    _run(program, how.unpack_words, archive, to, job)
+    _compare(files, to, job)
 
 
-def _words(file: IO[bytes], most: int = 4000) -> str:
-    file.seek(0)
-    return file.read(most).decode("utf-8", "surrogateescape").strip()
+def _run(program: str, template: str, archive: Path, to: Path, job: Unpacking) -> str:
+    """What it prints; it is ended once it has written more than there is room for."""
+    command = [program, *(word.format(archive=archive, to=to) for word in template.split())]
+    begin, looked, errors = shutil.disk_usage(to).free, time.monotonic(), b""
+    env = os.environ | {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}  # else names come out as ????
+    with tempfile.TemporaryFile() as file:
+        with Child(command, cwd=to, env=env, out=file) as child:
+            while (words := child.hear(TELL)) is not None:
+                errors += words[: 4000 - len(errors)]
+                job.look()
+                if job.room is not None and time.monotonic() - looked > 0.5:
+                    looked, used = time.monotonic(), begin - shutil.disk_usage(to).free
+                    if used > job.room:
+                        raise job.full(f"it took {mib(used)}")
+            status = child.process.returncode
+        file.seek(0)
+        lines = file.read(_LONGEST_LIST).decode("utf-8", "surrogateescape").strip()
+    if status:
+        fault = errors.decode("utf-8", "surrogateescape").strip() or lines[-300:]
+        if _LOCKED.search(fault):
+            raise Locked(archive)
+        raise damaged(job.called, " ".join(fault.split())[-200:] or "no word")
+    return lines
 
 
-def _locked(archive: Path) -> BadArchive:
-    fix = f"unpack it yourself: !7z x -pPASSWORD '{archive}' -o'{stem(str(archive))}', then load that folder"
-    return BadArchive(f"{archive} is locked by a password.", "its files are encrypted", fix)
-
-
-def _approve(members: list[Listed], archive: Path, gauge: Gauge) -> dict[str, int]:
+def _approve(members: list[ListedFile], archive: Path, job: Unpacking) -> dict[str, int]:
     """The files of a list and their sizes, if it may be unpacked."""
-    places, files = Places(gauge.called), {}
+    places, files = Places(job.called), {}
     for member in members:
         if member.locked:
-            raise _locked(archive)
+            raise Locked(archive)
         if member.link:
             raise UnsafeArchive(
-                f"{gauge.called} holds a link, {member.name}.",
+                f"{job.called} holds a link, {member.name}.",
                 "links are not followed",
                 "pack the files themselves",
             )
         place = places.take(member.name, folder=member.folder)
         if not member.folder:
             files[place] = member.size
-    size, packed = sum(files.values()), archive.stat().st_size
-    check_limits(gauge.called, packed, size, len(files), room=gauge.room, max_size=gauge.max_size)
+    job.check(archive.stat().st_size, sum(files.values()), len(files))
     return files
 
 
-def _compare(files: dict[str, int], to: Path, gauge: Gauge) -> None:
-    """What came out is what was listed: plain files, each of its size."""
-    found = {}
+def _compare(files: dict[str, int], to: Path, job: Unpacking) -> None:
+    """See that what came out is what was listed: plain files, each of its size."""
+    sizes = {}
     for folder, below, names in os.walk(to):
-        for name in [
-            *names,
-            *(name for name in below if os.path.islink(os.path.join(folder, name))),
-        ]:
-            path = os.path.join(folder, name)
-            seen = os.lstat(path)
-            found[os.path.relpath(path, to).replace(os.sep, "/")] = (
-                seen.st_size if stat.S_ISREG(seen.st_mode) else -1
+        links = [name for name in below if os.path.islink(os.path.join(folder, name))]
+        for path in (os.path.join(folder, name) for name in names + links):
+            status = os.lstat(path)
+            size = status.st_size if stat.S_ISREG(status.st_mode) else -1
+            sizes[os.path.relpath(path, to).replace(os.sep, "/")] = size
+    for name in files | sizes:
+        if sizes.get(name) != files.get(name):
+            raise damaged(
+                job.called,
+                f"{name}: {sizes.get(name)} bytes came, and its list says {files.get(name)}",
             )
-    if found != files:
-        name = next((name for name in {**files, **found} if files.get(name) != found.get(name)), "")
-        raise damaged(
-            gauge.called,
-            f"{name}: {found.get(name)} bytes came, and its list says {files.get(name)}",
-        )
-    gauge.files, gauge.bytes = len(files), sum(files.values())
-    gauge.done()
+    job.files, job.bytes = len(files), sum(files.values())
+    job.tell()
 
 
-def _by_package(archive: Path, to: Path, gauge: Gauge) -> None:
+def _by_package(archive: Path, to: Path, job: Unpacking) -> None:
     import py7zr  # type: ignore[import-not-found, unused-ignore]
 
     try:
         with py7zr.SevenZipFile(archive) as opened:
             if opened.needs_password():
-                raise _locked(archive)
+                raise Locked(archive)
             listed = [
-                Listed(
+                ListedFile(
                     f.filename, f.uncompressed, f.is_directory, f.is_symlink or f.is_junction, False
                 )
                 for f in opened.files
             ]
-            files = _approve(listed, archive, gauge)
+            files = _approve(listed, archive, job)
             opened.extractall(path=to)
     except ColabKitError:
         raise
     except Exception as err:  # it has many
         if type(err).__name__ == "PasswordRequired":
-            raise _locked(archive) from err
-        raise tars.said(gauge.called, to, err) from err
-    _compare(files, to, gauge)
+            raise Locked(archive) from err
+        raise tars.error_of(job.called, to, err) from err
+    _compare(files, to, job)
 
 
-def decompress(
-    archive: Path,
-    to: Path,
-    *,
-    room: int | None,
-    max_size: int | None,
-    told: Told | None = None,
-    control: Control | None = None,
-) -> int:
-    """Unpack one packed file, gz, bz2, xz or zst by its first bytes, to the file `to`: whole or not at all. Its bytes.
+def decompress(archive: Path, to: Path, job: Unpacking) -> int:
+    """Unpack one packed file, gz, bz2, xz or zst, to the file `to`, whole or not at all. Its bytes.
 
     Raises
     ------
     BadArchive, UnsafeArchive, NoSpace, Stopped
     """
-    called, part = str(archive), to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.part")
     make(to.parent)
     try:
         with open(archive, "rb") as file:
             tap = Tap(file)
-            if (kind := kind_of(tap.head(16))) not in KINDS:
-                why = (
-                    f"it begins as a {kind} file does"
-                    if kind
-                    else f"it begins with {tap.head(16)[:8].hex(' ') or 'nothing'}"
+            head = tap.head(16)
+            if (kind := kind_of(head)) not in KINDS:
+                begins = (
+                    f"as a {kind} file does" if kind else f"with {head[:8].hex(' ') or 'nothing'}"
                 )
-                raise BadArchive(f"{called} is no packed file.", why, "use it as it is")
-            gauge = Gauge(
-                called, lambda: tap.count, room=room, max_size=max_size, told=told, control=control
-            )
-            gauge.files = 1
-            with (
-                closing(unpacked(tap, kind, called)) as pieces,
-                open(part, "xb", buffering=0) as out,
-            ):
-                for piece in pieces:
-                    gauge.coming(len(piece))
-                    while (done := out.write(piece) or 0) < len(piece):
-                        piece = piece[done:]
-        os.replace(part, to)
+                raise BadArchive(
+                    f"{job.called} is no packed file.", f"it begins {begins}", "use it as it is"
+                )
+            job.files = 1
+            with whole_file(to) as part, open(part, "xb", buffering=0) as out:
+                with closing(unpacked_pieces(tap, kind, job.called)) as pieces:
+                    for piece in pieces:
+                        job.coming(len(piece), tap.count)
+                        write_all(out.write, piece)
     except Exception as err:
-        raise tars.said(called, to, err) from err
-    finally:
-        part.unlink(missing_ok=True)
-    return gauge.done()[1]
+        raise tars.error_of(job.called, to, err) from err
+    job.tell()
+    return job.bytes

@@ -1,4 +1,4 @@
-"""Limits: how much may be unpacked onto a disk, what has been, and what a disk that fails is called."""
+"""Limits: how much may be unpacked onto a disk, and what a disk that fails is called."""
 
 from __future__ import annotations
 
@@ -13,112 +13,121 @@ from ...errors import BadArchive, NoSpace, Stopped, UnsafeArchive
 from ...events import Control
 from .names import MOST
 
-RATIO, HARMLESS = (
-    200,
-    1 << 30,
-)  # more than so many times as large, and than so many bytes: a bomb, unless max_size says otherwise
+# A bomb unpacks to more than RATIO times its size, and to more than HARMLESS bytes.
+RATIO, HARMLESS = 200, 1 << 30
+MARGIN, PERCENT = 64 << 20, 2  # bytes that stay free, and the share of what is free
 TELL = 0.05  # seconds between two words to the callback
 FREE = "free some room, or set COLAB_KIT_HOME to a folder on a larger disk"
 AGAIN = "get it again (copy or download it anew), and compare its size with the original's"
+_LOOK = "see whether the file can be read and the folder written (COLAB_KIT_HOME says where it is)"
 
 Told = Callable[[int, int], None]  # files, bytes
 
 
-def check_limits(
-    called: str, packed: int, size: int, files: int, *, room: int | None, max_size: int | None
-) -> None:
-    """Refuse what is too much.
+class Unpacking:
+    """One archive on its way to a folder: held against the limits, and stopped by a Control.
 
     Parameters
     ----------
-    packed, size : int
-        Bytes as they come, and unpacked.
-    room, max_size : int, optional
-        Bytes that the disk has, and that the caller allows.
-
-    Raises
-    ------
-    NoSpace
-        The disk has no room for it.
-    UnsafeArchive
-        It is a bomb, more than max_size, or more than two million files.
+    called : str
+        The archive, in sentences.
+    room, max_size : int, bytes, optional
+        What the disk has (see `room`), and what the caller allows.
+    told : callable(files, bytes), optional
+        Called a few times a second.
     """
-    if max_size is not None and size > max_size:
-        why = f"unpacked it has at least {mib(size)}, and max_size is {mib(max_size)}"
-        raise UnsafeArchive(
-            f"{called} is larger than allowed.", why, "give a larger max_size= if you trust it"
-        )
-    if max_size is None and size > HARMLESS and size > RATIO * packed:
-        why = f"{mib(packed)} unpack to at least {mib(size)}, more than {RATIO} times as much"
-        raise UnsafeArchive(
-            f"{called} would fill the disk.",
-            why,
-            f"max_size={size} (bytes, or more) if you trust it",
-        )
-    if files > MOST:
-        raise UnsafeArchive(
-            f"{called} holds more than {MOST:,} files.",
-            f"it holds {files:,}",
-            "pack fewer files into one archive",
-        )
-    if room is not None and size > room:
-        why = f"it needs {mib(size)} or more, and there is room for {mib(room)}"
-        raise NoSpace(f"{called} cannot be unpacked: the disk is full.", why, FREE)
-
-
-def mib(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB"
-
-
-def look(called: str, control: Control | None) -> None:
-    """Wait while paused; raise Stopped once stopped."""
-    if control is None:
-        return
-    control.wait_while_paused()
-    if control.stopped:
-        raise Stopped(
-            f"{called} was not unpacked.", control.reason, "the same call begins it again"
-        )
-
-
-class Gauge:
-    """What has been written so far: held against the limits, told to a callback at times, and stopped by a Control."""
 
     def __init__(
         self,
         called: str,
-        packed: Callable[[], int],
         *,
-        room: int | None,
-        max_size: int | None,
+        room: int | None = None,
+        max_size: int | None = None,
         told: Told | None = None,
         control: Control | None = None,
     ) -> None:
-        self.called, self.packed, self.room, self.max_size = called, packed, room, max_size
-        self.files, self.bytes = 0, 0
+        self.called, self.room, self._max_size = called, room, max_size
         self._told, self._control, self._last = told, control, time.monotonic()
+        self.files = self.bytes = 0
 
-    def coming(self, size: int) -> None:
+    def check(self, packed: int, size: int, files: int) -> None:
+        """Refuse what is too much.
+
+        Parameters
+        ----------
+        packed, size : int
+            Bytes as they come, and unpacked.
+
+        Raises
+        ------
+        NoSpace
+            The disk has no room for it.
+        UnsafeArchive
+            It is a bomb, more than max_size, or more than two million files.
+        """
+        called, allowed = self.called, self._max_size
+        if allowed is not None and size > allowed:
+            why = f"unpacked it has at least {mib(size)}, and max_size is {mib(allowed)}"
+            fix = "give a larger max_size= if you trust it"
+            raise UnsafeArchive(f"{called} is larger than allowed.", why, fix)
+        if allowed is None and size > HARMLESS and size > RATIO * packed:
+            why = f"{mib(packed)} unpack to at least {mib(size)}, more than {RATIO} times as much"
+            fix = f"max_size={size} (bytes, or more) if you trust it"
+            raise UnsafeArchive(f"{called} would fill the disk.", why, fix)
+        if files > MOST:
+            fix = "pack fewer into one archive"
+            raise UnsafeArchive(
+                f"{called} holds more than {MOST:,} files.", f"it holds {files:,}", fix
+            )
+        if self.room is not None and size > self.room:
+            raise self.full(f"it needs {mib(size)} or more, and there is room for {mib(self.room)}")
+
+    def full(self, why: str) -> NoSpace:
+        return NoSpace(f"{self.called} cannot be unpacked: the disk is full.", why, FREE)
+
+    def look(self) -> None:
+        """Wait while paused; raise Stopped once stopped."""
+        if self._control is not None:
+            self._control.wait_while_paused()
+            if self._control.stopped:
+                raise Stopped(
+                    f"{self.called} was not unpacked.",
+                    self._control.reason,
+                    "the same call begins it again",
+                )
+
+    def coming(self, size: int, packed: int) -> None:
         """So many bytes are about to be written: refuse them, or count them."""
-        look(self.called, self._control)
+        self.look()
         self.bytes += size
-        check_limits(
-            self.called,
-            self.packed(),
-            self.bytes,
-            self.files,
-            room=self.room,
-            max_size=self.max_size,
-        )
-        if self._told is not None and (now := time.monotonic()) - self._last >= TELL:
-            self._last = now
-            self._told(self.files, self.bytes)
+        self.check(packed, self.bytes, self.files)
+        if time.monotonic() - self._last >= TELL:
+            self.tell()
 
-    def done(self) -> tuple[int, int]:
-        """Tell the last figures: files and bytes."""
+    def tell(self) -> None:
+        """Tell the callback what has been written so far."""
+        self._last = time.monotonic()
         if self._told is not None:
             self._told(self.files, self.bytes)
-        return self.files, self.bytes
+
+
+def room(folder: Path) -> int:
+    """Bytes that may be written below a folder: what is free, less a margin."""
+    there = _nearest(folder.absolute())
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError as err:
+        raise of_disk(str(folder), there, err) from err
+    return max(0, free - max(MARGIN, free * PERCENT // 100))
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next((path for path in (folder, *folder.parents) if os.path.isdir(path)), Path("/"))
+
+
+def mib(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
 
 
 def damaged(called: str, why: str) -> BadArchive:
@@ -129,20 +138,12 @@ def of_disk(called: str, to: Path, err: OSError) -> BadArchive | NoSpace:
     """The three sentences for a disk that failed while something was unpacked to it."""
     what = f"{called} could not be unpacked to {to}."
     if err.errno in (errno.ENOSPC, errno.EDQUOT):
-        there = next((folder for folder in (to, *to.parents) if os.path.exists(folder)), Path("/"))
         try:
-            free = f"{mib(shutil.disk_usage(there).free)} are free"
+            free = f"{mib(shutil.disk_usage(_nearest(to)).free)} are free"
         except OSError:
             free = "how much is free cannot be known"
         return NoSpace(what, f"the disk is full: {free} ({err.strerror})", FREE)
     if err.errno == errno.EEXIST:
-        return BadArchive(
-            what,
-            f"two of its names are one on this disk, or it is there already: {err.filename}",
-            "unpack to another disk",
-        )
-    return BadArchive(
-        what,
-        str(err),
-        "see whether the file can be read and the folder written (COLAB_KIT_HOME says where it lies)",
-    )
+        why = f"two of its names are one on this disk, or it is there already: {err.filename}"
+        return BadArchive(what, why, "unpack to another disk")
+    return BadArchive(what, str(err), _LOOK)

@@ -1,6 +1,7 @@
-"""Tars, packed or not, read once from beginning to end, as they come: each member held against the rules, then written.
+"""Tars, packed or not, read once from beginning to end, as they come.
 
-Links are made when all files are there, so nothing is ever written through one.
+Each member is held against the rules, then written. Links are made when all files are there, so
+nothing is ever written through one.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from contextlib import closing
 from pathlib import Path
 
 from ...errors import BadArchive, ColabKitError, UnsafeArchive
-from ...events import Control
+from ..files import write_all
 from ..filetypes import kind_of
-from .compressed import KINDS, PIECE, Stream, Tap, unpacked
-from .limits import Gauge, Told, check_limits, damaged, of_disk
+from .compressed import KINDS, PIECE, Stream, Tap, unpacked_pieces
+from .limits import Unpacking, damaged, of_disk
 from .names import Places, outside
 
 LONGEST_HEADER = 16 << 20  # bytes
@@ -25,21 +26,10 @@ TRAILING = 64 << 20  # bytes after the end that are unpacked, to compare a check
 _BLOCK = 512
 
 
-def extract(
-    stream: Stream,
-    to: Path,
-    *,
-    called: str,
-    room: int | None,
-    max_size: int | None = None,
-    told: Told | None = None,
-    control: Control | None = None,
-) -> tuple[int, int]:
-    """Unpack a tar, gz, bz2, xz and zst by its first bytes, into the folder `to`; the stream is read to its end.
+def extract(stream: Stream, to: Path, job: Unpacking) -> None:
+    """Unpack a tar, also one packed by gz, bz2, xz or zst, into the folder `to`.
 
-    Returns
-    -------
-    files, bytes
+    The stream is read to its end. Afterwards `job` knows the files and bytes.
 
     Raises
     ------
@@ -48,35 +38,31 @@ def extract(
     ColabKitError
         The stream's own, as it is.
     """
-    tap = Tap(stream)
-    gauge = Gauge(
-        called, lambda: tap.count, room=room, max_size=max_size, told=told, control=control
-    )
+    tap, called = Tap(stream), job.called
     try:
         head = tap.head(_BLOCK)
         if not head:
             raise damaged(called, "it has 0 bytes")
-        if (kind := kind_of(head)) not in (None, "tar", *KINDS) and not is_header(head):
+        kind = None if is_header(head) else kind_of(head)
+        if kind not in (None, "tar", *KINDS):
             raise BadArchive(
                 f"{called} is no tar.",
                 f"it begins as a {kind} file does",
                 "give the file its right name",
             )
-        with closing(
-            unpacked(tap, kind if kind in KINDS and not is_header(head) else None, called)
-        ) as pieces:
-            write(pieces, to, gauge)
+        with closing(unpacked_pieces(tap, kind, called)) as pieces:
+            _write(pieces, to, job, tap)
         while tap.read(PIECE):
             pass
     except Exception as err:
         if tap.fault is not None and not isinstance(tap.fault, OSError):
             raise tap.fault from None
-        raise said(called, to, tap.fault or err) from err
-    return gauge.done()
+        raise error_of(called, to, tap.fault or err) from err
+    job.tell()
 
 
 def is_header(head: bytes) -> bool:
-    """Whether these bytes are a tar's, by the sum in them: a name may begin as another kind does."""
+    """Whether these bytes begin a tar, by the sum in them: a name may look like another kind."""
     try:
         tarfile.TarInfo.frombuf(head[:_BLOCK], "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError):
@@ -84,7 +70,7 @@ def is_header(head: bytes) -> bool:
     return True
 
 
-def said(called: str, to: Path, err: Exception) -> ColabKitError:
+def error_of(called: str, to: Path, err: Exception) -> ColabKitError:
     """The sentences for whatever ended an extraction."""
     if isinstance(err, ColabKitError):
         return err
@@ -95,24 +81,23 @@ def said(called: str, to: Path, err: Exception) -> ColabKitError:
     return damaged(called, str(err) or type(err).__name__)
 
 
-def write(pieces: Iterator[bytes], to: Path, gauge: Gauge) -> None:
+def _write(pieces: Iterator[bytes], to: Path, job: Unpacking, tap: Tap) -> None:
     """Write the members of a plain tar, which comes in pieces, below `to`.
 
     Raises
     ------
     Exception
-        Whatever hostile bytes make of tarfile: for said().
+        Whatever hostile bytes make of tarfile: for error_of().
     """
     source = _Forward(pieces)
-    folder = _Folder(to, gauge, source)
-    with tarfile.TarFile(fileobj=source) as tar:  # type: ignore[arg-type]  # it is read and sought forward, and nothing else
+    folder = _Folder(to, job, source, tap)
+    with tarfile.TarFile(fileobj=source) as tar:  # type: ignore[arg-type]  # read and sought only
         while (info := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
             folder.put(info, tar)
     if source.last.strip(b"\0") or len(source.last) < _BLOCK:
-        raise tarfile.ReadError(
-            "a header is damaged" if source.last else "it ends before its end mark"
-        )
+        fault = "a header is damaged" if source.last else "it ends before its end mark"
+        raise tarfile.ReadError(fault)
     folder.link()
     for _ in range(TRAILING // PIECE):
         if next(pieces, None) is None:
@@ -120,7 +105,10 @@ def write(pieces: Iterator[bytes], to: Path, gauge: Gauge) -> None:
 
 
 class _Forward:
-    """A file for tarfile that only goes forward. last : what was read last, in the end the block where the members end."""
+    """A file for tarfile that only goes forward.
+
+    last : the block that was read last; in the end, the one where the members end
+    """
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._piece, self._from, self._at = pieces, b"", 0, 0
@@ -139,11 +127,11 @@ class _Forward:
     def read(self, size: int) -> bytes:
         if not 0 <= size <= LONGEST_HEADER:
             raise tarfile.ReadError(f"a header of {size:,} bytes")
-        found = self.some(size)
-        while len(found) < size and (more := self.some(size - len(found))):
-            found += more
-        self.last = found
-        return found
+        block = self.some(size)
+        while len(block) < size and (more := self.some(size - len(block))):
+            block += more
+        self.last = block
+        return block
 
     def some(self, size: int) -> bytes:
         """The next bytes, `size` at most; b"" at the end."""
@@ -151,112 +139,96 @@ class _Forward:
             if (piece := next(self._pieces, None)) is None:
                 return b""
             self._piece, self._from = piece, 0
-        found = self._piece[self._from : self._from + size]
-        self._from, self._at = self._from + len(found), self._at + len(found)
-        return found
+        chunk = self._piece[self._from : self._from + size]
+        self._from, self._at = self._from + len(chunk), self._at + len(chunk)
+        return chunk
 
 
 class _Folder:
     """Where the members go."""
 
-    def __init__(self, to: Path, gauge: Gauge, source: _Forward) -> None:
-        self._to, self._gauge, self._source = str(to), gauge, source
-        self._called, self._places = gauge.called, Places(gauge.called)
-        self._made = {""}
+    def __init__(self, to: Path, job: Unpacking, source: _Forward, tap: Tap) -> None:
+        self._to, self._job, self._source, self._tap = str(to), job, source, tap
+        self._called, self._places = job.called, Places(job.called)
+        self._folders = {""}
         self._links: dict[str, str] = {}
 
     def put(self, info: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
-        gauge = self._gauge
-        gauge.files += 1
+        self._job.files += 1
         place = self._places.take(info.name, folder=info.isdir())
-        if not info.isreg() and not info.isdir():
-            if not info.issym() and not info.islnk():
-                why = f"{info.name!r} is a device, a pipe or something unknown (type {info.type!r})"
-                raise UnsafeArchive(
-                    f"{self._called} holds what is no file and no folder.",
-                    why,
-                    "do not use this file",
-                )
+        is_link = info.issym() or info.islnk()
+        if is_link:
             tarfile.data_filter(info, self._to)
+        elif not info.isreg() and not info.isdir():
+            raise UnsafeArchive(
+                f"{self._called} holds what is no file and no folder.",
+                f"{info.name!r} is a device, a pipe or something unknown (type {info.type!r})",
+                "do not use this file",
+            )
         self._make(place if info.isdir() else place.rpartition("/")[0])
         if info.issym():
             self._links[place] = self._target(info, place)
         elif info.islnk():
-            self._same(info, place)
+            self._hard_link(info, place)
         elif info.isreg():
             self._write(info, place, tar)
-        gauge.coming(0)
+        self._coming(0)
+
+    def _coming(self, size: int) -> None:
+        self._job.coming(size, self._tap.count)
 
     def _make(self, folder: str) -> None:
-        if folder not in self._made:
+        if folder not in self._folders:
             os.makedirs(f"{self._to}/{folder}", exist_ok=True)
-            self._made.add(folder)
+            self._folders.add(folder)
 
     def _write(self, info: tarfile.TarInfo, place: str, tar: tarfile.TarFile) -> None:
-        size, gauge = info.size, self._gauge
+        size, job = info.size, self._job
         if size < 0:
             raise tarfile.ReadError(f"{info.name} has a negative size")
-        check_limits(
-            self._called,
-            size,
-            gauge.bytes + size,
-            gauge.files,
-            room=gauge.room,
-            max_size=gauge.max_size,
-        )  # as it says itself
+        job.check(size, job.bytes + size, job.files)  # as it says itself
         holes = tar.extractfile(info) if info.issparse() else None
         if holes is None:
             self._source.seek(info.offset_data)
-        with open(
-            f"{self._to}/{place}", "xb", buffering=0, opener=_runs if info.mode & 0o111 else None
-        ) as file:
+        read = self._source.some if holes is None else holes.read
+        opener = _runnable if info.mode & 0o111 else None
+        with open(f"{self._to}/{place}", "xb", buffering=0, opener=opener) as file:
             while size:
-                piece = (
-                    holes.read(min(size, PIECE))
-                    if holes is not None
-                    else self._source.some(min(size, PIECE))
-                )
+                piece = read(min(size, PIECE))
                 if not piece:
                     raise tarfile.ReadError(f"it ends in {info.name}")
-                gauge.coming(len(piece))
+                self._coming(len(piece))
                 size -= len(piece)
-                while (done := file.write(piece) or 0) < len(piece):
-                    piece = piece[done:]
+                write_all(file.write, piece)
+
+    def _link_outside(self, place: str, target: str, fault: str) -> UnsafeArchive:
+        return outside(self._called, place, f"is a link to {target!r}, which {fault}")
 
     def _target(self, info: tarfile.TarInfo, place: str) -> str:
-        """Where a symbolic link leads, if that is inside: `..` may only begin it, as a folder after it might be a link too."""
-        parts = [part for part in info.linkname.split("/") if part not in ("", ".")]
+        """Where a symbolic link leads, if that is inside.
+
+        `..` may only begin it, as a folder before it might be a link too.
+        """
+        target = info.linkname
+        parts = _parts(target)
         ups = next((i for i, part in enumerate(parts) if part != ".."), len(parts))
-        if (
-            not info.linkname
-            or info.linkname.startswith("/")
-            or ".." in parts[ups:]
-            or ups > place.count("/")
-            or "\0" in info.linkname
-        ):
-            raise outside(
-                self._called,
-                info.name,
-                f"is a link to {info.linkname!r}, which a well-meant archive does not hold",
-            )
+        bad = not target or target.startswith("/") or "\0" in target
+        if bad or ".." in parts[ups:] or ups > place.count("/"):
+            raise self._link_outside(info.name, target, "a well-meant archive does not hold")
         return "/".join(parts) or "."
 
-    def _same(self, info: tarfile.TarInfo, place: str) -> None:
-        """A hard link: to a file that came before it."""
-        target = "/".join(part for part in info.linkname.split("/") if part not in ("", "."))
+    def _hard_link(self, info: tarfile.TarInfo, place: str) -> None:
+        """A second name of a file that came before it."""
+        target = "/".join(_parts(info.linkname))
         if target not in self._places.files or target in self._links or target == place:
-            raise outside(
-                self._called,
-                info.name,
-                f"is a link to {info.linkname!r}, which is no earlier file of it",
-            )
+            raise self._link_outside(info.name, info.linkname, "is no earlier file of it")
         source, to = f"{self._to}/{target}", f"{self._to}/{place}"
         try:
             os.link(source, to)
         except FileExistsError:
             raise
         except OSError:  # a disk without such links
-            self._gauge.coming(os.path.getsize(source))
+            self._coming(os.path.getsize(source))
             shutil.copyfile(source, to)
 
     def link(self) -> None:
@@ -266,24 +238,27 @@ class _Folder:
         whole = os.path.realpath(self._to)
         for place, target in self._links.items():
             path = f"{self._to}/{place}"
-            if os.path.commonpath([whole, os.path.realpath(path)]) != whole or _goes_round(path):
-                raise outside(
-                    self._called,
-                    place,
-                    f"is a link to {target!r}, which leads out of it, or round and round",
-                )
+            if not _is_in(os.path.realpath(path), whole) or _goes_round(path):
+                raise self._link_outside(place, target, "leads out of it, or round and round")
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.split("/") if part not in ("", ".")]
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return os.path.commonpath([folder, path]) == folder
 
 
 def _goes_round(path: str) -> bool:
-    """Whether a link leads to itself, or to a folder that holds it: who walks the tree would never come back."""
+    """Whether a link leads to itself or to a folder that holds it: no walk would end."""
     try:
         os.stat(path)
     except OSError as err:
         return err.errno == errno.ELOOP
-    real, above = os.path.realpath(path), os.path.realpath(os.path.dirname(path))
-    return os.path.commonpath([real, above]) == real
+    return _is_in(os.path.realpath(os.path.dirname(path)), os.path.realpath(path))
 
 
-def _runs(path: str, flags: int) -> int:
+def _runnable(path: str, flags: int) -> int:
     """Open a file that may be run."""
     return os.open(path, flags, 0o777)

@@ -1,26 +1,21 @@
-"""Unpacking: an archive becomes a new folder, whole or not at all; its kind is told by its first bytes."""
+"""Unpacking: an archive becomes a new folder, whole or not at all; its first bytes say its kind."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import BadArchive, ColabKitError
 from ...events import Control
-from ..files import make
+from ..copies import whole_folder
 from ..filetypes import kind_of, lfs_pointer, web_page
 from . import external
 from . import tar as tars
 from . import zip as zips
 from .compressed import KINDS
-from .limits import AGAIN, Told, check_limits, of_disk
-
-MARGIN, PERCENT = 64 << 20, 2  # bytes that stay free
+from .limits import AGAIN, Unpacking, of_disk, room
 
 
 def unpack(
@@ -28,18 +23,16 @@ def unpack(
     to: Path,
     *,
     max_size: int | None = None,
-    told: Told | None = None,
     control: Control | None = None,
-    finish: Callable[[Path], None] | None = None,
+    finish: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
-    """Unpack a zip, tar (packed or not), 7z or rar into the new folder `to`: beside, then renamed, so a kill leaves nothing half.
+    """Unpack a zip, tar (packed or not), 7z or rar into the new folder `to`, whole or not at all.
 
     Parameters
     ----------
     max_size : int, optional
-        Bytes that it may have, unpacked. If None: what the disk has, and no more than 200 times the archive above 1 GiB.
-    told : callable(files, bytes), optional
-        A few times a second.
+        Bytes that it may have, unpacked. If None: what the disk has, and no more than 200 times
+        the archive above 1 GiB.
     finish : callable(folder), optional
         Called with the folder before it gets its name.
 
@@ -52,47 +45,42 @@ def unpack(
     NoSpace, Stopped
     """
     called = str(archive)
-    try:
+    with _disk_errors(called, to):
         kind = _kind(archive, called)
-        with beside(to, called) as part:
+        with whole_folder(to) as part:
             free = room(to.parent)
-            if kind == "zip":
-                _unzip(
-                    archive,
-                    part,
-                    called=called,
-                    room=free,
-                    max_size=max_size,
-                    told=told,
-                    control=control,
-                )
-            elif kind in ("7z", "rar"):
-                external.extract(
-                    archive,
-                    kind,
-                    part,
-                    called=called,
-                    room=free,
-                    max_size=max_size,
-                    told=told,
-                    control=control,
-                )
+            job = Unpacking(called, room=free, max_size=max_size, control=control)
+            if kind in external.PROGRAMS:
+                external.extract(archive, kind, part, job)
+            elif kind == "zip":
+                zips.extract_file(archive, part, job)
             else:
                 with open(archive, "rb", buffering=0) as file:
-                    tars.extract(
-                        file,
-                        part,
-                        called=called,
-                        room=free,
-                        max_size=max_size,
-                        told=told,
-                        control=control,
-                    )
-            if finish is not None:
-                finish(part)
-    except OSError as err:
-        raise err if isinstance(err, ColabKitError) else of_disk(called, to, err) from err
+                    tars.extract(file, part, job)
+            finish(part)
     return to
+
+
+@contextmanager
+def beside(to: Path) -> Iterator[Path]:
+    """whole_folder(), with three sentences for a disk that fails.
+
+    Raises
+    ------
+    NoSpace, BadArchive
+    """
+    with _disk_errors(to.name, to), whole_folder(to) as part:
+        yield part
+
+
+@contextmanager
+def _disk_errors(called: str, to: Path) -> Iterator[None]:
+    try:
+        yield
+    except ColabKitError:
+        raise
+    except OSError as err:
+        raise of_disk(called, to, err) from err
 
 
 def _kind(archive: Path, called: str) -> str:
@@ -109,100 +97,21 @@ def _kind(archive: Path, called: str) -> str:
             "download the file itself, not its page",
         )
     if (pointer := lfs_pointer(head)) is not None:
-        why = f"the file itself has {pointer.size:,} bytes and is kept apart by Git LFS"
         raise BadArchive(
             f"{called} is Git LFS's note of where the file is.",
-            why,
+            f"the file itself has {pointer.size:,} bytes and is kept apart by Git LFS",
             "!git lfs pull, or download it from its page",
         )
     if not head:
         raise BadArchive(f"{called} is empty.", "it has 0 bytes", AGAIN)
     kind = kind_of(head)
-    if kind in ("zip", "7z", "rar", "tar", *KINDS):
+    if kind in ("zip", "tar", *external.PROGRAMS, *KINDS):
         return kind or ""
-    if tars.is_header(head) or not head.strip(
-        b"\0"
-    ):  # an old tar has no signature, and an empty one nothing but zeros
+    # An old tar has no signature, and an empty one holds nothing but zeros.
+    if tars.is_header(head) or not head.strip(b"\0"):
         return "tar"
     if b"PK\5\6" in tail:  # one that unpacks itself
         return "zip"
     raise BadArchive(
         f"{called} is damaged, or no archive.", f"it begins with {head[:8].hex(' ')}", AGAIN
     )
-
-
-def _unzip(
-    archive: Path,
-    part: Path,
-    *,
-    called: str,
-    room: int,
-    max_size: int | None,
-    told: Told | None,
-    control: Control | None,
-) -> None:
-    handle = os.open(archive, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        size = os.fstat(handle).st_size
-        read = lambda offset, most: os.pread(handle, most, offset)
-        members = zips.directory(read, size, called=called)
-        check_limits(
-            called,
-            size,
-            sum(member.size for member in members),
-            len(members),
-            room=room,
-            max_size=max_size,
-        )
-        zips.extract(read, members, part, called=called, told=told, control=control)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def beside(to: Path, called: str | None = None) -> Iterator[Path]:
-    """Give a new folder beside `to` to fill; in the end it is renamed to `to`, and on any error removed.
-
-    What killed calls left is removed first.
-
-    Raises
-    ------
-    NoSpace, BadArchive
-        The disk said no.
-    """
-    part = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        for stray in _strays(to):
-            shutil.rmtree(stray, ignore_errors=True)
-        make(part)
-        yield part
-        os.replace(part, to)
-    except OSError as err:
-        raise (
-            err if isinstance(err, ColabKitError) else of_disk(called or to.name, to, err)
-        ) from err
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _strays(to: Path) -> list[Path]:
-    """What killed calls left half-unpacked."""
-    ours = re.compile(re.escape(f".{to.name}.") + r"[0-9a-f]{8}\.part")
-    return (
-        [path for path in to.parent.iterdir() if ours.fullmatch(path.name)]
-        if os.path.isdir(to.parent)
-        else []
-    )
-
-
-def room(folder: Path) -> int:
-    """Bytes that may be written below a folder, which need not be there yet: what is free, less a margin."""
-    there = next(
-        (path for path in (folder.absolute(), *folder.absolute().parents) if os.path.isdir(path)),
-        Path("/"),
-    )
-    try:
-        free = shutil.disk_usage(there).free
-    except OSError as err:
-        raise of_disk(str(folder), there, err) from err
-    return max(0, free - max(MARGIN, free * PERCENT // 100))

@@ -1,4 +1,4 @@
-"""Members: what a zip holds, from its directory alone, held against the rules before anything is written."""
+"""A zip's directory: what the zip holds, held against the rules before anything is written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ HEADER = 30  # bytes before a member's name
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file or folder of a zip. name : below the folder; start, end : where it begins, and what follows it."""
+    """One file or folder of a zip.
+
+    name : below the folder
+    start, end : where it begins in the zip, and where what follows it begins
+    """
 
     name: str
     start: int
@@ -37,22 +41,22 @@ class Member:
 
 
 def directory(read: Read, size: int, *, called: str) -> list[Member]:
-    """What a zip of `size` bytes holds, in the order in which it lies there; two or three reads, none of them of a member.
+    """What a zip of `size` bytes holds, in the order in which it lies there.
+
+    It takes two or three reads, none of them of a member.
 
     Raises
     ------
     BadArchive
         It is damaged, locked by a password, or packed in a way that Python cannot read.
     UnsafeArchive
-        A member would leave the folder, is a link, is there twice, or shares its bytes with another.
+        A member would leave the folder, is a link, is there twice, or shares its bytes.
     """
     file = _Seekable(read, size)
     try:
         with zipfile.ZipFile(file) as opened:
-            infos, stop = (
-                sorted(opened.infolist(), key=lambda info: info.header_offset),
-                opened.start_dir,
-            )
+            infos = sorted(opened.infolist(), key=lambda info: info.header_offset)
+            stop = opened.start_dir
     except NotImplementedError as err:
         raise _unknown(called, str(err)) from err
     except Exception as err:  # whatever hostile bytes make of zipfile
@@ -81,10 +85,8 @@ class _Seekable:
 
     def seek(self, offset: int, whence: int = 0) -> int:
         at = offset + (0, self._at, self._size)[whence]
-        if at < 0:
-            raise OSError(
-                errno.EINVAL, "it begins before the file does"
-            )  # as a file says it: zipfile tries elsewhere
+        if at < 0:  # the error of a real file: zipfile then tries elsewhere
+            raise OSError(errno.EINVAL, "it begins before the file does")
         self._at = at
         return at
 
@@ -97,13 +99,13 @@ class _Seekable:
         if self._tail is None:
             self._tail = self._exact(begin, self._size - begin)
         if self._at >= begin:
-            found = self._tail[self._at - begin : self._at - begin + size]
+            content = self._tail[self._at - begin : self._at - begin + size]
         else:
-            found = self._exact(self._at, size)
-        if len(found) > LONGEST_DIRECTORY >> 4 and found.count(b"PK\1\2") > MOST:
+            content = self._exact(self._at, size)
+        if len(content) > LONGEST_DIRECTORY >> 4 and content.count(b"PK\1\2") > MOST:
             raise ValueError(f"more than {MOST:,} files")
-        self._at += len(found)
-        return found
+        self._at += len(content)
+        return content
 
     def _exact(self, offset: int, size: int) -> bytes:
         try:
@@ -114,59 +116,40 @@ class _Seekable:
 
 
 def _member(info: zipfile.ZipInfo, end: int, places: Places, called: str) -> Member:
-    name, mode = info.filename, info.external_attr >> 16
+    name, size, mode = info.filename, info.file_size, info.external_attr >> 16
+    start, packed, method = info.header_offset, info.compress_size, info.compress_type
     if "\0" in info.orig_filename:
         name = info.orig_filename  # refused below, for its NUL
     kind = stat.S_IFMT(mode)
     if kind == stat.S_IFLNK:
-        raise UnsafeArchive(
-            f"{called} holds a link, {name}.", "links are not followed", "zip the files themselves"
-        )
+        what, fix = f"{called} holds a link, {name}.", "zip the files themselves"
+        raise UnsafeArchive(what, "links are not followed", fix)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise UnsafeArchive(
-            f"{called} holds {name!r}, which is no file and no folder.",
-            f"its mode is {mode:o}",
-            "zip plain files",
-        )
+        what = f"{called} holds {name!r}, which is no file and no folder."
+        raise UnsafeArchive(what, f"its mode is {mode:o}", "zip plain files")
     if info.flag_bits & 0x2041:  # the contents, by whichever method, or the directory
-        fix = (
-            f"unpack it yourself: !unzip -q -P PASSWORD '{called}' -d FOLDER, then load the folder"
-        )
+        how = f"!unzip -q -P PASSWORD '{called}' -d FOLDER"
+        fix = f"unpack it yourself: {how}, then load the folder"
         raise BadArchive(f"{called} is locked by a password.", f"{name} is encrypted", fix)
-    folder = name.endswith(("/", "\\")) or (
-        not info.file_size and (kind == stat.S_IFDIR or bool(info.external_attr & 0x10))
-    )
+    marked = kind == stat.S_IFDIR or bool(info.external_attr & 0x10)
+    folder = name.endswith(("/", "\\")) or (marked and not size)
     place = places.take(name, folder=folder)
     raw = info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
-    start, packed = info.header_offset, info.compress_size
     if start < 0 or start + HEADER + len(raw) + packed > end:
         raise overlaps(called, name)
-    if not folder and info.compress_type not in (STORED, DEFLATED, BZIP2, LZMA):
-        raise _unknown(
-            called, f"{name} is packed by method {info.compress_type}, which Python does not know"
-        )
-    if not folder and info.compress_type == STORED and packed != info.file_size:
-        raise damaged(called, f"{name}: {packed:,} bytes stand for {info.file_size:,}")
-    return Member(
-        place,
-        start,
-        end,
-        packed,
-        info.file_size,
-        info.CRC,
-        info.compress_type,
-        bool(mode & 0o111),
-        folder,
-        raw,
-    )
+    if not folder and method not in (STORED, DEFLATED, BZIP2, LZMA):
+        raise _unknown(called, f"{name} is packed by method {method}, which Python does not know")
+    if not folder and method == STORED and packed != size:
+        raise damaged(called, f"{name}: {packed:,} bytes stand for {size:,}")
+    executable = bool(mode & 0o111)
+    return Member(place, start, end, packed, size, info.CRC, method, executable, folder, raw)
 
 
 def overlaps(called: str, name: str) -> UnsafeArchive:
-    why = f"{name!r} takes bytes that belong to what follows it: one of the two is a bomb, or its directory is damaged"
+    why = f"{name!r} takes bytes of what follows it: one of the two is a bomb, or it is damaged"
     return UnsafeArchive(f"{called} holds files that overlap.", why, "do not use this file")
 
 
 def _unknown(called: str, why: str) -> BadArchive:
-    return BadArchive(
-        f"{called} cannot be unpacked.", why, f"!7z x '{called}', then load the folder"
-    )
+    fix = f"!7z x '{called}', then load the folder"
+    return BadArchive(f"{called} cannot be unpacked.", why, fix)

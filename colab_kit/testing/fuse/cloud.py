@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...colab.health import mounts
+from ...system.locks import flock
 from ..faults import FOLDERS, LINKS
 
 Json = dict[str, Any]
@@ -58,22 +59,17 @@ def set_trash(store: Path, size: int) -> None:
 
 def hold(folder: Path) -> int:
     """Lock a session's folder until this process ends, and return the handle."""
-    import fcntl  # here: Windows has none, and needs no more of this file than the layout
-
     handle = os.open(folder, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    flock(handle, wait=True)
     return handle
 
 
 def sweep(store: Path) -> None:
     """Delete what killed sessions had not uploaded: nobody holds their folders any more."""
-    import fcntl
-
     for folder in (store / KEPT).glob("session-*"):
         handle = os.open(folder, os.O_RDONLY)
         try:
-            with suppress(BlockingIOError):  # its session lives
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if flock(handle):  # else its session lives
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(handle)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from ...errors import DriveError
-from ...system.optional import need
+from ...system.runtime import need
 from ..faults import Faults, Tally
 from .cloud import (
     PACKAGES,
@@ -37,7 +37,6 @@ from .cloud import (
     undertaker,
     unmount_lazily,
 )
-from .cloud import why_not as why_not
 
 _START = 30.0  # seconds until the mount must stand
 _ANSWER = 60.0  # seconds until the daemon must answer its parent; uploads are renames
@@ -158,7 +157,7 @@ class FuseBody(os.PathLike[str]):
             raise DriveError(
                 f"{len(lost)} files did not reach Drive: {', '.join(lost[:3])}.",
                 "the folder behind it refused them",
-                f"look at {self.store}: is its disk full, may it be written?",
+                f"look at {self.store}: is its disk full, or the folder read-only?",
             )
 
     def drop(self) -> None:

@@ -13,7 +13,7 @@ class MessageError(errors.Error):
 def blocking_request(
     request_type: str, request: Any = "", timeout_sec: float | None = 5, parent: Any = None
 ) -> Any:
-    """Ask the page and wait: its answer, or None when none came in time."""
+    """Ask the page, wait, and return its answer; None when none comes in time."""
     need_kernel()
     reply = world().ask(request_type, request, timeout_sec)
     if reply is None:
@@ -26,7 +26,7 @@ def blocking_request(
 def send_request(
     request_type: str, request_body: Any, parent: Any = None, expect_reply: bool = True
 ) -> str:
-    """Ask the page without waiting; the question is recorded."""
+    """Ask the page without waiting; the stand-in records the question."""
     need_kernel()
     world().note(request_type, request=request_body)
     return request_type

@@ -1,4 +1,4 @@
-"""The seam: where the other modules find the stand-in that is installed. They keep no own state.
+"""The seam: where the other modules find the stand-in that is installed. They keep no state.
 
 fake_colab.py's StandIn says what they can ask it.
 """
@@ -16,7 +16,7 @@ _installed: StandIn | None = None
 
 
 def install(world: StandIn | None) -> None:
-    """Let `world` be in force; None: no stand-in is."""
+    """Let this stand-in be in force; None ends that."""
     global _installed
     _installed = world
 

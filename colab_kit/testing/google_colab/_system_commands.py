@@ -58,7 +58,7 @@ def _terminal() -> tuple[int, int]:
 
 
 def _listen(terminal: int, process: subprocess.Popen[bytes], echo: bool) -> str:
-    """All output until the last process leaves the terminal.
+    """Collect all output until the last process leaves the terminal.
 
     The first interrupt is passed on, the second one kills.
     """
@@ -93,14 +93,14 @@ def _interrupt(process: subprocess.Popen[bytes], times: int) -> None:
 
 
 def system(shell: Any, command: str, depth: int = 1) -> None:
-    """`!command`: shown, nothing returned, _exit_code set."""
+    """Run `!command`: show its output, return nothing, set _exit_code."""
     result = run(shell.var_expand(command, depth=depth + 1))
     _report_interrupt(result)
     shell.user_ns["_exit_code"] = result.returncode
 
 
 def getoutput(shell: Any, command: str, split: bool = True, depth: int = 0) -> Any:
-    """`lines = !command`: not shown, returned; _exit_code stays as it is."""
+    """Run `lines = !command`: return its output, show nothing, leave _exit_code as it is."""
     from IPython.utils.text import LSString, SList
 
     result = run(shell.var_expand(command, depth=depth + 2), echo=False)
@@ -114,14 +114,14 @@ def _report_interrupt(result: ShellResult) -> None:
 
 
 def shell_line(line: str) -> ShellResult:
-    """%shell command: as `!`, but a command that fails raises CalledProcessError."""
+    """Run `%shell command`: as `!`, but a command that fails raises CalledProcessError."""
     result = run(line)
     result.check_returncode()
     return result
 
 
 def shell_cell(line: str, cell: str) -> ShellResult:
-    """%%shell [--ignore-errors]: bash runs the cell; if it fails, CalledProcessError."""
+    """Run the cell of `%%shell [--ignore-errors]`; if it fails, raise CalledProcessError."""
     arguments = line.split()
     if unknown := [argument for argument in arguments if argument != "--ignore-errors"]:
         from IPython.core.error import UsageError
@@ -134,7 +134,7 @@ def shell_cell(line: str, cell: str) -> ShellResult:
 
 
 def tensorflow_version(line: str) -> None:
-    """%tensorflow_version 2.x: kept for old notebooks, without effect."""
+    """Accept `%tensorflow_version 2.x`, for old notebooks; it has no effect."""
     if line.strip().startswith("1"):
         raise ValueError("Tensorflow 1 is unsupported in Colab.")
     print("Colab only includes TensorFlow 2.x; %tensorflow_version has no effect.")

@@ -32,7 +32,7 @@ class DataTable:
 
     @classmethod
     def formatter(cls, dataframe: Any, **kwargs: Any) -> None:
-        """None: the page shows the table as pandas draws it."""
+        """Return None: the page shows the table as pandas draws it."""
 
     def _repr_html_(self) -> str:
         return str(self._cut()._repr_html_())
@@ -45,12 +45,12 @@ class DataTable:
 
 
 def enable_dataframe_formatter() -> None:
-    """Show every DataFrame so from now on."""
+    """Show every DataFrame as a DataTable from now on."""
     world().note("enable_dataframe_formatter")
 
 
 def disable_dataframe_formatter() -> None:
-    """Show them as pandas does again."""
+    """Show every DataFrame as pandas does again."""
     world().note("disable_dataframe_formatter")
 
 

@@ -65,7 +65,7 @@ mount._DEBUG = False  # type: ignore[attr-defined]
 
 
 def _consent(timeout_ms: int) -> bool:
-    """Ask for consent, on every call; True if nobody answered."""
+    """Ask for consent, on every call; return True if nobody answers."""
     env = world().environ()
     if env.get("VERTEX_PRODUCT") == "COLAB_ENTERPRISE":
         raise NotImplementedError("google.colab.drive.mount is not supported in Colab Enterprise.")

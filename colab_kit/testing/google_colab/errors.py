@@ -14,4 +14,4 @@ class RuntimeManagementError(Error):
 
 
 class WidgetException(Exception):
-    """A widget was used wrongly. No Error, as in Colab."""
+    """A widget was used wrongly. On Colab it is no Error either."""

@@ -62,7 +62,7 @@ def clear(wait: bool = False, output_tags: str | Iterable[str] = ()) -> None:
 
 @contextmanager
 def use_tags(tags: str | Iterable[str], append: bool = True) -> Iterator[set[str]]:
-    """Tag all output made inside; gives the tags in force."""
+    """Tag all output of the block, which gets the tags in force."""
     new_tags = {tags} if isinstance(tags, str) else set(tags)
     before = set(_tags)
     _set_tags(before | new_tags if append else new_tags)
@@ -79,7 +79,7 @@ def _set_tags(tags: set[str]) -> None:
 
 @contextmanager
 def temporary() -> Iterator[str]:
-    """Clear at the end what was put out inside."""
+    """Clear the block's output at its end."""
     tag = str(uuid.uuid4())
     with use_tags(tag):
         yield tag

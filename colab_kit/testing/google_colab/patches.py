@@ -1,4 +1,4 @@
-"""google.colab.patches: what cv2.imshow cannot do in a notebook."""
+"""google.colab.patches: shows pictures where cv2.imshow cannot, in a notebook."""
 
 from typing import Any
 

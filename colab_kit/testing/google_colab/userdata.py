@@ -8,7 +8,7 @@ _lock = threading.Lock()  # questions to the page are not thread-safe
 
 
 class NotebookAccessError(Exception):
-    """The notebook may not read this secret. No errors.Error, as in Colab."""
+    """The notebook may not read this secret. On Colab it is no errors.Error either."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"Notebook does not have access to secret {key}")
@@ -32,7 +32,7 @@ class TimeoutException(errors.Error):
 
 
 def get(key: str) -> str:
-    """The secret's value. Safe in threads."""
+    """Return the secret's value. Threads can call it."""
     if not key or not isinstance(key, str):
         raise ValueError("Please enter a valid secret name")
     if any(letter.isspace() for letter in key):

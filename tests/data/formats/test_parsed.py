@@ -7,6 +7,7 @@ import tarfile
 
 import numpy as np
 import pytest
+import torch
 
 from colab_kit.data.catalog.published import FLOWERS
 from colab_kit.data.formats import parsed
@@ -35,22 +36,25 @@ def unpacked(name, folder):
 
 
 def rows(found, split):
-    return [(one.path.name, one.label) for one in found.splits[split]]
+    part = found.splits[split]
+    paths = part.make(np.zeros(len(part), np.int64)).paths
+    return [(path.name, label) for path, label in zip(paths, part.labels, strict=True)]
 
 
 @pytest.mark.parametrize("fine", [False, True])
 def test_cifar_is_what_torchvision_reads(tmp_path, fine):
     files, parser = tiny_sets.cifar(fine)
-    splits, classes = parsed.cifar(lay(tmp_path, files), parser)
-    (x, y), (seen, _) = splits["train"], splits["test"]
+    splits = parsed.cifar(lay(tmp_path, files), parser).splits
+    x, y = splits["train"].make(splits["train"].labels).x, splits["train"].labels
     assert (
-        x.shape == (4 if fine else 20, 32, 32, 3)
-        and x.dtype == np.uint8
+        x.shape == (4 if fine else 20, 3, 32, 32)
+        and x.dtype == torch.uint8
         and y.dtype == np.int64
-        and len(seen) == 4
+        and len(splits["test"]) == 4
     )
-    assert y[:4].tolist() == [0, 1, 2, 0] and classes == ("airplane", "automobile", "bird")
-    assert (x[0] == np.asarray(parser(tmp_path)[0][0])).all()
+    assert y[:4].tolist() == [0, 1, 2, 0]
+    assert splits["train"].classes == ("airplane", "automobile", "bird")
+    assert (x[0].movedim(0, 2).numpy() == np.asarray(parser(tmp_path)[0][0])).all()
 
 
 class Evil:
@@ -78,14 +82,16 @@ def test_torchvision_itself_refuses_the_tiny_set(tmp_path):
 
 def test_class_folders_are_called_by_their_names_and_keep_the_order_of_these(tmp_path):
     lay(tmp_path, tiny_sets.class_folders("set/", ("train", "val"), ("n2", "n10", "n1")))
-    found, classes = parsed.in_folders(tmp_path, {"n2": "zebra", "n10": "ant", "n3": "bee"})
-    assert classes == ("zebra", "ant", "bee", "n1")  # a folder that nobody named keeps its own
-    assert [one.label for one in found.splits["train"]][::3] == [
-        "n1",
+    found = parsed.in_folders(tmp_path, {"n2": "zebra", "n10": "ant", "n3": "bee"})
+    assert found.splits["train"].classes == (
         "zebra",
         "ant",
-    ] and found.splits.keys() == {"train", "valid"}
-    assert parsed.in_folders(tmp_path, {})[1] is None and found.root == tmp_path / "set"
+        "bee",
+        "n1",
+    )  # a folder that nobody named keeps its own
+    assert found.splits["train"].labels.tolist()[::3] == ["n1", "zebra", "ant"]
+    assert found.splits.keys() == {"train", "valid"} and found.root == tmp_path / "set"
+    assert parsed.in_folders(tmp_path, {}).splits["train"].classes is None
 
 
 def test_the_flowers_have_their_official_split_and_names(tmp_path):
@@ -97,9 +103,7 @@ def test_the_flowers_have_their_official_split_and_names(tmp_path):
         ("image_00007.jpg", "passion flower"), ("image_00001.jpg", "passion flower"), ("image_00002.jpg", "pink primrose"),
     ]  # fmt: skip
     assert [len(found.splits[split]) for split in ("train", "valid", "test")] == [3, 2, 3]
-    assert rows(found, "valid")[0] == ("image_00003.jpg", "blackberry lily") and all(
-        one.path.is_file() for one in found.splits["test"]
-    )
+    assert rows(found, "valid")[0] == ("image_00003.jpg", "blackberry lily")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,7 @@ def test_the_pets_are_split_and_called_as_torchvision_does(tmp_path):
     import torchvision
 
     folder = unpacked("oxford-pets", tmp_path)
-    found, classes = parsed.pets(folder / "images", folder / "annotations")
+    found = parsed.pets(folder / "images", folder / "annotations")
     assert rows(found, "test")[1] == (
         "american_pit_bull_terrier_2.jpg",
         "American Pit Bull Terrier",
@@ -148,7 +152,7 @@ def test_the_pets_are_split_and_called_as_torchvision_does(tmp_path):
             (path.name, other.classes[y])
             for path, y in zip(other._images, other._labels, strict=True)
         ]
-        assert list(classes) == other.classes
+        assert list(found.splits["train"].classes) == other.classes
 
 
 @pytest.mark.parametrize("damage", ["list", "no list", "picture", "no pictures"])

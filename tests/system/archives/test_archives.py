@@ -236,7 +236,7 @@ def test_room_is_what_is_free_less_a_margin(tmp_path, monkeypatch):
         lambda path: os.path.isdir(path) and shutil._ntuple_diskusage(1 << 50, 0, free)
     )
     for free, left in ((100 << 30, 98 << 30), (100 << 20, 36 << 20), (10 << 20, 0)):
-        monkeypatch.setattr(unpacking.shutil, "disk_usage", usage(free))
+        monkeypatch.setattr(shutil, "disk_usage", usage(free))
         assert room(tmp_path / "not" / "yet") == left
 
 

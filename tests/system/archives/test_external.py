@@ -5,15 +5,17 @@ import lzma
 import os
 import shutil
 import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import pytest
 
 from colab_kit.errors import BadArchive, NoSpace, Stopped, UnsafeArchive
 from colab_kit.events import Control
-from colab_kit.system.archives import external, listings
-from colab_kit.system.archives.external import decompress
-from colab_kit.system.archives.limits import Gauge
+from colab_kit.system.archives import external
+from colab_kit.system.archives.external import Locked, decompress
+from colab_kit.system.archives.limits import Unpacking
 from colab_kit.system.archives.unpack import unpack
 
 from ...support import zoo
@@ -63,12 +65,8 @@ def refused(archive, kind, *words, **kw):
 
 @with_7z
 def test_a_7z_comes_out_as_it_went_in(tmp_path):
-    told = []
     archive = packed(tmp_path / "p.7z", {**HELD, "Kätzchen/貓 1.txt": b"1"})
-    assert listing(
-        unpack(archive, tmp_path / "to", told=lambda *figures: told.append(figures))
-    ) == {**HELD, "Kätzchen/貓 1.txt": b"1"}
-    assert told[-1] == (4, sum(map(len, HELD.values())) + 1)
+    assert listing(unpack(archive, tmp_path / "to")) == {**HELD, "Kätzchen/貓 1.txt": b"1"}
 
 
 @with_7z
@@ -76,7 +74,7 @@ def test_a_7z_comes_out_as_it_went_in(tmp_path):
 def test_a_locked_7z_is_said(tmp_path, options):
     refused(
         packed(tmp_path / "p.7z", HELD, *options),
-        BadArchive,
+        Locked,
         "locked by a password",
         "7z x -pPASSWORD",
     )
@@ -123,6 +121,41 @@ def test_a_stop_ends_the_program(tmp_path):
     assert os.listdir(tmp_path) == ["p.7z"]
 
 
+PROGRAM = """#!/bin/sh
+case "$1" in
+l) printf 'Path = a b\\nSize = 3\\nAttributes = A -rw-r--r--\\n' ;;
+x) test -z "$FAULT" || { echo "$FAULT" >&2; exit 2; }
+   for word; do case "$word" in -o*) printf 123 > "${word#-o}/a b" ;; esac; done ;;
+esac
+"""
+
+
+@pytest.fixture
+def a_7z(tmp_path, monkeypatch):
+    """A 7z, and a program of that name which unpacks it, or fails with the words in $FAULT."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "7z").write_text(PROGRAM)
+    (tmp_path / "bin" / "7z").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin:/usr/bin")
+    monkeypatch.setattr(external, "PROGRAMS", {"7z": ("7z",)})
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "p.7z").write_bytes(b"7z\xbc\xaf'\x1c" + bytes(600))
+    monkeypatch.chdir(tmp_path / "d")
+    return tmp_path / "d" / "p.7z"
+
+
+def test_a_program_unpacks_also_into_a_relative_folder(a_7z):
+    assert listing(unpack(a_7z, Path("to"))) == {"a b": b"123"}
+
+
+def test_a_program_that_fails_says_why_and_a_password_is_told_apart(a_7z, monkeypatch):
+    monkeypatch.setitem(sys.modules, "py7zr", None)
+    monkeypatch.setenv("FAULT", "Headers Error")
+    refused(a_7z, BadArchive, "is damaged", "Headers Error")
+    monkeypatch.setenv("FAULT", "Wrong password?")
+    refused(a_7z, Locked, "locked by a password")
+
+
 @pytest.mark.parametrize(
     ("kind", "head"), [("7z", b"7z\xbc\xaf'\x1c"), ("rar", b"Rar!\x1a\x07\x01\0")]
 )
@@ -150,11 +183,11 @@ def test_a_bad_rar_is_refused(tmp_path):
 
 LISTS = {
     "7z": (
-        listings.SEVEN,
+        external.SEVEN,
         "Path = d\nSize = 0\nAttributes = D drwxr-xr-x\n\nPath = d/a b\nSize = 12\nAttributes = A -rw-r--r--\nEncrypted = -\n",
     ),
     "unrar": (
-        listings.UNRAR,
+        external.UNRAR,
         "\nUNRAR 6.11 beta 1 freeware\n\nArchive: p.rar\nDetails: RAR 5\n\n        Name: d/a b\n        Type: File\n        Size: 12\n"
         " Packed size: 9\n  Attributes: -rw-r--r--\n\n"
         "        Name: d\n        Type: Directory\n  Attributes: drwxr-xr-x\n\n     Service: EOF\n",
@@ -186,38 +219,38 @@ def test_a_link_in_a_list_is_seen(program, said, instead, kind):
     ("member", "kind"),
     [
         (("../a", 1, False, False, False), UnsafeArchive), (("/a", 1, False, False, False), UnsafeArchive),
-        (("a", 1, False, True, False), UnsafeArchive), (("a", 1, False, False, True), BadArchive),
+        (("a", 1, False, True, False), UnsafeArchive), (("a", 1, False, False, True), Locked),
         (("a", 9 << 40, False, False, False), UnsafeArchive), (("b", 1, False, False, False), UnsafeArchive),
     ],
 )  # fmt: skip
 def test_a_list_is_held_against_the_rules(tmp_path, member, kind):
     (tmp_path / "p").write_bytes(b"1")
-    gauge = Gauge("p", lambda: 1, room=None, max_size=None)
-    listed = [listings.Listed("b", 1, False, False, False), listings.Listed(*member)]
+    job = Unpacking("p")
+    listed = [external.ListedFile("b", 1, False, False, False), external.ListedFile(*member)]
     with pytest.raises(BadArchive) as error:
-        external._approve(listed, tmp_path / "p", gauge)
+        external._approve(listed, tmp_path / "p", job)
     assert type(error.value) is kind
 
 
 def test_a_name_that_forges_a_line_of_the_list_is_refused():
     with pytest.raises(UnsafeArchive):
         list(
-            listings.SEVEN.parse(
+            external.SEVEN.parse(
                 "Path = a\nAttributes = A -rw-r--r--\nSize = 1\nAttributes = A lrwxrwxrwx\n"
             )
         )
 
 
 def test_what_came_out_and_was_not_listed_is_refused(tmp_path):
-    gauge = Gauge("p", lambda: 1, room=None, max_size=None)
+    job = Unpacking("p")
     (tmp_path / "a").write_bytes(b"1")
-    external._compare({"a": 1}, tmp_path, gauge)
+    external._compare({"a": 1}, tmp_path, job)
     for wrong in ({}, {"a": 2}, {"a": 1, "b": 0}):
         with pytest.raises(BadArchive, match="damaged"):
-            external._compare(wrong, tmp_path, gauge)
+            external._compare(wrong, tmp_path, job)
     (tmp_path / "l").symlink_to("/etc")
     with pytest.raises(BadArchive, match="damaged"):
-        external._compare({"a": 1, "l": 4}, tmp_path, gauge)
+        external._compare({"a": 1, "l": 4}, tmp_path, job)
 
 
 SINGLE = {
@@ -234,23 +267,23 @@ def test_a_single_file_is_unpacked_whole_or_not_at_all(tmp_path, kind):
     whole = SINGLE[kind](content)
     archive.write_bytes(whole)
     assert (
-        decompress(archive, to, room=1 << 30, max_size=None) == len(content)
+        decompress(archive, to, Unpacking("p", room=1 << 30)) == len(content)
         and to.read_bytes() == content
     )
     to.write_bytes(b"before")
     for wrong in (whole[: len(whole) // 2], whole[:-3], zoo.flipped(whole, len(whole) // 2)):
         archive.write_bytes(wrong)
         with pytest.raises(BadArchive, match="is damaged"):
-            decompress(archive, to, room=None, max_size=None)
+            decompress(archive, to, Unpacking("p"))
     archive.write_bytes(whole)
     with pytest.raises(UnsafeArchive, match="larger than allowed"):
-        decompress(archive, to, room=None, max_size=1 << 20)
+        decompress(archive, to, Unpacking("p", max_size=1 << 20))
     with pytest.raises(NoSpace):
-        decompress(archive, to, room=1 << 20, max_size=None)
+        decompress(archive, to, Unpacking("p", room=1 << 20))
     assert to.read_bytes() == b"before" and sorted(os.listdir(tmp_path)) == ["a.csv", archive.name]
 
 
 def test_what_is_not_packed_is_said(tmp_path):
     (tmp_path / "a.gz").write_bytes(b"a,b\n1,2\n")
     with pytest.raises(BadArchive, match="is no packed file"):
-        decompress(tmp_path / "a.gz", tmp_path / "a", room=None, max_size=None)
+        decompress(tmp_path / "a.gz", tmp_path / "a", Unpacking("p"))

@@ -16,6 +16,7 @@ import pytest
 from colab_kit.errors import BadArchive, ColabKitError, NoSpace, Offline, Stopped, UnsafeArchive
 from colab_kit.events import Control
 from colab_kit.system.archives import tar as tars
+from colab_kit.system.archives.limits import Unpacking
 from colab_kit.system.archives.unpack import unpack
 
 from ...support import zoo
@@ -42,7 +43,9 @@ class Slow:
 
 
 def extract(content, to, **kw):
-    return tars.extract(Slow(content), to, called="pets.tar", **{"room": None, **kw})
+    job = Unpacking("pets.tar", **kw)
+    tars.extract(Slow(content), to, job)
+    return job.files, job.bytes
 
 
 def zst(content):
@@ -60,11 +63,9 @@ PACKED = {
 @pytest.mark.parametrize("how", PACKED)
 def test_each_packing_is_known_by_its_bytes_and_read_to_its_end(tmp_path, how):
     content = PACKED[how](tarred())
-    stream = Slow(content)
-    assert tars.extract(stream, tmp_path, called="p", room=1 << 30) == (
-        3,
-        sum(map(len, HELD.values())),
-    )
+    stream, job = Slow(content), Unpacking("p", room=1 << 30)
+    tars.extract(stream, tmp_path, job)
+    assert (job.files, job.bytes) == (3, sum(map(len, HELD.values())))
     assert listing(tmp_path) == HELD
     assert stream.digest.digest() == hashlib.sha256(content).digest(), "all of it was read"
 
@@ -131,12 +132,8 @@ def test_an_error_of_the_stream_comes_out_as_it_is(tmp_path, error, how):
     for share in (0, 0.5, 1):
         (tmp_path / str(share)).mkdir()
         with pytest.raises(type(error)) as caught:
-            tars.extract(
-                Slow(content[: int(len(content) * share)], error=error),
-                tmp_path / str(share),
-                called="p",
-                room=None,
-            )
+            stream = Slow(content[: int(len(content) * share)], error=error)
+            tars.extract(stream, tmp_path / str(share), Unpacking("p"))
         assert caught.value is error
 
 
@@ -182,7 +179,7 @@ def test_zst_is_read_by_the_program(tmp_path, error):
     assert extract(content, tmp_path / "to") == (4, 20000)
     (tmp_path / "cut").mkdir()
     with pytest.raises(BadArchive if error is None else Offline):
-        tars.extract(Slow(content[:9000], error=error), tmp_path / "cut", called="p", room=None)
+        tars.extract(Slow(content[:9000], error=error), tmp_path / "cut", Unpacking("p"))
 
 
 def test_zst_without_a_reader_says_what_to_install(tmp_path, monkeypatch):
@@ -208,5 +205,5 @@ def test_what_follows_the_end_is_read_even_where_it_is_not_unpacked(tmp_path, mo
     monkeypatch.setattr(tars, "TRAILING", 0)
     content = tarred() + os.urandom(3 << 20)
     stream = Slow(content, most=1 << 16)
-    tars.extract(stream, tmp_path, called="p", room=None)
+    tars.extract(stream, tmp_path, Unpacking("p"))
     assert stream.digest.digest() == hashlib.sha256(content).digest()

@@ -10,6 +10,7 @@ import pytest
 from colab_kit.errors import BadArchive, FetchError, NoSpace, Offline, Stopped
 from colab_kit.events import Control
 from colab_kit.system.archives import zip as zips
+from colab_kit.system.archives.limits import Unpacking
 from colab_kit.system.archives.unpack import unpack
 
 from ...support import zoo
@@ -34,7 +35,7 @@ def extract(content, to, **kw):
     read = Counted(content)
     members = read.directory()
     to.mkdir(exist_ok=True)
-    zips.extract(read, members, to, called="pets.zip", **kw)
+    zips.extract(read, members, to, Unpacking("pets.zip", **kw))
     return members
 
 
@@ -89,14 +90,14 @@ def test_neighbours_are_read_together(tmp_path):
     far = Counted(zipped({f"{i:03}": os.urandom(1000) for i in range(100)}))
     members = far.directory()
     far.reads.clear()
-    zips.extract(far, members, tmp_path, called="p", batch=10_000, threads=1)
+    zips.extract(far, members, tmp_path, Unpacking("p"), batch=10_000, threads=1)
     assert 11 <= len(far.reads) <= 14 and max(size for _, size in far.reads) <= 10_000
     assert len(listing(tmp_path)) == 100
 
 
 def test_a_part_of_the_members_can_be_written(tmp_path):
     far = Counted(zipped({f"a/{i}": bytes([i]) * 500 for i in range(20)}))
-    zips.extract(far, far.directory()[::3], tmp_path, called="p")
+    zips.extract(far, far.directory()[::3], tmp_path, Unpacking("p"))
     assert listing(tmp_path) == {f"a/{i}": bytes([i]) * 500 for i in range(0, 20, 3)}
 
 
@@ -108,7 +109,7 @@ def test_a_large_member_is_written_in_pieces(tmp_path, method):
     far = Counted(zipped(held, method))
     members = far.directory()
     far.reads.clear()
-    zips.extract(far, members, tmp_path, called="p")
+    zips.extract(far, members, tmp_path, Unpacking("p"))
     assert listing(tmp_path) == held
     assert max(size for _, size in far.reads) <= 1 << 20
 
@@ -141,8 +142,9 @@ def test_a_stop_ends_it(tmp_path):
         control.stop("enough")
         return far(offset, size)
 
+    job = Unpacking("p", control=control)
     with pytest.raises(Stopped, match="enough"):
-        zips.extract(read, members, tmp_path, called="p", batch=10_000, threads=2, control=control)
+        zips.extract(read, members, tmp_path, job, batch=10_000, threads=2)
     assert len(listing(tmp_path)) < 30
 
 
@@ -171,7 +173,7 @@ def test_an_error_of_the_reading_comes_out_as_it_is(tmp_path, error, at):
 
     reads = []
     with pytest.raises(type(error)) as caught:
-        zips.extract(read, zips.directory(read, len(content), called="p"), tmp_path, called="p")
+        zips.extract(read, zips.directory(read, len(content), called="p"), tmp_path, Unpacking("p"))
     assert caught.value is error
 
 
@@ -185,7 +187,7 @@ def test_the_first_error_ends_all_threads(tmp_path):
         return far(offset, size)
 
     with pytest.raises(FetchError, match="gone"):
-        zips.extract(read, members, tmp_path, called="p", batch=5000, threads=8)
+        zips.extract(read, members, tmp_path, Unpacking("p"), batch=5000, threads=8)
     assert threading.active_count() == before and len(far.reads) <= 2
 
 
@@ -197,7 +199,7 @@ def test_an_interrupt_ends_the_threads(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        zips.extract(far, members, tmp_path, called="p", told=told)
+        zips.extract(far, members, tmp_path, Unpacking("p", told=told))
     assert threading.active_count() == before
 
 

@@ -1,4 +1,4 @@
-"""The FUSE body without a mount: what is uploaded when, the Trash and the quota, the daemon's answers, and why it cannot be had."""
+"""The FUSE body without a mount: uploads, Trash and quota, the daemon's answers, and refusals."""
 
 from __future__ import annotations
 

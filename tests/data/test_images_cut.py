@@ -6,7 +6,7 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resized_crop
 
-from colab_kit.data.cuts import cut, middle, squashed
+from colab_kit.data.images import cut, middle, squash
 
 
 def noise(high: int, wide: int, channels: int = 3) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_a_flip_exchanges_left_and_right_and_nothing_else():
 def test_a_part_that_has_the_size_already_is_not_touched():
     picture = noise(24, 24)
     assert (cut_out(picture, (0, 0, 24, 24), (24, 24)) == picture).all() and (
-        squashed(picture, 24) == picture
+        squash(picture, 24) == picture
     ).all()
 
 
@@ -65,14 +65,14 @@ def test_the_picture_is_left_alone_and_may_be_read_only():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 500), (33, 32)])
 @pytest.mark.parametrize("side", [1, 8, 96])
 def test_any_shape_is_squashed_to_a_square(shape, side):
-    pixels = squashed(np.full((*shape, 3), 77, np.uint8), side)
+    pixels = squash(np.full((*shape, 3), 77, np.uint8), side)
     assert pixels.shape == (side, side, 3) and (pixels == 77).all()
 
 
 def test_shrinking_is_antialiased():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
-    assert np.abs(squashed(stripes, 8).astype(int) - 127).max() < 8
+    assert np.abs(squash(stripes, 8).astype(int) - 127).max() < 8
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import torch
 
-from colab_kit.data import overlap
-from colab_kit.data.dataset import Arrays, Data, Items, Pictures, Split
-from colab_kit.data.overlap import overlaps
+from colab_kit.data import image_checks, keyed_random
+from colab_kit.data.dataset import Data, Split
+from colab_kit.data.image_checks import overlaps
+from colab_kit.data.sources import Arrays, Items, Pictures
 
 from ..support.pictures import picture
 
@@ -83,17 +84,17 @@ def test_a_file_that_is_gone_is_no_overlap(tmp_path):
     source = files(tmp_path)
     shutil.copy(source.paths[1], source.paths[6])
     source.paths[1].unlink()
-    assert overlaps(data_of(source, [0, 1], [6])) == {} and overlap.__doc__
+    assert overlaps(data_of(source, [0, 1], [6])) == {}
 
 
 def test_rows_of_any_width_and_kind_are_compared_byte_by_byte_only_where_sums_are_equal(
     monkeypatch,
 ):
-    read, plain = [], overlap._bytes
+    read, plain = [], image_checks._bytes
     monkeypatch.setattr(
-        overlap, "_bytes", lambda split, rows: read.append(len(rows)) or plain(split, rows)
+        image_checks, "_bytes", lambda split, rows: read.append(len(rows)) or plain(split, rows)
     )
-    monkeypatch.setattr(overlap, "PART", 64)  # many parts
+    monkeypatch.setattr(image_checks, "PART", 64)  # many parts
     for kind in (torch.uint8, torch.float32, torch.bfloat16, torch.float64):
         for wide in (1, 7, 8, 13):
             read.clear()
@@ -108,14 +109,13 @@ def test_rows_of_any_width_and_kind_are_compared_byte_by_byte_only_where_sums_ar
 
 def test_rows_of_one_sum_that_differ_are_told_apart():
     x = torch.zeros(4, 16, dtype=torch.uint8)
-    one, two = (
-        int(n) | 1 for n in overlap.keyed_random.hashes(overlap.keyed_random.mix(16), np.arange(2))
-    )
+    one, two = (int(n) | 1 for n in keyed_random.hashes(keyed_random.mix(16), np.arange(2)))
     words = np.array([[two, 0], [0, one], [1, 2], [3, 4]], np.uint64)  # two * one == one * two
     x = torch.from_numpy(words.view(np.uint8))
     data = data_of(Arrays(x, np.zeros(4, np.int64)), [0, 2], test=[1, 3])
     assert (
-        overlap._sums(data.train, lambda: False)[0] == overlap._sums(data.test, lambda: False)[0]
+        image_checks._sums(data.train, lambda: False)[0]
+        == image_checks._sums(data.test, lambda: False)[0]
         and overlaps(data) == {}
     )
 

@@ -2,18 +2,18 @@
 
 import pytest
 
-from colab_kit.colab import real_mount as room
+from colab_kit.colab import mounting as room
 from colab_kit.colab.health import Health
-from colab_kit.colab.real_mount import mount_real
+from colab_kit.colab.mount_plan import MountRequest, Site
+from colab_kit.colab.mounting import mount_real
 from colab_kit.errors import DriveError
 
 from ..support.worlds import World, failing, laid, tree
 
 
-def mounting(world: World, point, **options):
-    return mount_real(
-        point, world.door, world.heard.append, look=world.table, sleep=world.slept.append, **options
-    )
+def mounting(world: World, point, attempts=4, **options):
+    request = MountRequest(point, **options)
+    return mount_real(request, world.site, world.heard.append, attempts=attempts)
 
 
 def test_a_mount_that_works_is_asked_for_once(tmp_path):
@@ -64,9 +64,8 @@ def test_a_drive_that_comes_up_late_is_taken_and_not_killed(tmp_path):
         late.has(tmp_path / "drive")
         raise failing(again=3)
 
-    drive = mount_real(
-        tmp_path / "drive", door, late.heard.append, look=late.table, sleep=pytest.fail
-    )
+    site = Site("colab", table=late.table, door=door, sleep=pytest.fail)
+    drive = mount_real(MountRequest(tmp_path / "drive"), site, late.heard.append)
     assert (drive.kind, late.calls, late.heard) == ("real", [False], [])
 
 
@@ -78,9 +77,8 @@ def test_a_healthy_drive_elsewhere_ends_the_tries_and_is_used(tmp_path):
         world.has(tmp_path / "gdrive")
         raise failing(again=3)
 
-    drive = mount_real(
-        tmp_path / "drive", door, world.heard.append, look=world.table, sleep=pytest.fail
-    )
+    site = Site("colab", table=world.table, door=door, sleep=pytest.fail)
+    drive = mount_real(MountRequest(tmp_path / "drive"), site, world.heard.append)
     assert (drive.kind, drive.mountpoint) == ("reused", tmp_path / "gdrive")
 
 
@@ -117,8 +115,9 @@ def test_a_mountpoint_that_cannot_be_one_is_said_before_anyone_is_asked(tmp_path
 
 
 def test_success_without_mydrive_is_a_failure(tmp_path):
+    site = Site("colab", table=str, door=lambda *_, **__: None)
     with pytest.raises(DriveError, match="shows no MyDrive"):
-        mount_real(tmp_path / "drive", lambda *_, **__: None, print, look=lambda: "")
+        mount_real(MountRequest(tmp_path / "drive"), site, print)
     assert tree(tmp_path) == {}
 
 

@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from colab_kit.colab import staged as room
-from colab_kit.colab.staged import clear_older, head, hold
+from colab_kit.colab import staging as room
+from colab_kit.colab.staging import clear_older, head, hold
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing is cleared there")
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "_held", {})
+    monkeypatch.setattr(room, "_holds", {})
     return tmp_path
 
 
@@ -49,7 +49,7 @@ def test_what_this_process_was_given_stays(place):
 
 def test_what_another_process_was_given_stays_until_it_ends(place):
     old, new = put(place, "pets-1a2b3c-00000001"), put(place, "pets-1a2b3c-00000002")
-    code = f"from pathlib import Path; from colab_kit.colab.staged import hold; hold(Path({str(old)!r})); print('held', flush=True); input()"
+    code = f"from pathlib import Path; from colab_kit.colab.staging import hold; hold(Path({str(old)!r})); print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.colab import ground as room
-from colab_kit.colab.ground import ground, is_folder, made, there
+from colab_kit.colab import reading as room
+from colab_kit.colab.reading import ground, is_folder, make_folder, there
 
 
 def test_folders_are_made_below_my_drive_and_never_where_it_has_gone(tmp_path):
@@ -15,13 +15,13 @@ def test_folders_are_made_below_my_drive_and_never_where_it_has_gone(tmp_path):
     top.mkdir()
     assert (
         ground(top / "colab-kit/runs") == top
-        and made(top / "a/b")
-        and not made(top / "a/b")
+        and make_folder(top / "a/b")
+        and not make_folder(top / "a/b")
         and is_folder(top / "a/b")
     )
     os.rename(top, tmp_path / "gone")
     with pytest.raises(FileNotFoundError):
-        made(top / "a")
+        make_folder(top / "a")
     assert list(tmp_path.iterdir()) == [tmp_path / "gone"]
 
 
@@ -48,7 +48,7 @@ def test_what_drive_does_not_say_is_no_no_and_a_dead_mount_is_the_ground_itself(
         return stat(path, *more, **kw)
 
     monkeypatch.setattr(room.os, "stat", dead)
-    for ask in (there, is_folder, made):
+    for ask in (there, is_folder, make_folder):
         with pytest.raises(OSError) as caught:
             ask(tmp_path / "drive/x")
         assert caught.value.errno == code
@@ -61,5 +61,5 @@ def test_a_killed_mount_is_its_own_ground(fuse_drive):
     fuse_drive.kill()
     assert ground(fuse_drive.mountpoint / "a/b") == fuse_drive.mountpoint
     with pytest.raises(OSError) as caught:
-        made(fuse_drive / "colab-kit/runs")
+        make_folder(fuse_drive / "colab-kit/runs")
     assert caught.value.errno == errno.ENOTCONN

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.colab.uploads import upload, upload_to
+from colab_kit.colab.mounting import upload, upload_to
 from colab_kit.errors import ColabError
 
 from ..support.worlds import World

@@ -1,0 +1,210 @@
+"""Sources: rows that a split chooses from: arrays, picture files, or a user's dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy import ndarray
+
+from ..errors import DataError
+from ..events import Note
+from . import fingerprints
+from .targets import unlabelled
+
+if TYPE_CHECKING:
+    import torch
+
+Edits = Mapping[str, Any]  # file, below the source's folder -> its class, or None: left out
+
+
+class Chosen(Protocol):
+    """What a Split is to those who read it: a source, and rows of it, int64, (n,)."""
+
+    @property
+    def source(self) -> Any: ...
+    @property
+    def rows(self) -> ndarray: ...
+    @property
+    def name(self) -> str: ...
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Pictures (or vectors) held in memory.
+
+    x : Tensor, uint8 or float, (N, C, H, W) or (N, features)
+    labels : int64, (N,)
+    """
+
+    x: torch.Tensor
+    labels: ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def picture(self, row: int) -> ndarray:
+        return _as_picture(self.x[row])
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Picture files.
+
+    paths : absolute paths, in a fixed order
+    labels : int64, (N,)
+    root : the folder that file names are relative to
+    print : a hash of names and content, the same on every machine; "" if nobody looked
+    """
+
+    paths: Sequence[Path]
+    labels: ndarray
+    root: Path
+    print: str = ""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def picture(self, row: int) -> ndarray:
+        from .images import decode
+
+        return decode(self.paths[row])
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """A user's own map-style dataset, read item by item with its own transforms."""
+
+    dataset: Any
+    labels: ndarray
+    collate: Callable[[list[Any]], Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def picture(self, row: int) -> ndarray:
+        import torch
+
+        x = self.dataset[row][0]
+        if isinstance(x, torch.Tensor):
+            return _as_picture(x)
+        x = np.array(x)
+        return _as_picture(torch.from_numpy(np.moveaxis(x, -1, 0) if x.ndim == 3 else x))
+
+
+Source = Arrays | Pictures | Items  # rows that splits choose from; labels as in targets.py
+
+
+def _as_picture(x: torch.Tensor) -> ndarray:
+    """Show numbers (C, H, W), (H, W) or (features,) as uint8 (H, W, C)."""
+    x = x.detach().cpu()
+    if x.ndim < 3:
+        x = x.reshape(1, -1, x.shape[-1])
+    picture: ndarray = x.movedim(0, -1).numpy()
+    if picture.dtype == np.dtype(np.uint8):
+        return picture
+    # floats have no fixed range: each picture is stretched over the range it holds
+    low, high = float(picture.min()), float(picture.max())
+    return ((picture - low) / (high - low or 1.0) * 255).round().astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One source on its way to be a split: its labels came, and are not yet numbered.
+
+    labels : as they came, see targets.py
+    make : makes the source, once the labels are numbers
+    print : its fingerprint
+    classes : names that the source itself knows
+    batch_size : a DataLoader's own
+    keyed : whether an item read twice under one key is the same
+    """
+
+    labels: ndarray
+    make: Callable[[ndarray], Source]
+    print: str
+    classes: tuple[str, ...] | None = None
+    notes: tuple[Note, ...] = ()
+    batch_size: int | None = None
+    keyed: bool = True
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def labelled(self) -> ndarray:
+        """Say which rows have a label: bool, (N,)."""
+        if self.labels.ndim == 1 and self.labels.dtype.kind not in "Of":
+            return np.ones(
+                len(self), bool
+            )  # numbers as they came; -1 is no label yet but a mistake
+        return ~unlabelled(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a place, a catalog name or a format gives.
+
+    splits : by train, valid and test; train is there
+    name : what the data is called
+    root : the folder that names of files are relative to; None for arrays
+    """
+
+    splits: dict[str, Part]
+    name: str
+    root: Path | None = None
+
+    def with_classes(self, classes: Sequence[str]) -> Parts:
+        """Give the same parts with the names of their classes; none where nobody knows them."""
+        names = tuple(classes) or None
+        splits = {split: replace(part, classes=names) for split, part in self.splits.items()}
+        return replace(self, splits=splits)
+
+
+def name_of(path: Path, root: Path) -> str:
+    """Name a file as an edit does: below the root, with / between folders."""
+    return os.path.relpath(path, root).replace(os.sep, "/")
+
+
+def apply_edits(part: Part, edits: Edits) -> tuple[Part, set[str]]:
+    """Give a part of picture files as edited, and the names of `edits` that it has.
+
+    Raises
+    ------
+    DataError
+        The pictures are no files.
+    """
+    source = part.make(np.zeros(len(part), np.int64))
+    if not isinstance(source, Pictures):
+        raise DataError(
+            "label_edits= goes with picture files.",
+            f"the source is {type(source).__name__.lower()}",
+            "leave these rows out of X and y",
+        )
+    root, labels, left_out = source.root, part.labels.copy(), list[str]()
+    rows, names = list[int](), set[str]()
+    for row, path in enumerate(source.paths):
+        name = name_of(path, root)
+        if name in edits:
+            names.add(name)
+            labels[row] = labels[row] if edits[name] is None else edits[name]
+        if name in edits and edits[name] is None:
+            left_out.append(name)
+        else:
+            rows.append(row)
+    if not names:
+        return part, names
+    paths = [source.paths[row] for row in rows]
+    fingerprint = fingerprints.of_value([part.print, sorted(left_out)])
+    new = replace(
+        part,
+        labels=labels[rows],
+        make=lambda y: Pictures(paths, y, root, fingerprint),
+        print=fingerprint,
+    )
+    return new, names

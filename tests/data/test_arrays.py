@@ -1,0 +1,129 @@
+"""Arrays and tensors: layouts, types, labels, and what is wrong with them."""
+
+import numpy as np
+import pytest
+import torch
+
+from .loads import X, Y, load, refused
+
+
+@pytest.mark.parametrize(
+    ("x", "shape", "dtype"),
+    [
+        (X, (40, 1, 6, 5), torch.uint8),
+        (np.zeros((40, 3, 6, 5), np.uint8), (40, 3, 6, 5), torch.uint8),
+        (np.zeros((40, 6, 5, 3), np.uint8), (40, 3, 6, 5), torch.uint8),
+        (
+            np.zeros((40, 3, 6, 3), np.uint8),
+            (40, 3, 3, 6),
+            torch.uint8,
+        ),  # either end could be colours: arrays have them behind
+        (
+            torch.zeros((40, 3, 6, 3), dtype=torch.uint8),
+            (40, 3, 6, 3),
+            torch.uint8,
+        ),  # tensors in front
+        (np.zeros((40, 12, 6, 5)), (40, 12, 6, 5), torch.float32),
+        (torch.zeros(40, 7, dtype=torch.float64, requires_grad=True), (40, 7), torch.float32),
+        (np.zeros((40, 6, 5), ">f4"), (40, 1, 6, 5), torch.float32),
+        (X.astype(np.int64), (40, 1, 6, 5), torch.uint8),
+        (np.zeros((40, 4), np.uint16), (40, 4), torch.float32),
+        (X.tolist(), (40, 1, 6, 5), torch.uint8),
+        (X[:, ::-1], (40, 1, 6, 5), torch.uint8),
+    ],
+)
+def test_arrays_of_every_layout_become_one(x, shape, dtype):
+    data = load((x, Y))
+    assert (
+        data.train.source.x.shape == shape
+        and data.train.source.x.dtype == dtype
+        and data.name == "arrays"
+    )
+    assert data.classes == ("0", "1", "2", "3") and data.counts["valid"] == {
+        "0": 2,
+        "1": 2,
+        "2": 2,
+        "3": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (Y.tolist(), "0123"),
+        (torch.from_numpy(Y), "0123"),
+        (Y.astype(np.uint8)[:, None], "0123"),
+        (np.eye(4)[Y], "0123"),
+        (np.array(list("dcba"))[Y], "abcd"),
+        (np.array(["b10", "b9", "a", "c"], object)[Y], ("a", "b9", "b10", "c")),
+        (Y > 1, "01"),
+    ],
+)
+def test_labels_of_every_kind_are_classes(y, classes):
+    data = load((X, y), valid=0)
+    assert (
+        data.classes == tuple(classes)
+        and data.train.labels.dtype == np.int64
+        and data.train.labels.max() == len(classes) - 1
+    )
+
+
+def test_one_hot_labels_are_noted():
+    assert "one-hot" in load((X, np.eye(4)[Y])).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (X, Y + 1, ["from 1 to 4", "labels - 1"]),
+        (X, Y * 2, ["none is 1", "np.unique"]),
+        (X, Y - 1, ["A label is -1"]),
+        (X, Y.astype(float), ["float64", "y.astype(int)"]),
+        (X, np.where(np.arange(40) == 7, np.inf, Y + 0.5), ["row 7", "infinite"]),
+        (X, Y[:30], ["40 pictures came with 30 labels"]),
+        (X[:0], Y[:0], ["X is empty"]),
+        (
+            np.where(np.arange(40)[:, None] == 7, np.nan, 1.0),
+            Y,
+            ["1 of 40 rows", "row 7", "nan_to_num"],
+        ),
+        (np.zeros((40, 1, 2, 3, 4)), Y, ["(40, 1, 2, 3, 4)"]),
+        (np.zeros(40), Y, ["reshape(-1, 1)"]),
+        (np.array(["a"] * 40), Y, ["picture files are loaded from a folder"]),
+        ([np.zeros(3), np.zeros(4)] * 20, Y, ["X is no array"]),
+        (X, 3, ["one label"]),
+    ],
+)
+def test_arrays_that_cannot_be_right_say_what_to_pass(x, y, words):
+    refused((x, y), *words)
+
+
+def test_class_names_can_be_given_and_then_a_class_may_have_no_picture():
+    assert load((X, Y * 2), class_names=list("abcdefg")).classes == tuple("abcdefg")
+    refused((X, Y), "has the label 3", "3 classes", class_names=list("abc"))
+    refused((X, Y), "twice", class_names=list("aabc"))
+
+
+def test_splits_in_a_dict_share_their_classes():
+    names = np.array(list("dcba"))[Y]
+    data = load({"train": (X, names), "val": (X[:20], names[:20]), "test": (X[:1], ["a"])})
+    assert [len(s) for s in data.splits.values()] == [40, 20, 1] and data.test.labels.tolist() == [
+        0
+    ]
+    refused({"train": (X, Y), "test": (X[:1], [4])}, "the test split has the label 4")
+    refused({"train": (X, Y), "valid": (X[:1], ["a"])}, "the valid split has the class a")
+    refused({"x": X, "y": Y}, "keys x, y", '{"train": s')
+
+
+@pytest.mark.parametrize("share", [1, 1.5, -0.1, True])
+def test_a_share_that_is_none_is_refused(share):
+    refused((X, Y), "is no share", valid=share)
+
+
+def test_test_can_be_drawn_too_and_valid_needs_something_to_draw():
+    data = load((X, Y), valid=0.25, test=0.25)
+    rows = [set(split.rows) for split in data.splits.values()]
+    assert len(set.union(*rows)) == 40 == sum(map(len, rows))
+    lonely = load((X[:2], [0, 1]))
+    assert lonely.valid is None and "no valid split" in lonely.notes[0]
+    refused((X, Y), "there is no test split", valid="test")

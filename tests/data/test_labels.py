@@ -1,0 +1,105 @@
+"""Labels beside the pictures: tables, dicts and functions."""
+
+import pytest
+
+from colab_kit.data.targets import UNLABELLED
+
+from ..support.pictures import blank, picture
+from .loads import NAMED, X, Y, load, refused, table
+
+
+@pytest.fixture
+def flat(tmp_path):
+    for n in range(12):
+        picture(tmp_path / "pics" / f"p{n}.png", n)
+    return tmp_path / "pics"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        table(NAMED),
+        b"\xef\xbb\xbf" + table([("file", "label"), *NAMED]),
+        table([("id", "breed"), *((name[:-4], label) for name, label in NAMED)]),
+        table(
+            [
+                ("", "width", "path", "class"),
+                *((str(n), "12", f"pics\\{name}", label) for n, (name, label) in enumerate(NAMED)),
+            ],
+            ";",
+        ),
+        table([("label", "file"), *((label, f"./pics/{name}") for name, label in NAMED)], "\t"),
+    ],
+)
+def test_labels_come_from_a_table(flat, content):
+    blank(flat / "labels.csv", content)
+    data = load(flat, labels="labels.csv", valid=0)
+    assert data.classes == ("cat", "dog") and not [
+        note for note in data.notes if "label" in note and "csv)" not in note
+    ]
+    assert {
+        path.name: data.classes[label]
+        for path, label in zip(data.train.paths, data.train.labels, strict=True)
+    } == dict(NAMED)
+
+
+def test_labels_come_from_a_dict_or_a_function(flat):
+    from_dict = load(flat, labels=dict(NAMED), valid=0)
+    from_function = load(
+        flat, labels=lambda path: "cat" if int(path.stem[1:]) % 2 else "dog", valid=0
+    )
+    by_path = load(flat, labels={flat / name: label for name, label in NAMED}, valid=0)
+    assert (
+        from_dict.train.labels.tolist()
+        == from_function.train.labels.tolist()
+        == by_path.train.labels.tolist()
+    )
+    assert (
+        from_dict.fingerprint
+        == from_function.fingerprint
+        != load(flat, labels={name: "cat" for name, _ in NAMED}, valid=0).fingerprint
+    )
+    assert load(
+        flat, labels={name: n % 11 for n, (name, _) in enumerate(NAMED)}, valid=0
+    ).classes == tuple(map(str, range(11)))
+
+
+def test_files_without_a_label_are_counted_and_left_out(flat):
+    data = load(flat, labels=dict([*NAMED[:9], ("gone.png", "cat")]), valid=0)
+    assert len(data.train) == 9 and UNLABELLED not in data.train.labels
+    assert any(
+        "3 pictures were left out of train, of 12: without a label (p9.png" in note
+        for note in data.notes
+    )
+    assert any(
+        "1 file was named by labels= and not found in" in note and "gone.png" in note
+        for note in data.notes
+    )
+    refused(flat, "without a label", labels=dict(NAMED[:9]), strict=True)
+
+
+def test_labels_that_do_not_fit_say_why(flat, tmp_path):
+    refused(flat, "have no labels")
+    refused(flat, "is not there", labels="nothere.csv")
+    refused(flat, "No file that labels= names", "x.png", labels={"x.png": "cat"})
+    refused(flat, "two labels: cat and dog", labels={"p1.png": "cat", "p1": "dog"})
+    refused(flat, "raised ZeroDivisionError", "p0.png", labels=lambda path: 1 / 0)
+    refused(flat, "no two columns", labels=blank(tmp_path / "one.csv", b"p1.png\n"))
+    refused(
+        flat,
+        "3 columns",
+        "rename",
+        labels=blank(
+            tmp_path / "three.csv", table([("file", "a", "b"), *((n, v, v) for n, v in NAMED)])
+        ),
+    )
+    refused(flat, "labels= is a list", labels=["cat"])
+    refused((X, Y), "folder of pictures only", labels={"a": "b"})
+
+
+def test_a_name_that_means_several_files_needs_its_folder(tmp_path):
+    for folder in "ab":
+        picture(tmp_path / folder / "x.png")
+    refused(tmp_path, "means several files", labels={"x.png": "cat"})
+    data = load(tmp_path, labels={"a/x.png": "cat", "b/x": "dog"}, valid=0)
+    assert data.train.labels.tolist() == [0, 1]

@@ -1,0 +1,198 @@
+"""A user's own datasets and transforms: the same numbers in any process, and errors in plain words."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, default_collate
+
+from colab_kit.data import user_datasets
+from colab_kit.data.batches import BatchLoader
+from colab_kit.data.preprocess import Preprocess
+from colab_kit.data.sources import Arrays, Items
+from colab_kit.data.user_datasets import draws_privately
+from colab_kit.errors import DataError, RecipeError
+
+from ..support.pictures import picture
+from .feeds import CPU, Drawn, item_feed, picture_feed, same, split_of
+
+
+class Given(Dataset):
+    def __init__(self, x, y=1):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        return (self.x, self.y) if self.y is not None else self.x
+
+
+@pytest.mark.parametrize(
+    ("x", "shape"),
+    [
+        (Image.new("RGB", (20, 10), "red"), (3, 8, 8)), (Image.new("L", (20, 10), 9), (3, 8, 8)), (Image.new("P", (20, 10)), (3, 8, 8)),
+        (np.zeros((20, 10, 3), np.uint8), (3, 8, 8)), (np.zeros((20, 10), np.uint8), (3, 8, 8)), (np.zeros((20, 10, 1), np.uint8),
+        (3, 8, 8)), (np.zeros((20, 10, 4), np.uint8), (3, 8, 8)),
+        (np.zeros((3, 20, 10), np.float64), (3, 20, 10)), (np.zeros(12, np.uint8), (12,)), (np.zeros((3, 20, 10), np.uint8), (3, 8, 8)),
+        (torch.zeros(3, 20, 10), (3, 20, 10)), (torch.zeros(1, 20, 10, dtype=torch.uint8), (1, 8, 8)),
+        (torch.zeros(5, dtype=torch.float64), (5,)),
+    ],
+)  # fmt: skip
+def test_items_of_any_kind_become_input(x, shape):
+    batch = next(item_feed(Given(x), n=4).in_order())
+    assert (
+        batch.x.shape == (4, *shape)
+        and batch.x.dtype == torch.float32
+        and batch.y.tolist() == [0, 2, 1, 0]
+    )
+
+
+def test_a_pil_item_is_what_its_file_is(tmp_path):
+    path = picture(tmp_path / "x.png", size=(30, 20))
+    batch = next(item_feed(Given(Image.open(path).copy()), n=4).in_order())
+    assert torch.equal(
+        batch.x[0],
+        Preprocess().input(
+            torch.from_numpy(Preprocess(size=8).picture(path).copy()).movedim(2, 0)[None], CPU
+        )[0],
+    )
+
+
+@pytest.mark.parametrize("y", [1, np.int64(1), torch.tensor(1), 1.0])
+def test_labels_of_any_kind_become_int64(y):
+    batch = next(item_feed(Given(torch.zeros(2), y), n=4, collate=default_collate).in_order())
+    assert batch.y.dtype == torch.int64 and batch.y.tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_labels_are_the_sources_which_may_number_the_classes_otherwise_than_the_items_do(
+    num_workers,
+):
+    feed = BatchLoader(
+        split_of(Items(Drawn(), 2 - np.arange(11) % 3), 11),
+        Preprocess(),
+        batch_size=4,
+        device=CPU,
+        num_workers=num_workers,
+    )
+    assert all(batch.y.tolist() == (2 - batch.index % 3).tolist() for batch in feed.shuffled(0))
+
+
+@pytest.mark.parametrize("x", [torch.zeros(2), {"image": 1}, (1, 2, 3)])
+def test_an_item_that_is_no_pair_says_what_it_is(x):
+    with pytest.raises(DataError, match="no .picture, label. pair") as caught:
+        next(item_feed(Given(x, None), n=4).shuffled(0))
+    assert f"it is a {type(x).__name__}" in str(caught.value)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_error_in_the_dataset_surfaces_with_its_own_words(num_workers):
+    state = torch.default_generator.get_state()
+    with pytest.raises(FileNotFoundError, match="picture 5 is gone"):
+        list(item_feed(Drawn(fail_at=5), num_workers=num_workers).shuffled(0))
+    assert torch.equal(state, torch.default_generator.get_state())
+
+
+def _flipped(batch):
+    x, y = zip(*batch, strict=True)
+    return torch.stack(x).flip(1), list(y)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_loaders_own_collate_is_used(num_workers):
+    plain, flipped = (
+        next(item_feed(Drawn(), collate=c, num_workers=num_workers).shuffled(0))
+        for c in (None, _flipped)
+    )
+    assert (
+        torch.equal(plain.x.flip(1), flipped.x)
+        and torch.equal(plain.y, flipped.y)
+        and np.array_equal(plain.index, flipped.index)
+    )
+
+
+def turned(picture):
+    return picture.rotate(float(np.random.uniform(-30, 30))).resize((8, 8))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_users_transform_is_keyed_picture_by_picture_with_any_number_of_workers(
+    tmp_path, num_workers
+):
+    def feed(num_workers: int, **kw) -> BatchLoader:
+        return picture_feed(tmp_path, transform=turned, num_workers=num_workers, **kw)
+
+    assert same(feed(num_workers).shuffled(2), feed(0).shuffled(2)) and not same(
+        feed(0).shuffled(2), feed(0).shuffled(3)
+    )
+    assert next(iter(feed(0).shuffled(0))).x.shape[1:] == (3, 8, 8)
+
+
+def test_a_transform_of_torchvision_takes_files_and_arrays(tmp_path):
+    from torchvision.transforms import v2
+
+    crop = v2.Compose([v2.RandomResizedCrop(8, antialias=True), v2.RandomHorizontalFlip()])
+    feed = picture_feed(tmp_path, transform=crop)
+    assert same(feed.shuffled(1), picture_feed(tmp_path, transform=crop).shuffled(1))
+    x = torch.randint(0, 256, (6, 3, 12, 12), dtype=torch.uint8)
+    found = BatchLoader(
+        split_of(Arrays(x, np.arange(6) % 3), 6),
+        Preprocess(size=8),
+        batch_size=6,
+        device=CPU,
+        transform=crop,
+    )
+    assert next(iter(found.shuffled(0))).x.shape == (6, 3, 8, 8)
+
+
+def test_a_transform_with_a_generator_of_its_own_is_noticed(tmp_path):
+    own = np.random.default_rng()
+    private = picture_feed(
+        tmp_path, transform=lambda picture: picture.rotate(float(own.uniform(0, 90)))
+    )
+    assert draws_privately(private.source, 0) and not draws_privately(
+        picture_feed(tmp_path, transform=turned).source, 0
+    )
+
+
+def test_a_transform_that_can_be_seeded_is(tmp_path):
+    class Seeded:
+        def set_random_seed(self, seed: int) -> None:
+            self.own = np.random.default_rng(seed)
+
+        def __call__(self, picture):
+            return picture.rotate(float(self.own.uniform(0, 90)))
+
+    assert not draws_privately(picture_feed(tmp_path, transform=Seeded()).source, 0)
+
+
+def test_a_transform_beside_a_dataset_of_the_users_own_is_refused():
+    with pytest.raises(RecipeError, match="Dataset of your own"):
+        item_feed(Drawn(), transform=turned)
+
+
+def test_without_room_to_share_workers_are_not_started_and_the_reason_is_said(monkeypatch):
+    monkeypatch.setattr(user_datasets, "_shared_memory", lambda: 1 << 20)
+    said = []
+    feed = item_feed(Drawn(), num_workers=2, complain=said.append)
+    assert (
+        feed.item_reader.loader is None
+        and "1 MiB left" in said[0]
+        and same(feed.shuffled(0), item_feed(Drawn()).shuffled(0))
+    )
+
+
+class Dying(Drawn):
+    def __getitem__(self, i: int):
+        if torch.utils.data.get_worker_info() is not None:
+            os.kill(os.getpid(), 9)
+        return super().__getitem__(i)
+
+
+def test_a_worker_that_is_killed_is_an_error_with_the_way_out():
+    with pytest.raises(DataError, match="has died") as caught:
+        list(item_feed(Dying(), num_workers=1).shuffled(0))
+    assert "num_workers=0" in caught.value.fix
