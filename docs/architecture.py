@@ -31,23 +31,23 @@ PICTURE = (
     ("data", "scan", "finds the class folders, and in each its pictures"),
     ("data", "decode", "turns a file into pixels; the file alone decides which"),
     ("data", "PixelStore", "keeps each picture's pixels, decoded once, as uint8"),
-    ("data", "BatchLoader.order|Feed.order", "draws the order of an epoch from (seed, epoch)"),
+    ("data", "BatchLoader.order", "draws the order of an epoch from (seed, epoch)"),
     ("data", "boxes", "draws each picture's cut from (seed, epoch, number)"),
     ("data", "Preprocess.input", "resizes, colours and normalizes a whole batch"),
-    ("data", "prefetched", "makes the next batches ready while the network computes"),
+    ("data", "run_ahead", "makes the next batches ready while the network computes"),
 )
 STOP = (
     ("panels", "Worker.stop", "the Stop button; Ctrl-C and SIGTERM: events.interrupts_stop"),
     ("events", "Control.stop", "keeps the reason; nothing is interrupted"),
     ("training", "train_epoch", "finishes its step, then sees that it should stop"),
     ("training", "Saver.save", "saves this very step"),
-    ("training", "fit", "returns the reason"),
+    ("training", "fit_by_steps|fit", "returns the reason"),
     ("runs", "Run", "is given back to the caller; its status is \"stopped\""),
 )  # fmt: skip
 PLACES = (  # where do I change ...: folder, name, and what to do there
     ("a default", "recipe", "Recipe", "a field, with its limits and its sentence for --help"),
     ("a metric", "training", "measured", "what is computed after an epoch"),
-    ("a link host", "fetching", "understand|parse", "a reader of its links; see CONTRIBUTING.md"),
+    ("a link host", "fetching", "parse|understand", "a reader of its links; see CONTRIBUTING.md"),
     ("a message", "errors", "ColabKitError", "three sentences, where the code raises it"),
     ("a checkpoint field", "training", "State", "what the next step needs; and raise the format"),
     ("a Colab behaviour", "colab", "secret", "and the pretended one in testing/google_colab"),
