@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api import find_lr as find_lr
+    from .api import preflight as preflight
     from .api import train as train
     from .api import transfer as transfer
     from .colab.bridge import secret as secret
@@ -33,15 +35,13 @@ if TYPE_CHECKING:
     from .runs.run import Run as Run
     from .system.runtime import Runtime as Runtime
     from .system.runtime import runtime as runtime
-    from .trials import find_lr as find_lr
-    from .trials import preflight as preflight
 
 __version__ = "0.1.0"
 
 _ROOMS = {  # name: the room it lives in; nets is a room itself
     "runtime": "system.runtime", "secret": "colab.bridge", "mount": "colab.mounting", "upload": "colab.mounting",
     "fetch": "fetching.fetch", "clone": "fetching.clone",
-    "load": "data.loading", "train": "api", "transfer": "api", "open_run": "runs.opening", "preflight": "trials", "find_lr": "trials",
+    "load": "data.loading", "train": "api", "transfer": "api", "open_run": "runs.opening", "preflight": "api", "find_lr": "api",
     "panel": "panels.panel", "cleaner": "panels.cleaner",
     "Runtime": "system.runtime", "Drive": "colab.drive", "Fetched": "fetching.fetched", "Data": "data.dataset", "Recipe": "recipe",
     "Control": "events", "Run": "runs.run",

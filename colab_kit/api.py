@@ -1,32 +1,20 @@
-"""The verbs that train: they find the run the same cell began, or begin it, and always give the Run back."""
+"""The verbs that train, and those that only try. Each gives its request to a room below."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from .colab.lease import Guarded, sole_writer
-from .data.loading import load
-from .errors import ColabKitError, ModelError, RecipeError, new_words
-from .events import Callback, Callbacks, Control, Note, interrupts_stop
-from .models.describe import describe, describe_model, weights_hash
-from .models.weights import read_weights, warm_start
+from .colab.mounting import mounted
+from .errors import new_words
+from .events import Callback, Control
 from .recipe import Recipe
-from .runs import identity as sameness
-from .runs import record as records
-from .runs import run as runs
-from .runs.record import Place
+from .runs.plots import LrCurve
 from .runs.run import Run
-from .system.console import with_console
-from .system.files import sha256, sweep
-from .system.runtime import device_for, runtime
+from .runs.running import carry_out
 from .training.request import Request, right_way_round
-from .training.session import Session
+from .training.trials import Preflight, find_rate, look
 
 
 @new_words
@@ -60,8 +48,9 @@ def train(
     init : path, optional
         A .pth or .safetensors file to start from; what matches is taken, the rest listed.
     recipe, **fields
-        How to train: see `Recipe`. Fields are laid over `recipe`. augment= may be a transform of your own, too (torchvision v2, say):
-        it is given a PIL picture, or uint8 (C, H, W) of an array, gives one back, and draws under a key of the sample.
+        How to train: see `Recipe`. Fields replace those of `recipe`. augment= may also be a
+        transform of your own (of torchvision v2, say). It takes a PIL picture, or uint8 (C, H, W)
+        of an array, and returns one; its random numbers get a key of the sample.
     run_dir, name : optional
         The run's folder; or the first half of its name under the usual place.
     restart : bool
@@ -89,42 +78,17 @@ def train(
     >>> run = train(nets.mlp(), "fashion-mini", epochs=3)  # doctest: +SKIP
     """
     right_way_round("train", model, data, extra)
-    request = Request.of(recipe, fields, loss, optimizer)
-    if request.recipe.freeze_epochs is not None:
-        fix = "leave it out, or use kit.transfer(data, backbone)"
-        raise RecipeError(
-            "freeze_epochs= is for transfer().", "train() has no head of its own", fix
-        )
-    if request.recipe.views is not None:
-        fix = "leave it out, or use kit.transfer(data, backbone, views=…)"
-        raise RecipeError(
-            "views= is for transfer().",
-            "train() has no frozen backbone; epochs= counts its passes",
-            fix,
-        )
-    emit = with_console(callbacks, quiet=quiet)
-    control = control or Control()
-    data = load(data, callbacks=emit.callbacks, quiet=True, control=control)
-    session = request.from_scratch(model, data)
-    network = session.model
-    identity = {
-        "model": describe_model(network),
-        "loss": describe(request.loss),
-        **request.identity(network),
+    objects = {"loss": loss, "optimizer": optimizer}
+    request = Request.to_train(model, recipe, objects | fields)
+    where: Any = {
+        "init": init,
+        "run_dir": run_dir,
+        "name": name,
+        "restart": restart,
+        "device": device,
     }
-    return _run(
-        "train",
-        session,
-        identity,
-        type(network).__name__,
-        init,
-        run_dir,
-        name,
-        restart,
-        device,
-        emit,
-        control,
-    )
+    heard: Any = {"callbacks": callbacks, "quiet": quiet, "control": control}
+    return carry_out("train", request, data, **where, **heard)
 
 
 @new_words
@@ -148,22 +112,27 @@ def transfer(
     control: Control | None = None,
     **fields: Any,
 ) -> Run:
-    """Put a new head on a trained backbone. A frozen backbone runs once: the head is solved for its features, which are kept.
+    """Put a new head on a trained backbone.
+
+    A frozen backbone runs once: its features are kept, and the head is solved for them.
 
     Parameters
     ----------
     data : Data, or anything `load` takes
-    backbone : torchvision name, "efficientnet_lite0", 1 or 2 (they need no network), "timm/…", a Module, or a Run: what it learned
-        Its BatchNorm stays in eval while it is frozen.
+    backbone : str, Module or Run
+        A name of torchvision, "timm/…", or "efficientnet_lite0", 1, 2 (they need no download); or
+        what a Run learned. Its BatchNorm stays in eval while it is frozen.
     mode : "auto", "frozen", "finetune" or "frozen_then_finetune"
-        frozen: the head alone; finetune: everything from the start; frozen_then_finetune: first the head, for `freeze_epochs=` (1), then
-        everything. auto takes frozen on a CPU and below 2,000 pictures, frozen_then_finetune otherwise.
+        frozen trains the head alone; finetune trains everything from the start;
+        frozen_then_finetune first trains the head, for `freeze_epochs=` (1), then everything. auto
+        takes frozen on a CPU and below 2,000 pictures, else frozen_then_finetune.
     head : "linear", hidden widths like (500, 250), or a Module
     weights : "default", None, or a path
         ImageNet weights, fresh ones, or a .pth or .safetensors file of this architecture.
     recipe, **fields
-        See `Recipe`. `epochs` is 3 by default and counts all epochs, `freeze_epochs` the first of them. A backbone that stays frozen has
-        no epochs: `views=` (1) are the views of each picture: as it is, mirrored, then random ones, 8 at most.
+        See `Recipe`. `epochs` is 3 by default and counts all epochs, `freeze_epochs` the first of
+        them. A backbone that stays frozen has no epochs: `views=` (1) counts the views of each
+        picture: as it is, mirrored, then random ones, 8 at most.
     loss, optimizer, init, run_dir, name, restart, device, callbacks, quiet, control
         As for `train`; loss by name only.
 
@@ -177,180 +146,96 @@ def transfer(
     >>> run = transfer("photos", "efficientnet_lite0", epochs=3)  # doctest: +SKIP
     """
     right_way_round("transfer", backbone, data, extra)
-    if loss is not None and not isinstance(loss, str):
-        why = "its head puts out logits, and the loss must fit them"
-        raise RecipeError("transfer() takes loss= by name only.", why, "write loss='cross_entropy'")
-    given_epochs = "epochs" in fields or (recipe is not None and recipe.epochs != Recipe().epochs)
-    if recipe is None:
-        fields.setdefault("epochs", 3)
-    request = Request.of(recipe, fields, loss, optimizer)
-    emit = with_console(callbacks, quiet=quiet)
-    control = control or Control()
-    data = load(data, callbacks=emit.callbacks, quiet=True, control=control)
-    session = request.on(
-        backbone,
-        data,
-        mode=mode,
-        given_epochs=given_epochs,
-        head=head,
-        weights=weights,
-        whole=init is not None,
-        shelf=records.shelf("cache"),
-    )
-    network = session.model
-    file = Path(weights).expanduser() if weights not in ("default", None) else None
-    model = {"backbone": session.name, "weights": weights if file is None else sha256(file)}
-    if not isinstance(backbone, str):
-        model = {
-            **describe_model(network),
-            **({"run": backbone.key} if isinstance(backbone, Run) else {}),
-        }
-    identity = {
-        "model": model,
-        "head": describe(head),
-        **({"mode": mode} if mode != "auto" else {}),
-        **request.identity(network),
+    objects = {"loss": loss, "optimizer": optimizer}
+    options = {"mode": mode, "head": head, "weights": weights}
+    request = Request.to_transfer(backbone, recipe, objects | fields, **options)
+    where: Any = {
+        "init": init,
+        "run_dir": run_dir,
+        "name": name,
+        "restart": restart,
+        "device": device,
     }
-    return _run(
-        "transfer",
-        session,
-        identity,
-        session.name,
-        init,
-        run_dir,
-        name,
-        restart,
-        device,
-        emit,
-        control,
-    )
+    heard: Any = {"callbacks": callbacks, "quiet": quiet, "control": control}
+    return carry_out("transfer", request, data, **where, **heard)
 
 
-def _run(
-    verb: str,
-    session: Session,
-    objects: dict[str, Any],
-    network: str,
-    init: str | Path | None,
-    run_dir: str | Path | None,
-    name: str | None,
-    restart: bool,
-    device: str | None,
-    emit: Callbacks,
-    control: Control,
-) -> Run:
-    """Find or begin the run, and train it to its end."""
-    where = runtime()
-    session.device, session.runtime = torch.device(device_for(device, where)[0]), where
-    if where.device == "tpu":
-        emit(
-            Note(f"This is a TPU runtime; training runs on its CPU. {where.why['device']}", "warn")
-        )
-    name = name or f"{session.data.name}-{network}".lower().replace("/", "-")
-    if Path(name).name != name:
-        raise RecipeError(
-            f"name={name!r} is no file name.",
-            "a folder of that name is made",
-            "leave out slashes; run_dir= names a whole path",
-        )
-    start_from = Path(init).expanduser() if init is not None else None
-    weights = read_weights(start_from) if start_from is not None else None
-    identity = {
-        "verb": verb, "recipe": session.recipe.identity(), "data": session.data.fingerprint, **objects,
-        "init": sha256(start_from) if start_from is not None else None,
-    }  # fmt: skip
-    key, drive = sameness.key_of(identity), records.drive_or_note(emit)
-    place = (
-        Place.at(Path(run_dir), drive)
-        if run_dir is not None
-        else Place.named(f"{name}-{key}", drive)
-    )
-    for folder, other in runs.live.items():
-        raise ModelError(
-            f"Run {other.name} is training in this process.",
-            "two runs at once would share the random numbers and the machine",
-            f"wait for it, or stop it first: it lives in {folder}",
-        )
-    if (
-        run_dir is None
-        and not restart
-        and not records.is_begun(place)
-        and (known := records.elsewhere(place, name, key)) is not None
-    ):
-        place = known
-
-    def lost(reason: str) -> None:
-        if place.shelf is not None:
-            place.shelf.forget(place.kept_as)
-        control.stop(reason)
-
-    make_way = partial(records.make_way, place, restart=restart, emit=emit)
-    with sole_writer(place.folder, place.drive_folder, make_way, emit=emit, lost=lost) as lease:
-        if place.shelf is not None and lease is not None:
-            place = dataclasses.replace(place, shelf=Guarded(place.shelf, lease))
-        sweep(place.folder)
-        record = None if restart else records.find(place)
-        warm = warm_start(session.model, weights) if weights is not None else ""
-        if record is not None:
-            records.check_same(place, record, identity)
-        elif warm:
-            emit(Note(warm))
-        who = {"verb": verb, "name": name, "key": key, "identity": identity}
-        return _trained(session, place, record, who, emit, control, restart=restart)
-
-
-def _trained(
-    session: Session,
-    place: Place,
-    record: dict[str, Any] | None,
-    who: dict[str, Any],
-    emit: Callbacks,
-    control: Control,
+def preflight(
+    model: Any,
+    data: Any,
     *,
-    restart: bool,
-) -> Run:
-    new, session.drive = record is None, place.shelf is not None
-    made = (records.read_json(place.folder / "choices.json") or {}) if record is not None else {}
-    choices = session.prepare(made, emit)
-    if record is None:
-        if before := runs.taught.get(session.model):
-            emit(
-                Note(
-                    f"This network was trained already, by run {before}: it begins with those weights. Pass its class for fresh ones."
-                )
-            )
-        model = {
-            "made_by": session.made_by,
-            "weights": weights_hash(session.model),
-            **session.about(),
-        }
-        if not restart:
-            records.note_relatives(place, who["name"], who["identity"], emit)
-        chosen = [
-            f"{name} {value} ({why})"
-            for name, (value, why) in choices.items()
-            if why not in ("as asked", "as given") and name not in session.idle
-        ]
-        emit(Note(f"Chosen: {', '.join(chosen)}."))
-        record = records.begin(place, {**who, **session.as_record(), "model": model}, choices)
-    elif record["model"]["weights"] != weights_hash(session.model):
-        emit(Note("The run goes on with its own weights, not with those the network came with."))
-    record = {**record, "recipe": session.recorded_recipe(), "status": "running", "reason": ""}
-    run = Run(place, record, choices, control=control, data=session.data)
-    runs.live[place.folder] = run
-    patient = True
-    try:
-        with interrupts_stop(control, emit):
-            status, reason = session.train(run, emit, new=new)
-    except BaseException as err:
-        patient = not isinstance(err, KeyboardInterrupt)
-        status, reason = (
-            "failed",
-            err.what if isinstance(err, ColabKitError) else f"{type(err).__name__}: {err}",
-        )
-        raise
-    finally:
-        del runs.live[place.folder]
-        record.update(status=status, reason=reason)
-        session.close(run, emit, patient=patient)
-    return run
+    loss: Any = None,
+    optimizer: Any = None,
+    recipe: Recipe | None = None,
+    device: str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
+    **fields: Any,
+) -> Preflight:
+    """Look at network, data, loss and machine as `train` would, and say all that is wrong.
+
+    Parameters
+    ----------
+    model : Module, a class or callable that makes one, or a backbone's name as `transfer` takes it
+    data : Data, or anything `load` takes
+    loss, optimizer, recipe, device, callbacks, quiet, **fields : as for `train`
+
+    Returns
+    -------
+    Preflight
+        `.findings` (errors first), `.ok`, `.summary` (the layers) and `.seconds` (of a step). What
+        would be an error is a finding here.
+
+    Examples
+    --------
+    >>> print(preflight(net, "pets/", loss=nn.NLLLoss()))  # doctest: +SKIP
+    """
+    right_way_round("preflight", model, data)
+    objects = {"loss": loss, "optimizer": optimizer}
+    return look(
+        lambda: Request.to_try(model, recipe, objects | fields),
+        data,
+        device,
+        drive=mounted() is not None,
+    )
+
+
+@new_words
+def find_lr(
+    model: Any,
+    data: Any,
+    *,
+    loss: Any = None,
+    optimizer: Any = None,
+    recipe: Recipe | None = None,
+    device: str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+    quiet: bool = False,
+    **fields: Any,
+) -> LrCurve:
+    """Sweep the learning rate from 1e-7 to 10 in at most 100 steps (Smith 2017), and suggest one.
+
+    Afterwards the network, its gradients and all random streams are as before. The same call gives
+    the same curve.
+
+    Parameters
+    ----------
+    model : Module, a class or callable that makes one, or a backbone's name as `transfer` takes it
+    data : Data, or anything `load` takes
+    loss, optimizer, recipe, device, callbacks, quiet, **fields
+        As for `train`; an optimizer by name or class.
+
+    Raises
+    ------
+    ColabKitError
+        What `train` would raise before its first step.
+
+    Examples
+    --------
+    >>> find_lr(nets.mlp(), "fashion-mini").suggestion  # doctest: +SKIP
+    """
+    right_way_round("find_lr", model, data)
+    objects = {"loss": loss, "optimizer": optimizer}
+    request = Request.to_try(model, recipe, objects | fields)
+    drive = mounted() is not None
+    return LrCurve(*find_rate(request, data, device, drive=drive, callbacks=callbacks, quiet=quiet))

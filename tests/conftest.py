@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,5 @@ def own_home(colab_kit_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     yield home
     events.set_milestone_hook()
+    if running := sys.modules.get("colab_kit.runs.running"):  # torch comes with it
+        running.forget_runs()

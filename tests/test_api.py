@@ -42,7 +42,7 @@ from colab_kit.errors import (
 from colab_kit.events import Control, Event, Note, StepDone
 from colab_kit.models import nets
 from colab_kit.recipe import Recipe
-from colab_kit.runs import run as runs
+from colab_kit.runs import running as runs
 from colab_kit.runs.opening import open_run
 from colab_kit.runs.run import Run
 from colab_kit.training import checkpoint
@@ -728,7 +728,7 @@ def test_arrays_loaders_and_folders_are_taken_as_they_are(tmp_path):
     )
     assert train(net, (X, Y), quiet=True, epochs=1).status == "finished"
     run = train(net, loader, quiet=True, epochs=1)
-    assert run.status == "finished" and run.choices["batch_size"] == (6, "the DataLoader's own")
+    assert run.status == "finished" and run.choices["batch_size"][:2] == (6, "the DataLoader's own")
     two = lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
     assert train(
         two, class_folders(tmp_path / "pets"), image_size=8, quiet=True, epochs=1
@@ -928,7 +928,7 @@ def test_torchs_optimizer_class_is_the_recipes_of_that_name():
     run = quietly(optimizer=torch.optim.SGD, epochs=1)
     assert (
         run.recipe.optimizer == "sgd"
-        and run.choices["lr"] == (1e-2, "usual for sgd")
+        and run.choices["lr"] == (1e-2, "usual for sgd", "default")
         and run.choices["weight_decay"][0] == 0
     )
     assert quietly(optimizer="sgd", epochs=1).folder == run.folder

@@ -24,7 +24,7 @@ from colab_kit.recipe import Recipe
 from colab_kit.runs import record as records
 from colab_kit.runs.evaluation import Evaluation
 from colab_kit.runs.run import Run
-from colab_kit.training.transfer_plan import MODES
+from colab_kit.training.request import MODES
 
 ROOT = Path(__file__).resolve().parent.parent
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]

@@ -1,11 +1,13 @@
-"""`colab-kit fetch`: links to files from a shell, with wget's flags and exit statuses, and one line at the end that says what came."""
+"""`colab-kit fetch`: links to files from a shell, with wget's flags and exit statuses.
+
+One line at the end says what came.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,16 +32,18 @@ from ..system.console import Console
 if TYPE_CHECKING:
     from ..fetching.fetched import Fetched
 
-STATUS = (  # as wget's
-    (LinkError, 2), (Stopped, 130), ((NoSpace, RunError), 3), (Offline, 4), (Private, 6), ((NotFound, RateLimited, QuotaExceeded), 8),
-)  # fmt: skip
+STATUS: dict[type[ColabKitError], int] = {  # as wget's; the first that fits counts
+    LinkError: 2, Stopped: 130, NoSpace: 3, RunError: 3, Offline: 4, Private: 6,
+    NotFound: 8, RateLimited: 8, QuotaExceeded: 8,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Came:
+class FetchResult:
     """What a command line fetched.
 
-    status : the exit status    quiet : whether standard output is for nothing else
+    status : the exit status
+    quiet : whether standard output is for nothing else
     """
 
     status: int
@@ -97,90 +101,72 @@ class Came:
     is_flag=True,
     help="print a line of JSON for each URL; all else goes to standard error",
 )
-@click.option(
-    "-c", "--continue", is_flag=True, expose_value=False, hidden=True
-)  # wget's: it always goes on
+# wget's: a download always continues
+@click.option("-c", "--continue", is_flag=True, expose_value=False, hidden=True)
 def fetch(
     urls: tuple[str, ...],
     file: str | None,
     folder: str | None,
     quiet: bool,
     as_json: bool,
-    **given: Any,
-) -> Came:
-    """Fetch the file that each URL means: a page of GitHub, a Drive share link, a plain address … Archives are unpacked.
+    **options: Any,
+) -> FetchResult:
+    """Fetch the file that each URL means: a page of GitHub, a Drive share link, a plain address …
 
-    Exit status: 0 all came, 2 a link that cannot mean a file, 3 the disk, 4 no network, 6 not public, 8 the server has it not or is
-    busy, 130 interrupted, 1 anything else.
+    Archives are unpacked. Exit status: 0 all came, 2 a link that cannot mean a file, 3 the disk, 4
+    no network, 6 not public, 8 the server has it not or is busy, 130 interrupted, 1 anything else.
     """
-    if len(urls) > 1 and (file or given["sha256"] or given["mirrors"]):
+    if len(urls) > 1 and (file or options["sha256"] or options["mirrors"]):
         raise click.UsageError("-O, --sha256 and --mirror go with one URL.")
     if file and folder:
         raise click.UsageError("-O names the file, -P the folder: give one of them.")
     if file == "-":
-        raise click.UsageError(
-            "What comes is looked at before it is given, so it cannot go to standard output: name a file."
-        )
-    to = Path(file) if file else None if folder is None else f"{folder.rstrip('/')}/"
+        why = "The file is looked at before it is given, so it cannot go to standard output"
+        raise click.UsageError(f"{why}: name a file.")
     from ..fetching.fetch import fetch_as
 
-    began, came, worst = time.monotonic(), list[Any](), 0
+    to: Any = Path(file) if file else folder and f"{folder.rstrip('/')}/"
+    callbacks = None if quiet else [Lines(sys.stderr if as_json else None)]
+    began, worst = time.monotonic(), 0
+    files: list[Fetched] = []
     for url in urls:
+        line: dict[str, Any] = {"url": url.partition("?")[0]}
         try:
-            found = fetch_as(
-                url,
-                to,
-                True if file else None,
-                callbacks=None if quiet else [_calm(Console(sys.stderr if as_json else None))],
-                quiet=True,
-                **given,
+            got = fetch_as(
+                url, to, True if file else None, callbacks=callbacks, quiet=True, **options
             )
-            came.append(found)
-            line = {
-                "url": url.partition("?")[0],
-                "path": str(found.path),
-                "sha256": found.sha256,
-                "size": found.size,
-                "cached": found.cached,
-            }
+            files.append(got)
+            line |= {"path": str(got.path), "sha256": got.sha256}
+            line |= {"size": got.size, "cached": got.cached}
         except ColabKitError as err:
-            status = next((number for kinds, number in STATUS if isinstance(err, kinds)), 1)
-            worst = max(worst, status)
-            click.echo(f"{err}" if len(urls) == 1 else f"{url.partition('?')[0]}: {err}", err=True)
-            line = {
-                "url": url.partition("?")[0],
-                "error": type(err).__name__,
-                "what": err.what,
-                "why": err.why,
-                "fix": err.fix,
-            }
+            worst = max(worst, next((n for kind, n in STATUS.items() if isinstance(err, kind)), 1))
+            click.echo(str(err) if len(urls) == 1 else f"{line['url']}: {err}", err=True)
+            line |= {"error": type(err).__name__, "what": err.what, "why": err.why, "fix": err.fix}
         if as_json:
             click.echo(json.dumps(line))
     if not (quiet or as_json):
-        click.echo(summary(came, len(urls), time.monotonic() - began))
-    return Came(worst, tuple(came), quiet or as_json)
+        click.echo(summary(files, len(urls), time.monotonic() - began))
+    return FetchResult(worst, tuple(files), quiet or as_json)
 
 
-def _calm(console: Console) -> Callable[[Event], None]:
-    """The console, without its last word on each file: the summary says it."""
+class Lines(Console):
+    """The console without its last word on each file: the summary says it."""
 
-    def told(event: Event) -> None:
+    def __call__(self, event: Event) -> None:
         if isinstance(event, FetchDone):
-            console.close_bar()
+            self.close_bar()
         else:
-            console(event)
-
-    return told
+            super().__call__(event)
 
 
-def summary(came: list[Fetched], of: int, seconds: float) -> str:
+def summary(files: list[Fetched], of: int, seconds: float) -> str:
     """One line: what came, how large it is, how long it took, where it is."""
-    size = sum(found.size for found in came if not found.cached)
+    size = sum(file.size for file in files if not file.cached)
     took = f"{size / 1e6:,.1f} MB in {seconds:.1f} s"
     if of > 1:
-        return f"{len(came)} of {of} fetched, {took}"
-    if not came:
+        return f"{len(files)} of {of} fetched, {took}"
+    if not files:
         return "nothing was fetched"
-    [found] = came
-    sha = f", sha256 {found.sha256}" if found.sha256 else ""
-    return f"{found.path} {'was there already' if found.cached else f'fetched, {took}'}{sha}"
+    [file] = files
+    how = "was there already" if file.cached else f"fetched, {took}"
+    return f"{file.path} {how}" + (f", sha256 {file.sha256}" if file.sha256 else "")

@@ -1,4 +1,7 @@
-"""What a launcher calls: one job by name, its arguments from the command line or from a cell's sys.argv, and an exit status."""
+"""What a launcher calls: one job by name.
+
+Its arguments come from the command line or from a cell's sys.argv; it gives an exit status.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import click
 from ..errors import ColabKitError, TrainError
 from ..system.files import cannot_write
 from ..system.hardware import COLAB_VM
-from .fetch import Came
+from .fetch import FetchResult
 from .main import FAILED, call
 
 JOBS = {
@@ -24,49 +27,50 @@ JOBS = {
     "panel": ("panel",),
     "fetch": ("fetch",),
 }
-DATA = "fashion-mini"  # what is trained on when the command line names nothing
+DATA = "fashion-mini"  # the data set where the command line names none
 ARTIFACT = "COLAB_KIT_ARTIFACT="  # begins the last line: what to download
 
 
 def main(job: str, argv: Sequence[str] | None = None) -> int:
     """Run a job as a launcher does: by python, or as the text of one cell on a Colab VM.
 
-    The last line printed names what came of it: the run's folder or what was fetched, on a Colab VM one file of it.
+    The last line printed names what came of it: the run's folder or what was fetched, on a Colab VM
+    one file of it.
 
     Parameters
     ----------
     job : str
         "train_mlp", "transfer", "panel" or "fetch".
     argv : list of str, optional
-        The flags of `colab-kit train`, `transfer`, `panel` or `fetch`; else what follows the script's name.
+        The flags of `colab-kit train`, `transfer`, `panel` or `fetch`; what follows the script's
+        name, if None.
     """
     arguments = own_arguments(sys.argv[1:] if argv is None else argv)
     try:
         one_process(os.environ)
-        command, *given = JOBS[job]
-        status, made = call([command, *given, *arguments], default_map={command: {"data": DATA}})
-        for number, path in enumerate(made_of(made)):
-            click.echo(
-                f"{ARTIFACT}{bundle(path, number=number)}",
-                err=isinstance(made, Came) and made.quiet,
-            )
+        command, *options = JOBS[job]
+        defaults = {command: {"data": DATA}}
+        status, result = call([command, *options, *arguments], default_map=defaults)
+        to_stderr = isinstance(result, FetchResult) and result.quiet
+        for number, path in enumerate(made_of(result)):
+            click.echo(f"{ARTIFACT}{bundle(path, number=number)}", err=to_stderr)
     except ColabKitError as err:
         click.echo(f"\n{err}", err=True)
         status = FAILED
-    sys.stdout.flush()  # the end of a cell's text is not the end of a process: nothing else flushes
+    sys.stdout.flush()  # a cell's text ends without ending the process: nothing else flushes
     sys.stderr.flush()
     return status
 
 
-def made_of(made: Any) -> list[Path]:
-    """Where what a command gave lies: a run's folder, the files and folders that were fetched."""
-    if isinstance(made, Came):
-        return [found.path.absolute() for found in made.files]
-    return [] if made is None else [made.folder]
+def made_of(result: Any) -> list[Path]:
+    """Where the result of a command lies: a run's folder, or what was fetched."""
+    if isinstance(result, FetchResult):
+        return [file.path.absolute() for file in result.files]
+    return [] if result is None else [result.folder]
 
 
 def own_arguments(argv: Sequence[str]) -> list[str]:
-    """The arguments without the kernel's own: a cell's sys.argv begins with `-f /…/kernel-….json`."""
+    """The arguments without the kernel's: a cell's sys.argv begins with `-f /…/kernel-….json`."""
     arguments = list(argv)
     for i, word in enumerate(arguments[:-1]):
         if word == "-f" and "kernel" in arguments[i + 1] and arguments[i + 1].endswith(".json"):
@@ -92,20 +96,25 @@ def one_process(env: Mapping[str, str]) -> None:
 
 
 def bundle(
-    made: Path, *, number: int = 0, vm: bool | None = None, outputs: Path = Path("/content/outputs")
+    path: Path, *, number: int = 0, vm: bool | None = None, outputs: Path = Path("/content/outputs")
 ) -> Path:
-    """What to take home: on a Colab VM, from which one downloads file by file, a zip of a folder; else what was made itself.
+    """What to take home: on a Colab VM a zip of a folder, elsewhere the path itself.
 
-    number : of those that one call makes: several may have one name
+    From a Colab VM one downloads file by file.
+
+    Parameters
+    ----------
+    number : int
+        Of the paths that one call makes: several may have one name.
     """
-    if made.is_file() or not (os.path.exists(COLAB_VM) if vm is None else vm):
-        return made
-    whole = outputs / f"{made.name}{f'-{number + 1}' if number else ''}.zip"
+    if path.is_file() or not (os.path.exists(COLAB_VM) if vm is None else vm):
+        return path
+    name = path.name if number == 0 else f"{path.name}-{number + 1}"
+    whole = outputs / f"{name}.zip"
     part = outputs / f".{whole.name}.{uuid.uuid4().hex[:8]}.part"
     try:
         outputs.mkdir(parents=True, exist_ok=True)
-        zipped = shutil.make_archive(str(part), "zip", made.parent, made.name)
-        os.replace(zipped, whole)
+        os.replace(shutil.make_archive(str(part), "zip", path.parent, path.name), whole)
     except OSError as err:
         raise cannot_write(whole, err) from err
     return whole

@@ -1,4 +1,7 @@
-"""The command line: each verb a command, each field of the recipe a flag. What fails says so in three sentences and by its exit status."""
+"""The command line: each verb a command, each field of the recipe a flag.
+
+An error says itself in three sentences and by the exit status.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,16 @@ import click
 
 from .. import __version__
 from ..errors import RENAMED, ColabKitError
-from .fetch import Came, fetch
+from .fetch import FetchResult, fetch
+from .options import device_flag
 from .train import panel, train, transfer
 
 if TYPE_CHECKING:
-    from ..runs.catalog import Kept
+    from ..runs.catalog import StoredRun
 
-OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # exit statuses; 130 is what a shell expects of Ctrl-C
+OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # exit statuses; a shell expects 130 of Ctrl-C
 STATUS = {"finished": OK, "stopped": STOPPED}
+HEADINGS = ("NAME", "KEY", "STATUS", "EPOCHS", "DISK", "DRIVE", "LAST TOUCHED")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,36 +32,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
-    """Run a command line; return its exit status and what the command gave: a Run, what was fetched, or None. `context` is click's."""
+    """Run a command line; return its exit status and its result: a Run, a FetchResult, or None.
+
+    `context` is click's.
+    """
     try:
         out = face.main(argv, prog_name="colab-kit", standalone_mode=False, **context)
     except ColabKitError as err:
         click.echo(f"\n{err}", err=True)
         return FAILED, None
     except click.ClickException as err:
-        _in_our_words(err).show()
+        _with_new_word(err).show()
         return err.exit_code, None
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nInterrupted.", err=True)
         return STOPPED, None
     if isinstance(out, int):  # --help, or a command that knows its own status
         return out, None
-    if isinstance(out, Came):
+    if isinstance(out, FetchResult):
         return out.status, out
     return (OK if out is None else STATUS.get(out.status, FAILED)), out
 
 
-def _in_our_words(err: click.ClickException) -> click.ClickException:
-    """The error as it is; of a flag under its old name, one that says the new name."""
-    word = (
-        RENAMED["option"].get(err.option_name.lstrip("-").replace("-", "_"))
-        if isinstance(err, click.NoSuchOption)
-        else None
-    )
-    if word is None or not isinstance(err, click.NoSuchOption):
-        return err
-    said = f"No such option: {err.option_name}. It is called --{word.replace('_', '-')}."
-    return click.NoSuchOption(err.option_name, said, ctx=err.ctx)
+def _with_new_word(err: click.ClickException) -> click.ClickException:
+    """The error; of a flag under its old name, one that says the new name."""
+    if isinstance(err, click.NoSuchOption):
+        word = RENAMED["option"].get(err.option_name.lstrip("-").replace("-", "_"))
+        if word is not None:
+            new = f"It is called --{word.replace('_', '-')}."
+            text = f"No such option: {err.option_name}. {new}"
+            return click.NoSuchOption(err.option_name, text, ctx=err.ctx)
+    return err
 
 
 @click.group(context_settings={"max_content_width": 110})
@@ -86,7 +92,7 @@ for command in (fetch, train, transfer, panel):
     help="the network that is trained from scratch [mlp]",
 )
 def demo(quick: bool, net: str) -> int:
-    """Train on real pictures, be killed in the middle, go on, transfer, and look at what came of it."""
+    """Train on real pictures, be killed in the middle, go on, transfer, and show the results."""
     from .demo import demo as show
 
     return show(quick, net, click.echo)
@@ -104,7 +110,7 @@ def demo(quick: bool, net: str) -> int:
     type=click.Path(dir_okay=False),
     help="write a row a picture, a column a class",
 )
-@click.option("--device", help="cpu, cuda, cuda:1, mps [the best there is]")
+@device_flag
 def predict(
     run: str, pictures: tuple[str, ...], top: int, table: str | None, device: str | None
 ) -> None:
@@ -115,11 +121,10 @@ def predict(
     opened = open_run(run, device=device)
     found = opened.predict(list(pictures), top=top)
     answers = Predictions([found] if isinstance(found, Prediction) else found, opened.classes)
-    for one in answers:
-        said = "{:.4g}" if one.task == "regression" else "{:.1%}"
-        click.echo(
-            f"{one.path}: " + ", ".join(f"{name} {said.format(score)}" for name, score in one.top)
-        )
+    for answer in answers:
+        form = "{:.4g}" if answer.task == "regression" else "{:.1%}"
+        scores = ", ".join(f"{name} {form.format(score)}" for name, score in answer.top)
+        click.echo(f"{answer.path}: {scores}")
     if table:
         click.echo(str(answers.to_csv(table)))
 
@@ -133,69 +138,73 @@ def predict(
 )
 @click.option("--yes", is_flag=True, help="with --prune: delete all that are listed without asking")
 def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
-    """List the runs: their state and what they cost here and on Drive. RUN, a name or key, lists only these."""
+    """List the runs: their state and what they cost here and on Drive.
+
+    RUN, a name or key, lists only these.
+    """
     from ..runs import catalog
 
     if yes and not prune:
         raise click.UsageError("--yes goes with --prune.")
     seen = catalog.look()
-    found = [run for run in seen.runs if not which or names(run) & set(which)]
-    rows = [("NAME", "KEY", "STATUS", "EPOCHS", "DISK", "DRIVE", "LAST TOUCHED"), *map(row, found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for line in rows if found else ():
+    chosen = [run for run in seen.runs if not which or names(run) & set(which)]
+    if chosen:
+        rows = [HEADINGS, *map(row, chosen)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for line in rows:
+            cells = [f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)]
+            click.echo("  ".join(cells).rstrip())
+    uncopied = [f"{run.name}-{run.key}" for run in chosen if seen.uncopied(run)]
+    if uncopied:
         click.echo(
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+            f"On this disk alone so far: {', '.join(uncopied)}; copies go to Drive half a minute "
+            "after a run's start, then every five minutes, and at its end."
         )
-    if alone := [f"{run.name}-{run.key}" for run in found if seen.uncopied(run)]:
-        when = "copies go to Drive half a minute after a run's start, then every five minutes, and at its end"
-        click.echo(f"On this disk alone so far: {', '.join(alone)}; {when}.")
     for drive in seen.silent:
-        click.echo(
-            f"Drive does not answer ({drive}): what lies there is not listed. kit.mount() mounts it again.",
-            err=True,
-        )
-    if strangers := [name for name in which if not any(name in names(run) for run in found)]:
-        raise click.ClickException(
-            f"No run is called {' or '.join(strangers)}{'; nothing is deleted' if prune else ''}."
-        )
-    if not found:
+        text = f"Drive does not answer ({drive}): what lies there is not listed."
+        click.echo(f"{text} kit.mount() mounts it again.", err=True)
+    unknown = [name for name in which if not any(name in names(run) for run in chosen)]
+    if unknown:
+        nothing = "; nothing is deleted" if prune else ""
+        raise click.ClickException(f"No run is called {' or '.join(unknown)}{nothing}.")
+    if not chosen:
         click.echo("No runs are here.")
-    for run in found if prune else ():
+    for run in chosen if prune else ():
         delete(run, yes)
 
 
-def names(run: Kept) -> set[str]:
+def names(run: StoredRun) -> set[str]:
     """What a run may be called."""
     return {run.name, run.key, f"{run.name}-{run.key}"}
 
 
-def delete(run: Kept, yes: bool) -> None:
+def delete(run: StoredRun, yes: bool) -> None:
     """Delete a run, if it is not running and the answer is yes."""
     from ..runs import catalog
 
-    what = f"{run.name}-{run.key} ({run.status}): {size(run.size)} here, {size(run.copy_size)} on Drive"
+    sizes = f"{size(run.size)} here, {size(run.copy_size)} on Drive"
+    what = f"{run.name}-{run.key} ({run.status}): {sizes}"
     if run.status == "running":
         click.echo(f"kept: {what}")
-    elif yes or confirmed(f"Delete {what}?"):
+    elif yes or confirm(f"Delete {what}?"):
         catalog.delete(run)
         click.echo(f"deleted: {what}")
 
 
-def confirmed(question: str) -> bool:
+def confirm(question: str) -> bool:
     """Ask; where nobody can answer, say which flag does."""
     try:
         return click.confirm(question)
     except click.Abort:
         if sys.stdin.isatty():
             raise
-        raise click.ClickException(
-            "nobody can answer here; --yes with --prune deletes all that are listed without asking."
-        ) from None
+        flag = "--yes with --prune deletes all that are listed without asking."
+        raise click.ClickException(f"nobody can answer here; {flag}") from None
 
 
-def row(run: Kept) -> tuple[str, ...]:
+def row(run: StoredRun) -> tuple[str, ...]:
     """A run as a line of the list."""
-    epochs = f"{'?' if run.epochs is None else run.epochs}/{run.of}"
+    epochs = f"{'?' if run.epochs is None else run.epochs}/{run.total}"
     touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.touched))
     return run.name, run.key, run.status, epochs, size(run.size), size(run.copy_size), touched
 
@@ -205,4 +214,4 @@ def size(count: int) -> str:
     if not count:
         return "-"
     power = min(4, (len(str(count)) - 1) // 3)
-    return f"{count / 1000**power:.{1 if power else 0}f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+    return f"{count / 1000**power:.{min(power, 1)}f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"

@@ -11,16 +11,40 @@ import click
 from ..errors import new_word
 from ..recipe import Recipe
 
+Command = Callable[..., Any]
+
+name_flag = click.option("--name", help="first half of the run's name")
+run_dir_flag = click.option(
+    "--run-dir",
+    type=click.Path(),
+    help="the run's folder [a name and a key under ./colab-kit/runs]",
+)
+max_per_class_flag = click.option(
+    "--max-per-class", type=int, help="take at most so many pictures of each class"
+)
+backbone_flag = click.option(
+    "--backbone",
+    default="resnet18",
+    help="a torchvision name, timm/…, or efficientnet_lite0 [resnet18]",
+)
+device_flag = click.option("--device", help="cpu, cuda, cuda:1, mps [the best there is]")
+restart_flag = click.option(
+    "--restart", is_flag=True, help="start anew where the same command would go on"
+)
+
 
 def weights(text: str) -> str | tuple[float, ...]:
-    """'balanced', 'auto', or a number for each class: 1,2.5,1. A ValueError becomes click's usage error."""
-    return (
-        text if text in ("balanced", "auto") else tuple(float(number) for number in text.split(","))
-    )
+    """'balanced', 'auto', or a number for each class: 1,2.5,1.
+
+    A ValueError becomes click's usage error.
+    """
+    if text in ("balanced", "auto"):
+        return text
+    return tuple(float(number) for number in text.split(","))
 
 
 def word_or_number(text: str) -> str | float:
-    """max_time's and batch_size's: a number where it is one; the recipe judges what is left."""
+    """A number where it is one, for max_time and batch_size. The recipe checks any other word."""
     for number in (int, float):
         try:
             return number(text)
@@ -29,7 +53,7 @@ def word_or_number(text: str) -> str | float:
     return text
 
 
-def kind(field: dataclasses.Field[Any]) -> Any:
+def flag_type(field: dataclasses.Field[Any]) -> Any:
     """What a flag takes, read from the field's type."""
     words = str(field.type)
     if "tuple" in words:
@@ -47,7 +71,7 @@ def kind(field: dataclasses.Field[Any]) -> Any:
 
 
 class Mode(click.Choice):  # type: ignore[type-arg]
-    """The modes of a transfer; an old word is answered with the new one."""
+    """The modes of a transfer. An old word is answered with the new one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if fix := new_word("mode", value):
@@ -55,46 +79,25 @@ class Mode(click.Choice):  # type: ignore[type-arg]
         return super().convert(value, param, ctx)
 
 
-Command = Callable[..., Any]
-
-
 def recipe_flags(command: Command) -> Command:
-    """A flag for each field of the recipe; one that is not given leaves the choice to the verb."""
-    own = (
-        {"epochs": 3} if command.__name__ in ("transfer", "panel") else {}
-    )  # the verb's own default
+    """Add a flag for each field of the recipe. A flag that is not given leaves the choice open."""
     for field in reversed(dataclasses.fields(Recipe)):
-        value = own.get(field.name, field.default)
+        value = field.default
+        if field.name == "epochs" and command.__name__ in ("transfer", "panel"):
+            value = 3  # transfer()'s own default
         default = "" if value is None else f" [{value}]"
-        flag = f"--{field.name.replace('_', '-')}"
-        command = click.option(
-            flag, field.name, type=kind(field), help=field.metadata["help"] + default
-        )(command)
+        flag, words = f"--{field.name.replace('_', '-')}", field.metadata["help"] + default
+        command = click.option(flag, field.name, type=flag_type(field), help=words)(command)
     return command
 
 
 def run_flags(command: Command) -> Command:
-    """The flags of a run that are no recipe: what to train on, from where, and where it is kept."""
-    for option in (
-        click.option("--device", help="cpu, cuda, cuda:1, mps [the best there is]"),
-        click.option(
-            "--restart", is_flag=True, help="start anew where the same command would go on"
-        ),
-        click.option(
-            "--run-dir",
-            type=click.Path(),
-            help="the run's folder [a name and a key under ./colab-kit/runs]",
-        ),
-        click.option("--name", help="first half of the run's name"),
-        click.option(
-            "--max-per-class", type=int, help="take at most so many pictures of each class"
-        ),
-        click.argument("data"),
-    ):
-        command = option(command)
-    return command
+    """Add the flags of a run that are no recipe: its data, its device, and where it is kept."""
+    for flag in (device_flag, restart_flag, run_dir_flag, name_flag, max_per_class_flag):
+        command = flag(command)
+    return click.argument("data")(command)
 
 
-def said(given: dict[str, Any]) -> dict[str, Any]:
-    """The flags that were given: the others are the verb's to choose."""
-    return {name: value for name, value in given.items() if value is not None}
+def given_flags(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given. The verb chooses the others."""
+    return {name: value for name, value in flags.items() if value is not None}

@@ -150,7 +150,8 @@ def find_secret(
         # The name is not quoted: it may be the secret itself.
         why = "a name is text without spaces, and not empty"
         raise ColabError("This cannot be a secret's name.", why, 'write secret("HF_TOKEN")')
-    if value := (os.environ if environ is None else environ).get(name):
+    environ = os.environ if environ is None else environ
+    if value := environ.get(name):
         return value
     if not page():
         return None

@@ -74,7 +74,7 @@ def stage(
         The fast disk has no room for it.
     """
     source = Path(os.path.abspath(os.path.expanduser(path)))
-    drive = mounted() if drive is None else drive
+    drive = drive or mounted()
     inside = _inside(source, drive)
     if inside is None or drive is None:
         return source
@@ -100,7 +100,7 @@ def one_by_one(folder: Path, files: int, drive: Drive | None = None) -> DataErro
     None where it may open them.
     """
     path = Path(os.path.abspath(folder))
-    if files <= MANY or _inside(path, mounted() if drive is None else drive) is None:
+    if files <= MANY or _inside(path, drive or mounted()) is None:
         return None
     return DataError(
         f"{files:,} pictures would be read from Drive one by one.",

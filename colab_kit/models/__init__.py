@@ -1,0 +1,15 @@
+"""Models give networks: small ones, backbones with new heads, frozen features, weights, precision.
+
+Read its files in this order:
+tensor_files   tensors and facts in one file, whole or absent, without pickle
+weights        weights read from files, put into a network, hashed, left untouched
+nets           small networks from scratch, made by name
+heads          the last layer of any classifier, found and replaced
+backbones      networks that have learned to see, by name, with their published weights
+precision      in which numbers and memory format a network computes
+features       what a frozen backbone gives its head, computed once and kept
+build          how a network is made: yours, a small one, or a lazy backbone with a new head
+linear_solver  a linear head fitted to features at once
+describe       what makes a model the same one: names, shapes, settings and code
+summary        the layer table
+"""

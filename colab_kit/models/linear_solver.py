@@ -1,6 +1,7 @@
-"""Solving: a linear head fitted to features at once, by L-BFGS, at the regularisation that validates best.
+"""The linear solver: a linear head fitted to features at once, by L-BFGS.
 
-Whole batches and a convex loss need no learning rate, no epochs and no random draw. torch.optim is not used: importing it takes a second.
+The regularisation that validates best is chosen. Whole batches and a convex loss need no learning
+rate, no epochs and no random draw. torch.optim is not used: importing it takes a second.
 """
 
 from __future__ import annotations
@@ -11,28 +12,31 @@ from dataclasses import dataclass, field
 
 import torch
 
-STRENGTHS = (
-    1.0,
-    0.1,
-    0.01,
-)  # of the L2 penalty on the weights of standardised features, the strongest first
-STEPS = 200  # of L-BFGS, at each strength
-CLOSE = 1e-4  # of the gradient's largest entry: there it ends
-MEMORY = 10  # pairs of steps that curvature is told from
-FLAT = 1e-6  # of a feature's standard deviation over the largest: below, it says nothing
+# of the L2 penalty on the weights of standardised features, the strongest first
+STRENGTHS = (1.0, 0.1, 0.01)
+STEPS = 200  # of L-BFGS at each strength, at most
+CLOSE = 1e-4  # of the gradient's largest entry: below it, the minimum is reached
+MEMORY = 10  # pairs of steps from which the curvature is estimated
+FLAT = (
+    1e-6  # of a feature's standard deviation over the largest: below it, the feature says nothing
+)
 
-LossOf = Callable[
-    [torch.Tensor, torch.Tensor], torch.Tensor
-]  # (scores (n, k), targets) -> their mean loss
-Function = Callable[[torch.Tensor], tuple[float, torch.Tensor]]
+LossOf = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # scores (n, k), targets -> mean loss
+Function = Callable[[torch.Tensor], tuple[float, torch.Tensor]]  # -> its value and its gradient
+Pair = tuple[torch.Tensor, torch.Tensor, float]  # step, change of gradient, 1 / their product
 
 
 @dataclass(frozen=True, eq=False)
 class Solved:
     """A linear head.
 
-    weight : float32, (k, d)    bias : float32, (k,)
-    strength : of the penalty    losses : of each strength tried, the validation loss; the training loss without a validation split
+    weight : float32, (k, d)
+    bias : float32, (k,)
+    strength : float
+        Of the penalty.
+    losses : dict
+        The validation loss of each strength that was tried; the training loss without a validation
+        split.
     """
 
     weight: torch.Tensor
@@ -54,18 +58,26 @@ def solve(
     valid: tuple[torch.Tensor, torch.Tensor] | None = None,
     judge: LossOf | None = None,
     strengths: Sequence[float] = STRENGTHS,
-    stopped: Callable[[], bool] = lambda: False,
 ) -> Solved:
-    """Fit a linear head: the minimum of loss + strength / 2 · |weights|², over standardised features, each strength from the one before.
+    """Fit a linear head: the minimum of loss + strength / 2 · |weights|².
+
+    The features are standardised first. Each strength begins where the stronger one before it
+    ended.
 
     Parameters
     ----------
-    x, y : features, float32 (n, d), and what `loss` takes beside scores
-    outputs : scores a picture
-    loss : convex in the scores: cross-entropy, BCE, a squared or absolute error
-    valid : features and targets that choose the strength; without them the middle one is taken
-    judge : the loss that chooses; `loss`, if None
-    stopped : asked before each step; what is found until then is given
+    x : float32 (n, d)
+        Features.
+    y : Tensor
+        What `loss` takes beside scores.
+    outputs : int
+        Scores a picture.
+    loss : callable
+        Convex in the scores: cross-entropy, BCE, a squared or absolute error.
+    valid : (features, targets), optional
+        They choose the strength; without them the middle one is taken.
+    judge : callable, optional
+        The loss that chooses; `loss`, if None.
 
     Returns
     -------
@@ -74,29 +86,28 @@ def solve(
     """
     mean, scale = x.mean(0), _scale(x)
     z = (x - mean) / scale
-    found, losses = dict[float, Solved](), dict[float, float]()
+    on_x, on_y = valid or (x, y)
+    order = sorted(strengths, reverse=True)
+    if valid is None:
+        order = [sorted(strengths)[len(strengths) // 2]]
+    heads: dict[float, Solved] = {}
+    losses: dict[float, float] = {}
     theta = torch.zeros(outputs * (x.shape[1] + 1))
-    for strength in (
-        sorted(strengths, reverse=True)
-        if valid is not None
-        else [sorted(strengths)[len(strengths) // 2]]
-    ):
-        theta = minimise(_objective(z, y, outputs, loss, strength), theta, stopped=stopped)
+    for strength in order:
+        theta = minimise(_objective(z, y, outputs, loss, strength), theta)
         weight, bias = _parts(theta, outputs)
         weight = weight / scale
-        head = Solved(weight.clone(), bias - weight @ mean, strength)
-        on = valid or (x, y)
-        found[strength], losses[strength] = head, float((judge or loss)(head(on[0]), on[1]))
-        if stopped():
-            break
-    best = min(
-        losses, key=lambda s: losses[s] if math.isfinite(losses[s]) else math.inf
-    )  # of equals the strongest
-    return Solved(found[best].weight, found[best].bias, best, losses)
+        heads[strength] = head = Solved(weight.clone(), bias - weight @ mean, strength, losses)
+        losses[strength] = float((judge or loss)(head(on_x), on_y))
+    finite = {s: value for s, value in losses.items() if math.isfinite(value)} or losses
+    return heads[min(finite, key=finite.__getitem__)]  # of equal ones the strongest
 
 
 def _scale(x: torch.Tensor) -> torch.Tensor:
-    """What each feature is divided by, (d,): its standard deviation; for one that hardly changes, that of the liveliest."""
+    """What each feature is divided by, (d,): its standard deviation.
+
+    A feature that hardly changes is divided by the largest deviation of all.
+    """
     deviation = x.std(0, unbiased=False)
     most = float(deviation.max()) or 1.0
     return torch.where(deviation > FLAT * most, deviation, torch.full_like(deviation, most))
@@ -113,40 +124,32 @@ def _objective(
         weight, bias = _parts(theta, outputs)
         scores = torch.addmm(bias, z, weight.T).requires_grad_()
         with torch.enable_grad():
-            found = loss(scores, y)
-        (slope,) = torch.autograd.grad(found, scores)
+            mean_loss = loss(scores, y)
+        (slope,) = torch.autograd.grad(mean_loss, scores)
         gradient = torch.cat([slope.sum(0), (slope.T @ z + strength * weight).flatten()])
-        return float(found.detach()) + 0.5 * strength * float(weight.square().sum()), gradient
+        return float(mean_loss.detach()) + 0.5 * strength * float(weight.square().sum()), gradient
 
     return value
 
 
-def minimise(
-    function: Function,
-    start: torch.Tensor,
-    *,
-    steps: int = STEPS,
-    stopped: Callable[[], bool] = lambda: False,
-) -> torch.Tensor:
-    """The minimum of a smooth function by L-BFGS (Nocedal 1980; Nocedal and Wright 2006, algorithm 7.5) with a backtracking search.
+def minimise(function: Function, start: torch.Tensor) -> torch.Tensor:
+    """Find the minimum of a smooth function by L-BFGS with a backtracking search.
+
+    Source: Nocedal 1980; Nocedal and Wright 2006, algorithm 7.5.
 
     Parameters
     ----------
-    function : gives its value and its gradient
     start : (p,)
-    steps : at most
     """
     theta = start.clone()
     value, gradient = function(theta)
-    pairs: list[
-        tuple[torch.Tensor, torch.Tensor, float]
-    ] = []  # step, change of the gradient, 1 / their product
-    for _ in range(steps):
-        if float(gradient.abs().max()) < CLOSE or stopped():
+    pairs: list[Pair] = []
+    for _ in range(STEPS):
+        if float(gradient.abs().max()) < CLOSE:
             break
         direction = -_curved(gradient, pairs)
         slope = float(direction @ gradient)
-        if slope >= 0:  # what was remembered misleads
+        if slope >= 0:  # the remembered pairs mislead
             pairs.clear()
             direction, slope = -gradient, -float(gradient @ gradient)
         size = 1.0 if pairs else min(1.0, 1.0 / float(gradient.norm()))
@@ -156,23 +159,23 @@ def minimise(
                 break
             size *= 0.5
         else:
-            break  # no step is small enough: the numbers are exhausted
+            break  # no step is small enough: float32 has no more digits
         step, change = size * direction, new_gradient - gradient
-        theta, gained = theta + step, value - new_value
+        theta, gain = theta + step, value - new_value
         value, gradient = new_value, new_gradient
-        if (product := float(step @ change)) > 1e-10 * float(change @ change):
+        product = float(step @ change)
+        if product > 1e-10 * float(change @ change):
             pairs.append((step, change, 1.0 / product))
             del pairs[:-MEMORY]
-        if gained <= 1e-7 * max(1.0, abs(value)) and len(pairs) == MEMORY:
+        if gain <= 1e-7 * max(1.0, abs(value)) and len(pairs) == MEMORY:
             break
     return theta
 
 
-def _curved(
-    gradient: torch.Tensor, pairs: Sequence[tuple[torch.Tensor, torch.Tensor, float]]
-) -> torch.Tensor:
-    """The inverse Hessian, as far as the pairs tell it, times the gradient: the two-loop recursion."""
-    q, weights = gradient.clone(), list[float]()
+def _curved(gradient: torch.Tensor, pairs: Sequence[Pair]) -> torch.Tensor:
+    """The inverse Hessian, as the pairs tell it, times the gradient: the two-loop recursion."""
+    q = gradient.clone()
+    weights: list[float] = []
     for step, change, rho in reversed(pairs):
         weights.append(rho * float(step @ q))
         q -= weights[-1] * change

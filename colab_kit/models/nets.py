@@ -1,33 +1,38 @@
-"""Small networks from scratch, made by name; each remembers how it was made, so a saved run opens without its code."""
+"""Small networks from scratch, made by name.
+
+Each remembers the call that made it, so a saved run opens without its code.
+"""
 
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from ..data.dataset import Data
+from ..data.keyed_random import outer_streams_kept
 from ..errors import ModelError
 
 
 class Net(nn.Sequential):
-    """Layers one after the other, and in `made_by` the plain call that makes the same ones again."""
+    """Layers one after the other; `made_by` holds the plain call that makes the same ones."""
 
-    made_by: dict[str, Any]
+    def __init__(self, *layers: Any, made_by: dict[str, Any] | None = None) -> None:
+        super().__init__(*layers)
+        self.made_by = made_by
 
 
 class Residual(nn.Module):
-    """x + body(x) (He et al. 2015), where body begins as zero: at first the net is as shallow as its shortcuts."""
+    """x + body(x) (He et al. 2015). The body begins as zero, so the net is shallow at first."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            *_conv(width, width),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-        )
+        last = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.body = nn.Sequential(*_conv(width, width), last, nn.BatchNorm2d(width))
         nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -51,28 +56,24 @@ def mlp(
     dropout : float, from 0 to below 1
     """
     layers: list[nn.Module] = [nn.Flatten()]
-    for before, width in zip((inputs, *hidden), hidden, strict=False):
+    widths = (inputs, *hidden)
+    for before, width in zip(widths, hidden, strict=False):
         layers += [nn.Linear(before, width), nn.ReLU(), nn.Dropout(dropout)]
-    net = Net(*layers, nn.Linear((inputs, *hidden)[-1], classes))
-    args = {
-        "classes": classes,
-        "inputs": inputs,
-        "hidden": list(hidden),
-        "dropout": dropout,
-    }  # a list: JSON knows no tuple
-    net.made_by = {"net": "mlp", "args": args}
-    return net
+    layers.append(nn.Linear(widths[-1], classes))
+    args = {"classes": classes, "inputs": inputs, "hidden": list(hidden), "dropout": dropout}
+    return Net(*layers, made_by={"net": "mlp", "args": args})
 
 
 def cnn(classes: int = 10, channels: int = 1, size: int = 28, dropout: float = 0.25) -> Net:
     """Make a small residual network (0.12 million weights) that puts out logits, (N, classes).
 
-    Pictures of 64 pixels and more are first shrunk to about 32 by the stem's stride, so the cost hardly grows with them.
+    The first layer's stride shrinks pictures of 64 pixels and more to about 32, so the cost hardly
+    grows with them.
 
     Parameters
     ----------
     size : int, pixels
-        Side of the square pictures, at least 16. Others pass too: the last pooling is adaptive.
+        Side of the square pictures, at least 16. Other sizes pass too: the last pooling adapts.
 
     Raises
     ------
@@ -80,13 +81,10 @@ def cnn(classes: int = 10, channels: int = 1, size: int = 28, dropout: float = 0
         `size` is below 16.
     """
     if size < 16:
-        raise ModelError(
-            f"nets.cnn does not work on pictures of {size} pixels.",
-            "it halves them twice",
-            "give size=16 or more",
-        )
+        what = f"nets.cnn does not work on pictures of {size} pixels."
+        raise ModelError(what, "it halves them twice", "give size=16 or more")
     stride = 1 << max(0, (size // 32).bit_length() - 1)
-    net = Net(
+    layers = [
         *_conv(channels, 16, kernel=2 * stride + 1, stride=stride),
         nn.MaxPool2d(2),
         *_conv(16, 32),
@@ -98,18 +96,14 @@ def cnn(classes: int = 10, channels: int = 1, size: int = 28, dropout: float = 0
         nn.Flatten(),
         nn.Dropout(dropout),
         nn.Linear(64, classes),
-    )
-    net.made_by = {
-        "net": "cnn",
-        "args": {"classes": classes, "channels": channels, "size": size, "dropout": dropout},
-    }
-    return net
+    ]
+    args = {"classes": classes, "channels": channels, "size": size, "dropout": dropout}
+    return Net(*layers, made_by={"net": "cnn", "args": args})
 
 
 def _conv(before: int, after: int, *, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
-    conv = nn.Conv2d(
-        before, after, kernel, stride=stride, padding=kernel // 2, bias=False
-    )  # BatchNorm adds its own bias
+    # no bias: BatchNorm adds its own
+    conv = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(after), nn.ReLU()]
 
 
@@ -126,31 +120,42 @@ def build(name: str, *, classes: int, channels: int, size: int, **kw: Any) -> Ne
 
     Examples
     --------
-    >>> build("mlp", classes=10, channels=1, size=28, dropout=0.0).made_by["args"]["inputs"]
+    >>> build("mlp", classes=10, channels=1, size=28).made_by["args"]["inputs"]
     784
     """
     if name not in NETS:
         near = difflib.get_close_matches(name.lower(), NETS, 1, cutoff=0.4)
-        fix = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else f"choose one of {', '.join(NETS)}, or pass your own nn.Module"
-        )
-        raise ModelError(
-            f"There is no network {name!r}.",
-            f"the networks from scratch are {', '.join(NETS)}",
-            fix,
-        )
-    shape = (
-        {"inputs": channels * size * size}
-        if name == "mlp"
-        else {"channels": channels, "size": size}
-    )
+        fix = f"choose one of {', '.join(NETS)}, or pass your own nn.Module"
+        if near:
+            fix = f"did you mean {near[0]!r}?"
+        why = f"the networks from scratch are {', '.join(NETS)}"
+        raise ModelError(f"There is no network {name!r}.", why, fix)
+    shape = {"channels": channels, "size": size}
+    if name == "mlp":
+        shape = {"inputs": channels * size * size}
     try:
         return NETS[name](classes=classes, **shape, **kw)
     except TypeError as err:
-        raise ModelError(
-            f"nets.{name} cannot be made with {kw}.",
-            str(err),
-            f"see help(colab_kit.models.nets.{name})",
-        ) from err
+        fix = f"see help(colab_kit.models.nets.{name})"
+        raise ModelError(f"nets.{name} cannot be made with {kw}.", str(err), fix) from err
+
+
+def fitted(model: Any, data: Data, size: int | None) -> Any:
+    """Fit a maker of ours (nets.mlp, nets.cnn) to the data; any other model stays as it is."""
+    if model not in NETS.values():
+        return model
+    high, wide, channels = data.train[0][0].shape
+    if data.train.paths is not None:  # files are brought to a square of this size
+        high = wide = size or 224
+    elif size:
+        high = wide = size
+    classes = len(data.classes)
+    if model is cnn:
+        return functools.partial(cnn, classes=classes, channels=channels, size=high)
+    return functools.partial(mlp, classes=classes, inputs=high * wide * channels)
+
+
+def again(how: dict[str, Any]) -> nn.Module:
+    """Make a small network once more by the call it remembers. Its weights are drawn anew."""
+    with outer_streams_kept():
+        return NETS[how["net"]](**how["args"])

@@ -1,4 +1,4 @@
-"""Precision: in which numbers and memory format the network computes, and what a machine has to offer."""
+"""Precision: in which numbers and memory format the network computes, and what a machine offers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ KINDS = (*_TYPES, "fp32")
 
 @dataclass(frozen=True)
 class Precision:
-    """dtype : "fp32", "bf16" or "fp16" of the forward pass; weights and optimizer stay fp32    channels_last : of convolutions"""
+    """In which numbers the forward pass computes; weights and optimizer stay fp32.
+
+    dtype : "fp32", "bf16" or "fp16"
+    channels_last : bool
+        The memory format of convolutions.
+    """
 
     dtype: str = "fp32"
     channels_last: bool = False
@@ -32,27 +37,23 @@ class Precision:
         return cls(name.partition(" ")[0], name.endswith("channels_last"))
 
     def on(self, device: torch.device) -> AbstractContextManager[Any]:
-        """Where the forward pass runs."""
-        return (
-            torch.autocast(device.type, dtype=_TYPES[self.dtype])
-            if self.dtype in _TYPES
-            else nullcontext()
-        )
+        """The context in which the forward pass runs."""
+        if self.dtype not in _TYPES:
+            return nullcontext()
+        return torch.autocast(device.type, dtype=_TYPES[self.dtype])
 
     def lay(self, model: nn.Module) -> None:
-        """Give a model's convolutions the memory format; one that its user has laid out stays so."""
+        """Give a model's convolutions the memory format; a user's own layout stays."""
         if self.channels_last:
             model.to(memory_format=torch.channels_last)
 
     def input(self, x: torch.Tensor) -> torch.Tensor:
-        return (
-            x.contiguous(memory_format=torch.channels_last)
-            if self.channels_last and x.ndim == 4
-            else x
-        )
+        if self.channels_last and x.ndim == 4:
+            return x.contiguous(memory_format=torch.channels_last)
+        return x
 
     def scaler(self, device: torch.device) -> torch.amp.GradScaler | None:
-        """What keeps fp16's small gradients from vanishing (Micikevicius et al. 2018); None where none do."""
+        """Make what keeps fp16's small gradients from vanishing (Micikevicius et al. 2018)."""
         return torch.amp.GradScaler(device.type) if self.dtype == "fp16" else None
 
 
@@ -60,14 +61,11 @@ PLAIN = Precision()  # fp32, as torch lays it out
 
 
 def floated(output: Any) -> Any:
-    """What a network put out as float32, so that the loss is computed in it."""
+    """Turn what a network puts out into float32, so that the loss is computed in it."""
     match output:
         case torch.Tensor():
-            return (
-                output.float()
-                if output.is_floating_point() and output.dtype != torch.float64
-                else output
-            )
+            if output.is_floating_point() and output.dtype != torch.float64:
+                return output.float()
         case tuple() | list():
             return tuple(floated(part) for part in output)
         case dict():
@@ -78,37 +76,38 @@ def floated(output: Any) -> Any:
 def candidates(
     hardware: str, device: str, isa: tuple[str, ...], model: nn.Module
 ) -> list[Precision]:
-    """What is worth measuring, plain fp32 first.
+    """List what is worth measuring, plain fp32 first.
 
-    hardware : Runtime.precision    isa : Runtime.isa
+    Parameters
+    ----------
+    hardware : str
+        Runtime.precision.
+    isa : tuple of str
+        Runtime.isa.
     """
-    convolves = any(isinstance(m, nn.Conv2d) for m in model.modules()) and all(
-        p.ndim != 4 or p.is_contiguous() for p in model.parameters()
-    )
-    if device == "cuda":
-        kinds = ["fp32", *([hardware] if hardware in _TYPES else [])]
-    else:
-        kinds = [
-            "fp32",
-            *(
-                ["bf16"]
-                if device == "cpu" and {"AMX", "AVX512-BF16", "ARM-BF16"} & set(isa)
-                else []
-            ),
-        ]
+    kinds = ["fp32"]
+    if device == "cuda" and hardware in _TYPES:
+        kinds.append(hardware)
+    elif device == "cpu" and {"AMX", "AVX512-BF16", "ARM-BF16"} & set(isa):
+        kinds.append("bf16")
+    # a user's own layout stays: then there is nothing to choose
+    users_own = any(p.ndim == 4 and not p.is_contiguous() for p in model.parameters())
+    convolves = any(isinstance(m, nn.Conv2d) for m in model.modules())
+    both = convolves and not users_own and device != "mps"
     return [
-        Precision(kind, last)
-        for kind in kinds
-        for last in ((False, True) if convolves and device != "mps" else (False,))
+        Precision(kind, last) for kind in kinds for last in ((False, True) if both else (False,))
     ]
 
 
 def compiled(
     model: nn.Module, x: torch.Tensor, complain: Callable[[str], None]
 ) -> Callable[[Any], Any]:
-    """The network by torch.compile; one that cannot be compiled is given back as it is.
+    """Compile the network by torch.compile; one that cannot be compiled is returned as it is.
 
-    x : a batch of input, to try it on
+    Parameters
+    ----------
+    x : Tensor
+        A batch of input, to try it on.
     """
     net = torch.compile(model)
     model.eval()
@@ -116,30 +115,30 @@ def compiled(
         with torch.no_grad(), keyed_random.outer_streams_kept():
             net(x)
     except Exception as err:  # a compiler is a program of its own: anything may go wrong in it
-        complain(
-            f"The network could not be compiled, and trains without: {type(err).__name__}: {str(err).splitlines()[0]}"
-        )
+        why = f"{type(err).__name__}: {str(err).splitlines()[0]}"
+        complain(f"The network could not be compiled, and trains without: {why}")
         return model
     return net
 
 
 @contextmanager
 def deterministic(device: torch.device, wanted: bool) -> Iterator[None]:
-    """On a GPU, forbid kernels whose sums come in any order where others exist; elsewhere, and afterwards, all is as it was."""
+    """On a GPU, avoid kernels whose sums come in any order, where others exist.
+
+    Elsewhere, and afterwards, all is as it was.
+    """
     if device.type != "cuda" or not wanted:
         yield
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     backend = torch.backends.cudnn
     before = backend.benchmark, backend.deterministic
-    was, warns = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     backend.benchmark, backend.deterministic = False, True
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
         backend.benchmark, backend.deterministic = before
-        torch.use_deterministic_algorithms(was, warn_only=warns)
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

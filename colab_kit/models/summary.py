@@ -9,12 +9,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..training.untouched import untouched
+from .weights import hooked, untouched
+
+HEADINGS = ("layer", "kind", "output", "parameters")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """name, kind    shape : of its output, without the batch    parameters : its own; frozen : how many of them do not learn"""
+    """One layer of the table.
+
+    shape : tuple of int or None
+        Of its output, without the batch; None: the layer was not used.
+    parameters : int
+        Its own, without those of layers inside it.
+    frozen : int
+        How many of them do not learn.
+    """
 
     name: str
     kind: str
@@ -22,106 +32,80 @@ class Layer:
     parameters: int
     frozen: int
 
+    @property
+    def cells(self) -> tuple[str, str, str, str]:
+        shape, count = "?", ""
+        if self.shape is not None:
+            shape = " x ".join(map(str, self.shape)) or "1"
+        if self.parameters:
+            count = f"{self.parameters:,}"
+        if self.frozen:
+            part = "frozen" if self.frozen == self.parameters else f"({self.frozen:,} frozen)"
+            count = f"{count} {part}"
+        return self.name, self.kind, shape, count
+
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """The layers in the order they compute in, with the sums."""
+    """The layers in the order in which they compute, with the sums."""
 
     layers: tuple[Layer, ...]
     parameters: int
     frozen: int
 
     @property
-    def rows(self) -> list[tuple[str, str, str, str]]:
-        return [
-            (
-                x.name,
-                x.kind,
-                "?" if x.shape is None else " x ".join(map(str, x.shape)) or "1",
-                _count(x),
-            )
-            for x in self.layers
-        ]
-
-    @property
     def total(self) -> str:
-        return f"{self.parameters:,} parameters, {self.parameters - self.frozen:,} learn, {self.frozen:,} are frozen"
+        learn = self.parameters - self.frozen
+        return f"{self.parameters:,} parameters, {learn:,} learn, {self.frozen:,} are frozen"
 
     def __repr__(self) -> str:
-        rows = [("layer", "kind", "output", "parameters"), *self.rows]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [
+        rows = [HEADINGS, *(layer.cells for layer in self.layers)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        head, *lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        return "\n".join(
-            [lines[0], "-" * (sum(widths) + 6), *lines[1:], "-" * (sum(widths) + 6), self.total]
-        )
+        rule = "-" * (sum(widths) + 6)
+        return "\n".join([head, rule, *lines, rule, self.total])
 
     def _repr_html_(self) -> str:
-        cells = (
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>"
-            for row in self.rows
-        )
-        head = "<tr><th>layer</th><th>kind</th><th>output</th><th>parameters</th></tr>"
-        return f"<table>{head}{''.join(cells)}</table><p>{html.escape(self.total)}</p>"
-
-
-def _count(layer: Layer) -> str:
-    if not layer.parameters:
-        return ""
-    frozen = (
-        " frozen"
-        if layer.frozen == layer.parameters
-        else f" ({layer.frozen:,} frozen)"
-        if layer.frozen
-        else ""
-    )
-    return f"{layer.parameters:,}{frozen}"
+        rows = [[f"<td>{html.escape(cell)}</td>" for cell in layer.cells] for layer in self.layers]
+        body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+        head = "".join(f"<th>{name}</th>" for name in HEADINGS)
+        return f"<table><tr>{head}</tr>{body}</table><p>{html.escape(self.total)}</p>"
 
 
 def summarise(model: nn.Module, x: torch.Tensor) -> Summary:
-    """Put a batch through and note each layer; the network is left as it was.
+    """Put a batch through and note each layer. The network stays as it was.
 
-    x : network input, (n, …); two rows are enough
+    Parameters
+    ----------
+    x : Tensor
+        Network input, (n, …); two rows are enough.
     """
-    order, shapes = list[str](), dict[str, tuple[int, ...]]()
-    names = {
-        module: name
+    modules = {
+        name: module
         for name, module in model.named_modules()
-        if not any(module.children()) or module._parameters
+        if module._parameters or not any(module.children())
     }
-    handles = []
+    shapes: dict[str, tuple[int, ...] | None] = {}
 
-    def note(module: nn.Module, given: Any, output: Any) -> None:
-        name = names[module]
-        if name not in order:
-            order.append(name)
+    def note(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        shapes.setdefault(name, None)
         if isinstance(output, torch.Tensor):
             shapes[name] = tuple(output.shape[1:])
 
-    for module in names:
-        handles.append(module.register_forward_hook(note))
-    try:
-        with untouched(model), torch.no_grad():
-            model.eval()(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    modules = {name: module for module, name in names.items()}
-    layers = [
-        _layer(name, modules[name], shapes.get(name))
-        for name in [*order, *(n for n in modules if n not in order)]
-    ]
-    counts = [(p.numel(), not p.requires_grad) for p in model.parameters()]
-    return Summary(
-        tuple(layers), sum(n for n, _ in counts), sum(n for n, frozen in counts if frozen)
-    )
+    with hooked(model, modules, note), untouched(model), torch.no_grad():
+        model.eval()(x)
+    layers = []
+    for name in dict.fromkeys([*shapes, *modules]):  # in the order of use; unused ones last
+        module, shape = modules[name], shapes.get(name)
+        counts = _count(module, recurse=False)
+        layers.append(Layer(name or "(network)", type(module).__name__, shape, *counts))
+    return Summary(tuple(layers), *_count(model, recurse=True))
 
 
-def _layer(name: str, module: nn.Module, shape: tuple[int, ...] | None) -> Layer:
-    own = list(module.parameters(recurse=False))
-    frozen = sum(p.numel() for p in own if not p.requires_grad)
-    return Layer(
-        name or "(network)", type(module).__name__, shape, sum(p.numel() for p in own), frozen
-    )
+def _count(module: nn.Module, *, recurse: bool) -> tuple[int, int]:
+    """Count the parameters, and how many of them are frozen."""
+    own = list(module.parameters(recurse))
+    return sum(p.numel() for p in own), sum(p.numel() for p in own if not p.requires_grad)

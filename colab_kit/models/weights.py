@@ -1,22 +1,28 @@
-"""Weights from a file, without pickle: what matches a model goes in, and what does not is listed."""
+"""Weights: read from a file without pickle, put into a network, hashed; networks looked at."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from ..data.keyed_random import outer_streams_kept
 from ..errors import ModelError
 from ..system.files import digest
+from .tensor_files import Tensors, under
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a .safetensors or .pth file, by name; a checkpoint's wrapping and DataParallel's `module.` are undone.
+def read_weights(path: Path) -> Tensors:
+    """Read the tensors of a .safetensors or .pth file, by name.
+
+    A checkpoint's wrapping and DataParallel's `module.` are undone.
 
     Raises
     ------
@@ -24,65 +30,39 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         The file is missing, is no weights file, or holds a whole pickled model.
     """
     if not path.is_file():
-        raise ModelError(
-            f"There is no weights file {path}.",
-            "nothing is there",
-            "give the path of a .pth or .safetensors file",
-        )
+        fix = "give the path of a .pth or .safetensors file"
+        raise ModelError(f"There is no weights file {path}.", "nothing is there", fix)
     try:
+        content: Any
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            found: Any = load_file(path)
+            content = load_file(path)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as err:  # torch and safetensors raise a dozen kinds for a bad file
-        pickled = "weights_only" in str(err) or "Unsupported" in str(err)
         why, fix = f"{type(err).__name__}: {err}".splitlines()[0], "fetch the file again"
-        if pickled:
+        if "weights_only" in str(err) or "Unsupported" in str(err):  # torch has no type for it
             why = "it holds a whole pickled model, and loading one runs code from the file"
             fix = "save only the weights: torch.save(model.state_dict(), 'weights.pth')"
         raise ModelError(f"{path.name} cannot be read as weights.", why, fix) from err
     for key in ("state_dict", "model", "model_state_dict"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    tensors = (
-        {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)}
-        if isinstance(found, dict)
-        else {}
-    )
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    items = content.items() if isinstance(content, dict) else ()
+    tensors = {str(k): v for k, v in items if isinstance(v, torch.Tensor)}
     if not tensors:
-        raise ModelError(
-            f"{path.name} holds no weights.",
-            f"it is a {type(found).__name__}",
-            "save model.state_dict()",
-        )
+        why = f"it is a {type(content).__name__}"
+        raise ModelError(f"{path.name} holds no weights.", why, "save model.state_dict()")
     for prefix in ("model/", "module."):  # our own checkpoints; DataParallel
-        if any(k.startswith(prefix) for k in tensors):
-            tensors = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+        tensors = under(tensors, prefix) or tensors
     return tensors
 
 
-def tensor_hash(tensor: torch.Tensor) -> str:
-    """sha256 of dtype, shape and bytes, hex."""
-    flat = tensor.detach().to("cpu").contiguous()
-    head = f"{flat.dtype}{list(flat.shape)}".encode()
-    return hashlib.sha256(head + flat.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
+def put(model: nn.Module, tensors: Tensors) -> None:
+    """Load a state of this very network.
 
-
-def backbone_hash(network: nn.Module, head: Iterable[str]) -> str:
-    """One hash over all weights and buffers but those of the head.
-
-    head : names of its parameters
-    """
-    without = set(head)
-    return digest(
-        {name: tensor_hash(t) for name, t in network.state_dict().items() if name not in without}
-    )
-
-
-def put(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Load a state of this very network. What its modules note beside their tensors is told too: MNASNet will not load without.
+    The state gets what modules note beside their tensors: MNASNet does not load without it.
 
     Raises
     ------
@@ -94,8 +74,8 @@ def put(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
     model.load_state_dict(state)
 
 
-def warm_start(model: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
-    """Copy what matches by name and shape into the model; a sentence of what did and did not.
+def warm_start(model: nn.Module, tensors: Tensors) -> str:
+    """Copy what matches by name and shape into the model, and say what did and did not match.
 
     Raises
     ------
@@ -107,24 +87,103 @@ def warm_start(model: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
     shapes = [
         f"{k} {list(v.shape)} into {list(own[k].shape)}"
         for k, v in tensors.items()
-        if k in own and own[k].shape != v.shape
+        if k in own and k not in fits
     ]
     if not fits:
-        raise ModelError(
-            "None of the file's weights fits this network.",
-            shapes[0]
-            if shapes
-            else f"the file has {next(iter(tensors))} …, the network {next(iter(own), 'nothing')} …",
-            "give the file of the same architecture",
-        )
+        theirs, ours = next(iter(tensors)), next(iter(own), "nothing")
+        why = shapes[0] if shapes else f"the file has {theirs} …, the network {ours} …"
+        fix = "give the file of the same architecture"
+        raise ModelError("None of the file's weights fits this network.", why, fix)
     put(model, {**own, **fits})
+    text = f"Warm start: {len(fits)} of {len(own)} tensors matched."
     missing = [k for k in own if k not in fits]
-    return (
-        f"Warm start: {len(fits)} of {len(own)} tensors matched."
-        + (f" Of another shape: {_some(shapes)}." if shapes else "")
-        + (f" Fresh: {_some(missing)}." if missing else "")
-    )
+    for what, names in (("Of another shape", shapes), ("Fresh", missing)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            text += f" {what}: {', '.join(names[:3])}{more}."
+    return text
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def tensor_hash(tensor: torch.Tensor) -> str:
+    """Hash dtype, shape and bytes by sha256, hex."""
+    flat = tensor.detach().to("cpu").contiguous()
+    head = f"{flat.dtype}{list(flat.shape)}".encode()
+    return hashlib.sha256(head + flat.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
+def hashes(model: nn.Module) -> dict[str, str]:
+    """Hash each weight and buffer, by name; of what is no tensor, give the type."""
+    return {
+        name: tensor_hash(t) if isinstance(t, torch.Tensor) else type(t).__name__
+        for name, t in model.state_dict().items()
+    }
+
+
+def weights_hash(model: nn.Module, *, without: Iterable[str] = ()) -> str:
+    """One hash over all weights and buffers, by name.
+
+    Parameters
+    ----------
+    without : iterable of str
+        Names that do not count: a head's.
+    """
+    skipped = set(without)
+    return digest({name: value for name, value in hashes(model).items() if name not in skipped})
+
+
+@contextmanager
+def hooked(
+    model: nn.Module, layers: Iterable[str], hook: Callable[[str, nn.Module, Any, Any], Any]
+) -> Iterator[None]:
+    """Call hook(name, layer, inputs, output) after each forward of these layers.
+
+    What the hook returns replaces the output, unless it is None.
+    """
+    handles = [
+        model.get_submodule(name).register_forward_hook(functools.partial(hook, name))
+        for name in layers
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def untouched(model: nn.Module, *, weights: bool = False) -> Iterator[None]:
+    """Let a network be tried out, and give it back as it came.
+
+    Buffers, gradients, memory formats, what wants gradients, the mode of each part and all random
+    streams are restored. Within the block there are no gradients yet.
+
+    Parameters
+    ----------
+    weights : bool
+        Whether the weights are written to meanwhile: then they are copied first.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [  # by place: a forward may put another tensor there
+        (module._buffers, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    parameters = [
+        (p, p.data, p.data.clone() if weights else None, p.grad, p.requires_grad)
+        for p in model.parameters()
+    ]
+    model.zero_grad(set_to_none=True)
+    try:
+        with outer_streams_kept():
+            yield
+    finally:
+        with torch.no_grad():
+            for place, name, buffer, before in buffers:
+                place[name] = buffer.copy_(before)
+            for parameter, data, copy, grad, wanted in parameters:
+                parameter.data = data if copy is None else data.copy_(copy)
+                parameter.grad = grad
+                parameter.requires_grad_(wanted)
+        for module, training in modes:
+            module.training = training

@@ -1,4 +1,7 @@
-"""The cleaner: the pictures a run is most wrong about, each to be kept, relabelled or left out. It changes no file: it gives a list."""
+"""The cleaner: the pictures a run is most wrong about, each to be kept, relabelled or left out.
+
+It changes no file: it gives a list.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,14 @@ def cleaner(run: Run, *, split: Any = "valid", n: int = 30) -> Cleaner:
 
     Parameters
     ----------
-    split : "train", "valid" or "test", as for `run.evaluate`
+    split : "train", "valid" or "test"
+        As for `run.evaluate`.
 
     Returns
     -------
     Cleaner
-        Its `.edits` go into `load(source, label_edits=…)`, which leaves these pictures out or gives them another label. No file is touched.
+        Its `.edits` go into `load(source, label_edits=…)`, which leaves these pictures out or gives
+        them another label. No file is touched.
 
     Raises
     ------
@@ -44,49 +49,38 @@ def cleaner(run: Run, *, split: Any = "valid", n: int = 30) -> Cleaner:
 class Cleaner:
     """Thumbnails with choices.
 
-    edits : {file: class, or None: leave out}, of what was not kept    box : the widgets
+    edits : {file: class, or None: leave out}, of what was not kept
+    box : the widgets; None where nobody could choose
     """
 
     def __init__(self, run: Run, split: Any, n: int) -> None:
-        chosen = run._split(split)
-        run._comparable(chosen)
-        if not isinstance(chosen.source, Pictures) or run.task != "classification":
-            why = f"the source is {type(chosen.source).__name__.lower()}, the task {run.task}"
-            raise DataError(
-                "The cleaner works on picture files with one class each.",
-                why,
-                "use run.top_losses() to look at them",
-            )
-        outputs, labels, rows = run._scorer().split(chosen)
+        part = run._split(split)
+        run._comparable(part)
+        source, classes = part.source, run.classes
+        if not isinstance(source, Pictures) or run.task != "classification":
+            what = "The cleaner works on picture files with one class each."
+            why = f"the source is {type(source).__name__.lower()}, the task {run.task}"
+            raise DataError(what, why, "use run.top_losses() to look at them")
+        outputs, labels, rows = run._scorer().split(part)
         self.choices: dict[str, w.Dropdown] = {}
         self.seen: list[str] = []
-        cells, seen_only = (
-            [],
-            mode() == "off",
-        )  # nobody could choose, and a notebook would keep the widgets' state
+        cells = []
+        can_choose = mode() != "off"  # else a notebook would keep the widgets' state
         for i, loss in worst(losses(outputs, labels, run.task), n):
-            path, label = (
-                chosen.source.paths[int(rows[i])],
-                spoken(of_row(labels, i), run.classes, run.task),
-            )
-            name = name_of(path, chosen.source.root)
-            said = run.classes[int(outputs[i].argmax())]
-            options = [
-                (KEEP, KEEP),
-                (DROP, DROP),
-                *((f"it is {other}", other) for other in run.classes if other != label),
-            ]
-            self.seen.append(
-                _thumbnail(chosen.source.picture(int(rows[i])), name, label, said, loss)
-            )
-            if seen_only:
-                continue
-            choice = w.Dropdown(
-                options=options, value=KEEP, description=label[:18], layout=w.Layout(width="16em")
-            )
-            choice.tooltip = f"what to do with {name}"
-            self.choices[name] = choice
-            cells.append(w.VBox([w.HTML(self.seen[-1]), choice]))
+            row, label = int(rows[i]), spoken(of_row(labels, i), classes, run.task)
+            name = name_of(source.paths[row], source.root)
+            answer = classes[int(outputs[i].argmax())]
+            self.seen.append(_thumbnail(source.picture(row), name, label, answer, loss))
+            if can_choose:
+                relabel = [(f"it is {other}", other) for other in classes if other != label]
+                self.choices[name] = choice = w.Dropdown(
+                    options=[(KEEP, KEEP), (DROP, DROP), *relabel],
+                    value=KEEP,
+                    description=label[:18],
+                    tooltip=f"what to do with {name}",
+                    layout=w.Layout(width="16em"),
+                )
+                cells.append(w.VBox([w.HTML(self.seen[-1]), choice]))
         self.box = w.Box(cells, layout=w.Layout(flex_flow="row wrap")) if cells else None
 
     @property
@@ -100,15 +94,15 @@ class Cleaner:
     def _ipython_display_(self) -> None:
         from IPython.display import HTML, display
 
-        display(HTML("".join(self.seen)) if self.box is None else self.box)  # type: ignore[no-untyped-call]
+        content = HTML("".join(self.seen)) if self.box is None else self.box  # type: ignore[no-untyped-call]
+        display(content)  # type: ignore[no-untyped-call]
 
 
-def _thumbnail(pixels: np.ndarray, name: str, label: str, said: str, loss: float) -> str:
+def _thumbnail(pixels: np.ndarray, name: str, label: str, answer: str, loss: float) -> str:
     from PIL import Image
 
     image = Image.fromarray(three(pixels))
     image.thumbnail((SIDE, SIDE))
-    words = html.escape(f"said {said}, loss {loss:.2f}")
-    return views.framed(
-        f'<div style="height:{SIDE + 8}px">{views.picture(image, f"{name}: {label}")}</div><div>{words}</div>'
-    )
+    picture = views.picture(views.png(image), f"{name}: {label}")
+    words = html.escape(f"said {answer}, loss {loss:.2f}")
+    return views.framed(f'<div style="height:{SIDE + 8}px">{picture}</div><div>{words}</div>')

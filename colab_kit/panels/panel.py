@@ -1,10 +1,16 @@
-"""Panels: a training on one screen, of core widgets alone: data, backbone, Start, Pause, Stop, what happens, and what came of it."""
+"""Panels: a training on one screen, of core widgets alone.
+
+A panel has data, backbone, Start, Pause and Stop, shows what happens, and what came of it. Where
+nobody could press its buttons, a line of code stands for it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import html
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +18,22 @@ import ipywidgets as w
 
 from ..errors import ColabKitError, RecipeError, new_words
 from ..recipe import Recipe
-from . import pump, views
-from .controls import advanced, button, value_of
-from .line import Line, code_of
-from .painter import Painter, foreground, mode, paint_here
-from .result import Result
-from .worker import Snapshot, Worker
+from . import views
+from .controls import Result, advanced, button, value_of
+from .painter import clicks, foreground, mode, paint_here, paint_on_thread
+from .worker import Failure, Snapshot, Worker, failure
 
 BACKBONES = (
-    "resnet18",
-    "resnet50",
-    "efficientnet_b0",
-    "mobilenet_v3_small",
-    "convnext_tiny",
-    "efficientnet_lite0",
-    "vit_b_16",
-)
+    "resnet18", "resnet50", "efficientnet_b0", "mobilenet_v3_small", "convnext_tiny",
+    "efficientnet_lite0", "vit_b_16",
+)  # fmt: skip
 SHOWN = 8  # thumbnails
-EPOCHS = (
-    3  # as transfer() has them: not given, so that a frozen backbone does not ask what they are
-)
-working: dict[
-    str, Worker
-] = {}  # the newest worker of each panel, by where it writes: a cell that is run again finds it
+# as transfer() has them: left out of the call, so that a frozen backbone does not ask what they are
+EPOCHS = 3
+HINT = "a folder, a link, or a name like fashion-mini"
+# process state: the newest worker of each panel, by where it writes. A cell that runs again finds
+# it; tests call working.clear()
+working: dict[str, Worker] = {}
 
 
 @new_words
@@ -48,129 +47,120 @@ def panel(
 ) -> Panel | Line:
     """Show a panel that trains: choose, press Start, watch, stop, look at what came of it.
 
-    Training runs beside the notebook: the cell returns at once. Run it again, and it shows the training that is under way; after a
-    restart, Start goes on from the last checkpoint. On Colab the Start button waits for the end, and Stop is heard meanwhile.
+    Training runs beside the notebook: the cell returns at once. Run the cell again, and it shows
+    the training that is under way. After a restart, Start continues from the last checkpoint. On
+    Colab the Start button waits for the end, and Stop is heard meanwhile.
+
+    COLAB_KIT_UI in the environment: "background", "foreground" (Start waits), "off" (no panel: a
+    line of code), "auto" (off in a notebook that papermill or nbclient executes).
 
     Parameters
     ----------
-    data : Data, or anything `load` takes; asked for in the panel, if None
-    backbone : what is chosen at first
-    run_dir, name : as for `transfer`
-    **fields : of the Recipe, as the panel shows them at first
-
-    COLAB_KIT_UI in the environment: "background", "foreground" (Start waits), "off" (no panel: a line of code), "auto": off in a notebook
-    that papermill or nbclient executes.
+    data : Data, or anything `load` takes
+        The panel asks for it, if None.
+    backbone : str
+        What is chosen at first.
+    run_dir, name
+        As for `transfer`.
+    **fields
+        Of the Recipe, as the panel shows them at first.
 
     Examples
     --------
     >>> panel("photos")  # doctest: +SKIP
     """
-    if mode() == "off":
-        return Line(data, backbone, run_dir=run_dir, name=name, **fields)
-    return Panel(data, backbone, run_dir=run_dir, name=name, **fields)
+    Recipe.of(None, fields)  # an unknown field says so here
+    kind = Line if mode() == "off" else Panel
+    return kind(data, backbone, fields, {"run_dir": run_dir, "name": name})
 
 
 class Panel:
     """A panel, shown where it is a cell's last line.
 
-    run : the Run, once it has ended    box : the widgets
+    fields : of the Recipe, as it is shown at first
+    where : run_dir and name, as for `transfer`
+    run : the Run, once it has ended
+    box : the widgets
     """
 
     def __init__(
-        self, data: Any, backbone: str, *, run_dir: Any, name: str | None, **fields: Any
+        self, data: Any, backbone: str, fields: dict[str, Any], where: dict[str, Any]
     ) -> None:
-        Recipe.of(None, fields)  # an unknown field says so here
-        self.data, self.run_dir, self.name, self.run = data, run_dir, name, None
+        self.data, self.where = data, where
+        self.run: Any = None
         self.loaded: Any = data if hasattr(data, "splits") else None
-        self._from: Any = data  # what `loaded` was loaded from
-        self._drawn, self._painter, self._here, self._waits = (
-            -1,
-            list[Painter](),
-            foreground(),
-            False,
-        )
-        text = (
-            data
-            if isinstance(data, (str, os.PathLike))
-            else ""
-            if data is None
-            else getattr(data, "name", type(data).__name__)
-        )
-        self._first, self._key = str(text), str(run_dir or name or f"{text} {backbone}")
-        self.source = w.Text(
-            value=self._first,
-            description="Data",
-            placeholder="a folder, a link, or a name like fashion-mini",
-        )
-        self.source.layout.width = "32em"
-        self.load_button = button("Load", "bring the data and look at it", self._on_load)
-        self.backbone = w.Combobox(
-            value=backbone, options=list(BACKBONES), description="Backbone", ensure_option=False
-        )
-        self.epochs = w.BoundedIntText(
-            value=fields.pop("epochs", EPOCHS), min=1, max=1_000_000, description="Epochs"
-        )
-        self.advanced, self.knobs = advanced(fields)
-        self.start_button = button("Start", "begin, or go on where it was", lambda _: self.start())
-        self.pause_button = button("Pause", "save and wait", lambda _: self.pause())
-        self.stop_button = button("Stop", "finish this batch, save, and end", lambda _: self.stop())
-        self.seen, self.bar, self.status, self.curve, self.rows, self.alert, self.notes = (
-            w.HTML() for _ in range(7)
-        )
-        self.code_button = button(
-            "Copy as code", "the line that does the same", lambda _: self._show_code()
-        )
-        self.result = Result()
-        self.box = w.VBox(
-            [
-                w.HTML(views.STYLE),
-                w.HBox([self.source, self.load_button]),
-                self.seen,
-                w.HBox([self.backbone, self.epochs]),
-                self.advanced,
-                w.HBox([self.start_button, self.pause_button, self.stop_button, self.code_button]),
-                self.alert,
-                self.status,
-                self.bar,
-                self.curve,
-                self.rows,
-                self.notes,
-                self.result.box,
-            ]
-        )
+        self._loaded_from: Any = data
+        self._call: tuple[Any, str, dict[str, Any]] = (data, backbone, fields)
+        self._drawn = -1  # version of the snapshot
+        self._painter: threading.Thread | None = None
+        self._here, self._waits = foreground(), False
+        self._first = _text_of(data)
+        self._key = str(where["run_dir"] or where["name"] or f"{self._first} {backbone}")
+        self._make_widgets(backbone, fields)
         if self.loaded is not None:
             self._look()
         self.worker = working.get(self._key) or Worker(self._work)
-        if self.worker.busy and self._here:
-            self._waits = True  # until it is shown: else no button would be there before the end
-            self._paint()
-        elif self.worker.busy:
-            self._follow()
-        else:
+        if not self.worker.busy:
             self.worker = Worker(self._work)
             self.status.value = views.status(Snapshot())
             self.bar.value = views.framed(html.escape(self._unfinished()))
+        elif self._here:
+            self._waits = True  # until it is shown: else no button would be there before the end
+            self._paint()
+        else:
+            self._follow()
 
-    # -- what a person does --------------------------------------------------------------------------------------------------
+    def _make_widgets(self, backbone: str, fields: dict[str, Any]) -> None:
+        self.source = w.Text(value=self._first, description="Data", placeholder=HINT)
+        self.source.layout.width = "32em"
+        self.load_button = button("Load", "bring the data and look at it", self._load)
+        self.backbone = w.Combobox(value=backbone, options=BACKBONES, description="Backbone")
+        epochs = fields.get("epochs", EPOCHS)
+        self.epochs = w.BoundedIntText(value=epochs, min=1, max=1_000_000, description="Epochs")
+        self.advanced, self.knobs = advanced(fields)
+        self.start_button = button("Start", "begin, or go on where it was", self.start)
+        self.pause_button = button("Pause", "save and wait", self.pause)
+        self.stop_button = button("Stop", "finish this batch, save, and end", self.stop)
+        self.code_button = button("Copy as code", "the line that does the same", self._show_code)
+        self.seen, self.bar, self.status = w.HTML(), w.HTML(), w.HTML()
+        self.curve, self.rows, self.alert, self.notes = w.HTML(), w.HTML(), w.HTML(), w.HTML()
+        self.result = Result()
+        rows = [
+            w.HTML(views.STYLE),
+            w.HBox([self.source, self.load_button]),
+            self.seen,
+            w.HBox([self.backbone, self.epochs]),
+            self.advanced,
+            w.HBox([self.start_button, self.pause_button, self.stop_button, self.code_button]),
+            self.alert,
+            self.status,
+            self.bar,
+            self.curve,
+            self.rows,
+            self.notes,
+            self.result.box,
+        ]
+        self.box = w.VBox(rows)
+
+    # -- what a person does ----------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin, go on after a pause, or try again. While it works, nothing."""
+        """Begin, go on after a pause, or try again. While it works, do nothing."""
         if self.worker.snapshot().state == "paused":
-            return self.worker.resume()
+            self.worker.resume()
+            return
         if self.worker.busy:
-            return None
+            return
         self.alert.value = ""
         self.result.hide()
         try:
-            self._given = self._asked(), *self._settings()
+            self._call = self._chosen_source(), *self._settings()
         except ColabKitError as err:
-            return self._failed((err.what, err.why, err.fix, ""))
-        if not _same(self._given[0], self._from):
-            self.seen.value, self.loaded, self._from = "", None, self._given[0]
-        self.worker = working[self._key] = Worker(self._work)
-        self.worker.start()
-        self._follow()
-        return None
+            self._fail(failure(err))
+            return
+        if not _same(self._call[0], self._loaded_from):
+            self.seen.value, self.loaded, self._loaded_from = "", None, self._call[0]
+        self._begin(Worker(self._work))
 
     def pause(self) -> None:
         self.worker.pause()
@@ -182,19 +172,26 @@ class Panel:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended; clicks are heard meanwhile where the kernel allows it."""
-        with pump.clicks() as hear:
-            found = self.worker.wait(timeout, hear)
-        if found:
-            for painter in self._painter:
-                painter.wait(10)
-        return found
+        with clicks() as hear:
+            ended = self.worker.wait(timeout, hear)
+        if ended and self._painter is not None:
+            self._painter.join(10)
+        return ended
 
     def as_code(self) -> str:
         """The call that does the same."""
-        backbone, given = self._settings()
-        return code_of(self._asked(), backbone, given, self.run_dir, self.name)
+        backbone, fields = self._settings()
+        return code_of(self._chosen_source(), backbone, {**fields, **self.where})
 
-    def _asked(self) -> Any:
+    def _load(self) -> None:
+        if self.worker.busy:
+            return
+        self.alert.value, self.seen.value, self.loaded = "", "", None
+        source = self._loaded_from = self._chosen_source()
+        words: dict[str, Any] = {"doing": "Loading", "done": "Loaded", "stopping": "Stopping"}
+        self._begin(Worker(functools.partial(_load, source), **words))
+
+    def _chosen_source(self) -> Any:
         """The source: what the cell gave, or what was written over it."""
         written = self.source.value.strip()
         return written if written != self._first or self.data is None else self.data
@@ -203,84 +200,71 @@ class Panel:
         try:
             self.result.say(views.code(self.as_code()))
         except ColabKitError as err:
-            self._failed((err.what, err.why, err.fix, ""))
+            self._fail(failure(err))
 
     def _settings(self) -> tuple[str, dict[str, Any]]:
-        given: dict[str, Any] = {} if self.epochs.value == EPOCHS else {"epochs": self.epochs.value}
+        fields: dict[str, Any] = {}
+        if self.epochs.value != EPOCHS:
+            fields["epochs"] = self.epochs.value
         for field in dataclasses.fields(Recipe):
-            if (
-                field.name in self.knobs
-                and (value := value_of(self.knobs[field.name], field.default)) != field.default
-            ):
-                given[field.name] = value
-        Recipe.of(None, given)
-        return self.backbone.value.strip(), given
+            if field.name in self.knobs:
+                value = value_of(self.knobs[field.name], field.default)
+                if value != field.default:
+                    fields[field.name] = value
+        Recipe.of(None, fields)
+        return self.backbone.value.strip(), fields
 
     def _unfinished(self) -> str:
         """What an earlier session left here."""
         from ..runs.record import everywhere, read_json
 
         try:
-            if self.run_dir is not None:
-                record = read_json(Path(self.run_dir).expanduser() / "run.json")
+            if self.where["run_dir"] is not None:
+                record = read_json(Path(self.where["run_dir"]).expanduser() / "run.json")
             else:
-                record = max(
-                    (r for r, _ in everywhere() if self.name and r["name"] == self.name),
-                    key=lambda r: r["created"],
-                    default=None,
-                )
+                name = self.where["name"]
+                mine = [r for r, _ in everywhere() if name and r["name"] == name]
+                record = max(mine, key=lambda r: r["created"], default=None)
         except (ColabKitError, OSError):  # a Drive that is not there says so when Start is pressed
             return ""
         if record is None or record.get("status") == "finished":
             return ""
         return f"Run {record['name']}-{record['key']} is not finished: Start goes on where it was."
 
-    # -- what happens ----------------------------------------------------------------------------------------------------------
+    # -- what happens ----------------------------------------------------------------------------
+
+    def _begin(self, worker: Worker) -> None:
+        self.worker = working[self._key] = worker
+        worker.start()
+        self._follow()
 
     def _work(self, control: Any, hear: Any) -> Any:
-        """On the worker's thread."""
+        """Load and train, on the worker's thread."""
         from ..api import transfer
-        from ..data.loading import load
 
-        source, backbone, given = self._given
+        source, backbone, fields = self._call
         if self.loaded is None:
-            self.loaded = self._loaded(load, source, control, hear)
-        return transfer(
-            self.loaded,
-            backbone,
-            callbacks=[hear],
-            quiet=True,
-            control=control,
-            run_dir=self.run_dir,
-            name=self.name,
-            **given,
-        )
-
-    @staticmethod
-    def _loaded(load: Any, source: Any, control: Any, hear: Any) -> Any:
-        if not isinstance(source, str) or source:
-            return load(source, callbacks=[hear], quiet=True, control=control)
-        raise RecipeError(
-            "There is no data yet.",
-            "the panel's first box is empty",
-            "write a folder, a link, or a name like fashion-mini",
-        )
+            self.loaded = _load(source, control, hear)
+        how = {"callbacks": [hear], "quiet": True, "control": control}
+        return transfer(self.loaded, backbone, **how, **self.where, **fields)
 
     def _follow(self) -> None:
-        """Draw until the worker has ended: on a thread, or here, where the browser shows only what a busy cell sends."""
+        """Draw until the worker has ended.
+
+        It is drawn on a thread, or here, where the browser shows only what a busy cell sends.
+        """
         self._paint()
         if self._here:
             paint_here(self.worker, self._paint)
-            return self._end()
-        self._painter = [Painter(self.worker, self._paint, self._end)]
-        return None
+            self._end()
+        else:
+            self._painter = paint_on_thread(self.worker, self._paint, self._end)
 
     def _paint(self) -> None:
         now = self.worker.snapshot()
         if now.version == self._drawn:
             return
         self._drawn = now.version
-        again = {"paused": "Continue", "failed": "Try again"}.get(now.state, "Start")
         for widget, value in (
             (self.bar, views.bar(now)),
             (self.status, views.status(now)),
@@ -290,82 +274,57 @@ class Panel:
         ):
             if widget.value != value:
                 widget.value = value
-        if self.start_button.description != again:
-            self.start_button.description = again
+        label = {"paused": "Continue", "failed": "Try again"}.get(now.state, "Start")
+        if self.start_button.description != label:
+            self.start_button.description = label
 
     def _end(self) -> None:
-        """What came of it."""
-        now = self.worker.snapshot()
-        result = self.worker.result
-        if hasattr(result, "splits"):  # it was a Load
+        """Show what came of it."""
+        error, result = self.worker.snapshot().error, self.worker.result
+        was_load = hasattr(result, "splits")
+        if was_load:
             self.loaded = result
         elif self.loaded is None:
             self.loaded = getattr(result, "data", None)
         if self.loaded is not None and not self.seen.value:
             self._look()
-        if now.error is not None:
-            self._failed(now.error)
-        elif result is not None and not hasattr(result, "splits"):
+        if error is not None:
+            self._fail(error)
+        elif result is not None and not was_load:
             self.run = result
             try:
                 self.result.show(self.run)
             except Exception as err:  # a result that cannot be drawn is said, not lost
-                self._failed(
-                    (
-                        f"The result cannot be shown: {type(err).__name__}: {err}",
-                        "",
-                        "look at panel.run",
-                        "",
-                    )
-                )
+                what = f"The result cannot be shown: {type(err).__name__}: {err}"
+                self._fail((what, "", "look at panel.run", ""))
         self._drawn = -1
         self._paint()
 
-    def _failed(self, error: tuple[str, str, str, str]) -> None:
+    def _fail(self, error: Failure) -> None:
         self.alert.value = views.alert(error)
         self.start_button.description = "Try again"
 
     def _look(self) -> None:
-        """What the data is."""
+        """Show what the data is."""
         try:
-            sheet = views.picture(
-                self.loaded.show(SHOWN), f"{SHOWN} pictures of {self.loaded.name}"
-            )
+            image = views.png(self.loaded.show(SHOWN))
+            sheet = views.picture(image, f"{SHOWN} pictures of {self.loaded.name}")
         except ColabKitError as err:
             sheet = html.escape(str(err))
-        self.seen.value = views.framed(
-            self.loaded._repr_html_() + sheet + views.findings(self._glance())
-        )
+        checks = views.findings(self._findings())
+        self.seen.value = views.framed(self.loaded._repr_html_() + sheet + checks)
 
-    def _glance(self) -> tuple[Any, ...]:
+    def _findings(self) -> tuple[Any, ...]:
         """What data and machine say before a training."""
         from ..colab.mounting import mounted
         from ..system.runtime import runtime
         from ..training.findings import at_a_glance
 
-        drive = mounted()
-        kept = drive is not None and (
-            self.run_dir is None
-            or Path(self.run_dir).expanduser().absolute().is_relative_to(drive.mountpoint)
-        )
-        return at_a_glance(self.loaded, runtime(), kept)
-
-    def _on_load(self, _: Any) -> None:
-        if self.worker.busy:
-            return
-        self.alert.value, self.loaded, self._from = "", None, self._asked()
-
-        def bring(control: Any, hear: Any) -> Any:
-            from ..data.loading import load
-
-            return self._loaded(load, self._from, control, hear)
-
-        self.worker = working[self._key] = Worker(
-            bring, doing="Loading", done="Loaded", stopping="Stopping"
-        )
-        self.seen.value = ""
-        self.worker.start()
-        self._follow()
+        drive, folder = mounted(), None
+        if self.where["run_dir"] is not None:
+            folder = Path(self.where["run_dir"]).expanduser().absolute()
+        on_drive = drive is not None and (folder is None or folder.is_relative_to(drive.mountpoint))
+        return at_a_glance(self.loaded, runtime(), on_drive)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -376,9 +335,64 @@ class Panel:
             self._follow()
 
 
+class Line:
+    """A panel's line of code. No widget is made, whose state a notebook would keep.
+
+    run : the Run, once it was started
+    """
+
+    def __init__(
+        self, data: Any, backbone: str, fields: dict[str, Any], where: dict[str, Any]
+    ) -> None:
+        self.data, self.backbone, self.options = data, backbone, {**fields, **where}
+        self.run: Any = None
+
+    def as_code(self) -> str:
+        """The call that does the same."""
+        return code_of("" if self.data is None else self.data, self.backbone, self.options)
+
+    def start(self) -> None:
+        """Train, in lines of text."""
+        from ..api import transfer
+
+        self.run = transfer(self.data, self.backbone, **self.options)
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import Code, display
+
+        display(Code(self.as_code(), language="python"))  # type: ignore[no-untyped-call]
+
+
+def code_of(source: Any, backbone: str, options: dict[str, Any]) -> str:
+    """The call that does the same as a panel on this source."""
+    text, more = "data", ""
+    if isinstance(source, (str, os.PathLike)):
+        text = repr(os.fspath(source) or "your-photos")
+    for name, value in options.items():
+        if value or name not in ("run_dir", "name"):
+            plain = os.fspath(value) if isinstance(value, os.PathLike) else value
+            more += f", {name}={plain!r}"
+    return f"run = kit.transfer({text}, {backbone!r}{more})"
+
+
+def _load(source: Any, control: Any, hear: Any) -> Any:
+    from ..data.loading import load
+
+    if isinstance(source, str) and not source:
+        why = "the panel's first box is empty"
+        raise RecipeError("There is no data yet.", why, f"write {HINT}")
+    return load(source, callbacks=[hear], quiet=True, control=control)
+
+
+def _text_of(data: Any) -> str:
+    """What the panel's first box shows."""
+    if data is None:
+        return ""
+    if isinstance(data, (str, os.PathLike)):
+        return str(data)
+    return str(getattr(data, "name", type(data).__name__))
+
+
 def _same(one: Any, other: Any) -> bool:
-    return one is other or (
-        isinstance(one, (str, os.PathLike))
-        and isinstance(other, (str, os.PathLike))
-        and str(one) == str(other)
-    )
+    paths = isinstance(one, (str, os.PathLike)) and isinstance(other, (str, os.PathLike))
+    return one is other or (paths and str(one) == str(other))

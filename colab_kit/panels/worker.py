@@ -1,4 +1,7 @@
-"""A worker: one call of a verb on a thread of its own, with its own Control; what it is doing is a word and a snapshot."""
+"""A worker: one call of a verb on a thread of its own, with its own Control.
+
+What it does is a word and a snapshot. Whoever wants to know asks; the thread calls nobody.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import ColabKitError
+from ..errors import ColabKitError, Stopped
 from ..events import (
     Control,
     EpochDone,
@@ -22,10 +25,11 @@ from ..events import (
     StepDone,
 )
 
-LOOK = 0.02  # seconds between two looks of one who waits
-RECENT = 30  # steps that the rate is told from
+LOOK = 0.02  # seconds between two looks of a waiting caller
+RECENT = 30  # steps from which the rate is computed
 MOST = 400  # losses that are kept: of a longer run every second, every fourth …
 BUSY = ("working", "paused", "stopping")
+Failure = tuple[str, str, str, str]  # what, why, fix, traceback
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,13 @@ class Snapshot:
     """What a worker does, at one moment.
 
     state : "ready", "working", "paused", "stopping", "finished", "stopped" or "failed"
-    work : what it is for, in a word    doing : what is going on, in words
+    work : what it is for, in a word
+    doing : what is going on, in words
     done, of : steps, or bytes while something is fetched; of 0: nobody knows
     left : seconds until the end, if the last steps tell
-    losses : (step, loss) of the steps    rows : one a validation    notes : what was said
+    losses : (step, loss) of the steps
+    rows : one a validation
+    notes : (level, text) of each note
     error : (what, why, fix, traceback) of a failure
     """
 
@@ -50,14 +57,32 @@ class Snapshot:
     losses: tuple[tuple[int, float], ...] = ()
     rows: tuple[dict[str, float], ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
-    error: tuple[str, str, str, str] | None = None
+    error: Failure | None = None
     version: int = 0
 
 
-class Worker:
-    """Runs `call(control, callback)` on a thread. Whoever asks gets a Snapshot; nobody is called from the thread.
+def failure(err: BaseException, trace: str = "") -> Failure:
+    """An error as its three sentences."""
+    if isinstance(err, ColabKitError):
+        return err.what, err.why, err.fix, trace
+    return f"{type(err).__name__}: {err}", "", "", trace
 
-    doing, done, stopping : what is said while it works, when it is finished, and once it was told to stop
+
+def on_thread(work: Callable[[], None], name: str) -> threading.Thread:
+    """Run on a thread that has this one's context: ipykernel 7.0 has no parent message without."""
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+class Worker:
+    """Runs `call(control, callback)` on a thread. Whoever asks gets a Snapshot.
+
+    Parameters
+    ----------
+    doing, done, stopping : str
+        What is said while it works, when it is finished, and once it was told to stop.
 
     Examples
     --------
@@ -79,10 +104,11 @@ class Worker:
     ) -> None:
         self.call, self.clock, self.done, self.stopping = call, clock, done, stopping
         self.control, self.result = Control(), None
-        self._lock, self._ended = threading.Lock(), threading.Event()
-        self._now, self._times = Snapshot(work=doing), list[tuple[float, int]]()
+        self._lock, self._ended = threading.RLock(), threading.Event()
+        self._now = Snapshot(work=doing)
+        self._times: list[tuple[float, int]] = []
         self._losses: list[tuple[int, float]] = []
-        self._every = 1  # step whose loss is kept
+        self._every = 1  # the loss of every so many steps is kept
 
     def start(self) -> None:
         """Begin; a second call does nothing."""
@@ -90,35 +116,20 @@ class Worker:
             if self._now.state != "ready":
                 return
             self._now = replace(self._now, state="working", doing="Starting", version=1)
-        context = contextvars.copy_context()  # ipykernel 7.0 has no parent message in a bare thread
-        threading.Thread(
-            target=context.run, args=(self._work,), name="colab-kit-worker", daemon=True
-        ).start()
+        on_thread(self._work, "colab-kit-worker")
 
     def stop(self) -> None:
-        """Ask it to finish its step and save. Says so at once, however long the step takes."""
+        """Ask it to finish its step and save. The state says so at once."""
         self.control.stop("stopped in the panel")
-        self._set(
-            lambda now: (
-                replace(now, state="stopping", doing=self.stopping) if now.state in BUSY else now
-            )
-        )
+        self._set(BUSY, state="stopping", doing=self.stopping)
 
     def pause(self) -> None:
         self.control.pause()
-        self._set(
-            lambda now: (
-                replace(now, state="paused", doing="Paused") if now.state == "working" else now
-            )
-        )
+        self._set(("working",), state="paused", doing="Paused")
 
     def resume(self) -> None:
         self.control.resume()
-        self._set(
-            lambda now: (
-                replace(now, state="working", doing="Going on") if now.state == "paused" else now
-            )
-        )
+        self._set(("paused",), state="working", doing="Going on")
 
     @property
     def busy(self) -> bool:
@@ -129,9 +140,15 @@ class Worker:
             return self._now
 
     def wait(self, timeout: float | None = None, pump: Callable[[], None] = lambda: None) -> bool:
-        """Wait until it ended, on an event of its own: a thread's is_alive() lies after an interrupted join() (Python up to 3.12).
+        """Wait until it has ended.
 
-        pump : called between two looks
+        It waits on an event of its own: after an interrupted join(), a thread's is_alive() is wrong
+        (Python up to 3.12).
+
+        Parameters
+        ----------
+        pump : callable
+            Is called between two looks.
         """
         end = None if timeout is None else time.monotonic() + timeout
         while not self._ended.wait(LOOK):
@@ -143,98 +160,61 @@ class Worker:
     def _work(self) -> None:
         try:
             self.result = self.call(self.control, self.hear)
-            status = getattr(self.result, "status", "finished")
-            word = {
-                "finished": self.done,
-                "stopped": f"Stopped: {getattr(self.result, 'reason', '')}. Start goes on from what is saved",
-            }
-            self._set(
-                lambda now: replace(now, state=status, doing=word.get(status, status), left=None)
-            )
+            state = getattr(self.result, "status", "finished")
+            doing = {"finished": self.done}.get(state, state)
+            if state == "stopped":
+                reason = getattr(self.result, "reason", "")
+                doing = f"Stopped: {reason}. Start goes on from what is saved"
+            self._set(state=state, doing=doing, left=None)
         except BaseException as err:
-            if (
-                isinstance(err, ColabKitError)
-                and self.control.stopped
-                and err.why == self.control.reason
-            ):  # as asked
-                self._set(
-                    lambda now: replace(
-                        now,
-                        state="stopped",
-                        doing=f"Stopped: {self.control.reason}. What came is kept",
-                        left=None,
-                    )
-                )
+            if isinstance(err, Stopped) and self.control.stopped:
+                doing = f"Stopped: {self.control.reason}. What came is kept"
+                self._set(state="stopped", doing=doing, left=None)
                 return
-            told = (
-                (err.what, err.why, err.fix)
-                if isinstance(err, ColabKitError)
-                else (f"{type(err).__name__}: {err}", "", "")
-            )
-            text = "".join(traceback.format_exception(err))
-            self._set(
-                lambda now: replace(
-                    now, state="failed", doing="Failed", left=None, error=(*told, text)
-                )
-            )
+            error = failure(err, "".join(traceback.format_exception(err)))
+            self._set(state="failed", doing="Failed", left=None, error=error)
         finally:
             self._ended.set()
 
     def hear(self, event: Event) -> None:
         """Take an event into the snapshot."""
-        match event:
-            case RunStarted(epochs=epochs, steps=of, done=done):
-                self._times.clear()
-                self._set(
-                    lambda now: self._doing(
-                        replace(now, epochs=epochs, done=done, of=of), f"Training {done}/{of}"
-                    )
-                )
-            case StepDone(step=step, total=of, loss=loss):
-                if loss == loss and step % self._every == 0:
-                    self._losses.append((step, loss))
-                    if len(self._losses) > MOST:
-                        self._losses, self._every = self._losses[1::2], 2 * self._every
-                self._times = [*self._times[-RECENT:], (self.clock(), step)]
-                self._set(
-                    lambda now: self._doing(
-                        replace(now, done=step, of=of, left=self._left(of)), f"Training {step}/{of}"
-                    )
-                )
-            case EpochDone(epoch=epoch, metrics=metrics):
-                self._set(lambda now: replace(now, rows=(*now.rows, {"epoch": epoch, **metrics})))
-            case FetchStarted(name=name, size=size):
-                self._set(
-                    lambda now: self._doing(
-                        replace(now, done=0, of=size or 0, left=None), f"Downloading {name}"
-                    )
-                )
-            case FetchProgress(name=name, done=done, size=size):
-                whole = f" of {size / 2**20:.1f}" if size else ""
-                self._set(
-                    lambda now: self._doing(
-                        replace(now, done=done, of=size or 0),
-                        f"Downloading {name}: {done / 2**20:.1f}{whole} MiB",
-                    )
-                )
-            case Note(text=text, level=level):
-                self._set(lambda now: replace(now, notes=(*now.notes, (level, text))))
+        with self._lock:
+            match event:
+                case RunStarted(epochs=epochs, steps=of, done=done):
+                    self._times.clear()
+                    self._progress(f"Training {done}/{of}", done, of, epochs=epochs)
+                case StepDone(step=step, total=of, loss=loss):
+                    if loss == loss and step % self._every == 0:
+                        self._losses.append((step, loss))
+                        if len(self._losses) > MOST:
+                            self._losses, self._every = self._losses[1::2], 2 * self._every
+                    self._times = [*self._times[-RECENT:], (self.clock(), step)]
+                    self._progress(f"Training {step}/{of}", step, of, left=self._left(of))
+                case EpochDone(epoch=epoch, metrics=metrics):
+                    self._set(rows=(*self._now.rows, {"epoch": epoch, **metrics}))
+                case FetchStarted(name=name, size=size):
+                    self._progress(f"Downloading {name}", 0, size or 0, left=None)
+                case FetchProgress(name=name, done=done, size=size):
+                    whole = f" of {size / 2**20:.1f}" if size else ""
+                    words = f"Downloading {name}: {done / 2**20:.1f}{whole} MiB"
+                    self._progress(words, done, size or 0)
+                case Note(text=text, level=level):
+                    self._set(notes=(*self._now.notes, (level, text)))
 
-    @staticmethod
-    def _doing(now: Snapshot, words: str) -> Snapshot:
-        return replace(now, doing=words) if now.state == "working" else now
+    def _progress(self, doing: str, done: int, of: int, **more: Any) -> None:
+        self._set(done=done, of=of, **more)
+        self._set(("working",), doing=doing)
 
     def _left(self, of: int) -> float | None:
+        """Seconds until the end."""
         if len(self._times) < 3:
             return None
         (then, first), (now, last) = self._times[0], self._times[-1]
         return (now - then) / (last - first) * (of - last) if last > first else None
 
-    def _set(self, change: Callable[[Snapshot], Snapshot]) -> None:
+    def _set(self, states: tuple[str, ...] = (), **change: Any) -> None:
+        """Change the snapshot; with `states`, only while it is in one of them."""
         with self._lock:
-            found = change(self._now)
-            self._now = (
-                replace(found, losses=tuple(self._losses), version=self._now.version + 1)
-                if found is not self._now
-                else found
-            )
+            if not states or self._now.state in states:
+                version, losses = self._now.version + 1, tuple(self._losses)
+                self._now = replace(self._now, **change, losses=losses, version=version)

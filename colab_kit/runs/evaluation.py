@@ -11,19 +11,36 @@ import numpy as np
 
 from ..errors import DataError, ModelError, no_attribute
 from ..recipe import Figures
+from ..system.console import html_table
 
 SHOWN = 20  # classes a table shows; of more, those the network does worst on
+_METRICS = ("loss", "top1", "top5", "f1", "mae", "rmse")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """The figures of one split; what the task does not have is None.
+    """The figures of one split; a figure that the task does not have is None.
 
-    top1, top5 : float, share of pictures from 0 to 1; top5 is None up to 5 classes, where it could only be 1
-    f1 : of several classes a picture, over all of them    mae, rmse : of numbers, the mean over the targets
-    per_class : dicts of name, count, precision, recall, f1 (of a target: mae, rmse, r2); a figure that is 0/0 is None
-    confusion : int64, (C, C); rows are the truth, columns what was said
-    outputs, labels : what was said and what is true, row by row, where that can be drawn
+    Attributes
+    ----------
+    loss : float
+    top1, top5 : float
+        The share of pictures, from 0 to 1; top5 is None up to 5 classes, where it could only be 1.
+    count : int
+        The number of pictures.
+    split : str
+    classes : tuple of str
+    confusion : ndarray, int64, (C, C)
+        Rows are the truth, columns the prediction.
+    per_class : list of dict
+        name, count, precision, recall, f1; of a target name, count, mae, rmse, r2. A figure that
+        is 0/0 is None.
+    f1 : float
+        Where a picture may have several classes: over all of them.
+    mae, rmse : float
+        Where the labels are numbers: the mean over the targets.
+    outputs, labels : ndarray
+        Where the labels are numbers: the predictions and the truth, row by row.
     """
 
     loss: float
@@ -53,31 +70,19 @@ class Evaluation:
     @property
     def metrics(self) -> dict[str, float]:
         """The figures under the names that history uses, as in "test/top1"."""
-        known = {
-            name: getattr(self, name) for name in ("loss", "top1", "top5", "f1", "mae", "rmse")
-        }
-        return Figures(
-            {f"{self.split}/{name}": value for name, value in known.items() if value is not None}
-        )
+        known = [(name, getattr(self, name)) for name in _METRICS]
+        return Figures({f"{self.split}/{name}": x for name, x in known if x is not None})
 
     def __repr__(self) -> str:
-        rows, hidden = _shown(self)
-        wide = max(len(str(row[0])) for row in rows)
-        lines = [
-            _summary(self),
-            "",
-            *(f"{row[0]:<{wide}}" + "".join(f"{cell:>11}" for cell in row[1:]) for row in rows),
-        ]
-        return "\n".join([*lines, hidden] if hidden else lines)
+        head, rows, hidden = _table(self)
+        wide = max(len(row[0]) for row in [head, *rows])
+        lines = [f"{name:<{wide}}" + "".join(f"{x:>11}" for x in xs) for name, *xs in [head, *rows]]
+        return "\n".join([_summary(self), "", *lines, *hidden])
 
     def _repr_html_(self) -> str:
-        (head, *rows), hidden = _shown(self)
-        cells = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in rows
-        )
-        top = "".join(f"<th>{cell}</th>" for cell in head)
-        return f"<p>{html.escape(_summary(self))}</p><table><tr>{top}</tr>{cells}</table><p>{html.escape(hidden)}</p>"
+        head, rows, hidden = _table(self)
+        around = [f"<p>{html.escape(line)}</p>" for line in (_summary(self), *hidden)]
+        return around[0] + html_table(rows, head) + "".join(around[1:])
 
 
 def evaluate(
@@ -87,140 +92,111 @@ def evaluate(
     split: str = "test",
     task: str = "classification",
 ) -> Evaluation:
-    """The figures of any task.
+    """Compute the figures of any task.
 
-    outputs : probabilities, or the numbers that were learned, float (N, C)    labels : of the task, see data.targets
+    The loss is cross-entropy, binary cross-entropy or the squared error, whatever loss the network
+    was trained with.
 
-    The loss is cross-entropy, binary cross-entropy or the squared error, whatever the network was trained with.
+    Parameters
+    ----------
+    outputs : ndarray, float, (N, C)
+        Probabilities, or the predicted numbers.
+    labels : ndarray
+        Those of the task (see data.targets).
+
+    Raises
+    ------
+    DataError
+        There are no pictures, or some have no label.
+    ModelError
+        The outputs do not fit the classes, or are not finite.
     """
-    classify = task == "classification"
-    if not len(labels) or bool(labels.min() < 0 if classify else np.isnan(labels).any()):
-        what = f"The {split} pictures cannot be evaluated."
+    single, n, count = task == "classification", len(labels), len(classes)
+    if not n or bool(labels.min() < 0 if single else np.isnan(labels).any()):
         raise DataError(
-            what,
-            "some have no label" if len(labels) else "there are none",
+            f"The {split} pictures cannot be evaluated.",
+            "some have no label" if n else "there are none",
             "run.predict() takes pictures without labels",
         )
-    if outputs.shape != (len(labels), len(classes)) or (
-        labels.max() >= len(classes) if classify else labels.shape != outputs.shape
-    ):
-        shape = f"outputs of shape {outputs.shape} for {len(labels)} pictures and {len(classes)} classes"
+    fits = labels.max() < count if single else labels.shape == outputs.shape
+    if outputs.shape != (n, count) or not fits:
         raise ModelError(
             "The network's outputs do not fit the classes.",
-            shape,
+            f"outputs of shape {outputs.shape} for {n} pictures and {count} classes",
             "let the network put out one number a class",
         )
     if not np.isfinite(outputs).all():
         raise ModelError(
-            "The network puts out numbers that are none (nan or inf).",
+            "The network puts out numbers that are not finite (nan or inf).",
             "it diverged, or its weights are damaged",
             "train it with a smaller lr=",
         )
-    how = {"multilabel": _evaluate_several, "regression": _evaluate_numbers}.get(
-        task, _evaluate_classes
-    )
-    return how(outputs, labels, float(losses(outputs, labels, task).mean()), tuple(classes), split)
+    figures: dict[str, Any] = {"top1": None, "top5": None}
+    match task:
+        case "multilabel":
+            predicted, true = outputs >= 0.5, labels > 0.5
+            counts = (predicted & true).sum(0), true.sum(0), predicted.sum(0)
+            hits, *sums = (int(of_class.sum()) for of_class in counts)
+            figures["f1"] = _share(2 * hits, sum(sums)) or 0.0
+            figures["per_class"] = _per_class(classes, *counts)
+        case "regression":
+            figures |= _of_numbers(outputs, labels, classes)
+        case _:
+            table = np.bincount(labels * count + outputs.argmax(1), minlength=count * count)
+            confusion = table.reshape(count, count).astype(np.int64)
+            figures["top1"] = float(np.trace(confusion) / n)
+            if count > 5:
+                figures["top5"] = float((_rank(outputs, labels) < 5).mean())
+            counts = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+            figures |= {"confusion": confusion, "per_class": _per_class(classes, *counts)}
+    loss = float(losses(outputs, labels, task).mean())
+    return Evaluation(loss, count=n, split=split, classes=tuple(classes), **figures)
 
 
 def losses(outputs: np.ndarray, labels: np.ndarray, task: str) -> np.ndarray:
-    """Of each picture, float64 (N,)."""
+    """Compute the loss of each picture, float64, (N,)."""
+    if task == "classification":
+        chance = outputs[np.arange(len(labels)), labels].astype(np.float64)
+        return np.asarray(-np.log(np.clip(chance, 1e-12, 1)))
+    wide = outputs.astype(np.float64)
     if task == "regression":
-        return np.asarray(np.square(outputs.astype(np.float64) - labels).mean(1))
-    if task == "multilabel":
-        chance = np.clip(np.where(labels > 0.5, outputs, 1 - outputs.astype(np.float64)), 1e-12, 1)
-        return np.asarray(-np.log(chance).mean(1))
-    return np.asarray(
-        -np.log(np.clip(outputs[np.arange(len(labels)), labels].astype(np.float64), 1e-12, 1))
-    )
+        return np.asarray(np.square(wide - labels).mean(1))
+    chance = np.where(labels > 0.5, wide, 1 - wide)
+    return np.asarray(-np.log(np.clip(chance, 1e-12, 1)).mean(1))
 
 
-def _evaluate_several(
-    outputs: np.ndarray, labels: np.ndarray, loss: float, classes: tuple[str, ...], split: str
-) -> Evaluation:
-    said, there = outputs >= 0.5, labels > 0.5
-    hits, rows = (said & there).sum(0), []
-    for name, hit, n, of in zip(
-        classes, hits.tolist(), there.sum(0).tolist(), said.sum(0).tolist(), strict=True
-    ):
-        rows.append({"name": name, "count": n, **_figures(hit, n, of)})
-    f1 = _share(2 * int(hits.sum()), int(said.sum() + there.sum()))
-    return Evaluation(loss, None, None, len(labels), split, classes, None, rows, f1=f1 or 0.0)
-
-
-def _evaluate_numbers(
-    outputs: np.ndarray, labels: np.ndarray, loss: float, classes: tuple[str, ...], split: str
-) -> Evaluation:
-    off = outputs.astype(np.float64) - labels
-    mae, square, spread = (
-        np.abs(off).mean(0),
-        np.square(off).mean(0),
-        labels.astype(np.float64).var(0),
-    )
-    rows = []
-    for i, name in enumerate(classes):
-        r2 = float(1 - square[i] / spread[i]) if spread[i] else None
-        rows.append(
-            {
-                "name": name,
-                "count": len(labels),
-                "mae": float(mae[i]),
-                "rmse": float(square[i] ** 0.5),
-                "r2": r2,
-            }
-        )
-    found = {
-        "mae": float(mae.mean()),
-        "rmse": float(square.mean() ** 0.5),
-        "outputs": outputs,
-        "labels": labels,
-    }
-    return Evaluation(loss, None, None, len(labels), split, classes, None, rows, **found)  # type: ignore[arg-type]
-
-
-def _evaluate_classes(
-    probabilities: np.ndarray, labels: np.ndarray, loss: float, classes: tuple[str, ...], split: str
-) -> Evaluation:
-    """Count what these probabilities got right.
-
-    Equal probabilities rank by class number, so a network that puts out a constant gets what class 0 gets.
-    """
-    count = len(classes)
-    said = probabilities.argmax(1)
-    confusion = (
-        np.bincount(labels * count + said, minlength=count * count)
-        .reshape(count, count)
-        .astype(np.int64)
-    )
-    top5 = float((_rank(probabilities, labels) < 5).mean()) if count > 5 else None
-    top1 = float(np.trace(confusion) / len(labels))
-    return Evaluation(
-        loss, top1, top5, len(labels), split, classes, confusion, _per_class(confusion, classes)
-    )
+def _of_numbers(outputs: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    off, rows = outputs.astype(np.float64) - labels, []
+    errors, squares = np.abs(off).mean(0), np.square(off).mean(0)
+    columns = errors.tolist(), squares.tolist(), labels.astype(np.float64).var(0).tolist()
+    for name, mae, square, spread in zip(names, *columns, strict=True):
+        r2 = 1 - square / spread if spread else None
+        figures = {"mae": mae, "rmse": square**0.5, "r2": r2}
+        rows.append({"name": name, "count": len(labels), **figures})
+    means = {"mae": float(errors.mean()), "rmse": float(squares.mean() ** 0.5)}
+    return {**means, "per_class": rows, "outputs": outputs, "labels": labels}
 
 
 def _rank(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes stand before the true one, int64, (N,)."""
+    """Count the classes before the true one, int64, (N,).
+
+    Equal probabilities rank by class number, so a network with a constant output gets the figures
+    of class 0.
+    """
     own = probabilities[np.arange(len(labels)), labels][:, None]
-    before = (probabilities > own) | (
-        (probabilities == own) & (np.arange(probabilities.shape[1]) < labels[:, None])
-    )
-    return np.asarray(before.sum(1))
+    ties = (probabilities == own) & (np.arange(probabilities.shape[1]) < labels[:, None])
+    return np.asarray(((probabilities > own) | ties).sum(1))
 
 
-def _per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
+def _per_class(
+    classes: Sequence[str], hits: np.ndarray, true: np.ndarray, predicted: np.ndarray
+) -> list[dict[str, Any]]:
     rows = []
-    for i, name in enumerate(classes):
-        hit, n, said = int(confusion[i, i]), int(confusion[i].sum()), int(confusion[:, i].sum())
-        rows.append({"name": name, "count": n, **_figures(hit, n, said)})
+    counts = zip(hits.tolist(), true.tolist(), predicted.tolist(), strict=True)
+    for name, (hit, n, claims) in zip(classes, counts, strict=True):
+        shares = {"precision": _share(hit, claims), "recall": _share(hit, n)}
+        rows.append({"name": name, "count": n, **shares, "f1": _share(2 * hit, n + claims)})
     return rows
-
-
-def _figures(hit: int, n: int, said: int) -> dict[str, float | None]:
-    return {
-        "precision": _share(hit, said),
-        "recall": _share(hit, n),
-        "f1": _share(2 * hit, n + said),
-    }
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -228,33 +204,26 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _summary(e: Evaluation) -> str:
-    shares = {"top-1": e.top1, "top-5": e.top5, "F1": e.f1}
-    told = [f"{name} {100 * value:.1f} %" for name, value in shares.items() if value is not None]
-    told += [
-        f"{name} {value:.4g}"
-        for name, value in (("MAE", e.mae), ("RMSE", e.rmse))
-        if value is not None
-    ]
-    return f"{e.split} · {e.count:,} pictures · loss {e.loss:.4f} · {' · '.join(told)}"
+    shares = [("top-1", e.top1), ("top-5", e.top5), ("F1", e.f1)]
+    errors = [("MAE", e.mae), ("RMSE", e.rmse)]
+    parts = [f"{name} {100 * value:.1f} %" for name, value in shares if value is not None]
+    parts += [f"{name} {value:.4g}" for name, value in errors if value is not None]
+    return f"{e.split} · {e.count:,} pictures · loss {e.loss:.4f} · {' · '.join(parts)}"
 
 
 def figures(e: Evaluation) -> tuple[str, ...]:
-    """The columns of per_class, but for the name and count."""
+    """Name the columns of per_class after the name and the count."""
     return ("precision", "recall", "f1") if e.mae is None else ("mae", "rmse", "r2")
 
 
-def _shown(e: Evaluation) -> tuple[list[list[str]], str]:
-    """The table's cells, headings first, and what is said of the rows left out."""
-    rows, hidden, keys = e.per_class, "", figures(e)
+def _table(e: Evaluation) -> tuple[list[str], list[list[str]], list[str]]:
+    """Give the headings, the cells, and a line about rows that are left out."""
+    rows, hidden, keys = e.per_class, list[str](), figures(e)
     if len(rows) > SHOWN:
+        hidden = [f"the {SHOWN} worst of {len(rows)} classes; all of them: .per_class"]
         rows = sorted(rows, key=lambda row: 2.0 if row[keys[-1]] is None else row[keys[-1]])[:SHOWN]
-        hidden = f"the {SHOWN} worst of {len(e.per_class)} classes; all of them: .per_class"
     cells = [
-        [
-            row["name"],
-            f"{row['count']:,}",
-            *("–" if row[key] is None else f"{row[key]:.3f}" for key in keys),
-        ]
-        for row in rows
+        [row["name"], f"{row['count']:,}", *("–" if x is None else f"{x:.3f}" for x in shares)]
+        for row, shares in ((row, [row[key] for key in keys]) for row in rows)
     ]
-    return [["class" if e.mae is None else "target", "count", *keys], *cells], hidden
+    return ["class" if e.mae is None else "target", "count", *keys], cells, hidden

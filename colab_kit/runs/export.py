@@ -1,11 +1,13 @@
-"""Exporting: a trained network as one file that another machine opens: weights and what is known of them, no pickle, no code."""
+"""Exporting: a trained network as one file that another machine opens.
+
+The file holds the weights and what is known of them; no pickle, no code.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +20,29 @@ from ..system.runtime import need
 from ..training import checkpoint
 from .record import FORMAT
 
-KEPT = (
-    "name",
-    "key",
-    "start",
-    "created",
-    "status",
-    "reason",
-    "recipe",
-    "data",
-    "preprocess",
-    "model",
-)  # of a run's record
+# what an exported file keeps of a run's record
+FIELDS = "name key start created status reason recipe data preprocess model".split()
 NEAR = 1e-3  # how far an ONNX file's outputs may be off, of the largest
 
 
 def save_weights(model: nn.Module, target: Path) -> Path:
-    """A plain state_dict that torch or safetensors loads, by the ending: .pth, .pt or .safetensors.
+    """Write a plain state_dict that torch or safetensors loads, by the ending of the name.
+
+    Parameters
+    ----------
+    target : Path
+        A .pth, .pt or .safetensors file.
 
     Raises
     ------
     RunError
-        Another ending.
+        It has another ending.
     """
     from safetensors.torch import save
 
     state = {
-        k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for k, v in model.state_dict().items()
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
     }
     if target.suffix == ".safetensors":
         write_whole(target, save(state))
@@ -54,10 +51,7 @@ def save_weights(model: nn.Module, target: Path) -> Path:
         torch.save(state, out)
         write_whole(target, out.getvalue())
     else:
-        why = "weights are saved as .pth or .safetensors"
-        raise RunError(
-            f"{target.name} has no known ending.", why, f"write {target.stem}.safetensors"
-        )
+        raise _unknown_ending(target, "weights are saved as .pth or .safetensors")
     return target
 
 
@@ -68,110 +62,118 @@ def export(
     choices: dict[str, Any],
     facts: dict[str, Any],
 ) -> Path:
-    """One file by its ending: .safetensors, sealed, which `open_run` opens anywhere; or .onnx.
+    """Write one file: a sealed .safetensors, which `open_run` opens anywhere, or .onnx.
 
     Parameters
     ----------
-    record, choices, facts : of the run: how it is made and was trained; its history and best validation
+    record, choices, facts : dict
+        Of the run: how it is made and was trained, with its history and best validation.
 
     Raises
     ------
     RunError
-        Another ending, or an ONNX file that computes something else.
+        The name has another ending, or the ONNX file computes something else.
+    ModelError
+        The network cannot be written as ONNX.
     MissingExtra
-        .onnx without the `onnx` extra.
+        .onnx needs the `onnx` extra.
     """
-    record = {
-        **record,
-        "model": {k: v for k, v in record["model"].items() if k != "backbone"},
-    }  # all weights are in the file
+    # the file holds all weights, so it needs no backbone from elsewhere
+    origin = {name: value for name, value in record["model"].items() if name != "backbone"}
+    record = {**record, "model": origin}
     about = {
-        "export": FORMAT, "record": {name: record[name] for name in KEPT if name in record}, "choices": choices,
-        "history": list(facts.get("history", [])), "best": facts.get("best"), "start": record["start"], "step": facts.get("step", 0),
-    }  # fmt: skip
+        "export": FORMAT,
+        "record": {name: record[name] for name in FIELDS if name in record},
+        "choices": choices,
+        "history": list(facts.get("history", [])),
+        "best": facts.get("best"),
+        "start": record["start"],
+        "step": facts.get("step", 0),
+    }
     if target.suffix == ".safetensors":
-        weights = {f"model/{name}": t for name, t in model.state_dict().items()}
+        weights = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
         checkpoint.write(target, weights, about)
     elif target.suffix == ".onnx":
-        write_whole(target, _onnx(model, record, about))
+        write_whole(target, _onnx(model, record["preprocess"], about))
     else:
-        raise RunError(
-            f"{target.name} has no known ending.",
-            "a run is exported as .safetensors or .onnx",
-            f"write {target.stem}.safetensors",
-        )
+        raise _unknown_ending(target, "a run is exported as .safetensors or .onnx")
     return target
 
 
+def _unknown_ending(target: Path, why: str) -> RunError:
+    fix = f"write {target.stem}.safetensors"
+    return RunError(f"{target.name} has no known ending.", why, fix)
+
+
 def exported(path: Path) -> dict[str, Any] | None:
-    """What an exported file says of itself; None: it is no such file.
+    """Read what an exported file says of itself; None: it is no such file.
 
     Raises
     ------
     RunError
-        It is one, and damaged.
+        It is one, and is damaged or of an older format.
     """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file() or path.suffix != ".safetensors":
         return None
+    again = "copy it here again, or export the run again"
     try:
         with safe_open(path, "pt") as file:
-            found = json.loads((file.metadata() or {}).get("facts", "{}"))
+            about: dict[str, Any] = json.loads((file.metadata() or {}).get("facts", "{}"))
     except (SafetensorError, ValueError, OSError) as err:
-        raise RunError(
-            f"{path} cannot be read.", str(err), "copy it here again, or export the run again"
-        ) from err
-    if "export" not in found:
+        raise RunError(f"{path} cannot be read.", str(err), again) from err
+    if "export" not in about:
         return None
-    if found["export"] < FORMAT:
-        why = f"its format is {found['export']}, and this version reads {FORMAT}"
+    if about["export"] < FORMAT:
         raise RunError(
-            f"{path} was written by an older colab_kit.", why, "train it again and export that run"
+            f"{path} was written by an older colab_kit.",
+            f"its format is {about['export']}, and this version reads {FORMAT}",
+            "train it again and export that run",
         )
     if not is_whole(path):
         raise RunError(
-            f"{path} is damaged.",
-            "its sha256 is not the one it was written with",
-            "copy it here again, or export the run again",
+            f"{path} is damaged.", "its sha256 is not the one it was written with", again
         )
-    return dict(found)
+    return about
 
 
-def _onnx(model: nn.Module, record: dict[str, Any], about: dict[str, Any]) -> bytes:
-    """The network as ONNX: input "x", float32 (n, C, H, W) as preprocessing leaves it; output "y". What it is, is in its metadata."""
-    onnx = need("onnx", extra="onnx", why="export to .onnx")
-    need("onnxscript", extra="onnx", why="export to .onnx")
-    runtime = need("onnxruntime", extra="onnx", why="export to .onnx")
-    how = record["preprocess"]
-    if how["size"] is None:
-        fix = "export it as .safetensors, or train with image_size="
+def _onnx(model: nn.Module, preprocess: dict[str, Any], about: dict[str, Any]) -> bytes:
+    """Give the network as ONNX, with what is known of it in its metadata.
+
+    Its input "x" is float32 (n, C, H, W), as preprocessing leaves it; its output is "y".
+    """
+    onnx, _, runtime = (
+        need(name, extra="onnx", why="export to .onnx")
+        for name in ("onnx", "onnxscript", "onnxruntime")
+    )
+    size, channels = preprocess["size"], preprocess["channels"] or 3
+    if size is None:
         raise ModelError(
             "This run has no one size of picture.",
             "an ONNX file is made by showing the network one",
-            fix,
+            "export it as .safetensors, or train with image_size=",
         )
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    x = torch.linspace(-1, 1, 2 * (how["channels"] or 3) * how["size"] ** 2).reshape(
-        2, how["channels"] or 3, how["size"], how["size"]
-    )
+    x = torch.linspace(-1, 1, 2 * channels * size**2).reshape(2, channels, size, size)
     model.cpu().eval()
     try:
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             file = Path(folder) / "model.onnx"
-            expected = _first(model(x))
-            _written(model, x, str(file))
-            made = onnx.load(str(file))
+            output = model(x)
+            expected = output[0] if isinstance(output, (tuple, list)) else output
+            _write_onnx(model, x, str(file))
+            proto = onnx.load(str(file))
     finally:
         model.to(device)
     for name in ("record", "choices"):
-        entry = made.metadata_props.add()
+        entry = proto.metadata_props.add()
         entry.key, entry.value = f"colab_kit.{name}", json.dumps(about[name])
-    content: bytes = made.SerializeToString()
+    content: bytes = proto.SerializeToString()
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for rows in (2, 1):
-        (found,) = session.run(["y"], {"x": x[:rows].numpy()})
-        far = float((torch.from_numpy(found) - expected[:rows]).abs().max())
+        (result,) = session.run(["y"], {"x": x[:rows].numpy()})
+        far = float((torch.from_numpy(result) - expected[:rows]).abs().max())
         if far > NEAR * max(1.0, float(expected.abs().max())):
             raise RunError(
                 "The ONNX file computes something else.",
@@ -181,30 +183,22 @@ def _onnx(model: nn.Module, record: dict[str, Any], about: dict[str, Any]) -> by
     return content
 
 
-def _written(model: nn.Module, x: torch.Tensor, file: str) -> None:
-    """By torch's exporter; by its former one where that cannot (torch 2.6 and today's onnxscript on a BatchNorm)."""
+def _write_onnx(model: nn.Module, x: torch.Tensor, file: str) -> None:
+    """Write by torch's exporter, or by its former one where that fails.
+
+    It fails for torch 2.6 and today's onnxscript on a BatchNorm.
+    """
     names: dict[str, Any] = {"input_names": ["x"], "output_names": ["y"], "verbose": False}
+    new: dict[str, Any] = {"dynamo": True, "external_data": False, "dynamic_shapes": ({0: "n"},)}
+    former: dict[str, Any] = {"dynamo": False, "dynamic_axes": {"x": {0: "n"}, "y": {0: "n"}}}
     try:
-        torch.onnx.export(
-            model, (x,), file, dynamic_shapes=({0: "n"},), dynamo=True, external_data=False, **names
-        )
+        torch.onnx.export(model, (x,), file, **new, **names)
     except Exception as err:  # a compiler of its own: anything may go wrong in it
         try:
-            torch.onnx.export(
-                model,
-                (x,),
-                file,
-                dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
-                dynamo=False,
-                **names,
-            )
+            torch.onnx.export(model, (x,), file, **former, **names)
         except Exception:
-            why = f"{type(err).__name__}: {next(iter(str(err).splitlines()), '')}"
             raise ModelError(
-                "The network cannot be written as ONNX.", why, "export it as .safetensors"
+                "The network cannot be written as ONNX.",
+                f"{type(err).__name__}: {next(iter(str(err).splitlines()), '')}",
+                "export it as .safetensors",
             ) from err
-
-
-def _first(output: Any) -> torch.Tensor:
-    parts: Sequence[Any] = output if isinstance(output, (tuple, list)) else [output]
-    return parts[0]  # type: ignore[no-any-return]

@@ -1,15 +1,21 @@
-"""Opening: a run of an earlier session, found by its folder, name or key on the fast disk or on Drive."""
+"""Opening: a run of an earlier session, found by its folder, name or key, here or on Drive."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..colab.mounting import mounted
 from ..errors import ModelError, RunError
-from ..events import Note
+from ..events import Callbacks, Note
+from ..models.build import remake
 from ..system.console import Console
+from ..system.runtime import device_for, runtime
 from ..training import checkpoint
+from ..training.choices import choices_from
+from ..training.state import Progress
 from . import record as records
 from .export import exported
 from .record import Place
@@ -21,9 +27,12 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
 
     Parameters
     ----------
-    where : its folder, its name (the newest of that name), its key, or a file that run.export() wrote
-    model : the network, or a class or function that makes it; needed for networks of your own
-    device : where it predicts; chosen if None
+    where : str or Path
+        Its folder, its name (the newest of that name), its key, or a file that run.export() wrote.
+    model : the network, or a class or function that makes it
+        It is needed for networks of your own.
+    device : str, optional
+        Where it predicts; chosen if None.
 
     Raises
     ------
@@ -32,112 +41,95 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
     ModelError
         model= is needed, or does not fit the weights.
     """
-    import torch
-
-    from ..models.build import remake
-    from ..system.runtime import device_for, runtime
-
     if isinstance(where, Run):
         return where
-    if (about := exported(Path(where).expanduser())) is not None:
-        return _opened(Path(where).expanduser().absolute(), about, model, device)
+    on = torch.device(device_for(device, runtime())[0])
+    path = Path(where).expanduser()
+    if (about := exported(path)) is not None:
+        return _of_export(path.absolute(), about, model, on)
     place = _find(str(where))
     record = records.find(place)
     if record is None:
-        fix = "give the folder, name or key of a run: `colab-kit runs` lists them"
-        raise RunError(f"{place.folder} holds no run.", "it has no run.json", fix)
-    run = Run(place, record, records.read_json(place.folder / "choices.json") or {})
-    run.device = torch.device(device_for(device, runtime())[0])
-    found = checkpoint.newest(
-        place.folder, place.shelf, place.kept_as, start=record["start"], complain=_warn
-    )
+        raise RunError(
+            f"{place.folder} holds no run.",
+            "it has no run.json",
+            "give the folder, name or key of a run: `colab-kit runs` lists them",
+        )
+    emit = Callbacks([Console()])
+    progress = Progress(place.folder, place.shelf, place.kept_as, record, emit=emit)
+    progress.find_checkpoint()
     for event in place.shelf.news() if place.shelf is not None else []:
-        Console()(event)
+        emit(event)
+    found = progress.checkpoint
     if found is None:
         raise RunError(
-            f"Run {run.name} has no checkpoint yet.",
+            f"Run {record['name']} has no checkpoint yet.",
             "it was stopped before its first save",
             "run its cell again",
         )
-    run.take(found.facts)
-    run._make = lambda: remake(
-        record,
-        model,
-        checkpoint.best_weights(place.folder, found, complain=_warn),
-        records.shelf("cache"),
-    )
     if record["model"].get("made_by") is None and model is None:
         raise ModelError(
-            f"Run {run.name} trained a network of your own.",
+            f"Run {record['name']} trained a network of your own.",
             "its code is not kept with the run, only its weights",
             f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
         )
-    return run
+
+    def make() -> torch.nn.Module:
+        weights = checkpoint.best_weights(place.folder, found, complain=progress.complain)
+        return remake(record, model, weights, records.shelf("cache"))
+
+    choices = choices_from(records.read_json(place.folder / "choices.json"))
+    return Run(place, record, choices, progress=progress, make=make, device=on)
 
 
-def _opened(path: Path, about: dict[str, Any], model: Any, device: str | None) -> Run:
-    """A run from an exported file; what it draws goes into a folder beside that."""
-    import torch
-
-    from ..models.build import remake
-    from ..system.runtime import device_for, runtime
-
+def _of_export(path: Path, about: dict[str, Any], model: Any, device: torch.device) -> Run:
+    """Open a run from an exported file; what it draws goes into a folder beside that."""
     record = about["record"]
     if record["model"].get("made_by") is None and model is None:
-        fix = f"pass the network: open_run({path.name!r}, model=MyNetwork)"
         raise ModelError(
             f"{path.name} holds the weights of a network of its author's own.",
             "no code travels with them",
-            fix,
+            f"pass the network: open_run({path.name!r}, model=MyNetwork)",
         )
-    run = Run(Place(path.with_suffix(""), None, path.stem, None), record, about["choices"])
-    run.device = torch.device(device_for(device, runtime())[0])
-    run.take(about)
-    run._make = lambda: remake(
-        record, model, checkpoint.under(checkpoint.read(path, checked=True).tensors, "model/")
-    )
-    return run
+
+    def make() -> torch.nn.Module:
+        tensors = checkpoint.read(path, checked=True).tensors
+        return remake(record, model, checkpoint.under(tensors, "model/"))
+
+    place = Place(path.with_suffix(""), None, path.stem, None)
+    progress = Progress(place.folder, None, place.kept_as, record, facts=about)
+    choices = choices_from(about["choices"])
+    return Run(place, record, choices, progress=progress, make=make, device=device)
 
 
 def _find(where: str) -> Place:
-    """The place of a run by folder, name or key; the newest first."""
+    """Find the place of a run by folder, name or key; the newest first."""
     path = Path(where).expanduser().absolute()
+    runs = list(records.everywhere())
     if (path / "run.json").is_file():
-        here = (
-            place for _, place in records.everywhere() if path in (place.folder, place.drive_folder)
-        )
+        here = (place for _, place in runs if path in (place.folder, place.drive_folder))
         return next(here, None) or Place.at(path, mounted())
     found = [
-        (float(r["created"]), place)
-        for r, place in records.everywhere()
-        if where in (r["name"], r["key"], f"{r['name']}-{r['key']}")
+        (float(record["created"]), place)
+        for record, place in runs
+        if where in (record["name"], record["key"], f"{record['name']}-{record['key']}")
     ]
     if not found and path.is_file():
-        why = "run.save() writes weights alone; run.export() writes a file that opens"
         raise RunError(
             f"{path.name} is no exported run.",
-            why,
+            "run.save() writes weights alone; run.export() writes a file that opens",
             "export the run, or load the weights: kit.train(net, data, init=…)",
         )
     if not found:
-        names = sorted({str(r["name"]) for r, _ in records.everywhere()})
-        known = ", ".join(names[:20]) + (" …" if len(names) > 20 else "") or "none yet"
+        names = sorted({str(record["name"]) for record, _ in runs})
+        more = " …" if len(names) > 20 else ""
+        known = ", ".join(names[:20]) + more or "none yet"
         why = f"neither a folder nor a name or key; the runs here are: {known}"
         raise RunError(f"There is no run {where!r}.", why, "correct it, or train first")
     newest = max(found, key=lambda pair: pair[0])[1]
     if len(found) > 1:
-        others = ", ".join(
-            sorted({place.folder.name for _, place in found} - {newest.folder.name})[:5]
-        )
-        _note(
-            f"{len(found)} runs are called {where!r}; the newest is opened, {newest.folder}. Also there: {others or 'in other folders'}."
-        )
+        folders = {place.folder.name for _, place in found} - {newest.folder.name}
+        others = ", ".join(sorted(folders)[:5]) or "in other folders"
+        text = f"{len(found)} runs are called {where!r}; the newest is opened, {newest.folder}."
+        Console()(Note(f"{text} Also there: {others}."))
     return newest
-
-
-def _note(text: str) -> None:
-    Console()(Note(text))
-
-
-def _warn(text: str) -> None:
-    Console()(Note(text, "warn"))

@@ -1,6 +1,7 @@
-"""Pictures of a run: curves, confusion, one prediction. Each is a whole PNG file, drawn without pyplot's shared state.
+"""Pictures of a run: curves, confusion, one prediction, the learning-rate sweep.
 
-Colours of text and paper are left to the user's matplotlib style; names are never cut off: the paper grows instead.
+Each is a whole PNG file, drawn without pyplot's shared state. The user's matplotlib style gives the
+colours of text and paper. Names are never cut off: the paper grows instead.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ import io
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..system import hardware
 from ..system.files import write_whole
+from ..training.metrics import falls
 from .evaluation import Evaluation
 from .prediction import Prediction
 
@@ -26,54 +31,41 @@ TRAIN, VALID, BEST, OVER = "tab:blue", "tab:orange", "tab:green", "tab:red"
 FIGURES = {"top1": "Top-1 accuracy", "f1": "F1", "mae": "Mean absolute error"}
 DPI = 110
 NUMBERED = 20  # classes up to which a confusion matrix shows its counts
-NAMED = 200  # classes up to which it names each; of more, every second, third … (1,000 names would make a gigabyte of paper)
+NAMED = 200  # classes up to which it names each; 1,000 names would make a gigabyte of paper
+History = Sequence[Mapping[str, Any]]
 
 
-def curves(
-    history: Sequence[Mapping[str, Any]], path: Path, *, monitor: str = "valid/loss"
-) -> Path:
-    """Draw loss and top-1 (or F1, or the mean absolute error) against the epoch, training and validation, with the best validation marked.
+def curves(history: History, path: Path, *, monitor: str = "valid/loss") -> Path:
+    """Draw loss and top-1 (or F1, or the mean absolute error) of both splits over the epochs.
 
-    What lies behind the best one is shaded where the validation loss rises there while the training loss falls: over-fitting.
+    The best validation is marked. The part after it is shaded where the validation loss rises
+    while the training loss falls: over-fitting.
 
     Parameters
     ----------
-    history : rows of "epoch" (may be a fraction) and "train/loss", "train/top1", "valid/loss", "valid/top1"; any may be missing
-    monitor : the column that says which validation is best; the largest if its name ends in top1, top5 or f1
+    history : sequence of dict
+        Rows of "epoch" (may be a fraction) and "train/loss", "train/top1", "valid/loss",
+        "valid/top1"; any may be missing.
+    monitor : str
+        The metric that says which validation is best.
     """
-    second = next(
-        (
-            name
-            for name in FIGURES
-            if any(f"{split}/{name}" in row for row in history for split in ("train", "valid"))
-        ),
-        "top1",
-    )
-    over = overfits(history)
-    figure = Figure(figsize=(10, 4), dpi=DPI, layout="constrained")
-    best = _best(history, monitor)
-    for axes, metric, title in zip(
-        figure.subplots(1, 2), ("loss", second), ("Loss", FIGURES[second]), strict=True
-    ):
+    names = {name.rpartition("/")[2] for row in history for name in row}
+    second = next((name for name in FIGURES if name in names), "top1")
+    over, best = overfits(history), _best(history, monitor)
+    figure = _figure(10, 4)
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", second), strict=True):
         for split, colour in (("train", TRAIN), ("valid", VALID)):
-            points = _points(history, f"{split}/{metric}")
-            if points:
-                few = "o" if len(points) <= 25 else ""  # dots would hide the line
-                axes.plot(
-                    *zip(*points, strict=True), marker=few, markersize=4, color=colour, label=split
-                )
+            if points := _points(history, f"{split}/{metric}"):
+                marker = "o" if len(points) <= 25 else ""  # more dots would hide the line
+                line = {"marker": marker, "markersize": 4, "color": colour, "label": split}
+                axes.plot(*zip(*points, strict=True), **line)
         if best is not None:
-            axes.axvline(best, color=BEST, linestyle=":", label=f"best {monitor}: epoch {best:g}")
+            _mark(axes, best, f"best {monitor}: epoch {best:g}")
         if over is not None and metric == "loss":
-            axes.axvspan(
-                over,
-                history[-1]["epoch"],
-                color=OVER,
-                alpha=0.12,
-                label=f"over-fitting from epoch {over:g}",
-            )
+            label = f"over-fitting from epoch {over:g}"
+            axes.axvspan(over, history[-1]["epoch"], color=OVER, alpha=0.12, label=label)
         last = max((row["epoch"] for row in history), default=1)
-        axes.set(title=title, xlabel="epoch", xlim=(0, 1.04 * last))
+        axes.set(title=FIGURES.get(metric, "Loss"), xlabel="epoch", xlim=(0, 1.04 * last))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         if metric in ("top1", "f1"):
@@ -83,31 +75,43 @@ def curves(
     return _save(figure, path)
 
 
-def overfits(history: Sequence[Mapping[str, Any]]) -> float | None:
-    """The epoch from which the validation loss only rises above its minimum while the training loss falls on; None: there is none."""
+def overfits(history: History) -> float | None:
+    """Give the epoch from which the run over-fits; None: it does not.
+
+    From there on the validation loss stays above its minimum while the training loss falls on.
+    """
     valid, train = _points(history, "valid/loss"), dict(_points(history, "train/loss"))
     if len(valid) < 3:
         return None
     at = min(range(len(valid)), key=lambda i: valid[i][1])
     (best, low), after = valid[at], valid[at + 1 :]
-    falls = best in train and bool(after) and train.get(after[-1][0], math.inf) < train[best]
-    rises = len(after) >= 2 and all(loss > low for _, loss in after) and after[-1][1] > 1.02 * low
-    return best if falls and rises else None
+    if len(after) < 2 or best not in train:
+        return None
+    last, loss = after[-1]
+    rises = loss > 1.02 * low and all(later > low for _, later in after)
+    return best if rises and train.get(last, math.inf) < train[best] else None
+
+
+def comparison(evaluation: Evaluation, path: Path, task: str) -> Path:
+    """Draw the predictions over the truth, as the task needs it."""
+    draw = {"multilabel": per_class, "regression": agreement}.get(task, confusion)
+    return draw(evaluation, path)
 
 
 def agreement(evaluation: Evaluation, path: Path) -> Path:
-    """Draw what was said of each picture against what is true, target by target: on the line they are the same."""
+    """Draw the predicted numbers over the true ones, target by target; on the line both agree."""
     outputs, labels = evaluation.outputs, evaluation.labels
     assert outputs is not None and labels is not None
     n = min(len(evaluation.classes), 6)
-    figure = Figure(figsize=(4.4 * n, 4.2), dpi=DPI, layout="constrained")
+    figure = _figure(4.4 * n, 4.2)
     for column, axes in enumerate(figure.subplots(1, n, squeeze=False).flat):
-        true, said = labels[:, column], outputs[:, column]
-        ends = [float(min(true.min(), said.min())), float(max(true.max(), said.max()))]
+        true, predicted = labels[:, column], outputs[:, column]
+        both = np.concatenate([true, predicted])
+        ends = [float(both.min()), float(both.max())]
         axes.plot(ends, ends, color=BEST, linestyle=":")
-        axes.scatter(true, said, s=12, alpha=0.6, color=TRAIN, edgecolors="none")
+        axes.scatter(true, predicted, s=12, alpha=0.6, color=TRAIN, edgecolors="none")
         row = evaluation.per_class[column]
-        _plain([axes.set_title(f"{row['name']}: MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g}")])
+        _plain(axes.set_title(f"{row['name']}: MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g}"))
         axes.set(xlabel=f"true ({evaluation.split})", ylabel="predicted")
         axes.grid(alpha=0.3)
     return _save(figure, path)
@@ -115,78 +119,51 @@ def agreement(evaluation: Evaluation, path: Path) -> Path:
 
 def per_class(evaluation: Evaluation, path: Path) -> Path:
     """Draw the F1 of each class, where a picture may have several."""
-    rows = sorted(evaluation.per_class, key=lambda row: row["f1"] or 0.0)[:NAMED]
+    rows = [(row["f1"] or 0.0, row["count"], row["name"]) for row in evaluation.per_class]
+    rows = sorted(rows, key=lambda row: row[0])[:NAMED]
     figure = Figure(figsize=(6, 0.8 + 0.28 * len(rows)), dpi=DPI)
     axes = figure.subplots()
-    bars = axes.barh(range(len(rows)), [row["f1"] or 0.0 for row in rows], 0.7, color=TRAIN)
-    axes.bar_label(
-        bars,
-        [f"{100 * (row['f1'] or 0.0):.0f} % of {row['count']:,}" for row in rows],
-        padding=3,
-        fontsize=8,
-    )
-    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
-    _plain(axes.get_yticklabels())
-    axes.set(
-        title=f"F1 of each class, {evaluation.split}", xlim=(0, 1.25), ylim=(-0.6, len(rows) - 0.4)
-    )
-    axes.spines[["top", "right"]].set_visible(False)
-    return _save(figure, path)
-
-
-def sweep(
-    lrs: Sequence[float], losses: Sequence[float], suggestion: float | None, path: Path
-) -> Path:
-    """Draw the loss against the learning rate, and where the suggestion lies."""
-    figure = Figure(figsize=(6, 4), dpi=DPI, layout="constrained")
-    axes = figure.subplots()
-    axes.plot(lrs, losses, color=TRAIN)
-    axes.set(
-        xscale="log", xlabel="learning rate", ylabel="loss (smoothed)", title="Learning-rate finder"
-    )
-    axes.grid(alpha=0.3)
-    if suggestion is not None:
-        axes.axvline(suggestion, color=BEST, linestyle=":", label=f"suggestion {suggestion:.1e}")
-        axes.legend()
+    texts = [f"{100 * share:.0f} % of {count:,}" for share, count, _ in rows]
+    _bars(axes, [row[0] for row in rows], [row[2] for row in rows], texts)
+    title = f"F1 of each class, {evaluation.split}"
+    axes.set(title=title, xlim=(0, 1.25), ylim=(-0.6, len(rows) - 0.4))
     return _save(figure, path)
 
 
 def confusion(evaluation: Evaluation, path: Path) -> Path:
-    """Draw the confusion matrix: rows are the truth, the colour is the share of a row, numbers are pictures."""
-    table, few = evaluation.confusion, len(evaluation.classes) <= NUMBERED
+    """Draw the confusion matrix.
+
+    Rows are the truth, the colour is the share of a row, the numbers are pictures.
+    """
+    table, names = evaluation.confusion, list(evaluation.classes)
     assert table is not None and evaluation.top1 is not None
-    names = [textwrap.fill(name, 24) if few else name for name in evaluation.classes]
-    side = len(names) * (0.9 if len(names) <= 5 else 0.55) if few else 0.16 * min(len(names), NAMED)
-    figure = Figure(figsize=(side, side), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1))  # names lie outside; saving takes them in
-    share = table / np.maximum(table.sum(1, keepdims=True), 1)
-    axes.imshow(
-        share, cmap="Blues", norm=PowerNorm(0.5, 0, 1)
-    )  # the root: a few mistakes must be seen beside the many hits
-    slant: dict[str, Any] = (
-        {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if few else {"rotation": 90}
-    )
-    step = math.ceil(len(names) / NAMED)
-    axes.set_xticks(range(0, len(names), step), names[::step], fontsize=10 if few else 7, **slant)
-    axes.set_yticks(range(0, len(names), step), names[::step], fontsize=10 if few else 7)
-    _plain([*axes.get_xticklabels(), *axes.get_yticklabels()])
+    few = len(names) <= NUMBERED
+    side, size = 0.16 * min(len(names), NAMED), 7
+    slant: dict[str, Any] = {"rotation": 90}
     if few:
+        names = [textwrap.fill(name, 24) for name in names]
+        side, size = len(names) * (0.9 if len(names) <= 5 else 0.55), 10
+        slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    figure = Figure(figsize=(side, side), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))  # the names lie outside; _save takes them in
+    share = table / np.maximum(table.sum(1, keepdims=True), 1)
+    # the root of the share: a few mistakes must show beside the many hits
+    axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
+    step = math.ceil(len(names) / NAMED)
+    places = range(0, len(names), step)
+    axes.set_xticks(places, names[::step], fontsize=size, **slant)
+    axes.set_yticks(places, names[::step], fontsize=size)
+    _plain(*axes.get_xticklabels(), *axes.get_yticklabels())
+    if few:
+        size = 9 if table.max() < 10_000 else 7
         for (row, column), n in np.ndenumerate(table):
-            colour = "white" if share[row, column] > 0.35 else "black" if n else "0.7"
-            axes.text(
-                column,
-                row,
-                f"{n}",
-                ha="center",
-                va="center",
-                color=colour,
-                fontsize=9 if table.max() < 10_000 else 7,
-            )
+            colour = "black" if n else "0.7"
+            if share[row, column] > 0.35:
+                colour = "white"
+            axes.text(column, row, f"{n}", color=colour, ha="center", va="center", fontsize=size)
+    title = f"{evaluation.split}: top-1 {100 * evaluation.top1:.1f} % of {evaluation.count:,}"
     axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(
-        f"{evaluation.split}: top-1 {100 * evaluation.top1:.1f} % of {evaluation.count:,}",
-        loc="left",
-    )
+    axes.set_title(title, loc="left")
     return _save(figure, path)
 
 
@@ -195,47 +172,32 @@ def view_classify(picture: np.ndarray, prediction: Prediction, path: Path) -> Pa
 
     Parameters
     ----------
-    picture : uint8, (H, W, C) or (H, W); one channel is drawn in grey
+    picture : ndarray, uint8, (H, W, C) or (H, W)
+        One channel is drawn in grey.
     """
-    rows = prediction.top
-    tall, wide = (
-        max(3.2, 0.34 * len(rows)),
-        3.2 * min(2.0, max(0.5, picture.shape[1] / picture.shape[0])),
-    )
-    figure = Figure(
-        figsize=(1, 1), dpi=DPI
-    )  # a sheet of one inch: places are inches, and saving takes in what lies outside
+    names, shares = zip(*prediction.top, strict=True)
+    tall = max(3.2, 0.34 * len(names))
+    wide = 3.2 * min(2.0, max(0.5, picture.shape[1] / picture.shape[0]))
+    # a sheet of one inch: places are inches, and _save takes in what lies outside
+    figure = Figure(figsize=(1, 1), dpi=DPI)
     left = figure.add_axes((0, tall - 3.2, wide, 3.2), anchor="N")
-    left.imshow(
-        picture[..., 0] if picture.ndim == 3 and picture.shape[2] < 3 else picture,
-        cmap="gray",
-        vmin=0,
-        vmax=255,
-    )
+    grey = picture.ndim == 3 and picture.shape[2] < 3
+    left.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=255)
     left.set_axis_off()
     score = f"  {100 * prediction.score:.1f} %" if prediction.task == "classification" else ""
-    _plain([left.set_title(textwrap.fill(prediction.label, 36) + score)])
+    _plain(left.set_title(textwrap.fill(prediction.label, 36) + score))
     if prediction.task == "regression":  # numbers have no bars
         return _save(figure, path)
     right = figure.add_axes((0, 0, 3.6, tall))
-    bars = right.barh(
-        range(len(rows)),
-        [score for _, score in rows],
-        0.65,
-        color=[TRAIN] + ["lightsteelblue"] * (len(rows) - 1),
-    )
-    right.bar_label(bars, [f"{100 * score:.1f} %" for _, score in rows], padding=3, fontsize=9)
-    right.set_yticks(range(len(rows)), [textwrap.fill(name, 30) for name, _ in rows])
-    names = right.get_yticklabels()
-    _plain(names)
-    right.set(
-        title="Class probability", xlim=(0, 1.2), ylim=(len(rows) - 0.4, -0.6)
-    )  # the likeliest on top
+    texts = [f"{100 * share:.1f} %" for share in shares]
+    lines = [textwrap.fill(name, 30) for name in names]
+    _bars(right, shares, lines, texts, color=[TRAIN] + ["lightsteelblue"] * (len(names) - 1))
+    limits = {"xlim": (0, 1.2), "ylim": (len(names) - 0.4, -0.6)}  # the likeliest on top
+    right.set(title="Class probability", **limits)
     right.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-    right.spines[["top", "right"]].set_visible(False)
-    canvas = FigureCanvasAgg(figure)
-    pen = canvas.get_renderer()  # type: ignore[no-untyped-call]
-    longest = max(name.get_window_extent(pen).width for name in names) / DPI
+    pen = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    labels = right.get_yticklabels()
+    longest = max(label.get_window_extent(pen).width for label in labels) / DPI
     right.set_position((wide + longest + 0.35, 0, 3.6, tall))
     return _save(figure, path)
 
@@ -245,41 +207,74 @@ def sheet(
 ) -> Path:
     """Draw pictures in rows, each below its text.
 
-    pictures : uint8, (H, W, 3) each
+    Parameters
+    ----------
+    pictures : sequence of ndarray, uint8, (H, W, 3)
     """
     columns = min(columns, len(pictures))
     lines = -(-len(pictures) // columns)
-    figure = Figure(figsize=(3.2 * columns, 3.6 * lines), dpi=DPI, layout="constrained")
-    for axes, place in zip(
-        figure.subplots(lines, columns, squeeze=False).flat, range(lines * columns), strict=True
-    ):
+    figure = _figure(3.2 * columns, 3.6 * lines)
+    places = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for axes in places:
         axes.set_axis_off()
-        if place < len(pictures):
-            axes.imshow(pictures[place])
-            _plain(
-                [
-                    axes.set_title(
-                        "\n".join(textwrap.fill(line, 34) for line in texts[place].splitlines()),
-                        fontsize=10,
-                    )
-                ]
-            )
+    for axes, picture, text in zip(places, pictures, texts, strict=False):
+        axes.imshow(picture)
+        wrapped = "\n".join(textwrap.fill(line, 34) for line in text.splitlines())
+        _plain(axes.set_title(wrapped, fontsize=10))
     return _save(figure, path)
 
 
+@dataclass(frozen=True, repr=False)
+class LrCurve:
+    """What `find_lr` gives.
+
+    Attributes
+    ----------
+    lrs, losses : tuple of float
+        The sweep, one step each; the losses are smoothed.
+    suggestion : float, optional
+        The learning rate; None where the network learns nothing at any.
+    why : str
+        The reason.
+    """
+
+    lrs: tuple[float, ...]
+    losses: tuple[float, ...]
+    suggestion: float | None
+    why: str
+
+    def plot(self, path: str | Path = "lr_curve.png") -> Path:
+        """Draw the curve with the suggestion, show it in a notebook, and save it as a PNG."""
+        figure = _figure(6, 4)
+        axes = figure.subplots()
+        axes.plot(self.lrs, self.losses, color=TRAIN)
+        labels = {"xlabel": "learning rate", "ylabel": "loss (smoothed)"}
+        axes.set(xscale="log", title="Learning-rate finder", **labels)
+        axes.grid(alpha=0.3)
+        if self.suggestion is not None:
+            _mark(axes, self.suggestion, f"suggestion {self.suggestion:.1e}")
+            axes.legend()
+        return display(_save(figure, Path(path)))
+
+    def __repr__(self) -> str:
+        if not self.lrs:
+            return "LrCurve()"
+        rate = "no suggestion" if self.suggestion is None else f"suggestion {self.suggestion:.1e}"
+        steps = f"{len(self.lrs)} steps from {self.lrs[0]:.0e} to {self.lrs[-1]:.0e}"
+        return f"LrCurve({rate}: {self.why}; {steps})"
+
+
 def display(path: Path, *, shell: Any = None, show: Callable[[Any], object] | None = None) -> Path:
-    """Show a PNG in a notebook; do nothing elsewhere. Gives the path.
+    """Show a PNG in a notebook, and give its path; elsewhere only give the path.
 
     Parameters
     ----------
-    shell : IPython's shell, if there is one
-    show : IPython's `display`
+    shell : optional
+        IPython's shell, if there is one.
+    show : callable, optional
+        IPython's `display`.
     """
-    import sys
-
-    if shell is None and "IPython" in sys.modules:  # a kernel has it loaded
-        shell = sys.modules["IPython"].get_ipython()
-    if hasattr(shell, "kernel"):  # a terminal's shell has none
+    if hasattr(shell or hardware.shell(), "kernel"):  # the shell of a terminal has none
         from IPython.display import Image
         from IPython.display import display as to_notebook
 
@@ -287,22 +282,37 @@ def display(path: Path, *, shell: Any = None, show: Callable[[Any], object] | No
     return path
 
 
-def _points(history: Sequence[Mapping[str, Any]], column: str) -> list[tuple[float, float]]:
-    found = [
-        (float(row["epoch"]), float(row[column])) for row in history if row.get(column) is not None
-    ]
-    return [point for point in found if math.isfinite(point[1])]
+def _points(history: History, column: str) -> list[tuple[float, float]]:
+    rows = [row for row in history if row.get(column) is not None]
+    return [(float(row["epoch"]), float(row[column])) for row in rows if math.isfinite(row[column])]
 
 
-def _best(history: Sequence[Mapping[str, Any]], monitor: str) -> float | None:
-    """The epoch of the best validation: the first of equals."""
-    sign = -1 if monitor.endswith(("top1", "top5", "f1")) else 1
-    return min(_points(history, monitor), key=lambda point: sign * point[1], default=(None, None))[
-        0
-    ]
+def _best(history: History, monitor: str) -> float | None:
+    """Give the epoch of the best validation: the first of equals."""
+    points = _points(history, monitor)
+    sign = 1 if falls(monitor) else -1
+    return min(points, key=lambda point: sign * point[1])[0] if points else None
 
 
-def _plain(texts: Sequence[Any]) -> None:
+def _figure(wide: float, high: float) -> Figure:
+    return Figure(figsize=(wide, high), dpi=DPI, layout="constrained")
+
+
+def _mark(axes: Axes, x: float, label: str) -> None:
+    axes.axvline(x, color=BEST, linestyle=":", label=label)
+
+
+def _bars(
+    axes: Axes, shares: Sequence[float], names: list[str], texts: list[str], color: Any = TRAIN
+) -> None:
+    bars = axes.barh(range(len(names)), shares, 0.68, color=color)
+    axes.bar_label(bars, texts, padding=3, fontsize=9)
+    axes.set_yticks(range(len(names)), names)
+    _plain(*axes.get_yticklabels())
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _plain(*texts: Any) -> None:
     for text in texts:
         text.set_parse_math(False)  # a class may be named "$5"
 

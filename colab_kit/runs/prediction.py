@@ -1,4 +1,4 @@
-"""What a network says of pictures it was not trained on: a label, a score, and all the probabilities."""
+"""What a network predicts for pictures: a label, a score, and all the probabilities."""
 
 from __future__ import annotations
 
@@ -19,14 +19,23 @@ SHOWN = 10  # predictions a list shows
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
-    """What is seen in one picture.
+    """What the network predicts for one picture.
 
-    label : the likeliest class; of several a picture all from 0.5 up; of numbers the number
-    score : float, the label's probability (of several, the largest); the first number
-    top : (name, probability), the likeliest first; (target, number) in their own order
-    probabilities : float32, (C,), in the order of the run's classes; the numbers, where such are learned
-    path : the file; None for a picture that is none
-    task : of the run
+    Attributes
+    ----------
+    label : str
+        The likeliest class. Where a picture may have several, all from 0.5 up. Where the labels
+        are numbers, the numbers.
+    score : float
+        The label's probability (of several the largest); the first number.
+    top : list of (str, float)
+        Names and probabilities, the likeliest first; targets and numbers, in their own order.
+    probabilities : ndarray, float32, (C,)
+        In the order of the run's classes; or the numbers.
+    path : Path, optional
+        The file; None where the picture came without one.
+    task : str
+        Of the run.
     """
 
     label: str
@@ -56,32 +65,33 @@ def prediction(
 
     Parameters
     ----------
-    probabilities : float, (C,)
+    probabilities : ndarray, float, (C,)
     top : int
         How many names to keep; all, where there are fewer.
     """
-    kept = np.asarray(probabilities, np.float32)
+    row = np.asarray(probabilities, np.float32)
+    pairs = [(name, float(value)) for name, value in zip(classes, row, strict=True)]
     if task == "regression":
-        numbers = [(name, float(value)) for name, value in zip(classes, kept, strict=True)]
-        return Prediction(
-            ", ".join(f"{value:.4g}" for _, value in numbers),
-            numbers[0][1],
-            numbers,
-            kept,
-            path,
-            task,
-        )
-    best = [(classes[i], float(kept[i])) for i in np.argsort(-kept, kind="stable")[: max(1, top)]]
+        label = ", ".join(f"{value:.4g}" for _, value in pairs)
+        return Prediction(label, pairs[0][1], pairs, row, path, task)
+    best = [pairs[i] for i in np.argsort(-row, kind="stable")[: max(1, top)]]
+    label, score = best[0]
     if task == "multilabel":
-        there = [name for name, score in zip(classes, kept, strict=True) if score >= 0.5]
-        return Prediction(", ".join(there) or "none", best[0][1], best, kept, path, task)
-    return Prediction(*best[0], best, kept, path)
+        label = ", ".join(name for name, value in pairs if value >= 0.5) or "none"
+    return Prediction(label, score, best, row, path, task)
+
+
+Cell = Callable[[Prediction], Any]
 
 
 class Predictions(list[Prediction]):
     """Predictions in the order of the pictures.
 
-    classes : names of the columns of `probabilities`; () where they are not known
+    Parameters
+    ----------
+    items : iterable of Prediction
+    classes : sequence of str
+        Names of the columns of `probabilities`; () where they are not known.
     """
 
     def __init__(self, items: Iterable[Prediction] = (), classes: Sequence[str] = ()) -> None:
@@ -90,58 +100,72 @@ class Predictions(list[Prediction]):
 
     @property
     def labels(self) -> list[str]:
+        """The label of each picture."""
         return [p.label for p in self]
 
     @property
     def probabilities(self) -> np.ndarray:
-        """float32, (N, C)."""
-        return (
-            np.stack([p.probabilities for p in self])
-            if self
-            else np.empty((0, len(self.classes)), np.float32)
-        )
+        """The probabilities of all pictures, float32, (N, C)."""
+        if not self:
+            return np.empty((0, len(self.classes)), np.float32)
+        return np.stack([p.probabilities for p in self])
 
     def to_csv(
         self, path: str | Path | None = None, *, columns: Mapping[str, str] | None = None
     ) -> str | Path:
-        """Write a row a picture; give the file, or without `path` the text.
+        """Write a row for each picture. Give the file, or the text where no `path` is given.
 
-        columns : {heading: what stands there}, for what is to be handed in: "path", "file" (its name), "stem" (without ending), "label",
-            "score", "number" (the label's, from 0), or the name of a class: its probability. None: path, label, score and all classes.
+        Parameters
+        ----------
+        path : str or Path, optional
+        columns : dict, optional
+            {heading: content}, for a file with a form of its own, as a competition asks for it.
+            A content is "path", "file" (its name), "stem" (its name without ending), "label",
+            "score", "number" (of the label, from 0), or the name of a class: its probability.
+            None: path, label, score and all classes.
+
+        Raises
+        ------
+        DataError
+            There is no such content.
 
         Examples
         --------
-        >>> run.predict(data.test).to_csv("submission.csv", columns={"id": "stem", "label": "dog"})  # doctest: +SKIP
+        >>> form = {"id": "stem", "label": "dog"}
+        >>> run.predict(data.test).to_csv("submission.csv", columns=form)  # doctest: +SKIP
         """
-        asked = columns or {}
-        if unknown := [
-            what for what in asked.values() if what not in _CELLS and what not in self.classes
-        ]:
-            why = f"there are {', '.join(_CELLS)}, and the classes {', '.join(self.classes[:5])}"
-            raise DataError(f"columns= asks for {unknown[0]!r}.", why, "name one of these")
+        heads = ["path", "label", "score", *self.classes]
+        cells = [*map(_CELLS.__getitem__, heads[:3]), *map(self._cell, self.classes)]
+        if columns:
+            heads, cells = list(columns), [self._cell(content) for content in columns.values()]
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\n")
-        table.writerow(asked or ["path", "label", "score", *self.classes])
-        for p in self:
-            shares = [f"{x:.6g}" for x in p.probabilities] if self.classes else []
-            of_class = dict(zip(self.classes, shares, strict=True))
-            usual = [_CELLS[name](p) for name in ("path", "label", "score")] + shares
-            table.writerow(
-                [of_class[what] if what in of_class else _CELLS[what](p) for what in asked.values()]
-                if asked
-                else usual
-            )
+        table.writerow(heads)
+        table.writerows([cell(p) for cell in cells] for p in self)
         if path is None:
             return out.getvalue()
         write_whole(Path(path), out.getvalue())
         return Path(path)
 
+    def _cell(self, content: str) -> Cell:
+        if content in self.classes:
+            column = self.classes.index(content)
+            return lambda p: f"{p.probabilities[column]:.6g}"
+        if content in _CELLS:
+            return _CELLS[content]
+        raise DataError(
+            f"columns= asks for {content!r}.",
+            f"there are {', '.join(_CELLS)}, and the classes {', '.join(self.classes[:5])}",
+            "name one of these",
+        )
+
     def __repr__(self) -> str:
         lines = [f"{len(self)} predictions", *map(repr, self[:SHOWN])]
-        return "\n".join([*lines, f"… {len(self) - SHOWN} more"] if len(self) > SHOWN else lines)
+        more = [f"… {len(self) - SHOWN} more"] if len(self) > SHOWN else []
+        return "\n".join(lines + more)
 
 
-_CELLS: dict[str, Callable[[Prediction], Any]] = {
+_CELLS: dict[str, Cell] = {
     "path": lambda p: p.path or "",
     "file": lambda p: p.path.name if p.path else "",
     "stem": lambda p: p.path.stem if p.path else "",

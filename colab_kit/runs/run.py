@@ -1,76 +1,90 @@
-"""Runs: one training each, startable and stoppable; what it learned can be asked, looked at and saved."""
+"""Runs: one training each. What a run learned can be asked, drawn and saved."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from ..data.dataset import Data, Split
 from ..data.image_checks import look_at
 from ..data.loading import load
 from ..data.preprocess import Preprocess
 from ..data.targets import unlabelled
-from ..errors import RENAMED, DataError, new_words, no_attribute
+from ..errors import RENAMED, DataError, RunError, new_words, no_attribute
 from ..events import Callback, Control, Note
-from ..models.known import Shell
 from ..recipe import Figures, Recipe
 from ..system.console import Console
 from ..system.files import digest, home
+from ..training.choices import Choices, as_facts
 from ..training.history import History
+from ..training.state import Progress
+from . import plots
 from .evaluation import Evaluation, evaluate
+from .explain import draw_grad_cam, draw_worst
 from .export import export, save_weights
-from .looks import Looks
 from .prediction import Prediction, Predictions, prediction
 from .record import Place, refuse_unmounted
-from .scoring import Scorer, pictures_of
+from .report import write_report
+from .scoring import Scorer, pictures_of, pixels_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-live: dict[Path, Run] = {}  # the runs that train right now, by folder
-taught: WeakKeyDictionary[nn.Module, str] = (
-    WeakKeyDictionary()
-)  # networks that this process trained in place, and the run's name
 
-
-class Run(Looks):
+class Run:
     """A training: what it is, how it went, and what it learned.
 
     Attributes
     ----------
-    status : "running", "paused", "finished", "stopped" or "failed"; reason : why, in words
-    folder, drive_folder : where it lives, and where its copies are kept (None without a Drive)
-    name, key : what `open_run` finds it by
-    recipe, choices : how it trains; what was chosen for it, {name: (value, why)}
-    history : a row of metrics for each validation; best : {"epoch", "metrics"} of the best one
-    classes, task, data : the class names; what is learned of a picture; the Data, where this session loaded it
+    status : str
+        "running", "paused", "finished", "stopped" or "failed".
+    reason : str
+        Why, in words.
+    folder, drive_folder : Path
+        Where it lives, and where its copies are kept (None without a Drive).
+    name, key : str
+        What `open_run` finds it by.
+    recipe : Recipe
+        How it trains.
+    choices : dict
+        What was chosen for it, {name: Choice(value, why, by)}.
+    history : History
+        A row of metrics for each validation.
+    best : dict or None
+        Epoch and metrics of the best validation so far.
+    classes, task : tuple of str, str
+        The class names; what is learned of a picture.
+    data : Data or None
+        Where this session loaded it.
     """
 
     def __init__(
         self,
         place: Place,
         record: dict[str, Any],
-        choices: dict[str, Any],
+        choices: Choices,
         *,
-        control: Control | None = None,
+        progress: Progress | None = None,
         data: Data | None = None,
+        make: Callable[[], nn.Module] | None = None,
+        device: Any = "cpu",
     ) -> None:
-        self.place, self.record = place, record
+        self.place, self.record, self.choices = place, record, choices
         self.folder, self.drive_folder = place.folder, place.drive_folder
         self.name, self.key = str(record["name"]), str(record["key"])
-        self.recipe = Recipe(**_tuples(record["recipe"]))
-        self.choices: dict[str, tuple[Any, str]] = {k: tuple(v) for k, v in choices.items()}
+        fields = record["recipe"].items()
+        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in fields}
+        self.recipe = Recipe.of(None, lists)
         self.classes, self.task = tuple(record["data"]["classes"]), str(record["data"]["task"])
-        self.data, self.control = data, control or Control()
-        self.history = History()
-        self._facts: dict[str, Any] = {
-            "best": None
-        }  # of the newest checkpoint, or of the loop while it runs
+        self.progress = progress or Progress(place.folder, place.shelf, place.kept_as, record)
+        self.data, self.device = data, device
+        self._make = make
         self._model: nn.Module | None = None
-        self._make: Callable[[], nn.Module] | None = None
-        self.device: Any = "cpu"
+
+    @property
+    def control(self) -> Control:
+        return self.progress.control
 
     @property
     def status(self) -> str:
@@ -82,21 +96,29 @@ class Run(Looks):
         return str(self.record["reason"])
 
     @property
+    def history(self) -> History:
+        return self.progress.history
+
+    @property
     def best(self) -> dict[str, Any] | None:
         """Epoch and metrics of the best validation so far; None before the first."""
-        best = self._facts["best"]
+        best = self.progress.best
         return {"epoch": best["epoch"], "metrics": Figures(best["metrics"])} if best else None
 
     @property
     def model(self) -> nn.Module:
-        """The network in eval, with the best weights if there was a validation, else the last ones."""
+        """The network in eval, with its best validated weights, else its last ones."""
         if self._model is None:
             assert self._make is not None
             self._model = self._make().to(self.device).eval()
         return self._model
 
+    def take_model(self, make: Callable[[], nn.Module]) -> None:
+        """Take the trained network as the run's own. It is made when somebody asks for it."""
+        self._make = make
+
     def stop(self, reason: str = "stopped by hand") -> None:
-        """Finish the step, save, and let the verb return. A stopped run goes on when its cell is run again."""
+        """Finish the step, save, and let the verb return. Its cell, run again, goes on."""
         self.control.stop(reason)
 
     def pause(self) -> None:
@@ -108,9 +130,14 @@ class Run(Looks):
         self.control.resume()
 
     def wait_for_copies(self, timeout: float | None = None) -> bool:
-        """Wait until the run's copies are handed to Drive; False where `timeout` seconds were too few. True without a Drive.
+        """Wait until the run's copies are handed to Drive. True without a Drive.
 
-        Handed over is not sent: Drive's program sends later, and only drive.unmount() waits for that.
+        Handed over is not sent: Drive's program sends later. Only drive.unmount() waits for that.
+
+        Returns
+        -------
+        bool
+            False where `timeout` seconds were too few.
         """
         if self.place.shelf is None:
             return True
@@ -123,21 +150,207 @@ class Run(Looks):
     def evaluate(
         self, split: Any = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False
     ) -> Evaluation:
-        """Accuracy and its details.
+        """Measure accuracy and its details.
 
-        split : "train", "valid", "test", a Split, or data (then, as for None: its test split, else valid)
-        callbacks, quiet : as for `load`, where there is data to load
+        The loss is the cross-entropy of the class probabilities (binary where there may be several,
+        the squared error of numbers), whatever loss the run was trained with.
 
-        Its loss is the cross-entropy of the class probabilities (binary where there may be several, the squared error of numbers),
-        whatever loss the run was trained with.
+        Parameters
+        ----------
+        split : "train", "valid", "test", a Split, or data
+            Of data, and for None, its test split is taken, else valid.
+        callbacks, quiet
+            As for `load`, where there is data to load.
         """
         chosen = self._split(split, callbacks=callbacks, quiet=quiet)
-        self._comparable(chosen)
         outputs, labels, _ = self._scorer().split(chosen)
         return evaluate(outputs, labels, self.classes, chosen.name, self.task)
 
-    def _comparable(self, split: Split) -> None:
-        labels = split.labels
+    @new_words
+    def predict(self, x: Any, *, top: int = 5, tta: int = 1) -> Prediction | Predictions:
+        """Give class probabilities of pictures.
+
+        Parameters
+        ----------
+        x : path, folder, glob, URL, PIL picture, array, a batch of them, or a Split
+            Arrays are (H, W), (H, W, C) or (C, H, W).
+        top : int
+            How many classes each prediction lists.
+        tta : int
+            Views of each picture, whose probabilities are averaged: as it is, mirrored, then both
+            somewhat nearer.
+
+        Raises
+        ------
+        DataError
+        """
+        scorer = self._scorer(tta)
+        if isinstance(x, str) and x.lower().startswith(("http://", "https://")):
+            from ..fetching.fetch import fetch
+
+            x = Path(fetch(x, home() / "pictures" / digest(x)[:8], quiet=True))
+        is_one = False
+        if isinstance(x, Split):
+            probabilities, _, rows = scorer.split(x)
+            files = getattr(x.source, "paths", None)
+            paths = [None if files is None else files[row] for row in rows]
+        else:
+            pictures, paths, is_one = pictures_of(x, scorer.preprocess)
+            if not is_one and all(isinstance(path, Path) for path in paths):
+                pictures = _readable(pictures)
+                paths = list(pictures)
+            probabilities = scorer.pictures(pictures)
+        answers = (
+            prediction(p, self.classes, top=top, path=path, task=self.task)
+            for p, path in zip(probabilities, paths, strict=True)
+        )
+        predictions = Predictions(answers, self.classes)
+        return predictions[0] if is_one else predictions
+
+    def save(self, path: str | Path) -> Path:
+        """Write the weights as a plain state_dict, for torch (.pth) or safetensors."""
+        return save_weights(self.model, _target(path))
+
+    def export(self, path: str | Path) -> Path:
+        """Write one file that `open_run` opens anywhere.
+
+        A .safetensors holds weights, classes and figures, no pickle. A .onnx needs an extra.
+        """
+        choices, facts = as_facts(self.choices), vars(self.progress.state)
+        return export(_target(path), self.model, self.record, choices, facts)
+
+    def plot(self) -> Path:
+        """Draw loss and accuracy over the epochs; shown in a notebook, saved as curves.png."""
+        if not self.history:
+            raise RunError(
+                "There is nothing to plot yet.",
+                f"run {self.name} has no validated epoch",
+                "train it first",
+            )
+        return self._show(self._curves())
+
+    def confusion(self, split: Any = None) -> Path:
+        """Draw which classes are taken for which; saved as confusion.png.
+
+        Where a picture may have several classes, it draws the F1 of each; of numbers, predicted
+        and true.
+        """
+        return self._show(self._compared(self.evaluate(split)))
+
+    def show(self, x: Any, *, top: int = 10) -> Path:
+        """Draw one picture beside its likeliest classes; saved as prediction.png."""
+        answer = self.predict(x, top=top)
+        if not isinstance(answer, Prediction):
+            raise DataError(
+                "show() takes one picture.",
+                f"{len(answer)} were given",
+                "pass one: run.show(pictures[0])",
+            )
+        pixels = pixels_of(x, self._scorer().preprocess)
+        return self._show(plots.view_classify(pixels, answer, self.folder / "prediction.png"))
+
+    def top_losses(self, n: int = 9, split: Any = None) -> Path:
+        """Draw the pictures with the largest losses, and the answers; saved as top_losses.png."""
+        return self._show(self._worst(n, split))
+
+    def grad_cam(self, x: Any, *, label: str | None = None) -> Path:
+        """Draw what in one or more pictures speaks for a class; saved as grad_cam.png.
+
+        Parameters
+        ----------
+        x : as for predict
+        label : str, optional
+            The class; each picture's likeliest, if None.
+
+        Raises
+        ------
+        ModelError
+            The network has no convolution near its end.
+        """
+        if label is not None and label not in self.classes:
+            raise DataError(
+                f"There is no class {label!r}.",
+                f"the run knows {', '.join(self.classes[:8])}",
+                "name one of these",
+            )
+        target = None if label is None else self.classes.index(label)
+        scorer = self._scorer()
+        return self._show(draw_grad_cam(x, scorer, self.classes, target, self.folder))
+
+    def report(self, split: Any = None) -> Path:
+        """Write all that is known of the run as one HTML file that opens offline: report.html."""
+        evaluation = self.evaluate(split)
+        drawings = (self._curves(), self._compared(evaluation), self._worst(9, split))
+        title, folder = f"{self.name}-{self.key}", self.folder
+        path = write_report(
+            title, self.record, self.choices, self.history, evaluation, drawings, folder
+        )
+        self._copy(path)
+        return path
+
+    def _curves(self) -> Path:
+        path, metric = self.folder / "curves.png", self.recipe.monitor
+        return plots.curves(self.history, path, monitor=metric)
+
+    def _compared(self, evaluation: Evaluation) -> Path:
+        return plots.comparison(evaluation, self.folder / "confusion.png", self.task)
+
+    def _worst(self, n: int, split: Any) -> Path:
+        chosen = self._split(split)
+        scorer = self._scorer()
+        return draw_worst(chosen, scorer, self.classes, self.task, n, self.folder)
+
+    def _show(self, picture: Path) -> Path:
+        """Display a picture in a notebook, and hand a copy to Drive."""
+        self._copy(picture)
+        return plots.display(picture)
+
+    def _copy(self, path: Path) -> None:
+        if self.place.shelf is not None:
+            self.place.shelf.push(path, f"{self.place.kept_as}/{path.name}")
+
+    def _split(self, what: Any, **options: Any) -> Split:
+        """Give the split to evaluate: by name, as it is, or from Data or anything `load` takes.
+
+        Raises
+        ------
+        DataError
+            There is no such split, or it does not fit the run.
+        """
+        if isinstance(what, Split):
+            return self._comparable(what)
+        is_name = what is None or (isinstance(what, str) and not Path(what).exists())
+        name = RENAMED["split"].get(what, what) if is_name else None
+        data = self.data if is_name else load(what, **options)
+        if data is None:
+            raise DataError(
+                "The run was opened without its data.",
+                "only the weights are kept with a run",
+                "pass it: run.evaluate(data), run.report(data), kit.cleaner(run, split=data)",
+            )
+        if data.classes != self.classes:
+            mine, theirs = (", ".join(names[:5]) for names in (self.classes, data.classes))
+            raise DataError(
+                "The data has other classes than the run.",
+                f"the run knows {mine} …, the data has {theirs} …",
+                "load the data that the run was trained for",
+            )
+        if name is None:
+            test = data.test
+            is_labelled = test is not None and len(test) > 0 and not unlabelled(test.labels).any()
+            name = "train" if data.valid is None else "valid"
+            name = "test" if is_labelled else name
+        if name not in data.splits:
+            raise DataError(
+                f"The data has no split {name!r}.",
+                f"it has {', '.join(data.splits)}",
+                "name one of these",
+            )
+        return self._comparable(data.splits[name])
+
+    def _comparable(self, split: Split) -> Split:
+        """Refuse a split that cannot be compared with what the run says."""
+        labels, is_other = split.labels, f"The split {split.name} is of other data."
         if not len(labels) or unlabelled(labels).any():
             raise DataError(
                 f"The split {split.name} has no labels.",
@@ -146,137 +359,19 @@ class Run(Looks):
             )
         if labels.ndim != (1 if self.task == "classification" else 2):
             raise DataError(
-                f"The split {split.name} is of other data.",
-                f"the run's task is {self.task}",
-                "load it with the run's task=",
+                is_other, f"the run's task is {self.task}", "load it with the run's task="
             )
         if self.task == "classification" and int(labels.max()) >= len(self.classes):
             why = f"a label is {int(labels.max())}, and the run knows {len(self.classes)} classes"
-            raise DataError(
-                f"The split {split.name} is of other data.",
-                why,
-                "give a split of data with the run's classes",
-            )
+            raise DataError(is_other, why, "give a split of data with the run's classes")
+        return split
 
-    @new_words
-    def predict(self, x: Any, *, top: int = 5, tta: int = 1) -> Prediction | Predictions:
-        """Class probabilities of pictures.
-
-        x : path, folder, glob, URL, PIL picture, array (H, W), (H, W, C) or (C, H, W), a batch of them, or a Split
-        top : how many classes each prediction lists
-        tta : views of each picture, whose probabilities are averaged: as it is, mirrored, then both somewhat nearer
-
-        Raises
-        ------
-        DataError
-        """
-        scorer = self._scorer()
-        scorer.tta = tta
-        if isinstance(x, str) and x.lower().startswith(("http://", "https://")):
-            from ..fetching.fetch import fetch
-
-            x = Path(fetch(x, home() / "pictures" / digest(x)[:8], quiet=True))
-        if isinstance(x, Split):
-            probabilities, _, of = scorer.split(x)
-            files = getattr(x.source, "paths", None)
-            named = zip(
-                probabilities,
-                [files[row] if files is not None else None for row in of],
-                strict=True,
-            )
-            return Predictions(
-                (
-                    prediction(p, self.classes, top=top, path=path, task=self.task)
-                    for p, path in named
-                ),
-                self.classes,
-            )
-        pictures, paths, one = pictures_of(x, scorer.preprocess)
-        if not one and all(isinstance(path, Path) for path in paths):
-            pictures = _readable(pictures)
-            paths = list(pictures)
-        rows = zip(scorer.pictures(pictures), paths, strict=True)
-        found = Predictions(
-            (prediction(p, self.classes, top=top, path=path, task=self.task) for p, path in rows),
-            self.classes,
-        )
-        return found[0] if one else found
-
-    def save(self, path: str | Path) -> Path:
-        """Write the weights as a plain state_dict that torch or safetensors loads: .pth or .safetensors."""
-        return save_weights(self.model, self._target(path))
-
-    def export(self, path: str | Path) -> Path:
-        """Write one file that `open_run` opens anywhere: .safetensors with weights, classes and figures, no pickle; or .onnx, by extra."""
-        return export(self._target(path), self.model, self.record, self.choices, self._facts)
-
-    def _target(self, path: str | Path) -> Path:
-        target = Path(path).expanduser().absolute()
-        refuse_unmounted(target, str(target))
-        return target
-
-    def take(self, facts: dict[str, Any]) -> None:
-        """Take history and best from what a checkpoint says."""
-        self.history, self._facts = History(facts["history"]), facts
-
-    def watch(self, state: Any) -> None:
-        """Let history and best follow a loop's state while it trains."""
-        self.history = state.history = History(state.history)
-        self._facts = vars(state)
-
-    def adopt(self, model: nn.Module, device: Any) -> None:
-        """Take the trained network as the run's own."""
-        self.device = device
-        if isinstance(model, Shell):  # the rest of it is built when it is asked for
-            self._make = model.eval().whole
-            return
-        self._model = model.eval()
-        taught[model] = f"{self.name}-{self.key}"
-
-    def _split(self, what: Any, **told: Any) -> Split:
-        """The split to evaluate: by name, as it is, or from Data or anything `load` takes."""
-        if isinstance(what, Split):
-            return what
-        named = what is None or (isinstance(what, str) and not Path(what).exists())
-        what = RENAMED["split"].get(what, what) if named else what
-        data, name = (self.data, what) if named else (load(what, **told), None)
-        if data is None:
-            why = "only the weights are kept with a run"
-            raise DataError(
-                "The run was opened without its data.",
-                why,
-                "pass it: run.evaluate(data), run.report(data), kit.cleaner(run, split=data)",
-            )
-        if data.classes != self.classes:
-            why = f"the run knows {', '.join(self.classes[:5])} …, the data has {', '.join(data.classes[:5])} …"
-            raise DataError(
-                "The data has other classes than the run.",
-                why,
-                "load the data that the run was trained for",
-            )
-        labelled = (
-            data.test is not None and len(data.test) > 0 and not unlabelled(data.test.labels).any()
-        )
-        name = name or ("test" if labelled else "valid" if data.valid is not None else "train")
-        if name not in data.splits:
-            raise DataError(
-                f"The data has no split {name!r}.",
-                f"it has {', '.join(data.splits)}",
-                "name one of these",
-            )
-        return data.splits[name]
-
-    def _scorer(self) -> Scorer:
+    def _scorer(self, tta: int = 1) -> Scorer:
         import torch
 
         preprocess = Preprocess.from_json(self.record["preprocess"])
-        return Scorer(
-            self.model,
-            preprocess,
-            torch.device(self.device),
-            self.choices["output"][0],
-            self.record["data"]["floats"],
-        )
+        output, floats = self.choices["output"].value, self.record["data"]["floats"]
+        return Scorer(self.model, preprocess, torch.device(self.device), output, floats, tta)
 
     if not TYPE_CHECKING:
 
@@ -284,34 +379,30 @@ class Run(Looks):
             raise no_attribute(self, name)
 
     def __repr__(self) -> str:
-        metric = self.recipe.monitor
-        best = (
-            f", best {metric} {self.best['metrics'][metric]:.4f} at epoch {self.best['epoch']:g}"
-            if self.best
-            else ""
-        )
+        best, metric = "", self.recipe.monitor
+        if self.best:
+            value, epoch = self.best["metrics"][metric], self.best["epoch"]
+            best = f", best {metric} {value:.4f} at epoch {epoch:g}"
         why = f" ({self.reason})" if self.reason else ""
-        return f"Run {self.name}-{self.key} · {self.status}{why} · {len(self.history)} validations{best} · {self.folder}"
+        went = f"{self.status}{why} · {len(self.history)} validations{best}"
+        return f"Run {self.name}-{self.key} · {went} · {self.folder}"
+
+
+def _target(path: str | Path) -> Path:
+    target = Path(path).expanduser().absolute()
+    refuse_unmounted(target, str(target))
+    return target
 
 
 def _readable(files: list[Path]) -> list[Path]:
-    """The files without those that are no pictures, which are named: one of a folder must not cost the others."""
+    """Leave out files that are no pictures, and name them."""
     looks = look_at(files)
     bad = [f"{look.path.name} {look.fault}" for look in looks if look.fault]
+    names = "; ".join(bad[:3])
     if len(bad) == len(files):
-        raise DataError(
-            "None of the files is a picture.", "; ".join(bad[:3]), "give a folder of pictures"
-        )
+        raise DataError("None of the files is a picture.", names, "give a folder of pictures")
     if bad:
-        _warn(
-            f"{len(bad)} of {len(files)} files are left out: {'; '.join(bad[:3])}{' …' if len(bad) > 3 else ''}."
-        )
+        more = " …" if len(bad) > 3 else ""
+        text = f"{len(bad)} of {len(files)} files are left out: {names}{more}."
+        Console()(Note(text, "warn"))
     return [look.path for look in looks if not look.fault]
-
-
-def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-
-
-def _warn(text: str) -> None:
-    Console()(Note(text, "warn"))

@@ -41,17 +41,17 @@ class Child:
         env: Mapping[str, str],
         out: IO[bytes] | None = None,
     ) -> None:
-        both = out is None
+        pipes = (subprocess.PIPE, subprocess.STDOUT) if out is None else (out, subprocess.PIPE)
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if both else out,
-            stderr=subprocess.STDOUT if both else subprocess.PIPE,
+            stdout=pipes[0],
+            stderr=pipes[1],
             start_new_session=True,
         )
-        pipe = self.process.stdout if both else self.process.stderr
+        pipe = self.process.stdout if out is None else self.process.stderr
         assert pipe is not None
         self._pipe, self._open, self._selector = pipe, True, selectors.DefaultSelector()
         if _POSIX:  # elsewhere a pipe cannot be waited for: hear() blocks until it speaks

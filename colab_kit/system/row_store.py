@@ -114,12 +114,14 @@ def open_store(
         make(place)
         for old in _unused(place, key)[kept - 1 :]:
             _remove(old)
-        while (now := shutil.disk_usage(place).free if free is None else free) - missing < SPARE:
+        while True:
+            now = shutil.disk_usage(place).free if free is None else free
+            if now - missing >= SPARE:
+                return RowStore(place / key, shape, dtype)
             unused = _unused(place, key)
             if free is not None or not unused or not _remove(unused[-1]):
                 space = f"{now / 1e9:.1f} GB free, {SPARE / 1e9:.1f} stay so"
                 return f"{size / 1e9:.1f} GB of {kind} do not fit on the disk ({space})"
-        return RowStore(place / key, shape, dtype)
     except (OSError, AttributeError) as err:  # no posix_fallocate: Windows
         return f"the disk takes no store of {kind} ({err})"
 

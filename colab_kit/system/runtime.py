@@ -210,7 +210,8 @@ def _usable(gpu: Chip, torch: Torch | None) -> Chip:
     if torch.builds:
         broken = "cannot use it: its driver or CUDA version does not fit"
     fix = "install torch for CUDA from pytorch.org"
-    return Chip("cpu", f"{gpu.name} is there, but torch {torch.version} {broken}; {fix}")
+    why = f"{gpu.name} is there, but torch {torch.version} {broken}; {fix}"
+    return Chip("cpu", why, count=gpu.count)
 
 
 def _gpus(smi: str | None) -> list[Chip]:

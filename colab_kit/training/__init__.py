@@ -1,0 +1,29 @@
+"""Training turns a request into fitted weights: plan, check, loop, save. It knows no Run, no Drive.
+
+Read its files in this order:
+
+request         what a call asks for
+choices         what stands where the recipe says None
+losses          losses by name, and what kind of numbers a network puts out
+optim           the optimizer, the learning rate at each step, the average of the weights
+freezing        which parts learn in which epoch
+metrics         the figures while training
+checks          outputs, loss and gradients, on one batch
+findings        what network, data and machine show before the first step
+probing         precision, batch size and the time of a step, tried without a trace
+loaders         how a plan reads its pictures or features
+plan            a call made ready, before its first step
+preparing       a request becomes a plan
+transfer_plan   how a transfer goes
+state           where a run is
+job             what the loop works on
+loop            the training loop
+frozen_head     a head fitted on features
+budget          the time that a session has
+history         the table of validations
+saver           when and where a run is saved
+checkpoint      generations of checkpoints, and how the newest is found
+recovery        what follows a failed step
+lr_finder       the sweep of the learning rate
+trials          preflight and find_lr
+"""

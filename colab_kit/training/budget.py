@@ -1,25 +1,27 @@
-"""The budget: how long this session may train, so that it ends saved and by itself, not with its machine."""
+"""The time budget of a session: the run ends saved and by itself, before its machine does."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
-from ..recipe import seconds_of
+from ..recipe import as_seconds
 
 LIMIT = 12 * 3600.0  # seconds a free Colab machine lives at most ("as much as 12 hours", its FAQ)
 LAST_COPY = 60.0  # seconds to hand the last state to Drive before the machine goes
 
 
 class Budget:
-    """A stopwatch over one session's training, and the time it must not pass.
+    """A stopwatch over the training of one session, and the time it must not pass.
 
     Parameters
     ----------
-    given : "session" (until the machine's end), "3h", seconds, or None: no limit
-        Seconds and hours are training time of this session: a pause does not count. A machine's end comes through a pause too.
+    max_time : str or float, optional
+        "session" (until the machine's end), "3h", seconds, or None: no limit. Hours and seconds
+        are training time of this session, so a pause does not count. It counts for "session".
     age : float, optional
-        Seconds the machine has lived; None where no session ends by itself, or if unknown.
+        Seconds the machine has lived. None: unknown, or no session ends by itself here.
     before : float
         Seconds trained in earlier sessions.
 
@@ -33,58 +35,51 @@ class Budget:
 
     def __init__(
         self,
-        given: str | float | None,
+        max_time: str | float | None,
         *,
         age: float | None = None,
         before: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.given, self.before, self._clock = given, before, clock
+        self.max_time, self.before, self._clock = max_time, before, clock
         self._started, self._paused = clock(), 0.0
-        self.ends: float | None = (
-            None  # by the clock; pauses move it, unless it is the machine's end
-        )
-        if given == "session":
-            self.ends = None if age is None else self._started + max(0.0, LIMIT - age) - LAST_COPY
-        elif given is not None:
-            self.ends = self._started + (
-                seconds_of(given) if isinstance(given, str) else float(given)
-            )
+        limit = math.inf
+        if max_time != "session":
+            limit = as_seconds(max_time)
+        elif age is not None:
+            limit = max(0.0, LIMIT - age) - LAST_COPY
+        self.ends = self._started + limit  # by the clock
 
     @property
     def seconds(self) -> float:
-        """Trained so far, over all sessions, without pauses."""
+        """Training time of all sessions so far, without pauses."""
         return self.before + self.session
 
     @property
     def session(self) -> float:
-        """Trained in this session, without pauses."""
+        """Training time of this session so far, without pauses."""
         return self._clock() - self._started - self._paused
 
     def pause(self, seconds: float) -> None:
-        """Take a pause out of the time that counts."""
+        """Leave a pause out of the time that counts. The end of the machine does not move."""
         self._paused += seconds
-        if self.ends is not None and self.given != "session":
+        if self.max_time != "session":
             self.ends += seconds
 
     def used_up(self, *, step: float, save: float) -> bool:
-        """Whether another step of `step` seconds, and twice the `save` it takes to keep it, would pass the end."""
-        return self.ends is not None and self._clock() + step + 2 * save > self.ends
+        """Whether a step of `step` seconds, and twice a save of `save`, would pass the end."""
+        return self._clock() + step + 2 * save > self.ends
 
     def reason(self, rest: float | None) -> str:
-        """Why the run stops, and how long the rest takes: seconds, if known."""
-        what = (
-            "the session's end is near"
-            if self.given == "session"
-            else f"max_time={self.given!r} is used up"
-        )
-        return what + (
-            f"; the rest would take about {spoken(rest)} more" if rest is not None else ""
-        )
+        """Say why the run stops and, where it is known, how many seconds the rest takes."""
+        what = f"max_time={self.max_time!r} is used up"
+        if self.max_time == "session":
+            what = "the session's end is near"
+        return what if rest is None else f"{what}; the rest would take about {spoken(rest)} more"
 
 
 def spoken(seconds: float) -> str:
-    """A time as people say it: 8 s, 3 min, 2 h 05 min."""
+    """Say a time as people do: 8 s, 3 min, 2 h 05 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,10 +1,12 @@
-"""What the machine chooses where the recipe says None: the value and the reason, written before step 1, the same on resume."""
+"""Choices: what stands where the recipe says None. They are written before step 1, and stay."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+import torch
 
 from ..data.dataset import Data
 from ..data.preprocess import Preprocess
@@ -12,114 +14,159 @@ from ..data.sources import Arrays, Items, Pictures
 from ..data.user_datasets import own_shape
 from ..recipe import Recipe
 
-Choices = dict[str, tuple[Any, str]]  # name -> (value, why)
+UNEVEN = 3.0  # times the smallest class: from there on the largest one's pictures count less
+GENTLE = 0.1  # of the usual learning rate, where all of a trained backbone learns
+PROCESSES_PAY = 2000  # pictures: for fewer, starting processes costs more than they save
+
+
+class Choice(NamedTuple):
+    """A value that a run works with.
+
+    Parameters
+    ----------
+    value : any plain value
+    why : str
+        The reason, in words for people.
+    by : "user" (it was asked for), "machine" (it was measured or weighed) or "default" (the usual)
+    """
+
+    value: Any
+    why: str
+    by: str = "machine"
+
+
+Choices = dict[str, Choice]
+
+
+def as_asked(value: Any) -> Choice:
+    return Choice(value, "as asked", "user")
+
+
+def choices_from(facts: Mapping[str, Any] | None) -> Choices:
+    """Read choices as choices.json and an exported file keep them."""
+    return {name: Choice(**choice) for name, choice in (facts or {}).items()}
+
+
+def as_facts(choices: Choices) -> dict[str, Any]:
+    """Give choices as plain data, for a file."""
+    return {name: choice._asdict() for name, choice in choices.items()}
+
+
+def in_rows(choices: Choices, silent: Iterable[str] = ()) -> str:
+    """List what was chosen and can be asked for, one choice a row: name, value, why.
+
+    Parameters
+    ----------
+    silent : names of choices that change nothing in this run
+    """
+    arguments = {"mode", *(field.name for field in fields(Recipe))} - set(silent)
+    rows = [
+        (name, str(choice.value), choice.why)
+        for name, choice in choices.items()
+        if choice.by != "user" and name in arguments
+    ]
+    name_width, value_width = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
+    return "\n".join(
+        f"  {name:{name_width}}  {value:{value_width}}  {why}" for name, value, why in rows
+    )
 
 
 def choose(
-    recipe: Recipe,
-    data: Data,
-    made: Mapping[str, tuple[Any, str]],
-    *,
-    own_optimizer: bool,
-    kind: type | None = None,
+    recipe: Recipe, data: Data, made: Choices, optimizer: Any = None, *, gentle: bool = False
 ) -> Choices:
-    """Values for all that the recipe leaves open. What was chosen before (`made`) stays.
+    """Choose values for all that the recipe leaves open.
 
-    own_optimizer : whether an instance was given
-    kind : the optimizer's class, if one was given that the recipe has no name for
+    Parameters
+    ----------
+    made : Choices
+        What was chosen when the run began. It stays.
+    optimizer : class or instance, optional
+        An optimizer that the recipe has no name for.
+    gentle : bool
+        Whether all of a trained backbone learns.
     """
-    name = kind.__name__ if kind is not None else recipe.optimizer
-    pictures = not isinstance(data.train.source, Arrays)
-    found: Choices = {
-        "batch_size": _or(recipe.batch_size, usual_batch_size(data), _why_batch(data, pictures)),
-        "weight_decay": _or(
-            recipe.weight_decay, 0.01 if name == "adamw" else 0.0, f"usual for {name}"
-        ),
-        "lr": _or(recipe.lr, 1e-2 if name == "sgd" else 1e-3, f"usual for {name}"),
+    name = optimizer.__name__ if isinstance(optimizer, type) else recipe.optimizer
+    source, usual = data.train.source, f"usual for {name}"
+    rate, why_rate = (1e-2 if name == "sgd" else 1e-3), usual
+    if gentle:
+        rate, why_rate = rate * GENTLE, "usual where a trained backbone learns"
+    size_reason = "usual for arrays" if isinstance(source, Arrays) else "usual for picture files"
+    if data.batch_size:
+        size_reason = "the DataLoader's own"
+    augment = ("none", "usual for arrays and datasets")
+    if isinstance(source, Pictures):
+        augment = ("light", "usual for picture files")
+    choices = {
+        "batch_size": _or(recipe.batch_size, usual_batch_size(data), size_reason),
+        "weight_decay": _or(recipe.weight_decay, 0.01 if name == "adamw" else 0.0, usual),
+        "lr": _or(recipe.lr, rate, why_rate),
+        "augment": _or(recipe.augment, *augment),
     }
-    files = isinstance(data.train.source, Pictures)
-    found["augment"] = _or(
-        recipe.augment,
-        "light" if files else "none",
-        "usual for picture files" if files else "usual for arrays and datasets",
-    )
     if recipe.class_weights == "auto":
-        found["class_weights"] = _class_weights(list(data.counts["train"].values()))
-    if own_optimizer:
-        for name in ("lr", "weight_decay"):
-            found[name] = (None, "your optimizer has its own")
-    return {**found, **{k: tuple(v) for k, v in made.items()}}
+        choices["class_weights"] = _class_weights(list(data.counts["train"].values()))
+    if isinstance(optimizer, torch.optim.Optimizer):
+        own = Choice(None, "your optimizer has its own", "user")
+        choices |= {"lr": own, "weight_decay": own}
+    return choices | made
 
 
 def usual_batch_size(data: Data) -> int:
     return data.batch_size or (64 if isinstance(data.train.source, Arrays) else 32)
 
 
-UNEVEN = (
-    3.0  # how much larger the largest class is than the smallest, before its pictures count less
-)
+def _or(value: Any, default: Any, why: str) -> Choice:
+    return Choice(default, why, "default") if value is None else as_asked(value)
 
 
-def _class_weights(counts: list[int]) -> tuple[str | None, str]:
-    there = [n for n in counts if n]
-    ratio = max(there) / min(there)
-    how = f"the largest class has {ratio:.1f} times the pictures of the smallest"
-    return ("balanced", how) if ratio > UNEVEN else (None, f"{how}, under {UNEVEN:g}")
+def _class_weights(counts: list[int]) -> Choice:
+    present = [n for n in counts if n]
+    ratio = max(present) / min(present)
+    why = f"the largest class has {ratio:.1f} times the pictures of the smallest"
+    if ratio > UNEVEN:
+        return Choice("balanced", why)
+    return Choice(None, f"{why}, under {UNEVEN:g}")
 
 
-def _or(given: Any, default: Any, why: str) -> tuple[Any, str]:
-    return (default, why) if given is None else (given, "as asked")
+def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Preprocess, Choice]:
+    """Say how this data becomes input, and why at that size.
 
-
-def _why_batch(data: Data, pictures: bool) -> str:
-    if data.batch_size:
-        return "the DataLoader's own"
-    return "usual for picture files" if pictures else "usual for arrays"
-
-
-def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Preprocess, str]:
-    """How this data becomes input, and why at that size.
-
-    base : what the weights ask for; size and channels None for a network from scratch
+    Parameters
+    ----------
+    base : Preprocess
+        What the weights ask for; size and channels are None for a network from scratch.
     """
     source = data.train.source
-    own: tuple[int, ...] | None = (
-        None  # the shape that numbers come in; None: pictures, which are brought to a square
-    )
+    shape: tuple[int, ...] | None = None  # of numbers; None: pictures are brought to a square
     if isinstance(source, Arrays):
-        own = tuple(source.x.shape[1:])
+        shape = tuple(source.x.shape[1:])
     elif isinstance(source, Items):
-        own = own_shape(data.train)
-    framed = own if own and len(own) == 3 else None
-    size: int | None
+        shape = own_shape(data.train)
+    framed = shape if shape and len(shape) == 3 else None
     if recipe.image_size:
-        size, why = recipe.image_size, "as asked"
+        size = as_asked(recipe.image_size)
     elif base.size:
-        size, why = base.size, "the size the weights were trained at"
-    elif own is not None:
-        size = framed[1] if framed and framed[1] == framed[2] else None
-        why = "the arrays' own" if isinstance(source, Arrays) else "your Dataset's own"
+        size = Choice(base.size, "the size the weights were trained at", "default")
+    elif shape is not None:
+        side = framed[1] if framed and framed[1] == framed[2] else None
+        owner = "the arrays' own" if isinstance(source, Arrays) else "your Dataset's own"
+        size = Choice(side, owner, "default")
     else:
-        size, why = (
-            224,
-            "usual for pictures" if isinstance(source, Items) else "usual for picture files",
-        )
+        kind = "pictures" if isinstance(source, Items) else "picture files"
+        size = Choice(224, f"usual for {kind}", "default")
     channels = base.channels or (framed[0] if framed else None)
-    crop = (
-        base.crop if own is None else 1.0
-    )  # arrays are taken whole: so is a file shown to their network
-    return replace(base, size=size, channels=channels, crop=crop), why
+    crop = base.crop if shape is None else 1.0  # arrays are taken whole
+    return replace(base, size=size.value, channels=channels, crop=crop), size
 
 
 def workers_for(recipe: Recipe, data: Data, cores: int, *, transformed: bool = False) -> int:
-    """Processes that run a user's code: none for little data, where starting them costs more than they save.
+    """Count the processes that run a user's code.
 
-    transformed : whether pictures go through a user's transform
+    Parameters
+    ----------
+    transformed : bool
+        Whether pictures go through a user's transform.
     """
     if recipe.num_workers is not None:
         return recipe.num_workers
-    return (
-        min(2, cores)
-        if (transformed or isinstance(data.train.source, Items)) and len(data.train) >= 2000
-        else 0
-    )
+    users_code = transformed or isinstance(data.train.source, Items)
+    return min(2, cores) if users_code and len(data.train) >= PROCESSES_PAY else 0

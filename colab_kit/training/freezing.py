@@ -1,4 +1,7 @@
-"""What learns in which epoch: the head alone, then everything. A function of the epoch, so a resume needs no memory of it."""
+"""Which parts of a network learn in which epoch: the head alone, then everything.
+
+It is a function of the epoch, so a resume has nothing to restore.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,14 @@ from torch import nn
 class Phases:
     """The parts of a model and when each learns.
 
-    model : the network
-    head : names of the head's parameters; empty: all parameters that want gradients learn from the start
-    freeze_epochs : epochs in which the head learns alone; None: always
+    Parameters
+    ----------
+    model : Module
+    head : sequence of str
+        Names of the head's parameters. Empty: all parameters that want gradients learn from the
+        start.
+    freeze_epochs : int, optional
+        Epochs in which the head learns alone; None: always.
     """
 
     def __init__(
@@ -22,30 +30,39 @@ class Phases:
         self._wanted = {name: p.requires_grad for name, p in model.named_parameters()}
 
     def head_alone(self, epoch: int) -> bool:
+        """Whether only the head learns in this epoch."""
         return bool(self.head) and (self.freeze_epochs is None or epoch < self.freeze_epochs)
 
     def enter(self, epoch: int) -> None:
-        """Put the model into training as of `epoch`. Frozen layers stay in eval: their BatchNorm must not drift."""
+        """Put the model into training for `epoch`.
+
+        Frozen layers stay in eval, so that the figures of their BatchNorm do not drift.
+        """
         alone = self.head_alone(epoch)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name in self.head if alone else self._wanted[name])
             if not parameter.requires_grad:
                 parameter.grad = None
         self.model.train()
-        for module in still(self.model, bare=alone):
+        for module in still_parts(self.model, bare=alone):
             module.eval()
 
     def leave(self) -> None:
-        """Let each parameter want gradients or not, as it did before."""
+        """Make each parameter want gradients or not, as it did before."""
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(self._wanted[name])
 
 
-def still(module: nn.Module, *, bare: bool) -> Iterator[nn.Module]:
-    """The parts in which nothing learns, each with all inside it.
+def still_parts(module: nn.Module, *, bare: bool) -> Iterator[nn.Module]:
+    """Yield the parts in which nothing learns; each stands for all the parts inside it.
 
-    bare : whether parts without parameters count too, dropout above all: so where a head learns alone. One that shares
-        its block with the head only (MobileNet's) goes on working.
+    Parameters
+    ----------
+    module : Module
+    bare : bool
+        Whether parts without parameters count too, above all dropout: they do where the head
+        learns alone. A part in a block that holds only the head besides (MobileNet's dropout)
+        does not count.
     """
     learning = [p.requires_grad for p in module.parameters()]
     if not any(learning):
@@ -53,4 +70,4 @@ def still(module: nn.Module, *, bare: bool) -> Iterator[nn.Module]:
             yield module
     elif not all(learning):
         for child in module.children():
-            yield from still(child, bare=bare)
+            yield from still_parts(child, bare=bare)

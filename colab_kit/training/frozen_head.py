@@ -1,150 +1,138 @@
-"""The head fit: a frozen backbone's head, solved for features that are computed once a view and kept."""
+"""The frozen head: it is solved for features of the backbone, or learns from them step by step."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from ..data.batches import BatchLoader
-from ..data.fingerprints import of_split
-from ..models.features import VERSION, Extractor, Features, begun
+from ..data.keyed_random import outer_streams_kept
+from ..events import EpochDone, Note, StepDone, milestone
 from ..models.linear_solver import Solved, solve
-from ..models.precision import Precision
-from ..system.files import Shelf, digest
+from .loaders import FrozenFeatures, Heard
 from .losses import Loss
 from .metrics import Sums
-
-Told = Callable[
-    [int, int], bool
-]  # (groups of this pass that are there, of how many) -> whether to go on
+from .plan import Plan
+from .state import Progress, copy_of, wear
 
 
-@dataclass
-class HeadFit:
-    """What features of a frozen backbone are made with, and what is fitted to them.
+def compute_features(plan: Plan, progress: Progress) -> str:
+    """Compute what a head of several layers learns from; "" when done, else why it stopped."""
+    features = _features(plan)
+    hear = _listener(progress)
+    with outer_streams_kept():
+        is_done = all(features.compute(name, view, hear) for name, view in features.parts)
+    return "" if is_done else progress.control.reason
 
-    extract, width, how : the backbone (None: nothing is missing), what it gives of a picture, and the numbers it computes in
-    shown : callable(split, view) -> the BatchLoader that reads it, and the epoch whose views it shows
-    seen : callable(view) -> what tells a view from others, anything JSON can hold
-    print : of backbone, layer, preprocessing and data
-    home : the kit's    shelf : keeps small sets for the next machine, or None
-    loss, judge : that fits, and that chooses the regularisation; set before the first pass
-    sums : callable(split) -> what adds up its figures
+
+def fit_head_on_features(plan: Plan, progress: Progress) -> str:
+    """Compute features view after view, and solve the head for all views so far.
+
+    In mode "frozen" it announces itself and saves each view. Where the rest learns afterwards, the
+    loop does that.
+
+    Returns
+    -------
+    str
+        "" when done, else the reason it stopped.
     """
+    features, state, emit = _features(plan), progress.state, progress.emit
+    alone, steps = plan.is_solved, plan.steps_per_epoch
+    total = steps * features.views
+    facts = {**progress.facts(plan), "planned": True, "environment": {}, "schedule": {}}
+    if alone:
+        progress.open_saver(plan)
+        progress.announce(plan, total)
 
-    extract: Extractor | None
-    width: int
-    how: Precision
-    shown: Callable[[str, int], tuple[BatchLoader, int]]
-    seen: Callable[[int], Any]
-    print: Any
-    home: Path
-    shelf: Shelf | None
-    outputs: int
-    sums: Callable[[str], Sums]
-    loss: Loss = field(init=False)
-    judge: Loss = field(init=False)
-    _known: dict[tuple[str, int], Features] = field(default_factory=dict)
-    _feeds: dict[tuple[str, int], tuple[BatchLoader, int]] = field(default_factory=dict)
+    def tell(done: int) -> None:
+        if alone:
+            emit(StepDone(state.epoch * steps + min(done, steps), total, math.nan, 0.0))
 
-    def feed(self, name: str, view: int) -> tuple[BatchLoader, int]:
-        """One for all passes of a view: a damaged picture is told of once."""
-        if (name, view) not in self._feeds:
-            self._feeds[name, view] = self.shown(name, view)
-        return self._feeds[name, view]
+    with outer_streams_kept():
+        for row, head in _fits(plan, features, _listener(progress, tell), after=state.epoch):
+            _put(head, features)
+            state.epoch, state.step = state.epoch + 1, state.step + steps
+            state.seconds = progress.budget.seconds
+            weights = copy_of(plan.model)
+            row = {"epoch": float(state.epoch), "step": state.step, "l2": head.strength, **row}
+            progress.note(row, plan.recipe.monitor, weights.copy)
+            state.waited = 0  # patience is the loop's
+            if alone:
+                progress.save({f"model/{name}": t for name, t in weights.items()}, facts, must=True)
+            emit(EpochDone(float(state.epoch), plan.epochs, row))
+            milestone("epoch_end")
+    if alone:
+        wear(plan.model, progress.best_or_last(plan))
+    return "" if state.epoch == features.views else progress.control.reason
 
-    def features(self, name: str, view: int) -> Features:
-        """The features of a view, as far as they are there."""
-        if (name, view) not in self._known:
-            feed, _ = self.feed(name, view)
-            key = self._key(name, view)
-            self._known[name, view] = Features(
-                self.home, key, feed.split.rows, self.width, feed.bounds, self.shelf
-            )
-        return self._known[name, view]
 
-    def begun(self, name: str, view: int) -> bool:
-        """Whether there are any, here or on the shelf; nothing is made for them."""
-        return begun(self.home, self._key(name, view), self.shelf)
+def _features(plan: Plan) -> FrozenFeatures:
+    assert plan.features is not None
+    return plan.features
 
-    def _key(self, name: str, view: int) -> str:
-        feed, _ = self.feed(name, view)
-        split = feed.split
-        labels = of_split(split.rows, split.source.labels[split.rows])
-        return digest(
-            [
-                VERSION,
-                self.print,
-                str(self.how),
-                self.seen(view),
-                labels,
-                [*feed.bounds[:1], *feed.bounds[-1:]],
-            ]
-        )[:16]
 
-    def compute(self, name: str, view: int, told: Told) -> bool:
-        """Compute what is missing of a view; whether all of it is there now, and nobody said stop."""
-        found, go = self.features(name, view), True
+def _fits(
+    plan: Plan, features: FrozenFeatures, hear: Heard, *, after: int
+) -> Iterator[tuple[dict[str, float], Solved]]:
+    """Give figures and head of each view; ends where somebody says stop.
 
-        def heard(done: int) -> bool:
-            nonlocal go
-            go = told(done, len(found.bounds))
-            return go
-
-        if not found.whole:
-            feed, epoch = self.feed(name, view)
-            with closing(feed.viewed(epoch, first=found.done)) as batches:  # type: ignore[type-var]
-                found.compute(batches, self._extracted, heard)
-        return found.whole and go
-
-    def _extracted(self, x: torch.Tensor) -> torch.Tensor:
-        assert self.extract is not None
-        return self.extract(x, self.how)
-
-    def known(self, name: str, views: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features and labels of the first views of a split, damaged pictures left out: float32 (n, d), int64 (n,)."""
-        x = torch.cat([self.features(name, view).values for view in range(views)])
-        feed, _ = self.feed(name, 0)
-        y = torch.cat([torch.from_numpy(feed.split.source.labels[feed.split.rows])] * views)
-        good = x[:, 0].isfinite()
-        return x[good], y[good]
-
-    def passes(
-        self, views: int, valid: bool, told: Told, *, after: int = 0
-    ) -> Iterator[tuple[dict[str, float], Solved]]:
-        """Pass after pass: figures of the head that is fitted to all views so far, and that head. Ends where it is told to.
-
-        after : passes whose head was fitted before: their features count, and nothing is said of them
-        """
-        if valid and not self.compute("valid", 0, told):
+    Parameters
+    ----------
+    after : int
+        Views whose head was fitted before: their features count, and nothing is said of them.
+    """
+    has_valid, classes = "valid" in plan.loaders, len(plan.data.classes)
+    if has_valid and not features.compute("valid", 0, hear):
+        return
+    valid = features.first_views("valid", 1) if has_valid else None
+    loss, judge = plan.loss_on(torch.device("cpu")), plan.valid_loss
+    for view in range(features.views):
+        if not features.compute("train", view, hear):
             return
-        held = self.known("valid", 1) if valid else None
-        for number in range(views):
-            if not self.compute("train", number, told):
-                return
-            if number < after:
-                continue
-            x, y = self.known("train", number + 1)
-            head = solve(x, y, self.outputs, self.loss, valid=held, judge=self.judge)
-            row = self._figures("train", head(x), y, self.loss)
-            yield (
-                row
-                | (
-                    self._figures("valid", head(held[0]), held[1], self.judge)
-                    if held is not None
-                    else {}
-                ),
-                head,
-            )
+        if view < after:
+            continue
+        x, y = features.first_views("train", view + 1)
+        head = solve(x, y, classes, loss, valid=valid, judge=judge)
+        row = _figures(plan, "train", head(x), y, loss)
+        if valid is not None:
+            row |= _figures(plan, "valid", head(valid[0]), valid[1], judge)
+        yield row, head
 
-    def _figures(
-        self, split: str, scores: torch.Tensor, y: torch.Tensor, loss: Loss
-    ) -> dict[str, float]:
-        found = self.sums(split)
-        found.add(loss(scores, y), scores, y)
-        return found.read(split)
+
+def _figures(
+    plan: Plan, split: str, scores: torch.Tensor, y: torch.Tensor, loss: Loss
+) -> dict[str, float]:
+    top5 = split == "valid" and len(plan.data.classes) > 5
+    sums = Sums(torch.device("cpu"), top5=top5, task=plan.data.task)
+    sums.add(loss(scores, y), scores, y)
+    return sums.read(split)
+
+
+def _put(head: Solved, features: FrozenFeatures) -> None:
+    """Put the solved weights into the network."""
+    layer = features.backbone.linear
+    assert layer is not None
+    with torch.no_grad():
+        layer.weight.copy_(head.weight)
+        layer.bias.copy_(head.bias)
+
+
+def _listener(progress: Progress, tell: Callable[[int], None] = lambda done: None) -> Heard:
+    """Make what hears stop, pause and budget after each batch of a view; False ends it."""
+    control, budget = progress.control, progress.budget
+
+    def hear(done: int, total: int) -> bool:
+        milestone("in_features")
+        tell(done)
+        if control.paused:
+            began = time.monotonic()
+            progress.emit(Note(f"Paused after {done} of {total} batches of a view; they are kept."))
+            control.wait_while_paused()
+            budget.pause(time.monotonic() - began)
+        if budget.used_up(step=0.0, save=0.0):
+            control.stop(budget.reason(None))
+        return not control.stopped
+
+    return hear

@@ -1,36 +1,36 @@
-"""History as one table: a row a validation, readable by eye, by a spreadsheet and by pandas."""
+"""The history of a run as one table, a row a validation: shown, and written as history.csv."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..events import EpochDone, Event
+from ..events import EpochDone, Event, RunStarted
+from ..system.console import html_table
 from ..system.files import write_whole
 from ..system.runtime import need
 
 
 class History(list[dict[str, float]]):
-    """Rows of metrics in the order they were measured. Also a callback: it adds the row of every EpochDone it hears.
+    """Rows of metrics in the order in which they were measured.
 
-    A run that went back measures some of them again: rows from there on give way.
+    A history is also a callback: it adds the row of every EpochDone. A run that goes back to an
+    earlier step measures some rows again; the new rows replace the old ones.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, float]] = ()) -> None:
         super().__init__(dict(row) for row in rows)
 
     def __call__(self, event: Event) -> None:
-        match event:
-            case EpochDone(metrics=row):
-                here = row.get("step", math.inf)
-                while self and self[-1].get("step", 0) >= here:
-                    self.pop()
-                self.append(dict(row))
+        if isinstance(event, EpochDone):
+            step = event.metrics.get("step", math.inf)
+            while self and self[-1].get("step", 0) >= step:
+                self.pop()
+            self.append(dict(event.metrics))
 
     @property
     def columns(self) -> list[str]:
@@ -38,7 +38,7 @@ class History(list[dict[str, float]]):
         return list(dict.fromkeys(name for row in self for name in row))
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """The table as CSV text, also written to `path` if given."""
+        """Give the table as CSV text, and write it to `path` where one is given."""
         out = io.StringIO()
         writer = csv.DictWriter(out, self.columns, lineterminator="\n")
         writer.writeheader()
@@ -48,24 +48,20 @@ class History(list[dict[str, float]]):
         return out.getvalue()
 
     def to_pandas(self) -> Any:
-        """The table as a pandas DataFrame, if pandas is there."""
+        """Give the table as a pandas DataFrame."""
         return need("pandas", extra="all", why="to_pandas()").DataFrame(list(self))
 
+    def _cells(self) -> list[list[str]]:
+        return [[_cell(row.get(name)) for name in self.columns] for row in self]
+
     def __repr__(self) -> str:
-        rows = [self.columns, *([_cell(row.get(name)) for name in self.columns] for row in self)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(self.columns))]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in rows
-        )
+        rows = [self.columns, *self._cells()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = (zip(row, widths, strict=True) for row in rows)
+        return "\n".join("  ".join(cell.rjust(width) for cell, width in line) for line in lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in self.columns) + "</tr>"
-            for row in self
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return html_table(self._cells(), self.columns)
 
 
 def _cell(value: float | None) -> str:
@@ -74,3 +70,22 @@ def _cell(value: float | None) -> str:
     if isinstance(value, int):
         return str(value)
     return f"{value:g}" if value.is_integer() else f"{value:.4g}"
+
+
+class CsvLog:
+    """A callback that writes history.csv, whole, after each validation.
+
+    Parameters
+    ----------
+    path : Path
+    rows : History
+        The rows of earlier sessions: the file of a continued run begins with them.
+    """
+
+    def __init__(self, path: Path, rows: History) -> None:
+        self.path, self.rows = path, History(rows)
+
+    def __call__(self, event: Event) -> None:
+        self.rows(event)
+        if isinstance(event, EpochDone | RunStarted) and self.rows:
+            self.rows.to_csv(self.path)

@@ -1,4 +1,7 @@
-"""The training loop: a story, read top to bottom. Where it is, is two integers; all else it needs is keyed by them."""
+"""The training loop: a story, read from top to bottom.
+
+Its position is two integers: the epoch and the batch. All random numbers are keyed by them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -15,21 +19,40 @@ from ..data import keyed_random
 from ..data.augment import mixed
 from ..data.batches import Batch
 from ..events import EpochDone, Note, StepDone, milestone
-from ..models.precision import PLAIN, floated
-from ..recipe import Recipe
+from ..models.precision import PLAIN, deterministic, floated
+from .frozen_head import compute_features, fit_head_on_features
+from .job import Job
 from .losses import primary, with_aux
-from .memory import is_out_of_memory, let_go, pieces, twice_as_many
 from .metrics import Sums
-from .recovery import go_back
-from .state import Diverged, Job, State
+from .plan import Plan
+from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
+from .state import Diverged, Progress, State, copy_of, out_of_patience, wear
 
-LOOK_EVERY = (
-    0.1  # seconds between two reads of the loss on an accelerator, where a read makes it wait
-)
+LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator: a read makes it wait
 
 
-def fit(job: Job, state: State) -> str:
-    """Train from where `state` is to the end. Give "" when done, else the reason it stopped early.
+def fit(plan: Plan, progress: Progress) -> str:
+    """Fit as planned: on features, by steps, or first the one and then the other.
+
+    Returns
+    -------
+    str
+        "" when done, else the reason it stopped early.
+    """
+    progress.start_clock(plan)
+    if plan.is_solved:
+        return fit_head_on_features(plan, progress)
+    if plan.is_deep and (reason := compute_features(plan, progress)):
+        return reason
+    is_begun = progress.checkpoint is not None
+    if plan.mode == "frozen_then_finetune" and plan.features is not None and not is_begun:
+        if reason := fit_head_on_features(plan, progress):
+            return reason
+    return fit_by_steps(plan, progress)
+
+
+def fit_by_steps(plan: Plan, progress: Progress) -> str:
+    """Train step by step to the end, from where `progress` is, and load the best weights.
 
     Raises
     ------
@@ -38,16 +61,30 @@ def fit(job: Job, state: State) -> str:
     RunError
         Nothing can be written at the start.
     """
-    if state.step == 0:
-        job.save(
-            state, must=True, planned=True
-        )  # a kill before the first step loses not even the initial weights
+    job = Job(plan, progress)
+    state = job.begin()
+    progress.announce(plan, job.steps)
+    try:
+        with (
+            keyed_random.outer_streams_kept(),
+            deterministic(job.device, job.recipe.deterministic),
+        ):
+            reason = train_epochs(job, state)
+    finally:
+        job.put_back()
+    wear(plan.model, progress.best_or_last(plan, job.average))
+    return reason
+
+
+def train_epochs(job: Job, state: State) -> str:
+    """Train epoch after epoch, and go back to the last good checkpoint where the loss is lost."""
+    if state.step == 0:  # a kill before the first step loses not even the initial weights
+        job.save(state, must=True, planned=True)
     reason = ""
     while not reason and state.epoch < job.recipe.epochs:
         try:
-            reason = out_of_patience(job.recipe, state.waited, state.best) or train_epoch(
-                job, state
-            )
+            reason = out_of_patience(job.recipe, state.waited, state.best)
+            reason = reason or train_epoch(job, state)
             state.seconds = job.budget.seconds
             if reason or state.epoch == job.recipe.epochs:
                 job.save(state)
@@ -58,28 +95,25 @@ def fit(job: Job, state: State) -> str:
 
 
 def train_epoch(job: Job, state: State) -> str:
-    """Train what is left of the epoch, validate, and turn the page. Give the reason if it was told to stop."""
+    """Train what is left of the epoch, and validate; "" when done, else the reason it stopped."""
     recipe, emit, control = job.recipe, job.emit, job.control
-    sums = Sums(job.device, top5=False, values=state.sums, task=job.task, output=job.output)
+    sums = Sums(job.device, top5=False, values=state.sums, **job.measures)
     looked, began = 0.0, time.monotonic()
 
-    if between_epochs(job, state) and not look_up(
-        job, state, sums, state.epoch + state.batch / len(job.train)
-    ):
+    if is_mid_validation_due(job, state) and not look_up(job, state, sums):
         return control.reason
     if state.batch and (reason := out_of_patience(recipe, state.waited, state.best)):
         return reason
     job.phases.enter(state.epoch)
-    for group in groups(
-        job.train.shuffled(state.epoch, first=state.batch), recipe.grad_accum_steps
-    ):
+    batches = job.train.shuffled(state.epoch, first=state.batch)
+    while group := list(itertools.islice(batches, recipe.grad_accum_steps)):
         loss = optimizer_step(job, state, group, sums)
         now = time.monotonic()
         if job.device.type == "cpu" or now - looked > LOOK_EVERY:
             looked, value = now, finite(loss.item())
             emit(StepDone(state.step, job.steps, value, job.optimizer.param_groups[0]["lr"]))
-        if between_epochs(job, state):
-            if not look_up(job, state, sums, state.epoch + state.batch / len(job.train)):
+        if is_mid_validation_due(job, state):
+            if not look_up(job, state, sums):
                 break
             if out_of_patience(recipe, state.waited, state.best):
                 break
@@ -102,7 +136,7 @@ def train_epoch(job: Job, state: State) -> str:
         return control.reason or out_of_patience(recipe, state.waited, state.best)
 
     finite(state.sums[0])
-    if not look_up(job, state, sums, float(state.epoch + 1)):
+    if not look_up(job, state, sums):
         return control.reason
     state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0] * 4
     state.seconds = job.budget.seconds
@@ -112,29 +146,26 @@ def train_epoch(job: Job, state: State) -> str:
     return control.reason if control.stopped and state.epoch < recipe.epochs else ""
 
 
-def between_epochs(job: Job, state: State) -> bool:
+def is_mid_validation_due(job: Job, state: State) -> bool:
     """Whether a validation is due in the middle of the epoch, and has not been done yet."""
-    every, done = job.recipe.validate_every_steps, state.history[-1]["step"] if state.history else 0
-    return (
-        every is not None
-        and state.step % every == 0
-        and done < state.step
-        and state.batch < len(job.train)
-    )
-
-
-def groups(batches: Iterator[Batch], grad_accum_steps: int) -> Iterator[list[Batch]]:
-    """Batches in groups whose gradients make one step."""
-    while group := list(itertools.islice(batches, grad_accum_steps)):
-        yield group
+    every, step = job.recipe.validate_every_steps, state.step
+    if every is None or step % every or state.batch >= len(job.train):
+        return False
+    last = state.history[-1]["step"] if state.history else 0
+    return last < step
 
 
 def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.Tensor:
-    """One optimizer step over a group of batches; the mean loss of its pictures, still on the device."""
+    """Make one optimizer step over a group of batches.
+
+    Returns
+    -------
+    Tensor
+        The mean loss of its pictures, still on the device.
+    """
     before = sums.copy()
-    while (
-        total := gradients(job, state, group, sums)
-    ) is None:  # memory ran out: the same step again, in smaller pieces
+    # None: memory ran out, and the same step is made again, in smaller pieces.
+    while (total := gradients(job, state, group, sums)) is None:
         sums.put_back(before)
         no_gradients(job)
     milestone("after_backward")
@@ -159,7 +190,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
 
 
 def no_gradients(job: Job) -> None:
-    """Let the gradients go. Torch's own zero_grad() would do, if each call did not tell a profiler: 30 µs a step."""
+    """Let the gradients go. Torch's own zero_grad() reports to a profiler: 30 µs a step."""
     if type(job.optimizer).zero_grad is not torch.optim.Optimizer.zero_grad:
         job.optimizer.zero_grad(set_to_none=True)
         return
@@ -169,19 +200,18 @@ def no_gradients(job: Job) -> None:
 
 
 def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.Tensor | None:
-    """Add up the gradients of a group of batches; None if memory ran out, and the next try takes smaller pieces."""
-    seen = sum(len(batch) for batch in group)
-    total = None
+    """Add up the gradients of a group of batches, and its loss; None where memory ran out."""
+    seen, total = sum(len(batch) for batch in group), None
     try:
         for number, batch in enumerate(group, state.batch):
             if not len(batch):
                 continue  # every picture of it is damaged
-            keyed_random.seed_torch(
-                job.recipe.seed, keyed_random.STEP, state.epoch, number
-            )  # what dropout draws, whatever drew before
+            # what dropout draws, whatever drew before
+            keyed_random.seed_torch(job.recipe.seed, keyed_random.STEP, state.epoch, number)
             for loss, n in losses(job, state, batch, number, sums):
                 loss = loss if n == seen else loss * (n / seen)
-                (loss if job.scaler is None else job.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+                scaled = loss if job.scaler is None else job.scaler.scale(loss)
+                scaled.backward()  # type: ignore[no-untyped-call]
                 total = loss.detach() if total is None else total + loss.detach()
         return torch.zeros((), device=job.device) if total is None else total
     except RuntimeError as err:
@@ -194,11 +224,12 @@ def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.T
 def losses(
     job: Job, state: State, batch: Batch, number: int, sums: Sums
 ) -> Iterator[tuple[torch.Tensor, int]]:
-    """The loss of one batch, of pictures mixed with one another if the recipe says so, and how many they are; in pieces."""
-    recipe = job.recipe
-    x, other, share = mixed(
-        batch.x, recipe.mixup, recipe.cutmix, recipe.seed, keyed_random.MIXUP, state.epoch, number
-    )
+    """Give the loss of each piece of a batch, and its number of pictures.
+
+    The recipe may mix pictures with one another.
+    """
+    recipe, key = job.recipe, (keyed_random.MIXUP, state.epoch, number)
+    x, other, share = mixed(batch.x, recipe.mixup, recipe.cutmix, recipe.seed, *key)
     for piece, part in pieces(Batch(x, batch.y, batch.index), state.pieces):
         output = outputs(job, piece.x)
         loss = with_aux(job.loss, output, piece.y)
@@ -209,7 +240,7 @@ def losses(
 
 
 def outputs(job: Job, x: torch.Tensor) -> Any:
-    """What the network puts out, in float32 whatever it computes in."""
+    """Compute the network's output: in float32, whatever it computes in."""
     if job.precision == PLAIN:
         return job.net(x)
     with job.precision.on(job.device):
@@ -217,71 +248,69 @@ def outputs(job: Job, x: torch.Tensor) -> Any:
 
 
 def smaller(job: Job, state: State, batch_size: int, err: BaseException) -> None:
-    """Go on in smaller pieces, and say so; what the failed try left in memory is freed."""
+    """Free what the failed try left in memory, and go on in smaller pieces."""
     let_go(err)
     state.pieces, text = twice_as_many(state.pieces, batch_size, err)
     job.emit(Note(text, "warn"))
 
 
-def look_up(job: Job, state: State, sums: Sums, epoch: float) -> bool:
-    """Validate, write a row of history, and remember the best weights. False if it was told to stop meanwhile."""
-    found = validate(job, state)
-    if found is None:
+def look_up(job: Job, state: State, sums: Sums) -> bool:
+    """Validate, write a row of history, and remember the best weights; False if told to stop."""
+    figures = validate(job, state)
+    if figures is None:
         return False
-    lr = job.optimizer.param_groups[0]["lr"]
-    row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **found}
-    if state.noted(row, job.recipe.monitor):
-        with job.average.worn() if job.average is not None else torch.no_grad():
-            job.best_weights = {
-                name: t.detach().to("cpu", copy=True) for name, t in job.model.state_dict().items()
-            }
+    epoch, lr = state.epoch + state.batch / len(job.train), job.optimizer.param_groups[0]["lr"]
+    row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **figures}
+    with averaged(job):
+        job.progress.note(row, job.recipe.monitor, lambda: copy_of(job.model))
     job.emit(EpochDone(epoch, job.recipe.epochs, row))
     return True
 
 
 def validate(job: Job, state: State) -> dict[str, float] | None:
-    """Loss and accuracy on the validation split, with the averaged weights if there are any; None if told to stop."""
+    """Measure loss and accuracy on the validation split, with averaged weights if there are any.
+
+    Returns
+    -------
+    dict or None
+        None if told to stop.
+    """
     if job.valid is None:
         return {}
-    found = Sums(job.device, top5=job.classes > 5, task=job.task, output=job.output)
+    sums = Sums(job.device, top5=len(job.plan.data.classes) > 5, **job.measures)
     job.model.eval()
-    with torch.no_grad(), job.average.worn() if job.average is not None else torch.no_grad():
+    with torch.no_grad(), averaged(job):
         for number, batch in enumerate(job.valid.in_order()):
             keyed_random.seed_torch(job.recipe.seed, keyed_random.VALID, number)
             if len(batch):
                 output = whole_output(job, state, batch)
-                found.add(job.valid_loss(output, batch.y), output, batch.y)
+                sums.add(job.valid_loss(output, batch.y), output, batch.y)
             milestone("in_validation")
             watch_budget(job, state, 0.0)
             if job.control.stopped:
                 return None
-    figures = found.read("valid")
-    if found.seen:
+    figures = sums.read("valid")
+    if sums.count:
         finite(figures["valid/loss"])
     return figures
 
 
+def averaged(job: Job) -> AbstractContextManager[Any]:
+    """Have the averaged weights in the network for as long as the block lasts, if there are any."""
+    return nullcontext() if job.average is None else job.average.worn()
+
+
 def whole_output(job: Job, state: State, batch: Batch) -> torch.Tensor:
-    """The scores of a batch, computed in as many pieces as fit."""
+    """Compute the scores of a batch, in as many pieces as fit."""
     while True:
         try:
-            found = [primary(outputs(job, piece.x)) for piece, _ in pieces(batch, state.pieces)]
-            return found[0] if len(found) == 1 else torch.cat(found)
+            return torch.cat(
+                [primary(outputs(job, piece.x)) for piece, _ in pieces(batch, state.pieces)]
+            )
         except RuntimeError as err:
             if not is_out_of_memory(err):
                 raise
             smaller(job, state, len(batch), err)
-
-
-def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) -> str:
-    """The reason to stop early (Prechelt 1998), or "".
-
-    waited : validations since the best one
-    """
-    if recipe.patience is None or waited < recipe.patience:
-        return ""
-    at = f" since epoch {best['epoch']:g}" if best else ""
-    return f"early stopping: {recipe.monitor} is not better{at}"
 
 
 def finite(value: float) -> float:
@@ -291,11 +320,8 @@ def finite(value: float) -> float:
 
 
 def watch_budget(job: Job, state: State, step: float) -> None:
-    """Stop the run in time if the budget does not hold another step of so many seconds, and say how long the rest takes."""
+    """Stop the run if the budget does not hold another step of so many seconds."""
     if job.budget.used_up(step=step, save=job.saver.cost):
-        done = state.step - job.begun
-        job.control.stop(
-            job.budget.reason(
-                job.budget.session / done * (job.steps - state.step) if done else None
-            )
-        )
+        done, left = state.step - job.begun, job.steps - state.step
+        rest = job.budget.session / done * left if done else None
+        job.control.stop(job.budget.reason(rest))

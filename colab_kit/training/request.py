@@ -1,8 +1,7 @@
-"""A request: what a call of a training verb asks for, sorted into a recipe and the objects that travel beside it."""
+"""A request: what a call asks for. A recipe, the objects that travel beside it, and the network."""
 
 from __future__ import annotations
 
-import copy
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,223 +10,257 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
+from ..data.batches import BatchLoader
 from ..data.dataset import Data
 from ..data.preprocess import Preprocess
 from ..errors import RecipeError, new_word
-from ..models.backbones import Backbone
-from ..models.build import again, fitted, make, on_backbone
-from ..models.describe import check_only_tensors, describe, describe_model, describe_optimizer
-from ..models.known import Card, Cards, recalled
+from ..models.build import LazyBackbone, is_lazy, make, materialise
+from ..models.describe import check_only_tensors, describe_model
+from ..models.nets import again, fitted
 from ..recipe import Recipe
-from ..runs.run import Run
-from ..system.files import Shelf, home
+from ..system.files import Shelf
+from .choices import preprocess_for
 from .losses import by_name
 from .optim import name_of
-from .session import Session
-from .transfer_plan import MODES
-from .transferring import Transfer
+
+DATA = (Data, tuple, list, dict, np.ndarray, torch.Tensor, Dataset, DataLoader)
+MODES = ("auto", "frozen", "finetune", "frozen_then_finetune")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What transfer() asks for besides a recipe.
+
+    Parameters
+    ----------
+    mode : one of MODES
+    head, weights : as for `kit.transfer`
+    given_epochs : bool
+        Whether the user said how many epochs.
+    """
+
+    mode: str = "auto"
+    head: Any = "linear"
+    weights: str | Path | None = "default"
+    given_epochs: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network that a request trains.
+
+    Parameters
+    ----------
+    model : Module
+    name : str
+    preprocess : Preprocess
+        What the weights ask for.
+    made_by : dict or None
+        The call that makes the network again without the user's code.
+    backbone : LazyBackbone or None
+        What a transfer puts its head on.
+    shelf : Shelf or None
+        Keeps small sets of features for the next machine.
+    """
+
+    model: nn.Module
+    name: str
+    preprocess: Preprocess
+    made_by: Any
+    backbone: LazyBackbone | None = None
+    shelf: Shelf | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """How to train, and with which objects.
+    """What a call asks for.
 
-    recipe : names and numbers
+    Parameters
+    ----------
+    model : Module, what makes one, or what `transfer` takes as its backbone
+    recipe : Recipe
     loss, optimizer, augment : objects that no name stands for, or None
+    transfer : Transfer or None
+        None where a network is trained from scratch.
     """
 
+    model: Any
     recipe: Recipe
     loss: Any = None
     optimizer: Any = None
     augment: Any = None
+    transfer: Transfer | None = None
 
     @classmethod
     def of(
-        cls, recipe: Recipe | None, fields: dict[str, Any], loss: Any, optimizer: Any
+        cls,
+        model: Any,
+        recipe: Recipe | None,
+        fields: dict[str, Any],
+        transfer: Transfer | None = None,
     ) -> Request:
-        """Put names into the recipe, and keep the objects beside it.
+        """Put names into the recipe, and keep objects beside it.
+
+        Parameters
+        ----------
+        fields : dict
+            The recipe's fields; loss, optimizer and augment may be objects.
 
         Raises
         ------
         RecipeError
         """
-        fields, augment = dict(fields), None
-        if isinstance(loss, str):
-            fields["loss"], loss = by_name(loss), None
-        if isinstance(optimizer, str):
-            fields["optimizer"], optimizer = optimizer.lower(), None
-        if name := name_of(optimizer):
-            fields["optimizer"], optimizer = name, None
+        fields, objects = dict(fields), dict[str, Any]()
+        for field in ("loss", "optimizer"):
+            value = fields.pop(field, None)
+            name = name_of(value) if field == "optimizer" else None
+            if isinstance(value, str):
+                name = by_name(value) if field == "loss" else value.lower()
+            if name is not None:
+                fields[field] = name
+            else:
+                objects[field] = value
         if callable(fields.get("augment")):
-            augment = fields.pop("augment")
-        given = Recipe.of(recipe, fields)
-        if isinstance(optimizer, torch.optim.Optimizer) and given.lr is not None:
-            fix = "drop lr=, or write optimizer='adam', lr=…"
+            objects["augment"] = fields.pop("augment")
+        recipe = Recipe.of(recipe, fields)
+        if isinstance(objects.get("optimizer"), torch.optim.Optimizer) and recipe.lr is not None:
             raise RecipeError(
                 "lr= and an optimizer were both given.",
                 "the optimizer has its own learning rate",
-                fix,
+                "drop lr=, or write optimizer='adam', lr=…",
             )
-        return cls(given, loss, optimizer, augment)
+        return cls(model, recipe, **objects, transfer=transfer)
 
-    def from_scratch(self, model: Any, data: Data) -> Session:
-        """A session that trains a network as it is."""
-        network = make(fitted(model, data, self.recipe.image_size), self.recipe.seed)
-        session = Session(
-            network,
-            data,
-            self.recipe,
-            base=Preprocess(),
-            made_by=_made_by(network),
-            **self._objects(),
-        )
-        session.settle()
-        check_only_tensors(network)
-        return session
+    @classmethod
+    def to_train(cls, model: Any, recipe: Recipe | None, fields: dict[str, Any]) -> Request:
+        """Make the request of kit.train, which has no head of its own and no frozen backbone."""
+        request = cls.of(model, recipe, fields)
+        for field, why, more in (
+            ("freeze_epochs", "train() has no head of its own", ""),
+            ("views", "train() has no frozen backbone; epochs= counts its passes", ", views=…"),
+        ):
+            if getattr(request.recipe, field) is not None:
+                raise RecipeError(
+                    f"{field}= is for transfer().",
+                    why,
+                    f"leave it out, or use kit.transfer(data, backbone{more})",
+                )
+        return request
 
-    def on(
-        self,
-        backbone: Any,
-        data: Data,
-        *,
-        mode: str = "auto",
-        given_epochs: bool = False,
-        head: Any = "linear",
-        weights: str | Path | None = "default",
-        whole: bool = False,
-        shelf: Shelf | None = None,
-    ) -> Transfer:
-        """A session that trains a head on a backbone.
+    @classmethod
+    def to_transfer(
+        cls, backbone: Any, recipe: Recipe | None, fields: dict[str, Any], **options: Any
+    ) -> Request:
+        """Make the request of kit.transfer.
 
-        given_epochs : whether the user said how many epochs
-        whole : whether the network itself is needed at once
-        shelf : keeps features, and what is known of backbones, for the next machine
+        Parameters
+        ----------
+        options : mode, head and weights of a Transfer
         """
-        if mode not in MODES:
+        if not isinstance(fields["loss"], str | None):
             raise RecipeError(
-                f"mode={mode!r} is not known.",
-                f"the modes are {', '.join(MODES)}",
-                new_word("mode", mode) or "leave mode= out, or name one of these",
+                "transfer() takes loss= by name only.",
+                "its head puts out logits, and the loss must fit them",
+                "write loss='cross_entropy'",
             )
-        check_views(mode, self.recipe, given_epochs)
-        size, classes = self.recipe.image_size, len(data.classes)
-        if isinstance(backbone, Run):
-            backbone = _of_run(backbone)
-        plain = isinstance(backbone, str) and not isinstance(head, nn.Module)
-        how: dict[str, Any] = {
-            "weights": weights,
-            "classes": classes,
-            "size": size,
-            "head": head,
-            "seed": self.recipe.seed,
-            "shelf": shelf,
-        }
-        cards = Cards(home() / "cards", shelf) if plain and weights == "default" else None
-        card = cards.find(backbone) if cards is not None and not whole else None
-        base: Backbone | Card
-        if card is not None:
-            network: nn.Module = recalled(
-                card, classes, head, self.recipe.seed, lambda: on_backbone(backbone, **how)[0]
+        given = "epochs" in fields or (recipe is not None and recipe.epochs != Recipe().epochs)
+        if recipe is None:
+            fields = {"epochs": 3, **fields}
+        transfer = Transfer(**options, given_epochs=given)
+        request = cls.of(backbone, recipe, fields, transfer)
+        check_mode(transfer.mode, request.recipe, given_epochs=given)
+        return request
+
+    @classmethod
+    def to_try(cls, model: Any, recipe: Recipe | None, fields: dict[str, Any]) -> Request:
+        """Make the request of a verb that only tries. A name is a backbone; else all is trained."""
+        return cls.of(model, recipe, fields, Transfer() if isinstance(model, str) else None)
+
+    def network(self, data: Data, shelf: Shelf | None = None, *, warm: bool = False) -> Network:
+        """Make the network, or learn what is known of it.
+
+        Parameters
+        ----------
+        shelf : keeps features, and what is known of backbones, for the next machine
+        warm : whether other weights are to be put into it: then it is built at once
+        """
+        if self.transfer is not None:
+            return self._on_backbone(self.transfer, data, shelf, warm)
+        recipe = self.recipe
+        model = make(fitted(self.model, data, recipe.image_size), recipe.seed)
+        made_by = _made_by(model)
+        if is_lazy(model):  # its layers get their shapes now: with them it is another network
+            preprocess, _ = preprocess_for(recipe, data, Preprocess())
+            loader = BatchLoader(
+                data.train, preprocess, batch_size=2, device=torch.device("cpu"), seed=recipe.seed
             )
-            base, names = card, [name for name, _ in network.named_parameters()]
-        else:
-            network, base, names = on_backbone(backbone, **how)
-        preprocess = Preprocess(
-            base.size, 3, base.mean, base.std, base.interpolation, base.crop or 0.875
-        )
-        made_by = (
-            {
-                "backbone": base.name,
-                "weights": weights if weights in ("default", None) else "default",
-                "head": head,
-                "size": size,
-            }
-            if plain
-            else None
-        )
-        session = Transfer(
-            network,
-            data,
-            self.recipe,
-            base=preprocess,
-            made_by=made_by,
-            head=names,
-            name=base.name,
-            **self._objects(),
-        )
-        session.asked, session.given_epochs, session.trained = (
-            mode,
-            given_epochs,
-            weights is not None,
-        )
-        session.cards, session.card, session.shelf = cards, card, shelf
-        check_only_tensors(network)
-        return session
+            materialise(model.cpu(), loader.peek().x, recipe.seed)
+        check_only_tensors(model)
+        return Network(model, type(model).__name__, Preprocess(), made_by)
 
-    def _objects(self) -> dict[str, Any]:
-        return {"loss": self.loss, "optimizer": self.optimizer, "augment": self.augment}
-
-    def identity(self, network: nn.Module) -> dict[str, Any]:
-        """What the objects add to a run's identity; one that is not given adds nothing."""
-        told = {"optimizer": describe_optimizer(self.optimizer, network)}
-        return told | ({"augment": describe(self.augment)} if self.augment is not None else {})
+    def _on_backbone(
+        self, transfer: Transfer, data: Data, shelf: Shelf | None, warm: bool
+    ) -> Network:
+        recipe = self.recipe
+        backbone = LazyBackbone(
+            self.model,
+            classes=len(data.classes),
+            head=transfer.head,
+            weights=transfer.weights,
+            image_size=recipe.image_size,
+            seed=recipe.seed,
+            shelf=shelf,
+            use_notes=not warm,
+        )
+        model = backbone.module if backbone.is_built else backbone.head_alone
+        check_only_tensors(model)
+        name, base = backbone.name, backbone.preprocess
+        return Network(model, name, base, backbone.made_by, backbone, shelf)
 
 
-def check_views(mode: str, recipe: Recipe, given_epochs: bool) -> None:
-    """Refuse epochs of a head that sees views, and views of a backbone that does not stay frozen.
+def check_mode(mode: str, recipe: Recipe, *, given_epochs: bool) -> None:
+    """Refuse an unknown mode, epochs of a frozen backbone, and views of one that learns.
 
     Raises
     ------
     RecipeError
     """
+    if mode not in MODES:
+        fix = new_word("mode", mode) or "leave mode= out, or name one of these"
+        raise RecipeError(f"mode={mode!r} is not known.", f"the modes are {', '.join(MODES)}", fix)
     if mode == "frozen" and given_epochs:
-        fix = f"write views={recipe.epochs}, or mode='finetune' with epochs={recipe.epochs}"
         raise RecipeError(
             "epochs= does not go with mode='frozen'.",
             "a frozen backbone is shown views of each picture, not epochs",
-            fix,
+            f"write views={recipe.epochs}, or mode='finetune' with epochs={recipe.epochs}",
         )
     if mode in ("finetune", "frozen_then_finetune") and recipe.views is not None:
-        fix = "leave it out, or write mode='frozen'" + (
-            "; freeze_epochs= says how long the head learns alone" * (mode != "finetune")
-        )
+        alone = "; freeze_epochs= says how long the head learns alone"
         raise RecipeError(
             f"views= does not go with mode={mode!r}.",
             "it counts views while the backbone stays frozen",
-            fix,
+            "leave it out, or write mode='frozen'" + alone * (mode != "finetune"),
         )
 
 
-def _of_run(run: Run) -> Backbone:
-    """A run's trained network as a backbone, with the preprocessing it learned under; the run keeps its own."""
-    how = Preprocess.from_json(run.record["preprocess"])
-    mean, std = (
-        (v[0], v[-2 % len(v)], v[-1]) for v in (how.mean, how.std)
-    )  # of a grey network the same for each colour
-    return Backbone(
-        copy.deepcopy(run.model),
-        run.name,
-        how.size,
-        mean,
-        std,
-        how.interpolation,
-        len(run.classes),
-        how.crop,
-    )
-
-
 def _made_by(network: nn.Module) -> Any:
-    """The call that makes one of our small networks again, if it still does: a user may have put another layer in."""
+    """Give the call that makes one of our small networks again; None if a layer was changed."""
     how = getattr(network, "made_by", None)
     if how is None or type(network).__module__.partition(".")[0] != "colab_kit":
         return None
-    mine, made = describe_model(network), describe_model(again(how))
-    return how if {**mine, "frozen": []} == {**made, "frozen": []} else None
+    own, remade = describe_model(network), describe_model(again(how))
+    return how if {**own, "frozen": []} == {**remade, "frozen": []} else None
 
 
 def right_way_round(verb: str, model: Any, data: Any, extra: tuple[Any, ...] = ()) -> None:
-    """Swapped or spread-out arguments: a sentence with the right line."""
+    """Refuse swapped or spread-out arguments, with the right line.
+
+    Raises
+    ------
+    RecipeError
+    """
     line = {"transfer": 'kit.transfer(data, "resnet18")'}.get(verb, f"kit.{verb}(model, data)")
     if extra:
         raise RecipeError(
@@ -235,25 +268,11 @@ def right_way_round(verb: str, model: Any, data: Any, extra: tuple[Any, ...] = (
             "pictures and labels travel as one pair, all else by name",
             "write " + line.replace("data", "(X, y)"),
         )
-    data_like = (
-        Data,
-        tuple,
-        list,
-        dict,
-        np.ndarray,
-        torch.Tensor,
-        torch.utils.data.Dataset,
-        torch.utils.data.DataLoader,
-    )
-    makes = inspect.isclass(data) or inspect.isfunction(data)
-    if (
-        isinstance(data, nn.Module)
-        or isinstance(model, data_like)
-        or (isinstance(model, (str, Path)) and makes)
-    ):
-        name = getattr(data, "__name__", type(data).__name__)
+    makes_model = inspect.isclass(data) or inspect.isfunction(data)
+    is_path = isinstance(model, (str, Path))
+    if isinstance(data, nn.Module) or isinstance(model, DATA) or (is_path and makes_model):
         raise RecipeError(
             f"The arguments of {verb}() are the other way round.",
-            f"{name} stands where the data should",
+            f"{getattr(data, '__name__', type(data).__name__)} stands where the data should",
             f"write {line}",
         )

@@ -1,30 +1,27 @@
-"""A job: what is trained, on what and how; where it is; and how both go into a checkpoint and come back."""
+"""State: where a run is. Progress is that state, and how it is kept."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from ..data.batches import BatchLoader
-from ..events import Control, Event
-from ..models.precision import Precision
+from ..events import Callbacks, Control, Note, RunStarted
 from ..models.weights import put
 from ..recipe import Recipe
+from ..system.files import Shelf, is_whole, write_json
 from . import checkpoint
 from .budget import Budget
 from .checkpoint import Checkpoint, Tensors
-from .ema import Average
-from .freezing import Phases
-from .losses import Loss
+from .history import CsvLog, History
 from .metrics import better
+from .optim import Average
+from .plan import Plan
 from .saver import Saver
-from .schedule import Schedule
 
 
 @dataclass
@@ -35,7 +32,7 @@ class State:
     epoch: int = 0  # epochs finished
     batch: int = 0  # batches done of the epoch under way
     sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # of the epoch under way
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: History = field(default_factory=History)
     best: dict[str, Any] | None = None  # step, epoch, file, metrics
     waited: int = 0  # validations since the best
     seconds: float = 0.0  # of training, over all sessions
@@ -47,10 +44,13 @@ class State:
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> State:
-        """As a checkpoint says."""
-        return cls(**{f.name: facts[f.name] for f in dataclasses.fields(cls)})
+        """Read a state as a checkpoint or an exported file keeps it."""
+        names = [field.name for field in dataclasses.fields(cls) if field.name in facts]
+        return cls(
+            **{**{name: facts[name] for name in names}, "history": History(facts["history"])}
+        )
 
-    def noted(self, row: dict[str, float], metric: str) -> bool:
+    def add_row(self, row: dict[str, float], metric: str) -> bool:
         """Write a row of history; whether it is the best one so far by this metric."""
         self.history.append(row)
         if metric not in row:
@@ -59,10 +59,8 @@ class State:
             self.waited += 1
             return False
         name = checkpoint.name_of(self.step, "best")
-        self.best, self.waited = (
-            {"step": self.step, "epoch": row["epoch"], "file": name, "metrics": dict(row)},
-            0,
-        )
+        self.best = {"step": self.step, "epoch": row["epoch"], "file": name, "metrics": dict(row)}
+        self.waited = 0
         return True
 
 
@@ -74,102 +72,182 @@ class Diverged(Exception):
         self.value = value
 
 
-@dataclass
-class Job:
-    """What is trained, on what, and how."""
+class Progress:
+    """Where a run is and how that is kept: the fit functions write it, the run reads it.
 
-    model: nn.Module
-    phases: Phases
-    train: BatchLoader
-    valid: BatchLoader | None
-    loss: Loss
-    valid_loss: Loss  # without class weights and smoothing: figures that can be compared
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    recipe: Recipe
-    device: torch.device
-    classes: int
-    task: str
-    output: str  # what the network puts out
-    average: Average | None
-    saver: Saver
-    budget: Budget
-    emit: Callable[[Event], None]
-    control: Control
-    precision: Precision
-    net: Callable[[Any], Any]  # the model, compiled if it was asked for
-    facts: dict[str, Any]  # what a checkpoint says besides the state
-    best_weights: Tensors | None = None  # found, not yet on the disk
-    saved: tuple[int, ...] = ()  # what the last save was of
-    begun: int = 0  # steps done when this session began
+    Parameters
+    ----------
+    folder : the run's folder, on the fast disk
+    shelf, kept_as : where copies go and the folder's name there, or None
+    record : dict
+        What run.json keeps; checkpoints bear its `start`.
+    drive_folder : Path, optional
+        What people are told of where copies go.
+    facts : dict, optional
+        What an exported file says of the state.
+    """
 
-    def __post_init__(self) -> None:
-        self.scaler = self.precision.scaler(self.device)
-        self.base_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
-        self.steps = math.ceil(len(self.train) / self.recipe.grad_accum_steps) * self.recipe.epochs
+    def __init__(
+        self,
+        folder: Path,
+        shelf: Shelf | None,
+        kept_as: str,
+        record: dict[str, Any],
+        *,
+        drive_folder: Path | None = None,
+        control: Control | None = None,
+        emit: Callbacks | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        self.folder, self.shelf, self.kept_as, self.record = folder, shelf, kept_as, record
+        self.drive_folder, self.control = drive_folder, control or Control()
+        self.emit = emit or Callbacks([])
+        self.state = State() if facts is None else State.of(facts)
+        self.checkpoint: Checkpoint | None = None  # that the run goes on from
+        self.best_weights: Tensors | None = None  # of a new best, not yet on the disk
+        self.saver: Saver | None = None  # None: nothing was trained
+        self.budget = Budget(None)
 
-    def save(self, state: State, *, must: bool = False, planned: bool = False) -> None:
-        """Write everything the next step needs, once for each place a run can be at.
+    @property
+    def step(self) -> int:
+        return self.state.step
 
-        planned : whether every session of this run saves here (save_every_steps=): a rollback goes to no other step
+    @property
+    def history(self) -> History:
+        return self.state.history
 
-        Raises
-        ------
-        Diverged
-            A weight is not finite: the file before this one must stay the newest.
-        """
-        mark = (state.step, state.epoch, len(state.history), state.rollbacks)
-        if mark == self.saved:
-            return
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
-            raise Diverged(math.nan)
-        best = (
-            (state.best["file"], self.best_weights)
-            if state.best and self.best_weights is not None
-            else None
+    @property
+    def best(self) -> dict[str, Any] | None:
+        return self.state.best
+
+    def complain(self, text: str) -> None:
+        self.emit(Note(text, "warn"))
+
+    def find_checkpoint(self) -> bool:
+        """Go on from the newest whole checkpoint of folder and shelf; whether there is one."""
+        start = self.record["start"]
+        self.checkpoint = checkpoint.newest(
+            self.folder, self.shelf, self.kept_as, start=start, complain=self.complain
         )
-        tensors, facts = self._snapshot(state)
-        (
-            self.saver.passing.discard
-            if planned or self.saver.every is None
-            else self.saver.passing.add
-        )(state.step)
-        if self.saver.save(state.step, tensors, {**facts, "planned": planned}, best, must=must):
-            self.best_weights, self.saved = None, mark
+        if self.checkpoint is not None:
+            self.state = State.of(self.checkpoint.facts)
+        return self.checkpoint is not None
 
-    def _snapshot(self, state: State) -> tuple[Tensors, dict[str, Any]]:
-        """The run as tensors and plain data."""
-        if self.scaler is not None:
-            state.scaler = self.scaler.state_dict()
-        tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
-        if self.average is not None:
-            tensors |= {f"average/{name}": t for name, t in self.average.shadow.items()}
-        optimizer = checkpoint.pack(self.optimizer.state_dict(), tensors, "optimizer/")
-        return tensors, {
-            **self.facts,
-            **vars(state),
-            "optimizer": optimizer,
-            "schedule": vars(self.schedule),
+    def is_over(self, plan: Plan) -> bool:
+        """Whether all epochs are done."""
+        return self.state.epoch >= plan.epochs
+
+    def ending(self, plan: Plan) -> str:
+        """Say what ended the run that the checkpoint tells of; "" if it goes on."""
+        state = self.state
+        if self.is_over(plan):
+            return f"{state.epoch} epochs; more epochs= go on"
+        return out_of_patience(plan.user_recipe, state.waited, state.best)
+
+    def take_finished(self, plan: Plan) -> None:
+        """Load the weights of a finished run. If a kill came before its last copy, copy it now."""
+        found = self.checkpoint
+        assert found is not None
+        wear(plan.model, checkpoint.best_weights(self.folder, found, complain=self.complain))
+        if self.shelf is not None and not checkpoint.is_kept(found.path, self.shelf, self.kept_as):
+            self.open_saver(plan)
+
+    def start_clock(self, plan: Plan) -> None:
+        """Count the session's time from here: what features take counts too."""
+        limit, age = plan.recipe.max_time, plan.hardware.runtime.session_age
+        if limit == "session" and age is None:
+            text = "no session ends by itself, or its age is not known"
+            self.emit(Note(f"max_time='session' sets no limit here: {text}."))
+        self.budget = Budget(limit, age=age, before=self.state.seconds)
+
+    def open_saver(self, plan: Plan) -> Saver:
+        self.saver = Saver(
+            self.folder,
+            self.shelf,
+            self.kept_as,
+            every=plan.recipe.save_every_steps,
+            step=None if self.checkpoint is None else self.checkpoint.step,
+            emit=self.emit,
+        )
+        return self.saver
+
+    def announce(self, plan: Plan, steps: int) -> None:
+        """Say that training begins: in the run's folder, on the shelf, and to the callbacks."""
+        record, folder = self.record, self.folder
+        write_json(folder / "run.json", record)
+        self.emit.callbacks.insert(0, CsvLog(folder / "history.csv", self.history))
+        name = f"{record['name']}-{record['key']}"
+        self.emit(RunStarted(name, folder, plan.epochs, steps, self.step))
+        if self.saver is not None and self.drive_folder is not None:
+            self.emit(Note(f"Copies go to Drive: {self.drive_folder}"))
+            self.saver.announce()
+
+    def facts(self, plan: Plan) -> dict[str, Any]:
+        """Gather what a checkpoint says besides the state."""
+        data, record = plan.data, self.record
+        return {
+            "start": record["start"],
+            "key": record["key"],
+            "classes": list(data.classes),
+            "fingerprint": data.fingerprint,
         }
 
-    def restore(self, found: Checkpoint) -> State:
-        """Put a checkpoint back into model, average and optimizer; give where it was."""
-        put(self.model, checkpoint.under(found.tensors, "model/"))
-        checkpoint.put_back(
-            self.optimizer, checkpoint.unpack(found.facts["optimizer"], found.tensors)
-        )
-        if self.average is not None:
-            for name, tensor in checkpoint.under(found.tensors, "average/").items():
-                self.average.shadow[name].copy_(tensor)
-        if self.scaler is not None and found.facts["scaler"] is not None:
-            self.scaler.load_state_dict(found.facts["scaler"])
-        self.best_weights = None
-        if self.saver.every is not None and not found.facts["planned"]:
-            self.saver.passing.add(found.step)
-        return State.of(found.facts)
+    def note(self, row: dict[str, float], metric: str, copy: Callable[[], Tensors]) -> None:
+        """Add a row to the history, and hold the weights of the best one until they are saved."""
+        if self.state.add_row(row, metric):
+            self.best_weights = copy()
 
-    def put_back(self) -> None:
-        """Leave what is the user's as it came: learning rates off the schedule, frozen layers free."""
-        for lr, group in zip(self.base_lr, self.optimizer.param_groups, strict=True):
-            group["lr"] = lr
-        self.phases.leave()
+    def forget_best(self) -> None:
+        """Let go of best weights that are not on the disk: the run goes back to before them."""
+        self.best_weights = None
+
+    def save(self, tensors: Tensors, facts: dict[str, Any], *, must: bool = False) -> bool:
+        """Write a checkpoint, and the best weights if they are new; whether the disk took it."""
+        state, best = self.state, None
+        assert self.saver is not None
+        if state.best and self.best_weights is not None:
+            best = (state.best["file"], self.best_weights)
+        is_saved = self.saver.save(state.step, tensors, {**facts, **vars(state)}, best, must=must)
+        if is_saved:
+            self.best_weights = None
+        return is_saved
+
+    def best_or_last(self, plan: Plan, average: Average | None = None) -> Tensors:
+        """Give the best validated weights, else the last ones, averaged if they are."""
+        best = self.state.best
+        if best and self.best_weights is not None:
+            return self.best_weights  # the disk would not take them
+        if best:
+            path = self.folder / best["file"]
+            if is_whole(path):
+                return checkpoint.read(path, checked=True).tensors
+            text = "is missing or damaged; the last weights stand in for the best ones."
+            self.complain(f"{path.name} {text}")
+        averaged = average.shadow if average is not None else {}
+        return dict(plan.model.state_dict()) | averaged
+
+
+def copy_of(model: nn.Module) -> Tensors:
+    """Copy a network's tensors to the CPU."""
+    tensors = model.state_dict().items()
+    return {name: t.detach().to("cpu", copy=True) for name, t in tensors}
+
+
+def wear(model: nn.Module, weights: Tensors) -> None:
+    """Give the network weights, and put it in eval."""
+    put(model, weights)
+    model.eval()
+
+
+def out_of_patience(recipe: Recipe, waited: int, best: dict[str, Any] | None) -> str:
+    """Give the reason to stop early (Prechelt 1998), or "".
+
+    Parameters
+    ----------
+    waited : int
+        Validations since the best one.
+    """
+    if recipe.patience is None or waited < recipe.patience:
+        return ""
+    at = f" since epoch {best['epoch']:g}" if best else ""
+    return f"early stopping: {recipe.monitor} is not better{at}"

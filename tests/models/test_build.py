@@ -8,7 +8,7 @@ from torch import nn
 
 from colab_kit.errors import ModelError
 from colab_kit.models import nets
-from colab_kit.models.build import is_lazy, make, materialise, on_backbone, remake
+from colab_kit.models.build import LazyBackbone, is_lazy, make, materialise, remake
 
 
 class Tiny(nn.Module):
@@ -58,7 +58,7 @@ def test_making_leaves_the_users_random_numbers_alone():
     torch.manual_seed(1)
     make(Tiny, 5)
     materialise(given, torch.zeros(2, 3, 8, 8), 5)
-    on_backbone(network, weights=None, classes=2, size=16, head="linear", seed=5)
+    LazyBackbone(network, weights=None, classes=2, image_size=16, seed=5)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -103,10 +103,10 @@ def test_lazy_layers_behind_one_that_does_not_fit_say_so():
 
 
 def test_the_heads_weights_do_not_depend_on_what_making_the_backbone_drew():
-    one, _, names = on_backbone(Tiny(7), weights=None, classes=2, size=16, head="linear", seed=5)
+    lazy_one = LazyBackbone(Tiny(7), weights=None, classes=2, image_size=16, seed=5)
     torch.rand(5)
-    two, _, _ = on_backbone(Tiny(9), weights=None, classes=2, size=16, head="linear", seed=5)
-    assert sorted(names) == ["fc.bias", "fc.weight"]
+    one, two = lazy_one.module, LazyBackbone(Tiny(9), classes=2, image_size=16, seed=5).module
+    assert sorted(lazy_one.head_names) == ["fc.bias", "fc.weight"]
     assert torch.equal(one.fc.weight, two.fc.weight) and one.fc.out_features == 2
 
 
@@ -127,9 +127,8 @@ def test_a_small_net_is_made_again_without_its_code():
 @pytest.mark.parametrize("head", ["linear", (6, 5)])
 def test_a_backbone_with_its_new_head_is_made_again_from_what_json_kept(head):
     pytest.importorskip("timm")
-    net, _, _ = on_backbone(
-        "efficientnet_lite0", weights=None, classes=3, size=32, head=head, seed=0
-    )
+    name = "efficientnet_lite0"
+    net = LazyBackbone(name, weights=None, classes=3, image_size=32, head=head).module
     how = {
         "backbone": "efficientnet_lite0",
         "weights": "default",
@@ -143,15 +142,7 @@ def test_a_backbone_with_its_new_head_is_made_again_from_what_json_kept(head):
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
 def test_an_inception_is_made_again_as_its_weights_wanted_it(name, weights):
     pytest.importorskip("torchvision")
-    options = {
-        "weights": weights,
-        "classes": 3,
-        "size": None,
-        "head": "linear",
-        "seed": 0,
-        "load": False,
-    }
-    net, _, _ = on_backbone(name, **options)
+    net = LazyBackbone(name, weights=weights, classes=3, load=False).module
     assert net.transform_input is (weights is not None) and (net.aux_logits or name == "googlenet")
     again = remake(
         record({"backbone": name, "weights": weights, "head": "linear", "size": None}),
@@ -187,8 +178,7 @@ def test_another_network_than_the_runs_is_refused():
 @pytest.mark.parametrize(("name", "size"), [("mlp", None), ("cnn", None), ("cnn", 20)])
 def test_a_network_of_ours_is_made_to_fit_the_data(name, size):
     from colab_kit.data.loading import load
-    from colab_kit.models.build import fitted
-    from colab_kit.models.nets import NETS
+    from colab_kit.models.nets import NETS, fitted
 
     data = load(
         (torch.zeros(12, 3, 24, 24, dtype=torch.uint8), torch.arange(12) % 3), valid=0, quiet=True

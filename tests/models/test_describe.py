@@ -18,10 +18,9 @@ from colab_kit.models.describe import (
     describe,
     describe_model,
     describe_optimizer,
-    digest,
-    tensor_hash,
-    weights_hash,
 )
+from colab_kit.models.weights import tensor_hash, weights_hash
+from colab_kit.system.files import digest
 
 ROOT = str(Path(colab_kit.__file__).parent.parent)
 

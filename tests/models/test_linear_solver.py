@@ -80,13 +80,6 @@ def test_too_few_pictures_want_a_strong_penalty():
     assert found.strength == max(STRENGTHS)
 
 
-def test_a_stop_gives_what_was_found_until_then():
-    x, y = clouds(100)
-    asked = iter([False] * 3 + [True] * 1000)
-    found = solve(x, y, 4, functional.cross_entropy, valid=(x, y), stopped=lambda: next(asked))
-    assert len(found.losses) == 1 and found.weight.isfinite().all()
-
-
 @pytest.mark.parametrize("start", [(-1.2, 1.0), (3.0, -4.0)])
 def test_lbfgs_walks_rosenbrocks_valley(start):
     def valley(p):

@@ -78,7 +78,7 @@ def test_what_is_asked_for_is_done_and_the_weights_stay_float32(dtype):
     run = api.train(
         Watching, small_data("arrays"), run_dir="run", quiet=True, epochs=1, precision=dtype
     )
-    assert run.choices["precision"] == (dtype, "as asked") and all(
+    assert run.choices["precision"] == (dtype, "as asked", "user") and all(
         p.dtype == torch.float32 for p in run.model.parameters()
     )
     assert {torch.bfloat16, torch.float16} & set(seen) == {

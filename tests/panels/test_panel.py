@@ -17,9 +17,9 @@ from colab_kit.errors import DataError, RecipeError, RunError
 from colab_kit.events import Control, RunStarted, StepDone
 from colab_kit.panels import painter
 from colab_kit.panels import panel as panels
+from colab_kit.panels.controls import contents
 from colab_kit.panels.painter import mode
-from colab_kit.panels.panel import Panel, panel
-from colab_kit.panels.result import contents
+from colab_kit.panels.panel import panel
 from colab_kit.recipe import Recipe
 from colab_kit.testing.fixtures import class_folders
 
@@ -200,7 +200,7 @@ def test_an_error_is_shown_and_start_becomes_try_again(pets, monkeypatch):
 
 
 def test_without_data_it_says_where_to_write_it():
-    made = Panel(None, "resnet18", run_dir=None, name=None)
+    made = panel()
     made.start()
     assert made.wait(10) and "There is no data yet" in made.alert.value
 
@@ -224,11 +224,11 @@ def test_a_training_from_start_to_result(pets, ui, monkeypatch):
     assert made.result.tools.layout.display == "" and "valid/loss" in made.rows.value
     made.result.report_button.click()
     assert (
-        "report.html" in made.result.said.value
+        "report.html" in made.result.message.value
         and made.run.folder.joinpath("report.html").is_file()
     )
     made.result.export_button.click()
-    assert ".safetensors" in made.result.said.value
+    assert ".safetensors" in made.result.message.value
     out = io.BytesIO()
     Image.fromarray(np.full((20, 20, 3), 90, np.uint8)).save(out, format="PNG")
     made.result.upload.value = (
@@ -240,7 +240,7 @@ def test_a_training_from_start_to_result(pets, ui, monkeypatch):
             "last_modified": datetime.datetime.now(),
         },
     )
-    assert "cat" in made.result.said.value and "<meter" in made.result.said.value
+    assert "cat" in made.result.message.value and "<meter" in made.result.message.value
 
 
 WHOLE = api.transfer
@@ -345,7 +345,7 @@ def test_where_start_waits_an_interrupt_is_a_stop_and_a_cell_that_is_run_again_i
 
     monkeypatch.setattr(painter.time, "sleep", interrupted)
     worker = panels.Worker(made._work)
-    made._given = made._asked(), *made._settings()
+    made._call = made._chosen_source(), *made._settings()
     panels.working[made._key] = made.worker = worker
     worker.start()
     assert gated.entered.wait(10)

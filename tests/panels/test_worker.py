@@ -72,7 +72,7 @@ def test_pause_and_go_on_are_words_and_signals():
 def test_what_happens_is_in_the_snapshot():
     now = [0.0]
     worker = Worker(lambda control, hear: None, clock=lambda: now[0])
-    worker._set(lambda was: was.__class__(state="working"))
+    worker._set(state="working")
     worker.hear(FetchStarted("pets.zip", "", 4 << 20))
     worker.hear(FetchProgress("pets.zip", 1 << 20, 4 << 20))
     assert (

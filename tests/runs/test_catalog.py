@@ -71,15 +71,15 @@ def drive(place: Path) -> Path:
 
 
 def test_nothing_is_listed_where_nothing_is(place, capsys):
-    assert catalog.kept() == [] and main.main(["runs"]) == 0
+    assert catalog.look().runs == [] and main.main(["runs"]) == 0
     assert capsys.readouterr().out == "No runs are here.\n"
     assert list(place.iterdir()) == []
 
 
 def test_a_run_and_its_copy_are_one(place):
     folder, copy = make_run(place / "home" / "runs"), make_run(drive(place))
-    (run,) = catalog.kept()
-    assert (run.folder, run.copy, run.epochs, run.of, run.status) == (
+    (run,) = catalog.look().runs
+    assert (run.folder, run.copy, run.epochs, run.total, run.status) == (
         folder,
         copy,
         2,
@@ -94,29 +94,29 @@ def test_the_one_touched_last_comes_first(place):
     old = make_run(disk(place), "cats")
     for file in old.iterdir():
         os.utime(file, (1000, 1000))
-    assert [run.name for run in catalog.kept()] == ["dogs", "cats"]
+    assert [run.name for run in catalog.look().runs] == ["dogs", "cats"]
 
 
 def test_what_fresh_set_aside_is_a_run_of_its_own(place):
     make_run(disk(place))
     make_run(disk(place), folder="cats-12345678.before")
-    assert sorted(run.status for run in catalog.kept()) == ["finished", "set aside"]
+    assert sorted(run.status for run in catalog.look().runs) == ["finished", "set aside"]
 
 
 def test_a_killed_run_is_unfinished_and_a_locked_one_is_running(place):
     folder = make_run(disk(place), status="running")
-    assert catalog.kept()[0].status == "unfinished"
+    assert catalog.look().runs[0].status == "unfinished"
     with one_writer(folder):
-        (run,) = catalog.kept()
+        (run,) = catalog.look().runs
         assert run.status == "running"
         with pytest.raises(RunError, match="is running and is not deleted"):
             catalog.delete(run)
-    assert catalog.kept()[0].status == "unfinished" and (folder / "run.json").exists()
+    assert catalog.look().runs[0].status == "unfinished" and (folder / "run.json").exists()
 
 
 def test_one_that_began_to_run_since_the_list_was_made_is_not_deleted(place):
     folder = make_run(disk(place))
-    (run,) = catalog.kept()
+    (run,) = catalog.look().runs
     with one_writer(folder), pytest.raises(RunError, match="written by another process"):
         catalog.delete(run)
     assert (folder / "run.json").exists()
@@ -124,28 +124,28 @@ def test_one_that_began_to_run_since_the_list_was_made_is_not_deleted(place):
 
 def test_a_copy_that_another_machine_writes_is_running_until_it_has_been_silent_for_long(place):
     copy = make_run(drive(place), status="running")
-    assert catalog.kept()[0].status == "unfinished"
+    assert catalog.look().runs[0].status == "unfinished"
     for age, status in ((20, "running"), (3600, "unfinished")):
         beat = time.time() - age
         (copy / NAME).write_bytes(
             Holder("theirs", "far", 7, "1", "colab on far (process 7)", beat, beat).as_bytes()
         )
-        assert catalog.kept()[0].status == status
+        assert catalog.look().runs[0].status == status
     with pytest.raises(RunError, match="is running and is not deleted"):
         (copy / NAME).write_bytes(
             Holder(
                 "theirs", "far", 7, "1", "colab on far (process 7)", beat, time.time()
             ).as_bytes()
         )
-        catalog.delete(catalog.kept()[0])
+        catalog.delete(catalog.look().runs[0])
 
 
 def test_a_damaged_checkpoint_does_not_hide_the_epochs_of_the_one_before(place):
     folder = make_run(disk(place))
     (folder / checkpoint.name_of(3)).write_bytes(b"\xff" * 40)
-    assert catalog.kept()[0].epochs == 2
+    assert catalog.look().runs[0].epochs == 2
     assert make_run(disk(place), "dogs", start="s2", epochs=None) and {
-        run.epochs for run in catalog.kept()
+        run.epochs for run in catalog.look().runs
     } == {2, None}
 
 
@@ -158,15 +158,15 @@ def test_the_epochs_of_a_copy_on_drive_are_those_of_the_later_of_its_slots(place
             {"w": torch.zeros(8)},
             facts,
         )
-    assert catalog.kept()[0].epochs == 4
+    assert catalog.look().runs[0].epochs == 4
 
 
 def test_deleting_frees_the_disk_and_what_goes_to_drives_trash_is_empty(place):
     folder, copy = make_run(place / "home" / "runs"), make_run(drive(place))
     trash = place / "trash.safetensors"
     os.link(copy / checkpoint.name_of(2), trash)  # Drive's Trash keeps what was deleted
-    catalog.delete(catalog.kept()[0])
-    assert not folder.exists() and not copy.exists() and catalog.kept() == []
+    catalog.delete(catalog.look().runs[0])
+    assert not folder.exists() and not copy.exists() and catalog.look().runs == []
     assert trash.stat().st_size == 0
 
 
@@ -174,7 +174,7 @@ def test_what_is_deleted_is_not_brought_back_by_this_process_copies(place):
     folder, copy = make_run(place / "home" / "runs"), make_run(drive(place))
     mirror = Mirror.at(drive(place))
     assert mirror.push(folder / "run.json", f"{copy.name}/run.json") and mirror.drained(None)
-    catalog.delete(catalog.kept()[0])
+    catalog.delete(catalog.look().runs[0])
     assert mirror.close(20) and not copy.exists()
 
 
@@ -192,12 +192,12 @@ def test_files_that_go_while_they_are_listed_do_not_end_the_list(place, monkeypa
     monkeypatch.setattr(Path, "stat", stat_once)
     for gone_after in (0, 1):  # noqa: B007 (stat_once reads it)
         looks[0] = 0
-        assert [run.folder for run in catalog.kept()] == [folder]
+        assert [run.folder for run in catalog.look().runs] == [folder]
 
 
 def test_a_deletion_that_broke_off_leaves_a_run_that_is_listed(place, monkeypatch):
     folder = make_run(disk(place))
-    (run,) = catalog.kept()
+    (run,) = catalog.look().runs
     monkeypatch.setattr(
         Path, "unlink", lambda self, **kw: (_ for _ in ()).throw(PermissionError(13, "read-only"))
     )
@@ -282,8 +282,11 @@ def test_a_dead_drive_does_not_hide_the_local_runs_and_is_said_in_one_line(
 ):
     make_run(home() / "runs")
     make_run(fuse_drive / "colab-kit/runs", "far", start="s2")
-    assert [run.name for run in catalog.kept()] == ["far", "cats"] and not catalog.look().silent
-    (far, _) = catalog.kept()
+    assert [run.name for run in catalog.look().runs] == [
+        "far",
+        "cats",
+    ] and not catalog.look().silent
+    (far, _) = catalog.look().runs
     fuse_drive.kill()
     assert main.main(["runs"]) == main.OK
     said = capsys.readouterr()
@@ -310,7 +313,7 @@ def test_a_drive_that_fails_while_it_is_read_is_no_error_of_ours(
 ):
     copy = make_run(mock_drive / "colab-kit/runs")
     make_run(disk(place), "dogs", start="s2")
-    runs = catalog.kept()
+    runs = catalog.look().runs
     getattr(drive_faults, woe)()
     seen = catalog.look()
     assert [run.name for run in seen.runs] == ["dogs"] and seen.silent == [mock_drive.mountpoint]
@@ -335,12 +338,12 @@ def test_a_solved_head_is_counted_in_its_views(place):
     made = make_run(place / "home" / "runs", epochs=1)
     write_json(
         made / "choices.json",
-        {"mode": ["frozen", "as asked"], "views": [1, "each picture as it is"]},
+        {"mode": {"value": "frozen"}, "views": {"value": 1}},
     )
-    (run,) = catalog.kept()
-    assert (run.epochs, run.of) == (1, 1)
+    (run,) = catalog.look().runs
+    assert (run.epochs, run.total) == (1, 1)
     write_json(
-        made / "choices.json", {"mode": ["frozen", "as asked"], "features": ["not kept", "a map"]}
+        made / "choices.json", {"mode": {"value": "frozen"}, "features": {"value": "not kept"}}
     )
-    (run,) = catalog.kept()
-    assert (run.epochs, run.of) == (1, 5), "one that learned in the loop"
+    (run,) = catalog.look().runs
+    assert (run.epochs, run.total) == (1, 5), "one that learned in the loop"

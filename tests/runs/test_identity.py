@@ -2,8 +2,6 @@
 
 import json
 
-import torch
-
 from colab_kit.recipe import Recipe
 from colab_kit.runs import identity
 
@@ -61,19 +59,3 @@ def test_differences_name_the_field_with_both_values_and_hide_long_ones():
         "model.code.Net changed",
     ]
     assert identity.differences(json.loads(json.dumps(new)), new) == []
-
-
-def test_what_is_promised_on_going_on_says_what_broke_it():
-    same = identity.environment(torch.device("cpu"))
-    assert identity.exactness(same, same, stretched=False) == "every bit as if it had never stopped"
-    other = {**same, "torch": "2.6.0", "threads": "8"}
-    said = identity.exactness(other, same, stretched=True)
-    assert said.startswith("same data, order and augmentation, not the same bits (")
-    assert (
-        f"torch 2.6.0 → {same['torch']}" in said
-        and "threads 8 → " in said
-        and "stretch the schedule" in said
-    )
-    assert "beyond any key" in identity.exactness(same, same, stretched=False, keyed=False)
-    cuda = {**same, "device": "cuda Tesla T4 x86_64"}
-    assert "order of sums" in identity.exactness(cuda, cuda, stretched=False)

@@ -50,4 +50,4 @@ def test_it_says_what_was_found_and_chosen(run):
 
 
 def test_a_page_escapes_its_title():
-    assert "<i>" not in report.page("<i>", "<i>", [("<i>", "")])
+    assert "<i>" not in report.page("<i>", "<i>", {"<i>": ""})

@@ -19,7 +19,7 @@ from colab_kit.data.sources import Arrays
 from colab_kit.errors import DataError, RunError
 from colab_kit.events import Control, Event, StepDone
 from colab_kit.models import nets
-from colab_kit.runs import run as runs
+from colab_kit.runs import running as runs
 from colab_kit.runs.opening import open_run
 from colab_kit.runs.prediction import Prediction, Predictions
 from colab_kit.runs.run import Run
@@ -266,3 +266,11 @@ def test_a_picture_is_predicted_from_its_link(tmp_path, file_server, monkeypatch
         found.probabilities, run.predict(pets / "cat" / "0.png").probabilities
     )
     assert str(found.path).startswith(str(tmp_path / "home"))
+
+
+def test_what_the_process_knows_of_its_runs_can_be_forgotten():
+    net = Small()
+    train(net, small_data("arrays"), run_dir="a", quiet=True, epochs=1)
+    assert net in runs.trained and not runs.live
+    runs.forget_runs()
+    assert net not in runs.trained

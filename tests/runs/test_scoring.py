@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -323,11 +324,11 @@ def test_float_vectors_of_a_dataset_are_predicted_and_what_is_no_row_is_refused(
 def test_views_of_a_picture_are_averaged_and_a_mirrored_one_is_its_own():
     given = scorer(ARRAYS, 64)
     one, x = seen(given, GREY), GREY[..., ::-1].copy()
-    given.tta = 2
+    given = replace(given, tta=2)
     both = seen(given, GREY)
     np.testing.assert_allclose(both, (one + seen(scorer(ARRAYS, 64), x)) / 2, atol=1e-6)
     np.testing.assert_allclose(both, seen(given, x), atol=1e-6)
-    given.tta = 4
+    given = replace(given, tta=4)
     assert not np.allclose(seen(given, GREY), both) and np.allclose(
         seen(given, GREY).sum(1), 1, atol=1e-5
     )
@@ -336,7 +337,6 @@ def test_views_of_a_picture_are_averaged_and_a_mirrored_one_is_its_own():
 def test_rows_of_numbers_have_one_view():
     given = scorer(VECTORS, 6)
     rows = np.random.default_rng(1).normal(size=(3, 6)).astype(np.float32)
-    given.floats = True
+    given = replace(given, floats=True)
     one = seen(given, rows)
-    given.tta = 4
-    np.testing.assert_array_equal(one, seen(given, rows))
+    np.testing.assert_array_equal(one, seen(replace(given, tta=4), rows))

@@ -16,8 +16,8 @@ from torch import nn
 
 from colab_kit.api import transfer
 from colab_kit.models.backbones import names
-from colab_kit.models.build import on_backbone
-from colab_kit.models.weights import backbone_hash
+from colab_kit.models.build import LazyBackbone
+from colab_kit.models.weights import weights_hash
 from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
 from colab_kit.training.freezing import Phases
@@ -36,9 +36,10 @@ def test_there_are_as_many_as_we_say():
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_every_classifier_of_torchvision_takes_a_head(name):
-    model, base, head = on_backbone(name, weights=None, classes=3, size=None, head="linear", seed=0)
-    x = torch.rand(2, 3, base.size, base.size)
-    before = backbone_hash(model, head)
+    lazy = LazyBackbone(name, weights=None, classes=3)
+    model, head, size = lazy.module, lazy.head_names, lazy.preprocess.size
+    x = torch.rand(2, 3, size, size)
+    before = weights_hash(model, without=head)
     with torch.no_grad():
         assert primary(model.eval()(x)).shape == (2, 3)
     phases = Phases(model, head)
@@ -49,7 +50,7 @@ def test_every_classifier_of_torchvision_takes_a_head(name):
     with_aux(nn.functional.cross_entropy, output, torch.tensor([0, 2])).backward()
     assert {key for key, p in model.named_parameters() if p.grad is not None} == set(head)
     optimizer.step()
-    assert backbone_hash(model, head) == before, "every tensor and buffer"
+    assert weights_hash(model, without=head) == before, "every tensor and buffer"
     del model, optimizer, output, phases
     gc.collect()
 

@@ -27,7 +27,7 @@ from colab_kit.data.dataset import Data, Split
 from colab_kit.data.sources import Arrays, Items, Pictures
 from colab_kit.events import Control, Event, StepDone, milestone, set_milestone_hook
 from colab_kit.system import files
-from colab_kit.training import checkpoint, loop, session
+from colab_kit.training import checkpoint, job, loop
 from tests.support.pictures import picture
 
 torch.optim.AdamW(
@@ -376,25 +376,25 @@ def _no_sums() -> None:
 
 
 def _forget(name: str, value: Any) -> None:
-    restored = session.Session._restored
+    begin = job.Job.begin
 
-    def forgetful(self: Any, job: Any, found: Any, emit: Any) -> Any:
-        state = restored(self, job, found, emit)
-        setattr(state, name, value)
-        return state
+    def forgetful(self: Any) -> Any:
+        begun = begin(self)
+        setattr(begun, name, value)
+        return begun
 
-    session.Session._restored = forgetful  # type: ignore[method-assign]
+    job.Job.begin = forgetful  # type: ignore[method-assign]
 
 
 def _no_average() -> None:
     under = checkpoint.under
-    session.checkpoint.under = lambda tensors, prefix: (
+    job.checkpoint.under = lambda tensors, prefix: (
         {} if prefix == "average/" else under(tensors, prefix)
     )  # type: ignore[assignment]
 
 
 def _no_optimizer() -> None:
-    session.checkpoint.unpack = lambda value, tensors: {"state": {}, "param_groups": _groups(value)}  # type: ignore[assignment]
+    job.checkpoint.unpack = lambda value, tensors: {"state": {}, "param_groups": _groups(value)}  # type: ignore[assignment]
 
 
 def _groups(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from colab_kit import api
 from colab_kit.errors import RecipeError
 from colab_kit.events import Control, Note, set_milestone_hook
 from colab_kit.recipe import Recipe, seconds_of
-from colab_kit.training import session
+from colab_kit.training import state
 from colab_kit.training.budget import LAST_COPY, LIMIT, Budget, spoken
 from tests.support.tasks import Small, small_data
 
@@ -70,7 +71,7 @@ def test_earlier_sessions_count_in_the_total_alone():
 
 
 def test_where_no_session_ends_the_session_is_no_limit():
-    assert Budget("session", age=None).ends is None
+    assert Budget("session", age=None).ends == math.inf
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ class Ticking(Control):
 
 def sessions(monkeypatch: Any, heard: list[Any], **fields: Any) -> Any:
     clock = Clock()
-    monkeypatch.setattr(session, "Budget", lambda *args, **more: Budget(*args, **more, clock=clock))
+    monkeypatch.setattr(state, "Budget", lambda *args, **more: Budget(*args, **more, clock=clock))
     return api.train(
         Small,
         small_data("arrays"),

@@ -11,7 +11,15 @@ from colab_kit.data.dataset import Data, Split
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.sources import Arrays, Items, Pictures
 from colab_kit.recipe import Recipe
-from colab_kit.training.choices import choose, preprocess_for, workers_for
+from colab_kit.training.choices import (
+    Choice,
+    as_asked,
+    as_facts,
+    choices_from,
+    choose,
+    preprocess_for,
+    workers_for,
+)
 
 
 def data(kind="arrays", n=10, shape=(1, 28, 28), batch_size=None):
@@ -26,20 +34,23 @@ def data(kind="arrays", n=10, shape=(1, 28, 28), batch_size=None):
     )
 
 
-def chosen(recipe, given=None, made=None, own=False):
-    return choose(recipe, given or data(), made or {}, own_optimizer=own)
+def chosen(recipe, given=None, made=None, own=None):
+    return choose(recipe, given or data(), made or {}, own)
 
 
 def test_every_choice_has_a_reason_and_goes_into_a_file():
-    for value, why in chosen(Recipe()).values():
-        assert json.loads(json.dumps(value)) == value and why
+    for value, why, by in chosen(Recipe()).values():
+        assert json.loads(json.dumps(value)) == value and why and by == "default"
 
 
 @pytest.mark.parametrize(("kind", "size"), [("arrays", 64), ("pictures", 32), ("items", 32)])
 def test_the_batch_size_goes_by_the_kind_of_data_unless_said(kind, size):
     assert chosen(Recipe(), data(kind))["batch_size"][0] == size
-    assert chosen(Recipe(batch_size=7), data(kind))["batch_size"] == (7, "as asked")
-    assert chosen(Recipe(), data(kind, batch_size=5))["batch_size"] == (5, "the DataLoader's own")
+    assert chosen(Recipe(batch_size=7), data(kind))["batch_size"] == (7, "as asked", "user")
+    assert chosen(Recipe(), data(kind, batch_size=5))["batch_size"][:2] == (
+        5,
+        "the DataLoader's own",
+    )
     assert chosen(Recipe(batch_size=7), data(kind, batch_size=5))["batch_size"][0] == 7
 
 
@@ -51,30 +62,24 @@ def test_rate_and_decay_go_by_the_optimizer_unless_said(name, lr, decay):
     found = chosen(Recipe(optimizer=name))
     assert (found["lr"][0], found["weight_decay"][0]) == (lr, decay)
     found = chosen(Recipe(optimizer=name, lr={"*": 0.5}, weight_decay=0.0))
-    assert found["lr"] == ({"*": 0.5}, "as asked") and found["weight_decay"] == (0.0, "as asked")
+    assert found["lr"] == as_asked({"*": 0.5}) and found["weight_decay"] == as_asked(0.0)
 
 
 def test_an_optimizer_of_the_users_own_has_its_own_rate():
-    assert chosen(Recipe(), own=True)["lr"][0] is None
+    sgd = torch.optim.SGD(torch.nn.Linear(1, 1).parameters())
+    assert chosen(Recipe(), own=sgd)["lr"].value is None
 
 
 def test_a_class_the_recipe_has_no_name_for_is_not_taken_for_adamw():
-    found = choose(Recipe(), data(), {}, own_optimizer=False, kind=torch.optim.Rprop)
-    assert found["lr"] == (1e-3, "usual for Rprop") and found["weight_decay"] == (
-        0.0,
-        "usual for Rprop",
-    )
+    found = choose(Recipe(), data(), {}, torch.optim.Rprop)
+    assert found["lr"] == Choice(1e-3, "usual for Rprop", "default")
+    assert found["weight_decay"] == Choice(0.0, "usual for Rprop", "default")
 
 
 def test_what_was_chosen_before_stays_whatever_the_machine_is_now():
-    made = json.loads(json.dumps({"batch_size": (48, "it was so"), "image_size": (96, "x")}))
-    found = chosen(Recipe(), made=made)
-    assert (
-        found["batch_size"] == (48, "it was so")
-        and found["image_size"] == (96, "x")
-        and isinstance(found["image_size"], tuple)
-        and "lr" in found
-    )
+    before = {"batch_size": Choice(48, "it was so"), "image_size": Choice(96, "x", "default")}
+    found = chosen(Recipe(), made=choices_from(json.loads(json.dumps(as_facts(before)))))
+    assert {name: found[name] for name in before} == before and "lr" in found
 
 
 @pytest.mark.parametrize(

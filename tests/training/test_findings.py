@@ -13,7 +13,8 @@ from colab_kit.data.sources import Arrays
 from colab_kit.models.summary import summarise
 from colab_kit.recipe import Recipe
 from colab_kit.system.runtime import Runtime, runtime
-from colab_kit.training.findings import Finding, Preflight, Seen, examine
+from colab_kit.training.findings import Finding, FirstLook, examine
+from colab_kit.training.trials import Preflight
 from tests.support.tasks import Small
 
 LAPTOP = dataclasses.replace(
@@ -31,11 +32,12 @@ T4 = dataclasses.replace(
 )
 BROKEN = dataclasses.replace(
     LAPTOP,
+    gpus=1,
     why={"device": "Tesla T4 is there, but torch 2.14 is a CPU build; install torch for CUDA"},
 )
 
 
-def seen(where: Runtime = LAPTOP, **changed) -> Seen:
+def seen(where: Runtime = LAPTOP, **changed) -> FirstLook:
     source = Arrays(
         torch.zeros(9, 3, 2, 2, dtype=torch.uint8)
         + torch.arange(9, dtype=torch.uint8).view(9, 1, 1, 1),
@@ -46,7 +48,7 @@ def seen(where: Runtime = LAPTOP, **changed) -> Seen:
         "data": data, "recipe": Recipe(), "runtime": where, "device": where.device, "x": torch.rand(3, 3, 2, 2), "y": torch.arange(3),
         "output": torch.eye(3), "loss": 1.1, "kind": "logits", "wants": "logits", "seconds": 10.0, "drive": True,
     }  # fmt: skip
-    return Seen(**{**plain, **changed})
+    return FirstLook(**{**plain, **changed})
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
 from colab_kit.errors import MissingExtra
-from colab_kit.events import EpochDone, StepDone
-from colab_kit.training.history import History
+from colab_kit.events import EpochDone, RunStarted, StepDone
+from colab_kit.training.history import CsvLog, History
 
 ROWS = [
     {"epoch": 1.0, "step": 60_000, "train/loss": 0.123456},
@@ -88,3 +89,29 @@ def test_pandas_comes_if_it_is_there():
 @pytest.mark.parametrize("value", [float("inf"), -float("inf"), 0.0, -1e-12, 1e30, 7])
 def test_any_figure_has_a_cell(value):
     assert History([{"x": value}])._repr_html_()
+
+
+# --- history.csv ---
+
+START = RunStarted("x", Path("x"), 2, 20)
+
+
+def test_each_validation_is_in_the_file_at_once(tmp_path):
+    log = CsvLog(tmp_path / "h.csv", History())
+    log(START)
+    log(StepDone(1, 20, 0.5, 0.1))
+    assert not (tmp_path / "h.csv").exists()
+    for epoch in (1.0, 2.0):
+        log(EpochDone(epoch, 2, {"epoch": epoch}))
+        assert (tmp_path / "h.csv").read_text().splitlines()[-1] == str(epoch)
+
+
+def test_a_continued_run_has_its_earlier_rows_from_the_start(tmp_path):
+    before = History([{"epoch": 1.0}])
+    log = CsvLog(tmp_path / "h.csv", before)
+    log(START)
+    assert (tmp_path / "h.csv").read_text() == "epoch\n1.0\n"
+    log(EpochDone(2.0, 2, {"epoch": 2.0, "valid/loss": 0.5}))
+    assert (tmp_path / "h.csv").read_text() == "epoch,valid/loss\n1.0,\n2.0,0.5\n" and len(
+        before
+    ) == 1

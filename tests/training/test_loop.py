@@ -32,7 +32,7 @@ from colab_kit.events import (
     StepDone,
     set_milestone_hook,
 )
-from colab_kit.runs import run as runs
+from colab_kit.runs import running as runs
 from colab_kit.runs.run import Run
 from colab_kit.training import checkpoint
 from tests.support.pictures import class_folders

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from colab_kit import nets
+from colab_kit.api import find_lr
 from colab_kit.errors import ModelError, RecipeError
 from colab_kit.training.lr_finder import STEPS, suggest
-from colab_kit.trials import find_lr
 from tests.support.tasks import Small, small_data
 
 

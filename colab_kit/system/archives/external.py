@@ -64,8 +64,8 @@ def extract(archive: Path, kind: str, to: Path, job: Unpacking) -> None:
             raise
         except BadArchive as err:
             failure = err
-            for path in to.iterdir():
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            shutil.rmtree(to)
+            to.mkdir()
     if kind == "7z":
         with suppress(ImportError):
             return _by_package(archive, to, job)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from colab_kit.training.ema import Average
+from colab_kit.training.optim import Average
 
 
 class Tied(nn.Module):

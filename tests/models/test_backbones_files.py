@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from colab_kit.errors import DriveError, FetchError
-from colab_kit.models import downloads
-from colab_kit.models.downloads import Weights
+from colab_kit.models import backbones
+from colab_kit.models.backbones import WeightFiles
 from tests.support.shelves import FolderShelf
 
 CONTENT = b"weights of a net"
@@ -31,15 +31,15 @@ def never(*args, **how):
 
 def test_a_whole_file_that_is_there_needs_no_network(tmp_path):
     (tmp_path / f"net-{HASH[:8]}.pth").write_bytes(CONTENT)
-    assert Weights(tmp_path).get(URL, "net").read_bytes() == CONTENT
+    assert WeightFiles(tmp_path).get(URL, "net").read_bytes() == CONTENT
 
 
 def test_what_is_fetched_is_put_on_the_shelf_once_and_the_next_machine_takes_it(tmp_path):
     shelf, fetch = FolderShelf(tmp_path / "drive"), Fetching()
     for _ in range(2):
-        Weights(tmp_path / "one", shelf, fetch).get(URL, "net")
+        WeightFiles(tmp_path / "one", shelf, fetch).get(URL, "net")
     assert shelf.pushed == [f"weights/{HASH[:16]}-net.pth"]
-    there = Weights(tmp_path / "two", shelf, never).get(URL, "net")
+    there = WeightFiles(tmp_path / "two", shelf, never).get(URL, "net")
     assert there == tmp_path / "two" / f"net-{HASH[:8]}.pth" and there.read_bytes() == CONTENT
     assert [p.name for p in there.parent.iterdir()] == [there.name], "nothing half-copied stays"
 
@@ -51,7 +51,7 @@ def test_a_copy_that_is_torn_or_of_another_version_is_fetched_again(content, tmp
     name = HASH if content.startswith(CONTENT[:3]) else hashlib.sha256(content).hexdigest()
     (shelf.root / "weights" / f"{name[:16]}-net.pth").write_bytes(content)
     assert (
-        Weights(tmp_path / "two", shelf, fetch).get(URL, "net").read_bytes() == CONTENT
+        WeightFiles(tmp_path / "two", shelf, fetch).get(URL, "net").read_bytes() == CONTENT
         and fetch.asked == 1
     )
 
@@ -59,12 +59,12 @@ def test_a_copy_that_is_torn_or_of_another_version_is_fetched_again(content, tmp
 def test_backbones_of_the_hub_whose_files_are_called_alike_do_not_meet(tmp_path):
     shelf = FolderShelf(tmp_path / "drive")
     for name in ("timm/a", "timm/b"):
-        Weights(tmp_path / "one", shelf, Fetching(name.encode())).get(
+        WeightFiles(tmp_path / "one", shelf, Fetching(name.encode())).get(
             "https://hub.invalid/model.safetensors", name, name[-1]
         )
     for name in ("timm/a", "timm/b"):
         assert (
-            Weights(tmp_path / "two", shelf, never)
+            WeightFiles(tmp_path / "two", shelf, never)
             .get("https://hub.invalid/model.safetensors", name, name[-1])
             .read_bytes()
             == name.encode()
@@ -73,15 +73,15 @@ def test_backbones_of_the_hub_whose_files_are_called_alike_do_not_meet(tmp_path)
 
 def test_a_large_file_and_a_shelf_that_cannot_be_read_cost_nothing(tmp_path, monkeypatch):
     shelf = FolderShelf(tmp_path / "drive")
-    monkeypatch.setattr(downloads, "LARGEST", 3)
-    Weights(tmp_path / "one", shelf, Fetching()).get(URL, "net")
+    monkeypatch.setattr(backbones, "LARGEST", 3)
+    WeightFiles(tmp_path / "one", shelf, Fetching()).get(URL, "net")
     assert not shelf.pushed
 
     def gone(name):
         raise DriveError("Drive is not there.", "it dropped away", "mount again")
 
     shelf.find = gone
-    assert Weights(tmp_path / "two", shelf, Fetching()).get(URL, "net").read_bytes() == CONTENT
+    assert WeightFiles(tmp_path / "two", shelf, Fetching()).get(URL, "net").read_bytes() == CONTENT
 
 
 def test_without_a_network_the_offline_backbone_is_offered(tmp_path):
@@ -89,4 +89,4 @@ def test_without_a_network_the_offline_backbone_is_offered(tmp_path):
         raise OSError("no route")
 
     with pytest.raises(FetchError, match="efficientnet_lite0"):
-        Weights(tmp_path, None, down).get(URL, "net")
+        WeightFiles(tmp_path, None, down).get(URL, "net")

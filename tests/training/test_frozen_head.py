@@ -11,11 +11,11 @@ from colab_kit.api import transfer
 from colab_kit.data.loading import load
 from colab_kit.errors import RecipeError
 from colab_kit.events import Control, EpochDone, Note, StepDone, set_milestone_hook
-from colab_kit.models.features import Extractor
+from colab_kit.models.build import LazyBackbone
 from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
-from colab_kit.training import transferring
-from colab_kit.training.transfer_plan import DEEP
+from colab_kit.training.request import Request, Transfer
+from colab_kit.training.transfer_plan import DEEP, choose_mode
 
 
 class Backbone(nn.Module):
@@ -50,9 +50,9 @@ def pets(tmp_path):
 def passes(monkeypatch):
     """How many pictures went through a backbone for features."""
     seen: list[int] = []
-    whole = Extractor.__call__
+    whole = LazyBackbone.features
     monkeypatch.setattr(
-        Extractor, "__call__", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1]
+        LazyBackbone, "features", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1]
     )
     return seen
 
@@ -116,12 +116,13 @@ def test_views_are_asked_for_and_history_has_a_row_for_each(pets, passes):
     assert [row["epoch"] for row in run.history] == [1, 2, 3] and run.choices["views"] == (
         3,
         "views=",
+        "user",
     )
     assert sum(passes) == 3 * len(run.data.train) + len(run.data.valid)
     more = move(pets, views=12)
     assert (
         more.folder == run.folder
-        and more.choices["views"] == (8, "views=, 8 at most")
+        and more.choices["views"] == (8, "views=, 8 at most", "machine")
         and len(more.history) == 8
     )
 
@@ -288,24 +289,23 @@ def test_both_stopped_while_features_are_computed_is_no_half_run(pets):
 def test_the_mode_is_chosen_by_pictures_device_epochs_and_budget(device, n, fields, mode):
     from colab_kit.recipe import Recipe
 
-    session = transferring.Transfer.__new__(transferring.Transfer)
-    session.asked, session.device, session.recipe = (
-        "auto",
-        torch.device(device),
-        Recipe(**{"epochs": 3, **fields}),
-    )
-    session.data = type("D", (), {"train": range(n)})()
-    found, why = session._mode()
-    assert found == mode and why
+    request = Request(None, Recipe(**{"epochs": 3, **fields}), transfer=Transfer())
+    choice = choose_mode(request, n, torch.device(device))
+    assert choice.value == mode and choice.why and choice.by == "machine"
 
 
 def test_a_trained_backbone_learns_gently_and_one_without_weights_does_not(pets):
     assert move(pets, mode="frozen_then_finetune", epochs=2).choices["lr"] == (
         1e-4,
         "usual where a trained backbone learns",
+        "default",
     )
     assert move(pets, mode="finetune", epochs=1, weights=None).choices["lr"][0] == 1e-3
-    assert move(pets, mode="finetune", epochs=1, lr=0.01).choices["lr"] == (0.01, "as asked")
+    assert move(pets, mode="finetune", epochs=1, lr=0.01).choices["lr"] == (
+        0.01,
+        "as asked",
+        "user",
+    )
 
 
 def test_modes_that_cannot_be_say_what_to_write(pets):
@@ -419,6 +419,7 @@ def test_a_head_that_is_a_convolution_learns_in_the_loop(pets):
     assert run.choices["features"] == (
         "not kept",
         "its head works on a map, not on one row of numbers a picture",
+        "machine",
     )
 
 

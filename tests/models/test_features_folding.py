@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from colab_kit.models.folding import folded
+from colab_kit.models.features import folded
 
 
 class Block(nn.Module):

@@ -30,6 +30,7 @@ from colab_kit.events import (
 )
 from colab_kit.runs.run import Run
 from colab_kit.training import checkpoint
+from colab_kit.training.choices import Choice, choices_from
 from tests.support.tasks import Small, small_data
 
 
@@ -64,25 +65,23 @@ def notes(events: list[Event]) -> list[str]:
 def test_what_the_recipe_leaves_open_is_chosen_with_a_reason_and_written_down():
     run = quietly(batch_size=None)
     kept = json.loads((run.folder / "choices.json").read_text())
-    assert {k: tuple(v) for k, v in kept.items()} == run.choices
-    assert run.choices["batch_size"] == (64, "usual for arrays") and run.choices["lr"] == (
-        1e-3,
-        "usual for adamw",
-    )
-    assert run.choices["image_size"] == (8, "the arrays' own") and run.choices["loss"] == (
-        "cross_entropy",
-        "the network puts out logits",
-    )
-    assert quietly(run_dir="b", lr=0.5, optimizer="sgd").choices["lr"] == (0.5, "as asked")
+    assert choices_from(kept) == run.choices and kept["lr"]["by"] == "default"
+    assert run.choices["batch_size"] == Choice(64, "usual for arrays", "default")
+    assert run.choices["lr"] == Choice(1e-3, "usual for adamw", "default")
+    assert run.choices["image_size"] == Choice(8, "the arrays' own", "default")
+    assert run.choices["loss"] == Choice("cross_entropy", "the network puts out logits", "machine")
+    asked = quietly(run_dir="b", lr=0.5, optimizer="sgd")
+    assert asked.choices["lr"] == Choice(0.5, "as asked", "user")
 
 
 def test_choices_made_once_win_over_what_would_be_chosen_now():
     quietly(batch_size=None, epochs=1)
     path = Path("a/choices.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), "batch_size": [5, "measured"]}))
+    measured = {"value": 5, "why": "measured", "by": "machine"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "batch_size": measured}))
     run = quietly(batch_size=None, epochs=2)
     assert (
-        run.choices["batch_size"] == (5, "measured") and run.history[-1]["step"] == 1 + 5
+        run.choices["batch_size"] == Choice(**measured) and run.history[-1]["step"] == 1 + 5
     )  # 23 in one, then 5 a batch
 
 
@@ -111,10 +110,9 @@ def test_the_events_come_in_the_order_of_the_story():
     quietly(hear=heard.append)
     kinds = [type(e) for e in heard if not isinstance(e, (StepDone, CheckpointSaved))]
     assert kinds == [Note, RunStarted, EpochDone, EpochDone, RunEnded]
-    assert (
-        notes(heard)[0].startswith("Chosen: ")
-        and "loss cross_entropy (the network puts out logits)" in notes(heard)[0]
-    )
+    rows = [line.split() for line in notes(heard)[0].splitlines()]
+    assert ["loss", "cross_entropy", *"the network puts out logits".split()] in rows
+    assert "batch_size" not in {row[0] for row in rows}, "it was asked for"
     assert [e.step for e in heard if isinstance(e, StepDone)] == list(range(1, 13))
     assert isinstance(heard[-1], RunEnded) and heard[-1].status == "finished"
 
@@ -145,7 +143,7 @@ def test_the_events_come_in_the_order_of_the_story():
         ),
         ({"class_weights": (1.0, 2.0)}, RecipeError, "does not fit 3 classes"),
         ({"class_weights": "even"}, RecipeError, "does not fit 3 classes"),
-        ({"lr": {"fc*": 0.1, "*": 0.2}}, RecipeError, "which no parameter is called"),
+        ({"lr": {"fc*": 0.1, "*": 0.2}}, RecipeError, "no parameter has such a name"),
         ({"lr": {"1.*": 0.1, "x*": 0.2}}, RecipeError, "'x\\*'"),
         (
             {"optimizer": torch.optim.Adam(Small().parameters())},
@@ -228,6 +226,7 @@ def test_a_users_optimizer_is_given_back_with_its_own_learning_rate():
     assert optimizer.param_groups[0]["lr"] == 0.5 and first.choices["lr"] == (
         None,
         "your optimizer has its own",
+        "user",
     )
     again = quietly(model, optimizer=optimizer)
     assert again.key == first.key and again.status == "finished"

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from colab_kit.data.batches import Batch
 from colab_kit.errors import DataError, ModelError
-from colab_kit.training.preflight import check_loss, first_outputs, try_loss
+from colab_kit.training.checks import check_loss, first_outputs, try_loss
 
 CLASSES = ("a", "b", "c")
 

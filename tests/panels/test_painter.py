@@ -1,10 +1,10 @@
-"""The pump: clicks are handled at once, all else keeps its order, and a kernel that cannot is left alone."""
+"""Clicks in a busy cell: clicks are handled at once, all else keeps its order, and a kernel that cannot is left alone."""
 
 import json
 from collections import deque
 from types import SimpleNamespace
 
-from colab_kit.panels import pump
+from colab_kit.panels.painter import can_hear, clicks
 
 
 class Queue(deque):
@@ -68,7 +68,7 @@ def message(kind, n):
 
 def test_clicks_are_handled_and_the_rest_is_put_back_in_its_order():
     kernel = Kernel()
-    with pump.clicks(kernel) as hear:
+    with clicks(kernel) as hear:
         kernel.coming += [
             message("execute_request", 1),
             message("comm_msg", 2),
@@ -87,21 +87,21 @@ def test_clicks_are_handled_and_the_rest_is_put_back_in_its_order():
 def test_a_handler_that_fails_is_logged_and_the_cell_goes_on():
     kernel = Kernel()
     kernel.shell_handlers["comm_msg"] = lambda *args: 1 / 0
-    with pump.clicks(kernel) as hear:
+    with clicks(kernel) as hear:
         kernel.coming.append(message("comm_msg", 1))
         hear()
     assert kernel.sent == ["logged", "idle"]
 
 
 def test_without_a_kernel_of_that_kind_it_does_nothing():
-    assert not pump.can(SimpleNamespace()) and pump.can(Kernel())
-    with pump.clicks(SimpleNamespace()) as hear:
+    assert not can_hear(SimpleNamespace()) and can_hear(Kernel())
+    with clicks(SimpleNamespace()) as hear:
         hear()
 
 
 def test_what_is_no_message_is_held_back_too():
     kernel = Kernel()
-    with pump.clicks(kernel) as hear:
+    with clicks(kernel) as hear:
         kernel.coming += [(1, None, ()), (2, None, ("abort",))]
         hear()
     assert [item[0] for item in kernel.msg_queue] == [1, 2]

@@ -5,7 +5,7 @@ import torch
 from torch.optim import lr_scheduler as theirs
 
 from colab_kit.recipe import Recipe
-from colab_kit.training.schedule import Schedule
+from colab_kit.training.optim import Schedule
 
 
 def run(scheduler, steps: int) -> list[float]:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from colab_kit.data.batches import Batch
 from colab_kit.errors import ModelError
-from colab_kit.training.gradients import reached
+from colab_kit.training.checks import reached
 from tests.support.tasks import Small
 
 BATCH = Batch(torch.rand(6, 3, 8, 8), torch.arange(6) % 3, np.arange(6))

@@ -1,6 +1,5 @@
 """Known backbones: what an earlier call learned of one serves the next, which builds nothing; asked for, the network is whole."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -11,15 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from colab_kit.api import transfer
 from colab_kit.data.loading import load
 from colab_kit.errors import ModelError
 from colab_kit.events import Note
 from colab_kit.models import build
-from colab_kit.models.features import Extractor
-from colab_kit.models.known import Card, Cards, Shell, recalled
+from colab_kit.models.build import LazyBackbone
 from colab_kit.runs import record as records
 from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
@@ -131,14 +128,17 @@ def test_the_same_cell_gives_a_finished_run_back_without_building(pets, built):
     assert again.predict(pets.train.paths[0]).label
 
 
-def test_a_new_machine_takes_features_and_card_from_the_shelf(pets, built, tmp_path, monkeypatch):
+def test_a_new_machine_takes_features_and_note_from_the_shelf(pets, built, tmp_path, monkeypatch):
     shelf = FolderShelf(tmp_path / "drive")
     monkeypatch.setattr(records, "shelf", lambda name: shelf)
     seen = []
-    whole = Extractor.__call__
-    monkeypatch.setattr(
-        Extractor, "__call__", lambda self, x, how: (seen.append(len(x)), whole(self, x, how))[1]
-    )
+    features = LazyBackbone.features
+
+    def counted(self, x, precision):
+        seen.append(len(x))
+        return features(self, x, precision)
+
+    monkeypatch.setattr(LazyBackbone, "features", counted)
     one = move(pets, run_dir="one")
     shutil.rmtree(tmp_path / "home")
     before = list(seen)
@@ -157,31 +157,6 @@ def test_a_damaged_copy_on_the_shelf_is_computed_again(pets, tmp_path, monkeypat
     for copy in shelf.root.glob("features/*.safetensors"):
         copy.write_bytes(copy.read_bytes()[:-7] + b"damaged")
     assert move(pets, run_dir="two").history == one.history
-
-
-CARD = Card(LITE, 224, (0.5,) * 3, (0.5,) * 3, "bicubic", 0.875, "classifier", 6, "ab")
-
-
-def test_a_card_is_found_again_and_a_torn_one_is_none(tmp_path):
-    cards = Cards(tmp_path)
-    assert cards.find(LITE) is None
-    cards.keep(CARD)
-    assert cards.find(LITE) == CARD
-    next(tmp_path.glob("*.json")).write_text("{")
-    assert cards.find(LITE) is None
-
-
-def test_a_shell_has_its_head_alone_until_it_sees_pictures():
-    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Linear(6, 9))
-    shell = recalled(dataclasses.replace(CARD, layer="2"), 3, "linear", 0, lambda: network)
-    assert [name for name, _ in shell.named_parameters()] == ["2.weight", "2.bias"]
-    assert shell(torch.zeros(4, 6)).shape == (4, 3) and network[2].out_features == 9
-    assert (
-        shell(torch.zeros(4, 3, 2, 2)).shape == (4, 3)
-        and network[2] is shell.head
-        and shell.whole() is network
-    )
-    assert len([*shell.parameters()]) == 2 and isinstance(shell, Shell)
 
 
 def test_a_call_on_known_features_imports_neither_torchvision_nor_timm_nor_torchs_compiler(

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from colab_kit.training.untouched import untouched
+from colab_kit.models.weights import untouched
 
 
 class Averaging(nn.Module):

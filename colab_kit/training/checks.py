@@ -1,0 +1,235 @@
+"""Checks before the first step, on one batch: its outputs, the loss and the gradients.
+
+What cannot work is an error here, before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ..data.batches import Batch
+from ..data.keyed_random import outer_streams_kept
+from ..errors import ColabKitError, DataError, ModelError
+from ..models.weights import untouched
+from .losses import Loss, output_kind, primary
+from .recovery import is_out_of_memory, let_go
+
+FEW = 2  # pictures for the gradients: more would cost a share of a short run
+_ERRORS = RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError
+
+
+def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> torch.Tensor:
+    """Give the network's outputs for one batch, in eval, after checking that they fit the classes.
+
+    The network is left as it was.
+
+    Raises
+    ------
+    ModelError
+        The network cannot take the pictures, or has the wrong number of outputs.
+    DataError
+        A label is outside 0 .. classes - 1, or no picture of the batch can be read.
+    """
+    if not len(batch):
+        why, fix = "every file of the first batch is damaged", "look at the files, or fetch them"
+        raise DataError("None of the first pictures can be read.", why, f"{fix} again")
+    y, n = batch.y, len(classes)
+    if not y.is_floating_point():
+        low, high = int(y.min()), int(y.max())
+        if low < 0 or high >= n:
+            raise DataError(
+                f"A label is {low if low < 0 else high}, outside 0 to {n - 1}.",
+                f"there are {n} classes",
+                "number the labels from 0, or pass class_names= with a name for each",
+            )
+    output = _forward(model, batch.x)
+    wanted, of = (len(batch), n), f"of {n} classes"
+    if y.is_floating_point():
+        of = f"with {n} numbers each ({', '.join(classes[:5])})"
+        if output.shape == (len(y),) and n == 1:
+            output = output.unsqueeze(1)
+    if output.shape != wanted:
+        raise ModelError(
+            f"The network puts out {tuple(output.shape)} for {len(batch)} pictures {of}.",
+            f"its last layer should give {wanted}: a number for each class or target",
+            f"make the last layer nn.Linear(…, {n})",
+        )
+    return output
+
+
+def _forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad(), outer_streams_kept():
+            return primary(model(x))
+    except ColabKitError:
+        raise
+    except _ERRORS as err:
+        if is_out_of_memory(err):
+            raise
+        raise ModelError(
+            f"The network cannot take pictures of shape {tuple(x.shape)}.",
+            _first_line(err),
+            _fix_of(model, x, str(err)),
+        ) from err
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _first_line(err: Exception) -> str:
+    return f"{type(err).__name__}: {next(iter(str(err).splitlines()), '')}"
+
+
+def _fix_of(model: nn.Module, x: torch.Tensor, words: str) -> str:
+    """Say how to make the network take such pictures, by torch's own words for the error."""
+    if "dtype" in words or "should be the same" in words:  # pictures are float32, weights are not
+        return "call model.float() first"
+    layers = model.modules()
+    first = next((m for m in layers if next(m.parameters(recurse=False), None) is not None), None)
+    if x.ndim == 4 and "mat1 and mat2" in words:
+        if isinstance(first, nn.Linear):
+            return (
+                "put nn.Flatten() first, and make the first layer as wide as a picture has values:"
+                f" nn.Linear({x[0].numel()}, …)"
+            )
+        return (
+            "put nn.Flatten() before the first nn.Linear, and make that as wide as its input"
+            " (nn.LazyLinear finds the width)"
+        )
+    if x.ndim == 4 and isinstance(first, nn.Conv2d) and first.in_channels != x.shape[1]:
+        layer = f"nn.Conv2d({x.shape[1]}, …)"
+        return f"the pictures have {x.shape[1]} channel(s): make the first layer {layer}"
+    if x.ndim == 2:
+        return f"each row has {x.shape[1]} numbers: make the first layer nn.Linear({x.shape[1]}, …)"
+    return "fit its first layer to (pictures, channels, height, width), or pass image_size="
+
+
+def try_loss(loss: Loss, output: torch.Tensor, y: torch.Tensor, name: str) -> None:
+    """Call the loss once, without gradients, so that one that cannot work is an error now.
+
+    Raises
+    ------
+    ModelError
+    """
+    if loss is functional.nll_loss or isinstance(loss, nn.NLLLoss):  # a subclass too
+        check_loss(output_kind(output), "log_probabilities", name)
+    try:
+        with torch.no_grad(), outer_streams_kept():
+            value = loss(output, y)
+    except _ERRORS as err:
+        shapes = f"for outputs {tuple(output.shape)} and labels {tuple(y.shape)}"
+        fix = "write loss='cross_entropy', or a function f(output, y) of class scores"
+        raise ModelError(
+            f"The loss {name} does not work here.",
+            f"{shapes}: {_first_line(err)}",
+            f"{fix} (pictures, classes) and class numbers (pictures)",
+        ) from err
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        what = f"a {type(value).__name__}"
+        if isinstance(value, torch.Tensor):
+            what = f"a tensor of shape {tuple(value.shape)}"
+        raise ModelError(
+            f"The loss {name} gives {what}.",
+            "it must give one number a batch",
+            "let it give the mean (reduction='mean')",
+        )
+
+
+def check_task(task: str, wants: str | None, name: str) -> None:
+    """Refuse a loss that is for another kind of labels.
+
+    Raises
+    ------
+    ModelError
+    """
+    if wants is None or (task, wants) == ("multilabel", "values"):
+        return
+    single = {"values": "regression", "logits": "classification"}
+    meant = {**single, "log_probabilities": "classification"}.get(wants, "multilabel")
+    if meant != task:
+        labels = {
+            "classification": "one class a picture",
+            "multilabel": "several classes a picture",
+            "regression": "numbers",
+        }
+        raise ModelError(
+            f"{name} is a loss for {labels[meant]}.",
+            f"the labels of this data are {labels[task]}",
+            f"leave loss= out (a fitting one is chosen), or load the data with task={meant!r}",
+        )
+
+
+def check_loss(kind: str, wants: str | None, name: str) -> None:
+    """Refuse a loss that does not fit what the network puts out.
+
+    Raises
+    ------
+    ModelError
+        The loss would be wrong: NLLLoss on anything but log-probabilities.
+    """
+    if wants == "multilabel_probabilities" and kind == "multilabel_logits":
+        raise ModelError(
+            f"{name} needs probabilities, and the network puts out logits.",
+            "BCELoss takes the logarithm of its input, and a number below 0 has none",
+            "write loss='bce', or end the network with nn.Sigmoid()",
+        )
+    if wants == "log_probabilities" and kind != wants:
+        raise ModelError(
+            f"{name} needs log-probabilities, and the network puts out {kind}.",
+            "NLLLoss takes the output at the true class as it is: on raw scores it falls without"
+            " end while nothing is learned",
+            "end the network with nn.LogSoftmax(dim=1), or write loss='cross_entropy'",
+        )
+
+
+def reached(model: nn.Module, batch: Batch) -> bool:
+    """Whether a gradient of the scores reaches a weight, biases aside.
+
+    Else no step changes how the network tells pictures apart. This takes one forward and one
+    backward pass over two pictures, in eval and without the user's loss, which may count its
+    calls. Training mode is tried where eval gives no gradient, and on a single picture. The
+    network is left as it was.
+
+    Raises
+    ------
+    ModelError
+        The network's output has no gradient, or BatchNorm gets one value a channel.
+    """
+    x = batch.x[:FEW]
+    with untouched(model):
+        try:
+            output = None if len(x) == 1 else primary(model.eval()(x))
+            if output is None or not output.requires_grad:
+                output = primary(model.train()(x))
+        except (RuntimeError, ValueError) as err:
+            if is_out_of_memory(err):
+                let_go(err)
+                return True  # nobody knows; the loop handles it
+            if "more than 1 value per channel" not in str(err):
+                raise  # an error of the user's own code keeps its traceback
+            fix = "take larger pictures: image_size="
+            if len(x) == 1:
+                fix = "write batch_size=2 or more"
+            what, why = "BatchNorm cannot learn from a single value.", str(err).splitlines()[0]
+            raise ModelError(what, why, fix) from err
+        if not output.requires_grad:
+            raise ModelError(
+                "No weight of the network can learn.",
+                "its output has no gradient: forward uses detach(), .data, argmax, numpy or"
+                " torch.no_grad()",
+                "let forward return the output of the last layer",
+            )
+        # one factor a class: a LogSoftmax or Softmax has no gradient of the plain sum
+        factors = torch.arange(1, output.shape[-1] + 1, device=output.device)
+        try:
+            (output.float() * factors).sum().backward()  # type: ignore[no-untyped-call]
+        except RuntimeError:
+            return True  # some layers have no gradient in eval mode: nobody knows
+        weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+        return not weights or any(p.grad is not None and bool(p.grad.any()) for p in weights)

@@ -1,0 +1,182 @@
+"""The job: what the loop works on. It goes into a checkpoint, comes back, and says what holds."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..events import Note
+from ..models.precision import compiled
+from ..models.weights import put
+from . import checkpoint
+from .checkpoint import Checkpoint, Tensors
+from .optim import Average, Schedule
+from .plan import Plan
+from .state import Diverged, Progress, State
+
+
+class Job:
+    """What the loop works on: a plan, and all that changes with its steps."""
+
+    def __init__(self, plan: Plan, progress: Progress) -> None:
+        self.plan, self.progress, self.recipe = plan, progress, plan.recipe
+        self.model, self.device, self.precision = plan.model, plan.device, plan.precision
+        self.train, self.valid = plan.loaders["train"], plan.loaders.get("valid")
+        self.emit, self.control, self.budget = progress.emit, progress.control, progress.budget
+        self.loss, self.valid_loss = plan.loss, plan.valid_loss
+        self.measures = {"task": plan.data.task, "output": plan.choices["output"].value}
+        self.optimizer = plan.optimizer()
+        self.net: Callable[[Any], Any] = plan.learner
+        if self.recipe.compile:
+            self.net = compiled(plan.learner, self.train.peek().x, progress.complain)
+        self.precision.lay(self.model)
+        decay = self.recipe.ema_decay
+        self.average = Average(self.model, decay) if decay else None
+        self.saver = progress.open_saver(plan)
+        found = progress.checkpoint
+        begin = progress.step if found is None else found.facts["schedule"].get("begin", 0)
+        self.schedule = Schedule.of(self.recipe, plan.steps_per_epoch, begin=begin)
+        self.steps = plan.steps_per_epoch * self.recipe.epochs
+        self.phases = plan.phases()
+        numbers = {"precision": str(self.precision), "compile": str(self.recipe.compile)}
+        self.environment = environment(self.device) | numbers
+        self.facts = progress.facts(plan) | {"environment": self.environment}
+        self.scaler = self.precision.scaler(self.device)
+        self.base_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.saved: tuple[int, ...] = ()  # what the last save was of
+        self.begun = 0  # steps done when this session began
+
+    def begin(self) -> State:
+        """Go on from the checkpoint, or from the head that was fitted; say which promise holds."""
+        state, found = self.progress.state, self.progress.checkpoint
+        if found is None:
+            if state.step:  # the head is fitted: from here on the loop knows of it
+                self.save(state, must=True, planned=True)
+            return state
+        vars(state).update(vars(self.restore(found)))
+        self.begun = state.step
+        if state.step:
+            total = found.facts["schedule"]["total"]
+            promise = exactness(
+                found.facts["environment"],
+                self.environment,
+                stretched=self.schedule.ends and total != self.schedule.total,
+                keyed=self.plan.is_keyed,
+                cut=state.pieces > 1,
+            )
+            self.emit(Note(f"Going on from step {state.step} of {self.steps}: {promise}."))
+        return state
+
+    def save(self, state: State, *, must: bool = False, planned: bool = False) -> None:
+        """Write everything the next step needs, once for each place a run can be at.
+
+        Parameters
+        ----------
+        planned : bool
+            Whether every session of this run saves here (save_every_steps=): a rollback goes to no
+            other step.
+
+        Raises
+        ------
+        Diverged
+            A weight is not finite: the file before this one must stay the newest.
+        """
+        mark = (state.step, state.epoch, len(state.history), state.rollbacks)
+        if mark == self.saved:
+            return
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+            raise Diverged(math.nan)
+        tensors, facts = self._snapshot(state)
+        passing = self.saver.passing
+        change = passing.discard if planned or self.saver.every is None else passing.add
+        change(state.step)
+        if self.progress.save(tensors, {**facts, "planned": planned}, must=must):
+            self.saved = mark
+
+    def _snapshot(self, state: State) -> tuple[Tensors, dict[str, Any]]:
+        """Give the run as tensors and plain data."""
+        if self.scaler is not None:
+            state.scaler = self.scaler.state_dict()
+        tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average/{name}": t for name, t in self.average.shadow.items()}
+        optimizer = checkpoint.pack(self.optimizer.state_dict(), tensors, "optimizer/")
+        return tensors, {**self.facts, "optimizer": optimizer, "schedule": vars(self.schedule)}
+
+    def restore(self, found: Checkpoint) -> State:
+        """Put a checkpoint back into model, average and optimizer; give where it was."""
+        tensors, facts = found.tensors, found.facts
+        put(self.model, checkpoint.under(tensors, "model/"))
+        checkpoint.put_back(self.optimizer, checkpoint.unpack(facts["optimizer"], tensors))
+        if self.average is not None:
+            for name, tensor in checkpoint.under(tensors, "average/").items():
+                self.average.shadow[name].copy_(tensor)
+        if self.scaler is not None and facts["scaler"] is not None:
+            self.scaler.load_state_dict(facts["scaler"])
+        self.progress.forget_best()
+        if self.saver.every is not None and not facts["planned"]:
+            self.saver.passing.add(found.step)
+        return State.of(facts)
+
+    def put_back(self) -> None:
+        """Give the user's things back as they came: learning rates, and what wants gradients."""
+        for lr, group in zip(self.base_lr, self.optimizer.param_groups, strict=True):
+            group["lr"] = lr
+        self.phases.leave()
+
+
+def environment(device: Any) -> dict[str, str]:
+    """Say what the bits of a step depend on, besides the run itself."""
+    kind = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else torch.backends.cpu.get_cpu_capability()
+    )
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": f"{device.type} {kind} {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def exactness(
+    old: dict[str, str],
+    new: dict[str, str],
+    *,
+    stretched: bool,
+    keyed: bool = True,
+    cut: bool = False,
+) -> str:
+    """Say which promise holds for a run that goes on: the same bits, or the same data and schedule.
+
+    Parameters
+    ----------
+    old, new : environments of the checkpoint and of now
+    stretched : bool
+        Whether the schedule is longer now.
+    cut : bool
+        Whether batches are computed in pieces.
+    """
+    changed = [name for name, value in new.items() if old.get(name) != value]
+    broken = [f"{name} {old.get(name)} → {new[name]}" for name in changed]
+    if new["device"].startswith(("cuda", "mps")):
+        broken.append(f"on {new['device'].split()[0]} the order of sums is not fixed")
+    if stretched:
+        broken.append("more epochs stretch the schedule of the learning rate")
+    if cut:
+        broken.append("batches are computed in pieces since memory ran out")
+    if not keyed:
+        return (
+            "same order and schedule; the dataset's own random numbers are beyond any key, "
+            "so neither its pictures nor the bits repeat"
+        )
+    if not broken:
+        return "every bit as if it had never stopped"
+    return f"same data, order and augmentation, not the same bits ({'; '.join(broken)})"
