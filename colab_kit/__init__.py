@@ -3,7 +3,8 @@
 >>> import colab_kit as kit                                       # doctest: +SKIP
 >>> run = kit.train(kit.nets.mlp(), kit.load("fashion-mini"))     # doctest: +SKIP
 
-This is the face: names only, each brought from its room when first used, so that the import costs milliseconds.
+This is the face: names only. Each is imported when it is first used, so this import takes
+milliseconds.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {  # name: the room it lives in; nets is a room itself
-    "runtime": "system.runtime", "secret": "colab.bridge", "mount": "colab.mounting", "upload": "colab.mounting",
-    "fetch": "fetching.fetch", "clone": "fetching.clone",
-    "load": "data.loading", "train": "api", "transfer": "api", "open_run": "runs.opening", "preflight": "api", "find_lr": "api",
-    "panel": "panels.panel", "cleaner": "panels.cleaner",
-    "Runtime": "system.runtime", "Drive": "colab.drive", "Fetched": "fetching.fetched", "Data": "data.dataset", "Recipe": "recipe",
-    "Control": "events", "Run": "runs.run",
+    "runtime": "system.runtime", "secret": "colab.bridge", "mount": "colab.mounting",
+    "upload": "colab.mounting", "fetch": "fetching.fetch", "clone": "fetching.clone",
+    "load": "data.loading", "train": "api", "transfer": "api", "open_run": "runs.opening",
+    "preflight": "api", "find_lr": "api", "panel": "panels.panel", "cleaner": "panels.cleaner",
+    "Runtime": "system.runtime", "Drive": "colab.drive", "Fetched": "fetching.fetched",
+    "Data": "data.dataset", "Recipe": "recipe", "Control": "events", "Run": "runs.run",
     "Prediction": "runs.prediction", "ColabKitError": "errors", "nets": "models.nets",
 }  # fmt: skip
 __all__ = [*_ROOMS, "__version__"]

@@ -12,10 +12,10 @@
     │   ├── GotLfsPointer          Git LFS's note of where the file is came in its place
     │   ├── Truncated              less, or something else, came than was announced
     │   ├── HashMismatch           what came is not what the hash stands for
-    │   ├── Stopped                a Control said stop; what was received stays for the next call
+    │   ├── Stopped                a Control said stop; the next call continues
     │   ├── NoSpace(ValueError)    the disk has no room for it
-    │   └── BadArchive(ValueError) an archive that is damaged, locked, or of a kind that cannot be read here
-    │       └── UnsafeArchive      an archive that would write outside of its folder, or fill the disk
+    │   └── BadArchive(ValueError) a damaged or locked archive, or one that needs a program
+    │       └── UnsafeArchive      it would write outside its folder, or fill the disk
     ├── DriveError(OSError)        Google Drive or its stand-in
     ├── DataError(ValueError)      pictures, arrays, labels, folders
     ├── RecipeError(ValueError)    how to train was said wrongly
@@ -39,16 +39,21 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-RENAMED: dict[str, dict[str, str]] = {  # where a word stands: {the word of an older version or of another library: ours}
+# Where a word stands: {the word of an older version or of another library: ours}.
+RENAMED: dict[str, dict[str, str]] = {
     "option": {
-        "listen": "callbacks", "listener": "callbacks", "listeners": "callbacks", "out": "run_dir", "output_dir": "run_dir",
-        "fresh": "restart", "head_epochs": "freeze_epochs", "clip": "max_grad_norm", "clip_norm": "max_grad_norm",
-        "accumulate": "grad_accum_steps", "gradient_accumulation_steps": "grad_accum_steps", "schedule": "lr_schedule",
-        "scheduler": "lr_schedule", "lr_scheduler": "lr_schedule", "warmup": "warmup_epochs", "ema": "ema_decay", "size": "image_size",
-        "img_size": "image_size", "workers": "num_workers", "budget": "max_time", "save_every": "save_every_steps",
-        "validate_every": "validate_every_steps", "limit": "max_per_class", "names": "class_names", "classes": "class_names",
-        "edits": "label_edits", "learning_rate": "lr", "bs": "batch_size", "batch": "batch_size", "n_epochs": "epochs",
-        "num_epochs": "epochs", "criterion": "loss", "wd": "weight_decay", "early_stopping": "patience",
+        "listen": "callbacks", "listener": "callbacks", "listeners": "callbacks",
+        "out": "run_dir", "output_dir": "run_dir", "fresh": "restart",
+        "head_epochs": "freeze_epochs", "clip": "max_grad_norm", "clip_norm": "max_grad_norm",
+        "accumulate": "grad_accum_steps", "gradient_accumulation_steps": "grad_accum_steps",
+        "schedule": "lr_schedule", "scheduler": "lr_schedule", "lr_scheduler": "lr_schedule",
+        "warmup": "warmup_epochs", "ema": "ema_decay", "size": "image_size",
+        "img_size": "image_size", "workers": "num_workers", "budget": "max_time",
+        "save_every": "save_every_steps", "validate_every": "validate_every_steps",
+        "limit": "max_per_class", "names": "class_names", "classes": "class_names",
+        "edits": "label_edits", "learning_rate": "lr", "bs": "batch_size", "batch": "batch_size",
+        "n_epochs": "epochs", "num_epochs": "epochs", "criterion": "loss", "wd": "weight_decay",
+        "early_stopping": "patience",
     },
     "predict": {"views": "tta"},
     "task": {"classify": "classification", "regress": "regression"},
@@ -143,7 +148,10 @@ class Stopped(FetchError):
 
 
 class DriveError(ColabKitError, OSError):
-    """Drive cannot be mounted, read or written. `again`: how often another try is worth it; 0 for what does not change by itself."""
+    """Drive cannot be mounted, read or written.
+
+    again : how many more tries are worth it; 0 for what does not change by itself
+    """
 
     again: int = 0
 
@@ -197,7 +205,7 @@ class MissingExtra(ColabKitError, ImportError):
 
 
 def new_word(place: str, value: Any) -> str:
-    """The fix where an old word was given for a value: which one is right; "" for any other value."""
+    """Give the fix for a value that is an old word: the right one; "" for any other value."""
     word = RENAMED[place].get(value) if isinstance(value, str) else None
     return "" if word is None else f"{value!r} is called {word!r} now: write {place}={word!r}"
 
@@ -215,7 +223,8 @@ def no_attribute(thing: Any, name: str) -> AttributeError:
 
 def renamed_option(verb: str, old: str, new: str) -> RecipeError:
     """The error for an option under its old name."""
-    return RecipeError(f"{verb}() has no option {old}=.", f"it is called {new}=", f"write {new}=…")
+    what = f"{verb}() has no option {old}=."
+    return RecipeError(what, f"it is called {new}=", f"write {new}=…")
 
 
 def new_words(verb: Callable[P, R]) -> Callable[P, R]:

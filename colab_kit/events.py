@@ -1,6 +1,7 @@
-"""What goes out and what comes in: frozen events go to callbacks, and a Control carries stop and pause into a run.
+"""What goes out and what comes in: events go to callbacks, a Control stops and pauses a run.
 
-A callback is any callable that takes one event and returns nothing. It matches what it cares for and lets the rest pass.
+A callback is any callable that takes one event and returns nothing. It matches what it cares for
+and lets the rest pass.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class StepDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class EpochDone(Event):
-    """A validation happened: at an epoch's end `epoch` is whole, between (validate_every_steps) it is a fraction."""
+    """A validation happened: `epoch` is whole at the end of an epoch, else a fraction."""
 
     epoch: float
     total: int
@@ -115,7 +116,7 @@ FORGIVEN = 2  # failures in a row; the next one drops the callback
 
 
 class Callbacks:
-    """Hand each event to every callback; report one that raises, forgive it twice in a row, then drop it."""
+    """Give each event to every callback; one that raises three times in a row is dropped."""
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self.callbacks = list(callbacks)
@@ -144,7 +145,7 @@ class Callbacks:
             self.callbacks[:] = others
             self._tell(
                 Note(
-                    f"{said}. It failed {failures} times in a row and is dropped; training goes on.",
+                    f"{said}. It failed {failures} times in a row and is dropped; the run goes on.",
                     "warn",
                 ),
                 others,
@@ -159,7 +160,7 @@ _milestone_hook: MilestoneHook | None = None  # process state; only tests set it
 
 
 def milestone(point: str, path: Path | None = None) -> None:
-    """Say where the work is: `after_backward`, `before_rename`. Only a test hears it, to kill or fail there.
+    """Say where the work is (`after_backward`): a test may kill or fail it there.
 
     Parameters
     ----------
@@ -196,9 +197,8 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self._reasons: list[
-            str
-        ] = []  # no lock: a signal may call stop() in the middle of any line, and append is one step
+        # No lock: a signal may call stop() in the middle of any line, and append is one step.
+        self._reasons: list[str] = []
         self._paused = False
 
     def stop(self, reason: str = "stopped by hand") -> None:
@@ -238,7 +238,7 @@ class Control:
 
 @contextmanager
 def interrupts_stop(control: Control, emit: Callable[[Event], None]) -> Iterator[None]:
-    """Within the block the first interrupt (Ctrl-C, a cell's stop button) and SIGTERM stop `control`; a second interrupt raises.
+    """Let SIGTERM and the first interrupt stop `control` in this block; a second one raises.
 
     Signals reach the main thread alone: in another one this does nothing.
     """
@@ -252,7 +252,8 @@ def interrupts_stop(control: Control, emit: Callable[[Event], None]) -> Iterator
         control.stop("interrupted")
         emit(
             Note(
-                "Interrupted: finishing this step and saving. The run is returned; interrupt once more to raise KeyboardInterrupt."
+                "Interrupted: finishing this step and saving. The run is returned; "
+                "interrupt once more to raise KeyboardInterrupt."
             )
         )
 

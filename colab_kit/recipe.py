@@ -1,4 +1,4 @@
-"""How to train, as plain frozen data: names and numbers only. The command line makes flags of these fields."""
+"""How to train, as plain frozen data: names and numbers, of which the command line makes flags."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HORIZON = frozenset(
         "deterministic",
     }
 )
-"""Fields that may differ when a run goes on: they say how far and how often, not what is learned from a step."""
+"""Fields that may change when a run continues: how far and how often, not what a step learns."""
 
 
 def knob(
@@ -44,7 +44,7 @@ def knob(
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How to train. `None` means "choose for me"; the choice and its reason land in the run's choices.json.
+    """How to train. `None` means "choose for me"; the run keeps the choice and its reason.
 
     Raises
     ------
@@ -60,19 +60,19 @@ class Recipe:
     epochs: int = knob(5, "passes over the training pictures", low=1)
     views: int | None = knob(
         None,
-        "views of each picture while the backbone is frozen (1): as it is, mirrored, then random ones",
+        "views of each picture while the backbone is frozen (1): itself, mirrored, then random",
         low=1,
     )
     batch_size: str | int | None = knob(
         None,
-        "pictures a forward pass (64 for arrays, 32 for picture files); 'auto': the largest that fits",
+        "pictures a forward pass (64 for arrays, 32 for files); 'auto': the largest that fits",
         choices=("auto",),
         low=1,
     )
     grad_accum_steps: int = knob(1, "forward passes whose gradients make one optimizer step", low=1)
     lr: float | dict[str, float] | None = knob(
         None,
-        "learning rate of a step (1e-3; sgd 1e-2); in Python also {'fc*': 1e-3, '*': 1e-4} by parameter name",
+        "learning rate (1e-3; sgd 1e-2); in Python also {'fc*': 1e-3, '*': 1e-4} by parameter",
         low=0,
     )
     optimizer: str = knob(
@@ -96,7 +96,7 @@ class Recipe:
     label_smoothing: float = knob(0.0, "share of the target spread over all classes", low=0, high=1)
     class_weights: str | tuple[float, ...] | None = knob(
         None,
-        "'balanced', 'auto' (balanced where classes differ threefold), or a weight for each class in the loss",
+        "'balanced', 'auto' (balanced where classes differ threefold), or a weight a class",
         low=0,
     )
     sampler: str | None = knob(
@@ -144,7 +144,7 @@ class Recipe:
     )
     layer_decay: float | None = knob(
         None,
-        "factor on the learning rate from each layer to the one before it, the last one's being lr (0.7, say)",
+        "factor on the rate from each layer to the one before it (0.7); the last one has lr",
         low=0,
         high=1,
     )
@@ -172,7 +172,7 @@ class Recipe:
             seconds_of(self.max_time)
         if self.warmup_epochs > self.epochs:
             raise RecipeError(
-                f"warmup_epochs={self.warmup_epochs} epochs are longer than the run's {self.epochs}.",
+                f"warmup_epochs={self.warmup_epochs} is more than the run's {self.epochs} epochs.",
                 "the learning rate would never reach its full value",
                 "give a smaller warmup_epochs= or more epochs=",
             )
@@ -186,7 +186,7 @@ class Recipe:
 
     @classmethod
     def of(cls, recipe: Recipe | None, fields: dict[str, Any]) -> Recipe:
-        """The recipe with these fields laid over it; an unknown field names the nearest known one."""
+        """Give the recipe with these fields changed; an unknown field names the nearest one."""
         known = [f.name for f in dataclasses.fields(cls)]
         for name in fields:
             if name not in known:
@@ -204,9 +204,10 @@ class Recipe:
         return dataclasses.replace(recipe or cls(), **fields)
 
     def identity(self) -> dict[str, Any]:
-        """The fields that make two runs different runs: all but the horizon, where they are not the default.
+        """Give the fields that make two runs different: all but the horizon and the defaults.
 
-        So a field that a later version adds leaves every run what it was. A default that changes would not show: it needs another
+        So a field that a later version adds leaves every run what it was. A default that changes
+        would not show: it needs another
         records.FORMAT.
         """
         told = [
