@@ -52,12 +52,13 @@ def fetch(url, to):
 
 def engine(url, to, connections):
     from pathlib import Path
-    from colab_kit.fetching.http_download import Download, Source
+    from colab_kit.fetching.http_download import Download
     from colab_kit.fetching.partial import Part
+    from colab_kit.fetching.remote import Call, Source
     from colab_kit.system.http import Web
     with Web() as web:
         source, part = Source(url, connections=connections), Part(Path(to), "benchmark")
-        Download(source, part, web=web, emit=lambda event: None).run().finish()
+        Download(source, part, Call(web, lambda event: None)).run().finish()
 
 def unpack(archive, to):
     from pathlib import Path

@@ -3,7 +3,7 @@
 >>> import colab_kit as kit                                       # doctest: +SKIP
 >>> run = kit.train(kit.nets.mlp(), kit.load("fashion-mini"))     # doctest: +SKIP
 
-This is the face: names only. Each is imported when it is first used, so this import takes
+The package holds names only. Each comes from its module when it is first used, so the import takes
 milliseconds.
 """
 
@@ -39,15 +39,30 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = {  # name: the room it lives in; nets is a room itself
-    "runtime": "system.runtime", "secret": "colab.bridge", "mount": "colab.mounting",
-    "upload": "colab.mounting", "fetch": "fetching.fetch", "clone": "fetching.clone",
-    "load": "data.loading", "train": "api", "transfer": "api", "open_run": "runs.opening",
-    "preflight": "api", "find_lr": "api", "panel": "panels.panel", "cleaner": "panels.cleaner",
-    "Runtime": "system.runtime", "Drive": "colab.drive", "Fetched": "fetching.fetched",
-    "Data": "data.dataset", "Recipe": "recipe", "Control": "events", "Run": "runs.run",
-    "Prediction": "runs.prediction", "ColabKitError": "errors", "nets": "models.nets",
-}  # fmt: skip
+_NAMES = """
+    system.runtime   runtime Runtime
+    colab.bridge     secret
+    colab.mounting   mount upload
+    colab.drive      Drive
+    fetching.fetch   fetch
+    fetching.clone   clone
+    fetching.fetched Fetched
+    data.loading     load
+    data.dataset     Data
+    models.nets      nets
+    api              train transfer preflight find_lr
+    runs.opening     open_run
+    runs.run         Run
+    runs.prediction  Prediction
+    panels.panel     panel
+    panels.cleaner   cleaner
+    events           Control
+    recipe           Recipe
+    errors           ColabKitError
+"""
+_ROOMS = {  # name: the module it lives in
+    name: room for room, *names in map(str.split, _NAMES.strip().splitlines()) for name in names
+}
 __all__ = [*_ROOMS, "__version__"]
 
 

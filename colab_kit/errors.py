@@ -2,28 +2,28 @@
 
     ColabKitError
     ├── FetchError(OSError)        the network or a download
-    │   ├── LinkError(ValueError)  the link, or what is asked of it, cannot mean a file
-    │   ├── Offline                no server could be reached
-    │   ├── NotFound               there is no such file (any more)
-    │   ├── Private                it is there, and not for everyone
-    │   ├── QuotaExceeded          too many people have fetched it today
-    │   ├── RateLimited            the server is busy, or has been asked too often
-    │   ├── GotHtml                a web page came in place of the file
-    │   ├── GotLfsPointer          Git LFS's note of where the file is came in its place
-    │   ├── Truncated              less, or something else, came than was announced
-    │   ├── HashMismatch           what came is not what the hash stands for
-    │   ├── Stopped                a Control said stop; the next call continues
-    │   ├── NoSpace(ValueError)    the disk has no room for it
-    │   └── BadArchive(ValueError) a damaged or locked archive, or one that needs a program
-    │       └── UnsafeArchive      it would write outside its folder, or fill the disk
-    ├── DriveError(OSError)        Google Drive or its stand-in
+    │   ├── LinkError(ValueError)  the link, or an option of the call, cannot mean a file
+    │   ├── Offline                no server answers
+    │   ├── NotFound               the file does not exist, or no longer exists
+    │   ├── Private                the file exists, but not for everyone
+    │   ├── QuotaExceeded          too many people fetched the file today
+    │   ├── RateLimited            the server is busy, or had too many requests
+    │   ├── GotHtml                a web page came instead of the file
+    │   ├── GotLfsPointer          a Git LFS pointer came instead of the file
+    │   ├── Truncated              the server sent less than it announced, or other bytes
+    │   ├── HashMismatch           the file has another hash than the expected one
+    │   ├── Stopped                a Control said stop; the next call goes on from here
+    │   ├── NoSpace(ValueError)    the disk has no room for the file
+    │   └── BadArchive(ValueError) an archive is damaged, locked, or of a kind we cannot read
+    │       └── UnsafeArchive      an archive would write outside its folder, or fill the disk
+    ├── DriveError(OSError)        Google Drive, or the mock of it
     ├── DataError(ValueError)      pictures, arrays, labels, folders
-    ├── RecipeError(ValueError)    how to train was said wrongly
-    │   └── RecipeChanged          an existing run was made by another recipe
+    ├── RecipeError(ValueError)    a training option is unknown or has a wrong value
+    │   └── RecipeChanged          the folder holds a run that another recipe made
     ├── ModelError(ValueError)     the network, its loss or its optimizer
     ├── TrainError(RuntimeError)   training cannot go on
     ├── RunError(OSError)          a run's folder or checkpoint cannot be read or written
-    │   └── RunInUse               another process or machine is writing that run
+    │   └── RunInUse               another process or machine writes that run
     ├── ColabError(RuntimeError)   Colab's secrets and uploads
     └── MissingExtra(ImportError)  an optional package is not installed
 
@@ -39,22 +39,26 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Where a word stands: {the word of an older version or of another library: ours}.
-RENAMED: dict[str, dict[str, str]] = {
-    "option": {
-        "listen": "callbacks", "listener": "callbacks", "listeners": "callbacks",
-        "out": "run_dir", "output_dir": "run_dir", "fresh": "restart",
-        "head_epochs": "freeze_epochs", "clip": "max_grad_norm", "clip_norm": "max_grad_norm",
-        "accumulate": "grad_accum_steps", "gradient_accumulation_steps": "grad_accum_steps",
-        "schedule": "lr_schedule", "scheduler": "lr_schedule", "lr_scheduler": "lr_schedule",
-        "warmup": "warmup_epochs", "ema": "ema_decay", "size": "image_size",
-        "img_size": "image_size", "workers": "num_workers", "budget": "max_time",
-        "save_every": "save_every_steps", "validate_every": "validate_every_steps",
-        "limit": "max_per_class", "names": "class_names", "classes": "class_names",
-        "edits": "label_edits", "learning_rate": "lr", "bs": "batch_size", "batch": "batch_size",
-        "n_epochs": "epochs", "num_epochs": "epochs", "criterion": "loss", "wd": "weight_decay",
-        "early_stopping": "patience",
-    },
+
+def _pairs(text: str) -> dict[str, str]:
+    """Read "old=new old=new"."""
+    return dict(pair.split("=") for pair in text.split())
+
+
+RENAMED: dict[str, dict[str, str]] = {  # where a word stands: {old or foreign word: our word}
+    "option": _pairs(
+        """
+        listen=callbacks listener=callbacks listeners=callbacks out=run_dir output_dir=run_dir
+        fresh=restart head_epochs=freeze_epochs clip=max_grad_norm clip_norm=max_grad_norm
+        accumulate=grad_accum_steps gradient_accumulation_steps=grad_accum_steps
+        schedule=lr_schedule scheduler=lr_schedule lr_scheduler=lr_schedule warmup=warmup_epochs
+        ema=ema_decay size=image_size img_size=image_size workers=num_workers budget=max_time
+        save_every=save_every_steps validate_every=validate_every_steps limit=max_per_class
+        names=class_names classes=class_names edits=label_edits learning_rate=lr bs=batch_size
+        batch=batch_size n_epochs=epochs num_epochs=epochs criterion=loss wd=weight_decay
+        early_stopping=patience
+        """
+    ),
     "predict": {"views": "tta"},
     "task": {"classify": "classification", "regress": "regression"},
     "mode": {"both": "frozen_then_finetune"},
@@ -67,7 +71,7 @@ RENAMED: dict[str, dict[str, str]] = {
     "Evaluation": {"n": "count"},
     "StepDone": {"of": "total"},
     "EpochDone": {"of": "total"},
-}  # fmt: skip
+}
 
 
 class ColabKitError(Exception):
@@ -97,63 +101,60 @@ class ColabKitError(Exception):
 
 
 class FetchError(ColabKitError, OSError):
-    """A link could not be turned into the right file."""
+    """The link did not give the right file."""
 
-    tries: int = 1  # how often it is worth trying in all; 1: the next try would end as this one
+    tries: int = 1  # how many tries make sense in all; 1: the next one would fail in the same way
     wait: float | None = None  # seconds the server asked for before the next one
 
 
 class LinkError(FetchError, ValueError):
-    """The link, or what is asked of it, cannot mean a file."""
+    """The link, or an option of the call, cannot mean a file."""
 
 
 class Offline(FetchError):
-    """No server could be reached."""
+    """No server answers."""
 
 
 class NotFound(FetchError):
-    """There is no such file, or no longer."""
+    """The file does not exist, or no longer exists."""
 
 
 class Private(FetchError):
-    """The file is there, and not for everyone."""
+    """The file exists, but not for everyone."""
 
 
 class QuotaExceeded(FetchError):
-    """Too many people have fetched the file today."""
+    """Too many people fetched the file today."""
 
 
 class RateLimited(FetchError):
-    """The server is busy, or has been asked too often."""
+    """The server is busy, or had too many requests."""
 
 
 class GotHtml(FetchError):
-    """A web page, or a server's message, came in place of the file."""
+    """A web page, or a server's message, came instead of the file."""
 
 
 class GotLfsPointer(FetchError):
-    """Git LFS's note of where the file is came in its place."""
+    """A Git LFS pointer came instead of the file."""
 
 
 class Truncated(FetchError):
-    """Less, or something else, came than was announced."""
+    """The server sent less than it announced, or other bytes."""
 
 
 class HashMismatch(FetchError):
-    """What came is not what the hash stands for."""
+    """The file has another hash than the expected one."""
 
 
 class Stopped(FetchError):
-    """A Control said stop; what was received stays, and the next call goes on from it."""
+    """A Control said stop. The received bytes stay; the next call goes on from them."""
 
 
 class DriveError(ColabKitError, OSError):
-    """Drive cannot be mounted, read or written.
+    """Drive cannot be mounted, read or written."""
 
-    again : how many more tries are worth it; 0 for what does not change by itself
-    """
-
-    again: int = 0
+    again: int = 0  # how many more tries make sense; 0: the next one would fail in the same way
 
 
 class DataError(ColabKitError, ValueError):
@@ -161,15 +162,15 @@ class DataError(ColabKitError, ValueError):
 
 
 class NoSpace(FetchError, DataError):
-    """The disk has no room for it."""
+    """The disk has no room for the file."""
 
 
 class BadArchive(FetchError, DataError):
-    """An archive is damaged, locked, or of a kind that cannot be read here."""
+    """An archive is damaged, locked, or of a kind we cannot read."""
 
 
 class UnsafeArchive(BadArchive):
-    """An archive would write outside of its folder, or fill the disk."""
+    """An archive would write outside its folder, or fill the disk."""
 
 
 class RecipeError(ColabKitError, ValueError):
@@ -177,7 +178,7 @@ class RecipeError(ColabKitError, ValueError):
 
 
 class RecipeChanged(RecipeError):
-    """The named output folder holds a run that another recipe, model or data made."""
+    """The folder holds a run that another recipe, model or data set made."""
 
 
 class ModelError(ColabKitError, ValueError):
@@ -193,42 +194,38 @@ class RunError(ColabKitError, OSError):
 
 
 class RunInUse(RunError):
-    """Another process, or a session on another machine, is writing the run."""
+    """Another process, or a session on another machine, writes the run."""
 
 
 class ColabError(ColabKitError, RuntimeError):
-    """Colab's page cannot give what was asked for: a secret, an upload."""
+    """Colab's page cannot give the secret or the upload."""
 
 
 class MissingExtra(ColabKitError, ImportError):
-    """An optional package is needed and not installed."""
+    """The call needs an optional package that is not installed."""
 
 
 def new_word(place: str, value: Any) -> str:
-    """Give the fix for a value that is an old word: the right one; "" for any other value."""
+    """Return the fix for a renamed value: the new word; "" for any other value."""
     word = RENAMED[place].get(value) if isinstance(value, str) else None
     return "" if word is None else f"{value!r} is called {word!r} now: write {place}={word!r}"
 
 
 def no_attribute(thing: Any, name: str) -> AttributeError:
-    """The error for an attribute that is not there; of a renamed one it says the new name."""
+    """Return the error for a missing attribute; for a renamed one it says the new name."""
     kind = type(thing).__name__
     word = RENAMED.get(kind, {}).get(name)
-    return AttributeError(
-        f"{kind} has no {name!r}" + (f": it is called {word!r} now" if word else ""),
-        name=name,
-        obj=thing,
-    )
+    hint = f": it is called {word!r} now" if word else ""
+    return AttributeError(f"{kind} has no {name!r}{hint}", name=name, obj=thing)
 
 
 def renamed_option(verb: str, old: str, new: str) -> RecipeError:
-    """The error for an option under its old name."""
-    what = f"{verb}() has no option {old}=."
-    return RecipeError(what, f"it is called {new}=", f"write {new}=…")
+    """Return the error for an option under its old name."""
+    return RecipeError(f"{verb}() has no option {old}=.", f"it is called {new}=", f"write {new}=…")
 
 
 def new_words(verb: Callable[P, R]) -> Callable[P, R]:
-    """Let the verb answer an option's old name with the new one."""
+    """Make the verb refuse an option under its old name, and say the new name."""
     code: Any = verb.__code__
     options = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     words = {

@@ -1,7 +1,7 @@
-"""What goes out and what comes in: events go to callbacks, a Control stops and pauses a run.
+"""Events go out of a verb to callbacks; one Control carries stop and pause into it.
 
-A callback is any callable that takes one event and returns nothing. It matches what it cares for
-and lets the rest pass.
+A callback is any callable that takes one event and returns nothing. It handles the kinds of
+events that it knows and ignores the others.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class FetchDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class CopyProgress(Event):
-    """Someone waits for copies to be handed to Drive; the last one says done == size."""
+    """A verb waits while copies go to Drive; the last event has done == size."""
 
-    name: str  # whose copies
+    name: str  # of the run whose copies these are
     done: int  # bytes
     size: int
 
@@ -67,7 +67,7 @@ class RunStarted(Event):
     folder: Path
     epochs: int
     steps: int  # optimizer steps of the whole run
-    done: int = 0  # steps that are behind us: a continued run
+    done: int = 0  # steps that an earlier session has done
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ class StepDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class EpochDone(Event):
-    """A validation happened: `epoch` is whole at the end of an epoch, else a fraction."""
+    """A validation is over: at the end of an epoch, or between two (validate_every_steps)."""
 
-    epoch: float
+    epoch: float  # a whole number at the end of an epoch, a fraction in between
     total: int
     metrics: Mapping[str, float] = field(default_factory=dict)
 
@@ -116,7 +116,7 @@ FORGIVEN = 2  # failures in a row; the next one drops the callback
 
 
 class Callbacks:
-    """Give each event to every callback; one that raises three times in a row is dropped."""
+    """Give each event to every callback; report one that raises, drop it after three in a row."""
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self.callbacks = list(callbacks)
@@ -137,22 +137,15 @@ class Callbacks:
     def _blame(self, callback: Callback, err: Exception) -> None:
         failures = self._failures[id(callback)] = self._failures.get(id(callback), 0) + 1
         name = getattr(callback, "__qualname__", type(callback).__qualname__)
-        others = [
-            other for other in self.callbacks if other is not callback
-        ]  # it need not hear of its own faults
-        said = f"The callback {name} raised {type(err).__name__}: {err}"
+        others = [other for other in self.callbacks if other is not callback]
+        message = f"The callback {name} raised {type(err).__name__}: {err}"
         if failures > FORGIVEN:
             self.callbacks[:] = others
-            self._tell(
-                Note(
-                    f"{said}. It failed {failures} times in a row and is dropped; the run goes on.",
-                    "warn",
-                ),
-                others,
-            )
+            end = f"It failed {failures} times in a row and is dropped; training goes on."
+            self._tell(Note(f"{message}. {end}", "warn"), others)
         elif id(callback) not in self._reported:
             self._reported.add(id(callback))
-            self._tell(Note(f"{said}. Training goes on.", "warn"), others)
+            self._tell(Note(f"{message}. Training goes on.", "warn"), others)
 
 
 MilestoneHook = Callable[[str, Path | None], None]
@@ -160,12 +153,12 @@ _milestone_hook: MilestoneHook | None = None  # process state; only tests set it
 
 
 def milestone(point: str, path: Path | None = None) -> None:
-    """Say where the work is (`after_backward`): a test may kill or fail it there.
+    """Say where the work is. Only a test listens: it kills or fails the work there.
 
     Parameters
     ----------
     point : str
-        The name of the place in the work.
+        The name of the place, such as "after_backward" or "before_rename".
     path : Path, optional
         The file that is being written.
     """
@@ -174,12 +167,12 @@ def milestone(point: str, path: Path | None = None) -> None:
 
 
 def set_milestone_hook(hook: MilestoneHook | None = None) -> None:
-    """Let a test hear every milestone of this process; without `hook` nobody hears them again."""
+    """Call `hook` at every milestone of this process; None ends that."""
     global _milestone_hook
     _milestone_hook = hook
 
 
-LOOK = 0.02  # seconds between two looks of one who waits
+LOOK = 0.02  # seconds between two looks of a paused verb
 
 
 class Control:
@@ -238,9 +231,10 @@ class Control:
 
 @contextmanager
 def interrupts_stop(control: Control, emit: Callable[[Event], None]) -> Iterator[None]:
-    """Let SIGTERM and the first interrupt stop `control` in this block; a second one raises.
+    """Let the first interrupt and SIGTERM stop `control` within the block; a second one raises.
 
-    Signals reach the main thread alone: in another one this does nothing.
+    An interrupt is Ctrl-C or a cell's stop button. Signals reach the main thread only; in another
+    thread the block does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -250,12 +244,8 @@ def interrupts_stop(control: Control, emit: Callable[[Event], None]) -> Iterator
         if control.stopped:
             raise KeyboardInterrupt
         control.stop("interrupted")
-        emit(
-            Note(
-                "Interrupted: finishing this step and saving. The run is returned; "
-                "interrupt once more to raise KeyboardInterrupt."
-            )
-        )
+        what_follows = "finishing this step and saving. Then the cell returns the run"
+        emit(Note(f"Interrupted: {what_follows}; a second interrupt raises KeyboardInterrupt."))
 
     def terminated(number: int, frame: Any) -> None:
         control.stop("terminated by SIGTERM")

@@ -1,4 +1,7 @@
-"""How to train, as plain frozen data: names and numbers, of which the command line makes flags."""
+"""How to train, as plain frozen data: names and numbers only.
+
+The command line makes a flag of each field, a panel a control.
+"""
 
 from __future__ import annotations
 
@@ -12,39 +15,33 @@ from typing import Any
 from .errors import RENAMED, RecipeError
 
 HORIZON = frozenset(
-    {
-        "epochs",
-        "views",
-        "max_time",
-        "patience",
-        "monitor",
-        "save_every_steps",
-        "validate_every_steps",
-        "precision",
-        "compile",
-        "num_workers",
-        "deterministic",
-    }
+    "epochs views max_time patience monitor save_every_steps validate_every_steps precision compile"
+    " num_workers deterministic".split()
 )
-"""Fields that may change when a run continues: how far and how often, not what a step learns."""
+"""Fields that may change when a run goes on: how far and how often, not what a step learns."""
 
 
 def knob(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] = (),
-    low: float = -math.inf,
-    high: float = math.inf,
+    default: Any, help: str, *, choices: str = "", low: float = -math.inf, high: float = math.inf
 ) -> Any:
-    """A field of the recipe with the sentence its flag shows and the values it takes."""
-    meta = {"help": help, "choices": choices, "low": low, "high": high}
+    """Make a field of the recipe.
+
+    Parameters
+    ----------
+    help : str
+        The sentence that its flag shows.
+    choices : str
+        The names that it takes, with blanks between them; any, if empty.
+    low, high : float
+        The range of its numbers.
+    """
+    meta = {"help": help, "choices": tuple(choices.split()), "low": low, "high": high}
     return dataclasses.field(default=default, metadata=meta)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How to train. `None` means "choose for me"; the run keeps the choice and its reason.
+    """How to train. `None` means "choose for me"; choices.json keeps the choice and its reason.
 
     Raises
     ------
@@ -60,57 +57,58 @@ class Recipe:
     epochs: int = knob(5, "passes over the training pictures", low=1)
     views: int | None = knob(
         None,
-        "views of each picture while the backbone is frozen (1): itself, mirrored, then random",
+        "views of each picture while the backbone is frozen (1): plain, mirrored, then random",
         low=1,
     )
     batch_size: str | int | None = knob(
         None,
         "pictures a forward pass (64 for arrays, 32 for files); 'auto': the largest that fits",
-        choices=("auto",),
+        choices="auto",
         low=1,
     )
     grad_accum_steps: int = knob(1, "forward passes whose gradients make one optimizer step", low=1)
     lr: float | dict[str, float] | None = knob(
         None,
-        "learning rate (1e-3; sgd 1e-2); in Python also {'fc*': 1e-3, '*': 1e-4} by parameter",
+        "learning rate (1e-3; sgd 1e-2); in Python also by name: {'fc*': 1e-3, '*': 1e-4}",
         low=0,
     )
     optimizer: str = knob(
         "adamw",
         "optimizer",
-        choices=("adamw", "adam", "sgd", "rmsprop", "adagrad", "nadam", "radam"),
+        choices="adamw adam sgd rmsprop adagrad nadam radam",
     )
     weight_decay: float | None = knob(None, "weight decay (0.01 for adamw, else 0)", low=0)
     momentum: float = knob(0.9, "momentum of sgd and rmsprop", low=0, high=1)
     lr_schedule: str = knob(
-        "cosine", "course of the learning rate", choices=("cosine", "step", "onecycle", "constant")
+        "cosine", "course of the learning rate", choices="cosine step onecycle constant"
     )
     warmup_epochs: float = knob(0.0, "linear warm-up: epochs, may be a fraction", low=0)
     step_size: int = knob(7, "step schedule: epochs between two drops", low=1)
     gamma: float = knob(0.1, "step schedule: factor of a drop", low=0, high=1)
     loss: str | None = knob(
         None,
-        "loss (by the task, and by what the model puts out)",
-        choices=("cross_entropy", "nll", "bce", "mse", "l1", "smooth_l1"),
+        "loss (chosen by the task and by the output of the model)",
+        choices="cross_entropy nll bce mse l1 smooth_l1",
     )
     label_smoothing: float = knob(0.0, "share of the target spread over all classes", low=0, high=1)
     class_weights: str | tuple[float, ...] | None = knob(
         None,
-        "'balanced', 'auto' (balanced where classes differ threefold), or a weight a class",
+        "weights of the classes in the loss: 'balanced', 'auto' (balanced where counts differ"
+        " threefold), or a number for each",
         low=0,
     )
     sampler: str | None = knob(
-        None, "'balanced' draws each class equally often, with replacement", choices=("balanced",)
+        None, "'balanced' draws each class equally often, with replacement", choices="balanced"
     )
     augment: str | None = knob(
         None,
         "random views of each training picture (light for picture files, none for arrays)",
-        choices=("none", "light", "standard", "strong"),
+        choices="none light standard strong",
     )
     mixup: float = knob(0.0, "alpha of mixup's Beta(alpha, alpha); 0 is off", low=0)
     cutmix: float = knob(
         0.0,
-        "alpha of cutmix's Beta(alpha, alpha); 0 is off; with mixup one of both each batch",
+        "alpha of cutmix's Beta(alpha, alpha); 0 is off; with mixup: one of the two each batch",
         low=0,
     )
     image_size: int | None = knob(
@@ -127,37 +125,37 @@ class Recipe:
     )
     monitor: str = knob("valid/loss", "metric that says which weights are best")
     validate_every_steps: int | None = knob(
-        None, "validate each so many steps too (each epoch's end in any case)", low=1
+        None, "validate every so many steps, too (at the end of each epoch in any case)", low=1
     )
     save_every_steps: int | None = knob(
         None,
-        "save each so many steps (else: under 1 % of the time, at least each 5 minutes)",
+        "save every so many steps (else: at most 1 % of the time, at least every 5 minutes)",
         low=1,
     )
     max_time: str | float | None = knob(
-        None, "stop in time: 'session' (before Colab ends it), '3h', '90m', or seconds", low=0
+        None, "longest time: 'session' (stop before Colab ends it), '3h', '90m', or seconds", low=0
     )
     freeze_epochs: int | None = knob(
         None,
-        "transfer: the first of the epochs, that train the head alone before all is trained (1)",
+        "transfer: so many of the epochs, the first ones, train only the head (1)",
         low=0,
     )
     layer_decay: float | None = knob(
         None,
-        "factor on the rate from each layer to the one before it (0.7); the last one has lr",
+        "factor on the learning rate from a layer to the one before it (0.7, say); the last has lr",
         low=0,
         high=1,
     )
     precision: str | None = knob(
         None,
-        "numbers of the forward pass (the fastest that is good enough)",
-        choices=("fp32", "bf16", "fp16"),
+        "number format of the forward pass (the fastest that is good enough)",
+        choices="fp32 bf16 fp16",
     )
     compile: bool = knob(
         False, "compile the network with torch.compile: a minute first, then faster steps"
     )
     deterministic: bool = knob(
-        True, "forbid kernels whose sums come in any order, where others exist"
+        True, "use only kernels that add up in a fixed order, where such exist"
     )
     num_workers: int | None = knob(
         None, "processes that read your own Dataset (0: in the training thread)", low=0
@@ -176,7 +174,6 @@ class Recipe:
                 "the learning rate would never reach its full value",
                 "give a smaller warmup_epochs= or more epochs=",
             )
-
         if self.warmup_epochs and self.lr_schedule == "onecycle":
             raise RecipeError(
                 "warmup_epochs= and lr_schedule='onecycle' do not go together.",
@@ -186,7 +183,7 @@ class Recipe:
 
     @classmethod
     def of(cls, recipe: Recipe | None, fields: dict[str, Any]) -> Recipe:
-        """Give the recipe with these fields changed; an unknown field names the nearest one."""
+        """Return `recipe` with `fields` laid over it; name the nearest field for an unknown one."""
         known = [f.name for f in dataclasses.fields(cls)]
         for name in fields:
             if name not in known:
@@ -204,27 +201,23 @@ class Recipe:
         return dataclasses.replace(recipe or cls(), **fields)
 
     def identity(self) -> dict[str, Any]:
-        """Give the fields that make two runs different: all but the horizon and the defaults.
+        """Return the fields that make two runs different runs: all but the horizon.
 
-        So a field that a later version adds leaves every run what it was. A default that changes
-        would not show: it needs another
-        records.FORMAT.
+        A field with its default is left out, so that a field of a later version leaves every run
+        what it was. A default that changes needs another records.FORMAT.
         """
-        told = [
-            f
-            for f in dataclasses.fields(self)
-            if f.name not in HORIZON and getattr(self, f.name) != f.default
-        ]
-        fields = {f.name: _as_float(str(f.type), getattr(self, f.name)) for f in told}
-        if isinstance(fields.get("lr"), dict):
-            fields["lr"] = [
-                [pattern, rate] for pattern, rate in fields["lr"].items()
-            ]  # the first match wins: their order counts
+        fields = {
+            field.name: _as_float(str(field.type), getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.name not in HORIZON and getattr(self, field.name) != field.default
+        }
+        if isinstance(fields.get("lr"), dict):  # the first match wins, so their order counts
+            fields["lr"] = [[pattern, rate] for pattern, rate in fields["lr"].items()]
         return fields
 
 
 def metric_name(name: str) -> str:
-    """A metric under the name that history uses: valid/top1 for val/accuracy.
+    """Return the name that history uses for a metric: valid/top1 for val/accuracy.
 
     Examples
     --------
@@ -236,7 +229,7 @@ def metric_name(name: str) -> str:
 
 
 class Figures(dict[str, float]):
-    """Figures by the name of their metric, as history has it or under its other words."""
+    """Figures by the name of their metric; `metric_name` translates its other names."""
 
     def __missing__(self, name: str) -> float:
         known = metric_name(name)
@@ -246,41 +239,33 @@ class Figures(dict[str, float]):
 
 
 def as_seconds(max_time: str | float | None) -> float:
-    """Seconds of a max_time that is a time; without one, no end."""
-    return (
-        math.inf
-        if max_time is None
-        else seconds_of(max_time)
-        if isinstance(max_time, str)
-        else float(max_time)
-    )
+    """Return the seconds of a max_time; infinity if there is none."""
+    if max_time is None:
+        return math.inf
+    return seconds_of(max_time) if isinstance(max_time, str) else float(max_time)
 
 
 def seconds_of(max_time: str) -> float:
-    """Seconds in "3h", "90m", "45s", "1h30m" or "2.5 h".
+    """Return the seconds in "3h", "90m", "45s", "1h30m" or "2.5 h".
 
     Raises
     ------
     RecipeError
-        It is no such time.
+        The text is no such time.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([hms])", max_time.lower())
-    if (
-        not parts
-        or re.sub(r"[\s\d.hms]", "", max_time.lower())
-        or "".join(n + unit for n, unit in parts) != re.sub(r"\s", "", max_time.lower())
-    ):
-        why = "a time is hours, minutes and seconds"
+    number = r"(\d+(?:\.\d+)?)\s*([hms])\s*"
+    if not re.fullmatch(rf"\s*(?:{number})+", max_time.lower()):
         raise RecipeError(
             f"max_time={max_time!r} is no time.",
-            why,
+            "a time is hours, minutes and seconds",
             "write max_time='3h', '1h30m', '90m', a number of seconds, or 'session'",
         )
+    parts = re.findall(number, max_time.lower())
     return sum(float(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in parts)
 
 
 def _as_float(kind: str, value: Any) -> Any:
-    """A value as its field has it: lr=1 and lr=1.0 are one recipe."""
+    """Return a value in the type of its field, so that lr=1 and lr=1.0 are one recipe."""
     match value:
         case dict():
             return {k: _as_float(kind, v) for k, v in value.items()}
@@ -292,64 +277,50 @@ def _as_float(kind: str, value: Any) -> Any:
 
 
 def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    """Refuse a value that its field does not take."""
     kind, meta, name = str(field.type), field.metadata, field.name
     if value is None and "None" in kind:
         return
-    if isinstance(value, dict) and "dict" in kind:
-        numbers = list(value.values())
-    elif isinstance(value, (list, tuple)) and "tuple" in kind:
-        numbers = list(value)
-    elif kind == "bool":
+    if kind == "bool":
         if not isinstance(value, bool):
+            why = f"{name} says whether to {meta['help']}"
             raise RecipeError(
-                f"{name}={value!r} is neither True nor False.",
-                f"{name} says whether to {meta['help']}",
-                "write True or False",
+                f"{name}={value!r} is neither True nor False.", why, "write True or False"
             )
-        return
     elif isinstance(value, str) and kind.startswith("str"):
-        if meta["choices"] and value not in meta["choices"]:
-            near = difflib.get_close_matches(value.lower(), meta["choices"], 1)
-            fix = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else f"choose one of {', '.join(meta['choices'])}"
-            )
-            raise RecipeError(
-                f"{name}={value!r} is not known.",
-                f"the names are {', '.join(meta['choices'])}",
-                fix,
-            )
-        return
+        _check_name(name, value, meta["choices"])
+    elif isinstance(value, dict) and "dict" in kind:
+        _check_numbers(field, value, list(value.values()))
+    elif isinstance(value, (list, tuple)) and "tuple" in kind:
+        _check_numbers(field, value, list(value))
     elif kind.startswith("str") and (
         isinstance(value, (list, tuple, dict)) or not {"int", "float"} & set(kind.split(" | "))
     ):
-        raise RecipeError(
-            f"{name}={value!r} is a {type(value).__name__}.",
-            f"{name} is {meta['help']}",
-            "give a name" + " or numbers" * ("tuple" in kind),
-        )
+        fix = "give a name" + " or numbers" * ("tuple" in kind)
+        what = f"{name}={value!r} is a {type(value).__name__}."
+        raise RecipeError(what, f"{name} is {meta['help']}", fix)
     else:
-        numbers = [value]
+        _check_numbers(field, value, [value])
+
+
+def _check_name(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if not choices or value in choices:
+        return
+    names = ", ".join(choices)
+    near = difflib.get_close_matches(value.lower(), choices, 1)
+    fix = f"did you mean {near[0]!r}?" if near else f"choose one of {names}"
+    raise RecipeError(f"{name}={value!r} is not known.", f"the names are {names}", fix)
+
+
+def _check_numbers(field: dataclasses.Field[Any], value: Any, numbers: list[Any]) -> None:
+    """Refuse numbers of another type than the field's, or out of its range."""
+    name, low, high = field.name, field.metadata["low"], field.metadata["high"]
+    whole, why = "float" not in str(field.type), f"{field.name} is {field.metadata['help']}"
     for number in numbers:
-        whole = "float" not in kind
-        if (
-            isinstance(number, bool)
-            or not isinstance(number, int if whole else (int, float))
-            or not math.isfinite(number)
-        ):
-            kind = "whole number" if whole else "number"
-            raise RecipeError(
-                f"{name}={value!r} is no {kind}.", f"{name} is {meta['help']}", "give a number"
-            )
-        if not meta["low"] <= number <= meta["high"]:
-            span = (
-                f"at least {meta['low']:g}"
-                if meta["high"] == math.inf
-                else f"from {meta['low']:g} to {meta['high']:g}"
-            )
-            raise RecipeError(
-                f"{name}={number!r} is out of range.",
-                f"{name} is {meta['help']}",
-                f"give a number {span}",
-            )
+        right = isinstance(number, int if whole else (int, float))
+        if isinstance(number, bool) or not right or not math.isfinite(number):
+            noun = "whole number" if whole else "number"
+            raise RecipeError(f"{name}={value!r} is no {noun}.", why, "give a number")
+        if not low <= number <= high:
+            span = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+            raise RecipeError(f"{name}={number!r} is out of range.", why, f"give a number {span}")

@@ -23,8 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from colab_kit.api import train, transfer
 from colab_kit.colab import lease
-from colab_kit.colab.lease import NAME
-from colab_kit.colab.lease_holder import Holder
+from colab_kit.colab.lease import NAME, Holder
 from colab_kit.colab.mirror import Mirror
 from colab_kit.colab.mounting import mount
 from colab_kit.colab.reading import make_folder

@@ -56,7 +56,7 @@ def test_the_first_interrupt_stops_with_a_note_that_tells_of_the_second_and_the_
         os.kill(os.getpid(), signal.SIGINT)
         assert (
             control.reason == "interrupted"
-            and "interrupt once more to raise KeyboardInterrupt" in heard[0].text
+            and "a second interrupt raises KeyboardInterrupt" in heard[0].text
         )
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)

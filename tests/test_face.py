@@ -71,7 +71,7 @@ def test_each_name_of_the_face_is_there(name):
 def test_an_unknown_name_names_the_nearest():
     with pytest.raises(AttributeError, match="did you mean transfer"):
         kit.transfr  # noqa: B018
-    with pytest.raises(AttributeError, match="it has runtime, secret"):
+    with pytest.raises(AttributeError, match="it has runtime, Runtime"):
         kit.qqqqqq  # noqa: B018
 
 

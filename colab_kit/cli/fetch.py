@@ -125,8 +125,14 @@ def fetch(
         raise click.UsageError(f"{why}: name a file.")
     from ..fetching.fetch import fetch_as
 
-    to: Any = Path(file) if file else folder and f"{folder.rstrip('/')}/"
-    callbacks = None if quiet else [Lines(sys.stderr if as_json else None)]
+    to: Path | str | None = None
+    if file:
+        to = Path(file)
+    elif folder is not None:
+        to = f"{folder.rstrip('/')}/"
+    callbacks = None
+    if not quiet:
+        callbacks = [Lines(sys.stderr if as_json else None)]
     began, worst = time.monotonic(), 0
     files: list[Fetched] = []
     for url in urls:

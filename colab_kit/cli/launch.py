@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import click
 
 from ..errors import ColabKitError, TrainError
-from ..system.files import cannot_write
+from ..system.files import cannot_write, whole_file
 from ..system.hardware import COLAB_VM
 from .fetch import FetchResult
 from .main import FAILED, call
@@ -111,10 +110,10 @@ def bundle(
         return path
     name = path.name if number == 0 else f"{path.name}-{number + 1}"
     whole = outputs / f"{name}.zip"
-    part = outputs / f".{whole.name}.{uuid.uuid4().hex[:8]}.part"
     try:
         outputs.mkdir(parents=True, exist_ok=True)
-        os.replace(shutil.make_archive(str(part), "zip", path.parent, path.name), whole)
+        with whole_file(whole) as part:
+            os.replace(shutil.make_archive(str(part), "zip", path.parent, path.name), part)
     except OSError as err:
         raise cannot_write(whole, err) from err
     return whole

@@ -119,8 +119,8 @@ def predict(
     from ..runs.prediction import Prediction, Predictions
 
     opened = open_run(run, device=device)
-    found = opened.predict(list(pictures), top=top)
-    answers = Predictions([found] if isinstance(found, Prediction) else found, opened.classes)
+    answer = opened.predict(list(pictures), top=top)
+    answers = Predictions([answer] if isinstance(answer, Prediction) else answer, opened.classes)
     for answer in answers:
         form = "{:.4g}" if answer.task == "regression" else "{:.1%}"
         scores = ", ".join(f"{name} {form.format(score)}" for name, score in answer.top)
@@ -146,30 +146,30 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
 
     if yes and not prune:
         raise click.UsageError("--yes goes with --prune.")
-    seen = catalog.look()
-    chosen = [run for run in seen.runs if not which or names(run) & set(which)]
-    if chosen:
-        rows = [HEADINGS, *map(row, chosen)]
+    listing = catalog.look()
+    selected = [run for run in listing.runs if not which or names(run) & set(which)]
+    if selected:
+        rows = [HEADINGS, *map(row, selected)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for line in rows:
             cells = [f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)]
             click.echo("  ".join(cells).rstrip())
-    uncopied = [f"{run.name}-{run.key}" for run in chosen if seen.uncopied(run)]
+    uncopied = [f"{run.name}-{run.key}" for run in selected if listing.uncopied(run)]
     if uncopied:
         click.echo(
             f"On this disk alone so far: {', '.join(uncopied)}; copies go to Drive half a minute "
             "after a run's start, then every five minutes, and at its end."
         )
-    for drive in seen.silent:
+    for drive in listing.silent:
         text = f"Drive does not answer ({drive}): what lies there is not listed."
         click.echo(f"{text} kit.mount() mounts it again.", err=True)
-    unknown = [name for name in which if not any(name in names(run) for run in chosen)]
+    unknown = [name for name in which if not any(name in names(run) for run in selected)]
     if unknown:
         nothing = "; nothing is deleted" if prune else ""
         raise click.ClickException(f"No run is called {' or '.join(unknown)}{nothing}.")
-    if not chosen:
+    if not selected:
         click.echo("No runs are here.")
-    for run in chosen if prune else ():
+    for run in selected if prune else ():
         delete(run, yes)
 
 

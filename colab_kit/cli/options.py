@@ -64,9 +64,9 @@ def flag_type(field: dataclasses.Field[Any]) -> Any:
         return click.Choice(field.metadata["choices"])
     if words == "bool":
         return click.BOOL
-    for word, taken in (("float", click.FLOAT), ("int", click.INT), ("str", click.STRING)):
+    for word, kind in (("float", click.FLOAT), ("int", click.INT), ("str", click.STRING)):
         if word in words:
-            return taken
+            return kind
     raise TypeError(f"the flag of {field.name}: {words} is not decided")
 
 

@@ -10,8 +10,7 @@ mounting     the verb mount; which Drive this process has; uploads
 reading      files read from Drive, with patience; folders made on it
 slots        one file's way to Drive, read back
 mirror       the shelf on Drive, copied in the background
-lease_holder who holds a run's folder
-lease        one machine at a time writes a run
+lease        one machine at a time writes a run, and who holds it
 pack         many small files as one tar
 staging      what lies on Drive is brought to the fast disk
 """

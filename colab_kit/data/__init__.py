@@ -9,7 +9,7 @@ sources          rows that splits choose from, and the parts that become them
 folders          pictures of a folder, by names alone
 labels           labels as they came, of a table, and as numbers
 images           files decoded, pictures cut
-dataset          Data and its splits
+dataset          Data and its splits, and how they look in a cell
 image_checks     files looked at from outside, and pictures that two splits share
 arrays           arrays and files become parts
 torch_datasets   datasets and DataLoaders become parts
@@ -24,5 +24,4 @@ prefetch         work ahead, memory used again, caches of the process
 pixel_cache      each file decoded once
 user_datasets    a user's own dataset or transform, read under keys
 batches          BatchLoader
-preview          how data looks in a cell
 """

@@ -20,7 +20,7 @@ from ..colab.staging import stage, unpacked
 from ..errors import DataError
 from ..events import Control, Event
 from ..fetching.fetch import fetch
-from ..fetching.links.parse import understand
+from ..fetching.links.parse import parse_link
 from ..system.archives.names import is_archive, stem
 from ..system.files import home
 from . import folders
@@ -97,7 +97,7 @@ class Opener:
 
     def _fetch(self, text: str, path: Path) -> Path:
         """Give what a link gives, on the fast disk."""
-        link = understand(text) if text and "\0" not in text else None
+        link = parse_link(text) if text and "\0" not in text else None
         if link is None or link.kind == "file" and not text.lower().startswith("file:"):
             raise _missing(text, path, self.stand_in(text))
         key = hashlib.sha256(link.identity.encode("utf-8", "surrogateescape")).hexdigest()[:8]

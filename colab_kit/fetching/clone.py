@@ -1,32 +1,34 @@
-"""clone(): a repository's newest files in a folder; called again it brings them up to date, and never touches what you have changed."""
+"""clone(): a repository's newest files in a folder; called again it brings them up to date.
+
+It never touches what the user has changed.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import tempfile
-import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from ..colab.mounting import absent
-from ..errors import ColabKitError, FetchError, NotFound, RunError, new_words
-from ..events import Callback, Event, Note
+from ..errors import ColabKitError, FetchError, NotFound, new_words
+from ..events import Callback, Note
 from ..system.console import with_console
-from ..system.files import home, make
-from ..system.locks import alone
-from . import ondrive
+from ..system.copies import whole_folder
+from ..system.files import make
 from .fetched import Fetched
-from .git import MOUNTED, Failed, Git, need, own_config, translated
-from .links.address import told
-from .origins import Origin, origin
-from .partial import unwritable
+from .git import MOUNTED, Failed, Git, not_installed, own_config, translated
+from .links.address import check_text
+from .links.repositories import Repository, parse_repository
+from .partial import writing
+from .place import check_drive, is_on_drive
+from .remote import one_at_a_time
 
-OURS = "refs/colab-kit/fetched"  # the commit that the last call brought: what goes beyond it is the user's
+OURS = "refs/colab-kit/fetched"  # the commit of the last call: what goes beyond it is the user's
 NAMED = 5  # files that a note names
 LOCKS = ("index.lock", "HEAD.lock", "shallow.lock", "config.lock", "packed-refs.lock")
 
@@ -42,6 +44,7 @@ class Repo(Fetched):
     commit: str = ""
     changed: bool = False
 
+    @property
     def _origin(self) -> str:
         return f"{self.url} at commit {self.commit}"
 
@@ -59,19 +62,23 @@ def clone(
 ) -> Repo:
     """Clone a repository, its newest commit alone; or bring a clone of it up to date.
 
-    Files that you have changed, and commits of your own, are never touched without force=True: a note names them, and the clone stays
-    as it is. Files that git does not know stay in any case.
+    Files that you have changed, and commits of your own, are never touched without force=True: a
+    note names them, and the clone stays as it is. Files that git does not know stay in any case.
 
     Parameters
     ----------
-    url : an address, "owner/repository" on GitHub, a link to a branch, tag or commit of it, or a folder
+    url : str or path
+        An address, "owner/repository" on GitHub, a link to a branch, tag or commit of it, or a
+        folder.
     to : path, optional
         The clone's folder; None: the repository's name in the working folder.
     ref : str, optional
         Branch, tag or commit; None: what the link says, else the default branch.
+    force : bool
+        Throw your changes away.
     token : str, optional
-        For a private repository; sent to its server alone, kept in no file. None: where that is asked for, what `kit.secret` knows as
-        GITHUB_TOKEN, GH_TOKEN, GITLAB_TOKEN or HF_TOKEN.
+        For a private repository; sent to its server alone, kept in no file. None: where the server
+        asks for one, what `kit.secret` knows as GITHUB_TOKEN, GH_TOKEN, GITLAB_TOKEN or HF_TOKEN.
     callbacks : list of callables, optional
         They are given each event, as the console is.
     quiet : bool
@@ -80,7 +87,7 @@ def clone(
     Raises
     ------
     FetchError
-        Private, NotFound, Offline …; or another folder of that name is there: it is kept.
+        Private, NotFound, Offline and others; or another folder of that name is there: it is kept.
 
     Examples
     --------
@@ -89,222 +96,171 @@ def clone(
     """
     emit = with_console(callbacks, quiet=quiet)
     for name, value in (("to", to), ("ref", ref), ("token", token)):
-        told(name, value)
-    found = origin(url)
-    need(found)
-    folder = Path(os.path.expanduser(found.name if to is None else to))
-    if (gone := absent(folder.absolute())) is not None:
-        raise FetchError(
-            f"Nothing can be cloned to {folder}: its Drive is not there.",
-            gone[0],
-            f"kit.mount() first, or give {gone[1]}",
-        )
-    key = hashlib.sha256(str(folder.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    said = f"Another process clones {found.title}; waiting for it."
+        check_text(name, value)
+    repository = parse_repository(url)
+    if shutil.which("git") is None:
+        raise not_installed(repository)
+    folder = Path(os.path.expanduser(repository.name if to is None else to))
+    at = folder.absolute()
+    check_drive(folder, "cloned")
     try:
-        make(folder.absolute().parent)
         with (
+            writing(folder),
             tempfile.TemporaryDirectory() as box,
-            alone(home() / "locks", key, emit, None, said=said, stopped=FetchError),
+            one_at_a_time(folder, emit, doing=f"clones {repository.title}"),
         ):
-            git = Git(
-                found,
-                own_config(Path(box), [folder.absolute()]),
-                MOUNTED if ondrive.is_there(folder) else {},
-            )
+            make(at.parent)
+            settings = MOUNTED if is_on_drive(folder) else {}
+            git = Git(repository, own_config(Path(box), [at]), settings)
+            user, password = repository.user, repository.password
             if token is not None:
-                git.use(token)
-            elif found.password or (found.user and found.user != "git"):
-                git.use(found.password or found.user, found.user if found.password else "")
-            return _Cloning(git, folder.absolute(), folder, emit, force).run(
-                [ref] if ref else list(found.refs), chosen=ref is not None
-            )
+                git.use(os.fspath(token))
+            elif password or (user and user != "git"):
+                git.use(password or user, user if password else "")
+            refs = [ref] if ref else list(repository.refs)
+            return _Cloning(git, at, folder, emit, force).run(refs, chosen=ref is not None)
     except Failed as err:
         raise translated(git, err) from None
-    except OSError as err:
-        if isinstance(err, ColabKitError) and not isinstance(err, RunError):
-            raise
-        raise unwritable(folder, err) from err
 
 
 @dataclass(frozen=True)
 class _Target:
-    """What is to be checked out: a commit, and the branch it is on."""
+    """What is to be checked out.
+
+    wish : what the server is asked for
+    branch : that the commit is on, "" for none
+    """
 
     commit: str
-    asks: str  # what the server is asked for
+    wish: str
     branch: str = ""
+
+
+def _first_of(names: Sequence[str]) -> str:
+    """Give the first names, for a note."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 @dataclass(frozen=True)
 class _Cloning:
-    """One call of clone()."""
+    """One call of clone().
+
+    at : the clone's folder
+    shown : the same, as the user spells it
+    """
 
     git: Git
     at: Path
-    shown: Path  # as it was given, for sentences
-    emit: Callable[[Event], None]
+    shown: Path
+    emit: Callback
     force: bool
 
     @property
-    def origin(self) -> Origin:
-        return self.git.origin
+    def repository(self) -> Repository:
+        return self.git.repository
+
+    def _run(self, *words: str) -> str:
+        """Run git in the clone."""
+        return self.git(*words, at=self.at)
+
+    def _note(self, text: str, level: Literal["info", "warn"] = "info") -> None:
+        self.emit(Note(text, level))
 
     def run(self, refs: Sequence[str], *, chosen: bool) -> Repo:
-        there = self.at.is_dir() and any(self.at.iterdir())
-        if os.path.lexists(self.at) and not there and not self.at.is_dir():
-            raise FetchError(
-                f"{self.shown} is a file.",
-                "the clone cannot get its name",
-                "give to= another folder",
-            )
-        if there:
-            self._is_ours()
+        is_there = self.at.is_dir() and any(self.at.iterdir())
+        if os.path.lexists(self.at) and not self.at.is_dir():
+            why = "the clone cannot get its name"
+            raise FetchError(f"{self.shown} is a file.", why, "give to= another folder")
+        if is_there:
+            self._check_ours()
             self._unlock()
         target = self._target(refs)
-        repo = self._update(target) if there else self._first(target)
-        if self.origin.inside and not chosen:
-            self.emit(
-                Note(
-                    f"The link shows {self.origin.inside}; the whole repository is in {self.shown}."
-                )
-            )
+        repo = self._update(target) if is_there else self._first(target)
+        if self.repository.inside and not chosen:
+            whole = f"the whole repository is in {self.shown}"
+            self._note(f"The link shows {self.repository.inside}; {whole}.")
         return repo
 
     def _target(self, refs: Sequence[str]) -> _Target:
         """Ask the server what is meant: of a link with slashes the first that it knows."""
-        wanted = [f"refs/{kind}/{ref}" for ref in refs for kind in ("heads", "tags")] + [
-            f"refs/{ref}" for ref in refs if "/" in ref
-        ]
-        said = self.git.remote(
-            "ls-remote",
-            "--symref",
-            self.origin.url,
-            "HEAD",
-            *wanted,
-            at=self._nearest(),
-            found=False,
-        )
-        rows = [line.split("\t", 1) for line in said.splitlines() if "\t" in line]
-        known = {name: commit for commit, name in rows if not commit.startswith("ref:")}
+        title = self.repository.title
+        wanted = [f"refs/{kind}/{ref}" for ref in refs for kind in ("heads", "tags")]
+        wanted += [f"refs/{ref}" for ref in refs if "/" in ref]
+        ask = ("ls-remote", "--symref", self.repository.url, "HEAD", *wanted)
+        nearest = self.at if self.at.is_dir() else self.at.parent
+        answer = self.git.remote(*ask, at=nearest, inside=False)
+        rows = [line.split("\t", 1) for line in answer.splitlines() if "\t" in line]
+        commits = {name: commit for commit, name in rows if not commit.startswith("ref:")}
         for ref in refs:
-            if commit := known.get(f"refs/heads/{ref}"):
+            if commit := commits.get(f"refs/heads/{ref}"):
                 return _Target(commit, f"refs/heads/{ref}", ref)
             for name in (f"refs/tags/{ref}", f"refs/{ref}"):
-                if commit := known.get(f"{name}^{{}}") or known.get(name):
+                if commit := commits.get(f"{name}^{{}}") or commits.get(name):
                     return _Target(commit, name)
-        commit = next((ref for ref in refs if re.fullmatch(r"[0-9a-f]{7,40}", ref)), "")
-        if commit:
-            return _Target(commit, commit)
+        for ref in refs:
+            if re.fullmatch(r"[0-9a-f]{7,40}", ref):
+                return _Target(ref, ref)
         if refs:
             why = "it has no branch, tag or commit of that name"
-            raise NotFound(
-                f"{self.origin.title} has no {refs[-1]}.",
-                why,
-                "leave ref= out for its default branch, or look at its branches",
-            )
-        if "HEAD" not in known:
-            raise FetchError(
-                f"{self.origin.title} is empty.",
-                "it has no commit yet",
-                "push something to it first",
-            )
-        head = next(
-            (
-                name.removeprefix("ref: refs/heads/")
-                for name, what in rows
-                if what == "HEAD" and name.startswith("ref:")
-            ),
-            "",
-        )
-        return _Target(known["HEAD"], f"refs/heads/{head}" if head else "HEAD", head)
-
-    def _nearest(self) -> Path:
-        return self.at if self.at.is_dir() else self.at.parent
+            fix = "leave ref= out for its default branch, or look at its branches"
+            raise NotFound(f"{title} has no {refs[-1]}.", why, fix)
+        if "HEAD" not in commits:
+            fix = "push something to it first"
+            raise FetchError(f"{title} is empty.", "it has no commit yet", fix)
+        heads = (value for value, name in rows if name == "HEAD" and value.startswith("ref:"))
+        head = next(heads, "").removeprefix("ref: refs/heads/")
+        return _Target(commits["HEAD"], f"refs/heads/{head}" if head else "HEAD", head)
 
     def _first(self, target: _Target) -> Repo:
         """Clone beside, then rename: a kill leaves no half clone."""
-        ours = re.compile(re.escape(f".{self.at.name}.") + r"[0-9a-f]{8}\.part")
-        for stray in [path for path in self.at.parent.iterdir() if ours.fullmatch(path.name)]:
-            shutil.rmtree(stray, ignore_errors=True)
-        part = self.at.with_name(f".{self.at.name}.{uuid.uuid4().hex[:8]}.part")
-        try:
-            self.git("init", "-q", str(part), at=self.at.parent, found=False)
-            for key, value in {"remote.origin.url": self.origin.url, **self.git.settings}.items():
+        config = {"remote.origin.url": self.repository.url, **self.git.settings}
+        branch = target.branch
+        if branch:
+            spec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
+            config["remote.origin.fetch"] = spec
+        with whole_folder(self.at) as part:
+            self.git("init", "-q", str(part), at=self.at.parent, inside=False)
+            for key, value in config.items():
                 self.git("config", key, value, at=part)
-            if target.branch:
-                self.git(
-                    "config",
-                    "remote.origin.fetch",
-                    f"+refs/heads/{target.branch}:refs/remotes/origin/{target.branch}",
-                    at=part,
-                )
             commit = self._move(part, target)
-            if self.at.is_dir():
-                self.at.rmdir()
-            os.replace(part, self.at)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-        self.emit(
-            Note(
-                f"Cloned {self.origin.title} at {commit[:7]}{f' ({target.branch})' if target.branch else ''} → {self.shown}"
-            )
-        )
-        self._submodules()
-        self._pointers()
-        return self._repo(commit, True)
+        on_branch = f" ({branch})" if branch else ""
+        self._note(f"Cloned {self.repository.title} at {commit[:7]}{on_branch} → {self.shown}")
+        return self._checked_out(commit, True)
 
     def _move(self, at: Path, target: _Target) -> str:
-        """Fetch the commit and check it out; the commit."""
-        into = (
-            [f"+{target.asks}:refs/remotes/origin/{target.branch}"]
-            if target.branch
-            else [target.asks]
-        )
-        full = (
-            at == self.at and not (at / ".git" / "shallow").exists()
-        )  # cloned by git itself: its history stays
-        self.git.remote(
+        """Fetch the commit, check it out, and give it."""
+        branch, ours = target.branch, f"refs/remotes/origin/{target.branch}"
+        # a clone that git itself made keeps its history
+        full = at == self.at and not (at / ".git" / "shallow").exists()
+        fetch = [
             "fetch",
             "-q",
-            *([] if full else ["--depth", "1"]),
             "--no-tags",
             "--update-shallow",
-            "origin",
-            *into,
-            at=at,
+            *([] if full else ["--depth", "1"]),
+        ]
+        self.git.remote(
+            *fetch, "origin", f"+{target.wish}:{ours}" if branch else target.wish, at=at
         )
-        if target.branch:
-            self.git(
-                "checkout",
-                "-q",
-                "--no-overwrite-ignore",
-                "--no-track",
-                "-B",
-                target.branch,
-                f"refs/remotes/origin/{target.branch}",
-                at=at,
-            )
-        else:
-            self.git("checkout", "-q", "--no-overwrite-ignore", "--detach", "FETCH_HEAD", at=at)
+        checkout = ["--no-track", "-B", branch, ours] if branch else ["--detach", "FETCH_HEAD"]
+        self.git("checkout", "-q", "--no-overwrite-ignore", *checkout, at=at)
         commit = self.git("rev-parse", "HEAD", at=at).strip()
         self.git("update-ref", OURS, commit, at=at)
         return commit
 
-    def _is_ours(self) -> None:
+    def _check_ours(self) -> None:
         """Raise FetchError where another folder is in the way."""
-        theirs = ""
+        key = ""
         if (self.at / ".git").exists():
             with suppress(Failed, ColabKitError):
-                theirs = origin(self.git("config", "remote.origin.url", at=self.at).strip()).key
-        if theirs != self.origin.key:
-            why = f"it is a clone of {theirs}" if theirs else "it is no clone of it"
-            fix = "give to= another folder, or move that one away"
-            raise FetchError(
-                f"{self.shown} is there already, and is kept: it is not {self.origin.title}'s.",
-                why,
-                fix,
+                key = parse_repository(self._run("config", "remote.origin.url").strip()).key
+        if key != self.repository.key:
+            what = (
+                f"{self.shown} is there already, and is kept: it is not {self.repository.title}'s."
             )
+            why = f"it is a clone of {key}" if key else "it is no clone of it"
+            raise FetchError(what, why, "give to= another folder, or move that one away")
 
     def _unlock(self) -> None:
         """Remove locks that a killed git has left, if no git runs on this machine."""
@@ -313,162 +269,96 @@ class _Cloning:
             return
         import psutil
 
-        if any(
-            (process.info["name"] or "").startswith("git")
-            for process in psutil.process_iter(["name"])
-        ):
-            why = f".git/{left[0]} is there, and a git is running"
-            raise FetchError(
-                f"{self.shown} is being worked on.",
-                why,
-                "wait until it is done, and run the cell again",
-            )
+        names = [process.info["name"] or "" for process in psutil.process_iter(["name"])]
+        if any(name.startswith("git") for name in names):
+            what, why = f"{self.shown} is in use.", f".git/{left[0]} is there, and a git is running"
+            raise FetchError(what, why, "wait until it is done, and run the cell again")
         for lock in left:
             (self.at / ".git" / lock).unlink(missing_ok=True)
-        self.emit(
-            Note(f"A git that was killed had left {', '.join(left)} in {self.shown}; removed.")
-        )
+        self._note(f"A killed git had left {', '.join(left)} in {self.shown}; removed.")
 
     def _update(self, target: _Target) -> Repo:
-        try:
-            before = self.git("rev-parse", "--verify", "-q", "HEAD", at=self.at).strip()
-        except Failed:
-            before = ""
-        mine = self._mine(before, target.branch)
+        title, new = self.repository.title, target.commit
+        before = self._commit_of("HEAD")
+        mine, is_newest = self._changes(before, target.branch), before.startswith(new)
         if mine and not self.force:
-            named = ", ".join(mine[:NAMED]) + (
-                f" and {len(mine) - NAMED} more" if len(mine) > NAMED else ""
-            )
-            what = f"{self.shown} has changes of yours ({named})"
-            newer = (
-                ""
-                if before.startswith(target.commit)
-                else f"; {self.origin.title} has a newer commit, {target.commit[:7]}"
-            )
-            self.emit(
-                Note(
-                    f"{what} and is left as it is{newer}. force=True throws the changes away.",
-                    "warn",
-                )
-            )
+            what = f"{self.shown} has changes of yours ({_first_of(mine)}) and is left as it is"
+            newer = "" if is_newest else f"; {title} has a newer commit, {new[:7]}"
+            self._note(f"{what}{newer}. force=True throws the changes away.", "warn")
             return self._repo(before, False)
-        if before and before.startswith(target.commit) and not mine:
-            self.emit(Note(f"{self.origin.title} is up to date at {before[:7]} → {self.shown}"))
+        if is_newest and not mine:
+            self._note(f"{title} is up to date at {before[:7]} → {self.shown}")
             return self._repo(before, False)
         if mine:
-            self.git("reset", "-q", "--hard", at=self.at)
+            self._run("reset", "-q", "--hard")
         try:
             after = self._move(self.at, target)
         except Failed as err:
-            if "would be overwritten" not in err.said:
+            if "would be overwritten" not in err.words:
                 raise
-            files = [line.strip() for line in err.said.splitlines() if line.startswith("\t")]
-            what, fix = (
-                f"{self.shown} was not brought up to date.",
-                "move them away, and run the cell again",
-            )
-            raise FetchError(
-                what,
-                f"files of yours are where its new ones would be: {', '.join(files[:NAMED])}",
-                fix,
-            ) from None
+            files = [line.strip() for line in err.words.splitlines() if line.startswith("\t")]
+            why = f"files of yours are where its new ones would be: {', '.join(files[:NAMED])}"
+            what, fix = f"{self.shown} was not updated.", "move them away, and run the cell again"
+            raise FetchError(what, why, fix) from None
         with suppress(Failed):
-            files = (
-                self.git("diff", "--name-only", before, after, at=self.at).splitlines()
-                if before
-                else []
-            )
-            self.emit(
-                Note(
-                    f"{self.origin.title} went from {before[:7]} to {after[:7]}: {len(files)} files changed → {self.shown}"
-                )
-            )
-        self._submodules()
-        self._pointers()
-        return self._repo(after, after != before or bool(mine))
+            count = len(self._run("diff", "--name-only", before, after).splitlines())
+            commits = f"from {before[:7]} to {after[:7]}"
+            self._note(f"{title} went {commits}: {count} files changed → {self.shown}")
+        return self._checked_out(after, after != before or bool(mine))
 
-    def _mine(self, head: str, branch: str) -> list[str]:
-        """What the user has made of it: changed files, and commits."""
-        said = self.git(
-            "status",
-            "--porcelain",
-            "--untracked-files=no",
-            "--ignore-submodules=untracked",
-            "-z",
-            at=self.at,
-        )
-        changed = [entry[3:] for entry in said.split("\0") if len(entry) > 3 and entry[2] == " "]
-        ours = self._named(OURS)
-        tips = {
-            head: f"commit {head[:7]}",
-            self._named(f"refs/heads/{branch}") if branch else "": f"commit on {branch}",
-        }
-        return changed + [
-            what for tip, what in tips.items() if tip and tip != ours and not self._theirs(tip)
-        ]
+    def _changes(self, head: str, branch: str) -> list[str]:
+        """Tell what the user has made of it: changed files, and commits."""
+        options = ("--porcelain", "--untracked-files=no", "--ignore-submodules=untracked", "-z")
+        status = self._run("status", *options).split("\0")
+        changed = [entry[3:] for entry in status if len(entry) > 3 and entry[2] == " "]
+        tips = {head: f"commit {head[:7]}"}
+        if branch:
+            tips[self._commit_of(f"refs/heads/{branch}")] = f"commit on {branch}"
+        known = ("", self._commit_of(OURS))
+        for tip, what in tips.items():
+            # a commit that a branch of the server contains is the server's
+            if tip not in known and not self._run("branch", "-r", "--contains", tip).strip():
+                changed.append(what)
+        return changed
 
-    def _named(self, name: str) -> str:
-        """The commit of a name, "" if there is none."""
+    def _commit_of(self, name: str) -> str:
+        """Give the commit of a name, "" if there is none."""
         try:
-            return self.git("rev-parse", "--verify", "-q", name, at=self.at).strip()
+            return self._run("rev-parse", "--verify", "-q", name).strip()
         except Failed:
             return ""
 
-    def _theirs(self, commit: str) -> bool:
-        """Whether a commit came from the server."""
-        return bool(self.git("branch", "-r", "--contains", commit, at=self.at).strip())
+    def _checked_out(self, commit: str, changed: bool) -> Repo:
+        """Bring what hangs on the new commit, and say what did not come."""
+        self._submodules()
+        self._name_pointers()
+        return self._repo(commit, changed)
 
     def _submodules(self) -> None:
         if (self.at / ".gitmodules").is_file():
+            update = ("submodule", "update", "-q", "--init", "--depth", "1", "--recursive")
             try:
-                self.git(
-                    "submodule",
-                    "update",
-                    "-q",
-                    "--init",
-                    "--depth",
-                    "1",
-                    "--recursive",
-                    at=self.at,
-                    found=False,
-                )
+                self.git(*update, at=self.at, inside=False)
             except (Failed, FetchError) as err:
-                why = err.said.strip().splitlines()[-1:] if isinstance(err, Failed) else [err.what]
-                self.emit(
-                    Note(
-                        f"The submodules of {self.origin.title} did not come: {' '.join(why)}",
-                        "warn",
-                    )
-                )
+                words = err.words.strip() if isinstance(err, Failed) else err.what
+                why = words.rpartition("\n")[2]
+                self._note(f"The submodules of {self.repository.title} did not come: {why}", "warn")
 
-    def _pointers(self) -> None:
+    def _name_pointers(self) -> None:
         """Say which files are only Git LFS's notes of where they are."""
+        attributes = ("--", ".gitattributes", "**/.gitattributes")
+        first_line = "^version https://git-lfs.github.com/spec/v1"
         try:
-            self.git(
-                "grep",
-                "-q",
-                "--cached",
-                "filter=lfs",
-                "--",
-                ".gitattributes",
-                "**/.gitattributes",
-                at=self.at,
-            )
-            said = self.git(
-                "grep", "-l", "-z", "-e", "^version https://git-lfs.github.com/spec/v1", at=self.at
-            )
+            self._run("grep", "-q", "--cached", "filter=lfs", *attributes)
+            output = self._run("grep", "-l", "-z", "-e", first_line)
         except Failed:  # there are none
             return
-        files = [name for name in said.split("\0") if name]
-        if files:
-            named = ", ".join(files[:NAMED]) + (" …" if len(files) > NAMED else "")
-            how = "kit.fetch(link of its page) gets one of them; `git lfs pull`, where git-lfs is installed, all"
-            self.emit(
-                Note(
-                    f"{len(files)} files of {self.origin.title} are kept by Git LFS and did not come: {named}. {how}.",
-                    "warn",
-                )
-            )
+        if files := [name for name in output.split("\0") if name]:
+            what = f"{len(files)} files of {self.repository.title} are kept by Git LFS"
+            one = "kit.fetch(link of its page) gets one of them"
+            how = f"{one}; `git lfs pull` gets all, where git-lfs is installed"
+            self._note(f"{what} and did not come: {_first_of(files)}. {how}.", "warn")
 
     def _repo(self, commit: str, changed: bool) -> Repo:
-        return Repo(self.shown, self.origin.url, None, 0, not changed, None, commit, changed)
+        url = self.repository.url
+        return Repo(self.shown, url, None, 0, not changed, None, commit, changed)

@@ -1,6 +1,7 @@
-"""git, run without questions: it asks nobody, hangs for ever on nothing, and meets a token only where its server asks for one.
+"""git, run without questions: it asks nobody, never hangs, and gets a token only for its server.
 
-A token is in the environment of that one process: not among its arguments, in no address, in no file, and in no error.
+A token is in the environment of that one process: not among its arguments, in no address, in no
+file, and in no error.
 """
 
 from __future__ import annotations
@@ -8,10 +9,9 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,60 +27,111 @@ from ..errors import (
     RateLimited,
 )
 from ..system.process import Child
-from .origins import Origin
+from .hubs import SECRETS
+from .links.repositories import Repository
 
 SILENCE = 1800.0  # seconds without a word; then git is ended
-SECRETS = {  # server: the names its token goes by
-    "github.com": ("GITHUB_TOKEN", "GH_TOKEN"), "gist.github.com": ("GITHUB_TOKEN", "GH_TOKEN"),
-    "gitlab.com": ("GITLAB_TOKEN",), "huggingface.co": ("HF_TOKEN",),
-}  # fmt: skip
-_USERS = {
-    "gitlab.com": "oauth2",
-    "bitbucket.org": "x-token-auth",
-}  # the name that goes with a token; elsewhere any will do
-_OWN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
-        "GIT_PREFIX", "GIT_TRACE", "GIT_TRACE_CURL", "GIT_CURL_VERBOSE", "GIT_TRACE_PACKET", "GIT_CONFIG_PARAMETERS")  # fmt: skip
-_SETTINGS = {
-    "gc.auto": "0", "maintenance.auto": "false", "core.fsmonitor": "false", "core.hooksPath": os.devnull, "advice.detachedHead": "false",
-    "core.quotePath": "false", "color.ui": "false", "fetch.recurseSubmodules": "false", "fetch.prune": "false",
-    "protocol.ext.allow": "never",
-}  # fmt: skip
-MOUNTED = {  # on Drive and other mounts: no links, no modes, times that another machine's mount does not keep
-    "core.symlinks": "false", "core.fileMode": "false", "core.createObject": "rename", "core.trustctime": "false",
-    "core.checkStat": "minimal", "core.preloadIndex": "true",
-}  # fmt: skip
-# git's own question is answered by a helper of one line, asked for this server alone; a redirect to another one gets nothing
-_HELPER = '!f() { test "$1" != get || printf "username=%s\\npassword=%s\\n" "$COLAB_KIT_GIT_USER" "$COLAB_KIT_GIT_TOKEN"; }; f'
+_SERVICES = {
+    "github.com": "github",
+    "gist.github.com": "github",
+    "gitlab.com": "gitlab",
+    "huggingface.co": "huggingface",
+}
+# the name that goes with a token; elsewhere any will do
+_USERS = {"gitlab.com": "oauth2", "bitbucket.org": "x-token-auth"}
+_TOKENS = {  # where a token is made
+    "github.com": "github.com/settings/personal-access-tokens, with Contents: read",
+    "gitlab.com": "gitlab.com ▸ Preferences ▸ Access tokens, with read_repository",
+    "huggingface.co": "huggingface.co ▸ Settings ▸ Access Tokens, with read",
+}
+# variables that would point git to another repository, or print a token
+_NOT_PASSED_ON = (
+    "GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES "
+    "GIT_NAMESPACE GIT_PREFIX GIT_TRACE GIT_TRACE_CURL GIT_CURL_VERBOSE GIT_TRACE_PACKET "
+    "GIT_CONFIG_PARAMETERS"
+).split()
+
+
+def _settings(text: str) -> dict[str, str]:
+    return dict(pair.split("=") for pair in text.split())
+
+
+_SETTINGS = {"core.hooksPath": os.devnull} | _settings(
+    "gc.auto=0 maintenance.auto=false core.fsmonitor=false advice.detachedHead=false "
+    "core.quotePath=false color.ui=false fetch.recurseSubmodules=false fetch.prune=false "
+    "protocol.ext.allow=never"
+)
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "GCM_INTERACTIVE": "never",
+    "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+    "LC_ALL": "C",
+    "LANGUAGE": "",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_HTTP_LOW_SPEED_LIMIT": "1000",
+    "GIT_HTTP_LOW_SPEED_TIME": "60",
+}
+# on Drive and other mounts: no links, no modes, times that another machine's mount does not keep
+MOUNTED = _settings(
+    "core.symlinks=false core.fileMode=false core.createObject=rename core.trustctime=false "
+    "core.checkStat=minimal core.preloadIndex=true"
+)
+# this helper of one line answers git's question for a password, for this server alone; a redirect
+# to another one gets nothing
+_HELPER = (
+    '!f() { test "$1" != get || printf "username=%s\\npassword=%s\\n" "$COLAB_KIT_GIT_USER" '
+    '"$COLAB_KIT_GIT_TOKEN"; }; f'
+)
+_WANTS_TOKEN = re.compile(
+    r"could not read (Username|Password)|Authentication failed|error: 40[13]\b|Invalid username or"
+)
+_OFFLINE = re.compile(
+    r"Could not resolve|Failed to connect|Couldn't connect|Connection (refused|timed out|reset)"
+    r"|Network is unreachable|Operation too slow|early EOF|unexpected disconnect"
+    r"|Operation timed out|hung up|SSL_|gnutls"
+)
+_NO_REPOSITORY = re.compile(
+    r"[Rr]epository .{0,200}not found|error: 404|does not appear to be a git repository"
+    r"|does not exist|not valid: is this a git"
+)
 
 
 class Failed(Exception):
-    """git said no; `said` is how, without tokens."""
+    """git failed.
 
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(said)
-        self.status, self.said = status, said
+    words : what it said, without tokens
+    """
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status, self.words = status, words
 
 
 @dataclass
 class Git:
     """git for one repository.
 
-    origin : where it comes from
-    settings : of every command
     config : a file with the user's own configuration and ours, for the time of a call
+    settings : of every command
     """
 
-    origin: Origin
+    repository: Repository
     config: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     user: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
 
-    def __call__(self, *words: str, at: Path, found: bool = True) -> str:
+    def __call__(self, *words: str, at: Path, inside: bool = True) -> str:
         """Run a command and give what it prints.
 
-        at : the folder it works in
-        found : whether that is a repository, so that none above it is taken instead
+        Parameters
+        ----------
+        at : Path
+            The folder it works in.
+        inside : bool
+            Whether that is a repository, so that none above it is taken instead.
 
         Raises
         ------
@@ -90,89 +141,71 @@ class Git:
             It said nothing for SILENCE seconds, or cannot be run.
         """
         env = self.environment()
-        if found:
+        if inside:
             env |= {"GIT_DIR": str(at / ".git"), "GIT_WORK_TREE": str(at)}
         with tempfile.TemporaryFile() as out:
             try:
                 child = Child(["git", *words], cwd=at, env=env, out=out)
             except FileNotFoundError as err:
                 if at.is_dir():
-                    raise not_installed(self.origin) from err
+                    raise not_installed(self.repository) from err
                 raise
-            said, heard = b"", time.monotonic()
+            output, heard = b"", time.monotonic()
             with child:
                 while (more := child.hear(0.5)) is not None:
                     if more:
-                        said, heard = (said + more)[-(1 << 16) :], time.monotonic()
+                        output, heard = (output + more)[-(1 << 16) :], time.monotonic()
                     elif time.monotonic() - heard > SILENCE:
-                        why = f"{self.origin.host or 'git'} said nothing for {SILENCE:.0f} s"
-                        raise Offline(
-                            f"{self.origin.title} could not be fetched.", why, "run the cell again"
-                        )
-            if child.process.returncode:
-                raise Failed(child.process.returncode, self.clean(said.decode("utf-8", "replace")))
+                        why = f"{self.repository.host or 'git'} said nothing for {SILENCE:.0f} s"
+                        what = f"{self.repository.title} could not be fetched."
+                        raise Offline(what, why, "run the cell again")
+            if status := child.process.returncode:
+                raise Failed(status, self.clean(output.decode("utf-8", "replace")))
             out.seek(0)
             return out.read().decode("utf-8", "surrogateescape")
 
     def environment(self) -> dict[str, str]:
-        """What git is told: our settings come last and win."""
-        env = {name: value for name, value in os.environ.items() if name not in _OWN}
+        """Give the variables that git gets: our settings come last and win."""
+        env = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
         settings = [*_SETTINGS.items(), *self.settings.items()]
         if self.token:
-            server = f"{self.origin.url.partition('://')[0]}://{self.origin.host}"
-            settings += [
-                ("credential.helper", ""),
-                (f"credential.{server}.helper", ""),
-                (f"credential.{server}.helper", _HELPER),
-            ]
+            scheme = self.repository.url.partition("://")[0]
+            key = f"credential.{scheme}://{self.repository.host}.helper"
+            settings += [("credential.helper", ""), (key, ""), (key, _HELPER)]
             env |= {"COLAB_KIT_GIT_USER": self.user, "COLAB_KIT_GIT_TOKEN": self.token}
-        first = env.get("GIT_CONFIG_COUNT", "")
-        start = int(first) if first.isdecimal() else 0
-        for number, (key, value) in enumerate(settings, start):
+        count = env.get("GIT_CONFIG_COUNT", "")
+        first = int(count) if count.isdecimal() else 0
+        for number, (key, value) in enumerate(settings, first):
             env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-        return env | {
-            "GIT_CONFIG_COUNT": str(start + len(settings)),
-            "GIT_CONFIG_GLOBAL": str(self.config),
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_ASKPASS": "",
-            "SSH_ASKPASS": "",
-            "GCM_INTERACTIVE": "never",
-            "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
-            "LC_ALL": "C",
-            "LANGUAGE": "",
-            "GIT_LFS_SKIP_SMUDGE": "1",
-            "GIT_HTTP_LOW_SPEED_LIMIT": "1000",
-            "GIT_HTTP_LOW_SPEED_TIME": "60",
-        }
+        env |= {"GIT_CONFIG_COUNT": str(first + len(settings))}
+        return env | {"GIT_CONFIG_GLOBAL": str(self.config)} | _ENVIRONMENT
 
     def clean(self, text: str) -> str:
-        """What git said, without passwords."""
+        """Take the passwords out of what git said."""
         text = re.sub(r"//[^/@\s']+@", "//", text)
         if self.token:
             packed = base64.b64encode(f"{self.user}:{self.token}".encode()).decode()
             text = text.replace(self.token, "…").replace(packed, "…")
         return text
 
-    def remote(self, *words: str, at: Path, found: bool = True) -> str:
-        """Run a command that asks the server; where it wants a token, look for one and ask again.
+    def remote(self, *words: str, at: Path, inside: bool = True) -> str:
+        """Run a command that asks the server; if it wants a token, find one and ask again.
 
         Raises
         ------
         FetchError
-            Private, NotFound, Offline …
+            Private, NotFound, Offline and others.
         """
-        try:
-            return self(*words, at=at, found=found)
-        except Failed as err:
-            if not _wants_token(err.said) or self.token or not self.find_token():
-                raise translated(self, err) from None  # its text is in the error
-        try:
-            return self(*words, at=at, found=found)
-        except Failed as err:
-            raise translated(self, err) from None
+        while True:
+            had_token = bool(self.token)
+            try:
+                return self(*words, at=at, inside=inside)
+            except Failed as err:
+                if had_token or not _WANTS_TOKEN.search(err.words) or not self.find_token():
+                    raise translated(self, err) from None  # its text is in the error
 
     def find_token(self) -> bool:
-        """Take the secret that this server's tokens are kept in; whether there is one.
+        """Take the secret that holds a token of this server; tell whether there is one.
 
         Raises
         ------
@@ -180,7 +213,7 @@ class Git:
             There is one, and this notebook may not read it.
         """
         refused: ColabError | None = None
-        for name in SECRETS.get(self.origin.host, ()):
+        for name in self.secrets:
             try:
                 if value := secret(name):
                     self.use(value)
@@ -188,10 +221,14 @@ class Git:
             except ColabError as err:
                 refused = err
         if refused is not None:
-            raise Private(
-                f"{self.origin.title} wants a token.", f"{refused.what} {refused.why}", refused.fix
-            ) from refused
+            what = f"{self.repository.title} wants a token."
+            raise Private(what, f"{refused.what} {refused.why}", refused.fix) from refused
         return False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names that the server's token goes by."""
+        return SECRETS.get(_SERVICES.get(self.repository.host, ""), ())
 
     def use(self, token: str, user: str = "") -> None:
         """Answer this server's question with a token, or a name and a password.
@@ -201,149 +238,87 @@ class Git:
         FetchError
             It would travel unencrypted, or is no token.
         """
-        if (
-            not isinstance(token, str)
-            or not (token := token.strip())
-            or not re.fullmatch(r"[\x21-\x7e]+", token)
-        ):
-            raise LinkError(
-                "This cannot be a token.",
-                "a token is a word of letters, digits and signs",
-                'write token=secret("GITHUB_TOKEN")',
-            )
-        if self.origin.url.startswith(("http:", "git:")) and not self.origin.local:
-            raise LinkError(
-                "The token is not sent.",
-                f"{self.origin.host} is addressed without encryption",
-                "give an https:// address",
-            )
-        self.token, self.user = token, user or _USERS.get(self.origin.host, "x-access-token")
+        token = token.strip()
+        if not re.fullmatch(r"[\x21-\x7e]+", token):
+            why = "a token is a word of letters, digits and signs"
+            raise LinkError("This cannot be a token.", why, 'write token=secret("GITHUB_TOKEN")')
+        host = self.repository.host
+        if self.repository.url.startswith(("http:", "git:")) and not self.repository.local:
+            why = f"{host} is addressed without encryption"
+            raise LinkError("The token is not sent.", why, "give an https:// address")
+        self.token, self.user = token, user or _USERS.get(host, "x-access-token")
 
 
 def own_config(folder: Path, trusted: Sequence[Path]) -> Path:
-    """Write a global configuration that includes the user's, and trusts folders whoever they belong to: on Drive another uid may own them.
+    """Write a global configuration that includes the user's, and trusts folders of any owner.
 
-    git 2.34, Colab's, takes that from a global file alone: neither -c nor the environment will do.
+    On Drive another uid may own them, and git 2.34, Colab's, takes that from a global file alone:
+    neither -c nor the environment will do.
     """
-    given = os.environ.get("GIT_CONFIG_GLOBAL")
-    home = os.path.expanduser("~")
+    own, home = os.environ.get("GIT_CONFIG_GLOBAL"), os.path.expanduser("~")
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    theirs = (
-        [given]
-        if given is not None
-        else [os.path.join(base, "git", "config"), os.path.join(home, ".gitconfig")]
-    )
-    quoted = [
-        '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
-        for path in (*theirs, *trusted)
-        if path
-    ]
-    split = len([path for path in theirs if path])
-    lines = [f"[include]\n\tpath = {path}" for path in quoted[:split]]
-    lines += ["[safe]\n\tdirectory = *", *(f"\tdirectory = {path}" for path in quoted[split:])]
-    (file := folder / "config").write_text("\n".join(lines) + "\n")
+    theirs = [os.path.join(base, "git", "config"), os.path.join(home, ".gitconfig")]
+    if own is not None:
+        theirs = [own] if own else []
+
+    def quoted(path: str | Path) -> str:
+        return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    lines = [f"[include]\n\tpath = {quoted(path)}" for path in theirs]
+    lines += ["[safe]\n\tdirectory = *", *(f"\tdirectory = {quoted(path)}" for path in trusted)]
+    file = folder / "config"
+    file.write_text("\n".join(lines) + "\n")
     return file
 
 
-def _wants_token(said: str) -> bool:
-    return bool(
-        re.search(
-            r"could not read (Username|Password)|Authentication failed|error: 40[13]\b|Invalid username or",
-            said,
-        )
-    )
-
-
-_OFFLINE = (
-    r"Could not resolve|Failed to connect|Couldn't connect|Connection (refused|timed out|reset)|Network is unreachable"
-    r"|Operation too slow"
-    r"|early EOF|unexpected disconnect|Operation timed out|hung up|SSL_|gnutls"
-)
-
-
 def translated(git: Git, err: Failed) -> FetchError:
-    """What git's complaint about a server means."""
-    title, host, said = git.origin.title, git.origin.host, err.said
-    lines = [
-        line.strip()
-        for line in said.splitlines()
-        if re.match(r"\s*(fatal|error|remote|ssh)\b", line)
-    ] or said.split("\n")[-3:]
-    why = " ".join(
-        re.sub(r"^(fatal|error|remote): *", "", line)
-        for line in lines
-        if "Cloning into" not in line
-    )[-400:].strip()
-    what = f"{title} could not be fetched."
-    if re.search(r"No space left|Disk quota exceeded", said):
-        return NoSpace(what, why, "free some room, or give to= a folder on another disk")
-    if re.search(r"error: (429|50[0234])\b|rate limit", said, re.I):
-        return RateLimited(
-            what,
-            f"{host} is busy, or has been asked too often: {why}",
-            "wait a few minutes and run the cell again",
-        )
-    if _wants_token(said) or "Permission denied (publickey" in said:
-        return _private(git, why)
-    if re.search(
-        r"[Rr]epository .{0,200}not found|error: 404|does not appear to be a git repository|does not exist|not valid: is this a git",
-        said,
-    ):
-        known = (
-            "it is not there, or the token may not see it"
-            if git.token
-            else f"{host or 'this machine'} has no such repository"
-        )
-        return NotFound(
-            f"{title} was not found.", f"{known}: {why}", "check the address: open it in a browser"
-        )
-    if re.search(_OFFLINE, said):
-        return Offline(what, why, "check the connection and run the cell again")
-    return FetchError(
-        what,
-        why or f"git ended with exit status {err.status}",
-        "check the address, and run the cell again",
+    """Give the error that git's complaint about a server means."""
+    title, host, output = git.repository.title, git.repository.host, err.words
+    lines = (
+        re.findall(r"^\s*((?:fatal|error|remote|ssh)\b.*)", output, re.M) or output.split("\n")[-3:]
     )
+    reasons = (re.sub(r"^(fatal|error|remote): *", "", line.strip()) for line in lines)
+    why = " ".join(reason for reason in reasons if "Cloning into" not in reason)[-400:].strip()
+    what = f"{title} could not be fetched."
+    if re.search(r"No space left|Disk quota exceeded", output):
+        return NoSpace(what, why, "free some room, or give to= a folder on another disk")
+    if re.search(r"error: (429|50[0234])\b|rate limit", output, re.I):
+        why = f"{host} is busy, or has been asked too often: {why}"
+        return RateLimited(what, why, "wait a few minutes and run the cell again")
+    if _WANTS_TOKEN.search(output) or "Permission denied (publickey" in output:
+        return _private(git, why)
+    if _NO_REPOSITORY.search(output):
+        unknown = f"{host or 'this machine'} has no such repository"
+        if git.token:
+            unknown = "it is not there, or the token may not see it"
+        fix = "check the address: open it in a browser"
+        return NotFound(f"{title} was not found.", f"{unknown}: {why}", fix)
+    if _OFFLINE.search(output):
+        return Offline(what, why, "check the connection and run the cell again")
+    why = why or f"git ended with exit status {err.status}"
+    return FetchError(what, why, "check the address, and run the cell again")
 
 
 def _private(git: Git, why: str) -> Private:
-    title, host = git.origin.title, git.origin.host
-    names = SECRETS.get(host, ())
+    title, host, names = git.repository.title, git.repository.host, git.secrets
     if git.token:
-        fix = "make a new token that may read this repository (its Contents), and put it into the secret, or give token="
+        make = "make a new token that may read this repository (its Contents)"
+        fix = f"{make}, and put it into the secret, or give token="
         return Private(f"{title} cannot be read with this token.", f"{host} refused it: {why}", fix)
-    where = {
-        "github.com": "github.com ▸ Settings ▸ Developer settings ▸ Fine-grained tokens, with Contents: read",
-        "gitlab.com": "gitlab.com ▸ Preferences ▸ Access tokens, with read_repository",
-        "huggingface.co": "huggingface.co ▸ Settings ▸ Access Tokens, with read",
-    }.get(host, f"{host or 'the server'}'s settings")
-    put = (
-        f"put it into the secret {names[0]} (the key symbol at Colab's left edge), or give token="
-        if names
-        else "give token="
-    )
-    why = f"{host} asks who you are, and there is no token" + (
-        f" in {' or '.join(names)}" if names else ""
-    )
-    return Private(
-        f"{title} is private, or does not exist.",
-        why,
-        f"check the address; if it is private make a token ({where}) and {put}",
-    )
+    where = _TOKENS.get(host, f"{host or 'the server'}'s settings")
+    kept_in, put = "", "give token="
+    if names:
+        kept_in = f" in {' or '.join(names)}"
+        put = f"put it into the secret {names[0]} (the key symbol at Colab's left edge), or {put}"
+    why = f"{host} asks who you are, and there is no token{kept_in}"
+    fix = f"check the address; if it is private make a token ({where}) and {put}"
+    return Private(f"{title} is private, or does not exist.", why, fix)
 
 
-def not_installed(origin: Origin) -> FetchError:
-    zipped = (
-        f', or without it: fetch("{origin.url.removesuffix(".git")}/archive/HEAD.zip", extract=True)'
-        if origin.host == "github.com"
-        else ""
-    )
-    return FetchError(
-        "git is not installed.", "clone() runs it", f"!apt-get install -y git{zipped}"
-    )
-
-
-def need(origin: Origin, which: Callable[[str], str | None] = shutil.which) -> None:
-    """Raise FetchError where there is no git."""
-    if which("git") is None:
-        raise not_installed(origin)
+def not_installed(repository: Repository) -> FetchError:
+    """Give the error where there is no git."""
+    fix = "!apt-get install -y git"
+    if repository.host == "github.com":
+        url = f"{repository.url.removesuffix('.git')}/archive/HEAD.zip"
+        fix = f'{fix}, or without it: fetch("{url}", extract=True)'
+    return FetchError("git is not installed.", "clone() runs it", fix)

@@ -1,4 +1,7 @@
-"""One file over HTTP: resumed, in several connections where they pay, hashed as it comes, and never made of two versions."""
+"""One file over HTTP: resumed, over several connections where they pay, hashed while it comes.
+
+It is never made of two versions.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,28 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from ..errors import FetchError, Private, RateLimited, Stopped
-from ..events import Control, Event, FetchProgress, FetchStarted, Note
+from ..errors import FetchError, HashMismatch, NoSpace, Private, RateLimited
+from ..events import FetchProgress, FetchStarted, Note
 from ..system.filetypes import HEAD
-from ..system.http import Reply, Web, cut, patiently, public
-from .bounds import Patience, Room, mismatch
-from .partial import Claim, Part
-from .ranges import Begun, same, size_of_416, understood
-from .source import Source
+from ..system.http import Reply, cut, public
+from ..system.retry import Patience, retry, server_pause
+from .partial import Claim, Part, free_bytes
+from .remote import Call, Every, Source, Stretch, size_of_416, stretch_of
 
 SPLIT = 32 << 20  # bytes: a smaller file comes over one connection
-FAST, WATCH = (
-    160 << 20,
-    0.05,
-)  # bytes a second over one connection: more of them would not help; seconds until that is judged
+FAST = 160 << 20  # bytes a second over one connection: more connections would not help
+WATCH = 0.05  # seconds until that is judged
 LITTLE, MUCH = 16 << 10, 1 << 20  # bytes read at once: about what comes in a fifth of a second
+FRESH = 1 << 20  # bytes after which earlier failures no longer count
 STALL = 60.0  # seconds without a byte end a connection
-TICK, TELL, SAVE = (
-    0.05,
-    0.1,
-    0.25,
-)  # seconds between two looks, two events, two notes of what has come
-ANEW = 4  # times that a file is begun anew
+TICK, TELL, SAVE = 0.05, 0.1, 0.25  # seconds between two looks, two events, two notes on disk
+RESTARTS = 4  # times that a file is begun
+HASHED = 32 << 20  # bytes hashed at one look
+_UNPACKED = {"gzip", "x-gzip", "deflate"}  # packings of a reply that can be unpacked here
 
 
-class _Anew(Exception):
-    """What has come cannot be gone on from; says why, in words."""
+class _Restart(Exception):
+    """What has come cannot be continued; it says why, "" where nothing is to be said."""
 
 
 class Download:
@@ -39,96 +38,93 @@ class Download:
 
     Parameters
     ----------
-    hashes : {"sha256": hex, or its beginning} or {"md5": hex}, or nothing
-    check : callable(head: bytes), which raises where these first bytes cannot be the file's
-    unpack : whether what the server packed for the way is unpacked; not for a file that is itself packed
-    sleep : callable, optional; None waits, and a stop ends the wait
-    tick : callable, called at each look; it raises where what comes is of no use
+    hashes : mapping
+        {"sha256": hex or its beginning} or {"md5": hex}; None: those of the call.
+    check : callable(head: bytes)
+        Raises if these first bytes cannot be the file's.
+    unpack : bool
+        Whether a reply that the server packed is unpacked; not for a file that is itself packed.
+    tick : callable
+        Called at each look; it raises if what comes is of no use.
     """
 
     def __init__(
         self,
         source: Source,
         part: Part,
+        call: Call,
         *,
-        web: Web,
-        emit: Callable[[Event], None],
         hashes: Mapping[str, str] | None = None,
         check: Callable[[bytes], None] = lambda head: None,
-        max_size: int | None = None,
         unpack: bool = True,
-        control: Control | None = None,
-        sleep: Callable[[float], object] | None = None,
-        clock: Callable[[], float] = time.monotonic,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
-        self.source, self.part, self.web, self.emit = source, part, web, emit
-        self.hashes, self.check, self.unpack = dict(hashes or {}), check, unpack
-        self._control, self._sleep, self._clock, self._tick = (
-            control or Control(),
-            sleep,
-            clock,
-            tick,
-        )
+        self.source, self.part, self.call = source, part, call
+        self.hashes = dict(call.hashes if hashes is None else hashes)
+        self.check, self.unpack = check, unpack
+        self._emit, self._tick = call.emit, tick
         self._over, self._lock = threading.Event(), threading.Lock()
         self._busy: dict[threading.Thread, Reply | None] = {}
         self._fatal: BaseException | None = None
-        self._patience, self._room = Patience(), Room(part.to.name, max_size)
+        self._patience = Patience(server_pause, FRESH)
         self._allowed = source.connections
         self.name, self.resumed = part.to.name, False
-        self._condemned = False  # what came is of no use to anybody
+        self._useless = False  # what has come is not kept for another call
 
     def run(self) -> Part:
-        """Bring it, hash it, look at it: the part, whole, not yet under its name.
+        """Bring it, hash it, check it; give the part, whole but not yet under its name.
 
         Raises
         ------
         FetchError
-            It does not come, or is not what it should be. What may be gone on from stays.
+            It does not come, or is not what it should be. What can be continued stays.
         """
-        self.resumed = self.part.restore() and bool(self.part.validator or self.hashes)
+        self.resumed = self.part.restore() and self._resumable
         if not self.resumed:
             self.part.forget()
-        for _ in range(ANEW):
+        for _ in range(RESTARTS):
             try:
                 self._bring()
                 self._judge()
                 return self.part
-            except _Anew as err:
+            except _Restart as err:
                 if str(err):
-                    self.emit(Note(f"{self.name}: {err}; it is fetched from its beginning."))
+                    self._emit(Note(f"{self.name}: {err}; it is fetched from its beginning."))
                 self.resumed = False
                 self.part.forget()
             except BaseException:
-                self.part.leave(good=self._resumable and not self._condemned)
+                self.part.leave(keep=self._resumable and not self._useless)
                 raise
         self.part.drop()
-        raise FetchError(
-            f"{public(self.source.url)} could not be fetched.",
-            f"it changed {ANEW} times while it came",
-            "try again later",
-        )
+        raise self._failed(f"it changed {RESTARTS} times while it came", "try again later")
+
+    def _failed(self, why: str, fix: str = "name another source with mirrors=") -> FetchError:
+        return FetchError(f"{public(self.source.url)} could not be fetched.", why, fix)
+
+    @property
+    def _resumable(self) -> bool:
+        return bool(self.part.version or self.hashes)
 
     def _bring(self) -> None:
-        """One try: the first answer, then all others that it needs."""
+        """Try once: read the first answer, then all others that are needed."""
+        part = self.part
         self._over.clear()
         self._fatal = None
-        reply, begun = patiently(self._first, self._wait)
+        reply, stretch = retry(self._first, server_pause, self._wait, on=FetchError)
         if reply is None:
             return  # it was whole
         try:
             if not self.resumed:
-                self._room.ask(begun.total, self.part.to.parent)
-                self.part.begin(begun.validator, begun.total)
-            claim = self.part.claim()
+                self._check_room(stretch.total)
+                part.begin(stretch.version, stretch.total)
+            claim = part.claim()
         except BaseException:
             reply.close()
             raise
-        self.emit(FetchStarted(self.name, public(self.source.url), begun.total))
-        splits = (
-            begun.ranges and self._resumable and (begun.total or 0) >= SPLIT and self._allowed > 1
-        )
-        self._start(claim, reply, begun.stop)
+        self._emit(FetchStarted(self.name, public(self.source.url), stretch.total))
+        large = (stretch.total or 0) >= SPLIT and self._allowed > 1
+        splits = stretch.ranges and self._resumable and large
+        self._start(claim, reply, stretch.stop)
         try:
             self._attend(claim if splits else None)
         finally:
@@ -137,125 +133,122 @@ class Download:
         if self._fatal is not None:
             raise self._fatal
 
-    @property
-    def _resumable(self) -> bool:
-        return bool(self.part.validator or self.hashes)
+    def _first(self) -> tuple[Reply | None, Stretch]:
+        """Ask for the file: from the first gap of a resumed part on, else for all of it.
 
-    def _first(self) -> tuple[Reply | None, Begun]:
-        """The first answer: from where the part has a gap if it goes on, else the whole; asked again without a range if it is none."""
-        start, total = self.part.gap if self.resumed else 0, self.part.total
-        self.part.open()
-        if self.resumed and start == total:
-            return None, Begun(start, total, total, self.part.validator, True)
-        for wants in ({"Range": f"bytes={start}-"}, {}):
-            guard = (
-                {"If-Range": self.part.validator} if wants and start and self.part.validator else {}
-            )
-            reply = self._get({**wants, **guard})
-            begun = understood(
-                reply.status,
-                reply.headers,
-                start if wants else 0,
-                packed=reply.packed and self.unpack,
-            )
-            if begun is not None and (
-                not start
-                or begun.start == start
-                and begun.total == total
-                and same(self.part.validator, begun.validator)
-            ):
-                return reply, begun
+        Ask again without a range if the server does not answer with that range.
+        """
+        part = self.part
+        start = part.gap if self.resumed else 0
+        part.open()
+        if self.resumed and start == part.total:
+            return None, Stretch(start, start, start, part.version, True)
+        for headers in (self._range(start, guard=start > 0), {}):
+            reply = self._get(headers)
+            stretch = stretch_of(reply, start if headers else 0, as_sent=not self.unpack)
+            if stretch is not None:
+                if not start or stretch.fits(start, part.total, part.version):
+                    return reply, stretch
             reply.close()
-            if reply.status == 416 and size_of_416(reply.headers) == 0:
+            if size_of_416(reply) == 0:
                 self.check(b"")
-            if start and begun is not None:
-                known = begun.validator and begun.validator == self.part.validator
-                raise _Anew(
-                    "the server sends it from its beginning only"
-                    if known
-                    else "it has changed since its first part came"
-                )
+            if start and stretch is None:
+                raise _Restart("the server no longer has the rest of it")
+            if start and stretch is not None and stretch.version == part.version != "":
+                raise _Restart("the server sends it from its beginning only")
             if start:
-                raise _Anew("the server no longer has the rest of it")
-        why = f"the server answered {reply.status} with the range {reply.headers.get('Content-Range', 'none')!r}, which was not asked for"
-        raise FetchError(
-            f"{public(self.source.url)} could not be fetched.",
-            why,
-            "name another source with mirrors=, or fetch it with a browser",
-        )
+                raise _Restart("it has changed since its first part came")
+        held = reply.headers.get("Content-Range", "none")
+        why = f"the server answered {reply.status} with the range {held!r} instead of the right one"
+        raise self._failed(why, "name another source with mirrors=, or fetch it with a browser")
 
-    def _get(self, wants: Mapping[str, str]) -> Reply:
-        reply = self.source.ask(self.web, wants, (200, 206, 416))
-        if self.unpack and (unknown := reply.codings - {"gzip", "x-gzip", "deflate"}):
+    def _range(self, start: int, end: int | None = None, *, guard: bool = True) -> dict[str, str]:
+        headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        return headers | ({"If-Range": self.part.version} if guard and self.part.version else {})
+
+    def _get(self, headers: Mapping[str, str]) -> Reply:
+        reply = self.source.ask(self.call.web, headers)
+        if self.unpack and (unknown := reply.codings - _UNPACKED):
             reply.close()
-            why = f"the server packed it for the way as {', '.join(sorted(unknown))}, which nobody asked for and cannot be unpacked here"
-            raise FetchError(
-                f"{public(self.source.url)} could not be fetched.",
-                why,
-                "name another source with mirrors=",
-            )
+            how = ", ".join(sorted(unknown))
+            raise self._failed(f"the server packed it as {how}, which cannot be unpacked here")
         return reply
+
+    def _check_room(self, size: int | None) -> None:
+        """Refuse a file that is too large before its first byte is written."""
+        if size is None:
+            return
+        self._check_size(size)
+        folder = self.part.to.parent
+        if size > (free := free_bytes(folder)):
+            free_mib = f"{free / 2**20:,.0f} MiB are free in {folder.absolute()}"
+            why = f"it has {size / 2**20:,.1f} MiB, and {free_mib}"
+            fix = "free some room, or give to= a folder on a larger disk"
+            raise NoSpace(f"{self.name} does not fit on the disk.", why, fix)
+
+    def _check_size(self, size: int, more: str = "") -> None:
+        most = self.call.max_size
+        if most is not None and size > most:
+            what = f"{self.name} is larger than max_size={most:,}."
+            raise NoSpace(what, f"it has {size:,} bytes{more}", "raise max_size=")
 
     def _start(
         self, claim: Claim | None, reply: Reply | None = None, stop: int | None = None
     ) -> None:
         if claim is not None:
-            thread = threading.Thread(
-                target=self._work, args=(claim, reply, stop), daemon=True, name=f"fetch {self.name}"
-            )
+            name, args = f"fetch {self.name}", (claim, reply, stop)
+            thread = threading.Thread(target=self._work, args=args, daemon=True, name=name)
             with self._lock:
                 self._busy[thread] = reply
             thread.start()
 
     def _attend(self, first: Claim | None) -> None:
-        """Watch the threads until none is left: hash, tell, save, split, and hear what the caller wants."""
-        began = told = saved = moved = self._clock()
-        had = last = self.part.have
-        looked = False
+        """Watch the threads until none is left: hash, tell, save, split, look for a stop."""
+        part = self.part
+        began = moved = time.monotonic()
+        event_time, save_time = Every(TELL), Every(SAVE)
+        before = last = part.have
+        checked = False
         while not self._over.is_set():
             if not self._busy:
-                if self.part.whole:
+                if part.whole:
                     return
-                self._start(
-                    self.part.claim(self._allowed)
-                )  # the last one left while another gave its claim back
+                # the last thread left while another gave its claim back
+                self._start(part.claim(self._allowed))
             self._over.wait(TICK)
-            self._condemning(self._tick)
-            if self._control.stopped:
-                raise Stopped(
-                    f"{self.name} was not fetched to its end.",
-                    self._control.reason,
-                    "the same call goes on from what has come",
-                )
-            now, have = self._clock(), self.part.have
+            self._inspect(self._tick)
+            self.call.check_stop(self.name)
+            now, have = time.monotonic(), part.have
             if first is not None and now - began >= WATCH:
-                if have - had < FAST * (now - began):
-                    self.part.shorten(first, self._allowed)
+                if have - before < FAST * (now - began):
+                    part.shorten(first, self._allowed)
                     for _ in range(self._allowed - 1):
-                        self._start(self.part.claim(self._allowed))
+                        self._start(part.claim(self._allowed))
                 first = None
-            if not looked and self.part.front >= HEAD:
-                self._condemning(lambda: self.check(self.part.read(0, HEAD)))
-                looked = True
-            moved = now if have != last or self._control.paused else moved
+            if not checked and part.front >= HEAD:
+                self._inspect(self._check_head)
+                checked = True
+            if have != last or self.call.control.paused:
+                moved = now
             last = have
             if now - moved > STALL:
                 self._hang_up()
                 moved = now
-            if now - told >= TELL:
-                self.emit(FetchProgress(self.name, have, self.part.total))
-                told = now
-            if now - saved >= SAVE:
-                self.part.save()
-                saved = now
-            self.part.hash_on(32 << 20)
+            if event_time.due():
+                self._emit(FetchProgress(self.name, have, part.total))
+            if save_time.due():
+                part.save()
+            part.hash_on(HASHED)
 
-    def _condemning(self, look: Callable[[], None]) -> None:
-        """Look at what has come; where that raises, it is not kept for another call."""
+    def _check_head(self) -> None:
+        self.check(self.part.read(0, HEAD))
+
+    def _inspect(self, check: Callable[[], None]) -> None:
+        """Check what has come; if that raises, it is not kept for another call."""
         try:
-            look()
+            check()
         except Exception:
-            self._condemned = True
+            self._useless = True
             raise
 
     def _end(self) -> None:
@@ -273,7 +266,7 @@ class Download:
             reply.hang_up()
 
     def _work(self, claim: Claim | None, reply: Reply | None, stop: int | None) -> None:
-        """One connection's life: its claim, then the next one, until nothing is missing or it is not needed."""
+        """Bring a claim over one connection, then the next one, until nothing is missing."""
         me = threading.current_thread()
         try:
             while claim is not None and not self._over.is_set():
@@ -283,7 +276,7 @@ class Download:
                     self._busy[me] = reply
                     self._pour(reply, claim, stop)
                 except FetchError as err:
-                    if not self._goes_on(err):
+                    if not self._tries_again(err):
                         return
                 finally:
                     if reply is not None:
@@ -291,9 +284,8 @@ class Download:
                     reply = self._busy[me] = None
                     self.part.release(claim)
                 with self._lock:
-                    claim = (
-                        self.part.claim(self._allowed) if len(self._busy) <= self._allowed else None
-                    )
+                    needed = len(self._busy) <= self._allowed
+                    claim = self.part.claim(self._allowed) if needed else None
         except BaseException as err:
             self._fatal = self._fatal or err
             self._over.set()
@@ -302,59 +294,44 @@ class Download:
                 del self._busy[me]
 
     def _ask(self, claim: Claim) -> tuple[Reply, int | None]:
-        """The answer for a stretch; anything else than that stretch of this version ends the version."""
-        guard = {"If-Range": self.part.validator} if self.part.validator else {}
-        end = claim.end
-        reply = self._get({"Range": f"bytes={claim.at}-{'' if end is None else end - 1}", **guard})
-        begun = understood(reply.status, reply.headers, claim.at, end, packed=reply.packed)
-        if (
-            begun is None
-            or begun.start != claim.at
-            or begun.total != self.part.total
-            or not same(self.part.validator, begun.validator)
-        ):
-            reply.close()
-            if claim.at == 0 and begun is not None and not begun.ranges:
-                raise _Anew("")
-            raise _Anew(
-                "it changed while it came"
-                if begun is not None
-                else "the server sent another part than was asked for"
-            )
-        return reply, begun.stop
+        """Ask for a claim; an answer with other bytes or another version restarts all."""
+        reply = self._get(self._range(claim.at, claim.end))
+        stretch = stretch_of(reply, claim.at, claim.end)
+        if stretch is not None and stretch.fits(claim.at, self.part.total, self.part.version):
+            return reply, stretch.stop
+        reply.close()
+        if stretch is None:
+            raise _Restart("the server sent another part than was asked for")
+        raise _Restart("" if claim.at == 0 and not stretch.ranges else "it changed while it came")
 
     def _pour(self, reply: Reply, claim: Claim, stop: int | None) -> None:
-        most = LITTLE
+        most, unpack = LITTLE, reply.packed and self.unpack
         while not self._over.is_set():
-            while self._control.paused and not self._over.is_set():
+            while self.call.control.paused and not self._over.is_set():
                 self._over.wait(TICK)
-            end = min((place for place in (claim.end, stop) if place is not None), default=None)
-            left = None if end is None else end - claim.at
+            # another thread may shorten the claim
+            ends = [place for place in (claim.end, stop) if place is not None]
+            left = min(ends) - claim.at if ends else None
             if left is not None and left <= 0:
                 return
-            since = self._clock()
-            chunk = reply.read(
-                most if left is None else min(most, left), unpack=reply.packed and self.unpack
-            )
+            since = time.monotonic()
+            chunk = reply.read(most if left is None else min(most, left), unpack=unpack)
             if not chunk:
                 if left is not None:
                     raise cut(reply.url, f"{left:,} bytes early")
-                self.part.ended(claim)
+                self.part.end(claim)
                 return
             self.part.write(claim, chunk)
-            took = self._clock() - since
-            most = (
-                min(MUCH, most * 2)
-                if took < 0.05
-                else max(LITTLE, most // 2)
-                if took > 0.4
-                else most
-            )
+            took = time.monotonic() - since
+            if took < 0.05:
+                most = min(MUCH, most * 2)
+            elif took > 0.4:
+                most = max(LITTLE, most // 2)
             if self.part.total is None:
-                self._room.within(claim.at, or_more=True)
+                self._check_size(claim.at, " or more")
 
-    def _goes_on(self, err: FetchError) -> bool:
-        """Wait after a failure, if this connection is to try again; False if the others do without it."""
+    def _tries_again(self, err: FetchError) -> bool:
+        """Wait after a failure; False if the other connections do without this one."""
         with self._lock:
             if self._over.is_set():
                 return False
@@ -364,34 +341,34 @@ class Download:
             seconds = self._patience.after(err, self.part.have)
         self._wait(seconds)
         if not self._resumable or self.part.total is None:
-            raise _Anew("")
+            raise _Restart("")
         return True
 
     def _wait(self, seconds: float) -> None:
-        if self._sleep is not None:
-            self._sleep(seconds)
-            return
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not self._over.wait(min(left, 0.1)):
-            if self._control.stopped:
-                raise Stopped(
-                    f"{self.name} was not fetched to its end.",
-                    self._control.reason,
-                    "the same call goes on from what has come",
-                )
+        self.call.wait(seconds, self.name, self._over)
 
     def _judge(self) -> None:
-        """Look at the whole of it: its first bytes, its hash."""
-        self.emit(FetchProgress(self.name, self.part.have, self.part.total))
+        """Check the whole of it: its first bytes, its hash."""
+        self._emit(FetchProgress(self.name, self.part.have, self.part.total))
         self.part.hash_on()
         try:
-            self.check(self.part.read(0, HEAD))
-            if (wrong := mismatch(self.name, self.part.digests, self.hashes)) is not None:
-                if self.resumed:
-                    raise _Anew(
-                        "its hash is not the one that was given, and an earlier call brought a part of it"
-                    )
-                raise wrong
+            self._check_head()
+            self._check_hashes()
         except Exception:
             self.part.drop()
             raise
+
+    def _check_hashes(self) -> None:
+        for kind, wanted in self.hashes.items():
+            digest = self.part.digests[kind].hexdigest()
+            if digest.startswith(wanted):
+                continue
+            if self.resumed:
+                why = "its hash is another one than was given"
+                raise _Restart(f"{why}, and an earlier call brought a part of it")
+            raise HashMismatch(
+                f"{self.name} is not the file that the {kind} stands for.",
+                f"the {kind} of what came is {digest[: max(16, len(wanted))]}, not {wanted}",
+                f"compare the {kind}: the file changed or is damaged at its source; or name "
+                "another source with mirrors=",
+            )

@@ -1,4 +1,6 @@
-"""The part file: what has come of a file so far, which bytes, and of which version. It survives a kill, and two versions are never mixed.
+"""The part file: which bytes of a file have come, and of which version.
+
+It survives a kill, and two versions are never mixed.
 
 cats.zip.part         the bytes, each where it belongs
 cats.zip.part.json    which of them have come, and what the server calls this version
@@ -6,39 +8,51 @@ cats.zip.part.json    which of them have come, and what the server calls this ve
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ..errors import FetchError, NoSpace, Stopped
-from ..system.files import cannot_write
+from ..errors import ColabKitError, FetchError, NoSpace, RunError, Stopped
+from ..system.files import cannot_write, write_all
 
 LEAST = 4 << 20  # bytes: a smaller claim spends more on asking than on bytes
 STEP = 1 << 20  # bytes hashed at a time
+MARGIN = 64 << 20  # bytes that stay free on the disk
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
 @dataclass(eq=False)
 class Claim:
-    """A stretch of the file that one connection brings: `at` moves from start to end; no end where the size is not known."""
+    """A stretch of the file that one connection brings: `at` moves from `start` to `end`.
+
+    end : None where the size is not known
+    dead : seized: nothing more may be written
+    """
 
     start: int
     at: int
     end: int | None
     lock: threading.Lock = field(default_factory=threading.Lock)
-    dead: bool = False  # seized: nothing more may be written
+    dead: bool = False
 
 
 class Part:
-    """A file on its way to `to`. Threads claim stretches of it, write and release them; another one hashes what is whole from the start.
+    """A file on its way to `to`.
+
+    Threads claim stretches of it, write them and release them; another thread hashes what is whole
+    from the start.
 
     identity : which file this is meant to be, without secrets
-    validator : what If-Range says: a strong ETag, or Last-Modified; "" where the server gives neither
-    total : bytes, None where the server does not say
+    version : what If-Range says: a strong ETag, or a date; "" where the server gives neither
+    total : bytes, None where the server does not say it
+    restarts : how often it was begun; who reads it sees by it that the bytes are others
     digests : hashes of the first `hashed` bytes, sha256 and those asked for
     """
 
@@ -47,13 +61,13 @@ class Part:
         self.path, self.side = to.with_name(f"{to.name}.part"), to.with_name(f"{to.name}.part.json")
         self._kinds, self._file = {"sha256", *hashes}, -1
         self._lock, self._hashing = threading.Lock(), threading.Lock()
-        self.version = 0  # counts the times that it began anew
+        self.restarts = 0
         self.forget()
 
     def forget(self) -> None:
         """Count what has come for nothing; it is written over."""
-        self.version += 1
-        self.validator = ""
+        self.restarts += 1
+        self.version = ""
         self.total: int | None = None
         self.done: list[tuple[int, int]] = []  # stretches that have come, sorted and apart
         self.claims: list[Claim] = []
@@ -61,38 +75,33 @@ class Part:
         self.digests = {kind: hashlib.new(kind, usedforsecurity=False) for kind in self._kinds}
 
     def restore(self) -> bool:
-        """Take up what an earlier call left; whether there is something to go on from."""
+        """Take up what an earlier call left; tell whether there is something to continue."""
         try:
-            said = json.loads(self.side.read_text())
-            done = [(int(a), int(b)) for a, b in said["done"]]
-            total, size = int(said["total"]), self.path.stat().st_size
-            right = (
-                said["identity"] == self.identity
-                and said["boot"] in (boot(), "")
-                and isinstance(said["validator"], str)
-            )
+            saved = json.loads(self.side.read_text())
+            done = [(int(a), int(b)) for a, b in saved["done"]]
+            version, total, size = saved["version"], int(saved["total"]), self.path.stat().st_size
+            mine = saved["identity"] == self.identity and saved["boot"] in (boot(), "")
             apart = all(0 <= a < b <= total for a, b in done) and _merged(done) == done
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        if not (right and apart and done and size == total):
+        if not (mine and isinstance(version, str) and apart and done and size == total):
             return False
-        self.validator, self.total, self.done = said["validator"], total, done
+        self.version, self.total, self.done = version, total, done
         return True
 
     def open(self) -> None:
-        """Open what restore() found, to go on."""
+        """Open what restore() took up, to continue it."""
         if self._file < 0 and self.total is not None:
-            self._file = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+            self._file = os.open(self.path, os.O_RDWR | _BINARY)
 
-    def begin(self, validator: str, total: int | None) -> None:
+    def begin(self, version: str, total: int | None) -> None:
         """Start a version from nothing."""
         self.close()
         self.forget()
-        self.validator, self.total = validator, total
+        self.version, self.total = version, total
         try:
-            self._file = os.open(
-                self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666
-            )
+            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | _BINARY
+            self._file = os.open(self.path, flags, 0o666)
             os.ftruncate(self._file, total or 0)
             self.save()
         except OSError as err:
@@ -104,41 +113,43 @@ class Part:
         return self.done[0][1] if self.done and self.done[0][0] == 0 else 0
 
     def claim(self, connections: int | None = None) -> Claim | None:
-        """The next stretch to bring, in the order of the file; None: all of it.
+        """Give the next stretch to bring, in the order of the file; None: nothing is missing.
 
         With several connections it is smaller towards the end, so that they end together.
         """
         with self._lock:
-            if self.total is None and self.claims:
+            start, end = self.gap, self.total
+            if end is not None:
+                gaps = self._gaps(end)
+                if not gaps:
+                    return None
+                start, end = gaps[0]
+                if connections is not None:
+                    missing = sum(b - a for a, b in gaps)
+                    end = min(end, start + max(LEAST, missing // (2 * connections)))
+            elif self.claims:
                 return None
-            taken = sorted(
-                [
-                    *self.done,
-                    *((c.start, self.total if c.end is None else c.end) for c in self.claims),
-                ],
-                key=lambda ends: ends[0],
-            )
-            at, gaps = 0, []
-            for start, end in [*taken, (self.total, self.total)]:
-                if start is None or start > at:
-                    gaps.append((at, start))
-                at = max(at, end or 0)
-            if not gaps:
-                return None
-            start, end = gaps[0]
-            if end is not None and connections is not None:
-                missing = sum(b - a for a, b in gaps if b is not None)
-                end = min(end, start + max(LEAST, missing // (2 * connections)))
-            self.claims.append(found := Claim(start, start, end))
-            return found
+            self.claims.append(claim := Claim(start, start, end))
+            return claim
+
+    def _gaps(self, total: int) -> list[tuple[int, int]]:
+        """List the stretches that have not come and that nobody has claimed."""
+        claimed = [
+            (claim.start, total if claim.end is None else claim.end) for claim in self.claims
+        ]
+        at, gaps = 0, []
+        for start, end in [*sorted([*self.done, *claimed]), (total, total)]:
+            if start > at:
+                gaps.append((at, start))
+            at = max(at, end)
+        return gaps
 
     def shorten(self, claim: Claim, connections: int) -> None:
         """Leave the far part of a claim to others."""
         with self._lock:
             if claim.end is not None:
-                claim.end = min(
-                    claim.end, claim.at + max(LEAST, (claim.end - claim.at) // (2 * connections))
-                )
+                share = max(LEAST, (claim.end - claim.at) // (2 * connections))
+                claim.end = min(claim.end, claim.at + share)
 
     def write(self, claim: Claim, chunk: bytes) -> None:
         """Put bytes where the claim is, and move it on; who is at the front hashes them too.
@@ -150,14 +161,18 @@ class Part:
         FetchError
             The disk does not take them.
         """
-        view, at = memoryview(chunk), claim.at
         with claim.lock:
             if claim.dead:
                 raise Stopped(f"{self.to.name} is no longer waited for.")
+            at = claim.at
+
+            def write_here(view: memoryview) -> int:
+                nonlocal at
+                at += (size := os.pwrite(self._file, view, at))
+                return size
+
             try:
-                while view:
-                    n = os.pwrite(self._file, view, at)
-                    view, at = view[n:], at + n
+                write_all(write_here, chunk)
             except OSError as err:
                 raise unwritable(self.path, err) from err
             if self._hashing.acquire(blocking=False):
@@ -175,8 +190,8 @@ class Part:
                 self.claims.remove(claim)
                 self.done = _merged([*self.done, (claim.start, claim.at)])
 
-    def ended(self, claim: Claim) -> None:
-        """The server said no size, and the file ends where the claim is."""
+    def end(self, claim: Claim) -> None:
+        """End the file where the claim is: the server said no size."""
         self.total = claim.end = claim.at
 
     def seize(self) -> None:
@@ -186,21 +201,21 @@ class Part:
                 claim.dead = True
             self.release(claim)
 
-    def _came(self) -> list[tuple[int, int]]:
-        return _merged([*self.done, *((c.start, c.at) for c in self.claims)])
+    def _stretches(self) -> list[tuple[int, int]]:
+        """List what has come, of open claims too."""
+        with self._lock:
+            return _merged([*self.done, *((claim.start, claim.at) for claim in self.claims)])
 
     @property
     def have(self) -> int:
         """Bytes that have come."""
-        with self._lock:
-            return sum(b - a for a, b in self._came())
+        return sum(b - a for a, b in self._stretches())
 
     @property
     def front(self) -> int:
         """Bytes that have come without a gap from the start."""
-        with self._lock:
-            came = self._came()
-        return came[0][1] if came and came[0][0] == 0 else 0
+        start, end = next(iter(self._stretches()), (0, 0))
+        return end if start == 0 else 0
 
     @property
     def whole(self) -> bool:
@@ -212,14 +227,10 @@ class Part:
         stop = self.front if most is None else min(self.front, self.hashed + most)
         while self.hashed < stop:
             with self._hashing:
-                if (
-                    not (
-                        chunk := os.pread(
-                            self._file, min(STEP, max(0, stop - self.hashed)), self.hashed
-                        )
-                    )
-                    and self.hashed < stop
-                ):
+                missing = stop - self.hashed
+                if missing <= 0:
+                    return  # another thread hashed them meanwhile
+                if not (chunk := os.pread(self._file, min(STEP, missing), self.hashed)):
                     return  # somebody cut the file
                 self._update(chunk)
 
@@ -229,31 +240,30 @@ class Part:
         self.hashed += len(chunk)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes that have come."""
+        """Read bytes that have come."""
         return os.pread(self._file, size, offset) if size else b""
 
     def save(self, *, to_disk: bool = False) -> None:
-        """Write down what has come; `to_disk`: so that it holds after the machine was switched off, too."""
+        """Write down what has come.
+
+        to_disk : so that it holds even after the machine was switched off
+        """
         if self.total is None or self._file < 0:
-            return  # it could not be gone on from
-        with self._lock:
-            said: dict[str, Any] = {
-                "identity": self.identity,
-                "validator": self.validator,
-                "total": self.total,
-                "done": self._came(),
-            }
+            return  # it could not be continued
+        done = self._stretches()
         if to_disk:
             os.fsync(self._file)
+        saved = {"identity": self.identity, "version": self.version, "total": self.total}
+        saved |= {"done": done, "boot": "" if to_disk else boot()}
         beside = self.side.with_name(f".{self.side.name}.part")
-        beside.write_text(json.dumps({**said, "boot": "" if to_disk else boot()}))
+        beside.write_text(json.dumps(saved))
         os.replace(beside, self.side)
 
-    def leave(self, *, good: bool = True) -> None:
-        """Close it as it is, for a later call; what nobody can go on from, or is not `good`, is thrown away."""
+    def leave(self, *, keep: bool = True) -> None:
+        """Close it as it is, for a later call; throw away what no call can continue."""
         if self._file < 0:
             return
-        if good and self.total is not None and self.have:
+        if keep and self.total is not None and self.have:
             with suppress(OSError):  # a full disk: what was saved last still holds
                 self.save(to_disk=True)
             self.close()
@@ -274,12 +284,12 @@ class Part:
             self._file = -1
 
     def drop(self) -> None:
-        """Throw away what has come; who reads it is told by the version before the file is closed."""
-        self.version += 1
+        """Throw away what has come; `restarts` tells who reads it before the file is closed."""
+        self.restarts += 1
         self.close()
         for path in (self.path, self.side):
             with suppress(OSError):
-                path.unlink(missing_ok=True)  # not emptied: who copies it to Drive has it open
+                path.unlink(missing_ok=True)  # not emptied: a copier to Drive may have it open
 
 
 def _merged(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -292,19 +302,34 @@ def _merged(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
+def free_bytes(folder: Path) -> int:
+    """Count the bytes that a file in this folder may have: what is free, less a margin."""
+    return max(0, shutil.disk_usage(folder).free - MARGIN)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Give errors of the disk the sentences of fetching; other errors of ours are passed on."""
+    try:
+        yield
+    except OSError as err:
+        if isinstance(err, ColabKitError) and not isinstance(err, RunError):
+            raise
+        raise unwritable(path, err) from err
+
+
 def unwritable(path: Path, err: OSError) -> FetchError:
-    """What to say of a file or folder that cannot be written."""
-    said = cannot_write(path, err)
-    fix = (
-        "free some room, or give to= a folder on another disk"
-        if said.why == "the disk is full"
-        else "give to= a folder that can be written"
-    )
-    return (NoSpace if said.why == "the disk is full" else FetchError)(said.what, said.why, fix)
+    """Give the error for a file or folder that cannot be written."""
+    error = cannot_write(path, err)
+    cause = err.__cause__ if isinstance(err, RunError) else err
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "free some room, or give to= a folder on another disk"
+        return NoSpace(error.what, error.why, fix)
+    return FetchError(error.what, error.why, "give to= a folder that can be written")
 
 
 def boot() -> str:
-    """Which start of this machine this is: what was written before another one may never have reached the disk."""
+    """Name this start of the machine: what an earlier one wrote may not be on the disk."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""

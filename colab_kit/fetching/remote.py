@@ -1,236 +1,289 @@
-"""A zip unpacked from where it lies: its directory first, then whole members in many connections; the archive itself is stored nowhere.
-
-.pets.part/               the members that have come
-.pets.part/.colab-kit.json    of which version: a call that was killed is gone on from, member by member
-"""
+"""A file on a server: where its bytes are, and what the server says of it before it sends them."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-import shutil
+import re
 import threading
 import time
-import zlib
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from urllib.parse import urlsplit
 
-from ..errors import BadArchive, NoSpace, Private, RateLimited, Stopped
-from ..events import Control, Event, FetchProgress, FetchStarted
-from ..system.archives import zip as zips
-from ..system.archives.limits import Unpacking, room
-from ..system.archives.zip import Member
-from ..system.files import make, write_json
-from ..system.http import Web, cut, patiently, public
-from .ranges import same, size_of_416, understood, validator_of
-from .records import MARK
-from .source import Source
+from ..colab.bridge import secret
+from ..errors import NotFound, Offline, Private, Stopped
+from ..events import Callback, Control
+from ..system.files import home, write_whole
+from ..system.http import Reply, Web, same_origin
+from ..system.locks import alone
+from . import gdrive, hubs
+from .gdrive import Sleep
+from .hubs import Find
+from .links.address import Link, clean_name, decoded_name, name_from_header
 
-TAIL = 64 << 10  # bytes: the directory's end stands in them
-BATCH = 3 << 20  # bytes of members asked for at once
-SLICE = 128 << 10  # bytes between two looks at whether it was stopped
-LARGEST = (
-    64 << 20
-)  # bytes: a larger member is better brought by many connections, and so the archive is downloaded
-TELL = 0.1  # seconds between two events
+CONNECTIONS = 8
+ACCEPTED = (200, 206, 416)  # statuses of answers about a range
+NAMELESS = "download"
 
 
-class Changed(Exception):
-    """The server gives no ranges, or another version than it began with."""
+@dataclass(frozen=True)
+class Call:
+    """What is the same for all links of one call.
+
+    hashes : {"sha256": hex or its beginning} or {"md5": hex}, or nothing
+    token : goes to the first link's host alone, never to a mirror
+    sleep : None: a wait ends when `control` says stop
+    find : gives a secret by its name, or None
+    on_drive : what Drive said of a file, by its identity: it is asked once a call
+    """
+
+    web: Web
+    emit: Callback
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    token: str | None = None
+    max_size: int | None = None
+    control: Control = field(default_factory=Control)
+    sleep: Sleep | None = None
+    find: Find = secret
+    on_drive: dict[str, gdrive.DriveFile] = field(default_factory=dict)
+
+    def check_stop(self, name: str) -> None:
+        """Raise Stopped if `control` says stop."""
+        if self.control.stopped:
+            what, fix = f"{name} was not fetched to its end.", "the same call continues from there"
+            raise Stopped(what, self.control.reason, fix)
+
+    def wait(self, seconds: float, name: str, over: threading.Event | None = None) -> None:
+        """Wait; `over` ends it early, and a stop raises Stopped."""
+        self.check_stop(name)
+        if self.sleep is not None:
+            self.sleep(seconds)
+            return
+        over, end = over or threading.Event(), time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not over.wait(min(left, 0.1)):
+            self.check_stop(name)
+
+    def authorization(self, link: Link) -> str | None:
+        """Tell what Authorization says for the token that was given; None if none was."""
+        if not self.token:
+            return None
+        return hubs.authorization(link.service, self.token, lambda name: None)
+
+    def drive_file(self, link: Link) -> gdrive.DriveFile:
+        """Tell where Drive has the bytes of a file or an exported document."""
+        if link.identity not in self.on_drive:
+            key, export = link.resourcekey, link.url if link.kind == "gdoc" else ""
+            self.on_drive[link.identity] = gdrive.locate(
+                link.id,
+                self.web,
+                resourcekey=key,
+                export=export,
+                format=link.export,
+                sleep=self.sleep or time.sleep,
+            )
+        return self.on_drive[link.identity]
 
 
+@dataclass(frozen=True)
 class Remote:
-    """A file on a server, read in ranges, by several threads."""
+    """What a server says of a file without sending it.
 
-    def __init__(
-        self,
-        source: Source,
-        web: Web,
-        *,
-        control: Control | None = None,
-        sleep: Callable[[float], object] | None = None,
-    ) -> None:
-        self.source, self.web, self.control = source, web, control
-        self.came, self._lock = 0, threading.Lock()
-        self._sleep = sleep or time.sleep
-        self._free = threading.Semaphore(source.connections)
-        self.size, self.validator, self._tail = patiently(self._ask_tail, self._sleep)
+    name : "" where the server does not say it
+    size : bytes, None where the server does not say it
+    version : a strong ETag or a date, "" where the server gives neither
+    unchanged : whether it is still the version that was asked about
+    """
 
-    def _ask_tail(self) -> tuple[int, str, bytes]:
-        with self.source.ask(self.web, {"Range": f"bytes=-{TAIL}"}, (200, 206, 416)) as reply:
-            total = _total(reply.headers.get("Content-Range", ""))
-            begun = (
-                None
-                if total is None
-                else understood(
-                    reply.status, reply.headers, max(0, total - TAIL), packed=reply.packed
-                )
-            )
-            validator = validator_of(reply.headers)
-            if (
-                begun is None
-                or begun.stop != begun.total
-                or not validator
-                or size_of_416(reply.headers) is not None
-            ):
-                raise Changed
-            return (
-                begun.total or 0,
-                validator,
-                _all(reply.read, (begun.total or 0) - begun.start, reply.url),
-            )
-
-    def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` on, fewer only at the end of the file.
-
-        Raises
-        ------
-        FetchError
-        Changed
-            It is another version by now.
-        """
-        stop = min(self.size, offset + size)
-        if offset >= stop:
-            return b""
-        if offset >= (begin := self.size - len(self._tail)):
-            return self._tail[offset - begin : stop - begin]
-        with self._free:
-            return patiently(lambda: self._once(offset, stop), self._wait)
-
-    def _once(self, start: int, stop: int) -> bytes:
-        headers = {"Range": f"bytes={start}-{stop - 1}", "If-Range": self.validator}
-        try:
-            reply = self.source.ask(self.web, headers, (200, 206, 416))
-        except (RateLimited, Private) as err:
-            err.tries = max(err.tries, 4)  # with so many connections one may be refused
-            raise
-        with reply:
-            begun = understood(reply.status, reply.headers, start, stop, packed=reply.packed)
-            right = begun is not None and (begun.start, begun.stop, begun.total) == (
-                start,
-                stop,
-                self.size,
-            )
-            if begun is None or not right or not same(self.validator, begun.validator):
-                raise Changed
-            found = _all(reply.read, stop - start, reply.url, self._heed)
-        with self._lock:
-            self.came += len(found)
-        return found
-
-    def _wait(self, seconds: float) -> None:
-        self._heed()
-        self._sleep(seconds)
-
-    def _heed(self) -> None:
-        if self.control is not None and self.control.stopped:
-            raise Stopped(
-                "The fetching was stopped.",
-                self.control.reason,
-                "the same call goes on from what has come",
-            )
+    name: str
+    size: int | None
+    version: str
+    unchanged: bool = False
 
 
-def _total(said: str) -> int | None:
-    figure = said.rpartition("/")[2]
-    return int(figure) if figure.isascii() and figure.isdigit() and len(figure) < 19 else None
-
-
-def _all(
-    read: Callable[[int], bytes], size: int, url: str, heed: Callable[[], None] = lambda: None
-) -> bytes:
-    parts, had = list[bytes](), 0
-    while had < size:
-        heed()  # over a slow line a batch takes half a minute
-        if not (chunk := read(min(SLICE, size - had))):
-            raise cut(url, f"after {had:,} of {size:,} bytes")
-        parts.append(chunk)
-        had += len(chunk)
-    return b"".join(parts)
-
-
-def streamable(remote: Remote, name: str) -> list[Member] | None:
-    """The members of a zip that lies on a server, if it pays to unpack it there; None if one of them is too large for that."""
-    members = zips.directory(remote.read, remote.size, called=name)
-    return members if all(member.end - member.start <= LARGEST for member in members) else None
-
-
-def unpack_from(
-    remote: Remote,
-    members: list[Member],
-    to: Path,
-    *,
-    name: str,
-    identity: str,
-    max_size: int | None,
-    emit: Callable[[Event], None],
-    control: Control | None,
-    finish: Callable[[Path], None],
-) -> Path:
-    """Unpack a zip that lies on a server into the new folder `to`; a stopped or killed call is gone on from.
-
-    `finish` is told the folder before it gets its name.
+def resolve(link: Link, call: Call, version: str = "") -> Remote:
+    """Ask for a file's name, size and version, and whether it is still `version`; no byte comes.
 
     Raises
     ------
     FetchError
-        It does not come, is damaged, or would write outside of `to`.
-    Changed
-        It changed meanwhile: nothing of it stays.
+    OSError
+        The link is a path of this machine, and nothing is there.
     """
-    part = to.with_name(f".{to.name}.part")
-    version = {"identity": identity, "validator": remote.validator, "size": remote.size}
-    again = _version(part) == version
-    left = [member for member in members if not (again and _there(part, member))]
-    size = sum(member.size for member in members)
-    there = size - sum(member.size for member in left)
-    behind, last = remote.size - sum(member.packed for member in left), 0.0
-
-    def told(files: int, size: int) -> None:
-        nonlocal last
-        if (now := time.monotonic()) - last >= TELL:
-            last = now
-            emit(FetchProgress(name, min(remote.size, behind + remote.came), remote.size))
-
-    free = room(to.parent) + there
-    job = Unpacking(name, room=free, max_size=max_size, told=told, control=control)
-    job.check(remote.size, size, len(members))
-    if not again:
-        shutil.rmtree(part, ignore_errors=True)
-        make(part)
-        write_json(part / MARK, version)
-    emit(FetchStarted(name, public(remote.source.url), remote.size))
-    try:
-        threads = 2 * remote.source.connections
-        zips.extract(remote.read, left, part, job, threads=threads, batch=BATCH)
-        finish(part)
-        os.replace(part, to)
-    except (Changed, BadArchive, NoSpace):  # else what has come stays
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    return to
+    if link.kind == "file":
+        path = Path(os.path.expanduser(link.url))
+        stat = path.stat()
+        return Remote(path.name, stat.st_size, str(stat.st_mtime_ns))
+    if link.id:
+        drive_file = call.drive_file(link)
+        return Remote(drive_file.name, drive_file.size, "")
+    headers = {"Range": "bytes=0-"}
+    if version:
+        headers = {"If-None-Match" if version.startswith('"') else "If-Modified-Since": version}
+    token = call.authorization(link)
+    with call.web.ask(link.url, headers=headers, token=token, accept=(*ACCEPTED, 304)) as reply:
+        if reply.status == 304:
+            return Remote("", None, version, True)
+        named = name_from_header(reply.headers.get("Content-Disposition", ""))
+        name = named or decoded_name(urlsplit(reply.url).path.rpartition("/")[2])
+        stretch, now = stretch_of(reply, 0), version_of(reply)
+        size = size_of_416(reply) if stretch is None else stretch.total
+        return Remote(name, size, now, bool(version) and now == version)
 
 
-def _version(part: Path) -> object:
-    with suppress(OSError, ValueError):
-        return json.loads((part / MARK).read_text())
-    return None
+def name_of(link: Link, call: Call, *, offline: bool) -> str:
+    """Give the file's name: by the link, by an earlier answer, or else by the server.
+
+    Raises
+    ------
+    FetchError
+        The server could not be asked.
+    """
+    if link.kind == "file":
+        return PurePath(os.path.expanduser(link.url)).name or NAMELESS
+    if link.kind == "http" and PurePath(link.name).suffix:
+        return link.name
+    note = home() / "fetched" / "names" / short_key(link.identity, 24)
+    with suppress(OSError, UnicodeDecodeError):
+        if name := clean_name(note.read_text()):
+            return name
+    if offline:
+        what, why = f"The name of {link.name or 'the file'} is not known.", "offline=True is set"
+        raise Offline(what, why, "give to= the file's name")
+    name = resolve(link, call).name
+    name = name if PurePath(name).suffix or not link.name else link.name
+    with suppress(OSError):
+        write_whole(note, name or NAMELESS)
+    return name or NAMELESS
 
 
-def _there(part: Path, member: Member) -> bool:
-    """Whether an earlier call has written this member whole."""
-    path = part / member.name
-    if member.folder:
-        return path.is_dir()
-    try:
-        if (
-            path.stat().st_size == member.size
-            and not path.is_symlink()
-            and zlib.crc32(path.read_bytes()) == member.crc
-        ):
-            return True
-        path.unlink()
-    except OSError:
-        pass
-    return False
+class Source:
+    """An address, and the one that its redirects led to: that one is asked until it expires.
+
+    token : what Authorization says; it goes to the address's own host alone
+    connections : how many the server allows; Drive allows one
+    """
+
+    def __init__(
+        self, url: str, token: str | None = None, *, connections: int = CONNECTIONS
+    ) -> None:
+        self.url, self.token, self.connections = url, token, connections
+        self._direct = ""
+
+    def ask(self, web: Web, headers: Mapping[str, str]) -> Reply:
+        """Ask for the file, or for the part that `headers` name.
+
+        Raises
+        ------
+        FetchError
+        """
+        if direct := self._direct:
+            token = self.token if same_origin(direct, self.url) else None
+            try:
+                return web.ask(direct, headers=headers, token=token, accept=ACCEPTED)
+            except (Private, NotFound):  # signed addresses expire
+                self._direct = ""
+        reply = web.ask(self.url, headers=headers, token=self.token, accept=ACCEPTED)
+        self._direct = "" if reply.url == self.url else reply.url
+        return reply
+
+
+def source_of(link: Link, call: Call, token: str | None = None) -> Source:
+    """Tell where a link's bytes are."""
+    if link.id:  # a document that is published to the web has none, and is a plain address
+        return Source(call.drive_file(link).url, connections=1)
+    return Source(link.url, token)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The bytes of a file that an answer holds.
+
+    start, stop : from, and up to but without; stop is None where only the answer's end tells it
+    total : bytes of the file, None where the server does not say it
+    version : as in Remote
+    ranges : whether others may be asked for
+    """
+
+    start: int
+    stop: int | None
+    total: int | None
+    version: str
+    ranges: bool
+
+    def fits(self, start: int, total: int | None, version: str) -> bool:
+        """Tell whether these bytes continue a file of that size and version from `start`."""
+        return (self.start, self.total) == (start, total) and same(version, self.version)
+
+
+def stretch_of(
+    reply: Reply, start: int, end: int | None = None, *, as_sent: bool = False
+) -> Stretch | None:
+    """Tell what an answer holds of the bytes from `start` to `end` (excluded); None: it is no use.
+
+    The Content-Range decides: 200 with a right one is a range, 206 without one is no use. A packed
+    answer counts other bytes than the file's, unless it is taken `as_sent`.
+    """
+    packed = reply.packed and not as_sent
+    held, version = reply.headers.get("Content-Range", "").strip(), version_of(reply)
+    match = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", held)
+    if match is not None and reply.status in (200, 206) and not packed:
+        first, last, total = map(int, match.groups())
+        right = first == start and first <= last < min(total, total if end is None else end)
+        return Stretch(start, last + 1, total, version, True) if right else None
+    if reply.status != 200 or held:
+        return None
+    length = reply.headers.get("Content-Length", "").strip()
+    size = int(length) if re.fullmatch(r"[0-9]{1,18}", length) and not packed else None
+    return Stretch(0, size, size, version, False)
+
+
+def version_of(reply: Reply) -> str:
+    """Name this version for If-Range: a strong ETag, else the date; a weak ETag names none."""
+    etag = reply.headers.get("ETag", "").strip()
+    if re.fullmatch(r'"[\x21\x23-\x7e\x80-\xff]*"', etag):
+        return etag
+    return reply.headers.get("Last-Modified", "").strip()
+
+
+def size_of_416(reply: Reply) -> int | None:
+    """Give the size of the file that has no such range, if the server says it."""
+    held = reply.headers.get("Content-Range", "").strip()
+    match = re.fullmatch(r"bytes \*/([0-9]{1,18})", held)
+    return int(match[1]) if match else None
+
+
+def same(saved: str, version: str) -> bool:
+    """Tell whether an answer is of the saved version: an answer to If-Range may leave it out."""
+    return not version or not saved or version == saved
+
+
+class Every:
+    """A rhythm: due() tells whether so many seconds have passed since it last did."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def due(self) -> bool:
+        """Tell whether it is time, and begin to wait anew if so."""
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+def short_key(text: str, digits: int = 16) -> str:
+    """Give hex digits that stand for a text, for names of files."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:digits]
+
+
+def one_at_a_time(
+    to: Path, emit: Callback, control: Control | None = None, doing: str = ""
+) -> AbstractContextManager[None]:
+    """Give a lock on a destination: two processes that want the same file bring it once."""
+    note = f"Another process {doing or f'fetches {to.name}'}; waiting for it."
+    key = short_key(str(to.absolute()))
+    return alone(home() / "locks", key, emit, control, said=note, stopped=Stopped)

@@ -1,33 +1,41 @@
-"""A link that means several files: a Drive folder, a repository of Hugging Face. Each is fetched as by itself; one that fails ends none."""
+"""A link that means several files: a Drive folder, or a repository of Hugging Face.
+
+Each file is fetched as if it were alone, and one that fails does not end the others.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..errors import ColabKitError, FetchError, Offline, Stopped
-from ..events import FetchDone, FetchProgress, FetchStarted, Note
+from ..errors import ColabKitError, FetchError, Offline
+from ..events import Event, FetchDone, FetchProgress, FetchStarted, Note
 from ..system.files import make
 from ..system.http import public
-from . import already, gdrive, hubs, records
+from . import gdrive, gdrive_folder, hubs
 from .fetched import Fetched
-from .links.parse import Link, safe_name
-from .records import Record
-from .way import Way, one_at_a_time
-from .whole import bring
+from .links.address import Link, clean_name
+from .place import bring_file
+from .plan import Options, Target, plan
+from .records import adopt, look
+from .remote import Call, Remote, one_at_a_time, resolve
 
-HANDS = 4  # files at once; of Drive fewer: it refuses who asks too much
+THREADS = 4  # files at once; of Drive fewer: it refuses who asks too much
 TICK = 0.1
-MANY = 8  # failures that are named
+NAMED = 8  # failures that are named
 
 
 @dataclass(frozen=True)
-class One:
-    """A file of several: its link, its place below the folder, its size and sha256 where they are told."""
+class Member:
+    """A file of several.
+
+    path : its place below the folder
+    size, sha256 : None and "" where the listing does not say them
+    """
 
     link: Link
     path: str
@@ -35,195 +43,174 @@ class One:
     sha256: str = ""
 
 
-def listed(link: Link, way: Way) -> tuple[str, list[One]]:
-    """What the folder is called, and its files.
+def members_of(link: Link, call: Call) -> tuple[str, list[Member]]:
+    """Give the folder's name, and its files.
 
     Raises
     ------
     FetchError
     """
     if link.kind == "gdrive-folder":
-        title, entries = gdrive.listing(link.id, way.web, resourcekey=link.resourcekey)
-        return safe_name(title) or link.id, [One(_on_drive(entry), entry.path) for entry in entries]
-    token = hubs.authorization("huggingface", way.token, way.find)
-    files = hubs.hf_listing(link.id, way.web, token=token)
-    found = [
-        One(Link("http", url, Path(path).name, public(url), "huggingface"), path, size, sha)
-        for url, path, size, sha in files
-    ]
-    return link.name or safe_name(link.id.partition("@")[0].rpartition("/")[2]) or "files", found
+        title, entries = gdrive_folder.listing(link.id, call.web, resourcekey=link.resourcekey)
+        files = [Member(_drive_link(entry), entry.path) for entry in entries]
+        return clean_name(title) or link.id, files
+    token = hubs.authorization("huggingface", call.token, call.find)
+    files = []
+    for file in hubs.hf_listing(link.id, call.web, token=token):
+        name = Path(file.path).name
+        own = Link("http", file.url, name, public(file.url), "huggingface")
+        files.append(Member(own, file.path, file.size, file.sha256))
+    return link.name or clean_name(link.id.partition("@")[0]) or "files", files
 
 
-def _on_drive(entry: gdrive.Entry) -> Link:
-    if entry.kind == "file":
-        return Link(
-            "gdrive",
-            f"https://drive.google.com/uc?id={entry.id}",
-            Path(entry.path).name,
-            f"gdrive:{entry.id}",
-            "drive",
-            id=entry.id,
-            resourcekey=entry.resourcekey,
-        )
-    url = gdrive.export_url(entry.id, entry.kind, resourcekey=entry.resourcekey)
-    return Link(
-        "gdoc",
-        url,
-        Path(entry.path).name,
-        f"gdrive:{entry.id}",
-        "drive",
-        id=entry.id,
-        resourcekey=entry.resourcekey,
-    )
+def _drive_link(entry: gdrive_folder.Entry) -> Link:
+    id, key, name = entry.id, entry.resourcekey, Path(entry.path).name
+    kind, url = "gdrive", f"https://drive.google.com/uc?id={id}"
+    if entry.kind != "file":
+        kind, url = "gdoc", gdrive.export_url(id, entry.kind, resourcekey=key)
+    return Link(kind, url, name, f"gdrive:{id}", "drive", id=id, resourcekey=key)
 
 
-def fetch_all(link: Link, to: str | os.PathLike[str] | None, way: Way, *, offline: bool) -> Fetched:
-    """Fetch all files of a folder into `to`, or into a folder of its name; what is there already stays.
+def fetch_all(
+    link: Link, to: str | os.PathLike[str] | None, call: Call, *, offline: bool
+) -> Fetched:
+    """Fetch all files of a folder into `to`, or into a folder of its name.
+
+    What is there already stays.
 
     Raises
     ------
     FetchError
-        Some did not come: it names them. The others are there, and the next call fetches only these.
+        Some files did not come, and it names them. The others are there, and the next call fetches
+        only those that are missing.
     """
+    url = public(link.url)
     if offline:
-        raise Offline(
-            f"The files of {public(link.url)} are not known.",
-            "no server is asked (offline)",
-            "use the folder that is here",
-        )
-    title, files = listed(link, way)
-    folder = Path(title) if to is None else Path(os.path.expanduser(to))
-    if not files:
-        raise FetchError(
-            f"The folder {title} is empty.",
-            f"{public(link.url)} lists no files",
-            "see whether it is shared with everyone",
-        )
+        fix = "use the folder that is here"
+        raise Offline(f"The files of {url} are not known.", "no server is asked (offline)", fix)
+    title, members = members_of(link, call)
+    if not members:
+        why, fix = f"{url} lists no files", "see whether it is shared with everyone"
+        raise FetchError(f"The folder {title} is empty.", why, fix)
+    folder = Path(title if to is None else os.path.expanduser(to))
     make(folder)
-    job = _Job(folder, way)
-    total = (
-        sum(one.size or 0 for one in files) if all(one.size is not None for one in files) else None
-    )
-    way.emit(FetchStarted(title, public(link.url), total))
-    with ThreadPoolExecutor(2 if link.service == "drive" else HANDS) as pool:
+    sizes = [member.size for member in members]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    job = _Job(title, folder, call, total)
+    call.emit(FetchStarted(title, url, total))
+    with ThreadPoolExecutor(2 if link.service == "drive" else THREADS) as pool:
         try:
-            for future in [pool.submit(job.one, one) for one in files]:
-                while not future.done():
-                    wait([future], timeout=TICK)
-                    way.emit(FetchProgress(title, job.done, total))
-                    job.hear(way.emit)
-                    if way.control is not None and way.control.stopped:
-                        raise Stopped(
-                            f"{title} was not fetched to its end.",
-                            way.control.reason,
-                            "the same call goes on from what has come",
-                        )
-                future.result()  # nothing unforeseen is swallowed
+            job.attend([pool.submit(job.fetch, member) for member in members])
         finally:
             job.halt.set()
             pool.shutdown(wait=True, cancel_futures=True)
-    job.hear(way.emit)
+    job.pass_on_notes()
     if job.failed:
-        raise _summed_up(title, folder, len(files), job.failed)
-    way.emit(FetchDone(title, folder, job.done))
-    return Fetched(folder, public(link.url), None, job.done, job.new == 0, None)
+        raise _summed_up(job, len(members))
+    call.emit(FetchDone(title, folder, job.done))
+    return Fetched(folder, url, None, job.done, job.new == 0, None)
 
 
-def _summed_up(title: str, folder: Path, files: int, failed: dict[str, FetchError]) -> FetchError:
-    named = "; ".join(
-        f"{path} ({err.why or err.what})" for path, err in list(failed.items())[:MANY]
-    )
-    more = f"; and {len(failed) - MANY} more" if len(failed) > MANY else ""
-    fixes = list(dict.fromkeys(err.fix for err in failed.values() if err.fix))
-    kinds = {type(err) for err in failed.values()}
-    kind = kinds.pop() if len(kinds) == 1 else FetchError
-    fix = (
-        f"the same call fetches only these; {fixes[0] if fixes else 'see whether they are shared'}"
-    )
-    return kind(
-        f"{len(failed)} of the {files} files of {title} did not come; the others are in {folder}.",
-        named + more,
-        fix,
-    )
-
-
+@dataclass
 class _Job:
-    """What the threads share."""
+    """What the threads share.
 
-    def __init__(self, folder: Path, way: Way) -> None:
-        self.folder, self.way = folder, way
-        self.halt, self.lock = threading.Event(), threading.Lock()
-        self.done = self.new = 0
-        self.failed: dict[str, FetchError] = {}
-        self.news: list[Note] = []
+    done : bytes that have come or were there
+    new : files that have come
+    """
 
-    def hear(self, emit: Callable[[Note], None]) -> None:
-        """Say in the caller's thread what the others had to say."""
+    title: str
+    folder: Path
+    call: Call
+    total: int | None
+    halt: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    done: int = 0
+    new: int = 0
+    failed: dict[str, FetchError] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def attend(self, futures: Sequence[Future[None]]) -> None:
+        """Tell the caller how it goes until all are done."""
+        for future in futures:
+            while not future.done():
+                wait([future], timeout=TICK)
+                self.call.emit(FetchProgress(self.title, self.done, self.total))
+                self.pass_on_notes()
+                self.call.check_stop(self.title)
+            future.result()  # nothing unforeseen is swallowed
+
+    def pass_on_notes(self) -> None:
+        """Emit in the caller's thread what the other threads noted."""
         with self.lock:
-            news, self.news = self.news, []
-        for note in news:
-            emit(note)
+            notes, self.notes = self.notes, []
+        for note in notes:
+            self.call.emit(note)
 
-    def one(self, one: One) -> None:
+    def count(self, size: int, new: int = 0) -> None:
+        with self.lock:
+            self.done += size
+            self.new += new
+
+    def fetch(self, member: Member) -> None:
         if self.halt.is_set():
             return
         before = 0
 
-        def told(event: object) -> None:
+        def hear(event: Event) -> None:
             nonlocal before
             if isinstance(event, FetchProgress):
-                with self.lock:
-                    self.done += event.done - before
+                self.count(event.done - before)
                 before = event.done
             elif isinstance(event, Note):
                 with self.lock:
-                    self.news.append(event)
+                    self.notes.append(event)
 
-        to = self.folder / one.path
-        way = replace(self.way, emit=told, hashes={"sha256": one.sha256} if one.sha256 else {})
+        to = self.folder / member.path
+        hashes = {"sha256": member.sha256} if member.sha256 else {}
+        call = replace(self.call, emit=hear, hashes=hashes)
         try:
             make(to.parent)
-            with one_at_a_time(to, way):
-                self._fetched(one, to, way)
+            with one_at_a_time(to, hear, call.control):
+                self._fetch(member, to, call)
         except FetchError as err:
-            with self.lock:
-                self.failed[one.path] = err
+            self.failed[member.path] = err
         except ColabKitError as err:
-            with self.lock:
-                self.failed[one.path] = FetchError(err.what, err.why, err.fix)
+            self.failed[member.path] = FetchError(err.what, err.why, err.fix)
         except OSError as err:
-            with self.lock:
-                self.failed[one.path] = FetchError(
-                    f"{one.path} could not be written.",
-                    str(err),
-                    "free some room, or give to= another folder",
-                )
-
-    def _fetched(self, one: One, to: Path, way: Way) -> None:
-        known = records.of_file(to)
-        mine = known is not None and known.identity == one.link.identity
-        if (
-            mine
-            and known is not None
-            and (
-                already.has_all(known, to, way.hashes)
-                if way.hashes
-                else one.size in (None, known.size)
+            what, fix = (
+                f"{member.path} could not be written.",
+                "free some room, or give another to=",
             )
-        ):
-            self.done += known.size
+            self.failed[member.path] = FetchError(what, str(err), fix)
+
+    def _fetch(self, member: Member, to: Path, call: Call) -> None:
+        link, remote = member.link, None
+        here = look(to, to, link, member.sha256, None)
+        if member.size is not None:
+            remote = Remote("", member.size, "")
+        elif here.exists and not here.is_mine:
+            remote = resolve(link, call)
+        todo = plan(link, remote, here, Target(to), Options(sha256=member.sha256))
+        for note in todo.notes:
+            call.emit(note)
+        if todo.step == "use":
+            if todo.record is None:
+                adopt(here, link, remote)
+            self.count(here.size or 0)
             return
-        if (
-            not mine
-            and already.file_there(to, one.link, way, offline=False, overwrite=False) is not None
-        ):
-            self.done += to.stat().st_size
-            return
-        came = bring([one.link], to, way)
-        came.part.finish()
-        with self.lock:
-            self.new += 1
-        records.remember_file(
-            to,
-            Record(one.link.identity, public(one.link.url), came.sha256, came.size, came.validator),
-        )
+        bring_file([link], to, to, call)
+        self.count(0, new=1)
+
+
+def _summed_up(job: _Job, files: int) -> FetchError:
+    errors = list(job.failed.values())
+    named = [f"{path} ({err.why or err.what})" for path, err in [*job.failed.items()][:NAMED]]
+    if len(errors) > NAMED:
+        named.append(f"and {len(errors) - NAMED} more")
+    fixes = [*(err.fix for err in errors if err.fix), "see whether they are shared"]
+    kinds = {type(err) for err in errors}
+    kind = kinds.pop() if len(kinds) == 1 else FetchError
+    did_not = f"{len(errors)} of the {files} files of {job.title} did not come"
+    what = f"{did_not}; the others are in {job.folder}."
+    return kind(what, "; ".join(named), f"the same call fetches only these; {fixes[0]}")

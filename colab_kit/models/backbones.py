@@ -7,7 +7,6 @@ file is downloaded once, kept on the fast disk, and put on a shelf for the next 
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from torch import nn
 from ..data.keyed_random import outer_streams_kept
 from ..data.preprocess import Preprocess
 from ..errors import ColabKitError, FetchError, ModelError
-from ..system.files import Shelf, home, make, sha256
+from ..system.files import Shelf, home, make, sha256, whole_file
 from ..system.runtime import need
 from .heads import width_of
 from .weights import put, read_weights
@@ -83,7 +82,7 @@ def backbone(
         False makes the network as these weights want it (inception_v3 then turns the colours) and
         reads none, because others will follow.
     fetch : callable, optional
-        `colab_kit.fetching.whole.get` or one that is called like it:
+        `colab_kit.fetching.download.get` or one that is called like it:
         fetch(urls, to, sha256=prefix) -> Path.
     folder : Path, optional
         Where weight files are kept; `files.home() / "weights"`.
@@ -349,15 +348,12 @@ class WeightFiles:
         with suppress(ColabKitError, OSError):
             for copy in self.shelf.find(f"weights/*-{kept_as}") if self.shelf else ():
                 make(file.parent)
-                part = file.with_name(f".{file.name}.{os.getpid()}.part")
-                try:
+                with suppress(OSError), whole_file(file) as part:
                     shutil.copyfile(copy, part)
                     own = sha256(part)
-                    if own.startswith(copy.name.partition("-")[0]) and own.startswith(hash_):
-                        part.replace(file)
-                        return True
-                finally:
-                    part.unlink(missing_ok=True)
+                    if not own.startswith(copy.name.partition("-")[0]) or not own.startswith(hash_):
+                        raise OSError(f"{copy} is damaged, or of another version")
+                    return True
         return False
 
     def _put_on_shelf(self, file: Path, kept_as: str) -> None:
@@ -368,6 +364,6 @@ class WeightFiles:
 
 
 def _whole_get() -> Fetch:
-    from ..fetching.whole import get
+    from ..fetching.download import get
 
     return get

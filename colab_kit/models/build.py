@@ -304,8 +304,8 @@ class BackboneNote:
         file = _note_file(name)
         if not file.exists() and shelf is not None:
             with suppress(OSError, ColabKitError, ValueError):
-                for found in shelf.find(f"backbones/{file.name}"):
-                    write_json(file, json.loads(found.read_text()))
+                for kept_file in shelf.find(f"backbones/{file.name}"):
+                    write_json(file, json.loads(kept_file.read_text()))
         try:
             note = json.loads(file.read_text())
             return cls(**{**note, "preprocess": Preprocess.from_json(note["preprocess"])})

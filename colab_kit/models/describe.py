@@ -213,18 +213,18 @@ def _settings(
         Of a library's layer: only attributes with these names count that have other values, because
         an upgrade may add attributes.
     """
-    found = {
+    attributes = {
         k: v
         for k, v in sorted(vars(module).items())
         if k not in _OF_TORCH and _is_plain(v, also=callable)
     }
     if defaults is not None:
-        found = {
+        attributes = {
             k: v
-            for k, v in found.items()
+            for k, v in attributes.items()
             if k in defaults and v is not defaults[k] and v != defaults[k]
         }
-    return {k: _object(v, visited) for k, v in found.items()}
+    return {k: _object(v, visited) for k, v in attributes.items()}
 
 
 def _defaults(cls: type) -> dict[str, Any]:
@@ -290,7 +290,7 @@ def _globals(code: types.CodeType, space: dict[str, Any]) -> Iterator[tuple[str,
 
     Of the user's own modules (utils.scale) it is the member.
     """
-    found: dict[str, Any] = {}
+    read: dict[str, Any] = {}
     steps = [step for part in _nested(code) for step in dis.get_instructions(part)]
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         if step.opname not in ("LOAD_GLOBAL", "LOAD_NAME") or step.argval not in space:
@@ -300,11 +300,11 @@ def _globals(code: types.CodeType, space: dict[str, Any]) -> Iterator[tuple[str,
         if is_module and following is not None:
             member = str(following.argval)
             name, value = f"{name}.{member}", getattr(value, member, None)
-        found[name] = value
+        read[name] = value
     for step in steps:
         if step.opname == "STORE_GLOBAL":
-            found.pop(str(step.argval), None)
-    yield from sorted(found.items())
+            read.pop(str(step.argval), None)
+    yield from sorted(read.items())
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..system.console import html_table
 from .weights import hooked, untouched
 
 HEADINGS = ("layer", "kind", "output", "parameters")
@@ -69,10 +70,8 @@ class Summary:
         return "\n".join([head, rule, *lines, rule, self.total])
 
     def _repr_html_(self) -> str:
-        rows = [[f"<td>{html.escape(cell)}</td>" for cell in layer.cells] for layer in self.layers]
-        body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-        head = "".join(f"<th>{name}</th>" for name in HEADINGS)
-        return f"<table><tr>{head}</tr>{body}</table><p>{html.escape(self.total)}</p>"
+        table = html_table([layer.cells for layer in self.layers], HEADINGS)
+        return f"{table}<p>{html.escape(self.total)}</p>"
 
 
 def summarise(model: nn.Module, x: torch.Tensor) -> Summary:

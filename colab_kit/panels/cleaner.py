@@ -63,14 +63,14 @@ class Cleaner:
             raise DataError(what, why, "use run.top_losses() to look at them")
         outputs, labels, rows = run._scorer().split(part)
         self.choices: dict[str, w.Dropdown] = {}
-        self.seen: list[str] = []
+        self.thumbnails: list[str] = []
         cells = []
         can_choose = mode() != "off"  # else a notebook would keep the widgets' state
         for i, loss in worst(losses(outputs, labels, run.task), n):
             row, label = int(rows[i]), spoken(of_row(labels, i), classes, run.task)
             name = name_of(source.paths[row], source.root)
             answer = classes[int(outputs[i].argmax())]
-            self.seen.append(_thumbnail(source.picture(row), name, label, answer, loss))
+            self.thumbnails.append(_thumbnail(source.picture(row), name, label, answer, loss))
             if can_choose:
                 relabel = [(f"it is {other}", other) for other in classes if other != label]
                 self.choices[name] = choice = w.Dropdown(
@@ -80,7 +80,7 @@ class Cleaner:
                     tooltip=f"what to do with {name}",
                     layout=w.Layout(width="16em"),
                 )
-                cells.append(w.VBox([w.HTML(self.seen[-1]), choice]))
+                cells.append(w.VBox([w.HTML(self.thumbnails[-1]), choice]))
         self.box = w.Box(cells, layout=w.Layout(flex_flow="row wrap")) if cells else None
 
     @property
@@ -94,7 +94,9 @@ class Cleaner:
     def _ipython_display_(self) -> None:
         from IPython.display import HTML, display
 
-        content = HTML("".join(self.seen)) if self.box is None else self.box  # type: ignore[no-untyped-call]
+        content = self.box
+        if content is None:
+            content = HTML("".join(self.thumbnails))  # type: ignore[no-untyped-call]
         display(content)  # type: ignore[no-untyped-call]
 
 

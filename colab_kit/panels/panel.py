@@ -122,13 +122,13 @@ class Panel:
         self.pause_button = button("Pause", "save and wait", self.pause)
         self.stop_button = button("Stop", "finish this batch, save, and end", self.stop)
         self.code_button = button("Copy as code", "the line that does the same", self._show_code)
-        self.seen, self.bar, self.status = w.HTML(), w.HTML(), w.HTML()
+        self.preview, self.bar, self.status = w.HTML(), w.HTML(), w.HTML()
         self.curve, self.rows, self.alert, self.notes = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self.result = Result()
         rows = [
             w.HTML(views.STYLE),
             w.HBox([self.source, self.load_button]),
-            self.seen,
+            self.preview,
             w.HBox([self.backbone, self.epochs]),
             self.advanced,
             w.HBox([self.start_button, self.pause_button, self.stop_button, self.code_button]),
@@ -159,7 +159,7 @@ class Panel:
             self._fail(failure(err))
             return
         if not _same(self._call[0], self._loaded_from):
-            self.seen.value, self.loaded, self._loaded_from = "", None, self._call[0]
+            self.preview.value, self.loaded, self._loaded_from = "", None, self._call[0]
         self._begin(Worker(self._work))
 
     def pause(self) -> None:
@@ -186,7 +186,7 @@ class Panel:
     def _load(self) -> None:
         if self.worker.busy:
             return
-        self.alert.value, self.seen.value, self.loaded = "", "", None
+        self.alert.value, self.preview.value, self.loaded = "", "", None
         source = self._loaded_from = self._chosen_source()
         words: dict[str, Any] = {"doing": "Loading", "done": "Loaded", "stopping": "Stopping"}
         self._begin(Worker(functools.partial(_load, source), **words))
@@ -286,7 +286,7 @@ class Panel:
             self.loaded = result
         elif self.loaded is None:
             self.loaded = getattr(result, "data", None)
-        if self.loaded is not None and not self.seen.value:
+        if self.loaded is not None and not self.preview.value:
             self._look()
         if error is not None:
             self._fail(error)
@@ -312,7 +312,7 @@ class Panel:
         except ColabKitError as err:
             sheet = html.escape(str(err))
         checks = views.findings(self._findings())
-        self.seen.value = views.framed(self.loaded._repr_html_() + sheet + checks)
+        self.preview.value = views.framed(self.loaded._repr_html_() + sheet + checks)
 
     def _findings(self) -> tuple[Any, ...]:
         """What data and machine say before a training."""

@@ -12,8 +12,7 @@ from typing import Any
 
 from ..colab.drive import AGAIN, MYDRIVE, session
 from ..colab.health import drives
-from ..colab.lease import NAME
-from ..colab.lease_holder import Holder
+from ..colab.lease import NAME, Holder
 from ..colab.mounting import Site, missed
 from ..colab.reading import there
 from ..errors import DriveError, RunError

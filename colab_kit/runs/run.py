@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Data, Split
-from ..data.image_checks import look_at
 from ..data.loading import load
 from ..data.preprocess import Preprocess
 from ..data.targets import unlabelled
 from ..errors import RENAMED, DataError, RunError, new_words, no_attribute
-from ..events import Callback, Control, Note
+from ..events import Callback, Control
 from ..recipe import Figures, Recipe
 from ..system.console import Console
 from ..system.files import digest, home
@@ -26,7 +25,7 @@ from .export import export, save_weights
 from .prediction import Prediction, Predictions, prediction
 from .record import Place, refuse_unmounted
 from .report import write_report
-from .scoring import Scorer, pictures_of, pixels_of
+from .scoring import Scorer, pictures_of, pixels_of, readable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -197,7 +196,7 @@ class Run:
         else:
             pictures, paths, is_one = pictures_of(x, scorer.preprocess)
             if not is_one and all(isinstance(path, Path) for path in paths):
-                pictures = _readable(pictures)
+                pictures = readable(pictures)
                 paths = list(pictures)
             probabilities = scorer.pictures(pictures)
         answers = (
@@ -392,17 +391,3 @@ def _target(path: str | Path) -> Path:
     target = Path(path).expanduser().absolute()
     refuse_unmounted(target, str(target))
     return target
-
-
-def _readable(files: list[Path]) -> list[Path]:
-    """Leave out files that are no pictures, and name them."""
-    looks = look_at(files)
-    bad = [f"{look.path.name} {look.fault}" for look in looks if look.fault]
-    names = "; ".join(bad[:3])
-    if len(bad) == len(files):
-        raise DataError("None of the files is a picture.", names, "give a folder of pictures")
-    if bad:
-        more = " …" if len(bad) > 3 else ""
-        text = f"{len(bad)} of {len(files)} files are left out: {names}{more}."
-        Console()(Note(text, "warn"))
-    return [look.path for look in looks if not look.fault]

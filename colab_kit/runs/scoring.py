@@ -15,10 +15,13 @@ from torch import nn
 from ..data.batches import BatchLoader
 from ..data.dataset import Split
 from ..data.folders import PICTURES
+from ..data.image_checks import look_at
 from ..data.images import decode
 from ..data.preprocess import Preprocess
 from ..data.sources import Arrays
 from ..errors import DataError
+from ..events import Note
+from ..system.console import Console
 from ..training.losses import primary
 from ..training.recovery import is_out_of_memory
 
@@ -338,3 +341,17 @@ def _opaque(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     """
     want = preprocess.channels or (3 if preprocess.crop < 1 else None)
     return x[:3] if len(x) == 4 and want in (1, 3) else x
+
+
+def readable(files: list[Path]) -> list[Path]:
+    """Leave out files that are no pictures, and name them."""
+    looks = look_at(files)
+    bad = [f"{look.path.name} {look.fault}" for look in looks if look.fault]
+    names = "; ".join(bad[:3])
+    if len(bad) == len(files):
+        raise DataError("None of the files is a picture.", names, "give a folder of pictures")
+    if bad:
+        more = " …" if len(bad) > 3 else ""
+        text = f"{len(bad)} of {len(files)} files are left out: {names}{more}."
+        Console()(Note(text, "warn"))
+    return [look.path for look in looks if not look.fault]

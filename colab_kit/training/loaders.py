@@ -191,7 +191,7 @@ class FrozenFeatures:
 
 
 class FeatureLoader:
-    """Features of a split, batch by batch: the same pictures together as in a BatchLoader, in its order.
+    """Features of a split, batch by batch: the same pictures together as in a BatchLoader.
 
     Parameters
     ----------

@@ -51,9 +51,10 @@ def test_a_link_alone_is_fetched_here_and_one_line_says_so(server, here, capsys)
 
 
 def test_o_names_the_file_and_p_the_folder(server, here):
-    url = server.put("x.zip", a_zip())
+    content = a_zip()
+    url = server.put("x.zip", content)
     assert main(["fetch", url, "-O", "named.zip"]) == 0 and main(["fetch", url, "-O", "plain"]) == 0
-    assert (here / "named.zip").read_bytes() == (here / "plain").read_bytes() == a_zip()
+    assert (here / "named.zip").read_bytes() == (here / "plain").read_bytes() == content
     assert (
         main(["fetch", "-P", "data", url]) == 0
         and (here / "data/x/cat/1.txt").read_text() == "meow"

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.colab import lease, lease_holder
-from colab_kit.colab.lease import Guarded, hold_lease, sole_writer
-from colab_kit.colab.lease_holder import Holder
+from colab_kit.colab import lease
+from colab_kit.colab.lease import Guarded, Holder, hold_lease, sole_writer
 from colab_kit.colab.reading import ground, make_folder
 from colab_kit.errors import RunInUse
 from colab_kit.events import Control, Note
@@ -103,7 +102,7 @@ def test_a_lease_says_who_since_when_and_ends_released_in_one_file_that_never_mo
     with take(folder, clock=clock, wait=clock.wait):
         first, number = said(folder), (folder / lease.NAME).stat().st_ino
         assert (
-            first.session == lease_holder.SESSION
+            first.session == lease.SESSION
             and first.pid == os.getpid()
             and first.since == first.beat == NOW
             and not first.released
@@ -112,7 +111,7 @@ def test_a_lease_says_who_since_when_and_ends_released_in_one_file_that_never_mo
         clock.tick()
         assert said(folder).beat == NOW + 2 * lease.BEAT and said(folder).since == NOW
     assert said(folder).released and (folder / lease.NAME).stat().st_ino == number
-    assert len((folder / lease.NAME).read_bytes()) == lease_holder.SIZE
+    assert len((folder / lease.NAME).read_bytes()) == lease.SIZE
     with take(folder, session="another"):  # what was given back is free at once
         pass
 
@@ -156,13 +155,13 @@ def test_a_session_not_heard_for_three_beats_is_taken_over_with_a_note_and_a_clo
             pass
         return
     with take(folder, notes):
-        assert said(folder).session == lease_holder.SESSION
+        assert said(folder).session == lease.SESSION
     assert len(notes) == 1 and "colab on far" in notes[0].text and "taken over" in notes[0].text
 
 
 def test_a_released_lease_and_ones_own_are_taken_silently(folder):
     notes: list[Note] = []
-    for fields in ({"released": True}, {"session": lease_holder.SESSION}):
+    for fields in ({"released": True}, {"session": lease.SESSION}):
         other(folder, **fields)
         with take(folder, notes):
             pass
@@ -179,7 +178,7 @@ def test_a_torn_lease_counts_by_the_age_of_its_file(folder, content):
     assert "unknown session" in error.value.why
     os.utime(path, (NOW - 300, NOW - 300))
     with take(folder):
-        assert said(folder).session == lease_holder.SESSION
+        assert said(folder).session == lease.SESSION
 
 
 def test_half_a_beat_kept_by_drive_is_still_a_lease(folder):
@@ -188,7 +187,7 @@ def test_half_a_beat_kept_by_drive_is_still_a_lease(folder):
         Holder.me(NOW), words="colab-subprocess on 0123456789ab (process 12345)"
     ).as_bytes()
     path.write_bytes(mine[: len(mine) // 2] + path.read_bytes()[len(mine) // 2 :])
-    assert said(folder).session == lease_holder.SESSION
+    assert said(folder).session == lease.SESSION
 
 
 def test_a_second_process_is_refused_and_a_killed_one_is_followed_at_once(folder):
@@ -200,7 +199,7 @@ def test_a_second_process_is_refused_and_a_killed_one_is_followed_at_once(folder
         pass
     assert f"process {first.pid}" in error.value.why
     first.kill()
-    while lease_holder.born(first.pid):  # not waited for: as a zombie it is gone too
+    while lease.born(first.pid):  # not waited for: as a zombie it is gone too
         time.sleep(0.01)
     notes: list[Note] = []
     with take(folder, notes, clock=time.time):
@@ -209,12 +208,10 @@ def test_a_second_process_is_refused_and_a_killed_one_is_followed_at_once(folder
 
 
 def test_a_process_number_used_again_is_not_the_old_process(folder):
-    other(folder, machine=lease_holder.machine(), pid=os.getpid(), born="long ago")
+    other(folder, machine=lease.machine(), pid=os.getpid(), born="long ago")
     with take(folder):
-        assert said(folder).session == lease_holder.SESSION
-    other(
-        folder, machine=lease_holder.machine(), pid=os.getpid(), born=lease_holder.born(os.getpid())
-    )
+        assert said(folder).session == lease.SESSION
+    other(folder, machine=lease.machine(), pid=os.getpid(), born=lease.born(os.getpid()))
     with pytest.raises(RunInUse), take(folder):
         pass
 
@@ -222,11 +219,11 @@ def test_a_process_number_used_again_is_not_the_old_process(folder):
 def test_a_child_is_another_session():
     child = os.fork()
     if child == 0:
-        os._exit(lease_holder.SESSION == PARENT)
+        os._exit(lease.SESSION == PARENT)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-PARENT = lease_holder.SESSION
+PARENT = lease.SESSION
 
 
 def test_a_lease_taken_over_is_lost_with_its_reason_and_is_not_written_again(folder):
@@ -256,7 +253,7 @@ def test_a_lease_that_drive_damages_while_it_is_held_does_not_end_the_run_and_is
         (folder / lease.NAME).write_bytes(b"{")
         os.utime(folder / lease.NAME, (NOW + 60, NOW + 60))
         clock.tick()
-        assert not control.stopped and said(folder).session == lease_holder.SESSION
+        assert not control.stopped and said(folder).session == lease.SESSION
 
 
 def test_a_foreign_lease_that_is_dead_does_not_end_a_run(folder):
@@ -264,7 +261,7 @@ def test_a_foreign_lease_that_is_dead_does_not_end_a_run(folder):
     with take(folder, clock=clock, wait=clock.wait, lost=control.stop):
         other(folder, age=1000)
         clock.tick()
-        assert not control.stopped and said(folder).session == lease_holder.SESSION
+        assert not control.stopped and said(folder).session == lease.SESSION
 
 
 @pytest.mark.parametrize("number", [5, 28, 30, 107])
@@ -309,7 +306,7 @@ def test_a_drive_that_comes_back_gets_its_lease(folder):
         )
         folder.parents[2].mkdir()
         clock.tick()
-        assert said(folder).session == lease_holder.SESSION
+        assert said(folder).session == lease.SESSION
 
 
 def test_a_drive_that_hangs_delays_neither_start_nor_end_beyond_its_patience(folder, monkeypatch):

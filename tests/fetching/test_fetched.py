@@ -19,7 +19,8 @@ import pytest
 
 from colab_kit.errors import FetchError, NotFound, Stopped
 from colab_kit.events import Control
-from colab_kit.fetching import modules, scripts
+from colab_kit.fetching import fetched as fetched_room
+from colab_kit.fetching import modules
 from colab_kit.fetching.fetched import Fetched
 from colab_kit.system import process as children
 from colab_kit.testing.fixtures import Heard
@@ -30,10 +31,9 @@ def own_modules(monkeypatch):
     before, finders = dict(sys.modules), list(sys.meta_path)
     yield
     sys.meta_path[:] = finders
-    modules._finder.folders.clear()
     for name in set(sys.modules) - set(before):
         if hasattr(sys.modules[name], "__fetched__") or isinstance(
-            getattr(sys.modules[name], "__loader__", None), modules._Source
+            getattr(sys.modules[name], "__loader__", None), modules._SourceLoader
         ):
             del sys.modules[name]
 
@@ -338,7 +338,7 @@ def test_output_comes_at_once_as_it_is_and_errors_among_it(tmp_path):
     held = subprocess.Popen
     try:
         children.subprocess.Popen = lambda *a, **k: held(*a, **k, pass_fds=[asked])  # type: ignore[misc]
-        scripts.run(
+        fetched_room.run_command(
             [sys.executable, "t.py"], name="t.py", cwd=tmp_path, emit=lambda event: None, out=screen
         )
     finally:
@@ -425,7 +425,7 @@ def test_a_second_interrupt_ends_a_script_that_does_not_listen(tmp_path, monkeyp
 
 def test_silence_after_an_interrupt_ends_it_and_all_that_it_started(tmp_path, monkeypatch):
     monkeypatch.setattr(children, "PATIENCE", 0.1)
-    monkeypatch.setattr(scripts, "SILENCE", 0.1)
+    monkeypatch.setattr(fetched_room, "SILENCE", 0.1)
     monkeypatch.setattr(sys, "stdout", screen := Interrupting("worker"))
     worker = (
         f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', '''{DEAF.replace('ready', 'worker')}'''])\n"

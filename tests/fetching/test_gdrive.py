@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from colab_kit.errors import FetchError, LinkError, NotFound, Private, QuotaExceeded, RateLimited
-from colab_kit.fetching import gdrive
-from colab_kit.fetching.gdrive import IsFolder, export_url, listing, locate
-from colab_kit.fetching.names import name_from_header
-from colab_kit.fetching.pages import Names, safe_name
+from colab_kit.fetching import gdrive_folder
+from colab_kit.fetching.gdrive import IsFolder, export_url, locate
+from colab_kit.fetching.gdrive_folder import Names, listing
+from colab_kit.fetching.links.address import name_from_header, path_part
 from colab_kit.system.http import Web
 
 from ..support.hosts import google, hosts, page, redirect  # noqa: F401
@@ -53,7 +53,7 @@ def bytes_of(found, web):
 
 def test_a_small_file_is_found_with_one_request_and_its_name_and_size(drive, web):
     found = locate(drive.file("Käse & Brot.zip", BODY), web)
-    assert (found.name, found.size, found.ranges) == ("Käse & Brot.zip", len(BODY), False)
+    assert (found.name, found.size) == ("Käse & Brot.zip", len(BODY))
     assert len(drive.hosts.asked) == 1
     assert bytes_of(found, web) == BODY
 
@@ -283,14 +283,14 @@ def test_a_folder_that_is_not_given_says_why(drive, web, mood, kind):
 
 
 def test_too_many_files_or_folders_in_one_another_end_the_listing(drive, web, monkeypatch):
-    monkeypatch.setattr(gdrive, "MOST", 10)
+    monkeypatch.setattr(gdrive_folder, "MOST", 10)
     with pytest.raises(FetchError, match="could not be listed") as caught:
         listing(drive.folder("f", *[drive.file(str(i)) for i in range(11)]), web)
     assert "more than 10" in caught.value.why
     id = drive.folder("bottom")
-    for _ in range(gdrive.DEEPEST + 2):
+    for _ in range(gdrive_folder.DEEPEST + 2):
         id = drive.folder("f", id)
-    monkeypatch.setattr(gdrive, "MOST", 1000)
+    monkeypatch.setattr(gdrive_folder, "MOST", 1000)
     with pytest.raises(FetchError):
         listing(id, web)
 
@@ -364,14 +364,14 @@ def test_where_gdown_cannot_help_either_the_first_reason_stands(
 
 def test_the_installed_gdown_lists_the_fake_folder_as_we_do(drive, web):
     id = drive.folder("photos", drive.file("a.jpg"), drive.folder("cats", drive.file("b.jpg")))
-    ours, theirs = listing(id, web), gdrive._by_gdown(id, 20)
+    ours, theirs = listing(id, web), gdrive_folder._by_gdown(id, 20)
     assert theirs is not None and theirs[0] == ours[0]
     assert [(e.id, e.path) for e in theirs[1]] == [(e.id, e.path) for e in ours[1]]
 
 
 def test_nothing_is_written_to_the_home(drive, web):
     locate(drive.file("large.zip", BODY, big=True), web)
-    gdrive._by_gdown(drive.folder("f", drive.file("a"), drive.doc("d")), 20)
+    gdrive_folder._by_gdown(drive.folder("f", drive.file("a"), drive.doc("d")), 20)
     assert os.listdir(drive.hosts.home) == [] and os.listdir() == []
 
 
@@ -393,7 +393,7 @@ def test_a_name_is_read_from_content_disposition(said, name):
 
 
 def test_names_that_are_no_names_become_ones():
-    assert [safe_name(n) for n in ("", ".", "..", "a/b", "a\\b", "a\0\x1b\nb", " x ")] == [
+    assert [path_part(n) for n in ("", ".", "..", "a/b", "a\\b", "a\0\x1b\nb", " x ")] == [
         "_",
         "_",
         "_",
@@ -402,7 +402,7 @@ def test_names_that_are_no_names_become_ones():
         "ab",
         "x",
     ]
-    long = safe_name("ä" * 300 + ".tar")
+    long = path_part("ä" * 300 + ".tar")
     assert len(long.encode()) <= 200 and long.endswith("ä.tar")
     names = Names()
     assert len({names.take("same") for _ in range(20_000)}) == 20_000

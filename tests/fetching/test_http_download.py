@@ -21,10 +21,10 @@ from colab_kit.errors import (
     Truncated,
 )
 from colab_kit.events import Control, FetchProgress, FetchStarted, Note
-from colab_kit.fetching import bounds, http_download
+from colab_kit.fetching import http_download, partial
 from colab_kit.fetching.http_download import Download
 from colab_kit.fetching.partial import Part
-from colab_kit.fetching.source import Source
+from colab_kit.fetching.remote import Call, Source
 from colab_kit.system.http import Web
 from colab_kit.testing.server import FileServer
 
@@ -68,9 +68,11 @@ def bring(url, to, *, heard=None, **options):
             url, connections=options.pop("connections", 1), token=options.pop("token", None)
         )
         part = Part(to, "id", hashes=tuple(options.get("hashes", {})))
-        down = Download(
-            source, part, web=web, emit=([] if heard is None else heard).append, **options
-        )
+        for_download = {
+            name: options.pop(name) for name in ("check", "unpack", "tick") if name in options
+        }
+        call = Call(web, ([] if heard is None else heard).append, **options)
+        down = Download(source, part, call, **for_download)
         down.run().finish()
         return down
 
@@ -144,9 +146,7 @@ def test_a_change_between_two_requests_of_one_call_is_never_spliced(server, tmp_
         down = Download(
             Source(url, connections=1),
             Part(tmp_path / "x.bin", "id"),
-            web=web,
-            emit=heard.append,
-            sleep=lambda s: server.put("x.bin", OTHER),
+            Call(web, heard.append, sleep=lambda s: server.put("x.bin", OTHER)),
         )
         down.run().finish()
     assert (tmp_path / "x.bin").read_bytes() == OTHER and any(
@@ -184,8 +184,7 @@ def test_a_range_of_another_version_with_a_lying_if_range_is_found_by_its_etag(
     Download(
         Source(url, connections=1),
         Part(tmp_path / "x.bin", "id"),
-        web=Careless(),
-        emit=lambda e: None,
+        Call(Careless(), lambda e: None),
     ).run().finish()
     assert (tmp_path / "x.bin").read_bytes() == OTHER
 
@@ -289,7 +288,7 @@ def test_stop_leaves_what_has_come_and_the_next_call_goes_on(server, tmp_path):
 
     with Web() as web, pytest.raises(Stopped, match="enough"):
         Download(
-            Source(url), Part(tmp_path / "x.bin", "id"), web=web, emit=heard, control=control
+            Source(url), Part(tmp_path / "x.bin", "id"), Call(web, heard, control=control)
         ).run()
     assert left(tmp_path) == ["x.bin.part", "x.bin.part.json"]
     bring(url, tmp_path / "x.bin")
@@ -314,9 +313,7 @@ def test_a_pause_reads_nothing_until_it_ends(server, tmp_path):
         Download(
             Source(server.put("x.bin", BODY)),
             Part(tmp_path / "x.bin", "id"),
-            web=web,
-            emit=heard,
-            control=control,
+            Call(web, heard, control=control),
         ).run().finish()
     assert seen[:2] == [0, 0] and (tmp_path / "x.bin").read_bytes() == BODY
 
@@ -330,7 +327,7 @@ def test_an_interrupt_leaves_what_has_come(server, tmp_path):
 
     with Web() as web, pytest.raises(KeyboardInterrupt):
         Download(
-            Source(server.put("x.bin", BODY)), Part(tmp_path / "x.bin", "id"), web=web, emit=heard
+            Source(server.put("x.bin", BODY)), Part(tmp_path / "x.bin", "id"), Call(web, heard)
         ).run()
     part = Part(tmp_path / "x.bin", "id")
     assert part.restore() and 900_000 <= part.gap < 1 << 20
@@ -343,7 +340,7 @@ def test_a_size_that_is_too_large_or_has_no_room_is_said_before_the_first_byte(
     with pytest.raises(NoSpace, match="max_size"):
         bring(url, tmp_path / "x.bin", max_size=1000)
     monkeypatch.setattr(
-        bounds.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1 << 20})()
+        partial.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1 << 20})()
     )
     with pytest.raises(NoSpace, match="does not fit"):
         bring(url, tmp_path / "x.bin")
@@ -379,7 +376,7 @@ def test_a_length_that_is_wrong_never_makes_a_wrong_file(server, tmp_path, sleep
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br"])
 def test_bytes_that_stay_packed_are_no_file(server, tmp_path, coding):
-    with pytest.raises(FetchError, match="packed it for the way"):
+    with pytest.raises(FetchError, match="which cannot be unpacked here"):
         bring(server.put("x.csv", BODY, headers={"Content-Encoding": coding}), tmp_path / "x.csv")
     assert left(tmp_path) == []
 

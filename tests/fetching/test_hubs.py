@@ -212,14 +212,8 @@ def test_a_no_of_kaggle_tells_how_to_get_a_key(hosts, web):  # noqa: F811
     made.kaggle("titanic", BIG)
     private = explained(asked(web, "https://www.kaggle.com/api/v1/datasets/download/o/n"), "kaggle")
     assert type(private) is Private and "KAGGLE_KEY" in private.fix and "rules" not in private.fix
-    contest = explained(
-        asked(
-            web,
-            "https://www.kaggle.com/api/v1/competitions/data/download-all/titanic",
-            basic("u:k"),
-        ),
-        "kaggle",
-    )
+    url = "https://www.kaggle.com/api/v1/competitions/data/download-all/titanic"
+    contest = explained(asked(web, url, basic("u:k")), "kaggle", url)
     assert (
         type(contest) is Private
         and contest.fix.startswith("accept its rules")

@@ -33,7 +33,7 @@ def test_what_has_come_is_taken_up_again_with_its_version(part, tmp_path):
     part.save()
     part.close()  # as a kill does
     again = Part(tmp_path / "x.bin", "http://x/x.bin")
-    assert again.restore() and (again.done, again.validator, again.total, again.gap) == (
+    assert again.restore() and (again.done, again.version, again.total, again.gap) == (
         [(0, 1000)],
         '"v1"',
         len(BODY),
@@ -64,8 +64,8 @@ def test_bytes_of_a_claim_that_is_still_open_are_noted_too(part, tmp_path):
         lambda said: said.update(done=[[0, 10**9]]),
         lambda said: said.update(done=[[0, 10], [5, 20]]),
         lambda said: said.update(done="much"),
-        lambda said: said.pop("validator"),
-        lambda said: said.update(validator=None),
+        lambda said: said.pop("version"),
+        lambda said: said.update(version=None),
     ],
 )
 def test_a_doubtful_note_counts_for_nothing(part, tmp_path, spoil):
@@ -131,7 +131,7 @@ def test_a_file_of_unknown_size_is_one_claim_until_it_ends(tmp_path):
     claim = part.claim()
     assert part.claim() is None and not part.whole
     part.write(claim, b"abc")
-    part.ended(claim)
+    part.end(claim)
     part.release(claim)
     assert part.whole and part.total == 3
     part.close()
@@ -167,8 +167,8 @@ def test_whatever_the_order_the_bytes_and_the_hash_are_the_files(tmp_path_factor
 
 
 def test_who_reads_a_part_that_is_thrown_away_is_told_before_its_file_is_closed(part, monkeypatch):
-    version, seen = part.version, []
+    restarts, seen = part.restarts, []
     close = Part.close
-    monkeypatch.setattr(Part, "close", lambda self: (seen.append(self.version), close(self)))
+    monkeypatch.setattr(Part, "close", lambda self: (seen.append(self.restarts), close(self)))
     part.drop()
-    assert seen == [version + 1]
+    assert seen == [restarts + 1]

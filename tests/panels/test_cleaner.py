@@ -114,6 +114,6 @@ def test_where_nobody_can_choose_the_pictures_are_shown_without_widgets(run, mon
     assert (
         shown.box is None
         and shown.edits == {}
-        and len(shown.seen) == 3
-        and all("data:image/png" in text for text in shown.seen)
+        and len(shown.thumbnails) == 3
+        and all("data:image/png" in text for text in shown.thumbnails)
     )

@@ -216,7 +216,7 @@ def test_a_training_from_start_to_result(pets, ui, monkeypatch):
     assert made.wait(120)
     assert made.run is not None and made.run.status == "finished" and made.alert.value == ""
     assert (
-        "8 pictures" in made.seen.value
+        "8 pictures" in made.preview.value
         and "Finished" in made.status.value
         and "top-1" in made.result.answer.value
         and "<img" in made.result.answer.value
@@ -253,16 +253,16 @@ def test_load_shows_counts_pictures_and_what_was_found_before_any_training(tmp_p
     made.load_button.click()
     assert made.wait(20)
     assert (
-        "The classes are uneven." in made.seen.value
-        and "<strong>warning</strong>" in made.seen.value
+        "The classes are uneven." in made.preview.value
+        and "<strong>warning</strong>" in made.preview.value
     )
     assert (
-        "data:image/png" in made.seen.value
-        and "cat" in made.seen.value
+        "data:image/png" in made.preview.value
+        and "cat" in made.preview.value
         and "Loaded" in made.bar.value
     )
-    assert "uneven" not in panel("pets").seen.value
-    assert "warning" not in shown(pets).seen.value
+    assert "uneven" not in panel("pets").preview.value
+    assert "warning" not in shown(pets).preview.value
 
 
 def test_what_is_written_over_the_data_is_what_is_trained_on(tmp_path, pets, gated):
@@ -272,7 +272,7 @@ def test_what_is_written_over_the_data_is_what_is_trained_on(tmp_path, pets, gat
     call = gated.__class__.__call__
     made = panel("pets")
     made.load_button.click()
-    assert made.wait(20) and "cat" in made.seen.value
+    assert made.wait(20) and "cat" in made.preview.value
     api.transfer, own = (
         (
             lambda data, backbone, **how: (
@@ -289,7 +289,7 @@ def test_what_is_written_over_the_data_is_what_is_trained_on(tmp_path, pets, gat
             assert f"kit.transfer({name!r}" in made.as_code()
     finally:
         api.transfer = own
-    assert got == [("duck", "owl"), ("cat", "dog"), ("cat", "dog")] and "cat" in made.seen.value
+    assert got == [("duck", "owl"), ("cat", "dog"), ("cat", "dog")] and "cat" in made.preview.value
 
 
 def test_two_panels_on_different_data_have_nothing_to_do_with_each_other(tmp_path, pets, gated):
@@ -316,7 +316,9 @@ def test_a_load_that_is_looked_at_again_shows_its_pictures(pets, file_server):
     two = panel(url)
     assert two.worker is one.worker and 'data-state="working">Loading<' in two.status.value
     assert (
-        two.wait(30) and "data:image/png" in two.seen.value and two.loaded.classes == ("cat", "dog")
+        two.wait(30)
+        and "data:image/png" in two.preview.value
+        and two.loaded.classes == ("cat", "dog")
     )
 
 

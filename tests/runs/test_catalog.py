@@ -13,8 +13,7 @@ import torch
 from colab_kit.cli import main
 from colab_kit.colab import drive as drives
 from colab_kit.colab import mounting
-from colab_kit.colab.lease import NAME
-from colab_kit.colab.lease_holder import Holder
+from colab_kit.colab.lease import NAME, Holder
 from colab_kit.colab.mirror import Mirror
 from colab_kit.errors import ColabKitError, DriveError, RunError
 from colab_kit.runs import catalog

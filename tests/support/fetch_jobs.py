@@ -8,7 +8,7 @@ from colab_kit.events import FetchProgress
 from colab_kit.fetching import http_download
 from colab_kit.fetching.http_download import Download
 from colab_kit.fetching.partial import Part
-from colab_kit.fetching.source import Source
+from colab_kit.fetching.remote import Call, Source
 from colab_kit.system.http import Web
 
 http_download.TICK = 0.002
@@ -26,7 +26,7 @@ def download(url, to, kill_at):
     """Bring a file, and be killed when so many bytes have come."""
     http_download.TELL = http_download.SAVE = 0
     Download(
-        Source(url, connections=2), Part(Path(to), "id"), web=Web(), emit=_deadly(kill_at)
+        Source(url, connections=2), Part(Path(to), "id"), Call(Web(), _deadly(kill_at))
     ).run().finish()
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...errors import BadArchive, DataError, FetchError, NoSpace, Stopped
 from ...events import Control, Event, Note
-from ...fetching import whole
+from ...fetching import download
 from ...system import files
 from ...system.archives.names import is_archive, stem
 from ...system.archives.unpack import unpack
@@ -55,7 +55,7 @@ def open_known(
     *,
     emit: Emit,
     control: Control | None = None,
-    get: Callable[..., Path] = whole.get,
+    get: Callable[..., Path] = download.get,
     cache: Path | None = None,
     places: tuple[Path, ...] = (DEBIAN,),
     published: Mapping[str, Published] = PUBLISHED,
@@ -67,7 +67,7 @@ def open_known(
     ----------
     name : as canonical() gives it
     emit, control : called with each event; may stop it from another thread
-    get : brings a file: `fetching.whole.get`
+    get : brings a file: `fetching.download.get`
     cache : the set's own folder; <home>/data/<name> if None
     places : where Fashion-MNIST may be installed
     published : the table of sets

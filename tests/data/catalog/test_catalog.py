@@ -138,7 +138,7 @@ def test_a_file_that_is_not_what_its_name_says_is_recognised_and_named(tmp_path,
 
 
 class Mirror:
-    """Stands for fetching.whole.get: writes the full set's empty likeness, and counts."""
+    """Stands for fetching.download.get: writes the full set's empty likeness, and counts."""
 
     def __init__(self):
         self.asked = []

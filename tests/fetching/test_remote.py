@@ -4,38 +4,49 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colab_kit.fetching.ranges import Begun, same, size_of_416, understood, validator_of
+from colab_kit.fetching.remote import Stretch, same, size_of_416, stretch_of, version_of
+
+
+class Answer:
+    """A reply with nothing but its status and headers."""
+
+    def __init__(self, headers, status=200, packed=False):
+        self.headers, self.status, self.packed = headers, status, packed
+
+
+def held(status, headers, start, end=None, packed=False):
+    return stretch_of(Answer(headers, status, packed), start, end)
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "start", "begun"),
+    ("status", "headers", "start", "stretch"),
     [
         (
             206,
             {"Content-Range": "bytes 0-99/100", "ETag": '"a"'},
             0,
-            Begun(0, 100, 100, '"a"', True),
+            Stretch(0, 100, 100, '"a"', True),
         ),
-        (206, {"Content-Range": "bytes 40-99/100"}, 40, Begun(40, 100, 100, "", True)),
+        (206, {"Content-Range": "bytes 40-99/100"}, 40, Stretch(40, 100, 100, "", True)),
         (
             206,
             {"Content-Range": "bytes 40-59/100"},
             40,
-            Begun(40, 60, 100, "", True),
+            Stretch(40, 60, 100, "", True),
         ),  # fewer than were asked for: they are right
         (
             200,
             {"Content-Range": "bytes 40-99/100"},
             40,
-            Begun(40, 100, 100, "", True),
+            Stretch(40, 100, 100, "", True),
         ),  # 200 with a right range
         (
             200,
             {"Content-Length": "100", "Last-Modified": "Mon"},
             40,
-            Begun(0, 100, 100, "Mon", False),
+            Stretch(0, 100, 100, "Mon", False),
         ),
-        (200, {}, 0, Begun(0, None, None, "", False)),
+        (200, {}, 0, Stretch(0, None, None, "", False)),
         (206, {}, 40, None),
         (206, {"Content-Range": "bytes 0-99/100"}, 40, None),
         (206, {"Content-Range": "bytes 41-99/100"}, 40, None),
@@ -48,33 +59,31 @@ from colab_kit.fetching.ranges import Begun, same, size_of_416, understood, vali
         (404, {"Content-Length": "9"}, 0, None),
     ],
 )
-def test_an_answer_is_what_its_content_range_says(status, headers, start, begun):
-    assert understood(status, headers, start) == begun
+def test_an_answer_is_what_its_content_range_says(status, headers, start, stretch):
+    assert held(status, headers, start) == stretch
 
 
 def test_a_range_may_not_reach_past_what_was_asked_for():
-    assert understood(206, {"Content-Range": "bytes 10-19/100"}, 10, 20) is not None
-    assert understood(206, {"Content-Range": "bytes 10-20/100"}, 10, 20) is None
+    assert held(206, {"Content-Range": "bytes 10-19/100"}, 10, 20) is not None
+    assert held(206, {"Content-Range": "bytes 10-20/100"}, 10, 20) is None
 
 
 def test_a_packed_answer_counts_other_bytes():
-    assert understood(206, {"Content-Range": "bytes 40-99/100"}, 40, packed=True) is None
-    assert understood(200, {"Content-Length": "50"}, 0, packed=True) == Begun(
-        0, None, None, "", False
-    )
+    assert held(206, {"Content-Range": "bytes 40-99/100"}, 40, packed=True) is None
+    assert held(200, {"Content-Length": "50"}, 0, packed=True) == Stretch(0, None, None, "", False)
 
 
 def test_a_strong_etag_names_a_version_and_a_weak_one_does_not():
-    assert validator_of({"ETag": '"x"', "Last-Modified": "Mon"}) == '"x"'
-    assert validator_of({"ETag": 'W/"x"', "Last-Modified": "Mon"}) == "Mon"
-    assert validator_of({"ETag": "x"}) == "" == validator_of({})
+    assert version_of(Answer({"ETag": '"x"', "Last-Modified": "Mon"})) == '"x"'
+    assert version_of(Answer({"ETag": 'W/"x"', "Last-Modified": "Mon"})) == "Mon"
+    assert version_of(Answer({"ETag": "x"})) == "" == version_of(Answer({}))
     assert same('"x"', "") and same("", '"x"') and same('"x"', '"x"') and not same('"x"', '"y"')
 
 
 def test_the_size_of_a_file_without_that_range():
     assert (
-        size_of_416({"Content-Range": "bytes */12"}) == 12
-        and size_of_416({"Content-Range": "bytes 0-1/12"}) is None
+        size_of_416(Answer({"Content-Range": "bytes */12"})) == 12
+        and size_of_416(Answer({"Content-Range": "bytes 0-1/12"})) is None
     )
 
 
@@ -100,12 +109,12 @@ SAID = st.one_of(
 def test_no_header_makes_it_fail_or_take_what_was_not_asked_for(
     status, said, length, start, end, packed
 ):
-    begun = understood(
+    stretch = held(
         status, {"Content-Range": said, "Content-Length": length}, start, end, packed=packed
     )
-    if begun is not None:
-        assert status in (200, 206) and begun.start in (0, start)
-        if begun.ranges:
-            assert begun.start == start < begun.stop <= begun.total and (
-                end is None or begun.stop <= end
+    if stretch is not None:
+        assert status in (200, 206) and stretch.start in (0, start)
+        if stretch.ranges:
+            assert stretch.start == start < stretch.stop <= stretch.total and (
+                end is None or stretch.stop <= end
             )

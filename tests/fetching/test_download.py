@@ -20,7 +20,7 @@ from colab_kit.errors import (
     Truncated,
 )
 from colab_kit.events import FetchDone, FetchProgress, FetchStarted
-from colab_kit.fetching.whole import get
+from colab_kit.fetching.download import get
 from colab_kit.system.http import public
 
 BODY = bytes(range(256)) * 8000  # 2 MB: several chunks

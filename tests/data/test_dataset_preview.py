@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from colab_kit.data.dataset import Data, Split
-from colab_kit.data.preview import CELL, as_html, as_text, sheet
+from colab_kit.data.dataset import CELL, Data, Split, as_html, as_text, sheet
 from colab_kit.data.sources import Arrays, Pictures
 
 from ..support.pictures import blank, picture
