@@ -42,7 +42,7 @@ from colab_kit.events import Control, Event, Note, StepDone
 from colab_kit.models import nets
 from colab_kit.recipe import Recipe
 from colab_kit.runs import running as runs
-from colab_kit.runs.opening import open_run
+from colab_kit.runs.catalog import open_run
 from colab_kit.runs.run import Run
 from colab_kit.training import checkpoint
 from tests.support.pictures import class_folders

@@ -1,8 +1,7 @@
 """The command line: each verb a command; the main of the launchers; the demo.
 
 Read its files in this order:
-options  flags made of the recipe's fields
-train    the commands train, transfer and panel
+train    the commands train, transfer and panel, and their flags
 fetch    the command fetch, with wget's flags and exit statuses
 main     the command line itself, and the commands demo, predict and runs
 launch   what a launcher calls

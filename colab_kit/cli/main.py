@@ -15,8 +15,7 @@ import click
 from .. import __version__
 from ..errors import RENAMED, ColabKitError
 from .fetch import FetchResult, fetch
-from .options import device_flag
-from .train import panel, train, transfer
+from .train import device_flag, panel, train, transfer
 
 if TYPE_CHECKING:
     from ..runs.catalog import StoredRun
@@ -115,7 +114,7 @@ def predict(
     run: str, pictures: tuple[str, ...], top: int, table: str | None, device: str | None
 ) -> None:
     """Say what RUN (a folder, name or key) sees in each PICTURE: a file, a folder, a pattern."""
-    from ..runs.opening import open_run
+    from ..runs.catalog import open_run
     from ..runs.prediction import Prediction, Predictions
 
     opened = open_run(run, device=device)

@@ -8,9 +8,8 @@ mount_plan   what mount() is asked for, sees and decides
 relocate     the files that lie where Drive is to be mounted
 mounting     the verb mount; which Drive this process has; uploads
 reading      files read from Drive, with patience; folders made on it
-slots        one file's way to Drive, read back
+slots        a file's way to Drive, read back; many small files as one pack
 mirror       the shelf on Drive, copied in the background
 lease        one machine at a time writes a run, and who holds it
-pack         many small files as one tar
 staging      what lies on Drive is brought to the fast disk
 """

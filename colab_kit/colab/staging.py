@@ -29,14 +29,13 @@ from typing import IO, Any
 
 from ..errors import DataError, DriveError
 from ..events import Control, Event, FetchDone, Note
-from ..system.archives.names import is_archive, stem
 from ..system.archives.unpack import unpack
 from ..system.files import home, throw_away, whole_file, write_json
+from ..system.filetypes import is_archive, stem
 from ..system.locks import alone, flock
 from . import reading
 from .drive import Drive
 from .mounting import mounted
-from .pack import MANIFEST, PER_FILE, holds, pack
 from .reading import (
     bring,
     cannot_read,
@@ -47,6 +46,7 @@ from .reading import (
     size_of,
     sizes,
 )
+from .slots import MANIFEST, PER_FILE, holds, pack
 
 MANY, SMALL = 100, 4 << 20  # more files than this, smaller than this on average (bytes), are packed
 SHARE = 3  # a pack may take one part in so many of what is free on Drive

@@ -21,8 +21,8 @@ from ..errors import DataError
 from ..events import Control, Event
 from ..fetching.fetch import fetch
 from ..fetching.links.parse import parse_link
-from ..system.archives.names import is_archive, stem
 from ..system.files import home
+from ..system.filetypes import is_archive, stem
 from . import folders
 from .arrays import of_listing
 from .catalog import catalog

@@ -25,9 +25,9 @@ from ..colab.reading import bring as bring_from_drive
 from ..colab.reading import patiently, size_of
 from ..errors import ColabKitError, DriveError, FetchError, LinkError, NoSpace, NotFound
 from ..events import Note
-from ..system.archives.names import stem
 from ..system.copies import chunks_of, copy_whole
 from ..system.files import home, make, sha256, write_json
+from ..system.filetypes import stem
 from .download import bring, wrong_hash
 from .fetched import Fetched
 from .links.address import Link

@@ -13,7 +13,7 @@ from typing import Literal
 
 from ..errors import FetchError, Offline
 from ..events import Note
-from ..system.archives.names import SINGLES, is_archive, stem
+from ..system.filetypes import SINGLES, is_archive, stem
 from .links.address import Link
 from .records import Here, Record
 from .remote import Remote

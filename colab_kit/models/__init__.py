@@ -1,8 +1,7 @@
 """Models give networks: small ones, backbones with new heads, frozen features, weights, precision.
 
 Read its files in this order:
-tensor_files   tensors and facts in one file, whole or absent, without pickle
-weights        weights read from files, put into a network, hashed, left untouched
+weights        tensors in files without pickle, put into a network, hashed, left untouched
 nets           small networks from scratch, made by name
 heads          the last layer of any classifier, found and replaced
 backbones      networks that have learned to see, by name, with their published weights

@@ -23,8 +23,7 @@ from ..errors import ColabKitError
 from ..system.files import Shelf
 from ..system.row_store import open_store
 from .heads import put_layer
-from .tensor_files import read, write
-from .weights import hooked
+from .weights import hooked, read, write
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them

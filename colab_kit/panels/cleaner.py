@@ -15,10 +15,10 @@ from ..data.sources import Pictures, name_of
 from ..data.targets import of_row, spoken
 from ..errors import DataError
 from ..runs.evaluation import losses
-from ..runs.explain import three, worst
+from ..runs.report import three, worst
 from ..runs.run import Run
 from . import views
-from .painter import mode
+from .worker import mode
 
 KEEP, DROP = "keep", "leave out"
 SIDE = 160  # pixels of a thumbnail

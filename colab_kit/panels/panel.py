@@ -20,8 +20,17 @@ from ..errors import ColabKitError, RecipeError, new_words
 from ..recipe import Recipe
 from . import views
 from .controls import Result, advanced, button, value_of
-from .painter import clicks, foreground, mode, paint_here, paint_on_thread
-from .worker import Failure, Snapshot, Worker, failure
+from .worker import (
+    Failure,
+    Snapshot,
+    Worker,
+    clicks,
+    failure,
+    foreground,
+    mode,
+    paint_here,
+    paint_on_thread,
+)
 
 BACKBONES = (
     "resnet18", "resnet50", "efficientnet_b0", "mobilenet_v3_small", "convnext_tiny",

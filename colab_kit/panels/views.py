@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ..training.budget import spoken
+from ..training.saver import spoken
 from .worker import Failure, Snapshot
 
 WIDE, HIGH, LEFT, FOOT = 640, 220, 48, 26  # of the curve, in its own units

@@ -1,7 +1,8 @@
-"""A run's record: where it lives, what made it (run.json), what was chosen (choices.json)."""
+"""A run's record: its folder, what made it (run.json), the choices (choices.json), its identity."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -18,8 +19,8 @@ from ..colab.mirror import Mirror
 from ..colab.mounting import absent, missed, mounted
 from ..errors import DriveError, RecipeChanged, RunError
 from ..events import Event, Note
+from ..recipe import HORIZON, Recipe
 from ..system.files import Shelf, cannot_write, digest, home, write_json
-from .identity import differences, full, in_words
 
 FORMAT = 3  # 3: choices say by whom they were made
 BEFORE = ".before"  # the end of a folder's name that restart=True set aside
@@ -331,3 +332,47 @@ def all_records(where: Path) -> Iterator[Record]:
             continue
         if record and record.keys() >= FIELDS:
             yield {**record, "folder": str(where / name)}
+
+
+KINDS = {
+    "model": "another network",
+    "data": "other data",
+    **{part: f"another {part}" for part in ("head", "loss", "optimizer")},
+}
+
+
+def key_of(identity: dict[str, Any]) -> str:
+    """Name what makes a run the run it is: eight hex digits. The machine chose nothing in it."""
+    return digest(identity)[:8]
+
+
+def full(identity: dict[str, Any]) -> dict[str, Any]:
+    """Add the options that were left at their defaults to an identity."""
+    fields = [field for field in dataclasses.fields(Recipe) if field.name not in HORIZON]
+    defaults = {field.name: field.default for field in fields}
+    return {**identity, "recipe": {**defaults, **identity.get("recipe", {})}}
+
+
+def differences(old: Any, new: Any, at: str = "") -> list[str]:
+    """List what changed between two identities, `recipe.lr: 0.001 → 0.01` say.
+
+    Long values, as code and hashes are, are only named.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for name in dict.fromkeys([*old, *new])
+            for line in differences(old.get(name), new.get(name), f"{at}.{name}" if at else name)
+        ]
+    was, now = json.dumps(old), json.dumps(new)
+    if was == now:
+        return []
+    return [f"{at}: {was} → {now}" if len(was) + len(now) < 80 else f"{at} changed"]
+
+
+def in_words(changed: list[str]) -> str:
+    """Say differences as a person would: options one by one, code and content by what they are."""
+    options = [line.removeprefix("recipe.") for line in changed if line.startswith("recipe.")]
+    parts = dict.fromkeys(line.split(":")[0].split()[0].split(".")[0] for line in changed)
+    kinds = [KINDS[part] for part in parts if part in KINDS]
+    return ", ".join([*kinds, *options]) or "begun from other weights"

@@ -1,4 +1,4 @@
-"""The report: one HTML file with a run's figures and pictures, that opens offline.
+"""The report: one HTML file with a run's figures, worst pictures and Grad-CAM, that opens offline.
 
 Nothing in it comes from elsewhere, and no script runs.
 """
@@ -11,10 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import nn
+
+from ..data.dataset import Split
+from ..data.targets import of_row, spoken
+from ..errors import ModelError
 from ..system.console import html_table
 from ..system.files import write_whole
-from ..training.history import History
-from .evaluation import Evaluation, figures
+from ..training.losses import primary
+from ..training.state import History
+from . import plots
+from .evaluation import Evaluation, figures, losses
+from .prediction import prediction
+from .scoring import Scorer
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em }
@@ -105,3 +116,124 @@ def _cell(cell: Any) -> str:
     if isinstance(cell, float):
         return f"{cell:.4g}"
     return "" if cell is None else str(cell)
+
+
+def draw_worst(
+    split: Split, scorer: Scorer, classes: tuple[str, ...], task: str, n: int, folder: Path
+) -> Path:
+    """Draw the n pictures with the largest losses, each with its label and the prediction."""
+    outputs, labels, rows = scorer.split(split)
+    pictures, texts = [], []
+    for i, loss in worst(losses(outputs, labels, task), n):
+        answer = prediction(outputs[i], classes, top=1, task=task)
+        percent = f" {100 * answer.score:.0f} %" if task == "classification" else ""
+        truth = spoken(of_row(labels, i), classes, task)
+        texts.append(f"{truth}, loss {loss:.2f}\npredicted {answer.label}{percent}")
+        pictures.append(three(split.source.picture(int(rows[i]))))
+    return plots.sheet(pictures, texts, folder / "top_losses.png")
+
+
+def draw_grad_cam(
+    x: Any, scorer: Scorer, classes: tuple[str, ...], target: int | None, folder: Path
+) -> Path:
+    """Draw which places of each picture speak for a class; target None: for its likeliest one."""
+    pictures, texts = [], []
+    for pixels in scorer.squares(x):
+        cam, chosen = grad_cam(scorer.model, scorer.input(pixels), target)
+        square = three(pixels.movedim(0, 2).numpy())
+        pictures += [square, laid_over(square, cam)]
+        texts += ["", f"speaks for {classes[chosen]}"]
+    return plots.sheet(pictures, texts, folder / "grad_cam.png", columns=4)
+
+
+def worst(of_pictures: np.ndarray, n: int) -> list[tuple[int, float]]:
+    """Give the n rows with the largest losses, with these; of equals the first."""
+    return [
+        (int(row), float(of_pictures[row])) for row in np.argsort(-of_pictures, kind="stable")[:n]
+    ]
+
+
+def grad_cam(
+    model: nn.Module, x: torch.Tensor, target: int | None = None
+) -> tuple[np.ndarray, int]:
+    """Compute which places of a picture speak for a class (Selvaraju et al. 2017).
+
+    Parameters
+    ----------
+    model : Module
+        In eval; its flags and gradients stay as they are.
+    x : Tensor, (1, C, H, W)
+        One picture as network input.
+    target : int, optional
+        The class; None: the likeliest.
+
+    Returns
+    -------
+    ndarray, int
+        The map, float32 (h, w) from 0 to 1, of the last convolution; and the class.
+
+    Raises
+    ------
+    ModelError
+        The network has no convolution near its end. The first layer of a transformer is one, and
+        shows nothing.
+    """
+    layer, maps = _last_map(model, x), list[torch.Tensor]()
+    hook = layer.register_forward_hook(lambda module, inputs, out: maps.append(out))
+    try:
+        with torch.enable_grad():
+            scores = primary(model(x.clone().requires_grad_()))
+            chosen = int(scores[0].argmax()) if target is None else target
+            (slope,) = torch.autograd.grad(scores[0, chosen], maps[0])
+    finally:
+        hook.remove()
+    cam = (slope.mean((2, 3), keepdim=True) * maps[0]).sum(1)[0].clamp_min(0).detach().float().cpu()
+    return (cam / (float(cam.max()) or 1.0)).numpy(), chosen
+
+
+def _last_map(model: nn.Module, x: torch.Tensor) -> nn.Module:
+    """Find the last convolution or BatchNorm whose output is a map of more than one place.
+
+    It must stand in the second half of all layers.
+    """
+    ran: list[tuple[nn.Module, bool]] = []
+
+    def note(module: nn.Module, inputs: Any, out: Any) -> None:
+        is_map = isinstance(module, (nn.Conv2d, nn.BatchNorm2d)) and isinstance(out, torch.Tensor)
+        ran.append((module, is_map and out.ndim == 4 and min(out.shape[2:]) > 1))
+
+    hooks = [m.register_forward_hook(note) for m in model.modules() if not any(m.children())]
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    at = max((place for place, (_, is_map) in enumerate(ran) if is_map), default=-1)
+    if at < (len(ran) - 1) / 2:
+        raise ModelError(
+            f"{type(model).__name__} has no map to look at.",
+            "it has no convolution near its end; Grad-CAM shows where one looks",
+            "use it with a convolutional backbone, such as resnet18",
+        )
+    return ran[at][0]
+
+
+def laid_over(picture: np.ndarray, cam: np.ndarray) -> np.ndarray:
+    """Lay a Grad-CAM over a picture, uint8 (H, W, 3), in warm colours: uint8 (H, W, 3)."""
+    from PIL import Image
+
+    high, wide = picture.shape[:2]
+    small = Image.fromarray(cam.astype(np.float32))
+    share = np.asarray(small.resize((wide, high), Image.Resampling.BICUBIC)).clip(0, 1)[..., None]
+    grey = picture.astype(np.float32).mean(2, keepdims=True)
+    colours = [np.minimum(1, 2 * share), np.clip(2 * share - 0.6, 0, 1), np.zeros_like(share)]
+    warm = np.concatenate(colours, 2) * 255
+    mixed = (1 - 0.6 * share) * (0.35 * grey + 0.65 * picture) + 0.6 * share * warm
+    return np.asarray(np.clip(mixed, 0, 255), np.uint8)
+
+
+def three(pixels: np.ndarray) -> np.ndarray:
+    """Give a picture three channels, uint8 (H, W, 3): grey is repeated, alpha left out."""
+    picture = pixels if pixels.ndim == 3 else pixels[..., None]
+    return np.asarray(picture.repeat(3, 2) if picture.shape[2] < 3 else picture[..., :3])

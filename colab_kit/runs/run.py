@@ -16,15 +16,13 @@ from ..recipe import Figures, Recipe
 from ..system.console import Console
 from ..system.files import digest, home
 from ..training.choices import Choices, as_facts
-from ..training.history import History
-from ..training.state import Progress
+from ..training.state import History, Progress
 from . import plots
 from .evaluation import Evaluation, evaluate
-from .explain import draw_grad_cam, draw_worst
 from .export import export, save_weights
 from .prediction import Prediction, Predictions, prediction
 from .record import Place, refuse_unmounted
-from .report import write_report
+from .report import draw_grad_cam, draw_worst, write_report
 from .scoring import Scorer, pictures_of, pixels_of, readable
 
 if TYPE_CHECKING:

@@ -30,8 +30,7 @@ from ..training.preparing import prepare, refuse_errors
 from ..training.request import Network, Request
 from ..training.state import Progress
 from . import record as records
-from .identity import key_of
-from .record import Place
+from .record import Place, key_of
 from .run import Run
 
 # What this process knows of its runs. Tests end it with forget_runs().

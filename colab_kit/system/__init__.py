@@ -6,7 +6,7 @@ copies        a copy gets its name only when it reads back as it was written
 locks         one process at a time
 retry         an attempt is repeated for as long as its failures are worth it
 process       a program run beside us, heard and ended
-filetypes     what a file is by its first bytes
+filetypes     what a file is by its first bytes and its name
 http          one question to a server and its answer
 archives/     an archive becomes a folder
 hardware      what this machine says of itself

@@ -5,8 +5,7 @@ Read its files in this order:
 request         what a call asks for
 choices         what stands where the recipe says None
 losses          losses by name, and what kind of numbers a network puts out
-optim           the optimizer, the learning rate at each step, the average of the weights
-freezing        which parts learn in which epoch
+optim           which weights learn, by which optimizer and rate; their average
 metrics         the figures while training
 checks          outputs, loss and gradients, on one batch
 findings        what network, data and machine show before the first step
@@ -15,15 +14,12 @@ loaders         how a plan reads its pictures or features
 plan            a call made ready, before its first step
 preparing       a request becomes a plan
 transfer_plan   how a transfer goes
-state           where a run is
+state           where a run is, and its history
 job             what the loop works on
 loop            the training loop
 frozen_head     a head fitted on features
-budget          the time that a session has
-history         the table of validations
-saver           when and where a run is saved
+saver           when and where a run is saved, and the time that a session has
 checkpoint      generations of checkpoints, and how the newest is found
 recovery        what follows a failed step
-lr_finder       the sweep of the learning rate
 trials          preflight and find_lr
 """

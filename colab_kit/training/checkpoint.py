@@ -16,13 +16,13 @@ from typing import Any, BinaryIO, TypeVar
 import torch
 
 from ..errors import ColabKitError, DriveError, RunError
-from ..models.tensor_files import TensorFile, damaged
-from ..models.tensor_files import Tensors as Tensors
-from ..models.tensor_files import pack as pack
-from ..models.tensor_files import read as read
-from ..models.tensor_files import under as under
-from ..models.tensor_files import unpack as unpack
-from ..models.tensor_files import write as write
+from ..models.weights import TensorFile, damaged
+from ..models.weights import Tensors as Tensors
+from ..models.weights import pack as pack
+from ..models.weights import read as read
+from ..models.weights import under as under
+from ..models.weights import unpack as unpack
+from ..models.weights import write as write
 from ..system.files import (
     Shelf,
     cannot_write,

@@ -14,8 +14,8 @@ from ..data.image_checks import overlaps
 from ..data.sources import Arrays
 from ..recipe import Recipe
 from ..system.runtime import HOSTED, Runtime
-from .budget import LIMIT, spoken
 from .choices import UNEVEN
+from .saver import LIMIT, spoken
 
 LONG = 600.0  # seconds: a longer run on a CPU is worth a word
 FEW = 50  # pictures: of fewer, how many each class has is chance

@@ -21,9 +21,9 @@ from ..system.runtime import Runtime, device_for, runtime
 from . import optim
 from .choices import Choices, in_rows
 from .findings import Finding
-from .freezing import Phases
 from .loaders import FrozenFeatures, LoaderMaker
 from .losses import Loss, named, of_rows, of_user
+from .optim import Phases
 from .request import Network, Request
 
 # Fields of the recipe that a solved head does not take.

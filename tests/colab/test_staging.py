@@ -18,8 +18,8 @@ import pytest
 from colab_kit.colab import reading
 from colab_kit.colab import staging as room
 from colab_kit.colab.drive import Drive
-from colab_kit.colab.pack import MANIFEST, holds, pack
 from colab_kit.colab.reading import CALLS, WAITS, DriveCalls, list_files
+from colab_kit.colab.slots import MANIFEST, holds, pack
 from colab_kit.colab.staging import unpacked
 from colab_kit.errors import DataError, DriveError
 from colab_kit.events import Control, FetchDone, FetchProgress, FetchStarted, Note

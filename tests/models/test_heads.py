@@ -4,7 +4,7 @@ from torch import nn
 
 from colab_kit.errors import ModelError
 from colab_kit.models import heads
-from colab_kit.training.freezing import Phases
+from colab_kit.training.optim import Phases
 
 # One small member of each of the 11 places where torchvision's classifiers keep their heads: name, its size, what else it is made with.
 KINDS = {

@@ -4,7 +4,7 @@ import json
 from collections import deque
 from types import SimpleNamespace
 
-from colab_kit.panels.painter import can_hear, clicks
+from colab_kit.panels.worker import can_hear, clicks
 
 
 class Queue(deque):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from colab_kit.errors import ModelError
-from colab_kit.runs.explain import grad_cam, laid_over, three, worst
+from colab_kit.runs.report import grad_cam, laid_over, three, worst
 
 
 class Brightness(nn.Module):

@@ -20,7 +20,7 @@ from colab_kit.errors import DataError, RunError
 from colab_kit.events import Control, Event, StepDone
 from colab_kit.models import nets
 from colab_kit.runs import running as runs
-from colab_kit.runs.opening import open_run
+from colab_kit.runs.catalog import open_run
 from colab_kit.runs.prediction import Prediction, Predictions
 from colab_kit.runs.run import Run
 from tests.support.pictures import class_folders

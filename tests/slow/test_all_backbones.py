@@ -18,10 +18,10 @@ from colab_kit.api import transfer
 from colab_kit.models.backbones import names
 from colab_kit.models.build import LazyBackbone
 from colab_kit.models.weights import weights_hash
-from colab_kit.runs.opening import open_run
+from colab_kit.runs.catalog import open_run
 from colab_kit.testing.fixtures import class_folders
-from colab_kit.training.freezing import Phases
 from colab_kit.training.losses import primary, with_aux
+from colab_kit.training.optim import Phases
 
 LONG = bool(os.environ.get("COLAB_KIT_LONG"))
 TORCHVISION = [name for name in names() if not name.startswith("efficientnet_lite")] if LONG else []

@@ -13,7 +13,7 @@ from colab_kit.errors import RecipeError
 from colab_kit.events import Control, Note, set_milestone_hook
 from colab_kit.recipe import Recipe, seconds_of
 from colab_kit.training import state
-from colab_kit.training.budget import LAST_COPY, LIMIT, Budget, spoken
+from colab_kit.training.saver import LAST_COPY, LIMIT, Budget, spoken
 from tests.support.tasks import Small, small_data
 
 

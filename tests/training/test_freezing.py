@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from colab_kit.training.freezing import Phases
+from colab_kit.training.optim import Phases
 
 
 def backbone() -> nn.Module:

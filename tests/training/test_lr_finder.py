@@ -13,7 +13,7 @@ from torch import nn
 from colab_kit import nets
 from colab_kit.api import find_lr
 from colab_kit.errors import ModelError, RecipeError
-from colab_kit.training.lr_finder import STEPS, suggest
+from colab_kit.training.trials import STEPS, suggest
 from tests.support.tasks import Small, small_data
 
 

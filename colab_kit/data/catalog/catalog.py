@@ -23,8 +23,8 @@ from ...errors import BadArchive, DataError, FetchError, NoSpace, Stopped
 from ...events import Control, Event, Note
 from ...fetching import download
 from ...system import files
-from ...system.archives.names import is_archive, stem
 from ...system.archives.unpack import unpack
+from ...system.filetypes import is_archive, stem
 from ...system.locks import alone
 from ..formats import idx, parsed
 from ..sources import Parts

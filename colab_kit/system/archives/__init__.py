@@ -1,7 +1,6 @@
 """An archive becomes a folder, whole or not at all, and never writes outside of it.
 
 Read its files in this order:
-names           which member's name may become a file
 limits          how much may be unpacked; one archive on its way (Unpacking)
 zip_directory   what a zip holds, by its directory
 zip             its members, written by a few threads

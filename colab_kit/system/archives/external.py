@@ -20,12 +20,11 @@ from pathlib import Path
 
 from ...errors import BadArchive, ColabKitError, UnsafeArchive
 from ..files import make, whole_file, write_all
-from ..filetypes import kind_of
+from ..filetypes import AVOID, Places, kind_of, stem
 from ..process import Child
 from . import tar as tars
 from .compressed import KINDS, Tap, unpacked_pieces
 from .limits import TELL, Unpacking, damaged, mib
-from .names import AVOID, Places, stem
 
 # bsdtar is not among them: it compares no checksum of a 7z or rar, and says that all is well.
 PROGRAMS = {"7z": ("7z", "7zz", "7za", "7zr"), "rar": ("unrar", "7zz", "7z")}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...errors import BadArchive, NoSpace, Stopped, UnsafeArchive
 from ...events import Control
-from .names import MOST
+from ..filetypes import MOST
 
 # A bomb unpacks to more than RATIO times its size, and to more than HARMLESS bytes.
 RATIO, HARMLESS = 200, 1 << 30

@@ -16,10 +16,9 @@ from pathlib import Path
 
 from ...errors import BadArchive, ColabKitError, UnsafeArchive
 from ..files import write_all
-from ..filetypes import kind_of
+from ..filetypes import Places, kind_of, outside
 from .compressed import KINDS, PIECE, Stream, Tap, unpacked_pieces
 from .limits import Unpacking, damaged, of_disk
-from .names import Places, outside
 
 LONGEST_HEADER = 16 << 20  # bytes
 TRAILING = 64 << 20  # bytes after the end that are unpacked, to compare a checksum

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...errors import BadArchive, ColabKitError, UnsafeArchive
+from ..filetypes import MOST, Places
 from .limits import damaged
-from .names import MOST, Places
 
 Read = Callable[[int, int], bytes]  # read(offset, size): fewer bytes only past the end
 

@@ -19,8 +19,8 @@ from colab_kit.errors import BadArchive, ColabKitError, DataError, NoSpace, Unsa
 from colab_kit.system.archives import limits
 from colab_kit.system.archives import unpack as unpacking
 from colab_kit.system.archives import zip as zips
-from colab_kit.system.archives.names import is_archive, stem
 from colab_kit.system.archives.unpack import beside, room, unpack
+from colab_kit.system.filetypes import is_archive, stem
 
 from ...support import zoo
 

@@ -3,8 +3,8 @@
 import pytest
 
 from colab_kit.errors import UnsafeArchive
-from colab_kit.system.archives import names
-from colab_kit.system.archives.names import ENDINGS, SINGLES, Places, inside, is_archive, stem
+from colab_kit.system import filetypes
+from colab_kit.system.filetypes import ENDINGS, SINGLES, Places, inside, is_archive, stem
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_two_members_never_take_one_place():
 
 
 def test_files_and_the_folders_above_them_are_counted_together(monkeypatch):
-    monkeypatch.setattr(names, "MOST", 5)
+    monkeypatch.setattr(filetypes, "MOST", 5)
     places = Places("pets.zip")
     places.take("a/b/c", folder=False)
     with pytest.raises(UnsafeArchive, match="more than 5"):
