@@ -1,4 +1,6 @@
-"""This build against an earlier one, in turn in one process: `python benchmarks/before.py CHECKOUT [--blocks 200] [--only steps]`.
+"""This build against an earlier one, in turn in one process.
+
+    python benchmarks/before.py CHECKOUT [--blocks 200] [--only steps]
 
     steps     an epoch of an MLP, batch 64, after the first: processor time of 40 steps
     call      a whole train() of that MLP, three epochs: what a call costs besides its steps
@@ -6,9 +8,10 @@
     fetch     a file of 4 MiB from a server on this machine
     frozen    a second transfer on kept features, with another seed
 
-CHECKOUT is a working tree of the earlier build (`git worktree add ../before COMMIT`); its package is imported under another
-name, so both builds live in this process and take turns, block by block, on one thread. The figure is the median ratio of
-processor seconds, new to old, with its 95 % interval (by order statistics of the blocks' ratios).
+CHECKOUT is a working tree of the earlier build (`git worktree add ../before COMMIT`); its package
+is imported under another name, so both builds live in this process and take turns, block by block,
+on one thread. The figure is the median ratio of processor seconds, new to old, with its 95 %
+interval (by order statistics of the blocks' ratios).
 """
 
 from __future__ import annotations
@@ -121,7 +124,9 @@ def frozen(kit: ModuleType, data: Any, seeds: Iterator[int], fresh: Iterator[Pat
 
 
 def interval(ratios: list[float]) -> tuple[float, float]:
-    """The 95 % interval of the median, by order statistics (Conover, Practical Nonparametric Statistics, 1999)."""
+    """The 95 % interval of the median, by order statistics (Conover, Practical Nonparametric
+    Statistics, 1999).
+    """
     ordered, n = sorted(ratios), len(ratios)
     reach = 1.96 * math.sqrt(n) / 2
     low, high = math.floor(n / 2 - reach), math.ceil(n / 2 + reach)

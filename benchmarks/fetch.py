@@ -1,14 +1,18 @@
-"""Fetching and unpacking against curl, wget, aria2c, gdown, pooch and unzip: `python benchmarks/fetch.py [--only far] [--runs 5]`.
+"""Fetching and unpacking against curl, wget, aria2c, gdown, pooch and unzip.
+
+    python benchmarks/fetch.py [--only far] [--runs 5]
 
     far       a file from a server that gives 20 MiB a second over each connection
-    fast      a file from a server without a limit: processor time and memory, with SHA-256 on the way
+    fast      a file from a server without a limit: processor time and memory, with SHA-256 on the
+    way
     unpack    a zip of many small pictures on this disk
     folder    the same zip, from that far server to an unpacked folder
 
-All tools take turns, each run into a new folder, and what came is compared with what should. "call" is one call in a process that
-has imported colab_kit, as a notebook has; "process" starts Python for it. Ratios are of the runs of one round, then their median:
-on a machine that others use they say more than seconds. `--size 0.1` takes smaller files for a quick look; `--check` ends with 1 if
-a promise was missed or could not be measured.
+All tools take turns, each run into a new folder, and what came is compared with what should.
+"call" is one call in a process that has imported colab_kit, as a notebook has; "process" starts
+Python for it. Ratios are of the runs of one round, then their median: on a machine that others use
+they say more than seconds. `--size 0.1` takes smaller files for a quick look; `--check` ends with
+1 if a promise was missed or could not be measured.
 """
 
 from __future__ import annotations
@@ -35,7 +39,9 @@ CALL, PROCESS = "kit, call", "kit, process"
 
 @dataclass(frozen=True)
 class Ratio:
-    """One tool against another. what : "wall" or "cpu"; promised : at most so much, None where nothing is."""
+    """One tool against another. what : "wall" or "cpu"; promised : at most so much, None where
+    nothing is.
+    """
 
     ours: str
     theirs: str
@@ -45,7 +51,9 @@ class Ratio:
 
 @dataclass
 class Table:
-    """What is measured: `ways` run in turn; each result must be right; ratios and the memory promised of each."""
+    """What is measured: `ways` run in turn; each result must be right; ratios and the memory
+    promised of each.
+    """
 
     title: str
     ways: dict[str, Callable[[], Took]]
@@ -102,7 +110,9 @@ class Bench:
         return {name: way for name, way in ways.items() if not any(tool in name for tool in gone)}
 
     def warm(self) -> None:
-        """Let the kit's process have fetched and unpacked before: it has then imported what that takes."""
+        """Let the kit's process have fetched and unpacked before: it has then imported what that
+        takes.
+        """
         self.run.mkdir()
         peers.random_file(self.files / "small.bin", 1 << 20)
         peers.pictures(self.files / "few.zip", 10)
@@ -113,7 +123,9 @@ class Bench:
         self.put_away()
 
     def put_away(self) -> None:
-        """Empty what a run left. It is deleted at the end: ext4 passes over each inode deleted in the last minutes, at every new file."""
+        """Empty what a run left. It is deleted at the end: ext4 passes over each inode deleted in
+        the last minutes, at every new file.
+        """
         gone = self.run.rename(next(self._gone))
         for folder, _, names in os.walk(gone):
             for name in names:
@@ -232,7 +244,9 @@ def measure(bench: Bench, table: Table, runs: int) -> dict[str, list[Took]]:
 
 
 def tell(table: Table, took: dict[str, list[Took]]) -> list[tuple[str, bool | None]]:
-    """Print a table; what was promised in it, and whether it was met: None if a tool for that is missing."""
+    """Print a table; what was promised in it, and whether it was met: None if a tool for that is
+    missing.
+    """
     print(f"\n{table.title}\n{'':24}{'wall s':>9}{'fastest':>9}{'CPU s':>8}{'RSS MB':>8}")
     for name, rows in took.items():
         walls, rss = [row.wall for row in rows], [row.rss for row in rows if row.rss is not None]

@@ -1,9 +1,13 @@
-"""The links that people paste: what kit.fetch, gdown, wget and curl make of each: `python benchmarks/links.py`.
+"""The links that people paste: what kit.fetch, gdown, wget and curl make of each.
 
-Ten links as they are copied from the browser, to hosts that exist in tests only (tests/hosts.py): a proxy on 127.0.0.1 answers
-under their real names, over TLS, as those hosts do, so nothing leaves the machine. Each tool runs alone in an empty folder, called
-as it mostly is; what lies there afterwards is compared with the file that the link means. Needs what the tests need; a tool that is
-missing is skipped. Ends with 1 if kit.fetch hands over anything but the right file, or takes the private one for a success.
+    python benchmarks/links.py
+
+Ten links as they are copied from the browser, to hosts that exist in tests only (tests/hosts.py):
+a proxy on 127.0.0.1 answers under their real names, over TLS, as those hosts do, so nothing leaves
+the machine. Each tool runs alone in an empty folder, called as it mostly is; what lies there
+afterwards is compared with the file that the link means. Needs what the tests need; a tool that is
+missing is skipped. Ends with 1 if kit.fetch hands over anything but the right file, or takes the
+private one for a success.
 """
 
 from __future__ import annotations
@@ -139,7 +143,9 @@ def handed(tool: str, link: Pasted, env: dict[str, str], folder: Path) -> Handed
 
 
 def _left(folder: Path, means: bytes | None) -> str:
-    """What lies in a folder: the file that is meant, that file unpacked, or what came in its place."""
+    """What lies in a folder: the file that is meant, that file unpacked, or what came in its
+    place.
+    """
     found = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
     name, data = next(
         ((name, data) for name, data in found.items() if not name.startswith(".")), ("", b"")

@@ -1,9 +1,13 @@
-"""What copying to Drive costs a training: `python benchmarks/mirror_overhead.py [--drive FOLDER] [--megabytes 135] [--rounds 24]`.
+"""What copying to Drive costs a training.
 
-A training runs in blocks, in turn and in changing order: alone, with the mirror at its true pace (one checkpoint in 300 s: of a
-file as much smaller as the block is shorter), and with the mirror copying without a pause. The share of one copy in 300 s is what
-steps lose while a checkpoint is copied, spread over those 300 s. Promised: under 1 %. The ratios of a busy machine scatter; the
-processor time of one copy, measured without a training, does not, but leaves out what waiting for the disk costs.
+    python benchmarks/mirror_overhead.py [--drive FOLDER] [--megabytes 135] [--rounds 24]
+
+A training runs in blocks, in turn and in changing order: alone, with the mirror at its true pace
+(one checkpoint in 300 s: of a file as much smaller as the block is shorter), and with the mirror
+copying without a pause. The share of one copy in 300 s is what steps lose while a checkpoint is
+copied, spread over those 300 s. Promised: under 1 %. The ratios of a busy machine scatter; the
+processor time of one copy, measured without a training, does not, but leaves out what waiting for
+the disk costs.
 """
 
 from __future__ import annotations
@@ -113,7 +117,9 @@ def measure(
 
 
 def processor_time(drive: Path, size: int) -> float:
-    """Seconds of processor time that one copy takes: writing, bringing to the disk, reading back, and hashing."""
+    """Seconds of processor time that one copy takes: writing, bringing to the disk, reading back,
+    and hashing.
+    """
     taken = []
     with tempfile.TemporaryDirectory() as fast:
         mirror = Mirror(drive)

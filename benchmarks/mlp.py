@@ -1,12 +1,18 @@
-"""Fashion-MNIST with an MLP, batch 64, against the usual loops: `python benchmarks/mlp.py [--device cuda] [--python PEERS_PYTHON]`.
+"""Fashion-MNIST with an MLP, batch 64, against the usual loops.
 
-limit       the whole set as one tensor, batches sliced from it, a hand-written loop: nothing can be faster without other arithmetic
+    python benchmarks/mlp.py [--device cuda] [--python PEERS_PYTHON]
+
+limit       the whole set as one tensor, batches sliced from it, a hand-written loop: nothing can
+be faster without other arithmetic
 course      torchvision's dataset with ToTensor and Normalize, a DataLoader, a hand-written loop
-lightning   the same DataLoader, a LightningModule        fastai   its Learner on the same datasets
-keras       fit() on whole arrays, backend torch          skorch   NeuralNetClassifier.fit() on whole arrays
+lightning   the same DataLoader, a LightningModule        fastai   its Learner on the same
+datasets
+keras       fit() on whole arrays, backend torch          skorch   NeuralNetClassifier.fit() on
+whole arrays
 kit         kit.train() on the arrays, default saving, no callback
 
-Each runs in a process of its own and says how long its fastest epoch after the first one took. The same network, AdamW, 2 threads. With
+Each runs in a process of its own and says how long its fastest epoch after the first one took.
+The same network, AdamW, 2 threads. With
 --device cuda all of them train on the GPU, and the limit's set lies there too.
 """
 
@@ -104,7 +110,9 @@ def kit(epochs: int, device: str) -> list[float]:
 
 
 class Rows:
-    """What torchvision.datasets.FashionMNIST gives, from the same arrays: a PIL picture through ToTensor and Normalize."""
+    """What torchvision.datasets.FashionMNIST gives, from the same arrays: a PIL picture through
+    ToTensor and Normalize.
+    """
 
     def __init__(self) -> None:
         from torchvision import transforms

@@ -1,4 +1,6 @@
-"""What the benchmarks of training share: an environment of the peers, turns, medians, and the table in RESULTS.md."""
+"""What the benchmarks of training share: an environment of the peers, turns, medians, and the
+table in RESULTS.md.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ OURS = (
 
 
 def environment(given: str | None) -> str:
-    """The Python of an environment with the peers: the one given, else benchmarks/.peers, made when missing (some minutes)."""
+    """The Python of an environment with the peers: the one given, else benchmarks/.peers, made
+    when missing (some minutes).
+    """
     if given:
         return given
     python = ROOT / "benchmarks" / ".peers" / "bin" / "python"

@@ -1,7 +1,10 @@
-"""What train() costs a step over a bare loop, progress, CSV and default saving on: `python benchmarks/overhead.py [--runs 5]`.
+"""What train() costs a step over a bare loop, progress, CSV and default saving on.
 
-Both loops compute the same: normalise uint8, forward, cross-entropy, backward, AdamW (fused), read the loss. They take turns in one
-process; the figure is the median over the rounds of kit's time a step over the bare loop's.
+    python benchmarks/overhead.py [--runs 5]
+
+Both loops compute the same: normalise uint8, forward, cross-entropy, backward, AdamW (fused), read
+the loss. They take turns in one process; the figure is the median over the rounds of kit's time a
+step over the bare loop's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""What `fetch.py` compares and where: a server on 127.0.0.1, the files on it, the other tools as commands, and colab_kit as two.
+"""What `fetch.py` compares and where: a server on 127.0.0.1, the files on it, the other tools as
+commands, and colab_kit as two.
 
-Each tool runs in a process of its own, whose time and memory the system says when it ends. colab_kit also runs as one call in a
-process that has imported it and has fetched before, as a notebook has.
+Each tool runs in a process of its own, whose time and memory the system says when it ends.
+colab_kit also runs as one call in a process that has imported it and has fetched before, as a
+notebook has.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ INSTALL = {
     "gdown": "pip install gdown",
     "pooch": "pip install pooch",
 }
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"  # where nginx is for those who are not root
+# where nginx is for those who are not root
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 POOCH = "import pooch, sys; url, folder, name, digest = sys.argv[1:]; pooch.retrieve(url, digest, fname=name, path=folder)"
 KIT = """
 def fetch(url, to):
@@ -80,7 +83,9 @@ for line in sys.stdin:
 
 @dataclass(frozen=True)
 class Took:
-    """What a run took. wall, cpu : s; rss : MB at its peak, None for a call in a process that goes on."""
+    """What a run took. wall, cpu : s; rss : MB at its peak, None for a call in a process that
+    goes on.
+    """
 
     wall: float
     cpu: float
@@ -126,7 +131,9 @@ def process(command: list[str], env: dict[str, str], log: Path) -> Took:
 
 
 class Kit:
-    """A process that has imported colab_kit: it does one call after the other and says what each took."""
+    """A process that has imported colab_kit: it does one call after the other and says what each
+    took.
+    """
 
     def __init__(self, env: dict[str, str], log: Path) -> None:
         self._log = log
@@ -180,7 +187,9 @@ def in_turn(*commands: list[str]) -> list[str]:
 
 
 class Nginx:
-    """The server of a folder: /fast/NAME without a limit, /far/NAME at 20 MiB a second over each connection."""
+    """The server of a folder: /fast/NAME without a limit, /far/NAME at 20 MiB a second over each
+    connection.
+    """
 
     def __init__(self, files: Path, folder: Path) -> None:
         program = shutil.which("nginx", path=PATH)
@@ -243,7 +252,9 @@ def random_file(path: Path, size: int) -> str:
 
 
 def pictures(path: Path, count: int) -> dict[str, Any]:
-    """Write a zip of so many small files, as compressible as JPEGs; what an unpacked tree must have."""
+    """Write a zip of so many small files, as compressible as JPEGs; what an unpacked tree must
+    have.
+    """
     # in a child: what wait4 says of a process' memory begins with what its parent once had
     maker = multiprocessing.get_context("fork").Process(target=_zip, args=(path, count))
     maker.start()

@@ -1,10 +1,16 @@
-"""JPEG files to batches, random resized crop (antialiased) and flip to 224, against ImageFolder and fastai: `python benchmarks/pixels.py`.
+"""JPEG files to batches, random resized crop (antialiased) and flip to 224, against ImageFolder and
+fastai.
 
-folder    torchvision's ImageFolder, DataLoader with 2 workers: uint8 by PILToTensor, float by ToTensor and Normalize
+    python benchmarks/pixels.py
+
+folder    torchvision's ImageFolder, DataLoader with 2 workers: uint8 by PILToTensor, float by
+ToTensor and Normalize
 fastai    its ImageDataLoaders with RandomResizedCrop and flip, 2 workers: float
-kit       the pipeline of Split.batches(): uint8 as it leaves for a GPU, float as a CPU takes it; its first epoch decodes, later ones cut
+kit       the pipeline of Split.batches(): uint8 as it leaves for a GPU, float as a CPU takes it;
+its first epoch decodes, later ones cut
 
-Each runs in a process of its own on the same files, made by this script: photo-like noise, about 59 KB at 500 x 375. Images a second.
+Each runs in a process of its own on the same files, made by this script: photo-like noise, about
+59 KB at 500 x 375. Images a second.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""What the plugin costs a pytest start that does not use it: `python benchmarks/plugin_start.py [pairs]`.
+"""What the plugin costs a pytest start that does not use it.
 
-Each pair starts pytest on one empty test, without colab-kit installed and with it, in turn; the median of the differences is
-the figure. Promised: under 20 ms. The import of the plugin alone, in a process that has pytest, is the steadier one.
+    python benchmarks/plugin_start.py [pairs]
+
+Each pair starts pytest on one empty test, without colab-kit installed and with it, in turn; the
+median of the differences is the figure. Promised: under 20 ms. The import of the plugin alone, in
+a process that has pytest, is the steadier one.
 """
 
 from __future__ import annotations
@@ -41,7 +44,9 @@ def run(command: list[str], folder: Path, kit: Path | None) -> tuple[float, str]
 
 
 def measure(pairs: int, folder: Path) -> tuple[list[tuple[float, float]], list[float]]:
-    """(without, with) of each pair, which one goes first alternates; and the seconds of each import."""
+    """(without, with) of each pair, which one goes first alternates; and the seconds of each
+    import.
+    """
     kit = site(folder / "site")
     (folder / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
     run(PYTEST, folder, kit)  # writes the bytecode

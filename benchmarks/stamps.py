@@ -1,7 +1,10 @@
-"""Photos in eight classes, made of Tux Paint's stamps (Debian: tuxpaint-stamps-default): `python benchmarks/stamps.py FOLDER`.
+"""Photos in eight classes, made of Tux Paint's stamps (Debian: tuxpaint-stamps-default).
 
-Each stamp, a cut-out photo of a bird, a fruit and so on, is set on clouds, stripes or plain colour, at another size and place each
-time. Stamps are split, not pictures: what validates was never seen in training on another background.
+    python benchmarks/stamps.py FOLDER
+
+Each stamp, a cut-out photo of a bird, a fruit and so on, is set on clouds, stripes or plain
+colour, at another size and place each time. Stamps are split, not pictures: what validates was
+never seen in training on another background.
 """
 
 from __future__ import annotations
@@ -63,7 +66,9 @@ def composed(stamp: Any, draw: np.random.Generator) -> Any:
 
 
 def make(root: Path, *, train: int = 6, valid: int = 3) -> dict[str, int]:
-    """Write root/train and root/valid, a folder a class; train, valid : pictures of each stamp. Give how many of each there are."""
+    """Write root/train and root/valid, a folder a class; train, valid : pictures of each stamp.
+    Give how many of each there are.
+    """
     made = {"train": 0, "valid": 0}
     for name, place in CLASSES.items():
         for number, path in enumerate(sorted((STAMPS / place).rglob("*.png"))):

@@ -1,7 +1,10 @@
-"""From `import colab_kit` to the first step of an MLP, beyond torch's own imports: `python benchmarks/startup.py [--runs 7]`.
+"""From `import colab_kit` to the first step of an MLP, beyond torch's own imports.
 
-Pairs of fresh processes: one imports torch and makes an optimizer (which imports the rest of torch), the other imports colab_kit and
-trains nets.mlp() on fashion-mini until the first step is done. The figure is the median difference, in seconds.
+    python benchmarks/startup.py [--runs 7]
+
+Pairs of fresh processes: one imports torch and makes an optimizer (which imports the rest of
+torch), the other imports colab_kit and trains nets.mlp() on fashion-mini until the first step is
+done. The figure is the median difference, in seconds.
 """
 
 from __future__ import annotations

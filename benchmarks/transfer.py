@@ -1,15 +1,22 @@
-"""A classifier of photos on EfficientNet-Lite0's ImageNet weights, 224 px, against the usual ways: `python benchmarks/transfer.py`.
+"""A classifier of photos on EfficientNet-Lite0's ImageNet weights, 224 px, against the usual ways.
 
-tutorial   torchvision's transforms, ImageFolder, DataLoader(2 workers), a frozen backbone, Adam on a new last layer, a hand-written loop
-lightning  the same in a LightningModule        fastai   its Learner, frozen, fit_one_cycle, its own item and batch transforms
+    python benchmarks/transfer.py
+
+tutorial   torchvision's transforms, ImageFolder, DataLoader(2 workers), a frozen backbone, Adam
+on a new last layer, a hand-written loop
+lightning  the same in a LightningModule        fastai   its Learner, frozen, fit_one_cycle, its
+own item and batch transforms
 keras      fit() on the same DataLoaders, the backbone in a TorchModuleWrapper
 -bf16      the same under bfloat16 autocast (tutorial and lightning)
-kit        kit.transfer(data, "efficientnet_lite0"): features computed once, the head solved; `again`: another call, another seed
+kit        kit.transfer(data, "efficientnet_lite0"): features computed once, the head solved;
+`again`: another call, another seed
 
---finetune trains all of the network instead, three epochs at 1e-4: the tutorial's loop against kit.transfer(…, mode="finetune").
+--finetune trains all of the network instead, three epochs at 1e-4: the tutorial's loop against
+kit.transfer(…, mode="finetune").
 
-Each in a process of its own on the photos of stamps.py: three epochs for the peers. Seconds from the folder to a trained and evaluated
-classifier, imports left out on both sides, and top-1 on validation stamps that training never saw.
+Each in a process of its own on the photos of stamps.py: three epochs for the peers. Seconds from
+the folder to a trained and evaluated classifier, imports left out on both sides, and top-1 on
+validation stamps that training never saw.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Below each verb's page: its docstring, word for word. `python docs/reference.py` writes it, tests/test_docs.py sees that it was done."""
+"""Write the docstring of each verb below its page.
+
+    python docs/reference.py
+
+tests/test_docs.py compares the pages with the docstrings.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import colab_kit as kit
 
 HERE = Path(__file__).parent
-VERBS = "runtime secret mount fetch clone upload load train transfer open_run find_lr preflight panel cleaner".split()
+VERBS = """runtime secret mount fetch clone upload load train transfer open_run find_lr
+    preflight panel cleaner""".split()
 HEAD = "\n## Reference\n\n"
 
 

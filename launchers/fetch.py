@@ -1,7 +1,11 @@
 #!/usr/bin/env -S colab run --timeout 86400
-"""Fetch what a link means (here: python launchers/fetch.py URL; on Colab: ./launchers/fetch.py URL; the last line names it)."""
+"""Fetch the file that a link means; the last line printed names it.
 
-SPEC = "git+https://github.com/OWNER/colab_kit"  # $COLAB_KIT_SPEC names another: a fork, a tag, a wheel
+Here: python launchers/fetch.py URL    On Colab: ./launchers/fetch.py URL
+"""
+
+# COLAB_KIT_SPEC in the environment names another source: a fork, a tag, a wheel.
+SPEC = "git+https://github.com/OWNER/colab_kit"
 try:
     from colab_kit.cli.launch import main
 except ImportError:

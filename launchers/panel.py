@@ -1,7 +1,11 @@
 #!/usr/bin/env -S colab run --gpu T4 --timeout 86400
-"""Train on a panel, in lines where there is no browser (python launchers/panel.py pets/; Colab: ./launchers/panel.py pets/)."""
+"""Train on a panel; where there is no browser it prints lines.
 
-SPEC = "git+https://github.com/OWNER/colab_kit"  # $COLAB_KIT_SPEC names another: a fork, a tag, a wheel
+Here: python launchers/panel.py pets/    On Colab: ./launchers/panel.py pets/
+"""
+
+# COLAB_KIT_SPEC in the environment names another source: a fork, a tag, a wheel.
+SPEC = "git+https://github.com/OWNER/colab_kit"
 try:
     from colab_kit.cli.launch import main
 except ImportError:

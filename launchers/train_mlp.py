@@ -1,7 +1,11 @@
 #!/usr/bin/env -S colab run --gpu T4 --timeout 86400
-"""Train the MLP (here: python launchers/train_mlp.py --epochs 5; on Colab: ./launchers/train_mlp.py --epochs 5)."""
+"""Train a small network, the MLP.
 
-SPEC = "git+https://github.com/OWNER/colab_kit"  # $COLAB_KIT_SPEC names another: a fork, a tag, a wheel
+Here: python launchers/train_mlp.py --epochs 5    On Colab: ./launchers/train_mlp.py --epochs 5
+"""
+
+# COLAB_KIT_SPEC in the environment names another source: a fork, a tag, a wheel.
+SPEC = "git+https://github.com/OWNER/colab_kit"
 try:
     from colab_kit.cli.launch import main
 except ImportError:

@@ -1,7 +1,11 @@
 #!/usr/bin/env -S colab run --gpu T4 --timeout 86400
-"""Put a new head on a trained backbone (here: python launchers/transfer.py pets/; on Colab: ./launchers/transfer.py pets/)."""
+"""Train a new head on a trained backbone.
 
-SPEC = "git+https://github.com/OWNER/colab_kit"  # $COLAB_KIT_SPEC names another: a fork, a tag, a wheel
+Here: python launchers/transfer.py pets/    On Colab: ./launchers/transfer.py pets/
+"""
+
+# COLAB_KIT_SPEC in the environment names another source: a fork, a tag, a wheel.
+SPEC = "git+https://github.com/OWNER/colab_kit"
 try:
     from colab_kit.cli.launch import main
 except ImportError:

@@ -1,4 +1,6 @@
-"""The documentation says what the code does: references are the docstrings, links lead somewhere, code compiles, sentences occur."""
+"""The documentation says what the code does: references are the docstrings, links lead somewhere,
+code compiles, sentences occur.
+"""
 
 import importlib.util
 import re
@@ -12,6 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "ARCHITECTURE.md",
+    ROOT / "findings" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "benchmarks" / "README.md",
 ]

@@ -24,7 +24,9 @@ print(json.dumps({"seconds": seconds, "loaded": sorted(sys.modules), "file": col
 
 
 def import_it(cwd: Path, code: str = MEASURE) -> dict:
-    """Import the face in a fresh interpreter that works in `cwd`: it looks there first, as a notebook does."""
+    """Import the face in a fresh interpreter that works in `cwd`: it looks there first, as a
+    notebook does.
+    """
     env = {**os.environ, "PYTHONPATH": ROOT}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, timeout=60

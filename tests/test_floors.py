@@ -1,6 +1,7 @@
 """The law of floors: a folder imports only the folders below it, and a guest stays in its rooms."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,7 @@ ONLY_IN = {  # guest: the rooms that may import it, at any depth
 WITHOUT_TORCH = ("system", "colab", "fetching", "errors", "events", "recipe")
 
 
+@functools.cache
 def package() -> dict[str, ast.Module]:
     """Every .py of the package by its room's name."""
     files = sorted(PACKAGE.rglob("*.py"))
@@ -206,7 +208,8 @@ def test_a_circle_is_caught():
 
 
 def test_what_the_law_allows_passes():
-    allowed = "from .saver import x\nfrom ..errors import y\nimport torch\ndef f():\n    import torchvision.models, timm"
+    top = "from .saver import x\nfrom ..errors import y\nimport torch\n"
+    allowed = f"{top}def f():\n    import torchvision.models, timm"
     assert not sins({"training/loop": ast.parse(allowed)}, set(package()))
     mock = "def mount():\n    from ..testing.fake_colab import installed"
     assert not sins({"colab/mounting": ast.parse(mock)}, set(package()))

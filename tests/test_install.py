@@ -1,4 +1,6 @@
-"""On each Colab image pip installs colab-kit and nothing else: our own requirements against what the image already has."""
+"""On each Colab image pip installs colab-kit and nothing else: our own requirements against what
+the image already has.
+"""
 
 import re
 import tomllib

@@ -1,4 +1,6 @@
-"""Words: an old or foreign word is refused by a sentence that names ours, and stands in no document."""
+"""Words: an old or foreign word is refused by a sentence that names ours, and stands in no
+document.
+"""
 
 import ast
 import dataclasses

@@ -119,7 +119,9 @@ def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch, file_serv
 def test_a_notebook_that_nobody_looks_at_keeps_no_widgets_but_lines_of_code(
     tmp_path, monkeypatch, file_server
 ):
-    """As papermill and nbclient execute it: a saved notebook with the state of dead widgets cannot even be shown by GitHub."""
+    """As papermill and nbclient execute it: a saved notebook with the state of dead widgets
+    cannot even be shown by GitHub.
+    """
     monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv(
         "PYTHONPATH",

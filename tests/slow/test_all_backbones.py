@@ -1,6 +1,8 @@
-"""All of torchvision's classifiers, and six families of timm: a new head fits, learns alone, and leaves the rest bit for bit.
+"""All of torchvision's classifiers, and six families of timm: a new head fits, learns alone, and
+leaves the rest bit for bit.
 
-In the long form all 80 of torchvision (vit_h_14 and regnet_y_128gf take 10 GB of memory); else the eleven kinds are in tests/test_heads.py.
+In the long form all 80 of torchvision (vit_h_14 and regnet_y_128gf take 10 GB of memory); else
+the eleven kinds are in tests/test_heads.py.
 """
 
 import gc

@@ -19,11 +19,12 @@ pytest.importorskip("jupyterlab")
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.timed,  # and the tests go on from each other, in one kernel
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
 ]
 ANSWER = 300  # ms
 PANEL = """
-kit.panel(SOURCE, run_dir=OUT, views=3, lr=0.01, image_size=28, batch_size=64, save_every_steps=10, seed=SEED)
+kit.panel(SOURCE, run_dir=OUT, epochs=4, lr=0.01, image_size=28, batch_size=64, save_every_steps=10, seed=SEED)
 """
 
 
@@ -149,7 +150,7 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     )
     page.get_by_role("button", name="Copy as code", exact=True).click()
     assert (
-        "kit.transfer('fashion-mini', 'resnet18', views=3"
+        "kit.transfer('fashion-mini', 'resnet18', epochs=4"
         in shown(page, ".colab-kit code").inner_text()
     )
     page.locator(".jp-OutputArea").first.screenshot(path=str(page.root / f"panel-{page.theme}.png"))
@@ -167,9 +168,7 @@ def test_start_pause_continue_rerun_stop_and_go_on_to_the_result(page):
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Hide advanced", exact=True).wait_for(timeout=10_000)
     page.keyboard.press("Tab")
-    assert (
-        page.evaluate(HERE) == "batch_size" and page.evaluate(PALE) == page.evaluate(NAMELESS) == []
-    )
+    assert page.evaluate(HERE) == "views" and page.evaluate(PALE) == page.evaluate(NAMELESS) == []
     page.get_by_role("button", name="Hide advanced", exact=True).click()
     page.evaluate(
         "document.querySelector('.colab-kit table').style.color = '%s'"

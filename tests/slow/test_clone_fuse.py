@@ -1,4 +1,6 @@
-"""clone() on a real FUSE mount: cloned, brought up to date, a killed git's lock removed, changes of the user kept."""
+"""clone() on a real FUSE mount: cloned, brought up to date, a killed git's lock removed, changes
+of the user kept.
+"""
 
 import os
 import shutil

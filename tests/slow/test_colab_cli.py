@@ -1,7 +1,8 @@
-"""The official `colab` command with our launchers, whole: its own client and messages, against a Jupyter server on this machine.
+"""The official `colab` command with our launchers, whole: its own client and messages, against a
+Jupyter server on this machine.
 
-COLAB_KIT_COLAB_CLI names a Python (3.12 or newer) with google-colab-cli. Only the three calls that rent a machine from Google are
-answered here, and /content is a folder of the test's own.
+COLAB_KIT_COLAB_CLI names a Python (3.12 or newer) with google-colab-cli. Only the three calls that
+rent a machine from Google are answered here, and /content is a folder of the test's own.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ main()
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A Jupyter server; gives callable(words) -> the finished `colab words`, or with start=True the running one."""
+    """A Jupyter server; gives callable(words) -> the finished `colab words`, or with start=True
+    the running one.
+    """
     root = tmp_path_factory.mktemp("colab")
     token, log, home = secrets.token_hex(8), root / "server.log", root / "home"
     with socket.socket() as free:

@@ -1,4 +1,6 @@
-"""Notebooks with Colab's old idioms run unmodified under the stand-in: in Colab's own IPython and ipykernel, and in the current ones."""
+"""Notebooks with Colab's old idioms run unmodified under the stand-in: in Colab's own IPython and
+ipykernel, and in the current ones.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ START = (
 
 @pytest.fixture
 def content() -> Iterator[Path]:
-    """A /content of our own: what the notebooks name can be no other folder, for their `!` lines see it too."""
+    """A /content of our own: what the notebooks name can be no other folder, for their `!` lines
+    see it too.
+    """
     with filelock.FileLock(Path(tempfile.gettempdir()) / "colab-kit-content.lock"):
         there = CONTENT.exists()
         if there and any(CONTENT.iterdir()):

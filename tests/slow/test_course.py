@@ -1,4 +1,6 @@
-"""Three projects of a well-known course, each from one cell: its archive behind a link, with all that such archives hold."""
+"""Three projects of a well-known course, each from one cell: its archive behind a link, with all
+that such archives hold.
+"""
 
 import io
 import json

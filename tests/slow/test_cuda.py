@@ -1,4 +1,6 @@
-"""On an NVIDIA GPU: killed and continued, measured precision, memory that runs out, a frozen backbone. Skipped where there is none."""
+"""On an NVIDIA GPU: killed and continued, measured precision, memory that runs out, a frozen
+backbone. Skipped where there is none.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ print(run.status, hashlib.sha256(b"".join(v.cpu().numpy().tobytes() for v in run
 
 
 def trained(out: Path, name: str, precision: str, killed_at: int = 0) -> str:
-    """The status and the hash of the weights that a process of its own ends with; "" where it was killed, as asked."""
+    """The status and the hash of the weights that a process of its own ends with; "" where it was
+    killed, as asked.
+    """
     env = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),

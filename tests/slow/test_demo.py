@@ -1,4 +1,6 @@
-"""The demo as a newcomer runs it, in full: killed in the middle, continued, and as good as the README says."""
+"""The demo as a newcomer runs it, in full: killed in the middle, continued, and as good as the
+README says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The stand-in on a FUSE mount behaves as google.colab's drive does: every check of the contract, and what only a mount can show."""
+"""The stand-in on a FUSE mount behaves as google.colab's drive does: every check of the contract,
+and what only a mount can show.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The FUSE body mounted for real: late uploads, a dying daemon, a full Trash, and each fault as another program meets it."""
+"""The FUSE body mounted for real: late uploads, a dying daemon, a full Trash, and each fault as
+another program meets it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What pip installed is this tree: every file, and the plugin found by its entry point, which runs README's example."""
+"""What pip installed is this tree: every file, and the plugin found by its entry point, which
+runs README's example.
+"""
 
 from __future__ import annotations
 

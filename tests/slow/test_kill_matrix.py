@@ -1,4 +1,6 @@
-"""A run killed at any named point and resumed with other workers ends in the same bits; and the test can fail."""
+"""A run killed at any named point and resumed with other workers ends in the same bits; and the
+test can fail.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def whole(forks: Forks, folder: Path, **options: object) -> tuple[str, dict[str,
 
 
 def killed(forks: Forks, folder: Path, point: str, nth: int, number: int, **options: object) -> str:
-    """The hash of a run that was killed and resumed with another number of workers; "" if it could not be resumed."""
+    """The hash of a run that was killed and resumed with another number of workers; "" if it
+    could not be resumed.
+    """
     num_workers, again = (
         ((0, 1), (1, 2), (2, 0))[number % 3] if options.get("data") != "arrays" else (0, 0)
     )

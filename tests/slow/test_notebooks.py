@@ -1,5 +1,7 @@
-"""The notebooks on Colab's own kernel (IPython 7.34, ipykernel 6.17.1, ipywidgets 7.7.1): two of them, all with COLAB_KIT_LONG;
-and those whose data lies in the package as they are, to the accuracy that their text promises."""
+"""The notebooks on Colab's own kernel (IPython 7.34, ipykernel 6.17.1, ipywidgets 7.7.1): two of
+them, all with COLAB_KIT_LONG; and those whose data lies in the package as they are, to the
+accuracy that their text promises.
+"""
 
 from __future__ import annotations
 

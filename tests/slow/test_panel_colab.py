@@ -1,6 +1,8 @@
-"""The panel on Colab's pins (ipywidgets 7.7.1, IPython 7.34, ipykernel 6.17.1), by a front end that speaks the protocol and nothing else.
+"""The panel on Colab's pins (ipywidgets 7.7.1, IPython 7.34, ipykernel 6.17.1), by a front end
+that speaks the protocol and nothing else.
 
-There a click waits behind the cell that runs; Start's handler keeps the kernel busy and hears clicks itself.
+There a click waits behind the cell that runs; Start's handler keeps the kernel busy and hears
+clicks itself.
 """
 
 import os
@@ -116,6 +118,7 @@ def front(tmp_path, monkeypatch):
         manager.shutdown_kernel(now=True)
 
 
+@pytest.mark.timed
 def test_stop_and_pause_are_heard_while_starts_handler_waits_and_queued_cells_run_in_order(front):
     front.client.execute(
         "import ipywidgets, ipykernel; print(ipywidgets.__version__, ipykernel.__version__)"

@@ -1,4 +1,6 @@
-"""Trainings on a real FUSE Drive that is killed, restarted, filled and slowed: each ends done, with the same bits, its copies whole."""
+"""Trainings on a real FUSE Drive that is killed, restarted, filled and slowed: each ends done,
+with the same bits, its copies whole.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""`colab run`, imitated: a file's text becomes one cell of IPython in a fresh process, which knows nothing of the file.
+"""`colab run`, imitated: a file's text becomes one cell of IPython in a fresh process, which
+knows nothing of the file.
 
-As google-colab-cli 0.7.5 does it: a prelude that sets sys.argv and the environment, the shebang stripped, flags of its own eaten even
-behind the script, no __file__, no input(), another working folder; the exit status is read from the SystemExit that reaches the cell.
+As google-colab-cli 0.7.5 does it: a prelude that sets sys.argv and the environment, the shebang
+stripped, flags of its own eaten even behind the script, no __file__, no input(), another working
+folder; the exit status is read from the SystemExit that reaches the cell.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ def left_by_colab(arguments: tuple[str, ...]) -> list[str]:
 def simulate_colab_run(
     launcher: Path, folder: Path, *arguments: str, timeout: float = 120, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a launcher as `colab run launcher arguments…` would; colab_kit is importable as if it were installed.
+    """Run a launcher as `colab run launcher arguments…` would; colab_kit is importable as if it
+    were installed.
 
     folder : where the cell works    env : of the kernel
     """

@@ -1,7 +1,9 @@
-"""Cut colab_kit/data/fashion_mini from the full Fashion-MNIST: `python tests/cut_fashion_mini.py <folder of the four idx files> [<out>]`.
+"""Cut colab_kit/data/fashion_mini from the full Fashion-MNIST.
 
-A keyed, stratified choice, so every run gives the same bytes: the same rows (keyed.permutation), in the order of the full set,
-packed by bzip2, whose output does not change between versions.
+    python tests/cut_fashion_mini.py <folder of the four idx files> [<out>]
+
+A keyed, stratified choice, so every run gives the same bytes: the same rows (keyed.permutation),
+in the order of the full set, packed by bzip2, whose output does not change between versions.
 """
 
 import bz2

@@ -1,6 +1,8 @@
-"""What google.colab's drive does, as a list of checks for any body of the stand-in; each names the behaviour of colabtools it follows.
+"""What google.colab's drive does, as a list of checks for any body of the stand-in; each names
+the behaviour of colabtools it follows.
 
-Paragraphs are those of the project's notes on google.colab, whose order of steps is that of colabtools' drive.py.
+Paragraphs are those of the project's notes on google.colab, whose order of steps is that of
+colabtools' drive.py.
 """
 
 from __future__ import annotations

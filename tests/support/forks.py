@@ -1,9 +1,11 @@
-"""A warm process that forks a child for each job: a child that may be killed costs milliseconds, not torch's start.
+"""A warm process that forks a child for each job: a child that may be killed costs milliseconds,
+not torch's start.
 
     with Forks("tests.support.tasks") as forks:
         code = forks.run("train_small", folder="/tmp/x", kill=("after_backward", 3))
 
-The job is a function of the named module, called with JSON arguments. `run` gives the exit status, negative for a signal.
+The job is a function of the named module, called with JSON arguments. `run` gives the exit
+status, negative for a signal.
 """
 
 from __future__ import annotations
@@ -23,8 +25,13 @@ class Forks:
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
         self.server = subprocess.Popen(
-            [sys.executable, __file__, module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT
-        )  # fmt: skip
+            [sys.executable, __file__, module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+            cwd=ROOT,
+        )
 
     def run(self, job: str, **arguments: Any) -> int:
         assert self.server.stdin and self.server.stdout
@@ -38,7 +45,7 @@ class Forks:
     def __exit__(self, *error: Any) -> None:
         assert self.server.stdin
         self.server.stdin.close()
-        self.server.wait(10)
+        self.server.wait(60)  # on a busy machine torch takes its time to end
 
 
 def serve(module: str) -> None:

@@ -1,7 +1,9 @@
-"""Hosts that exist in a test only: whatever runs with `hosts.env` meets them under their real names, over real TLS.
+"""Hosts that exist in a test only: whatever runs with `hosts.env` meets them under their real
+names, over real TLS.
 
-A proxy on 127.0.0.1 ends TLS itself with certificates of a throw-away authority: nothing is patched, so requests in this
-process, gdown, and curl or wget in another are served alike. A host that no test named is answered 502, and never reached.
+A proxy on 127.0.0.1 ends TLS itself with certificates of a throw-away authority: nothing is
+patched, so requests in this process, gdown, and curl or wget in another are served alike. A host
+that no test named is answered 502, and never reached.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ PIECE = 1 << 16
 
 @dataclass(frozen=True)
 class Ask:
-    """One request. path : unquoted; headers : in small letters; sent : bytes of the answer's body."""
+    """One request. path : unquoted; headers : in small letters; sent : bytes of the answer's
+    body.
+    """
 
     host: str
     method: str
@@ -146,7 +150,9 @@ class Hosts:
     def answer(
         self, host: str, path: str, what: Callable[[Ask], Any] | Answer | ServedFile | None
     ) -> None:
-        """Answer requests for a path (a glob, `*` for any) of a host. The rule made last counts; None, also from a function, is 404."""
+        """Answer requests for a path (a glob, `*` for any) of a host. The rule made last counts;
+        None, also from a function, is 404.
+        """
         self._rules.insert(0, (host, path, what))
 
     def count(self, host: str = "*", path: str = "*") -> int:
@@ -244,7 +250,9 @@ def _opened(reply: Answer) -> Any:
 def hosts(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Hosts]:
-    """Fake hosts for this process and those it starts, with a HOME of their own: `hosts.home` shows what was left there."""
+    """Fake hosts for this process and those it starts, with a HOME of their own: `hosts.home`
+    shows what was left there.
+    """
     home = tmp_path_factory.mktemp("hosts")
     with Hosts(tmp_path_factory.mktemp("authority")) as made:
         made.home = home
@@ -255,7 +263,9 @@ def hosts(
 
 @dataclass
 class Item:
-    """A thing on the fake Drive. mood : "", private, deleted, quota, busy, again (the confirm page for ever), untyped, forbidden, down."""
+    """A thing on the fake Drive. mood : "", private, deleted, quota, busy, again (the confirm
+    page for ever), untyped, forbidden, down.
+    """
 
     id: str
     name: str
@@ -291,7 +301,9 @@ class GoogleDrive:
             hosts.answer(host, path, door)
 
     def file(self, name: str, data: bytes | Path = b"", **traits: Any) -> str:
-        """Put a file there; return its id. big=True: behind the virus-scan page; mood=, key= (a resource key): see Item."""
+        """Put a file there; return its id. big=True: behind the virus-scan page; mood=, key= (a
+        resource key): see Item.
+        """
         return self._put(name, data=data, **traits)
 
     def doc(
@@ -304,7 +316,8 @@ class GoogleDrive:
         return self._put(name, kind="folder", inside=list(inside), **traits)
 
     def _put(self, name: str, **traits: Any) -> str:
-        id = f"1{hashlib.sha256(f'{len(self.items)} {name}'.encode()).hexdigest()[:32]}"  # 33 signs, as Google's
+        # 33 signs, as Google's
+        id = f"1{hashlib.sha256(f'{len(self.items)} {name}'.encode()).hexdigest()[:32]}"
         self.items[id] = Item(id, name, **traits)
         return id
 
@@ -579,7 +592,9 @@ class Forges:
         self._page("huggingface.co", f"/{repo}", f"{name} · Hugging Face")
 
     def kaggle(self, name: str, data: bytes, *, private: bool = False) -> None:
-        """A dataset "owner/name", or a competition "name", which always wants an account that accepted its rules."""
+        """A dataset "owner/name", or a competition "name", which always wants an account that
+        accepted its rules.
+        """
         contest = "/" not in name
         path = (
             f"/api/v1/competitions/data/download-all/{name}"
@@ -614,7 +629,9 @@ class Forges:
     def github(
         self, repo: str, files: dict[str, bytes], *, lfs: tuple[str, ...] = (), ref: str = "main"
     ) -> None:
-        """A repository "o/n": pages at github.com, files at raw, those in LFS as pointers there and whole at media."""
+        """A repository "o/n": pages at github.com, files at raw, those in LFS as pointers there
+        and whole at media.
+        """
         for path, data in files.items():
             self._page(
                 "github.com",

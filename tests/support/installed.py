@@ -1,4 +1,6 @@
-"""This tree as pip would have installed it, without pip, and the example that docs/testing.md gives to who has installed it."""
+"""This tree as pip would have installed it, without pip, and the example that docs/testing.md
+gives to who has installed it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ def readme_example() -> str:
 
 
 def site(folder: Path) -> Path:
-    """Make a folder that, on PYTHONPATH, holds colab-kit as installed: the package, its RECORD and its entry points."""
+    """Make a folder that, on PYTHONPATH, holds colab-kit as installed: the package, its RECORD
+    and its entry points.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "colab_kit").symlink_to(ROOT / "colab_kit")

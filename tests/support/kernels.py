@@ -1,4 +1,6 @@
-"""Notebooks executed in a kernel of any Python, which a line at its start may prepare; the notebook is never changed."""
+"""Notebooks executed in a kernel of any Python, which a line at its start may prepare; the
+notebook is never changed.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def prepare(python: str, folder: Path, line: str) -> None:
 def execute(
     notebook: Path, python: str, folder: Path, line: str, *, timeout: int = 60, **env: str
 ) -> Any:
-    """The notebook as it is after all its cells ran in a kernel of `python`, which began in `folder` with this line of Python."""
+    """The notebook as it is after all its cells ran in a kernel of `python`, which began in
+    `folder` with this line of Python.
+    """
     import nbformat
     from nbclient import NotebookClient
 

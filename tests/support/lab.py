@@ -1,4 +1,6 @@
-"""A JupyterLab of its own and a browser on it, both gone at the end; all they write is below one folder."""
+"""A JupyterLab of its own and a browser on it, both gone at the end; all they write is below one
+folder.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+ROOT = str(Path(__file__).resolve().parents[2])  # the kernels take this tree, installed or not
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
@@ -28,10 +31,10 @@ import time
 import torch
 from torch import nn
 import colab_kit as kit
-from colab_kit import verbs
+from colab_kit import api
 
-own = getattr(verbs, "own", verbs.transfer)
-verbs.own = own
+own = getattr(api, "own", api.transfer)
+api.own = own
 
 class Slow(nn.Module):
     def __init__(self):
@@ -42,7 +45,7 @@ class Slow(nn.Module):
             time.sleep(SECONDS)
         return self.fc(torch.relu(self.body(x)).mean((2, 3)))
 
-verbs.transfer = lambda data, backbone, **how: own(data, Slow(), mode="finetune", **how)
+api.transfer = lambda data, backbone, **how: own(data, Slow(), mode="finetune", **how)
 """  # what a cell begins with, so that a batch takes SECONDS
 READY = """() => {
   const widget = window.jupyterapp && window.jupyterapp.shell.currentWidget;
@@ -102,7 +105,7 @@ def lab(root: Path, *, dark: bool = False, **env: str) -> Iterator[Any]:
     with open(home / "lab.log", "w") as log:
         server = subprocess.Popen(
             command,
-            env={**os.environ, "HOME": str(home), **own, **env},
+            env={**os.environ, "PYTHONPATH": ROOT, "HOME": str(home), **own, **env},
             start_new_session=True,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -133,7 +136,9 @@ def run_cell(page: Any, number: int) -> None:
 
 
 def until_shown(page: Any, name: str, selector: str) -> float:
-    """Click a button; milliseconds from the click until something is in the page, by the page's own clock."""
+    """Click a button; milliseconds from the click until something is in the page, by the page's
+    own clock.
+    """
     page.evaluate(
         """selector => {
              window.clicked = window.shown = null;

@@ -1,4 +1,6 @@
-"""The notebooks made ready to run here: the install cell stubbed, the parameters overridden; and what each must show."""
+"""The notebooks made ready to run here: the install cell stubbed, the parameters overridden; and
+what each must show.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from colab_kit.testing.server import FileServer
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 WIDGET = "application/vnd.jupyter.widget-view+json"
-SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {  # cells that draw; {cell: what it says}
+# cells that draw; {cell: what it says}
+SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "01_first_run": ((), {"panel": WIDGET, "code": "kit.transfer('fashion-mini'"}),
     "02_fashion_mnist": (("curves", "picture"), {"test": "of the test pictures"}),
     "03_cats_and_dogs": (("curves", "picture"), {"test": "efficientnet_lite0: ", "seconds": "'cpu': "}),
@@ -34,7 +37,7 @@ SHOWN: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {  # cells that draw;
     "07_helper_files_and_repos": (
         (),
         {
-            "helper": "['view_classify']", "clone": "new to us", "update": "up to date: True · mine is still there: True",
+            "helper": "['view_classify']", "clone": "· new", "update": "up to date: True · mine is still there: True",
             "script": "trained with --epochs 1", "wrong": "Fix: ",
         },
     ),

@@ -1,4 +1,6 @@
-"""Tiny picture files for tests: those the plugin hands out, and files that only bear a picture's name."""
+"""Tiny picture files for tests: those the plugin hands out, and files that only bear a picture's
+name.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""Jobs for trainings on a FUSE Drive that is killed, filled, slowed and torn while they run, each by a keyed plan."""
+"""Jobs for trainings on a FUSE Drive that is killed, filled, slowed and torn while they run, each
+by a keyed plan.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ class Wide(nn.Module):
 
 
 def weather(storm: int) -> dict[int, list[tuple[str, int]]]:
-    """What happens before which step, and for how many steps it lasts: a function of the storm's number."""
+    """What happens before which step, and for how many steps it lasts: a function of the storm's
+    number.
+    """
     rng = np.random.Generator(np.random.Philox(key=[4, storm]))
     plan: dict[int, list[tuple[str, int]]] = {}
     woes = [
@@ -137,7 +141,9 @@ class Weather(Control):
         return found
 
     def blow_over(self) -> None:
-        """End the woes, each fault after it has met somebody: how soon the copier comes is the machine's affair."""
+        """End the woes, each fault after it has met somebody: how soon the copier comes is the
+        machine's affair.
+        """
         if not os.path.isdir(self.at / MYDRIVE):
             self.body.restart()
         until = time.monotonic() + 10 * PACE
@@ -158,7 +164,9 @@ class Weather(Control):
 
 
 def on_drive(work: Path, *, delay: float = 0.1, capacity: int | None = None) -> FuseBody:
-    """Mount the FUSE body over work/store at work/drive, as this process's Drive; short waits for a short run."""
+    """Mount the FUSE body over work/store at work/drive, as this process's Drive; short waits for
+    a short run.
+    """
     body = FuseBody(work / "store", delay=delay, capacity=capacity)
     point = work / "drive"
     body.mount(point)
@@ -170,7 +178,9 @@ def on_drive(work: Path, *, delay: float = 0.1, capacity: int | None = None) -> 
 def train_in_storm(
     work: str, storm: int | None, home: str = "home", die_at: int = 0, stays: bool = False
 ) -> None:
-    """Train through a storm. `die_at`: the process is killed at that step. `stays`: the storm outlasts the training."""
+    """Train through a storm. `die_at`: the process is killed at that step. `stays`: the storm
+    outlasts the training.
+    """
     torch.set_num_threads(1)
     here = Path(work)
     os.environ["COLAB_KIT_HOME"] = str(here / home)

@@ -1,4 +1,6 @@
-"""Jobs for killed children: a small training with everything random in it, and a hash of all it should come to."""
+"""Jobs for killed children: a small training with everything random in it, and a hash of all it
+should come to.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import tempfile
 import threading
@@ -44,7 +47,9 @@ POINTS = (
 
 
 class Killer(Control):
-    """Count the points a run passes; at the n-th hit of one, die as a runtime dies, stop, or pause until it is saved."""
+    """Count the points a run passes; at the n-th hit of one, die as a runtime dies, stop, or
+    pause until it is saved.
+    """
 
     def __init__(self, kill: tuple[str, int] | None, how: str = "kill") -> None:
         super().__init__()
@@ -67,7 +72,9 @@ class Killer(Control):
 
 
 class Drawn(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """Pictures with a user's transforms: PIL, `random`, `np.random`, torch, and a thread that draws."""
+    """Pictures with a user's transforms: PIL, `random`, `np.random`, torch, and a thread that
+    draws.
+    """
 
     def __init__(self, n: int) -> None:
         rng = np.random.Generator(np.random.Philox(7))
@@ -90,7 +97,9 @@ class Drawn(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
 
 class Fragile:
-    """A loss that is lost where the scores grow too large: a function of the weights, so it is lost at the same step again."""
+    """A loss that is lost where the scores grow too large: a function of the weights, so it is
+    lost at the same step again.
+    """
 
     def __call__(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = nn.functional.cross_entropy(output, y)
@@ -116,7 +125,9 @@ class Small(nn.Module):
 
 
 def channels_last() -> nn.Module:
-    """The same in the memory format of fast convolutions: a checkpoint is contiguous, and must be put back as it was."""
+    """The same in the memory format of fast convolutions: a checkpoint is contiguous, and must be
+    put back as it was.
+    """
     return Small().to(memory_format=torch.channels_last)
 
 
@@ -129,15 +140,28 @@ def jitter(picture: Image.Image) -> Image.Image:
     )
 
 
+def small_files() -> Path:
+    """The folder of the small pictures: made once, whole, for all test processes of this user."""
+    folder = Path(tempfile.gettempdir()) / f"colab-kit-test-pictures-{os.getuid()}"
+    if not folder.exists():
+        made = Path(tempfile.mkdtemp(prefix="colab-kit-test-"))
+        for n in range(32):
+            picture(made / f"{n}.{'jpg' if n % 3 else 'png'}", n, size=(12 + n % 5, 11))
+        try:
+            made.rename(folder)  # whole or not at all: another process may be reading it
+        except OSError:  # that one was first
+            shutil.rmtree(made)
+    return folder
+
+
 def small_data(kind: str) -> Data:
-    """`items`: a user's Dataset; `arrays`: bytes in memory; `files`: pictures. 23 to train on, 9 to validate: the last batch is ragged."""
+    """`items`: a user's Dataset; `arrays`: bytes in memory; `files`: pictures. 23 to train on, 9
+    to validate: the last batch is ragged.
+    """
     rows = np.arange(32)
     if kind == "files":
-        folder = Path(tempfile.gettempdir()) / f"colab-kit-test-files-{os.getuid()}"
-        paths = [
-            picture(folder / f"{n}.{'jpg' if n % 3 else 'png'}", n, size=(12 + n % 5, 11))
-            for n in range(32)
-        ]
+        folder = small_files()
+        paths = sorted(folder.iterdir(), key=lambda path: int(path.stem))
         files = Pictures(paths, np.arange(32) % 3, folder, "print")
         return Data(
             Split(files, rows[:23]),
@@ -278,7 +302,9 @@ def on_the_disk(folder: Path) -> None:
 
 
 def loop_by_hand(folder: str, kill: int | None = None) -> None:
-    """A loop of the user's own over Split.batches(): what it has done stands in a file, from where it goes on."""
+    """A loop of the user's own over Split.batches(): what it has done stands in a file, from
+    where it goes on.
+    """
     on_the_disk(Path(folder))
     done = Path(folder).with_suffix(".batches")
     lines = done.read_text().splitlines() if done.exists() else []
@@ -299,7 +325,9 @@ def loop_by_hand(folder: str, kill: int | None = None) -> None:
 
 
 def fingerprint(folder: Path) -> str:
-    """One hash over weights, average, optimizer, history, best, counters and the loss of every step."""
+    """One hash over weights, average, optimizer, history, best, counters and the loss of every
+    step.
+    """
     found = checkpoint.read(max(folder.glob("checkpoint-*.safetensors"), key=checkpoint.step_of))
     digest = hashlib.sha256()
     for name in sorted(found.tensors):

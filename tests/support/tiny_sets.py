@@ -74,7 +74,9 @@ def batch(seed, n, **more):
 
 
 def cifar(fine=False):
-    """The files of a CIFAR archive, and a parser that expects them: torchvision's, but for the hashes of ours."""
+    """The files of a CIFAR archive, and a parser that expects them: torchvision's, but for the
+    hashes of ours.
+    """
     import torchvision
 
     base = torchvision.datasets.CIFAR100 if fine else torchvision.datasets.CIFAR10

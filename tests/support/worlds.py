@@ -1,4 +1,6 @@
-"""Colab VMs on paper: their mounts, and a door that mounts or fails as planned. For the tests of the rooms about mounting."""
+"""Colab VMs on paper: their mounts, and a door that mounts or fails as planned. For the tests of
+the rooms about mounting.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from colab_kit.errors import DriveError
 
 
 class World:
-    """One VM. `failures` are raised one a call; after them the door mounts, unless `for_ever`: then the last one stays."""
+    """One VM. `failures` are raised one a call; after them the door mounts, unless `for_ever`:
+    then the last one stays.
+    """
 
     def __init__(
         self,
@@ -122,7 +126,9 @@ def dies(patch: pytest.MonkeyPatch, point: Path) -> None:
 
 
 def deletions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """What is deleted from now on: name, and bytes as it went. On Drive they go to the Trash, which counts."""
+    """What is deleted from now on: name, and bytes as it went. On Drive they go to the Trash,
+    which counts.
+    """
     seen, unlink = [], os.unlink
 
     def watched(path: Any, **how: Any) -> None:

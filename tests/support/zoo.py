@@ -1,4 +1,6 @@
-"""The archive zoo: makers of archives that are odd, damaged or hostile, each with what unpacking it must come to."""
+"""The archive zoo: makers of archives that are odd, damaged or hostile, each with what unpacking
+it must come to.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def with_info(content=b"x", name="a", mode=0, flags=0, system=3) -> bytes:
 
 
 def raw_zip(members, *, directory=None) -> bytes:
-    """A zip written by hand: (raw name, packed, said size, crc, method, flags) each; `directory` may say otherwise."""
+    """A zip written by hand: (raw name, packed, said size, crc, method, flags) each; `directory`
+    may say otherwise.
+    """
     out, entries = b"", b""
     for at, (name, packed, size, crc, method, flags) in enumerate(members):
         start = len(out)
@@ -147,7 +151,8 @@ ODD_ZIPS: dict[str, tuple[Callable[[], bytes], set[str]]] = {  # these are fine;
     "of a name with dots": (lambda: zipped({"..a/b..": b"1", "...": b"2"}), {"..a/b..", "..."}),
 }  # fmt: skip
 
-BAD_ZIPS: dict[str, tuple[Callable[[], bytes], type[ColabKitError], str]] = {  # the kind of error and a word of it
+# the kind of error and a word of it
+BAD_ZIPS: dict[str, tuple[Callable[[], bytes], type[ColabKitError], str]] = {
     "slip": (lambda: raw_zip([one(b"good"), one(b"../evil")]), UnsafeArchive, "../evil"),
     "slip in the middle": (lambda: raw_zip([one(b"a/../../evil")]), UnsafeArchive, "outside"),
     "slip backward": (lambda: raw_zip([one(b"..\\evil")]), UnsafeArchive, "outside"),

@@ -1,4 +1,6 @@
-"""The mistakes a student makes: each is found before the first step, in words, and correct set-ups raise no alarm."""
+"""The mistakes a student makes: each is found before the first step, in words, and correct
+set-ups raise no alarm.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,144 @@
+"""Write the generated parts of ARCHITECTURE.md: the tree, the walks, the table of places.
+
+    python docs/architecture.py
+
+Run it when a file or a function has another name: tests/test_architecture.py compares the page
+with the code.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.support import walks  # noqa: E402
+
+PACKAGE = ROOT / "colab_kit"
+PAGE = ROOT / "ARCHITECTURE.md"
+ORDER = """errors.py events.py recipe.py system/ colab/ fetching/ data/ models/ training/ runs/
+    api.py panels/ cli/ testing/ __init__.py""".split()
+FOLDERS = [name.rstrip("/") for name in ORDER if name.endswith("/")]
+# A picture's way and Stop: folder, function, what happens there. A|B means A, or B if there is no
+# A.
+PICTURE = (
+    ("data", "scan", "finds the class folders, and in each its pictures"),
+    ("data", "decode", "turns a file into pixels; the file alone decides which"),
+    ("data", "PixelStore", "keeps each picture's pixels, decoded once, as uint8"),
+    ("data", "BatchLoader.order", "draws the order of an epoch from (seed, epoch)"),
+    ("data", "boxes", "draws each picture's cut from (seed, epoch, number)"),
+    ("data", "Preprocess.input", "resizes, colours and normalizes a whole batch"),
+    ("data", "run_ahead", "makes the next batches ready while the network computes"),
+)
+STOP = (
+    ("panels", "Worker.stop", "the Stop button; Ctrl-C and SIGTERM: events.interrupts_stop"),
+    ("events", "Control.stop", "keeps the reason; nothing is interrupted"),
+    ("training", "train_epoch", "finishes its step, then sees that it should stop"),
+    ("training", "Saver.save", "saves this very step"),
+    ("training", "fit_by_steps|fit", "returns the reason"),
+    ("runs", "Run", "is given back to the caller; its status is \"stopped\""),
+)  # fmt: skip
+PLACES = (  # where do I change ...: folder, name, and what to do there
+    ("a default", "recipe", "Recipe", "a field, with its limits and its sentence for --help"),
+    ("a metric", "training", "measured", "what is computed after an epoch"),
+    ("a link host", "fetching", "parse|understand", "a reader of its links; see CONTRIBUTING.md"),
+    ("a message", "errors", "ColabKitError", "three sentences, where the code raises it"),
+    ("a checkpoint field", "training", "State", "what the next step needs; and raise the format"),
+    ("a Colab behaviour", "colab", "secret", "and the pretended one in testing/google_colab"),
+    ("a data format", "data", "formats/", "one file for each format; see CONTRIBUTING.md"),
+)  # fmt: skip
+
+
+def contract(name: str) -> str:
+    """The first paragraph of a folder's or a file's docstring, without its title."""
+    path = PACKAGE / name / "__init__.py" if name.endswith("/") else PACKAGE / name
+    first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+    return " ".join(first.split()).removeprefix(f"{path.parent.name}: ")
+
+
+def tree() -> str:
+    return "\n".join(f"{name:<12} {contract(name)}".rstrip() for name in ORDER)
+
+
+def names(path: Path) -> Iterator[str]:
+    """The functions and classes of a file, methods as Class.method."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        if isinstance(node, ast.ClassDef):
+            inner = (part for part in node.body if isinstance(part, ast.FunctionDef))
+            yield from (f"{node.name}.{part.name}" for part in inner)
+
+
+def place(folder: str, wanted: str) -> tuple[str, str]:
+    """The file in which a function or class stands, and its name."""
+    if wanted.endswith("/"):
+        return f"{folder}/{wanted}", ""
+    top = PACKAGE / folder
+    paths = sorted(top.rglob("*.py")) if top.is_dir() else [PACKAGE / f"{folder}.py"]
+    for name in wanted.split("|"):
+        for path in paths:
+            if name in names(path):
+                return path.relative_to(PACKAGE).as_posix(), name
+    raise SystemExit(
+        f"docs/architecture.py names {wanted} in {folder}, where nothing is called so."
+    )
+
+
+def steps(walk: tuple[tuple[str, str, str], ...]) -> str:
+    rows = []
+    for number, (folder, wanted, what) in enumerate(walk, 1):
+        file, name = place(folder, wanted)
+        rows.append(f"{number}. `{file}: {name}`: {what}")
+    return "\n".join(rows)
+
+
+def table() -> str:
+    rows = ["| to change | go to | and do |", "|---|---|---|"]
+    for what, folder, wanted, how in PLACES:
+        file, name = place(folder, wanted)
+        rows.append(f"| {what} | `{file}{': ' if name else ''}{name}` | {how} |")
+    return "\n".join(rows)
+
+
+def parts() -> dict[str, str]:
+    """What the code alone decides, by the name of its place in the page."""
+    return {
+        "tree": f"```text\n{tree()}\n```",
+        "picture": steps(PICTURE),
+        "stop": steps(STOP),
+        "places": table(),
+    }
+
+
+def calls(walked: dict[str, walks.Walk]) -> dict[str, str]:
+    """The traced calls; files of one folder that follow each other share a line."""
+    blocks = {}
+    for name, walk in walked.items():
+        rows = [f"{walks.CALLS[name]}: {walk.counts}"]
+        for folder, stay in groupby(walk.steps, key=lambda step: walks.folder(step[0])):
+            files = ", ".join(f"{file.removeprefix(f'{folder}/')}: {first}" for file, first in stay)
+            rows.append(f"  {folder}/ {files}" if folder in FOLDERS else f"  {files}")
+        blocks[name] = "```text\n" + "\n".join(rows) + "\n```"
+    return blocks
+
+
+def filled(text: str, found: dict[str, str]) -> str:
+    """The page with these parts written between their marks."""
+    for name, part in found.items():
+        mark = rf"(<!-- {name}[^>]*-->\n).*?(<!-- end -->)"
+        text, times = re.subn(mark, lambda m, part=part: f"{m[1]}{part}\n{m[2]}", text, flags=re.S)
+        if times != 1:
+            raise SystemExit(f"ARCHITECTURE.md has {times} places for {name}; it needs one.")
+    return text
+
+
+if __name__ == "__main__":
+    found = parts() | calls(walks.walks(*walks.CALLS))
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
