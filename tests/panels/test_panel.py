@@ -16,7 +16,7 @@ from colab_kit.data.loading import load
 from colab_kit.errors import DataError, RecipeError, RunError
 from colab_kit.events import Control, RunStarted, StepDone
 from colab_kit.panels import panel as panels
-from colab_kit.panels import worker
+from colab_kit.panels import worker as room
 from colab_kit.panels.controls import contents
 from colab_kit.panels.panel import panel
 from colab_kit.panels.worker import mode
@@ -345,7 +345,7 @@ def test_where_start_waits_an_interrupt_is_a_stop_and_a_cell_that_is_run_again_i
             raise KeyboardInterrupt
         gated.leave.set()
 
-    monkeypatch.setattr(worker.time, "sleep", interrupted)
+    monkeypatch.setattr(room.time, "sleep", interrupted)
     worker = panels.Worker(made._work)
     made._call = made._chosen_source(), *made._settings()
     panels.working[made._key] = made.worker = worker
