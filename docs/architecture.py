@@ -47,7 +47,7 @@ STOP = (
 PLACES = (  # where do I change ...: folder, name, and what to do there
     ("a default", "recipe", "Recipe", "a field, with its limits and its sentence for --help"),
     ("a metric", "training", "measured", "what is computed after an epoch"),
-    ("a link host", "fetching", "parse|understand", "a reader of its links; see CONTRIBUTING.md"),
+    ("a link host", "fetching", "parse_link", "a reader of its links; see CONTRIBUTING.md"),
     ("a message", "errors", "ColabKitError", "three sentences, where the code raises it"),
     ("a checkpoint field", "training", "State", "what the next step needs; and raise the format"),
     ("a Colab behaviour", "colab", "secret", "and the pretended one in testing/google_colab"),
