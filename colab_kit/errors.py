@@ -105,6 +105,7 @@ class FetchError(ColabKitError, OSError):
 
     tries: int = 1  # how many tries make sense in all; 1: the next one would fail in the same way
     wait: float | None = None  # seconds the server asked for before the next one
+    code: str = ""  # the server's own word for it, as in the header X-Error-Code
 
 
 class LinkError(FetchError, ValueError):

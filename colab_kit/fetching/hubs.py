@@ -234,8 +234,7 @@ def _fix(err: FetchError, service: str, url: str) -> str:
             fix = f"{rules}{_KAGGLE}"
             return f"check the link; if it is not public: {fix}" if is_gone else fix
         case "huggingface" if is_private:
-            # the server's own words, which the error quotes
-            if re.search("restricted|gated|awaiting", err.why, re.I):
+            if err.code == "GatedRepo":
                 return _HUB
             unknown = "check the link: what does not exist gets this answer, too"
             return f"{unknown}. If it is private or gated: {_HUB}"

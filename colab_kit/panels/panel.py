@@ -190,7 +190,7 @@ class Panel:
     def as_code(self) -> str:
         """The call that does the same."""
         backbone, fields = self._settings()
-        return code_of(self._chosen_source(), backbone, {**fields, **self.where})
+        return views.code_of(self._chosen_source(), backbone, {**fields, **self.where})
 
     def _load(self) -> None:
         if self.worker.busy:
@@ -358,7 +358,7 @@ class Line:
 
     def as_code(self) -> str:
         """The call that does the same."""
-        return code_of("" if self.data is None else self.data, self.backbone, self.options)
+        return views.code_of("" if self.data is None else self.data, self.backbone, self.options)
 
     def start(self) -> None:
         """Train, in lines of text."""
@@ -370,18 +370,6 @@ class Line:
         from IPython.display import Code, display
 
         display(Code(self.as_code(), language="python"))  # type: ignore[no-untyped-call]
-
-
-def code_of(source: Any, backbone: str, options: dict[str, Any]) -> str:
-    """The call that does the same as a panel on this source."""
-    text, more = "data", ""
-    if isinstance(source, (str, os.PathLike)):
-        text = repr(os.fspath(source) or "your-photos")
-    for name, value in options.items():
-        if value or name not in ("run_dir", "name"):
-            plain = os.fspath(value) if isinstance(value, os.PathLike) else value
-            more += f", {name}={plain!r}"
-    return f"run = kit.transfer({text}, {backbone!r}{more})"
 
 
 def _load(source: Any, control: Any, hear: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -186,3 +187,15 @@ def chances(prediction: Any) -> str:
 def code(line: str) -> str:
     """The line that does the same without a panel."""
     return framed(f"<pre><code>{escape(line)}</code></pre>")
+
+
+def code_of(source: Any, backbone: str, options: dict[str, Any]) -> str:
+    """Write the call that does the same as a panel on this source."""
+    text, more = "data", ""
+    if isinstance(source, (str, os.PathLike)):
+        text = repr(os.fspath(source) or "your-photos")
+    for name, value in options.items():
+        if value or name not in ("run_dir", "name"):
+            plain = os.fspath(value) if isinstance(value, os.PathLike) else value
+            more += f", {name}={plain!r}"
+    return f"run = kit.transfer({text}, {backbone!r}{more})"

@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..system import hardware
 from ..system.files import write_whole
-from ..training.metrics import falls
+from ..training.losses import falls
 from .evaluation import Evaluation
 from .prediction import Prediction
 

@@ -231,7 +231,9 @@ def refusal(reply: Reply) -> FetchError:
     if status in (404, 410):
         return NotFound(what, why, "the file is not there (any more): check the address")
     if status in (401, 403):
-        return Private(what, why, _PRIVATE)
+        private = Private(what, why, _PRIVATE)
+        private.code = reply.headers.get("X-Error-Code", "")
+        return private
     return FetchError(what, why, "check the address")
 
 

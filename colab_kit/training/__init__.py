@@ -4,9 +4,8 @@ Read its files in this order:
 
 request         what a call asks for
 choices         what stands where the recipe says None
-losses          losses by name, and what kind of numbers a network puts out
+losses          losses by name; what kind of numbers a network puts out; running sums
 optim           which weights learn, by which optimizer and rate; their average
-metrics         the figures while training
 checks          outputs, loss and gradients, on one batch
 findings        what network, data and machine show before the first step
 probing         precision, batch size and the time of a step, tried without a trace

@@ -12,8 +12,7 @@ from ..data.keyed_random import outer_streams_kept
 from ..events import EpochDone, Note, StepDone, milestone
 from ..models.linear_solver import Solved, solve
 from .loaders import FrozenFeatures, Heard
-from .losses import Loss
-from .metrics import Sums
+from .losses import Loss, Sums
 from .plan import Plan
 from .state import Progress, copy_of, wear
 

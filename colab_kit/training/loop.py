@@ -22,8 +22,7 @@ from ..events import EpochDone, Note, StepDone, milestone
 from ..models.precision import PLAIN, deterministic, floated
 from .frozen_head import compute_features, fit_head_on_features
 from .job import Job
-from .losses import primary, with_aux
-from .metrics import Sums
+from .losses import Sums, primary, with_aux
 from .plan import Plan
 from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
 from .state import Diverged, Progress, State, copy_of, out_of_patience, wear

@@ -34,8 +34,7 @@ from .choices import (
 )
 from .findings import FirstLook, examine
 from .loaders import LoaderMaker
-from .losses import by_output, expects, output_kind
-from .metrics import measured
+from .losses import by_output, expects, measured, output_kind
 from .plan import Hardware, Plan
 from .recovery import is_out_of_memory, let_go, pieces
 from .request import Network, Request

@@ -21,7 +21,7 @@ from ..system.files import Shelf, is_whole, write_json, write_whole
 from ..system.runtime import need
 from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
-from .metrics import better
+from .losses import better
 from .optim import Average
 from .plan import Plan
 from .saver import Budget, Saver

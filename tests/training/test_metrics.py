@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from colab_kit.training.metrics import Sums, better
+from colab_kit.training.losses import Sums, better
 
 CPU = torch.device("cpu")
 

@@ -6,5 +6,5 @@ sees(folder) -> bool    whether the folder is of this format, from names and fir
 read(folder) -> Parts   its parts; DataError says which file is damaged or missing, and the fix
 
 Read idx.py (the format of MNIST), then parsed.py (the sets of the catalog, each by its own
-reader), then matlab.py (the numbers of MATLAB 5 files, for parsed.py).
+reader; the numbers of MATLAB 5 files).
 """
