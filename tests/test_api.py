@@ -151,7 +151,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[ColabKitError], str]] = {
     ),
     "slash in the name": (lambda: quietly(name="a/b"), RecipeError, "name='a/b' is no file name"),
     "no such weights": (lambda: quietly(init="nothing.pth"), ModelError, "no weights file nothing.pth"),
-    "warm-up longer than the run": (lambda: quietly(warmup_epochs=3.0), RecipeError, "warmup_epochs=3.0 epochs are longer"),
+    "warm-up longer than the run": (lambda: quietly(warmup_epochs=3.0), RecipeError, "warmup_epochs=3.0"),
 }  # fmt: skip
 
 
