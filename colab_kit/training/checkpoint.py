@@ -1,6 +1,6 @@
 """Checkpoints: whole or absent, in two generations, with everything that the next step needs.
 
-models/tensor_files has the format of the file.
+models/weights has the format of the file.
 """
 
 from __future__ import annotations

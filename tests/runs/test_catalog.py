@@ -297,13 +297,13 @@ def test_a_dead_drive_does_not_hide_the_local_runs_and_is_said_in_one_line(
 
 def test_a_dead_drive_of_a_colab_machine_is_known_from_its_mounts(place, fuse_drive, monkeypatch):
     row = f"drive {fuse_drive.mountpoint} fuse.drive rw 0 0\n"
-    monkeypatch.setattr(
-        mounting.Site, "here", lambda: mounting.Site("colab-subprocess", table=lambda: row)
-    )
-    monkeypatch.setattr(drives.session, "current", None)
-    assert catalog.look().silent == []
-    fuse_drive.kill()
-    assert catalog.look().silent == [fuse_drive.mountpoint]
+    site = mounting.Site("colab-subprocess", table=lambda: row)
+    with monkeypatch.context() as patch:  # undone before fuse_drive undoes its own
+        patch.setattr(mounting.Site, "here", lambda: site)
+        patch.setattr(drives.session, "current", None)
+        assert catalog.look().silent == []
+        fuse_drive.kill()
+        assert catalog.look().silent == [fuse_drive.mountpoint]
 
 
 @pytest.mark.parametrize("woe", ["drops", "io_error"])
