@@ -40,22 +40,19 @@ STOP = (
     ("panels", "Worker.stop", "the Stop button; Ctrl-C and SIGTERM: events.interrupts_stop"),
     ("events", "Control.stop", "keeps the reason; nothing is interrupted"),
     ("training", "train_epoch", "finishes its step, sees the stop, returns the reason"),
-    ("training", "train_epochs", "asks for a save (a solved head: frozen_head.py)"),
-    ("training", "Job.save", "gathers network, optimizer and state"),
-    ("training", "Progress.save", "adds the best weights"),
-    ("training", "Saver.save", "writes the checkpoint, and hands copies to Drive"),
-    ("models", "write", "seals the file, whole or absent"),
+    ("training", "Job.save", "gathers network, optimizer and state; state.py adds the best weights"),
+    ("training", "Saver.save", "writes by models/weights.py: write, hands copies to Drive"),
     ("runs", "_close", "writes run.json with status \"stopped\"; the Run comes back"),
 )  # fmt: skip
 PLACES = (  # where do I change ...: folder, name, and what to do there
     ("a default", "recipe", "Recipe", "a field, with its limits and its sentence for --help"),
-    ("a metric", "training", "Sums.read", "name it here and in measured(); compute it in Sums._hits or _errors; its direction: falls()"),
+    ("a metric", "training", "Sums.read", "name it here and in measured(); compute it in Sums._hits or _errors; its direction: falls(). They hold two sums"),
     ("a link host", "fetching", "parse_link", "its host in the table _MEANINGS of this file, a reader in links/; see CONTRIBUTING.md"),
     ("a message", "errors", "ColabKitError", "only the kinds stand here; grep the words: a message stands where the code raises it"),
     ("an archive's error", "system", "damaged", "what happened, why, fix; the other faults: unpack.py, zip_directory.py"),
     ("a checkpoint field", "training", "State", "a field with a default; tensors: Job._snapshot and Job.restore. FORMAT (runs/record.py) only where old runs cannot be read"),
-    ("a Colab behaviour", "colab", "find_secret", "each call of google.colab is in this file; the pretended one has its own name in testing/google_colab/"),
-    ("a data format", "data", "formats/", "one file for each format, and its entry in FORMATS of data/paths.py; see CONTRIBUTING.md"),
+    ("a Colab behaviour", "colab", "find_secret", "each call of google.colab is in this file; the pretended one: the file of that module in testing/google_colab/, as userdata.py"),
+    ("a data format", "data", "formats/", "one file for each format, its entry in FORMATS of data/paths.py, its sample in tests/data/formats; see CONTRIBUTING.md"),
 )  # fmt: skip
 
 
