@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import new_word
+from ..errors import RENAMED, new_word
 from ..recipe import Recipe
 from ..system.files import cannot_write, write_json
 
@@ -88,8 +88,8 @@ class Mode(click.Choice):  # type: ignore[type-arg]
     """The modes of a transfer. An old word is answered with the new one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if fix := new_word("mode", value):
-            self.fail(fix, param, ctx)
+        if new_word("mode", value):
+            self.fail(f"{value!r} is called {RENAMED['mode'][value]!r} now.", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -207,8 +207,7 @@ def _no_pictures(folder: Path, tree: _Tree, *, trained: bool) -> DataError:
     return DataError(
         f"There are no pictures in {folder}.",
         f"it holds {contents}",
-        "give a folder that has a folder of pictures for each class: "
-        + ", ".join(sorted(PICTURES)[:6]),
+        "give a folder that has a folder of pictures for each class: .jpg, .png, .webp, .gif …",
     )
 
 

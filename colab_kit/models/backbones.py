@@ -102,6 +102,12 @@ def backbone(
         return name
     if isinstance(name, nn.Module):
         return Backbone(name, type(name).__name__)
+    if not isinstance(name, str):
+        raise ModelError(
+            f"{getattr(name, '__name__', repr(name))} is no backbone.",
+            "a backbone is a name, a network, or a run",
+            'write kit.transfer(data, "resnet18"), or make the network first: MyNet()',
+        )
     if weights not in ("default", None):
         base = backbone(name, load=False)
         if load:

@@ -31,8 +31,9 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        first = _conv(width, width)  # made before `last`: the seed gives its weights in this order
         last = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.body = nn.Sequential(*_conv(width, width), last, nn.BatchNorm2d(width))
+        self.body = nn.Sequential(*first, last, nn.BatchNorm2d(width))
         nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

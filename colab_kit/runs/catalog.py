@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..colab.health import drives
 from ..colab.lease import NAME, Holder
 from ..colab.mounting import Site, missed
 from ..colab.reading import there
-from ..errors import DriveError, RunError
+from ..errors import RENAMED, DriveError, RunError
 from ..system.files import cannot_write, home, stamp
 from ..system.locks import one_writer
 from . import record as records
@@ -157,6 +158,7 @@ def _status(record: dict[str, Any], folder: Path | None, copy: Path | None) -> s
     if (folder is not None and _is_locked(folder)) or _is_leased(copy):
         return "running"
     status = str(record["status"])
+    status = RENAMED["status"].get(status, status)  # a record of an older version
     return "unfinished" if status == "running" else status
 
 
@@ -185,8 +187,11 @@ def _is_locked(folder: Path) -> bool:
 
 def _total(record: dict[str, Any], folder: Path | None) -> int:
     """Count the epochs that were asked for; of a head that is solved, its views."""
-    choices = records.read_json(folder / "choices.json") if folder is not None else None
-    values = {name: choice["value"] for name, choice in (choices or {}).items()}
+    choices: dict[str, Any] = {}
+    with suppress(RunError):  # a damaged file of one run does not hide the others
+        choices = (records.read_json(folder / "choices.json") if folder is not None else None) or {}
+    known = {name: choice for name, choice in choices.items() if isinstance(choice, dict)}
+    values: dict[str, Any] = {name: choice.get("value") for name, choice in known.items()}
     is_deep = "freeze_epochs" in values
     if values.get("mode") == "frozen" and "views" in values and not is_deep:
         return int(values["views"])

@@ -183,7 +183,7 @@ def _own_record(path: Path) -> Record | None:
         raise RunError(
             f"{path} was written by an older colab_kit.",
             f"its format is {number}, and this version reads {FORMAT}",
-            "give another run_dir=, or restart=True to start anew there",
+            "train it again: in this folder with restart=True, or with another run_dir=",
         )
     if number > FORMAT:
         raise RunError(

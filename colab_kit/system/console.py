@@ -169,9 +169,13 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:.1f} MiB"
 
 
-def with_console(callbacks: Iterable[Callback] | None = None, *, quiet: bool = False) -> Callbacks:
-    """The console and these callbacks beside it; with quiet=True the callbacks alone."""
+def with_console(
+    callbacks: Iterable[Callback] | Callback | None = None, *, quiet: bool = False
+) -> Callbacks:
+    """Give the console and these callbacks, or one callback; with quiet=True no console."""
     console = [] if quiet else [Console()]
+    if callable(callbacks):
+        callbacks = [callbacks]
     return Callbacks([*console, *(callbacks or ())])
 
 

@@ -83,3 +83,15 @@ def test_an_unknown_option_and_a_tiny_picture_are_explained():
         nets.build("cnn", classes=2, channels=1, size=28, depth=3)
     with pytest.raises(ModelError, match="8 pixels"):
         nets.build("cnn", classes=2, channels=1, size=8)
+
+
+@pytest.mark.parametrize("make", [nets.cnn, nets.mlp])
+def test_layers_are_drawn_in_the_order_in_which_a_picture_passes_them(make):
+    torch.manual_seed(3)
+    net = make()
+    torch.manual_seed(3)
+    for layer in net.modules():  # in the order of the forward pass
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            weights = layer.weight.detach().clone()
+            layer.reset_parameters()
+            assert torch.equal(layer.weight, weights)

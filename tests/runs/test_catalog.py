@@ -346,3 +346,14 @@ def test_a_solved_head_is_counted_in_its_views(place):
     )
     (run,) = catalog.look().runs
     assert (run.epochs, run.total) == (1, 5), "one that learned in the loop"
+
+
+@pytest.mark.parametrize(
+    "choices", ['{"mode": ["frozen", "as asked"], "views": [3, "as asked"]}', '{"mode": {', "[]"]
+)
+def test_one_run_whose_choices_are_old_or_damaged_hides_no_other(place, choices):
+    old = make_run(disk(place), "old", status="done", start="s2")
+    (old / "choices.json").write_text(choices)
+    make_run(disk(place))
+    seen = {run.name: run for run in catalog.look().runs}
+    assert {run.status for run in seen.values()} == {"finished"} and seen["old"].total == 5

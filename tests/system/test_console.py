@@ -19,7 +19,7 @@ from colab_kit.events import (
     RunStarted,
     StepDone,
 )
-from colab_kit.system.console import REDRAW, Console
+from colab_kit.system.console import REDRAW, Console, with_console
 
 HERE = Path("/r/x-12345678")
 
@@ -198,3 +198,9 @@ def test_a_notebooks_output_may_be_redrawn():
         and not Console(io.StringIO()).moving
         and Console(io.StringIO(), moving=True).moving
     )
+
+
+def test_one_callback_may_be_given_without_a_list():
+    heard = []
+    with_console(heard.append, quiet=True)(Note("here"))
+    assert heard == [Note("here")]
