@@ -14,7 +14,7 @@ from colab_kit import api
 from colab_kit.data.batches import Batch
 from colab_kit.models.precision import Precision
 from colab_kit.training import preparing, probing
-from colab_kit.training.probing import measure, remembered, share_of, untouched
+from colab_kit.training.probing import measure, remembered, share_of
 from tests.support.tasks import Small, small_data
 
 CPU = torch.device("cpu")
@@ -222,23 +222,3 @@ def test_a_precision_that_the_network_cannot_take_is_passed_over():
 def test_a_short_run_is_measured_on_a_part_of_a_batch(batch, steps, options, few):
     assert share_of(batch, steps, options) == few
     assert few == 2 or 2 * (options + 1) * few <= 0.0101 * steps * batch
-
-
-class Averaging(nn.Module):
-    """Puts a new tensor in its buffer's place, as many write it."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(3))
-
-    def forward(self, x):
-        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
-        return x
-
-
-def test_a_buffer_that_forward_replaced_is_put_back():
-    model = Averaging()
-    with untouched(model):
-        model(torch.ones(2, 3))
-        assert model.mean.any()
-    assert not model.mean.any()
