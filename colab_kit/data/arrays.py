@@ -14,7 +14,7 @@ from ..errors import DataError
 from ..events import Note
 from . import fingerprints, image_checks
 from .folders import Listing
-from .labels import Labels, look_up, read_labels
+from .labels import read_labels
 from .sources import Arrays, Part, Pictures
 from .targets import object_array
 
@@ -64,30 +64,14 @@ def of_files(
     )
 
 
-def of_listing(listing: Listing, labels: Labels | None) -> dict[str, Part]:
-    """Understand the splits of a scanned folder; `labels` replace the names of its folders."""
-    by_path: dict[Path, Any] = {}
-    notes = [*listing.label_notes, *listing.notes]
-    if labels is not None:
-        paths = [file.path for files in listing.splits.values() for file in files]
-        values, table_notes = look_up(labels, paths, listing.root)
-        by_path = dict(zip(paths, map(_as_label, values), strict=True))
-        notes = [*table_notes, *listing.notes]
+def of_listing(listing: Listing) -> dict[str, Part]:
+    """Understand the splits of a listing, labelled by its folders or by label_files."""
     parts = {}
     for split, files in listing.splits.items():
-        names = [file.label if labels is None else by_path[file.path] for file in files]
-        split_notes = notes if split == "train" else ()
-        parts[split] = of_files([file.path for file in files], names, listing.root, split_notes)
+        labels = [file.label for file in files]
+        notes = (*listing.label_notes, *listing.notes) if split == "train" else ()
+        parts[split] = of_files([file.path for file in files], labels, listing.root, notes)
     return parts
-
-
-def _as_label(label: Any) -> Any:
-    """Give a table's label as a name, a float, or a tuple of several."""
-    if isinstance(label, set | frozenset):
-        label = sorted(label)
-    if isinstance(label, list | tuple | np.ndarray):
-        return tuple(value if isinstance(value, float) else str(value) for value in label)
-    return label if label is None or isinstance(label, float) else str(label)
 
 
 def _pixels(x: Any) -> tuple[Tensor, tuple[Note, ...]]:

@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataError
 from ..events import Note
@@ -33,10 +34,15 @@ JUNK = frozenset("__macosx thumbs.db desktop.ini __pycache__ $recycle.bin @eadir
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture file, and the class folder it lies in; None if it lies in none."""
+    """A picture file.
+
+    label : the class folder it lies in, or what a table says of it; None if neither says anything
+    group : what it belongs to: pictures of one group are never parted by a draw
+    """
 
     path: Path
-    label: str | None
+    label: Any
+    group: Any = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,17 @@ class Listing:
     splits : files in order, by train, valid and test
     notes : what else lies there
     label_notes : what to say of pictures without a class folder, unless labels= names them
+    tables : other files that may say labels, splits, groups or names (.csv .tsv .txt .json .jsonl
+        .mat …), those next to the root first
+    lines : how it was read, a sentence each
     """
 
     root: Path
     splits: dict[str, list[PictureFile]]
     notes: tuple[Note, ...] = ()
     label_notes: tuple[Note, ...] = ()
+    tables: tuple[Path, ...] = ()
+    lines: tuple[str, ...] = ()
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:

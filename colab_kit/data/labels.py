@@ -1,30 +1,24 @@
-"""Labels: as they came, as a table beside the pictures says them, and as numbers.
+"""Labels: as they came, and as numbers.
 
 Classes are numbered from 0 in the order of their names.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from ..colab.reading import cannot_read, is_folder, there
 from ..errors import DataError
 from ..events import Note
-from .folders import counted, natural, some
+from .folders import natural, some
+from .tables import first_file, unreadable
 from .targets import CLASSIFY, REGRESS, UNLABELLED, object_array
-
-LABEL_COLUMNS = tuple("label labels class class_name category target species breed y".split())
-AMBIGUOUS = -1
-
-Labels = str | os.PathLike[str] | Mapping[Any, Any] | Callable[[Path], Any]
 
 
 def read_labels(values: Any, rows: int) -> ndarray:
@@ -212,7 +206,7 @@ def display_names(
 
 def _read_names(path: str | os.PathLike[str], root: Path) -> dict[str, Any]:
     example = '{"21": "fire lily", …}'
-    file = _first_file(Path(path).expanduser(), root / path)
+    file = first_file(Path(path).expanduser(), root / path)
     if file is None:
         what, why = f"class_names={str(path)!r} is not there.", "a JSON file of names was expected"
         raise DataError(what, why, "give its path, or a dict")
@@ -221,174 +215,8 @@ def _read_names(path: str | os.PathLike[str], root: Path) -> dict[str, Any]:
     except ValueError as err:
         raise DataError(f"{file} is no JSON file.", str(err), f"it should hold {example}") from err
     except OSError as err:
-        raise _unreadable(file, err, "a JSON file") from err
+        raise unreadable(file, err, "a JSON file") from err
     if not isinstance(names, dict):
         why = "a name for each folder is expected"
         raise DataError(f"{file} holds a {type(names).__name__}.", why, f"write {example}")
     return names
-
-
-def look_up(labels: Labels, paths: Sequence[Path], root: Path) -> tuple[list[Any], list[Note]]:
-    """Give the label of each file, None where there is none.
-
-    Parameters
-    ----------
-    labels : a CSV file (comma, semicolon or tab, with a header or without), {file: label}, or
-        callable(path) Files are named relative to `root`, with folders or without, with ending or
-        without.
-    paths : the pictures, in `root`
-    root : their folder
-
-    Raises
-    ------
-    DataError
-        The CSV's columns cannot be told apart, a name means several files, or no name means any.
-    """
-    if callable(labels):
-        return [_called(labels, path) for path in paths], []
-    names = _Names(paths, root)
-    if isinstance(labels, Mapping):
-        return _match(list(labels.items()), names, paths, "labels=")
-    if not isinstance(labels, str | os.PathLike):
-        raise DataError(
-            f"labels= is a {type(labels).__name__}.",
-            "the order of the files in a folder is not known to you",
-            'pass {"cat1.jpg": "cat", …}, the path of a CSV file, or a function of the path',
-        )
-    table = _first_file(Path(labels).expanduser(), root / labels, root.parent / labels)
-    if table is None:
-        what, why = f"labels={str(labels)!r} is not there.", f"it is neither here nor in {root}"
-        raise DataError(what, why, "give the path of the CSV file")
-    return _match(_read_table(table, names), names, paths, str(table))
-
-
-def _called(labels: Callable[[Path], Any], path: Path) -> Any:
-    try:
-        return labels(path)
-    except Exception as err:
-        name = getattr(labels, "__name__", "labels")
-        why = f"{name} raised {type(err).__name__}: {err}"
-        fix = "let it return None for files that have no label"
-        raise DataError(f"labels= failed on {path}.", why, fix) from err
-
-
-class _Names:
-    """Find files by the whole relative path, or by its last parts if only one file has them.
-
-    The ending may be left out.
-    """
-
-    def __init__(self, paths: Sequence[Path], root: Path) -> None:
-        self.root = root
-        self.rows: dict[str, int] = {}
-        whole = {}
-        for row, path in enumerate(paths):
-            parts = Path(os.path.relpath(path, root)).parts
-            for start in range(len(parts)):
-                tail = "/".join(parts[start:])
-                for key in {tail, os.path.splitext(tail)[0]}:
-                    earlier = self.rows.setdefault(key, row)
-                    self.rows[key] = row if earlier == row else AMBIGUOUS
-            whole["/".join(parts)] = row
-        self.rows.update(whole)
-
-    def find(self, name: Any) -> int | None:
-        """Give the row of this name, AMBIGUOUS if several files have it, None if none has."""
-        text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
-        if os.path.isabs(text):
-            text = os.path.relpath(text, self.root)
-        parts = text.strip().replace("\\", "/").split("/")
-        parts = [part for part in parts if part not in (".", "")]
-        for start in range(len(parts)):  # the table may name folders above this one
-            if (row := self.rows.get("/".join(parts[start:]))) is not None:
-                return row
-        return None
-
-
-def _match(
-    pairs: list[tuple[Any, Any]], names: _Names, paths: Sequence[Path], where: str
-) -> tuple[list[Any], list[Note]]:
-    strangers, root = list[str](), names.root
-    out: list[Any] = [None] * len(paths)
-    for name, label in pairs:
-        row = names.find(name)
-        if row is None:
-            strangers.append(str(name))
-        elif row == AMBIGUOUS:
-            what = f"{where} names {name}, which means several files."
-            raise DataError(what, f"in {root} several files have this name", "write its folder too")
-        elif out[row] is not None and out[row] != label:
-            what = f"{where} gives {name} two labels: {out[row]} and {label}."
-            raise DataError(what, "a picture has one class here", "keep one of the two rows")
-        else:
-            out[row] = label
-    if len(strangers) == len(pairs):
-        folder = f"the folder holds {', '.join(path.name for path in paths[:3])}"
-        raise DataError(
-            f"No file that {where} names is in {root}.",
-            f"it names {', '.join(strangers[:3]) or 'nothing'}; {folder}",
-            "write the names as they are in the folder (folders and endings may be left out)",
-        )
-    text = f"{counted(len(strangers), 'file')} named by {where} and not found in {root}"
-    return out, [Note(f"{text} ({some(strangers)}).", "warn")] if strangers else []
-
-
-def _first_file(*paths: Path) -> Path | None:
-    """Give the first of them that is a file.
-
-    Raises
-    ------
-    DriveError
-        It is not known: one of them lies on a Drive that is dead.
-    """
-    for path in paths:
-        try:
-            if there(path) and not is_folder(path):
-                return path
-        except OSError as err:
-            raise cannot_read(path, err) from err
-    return None
-
-
-def _read_table(table: Path, names: _Names) -> list[tuple[str, str]]:
-    """Read the (file, label) pairs of a CSV."""
-    try:
-        text = table.read_bytes().decode("utf-8-sig", "replace")
-    except OSError as err:
-        raise _unreadable(table, err, "a CSV file") from err
-    first = text.partition("\n")[0]
-    lines = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count))
-    rows = [[cell.strip() for cell in line] for line in lines if "".join(line).strip()]
-    width = max(map(len, rows), default=0)
-    if width < 2:
-        why = f"its first line is {first[:80]!r}"
-        fix = "write a file name and a label in each row"
-        raise DataError(f"{table} has no two columns.", why, fix)
-    rows = [row + [""] * (width - len(row)) for row in rows]
-    # the files' column names the most different files, not rows
-    hits = [
-        len({names.find(name) for name in column} - {None}) for column in zip(*rows, strict=True)
-    ]
-    of_file = hits.index(max(hits))
-    has_header = len(rows) > 1 and names.find(rows[0][of_file]) is None
-    of_label = _label_column(table, rows[0] if has_header else [], width, of_file)
-    return [(row[of_file], row[of_label]) for row in rows[has_header:] if row[of_label]]
-
-
-def _label_column(table: Path, header: list[str], width: int, of_file: int) -> int:
-    if width == 2:
-        return 1 - of_file
-    lower = [name.lower() for name in header]
-    for name in LABEL_COLUMNS:
-        if name in lower and lower.index(name) != of_file:
-            return lower.index(name)
-    raise DataError(
-        f"{table} has {width} columns, and none is called {', '.join(LABEL_COLUMNS[:4])} …",
-        f"its columns are {', '.join(header) or 'without names'}",
-        "rename the label's column to label, or pass labels={file: label}",
-    )
-
-
-def _unreadable(file: Path, err: OSError, kind: str) -> DataError:
-    why = err.strerror or str(err)
-    return DataError(f"{file} cannot be read.", why, f"give {kind} that can be read")

@@ -19,8 +19,9 @@ from . import fingerprints, torch_datasets
 from .arrays import of_pair
 from .dataset import Data, Split
 from .folders import some
-from .labels import Labels, display_names
 from .labels import class_names as numbered_names
+from .labels import display_names
+from .matching import LabelRequest, Labels
 from .paths import Opener
 from .sources import Edits, Part, Parts, apply_edits
 from .splitting import as_limit, as_share, share_out
@@ -119,12 +120,12 @@ def load(
     listener = _Listener(with_console(callbacks, quiet=quiet))
     opener = Opener(listener.emit, control)
     shown, in_order = _names(class_names)
-    place = _open(source, labels, opener)
+    request = LabelRequest(labels, task=task)
+    place = _open(source, request, opener)
     parts, name = dict(place.splits), place.name
     for split, value in (("valid", valid), ("test", test)):
         if _is_source(value, split):
-            own_labels = labels if isinstance(value, str | os.PathLike) else None
-            parts[split] = _open_split(value, own_labels, opener)
+            parts[split] = _open_split(value, request, opener)
     listener.hear(*(note for part in parts.values() for note in part.notes))
     if label_edits:
         edits = _by_folder(label_edits, parts["train"], shown, place.root)
@@ -219,18 +220,18 @@ class _Listener:
             raise DataError(what, " ".join(warnings), "correct it, or load with strict=False")
 
 
-def _open(source: Any, labels: Labels | None, opener: Opener) -> Parts:
+def _open(source: Any, request: LabelRequest, opener: Opener) -> Parts:
     """Give the parts of a source by split, its name, and the folder it is in."""
     if isinstance(source, str | os.PathLike):
-        return opener.open(source, labels)
-    if labels is not None:
+        return opener.open(source, request)
+    if request.labels is not None:
         what, why = (
             "labels= goes with a folder of pictures only.",
             f"the source is a {type(source).__name__}",
         )
         raise DataError(what, why, "pass the labels as (X, y)")
     if not isinstance(source, Mapping):
-        return Parts({"train": _open_split(source, None, opener)}, _name(source))
+        return Parts({"train": _open_split(source, LabelRequest(), opener)}, _name(source))
     sources = {RENAMED["split"].get(str(key), str(key)): value for key, value in source.items()}
     if "train" not in sources or set(sources) - {"train", "valid", "test"}:
         raise DataError(
@@ -238,14 +239,14 @@ def _open(source: Any, labels: Labels | None, opener: Opener) -> Parts:
             "train is needed, valid and test may be there",
             'pass {"train": s, "valid": s, "test": s}, each a folder, a pair (X, y), or a dataset',
         )
-    parts = {split: _open_split(value, None, opener) for split, value in sources.items()}
+    parts = {split: _open_split(value, LabelRequest(), opener) for split, value in sources.items()}
     return Parts(parts, _name(sources["train"]))
 
 
-def _open_split(source: Any, labels: Labels | None, opener: Opener) -> Part:
+def _open_split(source: Any, request: LabelRequest, opener: Opener) -> Part:
     """Give the part of one source that is one split."""
     if isinstance(source, str | os.PathLike):
-        return opener.open_split(source, labels)
+        return opener.open_split(source, request)
     kind = type(source).__name__
     if callable(getattr(source, "parameters", None)) and hasattr(source, "forward"):
         what, why = f"{kind} is a network, and data is needed here.", "were the arguments swapped?"

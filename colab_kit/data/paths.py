@@ -27,7 +27,7 @@ from . import folders
 from .arrays import of_listing
 from .catalog import catalog
 from .formats import idx
-from .labels import Labels
+from .matching import LabelRequest, label_files
 from .sources import Part, Parts
 
 
@@ -55,7 +55,7 @@ class Opener:
     control: Control | None = None
     stand_in: Callable[[str], Path | None] = stand_in_path
 
-    def open(self, source: str | os.PathLike[str], labels: Labels | None) -> Parts:
+    def open(self, source: str | os.PathLike[str], request: LabelRequest) -> Parts:
         """Give the parts that lie at a path, under a catalog name or behind a link.
 
         Raises
@@ -71,29 +71,29 @@ class Opener:
         text = os.fspath(source)
         path = Path(os.path.expanduser(text))
         if text and _exists(path):
-            return self._open_folder(path, labels)
+            return self._open_folder(path, request)
         if isinstance(source, str) and (name := catalog.canonical(text)) is not None:
-            _refuse(labels, name)  # before anything is fetched
+            _refuse(request, name)  # before anything is fetched
             return catalog.open_known(name, emit=self.emit, control=self.control)
-        return self._open_folder(self._fetch(text, path), labels)
+        return self._open_folder(self._fetch(text, path), request)
 
-    def open_split(self, source: str | os.PathLike[str], labels: Labels | None) -> Part:
-        """Give the part of a folder that is one split: class folders, or pictures with `labels`."""
+    def open_split(self, source: str | os.PathLike[str], request: LabelRequest) -> Part:
+        """Give the part of a folder that is one split: class folders, or pictures with labels."""
         text = os.fspath(source)
         path = Path(os.path.expanduser(text))
         path = path if _exists(path) else self._fetch(text, path)
         folder, _ = self._bring(path)
-        return of_listing(folders.scan_split(folder), _for_folder(labels, path, folder))["train"]
+        request = _for_folder(request, path, folder)
+        return of_listing(label_files(folders.scan_split(folder), request))["train"]
 
-    def _open_folder(self, path: Path, labels: Labels | None) -> Parts:
+    def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
         for form in FORMATS:
             if form.sees(folder):
-                _refuse(labels, name)
+                _refuse(request, name)
                 return catalog.recognise(replace(form.read(folder), name=name, root=folder))
-        listing = folders.scan(folder)
-        splits = of_listing(listing, _for_folder(labels, path, folder))
-        return Parts(splits, name, listing.root)
+        listing = label_files(folders.scan(folder), _for_folder(request, path, folder))
+        return Parts(of_listing(listing), name, listing.root)
 
     def _fetch(self, text: str, path: Path) -> Path:
         """Give what a link gives, on the fast disk."""
@@ -134,9 +134,13 @@ def _ask(question: Callable[[Path], bool], path: Path) -> bool:
         raise cannot_read(path, err) from err
 
 
-def _for_folder(labels: Any, original: Path, folder: Path) -> Any:
-    """Give labels of files in `original` for these files now that they lie in `folder`."""
-    original = original.absolute()
+def _for_folder(request: LabelRequest, original: Path, folder: Path) -> LabelRequest:
+    """Give what was said of files in `original` for these files now that they lie in `folder`."""
+    labels = _moved(request.labels, original.absolute(), folder)
+    return replace(request, labels=labels, group=_moved(request.group, original.absolute(), folder))
+
+
+def _moved(labels: Any, original: Path, folder: Path) -> Any:
     if folder == original or labels is None:
         return labels
     if callable(labels) and _ask(is_folder, original):
@@ -155,8 +159,8 @@ def _below(name: Any, original: Path) -> Any:
     return name
 
 
-def _refuse(labels: Any, name: str) -> None:
-    if labels is not None:
+def _refuse(request: LabelRequest, name: str) -> None:
+    if request.labels is not None:
         what = f"labels= does not go with {name}."
         raise DataError(what, "it brings its own labels", "leave labels= out")
 

@@ -142,7 +142,7 @@ def _listing(whole: Path, below: str, splits: Mapping[str, Sequence[tuple[str, s
 
 
 def _parts(listing: Listing, classes: Sequence[str] | None = None) -> Parts:
-    parts = Parts(of_listing(listing, None), listing.root.name, listing.root)
+    parts = Parts(of_listing(listing), listing.root.name, listing.root)
     return parts if classes is None else parts.with_classes(classes)
 
 
