@@ -111,6 +111,7 @@ class Data:
     batch_size : a DataLoader's own, that training takes over
     keyed : False where transforms draw numbers that no key reaches: then no run of it is exact
     notes : what loading saw: other files, unreadable pictures
+    reading : how the source was read, a line each: which folder is what, where labels come from
     """
 
     train: Split
@@ -123,6 +124,7 @@ class Data:
     batch_size: int | None = None
     keyed: bool = True
     notes: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -218,8 +220,13 @@ def sheet(data: Any, n: int = 8) -> Any:
     if columns > COLUMNS:
         columns = max(4, min(COLUMNS, int(np.ceil(columns**0.5))))
     lines, wide, high = -(-len(rows) // columns), CELL + GAP, CELL + LINE + GAP
-    out = Image.new("RGB", (columns * wide + GAP, lines * high + GAP), "white")
-    draw, font = ImageDraw.Draw(out), ImageFont.load_default(size=14)
+    font = ImageFont.load_default(size=14)
+    caption = _wrapped(data.reading, columns * wide, font)
+    height = lines * high + GAP
+    out = Image.new("RGB", (columns * wide + GAP, height + len(caption) * LINE), "white")
+    draw = ImageDraw.Draw(out)
+    for number, line in enumerate(caption):
+        draw.text((GAP, height + number * LINE), line, fill="dimgrey", font=font)
     for place, row in enumerate(rows):
         x, y = GAP + place % columns * wide, GAP + place // columns * high
         picture, label = _picture(data.train, row)
@@ -233,6 +240,20 @@ def sheet(data: Any, n: int = 8) -> Any:
     return out
 
 
+def _wrapped(lines: Iterable[str], width: int, font: Any) -> list[str]:
+    """Break lines at blanks so that each is at most `width` pixels wide, if it has blanks."""
+    out: list[str] = []
+    for line in lines:
+        row = ""
+        for word in line.split():
+            if row and font.getlength(f"{row} {word}") > width:
+                out.append(row)
+                row = ""
+            row = f"{row} {word}".strip()
+        out.append(row)
+    return out
+
+
 def as_text(data: Any) -> str:
     """Say in a few lines: what, how many, which classes, what loading saw."""
     counts = " · ".join(f"{name} {len(split):,}" for name, split in data.splits.items())
@@ -242,6 +263,7 @@ def as_text(data: Any) -> str:
     if more > 0:
         shown += f", and {more} more classes"
     lines = [f"{data.name}: {_kinds(data)} · {counts} pictures", f"  train: {shown}"]
+    lines += [f"  read: {line}" for line in data.reading]
     return "\n".join(lines + [f"  note: {note}" for note in data.notes])
 
 
@@ -258,7 +280,7 @@ def as_html(data: Any) -> str:
         rows.append(f'<tr><td colspan="{len(splits) + 1}">{text}</td></tr>')
     first = "target" if data.task == "regression" else "class"
     total = _cells("th", (f"{len(split):,}" for split in splits.values()))
-    notes = "".join(f"<li>{escape(note)}</li>" for note in data.notes)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in (*data.reading, *data.notes))
     return (
         f"<b>{escape(data.name)}</b>: {_kinds(data)}<table><thead>"
         f"<tr><th>{first}</th>{_cells('th', splits)}</tr></thead>"

@@ -1,9 +1,4 @@
-"""Folders of pictures: which file is in which split and class, from names alone. Nothing is opened.
-
-    flowers/                    one nested top folder is passed through
-    ├── train/  rose/ *.jpg     train/ valid|val|validation/ test/ above the classes, or none
-    ├── valid/  rose/ *.jpg
-    └── test/   *.jpg           a test folder without classes is for predict only
+"""Folders of pictures: what lies where, from names alone. Nothing is opened.
 
 The order is a function of the names (natural: 2 before 10), never of the disk.
 """
@@ -12,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +21,7 @@ PICTURES = frozenset(
 )
 HEIC = frozenset((".heic", ".heif"))
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
-SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+TABLES = frozenset(".csv .tsv .txt .json .jsonl .ndjson .xml .mat .lst .list .data".split())
 JUNK = frozenset("__macosx thumbs.db desktop.ini __pycache__ $recycle.bin @eadir".split()) | {
     "system volume information"
 }
@@ -72,66 +67,57 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
 
 
-def scan(folder: Path) -> Listing:
-    """Find the pictures of a folder, their splits and classes.
-
-    Raises
-    ------
-    DataError
-        There are no pictures, or two folders that both claim to be the validation split.
-    """
-    tree = _tree(Path(os.path.abspath(folder)))
-    top = _below_nested_tops(tree)
-    places = _split_folders(top)
-    trees = {split: _below_nested_tops(place, but=()) for split, place in places.items()}
-    others = {name: sub for name, sub in top.folders.items() if sub not in places.values()}
-    notes: list[Note] = []
-    if "train" not in places:
-        trees["train"] = _Tree(top.path, top.files, others)
-    elif beside := [name for name, sub in others.items() if sub.pictures()]:
-        text = f"{some(beside)} beside train/ was left out: no split has that name."
-        notes.append(Note(f"{top.path}: {text}", "warn"))
-    if not trees["train"].pictures():
-        raise _no_pictures(folder, tree, trained=bool(places))
-    if unknown := tree.others():
-        text = f"{counted(len(unknown), 'other file')} left out: no pictures ({some(unknown)})."
-        notes.append(Note(text))
-    return _listing(top.path, trees, notes)
-
-
-def scan_split(folder: Path) -> Listing:
-    """Find the pictures of a folder that is one split: valid=, test=, or one of a dict."""
-    tree = _below_nested_tops(_tree(Path(os.path.abspath(folder))), but=())
-    if not tree.pictures():
-        raise _no_pictures(folder, tree, trained=False)
-    return _listing(tree.path, {"train": tree}, [])
-
-
 @dataclass(frozen=True, eq=False)
-class _Tree:
+class Tree:
     """A folder as it matters: files and folders without junk; a link never leads in a circle."""
 
     path: Path
     files: list[Path]
-    folders: dict[str, _Tree]
+    folders: dict[str, Tree]
 
-    @property
+    @cached_property
     def loose(self) -> list[Path]:
         """Pictures that lie in this folder itself."""
-        return [path for path in self.files if path.suffix.lower() in PICTURES | HEIC]
+        return [path for path in self.files if is_picture(path)]
 
+    @cached_property
     def pictures(self) -> list[Path]:
-        """List all pictures, of the folders below too."""
-        return self.loose + [path for sub in self.folders.values() for path in sub.pictures()]
+        """All pictures, those of the folders below after those of this one."""
+        return self.loose + [path for sub in self.folders.values() for path in sub.pictures]
 
-    def others(self) -> list[str]:
-        """Name each file that is no picture."""
-        loose = set(self.loose)
-        names = [path.name for path in self.files if path not in loose]
-        return names + [name for sub in self.folders.values() for name in sub.others()]
+    @cached_property
+    def filled(self) -> dict[str, Tree]:
+        """The folders that hold pictures, or whose folders do."""
+        return {name: sub for name, sub in self.folders.items() if sub.pictures}
+
+    @cached_property
+    def others(self) -> list[Path]:
+        """Each file that is no picture, those next to the top first."""
+        level, out = [self], list[Path]()
+        while level:
+            out += [path for tree in level for path in tree.files if not is_picture(path)]
+            level = [sub for tree in level for sub in tree.folders.values()]
+        return out
+
+    def but(self, *names: str) -> Tree:
+        """Give the same folder without some of its folders."""
+        kept = {name: sub for name, sub in self.folders.items() if name not in names}
+        return replace(self, folders=kept)
 
 
-def _tree(path: Path, above: frozenset[str] = frozenset()) -> _Tree:
+def is_picture(path: Path) -> bool:
+    """Tell whether a name ends as pictures do."""
+    return path.suffix.lower() in PICTURES or path.suffix.lower() in HEIC
+
+
+def tree_of(path: Path, above: frozenset[str] = frozenset()) -> Tree:
+    """List a folder and all below it, without junk.
+
+    Raises
+    ------
+    DataError
+        It cannot be listed.
+    """
     above |= {os.path.realpath(path)}
     try:
         entries = sorted(os.scandir(path), key=lambda entry: natural(entry.name))
@@ -145,81 +131,8 @@ def _tree(path: Path, above: frozenset[str] = frozenset()) -> _Tree:
         if not entry.is_dir():
             files.append(path / entry.name)
         elif os.path.realpath(entry.path) not in above:
-            folders[entry.name] = _tree(path / entry.name, above)
-    return _Tree(path, files, folders)
-
-
-def _below_nested_tops(tree: _Tree, but: Iterable[str] = SPLITS) -> _Tree:
-    """Pass through folders that hold one folder and nothing else, as archives leave them."""
-    while True:
-        inner = [sub for sub in tree.folders.values() if sub.pictures()]
-        if len(inner) != 1 or tree.loose or inner[0].path.name.lower() in but:
-            return tree
-        only = inner[0]
-        if only.loose or not any(sub.pictures() for sub in only.folders.values()):
-            return tree
-        tree = only
-
-
-def _split_folders(tree: _Tree) -> dict[str, _Tree]:
-    places: dict[str, _Tree] = {}
-    for name, sub in tree.folders.items():
-        split = SPLITS.get(name.lower())
-        if split is None or not (sub.pictures() or split == "train"):
-            continue
-        if split in places:
-            raise DataError(
-                f"{tree.path} holds both {places[split].path.name}/ and {name}/.",
-                f"both names mean the {split} split",
-                "rename one of them, or move it away",
-            )
-        places[split] = sub
-    return places
-
-
-def _listing(root: Path, trees: dict[str, _Tree], notes: list[Note]) -> Listing:
-    """List each split's pictures with their class folders; without these, none has a label."""
-    splits: dict[str, list[PictureFile]] = {}
-    empty_notes: list[Note] = []
-    label_notes: list[Note] = []
-    for split in ("train", "valid", "test"):
-        if split not in trees:
-            continue
-        tree, files, empty = trees[split], list[PictureFile](), list[str]()
-        for name, sub in tree.folders.items():
-            pictures, label = sub.pictures(), unicodedata.normalize("NFC", name)
-            files += [PictureFile(path, label) for path in pictures]
-            if not pictures and name.lower() not in SPLITS:
-                empty.append(name)
-        if files and empty:
-            empty_notes.append(Note(f"{tree.path}: no pictures in {some(empty)}.", "warn"))
-        if files and tree.loose:
-            text = (
-                f"{tree.path}: {counted(len(tree.loose), 'picture')} found beside the class folders"
-            )
-            names = some([path.name for path in tree.loose])
-            label_notes.append(Note(f"{text} without a label ({names}).", "warn"))
-        splits[split] = files + [PictureFile(path, None) for path in tree.loose]
-    return Listing(root, splits, (*empty_notes, *notes), tuple(label_notes))
-
-
-def _no_pictures(folder: Path, tree: _Tree, *, trained: bool) -> DataError:
-    what = f"{folder} holds no pictures to train on."
-    others = tree.others()
-    packed = [name for name in others if name.lower().endswith(ARCHIVES)]
-    if packed:
-        what = f"{folder} holds an archive and no pictures to train on."
-        fix = f"load the archive itself: kit.load({str(folder / packed[0])!r})"
-        return DataError(what, f"{some(packed)} is packed", fix)
-    names = [sub.path.name + "/" for sub in tree.folders.values() if sub.pictures()]
-    if trained and names:
-        return DataError(what, f"all are in {some(names)}", "put class folders into train/")
-    contents = f"{len(others):,} other files ({some(others)})" if others else "nothing"
-    return DataError(
-        f"There are no pictures in {folder}.",
-        f"it holds {contents}",
-        "give a folder that has a folder of pictures for each class: .jpg, .png, .webp, .gif …",
-    )
+            folders[entry.name] = tree_of(path / entry.name, above)
+    return Tree(path, files, folders)
 
 
 def some(names: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from ..system.console import with_console
 from . import fingerprints, torch_datasets
 from .arrays import of_pair
 from .dataset import Data, Split
+from .explain import reading
 from .folders import some
 from .labels import class_names as numbered_names
 from .labels import display_names
@@ -25,7 +26,7 @@ from .matching import LabelRequest, Labels
 from .paths import Opener
 from .sources import Edits, Part, Parts, apply_edits
 from .splitting import as_limit, as_share, share_out
-from .targets import REGRESS, TASKS, as_task, task_of
+from .targets import CLASSIFY, REGRESS, TASKS, as_task, task_of
 
 
 @new_words
@@ -41,6 +42,7 @@ def load(
     max_per_class: int | None = None,
     seed: int = 0,
     strict: bool = False,
+    explain: bool = False,
     callbacks: Iterable[Callback] | None = None,
     quiet: bool = False,
     control: Control | None = None,
@@ -80,6 +82,9 @@ def load(
         Key of the draws for valid, test and max_per_class, and of nothing else.
     strict : bool
         Whether a warning is an error.
+    explain : bool
+        Whether to say how the source was read: which folder is which split, where labels come from,
+        what was left out. `print(data)` says the same.
     callbacks, quiet
         Callables that get each event beside the console; whether the console says nothing.
     control : Control
@@ -126,6 +131,8 @@ def load(
     for split, value in (("valid", valid), ("test", test)):
         if _is_source(value, split):
             parts[split] = _open_split(value, request, opener)
+    for line in place.lines:
+        listener.emit(Note(line))
     listener.hear(*(note for part in parts.values() for note in part.notes))
     if label_edits:
         edits = _by_folder(label_edits, parts["train"], shown, place.root)
@@ -141,14 +148,22 @@ def load(
     train = parts["train"]
     own_classes = train.classes if in_order is None else in_order
     classes = numbered_names(train.labels[train.labelled], own_classes, known_task)
+    if known_task != CLASSIFY:
+        wide = len(classes)
+        parts = {name: _without_labels(part, wide) for name, part in parts.items()}
     shared = share_out(
         parts, classes, valid=valid, test=test, limit=limit, seed=seed, emit=listener.hear
     )
     if shown is not None:
         classes, notes = display_names(shown, classes, place.root)
         listener.hear(*notes)
+    if len(classes) == 1 and known_task == CLASSIFY and in_order is None:
+        listener.hear(_one_class(classes[0]))
     if strict:
         listener.refuse_warnings(name)
+    read = reading(shared, place.root, labels, place.lines)
+    for line in read[: len(read) - len(place.lines)] if explain else ():
+        listener.emit(Note(line))
     splits = {key: split for key, (split, _) in shared.items()}
     return Data(
         splits["train"],
@@ -161,7 +176,13 @@ def load(
         batch_size=train.batch_size,
         keyed=all(part.keyed for _, part in shared.values()),
         notes=tuple(note.text for note in listener.notes),
+        reading=read,
     )
+
+
+def _one_class(name: str) -> Note:
+    text = f"All pictures are of one class, {name}: nothing can be told apart. Is it the right "
+    return Note(text + "folder? A folder for each class is expected, or labels=.", "warn")
 
 
 def _names(class_names: Any) -> tuple[Any, Sequence[str] | None]:
@@ -178,6 +199,13 @@ def _unchanged(data: Data, words: list[str]) -> Data:
         fix = f"pass {words[0]}= where it is first loaded: kit.load(source, {words[0]}=…)"
         raise DataError(what, "its splits are drawn", fix)
     return data
+
+
+def _without_labels(part: Part, wide: int) -> Part:
+    """Give a part without any label as one of rows of `wide` numbers that are not there."""
+    if part.labelled.any():
+        return part
+    return replace(part, labels=np.full((len(part), wide), np.nan, np.float32))
 
 
 def _fingerprint(

@@ -23,10 +23,11 @@ from ..fetching.fetch import fetch
 from ..fetching.links.parse import parse_link
 from ..system.files import home
 from ..system.filetypes import is_archive, stem
-from . import folders
 from .arrays import of_listing
 from .catalog import catalog
+from .folders import PICTURES
 from .formats import idx
+from .layout import scan, scan_split
 from .matching import LabelRequest, label_files
 from .sources import Part, Parts
 
@@ -83,8 +84,9 @@ class Opener:
         path = Path(os.path.expanduser(text))
         path = path if _exists(path) else self._fetch(text, path)
         folder, _ = self._bring(path)
-        request = _for_folder(request, path, folder)
-        return of_listing(label_files(folders.scan_split(folder), request))["train"]
+        request, ask = _for_folder(request, path, folder), request.labels is None
+        shown = _shown(path, folder)
+        return of_listing(label_files(scan_split(folder, shown, ask=ask), request))["train"]
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
@@ -92,8 +94,9 @@ class Opener:
             if form.sees(folder):
                 _refuse(request, name)
                 return catalog.recognise(replace(form.read(folder), name=name, root=folder))
-        listing = label_files(folders.scan(folder), _for_folder(request, path, folder))
-        return Parts(of_listing(listing), name, listing.root)
+        shown, ask = _shown(path, folder), request.labels is None
+        listing = label_files(scan(folder, shown, ask=ask), _for_folder(request, path, folder))
+        return Parts(of_listing(listing), name, listing.root, lines=listing.lines)
 
     def _fetch(self, text: str, path: Path) -> Path:
         """Give what a link gives, on the fast disk."""
@@ -115,6 +118,11 @@ class Opener:
             raise _a_file(path)
         archive = stage(path, emit=emit, control=control)
         return unpacked(archive, emit=emit, control=control), stem(name)
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """Name a folder so that it can be pasted: as the user did, if it was not brought elsewhere."""
+    return str(path) if folder == path.absolute() or folder == path.resolve() else str(folder)
 
 
 def _exists(path: Path) -> bool:
@@ -174,7 +182,7 @@ def _a_file(path: Path) -> DataError:
     elif name.endswith((".npy", ".npz")):
         why = "arrays are passed as they are"
         fix = "a = np.load(file), then kit.load((a['x'], a['y']))"
-    elif name.endswith(tuple(folders.PICTURES)):
+    elif name.endswith(tuple(PICTURES)):
         why = "nothing can be learned from one picture"
         fix = f"load the folder above the class folders: kit.load({str(path.parent.parent)!r})"
     return DataError(f"{path} is a file.", why, fix)

@@ -153,11 +153,13 @@ class Parts:
     splits : by train, valid and test; train is there
     name : what the data is called
     root : the folder that names of files are relative to; None for arrays
+    lines : how it was read, a sentence each
     """
 
     splits: dict[str, Part]
     name: str
     root: Path | None = None
+    lines: tuple[str, ...] = ()
 
     def with_classes(self, classes: Sequence[str]) -> Parts:
         """Give the same parts with the names of their classes; none where nobody knows them."""

@@ -127,12 +127,6 @@ def as_limit(limit: Any) -> int | None:
 def _labelled_rows(part: Part, classes: Sequence[str], name: str) -> tuple[Split, list[Note]]:
     """Give all rows of a part that have a label; of a test part without any, all rows."""
     labels, notes = part.labels, list[Note]()
-    if name == "test" and labels.dtype.kind == "O":
-        folders = {label for label in labels if label is not None}
-        if len(folders) == 1 and not folders & set(classes):
-            text = f"The test folder holds one folder, {folders.pop()}, that is no class"
-            notes.append(Note(f"{text}: its pictures have no labels, and are for predict only."))
-            labels = np.full(len(labels), None, object)
     numbers = number(labels, classes, f"the {name} split")
     source, without = part.make(numbers), unlabelled(numbers)
     rows = np.flatnonzero(~without)

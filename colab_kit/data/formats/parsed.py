@@ -16,6 +16,7 @@ from ...errors import DataError
 from .. import folders
 from ..arrays import of_listing, of_pair
 from ..folders import Listing, PictureFile
+from ..layout import scan
 from ..sources import Parts
 from . import parsed
 
@@ -53,7 +54,7 @@ def in_folders(root: Path, names: Mapping[str, str]) -> Parts:
     DataError
         There are no pictures.
     """
-    listing = folders.scan(root)
+    listing = scan(root)
     if not names:
         return _parts(listing)
     splits = {

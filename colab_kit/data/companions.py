@@ -1,0 +1,74 @@
+"""Files and folders that accompany pictures: masks, boxes, thumbnails. They are no pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from . import folder_words
+from .folders import Tree, is_picture, some
+
+SHARED = 0.5  # of a folder's pictures, so many are named as pictures beside it
+
+
+def without_companions(tree: Tree, lines: list[str]) -> Tree:
+    """Give the tree without masks and the like, and say what was left out.
+
+    A folder goes only if its name says nothing else, and its pictures are named as pictures beside
+    it, or the pictures beside it lie in `images/` and the like. So a class `mask` beside a class
+    `no_mask` stays.
+    """
+    folders, files = list[Path](), list[Path]()
+    out = _strip(tree, folders, files, frozenset())
+    if folders:
+        names = sorted({path.name + "/" for path in folders})
+        many = f" ({len(folders):,} folders)" if len(folders) > len(names) else ""
+        lines.append(f"{some(names)}{many} left out: what lies there goes with pictures beside it.")
+    if files:
+        shown = some([path.name for path in files])
+        lines.append(f"{len(files):,} files left out that go with a picture of the name: {shown}.")
+    return out
+
+
+def _strip(tree: Tree, folders: list[Path], files: list[Path], outside: frozenset[str]) -> Tree:
+    """`outside`: stems of pictures that lie beside a folder above."""
+    kept = dict(tree.folders)
+    for name, sub in tree.filled.items():
+        beside = [other for other in tree.filled.values() if other is not sub]
+        if folder_words.is_companion(name) and _accompanies(sub, beside, tree.loose, outside):
+            folders.append(sub.path)
+            del kept[name]
+    stems = {path.stem for path in tree.loose}
+    masks = {path for path in tree.loose if folder_words.companion_of(path.stem) in stems}
+    files += sorted(masks)
+    clean = {
+        name: _strip(sub, folders, files, outside | _stems(tree.loose))
+        for name, sub in kept.items()
+    }
+    return replace(tree, folders=clean, files=[path for path in tree.files if path not in masks])
+
+
+def _accompanies(sub: Tree, beside: list[Tree], loose: list[Path], outside: frozenset[str]) -> bool:
+    if not (beside or loose or outside):
+        return False
+    own = _stems(sub.pictures)
+    others = _stems(path for tree in beside for path in tree.pictures) | _stems(loose) | outside
+    if len(own & others) < SHARED * len(own):
+        return False
+    classes = [tree for tree in beside if not folder_words.is_companion(tree.path.name)]
+    if loose or outside or any(tree.filled or _says_no_class(tree.path.name) for tree in classes):
+        return True
+    # flat folders beside it: numbered names fit everywhere, and `mask` may be a class
+    stems = [_stems(tree.pictures) for tree in classes]
+    return len(classes) > 1 and sum(map(len, stems)) < 1.5 * len(frozenset().union(*stems))
+
+
+def _says_no_class(name: str) -> bool:
+    return folder_words.is_generic(name) or folder_words.is_plain_split(name)
+
+
+def _stems(paths: Iterable[Path]) -> frozenset[str]:
+    """Give the stems of pictures, that of `a_mask` as `a`."""
+    stems = (path.stem for path in paths if is_picture(path))
+    return frozenset(folder_words.companion_of(stem) or stem for stem in stems)

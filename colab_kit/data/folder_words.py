@@ -1,0 +1,130 @@
+"""What names of folders and files say by themselves: a split, a mask, a part of a big set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+PREDICT = "predict"
+_KINDS = {
+    "train": "train training trn learn",
+    "valid": "valid val validation dev validate",
+    "test": "test testing tst evaluation eval holdout",
+    PREDICT: "pred predict prediction predictions inference",
+}
+_SPLIT_OF = {word: split for split, words in _KINDS.items() for word in words.split()}
+_ENDS = ("set", "sets", "data", "ing", "images", "imgs", "img")
+# words beside a split's word that change nothing: train_images, Final_Training, train_mini
+_FILLERS = frozenset(
+    "set sets data dataset datasets image images img imgs picture pictures photo photos final seg "
+    "jpg jpeg png tif mini small full split folder the my a of and for v".split()
+)
+GENERIC = frozenset(
+    "image images img imgs picture pictures pic pics photo photos jpegimages jpg jpeg png rgb data "
+    "dataset all files raw input inputs input_images original originals unknown samples".split()
+)
+UNLABELLED = frozenset(
+    "no_label nolabel unlabeled unlabelled unlabeled_data unlabelled_data unknown".split()
+)
+_COMPANION = frozenset(
+    "mask masks trimap trimaps ground truth groundtruth gt segmentation segmentations segmask "
+    "segmasks annotation annotations annot annots depth depths depthmap depthmaps thumbnail "
+    "thumbnails thumb thumbs preview previews heatmap heatmaps saliency contour contours bbox "
+    "bboxes boxes".split()
+)
+_COMPANION_FILE = re.compile(
+    r"^(.+?)[ _.-]+(?:masks?|seg|segmentation|gt|ground_?truth|depth|trimap|thumb|thumbnail|"
+    r"annotation|annotated|bbox|heatmap|lung_?mask)(?:[ _-]?\d+)?$",
+    re.IGNORECASE,
+)
+_STORAGE = frozenset("part parts batch chunk images image imgs img folder dir shard vol".split())
+_ORDINARY = frozenset("color colour colours colors rgb original originals raw images full".split())
+_DERIVED = frozenset(
+    "gray grey grayscale greyscale segmented segmentation mask bands allbands ms small resized "
+    "aug augmented augmentation noisy blur edges crop cropped thumb processed".split()
+)
+
+
+def words(name: str) -> list[str]:
+    """Give the words of a name in lower case: `segTrain_2` is seg, train, 2."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", " ", name)
+    return [word for word in re.split(r"[\W_]+", parted.casefold()) if word]
+
+
+def split_word(name: str) -> str | None:
+    """Give the split that a word of the name says: train, valid, test or predict."""
+    found = [split for word in words(name) if (split := _split_of(word)) is not None]
+    return "train" if "train" in found and "test" not in found else next(iter(found), None)
+
+
+def _split_of(word: str) -> str | None:
+    if word in _SPLIT_OF:
+        return _SPLIT_OF[word]
+    for end in _ENDS:
+        if word.endswith(end) and word[: -len(end)] in _SPLIT_OF:
+            return _SPLIT_OF[word[: -len(end)]]
+    return None
+
+
+def is_plain_split(name: str, common: Collection[str] = ()) -> bool:
+    """Tell whether the name says a split and nothing else, but for words of `common`."""
+    rest = [word for word in words(name) if _split_of(word) is None]
+    return split_word(name) is not None and all(
+        word in _FILLERS or word in common or word.isdecimal() for word in rest
+    )
+
+
+def common_words(names: Iterable[str]) -> set[str]:
+    """Give the words that all names have, if there are several names."""
+    each = [set(words(name)) for name in names]
+    return set.intersection(*each) if len(each) > 1 else set()
+
+
+def is_generic(name: str) -> bool:
+    """Tell whether the name says only that pictures are here: `images`, `JPEGImages`."""
+    return (
+        name.casefold() in GENERIC
+        or all(word in GENERIC or word in _FILLERS or word.isdecimal() for word in words(name))
+        and not name.isdecimal()
+    )
+
+
+def is_unlabelled(name: str) -> bool:
+    """Tell whether a folder's name says that its pictures have no label."""
+    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_") in UNLABELLED
+
+
+def is_companion(name: str) -> bool:
+    """Tell whether a folder's name says masks, boxes or thumbnails, and nothing else."""
+    parts = words(name)
+    named = [word for word in parts if word in _COMPANION]
+    rest = [word for word in parts if word not in _COMPANION]
+    return bool(named) and all(word in _FILLERS or word.isdecimal() for word in rest)
+
+
+def companion_of(stem: str) -> str | None:
+    """Give the stem of the picture that `<stem>_mask` goes with; None for an ordinary name."""
+    match = _COMPANION_FILE.match(stem)
+    return match[1] if match else None
+
+
+def are_storage(names: Collection[str]) -> bool:
+    """Tell whether folders only part a big set: `images_part_1`, `images_part_2`, `batch3`."""
+    bare = {re.sub(r"\d+", "", name.casefold()) for name in names}
+    if len(names) < 2 or len(bare) != 1 or not all(re.search(r"\d", name) for name in names):
+        return False
+    return any(word in _STORAGE for word in words(bare.pop()))
+
+
+def are_numbers(names: Iterable[str]) -> bool:
+    """Tell whether names only count, as session1, session2 or 2020-01-31 do."""
+    bare = {re.sub(r"[\d\W_]+", "", name.casefold()) for name in names}
+    return len(bare) == 1 and all(re.search(r"\d", name) for name in names)
+
+
+def plainness(name: str) -> tuple[int, int, str]:
+    """Give the key that sorts the ordinary version first: color before grayscale and bands."""
+    parts = set(words(name))
+    derived = bool(parts & _DERIVED) or any(name.casefold().endswith(word) for word in _DERIVED)
+    return (derived - bool(parts & _ORDINARY), len(name), name)

@@ -1,0 +1,207 @@
+"""A folder's tree, understood: which folders are splits, which are classes, what is left out.
+
+    flowers/                    one nested top folder is passed through
+    ├── train/  rose/ *.jpg     any spelling with a split's word: Training, seg_train, train_images
+    ├── valid/  rose/ *.jpg
+    └── test/   *.jpg           a test folder without classes is for predict only
+
+Where two readings are about as likely, the error shows a line for each.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+from ..errors import DataError
+from ..events import Note
+from . import folder_words
+from .class_folders import Story, class_folders
+from .companions import without_companions
+from .folder_words import PREDICT, SPLITS, is_plain_split, split_word
+from .folders import ARCHIVES, TABLES, Listing, PictureFile, Tree, counted, some, tree_of
+
+HANDFUL = 0.5  # a folder beside the splits with fewer pictures than this share of train's
+
+
+def scan(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
+    """Find the pictures of a folder, their splits and classes.
+
+    Parameters
+    ----------
+    folder : Path
+    shown : how the user names it; lines in errors name it so
+    ask : whether a doubt about classes is an error; False where labels come from elsewhere
+
+    Raises
+    ------
+    DataError
+        There are no pictures, two folders claim to be one split, or classes could be read in two
+        ways.
+    """
+    whole = tree_of(Path(os.path.abspath(folder)))
+    story = Story(whole.path, shown or str(folder), ask)
+    top = _below_wrappers(without_companions(whole, story.lines), story)
+    trees = _splits(top, story)
+    if not trees["train"].pictures:
+        raise _no_pictures(folder, whole, trained=len(trees) > 1)
+    return _listing(top.path, trees, whole, story)
+
+
+def scan_split(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
+    """Find the pictures of a folder that is one split: valid=, test=, or one of a dict."""
+    whole = tree_of(Path(os.path.abspath(folder)))
+    story = Story(whole.path, shown or str(folder), ask)
+    tree = without_companions(whole, story.lines)
+    if not tree.pictures:
+        raise _no_pictures(folder, whole, trained=False)
+    tree = _below_wrappers(tree, story, through_splits=True)
+    return _listing(tree.path, {"train": tree}, whole, story)
+
+
+def _below_wrappers(tree: Tree, story: Story, *, through_splits: bool = False) -> Tree:
+    """Pass through folders that hold one folder and no picture, as archives leave them."""
+    while len(tree.filled) == 1 and not tree.loose:
+        only = next(iter(tree.filled.values()))
+        inside = any(split_word(name) for name in only.filled)
+        is_split = only.path.name.lower() in SPLITS and not inside
+        if not only.filled or only.loose or is_split and not through_splits:
+            return tree
+        tree = only
+    return tree
+
+
+def _splits(top: Tree, story: Story) -> dict[str, Tree]:
+    """Give the tree of each split; what is none of them is said and left out."""
+    claims: dict[str, list[Tree]] = {}
+    for name, sub in top.filled.items():
+        if split := split_word(name):
+            claims.setdefault(split, []).append(sub)
+    others = {name: sub for name, sub in top.filled.items() if not split_word(name)}
+    if not _are_splits(claims, others):
+        return {"train": top}
+    if "train" not in claims and others:
+        names = [sub.path.name for subs in claims.values() for sub in subs]
+        claims["train"], others = [top.but(*names)], {}
+    claims.setdefault("train", [Tree(top.path, top.files, {})])
+    trees = {split: _one(split, subs, top, story) for split, subs in claims.items()}
+    if PREDICT in trees:
+        tree = trees.pop(PREDICT)
+        if "test" in trees:
+            story.leave_out(tree, top, "its pictures have no classes: they are for predict")
+        else:
+            trees["test"] = tree
+    for split, tree in trees.items():
+        if tree.path != top.path and tree.path.name.lower() not in SPLITS:
+            story.lines.append(f"{story.name(tree)}/ is the {split} split.")
+    for name, sub in others.items():
+        _leave_beside(name, sub, trees, top, story)
+    return trees
+
+
+def _are_splits(claims: dict[str, list[Tree]], others: dict[str, Tree]) -> bool:
+    """Tell whether folders with a split's word are splits, and not classes of that name."""
+    subs = [sub for each in claims.values() for sub in each]
+    common = folder_words.common_words(sub.path.name for sub in subs)
+    plain = {split for split, each in claims.items() if _any_plain(each, common)}
+    if not others and "train" not in claims:
+        return bool(claims)
+    if "train" in claims:
+        if any(_holds_classes(sub) for sub in claims["train"]):
+            return "train" in plain or len(claims) > 1 or not others
+        return bool(plain) and (not others or len(claims) > 1 and "train" in plain)
+    inner = {name for sub in others.values() for name in sub.filled} | set(others)
+    if any(_holds_classes(sub) and set(sub.filled) & inner for sub in subs):
+        return True
+    # test/ without classes beside class folders; control/ and test/ are two classes
+    several = len(others) > 1 or any(len(sub.filled) > 1 for sub in others.values())
+    return several and bool(plain & {"test", PREDICT})
+
+
+def _any_plain(subs: list[Tree], common: set[str]) -> bool:
+    return any(is_plain_split(sub.path.name, common) for sub in subs)
+
+
+def _holds_classes(tree: Tree) -> bool:
+    """Tell whether folders with pictures lie in it."""
+    return bool(tree.filled)
+
+
+def _one(split: str, subs: list[Tree], top: Tree, story: Story) -> Tree:
+    """Choose the folder of a split: that with classes, where the others have none."""
+    with_classes = [sub for sub in subs if _holds_classes(sub)]
+    if len(subs) > 1 and len(with_classes) == 1:
+        for sub in subs:
+            if sub is not with_classes[0]:
+                story.leave_out(sub, top, f"{with_classes[0].path.name}/ is the {split} split")
+        return with_classes[0]
+    if len(subs) > 1:
+        first, second = (sub.path.name for sub in subs[:2])
+        lines = [f"kit.load({{'train': {story.path(sub)!r}}})" for sub in subs]
+        if split != "train":
+            lines = [f"kit.load({story.shown!r}, {split}={story.path(sub)!r})" for sub in subs]
+        raise DataError(
+            f"{story.shown} holds both {first}/ and {second}/.",
+            f"both names mean the {split} split",
+            f"rename one of them, or name the one that is meant: {' or '.join(lines)}",
+        )
+    return subs[0]
+
+
+def _leave_beside(name: str, sub: Tree, trees: dict[str, Tree], top: Tree, story: Story) -> None:
+    """Say why a folder beside the splits is left out."""
+    again = {split_word(inner) for inner in sub.filled} - {None}
+    if again:
+        story.leave_out(sub, top, "it holds the splits once more")
+    elif folder_words.is_unlabelled(name):
+        story.leave_out(sub, top, "its pictures have no label")
+    elif not sub.filled and len(sub.pictures) < HANDFUL * len(trees["train"].pictures):
+        story.leave_out(sub, top, "no split has that name, and its pictures have no classes")
+    else:
+        text = f"{name} beside {trees['train'].path.name}/ was left out: no split has that name."
+        story.notes.append(Note(f"{top.path}: {text}", "warn"))
+
+
+def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> Listing:
+    """List each split's pictures with their class folders; without these, none has a label."""
+    splits: dict[str, list[PictureFile]] = {}
+    classes: set[str] = set()
+    for split in ("train", "valid", "test"):
+        if split not in trees:
+            continue
+        tree = _below_wrappers(trees[split], story, through_splits=True)
+        labelled = class_folders(tree, story, split, classes)
+        files = [
+            PictureFile(path, unicodedata.normalize("NFC", label) if label else None)
+            for label, paths in labelled
+            for path in paths
+        ]
+        if split == "train":
+            classes = {file.label for file in files if file.label}
+        splits[split] = files
+    tables = tuple(path for path in whole.others if path.suffix.lower() in TABLES)
+    if unknown := [path.name for path in whole.others]:
+        text = f"{counted(len(unknown), 'other file')} left out: no pictures ({some(unknown)})."
+        story.notes.append(Note(text))
+    label_notes = tuple(story.label_notes)
+    return Listing(root, splits, tuple(story.notes), label_notes, tables, tuple(story.lines))
+
+
+def _no_pictures(folder: Path, tree: Tree, *, trained: bool) -> DataError:
+    what = f"{folder} holds no pictures to train on."
+    others = [path.name for path in tree.others]
+    packed = [path for path in tree.others if path.name.lower().endswith(ARCHIVES)]
+    if packed:
+        what = f"{folder} holds an archive and no pictures to train on."
+        fix = f"load the archive itself: kit.load({str(packed[0])!r})"
+        return DataError(what, f"{packed[0].name} is packed", fix)
+    names = [name + "/" for name in tree.filled]
+    if trained and names:
+        return DataError(what, f"all are in {some(names)}", "put class folders into train/")
+    contents = f"{len(others):,} other files ({some(others)})" if others else "nothing"
+    return DataError(
+        f"There are no pictures in {folder}.",
+        f"it holds {contents}",
+        "give a folder that has a folder of pictures for each class: .jpg, .png, .webp, .gif …",
+    )
