@@ -56,6 +56,8 @@ def of_files(
     whole = [paths[row] for row in good]
     fingerprint = fingerprints.of_files(whole, [looks[row].print for row in good], root)
     names = object_array(labels[row] for row in good)
+    if twins := image_checks.twins(whole, names, [looks[row].print for row in good], root):
+        complaints = [*complaints, twins]
     return Part(
         names,
         lambda y: Pictures(whole, y, root, fingerprint),

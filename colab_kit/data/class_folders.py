@@ -115,6 +115,10 @@ def _says_nothing(
 def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]) -> Labelled:
     """Find the level at which the classes lie."""
     inside = {name: _below(sub) for name, sub in subs.items()}
+    if all(len(name) == 1 and sub.filled and not sub.loose for name, sub in subs.items()):
+        story.lines.append(f"The folders {some(list(subs))} sort the classes inside by letter.")
+        pairs = [pair for sub in subs.values() for pair in sub.filled.items()]
+        return [(name, sub.pictures) for name, sub in pairs]
     doubted = {name: sub for name, sub in inside.items() if len(sub.filled) > 1 and not sub.loose}
     counts = Counter(inner for sub in doubted.values() for inner in sub.filled)
     again = {inner for inner, n in counts.items() if n > 1}
@@ -208,10 +212,6 @@ def _nested(tree: Tree, subs: dict[str, Tree], doubted: dict[str, Tree], story: 
         text += f"({some(names)}) is brought together."
         story.label_notes.append(Note(text, "warn"))
         return _outer(subs)
-    if all(len(name) == 1 for name in subs):
-        pairs = [pair for sub in doubted.values() for pair in sub.filled.items()]
-        story.lines.append(f"The folders {some(list(subs))} sort the classes inside by letter.")
-        return [(name, sub.pictures) for name, sub in pairs]
     lines = [story.by_folder(1), story.by_folder(depth)]
     raise _two_levels(list(subs), names, story, lines)
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 PREDICT = "predict"
 _KINDS = {
-    "train": "train training trn learn",
+    "train": "train training trn trainval",
     "valid": "valid val validation dev validate",
     "test": "test testing tst evaluation eval holdout",
     PREDICT: "pred predict prediction predictions inference",
@@ -28,7 +28,7 @@ UNLABELLED = frozenset(
     "no_label nolabel unlabeled unlabelled unlabeled_data unlabelled_data unknown".split()
 )
 _COMPANION = frozenset(
-    "mask masks trimap trimaps ground truth groundtruth gt segmentation segmentations segmask "
+    "mask masks trimap trimaps groundtruth gt segmentation segmentations segmask "
     "segmasks annotation annotations annot annots depth depths depthmap depthmaps thumbnail "
     "thumbnails thumb thumbs preview previews heatmap heatmaps saliency contour contours bbox "
     "bboxes boxes".split()
@@ -97,10 +97,12 @@ def is_unlabelled(name: str) -> bool:
 
 def is_companion(name: str) -> bool:
     """Tell whether a folder's name says masks, boxes or thumbnails, and nothing else."""
-    parts = words(name)
+    parts = words(re.sub(r"ground[\W_]*truth", "groundtruth", name, flags=re.IGNORECASE))
     named = [word for word in parts if word in _COMPANION]
     rest = [word for word in parts if word not in _COMPANION]
-    return bool(named) and all(word in _FILLERS or word.isdecimal() for word in rest)
+    return bool(named) and all(
+        word in _FILLERS or word.isdecimal() or _split_of(word) for word in rest
+    )
 
 
 def companion_of(stem: str) -> str | None:

@@ -13,12 +13,12 @@ import re
 import struct
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -90,6 +90,22 @@ def complaints(looks: Sequence[Look], root: Path) -> list[Note]:
         names = some([f"{os.path.relpath(look.path, root)} {look.fault}" for look in bad])
         notes.append(Note(f"{counted(len(bad), 'unreadable picture')} left out: {names}.", "warn"))
     return notes
+
+
+def twins(
+    paths: Sequence[Path], labels: Iterable[Any], prints: Sequence[str], root: Path
+) -> Note | None:
+    """Say which pictures lie in two classes, if one label a picture is meant."""
+    first, labels = dict[str, int](), list(labels)
+    pairs = list[tuple[int, int]]()
+    for row, (label, file_print) in enumerate(zip(labels, prints, strict=True)):
+        if isinstance(label, str) and labels[first.setdefault(file_print, row)] != label:
+            pairs.append((first[file_print], row))
+    if not pairs:
+        return None
+    one, other = (os.path.relpath(paths[row], root) for row in pairs[0])
+    text = f"{counted(len(pairs), 'picture')} found under two classes each ({one} is {other}): one "
+    return Note(text + "of the labels is wrong, or a folder is no class.", "warn")
 
 
 def _look(path: Path) -> Look:

@@ -1,0 +1,114 @@
+"""The level at which classes lie: found, or asked with lines to paste."""
+
+import re
+
+import pytest
+
+from colab_kit.data.layout import scan
+from colab_kit.errors import DataError
+
+from ..support.pictures import blank
+
+
+def tree(root, *names):
+    for name in names:
+        blank(root / name)
+    return root
+
+
+def counts(found):
+    """{split: {class: pictures}}"""
+    out = {}
+    for split, files in found.splits.items():
+        labels = [file.label for file in files]
+        out[split] = {label: labels.count(label) for label in dict.fromkeys(labels)}
+    return out
+
+
+CATS = ("cat/c1.jpg", "cat/c2.jpg", "dog/d1.jpg", "dog/d2.jpg")
+BOTH = {"cat": 2, "dog": 2}
+PEOPLE = [
+    f"p{n}/{kind}/p{n}_{i}.jpg" for n in range(3) for kind in ("fist", "palm") for i in (1, 2)
+]
+
+
+def under(*folders, names=CATS):
+    return [f"{folder}/{name}" for folder in folders for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "want"),
+    [
+        (under("Training", "Testing"), {"train": BOTH, "test": BOTH}),
+        (under("seg_train/seg_train", "seg_test/seg_test"), {"train": BOTH, "test": BOTH}),
+        (under("train_mini", "val"), {"train": BOTH, "valid": BOTH}),
+        (under("cars_train/cars_train") + ["cars_test/1.jpg"], {"train": BOTH, "test": {None: 1}}),
+        (under("images", "test"), {"train": BOTH, "test": BOTH}),
+        (under("a/b/c"), {"train": BOTH}),
+        (["cat/images/1.jpg", "dog/images/1.jpg"], {"train": {"cat": 1, "dog": 1}}),
+        (["cat/train/1.jpg", "cat/test/2.jpg", "dog/train/3.jpg", "dog/test/4.jpg"],
+         {"train": BOTH}),
+        (["bus/1.jpg", "car/2.jpg", "train/3.jpg"], {"train": {"bus": 1, "car": 1, "train": 1}}),
+        (["control/1.jpg", "test/2.jpg"], {"train": {"control": 1, "test": 1}}),
+        (["bullet train/1.jpg", "tram/2.jpg"], {"train": {"bullet train": 1, "tram": 1}}),
+        (PEOPLE, {"train": {"fist": 6, "palm": 6}}),
+        ([*CATS, *under("pets")], {"train": BOTH}),
+        (under("train", "train/train"), {"train": BOTH}),
+        (["images_part_1/1.jpg", "images_part_2/2.jpg"], {"train": {None: 2}}),
+        (["images/1.jpg", "images/2.jpg"], {"train": {None: 2}}),
+        (["a/abbey/1.jpg", "b/barn/2.jpg", "b/bar/3.jpg"],
+         {"train": {"abbey": 1, "bar": 1, "barn": 1}}),
+        (["cat/s1/1.jpg", "cat/s2/2.jpg", "dog/s3/3.jpg", "dog/s4/4.jpg"], {"train": BOTH}),
+        ([*CATS, "no_label/1.jpg"], {"train": {**BOTH, None: 1}}),
+    ],
+)  # fmt: skip
+def test_the_level_of_the_classes_is_found(tmp_path, names, want):
+    assert counts(scan(tree(tmp_path, *names))) == want
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["bus/1.jpg", "car/2.jpg", "train/3.jpg"],
+        [*CATS, "no_label/1.jpg"],
+        PEOPLE,
+        [*CATS, "test/1.jpg", "test/2.jpg", "seg_pred/1.jpg"],
+        ["cat/s1/1.jpg", "cat/s2/2.jpg", "dog/s3/3.jpg", "dog/s4/4.jpg"],
+    ],
+)
+def test_a_reading_that_was_chosen_is_said(tmp_path, names):
+    found = scan(tree(tmp_path, *names))
+    assert found.lines or found.label_notes
+
+
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [
+        (under("gray", "color", "segmented"), "color"),
+        (under("big") + [name.replace("jpg", "tif") for name in under("all")], "big"),
+        (under("fold1/train", "fold1/test", "fold2/train", "fold2/test"), "fold1"),
+    ],
+)
+def test_versions_of_one_set_are_a_question_whose_first_line_is_the_ordinary_one(
+    tmp_path, names, first
+):
+    tree(tmp_path, *names)
+    for path in tmp_path.rglob("*.jpg"):
+        path.write_bytes(path.as_posix().encode())  # not the same file twice
+    with pytest.raises(DataError) as caught:
+        scan(tmp_path, "pets")
+    assert re.search(r"kit\.load\('pets/(\w+)'\)", caught.value.fix)[1] == first
+
+
+def test_kinds_inside_classes_are_a_question_with_a_line_for_each_level(tmp_path):
+    names = ["colon/c_ok/1.jpg", "colon/c_bad/2.jpg", "lung/l_ok/3.jpg", "lung/l_bad/4.jpg"]
+    with pytest.raises(DataError) as caught:
+        scan(tree(tmp_path, *names), "tissue")
+    inner, outer = re.findall(r"labels=(lambda path: [^)]+)\)", caught.value.fix)
+    path = tmp_path / names[0]
+    assert (eval(inner)(path), eval(outer)(path)) == ("c_ok", "colon")
+
+
+def test_the_same_set_twice_is_read_once(tmp_path):
+    found = scan(tree(tmp_path, *under("one", "two")))
+    assert counts(found) == {"train": BOTH}
