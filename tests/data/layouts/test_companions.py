@@ -114,7 +114,7 @@ def eurosat_twice(here):
     "EuroSAT MS (zenodo.org/records/7711810): class folders of 13-band, 16-bit GeoTIFF",
     'kit.load("EuroSATallBands")',
     Want(GROUND, 6, blind=True),
-    refusal=r"\b13\b|bands?\b|channels?\b",
+    refusal=r"\b13\b|\bbands?\b|\bchannels?\b",
 )
 def eurosat_bands(here):
     every_band(here / "EuroSATallBands")
