@@ -14,6 +14,7 @@ FOREIGN      a traceback of another library
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import itertools
@@ -279,10 +280,11 @@ def judge(layout: Layout, folder: Path) -> Verdict:
 
 
 def run(code: str, folder: Path) -> tuple[Any, str]:
-    """The value of the last line of code, run in the folder with kit, np and Path at hand, and
-    what was printed.
+    """The value of the last expression of code, run in the folder with kit, np and Path at hand,
+    and what was printed.
     """
-    *before, last = code.split("\n")
+    *before, last = ast.parse(code).body
+    assert isinstance(last, ast.Expr)
     names = {"kit": kit, "np": np, "Path": Path}
     said = io.StringIO()
     with (
@@ -291,8 +293,9 @@ def run(code: str, folder: Path) -> tuple[Any, str]:
         contextlib.redirect_stderr(said),
         patch("socket.socket.connect", side_effect=OSError("a layout lies on the disk")),
     ):
-        exec("\n".join(before), names)
-        return eval(last, names), _told(said.getvalue(), folder)
+        exec(compile(ast.Module(before, []), "typed", "exec"), names)
+        value = eval(compile(ast.Expression(last.value), "typed", "eval"), names)
+    return value, _told(said.getvalue(), folder)
 
 
 def _told(text: str, folder: Path) -> str:
@@ -326,13 +329,19 @@ def _follow(layout: Layout, folder: Path, first: kit.ColabKitError) -> Verdict:
 
 
 def pasteable(fix: str) -> Iterator[str]:
-    """The calls of kit.load that stand in a fix as code."""
+    """The calls of kit.load that stand in a fix as code, with the code that leads up to each."""
     for start in (m.start() for m in re.finditer(r"kit\.load\(", fix)):
-        for end in (m.end() for m in re.finditer(r"\)", fix[start:])):
-            with contextlib.suppress(SyntaxError):
-                compile(call := fix[start : start + end], "fix", "eval")
-                yield call
-                break
+        ends = (start + m.end() for m in re.finditer(r"\)", fix[start:]))
+        if call := next((fix[start:end] for end in ends if _compiles(fix[start:end])), ""):
+            marks = (m.end() for m in re.finditer(r"^|: |\n|`", fix[:start]))
+            starts = (fix[mark:start] for mark in marks)
+            yield next((head for head in starts if _compiles(f"{head}0")), "").lstrip() + call
+
+
+def _compiles(code: str) -> bool:
+    with contextlib.suppress(SyntaxError):
+        return bool(compile(code, "fix", "exec"))
+    return False
 
 
 def _weigh(data: Any, wants: tuple[Want, ...], kind: str, before: str, said: str) -> Verdict:

@@ -435,6 +435,252 @@ def utk_face(here, typed):
         picture(here / "UTKFace" / f"{age:.0f}_{n % 2}_{n % 5}_20170117150{n:02d}.jpg.chip.jpg", n)
 
 
+# --- further ---
+
+MOTHS = ("ADONIS", "CLEOPATRA", "SOUTHERN DOGFACE")
+
+
+@layout(
+    SHELF,
+    "phucthaiv02/butterfly-image-classification: Training_set.csv; Image_1.jpg in train/ and test/",
+    'kit.load("butterflies", labels="Training_set.csv")',
+    (Want(MOTHS, 5, test=Bare(4)), Want(MOTHS, 5)),
+    further=True,
+)
+def butterflies(here):
+    here /= "butterflies"
+    rows = []
+    for i in range(15):
+        picture(here / "train" / f"Image_{i + 1}.jpg", i % 3)
+        rows.append(f"Image_{i + 1}.jpg,{MOTHS[i % 3]}")
+    lines(here / "Training_set.csv", "filename,label", *rows)
+    for i in range(4):
+        picture(here / "test" / f"Image_{i + 1}.jpg", (i + 1) % 3)
+    lines(here / "Testing_set.csv", "filename", *(f"Image_{i + 1}.jpg" for i in range(4)))
+
+
+CARDS = {"ace of clubs": "ace", "five of hearts": "five", "joker": "joker"}
+
+
+@layout(
+    SHELF,
+    "gpiosenka/cards-image-datasetclassification: class index,filepaths,labels,card type,data set",
+    'kit.load("cards"<more>)',
+    Want(tuple(CARDS), 5, valid=2, test=2),
+    spellings={
+        "table": {"more": ', labels="cards.csv"'},
+        "column": {"more": ', labels="cards.csv", label_column="labels"'},
+        "folder": {"more": ""},
+    },
+    further=True,
+)
+def playing_cards(here, more):
+    rows = []
+    for split, many in (("train", 5), ("test", 2), ("valid", 2)):
+        for n, (card, kind) in enumerate(CARDS.items()):
+            for name in (f"{split}/{card}/{i + 1:03d}.jpg" for i in range(many)):
+                picture(here / "cards" / name, n)
+                rows.append(f"{n},{name},{card},{kind},{split}")
+    lines(here / "cards" / "cards.csv", "class index,filepaths,labels,card type,data set", *rows)
+    junk(here / "cards" / "14card types-14-(200 X 200)-94.61.h5")
+
+
+SPOTS = ("healthy", "scab frog_eye_leaf_spot", "scab")
+ONE_SPOT = ("frog_eye_leaf_spot", "healthy", "scab")
+
+
+@layout(
+    SHELF,
+    "kaggle.com/c/plant-pathology-2021-fgvc8: image,labels “scab frog_eye_leaf_spot”",
+    'kit.load("plant-pathology-2021", labels="train.csv"<more>)',
+    lambda more: tuple(
+        want
+        for test in (Bare(3), None)
+        for want in (
+            Want(
+                ONE_SPOT,
+                5,
+                test=test,
+                task="multilabel",
+                labels=tuple(set(spots.split()) for spots in SPOTS),
+            ),
+            *([] if more else [Want(SPOTS, 5, test=test, noted="multilabel")]),
+        )
+    ),
+    spellings={"typed": {"more": ""}, "task": {"more": ', task="multilabel"'}},
+    further=True,
+)
+def plant_pathology_2021(here, more):
+    here /= "plant-pathology-2021"
+    rows = []
+    for i, name in enumerate(hexed("leaves", 15, 16)):
+        picture(here / "train_images" / f"{name}.jpg", i % 3)
+        rows.append(f"{name}.jpg,{SPOTS[i % 3]}")
+    lines(here / "train.csv", "image,labels", *rows)
+    tests = [f"{name}.jpg" for name in hexed("unseen", 3, 16)]
+    pictures(here / "test_images", tests, 0)
+    lines(here / "sample_submission.csv", "image,labels", *(f"{name},healthy" for name in tests))
+
+
+FOUND = ("Cardiomegaly", "Cardiomegaly|Emphysema", "No Finding", "Effusion|Emphysema")
+_signs = tuple(set(told.split("|")) for told in FOUND)
+_apart = {"noted": r"train_val_list|test_list"}
+
+
+@layout(
+    SHELF,
+    "nihcc.app.box.com/v/ChestXray-NIHCC: images_001/images, Data_Entry_2017.csv, test_list.txt",
+    'kit.load("nih", labels="nih/Data_Entry_2017.csv"<more>)',
+    tuple(
+        Want(names, train, test=test, task="multilabel", labels=labels, **noted)
+        for names, labels in (
+            (("Cardiomegaly", "Effusion", "Emphysema", "No Finding"), _signs),
+            (
+                ("Cardiomegaly", "Effusion", "Emphysema"),
+                tuple(signs - {"No Finding"} for signs in _signs),
+            ),
+        )
+        for train, test, noted in ((4, 2, {}), (6, None, _apart))
+    ),
+    spellings={
+        "typed": {"more": ""},
+        "task": {"more": ', task="multilabel"'},
+        "columns": {
+            "more": ', task="multilabel", label_column="Finding Labels", file_column="Image Index"'
+        },
+    },
+    further=True,
+)
+def nih_chest_xrays(here, more):
+    here /= "nih"
+    rows, names = [], []
+    for i in range(24):
+        name = f"{i // 2 + 1:08d}_{i % 2:03d}.png"
+        names.append(name)
+        n = i // 2 % 4
+        picture(here / f"images_{1 + i // 12:03d}" / "images" / name, n, "L")
+        rows.append(f"{name},{FOUND[n]},{i % 2},{i // 2 + 1},057Y,M,PA,2682,2749,0.143,0.143,")
+    head = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender"
+    head += ",View Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
+    lines(here / "Data_Entry_2017.csv", head, *rows)
+    lines(here / "train_val_list.txt", *names[:16])
+    lines(here / "test_list.txt", *names[16:])
+    boxes = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
+    lines(here / "BBox_List_2017.csv", boxes, f"{names[0]},Cardiomegaly,225.0,547.0,86.7,79.1,,,")
+
+
+@layout(
+    SHELF,
+    "kaggle.com/c/cifar-10: train/1.png and another test/1.png, trainLabels.csv id,label",
+    'kit.load("cifar-10-kaggle<folder>", labels="trainLabels.csv")',
+    (Want(KINDS, 5, test=Bare(4)), Want(KINDS, 5)),
+    spellings={"above": {"folder": ""}, "train": {"folder": "/train"}},
+    further=True,
+)
+def cifar_10_kaggle(here, folder):
+    top = here / "cifar-10-kaggle"
+    rows = []
+    for i in range(15):
+        picture(top / "train" / f"{i + 1}.png", i % 3)
+        rows.append(f"{i + 1},{KINDS[i % 3]}")
+    for i in range(4):
+        picture(top / "test" / f"{i + 1}.png", (i + 1) % 3)
+    lines((here if folder else top) / "trainLabels.csv", "id,label", *rows)
+    lines(top / "sampleSubmission.csv", "id,label", *(f"{i + 1},cat" for i in range(4)))
+
+
+CARS = ("AM General Hummer SUV 2000", "Audi S4 Sedan 2012", "Ram C-V Cargo Van Minivan 2012")
+
+
+@layout(
+    SHELF,
+    "jutrera/stanford-car-dataset-by-classes-folder: anno_train.csv, no header, 00001.jpg,39,..,14",
+    'kit.load("cars_train", labels="anno_train.csv"<more>)',
+    tuple(Want(names, 5) for names in (("1", "2", "3"), CARS)),
+    spellings={"typed": {"more": ""}, "names": {"more": ', class_names="names.csv"'}},
+    further=True,
+)
+def stanford_cars(here, more):
+    rows = []
+    for i in range(15):
+        picture(here / "cars_train" / f"{i + 1:05d}.jpg", i % 3)
+        rows.append(f"{i + 1:05d}.jpg,{39 + i},{116 - i},569,{375 + 2 * i},{i % 3 + 1}")
+    lines(here / "anno_train.csv", *rows)
+    lines(here / "names.csv", *CARS)
+
+
+@layout(
+    SHELF,
+    "Camelyon17 of WILDS (wilds.stanford.edu): metadata.csv has no file names, the path is built",
+    'kit.load("camelyon17_v1.0", labels="metadata.csv"<more>)',
+    (Want(("0", "1"), 8), Want(("0", "1"), 4, valid=4, noted="split")),
+    spellings={"typed": {"more": ""}, "column": {"more": ', label_column="tumor"'}},
+    refusal=r"patch_patient|file_column|no column[^.]*(file|picture)",
+    further=True,
+)
+def camelyon_17(here, more):
+    top = here / "camelyon17_v1.0"
+    rows = []
+    for i in range(16):
+        at = f"patient_{4 + i // 8:03d}_node_4"
+        x, y, n = 3328 + 32 * i, 21792, i % 2
+        picture(top / "patches" / at / f"patch_{at}_x_{x}_y_{y}.png", n)
+        rows.append(f"{i},{4 + i // 8},4,{x},{y},{n},0,{i % 3},{i // 8}")
+    lines(top / "metadata.csv", ",patient,node,x_coord,y_coord,tumor,slide,center,split", *rows)
+    lines(top / "RELEASE_v1.0.txt")
+
+
+@layout(
+    SHELF,
+    "kaggle.com/c/rsna-pneumonia-detection-challenge, as .png: a row a box, patientId,x,..,Target",
+    'kit.load("rsna", labels="stage_2_train_labels.csv"<more>)',
+    Want(("0", "1"), 6),
+    spellings={"typed": {"more": ""}, "column": {"more": ', label_column="Target"'}},
+    further=True,
+)
+def rsna_pneumonia(here, more):
+    rows = []
+    for i, name in enumerate(hexed("ribs", 12, 36)):
+        picture(here / "rsna" / "stage_2_train_images" / f"{name}.png", i % 2, "L")
+        if i % 2:
+            rows += [f"{name},264.0,152.0,213.0,379.0,1", f"{name},562.0,152.0,256.0,453.0,1"]
+        else:
+            rows.append(f"{name},,,,,0")
+    lines(here / "rsna" / "stage_2_train_labels.csv", "patientId,x,y,width,height,Target", *rows)
+    seen = "patientId,class"
+    told = sorted({f"{row.split(',')[0]},Lung Opacity" for row in rows})
+    lines(here / "rsna" / "stage_2_detailed_class_info.csv", seen, *told)
+
+
+@layout(
+    SHELF,
+    "kaggle.com/c/iwildcam-2019-fgvc6: train.csv of eleven columns, category_id is the label",
+    'kit.load("iwildcam", labels="train.csv"<more>)',
+    (Want(("0", "13", "19"), 6, test=Bare(3)), Want(("0", "13", "19"), 6)),
+    spellings={
+        "typed": {"more": ""},
+        "column": {"more": ', label_column="category_id"'},
+        "columns": {
+            "more": ', label_column="category_id", file_column="file_name", group="seq_id"'
+        },
+    },
+    further=True,
+)
+def iwildcam(here, more):
+    here /= "iwildcam"
+    rows = []
+    for i, name in enumerate(hexed("traps", 18, 36)):
+        n = i // 2 % 3
+        picture(here / "train_images" / f"{name}.jpg", n)
+        told = f"{('0', '13', '19')[n]},2012-03-17 03:48:{i:02d},{name}.jpg,{i % 2 + 1},{name}"
+        rows.append(f"{told},{46 + i % 5},Justin Brown,6f12067d-{i // 2:04d},2,1024,747")
+    head = "category_id,date_captured,file_name,frame_num,id,location,rights_holder"
+    lines(here / "train.csv", f"{head},seq_id,seq_num_frames,width,height", *rows)
+    tests = hexed("unseen", 3, 36)
+    pictures(here / "test_images", [f"{name}.jpg" for name in tests], 0)
+    lines(here / "sample_submission.csv", "Id,Predicted", *(f"{name},0" for name in tests))
+
+
 @pytest.mark.parametrize("one", cases(SHELF))
 def test_a_table_gives_each_picture_its_own_label(one, tmp_path):
     check(one, tmp_path)
