@@ -334,8 +334,9 @@ def pasteable(fix: str) -> Iterator[str]:
         ends = (start + m.end() for m in re.finditer(r"\)", fix[start:]))
         if call := next((fix[start:end] for end in ends if _compiles(fix[start:end])), ""):
             marks = (m.end() for m in re.finditer(r"^|: |\n|`", fix[:start]))
-            starts = (fix[mark:start] for mark in marks)
-            yield next((head for head in starts if _compiles(f"{head}0")), "").lstrip() + call
+            heads = (fix[mark:start] for mark in marks)
+            whole = (head for head in heads if head.rstrip(" ")[-1:] in ("", ";", "\n"))
+            yield next(filter(_compiles, whole), "").lstrip() + call
 
 
 def _compiles(code: str) -> bool:

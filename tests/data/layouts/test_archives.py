@@ -107,7 +107,10 @@ DIGITS = tuple("0123456789")
     SHELF,
     "kaggle.com/c/digit-recognizer: train.csv label,pixel0 ... pixel783, test.csv without label",
     "kit.load(<typed>)",
-    (Want(DIGITS, 4, test=Bare(5)),),
+    lambda typed: (
+        Want(DIGITS, 4, test=Bare(5)),
+        Want(DIGITS, 4, noted="" if "csv" in typed else r"test\.csv"),
+    ),
     after=(Want(DIGITS, 4),),
     spellings={"folder": {"typed": '"digits"'}, "file": {"typed": '"digits/train.csv"'}},
 )
@@ -116,8 +119,7 @@ def digit_recognizer(here, typed):
     cells = lambda n: ",".join(map(str, greys(n, 28).ravel()))
     rows = [f"{i % 10},{cells(i % 10)}" for i in range(40)]
     lines(here / "digits" / "train.csv", f"label,{head}", *rows)
-    if "file" not in typed:
-        lines(here / "digits" / "test.csv", head, *(cells(i) for i in range(5)))
+    lines(here / "digits" / "test.csv", head, *(cells(i) for i in range(5)))
     lines(here / "digits" / "sample_submission.csv", "ImageId,Label", "1,0")
 
 
