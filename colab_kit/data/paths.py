@@ -27,6 +27,7 @@ from . import folders
 from .arrays import of_listing
 from .catalog import catalog
 from .formats import idx
+from .groups import group_files
 from .matching import LabelRequest, label_files
 from .sources import Part, Parts
 
@@ -84,7 +85,8 @@ class Opener:
         path = path if _exists(path) else self._fetch(text, path)
         folder, _ = self._bring(path)
         request = _for_folder(request, path, folder)
-        return of_listing(label_files(folders.scan_split(folder), request))["train"]
+        listing = label_files(folders.scan_split(folder), request)
+        return of_listing(group_files(listing, request.group))["train"]
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
@@ -92,8 +94,9 @@ class Opener:
             if form.sees(folder):
                 _refuse(request, name)
                 return catalog.recognise(replace(form.read(folder), name=name, root=folder))
-        listing = label_files(folders.scan(folder), _for_folder(request, path, folder))
-        return Parts(of_listing(listing), name, listing.root)
+        request = _for_folder(request, path, folder)
+        listing = label_files(folders.scan(folder), request)
+        return Parts(of_listing(group_files(listing, request.group)), name, listing.root)
 
     def _fetch(self, text: str, path: Path) -> Path:
         """Give what a link gives, on the fast disk."""
@@ -137,7 +140,10 @@ def _ask(question: Callable[[Path], bool], path: Path) -> bool:
 def _for_folder(request: LabelRequest, original: Path, folder: Path) -> LabelRequest:
     """Give what was said of files in `original` for these files now that they lie in `folder`."""
     labels = _moved(request.labels, original.absolute(), folder)
-    return replace(request, labels=labels, group=_moved(request.group, original.absolute(), folder))
+    group = request.group  # a text is a column's name, and no file
+    if not isinstance(group, str):
+        group = _moved(group, original.absolute(), folder)
+    return replace(request, labels=labels, group=group)
 
 
 def _moved(labels: Any, original: Path, folder: Path) -> Any:
