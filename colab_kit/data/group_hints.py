@@ -20,17 +20,17 @@ from ..events import Note
 from .folders import some
 from .sources import Part, Pictures
 
+_WHO = "patient|lesion|subject|person|participant|individual|case|video|clip|volunteer"
 _NUMBER = r"([ _-]?(id|no|nr|num|number|name|key|uid|code))"
 COLUMNS = re.compile(  # of a table; what may also be a label needs `_id` behind it
-    r"(patient|lesion|subject|person|participant|individual|case|video|clip|volunteer)s?"
-    rf"{_NUMBER}?|mrn|pid|(study|series|exam|slide|sequence|track|scene|session|burst|family|"
-    rf"animal|donor|speaker|signer|writer|driver|user){_NUMBER}",
+    rf"({_WHO})s?{_NUMBER}?|mrn|pid|(study|series|exam|slide|sequence|track|scene|session|burst|"
+    rf"family|animal|donor|speaker|signer|writer|driver|user){_NUMBER}",
     re.I,
 )
 FEWEST = 5  # groups; fewer are a grade, a camera, a zoom
 EACH_CLASS = 3  # groups that the usual class has at least
 NO_GROUP = re.compile(  # what holds a number and is no patient and no video
-    r"[A-Za-z _-]*(19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d[-_ T.\d]*"  # a day: IMG_20240131
+    r"\D*(19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d.*"  # a day: IMG_20240131
     r"|n\d{8}"  # a class of ImageNet
     r"|(part|batch|chunk|folder|dir|set|fold|split|group)[ _-]?\d+",
     re.I,
@@ -40,7 +40,8 @@ COPIES = ".rf."  # Roboflow: several augmented copies of one picture, each with 
 
 RUNS, RUN = 20, 500  # of a large set so many runs of so many files are looked at
 
-Key, Cut = Callable[[Path], str], Callable[[str], str]
+Key = Callable[[Path], str]
+Cut = Callable[[str], str]
 
 
 def group_column(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str | None:
@@ -73,7 +74,7 @@ def likely_groups(part: Part) -> list[Note]:
     if len(rows) > RUNS * RUN:
         starts = np.linspace(0, len(rows) - RUN, RUNS).astype(np.int64)
         rows = np.unique(starts[:, None] + np.arange(RUN))
-    paths = [source.paths[row] for row in rows]
+    paths = [source.paths[row] for row in rows.tolist()]
     # numbers and several classes a picture have no folder or prefix of their own
     labels = [label if isinstance(label, str) else None for label in part.labels[rows]]
     found = of_folders(paths, labels, source.root) or of_names(paths, labels)
@@ -122,11 +123,12 @@ def of_names(paths: Sequence[Path], labels: Sequence[Hashable]) -> tuple[str, Ke
     line, base = "path.stem", _stem
     if sum(COPIES in path.name for path in paths) > 0.9 * len(paths):
         line, base = f"path.name.split({COPIES!r})[0]", _without_copy
-        sizes = Counter(map(base, paths))
+        # a copy is of its picture's class: two of one name in two classes are two pictures
+        sizes = Counter(zip(labels, map(base, paths), strict=True))
         if 2 * sum(size for size in sizes.values() if size > 1) > len(paths):
             return line, base
     texts = list(map(base, paths))
-    found = list[tuple[int, str, Cut]]()
+    found = list[tuple[int, int, str, Cut]]()
     for end, cut in _cuts(texts):
         keys = list(map(cut, texts))
         names = set(keys)
@@ -134,10 +136,10 @@ def of_names(paths: Sequence[Path], labels: Sequence[Hashable]) -> tuple[str, Ke
             continue  # most stand alone
         tails = [text[len(name) :] for text, name in zip(texts, keys, strict=True)]
         if _are_ids(names) and _recur(tails, keys, labels) and _are_shared(keys, texts, labels):
-            found.append((len(names), end, cut))
+            found.append((len(names), sum(map(len, names)), end, cut))
     if not found:
         return None
-    _, end, best = min(found, key=lambda one: one[0])
+    *_, end, best = min(found, key=lambda one: one[:2])
     return line + end, lambda path: best(base(path))
 
 
@@ -152,9 +154,10 @@ def _without_copy(path: Path) -> str:
 def _cuts(texts: Sequence[str]) -> Iterator[tuple[str, Cut]]:
     """Give ways to cut names: as it is written behind a text, and as a function of it."""
     for sep in "_-. ":
-        if sum(sep in text for text in texts) > 0.9 * len(texts):
-            for times in (1, 2):
+        for times in (1, 2):
+            if sum(text.count(sep) >= times for text in texts) > 0.9 * len(texts):
                 yield f".rsplit({sep!r}, {times})[0]", partial(_cut_end, sep=sep, times=times)
+        if sum(sep in text for text in texts) > 0.9 * len(texts):
             yield f".split({sep!r})[0]", partial(_cut_start, sep=sep)
 
 
@@ -177,14 +180,15 @@ def _recur(tails: Sequence[str], keys: Sequence[str], labels: Sequence[Hashable]
     """Tell whether what follows the groups counts within them, and is not the class itself."""
     names, kinds = set(zip(keys, tails, strict=True)), set(tails)
     of_class = set(zip(tails, labels, strict=True))
-    is_class = len(of_class) == len(kinds) == len(set(labels))
+    people = all(re.search(_WHO, key, re.I) for key in set(keys))
+    is_class = len(of_class) == len(kinds) == len(set(labels)) and not people
     return 1 < len(kinds) <= len(names) / 2 and not is_class
 
 
 def _are_shared(keys: Sequence[str], names: Sequence[str], labels: Sequence[Hashable]) -> bool:
-    """Tell whether most names share their key, no key holds half, and each class has several."""
+    """Tell whether most names share their key, none holds half, and each class has several."""
     sizes = Counter(key for key, _ in set(zip(keys, names, strict=True)))
     of_class = Counter(label for label, _ in set(zip(labels, keys, strict=True)))
-    shared, total = sum(size for size in sizes.values() if size > 1), sum(sizes.values())
-    usual = median(of_class.values())
-    return 2 * shared > total > 2 * max(sizes.values()) and usual >= EACH_CLASS
+    shared, total = [size for size in sizes.values() if size > 1], sum(sizes.values())
+    most = 2 * sum(shared) > total > 2 * max(sizes.values()) and 4 * len(shared) > len(sizes)
+    return most and median(of_class.values()) >= EACH_CLASS

@@ -24,10 +24,11 @@ AS_DICT = "group={'img1.jpg': 'patient 7', …}"
 AS_FUNCTION = "group=lambda path: path.parent.name"
 
 
-def group_files(listing: Listing, group: Any) -> Listing:
+def group_files(listing: Listing, group: Any, *, whole: bool = True) -> Listing:
     """Give the listing with the groups that a dict or a function says; None: as it is.
 
     The name of a column (str) is filled by matching.label_files, which reads the table.
+    Of a dict, names that no file has are said where the listing is the `whole` source.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def group_files(listing: Listing, group: Any) -> Listing:
         name: [replace(file, group=by_path[file.path]) for file in split]
         for name, split in listing.splits.items()
     }
-    return replace(listing, splits=splits, notes=(*listing.notes, *notes))
+    return replace(listing, splits=splits, notes=(*listing.notes, *(notes if whole else ())))
 
 
 def group_parts(parts: Mapping[str, Part], group: Any) -> dict[str, Part]:
@@ -67,6 +68,8 @@ def group_parts(parts: Mapping[str, Part], group: Any) -> dict[str, Part]:
     if groups is None or all(value is None for value in groups):
         what = f"group= gives none of {len(out['train']):,} pictures a group."
         why = "it is None for each of them"
+        if isinstance(group, Mapping):
+            why = f"it names {some([str(name) for name in group]) or 'nothing'}, and no file here"
         raise DataError(what, why, f"give {AS_DICT}, or {AS_FUNCTION}")
     return out
 
@@ -85,7 +88,8 @@ def _grouped(part: Part, group: Any) -> Part:
         values, notes = _of_paths(source.paths, source.root, group)
     else:
         what = f"group= is a {type(group).__name__}, and these pictures are no files."
-        raise DataError(what, "they have no names", "pass N groups, in the order of X: group=list")
+        fix = f"pass a list of {len(part):,} groups, one a row, in the order of the rows"
+        raise DataError(what, "they have no names to look at", fix)
     return replace(part, groups=object_array(values), notes=(*part.notes, *notes))
 
 
@@ -149,14 +153,8 @@ def _looked_up(
             raise DataError(what, why, "write its folder too")
         out.append(None if name is None else _value(group[name]))
     strangers = [str(name) for name in group if name not in owner]
-    if len(strangers) < len(group) or not group:
-        text = f"Files that group= names and {root} does not hold: {some(strangers)}."
-        return out, [Note(text, "warn")] if strangers else []
-    raise DataError(
-        f"No file that group= names is in {root}.",
-        f"it names {some(strangers)}; the folder holds {some([path.name for path in paths])}",
-        "write the names as they are in the folder (folders and endings may be left out)",
-    )
+    text = f"Files that group= names and {root} does not hold: {some(strangers)}."
+    return out, [Note(text, "warn")] if strangers else []
 
 
 def _parts(name: Any) -> str:

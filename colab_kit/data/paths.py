@@ -86,7 +86,7 @@ class Opener:
         folder, _ = self._bring(path)
         request = _for_folder(request, path, folder)
         listing = label_files(folders.scan_split(folder), request)
-        return of_listing(group_files(listing, request.group))["train"]
+        return of_listing(group_files(listing, request.group, whole=False))["train"]
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
