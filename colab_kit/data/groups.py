@@ -28,7 +28,8 @@ def group_files(listing: Listing, group: Any, *, whole: bool = True) -> Listing:
     """Give the listing with the groups that a dict or a function says; None: as it is.
 
     The name of a column (str) is filled by matching.label_files, which reads the table.
-    Of a dict, names that no file has are said where the listing is the `whole` source.
+    Where the listing is not the `whole` source, a dict's names mean its files only if they begin
+    with its folder, and those that no file has are not said.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def group_files(listing: Listing, group: Any, *, whole: bool = True) -> Listing:
     if group is None or isinstance(group, str):
         return listing
     files = [file for split in listing.splits.values() for file in split]
-    values, notes = _of_paths([file.path for file in files], listing.root, group)
+    values, notes = _of_paths([file.path for file in files], listing.root, group, whole)
     by_path = {file.path: value for file, value in zip(files, values, strict=True)}
     splits = {
         name: [replace(file, group=by_path[file.path]) for file in split]
@@ -113,11 +114,13 @@ def _of_rows(group: Any, rows: int) -> list[Any]:
     return values
 
 
-def _of_paths(paths: Sequence[Path], root: Path, group: Any) -> tuple[list[Any], list[Note]]:
+def _of_paths(
+    paths: Sequence[Path], root: Path, group: Any, whole: bool = True
+) -> tuple[list[Any], list[Note]]:
     if callable(group):
         return [_called(group, path) for path in paths], []
     if isinstance(group, Mapping):
-        return _looked_up(paths, root, group)
+        return _looked_up(paths, root, group, whole)
     raise DataError(
         f"group= is a {type(group).__name__}, and the source is a folder.",
         "the order of the files in a folder is not known to you",
@@ -137,7 +140,7 @@ def _called(group: Callable[[Path], Any], path: Path) -> Any:
 
 
 def _looked_up(
-    paths: Sequence[Path], root: Path, group: Mapping[Any, Any]
+    paths: Sequence[Path], root: Path, group: Mapping[Any, Any], whole: bool
 ) -> tuple[list[Any], list[Note]]:
     """Give each path the group of its longest end that is named, with the file's ending or without.
 
@@ -146,7 +149,8 @@ def _looked_up(
     named = {_parts(name): name for name in group}
     owner, out = dict[Any, Path](), list[Any]()
     for path in paths:
-        name = _named(path, named)
+        folders = len(path.parts) - 1 if whole else len(root.parts) - 1
+        name = _named(path, named, folders)
         if name is not None and owner.setdefault(name, path) != path:
             what = f"group= names {name}, which means several files."
             why = f"in {root} several files have this name"
@@ -163,9 +167,9 @@ def _parts(name: Any) -> str:
     return "/".join(part for part in parts if part not in (".", ""))
 
 
-def _named(path: Path, named: Mapping[str, Any]) -> Any:
+def _named(path: Path, named: Mapping[str, Any], folders: int) -> Any:
     parts = path.parts[1:]
-    for start in range(len(parts)):
+    for start in range(folders):
         end = "/".join(parts[start:])
         for text in (end, os.path.splitext(end)[0]):
             if text in named:

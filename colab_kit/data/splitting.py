@@ -201,7 +201,8 @@ def _parted(out: Mapping[str, tuple[Split, Part]]) -> list[Note]:
         if both := sorted(map(str, groups & other_groups), key=natural):
             text = f"{counted(len(both), 'group')} found in {' and '.join(names)}, and in"
             text += f" {' and '.join(others)} too ({some(both)})"
-            notes.append(Note(f"{text}: these splits came so.", "warn"))
+            text += ": the splits came so, and their figures come out too good."
+            notes.append(Note(text, "warn"))
     return notes
 
 
