@@ -54,9 +54,9 @@ RENAMED: dict[str, dict[str, str]] = {  # where a word stands: {old or foreign w
         schedule=lr_schedule scheduler=lr_schedule lr_scheduler=lr_schedule warmup=warmup_epochs
         ema=ema_decay size=image_size img_size=image_size workers=num_workers budget=max_time
         save_every=save_every_steps validate_every=validate_every_steps limit=max_per_class
-        names=class_names classes=class_names edits=label_edits learning_rate=lr bs=batch_size
-        batch=batch_size n_epochs=epochs num_epochs=epochs criterion=loss wd=weight_decay
-        early_stopping=patience
+        names=class_names classes=class_names edits=label_edits groups=group learning_rate=lr
+        bs=batch_size batch=batch_size n_epochs=epochs num_epochs=epochs criterion=loss
+        wd=weight_decay early_stopping=patience
         """
     ),
     "predict": {"views": "tta"},

@@ -41,7 +41,12 @@ def of_pair(x: Any, y: Any) -> Part:
 
 
 def of_files(
-    paths: Sequence[Path], labels: Sequence[Any], root: Path, notes: Sequence[Note] = ()
+    paths: Sequence[Path],
+    labels: Sequence[Any],
+    root: Path,
+    notes: Sequence[Note] = (),
+    *,
+    groups: Sequence[Any] | None = None,
 ) -> Part:
     """Understand picture files; the unreadable are left out."""
     looks = image_checks.look_at(paths)
@@ -63,6 +68,7 @@ def of_files(
         lambda y: Pictures(whole, y, root, fingerprint),
         fingerprint,
         notes=(*notes, *complaints),
+        groups=None if groups is None else object_array(groups[row] for row in good),
     )
 
 
@@ -72,7 +78,14 @@ def of_listing(listing: Listing) -> dict[str, Part]:
     for split, files in listing.splits.items():
         labels = [file.label for file in files]
         notes = (*listing.label_notes, *listing.notes) if split == "train" else ()
-        parts[split] = of_files([file.path for file in files], labels, listing.root, notes)
+        groups = [file.group for file in files]
+        parts[split] = of_files(
+            [file.path for file in files],
+            labels,
+            listing.root,
+            notes,
+            groups=groups if any(group is not None for group in groups) else None,
+        )
     return parts
 
 

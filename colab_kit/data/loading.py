@@ -20,6 +20,8 @@ from .arrays import of_pair
 from .dataset import Data, Split
 from .explain import reading
 from .folders import some
+from .group_hints import likely_groups
+from .groups import group_parts
 from .labels import class_names as numbered_names
 from .labels import display_names
 from .matching import LabelRequest, Labels
@@ -39,6 +41,7 @@ def load(
     class_names: Mapping[str, str] | Sequence[str] | str | os.PathLike[str] | None = None,
     task: str | None = None,
     label_edits: Edits | None = None,
+    group: Any = None,
     max_per_class: int | None = None,
     seed: int = 0,
     strict: bool = False,
@@ -76,6 +79,13 @@ def load(
         None: the labels say it.
     label_edits : {file: class, or None: left out}
         For picture files, named below the source's folder; a Cleaner gives it.
+    group : column name, {file: group}, callable(path) -> group, sequence of N, or False
+        What pictures belong to: a patient, a lesion, a person, a video. Pictures of one group stay
+        on one side of each draw for valid and test; the share is met as nearly as whole groups
+        can. For a folder a column of the table, a dict or a function; for arrays and datasets a
+        group a row. None or a blank: a picture on its own. False: no groups, and no word of names
+        that look like some. Splits that came with the data are not changed; a warning says which
+        groups they part.
     max_per_class : int
         At most so many pictures a class, in each split that came.
     seed : int
@@ -119,13 +129,13 @@ def load(
     if isinstance(source, Data):
         words = {"valid": valid, "test": test, "labels": labels, "class_names": class_names}
         words |= {"task": task, "label_edits": label_edits, "max_per_class": max_per_class}
-        words |= {"seed": seed or None, "strict": strict or None}
+        words |= {"group": group, "seed": seed or None, "strict": strict or None}
         return _unchanged(source, [name for name, value in words.items() if value is not None])
     limit = as_limit(max_per_class)
     listener = _Listener(with_console(callbacks, quiet=quiet))
     opener = Opener(listener.emit, control)
     shown, in_order = _names(class_names)
-    request = LabelRequest(labels, task=task)
+    request = LabelRequest(labels, group=None if group is False else group, task=task)
     place = _open(source, request, opener)
     parts, name = dict(place.splits), place.name
     for split, value in (("valid", valid), ("test", test)):
@@ -133,6 +143,8 @@ def load(
             parts[split] = _open_split(value, request, opener)
     for line in place.lines:
         listener.emit(Note(line))
+    if request.group is not None:
+        parts = group_parts(parts, request.group)
     listener.hear(*(note for part in parts.values() for note in part.notes))
     if label_edits:
         edits = _by_folder(label_edits, parts["train"], shown, place.root)
@@ -154,6 +166,8 @@ def load(
     shared = share_out(
         parts, classes, valid=valid, test=test, limit=limit, seed=seed, emit=listener.hear
     )
+    if group is None and any(shared[split][1] is train for split in set(shared) - {"train"}):
+        listener.hear(*likely_groups(train))
     if shown is not None:
         classes, notes = display_names(shown, classes, place.root)
         listener.hear(*notes)
@@ -216,7 +230,7 @@ def _fingerprint(
 ) -> str:
     """Hash what the splits came to: sources, rows, labels, names.
 
-    valid=, test=, labels=, max_per_class= and seed= are in it by their effect.
+    valid=, test=, labels=, group=, max_per_class= and seed= are in it by their effect.
     """
     value: dict[str, Any] = {"classes": classes, "splits": {}}
     if batch_size is not None:  # a DataLoader's, that training takes over
@@ -260,6 +274,7 @@ def _open(source: Any, request: LabelRequest, opener: Opener) -> Parts:
         raise DataError(what, why, "pass the labels as (X, y)")
     if not isinstance(source, Mapping):
         return Parts({"train": _open_split(source, LabelRequest(), opener)}, _name(source))
+    request = LabelRequest(group=request.group)
     sources = {RENAMED["split"].get(str(key), str(key)): value for key, value in source.items()}
     if "train" not in sources or set(sources) - {"train", "valid", "test"}:
         raise DataError(
@@ -267,7 +282,7 @@ def _open(source: Any, request: LabelRequest, opener: Opener) -> Parts:
             "train is needed, valid and test may be there",
             'pass {"train": s, "valid": s, "test": s}, each a folder, a pair (X, y), or a dataset',
         )
-    parts = {split: _open_split(value, LabelRequest(), opener) for split, value in sources.items()}
+    parts = {split: _open_split(value, request, opener) for split, value in sources.items()}
     return Parts(parts, _name(sources["train"]))
 
 

@@ -27,6 +27,7 @@ from .arrays import of_listing
 from .catalog import catalog
 from .folders import PICTURES
 from .formats import idx
+from .groups import group_files
 from .layout import scan, scan_split
 from .matching import LabelRequest, label_files
 from .sources import Part, Parts
@@ -85,8 +86,8 @@ class Opener:
         path = path if _exists(path) else self._fetch(text, path)
         folder, _ = self._bring(path)
         request, ask = _for_folder(request, path, folder), request.labels is None
-        shown = _shown(path, folder)
-        return of_listing(label_files(scan_split(folder, shown, ask=ask), request))["train"]
+        listing = label_files(scan_split(folder, _shown(path, folder), ask=ask), request)
+        return of_listing(group_files(listing, request.group, whole=False))["train"]
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
@@ -94,9 +95,10 @@ class Opener:
             if form.sees(folder):
                 _refuse(request, name)
                 return catalog.recognise(replace(form.read(folder), name=name, root=folder))
-        shown, ask = _shown(path, folder), request.labels is None
-        listing = label_files(scan(folder, shown, ask=ask), _for_folder(request, path, folder))
-        return Parts(of_listing(listing), name, listing.root, lines=listing.lines)
+        request, ask = _for_folder(request, path, folder), request.labels is None
+        listing = label_files(scan(folder, _shown(path, folder), ask=ask), request)
+        parts = of_listing(group_files(listing, request.group))
+        return Parts(parts, name, listing.root, lines=listing.lines)
 
     def _fetch(self, text: str, path: Path) -> Path:
         """Give what a link gives, on the fast disk."""
@@ -145,7 +147,10 @@ def _ask(question: Callable[[Path], bool], path: Path) -> bool:
 def _for_folder(request: LabelRequest, original: Path, folder: Path) -> LabelRequest:
     """Give what was said of files in `original` for these files now that they lie in `folder`."""
     labels = _moved(request.labels, original.absolute(), folder)
-    return replace(request, labels=labels, group=_moved(request.group, original.absolute(), folder))
+    group = request.group  # a text is a column's name, and no file
+    if not isinstance(group, str):
+        group = _moved(group, original.absolute(), folder)
+    return replace(request, labels=labels, group=group)
 
 
 def _moved(labels: Any, original: Path, folder: Path) -> Any:

@@ -123,6 +123,7 @@ class Part:
     classes : names that the source itself knows
     batch_size : a DataLoader's own
     keyed : whether an item read twice under one key is the same
+    groups : what each row belongs to, object, (N,), None for nothing; None where nobody said
     """
 
     labels: ndarray
@@ -132,6 +133,7 @@ class Part:
     notes: tuple[Note, ...] = ()
     batch_size: int | None = None
     keyed: bool = True
+    groups: ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -206,6 +208,7 @@ def apply_edits(part: Part, edits: Edits) -> tuple[Part, set[str]]:
     new = replace(
         part,
         labels=labels[rows],
+        groups=None if part.groups is None else part.groups[rows],
         make=lambda y: Pictures(paths, y, root, fingerprint),
         print=fingerprint,
     )

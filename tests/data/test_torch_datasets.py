@@ -130,6 +130,15 @@ def test_picture_folders_of_torchvision_become_paths(tmp_path):
     assert isinstance(load(Mirrored(tmp_path / "pets")).train.source, Items)
 
 
+def test_picture_folders_of_torchvision_take_groups_by_path(tmp_path):
+    from torchvision.datasets import ImageFolder
+
+    source = ImageFolder(class_folders(tmp_path / "pets", each=12))
+    data = load(source, group=lambda path: int(path.stem) // 3)
+    train, valid = ({int(p.stem) // 3 for p in split.paths} for split in data.splits.values())
+    assert not train & valid
+
+
 def test_picture_folders_of_torchvision_on_drive_are_not_read_one_by_one(mock_drive, monkeypatch):
     from torchvision.datasets import ImageFolder
 

@@ -1,0 +1,235 @@
+"""Splitting: draws of whole groups, and what is said of them."""
+
+import time
+
+import numpy as np
+import pytest
+
+from colab_kit.data.dataset import stratified
+from colab_kit.data.splitting import whole_groups
+from colab_kit.events import Note
+
+from ..support.pictures import class_folders, picture
+from .loads import X, Y, load, refused
+
+PATIENTS = np.arange(40) // 2  # two rows each; five patients a class
+PARENT = "group=lambda path: path.parent.name"
+
+
+def patient(path):
+    return path.parent.name
+
+
+def people(folder, classes=("ill", "well"), each=6, pictures=5):
+    """Pictures of a patient in a folder of their own, below the class; no patient is in two."""
+    for n in range(len(classes) * each):
+        for i in range(pictures):
+            name = folder / classes[n % len(classes)] / f"p{n:02}" / f"{i}.png"
+            picture(name, seed=10 * n + i)
+    return folder
+
+
+def sides(data, of=patient):
+    return {name: {of(path) for path in split.paths} for name, split in data.splits.items()}
+
+
+def warnings(source, **kw):
+    heard = []
+    load(source, callbacks=[heard.append], **kw)
+    return [e.text for e in heard if isinstance(e, Note) and e.level == "warn"]
+
+
+# --- the draw ---
+
+
+def rows(kind, n=3000):
+    """(labels, groups) of n rows."""
+    random = np.random.default_rng(7)
+    groups = random.integers(0, n // 10, n)
+    labels = {
+        "a class a group": (np.arange(n) % 3)[groups],
+        "classes mixed": random.integers(0, 5, n),
+        "numbers": random.normal(size=(n, 1)).astype(np.float32),
+        "several a picture": (random.random((n, 4)) < 0.4).astype(np.float32),
+    }
+    return labels[kind], groups
+
+
+KINDS = ("a class a group", "classes mixed", "numbers", "several a picture")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", (0.1, 0.2, 0.5))
+def test_groups_stay_whole_and_the_share_is_met(kind, share):
+    labels, groups = rows(kind)
+    rest, drawn = whole_groups(labels, groups, share, 0)
+    assert not set(groups[rest]) & set(groups[drawn])
+    assert sorted([*rest, *drawn]) == list(range(len(groups)))
+    assert abs(len(drawn) / len(groups) - share) < 0.03
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_each_class_has_its_share(kind):
+    labels, groups = rows(kind)
+    _, drawn = whole_groups(labels, groups, 0.2, 0)
+    shares = np.bincount(labels[drawn]) / np.bincount(labels)
+    assert shares.min() > 0.15 and shares.max() < 0.25
+
+
+def test_the_draw_is_a_function_of_the_seed_and_not_of_how_groups_are_numbered():
+    labels, groups = rows("classes mixed")
+    _, drawn = whole_groups(labels, groups, 0.2, 0)
+    assert (whole_groups(labels, groups, 0.2, 0)[1] == drawn).all()
+    assert (whole_groups(labels, groups * 7 + 3, 0.2, 0)[1] == drawn).all()
+    assert set(whole_groups(labels, groups, 0.2, 1)[1]) != set(drawn)
+
+
+def test_the_draw_is_the_same_on_each_machine():
+    _, drawn = whole_groups(Y, PATIENTS, 0.2, 0)
+    assert drawn.tolist() == [0, 1, 12, 13, 28, 29, 32, 33]
+
+
+def test_a_class_of_large_groups_gets_its_smallest_and_never_gives_its_last():
+    labels = np.array([0] * 20 + [1] * 20 + [2] * 5)
+    groups = np.array([0] * 11 + [1] * 9 + [2] * 8 + [3] * 12 + [4] * 5)
+    _, drawn = whole_groups(labels, groups, 0.1, 0)
+    assert set(groups[drawn]) == {1, 2}
+
+
+def test_a_group_that_holds_the_last_of_a_class_is_not_drawn():
+    labels, groups = np.array([0, 0, 1, 0, 0, 0]), np.array([0, 0, 0, 1, 1, 2])
+    for seed in range(20):
+        assert 0 not in groups[whole_groups(labels, groups, 0.5, seed)[1]]
+
+
+@pytest.mark.timed
+def test_a_hundred_thousand_rows_are_drawn_in_half_a_second():
+    random = np.random.default_rng(0)
+    labels, groups = random.integers(0, 20, 100_000), random.integers(0, 30_000, 100_000)
+    start = time.process_time()
+    whole_groups(labels, groups, 0.2, 0)
+    assert time.process_time() - start < 0.5
+
+
+# --- load(group=) ---
+
+
+def test_a_patient_is_on_one_side_of_valid_and_test(tmp_path):
+    data = load(people(tmp_path / "skin"), group=patient, test=0.2, valid=0.2)
+    train, valid, test = sides(data).values()
+    assert not train & valid and not train & test and not valid & test
+    assert all(min(counts.values()) for counts in data.counts.values())
+    assert load(tmp_path / "skin", group=patient, test=0.2, valid=0.2).fingerprint == (
+        data.fingerprint
+    )
+
+
+def test_a_draw_of_valid_does_not_depend_on_whether_test_is_drawn_from_others(tmp_path):
+    people(tmp_path / "skin")
+    alone = load(tmp_path / "skin", group=patient, valid=0.2)
+    beside = load(tmp_path / "skin", group=patient, valid=0.2, test=people(tmp_path / "more"))
+    assert beside.valid.paths == alone.valid.paths
+
+
+def test_without_groups_the_draw_is_that_of_single_rows(tmp_path):
+    for data in (load((X, Y)), load((X, Y), group=False)):
+        assert (data.valid.rows == stratified(Y, 0.2, 0)[1]).all()
+
+
+def test_groups_are_in_the_fingerprint_by_their_effect_alone():
+    ways = [{"group": PATIENTS}, {"group": [f"p{n}" for n in PATIENTS]}]
+    one, other = (load((X, Y), **way) for way in ways)
+    assert one.fingerprint == other.fingerprint != load((X, Y)).fingerprint
+    assert load((X, Y), valid=0, group=PATIENTS).fingerprint == load((X, Y), valid=0).fingerprint
+
+
+def test_edits_a_limit_and_shares_go_together_with_groups(tmp_path):
+    people(tmp_path / "skin")
+    edits = {"ill/p00/0.png": None, "ill/p00/1.png": "well"}
+    how = {"label_edits": edits, "max_per_class": 24, "valid": 0.2, "test": 0.2}
+    data = load(tmp_path / "skin", group=patient, **how)
+    train, valid, test = sides(data).values()
+    assert not train & valid and not train & test and not valid & test
+    assert sum(map(len, data.splits.values())) == 48
+    assert not any(
+        str(path).endswith("p00/0.png") for s in data.splits.values() for path in s.paths
+    )
+
+
+def test_pictures_without_a_group_are_drawn_one_by_one():
+    groups = [None] * 30 + [1] * 5 + [float("nan")] * 5
+    data = load((X, Y), group=groups, valid=0.5)
+    assert len(data.valid) == pytest.approx(20, abs=3)
+
+
+def test_what_was_drawn_is_said(tmp_path):
+    notes = load(people(tmp_path / "skin"), group=patient).notes
+    assert any("Groups stay whole: train has 10" in note for note in notes)
+
+
+def test_a_class_of_one_group_is_said_and_stays_in_train():
+    groups = [*PATIENTS[:30], *[99] * 10]
+    data = load((X, Y), group=groups)
+    assert data.counts["valid"]["3"] == 0 and data.counts["train"]["3"] == 10
+    assert any("no picture of 3" in note for note in data.notes)
+
+
+def test_splits_that_came_with_parted_groups_are_kept_and_said(tmp_path):
+    for split in ("train", "valid", "test"):
+        people(tmp_path / split)
+    texts = warnings(tmp_path, group=patient)
+    assert len(texts) == 3 and all("12 groups" in text for text in texts)
+    assert len(load(tmp_path, group=patient).valid) == 60
+    refused(tmp_path, "strict", group=patient, strict=True)
+
+
+def test_splits_of_different_people_are_fine(tmp_path):
+    for n, split in enumerate(("train", "valid", "test")):
+        for i in range(6):
+            picture(tmp_path / split / "ab"[i % 2] / f"person{3 * i + n}" / "0.png", seed=i)
+    assert warnings(tmp_path, group=patient) == []
+
+
+@pytest.mark.parametrize(
+    "groups, how, words",
+    [
+        ([1] * 40, {}, ("one group", "valid=0")),
+        ([1, 2] * 20, {"valid": 0.2, "test": 0.2}, ("2 groups", "test=0, valid=0")),
+        ([None] * 40, {}, ("none of 40",)),
+        ([1, 2], {}, ("2 groups",)),
+        (7, {}, ("group=7",)),
+        ("patient_id", {}, ("patient_id",)),
+        ([[1]] * 40, {}, ("A group is",)),
+        (patient, {}, ("no files",)),
+    ],
+)
+def test_groups_that_cannot_be_meant_are_refused(groups, how, words):
+    refused((X, Y), *words, group=groups, **how)
+
+
+def test_one_group_is_fine_where_nothing_is_drawn():
+    assert len(load((X, Y), group=[1] * 40, valid=0).train) == 40
+
+
+def test_loaded_data_takes_no_groups(tmp_path):
+    refused(load((X, Y)), "group=", group=PATIENTS)
+
+
+# --- names that look like groups ---
+
+
+def test_names_that_look_like_groups_are_said_once_with_the_line_that_helps(tmp_path):
+    people(tmp_path / "skin")
+    (text,) = warnings(tmp_path / "skin")
+    assert PARENT in text and "12 groups" in text
+
+
+@pytest.mark.parametrize(
+    "how", ({"group": False}, {"group": patient}, {"valid": 0}), ids=("no", "given", "no draw")
+)
+def test_nothing_is_said_of_names_where_they_do_no_harm(tmp_path, how):
+    assert warnings(people(tmp_path / "skin"), **how) == []
+
+
+def test_ordinary_class_folders_are_passed_without_a_word(tmp_path):
+    assert warnings(class_folders(tmp_path / "pets", each=10)) == []
