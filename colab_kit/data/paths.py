@@ -26,7 +26,7 @@ from ..system.filetypes import is_archive, stem
 from . import folders
 from .arrays import of_listing
 from .catalog import catalog
-from .formats import idx
+from .formats import cifar, idx, matlab, npy, npz, pixel_tables, stl10
 from .labels import Labels
 from .sources import Part, Parts
 
@@ -34,11 +34,19 @@ from .sources import Part, Parts
 class Format(Protocol):
     """A format of data on the disk: a module of formats/."""
 
-    def sees(self, folder: Path) -> bool: ...
-    def read(self, folder: Path) -> Parts: ...
+    def sees(self, path: Path) -> bool: ...
+    def read(self, path: Path) -> Parts: ...
 
 
-FORMATS: tuple[Format, ...] = (idx,)  # tried in this order, before class folders
+FORMATS: tuple[Format, ...] = (  # tried in this order, before class folders
+    idx,
+    cifar,
+    stl10,
+    npz,
+    npy,
+    matlab,
+    pixel_tables,
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,9 @@ class Opener:
         path = Path(os.path.expanduser(text))
         path = path if _exists(path) else self._fetch(text, path)
         folder, _ = self._bring(path)
+        for form in FORMATS:
+            if form.sees(folder):
+                return _only(form.read(folder), path)
         return of_listing(folders.scan_split(folder), _for_folder(labels, path, folder))["train"]
 
     def _open_folder(self, path: Path, labels: Labels | None) -> Parts:
@@ -112,9 +123,19 @@ class Opener:
         if _ask(is_folder, path):
             return stage(path, emit=emit, control=control), name
         if not is_archive(name):
+            if any(form.sees(path) for form in FORMATS):
+                return path, name
             raise _a_file(path)
         archive = stage(path, emit=emit, control=control)
         return unpacked(archive, emit=emit, control=control), stem(name)
+
+
+def _only(parts: Parts, path: Path) -> Part:
+    """Give the part of what is one split."""
+    if len(parts.splits) > 1:
+        what = f"{path} holds {', '.join(parts.splits)}, and one split is needed here."
+        raise DataError(what, "they are the publisher's", f"kit.load({str(path)!r})")
+    return parts.splits["train"]
 
 
 def _exists(path: Path) -> bool:
