@@ -26,7 +26,7 @@ from ..system.filetypes import is_archive, stem
 from .arrays import of_listing
 from .catalog import catalog
 from .folders import PICTURES
-from .formats import idx
+from .formats import cifar, idx, matlab, npy, npz, pixel_tables, stl10
 from .groups import group_files
 from .layout import scan, scan_split
 from .matching import LabelRequest, label_files
@@ -36,11 +36,19 @@ from .sources import Part, Parts
 class Format(Protocol):
     """A format of data on the disk: a module of formats/."""
 
-    def sees(self, folder: Path) -> bool: ...
-    def read(self, folder: Path) -> Parts: ...
+    def sees(self, path: Path) -> bool: ...
+    def read(self, path: Path) -> Parts: ...
 
 
-FORMATS: tuple[Format, ...] = (idx,)  # tried in this order, before class folders
+FORMATS: tuple[Format, ...] = (  # tried in this order, before class folders
+    idx,
+    cifar,
+    stl10,
+    npz,
+    npy,
+    matlab,
+    pixel_tables,
+)
 
 
 @dataclass(frozen=True)
@@ -85,16 +93,18 @@ class Opener:
         path = Path(os.path.expanduser(text))
         path = path if _exists(path) else self._fetch(text, path)
         folder, _ = self._bring(path)
+        if (form := _form(folder)) is not None:
+            return _only(form.read(folder), path)
         request, ask = _for_folder(request, path, folder), request.labels is None
         listing = label_files(scan_split(folder, _shown(path, folder), ask=ask), request)
         return of_listing(group_files(listing, request.group, whole=False))["train"]
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
-        for form in FORMATS:
-            if form.sees(folder):
-                _refuse(request, name)
-                return catalog.recognise(replace(form.read(folder), name=name, root=folder))
+        if (form := _form(folder)) is not None:
+            _refuse(request, name)
+            root = folder if folder.is_dir() else folder.parent
+            return catalog.recognise(replace(form.read(folder), name=name, root=root))
         request, ask = _for_folder(request, path, folder), request.labels is None
         listing = label_files(scan(folder, _shown(path, folder), ask=ask), request)
         parts = of_listing(group_files(listing, request.group))
@@ -116,10 +126,25 @@ class Opener:
         name, emit, control = path.resolve().name, self.emit, self.control
         if _ask(is_folder, path):
             return stage(path, emit=emit, control=control), name
+        if _form(path) is not None:
+            return stage(path, emit=emit, control=control), name
         if not is_archive(name):
             raise _a_file(path)
         archive = stage(path, emit=emit, control=control)
         return unpacked(archive, emit=emit, control=control), stem(name)
+
+
+def _form(path: Path) -> Format | None:
+    """Give the format that a file or a folder is of."""
+    return next((form for form in FORMATS if form.sees(path)), None)
+
+
+def _only(parts: Parts, path: Path) -> Part:
+    """Give the part of what is one split."""
+    if len(parts.splits) > 1:
+        what = f"{path} holds {', '.join(parts.splits)}, and one split is needed here."
+        raise DataError(what, "they are the publisher's", f"kit.load({str(path)!r})")
+    return parts.splits["train"]
 
 
 def _shown(path: Path, folder: Path) -> str:

@@ -231,7 +231,7 @@ def test_files_say_what_to_do_first(tmp_path):
     refused(blank(tmp_path / "pets.zip"), "is empty", "get it again")
     refused(blank(tmp_path / "pets.rar", b"Rar!\x1a\x07"), "pets.rar")
     refused(blank(tmp_path / "labels.csv"), "labels=")
-    refused(blank(tmp_path / "x.npz"), "np.load")
+    refused(blank(tmp_path / "x.npz"), "x.npz is damaged", "get it again")
     refused(blank(tmp_path / "cat" / "a.jpg"), f"{str(tmp_path)!r}")
     refused(blank(tmp_path / "model.pth"), "is a file")
 

@@ -26,7 +26,7 @@ from ...system import files
 from ...system.archives.unpack import unpack
 from ...system.filetypes import is_archive, stem
 from ...system.locks import alone
-from ..formats import idx, parsed
+from ..formats import cifar, idx, parsed
 from ..sources import Parts
 from .published import FASHION, PUBLISHED, File, Published
 
@@ -59,7 +59,6 @@ def open_known(
     cache: Path | None = None,
     places: tuple[Path, ...] = (DEBIAN,),
     published: Mapping[str, Published] = PUBLISHED,
-    parser: type | None = None,
 ) -> Parts:
     """Open a data set of the catalog by its canonical name.
 
@@ -71,7 +70,6 @@ def open_known(
     cache : the set's own folder; <home>/data/<name> if None
     places : where Fashion-MNIST may be installed
     published : the table of sets
-    parser : reads CIFAR; torchvision's if None
 
     Raises
     ------
@@ -91,13 +89,13 @@ def open_known(
     with alone(place.parent, name, emit, control, said=waits, stopped=Stopped):
         if all(entry.content(file).exists() for file in entry.one.files):
             try:
-                return entry.read(parser)
+                return entry.read()
             except DataError as err:
                 emit(Note(f"{place} is damaged ({err.why}); it is fetched again.", "warn"))
                 shutil.rmtree(place, ignore_errors=True)
         for file in entry.one.files:
             entry.bring(file)
-        return entry.read(parser)
+        return entry.read()
 
 
 def recognise(parts: Parts) -> Parts:
@@ -131,12 +129,12 @@ class _Entry:
         """Say where a file of the set is used from: an archive's folder, or the file."""
         return self.place / (stem(file.name) if is_archive(file.name) else file.name)
 
-    def read(self, parser: type | None) -> Parts:
+    def read(self) -> Parts:
         """Read the set, all of whose files are there."""
         one, lie = self.one, [self.content(file) for file in self.one.files]
         match one.form:
             case "cifar":
-                parts = parsed.cifar(lie[0], parser or _torchvision_parser(one.name))
+                parts = cifar.read(lie[0])
             case "flowers":
                 parts = parsed.flowers(lie[0], lie[1], lie[2], one.classes)
             case "pets":
@@ -201,13 +199,6 @@ class _Entry:
             self.emit(Note(f"{path} is damaged ({why}); it is fetched again.", "warn"))
             path.unlink()
         return shape == want
-
-
-def _torchvision_parser(name: str) -> type:
-    import torchvision
-
-    parser: type = getattr(torchvision.datasets, name.upper().replace("-", ""))
-    return parser
 
 
 def _mini(folder: Path) -> dict[str, Path]:

@@ -1,10 +1,22 @@
-"""Formats of data on the disk: each is one file that turns a folder into Parts.
+"""Formats of data on the disk: each is one file that turns a file or folder into Parts.
 
 A format has two functions, and paths.FORMATS lists the formats that load() tries in this order:
 
-sees(folder) -> bool    whether the folder is of this format, from names and first bytes alone
-read(folder) -> Parts   its parts; DataError says which file is damaged or missing, and the fix
+sees(path) -> bool    whether the file or folder is of the format, from names and first bytes alone
+read(path) -> Parts   its parts; DataError says which file is damaged or missing, and the fix
 
-Read idx.py (the format of MNIST), then parsed.py (the sets of the catalog, each by its own
-reader; the numbers of MATLAB 5 files).
+Read the files in this order:
+
+place          where the files of a format lie, and what is said of a damaged one
+pairing        arrays by their names: pictures, labels, splits
+emnist         what EMNIST does its own way
+idx            MNIST and its kin
+npz            NumPy's .npz: MedMNIST, KMNIST, Keras' MNIST
+npy            NumPy's .npy: pairs, or a file for each class
+matlab         MATLAB's .mat: SVHN; and all that such a file holds
+pickles        pickles of numbers, read without running code
+cifar          CIFAR-10 and CIFAR-100
+stl10          STL-10
+pixel_tables   pixels in the columns of a table
+parsed         the sets of the catalog that have a reader of their own
 """

@@ -96,7 +96,7 @@ def test_a_folder_of_four_idx_files_is_a_data_set(tmp_path, ending):
     assert idx.sees(folder) and shape(parts, "train") == (20, 1, 5, 4)
     # other labels than Fashion-MNIST's: nobody knows the names
     assert parts.splits["train"].classes is None
-    assert not idx.sees(tmp_path)
+    assert idx.sees(tmp_path) and not idx.sees(tmp_path.parent / "nothing")
 
 
 def test_a_missing_idx_file_is_named(tmp_path):

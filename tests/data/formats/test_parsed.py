@@ -1,13 +1,10 @@
 """Published sets as they lie unpacked: splits, labels and classes, or what is damaged."""
 
 import io
-import os
-import pickle
 import tarfile
 
 import numpy as np
 import pytest
-import torch
 
 from colab_kit.data.catalog.published import FLOWERS
 from colab_kit.data.formats import parsed
@@ -39,45 +36,6 @@ def rows(found, split):
     part = found.splits[split]
     paths = part.make(np.zeros(len(part), np.int64)).paths
     return [(path.name, label) for path, label in zip(paths, part.labels, strict=True)]
-
-
-@pytest.mark.parametrize("fine", [False, True])
-def test_cifar_is_what_torchvision_reads(tmp_path, fine):
-    files, parser = tiny_sets.cifar(fine)
-    splits = parsed.cifar(lay(tmp_path, files), parser).splits
-    x, y = splits["train"].make(splits["train"].labels).x, splits["train"].labels
-    assert (
-        x.shape == (4 if fine else 20, 3, 32, 32)
-        and x.dtype == torch.uint8
-        and y.dtype == np.int64
-        and len(splits["test"]) == 4
-    )
-    assert y[:4].tolist() == [0, 1, 2, 0]
-    assert splits["train"].classes == ("airplane", "automobile", "bird")
-    assert (x[0].movedim(0, 2).numpy() == np.asarray(parser(tmp_path)[0][0])).all()
-
-
-class Evil:
-    def __reduce__(self):
-        return os.mkdir, ("evil",)
-
-
-@pytest.mark.parametrize("file", ["data_batch_2", "test_batch", "batches.meta"])
-def test_a_changed_batch_is_refused_before_its_pickle_is_opened(tmp_path, file):
-    files, parser = tiny_sets.cifar()
-    lay(tmp_path, {**files, f"cifar-10-batches-py/{file}": pickle.dumps(Evil())})
-    with pytest.raises(DataError, match="is damaged") as caught:
-        parsed.cifar(tmp_path, parser)
-    assert not os.path.exists("evil") and str(tmp_path) in caught.value.fix
-    pickle.loads(pickle.dumps(Evil()))
-    assert os.path.exists("evil")  # it would have worked
-
-
-def test_torchvision_itself_refuses_the_tiny_set(tmp_path):
-    import torchvision
-
-    with pytest.raises(DataError, match="is damaged"):
-        parsed.cifar(lay(tmp_path, tiny_sets.cifar()[0]), torchvision.datasets.CIFAR10)
 
 
 def test_class_folders_are_called_by_their_names_and_keep_the_order_of_these(tmp_path):
