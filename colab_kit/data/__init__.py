@@ -13,7 +13,8 @@ dataset          Data and its splits, and how they look in a cell
 image_checks     files looked at from outside, and pictures that two splits share
 arrays           arrays and files become parts
 torch_datasets   datasets and DataLoaders become parts
-formats/         other formats on the disk become parts: sees(folder), read(folder)
+nested           archives inside folders, opened once
+formats/         other formats on the disk become parts: sees(path), read(path)
 catalog/         data sets known by name
 paths            a path, a name or a link becomes parts
 splitting        parts become train, valid and test

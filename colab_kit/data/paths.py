@@ -26,8 +26,9 @@ from ..system.filetypes import is_archive, stem
 from . import folders
 from .arrays import of_listing
 from .catalog import catalog
-from .formats import idx
+from .formats import bands, idx, parquet, tfrecord, webdataset
 from .labels import Labels
+from .nested import open_nested
 from .sources import Part, Parts
 
 
@@ -38,7 +39,8 @@ class Format(Protocol):
     def read(self, folder: Path) -> Parts: ...
 
 
-FORMATS: tuple[Format, ...] = (idx,)  # tried in this order, before class folders
+# tried in this order, before class folders
+FORMATS: tuple[Format, ...] = (idx, webdataset, parquet, tfrecord, bands)
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,18 @@ class Opener:
         return of_listing(folders.scan_split(folder), _for_folder(labels, path, folder))["train"]
 
     def _open_folder(self, path: Path, labels: Labels | None) -> Parts:
-        folder, name = self._bring(path)
-        for form in FORMATS:
-            if form.sees(folder):
-                _refuse(labels, name)
-                return catalog.recognise(replace(form.read(folder), name=name, root=folder))
+        if not _ask(is_folder, path) and _form(path) is not None:
+            folder, name = stage(path, emit=self.emit, control=self.control), path.resolve().name
+        else:
+            folder, name = self._bring(path)
+        form = _form(folder)
+        if form is None:
+            folder = open_nested(folder, name, self.emit, self.control)
+            form = _form(folder)
+        if form is not None:
+            _refuse(labels, name)
+            root = folder if _ask(is_folder, folder) else folder.parent
+            return catalog.recognise(replace(form.read(folder), name=name, root=root))
         listing = folders.scan(folder)
         splits = of_listing(listing, _for_folder(labels, path, folder))
         return Parts(splits, name, listing.root)
@@ -115,6 +124,11 @@ class Opener:
             raise _a_file(path)
         archive = stage(path, emit=emit, control=control)
         return unpacked(archive, emit=emit, control=control), stem(name)
+
+
+def _form(path: Path) -> Format | None:
+    """Give the format that a file or a folder is of."""
+    return next((form for form in FORMATS if form.sees(path)), None)
 
 
 def _exists(path: Path) -> bool:

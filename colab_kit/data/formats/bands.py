@@ -1,0 +1,113 @@
+"""Class folders of TIFFs with many bands, as EuroSAT's: read as arrays that hold every band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+from ...events import Note
+from ...system.archives.limits import Unpacking, room
+from .. import folders
+from ..arrays import of_pair
+from ..folders import PictureFile
+from ..nested import is_picture, kept, walk
+from ..sources import Part, Parts
+from ..targets import object_array
+from . import tiff
+from .shards import first_bytes
+
+MANY = 4  # samples a pixel: what has more is no picture to Pillow
+LOOKED_AT = 3  # pictures
+
+
+def sees(path: Path) -> bool:
+    """Tell whether the first pictures of a folder are TIFFs of more than four samples a pixel."""
+    try:
+        pictures = (file for file in walk(path) if is_picture(file) and path.is_dir())
+        first = [file for file, _ in zip(pictures, range(LOOKED_AT), strict=False)]
+    except OSError:
+        return False
+    return bool(first) and all(map(_has_bands, first))
+
+
+def _has_bands(file: Path) -> bool:
+    if first_bytes(file, 4) not in (b"II*\0", b"MM\0*"):
+        return False
+    try:
+        return tiff.header(file.read_bytes()).shape[0] > MANY
+    except (tiff.Unreadable, OSError):
+        return False
+
+
+def read(path: Path) -> Parts:
+    """Read such a folder: float32 (N, bands, H, W), the values as they are stored.
+
+    The arrays are made once, on the disk, and mapped into the memory.
+
+    Raises
+    ------
+    DataError
+        A file is damaged or of a kind that is not read, or the pictures have several sizes.
+    """
+    listing = folders.scan(path)
+    files = [file for of_split in listing.splits.values() for file in of_split]
+
+    def fill(part: Path) -> None:
+        for split, of_split in listing.splits.items():
+            _write([file.path for file in of_split], part / f"{split}.npy", listing.root)
+
+    folder = kept([file.path for file in files], listing.root, listing.root.name, fill)
+    parts = {
+        split: _part(folder / f"{split}.npy", of_split)
+        for split, of_split in listing.splits.items()
+    }
+    first = tiff.header(files[0].path.read_bytes())
+    bands, high, wide = first.shape
+    text = f"{path.name}: TIFFs of {bands} bands, {high} x {wide}, all taken as channels;"
+    kind = first.dtype.newbyteorder("=")
+    note = Note(f"{text} the {kind} values are kept as they are, as float32 arrays.")
+    train = parts["train"]
+    notes = (note, *listing.label_notes, *listing.notes)
+    parts["train"] = Part(train.labels, train.make, train.print, notes=notes)
+    return Parts(parts, listing.root.name)
+
+
+def _write(files: Sequence[Path], to: Path, root: Path) -> None:
+    """Write the samples of all files as one array, a file after the other."""
+    out: np.memmap[Any, Any] | None = None
+    packed, job = (
+        sum(file.stat().st_size for file in files),
+        Unpacking(str(root), room=room(to.parent)),
+    )
+    for row, file in enumerate(files):
+        samples = tiff.read(file)
+        if out is None:
+            shape = (len(files), *samples.shape)
+            job.check(packed, 4 * len(files) * samples.size, 1)
+            out = np.lib.format.open_memmap(to, "w+", np.float32, shape)
+        if samples.shape != out.shape[1:]:
+            sizes = " and ".join("x".join(map(str, one)) for one in (out.shape[1:], samples.shape))
+            raise DataError(
+                f"The pictures of {root} have several sizes.",
+                f"{files[0].name} and {file.name} have {sizes} (bands x height x width)",
+                "bring all to one size and one number of bands, as arrays: kit.load((X, y)), "
+                "X of shape (N, bands, H, W)",
+            )
+        out[row] = samples
+    if out is not None:
+        out.flush()
+
+
+def _part(array: Path, files: Sequence[PictureFile]) -> Part:
+    try:
+        x = np.load(array, mmap_mode="c")
+    except (OSError, ValueError) as err:
+        fix = f"delete {array.parent}, then load again"
+        raise DataError(f"{array} cannot be read.", str(err), fix) from err
+    labels = object_array(file.label for file in files)
+    part = of_pair(x, np.arange(len(files)))
+    return Part(labels, part.make, part.print)
