@@ -154,8 +154,7 @@ def _table() -> np.ndarray:
 
 def crc32c(content: bytes) -> int:
     """Give the CRC-32C of bytes: lanes of LANE bytes at once, then joined two by two."""
-    few = len(content) <= LANE
-    if few:
+    if len(content) <= LANE:
         crc, table = 0xFFFFFFFF, _table().tolist()
         for byte in content:
             crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
@@ -164,7 +163,7 @@ def crc32c(content: bytes) -> int:
     data = np.zeros(lanes * LANE, np.uint8)  # zeros in front change no sum that begins with zero
     data[-len(content) :] = np.frombuffer(content, np.uint8)
     data[-len(content) : 4 - len(content)] ^= 0xFF  # as a sum that begins with ones
-    sums = _stepped(np.zeros(lanes, np.uint32), data.reshape(lanes, LANE).T)
+    sums: np.ndarray = _stepped(np.zeros(lanes, np.uint32), data.reshape(lanes, LANE).T)
     level = 0
     while len(sums) > 1:
         sums, level = _shifted(sums[::2], level) ^ sums[1::2], level + 1

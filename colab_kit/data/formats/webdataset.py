@@ -51,8 +51,9 @@ def read(path: Path, label_column: str | None = None) -> Parts:
     """
     if shards := _shards(path):
         splits, notes = by_split(path, shards)
-        folder = _unpacked(path, shards)
-        places = {shard: folder / _name(shard, above(path)) for shard in shards}
+        used = [shard for of_split in splits.values() for shard in of_split]
+        folder = _unpacked(path, used)
+        places = {shard: folder / _name(shard, above(path)) for shard in used}
     else:
         folder = Path(os.path.abspath(path))
         places = {file.parent: file.parent for file in walk(folder) if is_picture(file)}
@@ -155,10 +156,24 @@ def _facts(endings: Mapping[str, Path]) -> dict[str, Any]:
             facts = {"cls": told}
     for ending in ("txt", "index", "cls"):
         if ending in endings:
-            text = endings[ending].read_bytes()[: 4 * LONGEST].decode("utf-8", "replace").strip()
+            text = _text(endings[ending], must=ending in SAYS)
             if len(text) <= LONGEST:
                 facts[ending] = int(text) if text.isdecimal() else text
     return facts
+
+
+def _text(file: Path, *, must: bool) -> str:
+    """Read a text; one that must be a label is UTF-8 and short."""
+    content = file.read_bytes()
+    try:
+        text = content.decode("utf-8").strip()
+    except UnicodeDecodeError as err:
+        if must:
+            raise damaged(file, "it is no text, and a class is expected") from err
+        return "?" * (LONGEST + 1)
+    if must and not 0 < len(text) <= LONGEST:
+        raise damaged(file, f"it holds {len(text):,} characters, and a class is expected")
+    return text
 
 
 def _is_plain(value: Any) -> bool:
