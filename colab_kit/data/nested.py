@@ -73,15 +73,13 @@ def walk(path: Path) -> Iterator[Path]:
     """
     if path.is_file():
         yield path
-        return
     for top, names, files in os.walk(path):
-        names[:] = sorted((name for name in names if not _is_junk(name)), key=natural)
-        for name in sorted(files, key=natural):
-            if not _is_junk(name):
-                yield Path(top, name)
+        names[:] = sorted((name for name in names if not is_junk(name)), key=natural)
+        yield from (Path(top, name) for name in sorted(files, key=natural) if not is_junk(name))
 
 
-def _is_junk(name: str) -> bool:
+def is_junk(name: str) -> bool:
+    """Tell whether a file or folder of this name is the system's own."""
     return name.startswith(".") or name.lower() in JUNK
 
 
@@ -131,6 +129,9 @@ def open_nested(
     BadArchive, UnsafeArchive, NoSpace
         See archives.unpack; the limits hold for the sum.
     """
+    names = (name for _, _, files in os.walk(folder) for name in files)  # a million take a second
+    if not any(map(is_archive, names)):
+        return folder
     files = list(walk(folder))
     archives, passed = _to_open(files)
     if not archives or depth == 0:
@@ -197,7 +198,7 @@ def _lift(folder: Path) -> None:
 
     train.zip holds train/, and train/train/ would be a class called train.
     """
-    names = [name for name in os.listdir(folder) if not _is_junk(name)]
+    names = [name for name in os.listdir(folder) if not is_junk(name)]
     inner = folder / names[0] if len(names) == 1 else folder
     if inner.is_dir() and inner.name.lower() == folder.name.lower() and inner != folder:
         away = folder.with_name(f"{folder.name}.lifted")

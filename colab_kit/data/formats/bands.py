@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,33 @@ from ...system.archives.limits import Unpacking, room
 from .. import folders
 from ..arrays import of_pair
 from ..folders import PictureFile
-from ..nested import is_picture, kept, walk
+from ..nested import is_junk, is_picture, kept
 from ..sources import Part, Parts
 from ..targets import object_array
 from . import tiff
 from .shards import first_bytes
 
 MANY = 4  # samples a pixel: what has more is no picture to Pillow
-LOOKED_AT = 3  # pictures
 
 
 def sees(path: Path) -> bool:
-    """Tell whether the first pictures of a folder are TIFFs of more than four samples a pixel."""
-    try:
-        pictures = (file for file in walk(path) if is_picture(file) and path.is_dir())
-        first = [file for file, _ in zip(pictures, range(LOOKED_AT), strict=False)]
-    except OSError:
-        return False
-    return bool(first) and all(map(_has_bands, first))
+    """Tell whether a folder in it holds TIFFs of more than four samples a pixel."""
+    return any(_banded(top, names) for top, names in _folders(path))
+
+
+def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Give each folder at or below a path that holds pictures, and their names."""
+    for top, below, names in os.walk(path):
+        below[:] = [name for name in below if not is_junk(name)]
+        pictures = [name for name in names if is_picture(Path(name)) and not is_junk(name)]
+        if pictures:
+            yield Path(top), pictures
+
+
+def _banded(top: Path, names: Sequence[str]) -> list[str]:
+    """Give the names of a folder's TIFFs if the first of them has many bands."""
+    tiffs = [name for name in names if name.lower().endswith((".tif", ".tiff"))]
+    return tiffs if tiffs and _has_bands(top / min(tiffs)) else []
 
 
 def _has_bands(file: Path) -> bool:
@@ -51,8 +61,10 @@ def read(path: Path) -> Parts:
     Raises
     ------
     DataError
-        A file is damaged or of a kind that is not read, or the pictures have several sizes.
+        A file is damaged or of a kind that is not read, the pictures have several sizes, or
+        other pictures lie beside.
     """
+    _one_kind(path)
     listing = folders.scan(path)
     files = [file for of_split in listing.splits.values() for file in of_split]
 
@@ -74,6 +86,31 @@ def read(path: Path) -> Parts:
     notes = (note, *listing.label_notes, *listing.notes)
     parts["train"] = Part(train.labels, train.make, train.print, notes=notes)
     return Parts(parts, listing.root.name)
+
+
+def _one_kind(path: Path) -> None:
+    """Refuse a folder that holds other pictures too, with a line for each of both.
+
+    Raises
+    ------
+    DataError
+    """
+    ours, others = set[str](), set[str]()
+    for top, names in _folders(path):
+        banded = _banded(top, names)
+        child = top.relative_to(path).parts[:1] or (".",)
+        ours.update(child if banded else ())
+        others.update(child if len(banded) < len(names) else ())
+    if not others:
+        return
+    both = sorted(ours | others, key=folders.natural)
+    lines = [f"kit.load({str(path / name)!r})" for name in both]
+    raise DataError(
+        f"{path} holds TIFFs of many bands, and other pictures beside them.",
+        f"TIFFs of many bands lie in {folders.some(sorted(ours))}, others in "
+        f"{folders.some(sorted(others))}: two data sets, or one of them shows the other",
+        "move one kind away" if ours & others else "\n     ".join(lines),
+    )
 
 
 def _write(files: Sequence[Path], to: Path, root: Path) -> None:

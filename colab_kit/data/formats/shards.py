@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import DataError
 from ...events import Note
-from ..folders import some
+from ..folders import counted, some
 from ..nested import FEW, is_picture, outweigh, split_of, walk
 
 HEAD = 65536  # bytes
+MOST = 10_000  # shards of one split
 ORDER = ("train", "valid", "test")
 
 
@@ -73,6 +75,9 @@ def by_split(path: Path, shards: Sequence[Path]) -> tuple[dict[str, list[Path]],
     if loose:
         text = f"{path.name}: {some([file.name for file in loose])} left out: beside the data."
         notes.append(Note(text, "warn"))
+    if missing := _missing(shards) if len(shards) > 1 else []:
+        text = f"{path.name}: {counted(len(missing), 'shard')} missing: {some(missing)}."
+        notes.append(Note(text, "warn"))
     if unnamed:
         text = f"{path.name}: {some([shard.name for shard in unnamed])} left out: no split's name."
         notes.append(Note(text, "warn"))
@@ -83,6 +88,24 @@ def _split_of(path: Path, shard: Path) -> str | None:
     """Give the split that the shard's name says, else the nearest folder below `path`."""
     below = [shard.name] if shard == path else reversed(shard.relative_to(path).parts)
     return next((split for name in below if (split := split_of(name))), None)
+
+
+def _missing(shards: Sequence[Path]) -> list[str]:
+    """Name the shards that are not there, of sets that count theirs: train-00001-of-00003."""
+    there, missing, seen = set(shards), list[str](), set[Path]()
+    for shard in shards:
+        found = re.search(r"-(\d+)-of-(\d+)", shard.name)
+        if found is None:
+            continue
+        number, many = found.groups()
+        all_of_set = [
+            shard.with_name(shard.name.replace(f"-{number}-of-", f"-{n:0{len(number)}d}-of-"))
+            for n in range(min(int(many), MOST))
+        ]
+        if all_of_set and all_of_set[0] not in seen:
+            seen.add(all_of_set[0])
+            missing += [one.name for one in all_of_set if one not in there]
+    return missing
 
 
 def damaged(file: Path, why: str) -> DataError:

@@ -146,3 +146,22 @@ def test_a_picture_that_is_not_finite_is_said_by_its_row(tmp_path):
     containers.tiff(tmp_path / "river" / "river_3.tif", np.full((6, 5, 13), np.nan, np.float32))
     with pytest.raises(DataError, match="row 7"):
         bands.read(tmp_path)
+
+
+@pytest.mark.parametrize("plain", ["EuroSAT", "zoo"])
+def test_other_pictures_beside_are_an_error_with_a_line_for_each(tmp_path, plain):
+    lay(tmp_path / "all_bands")
+    class_folders(tmp_path / plain)
+    assert bands.sees(tmp_path) and not bands.sees(tmp_path / plain)
+    with pytest.raises(DataError) as caught:
+        bands.read(tmp_path)
+    lines = {line.strip() for line in caught.value.fix.splitlines()}
+    assert lines == {f"kit.load({str(tmp_path / name)!r})" for name in ("all_bands", plain)}
+    assert len(bands.read(tmp_path / "all_bands").splits["train"]) == 8
+
+
+def test_a_plain_picture_of_each_in_the_same_folder_is_an_error(tmp_path):
+    lay(tmp_path)
+    class_folders(tmp_path, ("forest", "river"))
+    with pytest.raises(DataError, match="forest"):
+        bands.read(tmp_path)

@@ -203,6 +203,15 @@ def test_shards_of_no_split_are_left_out_and_named(tmp_path):
     assert any("unsupervised-0.parquet" in note.text for note in parts.splits["train"].notes)
 
 
+def test_a_shard_that_did_not_come_is_named(tmp_path):
+    for shard in (0, 2):
+        containers.parquet(tmp_path / f"train-0000{shard}-of-00003.parquet", LABELS, names=NAMES)
+    first = parquet.read(tmp_path).splits["train"].notes[0]
+    assert "train-00001-of-00003.parquet" in first.text and first.level == "warn"
+    containers.parquet(tmp_path / "train-00001-of-00003.parquet", LABELS, names=NAMES)
+    assert parquet.read(tmp_path).splits["train"].notes[0].level == "info"
+
+
 def test_a_file_that_changed_is_read_anew(tmp_path):
     containers.parquet(tmp_path / "a.parquet", [0, 1], names=NAMES)
     assert len(rows(parquet.read(tmp_path))) == 2
