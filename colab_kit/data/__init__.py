@@ -15,7 +15,8 @@ arrays           arrays and files become parts
 groups           pictures that no draw may part
 group_hints      names that look like such groups
 torch_datasets   datasets and DataLoaders become parts
-formats/         other formats on the disk become parts: sees(folder), read(folder)
+nested           archives inside folders, opened once
+formats/         other formats on the disk become parts: sees(path), read(path)
 catalog/         data sets known by name
 paths            a path, a name or a link becomes parts
 splitting        parts become train, valid and test

@@ -26,10 +26,23 @@ from ..system.filetypes import is_archive, stem
 from .arrays import of_listing
 from .catalog import catalog
 from .folders import PICTURES
-from .formats import cifar, idx, matlab, npy, npz, pixel_tables, stl10
+from .formats import (
+    bands,
+    cifar,
+    idx,
+    matlab,
+    npy,
+    npz,
+    parquet,
+    pixel_tables,
+    stl10,
+    tfrecord,
+    webdataset,
+)
 from .groups import group_files
 from .layout import scan, scan_split
 from .matching import LabelRequest, label_files
+from .nested import open_nested
 from .sources import Part, Parts
 
 
@@ -48,6 +61,10 @@ FORMATS: tuple[Format, ...] = (  # tried in this order, before class folders
     npy,
     matlab,
     pixel_tables,
+    webdataset,
+    parquet,
+    tfrecord,
+    bands,
 )
 
 
@@ -94,17 +111,21 @@ class Opener:
         path = path if _exists(path) else self._fetch(text, path)
         folder, _ = self._bring(path)
         if (form := _form(folder)) is not None:
-            return _only(form.read(folder), path)
+            return _only(_read(form, folder, request), path)
         request, ask = _for_folder(request, path, folder), request.labels is None
         listing = label_files(scan_split(folder, _shown(path, folder), ask=ask), request)
         return of_listing(group_files(listing, request.group, whole=False))["train"]
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
-        if (form := _form(folder)) is not None:
+        form = _form(folder)
+        if form is None:
+            folder = open_nested(folder, name, self.emit, self.control)
+            form = _form(folder)
+        if form is not None:
             _refuse(request, name)
             root = folder if folder.is_dir() else folder.parent
-            return catalog.recognise(replace(form.read(folder), name=name, root=root))
+            return catalog.recognise(replace(_read(form, folder, request), name=name, root=root))
         request, ask = _for_folder(request, path, folder), request.labels is None
         listing = label_files(scan(folder, _shown(path, folder), ask=ask), request)
         parts = of_listing(group_files(listing, request.group))
@@ -137,6 +158,13 @@ class Opener:
 def _form(path: Path) -> Format | None:
     """Give the format that a file or a folder is of."""
     return next((form for form in FORMATS if form.sees(path)), None)
+
+
+def _read(form: Format, path: Path, request: LabelRequest) -> Parts:
+    """Give what a format reads; the columns that the user names go to the format that has them."""
+    if form is parquet:
+        return parquet.read(path, request.label_column, request.file_column)
+    return form.read(path)
 
 
 def _only(parts: Parts, path: Path) -> Part:

@@ -18,5 +18,12 @@ pickles        pickles of numbers, read without running code
 cifar          CIFAR-10 and CIFAR-100
 stl10          STL-10
 pixel_tables   pixels in the columns of a table
+shards         which files there are, and which split each belongs to
+records        their pictures written once as files; which column is the label
+webdataset     tars of 000000.jpg beside 000000.cls
+parquet        as the Hugging Face hub keeps pictures
+tfrecord       as TensorFlow does
+tiff           one TIFF of many bands
+bands          class folders of these, as arrays
 parsed         the sets of the catalog that have a reader of their own
 """

@@ -45,4 +45,4 @@ def class_names(file: Path) -> dict[int, str]:
 
 def of_rows(rows: Sequence[Sequence[int]]) -> dict[int, str]:
     """Give the character of each label, from rows of a label and codes of characters."""
-    return {row[0]: chr(row[-1]) for row in sorted(filter(None, rows))}
+    return {row[0]: chr(row[-1]) for row in sorted(map(tuple, filter(None, rows)))}

@@ -15,8 +15,9 @@ import numpy as np
 from numpy import ndarray
 
 from ...errors import DataError
-from ..folders import SPLITS, some
-from ..labels import LABEL_COLUMNS
+from ..folder_words import SPLITS
+from ..folders import some
+from ..matching import LABEL_COLUMNS
 from ..sources import Parts
 from ..targets import object_array
 from . import emnist

@@ -1,0 +1,151 @@
+"""Class folders of TIFFs with many bands, as EuroSAT's: read as arrays that hold every band."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+from ...events import Note
+from ...system.archives.limits import Unpacking, room
+from .. import folders
+from ..arrays import of_pair
+from ..folders import PictureFile
+from ..layout import scan
+from ..nested import is_junk, is_picture, kept
+from ..sources import Part, Parts
+from ..targets import object_array
+from . import tiff
+from .shards import first_bytes
+
+MANY = 4  # samples a pixel: what has more is no picture to Pillow
+
+
+def sees(path: Path) -> bool:
+    """Tell whether a folder in it holds TIFFs of more than four samples a pixel."""
+    return any(_banded(top, names) for top, names in _folders(path))
+
+
+def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Give each folder at or below a path that holds pictures, and their names."""
+    for top, below, names in os.walk(path):
+        below[:] = [name for name in below if not is_junk(name)]
+        pictures = [name for name in names if is_picture(Path(name)) and not is_junk(name)]
+        if pictures:
+            yield Path(top), pictures
+
+
+def _banded(top: Path, names: Sequence[str]) -> list[str]:
+    """Give the names of a folder's TIFFs if the first of them has many bands."""
+    tiffs = [name for name in names if name.lower().endswith((".tif", ".tiff"))]
+    return tiffs if tiffs and _has_bands(top / min(tiffs)) else []
+
+
+def _has_bands(file: Path) -> bool:
+    if first_bytes(file, 4) not in (b"II*\0", b"MM\0*"):
+        return False
+    try:
+        return tiff.header(file.read_bytes()).shape[0] > MANY
+    except (tiff.Unreadable, OSError):
+        return False
+
+
+def read(path: Path) -> Parts:
+    """Read such a folder: float32 (N, bands, H, W), the values as they are stored.
+
+    The arrays are made once, on the disk, and mapped into the memory.
+
+    Raises
+    ------
+    DataError
+        A file is damaged or of a kind that is not read, the pictures have several sizes, or
+        other pictures lie beside.
+    """
+    _one_kind(path)
+    listing = scan(path, ask=False)
+    files = [file for of_split in listing.splits.values() for file in of_split]
+
+    def fill(part: Path) -> None:
+        for split, of_split in listing.splits.items():
+            _write([file.path for file in of_split], part / f"{split}.npy", listing.root)
+
+    folder = kept([file.path for file in files], listing.root, listing.root.name, fill)
+    parts = {
+        split: _part(folder / f"{split}.npy", of_split)
+        for split, of_split in listing.splits.items()
+    }
+    first = tiff.header(files[0].path.read_bytes())
+    bands, high, wide = first.shape
+    text = f"{path.name}: TIFFs of {bands} bands, {high} x {wide}, all taken as channels;"
+    kind = first.dtype.newbyteorder("=")
+    note = Note(f"{text} the {kind} values are kept as they are, as float32 arrays.")
+    train = parts["train"]
+    notes = (note, *listing.label_notes, *listing.notes)
+    parts["train"] = Part(train.labels, train.make, train.print, notes=notes)
+    return Parts(parts, listing.root.name)
+
+
+def _one_kind(path: Path) -> None:
+    """Refuse a folder that holds other pictures too, with a line for each of both.
+
+    Raises
+    ------
+    DataError
+    """
+    ours, others = set[str](), set[str]()
+    for top, names in _folders(path):
+        banded = _banded(top, names)
+        child = top.relative_to(path).parts[:1] or (".",)
+        ours.update(child if banded else ())
+        others.update(child if len(banded) < len(names) else ())
+    if not others:
+        return
+    both = sorted(ours | others, key=folders.natural)
+    lines = [f"kit.load({str(path / name)!r})" for name in both]
+    raise DataError(
+        f"{path} holds TIFFs of many bands, and other pictures beside them.",
+        f"TIFFs of many bands lie in {folders.some(sorted(ours))}, others in "
+        f"{folders.some(sorted(others))}: two data sets, or one of them shows the other",
+        "move one kind away" if ours & others else "\n     ".join(lines),
+    )
+
+
+def _write(files: Sequence[Path], to: Path, root: Path) -> None:
+    """Write the samples of all files as one array, a file after the other."""
+    out: np.memmap[Any, Any] | None = None
+    packed, job = (
+        sum(file.stat().st_size for file in files),
+        Unpacking(str(root), room=room(to.parent)),
+    )
+    for row, file in enumerate(files):
+        samples = tiff.read(file)
+        if out is None:
+            shape = (len(files), *samples.shape)
+            job.check(packed, 4 * len(files) * samples.size, 1)
+            out = np.lib.format.open_memmap(to, "w+", np.float32, shape)
+        if samples.shape != out.shape[1:]:
+            sizes = " and ".join("x".join(map(str, one)) for one in (out.shape[1:], samples.shape))
+            raise DataError(
+                f"The pictures of {root} have several sizes.",
+                f"{files[0].name} and {file.name} have {sizes} (bands x height x width)",
+                "bring all to one size and one number of bands, as arrays: kit.load((X, y)), "
+                "X of shape (N, bands, H, W)",
+            )
+        out[row] = samples
+    if out is not None:
+        out.flush()
+
+
+def _part(array: Path, files: Sequence[PictureFile]) -> Part:
+    try:
+        x = np.load(array, mmap_mode="c")
+    except (OSError, ValueError) as err:
+        fix = f"delete {array.parent}, then load again"
+        raise DataError(f"{array} cannot be read.", str(err), fix) from err
+    labels = object_array(file.label for file in files)
+    part = of_pair(x, np.arange(len(files)))
+    return Part(labels, part.make, part.print)

@@ -1,0 +1,177 @@
+"""TIFF with many bands, as satellites see: header and directory read here, strips by Pillow.
+
+Pillow knows no picture of more than four samples a pixel. To it each row is shown as a grey row of
+bytes, whatever the bytes mean, so it unpacks every kind of strips and tiles that it can.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+
+WIDTH, HEIGHT, BITS, PACKING = 256, 257, 258, 259  # tags
+OFFSETS, SAMPLES, ROWS, SIZES = 273, 277, 278, 279
+PLANAR, PREDICTOR, KIND = 284, 317, 339
+TILE_WIDTH, TILE_HEIGHT, TILES, TILE_SIZES = 322, 323, 324, 325
+PACKINGS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits", 50000: "zstd"}
+_SIZES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # types of entries that are whole numbers
+MOST = 1 << 30  # bytes of one picture
+RATIO = 2000  # more than a byte of any packing here unpacks to
+LONGEST = 1 << 20  # numbers in one entry
+
+
+class Unreadable(ValueError):
+    """A TIFF that is damaged, or of a kind that is not read here."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a TIFF's first directory says.
+
+    shape : bands, height, width
+    dtype : of a sample, in the file's order of bytes
+    tags : its whole numbers by tag
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    tags: dict[int, tuple[int, ...]]
+
+
+def header(content: bytes) -> Header:
+    """Read the first directory of a TIFF (6.0), not of a BigTIFF.
+
+    Raises
+    ------
+    Unreadable
+    """
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
+    if order is None:
+        raise Unreadable(f"it begins with {content[:4].hex() or 'nothing'}, not as a TIFF")
+    tags: dict[int, tuple[int, ...]] = {}
+    try:
+        (start,) = struct.unpack_from(f"{order}I", content, 4)
+        (many,) = struct.unpack_from(f"{order}H", content, start)
+        for at in range(start + 2, start + 2 + 12 * many, 12):
+            tag, kind, count = struct.unpack_from(f"{order}HHI", content, at)
+            if kind in _SIZES and count <= LONGEST:
+                form = f"{order}{count}{_SIZES[kind]}"
+                inline = struct.calcsize(form) <= 4
+                (place,) = (at + 8,) if inline else struct.unpack_from(f"{order}I", content, at + 8)
+                tags[tag] = struct.unpack_from(form, content, place)
+        wide, high = tags[WIDTH][0], tags[HEIGHT][0]
+    except (struct.error, LookupError) as err:
+        raise Unreadable("it is cut, or its directory is damaged") from err
+    bands, bits = tags.get(SAMPLES, (1,))[0], set(tags.get(BITS, (1,)))
+    letter = {1: "u", 2: "i", 3: "f"}.get(tags.get(KIND, (1,))[0])
+    width = bits.pop()
+    if letter is None or bits or width not in (8, 16, 32, 64) or (letter == "f" and width < 32):
+        raise Unreadable(f"its samples have {width} bits of a kind that is not read")
+    dtype = np.dtype(f"{order}{letter}{width // 8}")
+    if not 0 < bands * high * wide * dtype.itemsize <= min(MOST, RATIO * len(content)):
+        raise Unreadable(f"it states {wide} x {high} x {bands} samples")
+    return Header((bands, high, wide), dtype, tags)
+
+
+def read(path: Path) -> np.ndarray:
+    """Read the samples of a file as they are stored: (bands, height, width).
+
+    Raises
+    ------
+    DataError
+        It is damaged, or of a kind that is not read here; says which.
+    """
+    try:
+        content = path.read_bytes()
+        return _samples(content, header(content))
+    except Unreadable as err:
+        fix = "get it again, or write it with rasterio or tifffile as uncompressed or deflate TIFF"
+        raise DataError(f"{path} cannot be read.", str(err), fix) from err
+    except OSError as err:
+        fix = "see whether the disk is still there, then try again"
+        raise DataError(f"{path} cannot be read.", err.strerror or str(err), fix) from err
+
+
+def _samples(content: bytes, head: Header) -> np.ndarray:
+    (bands, high, wide), tags = head.shape, head.tags
+    packing, predictor = tags.get(PACKING, (1,))[0], tags.get(PREDICTOR, (1,))[0]
+    if packing not in PACKINGS:
+        raise Unreadable(f"its compression {packing} is not read ({', '.join(PACKINGS.values())})")
+    if predictor not in (1, 2) or (predictor == 2 and head.dtype.kind == "f"):
+        raise Unreadable(f"its predictor {predictor} is not read")
+    planes = bands if tags.get(PLANAR, (1,))[0] == 2 else 1
+    each = bands // planes  # samples that lie beside each other
+    places = tags.get(TILES) or tags.get(OFFSETS) or ()
+    sizes = tags.get(TILE_SIZES if TILES in tags else SIZES) or ()
+    if not places or len(places) != len(sizes) or len(places) % planes:
+        raise Unreadable("its directory says not where the samples are")
+    if any(place + size > len(content) for place, size in zip(places, sizes, strict=True)):
+        raise Unreadable("it is cut: the samples end beyond the file")
+    out = np.empty((planes, high, wide, each), head.dtype.newbyteorder("="))
+    part = len(places) // planes
+    for plane in range(planes):
+        span = slice(plane * part, (plane + 1) * part)
+        rows = _unpacked(content, head, places[span], sizes[span], each)
+        samples = np.frombuffer(rows, head.dtype).reshape(high, wide, each)
+        if predictor == 2:
+            samples = _summed(samples, tags.get(TILE_WIDTH, (wide,))[0])
+        out[plane] = samples
+    return np.ascontiguousarray(out.transpose(0, 3, 1, 2).reshape(bands, high, wide))
+
+
+def _summed(samples: np.ndarray, step: int) -> np.ndarray:
+    """Undo the differences of neighbours: in each row, from tile to tile anew."""
+    parts = [samples[:, at : at + step] for at in range(0, samples.shape[1], step)]
+    return np.concatenate([part.cumsum(1, dtype=part.dtype) for part in parts], 1)
+
+
+def _unpacked(
+    content: bytes, head: Header, places: tuple[int, ...], sizes: tuple[int, ...], each: int
+) -> bytes:
+    """Let Pillow unpack the strips of one plane as grey rows of bytes."""
+    from PIL import Image
+
+    (_, high, wide), tags, scale = head.shape, head.tags, each * head.dtype.itemsize
+    entries: dict[int, tuple[int, ...]]
+    entries = {WIDTH: (wide * scale,), HEIGHT: (high,), BITS: (8,), 262: (1,), SAMPLES: (1,)}
+    entries[PACKING] = (tags.get(PACKING, (1,))[0],)
+    if TILES in tags:
+        entries |= {TILE_WIDTH: (tags[TILE_WIDTH][0] * scale,), TILE_HEIGHT: tags[TILE_HEIGHT]}
+    else:
+        entries[ROWS] = (min(tags.get(ROWS, (high,))[0], high),)
+    start = 8 + 2 + 12 * (len(entries) + 2) + 4 + 8 * len(places)
+    entries[TILES if TILES in tags else OFFSETS] = tuple(start + place for place in places)
+    entries[TILE_SIZES if TILES in tags else SIZES] = sizes
+    try:
+        with Image.open(io.BytesIO(_directory(entries) + content)) as image:
+            rows = image.tobytes()
+    except Exception as err:  # Pillow's readers raise what they please
+        raise Unreadable(f"unpacking its samples ended with {err or type(err).__name__}") from err
+    if len(rows) != wide * scale * high:
+        raise Unreadable("its strips are shorter than it states")
+    return rows
+
+
+def _directory(entries: dict[int, tuple[int, ...]]) -> bytes:
+    """Write the head of a TIFF: its directory, and the lists that do not fit into it."""
+    lists, rows = b"", b""
+    behind = 8 + 2 + 12 * len(entries) + 4
+    for tag, values in sorted(entries.items()):
+        packed = struct.pack(f"<{len(values)}I", *values)
+        if len(values) > 1:
+            place, lists = struct.pack("<I", behind + len(lists)), lists + packed
+        else:
+            place = packed
+        rows += struct.pack("<HHI", tag, 4, len(values)) + place
+    body = struct.pack("<H", len(entries)) + rows + b"\0\0\0\0" + lists
+    # where one value fits into its entry, nothing stands behind: filled up to what was announced
+    many = max(len(values) for values in entries.values())
+    announced = 2 + 12 * len(entries) + 4 + 8 * many
+    return b"II*\0\x08\0\0\0" + body.ljust(announced, b"\0")
