@@ -19,7 +19,7 @@ from ..colab.reading import cannot_read, is_folder, there
 from ..errors import DataError
 from ..events import Note
 from .folders import counted, natural, some
-from .targets import CLASSIFY, REGRESS, UNLABELLED, object_array
+from .targets import CLASSIFY, REGRESS, UNLABELLED, object_array, with_row
 
 LABEL_COLUMNS = tuple("label labels class class_name category target species breed y".split())
 AMBIGUOUS = -1
@@ -317,11 +317,8 @@ def _match(
         elif row == AMBIGUOUS:
             what = f"{where} names {name}, which means several files."
             raise DataError(what, f"in {root} several files have this name", "write its folder too")
-        elif out[row] is not None and out[row] != label:
-            what = f"{where} gives {name} two labels: {out[row]} and {label}."
-            raise DataError(what, "a picture has one class here", "keep one of the two rows")
         else:
-            out[row] = label
+            out[row] = with_row(out[row], label, str(name))
     if len(strangers) == len(pairs):
         folder = f"the folder holds {', '.join(path.name for path in paths[:3])}"
         raise DataError(
