@@ -12,6 +12,7 @@ images           files decoded, pictures cut
 dataset          Data and its splits, and how they look in a cell
 image_checks     files looked at from outside, and pictures that two splits share
 arrays           arrays and files become parts
+dict_items       items that are dicts become pairs
 torch_datasets   datasets and DataLoaders become parts
 formats/         other formats on the disk become parts: sees(folder), read(folder)
 catalog/         data sets known by name

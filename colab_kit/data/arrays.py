@@ -18,7 +18,7 @@ from . import fingerprints, image_checks
 from .folders import HEIC, PICTURES, Listing, counted
 from .labels import Labels, look_up, read_labels
 from .sources import Arrays, Part, Pictures
-from .targets import LabelRows, of_rows, object_array, with_row
+from .targets import LabelRows, object_array, of_rows, with_row
 
 CHANNELS = (1, 2, 3, 4)  # what the axis of colours may hold
 
