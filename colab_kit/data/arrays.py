@@ -43,7 +43,10 @@ def of_pair(x: Any, y: Any) -> Part:
 
 
 def of_files(
-    paths: Sequence[Path], labels: Sequence[Any], root: Path, notes: Sequence[Note] = ()
+    paths: Sequence[Path],
+    labels: Sequence[Any] | np.ndarray,
+    root: Path,
+    notes: Sequence[Note] = (),
 ) -> Part:
     """Understand picture files; the unreadable are left out.
 
