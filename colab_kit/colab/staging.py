@@ -280,7 +280,7 @@ def unpacked(
     with alone(place, name, emit, control):
         if not (place / name).is_dir():
             emit(Note(f"Unpacking {archive.name} ({status.st_size / 2**20:.1f} MiB)."))
-            unpack(archive, place / name)
+            unpack(archive, place / name, say=lambda text: emit(Note(text, "warn")))
     return place / name
 
 

@@ -14,6 +14,7 @@ image_checks     files looked at from outside, and pictures that two splits shar
 arrays           arrays and files become parts
 groups           pictures that no draw may part
 group_hints      names that look like such groups
+dict_items       items that are dicts become pairs
 torch_datasets   datasets and DataLoaders become parts
 nested           archives inside folders, opened once
 formats/         other formats on the disk become parts: sees(path), read(path)

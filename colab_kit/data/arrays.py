@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..colab.staging import one_by_one
 from ..errors import DataError
 from ..events import Note
 from . import fingerprints, image_checks
-from .folders import Listing
+from .folders import HEIC, PICTURES, Listing, counted
 from .labels import read_labels
 from .sources import Arrays, Part, Pictures
-from .targets import object_array
+from .targets import object_array, of_rows, with_row
 
 CHANNELS = (1, 2, 3, 4)  # what the axis of colours may hold
 
@@ -42,13 +44,16 @@ def of_pair(x: Any, y: Any) -> Part:
 
 def of_files(
     paths: Sequence[Path],
-    labels: Sequence[Any],
+    labels: Sequence[Any] | np.ndarray,
     root: Path,
     notes: Sequence[Note] = (),
     *,
     groups: Sequence[Any] | None = None,
 ) -> Part:
-    """Understand picture files; the unreadable are left out."""
+    """Understand picture files; the unreadable are left out.
+
+    Numbers stay numbers where `labels` is an array; anything else becomes an object array.
+    """
     looks = image_checks.look_at(paths)
     complaints = image_checks.complaints(looks, root)
     good = [row for row, look in enumerate(looks) if not look.fault]
@@ -60,11 +65,12 @@ def of_files(
         raise DataError(what, " ".join(note.text for note in complaints) or "there are none", fix)
     whole = [paths[row] for row in good]
     fingerprint = fingerprints.of_files(whole, [looks[row].print for row in good], root)
-    names = object_array(labels[row] for row in good)
-    if twins := image_checks.twins(whole, names, [looks[row].print for row in good], root):
+    values = labels if isinstance(labels, np.ndarray) else object_array(labels)
+    values = values[good]
+    if twins := image_checks.twins(whole, values, [looks[row].print for row in good], root):
         complaints = [*complaints, twins]
     return Part(
-        names,
+        values,
         lambda y: Pictures(whole, y, root, fingerprint),
         fingerprint,
         notes=(*notes, *complaints),
@@ -72,16 +78,95 @@ def of_files(
     )
 
 
+def file_pair(source: Any) -> tuple[Sequence[Any], Any] | None:
+    """Give (paths, labels) where a source is such a pair, or rows of (path, label); else None."""
+    if not isinstance(source, tuple | list) or not len(source):
+        return None
+    if all(isinstance(row, tuple | list) and len(row) == 2 for row in source):
+        if all(_is_picture_file(path) and not _is_picture_file(label) for path, label in source):
+            paths, labels = zip(*source, strict=True)
+            return paths, list(labels)
+    if len(source) == 2 and lists_files(source[0]):
+        return source[0], source[1]
+    return None
+
+
+def lists_files(x: Any) -> bool:
+    """Tell whether x is a list or an array of paths, as text or as Path."""
+    if hasattr(x, "dtype"):
+        x = np.asarray(x) if getattr(x, "ndim", 0) == 1 else ()
+        x = x.tolist() if len(x) and x.dtype.kind in "UO" else ()
+    is_list = isinstance(x, tuple | list) and len(x) > 0
+    return is_list and all(isinstance(path, str | os.PathLike) for path in x)
+
+
+def _is_picture_file(name: Any) -> bool:
+    is_path = isinstance(name, str | os.PathLike)
+    return is_path and Path(name).suffix.lower() in PICTURES | HEIC
+
+
+def of_paths(names: Sequence[Any], y: Any) -> Part:
+    """Understand a list of picture files and a list of their labels, row by row.
+
+    Parameters
+    ----------
+    names : paths, as text or Path; relative ones count from the working folder
+    y : labels, as `of_pair` takes them
+
+    Raises
+    ------
+    DataError
+        Lengths or labels do not fit, both lists hold files, no file is there, or they lie on
+        Drive and are too many to read there one by one.
+    """
+    if lists_files(y) and any(map(_is_picture_file, y)):
+        raise DataError(
+            "Both lists of the pair hold picture files.",
+            "the second one should hold the label of each picture",
+            'kit.load((paths, labels)); two splits are {"train": (paths, labels), "valid": …}',
+        )
+    paths = [Path(os.path.abspath(os.path.expanduser(os.fspath(name)))) for name in names]
+    labels = read_labels(y, len(paths))
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    if (error := one_by_one(root, len(paths))) is not None:
+        raise error
+    if not any(path.exists() for path in paths):
+        what = f"None of the {len(paths):,} files is there: the first is {paths[0]}."
+        why = f"relative paths count from {os.getcwd()}"
+        raise DataError(what, why, "kit.load(([Path('FOLDER') / path for path in paths], labels))")
+    paths, labels, notes = _once_each(paths, labels)
+    return of_files(paths, labels, root, notes)
+
+
+def _once_each(
+    paths: list[Path], labels: np.ndarray
+) -> tuple[list[Path], np.ndarray, tuple[Note, ...]]:
+    """Take a file that is named in several rows once, with the labels of all its rows."""
+    if len(set(paths)) == len(paths):
+        return paths, labels, ()
+    by_path: dict[Path, Any] = {}
+    for path, label in zip(paths, labels, strict=True):
+        by_path[path] = with_row(by_path.get(path), label, path.name)
+    again = counted(len(paths) - len(by_path), "row")
+    note = Note(f"{again} joined with an earlier row of the same file.")
+    if labels.dtype.kind == "O":
+        return list(by_path), object_array(by_path.values()), (note,)
+    return list(by_path), np.stack(list(by_path.values())), (note,)
+
+
 def of_listing(listing: Listing) -> dict[str, Part]:
     """Understand the splits of a listing, labelled by its folders or by label_files."""
-    parts = {}
+    values = [file.label for files in listing.splits.values() for file in files]
+    rows = of_rows(values)
+    names = object_array(values) if rows is None else rows
+    parts, start = {}, 0
     for split, files in listing.splits.items():
-        labels = [file.label for file in files]
+        own, start = names[start : start + len(files)], start + len(files)
         notes = (*listing.label_notes, *listing.notes) if split == "train" else ()
         groups = [file.group for file in files]
         parts[split] = of_files(
             [file.path for file in files],
-            labels,
+            own,
             listing.root,
             notes,
             groups=groups if any(group is not None for group in groups) else None,

@@ -16,7 +16,7 @@ from ..errors import RENAMED, DataError, new_word, new_words
 from ..events import Callback, Callbacks, Control, Note
 from ..system.console import with_console
 from . import fingerprints, torch_datasets
-from .arrays import of_pair
+from .arrays import file_pair, lists_files, of_pair, of_paths
 from .dataset import Data, Split
 from .explain import reading
 from .folders import some
@@ -58,8 +58,9 @@ def load(
         A folder of class folders, with or without train/ valid|val/ test/ above them, or its zip
         or tar; a name of the catalog: "fashion-mini", "fashion-mnist", "mnist", "cifar-10",
         "cifar-100", "cat-dog", "hymenoptera", "flower-data", "flowers-102", "oxford-pets",
-        "imagenette", "imagenette-320" or "imagenette-160"; (X, y), arrays or tensors; a torch
-        Dataset or DataLoader; {"train": s, "valid": s, "test": s} of these; or Data. X: uint8 or
+        "imagenette", "imagenette-320" or "imagenette-160"; (X, y), arrays or tensors; (paths,
+        labels), two lists, or a list of (path, label); a torch Dataset or DataLoader, also one of
+        Hugging Face; {"train": s, "valid": s, "test": s} of these; or Data. X: uint8 or
         float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features). y: class numbers or names;
         several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets).
     valid : None, float, 0, "test", or a source
@@ -296,6 +297,11 @@ def _open_split(source: Any, request: LabelRequest, opener: Opener) -> Part:
         raise DataError(what, why, "kit.train(model, data), and data = kit.load(folder)")
     if isinstance(source, DataLoader):
         return torch_datasets.of_loader(source)
+    if (files := file_pair(source)) is not None:
+        return of_paths(*files)
+    if lists_files(source):
+        what = f"The list of {len(source):,} files has no labels."
+        raise DataError(what, "each picture needs its class", "kit.load((paths, labels))")
     if isinstance(source, tuple | list) and len(source) == 2:
         return of_pair(*_pair(source))
     if isinstance(source, np.ndarray | torch.Tensor):
@@ -331,6 +337,8 @@ def _name(source: Any) -> str:
     source = source.dataset if isinstance(source, DataLoader) else source
     while isinstance(source, Subset):
         source = source.dataset
+    if file_pair(source) is not None:
+        return "pictures"
     return "arrays" if isinstance(source, tuple | list) else type(source).__name__
 
 

@@ -181,7 +181,7 @@ def apply_edits(part: Part, edits: Edits) -> tuple[Part, set[str]]:
     Raises
     ------
     DataError
-        The pictures are no files.
+        The pictures are no files, or their labels are numbers and an edit gives a name.
     """
     source = part.make(np.zeros(len(part), np.int64))
     if not isinstance(source, Pictures):
@@ -196,7 +196,7 @@ def apply_edits(part: Part, edits: Edits) -> tuple[Part, set[str]]:
         name = name_of(path, root)
         if name in edits:
             names.add(name)
-            labels[row] = labels[row] if edits[name] is None else edits[name]
+            labels[row] = labels[row] if edits[name] is None else _edited(edits[name], labels)
         if name in edits and edits[name] is None:
             left_out.append(name)
         else:
@@ -213,3 +213,13 @@ def apply_edits(part: Part, edits: Edits) -> tuple[Part, set[str]]:
         print=fingerprint,
     )
     return new, names
+
+
+def _edited(label: Any, labels: ndarray) -> Any:
+    if labels.dtype.kind == "O" or not isinstance(label, str):
+        return label
+    if labels.ndim == 1 and label.isdecimal():
+        return int(label)
+    what = f"label_edits= gives the label {label!r}."
+    why = "the labels of these pictures are numbers"
+    raise DataError(what, why, "give names as labels, or leave the picture out: {file: None}")

@@ -20,6 +20,7 @@ from numpy import ndarray
 
 from ..errors import DataError
 from ..events import Note
+from .folders import counted
 
 CLASSIFY, MULTILABEL, REGRESS = "classification", "multilabel", "regression"
 TASKS = (CLASSIFY, MULTILABEL, REGRESS)
@@ -32,6 +33,70 @@ def object_array(values: Iterable[Any]) -> ndarray:
     values = list(values)
     out = np.empty(len(values), object)
     out[:] = values
+    return out
+
+
+class LabelRows(tuple[Any, ...]):
+    """The labels of one picture that several rows of a table name, each row with its own."""
+
+    file: str = ""
+
+
+def with_row(earlier: Any, label: Any, file: str) -> Any:
+    """Give a picture's label once one more row names it: the same one, or all as LabelRows.
+
+    Parameters
+    ----------
+    earlier : what the rows before gave; None for no row
+    label : of this row; a tuple for several
+    file : the picture's name, for the error where one class a picture is learned
+
+    Raises
+    ------
+    DataError
+        The labels are numbers, and differ.
+    """
+    if earlier is None or label is None:
+        return label if earlier is None else earlier
+    if np.array_equal(earlier, label):
+        return earlier
+    if not isinstance(earlier, str | tuple):
+        what = f"{file} has two labels: {earlier} and {label}."
+        raise DataError(what, "a picture has one row of numbers", "keep one of its rows")
+    parts = [part if isinstance(part, tuple) else (part,) for part in (earlier, label)]
+    rows = LabelRows(dict.fromkeys(name for part in parts for name in part))
+    rows.file = file
+    return earlier if rows == earlier else rows
+
+
+def of_rows(values: Sequence[Any]) -> ndarray | None:
+    """Give float32 (N, classes) where each label is a row of 0 and 1; None where they are not.
+
+    Rows without a label are nan. A row of one number is that class's number.
+
+    Parameters
+    ----------
+    values : labels as they came: lists, tuples, arrays; None where there is none
+
+    Raises
+    ------
+    DataError
+        They are such rows, of several lengths.
+    """
+    rows = [value for value in values if value is not None]
+    rows = [row.tolist() if hasattr(row, "tolist") else row for row in rows]
+    if not rows or not all(isinstance(row, list | tuple) and len(row) for row in rows):
+        return None
+    if not all(isinstance(value, Real) and value in (0, 1) for row in rows for value in row):
+        return None
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1 and any(len(set(row)) < len(row) for row in rows):
+        what = f"The labels are rows of 0 and 1 of {lengths[0]} to {lengths[-1]} numbers."
+        raise DataError(what, "each row has a number for each class", "give all rows one length")
+    if len(lengths) > 1 or lengths == [1]:
+        return None
+    out = np.full((len(values), lengths[0]), np.nan, np.float32)
+    out[[value is not None for value in values]] = rows
     return out
 
 
@@ -98,6 +163,8 @@ def task_of(labels: ndarray) -> str:
         fix = "pass y.astype(int) for classes, or task='regression' if numbers are meant"
         raise _floats(labels, "classes are whole numbers or names", fix)
     if labels.dtype.kind == "O":
+        if any(isinstance(label, LabelRows) for label in rows):
+            raise _several_rows(rows)
         if any(isinstance(label, tuple) for label in rows):
             return MULTILABEL
         values = [_number(label) for label in rows]
@@ -132,6 +199,8 @@ def _as_classes(labels: ndarray) -> tuple[ndarray, list[Note]]:
         raise _floats(labels, "task='classification' takes classes", "pass y.astype(int)")
     if labels.dtype.kind != "O":
         return labels, []
+    if any(isinstance(label, LabelRows) for label in labels):
+        raise _several_rows(labels)
     for label in labels:
         if isinstance(label, tuple):
             why = f"the first are {', '.join(label)}"
@@ -155,6 +224,11 @@ def _as_several(labels: ndarray) -> tuple[ndarray, list[Note]]:
             "task='multilabel' takes several classes a picture",
             "pass rows of 0 and 1, (N, classes), or leave task= out",
         )
+    if any(isinstance(label, LabelRows) for label in labels):  # a row is one class, blanks and all
+        groups = [(label,) if isinstance(label, str) else label for label in labels]
+        n = sum(isinstance(label, LabelRows) for label in labels)
+        text = f"{counted(n, 'picture')} named in several rows: each row is one of its classes."
+        return object_array(groups), [Note(text)]
     texts = [label for label in labels if isinstance(label, str)]
     between = r"\s*[|;,]\s*" if any(re.search(r"[|;,]", text) for text in texts) else r"\s+"
 
@@ -187,6 +261,15 @@ def _as_numbers(labels: ndarray) -> tuple[ndarray, list[Note]]:
         fix = "correct it, or make it nan: then the row is left out"
         raise DataError(f"The target of row {row} is infinite.", "its loss is infinite too", fix)
     return out, []
+
+
+def _several_rows(labels: ndarray) -> DataError:
+    """Say that pictures have rows with different labels, and both ways on."""
+    rows = [label for label in labels if isinstance(label, LabelRows)]
+    what = f"{rows[0].file} has two labels, each in a row of its own: {', '.join(rows[0][:2])}."
+    why = f"one class a picture is learned, and {counted(len(rows), 'picture')} labelled so"
+    fix = "load with task='multilabel' if several are meant; else delete the wrong rows"
+    return DataError(what, why, fix)
 
 
 def _number(label: Any) -> float | None:

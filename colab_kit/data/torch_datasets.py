@@ -28,7 +28,8 @@ from ..colab.staging import one_by_one
 from ..errors import DataError
 from ..events import Note
 from . import fingerprints
-from .arrays import of_files, of_pair
+from .arrays import of_files, of_pair, of_paths
+from .dict_items import DictItems, of_dicts
 from .keyed_random import item_under_key
 from .labels import read_labels
 from .sources import Items, Part
@@ -89,7 +90,25 @@ def of_dataset(dataset: Any, *, collate: Any = None) -> Part:
         what, why = f"The dataset {_name(dataset)} is empty.", "its len() is 0"
         raise DataError(what, why, "see whether its files or its filter are right")
     part = None if collate else _out_of_memory(dataset) or _out_of_files(dataset)
+    if part is None and isinstance(item_under_key(dataset, 0), dict):
+        return _of_dicts(dataset, collate)
     return replace(part or _items(dataset, collate), classes=_classes(dataset))
+
+
+def _of_dicts(dataset: Any, collate: Any) -> Part:
+    """Read items that are dicts, by the usual names of their keys."""
+    if collate is not None:
+        what = f"The items of {_name(dataset)} are dicts, and the DataLoader has its own collate."
+        raise DataError(what, "here a batch is made of (picture, label) pairs", "kit.load(dataset)")
+    pairs = of_dicts(dataset)
+    text = f"The items are dicts: {pairs.picture!r} is taken as the picture, {pairs.label!r} as"
+    note = Note(f"{text} the label.")
+    if pairs.holds_files:
+        rows = [pairs[row] for row in range(len(pairs))]
+        part = of_paths([path for path, _ in rows], [label for _, label in rows])
+    else:
+        part = _items(pairs, None)
+    return replace(part, classes=_classes(pairs), notes=(note, *part.notes))
 
 
 def _base(dataset: Any) -> tuple[Any, ndarray]:
@@ -172,9 +191,7 @@ def _items(dataset: Any, collate: Any) -> Part:
     first, last = item_under_key(dataset, 0), item_under_key(dataset, n - 1)
     if not isinstance(first, tuple | list) or len(first) != 2:
         why = f"item 0 is a {type(first).__name__}"
-        if isinstance(first, dict):
-            why += f" of {', '.join(map(str, first))}"
-        elif isinstance(first, tuple | list):
+        if isinstance(first, tuple | list):
             why += f" of {len(first)}"
         what = f"The items of {name} are no (picture, label) pairs."
         raise DataError(what, why, "let __getitem__ return (x, y)")
@@ -185,10 +202,10 @@ def _items(dataset: Any, collate: Any) -> Part:
         text = f"{name} has no .targets: all {n:,} items were read once for their labels."
         notes.append(Note(text))
         labels = read_labels([_plain(item_under_key(dataset, row)[1]) for row in range(n)], n)
-    if labels.dtype.kind == "O":
+    if labels.dtype.kind == "O" and collate:
         raise DataError(
             f"The labels of {name} are names such as {labels[0]!r}.",
-            "its items go to the loss as they are",
+            "your collate_fn makes a batch of them, and the loss takes numbers",
             "let __getitem__ return the class's number, and give the names with class_names=",
         )
     if _has_transforms(base) and (hasattr(base, "data") or hasattr(base, "samples")):
@@ -248,7 +265,8 @@ def _classes(dataset: Any) -> tuple[str, ...] | None:
 
 
 def _name(dataset: Any) -> str:
-    return type(dataset).__name__
+    inner = dataset.dataset if isinstance(dataset, DictItems) else dataset
+    return type(inner).__name__
 
 
 def _iterable(dataset: Any) -> DataError:

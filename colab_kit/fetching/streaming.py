@@ -20,7 +20,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from ..errors import BadArchive, FetchError, NoSpace, Private, RateLimited, Stopped
-from ..events import FetchProgress, FetchStarted
+from ..events import FetchProgress, FetchStarted, Note
 from ..system.archives import tar as tars
 from ..system.archives import zip as zips
 from ..system.archives.limits import Unpacking, room
@@ -122,7 +122,8 @@ class RemoteZip:
 
     def members(self) -> list[Member] | None:
         """Tell what is in it; None if a member is so large that a download is faster."""
-        members = zips.directory(self.read, self.size, called=self.name)
+        say = lambda text: self.call.emit(Note(text, "warn"))
+        members = zips.directory(self.read, self.size, called=self.name, say=say)
         return members if all(one.end - one.start <= LARGEST for one in members) else None
 
     def unpack(self, members: list[Member], to: Path, identity: str, finish: Finish) -> None:

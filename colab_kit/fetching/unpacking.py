@@ -180,5 +180,6 @@ class Unpacker:
             size = external.decompress(archive, to, job)
             return replace(record, sha256=sha256(to), size=size)
         finish = lambda folder: mark(folder, record)
-        unpack.unpack(archive, to, max_size=limit, control=control, finish=finish)
+        say = lambda text: self.call.emit(Note(text, "warn"))
+        unpack.unpack(archive, to, max_size=limit, control=control, finish=finish, say=say)
         return record_of_folder(to) or record

@@ -2,6 +2,7 @@
 
 Read its files in this order:
 weights        tensors in files without pickle, put into a network, hashed, left untouched
+shapes         which pictures a network can take
 nets           small networks from scratch, made by name
 heads          the last layer of any classifier, found and replaced
 backbones      networks that have learned to see, by name, with their published weights

@@ -14,6 +14,7 @@ import numpy as np
 from ..data.sources import Pictures, name_of
 from ..data.targets import of_row, spoken
 from ..errors import DataError
+from ..runs.comparison import split_for
 from ..runs.evaluation import losses
 from ..runs.report import three, worst
 from ..runs.run import Run
@@ -54,8 +55,7 @@ class Cleaner:
     """
 
     def __init__(self, run: Run, split: Any, n: int) -> None:
-        part = run._split(split)
-        run._comparable(part)
+        part = split_for(run, split)
         source, classes = part.source, run.classes
         if not isinstance(source, Pictures) or run.task != "classification":
             what = "The cleaner works on picture files with one class each."

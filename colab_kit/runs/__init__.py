@@ -8,6 +8,7 @@ run          the Run
 catalog      all runs, and what they cost on the disks
 scoring      the network over anything that shows pictures
 prediction   what it predicts for a picture
+comparison   the split that a run is judged on
 evaluation   what it got right and wrong
 plots        all pictures of a run
 report       worst pictures, Grad-CAM, and all of it as one HTML file

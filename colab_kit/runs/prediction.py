@@ -122,20 +122,24 @@ class Predictions(list[Prediction]):
             {heading: content}, for a file with a form of its own, as a competition asks for it.
             A content is "path", "file" (its name), "stem" (its name without ending), "label",
             "score", "number" (of the label, from 0), or the name of a class: its probability.
+            Where a class has one of these names: "picture:stem", or "class:stem".
             None: path, label, score and all classes.
 
         Raises
         ------
         DataError
-            There is no such content.
+            There is no such content, or it may mean two.
 
         Examples
         --------
         >>> form = {"id": "stem", "label": "dog"}
         >>> run.predict(data.test).to_csv("submission.csv", columns=form)  # doctest: +SKIP
         """
-        heads = ["path", "label", "score", *self.classes]
-        cells = [*map(_CELLS.__getitem__, heads[:3]), *map(self._cell, self.classes)]
+        heads = ["path", "label", "score"]
+        cells = [_CELLS[head] for head in heads]
+        for name in self.classes:  # a heading stands for one column
+            heads.append(f"class:{name}" if name in heads[:3] else name)
+            cells.append(self._probability(name))
         if columns:
             heads, cells = list(columns), [self._cell(content) for content in columns.values()]
         out = io.StringIO()
@@ -148,16 +152,31 @@ class Predictions(list[Prediction]):
         return Path(path)
 
     def _cell(self, content: str) -> Cell:
+        kind, _, name = content.partition(":")
+        if content in self.classes and content in _CELLS:
+            raise DataError(
+                f"columns= asks for {content!r}, which may mean two things.",
+                f"a class is called {content}, and each picture has a {content}",
+                f"write 'picture:{content}' for the picture's, 'class:{content}' for the class's "
+                "probability",
+            )
         if content in self.classes:
-            column = self.classes.index(content)
-            return lambda p: f"{p.probabilities[column]:.6g}"
+            return self._probability(content)
         if content in _CELLS:
             return _CELLS[content]
+        if kind == "class" and name in self.classes:
+            return self._probability(name)
+        if kind == "picture" and name in _CELLS:
+            return _CELLS[name]
         raise DataError(
             f"columns= asks for {content!r}.",
             f"there are {', '.join(_CELLS)}, and the classes {', '.join(self.classes[:5])}",
             "name one of these",
         )
+
+    def _probability(self, name: str) -> Cell:
+        column = self.classes.index(name)
+        return lambda p: f"{p.probabilities[column]:.6g}"
 
     def __repr__(self) -> str:
         lines = [f"{len(self)} predictions", *map(repr, self[:SHOWN])]

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Data, Split
-from ..data.loading import load
 from ..data.preprocess import Preprocess
-from ..data.targets import unlabelled
-from ..errors import RENAMED, DataError, RunError, new_words, no_attribute
+from ..errors import DataError, RunError, new_words, no_attribute
 from ..events import Callback, Control
 from ..recipe import Figures, Recipe
 from ..system.console import Console
@@ -18,6 +16,7 @@ from ..system.files import digest, home
 from ..training.choices import Choices, as_facts
 from ..training.state import History, Progress
 from . import plots
+from .comparison import split_for
 from .evaluation import Evaluation, evaluate
 from .export import export, save_weights
 from .prediction import Prediction, Predictions, prediction
@@ -155,11 +154,14 @@ class Run:
         Parameters
         ----------
         split : "train", "valid", "test", a Split, or data
-            Of data, and for None, its test split is taken, else valid.
+            Of data, and for None, its test split is taken, else valid. Of data that is not the
+            run's, all pictures, where it has no such splits of its own. Classes are matched by
+            name, and some may be missing. "test" is the run's own split, also where a folder has
+            that name: the folder is "./test".
         callbacks, quiet
             As for `load`, where there is data to load.
         """
-        chosen = self._split(split, callbacks=callbacks, quiet=quiet)
+        chosen = split_for(self, split, callbacks=callbacks, quiet=quiet)
         outputs, labels, _ = self._scorer().split(chosen)
         return evaluate(outputs, labels, self.classes, chosen.name, self.task)
 
@@ -293,7 +295,7 @@ class Run:
         return plots.comparison(evaluation, self.folder / "confusion.png", self.task)
 
     def _worst(self, n: int, split: Any) -> Path:
-        chosen = self._split(split)
+        chosen = split_for(self, split)
         scorer = self._scorer()
         return draw_worst(chosen, scorer, self.classes, self.task, n, self.folder)
 
@@ -305,63 +307,6 @@ class Run:
     def _copy(self, path: Path) -> None:
         if self.place.shelf is not None:
             self.place.shelf.push(path, f"{self.place.kept_as}/{path.name}")
-
-    def _split(self, what: Any, **options: Any) -> Split:
-        """Give the split to evaluate: by name, as it is, or from Data or anything `load` takes.
-
-        Raises
-        ------
-        DataError
-            There is no such split, or it does not fit the run.
-        """
-        if isinstance(what, Split):
-            return self._comparable(what)
-        is_name = what is None or (isinstance(what, str) and not Path(what).exists())
-        name = RENAMED["split"].get(what, what) if is_name else None
-        data = self.data if is_name else load(what, **options)
-        if data is None:
-            raise DataError(
-                "The run was opened without its data.",
-                "only the weights are kept with a run",
-                "pass it: run.evaluate(data), run.report(data), kit.cleaner(run, split=data)",
-            )
-        if data.classes != self.classes:
-            mine, theirs = (", ".join(names[:5]) for names in (self.classes, data.classes))
-            raise DataError(
-                "The data has other classes than the run.",
-                f"the run knows {mine} …, the data has {theirs} …",
-                "load the data that the run was trained for",
-            )
-        if name is None:
-            test = data.test
-            is_labelled = test is not None and len(test) > 0 and not unlabelled(test.labels).any()
-            name = "train" if data.valid is None else "valid"
-            name = "test" if is_labelled else name
-        if name not in data.splits:
-            raise DataError(
-                f"The data has no split {name!r}.",
-                f"it has {', '.join(data.splits)}",
-                "name one of these",
-            )
-        return self._comparable(data.splits[name])
-
-    def _comparable(self, split: Split) -> Split:
-        """Refuse a split that cannot be compared with what the run says."""
-        labels, is_other = split.labels, f"The split {split.name} is of other data."
-        if not len(labels) or unlabelled(labels).any():
-            raise DataError(
-                f"The split {split.name} has no labels.",
-                "nothing can be compared",
-                "use run.predict(split)",
-            )
-        if labels.ndim != (1 if self.task == "classification" else 2):
-            raise DataError(
-                is_other, f"the run's task is {self.task}", "load it with the run's task="
-            )
-        if self.task == "classification" and int(labels.max()) >= len(self.classes):
-            why = f"a label is {int(labels.max())}, and the run knows {len(self.classes)} classes"
-            raise DataError(is_other, why, "give a split of data with the run's classes")
-        return split
 
     def _scorer(self, tta: int = 1) -> Scorer:
         import torch

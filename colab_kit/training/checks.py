@@ -14,6 +14,7 @@ from torch.nn import functional
 from ..data.batches import Batch
 from ..data.keyed_random import outer_streams_kept
 from ..errors import ColabKitError, DataError, ModelError
+from ..models.shapes import first_layer, fitting_side
 from ..models.weights import untouched
 from .losses import Loss, output_kind, primary
 from .recovery import is_out_of_memory, let_go
@@ -90,8 +91,10 @@ def _fix_of(model: nn.Module, x: torch.Tensor, words: str) -> str:
     """Say how to make the network take such pictures, by torch's own words for the error."""
     if "dtype" in words or "should be the same" in words:  # pictures are float32, weights are not
         return "call model.float() first"
-    layers = model.modules()
-    first = next((m for m in layers if next(m.parameters(recurse=False), None) is not None), None)
+    first = first_layer(model)
+    side = fitting_side(model, x.shape[1], x.shape[-1]) if x.ndim == 4 else None
+    if side is not None:
+        return f"pass image_size={side}: the network is made for pictures of {side} x {side}"
     if x.ndim == 4 and "mat1 and mat2" in words:
         if isinstance(first, nn.Linear):
             return (

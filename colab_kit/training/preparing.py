@@ -122,6 +122,8 @@ def _without_a_look(
         few = BatchLoader(data.train, preprocess, batch_size=8, device=device, seed=recipe.seed)
         choices["batch_size"] = _largest_batch(model, few, data)
     choices.setdefault("image_size", size)
+    if network.preprocess.channels == 1 and not made:
+        emit(Note("The network takes pictures of one channel: they are made grey."))
     augment, transform = choices["augment"].value, request.augment
     if transform is not None:
         augment, choices["augment"] = "none", Choice("your transform", "as given", "user")

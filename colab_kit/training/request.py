@@ -15,10 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from ..data.batches import BatchLoader
 from ..data.dataset import Data
 from ..data.preprocess import Preprocess
+from ..data.sources import Pictures
 from ..errors import RecipeError, new_word
 from ..models.build import LazyBackbone, is_lazy, make, materialise
 from ..models.describe import check_only_tensors, describe_model
 from ..models.nets import again, fitted
+from ..models.shapes import wants_grey
 from ..recipe import Recipe
 from ..system.files import Shelf
 from .choices import preprocess_for
@@ -190,15 +192,17 @@ class Request:
             return self._on_backbone(self.transfer, data, shelf, warm)
         recipe = self.recipe
         model = make(fitted(self.model, data, recipe.image_size), recipe.seed)
-        made_by = _made_by(model)
+        made_by, base = _made_by(model), Preprocess()
+        if isinstance(data.train.source, Pictures) and wants_grey(model, recipe.image_size or 224):
+            base = Preprocess(channels=1)
         if is_lazy(model):  # its layers get their shapes now: with them it is another network
-            preprocess, _ = preprocess_for(recipe, data, Preprocess())
+            preprocess, _ = preprocess_for(recipe, data, base)
             loader = BatchLoader(
                 data.train, preprocess, batch_size=2, device=torch.device("cpu"), seed=recipe.seed
             )
             materialise(model.cpu(), loader.peek().x, recipe.seed)
         check_only_tensors(model)
-        return Network(model, type(model).__name__, Preprocess(), made_by)
+        return Network(model, type(model).__name__, base, made_by)
 
     def _on_backbone(
         self, transfer: Transfer, data: Data, shelf: Shelf | None, warm: bool

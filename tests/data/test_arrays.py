@@ -89,7 +89,7 @@ def test_one_hot_labels_are_noted():
         ),
         (np.zeros((40, 1, 2, 3, 4)), Y, ["(40, 1, 2, 3, 4)"]),
         (np.zeros(40), Y, ["reshape(-1, 1)"]),
-        (np.array(["a"] * 40), Y, ["picture files are loaded from a folder"]),
+        (np.array(["a"] * 40), Y, ["None of the 40 files is there"]),
         ([np.zeros(3), np.zeros(4)] * 20, Y, ["X is no array"]),
         (X, 3, ["one label"]),
     ],

@@ -82,7 +82,7 @@ def test_labels_that_do_not_fit_say_why(flat, tmp_path):
     refused(flat, "have no labels")
     refused(flat, "is not there", labels="nothere.csv")
     refused(flat, "No file that labels= names", "x.png", labels={"x.png": "cat"})
-    refused(flat, "two labels: cat and dog", labels={"p1.png": "cat", "p1": "dog"})
+    refused(flat, "two labels", "cat, dog", labels={"p1.png": "cat", "p1": "dog"})
     refused(flat, "raised ZeroDivisionError", "p0.png", labels=lambda path: 1 / 0)
     refused(flat, "no two columns", labels=blank(tmp_path / "one.csv", b"p1.png\n"))
     refused(

@@ -247,8 +247,9 @@ def test_what_is_no_data_says_what_to_pass():
     refused(((X, Y), (X, Y)), "two sources")
     refused(7, "cannot read a int")
     refused(TensorDataset(torch.zeros(0, 2), torch.zeros(0)), "empty")
-    refused([{"image": 1, "label": 2}] * 3, "no (picture, label) pairs", "image, label")
-    refused([(torch.zeros(1, 2, 2), "cat")] * 3, "return the class's number")
+    refused([{"image": 1, "label": 2}] * 3, "holds a picture", "image (int)")
+    named = DataLoader([(torch.zeros(1, 2, 2), "cat")] * 3, collate_fn=list)
+    refused(named, "return the class's number")
 
 
 def test_data_is_data():

@@ -3,7 +3,9 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from colab_kit.errors import DataError
 from colab_kit.runs.prediction import Predictions, prediction
 
 CLASSES = ("cat", "dog", "emu")
@@ -67,3 +69,31 @@ def test_the_csv_of_unknown_classes_holds_labels_alone():
 
 def test_a_long_list_shows_its_first_ten():
     assert len(repr(some(13)).splitlines()) == 12 and repr(some(13)).endswith("3 more")
+
+
+RESERVED = ("path", "file", "stem", "label", "score", "number")
+
+
+@pytest.mark.parametrize("word", RESERVED)
+def test_a_class_with_a_reserved_name_is_asked_about_and_both_spellings_work(word):
+    row = np.array([0.25, 0.75])
+    found = Predictions([prediction(row, (word, "dog"), path=Path("a/b.jpg"))], (word, "dog"))
+    with pytest.raises(DataError) as caught:
+        found.to_csv(columns={"id": word})
+    for part, value in ((f"class:{word}", "0.25"), (f"picture:{word}", None)):
+        assert f"'{part}'" in caught.value.fix
+        (cell,) = csv.DictReader(io.StringIO(found.to_csv(columns={"id": part})))
+        assert (cell["id"] == value) == (value is not None)
+
+
+def test_a_class_called_as_a_column_has_a_heading_of_its_own():
+    row = np.array([0.25, 0.75])
+    found = Predictions([prediction(row, ("label", "path"), path=Path("b.jpg"))], ("label", "path"))
+    (cells,) = csv.DictReader(io.StringIO(found.to_csv()))
+    assert cells["path"] == "b.jpg" and cells["label"] == "path"
+    assert (cells["class:label"], cells["class:path"]) == ("0.25", "0.75")
+
+
+def test_a_class_may_have_a_colon_in_its_name():
+    found = Predictions([prediction(np.array([0.25, 0.75]), ("class:a", "a"))], ("class:a", "a"))
+    assert found.to_csv(columns={"x": "class:a", "y": "a"}) == "x,y\n0.25,0.75\n"

@@ -2,6 +2,7 @@
 
 Read its files in this order:
 limits          how much may be unpacked; one archive on its way (Unpacking)
+zip_names       the encoding of a zip's names
 zip_directory   what a zip holds, by its directory
 zip             its members, written by a few threads
 compressed      one stream of gz, bz2, xz or zst

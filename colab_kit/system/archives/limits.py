@@ -35,6 +35,8 @@ class Unpacking:
         What the disk has (see `room`), and what the caller allows.
     told : callable(files, bytes), optional
         Called a few times a second.
+    say : callable(text), optional
+        Called with what had to be guessed.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Unpacking:
         max_size: int | None = None,
         told: Told | None = None,
         control: Control | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
+        self.say = say
         self.called, self.room, self._max_size = called, room, max_size
         self._told, self._control, self._last = told, control, time.monotonic()
         self.files = self.bytes = 0

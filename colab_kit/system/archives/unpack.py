@@ -25,6 +25,7 @@ def unpack(
     max_size: int | None = None,
     control: Control | None = None,
     finish: Callable[[Path], None] = lambda folder: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Unpack a zip, tar (packed or not), 7z or rar into the new folder `to`, whole or not at all.
 
@@ -35,6 +36,8 @@ def unpack(
         the archive above 1 GiB.
     finish : callable(folder), optional
         Called with the folder before it gets its name.
+    say : callable(text), optional
+        Called with what had to be guessed: the encoding of a zip's names.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def unpack(
         kind = _kind(archive, called)
         with whole_folder(to) as part:
             free = room(to.parent)
-            job = Unpacking(called, room=free, max_size=max_size, control=control)
+            job = Unpacking(called, room=free, max_size=max_size, control=control, say=say)
             if kind in external.PROGRAMS:
                 external.extract(archive, kind, part, job)
             elif kind == "zip":

@@ -35,7 +35,7 @@ def extract_file(archive: Path, to: Path, job: Unpacking) -> None:
     handle = os.open(archive, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         read, size = lambda offset, most: os.pread(handle, most, offset), os.fstat(handle).st_size
-        members = directory(read, size, called=job.called)
+        members = directory(read, size, called=job.called, say=job.say)
         job.check(size, sum(member.size for member in members), len(members))
         extract(read, members, to, job)
     finally:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ...errors import BadArchive, ColabKitError, UnsafeArchive
 from ..filetypes import MOST, Places
 from .limits import damaged
+from .zip_names import names_of, raw_name
 
 Read = Callable[[int, int], bytes]  # read(offset, size): fewer bytes only past the end
 
@@ -40,10 +41,13 @@ class Member:
     raw: bytes  # the name as it stands in the file
 
 
-def directory(read: Read, size: int, *, called: str) -> list[Member]:
+def directory(
+    read: Read, size: int, *, called: str, say: Callable[[str], None] = lambda text: None
+) -> list[Member]:
     """What a zip of `size` bytes holds, in the order in which it lies there.
 
-    It takes two or three reads, none of them of a member.
+    It takes two or three reads, none of them of a member. `say` is told which encoding of the names
+    had to be guessed.
 
     Raises
     ------
@@ -65,8 +69,21 @@ def directory(read: Read, size: int, *, called: str) -> list[Member]:
         if isinstance(err, ColabKitError):
             raise
         raise damaged(called, str(err) or type(err).__name__) from err
+    names, guess = names_of(infos)
+    if guess:
+        say(_guessed(names, guess, called))
     places, ends = Places(called), [info.header_offset for info in infos[1:]] + [stop]
-    return [_member(info, end, places, called) for info, end in zip(infos, ends, strict=False)]
+    return [
+        _member(info, name, end, places, called)
+        for info, name, end in zip(infos, names, ends, strict=False)
+    ]
+
+
+def _guessed(names: list[str], encoding: str, called: str) -> str:
+    parts = {part for name in names for part in name.split("/") if not part.isascii()}
+    text = f"{called} does not say how its names are encoded: they are read as {encoding}"
+    way = f"!unzip -q -O ENCODING '{called}' -d FOLDER"
+    return f"{text} ({', '.join(sorted(parts)[:3])}). If they look wrong: {way}."
 
 
 class _Seekable:
@@ -115,11 +132,9 @@ class _Seekable:
             raise
 
 
-def _member(info: zipfile.ZipInfo, end: int, places: Places, called: str) -> Member:
-    name, size, mode = info.filename, info.file_size, info.external_attr >> 16
+def _member(info: zipfile.ZipInfo, name: str, end: int, places: Places, called: str) -> Member:
+    size, mode = info.file_size, info.external_attr >> 16
     start, packed, method = info.header_offset, info.compress_size, info.compress_type
-    if "\0" in info.orig_filename:
-        name = info.orig_filename  # refused below, for its NUL
     kind = stat.S_IFMT(mode)
     if kind == stat.S_IFLNK:
         what, fix = f"{called} holds a link, {name}.", "zip the files themselves"
@@ -134,7 +149,7 @@ def _member(info: zipfile.ZipInfo, end: int, places: Places, called: str) -> Mem
     marked = kind == stat.S_IFDIR or bool(info.external_attr & 0x10)
     folder = name.endswith(("/", "\\")) or (marked and not size)
     place = places.take(name, folder=folder)
-    raw = info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
+    raw = raw_name(info)
     if start < 0 or start + HEADER + len(raw) + packed > end:
         raise overlaps(called, name)
     if not folder and method not in (STORED, DEFLATED, BZIP2, LZMA):
