@@ -129,8 +129,8 @@ def open_nested(
     BadArchive, UnsafeArchive, NoSpace
         See archives.unpack; the limits hold for the sum.
     """
-    names = (name for _, _, files in os.walk(folder) for name in files)  # a million take a second
-    if not any(map(is_archive, names)):
+    every = (name for _, _, names in os.walk(folder) for name in names)  # a million: a second
+    if not any(map(is_archive, every)):
         return folder
     files = list(walk(folder))
     archives, passed = _to_open(files)

@@ -146,7 +146,7 @@ def _masked(crc: int) -> int:
 @functools.cache
 def _table() -> np.ndarray:
     """Give the 256 steps of CRC-32C (Castagnoli), uint32."""
-    steps = np.arange(256, dtype=np.uint32)
+    steps: np.ndarray = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         steps = steps >> 1 ^ (steps & 1) * np.uint32(0x82F63B78)
     return steps
