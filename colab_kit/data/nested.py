@@ -130,7 +130,7 @@ def open_nested(
     BadArchive, UnsafeArchive, NoSpace
         See archives.unpack; the limits hold for the sum.
     """
-    every = (name for _, _, files in os.walk(folder) for name in files)  # a million take a second
+    every = (name for _, _, names in os.walk(folder) for name in names)  # a million: a second
     if not any(map(is_archive, every)):
         return folder
     files = list(walk(folder))

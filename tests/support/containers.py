@@ -124,6 +124,7 @@ def tiff(
     tile=0,
     predictor=False,
     big=False,
+    bigtiff=False,
 ) -> Path:
     """A TIFF of samples (H, W, bands), strips of three rows or square tiles, a directory behind them."""
     order = ">" if big else "<"
@@ -143,7 +144,9 @@ def tiff(
                 pieces.append(pack(piece.tobytes(), packing))
     kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
     bits = [8 * samples.dtype.itemsize] * bands
-    places = np.cumsum([8, *map(len, pieces)])[:-1].tolist()
+    offset, number, first = ("Q", "Q", 16) if bigtiff else ("I", "H", 8)
+    wide_of = struct.calcsize(f"={offset}")
+    places = np.cumsum([first, *map(len, pieces)])[:-1].tolist()
     entries = {256: [wide], 257: [high], 258: bits, 259: [packing], 262: [1], 277: [bands]}
     entries |= {284: [2 if planar else 1], 317: [2 if predictor else 1], 339: [kind] * bands}
     sizes = list(map(len, pieces))
@@ -153,15 +156,20 @@ def tiff(
         else {273: places, 278: [3], 279: sizes}
     )
     body = b"".join(pieces)
-    start = 8 + len(body)
-    behind, rows, lists = start + 2 + 12 * len(entries) + 4, b"", b""
+    start = first + len(body)
+    behind = start + struct.calcsize(f"={number}") + (4 + 2 * wide_of) * len(entries) + wide_of
+    rows, lists = b"", b""
     for tag, values in sorted(entries.items()):
         packed = struct.pack(f"{order}{len(values)}I", *values)
-        if len(values) > 1:
-            packed, lists = struct.pack(f"{order}I", behind + len(lists)), lists + packed
-        rows += struct.pack(f"{order}HHI", tag, 4, len(values)) + packed
-    head = (b"MM\0*" if big else b"II*\0") + struct.pack(f"{order}I", start)
-    directory = struct.pack(f"{order}H", len(entries)) + rows + b"\0\0\0\0" + lists
+        if len(packed) > wide_of:
+            packed, lists = struct.pack(f"{order}{offset}", behind + len(lists)), lists + packed
+        rows += struct.pack(f"{order}HH{offset}", tag, 4, len(values)) + packed.ljust(
+            wide_of, b"\0"
+        )
+    head = b"MM" if big else b"II"
+    head += struct.pack(f"{order}H", 43 if bigtiff else 42)
+    head += struct.pack(f"{order}HHQ", 8, 0, start) if bigtiff else struct.pack(f"{order}I", start)
+    directory = struct.pack(f"{order}{number}", len(entries)) + rows + bytes(wide_of) + lists
     return blank(path, head + body + directory)
 
 

@@ -46,7 +46,7 @@ def _banded(top: Path, names: Sequence[str]) -> list[str]:
 
 
 def _has_bands(file: Path) -> bool:
-    if first_bytes(file, 4) not in (b"II*\0", b"MM\0*"):
+    if first_bytes(file, 4) not in tiff.SIGNATURES:
         return False
     try:
         return tiff.header(file.read_bytes()).shape[0] > MANY

@@ -92,9 +92,16 @@ def _opened(parquet: Any, shard: Path) -> Any:
     if first_bytes(shard, 4) != b"PAR1":
         raise damaged(shard, f"it begins with {first_bytes(shard, 4).hex() or 'nothing'}, not PAR1")
     try:
-        return parquet.ParquetFile(shard)
-    except (OSError, ValueError) as err:  # pyarrow's errors are these
+        return parquet.ParquetFile(shard, page_checksum_verification=True)
+    except _faults() as err:
         raise damaged(shard, _first_line(err)) from err
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Give the errors that pyarrow raises for what is damaged."""
+    import pyarrow
+
+    return OSError, ValueError, pyarrow.ArrowException
 
 
 def _first_line(err: Exception) -> str:
@@ -190,7 +197,7 @@ def _records(parquet: Any, shard: Path, column: str) -> Iterator[Record]:
                     name, picture = str(picture.get("path") or ""), picture.get("bytes")
                 facts = {key: value for key, value in row.items() if _is_short(value)}
                 yield Record(picture or b"", facts, name)
-    except (OSError, ValueError) as err:
+    except _faults() as err:
         raise damaged(shard, _first_line(err)) from err
 
 

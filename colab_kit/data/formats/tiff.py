@@ -27,6 +27,9 @@ RATIO = 2000  # more than a byte of any packing here unpacks to
 LONGEST = 1 << 20  # numbers in one entry
 
 
+SIGNATURES = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}  # their orders of bytes
+
+
 class Unreadable(ValueError):
     """A TIFF that is damaged, or of a kind that is not read here."""
 
@@ -46,25 +49,29 @@ class Header:
 
 
 def header(content: bytes) -> Header:
-    """Read the first directory of a TIFF (6.0), not of a BigTIFF.
+    """Read the first directory of a TIFF (6.0) or BigTIFF.
 
     Raises
     ------
     Unreadable
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
-    if order is None:
+    if content[:4] not in SIGNATURES:
         raise Unreadable(f"it begins with {content[:4].hex() or 'nothing'}, not as a TIFF")
+    order = SIGNATURES[content[:4]]
+    big = b"+" in content[:4]
+    offset, number = ("Q", "Q") if big else ("I", "H")  # of a place, and of how many entries
+    wide_of = struct.calcsize(f"={offset}")
     tags: dict[int, tuple[int, ...]] = {}
     try:
-        (start,) = struct.unpack_from(f"{order}I", content, 4)
-        (many,) = struct.unpack_from(f"{order}H", content, start)
-        for at in range(start + 2, start + 2 + 12 * many, 12):
-            tag, kind, count = struct.unpack_from(f"{order}HHI", content, at)
+        (start,) = struct.unpack_from(f"{order}{offset}", content, wide_of)
+        (many,) = struct.unpack_from(f"{order}{number}", content, start)
+        first, step = start + struct.calcsize(f"={number}"), 4 + 2 * wide_of
+        for at in range(first, first + step * many, step):
+            tag, kind, count = struct.unpack_from(f"{order}HH{offset}", content, at)
             if kind in _SIZES and count <= LONGEST:
-                form = f"{order}{count}{_SIZES[kind]}"
-                inline = struct.calcsize(form) <= 4
-                (place,) = (at + 8,) if inline else struct.unpack_from(f"{order}I", content, at + 8)
+                form, place = f"{order}{count}{_SIZES[kind]}", at + 4 + wide_of
+                if struct.calcsize(form) > wide_of:
+                    (place,) = struct.unpack_from(f"{order}{offset}", content, place)
                 tags[tag] = struct.unpack_from(form, content, place)
         wide, high = tags[WIDTH][0], tags[HEIGHT][0]
     except (struct.error, LookupError) as err:

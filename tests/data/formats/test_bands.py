@@ -29,6 +29,12 @@ def test_strips_and_tiles_of_every_packing_give_the_same_numbers(
     assert (tiff.read(file) == SAMPLES.transpose(2, 0, 1)).all()
 
 
+@pytest.mark.parametrize("big", [False, True])
+def test_a_bigtiff_is_read_too(tmp_path, big):
+    file = containers.tiff(tmp_path / "a" / "a.tif", SAMPLES, packing=8, big=big, bigtiff=True)
+    assert (tiff.read(file) == SAMPLES.transpose(2, 0, 1)).all() and bands.sees(tmp_path)
+
+
 @pytest.mark.parametrize("tile", [0, 16])
 @pytest.mark.parametrize("planar", [False, True])
 def test_differences_of_neighbours_are_summed_up(tmp_path, tile, planar):
