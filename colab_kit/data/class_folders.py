@@ -115,7 +115,13 @@ def _says_nothing(
 def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]) -> Labelled:
     """Find the level at which the classes lie."""
     inside = {name: _below(sub) for name, sub in subs.items()}
-    if all(len(name) == 1 and sub.filled and not sub.loose for name, sub in subs.items()):
+    below = [inner for sub in subs.values() for inner in sub.filled]
+    by_letter = all(len(name) == 1 and name.isalpha() for name in subs)
+    if (
+        by_letter
+        and not folder_words.are_numbers(below)
+        and not any(x.loose for x in subs.values())
+    ):
         story.lines.append(f"The folders {some(list(subs))} sort the classes inside by letter.")
         pairs = [pair for sub in subs.values() for pair in sub.filled.items()]
         return [(name, sub.pictures) for name, sub in pairs]
@@ -210,7 +216,7 @@ def _nested(tree: Tree, subs: dict[str, Tree], doubted: dict[str, Tree], story: 
     if folder_words.are_numbers(names) or all(folder_words.is_generic(name) for name in names):
         text = f"{some([n + '/' for n in subs])} are the classes; what lies in their folders "
         text += f"({some(names)}) is brought together."
-        story.label_notes.append(Note(text, "warn"))
+        story.lines.append(text)
         return _outer(subs)
     lines = [story.by_folder(1), story.by_folder(depth)]
     raise _two_levels(list(subs), names, story, lines)
