@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -50,7 +51,8 @@ class Format(Protocol):
     """A format of data on the disk: a module of formats/."""
 
     def sees(self, path: Path) -> bool: ...
-    def read(self, path: Path) -> Parts: ...
+    @property
+    def read(self) -> Callable[..., Parts]: ...
 
 
 FORMATS: tuple[Format, ...] = (  # tried in this order, before class folders
@@ -161,10 +163,14 @@ def _form(path: Path) -> Format | None:
 
 
 def _read(form: Format, path: Path, request: LabelRequest) -> Parts:
-    """Give what a format reads; the columns that the user names go to the format that has them."""
-    if form is parquet:
-        return parquet.read(path, request.label_column, request.file_column)
-    return form.read(path)
+    """Give what a format reads, of the columns that the user names."""
+    columns = {"label_column": request.label_column, "file_column": request.file_column}
+    named = {word: name for word, name in columns.items() if name is not None}
+    known = inspect.signature(form.read).parameters
+    if strange := [word for word in named if word not in known]:
+        what = f"{strange[0]}= does not go with {path.name}."
+        raise DataError(what, "it has no columns to choose from", f"leave {strange[0]}= out")
+    return form.read(path, **named)
 
 
 def _only(parts: Parts, path: Path) -> Part:
