@@ -98,6 +98,9 @@ def task_of(labels: ndarray) -> str:
         fix = "pass y.astype(int) for classes, or task='regression' if numbers are meant"
         raise _floats(labels, "classes are whole numbers or names", fix)
     if labels.dtype.kind == "O":
+        parts = [part for label in rows for part in (label if type(label) is tuple else (label,))]
+        if parts and all(isinstance(part, float) for part in parts):
+            return REGRESS
         if any(isinstance(label, tuple) for label in rows):
             return MULTILABEL
         values = [_number(label) for label in rows]
