@@ -25,15 +25,15 @@ class Matched:
 
     header : the columns' names; () if it has none
     of_file : the column that names the files
-    body : the rows below the header
-    rows : for each of them the file's number, or None
+    columns : their cells, below the header
+    rows : for each row below the header the file's number, or None
     hint : the split that the table's own name or folder says
     """
 
     table: Table
     header: tuple[str, ...]
     of_file: int
-    body: list[list[Any]]
+    columns: list[Sequence[Any]]
     rows: list[int | None]
     hint: str | None = None
 
@@ -52,13 +52,10 @@ class Matched:
 
     def cells(self, column: int) -> list[Any]:
         """Give the cells of a column in the rows that name a file."""
+        cells = self.columns[column]
         if None not in self.rows:
-            return [row[column] for row in self.body]
-        return [
-            line[column]
-            for line, row in zip(self.body, self.rows, strict=True)
-            if row is not None
-        ]
+            return list(cells)
+        return [cell for cell, row in zip(cells, self.rows, strict=True) if row is not None]
 
     @property
     def files(self) -> list[int]:
@@ -68,8 +65,8 @@ class Matched:
     @property
     def strangers(self) -> list[str]:
         """Name the files that are not there."""
-        pairs = zip(self.body, self.rows, strict=True)
-        return [str(line[self.of_file]) for line, row in pairs if row is None]
+        pairs = zip(self.columns[self.of_file], self.rows, strict=True)
+        return [str(cell) for cell, row in pairs if row is None]
 
 
 def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str = "") -> Matched:
@@ -88,13 +85,14 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     hint = _hint(table.path, folder)
     of_file = _file_column(table, names, request, folder, hint, shown)
     has_header = table.header is not None or _is_header(table, names, of_file)
-    body = table.rows[table.header is None and has_header :]
+    start = int(table.header is None and has_header)
+    columns = [cells[start:] for cells in zip(*table.rows, strict=True)]
     header = tuple(name.strip() for name in table.first) if has_header else ()
-    cells = [row[of_file] for row in body]
+    cells = columns[of_file]
     rows = names.rows_of(cells, folder=folder, hint=hint)
     if AMBIGUOUS in rows:
         raise _ambiguous(table.path, str(cells[rows.index(AMBIGUOUS)]), names)
-    return Matched(table, header, of_file, body, rows, hint)
+    return Matched(table, header, of_file, list(columns), rows, hint)
 
 
 def column_number(header: Sequence[str], width: int, column: Any, where: str, word: str) -> int:
@@ -175,8 +173,10 @@ def _hits(
     rows: Sequence[Sequence[Any]], names: FileNames, folder: str, hint: str | None
 ) -> list[int]:
     """Count the different files that each column names."""
-    columns = zip(*rows, strict=True)
-    return [len(set(names.rows_of(cells, folder=folder, hint=hint)) - {None}) for cells in columns]
+    return [
+        len({names.find(cell, folder=folder, hint=hint) for cell in cells} - {None})
+        for cells in map(set, zip(*rows, strict=True))
+    ]
 
 
 def _likeness(table: Table, column: int) -> tuple[int, int]:

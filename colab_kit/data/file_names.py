@@ -19,6 +19,7 @@ from .folders import HEIC, PICTURES
 
 AMBIGUOUS = -1
 SAMPLE = 300
+FORMS = ("whole", "bare", "stems", "inner", "long")
 ENDINGS = PICTURES | HEIC | frozenset((".dcm", ".svg", ".npy", ".xml", ".txt"))
 UPLOAD = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before a name
 WORDS = {
@@ -60,6 +61,7 @@ class FileNames:
             start = len(base := f"{os.path.commonpath(self.texts)}{os.sep}" if paths else base)
         self.base = base.rstrip(os.sep)
         self.whole = [text[start:].replace("\\", "/") for text in self.texts]
+        self._forms = dict[str, dict[str, int]]()
         self.many = len(set(splits)) > 1
 
     def __len__(self) -> int:
@@ -74,13 +76,27 @@ class FileNames:
         return [name.rpartition(".")[0] or name for name in self.bare]
 
     @cached_property
-    def forms(self) -> tuple[dict[str, int], ...]:
-        """Give the row by each form of its name, the most telling first."""
-        above = os.path.commonprefix(self.whole)  # a folder around all of them may go unsaid
-        start = above.rfind("/") + 1
-        inner = [name[start:] for name in self.whole] if start else []
-        long = [name.rpartition(".")[0] or name for name in inner or self.whole]
-        return tuple(_index(keys) for keys in (self.whole, self.bare, inner, long, self.stems))
+    def inner(self) -> list[str]:
+        """Give names below the folder that is around all of them: it may go unsaid."""
+        start = os.path.commonprefix(self.whole).rfind("/") + 1
+        return [name[start:] for name in self.whole] if start else self.whole
+
+    def form(self, kind: str) -> dict[str, int]:
+        """Give the row by one form of its name: whole, inner, bare, long or stems."""
+        if kind not in self._forms:
+            if kind == "long":
+                keys = [name.rpartition(".")[0] or name for name in self.inner]
+            else:
+                keys = getattr(self, kind)
+            self._forms[kind] = _index(keys)
+        return self._forms[kind]
+
+    @cached_property
+    def folded(self) -> dict[str, int]:
+        """Give the row by its bare name or its stem in lower case."""
+        return _index([name.lower() for name in self.stems]) | _index(
+            [name.lower() for name in self.bare]
+        )
 
     @cached_property
     def groups(self) -> dict[str, list[int]]:
@@ -91,7 +107,9 @@ class FileNames:
                 out.setdefault(key, []).append(row)
         return out
 
-    def rows_of(self, cells: Sequence[Any], *, folder: str = "", hint: str | None = None) -> list:
+    def rows_of(
+        self, cells: Sequence[Any], *, folder: str = "", hint: str | None = None
+    ) -> list[int | None]:
         """Give the row that each cell names, None where it names none, AMBIGUOUS for several.
 
         Parameters
@@ -101,19 +119,28 @@ class FileNames:
         hint : the split that the table is of
         """
         hint = hint if hint in self.splits else None
-        prefix = f"{folder}/" if folder else ""
-        sample = cells[:: max(1, len(cells) // SAMPLE)]
-        # a form of names for the whole column: a dict's look-up a cell
-        forms = [(mark, form) for mark in {prefix: 0, "": 0} for form in self.forms]
-        forms = [one for one in forms if not one[0]] if not prefix else forms
-        hits = [sum(_hit(form, f"{mark}{cell}") for cell in sample) for mark, form in forms]
-        mark, form = forms[hits.index(max(hits))]
+        mark, form = self._best_form(cells[:: max(1, len(cells) // SAMPLE)], folder)
         named = (f"{mark}{cell}" for cell in cells) if mark else map(str, cells)
-        rows = list(map(form.get, named))
+        rows = list(map(form.get, named))  # one look-up a cell
+        if hint is None and None not in rows and AMBIGUOUS not in rows:
+            return rows
         for number, row in enumerate(rows):
             if row is None or row == AMBIGUOUS or hint and self.splits[row] != hint:
                 rows[number] = self.find(cells[number], folder=folder, hint=hint)
         return rows
+
+    def _best_form(self, sample: Sequence[Any], folder: str) -> tuple[str, dict[str, int]]:
+        """Choose the form in which a column names files: what to put before, and the rows."""
+        best, choice = -1, ("", dict[str, int]())
+        for mark in dict.fromkeys((f"{folder}/" if folder else "", "")):
+            for kind in FORMS:
+                form = self.form(kind)
+                hits = sum(form.get(f"{mark}{cell}", AMBIGUOUS) != AMBIGUOUS for cell in sample)
+                if hits > best:
+                    best, choice = hits, (mark, form)
+                if hits == len(sample):
+                    return choice
+        return choice
 
     def find(self, name: Any, *, folder: str = "", hint: str | None = None) -> int | None:
         """Give the row of this name, AMBIGUOUS if several files have it, None if none has."""
@@ -122,7 +149,7 @@ class FileNames:
             text = unquote(urlsplit(text).path)
         text = text.strip().replace("\\", "/")
         parts = [part for part in text.split("/") if part not in (".", "")]
-        exact = self.forms[0].get("/".join(parts))
+        exact = self.form("whole").get("/".join(parts))
         if exact is not None and (hint is None or self.splits[exact] == hint):
             return exact
         rows = self._rows(parts[-1]) if parts else []
@@ -142,15 +169,20 @@ class FileNames:
 
     def _rows(self, last: str) -> list[int]:
         """Give the rows that the last part of a name may mean."""
-        groups, (stem, ending) = self.groups, os.path.splitext(last)
-        keys = [last, last.lower()]
+        stem, ending = os.path.splitext(last)
+        keys = [last]
         if ending.lower() in ENDINGS:
-            keys += [stem, stem.lower()]
+            keys.append(stem)
         if UPLOAD.match(last):
             keys += [last[9:], os.path.splitext(last)[0][9:]]
         if "%" in last:
             keys.append(unquote(last))
-        return next((groups[key] for key in keys if key in groups), [])
+        bare, stems = self.form("bare"), self.form("stems")
+        for key in (*keys, *map(str.lower, keys)):
+            for form in (bare, stems) if key in keys else (self.folded,):
+                if (row := form.get(key)) is not None:
+                    return self.groups[key] if row == AMBIGUOUS else [row]
+        return []
 
     def _agrees(self, row: int, parts: Sequence[str], hint: str | None) -> bool:
         """Tell whether a name may mean a file of another split than its folders, or the table."""
@@ -168,10 +200,6 @@ def _index(keys: Sequence[str]) -> dict[str, int]:
         twice = {key for row, key in enumerate(keys) if out[key] != row}
         out.update(dict.fromkeys(twice, AMBIGUOUS))
     return out
-
-
-def _hit(form: dict[str, int], cell: str) -> bool:
-    return form.get(cell, AMBIGUOUS) != AMBIGUOUS
 
 
 def _shared_tail(text: str, parts: Sequence[str]) -> int:

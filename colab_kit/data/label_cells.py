@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..events import Note
-from .folders import some
+from .folders import natural, some
 from .label_request import LabelRequest
 from .targets import CLASSIFY, MULTILABEL, REGRESS
 
@@ -57,17 +57,20 @@ def as_labels(
     DataError
         It could be one class a picture or several, and nobody says which.
     """
-    cells = [_list(cell) if isinstance(cell, str) and cell[:1] == "[" else cell for cell in cells]
     distinct = set(cells)
+    if lists := {cell: _list(cell) for cell in distinct if isinstance(cell, str) and cell[:1] == "["}:
+        cells = [lists.get(cell, cell) for cell in cells]
+        distinct = set(cells)
     if any(isinstance(cell, tuple) for cell in distinct):
         return _several(cells), []
     if are_numbers(distinct):
         return _numbers(cells, name, request)
-    if quantities := _with_unit(cells, request.task):
+    if quantities := _with_unit(distinct, request.task):
         unit, values = quantities
         text = f"The column {name} holds numbers with the unit {unit}: they are learned as numbers."
-        return values, [Note(text)]
-    labels = [None if cell.casefold() in NO_NAME else cell for cell in cells]
+        return [values.get(cell) for cell in cells], [Note(text)]
+    blank = {cell for cell in distinct if cell.casefold() in NO_NAME}
+    labels = [None if cell in blank else cell for cell in cells] if blank else list(cells)
     if request.task is None:
         return _parted(labels, name, request, shown)
     return labels, []
@@ -144,7 +147,7 @@ def _numbers(
     return [as_name[cell] for cell in cells], notes
 
 
-def _with_unit(cells: Sequence[str], task: str | None) -> tuple[str, list[Any]] | None:
+def _with_unit(cells: set[str], task: str | None) -> tuple[str, dict[str, float]] | None:
     """Read numbers with a unit, if they have fractions or numbers are asked for."""
     present = [cell for cell in cells if not is_missing(cell)]
     found = [match for cell in present if (match := QUANTITY.match(cell))]
@@ -154,8 +157,7 @@ def _with_unit(cells: Sequence[str], task: str | None) -> tuple[str, list[Any]] 
     values = [float(match[1].replace(",", ".")) for match in found]
     if task not in (None, REGRESS) or task is None and all(value % 1 == 0 for value in values):
         return None
-    by_cell = dict(zip(present, values, strict=True))
-    return str(units.pop()), [by_cell.get(cell) for cell in cells]
+    return str(units.pop()), dict(zip(present, values, strict=True))
 
 
 def _parted(
@@ -193,10 +195,8 @@ def _words(label: str, mark: str) -> list[str]:
 
 def spoken(labels: Sequence[Any]) -> str:
     """Say what the labels are in a few words."""
-    present = [label for label in labels if label is not None]
+    present = set(labels) - {None}
     if present and all(isinstance(label, float) for label in present):
         return "numbers"
-    names = Counter(
-        name for label in present for name in (label if isinstance(label, tuple) else (label,))
-    )
-    return f"{len(names)} classes: {some(sorted(map(str, names)))}"
+    names = {name for label in present for name in (label if type(label) is tuple else (label,))}
+    return f"{len(names)} classes: {some(sorted(map(str, names), key=natural))}"

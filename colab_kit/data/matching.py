@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,15 @@ def label_files(listing: Listing, request: LabelRequest) -> Listing:
 
 def _start(listing: Listing, request: LabelRequest) -> Reading:
     alone = list(listing.splits) == ["train"]
-    files = [
-        (file, request.split if alone else split)
-        for split, files in listing.splits.items()
-        for file in files
-    ]
-    paths = [file.path for file, _ in files] + list(request.others)
-    splits = [split for _, split in files] + ["train"] * len(request.others)
-    folder_labels = [file.label for file, _ in files] + [None] * len(request.others)
-    groups = [file.group for file, _ in files] + [None] * len(request.others)
+    counts = {
+        request.split if alone else split: len(files) for split, files in listing.splits.items()
+    }
+    files = list(chain.from_iterable(listing.splits.values()))
+    paths = [file.path for file in files] + list(request.others)
+    splits = [split for split, many in counts.items() for _ in range(many)]
+    splits += ["train"] * len(request.others)
+    folder_labels = [file.label for file in files] + [None] * len(request.others)
+    groups = [file.group for file in files] + [None] * len(request.others)
     return Reading(listing, request, FileNames(paths, listing.root, splits), folder_labels, groups)
 
 
@@ -153,15 +154,12 @@ def _look_up(reading: Reading, labels: Mapping[Any, Any]) -> None:
     if rows.count(None) == len(rows):
         raise no_file("labels=", cells, reading.names)
     strangers = [cell for cell, row in zip(cells, rows, strict=True) if row is None]
-    pairs = [
-        (row, label)
-        for row, label in zip(rows, map(_as_label, labels.values()), strict=True)
-        if row is not None
-    ]
+    known = [row for row in rows if row is not None]
+    values = [_as_label(v) for v, row in zip(labels.values(), rows, strict=True) if row is not None]
     reading.labels = [None] * len(reading.labels)
-    _assign(reading, pairs, "labels=")
+    _assign(reading, known, values, "labels=")
     _say_strangers(reading, "labels=", strangers)
-    reading.lines.append(f"labels= names {len(pairs):,} files")
+    reading.lines.append(f"labels= names {len(known):,} files")
 
 
 def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
@@ -222,10 +220,7 @@ def _use(reading: Reading, matched: Matched, choice: LabelChoice | None, shown: 
     reading.choice = choice
     labels = _without_shifted(reading, matched, choice)
     labels, named = _named(reading, matched, labels)
-    pairs = [
-        pair for pair in zip(matched.files, labels, strict=True) if pair[1] is not None
-    ]
-    _assign(reading, pairs, str(table.path), several=table.several)
+    _assign(reading, matched.files, labels, str(table.path), several=table.several)
     _say_strangers(reading, str(table.path), matched.strangers)
     of_file = matched.named(matched.of_file)
     line = f"{shown or table.path.name}: {of_file} names the files, {choice.line}"
@@ -239,7 +234,7 @@ def _without_shifted(reading: Reading, matched: Matched, choice: LabelChoice) ->
     too_long = matched.table.too_long
     if not too_long:
         return choice.labels
-    start = len(matched.table.rows) - len(matched.body)
+    start = len(matched.table.rows) - len(matched.rows)
     numbers = [number + start for number, row in enumerate(matched.rows) if row is not None]
     pairs = list(zip(numbers, choice.labels, strict=True))
     known = {label for number, label in pairs if number not in too_long}
@@ -284,8 +279,7 @@ def _use_siblings(reading: Reading, main: Matched) -> None:
         reading.matched.append(other)
         if reading.choice is not None and other.header == main.header:
             labels = _columns_again(other, reading.choice, reading)
-            pairs = zip(other.files, labels, strict=True)
-            _assign(reading, [p for p in pairs if p[1] is not None], str(path))
+            _assign(reading, other.files, labels, str(path))
         reading.lines.append(f"{path.name}: {counted(other.found, 'file')} named")
     _split(reading)
 
@@ -299,17 +293,24 @@ def _columns_again(other: Matched, columns: LabelChoice, reading: Reading) -> li
 
 
 def _assign(
-    reading: Reading, pairs: Sequence[tuple[int, Any]], where: str, *, several: bool = False
+    reading: Reading,
+    rows: Sequence[int],
+    labels: Sequence[Any],
+    where: str,
+    *,
+    several: bool = False,
 ) -> None:
     """Give files their labels; rows of one file are put together where it may have several."""
     out = reading.labels
-    if len({row for row, _ in pairs}) == len(pairs):
-        for row, label in pairs:
+    if len(set(rows)) == len(rows):
+        for row, label in zip(rows, labels, strict=True):
             out[row] = label
         return
     several = several or reading.request.task == MULTILABEL
     together: dict[int, dict[Any, None]] = {}
-    for row, label in pairs:
+    for row, label in zip(rows, labels, strict=True):
+        if label is None:
+            continue
         own = together.setdefault(row, {})
         own |= dict.fromkeys(label if isinstance(label, tuple) else (label,))
         if len(own) > 1 and not several and not isinstance(label, tuple):

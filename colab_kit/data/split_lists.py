@@ -193,7 +193,7 @@ def _by_number(
         table = read_table(path)
     except DataError:
         return None
-    by_number = {row[1 - files.of_file]: row[files.of_file] for row in files.body}
+    by_number = dict(zip(files.columns[1 - files.of_file], files.columns[files.of_file], strict=True))
     rows = [[by_number.get(row[0], row[0]), *row[1:]] for row in table.rows]
     try:
         return match(Table(path, rows), names, request)
