@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,30 +38,32 @@ class Matched:
     rows: list[int | None]
     hint: str | None = None
 
-    @property
-    def found(self) -> int:
-        return len(self.rows) - self.rows.count(None)
+    @cached_property
+    def files(self) -> list[int]:
+        """Give the numbers of the files, in the order of `cells`."""
+        return [row for row in self.rows if row is not None]
 
     def named(self, column: int) -> str:
         """Name a column as a sentence does."""
         return self.header[column] if self.header and self.header[column] else f"column {column}"
+
+    def number_of(self, name: Any) -> int | None:
+        """Give the number of the column of this name; None if there is none."""
+        text = str(name).casefold()
+        lower = [column.casefold() for column in self.header]
+        return lower.index(text) if text in lower else None
 
     def key(self, column: int) -> str | int:
         """Name a column as label_column= does."""
         name = self.header[column] if self.header else ""
         return name if name and self.header.count(name) == 1 else column
 
-    def cells(self, column: int) -> list[Any]:
+    def cells(self, column: int) -> Sequence[Any]:
         """Give the cells of a column in the rows that name a file."""
         cells = self.columns[column]
-        if None not in self.rows:
-            return list(cells)
+        if len(self.files) == len(self.rows):
+            return cells
         return [cell for cell, row in zip(cells, self.rows, strict=True) if row is not None]
-
-    @property
-    def files(self) -> list[int]:
-        """Give the numbers of the files, in the order of `cells`."""
-        return [row for row in self.rows if row is not None]
 
     @property
     def strangers(self) -> list[str]:

@@ -57,7 +57,7 @@ class FileNames:
         base = f"{root}{os.sep}"
         self.texts = [os.fspath(path) for path in paths]
         start = len(base)
-        if not all(text.startswith(base) for text in self.texts):
+        if {text[:start] for text in self.texts} != {base}:
             start = len(base := f"{os.path.commonpath(self.texts)}{os.sep}" if paths else base)
         self.base = base.rstrip(os.sep)
         self.whole = [text[start:].replace("\\", "/") for text in self.texts]

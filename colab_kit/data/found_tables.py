@@ -83,9 +83,7 @@ def best(listing: Listing, names: FileNames, request: LabelRequest) -> FoundTabl
     return near[0]
 
 
-def _matching(
-    listing: Listing, names: FileNames, request: LabelRequest
-) -> Iterator[Matched]:
+def _matching(listing: Listing, names: FileNames, request: LabelRequest) -> Iterator[Matched]:
     for path in candidates(listing, names):
         try:
             if path.stat().st_size <= LIMIT:
@@ -97,9 +95,7 @@ def _matching(
 def candidates(listing: Listing, names: FileNames) -> list[Path]:
     """List the tables that may say something of the pictures: no answer sheet, no picture's own."""
     stems = set(names.stems) if len(listing.tables) > AT_MOST else set()
-    tables = [
-        path for path in listing.tables if not is_answer(path) and path.stem not in stems
-    ]
+    tables = [path for path in listing.tables if not is_answer(path) and path.stem not in stems]
     return tables[:AT_MOST]
 
 
@@ -211,7 +207,7 @@ def with_column(listing: Listing, names: FileNames, column: Any) -> list[Matched
         None has.
     """
     for matched in _matching(listing, names, LabelRequest()):
-        if column in matched.header:
+        if matched.number_of(column) is not None:
             return [matched]
     what = f"No table beside the pictures has a column {column!r}."
     fix = "pass group=lambda path: …, a dict {file: group}, or labels= the table that has it"

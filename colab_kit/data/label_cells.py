@@ -58,7 +58,9 @@ def as_labels(
         It could be one class a picture or several, and nobody says which.
     """
     distinct = set(cells)
-    if lists := {cell: _list(cell) for cell in distinct if isinstance(cell, str) and cell[:1] == "["}:
+    if lists := {
+        cell: _list(cell) for cell in distinct if isinstance(cell, str) and cell[:1] == "["
+    }:
         cells = [lists.get(cell, cell) for cell in cells]
         distinct = set(cells)
     if any(isinstance(cell, tuple) for cell in distinct):
@@ -102,9 +104,8 @@ def hot_labels(
 
 
 def _hot(cell: str) -> float:
-    return {"true": 1.0, "false": 0.0, "": 0.0}.get(cell.casefold()) if cell.isalpha() else (
-        float(cell or 0)
-    )
+    """Read a cell of 0, 1 or -1, of true or false, or an empty one."""
+    return float({"true": "1", "false": "0", "": "0"}.get(cell.casefold(), cell))
 
 
 def _list(cell: str) -> Any:
@@ -176,10 +177,7 @@ def _parted(
         recurring = [part for part in known if part in alone or known[part] > 1]
         if len(single) == len(known) or mark == "|" and 2 * len(recurring) >= len(known):
             said = f"The column {name} holds several labels a picture, as {joined[0]!r}"
-            out = [
-                label if label is None else parts.get(label, (label,))
-                for label in labels
-            ]
+            out = [label if label is None else parts.get(label, (label,)) for label in labels]
             return out, [Note(f"{said}: task='multilabel'.")]
         if mark == "|":
             lines = [request.line(labels=shown, task=task) for task in (MULTILABEL, CLASSIFY)]

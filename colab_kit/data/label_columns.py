@@ -34,11 +34,11 @@ GROUP_WORDS = frozenset(
     "series session individual photographer user rater observer scene family".split()
 )
 BESIDE = frozenset(
-    "x y w h width height size xmin ymin xmax ymax x1 x2 y1 y2 bbox box roi area md5 sha1 sha256 hash url "
-    "uri link date time datetime timestamp created updated lead annotator annotation score "
-    "confidence latitude longitude lat lon lng license licence caption text description comment "
-    "comments remark remarks title author source email fold rle segmentation polygon mask points "
-    "channels mode format filesize".split()
+    "x y w h width height size xmin ymin xmax ymax x1 x2 y1 y2 bbox box roi area md5 sha1 "
+    "sha256 hash url uri link date time datetime timestamp created updated lead annotator "
+    "annotation score confidence latitude longitude lat lon lng license licence caption text "
+    "description comment comments remark remarks title author source email fold rle "
+    "segmentation polygon mask points channels mode format filesize".split()
 )
 HOT = frozenset(("0", "1", "0.0", "1.0", "-1", "-1.0", "", "true", "false", "True", "False"))
 SHOWN = 6  # lines that a question shows
@@ -191,9 +191,7 @@ def _twin(matched: Matched, chosen: Column, likely: Sequence[Column]) -> Column:
     return chosen
 
 
-def _by_names(
-    matched: Matched, likely: Sequence[Column], names: FileNames
-) -> Column | None:
+def _by_names(matched: Matched, likely: Sequence[Column], names: FileNames) -> Column | None:
     """Give the one column that says what the files' folders, or the start of their names, say."""
     if len(likely) < 2:
         return None

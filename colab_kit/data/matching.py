@@ -6,54 +6,30 @@ the splits (split_lists) -> say it. Without labels=, a table beside the pictures
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..errors import DataError
 from ..events import Note
 from . import found_tables
-from .file_columns import Matched, column_number, match, no_file
-from .file_names import AMBIGUOUS, FileNames
-from .folders import Listing, PictureFile, counted, some
+from .file_columns import Matched, match, no_file
+from .file_names import AMBIGUOUS
+from .folders import Listing, counted, some
 from .label_cells import spoken
 from .label_columns import LabelChoice, choose_labels
+from .label_reading import Reading, as_label, assign, result, say_strangers, start
 from .label_request import LabelRequest, Labels
 from .name_maps import find_names
 from .name_patterns import no_labels
 from .split_lists import PublishedSplit, of_column, of_lists
 from .tables import first_file, read_table
-from .targets import MULTILABEL
 
 __all__ = ["LabelRequest", "Labels", "label_files"]
-
-
-@dataclass
-class Reading:
-    """What is read so far of each file of a listing.
-
-    names : the files, by their names; then those of `request.others`
-    labels, groups : of each file, None where nothing is said
-    matched : the tables that were used
-    choice : the columns that were taken of the first of them
-    splits : the publisher's split, where something says it
-    """
-
-    listing: Listing
-    request: LabelRequest
-    names: FileNames
-    labels: list[Any]
-    groups: list[Any]
-    matched: list[Matched] = field(default_factory=list)
-    choice: LabelChoice | None = None
-    splits: PublishedSplit | None = None
-    lines: list[str] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
 
 
 def label_files(listing: Listing, request: LabelRequest) -> Listing:
@@ -67,8 +43,30 @@ def label_files(listing: Listing, request: LabelRequest) -> Listing:
     DataError
         The table's columns cannot be told apart, a name means several files, or no name means any.
     """
-    reading = _start(listing, request)
-    labels = request.labels
+    with _no_garbage():
+        return _labelled(listing, request)
+
+
+def _labelled(listing: Listing, request: LabelRequest) -> Listing:
+    reading = start(listing, request)
+    _label(reading, request.labels)
+    _group(reading)
+    return result(reading)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Pause the search for circles of objects: rows are many and in none, and it looks at each."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _label(reading: Reading, labels: Any) -> None:
     if labels is None:
         _find(reading)
     elif callable(labels):
@@ -83,41 +81,25 @@ def label_files(listing: Listing, request: LabelRequest) -> Listing:
             "the order of the files in a folder is not known to you",
             'pass {"cat1.jpg": "cat", …}, the path of a CSV file, or a function of the path',
         )
-    _group(reading)
-    return _result(reading)
-
-
-def _start(listing: Listing, request: LabelRequest) -> Reading:
-    alone = list(listing.splits) == ["train"]
-    counts = {
-        request.split if alone else split: len(files) for split, files in listing.splits.items()
-    }
-    files = list(chain.from_iterable(listing.splits.values()))
-    paths = [file.path for file in files] + list(request.others)
-    splits = [split for split, many in counts.items() for _ in range(many)]
-    splits += ["train"] * len(request.others)
-    folder_labels = [file.label for file in files] + [None] * len(request.others)
-    groups = [file.group for file in files] + [None] * len(request.others)
-    return Reading(listing, request, FileNames(paths, listing.root, splits), folder_labels, groups)
 
 
 def _ask(reading: Reading, function: Callable[[Path], Any]) -> None:
     """Ask a function for each label; of a test picture it need not know one."""
-    own, names = len(reading.names) - len(reading.request.others), reading.names
-    failed = list[str]()
-    labels: list[Any] = [None] * own
-    for row in range(own):
+    names, failed = reading.names, list[str]()
+    labels = list[Any]()
+    for path, split in zip(names.paths, names.splits, strict=True):
         try:
-            labels[row] = function(names.paths[row])
+            labels.append(as_label(function(path)))
         except Exception as err:
-            if names.splits[row] == "test":
-                failed.append(names.whole[row])
+            if split == "test":
+                labels.append(None)
+                failed.append(path.name)
                 continue
             name = getattr(function, "__name__", "labels")
             why = f"{name} raised {type(err).__name__}: {err}"
             fix = "let it return None for files that have no label"
-            raise DataError(f"labels= failed on {names.paths[row]}.", why, fix) from err
-    reading.labels[:own] = map(_as_label, labels)
+            raise DataError(f"labels= failed on {path}.", why, fix) from err
+    reading.labels = labels
     _without_strangers(reading, failed)
     reading.lines.append("labels= is a function of the path")
 
@@ -155,10 +137,10 @@ def _look_up(reading: Reading, labels: Mapping[Any, Any]) -> None:
         raise no_file("labels=", cells, reading.names)
     strangers = [cell for cell, row in zip(cells, rows, strict=True) if row is None]
     known = [row for row in rows if row is not None]
-    values = [_as_label(v) for v, row in zip(labels.values(), rows, strict=True) if row is not None]
+    values = [as_label(v) for v, row in zip(labels.values(), rows, strict=True) if row is not None]
     reading.labels = [None] * len(reading.labels)
-    _assign(reading, known, values, "labels=")
-    _say_strangers(reading, "labels=", strangers)
+    assign(reading, known, values, "labels=")
+    say_strangers(reading, "labels=", strangers)
     reading.lines.append(f"labels= names {len(known):,} files")
 
 
@@ -220,13 +202,12 @@ def _use(reading: Reading, matched: Matched, choice: LabelChoice | None, shown: 
     reading.choice = choice
     labels = _without_shifted(reading, matched, choice)
     labels, named = _named(reading, matched, labels)
-    _assign(reading, matched.files, labels, str(table.path), several=table.several)
-    _say_strangers(reading, str(table.path), matched.strangers)
+    assign(reading, matched.files, labels, str(table.path), several=table.several)
+    say_strangers(reading, str(table.path), matched.strangers)
     of_file = matched.named(matched.of_file)
     line = f"{shown or table.path.name}: {of_file} names the files, {choice.line}"
     reading.lines.append(f"{line} ({spoken(reading.labels)}){named}")
     reading.notes += choice.notes
-    _split(reading)
 
 
 def _without_shifted(reading: Reading, matched: Matched, choice: LabelChoice) -> list[Any]:
@@ -238,7 +219,9 @@ def _without_shifted(reading: Reading, matched: Matched, choice: LabelChoice) ->
     numbers = [number + start for number, row in enumerate(matched.rows) if row is not None]
     pairs = list(zip(numbers, choice.labels, strict=True))
     known = {label for number, label in pairs if number not in too_long}
-    labels = [label if number not in too_long or label in known else None for number, label in pairs]
+    labels = [
+        label if number not in too_long or label in known else None for number, label in pairs
+    ]
     lost = sum(a is not b for a, b in zip(labels, choice.labels, strict=True))
     text = f"{counted(len(too_long), 'row')} longer than the header in {matched.table.path.name}"
     if lost:
@@ -279,8 +262,8 @@ def _use_siblings(reading: Reading, main: Matched) -> None:
         reading.matched.append(other)
         if reading.choice is not None and other.header == main.header:
             labels = _columns_again(other, reading.choice, reading)
-            _assign(reading, other.files, labels, str(path))
-        reading.lines.append(f"{path.name}: {counted(other.found, 'file')} named")
+            assign(reading, other.files, labels, str(path))
+        reading.lines.append(f"{path.name}: {counted(len(other.files), 'file')} named")
     _split(reading)
 
 
@@ -292,46 +275,14 @@ def _columns_again(other: Matched, columns: LabelChoice, reading: Reading) -> li
     return _named(reading, other, labels)[0]
 
 
-def _assign(
-    reading: Reading,
-    rows: Sequence[int],
-    labels: Sequence[Any],
-    where: str,
-    *,
-    several: bool = False,
-) -> None:
-    """Give files their labels; rows of one file are put together where it may have several."""
-    out = reading.labels
-    if len(set(rows)) == len(rows):
-        for row, label in zip(rows, labels, strict=True):
-            out[row] = label
-        return
-    several = several or reading.request.task == MULTILABEL
-    together: dict[int, dict[Any, None]] = {}
-    for row, label in zip(rows, labels, strict=True):
-        if label is None:
-            continue
-        own = together.setdefault(row, {})
-        own |= dict.fromkeys(label if isinstance(label, tuple) else (label,))
-        if len(own) > 1 and not several and not isinstance(label, tuple):
-            first, second = list(own)[:2]
-            name, fix = reading.names.bare[row], reading.request.line(task=MULTILABEL)
-            what = f"{where} gives {name} two labels: {first} and {second}."
-            why = "a picture has one class here"
-            raise DataError(what, why, f"keep one of the two rows, or put them together: {fix}")
-    one_each = all(len(own) == 1 for own in together.values())
-    plain = one_each and reading.request.task != MULTILABEL
-    for row, own in together.items():
-        out[row] = next(iter(own)) if plain else tuple(own)
-
-
 def _split(reading: Reading) -> None:
     """Follow the publisher's split, where the folders do not say one."""
     if reading.splits is not None or reading.names.many:
         return
     found = next((one for matched in reading.matched if (one := of_column(matched))), None)
     found = found or _of_siblings(reading)
-    found = found or of_lists(reading.listing.tables, reading.names, reading.request)
+    if found is None:
+        found = of_lists(reading.listing.tables, reading.names, bare=not reading.matched)
     if found is None:
         return
     reading.notes += found.notes
@@ -370,48 +321,8 @@ def _group(reading: Reading) -> None:
                 fix = "let it return None for files that belong to no group"
                 raise DataError(f"group= failed on {path}.", why, fix) from err
     else:
-        for matched in reading.matched or found_tables.with_column(reading.listing, names, group):
-            where, header = str(matched.table.path), matched.header
-            column = column_number(header, matched.table.width, group, where, "group")
+        own = [one for one in reading.matched if one.number_of(group) is not None]
+        for matched in own or found_tables.with_column(reading.listing, names, group):
+            column = matched.number_of(group) or 0
             for row, cell in zip(matched.files, matched.cells(column), strict=True):
                 reading.groups[row] = cell or None
-
-
-def _result(reading: Reading) -> Listing:
-    listing, row = reading.listing, 0
-    moved: dict[int, str] = reading.splits.splits if reading.splits else {}
-    splits: dict[str, list[PictureFile]] = {split: [] for split in listing.splits}
-    for split, files in listing.splits.items():
-        for file in files:
-            picture = PictureFile(file.path, reading.labels[row], reading.groups[row])
-            if not moved:
-                splits[split].append(picture)
-            elif row in moved:
-                splits.setdefault(moved[row], []).append(picture)
-            row += 1
-    order = {split: splits[split] for split in ("train", "valid", "test") if split in splits}
-    asked = reading.request.labels is not None or reading.matched
-    label_notes = () if asked else listing.label_notes
-    return replace(
-        listing,
-        splits=order,
-        notes=(*reading.notes, *listing.notes),
-        label_notes=label_notes,
-        lines=(*listing.lines, *(f"{line}." for line in reading.lines)),
-    )
-
-
-def _say_strangers(reading: Reading, where: str, strangers: Sequence[str]) -> None:
-    if strangers:
-        text = f"{counted(len(strangers), 'file')} named by {where} and not found in "
-        text += f"{reading.listing.root} ({some(strangers)})."
-        reading.notes.append(Note(text, "warn"))
-
-
-def _as_label(label: Any) -> Any:
-    """Give a label as a name, a float, or a tuple of several."""
-    if isinstance(label, set | frozenset):
-        label = sorted(label)
-    if isinstance(label, list | tuple | np.ndarray):
-        return tuple(value if isinstance(value, float) else str(value) for value in label)
-    return label if label is None or isinstance(label, float) else str(label)

@@ -42,14 +42,13 @@ def of_column(matched: Matched) -> PublishedSplit | None:
     for number in range(matched.table.width):
         if number == matched.of_file:
             continue
-        cells = matched.cells(number)
         name = matched.header[number] if matched.header else ""
-        meaning = _meaning(name, set(cells), matched.table.path.stem)
+        distinct = set(matched.columns[number])
+        meaning = _meaning(name, distinct, matched.table.path.stem) if len(distinct) < 9 else None
         if meaning:
             splits = {
-                row: meaning[cell]
-                for row, cell in zip(matched.files, cells, strict=True)
-                if meaning.get(cell)
+                row: meaning.get(cell, "train")
+                for row, cell in zip(matched.files, matched.cells(number), strict=True)
             }
             line = f"{matched.table.path.name}: the column {matched.named(number)} is the split"
             return PublishedSplit(splits, f"{line} ({_counts(splits)})")
@@ -93,22 +92,30 @@ def _of_yes_and_no(spelling: str, stem: str) -> dict[str, str]:
     return {"1": split, "true": split, "0": no, "false": no}
 
 
-def of_lists(
-    tables: Sequence[Path], names: FileNames, request: LabelRequest
-) -> PublishedSplit | None:
+def of_lists(tables: Sequence[Path], names: FileNames, *, bare: bool) -> PublishedSplit | None:
     """Find the lists that say the split: a table of names and splits, or a list for each.
 
     The lists that name the most files are taken.
+
+    Parameters
+    ----------
+    tables : files beside the pictures
+    names : the pictures
+    bare : whether tables that say labels too are passed over: class folders say other ones
     """
-    request = LabelRequest(task=request.task)
     for path in tables:
         if {"partition", "split", "splits"} & words(path.stem) and not split_in(path.stem):
-            matched = _matched(path, names, request) or _by_number(path, tables, names, request)
+            matched = _matched(path, names) or _by_number(path, tables, names)
             if matched and (found := of_column(matched)):
                 return found
     best: PublishedSplit | None = None
     for lists in _groups(tables):
-        found = _of_group(lists, names, request)
+        if bare and all(_says_labels(path) for path in lists.values()):
+            shown = ", ".join(path.name for path in lists.values())
+            text = f"{shown} are not followed: the class folders say the labels. To follow them, "
+            found = PublishedSplit({}, "", (Note(f"{text}pass labels= one of them."),))
+        else:
+            found = _of_group(lists, names)
         if found and (best is None or len(found.splits) > len(best.splits)):
             best = found
     return best
@@ -131,18 +138,26 @@ def _groups(tables: Sequence[Path]) -> list[dict[str, Path]]:
     return [group for group in groups.values() if "train" in group and len(group) > 1]
 
 
+def _says_labels(path: Path) -> bool:
+    """Tell whether a list is a CSV file of more than names."""
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return False
+    try:
+        return read_table(path).width > 1
+    except DataError:
+        return False
+
+
 def is_answer(path: Path) -> bool:
     """Tell whether a table holds answers to be written over: sample_submission.csv."""
     return "submission" in path.stem.lower()
 
 
-def _of_group(
-    lists: dict[str, Path], names: FileNames, request: LabelRequest
-) -> PublishedSplit | None:
+def _of_group(lists: dict[str, Path], names: FileNames) -> PublishedSplit | None:
     splits: dict[int, str] = {}
     shown = ", ".join(path.name for path in lists.values())
     for split, path in lists.items():
-        rows = _listed(path, names, request)
+        rows = _listed(path, names)
         if not rows:
             return None
         twice = [row for row in rows if splits.get(row, split) != split]
@@ -150,14 +165,14 @@ def _of_group(
             text = f"{shown} are not used as the split: {counted(len(twice), 'picture')} in two"
             return PublishedSplit({}, "", (Note(f"{text} of them.", "warn"),))
         splits |= dict.fromkeys(rows, split)
-    notes = ()
+    notes: tuple[Note, ...] = ()
     if missing := len(names) - len(splits):
         text = f"{counted(missing, 'picture')} left out: {shown} do not name them."
         notes = (Note(text, "warn"),)
     return PublishedSplit(splits, f"{shown} say the split ({_counts(splits)})", notes)
 
 
-def _listed(path: Path, names: FileNames, request: LabelRequest) -> list[int]:
+def _listed(path: Path, names: FileNames) -> list[int]:
     """Give the files that a list names; none if it names others, or most of them are not here."""
     try:
         if path.stat().st_size > LIMIT:
@@ -169,34 +184,34 @@ def _listed(path: Path, names: FileNames, request: LabelRequest) -> list[int]:
     rows = names.rows_of(lines) if path.suffix.lower() != ".json" else []
     found = [row for row in rows if row is not None and row >= 0]
     if 2 * len(found) < len(rows) or not rows:
-        matched = _matched(path, names, request)
-        found = matched.files if matched and 2 * matched.found > len(matched.rows) else []
+        matched = _matched(path, names)
+        found = matched.files if matched and 2 * len(matched.files) > len(matched.rows) else []
     return found
 
 
-def _matched(path: Path, names: FileNames, request: LabelRequest) -> Matched | None:
+def _matched(path: Path, names: FileNames) -> Matched | None:
     try:
-        return match(read_table(path), names, request)
+        return match(read_table(path), names, LabelRequest())
     except DataError:
         return None
 
 
-def _by_number(
-    path: Path, tables: Sequence[Path], names: FileNames, request: LabelRequest
-) -> Matched | None:
+def _by_number(path: Path, tables: Sequence[Path], names: FileNames) -> Matched | None:
     """Read a table that names files by numbers, which images.txt beside it explains (CUB)."""
     index = next((other for other in tables if other.name.lower() == "images.txt"), None)
-    files = _matched(index, names, request) if index else None
+    files = _matched(index, names) if index else None
     if files is None or files.table.width != 2:
         return None
     try:
         table = read_table(path)
     except DataError:
         return None
-    by_number = dict(zip(files.columns[1 - files.of_file], files.columns[files.of_file], strict=True))
+    by_number = dict(
+        zip(files.columns[1 - files.of_file], files.columns[files.of_file], strict=True)
+    )
     rows = [[by_number.get(row[0], row[0]), *row[1:]] for row in table.rows]
     try:
-        return match(Table(path, rows), names, request)
+        return match(Table(path, rows), names, LabelRequest())
     except DataError:
         return None
 
