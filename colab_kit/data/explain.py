@@ -15,20 +15,20 @@ from .targets import unlabelled
 def reading(
     shared: Mapping[str, tuple[Split, Part]], root: Path | None, labels: Any, lines: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Say how a source was read.
+    """Say which folder is which split, and where labels come from.
 
     Parameters
     ----------
     shared : the splits, each with the part that it came from
     root : the source's folder; None for arrays and datasets
     labels : as load() was given them
-    lines : what was said while the source was read
+    lines : what was said while the source was read: labels of a table are among it
     """
     train = shared["train"][1]
     out = [_split(name, split, part, train, root) for name, (split, part) in shared.items()]
     if isinstance(shared["train"][0].source, Pictures) and not any("abel" in x for x in lines):
         out.append(f"labels: {_labels(labels)}")
-    return (*out, *lines)
+    return tuple(out)
 
 
 def _split(name: str, split: Split, part: Part, train: Part, root: Path | None) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ Key = Callable[[Path], str]
 Cut = Callable[[str], str]
 
 
-def group_column(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str | None:
+def group_column(header: Sequence[str], columns: Sequence[Sequence[Any]]) -> str | None:
     """Name the column of a table that looks like groups, of several pictures each; None: none.
 
     Of several that do, it is the one with the fewest groups: a patient has many lesions.
@@ -52,9 +53,9 @@ def group_column(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str | 
     found = list[tuple[int, str]]()
     for place, name in enumerate(header):
         if COLUMNS.fullmatch(name.strip()):
-            values = Counter(row[place] for row in rows if row[place])
+            values = Counter(cell for cell in columns[place] if cell)
             shared = sum(count for count in values.values() if count > 1)
-            if len(values) >= FEWEST and 10 * shared >= len(rows):
+            if len(values) >= FEWEST and 10 * shared >= len(columns[place]):
                 found.append((len(values), name))
     return min(found)[1] if found else None
 

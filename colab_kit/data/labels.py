@@ -5,8 +5,6 @@ Classes are numbered from 0 in the order of their names.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ from numpy import ndarray
 from ..errors import DataError
 from ..events import Note
 from .folders import natural, some
-from .tables import first_file, unreadable
+from .name_maps import read_names
+from .tables import first_file
 from .targets import CLASSIFY, REGRESS, UNLABELLED, object_array
 
 
@@ -189,7 +188,11 @@ def display_names(
     root : the source's folder
     """
     if not isinstance(names, Mapping):
-        names = _read_names(names, root or Path())
+        file = first_file(Path(names).expanduser(), (root or Path()) / names)
+        if file is None:
+            what, why = f"class_names={str(names)!r} is not there.", "a JSON file was expected"
+            raise DataError(what, why, "give its path, or a dict")
+        names = read_names(file)
     by_folder = {str(folder): str(name) for folder, name in names.items()}
     shown = tuple(by_folder.get(folder, folder) for folder in classes)
     for name in shown:
@@ -202,21 +205,3 @@ def display_names(
     missing = [folder for folder in classes if folder not in {*by_folder, *by_folder.values()}]
     text = f"class_names= has no name for {', '.join(missing[:3])}: the folder's name stays."
     return shown, [Note(text, "warn")] if missing else []
-
-
-def _read_names(path: str | os.PathLike[str], root: Path) -> dict[str, Any]:
-    example = '{"21": "fire lily", …}'
-    file = first_file(Path(path).expanduser(), root / path)
-    if file is None:
-        what, why = f"class_names={str(path)!r} is not there.", "a JSON file of names was expected"
-        raise DataError(what, why, "give its path, or a dict")
-    try:
-        names = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError as err:
-        raise DataError(f"{file} is no JSON file.", str(err), f"it should hold {example}") from err
-    except OSError as err:
-        raise unreadable(file, err, "a JSON file") from err
-    if not isinstance(names, dict):
-        why = "a name for each folder is expected"
-        raise DataError(f"{file} holds a {type(names).__name__}.", why, f"write {example}")
-    return names

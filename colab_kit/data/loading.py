@@ -26,7 +26,7 @@ from .labels import class_names as numbered_names
 from .labels import display_names
 from .matching import LabelRequest, Labels
 from .paths import Opener
-from .sources import Edits, Part, Parts, apply_edits
+from .sources import Edits, Part, Parts, Pictures, apply_edits
 from .splitting import as_limit, as_share, share_out
 from .targets import CLASSIFY, REGRESS, TASKS, as_task, task_of
 
@@ -38,10 +38,12 @@ def load(
     valid: Any = None,
     test: Any = None,
     labels: Labels | None = None,
+    label_column: str | int | Sequence[str | int] | None = None,
+    file_column: str | int | None = None,
+    group: Any = None,
     class_names: Mapping[str, str] | Sequence[str] | str | os.PathLike[str] | None = None,
     task: str | None = None,
     label_edits: Edits | None = None,
-    group: Any = None,
     max_per_class: int | None = None,
     seed: int = 0,
     strict: bool = False,
@@ -69,8 +71,14 @@ def load(
         split.
     test : None, float, 0, or a source
         None: the source's own. A folder without class folders is for predict only.
-    labels : CSV path, {file: label}, or callable(path) -> label
-        For a folder. A label may be several names ("haze|water") or a number.
+    labels : path of a table, {file: label}, or callable(path) -> label
+        For a folder. The table is CSV (any separator), JSON (records, {file: label}, COCO, Label
+        Studio), JSON lines or CVAT's XML; a column or lists of files beside it that say a split
+        are followed. A label may be several names ("haze|water") or a number. None: the class
+        folders, or a table beside the pictures that names most of them.
+    label_column, file_column : str or int
+        Columns of the table, by name or by number from 0, where several could be meant; a list of
+        label columns for rows of 0 and 1, or for several numbers.
     class_names : dict, JSON file, or list
         A dict, or a file as cat_to_name.json, says what class folders are called; a list gives
         the class names in the order of their numbers. Without it: the folders' names, the
@@ -129,6 +137,7 @@ def load(
         raise DataError(what, "pictures and labels travel as one pair", "kit.load((X, y))")
     if isinstance(source, Data):
         words = {"valid": valid, "test": test, "labels": labels, "class_names": class_names}
+        words |= {"label_column": label_column, "file_column": file_column}
         words |= {"task": task, "label_edits": label_edits, "max_per_class": max_per_class}
         words |= {"group": group, "seed": seed or None, "strict": strict or None}
         return _unchanged(source, [name for name, value in words.items() if value is not None])
@@ -136,14 +145,27 @@ def load(
     listener = _Listener(with_console(callbacks, quiet=quiet))
     opener = Opener(listener.emit, control)
     shown, in_order = _names(class_names)
-    request = LabelRequest(labels, group=None if group is False else group, task=task)
+    typed = {"labels": labels, "label_column": label_column, "file_column": file_column}
+    typed |= {"valid": valid, "test": test, "group": group, "class_names": class_names}
+    typed |= {"task": task, "label_edits": label_edits, "max_per_class": max_per_class}
+    words = {word: value for word, value in typed.items() if value is not None}
+    request = LabelRequest(
+        labels,
+        label_column,
+        file_column,
+        None if group is False else group,
+        task,
+        source,
+        words,
+        class_names is not None,
+    )
     place = _open(source, request, opener)
     parts, name = dict(place.splits), place.name
     for split, value in (("valid", valid), ("test", test)):
         if _is_source(value, split):
-            parts[split] = _open_split(value, request, opener)
-    for line in place.lines:
-        listener.emit(Note(line))
+            own = replace(request, source=None, split=split, others=_files(parts["train"]))
+            parts[split] = _open_split(value, own, opener)
+    listener.hear(*(Note(line) for line in place.lines))
     if request.group is not None:
         parts = group_parts(parts, request.group)
     listener.hear(*(note for part in parts.values() for note in part.notes))
@@ -177,7 +199,7 @@ def load(
     if strict:
         listener.refuse_warnings(name)
     read = reading(shared, place.root, labels, place.lines)
-    for line in read[: len(read) - len(place.lines)] if explain else ():
+    for line in read if explain else ():
         listener.emit(Note(line))
     splits = {key: split for key, (split, _) in shared.items()}
     return Data(
@@ -364,6 +386,12 @@ def _edit(parts: dict[str, Part], edits: Edits) -> Note:
     counts = f"{dropped} pictures out and gives {len(edited_names) - dropped} another label"
     missing = f" Not found: {some(lost)}." if lost else ""
     return Note(f"label_edits= leaves {counts}.{missing}", "warn" if lost else "info")
+
+
+def _files(part: Part) -> Sequence[Path]:
+    """List the picture files of a part; none of arrays and datasets."""
+    source = part.make(np.zeros(len(part), np.int64))
+    return source.paths if isinstance(source, Pictures) else ()
 
 
 def _task(part: Part, task: str | None, name: str, labels: Labels | None) -> str:

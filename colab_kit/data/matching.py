@@ -1,201 +1,317 @@
-"""Labels of picture files: from a table, a dict or a function to each file."""
+"""Labels, splits and groups of picture files: from a table, a dict or a function to each file.
+
+parse (tables) -> find the file column (file_columns) -> find the labels (label_columns) -> find
+the splits (split_lists) -> say it. Without labels=, a table beside the pictures is looked for.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import DataError
 from ..events import Note
+from . import found_tables
+from .file_columns import Matched, match, no_file
+from .file_names import AMBIGUOUS
 from .folders import Listing, counted, some
-from .tables import Table, first_file, read_table
+from .group_hints import column_note, group_column
+from .label_cells import spoken
+from .label_columns import LabelChoice, choose_labels
+from .label_reading import Reading, as_rows, assign, result, say_strangers, start
+from .label_request import LabelRequest, Labels
+from .name_maps import find_names
+from .name_patterns import no_labels
+from .split_lists import PublishedSplit, of_column, of_lists
+from .tables import first_file, read_table
 
-LABEL_COLUMNS = tuple("label labels class class_name category target species breed y".split())
-AMBIGUOUS = -1
-
-Labels = str | os.PathLike[str] | Mapping[Any, Any] | Callable[[Path], Any]
-
-
-@dataclass(frozen=True)
-class LabelRequest:
-    """What a user says of labels; None where nothing was said.
-
-    labels : the path of a table, {file: label}, or callable(path)
-    label_column, file_column : names of a table's columns, or their numbers from 0
-    group : a column, {file: group}, or callable(path): pictures of one group stay on one side
-    task : classification, multilabel or regression
-    """
-
-    labels: Labels | None = None
-    label_column: Any = None
-    file_column: Any = None
-    group: Any = None
-    task: str | None = None
+__all__ = ["LabelRequest", "Labels", "label_files"]
 
 
 def label_files(listing: Listing, request: LabelRequest) -> Listing:
     """Give the listing with the labels, splits and groups that tables say.
 
-    Without labels=, the folders' names are the labels.
+    Without labels=, the folders' names are the labels; pictures without such a folder get those of
+    the table beside them that names most of them, if there is one.
 
     Raises
     ------
     DataError
         The table's columns cannot be told apart, a name means several files, or no name means any.
     """
-    if request.labels is None:
-        return listing
-    paths = [file.path for files in listing.splits.values() for file in files]
-    values, notes = look_up(request.labels, paths, listing.root)
-    by_path = dict(zip(paths, map(_as_label, values), strict=True))
-    splits = {
-        split: [replace(file, label=by_path[file.path]) for file in files]
-        for split, files in listing.splits.items()
-    }
-    return replace(listing, splits=splits, notes=(*notes, *listing.notes), label_notes=())
+    with _no_garbage():
+        return _labelled(listing, request)
 
 
-def look_up(labels: Labels, paths: Sequence[Path], root: Path) -> tuple[list[Any], list[Note]]:
-    """Give the label of each file, None where there is none.
+def _labelled(listing: Listing, request: LabelRequest) -> Listing:
+    reading = start(listing, request)
+    _label(reading, request.labels)
+    _group(reading)
+    return result(reading)
 
-    Parameters
-    ----------
-    labels : a CSV file (comma, semicolon or tab, with a header or without), {file: label}, or
-        callable(path) Files are named relative to `root`, with folders or without, with ending or
-        without.
-    paths : the pictures, in `root`
-    root : their folder
 
-    Raises
-    ------
-    DataError
-        The CSV's columns cannot be told apart, a name means several files, or no name means any.
-    """
-    if callable(labels):
-        return [_called(labels, path) for path in paths], []
-    names = _Names(paths, root)
-    if isinstance(labels, Mapping):
-        return _match(list(labels.items()), names, paths, "labels=")
-    if not isinstance(labels, str | os.PathLike):
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Pause the search for circles of objects: rows are many and in none, and it looks at each."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _label(reading: Reading, labels: Any) -> None:
+    if labels is None:
+        _find(reading)
+    elif callable(labels):
+        _ask(reading, labels)
+    elif isinstance(labels, Mapping):
+        _look_up(reading, labels)
+    elif isinstance(labels, str | os.PathLike):
+        _read(reading, labels)
+    else:
         raise DataError(
             f"labels= is a {type(labels).__name__}.",
             "the order of the files in a folder is not known to you",
             'pass {"cat1.jpg": "cat", …}, the path of a CSV file, or a function of the path',
         )
-    table = first_file(Path(labels).expanduser(), root / labels, root.parent / labels)
-    if table is None:
-        what, why = f"labels={str(labels)!r} is not there.", f"it is neither here nor in {root}"
-        raise DataError(what, why, "give the path of the CSV file")
-    return _match(_pairs(read_table(table), names), names, paths, str(table))
 
 
-def _called(labels: Callable[[Path], Any], path: Path) -> Any:
-    try:
-        return labels(path)
-    except Exception as err:
-        name = getattr(labels, "__name__", "labels")
-        why = f"{name} raised {type(err).__name__}: {err}"
-        fix = "let it return None for files that have no label"
-        raise DataError(f"labels= failed on {path}.", why, fix) from err
+def _ask(reading: Reading, function: Callable[[Path], Any]) -> None:
+    """Ask a function for each label; of a test picture it need not know one."""
+    names, failed = reading.names, list[str]()
+    labels = list[Any]()
+    for path, split in zip(names.paths, names.splits, strict=True):
+        try:
+            labels.append(function(path))
+        except Exception as err:
+            if split == "test":
+                labels.append(None)
+                failed.append(path.name)
+                continue
+            name = getattr(function, "__name__", "labels")
+            why = f"{name} raised {type(err).__name__}: {err}"
+            fix = "let it return None for files that have no label"
+            raise DataError(f"labels= failed on {path}.", why, fix) from err
+    reading.labels = as_rows(labels)
+    _without_strangers(reading, failed)
+    reading.lines.append("labels= is a function of the path")
 
 
-class _Names:
-    """Find files by the whole relative path, or by its last parts if only one file has them.
-
-    The ending may be left out.
-    """
-
-    def __init__(self, paths: Sequence[Path], root: Path) -> None:
-        self.root = root
-        self.rows: dict[str, int] = {}
-        whole = {}
-        for row, path in enumerate(paths):
-            parts = Path(os.path.relpath(path, root)).parts
-            for start in range(len(parts)):
-                tail = "/".join(parts[start:])
-                for key in {tail, os.path.splitext(tail)[0]}:
-                    earlier = self.rows.setdefault(key, row)
-                    self.rows[key] = row if earlier == row else AMBIGUOUS
-            whole["/".join(parts)] = row
-        self.rows.update(whole)
-
-    def find(self, name: Any) -> int | None:
-        """Give the row of this name, AMBIGUOUS if several files have it, None if none has."""
-        text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
-        if os.path.isabs(text):
-            text = os.path.relpath(text, self.root)
-        parts = text.strip().replace("\\", "/").split("/")
-        parts = [part for part in parts if part not in (".", "")]
-        for start in range(len(parts)):  # the table may name folders above this one
-            if (row := self.rows.get("/".join(parts[start:]))) is not None:
-                return row
-        return None
+def _without_strangers(reading: Reading, failed: list[str]) -> None:
+    """Take labels of test pictures away that are no class of train: there is none to know."""
+    known = _classes(reading, "train")
+    if not known:
+        return
+    for row, label in enumerate(reading.labels):
+        if reading.names.splits[row] != "test" or label is None or isinstance(label, float):
+            continue
+        if not set(label if isinstance(label, tuple) else (label,)) <= known:
+            failed.append(reading.names.whole[row])
+            reading.labels[row] = None
+    if failed:
+        text = f"{counted(len(failed), 'test picture')} left without a label: what labels= gives"
+        reading.notes.append(Note(f"{text} for it is no class of train ({some(failed)})."))
 
 
-def _match(
-    pairs: list[tuple[Any, Any]], names: _Names, paths: Sequence[Path], where: str
-) -> tuple[list[Any], list[Note]]:
-    strangers, root = list[str](), names.root
-    out: list[Any] = [None] * len(paths)
-    for name, label in pairs:
-        row = names.find(name)
-        if row is None:
-            strangers.append(str(name))
-        elif row == AMBIGUOUS:
-            what = f"{where} names {name}, which means several files."
-            raise DataError(what, f"in {root} several files have this name", "write its folder too")
-        elif out[row] is not None and out[row] != label:
-            what = f"{where} gives {name} two labels: {out[row]} and {label}."
-            raise DataError(what, "a picture has one class here", "keep one of the two rows")
-        else:
-            out[row] = label
-    if len(strangers) == len(pairs):
-        folder = f"the folder holds {', '.join(path.name for path in paths[:3])}"
-        raise DataError(
-            f"No file that {where} names is in {root}.",
-            f"it names {', '.join(strangers[:3]) or 'nothing'}; {folder}",
-            "write the names as they are in the folder (folders and endings may be left out)",
-        )
-    text = f"{counted(len(strangers), 'file')} named by {where} and not found in {root}"
-    return out, [Note(f"{text} ({some(strangers)}).", "warn")] if strangers else []
+def _classes(reading: Reading, split: str) -> set[Any]:
+    pairs = zip(reading.labels, reading.names.splits, strict=True)
+    mine = [label for label, own in pairs if own == split and label is not None]
+    return {name for label in mine for name in (label if isinstance(label, tuple) else (label,))}
 
 
-def _pairs(table: Table, names: _Names) -> list[tuple[str, str]]:
-    """Give the (file, label) pairs of a table."""
-    rows, width = table.rows, len(table.rows[0])
-    # the files' column names the most different files, not rows
-    hits = [
-        len({names.find(name) for name in column} - {None}) for column in zip(*rows, strict=True)
+def _look_up(reading: Reading, labels: Mapping[Any, Any]) -> None:
+    cells = [os.fspath(name) if isinstance(name, Path) else str(name) for name in labels]
+    rows = reading.names.rows_of(cells)
+    if AMBIGUOUS in rows:
+        name = cells[rows.index(AMBIGUOUS)]
+        what, root = f"labels= names {name}, which means several files.", reading.listing.root
+        raise DataError(what, f"in {root} several files have this name", "write its folder too")
+    if rows.count(None) == len(rows):
+        raise no_file("labels=", cells, reading.names)
+    strangers = [cell for cell, row in zip(cells, rows, strict=True) if row is None]
+    known = [row for row in rows if row is not None]
+    every = as_rows(list(labels.values()))
+    values = [value for value, row in zip(every, rows, strict=True) if row is not None]
+    reading.labels = [None] * len(reading.labels)
+    assign(reading, known, values, "labels=")
+    say_strangers(reading, "labels=", strangers)
+    reading.lines.append(f"labels= names {len(known):,} files")
+
+
+def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
+    """Read the table that labels= names, and those of the other splits beside it."""
+    root = reading.listing.root
+    path = first_file(Path(labels).expanduser(), root / labels, root.parent / labels)
+    if path is None:
+        raise found_tables.missing(labels, reading.listing, reading.request)
+    main = match(read_table(path), reading.names, reading.request)
+    _use(reading, main, choose_labels(main, reading.names, reading.request, ""), "")
+    _use_siblings(reading, main)
+
+
+def _find(reading: Reading) -> None:
+    """Look beside the pictures for what their folders do not say."""
+    listing, names, request = reading.listing, reading.names, reading.request
+    if all(label is None for label in _of_main(reading)):
+        found = found_tables.best(listing, names, request)
+        if found is None:
+            _refuse(reading)
+            return
+        _use(reading, found.matched, found.choice, found.shown)
+        _use_siblings(reading, found.matched)
+        return
+    for extra in found_tables.for_unlabelled(listing, names, reading.labels):
+        for row, label in extra.labels.items():
+            reading.labels[row] = label
+        reading.lines.append(extra.line)
+    _split(reading)
+    found_tables.say_names(listing, reading.labels, request, reading.lines)
+
+
+def _of_main(reading: Reading) -> list[Any]:
+    """Give the labels of train, or of the one split that is read."""
+    pairs = zip(reading.labels, reading.names.splits, strict=True)
+    return [label for label, split in pairs if split == reading.request.split]
+
+
+def _refuse(reading: Reading) -> None:
+    if reading.request.source is not None and "label_edits" not in reading.request.words:
+        error = no_labels(reading.names, reading.request)
+        if error is not None:
+            raise error
+
+
+def _use(reading: Reading, matched: Matched, choice: LabelChoice | None, shown: str) -> None:
+    """Take a table's labels, and its split if it says one."""
+    table, request = matched.table, reading.request
+    reading.matched.append(matched)
+    reading.labels = [None] * len(reading.labels)
+    if choice is None:
+        what = f"{table.path} names files and says no label."
+        why = "it has one column" if table.width == 1 else "no column could be a label"
+        fix = "write a file name and a label in each row"
+        raise DataError(what, why, fix if table.width == 1 else request.line(label_column=1))
+    reading.choice = choice
+    labels = _without_shifted(reading, matched, choice)
+    labels, named = _named(reading, matched, labels)
+    assign(reading, matched.files, labels, str(table.path), several=table.several)
+    say_strangers(reading, str(table.path), matched.strangers)
+    of_file = matched.named(matched.of_file)
+    line = f"{shown or table.path.name}: {of_file} names the files, {choice.line}"
+    reading.lines.append(f"{line} ({spoken(reading.labels)}){named}")
+    reading.notes += choice.notes
+
+
+def _without_shifted(reading: Reading, matched: Matched, choice: LabelChoice) -> list[Any]:
+    """Take no label from rows of too many cells, unless it is one that other rows have."""
+    too_long = matched.table.too_long
+    if not too_long:
+        return choice.labels
+    start = len(matched.table.rows) - len(matched.rows)
+    numbers = [number + start for number, row in enumerate(matched.rows) if row is not None]
+    pairs = list(zip(numbers, choice.labels, strict=True))
+    known = {label for number, label in pairs if number not in too_long}
+    labels = [
+        label if number not in too_long or label in known else None for number, label in pairs
     ]
-    of_file = hits.index(max(hits))
-    has_header = len(rows) > 1 and names.find(rows[0][of_file]) is None
-    of_label = _label_column(table.path, rows[0] if has_header else [], width, of_file)
-    return [(row[of_file], row[of_label]) for row in rows[has_header:] if row[of_label]]
+    lost = sum(a is not b for a, b in zip(labels, choice.labels, strict=True))
+    text = f"{counted(len(too_long), 'row')} longer than the header in {matched.table.path.name}"
+    if lost:
+        text += f"; {lost} of them say no label that others have, and were left out"
+    reading.notes.append(Note(f"{text}.", "warn" if lost else "info"))
+    return labels
 
 
-def _label_column(table: Path, header: list[str], width: int, of_file: int) -> int:
-    if width == 2:
-        return 1 - of_file
-    lower = [name.lower() for name in header]
-    for name in LABEL_COLUMNS:
-        if name in lower and lower.index(name) != of_file:
-            return lower.index(name)
-    raise DataError(
-        f"{table} has {width} columns, and none is called {', '.join(LABEL_COLUMNS[:4])} …",
-        f"its columns are {', '.join(header) or 'without names'}",
-        "rename the label's column to label, or pass labels={file: label}",
-    )
+def _named(reading: Reading, matched: Matched, labels: list[Any]) -> tuple[list[Any], str]:
+    """Give class numbers the names that a file beside the table has for them."""
+    present = {label for label in labels if label is not None}
+    numbers = all(isinstance(label, str) and label.isdigit() for label in present)
+    if reading.request.named or len(present) < 2 or not numbers:
+        return labels, ""
+    beside = [path for path in reading.listing.tables if path != matched.table.path]
+    found = find_names(present, beside)
+    if found is None:
+        return labels, ""
+    names, path = found
+    line = f"{path.name} says what the numbers are called"
+    reading.notes.append(Note(f"{line} ({some([f'{n}: {names[n]}' for n in sorted(names)])})."))
+    return [None if label is None else names[label] for label in labels], f"; {line}"
 
 
-def _as_label(label: Any) -> Any:
-    """Give a table's label as a name, a float, or a tuple of several."""
-    if isinstance(label, set | frozenset):
-        label = sorted(label)
-    if isinstance(label, list | tuple | np.ndarray):
-        return tuple(value if isinstance(value, float) else str(value) for value in label)
-    return label if label is None or isinstance(label, float) else str(label)
+def _use_siblings(reading: Reading, main: Matched) -> None:
+    """Read the tables of other splits beside this one: test.csv, valid/metadata.jsonl."""
+    for path in found_tables.siblings(main.table.path, reading.listing.tables):
+        try:
+            request = replace(reading.request, file_column=main.key(main.of_file))
+            other = match(read_table(path), reading.names, request)
+        except DataError:
+            continue
+        seen = {row for one in reading.matched for row in one.files}
+        fresh = [row if row not in seen else None for row in other.rows]
+        if fresh.count(None) == len(fresh):
+            continue
+        other = replace(other, rows=fresh)
+        reading.matched.append(other)
+        if reading.choice is not None and other.header == main.header:
+            labels = _columns_again(other, reading.choice, reading)
+            assign(reading, other.files, labels, str(path))
+        reading.lines.append(f"{path.name}: {counted(len(other.files), 'file')} named")
+    _split(reading)
+
+
+def _columns_again(other: Matched, columns: LabelChoice, reading: Reading) -> list[Any]:
+    keys: list[Any] = [other.key(number) for number in columns.columns]
+    request = replace(reading.request, label_column=keys if len(keys) > 1 else keys[0])
+    choice = choose_labels(other, reading.names, request, "")
+    labels = choice.labels if choice else [None] * len(other.files)
+    return _named(reading, other, labels)[0]
+
+
+def _split(reading: Reading) -> None:
+    """Follow the publisher's split, where the folders do not say one."""
+    if reading.splits is not None or reading.names.many:
+        return
+    found = next((one for matched in reading.matched if (one := of_column(matched))), None)
+    found = found or _of_siblings(reading)
+    if found is None:
+        found = of_lists(reading.listing.tables, reading.names, bare=not reading.matched)
+    if found is None:
+        return
+    reading.notes += found.notes
+    if found.splits:
+        reading.splits = found
+        reading.lines.append(found.line)
+
+
+def _of_siblings(reading: Reading) -> PublishedSplit | None:
+    """Read the split that the names of several tables say: train.csv, test.csv."""
+    hints = {one.hint for one in reading.matched}
+    if len(reading.matched) < 2 or None in hints or len(hints) < 2 or "train" not in hints:
+        return None
+    splits = {row: str(one.hint) for one in reading.matched for row in one.files}
+    shown = ", ".join(one.table.path.name for one in reading.matched)
+    return PublishedSplit(splits, f"{shown} say the split")
+
+
+def _group(reading: Reading) -> None:
+    """Give each file the group that the column says, or say which column looks like groups."""
+    group, names = reading.request.group, reading.names
+    if isinstance(group, str):
+        own = [one for one in reading.matched if one.number_of(group) is not None]
+        for matched in own or found_tables.with_column(reading.listing, names, group):
+            column = matched.number_of(group) or 0
+            for row, cell in zip(matched.files, matched.cells(column), strict=True):
+                reading.groups[row] = cell or None
+    elif "group" not in reading.request.words and "valid" not in reading.listing.splits:
+        for matched in reading.matched:
+            if name := group_column(matched.header, matched.columns):
+                reading.notes.append(column_note(name))
+                break

@@ -1,13 +1,24 @@
-"""Files of text that say what pictures show, as tables of cells: no cell is understood here."""
+"""Files that say what pictures show, as tables of cells: no cell is understood here."""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..colab.reading import cannot_read, is_folder, there
 from ..errors import DataError
+from .table_json import read_json, read_xml
+from .table_text import decode, read_rows
+
+READERS = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".xml": read_xml}
+OTHER = {
+    ".xlsx": "save the sheet as CSV and pass that file",
+    ".xls": "save the sheet as CSV and pass that file",
+    ".mat": "write its names and labels into a CSV file and pass that file",
+    ".parquet": "load the parquet file itself, or pass labels={file: label}",
+}
 
 
 @dataclass(frozen=True)
@@ -15,34 +26,61 @@ class Table:
     """Rows of cells, stripped, each row of the same width.
 
     path : the file that it came from
-    rows : its rows; the first may be a header: only the files beside it can tell
+    rows : its rows; a cell is a text, or a tuple of several
+    header : the columns' names; None where the first row may hold them: only the files beside the
+        table can tell
+    several : whether rows of one file belong together, each with one of its labels
+    too_long : numbers of the rows that held more cells than there are columns
     """
 
     path: Path
-    rows: list[list[str]]
+    rows: list[list[Any]]
+    header: tuple[str, ...] | None = None
+    several: bool = False
+    too_long: frozenset[int] = frozenset()
+
+    @property
+    def width(self) -> int:
+        return len(self.rows[0])
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """Give what the columns are called if the first row says it."""
+        return self.header or tuple(map(str, self.rows[0]))
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file: comma, semicolon or tab.
+    """Read text (comma, semicolon, tab, | or blanks between cells), JSON, JSON lines or XML.
 
     Raises
     ------
     DataError
-        It cannot be read, or has no two columns.
+        It cannot be read, is no table, or is empty.
     """
+    if path.suffix.lower() in OTHER:
+        why = "a table of text or JSON is expected"
+        raise DataError(f"{path} cannot be read as a table.", why, OTHER[path.suffix.lower()])
     try:
-        text = path.read_bytes().decode("utf-8-sig", "replace")
+        text = decode(path.read_bytes())
     except OSError as err:
         raise unreadable(path, err, "a CSV file") from err
-    first = text.partition("\n")[0]
-    lines = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count))
-    rows = [[cell.strip() for cell in line] for line in lines if "".join(line).strip()]
-    width = max(map(len, rows), default=0)
-    if width < 2:
-        why = f"its first line is {first[:80]!r}"
-        fix = "write a file name and a label in each row"
-        raise DataError(f"{path} has no two columns.", why, fix)
-    return Table(path, [row + [""] * (width - len(row)) for row in rows])
+    if text is None:
+        why, fix = "it holds bytes that no text has", "give a CSV or JSON file"
+        raise DataError(f"{path} is no text.", why, fix)
+    reader = READERS.get(path.suffix.lower())
+    try:
+        if reader is not None:
+            header, rows, several = reader(text)
+            table = Table(path, rows, header, several)
+        else:
+            lines, too_long = read_rows(text)
+            table = Table(path, lines, too_long=too_long)
+    except (ValueError, csv.Error) as err:
+        fix = "give a CSV file, or JSON of records or of {file: label}"
+        raise DataError(f"{path} is no table of labels.", str(err), fix) from err
+    if not table.rows:
+        raise DataError(f"{path} is empty.", "it has no row", "give a file with a row a picture")
+    return table
 
 
 def first_file(*paths: Path) -> Path | None:

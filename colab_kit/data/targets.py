@@ -165,6 +165,9 @@ def task_of(labels: ndarray) -> str:
     if labels.dtype.kind == "O":
         if any(isinstance(label, LabelRows) for label in rows):
             raise _several_rows(rows)
+        parts = [part for label in rows for part in (label if type(label) is tuple else (label,))]
+        if parts and all(isinstance(part, float) for part in parts):
+            return REGRESS
         if any(isinstance(label, tuple) for label in rows):
             return MULTILABEL
         values = [_number(label) for label in rows]

@@ -221,12 +221,15 @@ def test_folders_are_groups_only_where_they_are_numbered_and_several_a_class(hab
 )
 def test_a_column_of_groups_is_known_by_its_name_and_by_recurring(header, found):
     rows = [(f"{n}.png", f"p{n // 4}", "ab"[n % 2]) for n in range(60)]
-    assert group_column(header, rows) == found
+    assert group_column(header, list(zip(*rows, strict=True))) == found
 
 
 def test_of_two_columns_of_groups_the_wider_is_named():
     rows = [(f"{n}.png", f"l{n // 2}", f"p{n // 6}") for n in range(60)]
-    assert group_column(("image", "lesion_id", "patient_id"), rows) == "patient_id"
+    assert (
+        group_column(("image", "lesion_id", "patient_id"), list(zip(*rows, strict=True)))
+        == "patient_id"
+    )
     assert "group='patient_id'" in column_note("patient_id").text
 
 

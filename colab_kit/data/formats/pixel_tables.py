@@ -17,7 +17,7 @@ from numpy import ndarray
 from ...errors import DataError
 from ..folder_words import SPLITS
 from ..folders import some
-from ..matching import LABEL_COLUMNS
+from ..label_columns import LABEL_COLUMNS
 from ..sources import Parts
 from ..targets import object_array
 from . import emnist

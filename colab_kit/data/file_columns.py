@@ -1,0 +1,250 @@
+"""Which column of a table names the files, and which file each of its rows means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from .file_names import AMBIGUOUS, ENDINGS, FileNames, split_in, split_words
+from .folders import some
+from .label_request import LabelRequest
+from .tables import Table
+
+SAMPLE = 120  # rows that judge the columns
+COUNTERS = frozenset(("", "index", "unnamed: 0", "row", "no", "nr", "number", "#", "level_0"))
+FILE_WORDS = ("file", "image", "img", "path", "picture", "photo", "name")
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A table, and which of the files each of its rows names.
+
+    header : the columns' names; () if it has none
+    of_file : the column that names the files
+    columns : their cells, below the header
+    rows : for each row below the header the file's number, or None
+    hint : the split that the table's own name or folder says
+    """
+
+    table: Table
+    header: tuple[str, ...]
+    of_file: int
+    columns: list[Sequence[Any]]
+    rows: list[int | None]
+    hint: str | None = None
+
+    @cached_property
+    def files(self) -> list[int]:
+        """Give the numbers of the files, in the order of `cells`."""
+        return [row for row in self.rows if row is not None]
+
+    def named(self, column: int) -> str:
+        """Name a column as a sentence does."""
+        return self.header[column] if self.header and self.header[column] else f"column {column}"
+
+    def number_of(self, name: Any) -> int | None:
+        """Give the number of the column of this name; None if there is none."""
+        text = str(name).casefold()
+        lower = [column.casefold() for column in self.header]
+        return lower.index(text) if text in lower else None
+
+    def key(self, column: int) -> str | int:
+        """Name a column as label_column= does."""
+        name = self.header[column] if self.header else ""
+        return name if name and self.header.count(name) == 1 else column
+
+    def cells(self, column: int) -> Sequence[Any]:
+        """Give the cells of a column in the rows that name a file."""
+        cells = self.columns[column]
+        if len(self.files) == len(self.rows):
+            return cells
+        return [cell for cell, row in zip(cells, self.rows, strict=True) if row is not None]
+
+    @property
+    def strangers(self) -> list[str]:
+        """Name the files that are not there."""
+        pairs = zip(self.columns[self.of_file], self.rows, strict=True)
+        return [str(cell) for cell, row in pairs if row is None]
+
+
+def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str = "") -> Matched:
+    """Find the column that names the files, and the file of each row.
+
+    Parameters
+    ----------
+    shown : the table as labels= names it, for lines to paste
+
+    Raises
+    ------
+    DataError
+        No column names files, two columns name other files, or a name means several files.
+    """
+    folder = _folder(table.path, names)
+    hint = _hint(table.path, folder)
+    of_file = _file_column(table, names, request, folder, hint, shown)
+    has_header = table.header is not None or _is_header(table, names, of_file)
+    start = int(table.header is None and has_header)
+    columns = [cells[start:] for cells in zip(*table.rows, strict=True)]
+    header = tuple(name.strip() for name in table.first) if has_header else ()
+    cells = columns[of_file]
+    rows = names.rows_of(cells, folder=folder, hint=hint)
+    if AMBIGUOUS in rows:
+        raise _ambiguous(table.path, str(cells[rows.index(AMBIGUOUS)]), names)
+    return Matched(table, header, of_file, list(columns), rows, hint)
+
+
+def column_number(header: Sequence[str], width: int, column: Any, where: str, word: str) -> int:
+    """Read label_column= or file_column=: a name, or a number from 0.
+
+    Raises
+    ------
+    DataError
+        The table has no such column.
+    """
+    if isinstance(column, int) and not isinstance(column, bool) and -width <= column < width:
+        return column % width
+    lower = [name.strip().casefold() for name in header]
+    text = str(column).strip()
+    if text in header:
+        return list(header).index(text)
+    if text.casefold() in lower:
+        return lower.index(text.casefold())
+    names = ", ".join(repr(name) for name in header) or f"without names, 0 to {width - 1}"
+    what, why = f"{where} has no column {column!r}.", f"its columns are {names}"
+    raise DataError(what, why, f"give {word}= one of these names, or a number from 0")
+
+
+def _folder(path: Path, names: FileNames) -> str:
+    """Give the folder of a table below the root of the files; "" where it is none of them."""
+    parent, base = os.path.abspath(path.parent), names.base
+    if not parent.startswith(base + os.sep):
+        return ""
+    return parent[len(base) + 1 :].replace(os.sep, "/")
+
+
+def _hint(path: Path, folder: str) -> str | None:
+    if split := split_in(path.stem):
+        return split
+    if split_words(path.stem):
+        return None
+    return next((split for part in reversed(folder.split("/")) if (split := split_in(part))), None)
+
+
+def _file_column(
+    table: Table,
+    names: FileNames,
+    request: LabelRequest,
+    folder: str,
+    hint: str | None,
+    shown: str,
+) -> int:
+    if request.file_column is not None:
+        where, header = str(table.path), table.first
+        return column_number(header, table.width, request.file_column, where, "file_column")
+    step = max(1, len(table.rows) // SAMPLE)
+    hits = _hits(table.rows[1::step] or table.rows, names, folder, hint)
+    if not any(hits) and step > 1:
+        hits = _hits(table.rows, names, folder, hint)
+    best = max(hits)
+    if not best:
+        raise _stranger(table, names)
+    ranks = {
+        column: (*_likeness(table, column), many)
+        for column, many in enumerate(hits)
+        if many * 2 >= best
+    }
+    first = max(ranks.values())
+    columns = [column for column, rank in ranks.items() if rank[:2] == first[:2]]
+    if len(columns) > 1 and first[0] == 0 and _differ(table, columns, names, folder, hint):
+        # two columns of bare numbers, each of which names files
+        lines = [
+            request.line(**_labels(shown), file_column=table.first[column] or column)
+            for column in columns
+        ]
+        named = some([repr(table.first[column] or column) for column in columns])
+        what = f"{table.path} has several columns that could name the files: {named}."
+        raise DataError(what, "each holds numbers that are files' names", ", or ".join(lines))
+    return max(ranks, key=lambda column: (ranks[column], -column))
+
+
+def _hits(
+    rows: Sequence[Sequence[Any]], names: FileNames, folder: str, hint: str | None
+) -> list[int]:
+    """Count the different files that each column names."""
+    return [
+        len({names.find(cell, folder=folder, hint=hint) for cell in cells} - {None})
+        for cells in map(set, zip(*rows, strict=True))
+    ]
+
+
+def _likeness(table: Table, column: int) -> tuple[int, int]:
+    """Say how much a column looks like names of files: by its cells, and by what it is called."""
+    step = max(1, len(table.rows) // SAMPLE)
+    cells = [str(row[column]) for row in table.rows[1::step] or table.rows]
+    endings = sum(os.path.splitext(cell)[1].lower() in ENDINGS for cell in cells)
+    folders = sum("/" in cell or "\\" in cell for cell in cells)
+    like = 1
+    if endings * 2 > len(cells) or folders * 2 > len(cells):
+        like = 3 if folders * 2 > len(cells) else 2
+    elif all(cell.isdigit() for cell in cells):
+        like = 0
+    name = table.first[column].strip().casefold()
+    called = 1
+    if name in COUNTERS:
+        called = -1
+    elif name == "id":
+        called = 0
+    elif any(word in name for word in FILE_WORDS):
+        called = 2
+    return like, called
+
+
+def _differ(
+    table: Table, columns: Sequence[int], names: FileNames, folder: str, hint: str | None
+) -> bool:
+    found = [
+        names.rows_of([row[column] for row in table.rows[1:]], folder=folder, hint=hint)
+        for column in columns
+    ]
+    return any(rows != found[0] for rows in found)
+
+
+def _is_header(table: Table, names: FileNames, of_file: int) -> bool:
+    """Tell whether the first row names the columns: its cell in the files' column is no file's."""
+    cell = str(table.rows[0][of_file])
+    if len(table.rows) < 2 or names.find(cell) is not None:
+        return False
+    looks = cell.isdigit() or os.path.splitext(cell)[1].lower() in ENDINGS
+    return not looks
+
+
+def _labels(shown: str) -> dict[str, str]:
+    return {"labels": shown} if shown else {}
+
+
+def _ambiguous(table: Path | str, name: str, names: FileNames) -> DataError:
+    rows = names.groups.get(Path(name).name) or names.groups.get(Path(name).stem) or []
+    which = some([names.whole[row] for row in rows])
+    what = f"{table} names {name}, which means several files."
+    return DataError(what, f"in {names.root} these have this name: {which}", "write its folder too")
+
+
+def _stranger(table: Table, names: FileNames) -> DataError:
+    step = max(1, len(table.rows) // 3)
+    rows = table.rows[1 if len(table.rows) > 1 else 0 :: step][:3]
+    likely = max(range(table.width), key=lambda column: _likeness(table, column))
+    return no_file(table.path, [str(row[likely]) for row in rows], names)
+
+
+def no_file(where: Path | str, given: Sequence[str], names: FileNames) -> DataError:
+    """Say that a table or a dict names none of the files."""
+    return DataError(
+        f"No file that {where} names is in {names.root}.",
+        f"it names {some(given) or 'nothing'}; the folder holds {some(names.whole)}",
+        "write the names as they are in the folder (folders and endings may be left out)",
+    )

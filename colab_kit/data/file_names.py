@@ -1,0 +1,213 @@
+"""Names of files as tables write them, found among the files that are there.
+
+A name may be whole or bare, with its ending or without, with folders above the root, of another
+machine, behind a link, or with the prefix that an upload got. Where it could mean several files,
+the one nearest to the table, of the table's split, or of train is meant.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .folders import HEIC, PICTURES
+
+AMBIGUOUS = -1
+SAMPLE = 300
+FORMS = ("whole", "bare", "stems", "inner", "long")
+ENDINGS = PICTURES | HEIC | frozenset((".dcm", ".svg", ".npy", ".xml", ".txt"))
+UPLOAD = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before a name
+WORDS = {
+    "train": "train training trn trainset trainval",
+    "valid": "valid validation val dev validset valset",
+    "test": "test testing tst testset",
+}
+SPLIT_OF = {word: split for split, words in WORDS.items() for word in words.split()}
+
+
+def split_words(text: str) -> set[str]:
+    """Give the splits that a name's words mean: trainLabels, test_list, val.txt."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", text)
+    return {SPLIT_OF[word.lower()] for word in words if word.lower() in SPLIT_OF}
+
+
+def split_in(text: str) -> str | None:
+    """Give the one split that a name means; that of train and valid together is train."""
+    splits = split_words(text)
+    if splits == {"train", "valid"}:
+        return "train"
+    return next(iter(splits)) if len(splits) == 1 else None
+
+
+class FileNames:
+    """The files that are there, by every name that a table may give them.
+
+    paths : the files
+    root : names are relative to it
+    splits : the split that each lies in
+    """
+
+    def __init__(self, paths: Sequence[Path], root: Path, splits: Sequence[str]) -> None:
+        self.paths, self.root, self.splits = paths, root, splits
+        base = f"{root}{os.sep}"
+        self.texts = [os.fspath(path) for path in paths]
+        start = len(base)
+        if {text[:start] for text in self.texts} != {base}:
+            start = len(base := f"{os.path.commonpath(self.texts)}{os.sep}" if paths else base)
+        self.base = base.rstrip(os.sep)
+        self.whole = [text[start:].replace("\\", "/") for text in self.texts]
+        self._forms = dict[str, dict[str, int]]()
+        self.many = len(set(splits)) > 1
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def bare(self) -> list[str]:
+        return [name.rpartition("/")[2] for name in self.whole]
+
+    @cached_property
+    def stems(self) -> list[str]:
+        return [name.rpartition(".")[0] or name for name in self.bare]
+
+    @cached_property
+    def inner(self) -> list[str]:
+        """Give names below the folder that is around all of them: it may go unsaid."""
+        start = os.path.commonprefix(self.whole).rfind("/") + 1
+        return [name[start:] for name in self.whole] if start else self.whole
+
+    def form(self, kind: str) -> dict[str, int]:
+        """Give the row by one form of its name: whole, inner, bare, long or stems."""
+        if kind not in self._forms:
+            if kind == "long":
+                keys = [name.rpartition(".")[0] or name for name in self.inner]
+            else:
+                keys = getattr(self, kind)
+            self._forms[kind] = _index(keys)
+        return self._forms[kind]
+
+    @cached_property
+    def folded(self) -> dict[str, int]:
+        """Give the row by its bare name or its stem in lower case."""
+        return _index([name.lower() for name in self.stems]) | _index(
+            [name.lower() for name in self.bare]
+        )
+
+    @cached_property
+    def groups(self) -> dict[str, list[int]]:
+        """Give all rows that a bare name or a stem may mean, in lower case too."""
+        out = dict[str, list[int]]()
+        for row, (name, stem) in enumerate(zip(self.bare, self.stems, strict=True)):
+            for key in {name, stem, name.lower(), stem.lower()}:
+                out.setdefault(key, []).append(row)
+        return out
+
+    def rows_of(
+        self, cells: Sequence[Any], *, folder: str = "", hint: str | None = None
+    ) -> list[int | None]:
+        """Give the row that each cell names, None where it names none, AMBIGUOUS for several.
+
+        Parameters
+        ----------
+        cells : names of files
+        folder : where the table lies, below the root; its names may be relative to it
+        hint : the split that the table is of
+        """
+        hint = hint if hint in self.splits else None
+        mark, form = self._best_form(cells[:: max(1, len(cells) // SAMPLE)], folder)
+        named = (f"{mark}{cell}" for cell in cells) if mark else map(str, cells)
+        rows = list(map(form.get, named))  # one look-up a cell
+        if hint is None and None not in rows and AMBIGUOUS not in rows:
+            return rows
+        for number, row in enumerate(rows):
+            if row is None or row == AMBIGUOUS or hint and self.splits[row] != hint:
+                rows[number] = self.find(cells[number], folder=folder, hint=hint)
+        return rows
+
+    def _best_form(self, sample: Sequence[Any], folder: str) -> tuple[str, dict[str, int]]:
+        """Choose the form in which a column names files: what to put before, and the rows."""
+        best, choice = -1, ("", dict[str, int]())
+        for mark in dict.fromkeys((f"{folder}/" if folder else "", "")):
+            for kind in FORMS:
+                form = self.form(kind)
+                hits = sum(form.get(f"{mark}{cell}", AMBIGUOUS) != AMBIGUOUS for cell in sample)
+                if hits > best:
+                    best, choice = hits, (mark, form)
+                if hits == len(sample):
+                    return choice
+        return choice
+
+    def find(self, name: Any, *, folder: str = "", hint: str | None = None) -> int | None:
+        """Give the row of this name, AMBIGUOUS if several files have it, None if none has."""
+        text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
+        if "://" in text[:12]:
+            text = unquote(urlsplit(text).path)
+        text = text.strip().replace("\\", "/")
+        parts = [part for part in text.split("/") if part not in (".", "")]
+        exact = self.form("whole").get("/".join(parts))
+        if exact is not None and (hint is None or self.splits[exact] == hint):
+            return exact
+        rows = self._rows(parts[-1]) if parts else []
+        own = [row for row in rows if self._agrees(row, parts, hint)]
+        if len(own) <= 1:
+            return own[0] if own else None
+        for rank in (
+            lambda row: _shared_tail(self.texts[row], parts),
+            lambda row: bool(folder) and self.whole[row].startswith(f"{folder}/"),
+            lambda row: self.splits[row] == (hint or "train"),
+        ):
+            ranks = list(map(rank, own))
+            own = [row for row, value in zip(own, ranks, strict=True) if value == max(ranks)]
+            if len(own) == 1:
+                return own[0]
+        return AMBIGUOUS
+
+    def _rows(self, last: str) -> list[int]:
+        """Give the rows that the last part of a name may mean."""
+        stem, ending = os.path.splitext(last)
+        keys = [last]
+        if ending.lower() in ENDINGS:
+            keys.append(stem)
+        if UPLOAD.match(last):
+            keys += [last[9:], os.path.splitext(last)[0][9:]]
+        if "%" in last:
+            keys.append(unquote(last))
+        bare, stems = self.form("bare"), self.form("stems")
+        for key in (*keys, *map(str.lower, keys)):
+            for form in (bare, stems) if key in keys else (self.folded,):
+                if (row := form.get(key)) is not None:
+                    return self.groups[key] if row == AMBIGUOUS else [row]
+        return []
+
+    def _agrees(self, row: int, parts: Sequence[str], hint: str | None) -> bool:
+        """Tell whether a name may mean a file of another split than its folders, or the table."""
+        if not self.many:
+            return True
+        said = {SPLIT_OF[part.lower()] for part in parts[:-1] if part.lower() in SPLIT_OF}
+        if said:
+            return self.splits[row] in said
+        return hint is None or self.splits[row] == hint
+
+
+def _index(keys: Sequence[str]) -> dict[str, int]:
+    out = dict(zip(keys, range(len(keys)), strict=True))
+    if len(out) < len(keys):
+        twice = {key for row, key in enumerate(keys) if out[key] != row}
+        out.update(dict.fromkeys(twice, AMBIGUOUS))
+    return out
+
+
+def _shared_tail(text: str, parts: Sequence[str]) -> int:
+    """Count the folders that a path and a name share, from the end."""
+    folders = text.replace("\\", "/").split("/")[:-1]
+    count = 0
+    for mine, theirs in zip(reversed(folders), reversed(parts[:-1]), strict=False):
+        if mine != theirs:
+            break
+        count += 1
+    return count

@@ -1,0 +1,227 @@
+"""Tables that lie beside the pictures and were not asked for: which of them says the labels."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from .file_columns import Matched, match
+from .file_names import SPLIT_OF, FileNames, split_words
+from .folders import Listing
+from .label_columns import LabelChoice, choose_labels, columns_of
+from .label_request import LabelRequest
+from .name_maps import find_names
+from .split_lists import is_answer
+from .tables import read_table
+
+MOST = 0.5  # share of train's pictures that a table must name
+NEAR = 0.9  # a table that names this share of what the best one names fits about as well
+AT_MOST = 64  # tables that are looked at
+LIMIT = 256 << 20  # bytes of a table
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table that names the pictures, and the labels it says.
+
+    shown : its path, as labels= takes it
+    """
+
+    matched: Matched
+    choice: LabelChoice
+    shown: str
+
+
+@dataclass(frozen=True)
+class MoreLabels:
+    """Labels of pictures that have no class folder: {number of the file: label}."""
+
+    labels: dict[int, Any]
+    line: str
+
+
+def best(listing: Listing, names: FileNames, request: LabelRequest) -> FoundTable | None:
+    """Choose the table that says the labels; None where none does.
+
+    Raises
+    ------
+    DataError
+        Two tables fit about as well, or the label's column is not plain: a line for each.
+    """
+    whole = request.source is not None  # else nobody is asked: a test split may lack labels
+    train = {row for row, split in enumerate(names.splits) if split == request.split}
+    plain: list[tuple[float, FoundTable]] = []
+    questions: list[tuple[float, DataError]] = []
+    for matched in _matching(listing, names, request):
+        share = len(train & set(matched.files)) / len(train)
+        shown = os.path.relpath(matched.table.path, listing.root).replace(os.sep, "/")
+        if matched.hint not in (None, request.split) or share * len(train) < 1:
+            continue
+        try:
+            choice = choose_labels(matched, names, request, shown)
+        except DataError as err:
+            questions.append((share, err))
+            continue
+        if choice is not None and any(label is not None for label in choice.labels):
+            plain.append((share, FoundTable(matched, choice, shown)))
+    first = max((share for share, _ in plain), default=0.0)
+    if first < MOST:
+        asked = max(questions, key=lambda one: one[0], default=None)
+        if whole and asked is not None and asked[0] >= MOST:
+            raise asked[1]
+        return None
+    near = [found for share, found in plain if share >= NEAR * first]
+    rivals = [found for found in near if not _agree(found, near[0])]
+    if rivals and whole:
+        raise _question([near[0], *rivals], request)
+    return near[0]
+
+
+def _matching(listing: Listing, names: FileNames, request: LabelRequest) -> Iterator[Matched]:
+    for path in candidates(listing, names):
+        try:
+            if path.stat().st_size <= LIMIT:
+                yield match(read_table(path), names, request)
+        except (DataError, OSError):
+            continue
+
+
+def candidates(listing: Listing, names: FileNames) -> list[Path]:
+    """List the tables that may say something of the pictures: no answer sheet, no picture's own."""
+    stems = set(names.stems) if len(listing.tables) > AT_MOST else set()
+    tables = [path for path in listing.tables if not is_answer(path) and path.stem not in stems]
+    return tables[:AT_MOST]
+
+
+def _agree(one: FoundTable, other: FoundTable) -> bool:
+    """Tell whether two tables say the same of the pictures that both name."""
+    said = dict(zip(one.matched.files, one.choice.labels, strict=True))
+    theirs = dict(zip(other.matched.files, other.choice.labels, strict=True))
+    return all(said[row] == theirs[row] for row in said.keys() & theirs.keys())
+
+
+def _question(found: Sequence[FoundTable], request: LabelRequest) -> DataError:
+    shown = ", ".join(one.shown for one in found[:6])
+    what = f"Several tables name the pictures and say other labels: {shown}."
+    lines = [request.line(labels=one.shown) for one in found[:6]]
+    return DataError(what, "only you know which labels are to be learned", ", or ".join(lines))
+
+
+def siblings(path: Path, tables: Sequence[Path]) -> list[Path]:
+    """List the tables that are as this one of other splits: test.csv, valid/metadata.jsonl."""
+    out = []
+    for other in tables:
+        if other == path or other.suffix != path.suffix or is_answer(other):
+            continue
+        beside = other.parent == path.parent and _rest(other.stem) == _rest(path.stem)
+        same_name = other.name == path.name and _is_split(other.parent) and _is_split(path.parent)
+        if same_name or beside and split_words(path.stem) and split_words(other.stem):
+            out.append(other)
+    return out
+
+
+def _rest(stem: str) -> list[str]:
+    """Give a name without its split's words."""
+    found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", stem)
+    return [word.lower() for word in found if word.lower() not in SPLIT_OF]
+
+
+def _is_split(folder: Path) -> bool:
+    return bool(split_words(folder.name))
+
+
+def for_unlabelled(
+    listing: Listing, names: FileNames, labels: Sequence[Any]
+) -> Iterator[MoreLabels]:
+    """Find labels of valid and test pictures that lie in no class folder.
+
+    A table is used if all it says are classes of train's folders.
+    """
+    folders = {label for label in labels if isinstance(label, str)}
+    for split in ("valid", "test"):
+        rows = {row for row, own in enumerate(names.splits) if own == split}
+        if not rows or any(labels[row] is not None for row in rows):
+            continue
+        for path in candidates(listing, names):
+            found = _said_of(path, rows, folders, names, labels)
+            if found is not None:
+                yield MoreLabels(found, f"{path.name} says the labels of the {split} pictures")
+                break
+
+
+def _said_of(
+    path: Path, rows: set[int], folders: set[str], names: FileNames, labels: Sequence[Any]
+) -> dict[int, Any] | None:
+    """Give what a table says of these files, if it knows no other classes than the folders."""
+    by_number = {str(int(name)): name for name in folders if name.isdigit()}
+    try:
+        matched = match(read_table(path), names, LabelRequest())
+    except DataError:
+        return None
+    if len(rows & set(matched.files)) < MOST * len(rows):
+        return None
+    for column in columns_of(matched):
+        said = dict(zip(matched.files, matched.cells(column.number), strict=True))
+        found = {}
+        for row, cell in said.items():
+            word = cell.split(" ", 1)[0] if isinstance(cell, str) else ""
+            found[row] = next(
+                (
+                    name
+                    for name in (cell, by_number.get(cell), word)
+                    if isinstance(name, str) and name in folders
+                ),
+                None,
+            )
+        agrees = all(labels[row] in (None, name) for row, name in found.items())
+        if agrees and None not in found.values() and len(set(found.values())) > 1:
+            return {row: name for row, name in found.items() if row in rows}
+    return None
+
+
+def say_names(
+    listing: Listing, labels: Sequence[Any], request: LabelRequest, lines: list[str]
+) -> None:
+    """Say which file names the class folders, if one does: it is not used without being asked."""
+    folders = {label for label in labels if isinstance(label, str)}
+    if request.named or not folders or request.source is None:
+        return
+    found = find_names(folders, listing.tables)
+    if found is not None:
+        shown = os.path.relpath(found[1], listing.root).replace(os.sep, "/")
+        lines.append(f"{shown} has other names for the classes: {request.line(class_names=shown)}")
+
+
+def with_column(listing: Listing, names: FileNames, column: Any) -> list[Matched]:
+    """Find the table that has a column of this name.
+
+    Raises
+    ------
+    DataError
+        None has.
+    """
+    for matched in _matching(listing, names, LabelRequest()):
+        if matched.number_of(column) is not None:
+            return [matched]
+    what = f"No table beside the pictures has a column {column!r}."
+    fix = "pass group=lambda path: …, a dict {file: group}, or labels= the table that has it"
+    raise DataError(what, "group= names a column of the table of labels", fix)
+
+
+def missing(labels: Any, listing: Listing, request: LabelRequest) -> DataError:
+    """Say that the table of labels= is not there, and which tables are."""
+    what, why = f"labels={str(labels)!r} is not there.", f"it is neither here nor in {listing.root}"
+    here = [
+        os.path.relpath(path, listing.root).replace(os.sep, "/")
+        for path in listing.tables
+        if not is_answer(path)
+    ]
+    near = difflib.get_close_matches(Path(labels).name, [Path(name).name for name in here], 3, 0.4)
+    lines = [request.line(labels=name) for name in here if Path(name).name in near]
+    return DataError(what, why, ", or ".join(lines[:3]) or "give the path of the CSV file")

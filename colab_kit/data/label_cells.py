@@ -1,0 +1,200 @@
+"""Cells of a label's column become labels: names, several names a picture, or numbers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import DataError
+from ..events import Note
+from .folders import natural, some
+from .label_request import LabelRequest
+from .targets import CLASSIFY, MULTILABEL, REGRESS
+
+MISSING = frozenset(("", "nan", "n/a", "na", "null", "none", "-", "?", "nil", "<na>"))
+NO_NAME = frozenset(("", "nan"))
+MANY = 20  # more whole numbers than this may as well be quantities
+CLEAR = 0.9  # share of cells that must be numbers for the column to hold numbers
+QUANTITY = re.compile(r"([-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*([^\W\d_]{1,5}|%|°)?$")
+QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]'\"]+)")
+
+
+def number_in(cell: Any) -> float | None:
+    """Read a cell as a number; a comma may be the decimal point."""
+    if not isinstance(cell, str):
+        return None
+    try:
+        return float(cell.replace(",", ".", 1) if cell.count(",") == 1 else cell)
+    except ValueError:
+        return None
+
+
+def are_numbers(distinct: set[Any]) -> bool:
+    """Tell whether a column holds numbers, some of which may be missing."""
+    present = [cell for cell in distinct if not is_missing(cell)]
+    return bool(present) and all(number_in(cell) is not None for cell in present)
+
+
+def is_missing(cell: Any) -> bool:
+    return isinstance(cell, str) and cell.casefold() in MISSING
+
+
+def as_labels(
+    cells: Sequence[Any], name: str, request: LabelRequest, shown: str
+) -> tuple[list[Any], list[Note]]:
+    """Give the label of each cell: a name, a float, a tuple of names, or None.
+
+    Parameters
+    ----------
+    cells : of the column, in rows that name a file
+    name : the column, as sentences call it
+    shown : the table as labels= names it, for lines to paste
+
+    Raises
+    ------
+    DataError
+        It could be one class a picture or several, and nobody says which.
+    """
+    distinct = set(cells)
+    if lists := {
+        cell: _list(cell) for cell in distinct if isinstance(cell, str) and cell[:1] == "["
+    }:
+        cells = [lists.get(cell, cell) for cell in cells]
+        distinct = set(cells)
+    if any(isinstance(cell, tuple) for cell in distinct):
+        return _several(cells), []
+    if are_numbers(distinct):
+        return _numbers(cells, name, request)
+    if quantities := _with_unit(distinct, request.task):
+        unit, values = quantities
+        text = f"The column {name} holds numbers with the unit {unit}: they are learned as numbers."
+        return [values.get(cell) for cell in cells], [Note(text)]
+    blank = {cell for cell in distinct if cell.casefold() in NO_NAME}
+    labels = [None if cell in blank else cell for cell in cells] if blank else list(cells)
+    if request.task is None:
+        return _parted(labels, name, request, shown)
+    return labels, []
+
+
+def hot_labels(
+    columns: Sequence[Sequence[str]], names: Sequence[str], task: str | None
+) -> tuple[list[Any], list[Note]]:
+    """Give labels that columns of 0 and 1, or of -1 and 1, say: one class a picture, or several.
+
+    A row whose cells are all empty has no label.
+    """
+    kinds = {cell for column in columns for cell in set(column)}
+    values = {cell: _hot(cell) for cell in kinds}
+    rows = list(zip(*columns, strict=True))
+    several = [
+        tuple(name for name, cell in zip(names, row, strict=True) if values[cell] == 1)
+        for row in rows
+    ]
+    blank = [not any(row) for row in rows]
+    notes = []
+    if {-1.0, 0.0} <= set(values.values()):
+        text = "The table holds 1, 0 and -1: -1 (uncertain) is taken as 0."
+        notes.append(Note(text, "warn"))
+    counts = {len(label) for label, empty in zip(several, blank, strict=True) if not empty}
+    if task != MULTILABEL and (counts == {1} or task == CLASSIFY and counts <= {0, 1}):
+        return [label[0] if label else None for label in several], notes
+    return [None if empty else one for one, empty in zip(several, blank, strict=True)], notes
+
+
+def _hot(cell: str) -> float:
+    """Read a cell of 0, 1 or -1, of true or false, or an empty one."""
+    return float({"true": "1", "false": "0", "": "0"}.get(cell.casefold(), cell))
+
+
+def _list(cell: str) -> Any:
+    """Read a quoted list: "['a', 'b']"; one in it is that one."""
+    if not cell.endswith("]"):
+        return cell
+    found = [next(filter(None, groups), "") for groups in QUOTED.findall(cell[1:-1])]
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _several(cells: Sequence[Any]) -> list[Any]:
+    out: list[Any] = []
+    for cell in cells:
+        if isinstance(cell, tuple):
+            out.append(cell)
+        else:
+            out.append((cell,) if cell else None)
+    return out
+
+
+def _numbers(
+    cells: Sequence[str], name: str, request: LabelRequest
+) -> tuple[list[Any], list[Note]]:
+    """Give whole numbers as names of classes, others as floats."""
+    read = {cell: None if is_missing(cell) else number_in(cell) for cell in set(cells)}
+    values = {value for value in read.values() if value is not None and value == value}
+    if request.task == REGRESS or any(value != int(value) for value in values if value % 1 != 0):
+        return [read[cell] for cell in cells], []
+    # 1, 01 and 1.0 are one class; 00001 beside 00002 keeps its zeros
+    plain = any("." in cell or "," in cell for cell in read)
+    as_name = {
+        cell: None if value is None else (str(int(value)) if plain else cell)
+        for cell, value in read.items()
+    }
+    notes = []
+    if request.task is None and len(values) > MANY:
+        low, high = int(min(values)), int(max(values))
+        text = f"The column {name} holds {len(values)} whole numbers from {low} to {high}: they "
+        notes.append(Note(f"{text}are taken as classes; task='regression' learns them as numbers."))
+    return [as_name[cell] for cell in cells], notes
+
+
+def _with_unit(cells: set[str], task: str | None) -> tuple[str, dict[str, float]] | None:
+    """Read numbers with a unit, if they have fractions or numbers are asked for."""
+    present = [cell for cell in cells if not is_missing(cell)]
+    found = [match for cell in present if (match := QUANTITY.match(cell))]
+    units = {match[2] for match in found}
+    if len(found) != len(present) or not found or len(units) != 1 or None in units:
+        return None
+    values = [float(match[1].replace(",", ".")) for match in found]
+    if task not in (None, REGRESS) or task is None and all(value % 1 == 0 for value in values):
+        return None
+    return str(units.pop()), dict(zip(present, values, strict=True))
+
+
+def _parted(
+    labels: Sequence[str | None], name: str, request: LabelRequest, shown: str
+) -> tuple[list[Any], list[Note]]:
+    """Part cells that hold several names, if these names are labels themselves."""
+    distinct = {label for label in labels if label is not None}
+    for mark in "|;, ":
+        joined = [label for label in distinct if mark in label]
+        if not joined:
+            continue
+        parts = {label: tuple(_words(label, mark)) for label in joined}
+        known = Counter(part for words in parts.values() for part in words)
+        alone = distinct - set(joined)
+        single = [part for part in known if part in alone]
+        recurring = [part for part in known if part in alone or known[part] > 1]
+        if len(single) == len(known) or mark == "|" and 2 * len(recurring) >= len(known):
+            said = f"The column {name} holds several labels a picture, as {joined[0]!r}"
+            out = [label if label is None else parts.get(label, (label,)) for label in labels]
+            return out, [Note(f"{said}: task='multilabel'.")]
+        if mark == "|":
+            lines = [request.line(labels=shown, task=task) for task in (MULTILABEL, CLASSIFY)]
+            what = f"The column {name} holds labels such as {joined[0]!r}."
+            why = "they could be several labels a picture, or the name of one class"
+            raise DataError(what, why, ", or ".join(lines))
+    return list(labels), []
+
+
+def _words(label: str, mark: str) -> list[str]:
+    return [word.strip() for word in label.split(mark) if word.strip()]
+
+
+def spoken(labels: Sequence[Any]) -> str:
+    """Say what the labels are in a few words."""
+    present = set(labels) - {None}
+    if present and all(isinstance(label, float) for label in present):
+        return "numbers"
+    names = {name for label in present for name in (label if type(label) is tuple else (label,))}
+    return f"{len(names)} classes: {some(sorted(map(str, names), key=natural))}"

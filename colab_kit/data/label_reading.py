@@ -1,0 +1,143 @@
+"""What is read so far of the files of a listing, and the listing that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from ..events import Note
+from .file_columns import Matched
+from .file_names import FileNames
+from .folders import Listing, PictureFile, counted, some
+from .label_columns import LabelChoice
+from .label_request import LabelRequest
+from .split_lists import PublishedSplit
+from .targets import MULTILABEL, of_rows
+
+
+@dataclass
+class Reading:
+    """What is read so far of each file of a listing.
+
+    names : the files, by their names; then those of `request.others`
+    labels, groups : of each file, None where nothing is said
+    matched : the tables that were used
+    choice : the columns that were taken of the first of them
+    splits : the publisher's split, where something says it
+    """
+
+    listing: Listing
+    request: LabelRequest
+    names: FileNames
+    labels: list[Any]
+    groups: list[Any]
+    matched: list[Matched] = field(default_factory=list)
+    choice: LabelChoice | None = None
+    splits: PublishedSplit | None = None
+    lines: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+def start(listing: Listing, request: LabelRequest) -> Reading:
+    alone = list(listing.splits) == ["train"]
+    counts = {
+        request.split if alone else split: len(files) for split, files in listing.splits.items()
+    }
+    files = list(chain.from_iterable(listing.splits.values()))
+    paths = [file.path for file in files] + list(request.others)
+    splits = list(chain.from_iterable([split] * many for split, many in counts.items()))
+    splits += ["train"] * len(request.others)
+    folder_labels = [file.label for file in files] + [None] * len(request.others)
+    groups = [file.group for file in files] + [None] * len(request.others)
+    return Reading(listing, request, FileNames(paths, listing.root, splits), folder_labels, groups)
+
+
+def assign(
+    reading: Reading,
+    rows: Sequence[int],
+    labels: Sequence[Any],
+    where: str,
+    *,
+    several: bool = False,
+) -> None:
+    """Give files their labels; rows of one file are put together where it may have several."""
+    out = reading.labels
+    if len(set(rows)) == len(rows):
+        for row, label in zip(rows, labels, strict=True):
+            out[row] = label
+        return
+    several = several or reading.request.task == MULTILABEL
+    together: dict[int, dict[Any, None]] = {}
+    for row, label in zip(rows, labels, strict=True):
+        if label is None:
+            continue
+        own = together.setdefault(row, {})
+        own |= dict.fromkeys(label if isinstance(label, tuple) else (label,))
+        if len(own) > 1 and not several and not isinstance(label, tuple):
+            first, second = list(own)[:2]
+            name, fix = reading.names.bare[row], reading.request.line(task=MULTILABEL)
+            what = f"{where} gives {name} two labels: {first} and {second}."
+            why = "a picture has one class here"
+            raise DataError(what, why, f"keep one of the two rows, or put them together: {fix}")
+    one_each = all(len(own) == 1 for own in together.values())
+    plain = one_each and reading.request.task != MULTILABEL
+    for row, own in together.items():
+        out[row] = next(iter(own)) if plain else tuple(own)
+
+
+def result(reading: Reading) -> Listing:
+    listing, start = reading.listing, 0
+    moved: dict[int, str] = reading.splits.splits if reading.splits else {}
+    splits: dict[str, list[PictureFile]] = {}
+    for split, files in listing.splits.items():
+        end = start + len(files)
+        said = zip(files, reading.labels[start:end], reading.groups[start:end], strict=True)
+        pictures = [PictureFile(file.path, label, group) for file, label, group in said]
+        if not moved:
+            splits[split] = pictures
+        for row, picture in enumerate(pictures if moved else (), start):
+            if row in moved or picture.label is None:  # without a label: said, and left out
+                splits.setdefault(moved.get(row, split), []).append(picture)
+        start = end
+    order: dict[str, list[PictureFile]] = {
+        split: splits[split] for split in ("train", "valid", "test") if split in splits
+    }
+    asked = reading.request.labels is not None or reading.matched
+    label_notes = () if asked else listing.label_notes
+    return replace(
+        listing,
+        splits=order,
+        notes=(*reading.notes, *listing.notes),
+        label_notes=label_notes,
+        lines=(*listing.lines, *(f"{line}." for line in reading.lines)),
+    )
+
+
+def say_strangers(reading: Reading, where: str, strangers: Sequence[str]) -> None:
+    if strangers:
+        text = f"{counted(len(strangers), 'file')} named by {where} and not found in "
+        text += f"{reading.listing.root} ({some(strangers)})."
+        reading.notes.append(Note(text, "warn"))
+
+
+def as_rows(labels: Sequence[Any]) -> list[Any]:
+    """Give labels as names, floats or tuples of several; rows of 0 and 1 stay such rows."""
+    rows = of_rows(labels)
+    if rows is None:
+        return [_as_label(label) for label in labels]
+    pairs = zip(labels, rows.astype(int, casting="unsafe").tolist(), strict=True)
+    return [None if label is None else tuple(row) for label, row in pairs]
+
+
+def _as_label(label: Any) -> Any:
+    """Give a label as a name, a float, or a tuple of several."""
+    if isinstance(label, set | frozenset):
+        label = sorted(label)
+    if isinstance(label, list | tuple | np.ndarray):
+        return tuple(value if isinstance(value, float) else str(value) for value in label)
+    return label if label is None or isinstance(label, float) else str(label)
