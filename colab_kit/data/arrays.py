@@ -69,6 +69,7 @@ def of_files(
         lambda y: Pictures(whole, y, root, fingerprint),
         fingerprint,
         notes=(*notes, *complaints),
+        deep=tuple(look.path for look in looks if look.deep),
     )
 
 

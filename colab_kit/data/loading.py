@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 from ..errors import RENAMED, DataError, new_word, new_words
 from ..events import Callback, Callbacks, Control, Note
 from ..system.console import with_console
-from . import fingerprints, torch_datasets
+from . import deep, fingerprints, torch_datasets
 from .arrays import file_pair, lists_files, of_pair, of_paths
 from .dataset import Data, Split
 from .folders import some
@@ -130,6 +130,7 @@ def load(
     if label_edits:
         edits = _by_folder(label_edits, parts["train"], shown, place.root)
         listener.hear(_edit(parts, edits))
+    listener.hear(*deep.settle(parts))
     known_task = _task(parts["train"], task, name, labels)
     for split, part in parts.items():
         values, notes = as_task(part.labels, known_task)

@@ -60,12 +60,14 @@ class Pictures:
     labels : int64, (N,)
     root : the folder that file names are relative to
     print : a hash of names and content, the same on every machine; "" if nobody looked
+    span : the values that become 0 and 255 in pictures of more than 8 bits (deep.py), or None
     """
 
     paths: Sequence[Path]
     labels: ndarray
     root: Path
     print: str = ""
+    span: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -73,7 +75,7 @@ class Pictures:
     def picture(self, row: int) -> ndarray:
         from .images import decode
 
-        return decode(self.paths[row])
+        return decode(self.paths[row], span=self.span)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +125,7 @@ class Part:
     classes : names that the source itself knows
     batch_size : a DataLoader's own
     keyed : whether an item read twice under one key is the same
+    deep : the picture files of more than 8 bits a channel
     """
 
     labels: ndarray
@@ -132,6 +135,7 @@ class Part:
     notes: tuple[Note, ...] = ()
     batch_size: int | None = None
     keyed: bool = True
+    deep: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
