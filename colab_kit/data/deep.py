@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy import ndarray
-
-from ..events import Note
-from . import fingerprints
-from .sources import Part, Pictures, Source
 
 Span = tuple[float, float]  # the values that become 0 and 255
 
@@ -61,31 +55,7 @@ def as_bytes(values: ndarray, span: Span | None) -> ndarray:
     return (np.clip((wide - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
 
 
-def settle(parts: dict[str, Part]) -> list[Note]:
-    """Give all parts of picture files one law for deep pictures, and say it; the training's own."""
-    deep = parts["train"].deep or [path for part in parts.values() for path in part.deep]
-    span = _of_files(deep)
-    if span is None:
-        return []
-    for split, part in parts.items():
-        if part.deep:
-            fingerprint = fingerprints.of_value([part.print, span])
-            parts[split] = replace(part, make=_under(part.make, span), print=fingerprint)
-    low, high = (f"{end:,.6g}" for end in span)
-    n = sum(len(part.deep) for part in parts.values())
-    text = f"{n:,} pictures have more than 8 bits: their values from {low} to {high} are brought"
-    return [Note(f"{text} to 0 to 255, by one law for all splits and for predict().")]
-
-
-def _under(make: Any, span: Span) -> Any:
-    def made(labels: ndarray) -> Source:
-        source: Source = make(labels)
-        return replace(source, span=span) if isinstance(source, Pictures) else source
-
-    return made
-
-
-def _of_files(paths: Sequence[Path]) -> Span | None:
+def law_of(paths: Sequence[Path]) -> Span | None:
     """Tell the law of a set by some of its files; None where none can be read."""
     from PIL import Image
 

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 from ..errors import RENAMED, DataError, new_word, new_words
 from ..events import Callback, Callbacks, Control, Note
 from ..system.console import with_console
-from . import deep, fingerprints, torch_datasets
-from .arrays import file_pair, lists_files, of_pair, of_paths
+from . import fingerprints, torch_datasets
+from .arrays import file_pair, lists_files, of_pair, of_paths, share_law
 from .dataset import Data, Split
 from .folders import some
 from .labels import Labels, display_names
@@ -130,7 +130,7 @@ def load(
     if label_edits:
         edits = _by_folder(label_edits, parts["train"], shown, place.root)
         listener.hear(_edit(parts, edits))
-    listener.hear(*deep.settle(parts))
+    listener.hear(*share_law(parts))
     known_task = _task(parts["train"], task, name, labels)
     for split, part in parts.items():
         values, notes = as_task(part.labels, known_task)

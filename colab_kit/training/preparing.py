@@ -144,9 +144,8 @@ def _without_a_look(
     loaders = maker.of_training()
     source, is_keyed = loaders["train"].source, data.keyed
     if isinstance(source, Pictures):
-        store = store_for(
-            source, preprocess.side, preprocess.span
-        )  # of this session's machine: it changes no bit
+        # of this session's machine: it changes no bit
+        store = store_for(source, preprocess.side, preprocess.span)
         choices["pixels"] = Choice(store.where, store.why)
     if transform is not None and draws_privately(source, int(data.train.rows[0])):
         is_keyed = False

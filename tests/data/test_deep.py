@@ -85,7 +85,9 @@ def test_all_splits_and_batches_share_the_trainings_law(tmp_path):
     assert spans == {(0.0, 4095.0)} and data.test[0][0].max() < 60
     for split in data.splits.values():
         shown = next(split.batches(8, size=24)).x
-        assert abs(float((shown.max() + 1) / 2 * 255) - max(p.max() for p, _ in split)) < 6
+        assert (
+            abs(float((shown.max() + 1) / 2 * 255) - max(p.max() for p, _ in split)) < 25
+        )  # the edge of the ramp is cut
 
 
 def test_a_law_is_part_of_the_record_and_decides_what_is_predicted(tmp_path):
