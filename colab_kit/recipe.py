@@ -105,6 +105,17 @@ class Recipe:
         "random views of each training picture (light for picture files, none for arrays)",
         choices="none light standard strong",
     )
+    flip: bool | None = knob(
+        None,
+        "exchange left and right in half of the views (with augment=, unless classes are such a"
+        " pair: left and right)",
+    )
+    resize: str | None = knob(
+        None,
+        "how a picture becomes a square: 'crop' shows the middle, 'squash' all of it, out of"
+        " proportion (crop; squash for files twice as wide as high, or as high as wide)",
+        choices="crop squash",
+    )
     mixup: float = knob(0.0, "alpha of mixup's Beta(alpha, alpha); 0 is off", low=0)
     cutmix: float = knob(
         0.0,
@@ -281,7 +292,7 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
     kind, meta, name = str(field.type), field.metadata, field.name
     if value is None and "None" in kind:
         return
-    if kind == "bool":
+    if kind.startswith("bool"):
         if not isinstance(value, bool):
             why = f"{name} says whether to {meta['help']}"
             raise RecipeError(

@@ -76,7 +76,7 @@ def flag_type(field: dataclasses.Field[Any]) -> Any:
         return word_or_number
     if field.metadata["choices"]:
         return click.Choice(field.metadata["choices"])
-    if words == "bool":
+    if words.startswith("bool"):
         return click.BOOL
     for word, kind in (("float", click.FLOAT), ("int", click.INT), ("str", click.STRING)):
         if word in words:

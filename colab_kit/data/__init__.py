@@ -8,6 +8,7 @@ fingerprints     what data is, as a hash
 sources          rows that splits choose from, and the parts that become them
 folders          pictures of a folder, by names alone
 labels           labels as they came, of a table, and as numbers
+deep             pictures of more than 8 bits
 images           files decoded, pictures cut
 dataset          Data and its splits, and how they look in a cell
 image_checks     files looked at from outside, and pictures that two splits share

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from torch import Tensor
 from ..colab.staging import one_by_one
 from ..errors import DataError
 from ..events import Note
-from . import fingerprints, image_checks
+from . import deep, fingerprints, image_checks
 from .folders import HEIC, PICTURES, Listing, counted
 from .labels import read_labels
-from .sources import Arrays, Part, Pictures
+from .sources import Arrays, Part, Pictures, Source
 from .targets import object_array, of_rows, with_row
 
 CHANNELS = (1, 2, 3, 4)  # what the axis of colours may hold
@@ -75,6 +76,7 @@ def of_files(
         fingerprint,
         notes=(*notes, *complaints),
         groups=None if groups is None else object_array(groups[row] for row in good),
+        deep=tuple(look.path for look in looks if look.deep),
     )
 
 
@@ -152,6 +154,29 @@ def _once_each(
     if labels.dtype.kind == "O":
         return list(by_path), object_array(by_path.values()), (note,)
     return list(by_path), np.stack(list(by_path.values())), (note,)
+
+
+def share_law(parts: dict[str, Part]) -> list[Note]:
+    """Give all parts of picture files one law for deep pictures, and say it; the training's own."""
+    law = deep.law_of(parts["train"].deep or [path for p in parts.values() for path in p.deep])
+    if law is None:
+        return []
+    for split, part in parts.items():
+        if part.deep:
+            fingerprint = fingerprints.of_value([part.print, law])
+            parts[split] = replace(part, make=_under(part.make, law), print=fingerprint)
+    low, high = (f"{end:,.6g}" for end in law)
+    n = sum(len(part.deep) for part in parts.values())
+    text = f"{n:,} pictures have more than 8 bits: their values from {low} to {high} are brought"
+    return [Note(f"{text} to 0 to 255, by one law for all splits and for predict().")]
+
+
+def _under(make: Callable[[np.ndarray], Source], law: deep.Span) -> Callable[[np.ndarray], Source]:
+    def made(labels: np.ndarray) -> Source:
+        source = make(labels)
+        return replace(source, span=law) if isinstance(source, Pictures) else source
+
+    return made
 
 
 def of_listing(listing: Listing) -> dict[str, Part]:

@@ -8,6 +8,8 @@ RandomResizedCrop, ColorJitter and RandomErasing.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +77,49 @@ PRESETS = {
 
 # The purpose of a draw: part of its key.
 _AREA, _RATIO, _TOP, _LEFT, _FLIP, _ANGLE, _BRIGHT, _CONTRAST, _SATURATION, _HUE, _ERASE = range(11)
+
+
+# Words that a mirror exchanges.
+MIRRORED = (
+    "left right",
+    "l r",
+    "east west",
+    "clockwise counterclockwise",
+    "clockwise anticlockwise",
+    "cw ccw",
+    "links rechts",
+    "gauche droite",
+    "izquierda derecha",
+    "sinistra destra",
+    "esquerda direita",
+    "左 右",
+)
+_OTHER = {a: b for pair in MIRRORED for a, b in (pair.split(), pair.split()[::-1])}
+_LETTERS = {"b": "d", "p": "q"}  # of classes that are single small letters
+
+
+def mirror_pair(classes: Sequence[str]) -> tuple[str, str] | None:
+    """Give two classes whose pictures a mirror exchanges, as their names say; None for none.
+
+    Examples
+    --------
+    >>> mirror_pair(["stop", "turn_left", "turn_right"])
+    ('turn_left', 'turn_right')
+    """
+    by_words = {tuple(_words(name)): name for name in reversed(classes)}
+    for words, name in reversed(by_words.items()):
+        swapped = tuple(_OTHER.get(word, word) for word in words)
+        if swapped != words and swapped in by_words:
+            return name, by_words[swapped]
+    if all(len(name) == 1 for name in classes):
+        return next(((a, b) for a, b in _LETTERS.items() if {a, b} <= set(classes)), None)
+    return None
+
+
+def _words(name: str) -> list[str]:
+    """Split a name at blanks, signs, digits and capitals inside it: turnLeft_2 is turn, left, 2."""
+    parts = re.sub(r"([^\W\d_A-Z])([A-Z])", r"\1 \2", name).casefold()
+    return re.findall(r"[左右]|[^\W\d_左右]+|\d+", parts)
 
 
 def preset(name: str | Augment) -> Augment:

@@ -219,7 +219,8 @@ class BatchLoader:
     def _read_files(
         self, pictures: Pictures, groups: Groups, epoch: int
     ) -> Generator[Raw, None, None]:
-        store, labels = store_for(pictures, self.preprocess.side), torch.from_numpy(pictures.labels)
+        store = store_for(pictures, self.preprocess.side, self.preprocess.span)
+        labels = torch.from_numpy(pictures.labels)
         with closing(run_ahead(self._cut_files(store, groups, epoch))) as ready:
             for rows, (x, good) in zip(groups, ready, strict=True):
                 for row in rows.tolist():
@@ -252,7 +253,7 @@ class BatchLoader:
             coming = next(decoding, [])
             good = rows[np.array([result is not None for result in results], bool)]
             whole = [result for result in results if result is not None]
-            aspects = np.array([aspect for _, aspect in whole], np.float32)
+            aspects = np.array([self.preprocess.aspect(own) for _, own in whole], np.float32)
             yield self._views([pixels for pixels, _ in whole], aspects, good, epoch, size), good
 
     def _cut_arrays(self, arrays: Arrays, groups: Groups, epoch: int) -> Iterator[Raw]:

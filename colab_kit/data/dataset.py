@@ -75,7 +75,8 @@ class Split:
         seed : int
             Key of the order and of the augmentation.
         augment : str
-            "none", "light", "standard" or "strong", for the training split.
+            "none", "light", "standard" or "strong", for the training split. All but "none" mirror
+            half of the pictures.
         size : int, optional
             Side of the pictures in pixels; 224 for files, the arrays' own size for arrays.
         device : torch.device or str, optional

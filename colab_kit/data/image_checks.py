@@ -28,6 +28,7 @@ from ..events import Note
 from ..system.filetypes import web_page
 from . import keyed_random
 from .dataset import Data, Split
+from .deep import is_deep
 from .folders import counted, some
 from .images import jpeg_segments, reads_heic
 from .sources import Arrays, Pictures
@@ -48,6 +49,7 @@ class Look:
     print : hex, of the size and both ends of the content
     pixels : width times height; 0 if the header hides it
     heic : whether it is an iPhone's picture
+    deep : whether it is grey of more than 8 bits, or of floats
     """
 
     path: Path
@@ -55,6 +57,7 @@ class Look:
     print: str = ""
     pixels: int = 0
     heic: bool = False
+    deep: bool = False
 
 
 def look_at(paths: Sequence[Path]) -> list[Look]:
@@ -119,9 +122,10 @@ def _look(path: Path) -> Look:
             if head[4:8] == b"ftyp" and head[8:12] in _HEIC:
                 return Look(path, "" if reads_heic() else "is HEIC", digest, heic=True)
             fault, pixels = _judge(head, tail or head, file, size)
+            deep = not fault and _has_deep_pixels(head, file)
     except OSError as err:
         return Look(path, f"cannot be opened ({err.strerror or err})")
-    return Look(path, fault, digest, pixels)
+    return Look(path, fault, digest, pixels, deep=deep)
 
 
 def _judge(head: bytes, tail: bytes, file: BinaryIO, size: int) -> tuple[str, int]:
@@ -143,6 +147,21 @@ def _judge(head: bytes, tail: bytes, file: BinaryIO, size: int) -> tuple[str, in
     if head.startswith(b"version https://git-lfs"):
         return "is a git-lfs pointer (git lfs pull brings the picture)", 0
     return _by_pillow(file)
+
+
+def _has_deep_pixels(head: bytes, file: BinaryIO) -> bool:
+    """Tell whether a whole picture is grey of more than 8 bits, or of floats."""
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return head[24:26] == b"\x10\0"  # 16 bits, and grey without alpha
+    if head[:4] not in (b"II*\0", b"MM\0*") and head[:2] not in (b"P2", b"P5", b"Pf"):
+        return False
+    from PIL import Image
+
+    file.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(file) as image:
+            return is_deep(image.mode)
 
 
 def _jpeg(head: bytes, tail: bytes, file: BinaryIO) -> tuple[str, int]:

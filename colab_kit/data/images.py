@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import torch
 from numpy import ndarray
 
 from ..errors import DataError
+from .deep import Span, as_bytes, is_deep
 
 FAR = 4  # times the side asked for: from there on a JPEG is decoded at 1/4 or 1/8 of its size
 ORIENTATION = 0x0112  # the EXIF tag
-VERSION = 1  # of the decoding: a new number means other pixels, and stored ones are not used again
+LOOKED_AT = 64  # pictures whose proportions are asked for
+VERSION = 2  # of the decoding: a new number means other pixels, and stored ones are not used again
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the picture
 
 
@@ -32,10 +34,11 @@ def reads_heic() -> bool:
     return True
 
 
-def decode(path: Path, side: int | None = None) -> ndarray:
+def decode(path: Path, side: int | None = None, span: Span | None = None) -> ndarray:
     """Read a picture as uint8 RGB, (H, W, 3), upright by its EXIF.
 
-    Palette, grey, CMYK, 16-bit and alpha become RGB. torchvision.io reads a plain JPEG (twice as
+    Palette, grey, CMYK and alpha become RGB; so do pictures of more than 8 bits, by `span`
+    (deep.py). torchvision.io reads a plain JPEG (twice as
     fast as Pillow on 500 x 375), Pillow reads all else. With `side`, Pillow scales a JPEG whose
     short side is FAR times that while it decodes, never below `side`.
 
@@ -57,7 +60,7 @@ def decode(path: Path, side: int | None = None) -> ndarray:
                 if side is not None and min(image.size) >= FAR * side:
                     image.draft("RGB", (side, side))
                 image.load()
-                return np.array(_rgb(ImageOps.exif_transpose(image) or image))
+                return np.array(rgb(ImageOps.exif_transpose(image) or image, span))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
         what, fix = f"{path} cannot be read as a picture.", "replace the file, or delete it"
         raise DataError(what, str(err), fix) from err
@@ -140,19 +143,40 @@ def _turn_upright(pixels: ndarray, orientation: int) -> ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def _rgb(image: Any) -> Any:
+def as_rgb(image: Any, span: Span | None = None) -> Any:
+    """Give a PIL picture as RGB without its alpha channel; deep ones as rgb() does."""
+    return rgb(image, span) if is_deep(image.mode) else image.convert("RGB")
+
+
+def rgb(image: Any, span: Span | None = None) -> Any:
+    """Give a PIL picture as RGB: clear pixels white, deep ones by `span` or their own depth."""
     from PIL import Image
 
-    if (
-        image.mode.startswith("I") or image.mode == "F"
-    ):  # of 16 bits and more the upper eight in use
-        wide = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if wide.max() > 255 else 255.0
-        return Image.fromarray((np.clip(wide / top, 0, 1) * 255).astype(np.uint8)).convert("RGB")
+    if is_deep(image.mode):
+        return Image.fromarray(as_bytes(np.asarray(image), span)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         clear = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def long_by_short(paths: Sequence[Path]) -> float:
+    """Give how many times its short side the long side of a usual picture is: the median of some.
+
+    Only headers are read. It is 1 where none can be read.
+    """
+    from PIL import Image
+
+    ratios = []
+    for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with Image.open(path) as image:
+                    ratios.append(max(image.size) / max(1, min(image.size)))
+        except (OSError, SyntaxError, ValueError, AttributeError, Image.DecompressionBombError):
+            continue
+    return float(np.median(ratios)) if ratios else 1.0
 
 
 _thread = threading.local()  # a scratch array for each thread; its content never matters

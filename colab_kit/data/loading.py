@@ -16,7 +16,7 @@ from ..errors import RENAMED, DataError, new_word, new_words
 from ..events import Callback, Callbacks, Control, Note
 from ..system.console import with_console
 from . import fingerprints, torch_datasets
-from .arrays import file_pair, lists_files, of_pair, of_paths
+from .arrays import file_pair, lists_files, of_pair, of_paths, share_law
 from .dataset import Data, Split
 from .explain import reading
 from .folders import some
@@ -172,6 +172,7 @@ def load(
     if label_edits:
         edits = _by_folder(label_edits, parts["train"], shown, place.root)
         listener.hear(_edit(parts, edits))
+    listener.hear(*share_law(parts))
     known_task = _task(parts["train"], task, name, labels)
     for split, part in parts.items():
         values, notes = as_task(part.labels, known_task)

@@ -12,6 +12,7 @@ from ..errors import DataError
 from ..system.files import digest, home
 from ..system.hardware import free_memory
 from ..system.row_store import RowStore, open_store
+from .deep import Span
 from .images import VERSION, decode, squash
 from .prefetch import cached_with
 from .sources import Pictures
@@ -31,6 +32,8 @@ class PixelStore:
     source : Pictures
     side : int
         Pixels.
+    span : (float, float), optional
+        What becomes 0 and 255 in pictures of more than 8 bits; the source's own, if None.
     ram, disk : int, optional
         Free bytes; what the machine says, if None.
     place : Path, optional
@@ -48,11 +51,13 @@ class PixelStore:
         source: Pictures,
         side: int,
         *,
+        span: Span | None = None,
         ram: int | None = None,
         disk: int | None = None,
         place: Path | None = None,
     ) -> None:
         self.paths, self.side, self.bad = source.paths, side, dict[int, str]()
+        self.span = span or source.span
         self._memory: np.ndarray | None = None
         self._disk: RowStore | None = None
         shape = len(source.paths), side, side, 3
@@ -64,7 +69,7 @@ class PixelStore:
             self.where, self.why = "memory", f"{size}, within a quarter of the free memory"
             return
         store = open_store(
-            place or home(), "pixels", _key(source, side), shape, kept=KEPT, free=disk
+            place or home(), "pixels", _key(source, side, self.span), shape, kept=KEPT, free=disk
         )
         free = f"{ram / 1e6:,.0f} MB"
         if isinstance(store, RowStore):
@@ -94,7 +99,7 @@ class PixelStore:
         if row in self.bad:
             return None
         try:
-            picture = decode(self.paths[row], self.side)
+            picture = decode(self.paths[row], self.side, self.span)
         except DataError as err:
             self.bad[row] = (
                 f"{err.what} It is left out of its batches; the order of the others stays."
@@ -109,12 +114,13 @@ class PixelStore:
         return pixels, aspect
 
 
-def store_for(source: Pictures, side: int) -> PixelStore:
+def store_for(source: Pictures, side: int, span: Span | None = None) -> PixelStore:
     """Give the one store of a source at this side in this process: all its readers share it."""
-    return cached_with(source, side, lambda: PixelStore(source, side))
+    key = (side, span or source.span)
+    return cached_with(source, key, lambda: PixelStore(source, side, span=span))
 
 
-def _key(source: Pictures, side: int) -> str:
+def _key(source: Pictures, side: int, span: Span | None) -> str:
     """Hash the files' content (else their sizes and dates), and all that decodes them."""
     import PIL
     import torch
@@ -122,7 +128,9 @@ def _key(source: Pictures, side: int) -> str:
 
     what = source.print or [[str(path), *_size_and_date(path)] for path in source.paths]
     versions = [PIL.__version__, torch.__version__, torchvision.__version__]
-    return digest([what, len(source.paths), side, [VERSION, *versions, platform.machine()]])[:16]
+    return digest([what, len(source.paths), side, span, [VERSION, *versions, platform.machine()]])[
+        :16
+    ]
 
 
 def _size_and_date(path: Path) -> list[int]:

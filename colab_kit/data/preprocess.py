@@ -13,6 +13,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from .augment import Augment, Draws, erase, paint
+from .deep import Span
 from .images import Box, cut, decode, middle, squash
 
 STORED = 0.875  # of the side that pictures are stored with: what the network takes
@@ -28,6 +29,8 @@ class Preprocess:
     mean, std : one number, or one a channel
     interpolation : "bilinear" or "bicubic"
     crop : share of the short side that an evaluated picture shows
+    span : the values that become 0 and 255 in files of more than 8 bits (deep.py), or None
+    resize : "crop": a square of the picture is shown; "squash": all of it, as a square
     """
 
     size: int | None = None
@@ -36,6 +39,8 @@ class Preprocess:
     std: tuple[float, ...] = (0.5,)
     interpolation: str = "bilinear"
     crop: float = 0.875
+    resize: str = "crop"
+    span: Span | None = None
 
     @property
     def square(self) -> int:
@@ -54,12 +59,18 @@ class Preprocess:
     @property
     def share(self) -> float:
         """Share of the short side that an evaluated picture shows, as weights' transforms do."""
+        if self.resize == "squash":
+            return 1.0
         return self.square / max(self.square, round(self.square / self.crop))
+
+    def aspect(self, aspect: float) -> float:
+        """Give the width / height that cuts keep: the picture's own, or the square's."""
+        return 1.0 if self.resize == "squash" else aspect
 
     def picture(self, picture: Path | ndarray) -> ndarray:
         """Give a file, or uint8 (H, W, 3), as the uint8 square that is evaluated."""
-        pixels = decode(picture, self.side) if isinstance(picture, Path) else picture
-        aspect = float(np.float32(pixels.shape[1] / pixels.shape[0]))
+        pixels = decode(picture, self.side, self.span) if isinstance(picture, Path) else picture
+        aspect = self.aspect(float(np.float32(pixels.shape[1] / pixels.shape[0])))
         return self.view(squash(pixels, self.side), middle(self.side, aspect, self.share))
 
     def view(self, stored: ndarray, box: Box, flip: bool = False) -> ndarray:
@@ -134,7 +145,8 @@ class Preprocess:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Preprocess:
-        return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
+        rows = {name: tuple(value[name]) for name in ("mean", "std", "span") if value.get(name)}
+        return cls(**{**value, **rows})
 
 
 @functools.lru_cache(64)

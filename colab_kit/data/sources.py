@@ -60,12 +60,14 @@ class Pictures:
     labels : int64, (N,)
     root : the folder that file names are relative to
     print : a hash of names and content, the same on every machine; "" if nobody looked
+    span : the values that become 0 and 255 in pictures of more than 8 bits (deep.py), or None
     """
 
     paths: Sequence[Path]
     labels: ndarray
     root: Path
     print: str = ""
+    span: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -73,7 +75,7 @@ class Pictures:
     def picture(self, row: int) -> ndarray:
         from .images import decode
 
-        return decode(self.paths[row])
+        return decode(self.paths[row], span=self.span)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +126,7 @@ class Part:
     batch_size : a DataLoader's own
     keyed : whether an item read twice under one key is the same
     groups : what each row belongs to, object, (N,), None for nothing; None where nobody said
+    deep : the picture files of more than 8 bits a channel
     """
 
     labels: ndarray
@@ -134,6 +137,7 @@ class Part:
     batch_size: int | None = None
     keyed: bool = True
     groups: ndarray | None = None
+    deep: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from ..errors import DataError, RecipeError
 from . import keyed_random
 from .augment import Augment, Draws, boxes, flips
-from .images import decode, squash
+from .images import as_rgb, squash
 from .preprocess import Preprocess
 from .sources import Arrays, Chosen, Items, Pictures
 from .targets import of_row
@@ -140,7 +140,7 @@ class Transformed(Dataset[Any]):
         if isinstance(self.source, Pictures):
             from PIL import Image
 
-            x: Any = Image.fromarray(decode(self.source.paths[row]))
+            x: Any = Image.fromarray(self.source.picture(row))
         else:
             x = self.source.x[row]
         if seed := getattr(self.transform, "set_random_seed", None):
@@ -192,7 +192,7 @@ class _KeyedDataset(Dataset[Any]):
 
     def _square(self, x: Any, epoch: int, row: int) -> Tensor:
         """Give a picture as uint8 (3, S, S), without its alpha channel."""
-        pixels = np.asarray(x.convert("RGB") if hasattr(x, "convert") else x)
+        pixels = np.asarray(as_rgb(x) if hasattr(x, "convert") else x)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else np.array(pixels[..., :3])
         preprocess, augment = self.preprocess, self.augment
@@ -203,7 +203,8 @@ class _KeyedDataset(Dataset[Any]):
             out = preprocess.picture(pixels)
         else:
             draws = Draws(self.seed, epoch, np.array([row]))
-            aspects = np.array([pixels.shape[1] / pixels.shape[0]], np.float32)
+            aspect = preprocess.aspect(pixels.shape[1] / pixels.shape[0])
+            aspects = np.array([aspect], np.float32)
             (box,) = boxes(augment, draws, aspects, (side, side), preprocess.share)
             out = preprocess.view(squash(pixels, side), box, bool(flips(augment, draws)[0]))
         return torch.from_numpy(out).movedim(2, 0)

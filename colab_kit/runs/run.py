@@ -176,8 +176,8 @@ class Run:
         top : int
             How many classes each prediction lists.
         tta : int
-            Views of each picture, whose probabilities are averaged: as it is, mirrored, then both
-            somewhat nearer.
+            Views of each picture, whose probabilities are averaged: as it is, mirrored (unless the
+            run has flip=False), then both somewhat nearer.
 
         Raises
         ------
@@ -313,7 +313,9 @@ class Run:
 
         preprocess = Preprocess.from_json(self.record["preprocess"])
         output, floats = self.choices["output"].value, self.record["data"]["floats"]
-        return Scorer(self.model, preprocess, torch.device(self.device), output, floats, tta)
+        flip = "flip" not in self.choices or bool(self.choices["flip"].value)
+        device = torch.device(self.device)
+        return Scorer(self.model, preprocess, device, output, floats, tta, flip)
 
     if not TYPE_CHECKING:
 

@@ -16,7 +16,7 @@ from ..data.batches import BatchLoader
 from ..data.dataset import Split
 from ..data.folders import PICTURES
 from ..data.image_checks import look_at
-from ..data.images import decode
+from ..data.images import as_rgb, decode
 from ..data.preprocess import Preprocess
 from ..data.sources import Arrays
 from ..errors import DataError
@@ -43,6 +43,8 @@ class Scorer:
         Whether it was trained on float arrays, whose preparation only the user knows.
     tta : int
         Views of each picture; their probabilities are averaged.
+    flip : bool
+        Whether every second view is mirrored.
     """
 
     model: nn.Module
@@ -51,6 +53,7 @@ class Scorer:
     output: str
     floats: bool = False
     tta: int = 1
+    flip: bool = True
 
     def split(self, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Score a split; damaged pictures are in none of the three arrays.
@@ -82,7 +85,8 @@ class Scorer:
     def probabilities(self, x: torch.Tensor) -> np.ndarray:
         """Score network input: float32, (n, classes)."""
         self.model.to(self.device).eval()
-        rows = [self._rows(_view(x, number)) for number in range(self.tta if x.ndim == 4 else 1)]
+        views = range(self.tta if x.ndim == 4 else 1)
+        rows = [self._rows(_view(x, number, flip=self.flip)) for number in views]
         return np.asarray((sum(rows[1:], rows[0]) / len(rows)).cpu().numpy())
 
     def _rows(self, x: torch.Tensor) -> torch.Tensor:
@@ -176,7 +180,7 @@ class Scorer:
             colours = picture.expand(3, -1, -1) if len(picture) == 1 else picture
             picture = colours.movedim(0, 2).numpy()
         elif not isinstance(picture, Path):
-            picture = np.asarray(picture.convert("RGB"))
+            picture = np.asarray(as_rgb(picture, self.preprocess.span))
         return torch.from_numpy(self.preprocess.picture(picture).copy()).movedim(2, 0)
 
     def _check_channels(self, picture: Any) -> None:
@@ -202,14 +206,14 @@ _CHANCES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-def _view(x: torch.Tensor, number: int) -> torch.Tensor:
+def _view(x: torch.Tensor, number: int, *, flip: bool = True) -> torch.Tensor:
     """Give a view of network input (n, C, H, W).
 
     0 is the input as it is, 1 mirrored; 2 and 3 are both without a twentieth of each side, and so
-    on.
+    on. Without `flip` each view is nearer than the one before.
     """
-    x = x.flip(3) if number % 2 else x
-    for _ in range(number // 2):
+    x = x.flip(3) if flip and number % 2 else x
+    for _ in range(number // 2 if flip else number):
         high, wide = x.shape[2:]
         top, left = (min(max(1, round(side * NEARER)), (side - 1) // 2) for side in (high, wide))
         inner = x[:, :, top : high - top, left : wide - left]
@@ -252,10 +256,10 @@ def pixels_of(x: Any, preprocess: Preprocess) -> np.ndarray:
     """Give predict()'s argument, a single picture, as pixels to draw: uint8, (H, W, C)."""
     picture = pictures_of(x, preprocess)[0][0]
     if isinstance(picture, Path):
-        return decode(picture)
+        return decode(picture, span=preprocess.span)
     if isinstance(picture, torch.Tensor):
         return Arrays(picture.unsqueeze(0), np.zeros(1, np.int64)).picture(0)
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(as_rgb(picture, preprocess.span))
 
 
 def _files(x: str | Path) -> tuple[list[Path], bool]:

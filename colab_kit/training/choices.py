@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from ..data.augment import mirror_pair
 from ..data.dataset import Data
+from ..data.images import long_by_short
 from ..data.preprocess import Preprocess
 from ..data.sources import Arrays, Items, Pictures
 from ..data.user_datasets import own_shape
 from ..recipe import Recipe
 
+LONG = 2.0  # times the short side of half of the pictures: from there on all of them is shown
 UNEVEN = 3.0  # times the smallest class: from there on the largest one's pictures count less
 GENTLE = 0.1  # of the usual learning rate, where all of a trained backbone learns
 PROCESSES_PAY = 2000  # pictures: for fewer, starting processes costs more than they save
@@ -102,12 +106,37 @@ def choose(
         "lr": _or(recipe.lr, rate, why_rate),
         "augment": _or(recipe.augment, *augment),
     }
+    if recipe.flip is not None or choices["augment"].value != "none":
+        choices["flip"] = _flip(recipe.flip, data.classes, made)
+    if isinstance(source, Pictures):
+        choices["resize"] = _resize(recipe.resize, data.train.paths or [], made)
+    elif recipe.resize is not None:
+        choices["resize"] = as_asked(recipe.resize)
     if recipe.class_weights == "auto":
         choices["class_weights"] = _class_weights(list(data.counts["train"].values()))
     if isinstance(optimizer, torch.optim.Optimizer):
         own = Choice(None, "your optimizer has its own", "user")
         choices |= {"lr": own, "weight_decay": own}
     return choices | made
+
+
+def _flip(asked: bool | None, classes: Sequence[str], made: Choices) -> Choice:
+    """Choose whether views are mirrored: not where a mirrored picture is one of another class."""
+    pair = mirror_pair(classes)
+    if asked is None and pair is not None and not made:
+        return Choice(False, f"mirrored, {pair[0]} would be {pair[1]}: no view is mirrored")
+    return _or(asked, True, "usual: half of the views are mirrored (flip=False: none)")
+
+
+def _resize(asked: str | None, paths: Sequence[Path], made: Choices) -> Choice:
+    """Choose how pictures become squares, by the proportions of some of them."""
+    if asked is not None or made:
+        return _or(asked, "crop", "usual for picture files")
+    ratio = long_by_short(paths)
+    shown = f"the middle square shows {100 / ratio:.0f} % of a usual picture here"
+    if ratio < LONG:
+        return Choice("crop", f"{shown} (resize='squash': all of it)", "default")
+    return Choice("squash", f"{shown}: all of it is shown, squeezed to a square")
 
 
 def usual_batch_size(data: Data) -> int:
@@ -155,7 +184,8 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
         size = Choice(224, f"usual for {kind}", "default")
     channels = base.channels or (framed[0] if framed else None)
     crop = base.crop if shape is None else 1.0  # arrays are taken whole
-    return replace(base, size=size.value, channels=channels, crop=crop), size
+    span = source.span if isinstance(source, Pictures) else None
+    return replace(base, size=size.value, channels=channels, crop=crop, span=span), size
 
 
 def workers_for(recipe: Recipe, data: Data, cores: int, *, transformed: bool = False) -> int:

@@ -98,7 +98,9 @@ class LoaderMaker:
 
     @property
     def augment(self) -> Augment:
-        return preset(self.recipe.augment or "none")
+        """What changes a training picture; flip= goes before the preset's own."""
+        augment, flip = preset(self.recipe.augment or "none"), self.recipe.flip
+        return augment if flip is None else dataclasses.replace(augment, flip=0.5 if flip else 0.0)
 
     def _mirrors(self, view: int) -> bool:
         pictures = self.transform is None and not isinstance(self.data.train.source, Items)

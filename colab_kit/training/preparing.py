@@ -122,6 +122,11 @@ def _without_a_look(
         few = BatchLoader(data.train, preprocess, batch_size=8, device=device, seed=recipe.seed)
         choices["batch_size"] = _largest_batch(model, few, data)
     choices.setdefault("image_size", size)
+    if "resize" in choices:
+        preprocess = replace(preprocess, resize=choices["resize"].value)
+    for name in ("resize", "flip"):
+        if not made and name in choices and choices[name].by == "machine":
+            emit(Note(f"{name}={choices[name].value!r}: {choices[name].why}."))
     if network.preprocess.channels == 1 and not made:
         emit(Note("The network takes pictures of one channel: they are made grey."))
     augment, transform = choices["augment"].value, request.augment
@@ -129,14 +134,18 @@ def _without_a_look(
         augment, choices["augment"] = "none", Choice("your transform", "as given", "user")
     workers = workers_for(recipe, data, hardware.runtime.cores, transformed=transform is not None)
     batch_size = choices["batch_size"].value
-    ready = replace(recipe, batch_size=batch_size, num_workers=workers, augment=augment)
+    flip = recipe.flip
+    if "flip" in choices:
+        flip = None if transform is not None else choices["flip"].value
+    ready = replace(recipe, batch_size=batch_size, num_workers=workers, augment=augment, flip=flip)
     maker = LoaderMaker(
         data, preprocess, ready, device, transform, lambda text: emit(Note(text, "warn"))
     )
     loaders = maker.of_training()
     source, is_keyed = loaders["train"].source, data.keyed
     if isinstance(source, Pictures):
-        store = store_for(source, preprocess.side)  # of this session's machine: it changes no bit
+        # of this session's machine: it changes no bit
+        store = store_for(source, preprocess.side, preprocess.span)
         choices["pixels"] = Choice(store.where, store.why)
     if transform is not None and draws_privately(source, int(data.train.rows[0])):
         is_keyed = False

@@ -18,6 +18,7 @@ from colab_kit.data.augment import (
     boxes,
     erase,
     flips,
+    mirror_pair,
     mixed,
     paint,
     preset,
@@ -250,3 +251,25 @@ def test_off_is_off_and_rows_of_numbers_are_not_cut():
     x = torch.rand(4, 10)
     assert mixed(x, 0.0, 0.0, 1) == (x, None, 1.0) and mixed(x, 0.0, 1.0, 1)[1] is None
     assert mixed(x, 1.0, 1.0, 1)[1] is not None
+
+
+@pytest.mark.parametrize(
+    ("classes", "pair"),
+    [
+        (("left", "right"), ("left", "right")),
+        (("Right", "Left", "stop"), ("Right", "Left")),
+        (("hand-left-open", "hand-right-open"), ("hand-left-open", "hand-right-open")),
+        (("arrowLeft", "arrowRight"), ("arrowLeft", "arrowRight")),
+        (("gauche", "droite"), ("gauche", "droite")),
+        (("向左", "向右"), ("向左", "向右")),
+        (("a", "b", "c", "d"), ("b", "d")),
+        (("left", "straight"), None),
+        (("turn left", "park right"), None),
+        (("leftover", "rightful"), None),
+        (("cat", "dog"), None),
+        (("b", "dog", "d"), None),
+        (("2", "5"), None),
+    ],
+)
+def test_classes_that_a_mirror_exchanges_are_told_by_their_names(classes, pair):
+    assert mirror_pair(classes) == pair

@@ -45,7 +45,7 @@ def store(request, source, tmp_path) -> PixelStore:
 def count(monkeypatch) -> list:
     made = []
     monkeypatch.setattr(
-        pixel_cache, "decode", lambda path, side: made.append(path) or decode(path, side)
+        pixel_cache, "decode", lambda path, side, span: made.append(path) or decode(path, side)
     )
     return made
 

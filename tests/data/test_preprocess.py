@@ -122,3 +122,20 @@ def test_memory_that_is_given_is_used_and_changes_no_bit():
     out = torch.empty(2, 3, 5, 5)
     made = Preprocess(mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0))
     assert made.input(x, "cpu", out=out) is out and torch.equal(out, made.input(x, "cpu"))
+
+
+@pytest.mark.parametrize("size", [(64, 12), (12, 64), (20, 20)])
+def test_squash_shows_all_of_a_picture_and_crop_its_middle(size):
+    wide, high = size
+    picture = np.zeros((high, wide, 3), np.uint8)
+    picture[:2, :2] = picture[-2:, -2:] = 255  # two corners
+    shown = {way: Preprocess(16, resize=way).picture(picture) for way in ("crop", "squash")}
+    assert shown["squash"][0, 0].min() > 30 and shown["squash"][-1, -1].min() > 30
+    assert shown["crop"][0, 0].max() < shown["squash"][0, 0].max()
+    assert shown["crop"].shape == shown["squash"].shape == (16, 16, 3)
+
+
+def test_a_record_without_resize_is_one_that_crops():
+    facts = Preprocess(16).as_json()
+    del facts["resize"]
+    assert Preprocess.from_json(facts) == Preprocess(16, resize="crop")

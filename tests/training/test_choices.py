@@ -123,3 +123,57 @@ def test_processes_are_started_only_where_they_pay(kind, n, said, num_workers):
     assert workers_for(Recipe(num_workers=said), data(kind, n, shape=(1,)), cores=1) == min(
         num_workers, 1 if said is None else num_workers
     )
+
+
+def files(tmp_path, sizes, classes=("a", "b")):
+    """Give data of picture files of these sizes, width and height."""
+    paths = [tmp_path / f"{n}.png" for n in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        Image.new("L", size).save(path)
+    labels = np.zeros(len(paths), np.int64)
+    split = Split(Pictures(paths, labels, tmp_path), np.arange(len(paths)))
+    return Data(split, None, None, classes, "x", "f")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "value"),
+    [
+        ([(40, 30)] * 4, "crop"),
+        ([(90, 30)] * 4, "squash"),
+        ([(30, 90)] * 4, "squash"),
+        ([(90, 30)] + [(40, 30)] * 4, "crop"),
+        ([(59, 30)] * 4, "crop"),
+    ],
+)
+def test_long_pictures_are_shown_whole_and_the_choice_says_how_much_a_square_shows(
+    tmp_path, sizes, value
+):
+    given = files(tmp_path, sizes)
+    found = chosen(Recipe(), given)["resize"]
+    assert found.value == value and " % of a usual picture" in found.why
+    for asked in ("crop", "squash"):
+        assert chosen(Recipe(resize=asked), given)["resize"] == as_asked(asked)
+
+
+def test_a_run_that_began_without_these_choices_goes_on_as_it_was(tmp_path):
+    given = files(tmp_path, [(90, 30)] * 4, ("left", "right"))
+    found = chosen(Recipe(), given, made={"augment": Choice("light", "so")})
+    assert (found["resize"].value, found["flip"].value) == ("crop", True)
+
+
+@pytest.mark.parametrize(
+    ("classes", "asked", "value"),
+    [
+        (("left", "right"), None, False),
+        (("cat", "dog"), None, True),
+        (("left", "right"), True, True),
+        (("cat", "dog"), False, False),
+    ],
+)
+def test_left_and_right_are_not_mirrored_unless_asked(tmp_path, classes, asked, value):
+    found = chosen(Recipe(flip=asked), files(tmp_path, [(9, 9)], classes))["flip"]
+    assert found.value is value and (found.by == "user") is (asked is not None)
+
+
+def test_where_no_view_is_drawn_nothing_is_said_of_mirroring():
+    assert "flip" not in chosen(Recipe()) and "resize" not in chosen(Recipe())
