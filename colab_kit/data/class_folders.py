@@ -116,15 +116,10 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
     """Find the level at which the classes lie."""
     inside = {name: _below(sub) for name, sub in subs.items()}
     below = [inner for sub in subs.values() for inner in sub.filled]
-    by_letter = all(len(name) == 1 and name.isalpha() for name in subs)
-    if (
-        by_letter
-        and not folder_words.are_numbers(below)
-        and not any(x.loose for x in subs.values())
-    ):
+    letters = all(len(name) == 1 and name.isalpha() and not subs[name].loose for name in subs)
+    if letters and not folder_words.are_numbers(below):
         story.lines.append(f"The folders {some(list(subs))} sort the classes inside by letter.")
-        pairs = [pair for sub in subs.values() for pair in sub.filled.items()]
-        return [(name, sub.pictures) for name, sub in pairs]
+        return _innermost(subs)
     doubted = {name: sub for name, sub in inside.items() if len(sub.filled) > 1 and not sub.loose}
     counts = Counter(inner for sub in doubted.values() for inner in sub.filled)
     again = {inner for inner, n in counts.items() if n > 1}
@@ -159,6 +154,15 @@ def _below(tree: Tree) -> Tree:
 
 def _outer(subs: dict[str, Tree]) -> Labelled:
     return [(name, sub.pictures) for name, sub in subs.items()]
+
+
+def _innermost(subs: dict[str, Tree]) -> Labelled:
+    """Take each folder that holds pictures as a class, by its path: `balcony/exterior`."""
+    out: dict[str, list[Path]] = {}
+    for sub in subs.values():
+        for path in sub.pictures:
+            out.setdefault(path.parent.relative_to(sub.path).as_posix(), []).append(path)
+    return list(out.items())
 
 
 def _mixed(

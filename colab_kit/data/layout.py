@@ -114,6 +114,8 @@ def _are_splits(claims: dict[str, list[Tree]], others: dict[str, Tree]) -> bool:
     inner = {name for sub in others.values() for name in sub.filled} | set(others)
     if any(_holds_classes(sub) and set(sub.filled) & inner for sub in subs):
         return True
+    if len(others) == 1 and all(len(sub.filled) > 1 for sub in others.values()):
+        return bool(plain)
     # test/ without classes beside class folders; control/ and test/ are two classes
     several = len(others) > 1 or any(len(sub.filled) > 1 for sub in others.values())
     return several and bool(plain & {"test", PREDICT})

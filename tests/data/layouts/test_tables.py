@@ -100,7 +100,7 @@ CASSAVA = {"0": "Bacterial Blight (CBB)", "1": "Green Mottle (CGM)", "2": "Healt
     "kaggle.com/c/cassava-leaf-disease-classification: numbers, and their names in a JSON",
     'kit.load("cassava", labels="train.csv"<names>)',
     lambda names: (
-        Want(of := tuple(CASSAVA.values() if names else CASSAVA), 5, test=Bare(1)),
+        Want(of := tuple(CASSAVA.values()), 5, test=Bare(1)),
         Want(of, 5),
     ),
     spellings={
