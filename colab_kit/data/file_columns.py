@@ -163,7 +163,7 @@ def _file_column(
     if len(columns) > 1 and first[0] == 0 and _differ(table, columns, names, folder, hint):
         # two columns of bare numbers, each of which names files
         lines = [
-            request.line(**_labels(shown), file_column=table.first[column] or column)
+            request.line(labels=shown, file_column=table.first[column] or column)
             for column in columns
         ]
         named = some([repr(table.first[column] or column) for column in columns])
@@ -221,10 +221,6 @@ def _is_header(table: Table, names: FileNames, of_file: int) -> bool:
         return False
     looks = cell.isdigit() or os.path.splitext(cell)[1].lower() in ENDINGS
     return not looks
-
-
-def _labels(shown: str) -> dict[str, str]:
-    return {"labels": shown} if shown else {}
 
 
 def _ambiguous(table: Path | str, name: str, names: FileNames) -> DataError:

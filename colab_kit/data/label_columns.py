@@ -82,13 +82,13 @@ def words(name: str) -> set[str]:
 
 def columns_of(matched: Matched) -> list[Column]:
     """Say what each column but the files' holds."""
-    out = []
+    out, places = [], "x" in map(plain, matched.header)
     for number in range(matched.table.width):
         if number != matched.of_file:
             cells = matched.cells(number)
             name = matched.header[number] if matched.header else ""
             distinct = set(cells)
-            out.append(Column(number, name, _kind(name, cells, distinct), distinct))
+            out.append(Column(number, name, _kind(name, cells, distinct, places), distinct))
     return out
 
 
@@ -116,6 +116,11 @@ def choose_labels(
         return _one(matched, _twin(matched, usual, likely), likely, names, request, shown)
     hot = [column for column in likely if column.kind == "hot"]
     rest = [column for column in likely if column.kind != "hot"]
+    if len(hot) > 1:  # a class that no picture has, or each
+        bare = [
+            column for column in columns if column.kind == "constant" and column.distinct <= HOT
+        ]
+        hot = sorted([*hot, *bare], key=lambda column: column.number)
     if request.task == REGRESS:
         hot, likely = [], [column for column in likely if column.kind == "number"]
         rest = likely
@@ -137,9 +142,9 @@ def choose_labels(
     return None
 
 
-def _kind(name: str, cells: Sequence[Any], distinct: set[Any]) -> str:
+def _kind(name: str, cells: Sequence[Any], distinct: set[Any], places: bool) -> str:
     spelling, parts = plain(name), words(name)
-    usual = spelling in LABEL_COLUMNS
+    usual = spelling in LABEL_COLUMNS and not (spelling == "y" and places)
     if all(is_missing(cell) for cell in distinct):
         return "blank"
     texts = {cell.casefold() for cell in distinct if isinstance(cell, str)}
@@ -280,7 +285,7 @@ def _named(
     if matched.of_file in numbers:
         what = f"label_column= and the files' names are both {matched.named(matched.of_file)}."
         why = "a column is one or the other"
-        fix = request.line(**({"labels": shown} if shown else {}), file_column=0)
+        fix = request.line(labels=shown, file_column=0)
         raise DataError(what, why, fix)
     chosen = [by_number[number] for number in numbers]
     if len(chosen) == 1:
@@ -314,13 +319,15 @@ def _question(
     hot: Sequence[Column] = (),
 ) -> DataError:
     """Ask which column is meant, with a line for each."""
-    table = {"labels": shown} if shown else {}
     lines = [
-        request.line(**table, label_column=matched.key(column.number)) for column in columns[:SHOWN]
+        request.line(labels=shown, label_column=matched.key(column.number))
+        for column in columns[:SHOWN]
     ]
     if hot:
         keys = [matched.key(column.number) for column in hot]
-        lines.append(request.line(**table, label_column=keys))
+        line = request.line(labels=shown, label_column=keys)
+        last = max(column.number for column in columns) > hot[-1].number
+        lines.insert(len(lines) if last else 0, line)  # the target often stands last
     names = ", ".join(matched.named(column.number) for column in columns[:SHOWN])
     more = f", or the {len(hot)} columns of 0 and 1" if hot else ""
     what = f"{matched.table.path} has several columns that could be the label: {names}{more}."

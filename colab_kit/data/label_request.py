@@ -41,7 +41,7 @@ class LabelRequest:
     def line(self, **more: Any) -> str:
         """Give the call as it was typed, with these words more: it can be pasted."""
         source = _typed(self.source) or "source"
-        words = {**self.words, **more}
+        words = {**self.words, **{word: value for word, value in more.items() if value != ""}}
         shown = {word: _typed(value) for word, value in words.items() if value is not None}
         # what cannot be written again (a dict, a function) is left as a word
         return f"kit.load({', '.join([source, *(f'{w}={s or w}' for w, s in shown.items())])})"
