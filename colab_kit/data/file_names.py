@@ -104,14 +104,8 @@ class FileNames:
         out = dict[str, list[int]]()
         for row, (name, stem) in enumerate(zip(self.bare, self.stems, strict=True)):
             folder = self.whole[row].rpartition("/")[0].rpartition("/")[2]
-            for key in {
-                name,
-                stem,
-                name.lower(),
-                stem.lower(),
-                f"{folder}/{name}",
-                f"{folder}/{stem}",
-            }:
+            keys = {name, stem, name.lower(), stem.lower()}
+            for key in keys | {f"{folder}/{name}", f"{folder}/{stem}"}:
                 out.setdefault(key, []).append(row)
         return out
 
@@ -208,7 +202,7 @@ class FileNames:
                 if (row := form.get(key)) is not None:
                     if row != AMBIGUOUS:
                         return [row]
-                    near = "/".join(parts[-2:-1] + [key])
+                    near = "/".join([*parts[-2:-1], key])
                     return self.groups.get(near) or self.groups[key]
         return []
 

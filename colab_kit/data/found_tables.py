@@ -174,8 +174,8 @@ def _said_of(
         found = {row: _class_of(cell, folders, by_number) for row, cell in said.items()}
         agrees = all(labels[row] in (None, name) for row, name in found.items())
         named = words(column.name) & CLASS_WORDS or matched.table.width == 2
-        if column.kind != "beside" and None not in found.values() and agrees:
-            if named or not are_numbers(column.distinct):
+        if None not in found.values() and agrees:
+            if named and column.kind != "beside" or not are_numbers(column.distinct):
                 fits.append({row: str(name) for row, name in found.items() if row in rows})
     return fits[0] if fits and all(found == fits[0] for found in fits) else None
 
