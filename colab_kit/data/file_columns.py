@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     cells = columns[of_file]
     rows = names.rows_of(cells, folder=folder, hint=hint)
     if AMBIGUOUS in rows:
-        raise _ambiguous(table.path, str(cells[rows.index(AMBIGUOUS)]), names)
+        raise ambiguous(str(table.path), str(cells[rows.index(AMBIGUOUS)]), names, request)
     return Matched(table, header, of_file, list(columns), rows, hint)
 
 
@@ -223,11 +223,18 @@ def _is_header(table: Table, names: FileNames, of_file: int) -> bool:
     return not looks
 
 
-def _ambiguous(table: Path | str, name: str, names: FileNames) -> DataError:
+def ambiguous(where: str, name: str, names: FileNames, request: LabelRequest) -> DataError:
+    """Say that a name means several files, with a line for each folder that has one of them."""
     rows = names.groups.get(Path(name).name) or names.groups.get(Path(name).stem) or []
-    which = some([names.whole[row] for row in rows])
-    what = f"{table} names {name}, which means several files."
-    return DataError(what, f"in {names.root} these have this name: {which}", "write its folder too")
+    which = [names.whole[row] for row in rows]
+    what = f"{where} names {name}, which means several files."
+    folders = list(dict.fromkeys(path.split("/")[0] for path in which if "/" in path))
+    fix = "write its folder too"
+    if len(folders) > 1 and isinstance(request.source, str | os.PathLike):
+        sources = [os.path.join(request.source, folder) for folder in folders[:4]]
+        lines = [replace(request, source=source).line() for source in sources]
+        fix += f", or take one folder alone: {', or '.join(lines)}"
+    return DataError(what, f"in {names.root} these have this name: {some(which)}", fix)
 
 
 def _stranger(table: Table, names: FileNames) -> DataError:

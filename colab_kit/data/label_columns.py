@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import DataError
@@ -135,7 +135,11 @@ def choose_labels(
     if chosen is None and len(likely) == 1:
         chosen = likely[0]
     if chosen is not None:
-        return _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
+        choice = _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
+        if len(likely) > 1:
+            text = f"{matched.table.path.name}: {choice.line}; label_column= names another one."
+            return replace(choice, notes=(Note(text), *choice.notes))
+        return choice
     likely = likely or [column for column in columns if column.kind in ("free", "group")]
     if likely:
         raise _question(matched, _sorted(likely), request, shown)

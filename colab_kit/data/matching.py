@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import DataError
 from ..events import Note
 from . import found_tables
-from .file_columns import Matched, match, no_file
+from .file_columns import Matched, ambiguous, match, no_file
 from .file_names import AMBIGUOUS
 from .folders import Listing, counted, some
 from .label_cells import spoken
@@ -131,8 +131,7 @@ def _look_up(reading: Reading, labels: Mapping[Any, Any]) -> None:
     rows = reading.names.rows_of(cells)
     if AMBIGUOUS in rows:
         name = cells[rows.index(AMBIGUOUS)]
-        what, root = f"labels= names {name}, which means several files.", reading.listing.root
-        raise DataError(what, f"in {root} several files have this name", "write its folder too")
+        raise ambiguous("labels=", name, reading.names, reading.request)
     if rows.count(None) == len(rows):
         raise no_file("labels=", cells, reading.names)
     strangers = [cell for cell, row in zip(cells, rows, strict=True) if row is None]
