@@ -31,7 +31,7 @@ SPLIT_COLUMNS = frozenset(
 )
 GROUP_WORDS = frozenset(
     "patient patients patientid lesion lesions subject person participant video clip case study "
-    "series session individual photographer user rater observer scene family".split()
+    "series session individual photographer user rater observer".split()
 )
 BESIDE = frozenset(
     "x y w h width height size xmin ymin xmax ymax x1 x2 y1 y2 bbox box roi area md5 sha1 "
@@ -254,6 +254,8 @@ def _names_of_numbers(
     if asked or not are_numbers(column.distinct) or len(column.distinct) < 2:
         return None
     cells = matched.cells(column.number)
+    if 2 * len(column.distinct) > len(cells):
+        return None
     for of_file in (_folders, _starts):
         said = [text.rpartition("/")[2] for text in of_file(matched, names)]
         if all(said) and not any(text.isdigit() for text in said) and _same(cells, said):

@@ -79,7 +79,7 @@ def _label(reading: Reading, labels: Any) -> None:
         raise DataError(
             f"labels= is a {type(labels).__name__}.",
             "the order of the files in a folder is not known to you",
-            'pass {"cat1.jpg": "cat", …}, the path of a CSV file, or a function of the path',
+            "pass labels=dict(zip(files, labels)), the path of a CSV file, or a function of the path",
         )
 
 
@@ -157,10 +157,11 @@ def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
 def _find(reading: Reading) -> None:
     """Look beside the pictures for what their folders do not say."""
     listing, names, request = reading.listing, reading.names, reading.request
-    if all(label is None for label in _of_main(reading)):
+    asked = request.label_column is not None or request.file_column is not None
+    if asked or all(label is None for label in _of_main(reading)):
         found = found_tables.best(listing, names, request)
         if found is None:
-            _refuse(reading)
+            _refuse(reading, asked)
             return
         _use(reading, found.matched, found.choice, found.shown)
         _use_siblings(reading, found.matched)
@@ -181,11 +182,18 @@ def _of_main(reading: Reading) -> list[Any]:
     return [label for label, split in pairs if split == reading.request.split]
 
 
-def _refuse(reading: Reading) -> None:
-    if reading.request.source is not None and "label_edits" not in reading.request.words:
-        error = no_labels(reading.names, reading.request)
-        if error is not None:
-            raise error
+def _refuse(reading: Reading, asked: bool) -> None:
+    """Say that no table was found: where a column of one is asked for, or names show classes."""
+    request = reading.request
+    if request.source is None or "label_edits" in request.words:
+        return
+    if asked:
+        what = f"No table beside the pictures in {reading.listing.root} names them."
+        why = "label_column= and file_column= are columns of one"
+        raise DataError(what, why, "name it: labels='labels.csv'")
+    error = no_labels(reading.names, request)
+    if error is not None:
+        raise error
 
 
 def _use(reading: Reading, matched: Matched, choice: LabelChoice | None, shown: str) -> None:

@@ -537,6 +537,31 @@ def test_a_row_a_label_is_put_together_where_several_are_asked_for(tmp_path):
     assert said(read(listing, "t.csv", task="multilabel"))["leaf0.png"] == ("ash tree", "elm")
 
 
+def test_a_column_that_is_named_wins_over_class_folders(tmp_path):
+    text = table("file,kind", lambda n, name, kind: f"{name},{kind}")
+    train = [(f"batch{n % 2}/{name}", f"batch{n % 2}") for n, name in enumerate(LEAVES)]
+    out = read(lay(tmp_path, {"t.csv": text}, train=train), label_column="kind")
+    assert list(said(out).values()) == list(TRUE.values())
+    with pytest.raises(DataError):
+        read(lay(tmp_path, {}, train=train), label_column="kind")
+
+
+def test_numbers_take_the_names_of_the_folders_that_say_the_same(tmp_path):
+    lines = rows(*(f"art/{kind}/{name} {KINDS.index(kind)}" for name, kind in TRUE.items()))
+    train = [f"{kind}/{name}" for name, kind in TRUE.items()]
+    listing = lay(tmp_path, {"list.txt": lines}, train=train)
+    assert set(said(read(listing, "list.txt")).values()) == set(KINDS)
+    assert set(said(read(listing, "list.txt", named=True)).values()) == {"0", "1", "2"}
+
+
+def test_a_large_table_is_matched_by_look_ups(tmp_path):
+    names = [f"a{n % 50}/img_{n}.jpg" for n in range(20_000)]
+    for cell in (str, lambda name: name.split("/")[1], lambda name: f"/old/place/{name[:-4]}"):
+        text = rows("id,label,width", *(f"{cell(n)},{n[:3]},7" for n in reversed(names)))
+        out = read(lay(tmp_path, {"t.csv": text}, train=names), "t.csv")
+        assert all(name[:3] == label for name, label in said(out).items())
+
+
 def test_a_table_that_is_not_there_shows_those_that_are(tmp_path):
     listing = lay(tmp_path, {"meta/labels.csv": TABLES["semicolons"]}, train=LEAVES)
     with pytest.raises(DataError) as error:
