@@ -146,6 +146,8 @@ def _file_column(
     if request.file_column is not None:
         where, header = str(table.path), table.first
         return column_number(header, table.width, request.file_column, where, "file_column")
+    if len(whole := _whole_names(table, names)) == 1:
+        return whole[0]
     step = max(1, len(table.rows) // SAMPLE)
     hits = _hits(table.rows[1::step] or table.rows, names, folder, hint)
     if not any(hits) and step > 1:
@@ -170,6 +172,15 @@ def _file_column(
         what = f"{table.path} has several columns that could name the files: {named}."
         raise DataError(what, "each holds numbers that are files' names", ", or ".join(lines))
     return max(ranks, key=lambda column: (ranks[column], -column))
+
+
+def _whole_names(table: Table, names: FileNames) -> list[int]:
+    """List the columns whose cells are names as they stand, by a sample of the rows."""
+    whole, step = names.form("whole"), max(1, len(table.rows) // SAMPLE)
+    sample = table.rows[1::step] or table.rows
+    return [
+        column for column in range(table.width) if all(str(row[column]) in whole for row in sample)
+    ]
 
 
 def _hits(
@@ -217,10 +228,10 @@ def _differ(
 def _is_header(table: Table, names: FileNames, of_file: int) -> bool:
     """Tell whether the first row names the columns: its cell in the files' column is no file's."""
     cell = str(table.rows[0][of_file])
-    if len(table.rows) < 2 or names.find(cell) is not None:
-        return False
     looks = cell.isdigit() or os.path.splitext(cell)[1].lower() in ENDINGS
-    return not looks
+    if len(table.rows) < 2 or looks:
+        return False
+    return of_file in _whole_names(table, names) or names.find(cell) is None
 
 
 def ambiguous(where: str, name: str, names: FileNames, request: LabelRequest) -> DataError:

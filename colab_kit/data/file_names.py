@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -151,8 +152,10 @@ class FileNames:
                 if hits == len(sample):
                     return choice
         deep = max(str(cell).count("/") for cell in sample) if sample else 0
-        for folders in range(1, min(deep, 6) + 1):
-            form = self.form("whole")
+        for folders, kind in product(range(1, min(deep, 6) + 1), ("whole", "long")):
+            if best == len(sample):
+                break
+            form = self.form(kind)
             hits = sum(str(cell).split("/", folders)[-1] in form for cell in sample)
             if hits > best:
                 best, choice = hits, (folders, form)

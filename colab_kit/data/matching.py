@@ -79,7 +79,7 @@ def _label(reading: Reading, labels: Any) -> None:
         raise DataError(
             f"labels= is a {type(labels).__name__}.",
             "the order of the files in a folder is not known to you",
-            "pass labels=dict(zip(files, labels)), the path of a CSV file, or a function of the path",
+            "pass labels=dict(zip(files, labels)), a CSV file, or a function of the path",
         )
 
 
