@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -98,14 +99,21 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     return Matched(table, header, of_file, list(columns), rows, hint)
 
 
-def column_number(header: Sequence[str], width: int, column: Any, where: str, word: str) -> int:
-    """Read label_column= or file_column=: a name, or a number from 0.
+def column_number(
+    table: Table, header: Sequence[str], request: LabelRequest, word: str, *, but: int | None = None
+) -> int:
+    """Read file_column= or label_column=: a name, or a number from 0.
+
+    Parameters
+    ----------
+    but : a column that is not meant
 
     Raises
     ------
     DataError
         The table has no such column.
     """
+    column, width = getattr(request, word), table.width
     if isinstance(column, int) and not isinstance(column, bool) and -width <= column < width:
         return column % width
     lower = [name.strip().casefold() for name in header]
@@ -115,8 +123,12 @@ def column_number(header: Sequence[str], width: int, column: Any, where: str, wo
     if text.casefold() in lower:
         return lower.index(text.casefold())
     names = ", ".join(repr(name) for name in header) or f"without names, 0 to {width - 1}"
-    what, why = f"{where} has no column {column!r}.", f"its columns are {names}"
-    raise DataError(what, why, f"give {word}= one of these names, or a number from 0")
+    what, why = f"{table.path} has no column {column!r}.", f"its columns are {names}"
+    keys: list[Any] = [key for n, key in enumerate(header or range(width)) if n != but]
+    near = difflib.get_close_matches(text.casefold(), map(str, keys), 3)
+    keys = [key for key in keys if key in near] or keys
+    lines = [request.line(**{word: key}) for key in keys[:6]]
+    raise DataError(what, why, ", or ".join(lines))
 
 
 def _folder(path: Path, names: FileNames) -> str:
@@ -144,8 +156,7 @@ def _file_column(
     shown: str,
 ) -> int:
     if request.file_column is not None:
-        where, header = str(table.path), table.first
-        return column_number(header, table.width, request.file_column, where, "file_column")
+        return column_number(table, table.first, request, "file_column")
     if len(whole := _whole_names(table, names)) == 1:
         return whole[0]
     step = max(1, len(table.rows) // SAMPLE)
@@ -251,7 +262,8 @@ def ambiguous(where: str, name: str, names: FileNames, request: LabelRequest) ->
 def _stranger(table: Table, names: FileNames) -> DataError:
     step = max(1, len(table.rows) // 3)
     rows = table.rows[1 if len(table.rows) > 1 else 0 :: step][:3]
-    likely = max(range(table.width), key=lambda column: _likeness(table, column))
+    distinct = [len(set(cells)) for cells in zip(*table.rows, strict=True)]
+    likely = max(range(table.width), key=lambda n: (_likeness(table, n)[0], distinct[n]))
     return no_file(table.path, [str(row[likely]) for row in rows], names)
 
 

@@ -96,7 +96,7 @@ def _matching(listing: Listing, names: FileNames, request: LabelRequest) -> Iter
 
 def candidates(listing: Listing, names: FileNames) -> list[Path]:
     """List the tables that may say something of the pictures: no answer sheet, no picture's own."""
-    stems = set(names.stems) if len(listing.tables) > AT_MOST else set()
+    stems = set(names.stems)
     tables = [path for path in listing.tables if not is_answer(path) and path.stem not in stems]
     return tables[:AT_MOST]
 

@@ -281,17 +281,24 @@ def _named(
     shown: str,
 ) -> LabelChoice:
     """Take the columns that label_column= names."""
-    asked, where = request.label_column, str(matched.table.path)
+    asked, table = request.label_column, matched.table
     several = list(asked) if isinstance(asked, list | tuple) else [asked]
     by_number = {column.number: column for column in columns}
     numbers = [
-        column_number(matched.header, matched.table.width, one, where, "label_column")
+        column_number(
+            table,
+            matched.header,
+            replace(request, label_column=one),
+            "label_column",
+            but=matched.of_file,
+        )
         for one in several
     ]
     if matched.of_file in numbers:
         what = f"label_column= and the files' names are both {matched.named(matched.of_file)}."
         why = "a column is one or the other"
-        fix = request.line(labels=shown, file_column=0)
+        others = [matched.key(column.number) for column in columns][:SHOWN]
+        fix = ", or ".join(request.line(labels=shown, label_column=other) for other in others)
         raise DataError(what, why, fix)
     chosen = [by_number[number] for number in numbers]
     if len(chosen) == 1:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import DataError
 from ..events import Note
@@ -117,7 +117,9 @@ def _without_strangers(reading: Reading, failed: list[str]) -> None:
             reading.labels[row] = None
     if failed:
         text = f"{counted(len(failed), 'test picture')} left without a label: what labels= gives"
-        reading.notes.append(Note(f"{text} for it is no class of train ({some(failed)})."))
+        level: Literal["warn", "info"] = "warn" if _classes(reading, "test") else "info"
+        text = f"{text} for it is no class of train ({some(failed)})."
+        reading.notes.append(Note(text, level))
 
 
 def _classes(reading: Reading, split: str) -> set[Any]:
@@ -145,11 +147,16 @@ def _look_up(reading: Reading, labels: Mapping[Any, Any]) -> None:
 
 def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
     """Read the table that labels= names, and those of the other splits beside it."""
-    root = reading.listing.root
-    path = first_file(Path(labels).expanduser(), root / labels, root.parent / labels)
+    root, above = reading.listing.root, Path(reading.names.base)
+    places = dict.fromkeys((root, root.parent, above, above.parent))
+    path = first_file(Path(labels).expanduser(), *(place / labels for place in places))
     if path is None:
         raise found_tables.missing(labels, reading.listing, reading.request)
     main = match(read_table(path), reading.names, reading.request)
+    own = len(reading.names) - len(reading.request.others)
+    if reading.request.others and all(row >= own for row in main.files):
+        reading.lines.append(f"{path.name} names none of the {reading.request.split} pictures")
+        return
     _use(reading, main, choose_labels(main, reading.names, reading.request, ""), "")
     _use_siblings(reading, main)
 

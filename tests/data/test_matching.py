@@ -237,8 +237,12 @@ def test_several_plausible_columns_are_asked_about_with_lines_that_run(tmp_path)
         assert set(said(read(listing, **pasted(error))).values()) == {"h0", "h1"}
         assert said(read(listing, "it's.csv", label_column="Colour")) == TRUE
         assert said(read(listing, "it's.csv", label_column=2)) == TRUE
-    with pytest.raises(DataError):
-        read(listing, "it's.csv", label_column="taste")
+    with pytest.raises(DataError) as error:
+        read(listing, "it's.csv", label_column="color")
+    assert said(read(listing, **pasted(error))) == TRUE
+    with pytest.raises(DataError) as error:
+        read(listing, "it's.csv", label_column="file", file_column="file")
+    assert said(read(listing, **pasted(error)))
 
 
 def test_a_column_of_groups_is_never_the_label(tmp_path):
@@ -421,8 +425,10 @@ def test_a_table_of_train_says_nothing_of_test_pictures_of_the_same_name(tmp_pat
     text = rows("id,kind", *(f"{n},{KINDS[n % 3]}" for n in range(6)))
     listing = lay(tmp_path, {"labels.csv": text}, train=names["test"])
     others = tuple(tmp_path / name for name in names["train"])
-    request = LabelRequest(str(tmp_path / "labels.csv"), split="test", others=others)
+    request = LabelRequest("labels.csv", split="test", others=others)
     assert set(said(label_files(listing, request)).values()) == {None}
+    by_folder = lay(tmp_path / "more", {}, train=[("elm/a.png", "elm")])
+    assert said(label_files(by_folder, request)) == {"elm/a.png": "elm"}
 
 
 def test_labels_of_test_pictures_in_no_folder_come_of_a_table_that_agrees(tmp_path):
