@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,18 +95,25 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     cells = columns[of_file]
     rows = names.rows_of(cells, folder=folder, hint=hint)
     if AMBIGUOUS in rows:
-        raise _ambiguous(table.path, str(cells[rows.index(AMBIGUOUS)]), names)
+        raise ambiguous(str(table.path), str(cells[rows.index(AMBIGUOUS)]), names, request)
     return Matched(table, header, of_file, list(columns), rows, hint)
 
 
-def column_number(header: Sequence[str], width: int, column: Any, where: str, word: str) -> int:
-    """Read label_column= or file_column=: a name, or a number from 0.
+def column_number(
+    table: Table, header: Sequence[str], request: LabelRequest, word: str, *, but: int | None = None
+) -> int:
+    """Read file_column= or label_column=: a name, or a number from 0.
+
+    Parameters
+    ----------
+    but : a column that is not meant
 
     Raises
     ------
     DataError
         The table has no such column.
     """
+    column, width = getattr(request, word), table.width
     if isinstance(column, int) and not isinstance(column, bool) and -width <= column < width:
         return column % width
     lower = [name.strip().casefold() for name in header]
@@ -115,8 +123,12 @@ def column_number(header: Sequence[str], width: int, column: Any, where: str, wo
     if text.casefold() in lower:
         return lower.index(text.casefold())
     names = ", ".join(repr(name) for name in header) or f"without names, 0 to {width - 1}"
-    what, why = f"{where} has no column {column!r}.", f"its columns are {names}"
-    raise DataError(what, why, f"give {word}= one of these names, or a number from 0")
+    what, why = f"{table.path} has no column {column!r}.", f"its columns are {names}"
+    keys: list[Any] = [key for n, key in enumerate(header or range(width)) if n != but]
+    near = difflib.get_close_matches(text.casefold(), map(str, keys), 3)
+    keys = [key for key in keys if key in near] or keys
+    lines = [request.line(**{word: key}) for key in keys[:6]]
+    raise DataError(what, why, ", or ".join(lines))
 
 
 def _folder(path: Path, names: FileNames) -> str:
@@ -144,8 +156,9 @@ def _file_column(
     shown: str,
 ) -> int:
     if request.file_column is not None:
-        where, header = str(table.path), table.first
-        return column_number(header, table.width, request.file_column, where, "file_column")
+        return column_number(table, table.first, request, "file_column")
+    if len(whole := _whole_names(table, names)) == 1:
+        return whole[0]
     step = max(1, len(table.rows) // SAMPLE)
     hits = _hits(table.rows[1::step] or table.rows, names, folder, hint)
     if not any(hits) and step > 1:
@@ -163,13 +176,22 @@ def _file_column(
     if len(columns) > 1 and first[0] == 0 and _differ(table, columns, names, folder, hint):
         # two columns of bare numbers, each of which names files
         lines = [
-            request.line(**_labels(shown), file_column=table.first[column] or column)
+            request.line(labels=shown, file_column=table.first[column] or column)
             for column in columns
         ]
         named = some([repr(table.first[column] or column) for column in columns])
         what = f"{table.path} has several columns that could name the files: {named}."
         raise DataError(what, "each holds numbers that are files' names", ", or ".join(lines))
     return max(ranks, key=lambda column: (ranks[column], -column))
+
+
+def _whole_names(table: Table, names: FileNames) -> list[int]:
+    """List the columns whose cells are names as they stand, by a sample of the rows."""
+    whole, step = names.form("whole"), max(1, len(table.rows) // SAMPLE)
+    sample = table.rows[1::step] or table.rows
+    return [
+        column for column in range(table.width) if all(str(row[column]) in whole for row in sample)
+    ]
 
 
 def _hits(
@@ -217,27 +239,31 @@ def _differ(
 def _is_header(table: Table, names: FileNames, of_file: int) -> bool:
     """Tell whether the first row names the columns: its cell in the files' column is no file's."""
     cell = str(table.rows[0][of_file])
-    if len(table.rows) < 2 or names.find(cell) is not None:
-        return False
     looks = cell.isdigit() or os.path.splitext(cell)[1].lower() in ENDINGS
-    return not looks
+    if len(table.rows) < 2 or looks:
+        return False
+    return of_file in _whole_names(table, names) or names.find(cell) is None
 
 
-def _labels(shown: str) -> dict[str, str]:
-    return {"labels": shown} if shown else {}
-
-
-def _ambiguous(table: Path | str, name: str, names: FileNames) -> DataError:
+def ambiguous(where: str, name: str, names: FileNames, request: LabelRequest) -> DataError:
+    """Say that a name means several files, with a line for each folder that has one of them."""
     rows = names.groups.get(Path(name).name) or names.groups.get(Path(name).stem) or []
-    which = some([names.whole[row] for row in rows])
-    what = f"{table} names {name}, which means several files."
-    return DataError(what, f"in {names.root} these have this name: {which}", "write its folder too")
+    which = [names.whole[row] for row in rows]
+    what = f"{where} names {name}, which means several files."
+    folders = list(dict.fromkeys(path.split("/")[0] for path in which if "/" in path))
+    fix = "write its folder too"
+    if len(folders) > 1 and isinstance(request.source, str | os.PathLike):
+        sources = [os.path.join(request.source, folder) for folder in folders[:4]]
+        lines = [replace(request, source=source).line() for source in sources]
+        fix += f", or take one folder alone: {', or '.join(lines)}"
+    return DataError(what, f"in {names.root} these have this name: {some(which)}", fix)
 
 
 def _stranger(table: Table, names: FileNames) -> DataError:
     step = max(1, len(table.rows) // 3)
     rows = table.rows[1 if len(table.rows) > 1 else 0 :: step][:3]
-    likely = max(range(table.width), key=lambda column: _likeness(table, column))
+    distinct = [len(set(cells)) for cells in zip(*table.rows, strict=True)]
+    likely = max(range(table.width), key=lambda n: (_likeness(table, n)[0], distinct[n]))
     return no_file(table.path, [str(row[likely]) for row in rows], names)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -100,10 +101,12 @@ class FileNames:
 
     @cached_property
     def groups(self) -> dict[str, list[int]]:
-        """Give all rows that a bare name or a stem may mean, in lower case too."""
+        """Give all rows that a bare name or a stem may mean, in lower case or with its folder."""
         out = dict[str, list[int]]()
         for row, (name, stem) in enumerate(zip(self.bare, self.stems, strict=True)):
-            for key in {name, stem, name.lower(), stem.lower()}:
+            folder = self.whole[row].rpartition("/")[0].rpartition("/")[2]
+            keys = {name, stem, name.lower(), stem.lower()}
+            for key in keys | {f"{folder}/{name}", f"{folder}/{stem}"}:
                 out.setdefault(key, []).append(row)
         return out
 
@@ -120,7 +123,11 @@ class FileNames:
         """
         hint = hint if hint in self.splits else None
         mark, form = self._best_form(cells[:: max(1, len(cells) // SAMPLE)], folder)
-        named = (f"{mark}{cell}" for cell in cells) if mark else map(str, cells)
+        named: Iterable[str] = map(str, cells)
+        if isinstance(mark, int):
+            named = (cell.split("/", mark)[-1] for cell in map(str, cells))
+        elif mark:
+            named = (f"{mark}{cell}" for cell in cells)
         rows = list(map(form.get, named))  # one look-up a cell
         if hint is None and None not in rows and AMBIGUOUS not in rows:
             return rows
@@ -129,9 +136,13 @@ class FileNames:
                 rows[number] = self.find(cells[number], folder=folder, hint=hint)
         return rows
 
-    def _best_form(self, sample: Sequence[Any], folder: str) -> tuple[str, dict[str, int]]:
-        """Choose the form in which a column names files: what to put before, and the rows."""
-        best, choice = -1, ("", dict[str, int]())
+    def _best_form(self, sample: Sequence[Any], folder: str) -> tuple[str | int, dict[str, int]]:
+        """Choose the form in which a column names files, and what to do with a cell before.
+
+        A text is put before it; of a number of folders it is freed.
+        """
+        best = -1
+        choice: tuple[str | int, dict[str, int]] = ("", {})
         for mark in dict.fromkeys((f"{folder}/" if folder else "", "")):
             for kind in FORMS:
                 form = self.form(kind)
@@ -140,6 +151,14 @@ class FileNames:
                     best, choice = hits, (mark, form)
                 if hits == len(sample):
                     return choice
+        deep = max(str(cell).count("/") for cell in sample) if sample else 0
+        for folders, kind in product(range(1, min(deep, 6) + 1), ("whole", "long")):
+            if best == len(sample):
+                break
+            form = self.form(kind)
+            hits = sum(str(cell).split("/", folders)[-1] in form for cell in sample)
+            if hits > best:
+                best, choice = hits, (folders, form)
         return choice
 
     def find(self, name: Any, *, folder: str = "", hint: str | None = None) -> int | None:
@@ -149,10 +168,12 @@ class FileNames:
             text = unquote(urlsplit(text).path)
         text = text.strip().replace("\\", "/")
         parts = [part for part in text.split("/") if part not in (".", "")]
-        exact = self.form("whole").get("/".join(parts))
-        if exact is not None and (hint is None or self.splits[exact] == hint):
-            return exact
-        rows = self._rows(parts[-1]) if parts else []
+        whole = self.form("whole")
+        for start in range(len(parts)):  # the table may name folders above the root
+            exact = whole.get("/".join(parts[start:]))
+            if exact is not None and exact >= 0 and self._agrees(exact, parts, hint):
+                return exact
+        rows = self._rows(parts) if parts else []
         own = [row for row in rows if self._agrees(row, parts, hint)]
         if len(own) <= 1:
             return own[0] if own else None
@@ -167,8 +188,9 @@ class FileNames:
                 return own[0]
         return AMBIGUOUS
 
-    def _rows(self, last: str) -> list[int]:
-        """Give the rows that the last part of a name may mean."""
+    def _rows(self, parts: Sequence[str]) -> list[int]:
+        """Give the rows that the last part of a name, or its last two, may mean."""
+        last = parts[-1]
         stem, ending = os.path.splitext(last)
         keys = [last]
         if ending.lower() in ENDINGS:
@@ -181,7 +203,10 @@ class FileNames:
         for key in (*keys, *map(str.lower, keys)):
             for form in (bare, stems) if key in keys else (self.folded,):
                 if (row := form.get(key)) is not None:
-                    return self.groups[key] if row == AMBIGUOUS else [row]
+                    if row != AMBIGUOUS:
+                        return [row]
+                    near = "/".join([*parts[-2:-1], key])
+                    return self.groups.get(near) or self.groups[key]
         return []
 
     def _agrees(self, row: int, parts: Sequence[str], hint: str | None) -> bool:

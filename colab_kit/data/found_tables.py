@@ -14,7 +14,8 @@ from ..errors import DataError
 from .file_columns import Matched, match
 from .file_names import SPLIT_OF, FileNames, split_words
 from .folders import Listing
-from .label_columns import LabelChoice, choose_labels, columns_of
+from .label_cells import are_numbers
+from .label_columns import LABEL_WORDS, LabelChoice, choose_labels, columns_of, words
 from .label_request import LabelRequest
 from .name_maps import find_names
 from .split_lists import is_answer
@@ -22,6 +23,7 @@ from .tables import read_table
 
 MOST = 0.5  # share of train's pictures that a table must name
 NEAR = 0.9  # a table that names this share of what the best one names fits about as well
+CLASS_WORDS = LABEL_WORDS | {"id", "classid", "labelid", "categoryid"}
 AT_MOST = 64  # tables that are looked at
 LIMIT = 256 << 20  # bytes of a table
 
@@ -94,7 +96,7 @@ def _matching(listing: Listing, names: FileNames, request: LabelRequest) -> Iter
 
 def candidates(listing: Listing, names: FileNames) -> list[Path]:
     """List the tables that may say something of the pictures: no answer sheet, no picture's own."""
-    stems = set(names.stems) if len(listing.tables) > AT_MOST else set()
+    stems = set(names.stems)
     tables = [path for path in listing.tables if not is_answer(path) and path.stem not in stems]
     return tables[:AT_MOST]
 
@@ -166,23 +168,24 @@ def _said_of(
         return None
     if len(rows & set(matched.files)) < MOST * len(rows):
         return None
+    fits = []
     for column in columns_of(matched):
         said = dict(zip(matched.files, matched.cells(column.number), strict=True))
-        found = {}
-        for row, cell in said.items():
-            word = cell.split(" ", 1)[0] if isinstance(cell, str) else ""
-            found[row] = next(
-                (
-                    name
-                    for name in (cell, by_number.get(cell), word)
-                    if isinstance(name, str) and name in folders
-                ),
-                None,
-            )
+        found = {row: _class_of(cell, folders, by_number) for row, cell in said.items()}
         agrees = all(labels[row] in (None, name) for row, name in found.items())
-        if agrees and None not in found.values() and len(set(found.values())) > 1:
-            return {row: name for row, name in found.items() if row in rows}
-    return None
+        named = words(column.name) & CLASS_WORDS or matched.table.width == 2
+        if None not in found.values() and agrees:
+            if named and column.kind != "beside" or not are_numbers(column.distinct):
+                fits.append({row: str(name) for row, name in found.items() if row in rows})
+    return fits[0] if fits and all(found == fits[0] for found in fits) else None
+
+
+def _class_of(cell: Any, folders: set[str], by_number: dict[str, str]) -> str | None:
+    """Give the class folder that a cell names: as it is, by number, or by its first word."""
+    if not isinstance(cell, str):
+        return None
+    known = (cell, by_number.get(cell), cell.partition(" ")[0])
+    return next((name for name in known if name in folders), None)
 
 
 def say_names(

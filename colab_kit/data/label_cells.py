@@ -87,12 +87,15 @@ def hot_labels(
     """
     kinds = {cell for column in columns for cell in set(column)}
     values = {cell: _hot(cell) for cell in kinds}
-    rows = list(zip(*columns, strict=True))
-    several = [
-        tuple(name for name, cell in zip(names, row, strict=True) if values[cell] == 1)
-        for row in rows
-    ]
-    blank = [not any(row) for row in rows]
+    several: list[list[str]] = [[] for _ in columns[0]]
+    for name, column in zip(names, columns, strict=True):
+        ones = {cell for cell, value in values.items() if value == 1}
+        for row, cell in enumerate(column):
+            if cell in ones:
+                several[row].append(name)
+    blank = [False] * len(several)
+    if "" in values:
+        blank = [not any(row) for row in zip(*columns, strict=True)]
     notes = []
     if {-1.0, 0.0} <= set(values.values()):
         text = "The table holds 1, 0 and -1: -1 (uncertain) is taken as 0."
@@ -100,7 +103,7 @@ def hot_labels(
     counts = {len(label) for label, empty in zip(several, blank, strict=True) if not empty}
     if task != MULTILABEL and (counts == {1} or task == CLASSIFY and counts <= {0, 1}):
         return [label[0] if label else None for label in several], notes
-    return [None if empty else one for one, empty in zip(several, blank, strict=True)], notes
+    return [None if empty else tuple(one) for one, empty in zip(several, blank, strict=True)], notes
 
 
 def _hot(cell: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import DataError
@@ -31,7 +31,7 @@ SPLIT_COLUMNS = frozenset(
 )
 GROUP_WORDS = frozenset(
     "patient patients patientid lesion lesions subject person participant video clip case study "
-    "series session individual photographer user rater observer scene family".split()
+    "series session individual photographer user rater observer".split()
 )
 BESIDE = frozenset(
     "x y w h width height size xmin ymin xmax ymax x1 x2 y1 y2 bbox box roi area md5 sha1 "
@@ -82,13 +82,13 @@ def words(name: str) -> set[str]:
 
 def columns_of(matched: Matched) -> list[Column]:
     """Say what each column but the files' holds."""
-    out = []
+    out, places = [], "x" in map(plain, matched.header)
     for number in range(matched.table.width):
         if number != matched.of_file:
             cells = matched.cells(number)
             name = matched.header[number] if matched.header else ""
             distinct = set(cells)
-            out.append(Column(number, name, _kind(name, cells, distinct), distinct))
+            out.append(Column(number, name, _kind(name, cells, distinct, places), distinct))
     return out
 
 
@@ -116,6 +116,11 @@ def choose_labels(
         return _one(matched, _twin(matched, usual, likely), likely, names, request, shown)
     hot = [column for column in likely if column.kind == "hot"]
     rest = [column for column in likely if column.kind != "hot"]
+    if len(hot) > 1:  # a class that no picture has, or each
+        bare = [
+            column for column in columns if column.kind == "constant" and column.distinct <= HOT
+        ]
+        hot = sorted([*hot, *bare], key=lambda column: column.number)
     if request.task == REGRESS:
         hot, likely = [], [column for column in likely if column.kind == "number"]
         rest = likely
@@ -130,16 +135,20 @@ def choose_labels(
     if chosen is None and len(likely) == 1:
         chosen = likely[0]
     if chosen is not None:
-        return _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
+        choice = _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
+        if len(likely) > 1:
+            text = f"{matched.table.path.name}: {choice.line}; label_column= names another one."
+            return replace(choice, notes=(Note(text), *choice.notes))
+        return choice
     likely = likely or [column for column in columns if column.kind in ("free", "group")]
     if likely:
         raise _question(matched, _sorted(likely), request, shown)
     return None
 
 
-def _kind(name: str, cells: Sequence[Any], distinct: set[Any]) -> str:
+def _kind(name: str, cells: Sequence[Any], distinct: set[Any], places: bool) -> str:
     spelling, parts = plain(name), words(name)
-    usual = spelling in LABEL_COLUMNS
+    usual = spelling in LABEL_COLUMNS and not (spelling == "y" and places)
     if all(is_missing(cell) for cell in distinct):
         return "blank"
     texts = {cell.casefold() for cell in distinct if isinstance(cell, str)}
@@ -245,6 +254,8 @@ def _names_of_numbers(
     if asked or not are_numbers(column.distinct) or len(column.distinct) < 2:
         return None
     cells = matched.cells(column.number)
+    if 2 * len(column.distinct) > len(cells):
+        return None
     for of_file in (_folders, _starts):
         said = [text.rpartition("/")[2] for text in of_file(matched, names)]
         if all(said) and not any(text.isdigit() for text in said) and _same(cells, said):
@@ -270,17 +281,24 @@ def _named(
     shown: str,
 ) -> LabelChoice:
     """Take the columns that label_column= names."""
-    asked, where = request.label_column, str(matched.table.path)
+    asked, table = request.label_column, matched.table
     several = list(asked) if isinstance(asked, list | tuple) else [asked]
     by_number = {column.number: column for column in columns}
     numbers = [
-        column_number(matched.header, matched.table.width, one, where, "label_column")
+        column_number(
+            table,
+            matched.header,
+            replace(request, label_column=one),
+            "label_column",
+            but=matched.of_file,
+        )
         for one in several
     ]
     if matched.of_file in numbers:
         what = f"label_column= and the files' names are both {matched.named(matched.of_file)}."
         why = "a column is one or the other"
-        fix = request.line(**({"labels": shown} if shown else {}), file_column=0)
+        others = [matched.key(column.number) for column in columns][:SHOWN]
+        fix = ", or ".join(request.line(labels=shown, label_column=other) for other in others)
         raise DataError(what, why, fix)
     chosen = [by_number[number] for number in numbers]
     if len(chosen) == 1:
@@ -314,13 +332,15 @@ def _question(
     hot: Sequence[Column] = (),
 ) -> DataError:
     """Ask which column is meant, with a line for each."""
-    table = {"labels": shown} if shown else {}
     lines = [
-        request.line(**table, label_column=matched.key(column.number)) for column in columns[:SHOWN]
+        request.line(labels=shown, label_column=matched.key(column.number))
+        for column in columns[:SHOWN]
     ]
     if hot:
         keys = [matched.key(column.number) for column in hot]
-        lines.append(request.line(**table, label_column=keys))
+        line = request.line(labels=shown, label_column=keys)
+        last = max(column.number for column in columns) > hot[-1].number
+        lines.insert(len(lines) if last else 0, line)  # the target often stands last
     names = ", ".join(matched.named(column.number) for column in columns[:SHOWN])
     more = f", or the {len(hot)} columns of 0 and 1" if hot else ""
     what = f"{matched.table.path} has several columns that could be the label: {names}{more}."

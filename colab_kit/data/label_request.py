@@ -39,15 +39,19 @@ class LabelRequest:
     others: Sequence[Path] = ()
 
     def line(self, **more: Any) -> str:
-        """Give the call as it was typed, with these words more: it can be pasted."""
+        """Give the call as it was typed, with these words more: it can be pasted.
+
+        A word that is "" says nothing, and the value that was typed stays.
+        """
         source = _typed(self.source) or "source"
-        words = {**self.words, **more}
+        words = {**self.words, **{word: value for word, value in more.items() if value != ""}}
         shown = {word: _typed(value) for word, value in words.items() if value is not None}
         # what cannot be written again (a dict, a function) is left as a word
         return f"kit.load({', '.join([source, *(f'{w}={s or w}' for w, s in shown.items())])})"
 
 
 def _typed(value: Any) -> str | None:
+    """Write a value as it is typed; None for what has no such form."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     plain = str | int | float | bool

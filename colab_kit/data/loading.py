@@ -163,6 +163,9 @@ def load(
     parts, name = dict(place.splits), place.name
     for split, value in (("valid", valid), ("test", test)):
         if _is_source(value, split):
+            if split in parts:
+                text = f"The {split} split that came with the data is not used: {split}= gives one."
+                listener.hear(Note(text))
             own = replace(request, source=None, split=split, others=_files(parts["train"]))
             parts[split] = _open_split(value, own, opener)
     listener.hear(*(Note(line) for line in place.lines))
@@ -290,12 +293,11 @@ def _open(source: Any, request: LabelRequest, opener: Opener) -> Parts:
     """Give the parts of a source by split, its name, and the folder it is in."""
     if isinstance(source, str | os.PathLike):
         return opener.open(source, request)
-    if request.labels is not None:
-        what, why = (
-            "labels= goes with a folder of pictures only.",
-            f"the source is a {type(source).__name__}",
-        )
-        raise DataError(what, why, "pass the labels as (X, y)")
+    for word in ("labels", "label_column", "file_column"):
+        if getattr(request, word) is not None:
+            what = f"{word}= goes with a folder of pictures only."
+            why = f"the source is a {type(source).__name__}"
+            raise DataError(what, why, "pass the labels as (X, y)")
     if not isinstance(source, Mapping):
         return Parts({"train": _open_split(source, LabelRequest(), opener)}, _name(source))
     request = LabelRequest(group=request.group)

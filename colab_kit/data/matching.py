@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import DataError
 from ..events import Note
 from . import found_tables
-from .file_columns import Matched, match, no_file
+from .file_columns import Matched, ambiguous, match, no_file
 from .file_names import AMBIGUOUS
 from .folders import Listing, counted, some
 from .group_hints import column_note, group_column
@@ -80,7 +80,7 @@ def _label(reading: Reading, labels: Any) -> None:
         raise DataError(
             f"labels= is a {type(labels).__name__}.",
             "the order of the files in a folder is not known to you",
-            'pass {"cat1.jpg": "cat", …}, the path of a CSV file, or a function of the path',
+            "pass labels=dict(zip(files, labels)), a CSV file, or a function of the path",
         )
 
 
@@ -118,7 +118,9 @@ def _without_strangers(reading: Reading, failed: list[str]) -> None:
             reading.labels[row] = None
     if failed:
         text = f"{counted(len(failed), 'test picture')} left without a label: what labels= gives"
-        reading.notes.append(Note(f"{text} for it is no class of train ({some(failed)})."))
+        level: Literal["warn", "info"] = "warn" if _classes(reading, "test") else "info"
+        text = f"{text} for it is no class of train ({some(failed)})."
+        reading.notes.append(Note(text, level))
 
 
 def _classes(reading: Reading, split: str) -> set[Any]:
@@ -132,8 +134,7 @@ def _look_up(reading: Reading, labels: Mapping[Any, Any]) -> None:
     rows = reading.names.rows_of(cells)
     if AMBIGUOUS in rows:
         name = cells[rows.index(AMBIGUOUS)]
-        what, root = f"labels= names {name}, which means several files.", reading.listing.root
-        raise DataError(what, f"in {root} several files have this name", "write its folder too")
+        raise ambiguous("labels=", name, reading.names, reading.request)
     if rows.count(None) == len(rows):
         raise no_file("labels=", cells, reading.names)
     strangers = [cell for cell, row in zip(cells, rows, strict=True) if row is None]
@@ -148,11 +149,16 @@ def _look_up(reading: Reading, labels: Mapping[Any, Any]) -> None:
 
 def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
     """Read the table that labels= names, and those of the other splits beside it."""
-    root = reading.listing.root
-    path = first_file(Path(labels).expanduser(), root / labels, root.parent / labels)
+    root, above = reading.listing.root, Path(reading.names.base)
+    places = dict.fromkeys((root, root.parent, above, above.parent))
+    path = first_file(Path(labels).expanduser(), *(place / labels for place in places))
     if path is None:
         raise found_tables.missing(labels, reading.listing, reading.request)
     main = match(read_table(path), reading.names, reading.request)
+    own = len(reading.names) - len(reading.request.others)
+    if reading.request.others and all(row >= own for row in main.files):
+        reading.lines.append(f"{path.name} names none of the {reading.request.split} pictures")
+        return
     _use(reading, main, choose_labels(main, reading.names, reading.request, ""), "")
     _use_siblings(reading, main)
 
@@ -160,10 +166,11 @@ def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
 def _find(reading: Reading) -> None:
     """Look beside the pictures for what their folders do not say."""
     listing, names, request = reading.listing, reading.names, reading.request
-    if all(label is None for label in _of_main(reading)):
+    asked = request.label_column is not None or request.file_column is not None
+    if asked or all(label is None for label in _of_main(reading)):
         found = found_tables.best(listing, names, request)
         if found is None:
-            _refuse(reading)
+            _refuse(reading, asked)
             return
         _use(reading, found.matched, found.choice, found.shown)
         _use_siblings(reading, found.matched)
@@ -182,11 +189,18 @@ def _of_main(reading: Reading) -> list[Any]:
     return [label for label, split in pairs if split == reading.request.split]
 
 
-def _refuse(reading: Reading) -> None:
-    if reading.request.source is not None and "label_edits" not in reading.request.words:
-        error = no_labels(reading.names, reading.request)
-        if error is not None:
-            raise error
+def _refuse(reading: Reading, asked: bool) -> None:
+    """Say that no table was found: where a column of one is asked for, or names show classes."""
+    request = reading.request
+    if request.source is None or "label_edits" in request.words:
+        return
+    if asked:
+        what = f"No table beside the pictures in {reading.listing.root} names them."
+        why = "label_column= and file_column= are columns of one"
+        raise DataError(what, why, "name it: labels='labels.csv'")
+    error = no_labels(reading.names, request)
+    if error is not None:
+        raise error
 
 
 def _use(reading: Reading, matched: Matched, choice: LabelChoice | None, shown: str) -> None:

@@ -16,7 +16,7 @@ from itertools import islice
 
 MARKS = ",;\t|"
 SAMPLE = 200  # lines that decide the mark
-CLEAR = 0.75  # share of lines that must have one width
+CLEAR = 0.6  # share of lines that must have one width
 
 Rows = list[list[str]]
 
@@ -31,7 +31,8 @@ def decode(content: bytes) -> str | None:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("cp1252", "replace")
-    return text.replace("\0", "")
+    text = text.replace("\0", "")
+    return text if "\n" in text else text.replace("\r", "\n")  # as old Macs ended lines
 
 
 def read_rows(text: str) -> tuple[Rows, frozenset[int]]:
@@ -115,7 +116,8 @@ def _blanks(lines: Sequence[str]) -> Callable[[str], list[str]]:
     """Choose how lines are parted at blanks: everywhere, at the last one, or at the first."""
     words = [line.split() for line in lines]
     widths = {len(row) for row in words[1:]} or {len(words[0])}
-    if len(widths) == 1 and len(words[0]) in (widths | {max(widths) - 1}):
+    short = len(words) > 2 and not words[0][-1].isdigit()  # the first column may have no name
+    if len(widths) == 1 and (len(words[0]) in widths or short and len(words[0]) + 1 in widths):
         return str.split
     if all(row[-1].lstrip("-").isdigit() and len(row) > 1 for row in words):
         return lambda line: line.rsplit(None, 1)

@@ -84,13 +84,13 @@ def test_labels_that_do_not_fit_say_why(flat, tmp_path):
     refused(flat, "No file that labels= names", "x.png", labels={"x.png": "cat"})
     refused(flat, "two labels", "cat, dog", labels={"p1.png": "cat", "p1": "dog"})
     refused(flat, "raised ZeroDivisionError", "p0.png", labels=lambda path: 1 / 0)
-    refused(flat, "no two columns", labels=blank(tmp_path / "one.csv", b"p1.png\n"))
+    refused(flat, "one column", labels=blank(tmp_path / "one.csv", b"p1.png\n"))
     refused(
         flat,
-        "3 columns",
-        "rename",
+        "a, b",
+        "label_column='a'",
         labels=blank(
-            tmp_path / "three.csv", table([("file", "a", "b"), *((n, v, v) for n, v in NAMED)])
+            tmp_path / "three.csv", table([("file", "a", "b"), *((n, v, v[0]) for n, v in NAMED)])
         ),
     )
     refused(flat, "labels= is a list", labels=["cat"])
