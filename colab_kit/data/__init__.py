@@ -39,6 +39,7 @@ nested           archives inside folders, opened once
 formats/         other formats on the disk become parts: sees(path), read(path)
 catalog/         data sets known by name
 paths            a path, a name or a link becomes parts
+origins          any other source becomes parts
 splitting        parts become train, valid and test
 explain          how a source was read, in a few lines
 loading          load(): all of this in one call

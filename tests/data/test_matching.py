@@ -114,7 +114,7 @@ def test_a_table_is_understood_whether_it_is_named_or_found(tmp_path, kind, aske
     out = read(listing, "list.csv" if asked else None)
     assert said(out) == TRUE
     assert any("list.csv" in line for line in out.lines)
-    assert asked or any("list.csv" in note.text for note in out.notes)
+    assert asked or any("list.csv" in line for line in out.lines)
 
 
 BY_KIND = {kind: [name for name in LEAVES if TRUE[name] == kind] for kind in KINDS}
@@ -253,15 +253,14 @@ def test_a_column_of_groups_is_never_the_label(tmp_path):
     assert set(said(read(listing, **pasted(error))).values()) == {"P0", "P1", "P2"}
 
 
-def test_groups_come_of_a_column_a_dict_or_a_function(tmp_path):
+def test_groups_come_of_a_column(tmp_path):
     text = rows(
         "file,kind,patient_id", *(f"{name},{TRUE[name]},P{n // 4}" for n, name in enumerate(LEAVES))
     )
     listing = lay(tmp_path, {"t.csv": text}, train=LEAVES)
     groups = {name: f"P{n // 4}" for n, name in enumerate(LEAVES)}
-    for group in ("patient_id", groups, lambda path: groups[path.name]):
-        out = read(listing, "t.csv", group=group)
-        assert [file.group for file in out.splits["train"]] == list(groups.values())
+    out = read(listing, "t.csv", group="patient_id")
+    assert [file.group for file in out.splits["train"]] == list(groups.values())
     with pytest.raises(DataError):
         read(listing, "t.csv", group="person")
 
@@ -361,7 +360,7 @@ LISTS = {
 def test_lists_beside_class_folders_are_the_publishers_split(tmp_path, kind):
     out = read(lay(tmp_path, LISTS[kind], train=IN_FOLDERS))
     assert said(out) == dict(IN_FOLDERS[:8]) and said(out, "test") == dict(IN_FOLDERS[8:])
-    assert out.lines and out.notes
+    assert out.lines
 
 
 def test_lists_that_overlap_are_not_followed_and_it_is_said(tmp_path):
@@ -437,7 +436,7 @@ def test_labels_of_test_pictures_in_no_folder_come_of_a_table_that_agrees(tmp_pa
         "GT-final.csv": rows("Filename;Width;ClassId", *(f"t{n}.png;3{n};{n}" for n in range(3)))
     }
     out = read(lay(tmp_path, tables, train=train, test=[f"test/t{n}.png" for n in range(3)]))
-    assert list(said(out, "test").values()) == ["00000", "00001", "00002"] and out.notes
+    assert list(said(out, "test").values()) == ["00000", "00001", "00002"] and out.lines
     words = rows("Id,Text", *(f"v{n},n0000{n % 2} 85 1 499" for n in range(4)))
     train = [(f"train/n0000{n % 2}/{n}.png", f"n0000{n % 2}") for n in range(6)]
     valid = [f"val/v{n}.png" for n in range(4)]
