@@ -99,6 +99,23 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     return Matched(table, header, of_file, list(columns), rows, hint)
 
 
+def joined(main: Matched, others: Sequence[Matched]) -> Matched:
+    """Put the rows of tables with the same columns below each other."""
+    if not others:
+        return main
+    table, columns, rows = main.table, list(map(list, main.columns)), list(main.rows)
+    lines, too_long = list(table.rows), set(table.too_long)
+    for other in others:
+        start = len(other.table.rows) - len(other.rows)
+        too_long |= {len(lines) + n - start for n in other.table.too_long if n >= start}
+        lines += other.table.rows[start:]
+        rows += other.rows
+        for mine, theirs in zip(columns, other.columns, strict=True):
+            mine += theirs
+    table = replace(table, rows=lines, too_long=frozenset(too_long))
+    return replace(main, table=table, columns=list(columns), rows=rows)
+
+
 def column_number(
     table: Table, header: Sequence[str], request: LabelRequest, word: str, *, but: int | None = None
 ) -> int:

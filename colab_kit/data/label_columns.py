@@ -122,8 +122,10 @@ def choose_labels(
         ]
         hot = sorted([*hot, *bare], key=lambda column: column.number)
     if request.task == REGRESS:
-        hot, likely = [], [column for column in likely if column.kind == "number"]
-        rest = likely
+        numbers = [column for column in columns if column.kind == "number"]
+        others = [column for column in columns if column.kind == "beside"]
+        likely = numbers or [column for column in others if are_numbers(column.distinct)]
+        hot, rest = [], likely
     if len(hot) > 1 and (request.task == MULTILABEL or not rest):
         return _hot(matched, hot, request)
     if len(hot) > 1:
@@ -140,7 +142,7 @@ def choose_labels(
             text = f"{matched.table.path.name}: {choice.line}; label_column= names another one."
             return replace(choice, notes=(Note(text), *choice.notes))
         return choice
-    likely = likely or [column for column in columns if column.kind in ("free", "group")]
+    likely = likely or [column for column in columns if column.kind in ("free", "beside", "group")]
     if likely:
         raise _question(matched, _sorted(likely), request, shown)
     return None

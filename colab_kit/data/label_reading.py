@@ -14,7 +14,6 @@ from ..events import Note
 from .file_columns import Matched
 from .file_names import FileNames
 from .folders import Listing, PictureFile, counted, some
-from .label_columns import LabelChoice
 from .label_request import LabelRequest
 from .split_lists import PublishedSplit
 from .targets import MULTILABEL, of_rows
@@ -27,7 +26,6 @@ class Reading:
     names : the files, by their names; then those of `request.others`
     labels, groups : of each file, None where nothing is said
     matched : the tables that were used
-    choice : the columns that were taken of the first of them
     splits : the publisher's split, where something says it
     """
 
@@ -37,7 +35,6 @@ class Reading:
     labels: list[Any]
     groups: list[Any]
     matched: list[Matched] = field(default_factory=list)
-    choice: LabelChoice | None = None
     splits: PublishedSplit | None = None
     lines: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from ..errors import DataError
 from ..events import Note
 from . import found_tables
-from .file_columns import Matched, ambiguous, match, no_file
+from .file_columns import Matched, ambiguous, joined, match, no_file
 from .file_names import AMBIGUOUS
 from .folders import Listing, counted, some
 from .group_hints import column_note, group_column
@@ -159,8 +159,7 @@ def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
     if reading.request.others and all(row >= own for row in main.files):
         reading.lines.append(f"{path.name} names none of the {reading.request.split} pictures")
         return
-    _use(reading, main, choose_labels(main, reading.names, reading.request, ""), "")
-    _use_siblings(reading, main)
+    _use(reading, main, "")
 
 
 def _find(reading: Reading) -> None:
@@ -172,8 +171,7 @@ def _find(reading: Reading) -> None:
         if found is None:
             _refuse(reading, asked)
             return
-        _use(reading, found.matched, found.choice, found.shown)
-        _use_siblings(reading, found.matched)
+        _use(reading, found.matched, found.shown)
         return
     for extra in found_tables.for_unlabelled(listing, names, reading.labels):
         for row, label in extra.labels.items():
@@ -203,25 +201,31 @@ def _refuse(reading: Reading, asked: bool) -> None:
         raise error
 
 
-def _use(reading: Reading, matched: Matched, choice: LabelChoice | None, shown: str) -> None:
-    """Take a table's labels, and its split if it says one."""
-    table, request = matched.table, reading.request
-    reading.matched.append(matched)
+def _use(reading: Reading, main: Matched, shown: str) -> None:
+    """Take the labels of a table, and of those like it of other splits, and the split they say."""
+    table, request = main.table, reading.request
+    siblings = _siblings(reading, main)
+    alike = [one for one in siblings if (one.header, one.table.width) == (main.header, table.width)]
+    matched = joined(main, alike)  # judged as one: a label is read alike in each
+    choice = choose_labels(matched, reading.names, request, shown)
+    reading.matched += [main, *siblings]
     reading.labels = [None] * len(reading.labels)
     if choice is None:
         what = f"{table.path} names files and says no label."
         why = "it has one column" if table.width == 1 else "no column could be a label"
         fix = "write a file name and a label in each row"
         raise DataError(what, why, fix if table.width == 1 else request.line(label_column=1))
-    reading.choice = choice
     labels = _without_shifted(reading, matched, choice)
     labels, named = _named(reading, matched, labels)
     assign(reading, matched.files, labels, str(table.path), several=table.several)
-    say_strangers(reading, str(table.path), matched.strangers)
-    of_file = matched.named(matched.of_file)
+    say_strangers(reading, str(table.path), main.strangers)
+    of_file = main.named(main.of_file)
     line = f"{shown or table.path.name}: {of_file} names the files, {choice.line}"
     reading.lines.append(f"{line} ({spoken(reading.labels)}){named}")
+    for one in siblings:
+        reading.lines.append(f"{one.table.path.name}: {counted(len(one.files), 'file')} named")
     reading.notes += choice.notes
+    _split(reading)
 
 
 def _without_shifted(reading: Reading, matched: Matched, choice: LabelChoice) -> list[Any]:
@@ -260,33 +264,23 @@ def _named(reading: Reading, matched: Matched, labels: list[Any]) -> tuple[list[
     return [None if label is None else names[label] for label in labels], f"; {line}"
 
 
-def _use_siblings(reading: Reading, main: Matched) -> None:
-    """Read the tables of other splits beside this one: test.csv, valid/metadata.jsonl."""
-    for path in found_tables.siblings(main.table.path, reading.listing.tables):
+def _siblings(reading: Reading, main: Matched) -> list[Matched]:
+    """Match the tables of other splits beside this one: test.csv, valid/metadata.jsonl."""
+    tables = list(reading.listing.tables)
+    if main.table.path not in tables:  # it lies outside the folder of pictures
+        tables += sorted(path for path in main.table.path.parent.iterdir() if path.is_file())
+    out, seen = list[Matched](), set(main.files)
+    for path in found_tables.siblings(main.table.path, tables):
         try:
             request = replace(reading.request, file_column=main.key(main.of_file))
             other = match(read_table(path), reading.names, request)
         except DataError:
             continue
-        seen = {row for one in reading.matched for row in one.files}
-        fresh = [row if row not in seen else None for row in other.rows]
-        if fresh.count(None) == len(fresh):
-            continue
-        other = replace(other, rows=fresh)
-        reading.matched.append(other)
-        if reading.choice is not None and other.header == main.header:
-            labels = _columns_again(other, reading.choice, reading)
-            assign(reading, other.files, labels, str(path))
-        reading.lines.append(f"{path.name}: {counted(len(other.files), 'file')} named")
-    _split(reading)
-
-
-def _columns_again(other: Matched, columns: LabelChoice, reading: Reading) -> list[Any]:
-    keys: list[Any] = [other.key(number) for number in columns.columns]
-    request = replace(reading.request, label_column=keys if len(keys) > 1 else keys[0])
-    choice = choose_labels(other, reading.names, request, "")
-    labels = choice.labels if choice else [None] * len(other.files)
-    return _named(reading, other, labels)[0]
+        fresh = [None if row in seen else row for row in other.rows]
+        if fresh.count(None) < len(fresh):
+            out.append(replace(other, rows=fresh))
+            seen |= set(other.files)
+    return out
 
 
 def _split(reading: Reading) -> None:

@@ -103,3 +103,50 @@ def test_a_name_that_means_several_files_needs_its_folder(tmp_path):
     refused(tmp_path, "means several files", labels={"x.png": "cat"})
     data = load(tmp_path, labels={"a/x.png": "cat", "b/x": "dog"}, valid=0)
     assert data.train.labels.tolist() == [0, 1]
+
+
+def test_columns_of_a_table_are_named_where_several_could_be_meant(flat):
+    rows = [("file", "age", "kind"), *((name, str(n % 3), v) for n, (name, v) in enumerate(NAMED))]
+    blank(flat / "labels.csv", table(rows))
+    assert load(flat, labels="labels.csv", label_column="kind", valid=0).classes == ("cat", "dog")
+    assert load(flat, labels="labels.csv", label_column=1, valid=0).classes == ("0", "1", "2")
+    numbers = load(flat, labels="labels.csv", label_column="age", task="regression", valid=0)
+    assert numbers.task == "regression"
+    refused((X, Y), "folder of pictures only", label_column="kind")
+
+
+def test_a_table_of_train_is_not_asked_about_test_pictures_of_the_same_name(flat, tmp_path):
+    for n in range(4):
+        picture(tmp_path / "new" / f"p{n}.png", n + 50)
+    labels = blank(tmp_path / "labels.csv", table([("file", "kind"), *NAMED]))
+    data = load(flat, labels=labels, test=tmp_path / "new", valid=0)
+    assert len(data.train) == 12 and set(data.test.labels) == {UNLABELLED} and len(data.test) == 4
+
+
+def test_a_function_of_the_path_need_not_know_pictures_given_as_test(flat, tmp_path):
+    picture(tmp_path / "new" / "p99.png", 99)
+    known = dict(NAMED)
+    data = load(flat, labels=lambda path: known[path.name], test=tmp_path / "new", valid=0)
+    assert data.classes == ("cat", "dog") and data.test.labels.tolist() == [UNLABELLED]
+
+
+def test_a_split_that_is_given_replaces_the_one_of_the_table_and_it_is_said(flat, tmp_path):
+    for n in range(4):
+        picture(tmp_path / "other" / "cat" / f"q{n}.png", n + 70)
+    rows = [(name, v, "valid" if n > 7 else "train") for n, (name, v) in enumerate(NAMED)]
+    labels = blank(tmp_path / "labels.csv", table([("file", "kind", "split"), *rows]))
+    assert len(load(flat, labels=labels).valid) == 4
+    data = load(flat, labels=labels, valid=tmp_path / "other")
+    assert {path.name[0] for path in data.valid.paths} == {"q"} and len(data.train) == 8
+    assert any("valid=" in note for note in data.notes)
+
+
+def test_names_of_classes_may_stand_in_a_file_of_lines(flat, tmp_path):
+    names = blank(tmp_path / "classes.txt", b"0 cat\n1 dog\n")
+    labels = {name: int(label == "dog") for name, label in NAMED}
+    assert load(flat, labels=labels, class_names=names, valid=0).classes == ("cat", "dog")
+
+
+def test_floats_of_a_function_are_learned_as_numbers_and_it_is_said(flat):
+    data = load(flat, labels=lambda path: float(path.stem[1:]), valid=0)
+    assert data.task == "regression" and any("regression" in note for note in data.notes)

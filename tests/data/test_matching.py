@@ -559,6 +559,21 @@ def test_numbers_take_the_names_of_the_folders_that_say_the_same(tmp_path):
     assert set(said(read(listing, "list.txt", named=True)).values()) == {"0", "1", "2"}
 
 
+def test_lists_outside_the_folder_of_pictures_are_read_together(tmp_path):
+    lay(
+        tmp_path,
+        {
+            f"real_{split}.txt": rows(
+                *(f"real/{k}/{n} {KINDS.index(k)}" for n, k in list(TRUE.items())[part])
+            )
+            for split, part in (("train", slice(0, 9)), ("test", slice(9, 12)))
+        },
+    )
+    listing = lay(tmp_path / "real", {}, train=[f"{k}/{n}" for n, k in TRUE.items()])
+    out = read(listing, tmp_path / "real_train.txt")
+    assert len(said(out)) == 9 and list(said(out, "test").values()) == list(KINDS)
+
+
 def test_a_large_table_is_matched_by_look_ups(tmp_path):
     names = [f"a{n % 50}/img_{n}.jpg" for n in range(20_000)]
     for cell in (str, lambda name: name.split("/")[1], lambda name: f"/old/place/{name[:-4]}"):
