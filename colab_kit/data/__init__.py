@@ -6,25 +6,8 @@ keyed_random     randomness as a function of integers
 targets          what is learned of a picture, and the forms of labels
 fingerprints     what data is, as a hash
 sources          rows that splits choose from, and the parts that become them
-folders          what lies in a folder, by names alone
-folder_words     what names say by themselves: a split, a mask, a part of a big set
-companions       masks, boxes and thumbnails, which are no pictures
-class_folders    the level at which classes lie
-layout           a folder's tree becomes a listing of splits and classes
-table_text       text of rows and cells
-table_json       JSON and XML as a header and rows
-tables           a file of any of these as a table
-label_request    what a user says of labels, and the line that says it again
-file_names       names as tables write them, found among the files
-file_columns     which column names the files
-label_cells      cells become names, several names, or numbers
-label_columns    which column is the label
-split_lists      the publisher's split: a column, or lists of files
-name_maps        what classes are called
-found_tables     tables that nobody named
-name_patterns    a class in the names of files
-label_reading    what is read so far of a listing's files
-matching         a listing and a request become a labelled listing
+folders/         folders of pictures become a listing, from names alone
+tables/          tables give it labels, splits and groups
 labels           labels as they came, and as numbers
 deep             pictures of more than 8 bits
 images           files decoded, pictures cut

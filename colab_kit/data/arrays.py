@@ -16,7 +16,7 @@ from ..colab.staging import one_by_one
 from ..errors import DataError
 from ..events import Note
 from . import deep, fingerprints, image_checks
-from .folders import HEIC, PICTURES, Listing, counted
+from .folders.tree import HEIC, PICTURES, Listing, counted
 from .labels import read_labels
 from .sources import Arrays, Part, Pictures, Source
 from .targets import object_array, of_rows, with_row

@@ -14,7 +14,7 @@ import numpy as np
 from torch.utils.data import Dataset, Subset
 
 from ..errors import DataError
-from .folders import PICTURES
+from .folders.tree import PICTURES
 from .keyed_random import item_under_key
 
 PICTURE_WORDS = frozenset("image images img picture photo pixels pixel_values x input".split())

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..events import Note
-from .folders import some
+from .folders.tree import some
 from .sources import Part, Pictures
 
 _WHO = "patient|lesion|subject|person|participant|individual|case|video|clip|volunteer"

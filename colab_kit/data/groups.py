@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from ..errors import DataError
 from ..events import Note
-from .folders import Listing, some
+from .folders.tree import Listing, some
 from .sources import Part, Pictures
 from .targets import object_array
 

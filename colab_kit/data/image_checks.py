@@ -29,7 +29,7 @@ from ..system.filetypes import web_page
 from . import keyed_random
 from .dataset import Data, Split
 from .deep import is_deep
-from .folders import counted, some
+from .folders.tree import counted, some
 from .images import jpeg_segments, reads_heic
 from .sources import Arrays, Pictures
 

@@ -14,9 +14,9 @@ from numpy import ndarray
 
 from ..errors import DataError
 from ..events import Note
-from .folders import natural, some
-from .name_maps import read_names
-from .tables import first_file
+from .folders.tree import natural, some
+from .tables.name_maps import read_names
+from .tables.table import first_file
 from .targets import CLASSIFY, REGRESS, UNLABELLED, object_array
 
 

@@ -17,16 +17,16 @@ from . import fingerprints
 from .arrays import share_law
 from .dataset import Data, Split
 from .explain import reading
-from .folders import some
+from .folders.tree import some
 from .group_hints import likely_groups
 from .groups import group_parts
 from .labels import class_names as numbered_names
 from .labels import display_names
-from .matching import LabelRequest, Labels
 from .origins import part_of, parts_of
 from .paths import Opener
 from .sources import Edits, Part, Pictures, apply_edits
 from .splitting import as_limit, as_share, share_out
+from .tables.matching import LabelRequest, Labels
 from .targets import CLASSIFY, REGRESS, TASKS, as_task, task_of
 
 

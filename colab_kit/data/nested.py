@@ -21,8 +21,8 @@ from ..system.archives.unpack import beside, unpack
 from ..system.files import digest, home
 from ..system.filetypes import is_archive, stem
 from ..system.locks import alone
-from .folder_words import SPLITS
-from .folders import HEIC, JUNK, PICTURES, natural, some
+from .folders.tree import HEIC, JUNK, PICTURES, natural, some
+from .folders.words import SPLITS
 from .sources import name_of
 
 DEEPEST = 3  # archives in archives in archives

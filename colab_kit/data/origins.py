@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 from ..errors import RENAMED, DataError
 from . import torch_datasets
 from .arrays import file_pair, lists_files, of_pair, of_paths
-from .label_request import LabelRequest
 from .paths import Opener
 from .sources import Part, Parts
+from .tables.request import LabelRequest
 
 
 def parts_of(source: Any, request: LabelRequest, opener: Opener) -> Parts:

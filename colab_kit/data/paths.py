@@ -26,7 +26,8 @@ from ..system.files import home
 from ..system.filetypes import is_archive, stem
 from .arrays import of_listing
 from .catalog import catalog
-from .folders import PICTURES
+from .folders.layout import scan, scan_split
+from .folders.tree import PICTURES
 from .formats import (
     bands,
     cifar,
@@ -41,10 +42,9 @@ from .formats import (
     webdataset,
 )
 from .groups import group_files
-from .layout import scan, scan_split
-from .matching import LabelRequest, label_files
 from .nested import open_nested
 from .sources import Part, Parts
+from .tables.matching import LabelRequest, label_files
 
 
 class Format(Protocol):

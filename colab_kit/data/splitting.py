@@ -17,7 +17,7 @@ from numpy import ndarray
 from ..errors import DataError
 from ..events import Note
 from .dataset import Split, default_share, stratified
-from .folders import counted, natural, some
+from .folders.tree import counted, natural, some
 from .groups import AS_FUNCTION, group_numbers
 from .keyed_random import SPLIT, mix, permutation
 from .labels import number

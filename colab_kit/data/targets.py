@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from ..errors import DataError
 from ..events import Note
-from .folders import counted
+from .folders.tree import counted
 
 CLASSIFY, MULTILABEL, REGRESS = "classification", "multilabel", "regression"
 TASKS = (CLASSIFY, MULTILABEL, REGRESS)

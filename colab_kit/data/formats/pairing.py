@@ -18,7 +18,7 @@ from numpy import ndarray
 from ...errors import DataError
 from ...events import Note
 from ..arrays import of_pair
-from ..folders import some
+from ..folders.tree import some
 from ..sources import Part, Parts
 from ..targets import object_array
 from .place import line, one_of

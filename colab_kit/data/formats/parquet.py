@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import DataError
 from ...system.runtime import need
-from ..folders import some
+from ..folders.tree import some
 from ..nested import split_of
 from ..sources import Parts
 from .records import LONGEST, Record, picture_kind, read_shards

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError
-from .. import folders
 from ..arrays import of_listing
-from ..folders import Listing, PictureFile
-from ..layout import scan
+from ..folders import tree as folders
+from ..folders.layout import scan
+from ..folders.tree import Listing, PictureFile
 from ..sources import Parts
 from . import matlab
 

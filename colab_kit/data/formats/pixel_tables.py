@@ -15,10 +15,10 @@ import numpy as np
 from numpy import ndarray
 
 from ...errors import DataError
-from ..folder_words import SPLITS
-from ..folders import some
-from ..label_columns import LABEL_COLUMNS
+from ..folders.tree import some
+from ..folders.words import SPLITS
 from ..sources import Parts
+from ..tables.label_columns import LABEL_COLUMNS
 from ..targets import object_array
 from . import emnist
 from .pairing import SPLIT_WORDS, as_parts, split_of, square

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...system.filetypes import HEAD, contradicts
-from ..folders import HEIC, JUNK, PICTURES
+from ..folders.tree import HEIC, JUNK, PICTURES
 
 WRAPPERS = 3  # folders in each other that hold one folder, as archives leave them
 

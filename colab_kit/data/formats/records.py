@@ -18,7 +18,7 @@ from ...events import Note
 from ...system.archives.limits import Unpacking, room
 from ...system.filetypes import kind_of
 from ..arrays import of_files
-from ..folders import counted, natural, some
+from ..folders.tree import counted, natural, some
 from ..nested import kept
 from ..sources import Parts
 from .shards import above, by_split

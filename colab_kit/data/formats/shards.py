@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...events import Note
-from ..folders import counted, some
+from ..folders.tree import counted, some
 from ..nested import FEW, is_picture, outweigh, split_of, walk
 
 HEAD = 65536  # bytes

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ...errors import DataError
-from ..folders import some
+from ..folders.tree import some
 from ..nested import walk
 from ..sources import Parts
 from .records import LONGEST, Record, picture_kind, read_shards

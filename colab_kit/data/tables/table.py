@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..colab.reading import cannot_read, is_folder, there
-from ..errors import DataError
-from .table_json import read_json, read_xml
-from .table_text import decode, read_rows
+from ...colab.reading import cannot_read, is_folder, there
+from ...errors import DataError
+from .structured import read_json, read_xml
+from .text import decode, read_rows
 
 READERS = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".xml": read_xml}
 OTHER = {

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
-from ..events import Note
+from ...errors import DataError
+from ...events import Note
+from ..folders.tree import counted
 from .file_columns import Matched, match
 from .file_names import SPLIT_OF, FileNames, split_in, split_words
-from .folders import counted
 from .label_columns import SPLIT_COLUMNS, plain, words
-from .label_request import LabelRequest
-from .table_text import decode
-from .tables import Table, read_table
+from .request import LabelRequest
+from .table import Table, read_table
+from .text import decode
 
 LIST_ENDINGS = (".txt", ".csv", ".tsv", ".json", ".lst", ".list")
 OWN_SPLITS = {"publictest": "valid", "privatetest": "test", "eval": "valid", "evaluation": "valid"}

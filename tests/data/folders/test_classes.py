@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from colab_kit.data.layout import scan
+from colab_kit.data.folders.layout import scan
 from colab_kit.errors import DataError
 
-from ..support.pictures import blank
+from ...support.pictures import blank
 
 
 def tree(root, *names):

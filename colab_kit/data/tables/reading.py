@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
-from ..events import Note
+from ...errors import DataError
+from ...events import Note
+from ..folders.tree import Listing, PictureFile, counted, some
+from ..targets import MULTILABEL, of_rows
 from .file_columns import Matched
 from .file_names import FileNames
-from .folders import Listing, PictureFile, counted, some
-from .label_request import LabelRequest
+from .request import LabelRequest
 from .split_lists import PublishedSplit
-from .targets import MULTILABEL, of_rows
 
 
 @dataclass

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .folders import HEIC, PICTURES
+from ..folders.tree import HEIC, PICTURES
 
 AMBIGUOUS = -1
 SAMPLE = 300

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..errors import DataError
+from ...errors import DataError
+from ..folders.tree import some
 from .file_names import FileNames
-from .folders import some
-from .label_request import LabelRequest
+from .request import LabelRequest
 
 PATTERNS: tuple[tuple[str, Callable[[Path], str]], ...] = (
     ("path.name.split('.')[0]", lambda path: path.name.split(".")[0]),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from colab_kit.data import folder_words as words
+from colab_kit.data.folders import words
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import DataError
-from ..events import Note
+from ...errors import DataError
+from ...events import Note
+from ..folders.tree import some
+from ..targets import MULTILABEL, REGRESS
+from .cells import are_numbers, as_labels, hot_labels, is_missing, number_in
 from .file_columns import Matched, column_number
 from .file_names import SPLIT_OF, FileNames
-from .folders import some
-from .label_cells import are_numbers, as_labels, hot_labels, is_missing, number_in
-from .label_request import LabelRequest
-from .targets import MULTILABEL, REGRESS
+from .request import LabelRequest
 
 LABEL_COLUMNS = tuple("label labels class class_name category target species breed y".split())
 LIKELY = tuple(

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from colab_kit.data.tables import read_table
+from colab_kit.data.tables.table import read_table
 from colab_kit.errors import DataError
 
-from ..support.pictures import blank
+from ...support.pictures import blank
 
 
 def cells(tmp_path, content, name="t.csv"):

@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from colab_kit.data.folders import natural
-from colab_kit.data.layout import scan, scan_split
+from colab_kit.data.folders.layout import scan, scan_split
+from colab_kit.data.folders.tree import natural
 from colab_kit.errors import DataError
 
-from ..support.pictures import blank
+from ...support.pictures import blank
 
 
 def tree(root, *names):

@@ -14,13 +14,13 @@ import os
 import unicodedata
 from pathlib import Path
 
-from ..errors import DataError
-from ..events import Note
-from . import folder_words
-from .class_folders import Story, class_folders
+from ...errors import DataError
+from ...events import Note
+from . import words as folder_words
+from .classes import Story, class_folders
 from .companions import without_companions
-from .folder_words import PREDICT, SPLITS, is_plain_split, split_word
-from .folders import ARCHIVES, TABLES, Listing, PictureFile, Tree, counted, some, tree_of
+from .tree import ARCHIVES, TABLES, Listing, PictureFile, Tree, counted, some, tree_of
+from .words import PREDICT, SPLITS, is_plain_split, split_word
 
 HANDFUL = 0.5  # a folder beside the splits with fewer pictures than this share of train's
 

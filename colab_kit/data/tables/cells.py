@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import DataError
-from ..events import Note
-from .folders import natural, some
-from .label_request import LabelRequest
-from .targets import CLASSIFY, MULTILABEL, REGRESS
+from ...errors import DataError
+from ...events import Note
+from ..folders.tree import natural, some
+from ..targets import CLASSIFY, MULTILABEL, REGRESS
+from .request import LabelRequest
 
 MISSING = frozenset(("", "nan", "n/a", "na", "null", "none", "-", "?", "nil", "<na>"))
 NO_NAME = frozenset(("", "nan"))

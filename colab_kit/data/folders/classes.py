@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import DataError
-from ..events import Note
-from . import folder_words
-from .folders import Tree, counted, some
+from ...errors import DataError
+from ...events import Note
+from . import words as folder_words
+from .tree import Tree, counted, some
 
 SHARED = 0.6  # of the folders inside, so many have a name that comes again beside them
 TWINS = 0.6  # of the pictures of two folders, so many are named alike: two versions of one thing

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from . import folder_words
-from .folders import Tree, is_picture, some
+from . import words as folder_words
+from .tree import Tree, is_picture, some
 
 SHARED = 0.5  # of a folder's pictures, so many are named as pictures beside it
 

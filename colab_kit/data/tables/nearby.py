@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ...errors import DataError
+from ..folders.tree import Listing
+from .cells import are_numbers
 from .file_columns import Matched, match
 from .file_names import SPLIT_OF, FileNames, split_words
-from .folders import Listing
-from .label_cells import are_numbers
 from .label_columns import LABEL_WORDS, LabelChoice, choose_labels, columns_of, words
-from .label_request import LabelRequest
 from .name_maps import find_names
+from .request import LabelRequest
 from .split_lists import is_answer
-from .tables import read_table
+from .table import read_table
 
 MOST = 0.5  # share of train's pictures that a table must name
 NEAR = 0.9  # a table that names this share of what the best one names fits about as well

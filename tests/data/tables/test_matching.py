@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from colab_kit.data.folders import Listing, PictureFile
-from colab_kit.data.matching import LabelRequest, label_files
+from colab_kit.data.folders.tree import Listing, PictureFile
+from colab_kit.data.tables.matching import LabelRequest, label_files
 from colab_kit.errors import DataError
 
 KINDS = ("ash", "elm", "oak")

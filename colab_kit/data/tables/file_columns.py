@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ...errors import DataError
+from ..folders.tree import some
 from .file_names import AMBIGUOUS, ENDINGS, FileNames, split_in, split_words
-from .folders import some
-from .label_request import LabelRequest
-from .tables import Table
+from .request import LabelRequest
+from .table import Table
 
 SAMPLE = 120  # rows that judge the columns
 COUNTERS = frozenset(("", "index", "unnamed: 0", "row", "no", "nr", "number", "#", "level_0"))

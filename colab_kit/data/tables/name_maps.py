@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..errors import DataError
-from .table_text import decode
-from .tables import unreadable
+from ...errors import DataError
+from .table import unreadable
+from .text import decode
 
 WORDS = re.compile(r"class|label|name|map|categor|synset|species|breed|words|idx|dict", re.I)
 ENDINGS = (".json", ".txt", ".csv", ".tsv", ".names")

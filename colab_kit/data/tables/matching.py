@@ -14,21 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import DataError
-from ..events import Note
-from . import found_tables
+from ...errors import DataError
+from ...events import Note
+from ..folders.tree import Listing, counted, some
+from ..group_hints import column_note, group_column
+from . import nearby as found_tables
+from .cells import spoken
 from .file_columns import Matched, ambiguous, joined, match, no_file
 from .file_names import AMBIGUOUS
-from .folders import Listing, counted, some
-from .group_hints import column_note, group_column
-from .label_cells import spoken
 from .label_columns import LabelChoice, choose_labels
-from .label_reading import Reading, as_rows, assign, result, say_strangers, start
-from .label_request import LabelRequest, Labels
 from .name_maps import find_names
 from .name_patterns import no_labels
+from .reading import Reading, as_rows, assign, result, say_strangers, start
+from .request import LabelRequest, Labels
 from .split_lists import PublishedSplit, of_column, of_lists
-from .tables import first_file, read_table
+from .table import first_file, read_table
 
 __all__ = ["LabelRequest", "Labels", "label_files"]
 

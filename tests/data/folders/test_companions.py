@@ -2,10 +2,10 @@
 
 import pytest
 
-from colab_kit.data.companions import without_companions
-from colab_kit.data.folders import tree_of
+from colab_kit.data.folders.companions import without_companions
+from colab_kit.data.folders.tree import tree_of
 
-from ..support.pictures import blank
+from ...support.pictures import blank
 
 
 def kept(root, *names):
