@@ -22,14 +22,13 @@ from ..system.files import digest, home
 from ..system.filetypes import is_archive, stem
 from ..system.locks import alone
 from .folders.tree import HEIC, JUNK, PICTURES, natural, some
-from .folders.words import SPLITS
+from .folders.words import one_split
 from .sources import name_of
 
 DEEPEST = 3  # archives in archives in archives
 FEW = 10  # so many pictures beside packed ones may be a logo and figures of a paper
 OUTWEIGHED = 10  # times their bytes: what is packed is then the data
 VERSION = 1  # of what is made of the files: another number makes it anew
-WORDS = SPLITS | {"training": "train", "trainval": "train", "testing": "test", "dev": "valid"}
 BESIDES = frozenset(
     "annotation annotations anno annos mask masks segmentation segmentations segmentationmask "
     "trimap trimaps bbox bboxes devkit".split()
@@ -97,19 +96,6 @@ def outweigh(packed: Sequence[Path], pictures: Sequence[Path]) -> bool:
     return bool(packed) and mass >= OUTWEIGHED * loose
 
 
-def split_of(name: str) -> str | None:
-    """Give the split that a word of a name means: train, valid or test; None for none or two.
-
-    Examples
-    --------
-    >>> split_of("flowers-train-00000-of-00002"), split_of("val2017"), split_of("images")
-    ('train', 'valid', None)
-    """
-    words = re.findall(r"[a-z]+", name.lower())
-    found = {WORDS[word] for word in words if word in WORDS}
-    return found.pop() if len(found) == 1 else None
-
-
 def open_nested(
     folder: Path,
     name: str,
@@ -174,9 +160,9 @@ def _to_open(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 def _is_missing_split(archive: Path, pictures: Sequence[Path]) -> bool:
     """Tell whether it is test.zip, and the folders beside it hold pictures of other splits."""
-    top, split = archive.parent, split_of(stem(archive.name))
+    top, split = archive.parent, one_split(stem(archive.name))
     names = {path.relative_to(top).parts[0] for path in pictures if top in path.parents}
-    there = {split_of(name) for name in names} - {None}
+    there = {one_split(name) for name in names} - {None}
     return split is not None and bool(there) and split not in there
 
 

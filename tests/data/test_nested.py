@@ -7,7 +7,8 @@ import zipfile
 
 import pytest
 
-from colab_kit.data.nested import kept, open_nested, split_of, walk
+from colab_kit.data.folders.words import one_split
+from colab_kit.data.nested import kept, one_split, open_nested, walk
 from colab_kit.errors import BadArchive, DataError, UnsafeArchive
 from colab_kit.events import Note
 from colab_kit.system.archives import limits
@@ -69,7 +70,7 @@ def opened(folder):
     ],
 )
 def test_a_word_of_a_name_says_the_split(name, split):
-    assert split_of(name) == split
+    assert one_split(name) == split
 
 
 def test_an_archive_of_pictures_is_opened_and_one_of_annotations_is_passed_over(tmp_path):

@@ -58,6 +58,18 @@ def split_word(name: str) -> str | None:
     return "train" if "train" in found and "test" not in found else next(iter(found), None)
 
 
+def one_split(name: str) -> str | None:
+    """Give the split that a name means; None for none, for two, and for what is to predict.
+
+    Examples
+    --------
+    >>> one_split("flowers-train-00000-of-00002"), one_split("val2017"), one_split("images")
+    ('train', 'valid', None)
+    """
+    found = {_split_of(word) for word in words(name)} - {None, PREDICT}
+    return found.pop() if len(found) == 1 else None
+
+
 def _split_of(word: str) -> str | None:
     if word in _SPLIT_OF:
         return _SPLIT_OF[word]

@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import DataError
 from ...system.runtime import need
 from ..folders.tree import some
-from ..nested import split_of
+from ..folders.words import one_split
 from ..sources import Parts
 from .records import LONGEST, Record, picture_kind, read_shards
 from .shards import damaged, find, first_bytes
@@ -76,7 +76,7 @@ def _one_config(path: Path, shards: Sequence[Path]) -> list[Path]:
     configs: dict[Path, list[Path]] = {}
     for shard in shards:
         config = shard.parent
-        while config != path and path in config.parents and split_of(config.name):
+        while config != path and path in config.parents and one_split(config.name):
             config = config.parent
         configs.setdefault(config, []).append(shard)
     if len(configs) <= 1:

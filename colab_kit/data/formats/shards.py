@@ -9,7 +9,8 @@ from pathlib import Path
 from ...errors import DataError
 from ...events import Note
 from ..folders.tree import counted, some
-from ..nested import FEW, is_picture, outweigh, split_of, walk
+from ..folders.words import one_split
+from ..nested import FEW, is_picture, outweigh, walk
 
 HEAD = 65536  # bytes
 MOST = 10_000  # shards of one split
@@ -87,7 +88,7 @@ def by_split(path: Path, shards: Sequence[Path]) -> tuple[dict[str, list[Path]],
 def _split_of(path: Path, shard: Path) -> str | None:
     """Give the split that the shard's name says, else the nearest folder below `path`."""
     below = [shard.name] if shard == path else reversed(shard.relative_to(path).parts)
-    return next((split for name in below if (split := split_of(name))), None)
+    return next((split for name in below if (split := one_split(name))), None)
 
 
 def _missing(shards: Sequence[Path]) -> list[str]:
