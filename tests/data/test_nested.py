@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from colab_kit.data.folders.words import one_split
-from colab_kit.data.nested import kept, one_split, open_nested, walk
+from colab_kit.data.nested import kept, open_nested, walk
 from colab_kit.errors import BadArchive, DataError, UnsafeArchive
 from colab_kit.events import Note
 from colab_kit.system.archives import limits
