@@ -33,9 +33,18 @@ run_dir_flag = click.option(
     type=click.Path(),
     help="the run's folder [a name and a key under ./colab-kit/runs]",
 )
-max_per_class_flag = click.option(
-    "--max-per-class", type=int, help="take at most so many pictures of each class"
-)
+DATA_FLAGS = {  # load()'s own words: they say how DATA is read
+    "max_per_class": click.option(
+        "--max-per-class", type=int, help="take at most so many pictures of each class"
+    ),
+    "labels": click.option("--labels", type=click.Path(), help="the table that says the labels"),
+    "label_column": click.option("--label-column", help="the table's column of labels"),
+    "file_column": click.option("--file-column", help="the table's column of file names"),
+    "group": click.option(
+        "--group", help="the table's column of patients, people or videos: never parted by a draw"
+    ),
+    "explain": click.option("--explain", is_flag=True, default=None, help="say how DATA was read"),
+}
 backbone_flag = click.option(
     "--backbone",
     default="resnet18",
@@ -107,9 +116,21 @@ def recipe_flags(command: Command) -> Command:
 
 def run_flags(command: Command) -> Command:
     """Add the flags of a run that are no recipe: its data, its device, and where it is kept."""
-    for flag in (device_flag, restart_flag, run_dir_flag, name_flag, max_per_class_flag):
+    for flag in (device_flag, restart_flag, run_dir_flag, name_flag):
+        command = flag(command)
+    return data_flags(command)
+
+
+def data_flags(command: Command) -> Command:
+    """Add DATA and the flags that say how it is read."""
+    for flag in reversed(DATA_FLAGS.values()):
         command = flag(command)
     return click.argument("data")(command)
+
+
+def take_data_words(flags: dict[str, Any]) -> dict[str, Any]:
+    """Take load()'s words out of the flags: those that were given."""
+    return given_flags({name: flags.pop(name, None) for name in DATA_FLAGS})
 
 
 def given_flags(flags: dict[str, Any]) -> dict[str, Any]:
@@ -134,13 +155,13 @@ MODES = ["auto", "frozen", "finetune", "frozen_then_finetune"]
     help="weights to start from, .pth or .safetensors: what matches is taken and listed",
 )
 @recipe_flags
-def train(data: str, model: str, max_per_class: int | None, **flags: Any) -> Run:
+def train(data: str, model: str, **flags: Any) -> Run:
     """Train a network from scratch on DATA: a catalog name, or a folder of class folders."""
     from ..api import train as verb
     from ..data.loading import load
     from ..models.nets import NETS
 
-    pictures = load(data, max_per_class=max_per_class)
+    pictures = load(data, **take_data_words(flags))
     flags["name"] = flags["name"] or f"{pictures.name}-{model}".lower()
     return report(verb(NETS[model], pictures, **given_flags(flags)))
 
@@ -154,18 +175,17 @@ def train(data: str, model: str, max_per_class: int | None, **flags: Any) -> Run
 )
 @backbone_flag
 @recipe_flags
-def transfer(data: str, backbone: str, max_per_class: int | None, **flags: Any) -> Run:
+def transfer(data: str, backbone: str, **flags: Any) -> Run:
     """Put a new head on a trained backbone: solved for its features, or trained with all of it."""
     from ..api import transfer as verb
     from ..data.loading import load
 
-    pictures = load(data, max_per_class=max_per_class)
+    pictures = load(data, **take_data_words(flags))
     return report(verb(pictures, backbone, **given_flags(flags)))
 
 
 @click.command()
-@click.argument("data")
-@max_per_class_flag
+@data_flags
 @name_flag
 @run_dir_flag
 @backbone_flag
@@ -198,11 +218,12 @@ def no_browser() -> str:
     return ""
 
 
-def panel_code(data: str, backbone: str, max_per_class: int | None = None, **fields: Any) -> str:
+def panel_code(data: str, backbone: str, **fields: Any) -> str:
     """The cell that shows the panel."""
-    source = repr(data)
-    if max_per_class is not None:
-        source = f"kit.load({data!r}, max_per_class={max_per_class})"
+    source, words = repr(data), take_data_words(fields)
+    if words:
+        shown = "".join(f", {name}={value!r}" for name, value in words.items())
+        source = f"kit.load({data!r}{shown})"
     more = "".join(f", {name}={value!r}" for name, value in fields.items())
     return f"import colab_kit as kit\n\nkit.panel({source}, {backbone!r}{more})"
 

@@ -1,6 +1,7 @@
 """The command line: its flags are the recipe's fields, and what fails says so by its exit status."""
 
 import dataclasses
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 import colab_kit
 from colab_kit.cli import main
+from colab_kit.cli.train import DATA_FLAGS, panel_code, take_data_words
+from colab_kit.data.loading import load
 from colab_kit.recipe import Recipe
 
 FIELDS = {field.name for field in dataclasses.fields(Recipe)}
-RUN_FLAGS = {"data", "name", "max_per_class", "run_dir", "restart", "device"}
+RUN_FLAGS = {"data", "name", "run_dir", "restart", "device", *DATA_FLAGS}
 EATEN = set(
     "--gpu --tpu --timeout --keep -s --session --high-mem --env -h".split()
 )  # by `colab run`, even behind the script's name
@@ -37,6 +40,19 @@ def test_the_flags_are_the_fields_of_the_recipe(command, own):
         assert field.metadata["help"] in option.help
         if field.metadata["choices"] and "int" not in str(field.type):
             assert tuple(option.type.choices) == field.metadata["choices"]
+
+
+def test_the_words_of_load_are_flags_and_reach_it():
+    assert set(DATA_FLAGS) <= set(inspect.signature(load).parameters)
+    words = ["pets", "--labels", "t.csv", "--label-column", "dx", "--explain"]
+    params = main.face.commands["transfer"].make_context("transfer", words).params
+    assert take_data_words(params) == {"labels": "t.csv", "label_column": "dx", "explain": True}
+    assert not set(DATA_FLAGS) & set(params)
+
+
+def test_the_words_of_load_stand_in_the_cell_of_a_panel():
+    code = panel_code("pets", "resnet18", labels="t.csv", explain=None, lr=0.1)
+    assert code.endswith("kit.panel(kit.load('pets', labels='t.csv'), 'resnet18', lr=0.1)")
 
 
 @pytest.mark.parametrize("command", ["train", "transfer"])
