@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +26,8 @@ PAGE = ROOT / "ARCHITECTURE.md"
 ORDER = """errors.py events.py recipe.py system/ colab/ fetching/ data/ models/ training/ runs/
     api.py panels/ cli/ testing/ __init__.py""".split()
 FOLDERS = [name.rstrip("/") for name in ORDER if name.endswith("/")]
+WIDTH, INDENT, GLUE = 140, " " * 7, "\0"  # of a walk's lines; a file stays beside its function
+WHOLE = {"break_long_words": False, "break_on_hyphens": False}
 # A picture's way and Stop: folder, function, what happens there. A|B means A, or B if there is no
 # A.
 PICTURE = (
@@ -52,7 +55,10 @@ PLACES = (  # where do I change ...: folder, name, and what to do there
     ("an archive's error", "system", "damaged", "what happened, why, fix; the other faults: unpack.py, zip_directory.py"),
     ("a checkpoint field", "training", "State", "a field with a default; tensors: Job._snapshot and Job.restore. FORMAT (runs/record.py) only where old runs cannot be read"),
     ("a Colab behaviour", "colab", "find_secret", "each call of google.colab is in this file; the pretended one: the file of that module in testing/google_colab/, as userdata.py"),
-    ("a data format", "data", "formats/", "one file for each format, its entry in FORMATS of data/paths.py, its sample in tests/data/formats; see CONTRIBUTING.md"),
+    ("a data format", "data", "formats/", "one file for each format, its entry in FORMATS of data/paths.py, its sample in SAMPLES of tests/data/formats/test_formats.py; see CONTRIBUTING.md"),
+    ("how a table is read", "data", "tables/", "a form of file: table.py, structured.py; which column is what: file_columns.py, label_columns.py; a split: split_lists.py. A layout of its kind in tests/data/layouts"),
+    ("a rule for folders", "data", "folders/", "a word: words.py; masks and the like: companions.py; the level of classes: classes.py; splits: layout.py. A layout of its kind in tests/data/layouts"),
+    ("what looks like a group", "data", "likely_groups", "habits of names and columns stand in this file; how groups are kept whole: splitting.py"),
 )  # fmt: skip
 
 
@@ -124,7 +130,9 @@ def calls(walked: dict[str, walks.Walk]) -> dict[str, str]:
     for name, walk in walked.items():
         rows = [f"{walks.CALLS[name]}: {walk.counts}"]
         for folder, stay in groupby(walk.steps, key=lambda step: walks.folder(step[0])):
-            files = ", ".join(f"{file.removeprefix(f'{folder}/')}: {first}" for file, first in stay)
+            own = (f"{file.removeprefix(f'{folder}/')}:{GLUE}{first}" for file, first in stay)
+            files = textwrap.fill(", ".join(own), WIDTH, subsequent_indent=INDENT, **WHOLE)
+            files = files.replace(GLUE, " ")
             rows.append(f"  {folder}/ {files}" if folder in FOLDERS else f"  {files}")
         blocks[name] = "```text\n" + "\n".join(rows) + "\n```"
     return blocks
