@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,45 @@ from .targets import unlabelled
 
 
 def reading(
-    shared: Mapping[str, tuple[Split, Part]], root: Path | None, labels: Any, lines: tuple[str, ...]
+    shared: Mapping[str, tuple[Split, Part]],
+    root: Path | None,
+    labels: Any,
+    classes: Sequence[str],
 ) -> tuple[str, ...]:
     """Say which folder is which split, and where labels come from.
+
+    A table that says labels is named by the note of its reading.
 
     Parameters
     ----------
     shared : the splits, each with the part that it came from
     root : the source's folder; None for arrays and datasets
     labels : as load() was given them
-    lines : what was said while the source was read: labels of a table are among it
+    classes : names of the classes as the source has them
     """
     train = shared["train"][1]
     out = [_split(name, split, part, train, root) for name, (split, part) in shared.items()]
-    if isinstance(shared["train"][0].source, Pictures) and not any("abel" in x for x in lines):
-        out.append(f"labels: {_labels(labels)}")
+    if callable(labels):
+        out.append("labels: what your function says of each path")
+    elif isinstance(labels, Mapping):
+        out.append("labels: your dict")
+    elif _are_folders(shared["train"][0], classes):
+        out.append("labels: the names of the class folders")
     return tuple(out)
+
+
+def _are_folders(split: Split, classes: Sequence[str]) -> bool:
+    """Tell whether each label is the name of a folder that its picture lies in."""
+    if not isinstance(split.source, Pictures) or split.labels.ndim != 1:
+        return False
+    labels = zip(split.paths or (), split.labels, strict=True)
+    return all(
+        set(classes[label].split("/")) <= set(_normal(path).split("/")) for path, label in labels
+    )
+
+
+def _normal(path: Path) -> str:
+    return unicodedata.normalize("NFC", path.parent.as_posix())
 
 
 def _split(name: str, split: Split, part: Part, train: Part, root: Path | None) -> str:
@@ -51,11 +75,3 @@ def _below(folder: Path, root: Path | None) -> str:
     if root is None or not folder.is_relative_to(root):
         return f"{folder}{os.sep}"
     return f"{folder.relative_to(root.parent).as_posix()}/"
-
-
-def _labels(labels: Any) -> str:
-    if labels is None:
-        return "the names of the class folders"
-    if callable(labels):
-        return "what your function says of each path"
-    return "your dict" if isinstance(labels, Mapping) else os.fspath(labels)

@@ -60,13 +60,16 @@ def group_column(header: Sequence[str], columns: Sequence[Sequence[Any]]) -> str
     return min(found)[1] if found else None
 
 
-def column_note(column: str) -> Note:
+def column_note(column: str, call: Callable[[str], str] = str) -> Note:
     """Say that a column of the table looks like groups."""
-    return _note(f"The column {column!r} looks like groups", f"group={column!r}")
+    return _note(f"The column {column!r} looks like groups", f"group={column!r}", call)
 
 
-def likely_groups(part: Part) -> list[Note]:
-    """Give a warning if names of picture files look like groups, with the line that names them."""
+def likely_groups(part: Part, call: Callable[[str], str] = str) -> list[Note]:
+    """Give a warning if names of picture files look like groups, with the line that names them.
+
+    `call` makes the whole line of a word: kit.load('photos', group=…).
+    """
     source = part.make(np.zeros(len(part), np.int64))
     if not isinstance(source, Pictures):
         return []
@@ -84,12 +87,12 @@ def likely_groups(part: Part) -> list[Note]:
     line, key = found
     names = list(dict.fromkeys(map(key, source.paths)))
     shape = f"{len(names):,} groups of pictures ({some(names)})"
-    return [_note(f"The names look like {shape}", f"group=lambda path: {line}")]
+    return [_note(f"The names look like {shape}", f"group=lambda path: {line}", call)]
 
 
-def _note(what: str, line: str) -> Note:
+def _note(what: str, word: str, call: Callable[[str], str]) -> Note:
     why = "as of one patient, person or video, and the draw parts them: figures come out too good"
-    text = f"{what}, {why}. To keep each on one side: {line}; if they are none: group=False."
+    text = f"{what}, {why}. To keep each on one side: {call(word)}; if they are none: group=False."
     return Note(text, "warn")
 
 

@@ -193,7 +193,8 @@ def load(
         parts, classes, valid=valid, test=test, limit=limit, seed=seed, emit=listener.hear
     )
     if group is None and any(shared[split][1] is train for split in set(shared) - {"train"}):
-        listener.hear(*likely_groups(train))
+        listener.hear(*likely_groups(train, request.line_with))
+    folder_names = classes
     if shown is not None:
         classes, notes = display_names(shown, classes, place.root)
         listener.hear(*notes)
@@ -201,7 +202,7 @@ def load(
         listener.hear(_one_class(classes[0]))
     if strict:
         listener.refuse_warnings(name)
-    read = reading(shared, place.root, labels, place.lines)
+    read = reading(shared, place.root, labels, folder_names)
     for line in read if explain else ():
         listener.emit(Note(line))
     splits = {key: split for key, (split, _) in shared.items()}

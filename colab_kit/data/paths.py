@@ -115,7 +115,7 @@ class Opener:
         if (form := _form(folder)) is not None:
             return _only(_read(form, folder, request), path)
         request, ask = _for_folder(request, path, folder), request.labels is None
-        listing = label_files(scan_split(folder, _shown(path, folder), ask=ask), request)
+        listing = label_files(scan_split(folder, _shown(path, request), ask=ask), request)
         return of_listing(group_files(listing, request.group, whole=False))["train"]
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
@@ -129,7 +129,7 @@ class Opener:
             root = folder if folder.is_dir() else folder.parent
             return catalog.recognise(replace(_read(form, folder, request), name=name, root=root))
         request, ask = _for_folder(request, path, folder), request.labels is None
-        listing = label_files(scan(folder, _shown(path, folder), ask=ask), request)
+        listing = label_files(scan(folder, _shown(path, request), ask=ask), request)
         parts = of_listing(group_files(listing, request.group))
         return Parts(parts, name, listing.root, lines=listing.lines)
 
@@ -181,9 +181,9 @@ def _only(parts: Parts, path: Path) -> Part:
     return parts.splits["train"]
 
 
-def _shown(path: Path, folder: Path) -> str:
-    """Name a folder so that it can be pasted: as the user did, if it was not brought elsewhere."""
-    return str(path) if folder == path.absolute() or folder == path.resolve() else str(folder)
+def _shown(path: Path, request: LabelRequest) -> str:
+    """Name a source as the user did."""
+    return os.fspath(path) if request.source is None else os.fspath(request.source)
 
 
 def _exists(path: Path) -> bool:
@@ -242,10 +242,7 @@ def _a_file(path: Path) -> DataError:
     fix = "give the folder"
     if name.endswith((".csv", ".tsv")):
         why = "a table says labels, not where the pictures are"
-        fix = f"kit.load(folder_of_pictures, labels={str(path)!r})"
-    elif name.endswith((".npy", ".npz")):
-        why = "arrays are passed as they are"
-        fix = "a = np.load(file), then kit.load((a['x'], a['y']))"
+        fix = f"if the pictures lie beside it: kit.load({str(path.parent)!r}, labels={path.name!r})"
     elif name.endswith(tuple(PICTURES)):
         why = "nothing can be learned from one picture"
         fix = f"load the folder above the class folders: kit.load({str(path.parent.parent)!r})"
@@ -270,7 +267,7 @@ def _missing(text: str, path: Path, stand_in: Path | None) -> DataError:
     near = difflib.get_close_matches(missing_name.casefold(), folded, 1)
     catalog_name = None if os.sep in text else catalog.near(text)
     suggestions = [f"kit.load({catalog_name!r})"] if catalog_name else []
-    suggestions += [repr(str(parent / folded[name])) for name in near]
+    suggestions += [f"kit.load({str(parent / folded[name])!r})" for name in near]
     fix = f"give a path that exists, or a name of the catalog: {', '.join(catalog.SETS)}"
     if suggestions:
         fix = f"did you mean {' or '.join(suggestions)}?"

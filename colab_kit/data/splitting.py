@@ -174,10 +174,11 @@ def _group_notes(
     if train.groups is not None and len(of_train) > 1:
         numbers, total = group_numbers(train.groups), sum(map(len, of_train))
         texts = [
-            f"{split.name} has {len(np.unique(numbers[split.rows])):,}, {len(split) / total:.0%}"
+            f"{split.name} has {len(np.unique(numbers[split.rows])):,} groups "
+            f"({len(split) / total:.0%} of the pictures)"
             for split in of_train
         ]
-        notes.append(Note(f"Groups stay whole: {'; '.join(texts)} of the pictures."))
+        notes.append(Note(f"Groups stay whole: {', '.join(texts)}."))
     for split in of_train[1:]:
         labels = out["train"][0].labels
         if train.groups is not None and labels.ndim == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,8 @@ class Story:
     def path(self, tree: Tree) -> str:
         """Name a folder so that it can be pasted."""
         below = tree.path.relative_to(self.root).as_posix()
-        return self.shown if below == "." else f"{self.shown.rstrip('/')}/{below}"
+        top = self.shown if os.path.isdir(os.path.expanduser(self.shown)) else str(self.root)
+        return top if below == "." else f"{top.rstrip('/')}/{below}"
 
     def name(self, tree: Tree) -> str:
         """Name a folder as it lies below the root."""

@@ -321,5 +321,5 @@ def _group(reading: Reading) -> None:
     elif "group" not in reading.request.words and "valid" not in reading.listing.splits:
         for matched in reading.matched:
             if name := group_column(matched.header, matched.columns):
-                reading.notes.append(column_note(name))
+                reading.notes.append(column_note(name, reading.request.line_with))
                 break

@@ -49,6 +49,10 @@ class LabelRequest:
         # what cannot be written again (a dict, a function) is left as a word
         return f"kit.load({', '.join([source, *(f'{w}={s or w}' for w, s in shown.items())])})"
 
+    def line_with(self, text: str) -> str:
+        """Give the call as it was typed, with a piece of code as its last word."""
+        return f"{self.line()[:-1]}, {text})"
+
 
 def _typed(value: Any) -> str | None:
     """Write a value as it is typed; None for what has no such form."""
