@@ -269,8 +269,9 @@ def _siblings(reading: Reading, main: Matched) -> list[Matched]:
     tables = list(reading.listing.tables)
     if main.table.path not in tables:  # it lies outside the folder of pictures
         tables += sorted(path for path in main.table.path.parent.iterdir() if path.is_file())
-    out, seen = list[Matched](), set(main.files)
-    for path in found_tables.siblings(main.table.path, tables):
+    beside = found_tables.siblings(main.table.path, tables)
+    out, seen = list[Matched](), set(main.files if beside else ())
+    for path in beside:
         try:
             request = replace(reading.request, file_column=main.key(main.of_file))
             other = match(read_table(path), reading.names, request)

@@ -93,8 +93,9 @@ def result(reading: Reading) -> Listing:
     splits: dict[str, list[PictureFile]] = {}
     for split, files in listing.splits.items():
         end = start + len(files)
-        said = zip(files, reading.labels[start:end], reading.groups[start:end], strict=True)
-        pictures = [PictureFile(file.path, label, group) for file, label, group in said]
+        paths = reading.names.paths[start:end]
+        said = zip(paths, reading.labels[start:end], reading.groups[start:end], strict=True)
+        pictures = list(map(PictureFile._make, said))
         if not moved:
             splits[split] = pictures
         for row, picture in enumerate(pictures if moved else (), start):
