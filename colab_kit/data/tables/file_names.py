@@ -37,6 +37,12 @@ def split_words(text: str) -> set[str]:
     return {SPLIT_OF[word.lower()] for word in words if word.lower() in SPLIT_OF}
 
 
+def other_words(text: str) -> list[str]:
+    """Give a name's words and numbers but its split's."""
+    found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", text)
+    return [word.lower() for word in found if word.lower() not in SPLIT_OF]
+
+
 def split_in(text: str) -> str | None:
     """Give the one split that a name means; that of train and valid together is train."""
     splits = split_words(text)
@@ -98,6 +104,13 @@ class FileNames:
             else:
                 self._forms[kind] = _index(getattr(self, kind))
         return self._forms[kind]
+
+    @cached_property
+    def numbered(self) -> dict[str, int]:
+        """Give the row by the last number in its name, if these count from 1 to the last file."""
+        numbers = [found[-1] if (found := re.findall(r"\d+", stem)) else "" for stem in self.stems]
+        rows = {str(int(number or 0)): row for row, number in enumerate(numbers)}
+        return rows if rows.keys() == {str(n) for n in range(1, len(self) + 1)} else {}
 
     @cached_property
     def groups(self) -> dict[str, list[int]]:
