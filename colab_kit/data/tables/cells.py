@@ -188,9 +188,9 @@ def _parted(
             why = "they could be several labels a picture, or the name of one class"
             raise DataError(what, why, ", or ".join(lines))
         if single:
-            text = f"The column {name} holds {joined[0]!r} as the name of one class; to part such "
-            text += f"names into several labels a picture: {request.line(task=MULTILABEL)}"
-            return list(labels), [Note(text)]
+            text = f"The column {name} holds {joined[0]!r} as the name of one class; to part such"
+            line = request.line(labels=shown, task=MULTILABEL)
+            return list(labels), [Note(f"{text} names into several labels a picture: {line}")]
     return list(labels), []
 
 

@@ -96,7 +96,7 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     folder = _folder(table.path, names)
     hint = _hint(table.path, folder)
     if table.header and table.header[0] == BY_NUMBER:
-        return _by_number(table, names)
+        return _by_number(table, table.header, names)
     of_file = _file_column(table, names, request, folder, hint, shown)
     has_header = table.header is not None or _is_header(table, names, of_file)
     start = int(table.header is None and has_header)
@@ -110,15 +110,15 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     return Matched(table, header, of_file, columns, rows, hint)
 
 
-def _by_number(table: Table, names: FileNames) -> Matched:
+def _by_number(table: Table, header: tuple[str, ...], names: FileNames) -> Matched:
     """Match a list that says a picture's number, as its name has it."""
     columns = [[row[number] for row in table.rows] for number in range(table.width)]
     rows = [names.numbered.get(cell) for cell in columns[0]]
-    if None in rows or table.header[-1:] != ("split",) and len(rows) < len(names):
+    if None in rows or header[1] != "split" and len(rows) < len(names):
         what = f"{table.path} says something of {len(rows):,} pictures by their numbers."
         why = f"{names.root} does not hold as many pictures, whose names count from 1"
         raise DataError(what, why, "give a table that says the names of files")
-    return Matched(table, table.header, 0, columns, rows)
+    return Matched(table, header, 0, columns, rows)
 
 
 def joined(main: Matched, others: Sequence[Matched]) -> Matched:

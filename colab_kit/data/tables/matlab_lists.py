@@ -62,7 +62,7 @@ def _split_of(name: str) -> str | None:
 def _plain(value: Any) -> Any:
     """Give a vector as a list of texts, and values in structs as texts; the rest as it is."""
     if isinstance(value, np.ndarray) and value.size == max(value.shape, default=0):
-        return _texts(value.ravel())
+        return _texts(value.ravel().tolist())
     if isinstance(value, list):
         return [_record(one) if isinstance(one, dict) else _single(one) for one in value]
     return value
@@ -74,7 +74,7 @@ def _record(value: dict[str, Any]) -> dict[str, Any]:
 
 def _single(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        texts = _texts(value.ravel())
+        texts = _texts(value.ravel().tolist())
         return texts[0] if len(texts) == 1 else texts
     return value
 
