@@ -187,7 +187,9 @@ def of_listing(listing: Listing) -> dict[str, Part]:
     parts, start = {}, 0
     for split, files in listing.splits.items():
         own, start = names[start : start + len(files)], start + len(files)
-        notes = (*listing.label_notes, *listing.notes) if split == "train" else ()
+        notes = (
+            (*listing.label_notes, *listing.notes, *listing.left_out) if split == "train" else ()
+        )
         groups = [file.group for file in files]
         parts[split] = of_files(
             [file.path for file in files],

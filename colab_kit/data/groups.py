@@ -42,7 +42,7 @@ def group_files(listing: Listing, group: Any, *, whole: bool = True) -> Listing:
     values, notes = _of_paths([file.path for file in files], listing.root, group, whole)
     by_path = {file.path: value for file, value in zip(files, values, strict=True)}
     splits = {
-        name: [replace(file, group=by_path[file.path]) for file in split]
+        name: [file._replace(group=by_path[file.path]) for file in split]
         for name, split in listing.splits.items()
     }
     return replace(listing, splits=splits, notes=(*listing.notes, *(notes if whole else ())))

@@ -192,7 +192,7 @@ def display_names(
         if file is None:
             what, why = f"class_names={str(names)!r} is not there.", "a JSON file was expected"
             raise DataError(what, why, "give its path, or a dict")
-        names = read_names(file)
+        names = read_names(file, classes)
     by_folder = {str(folder): str(name) for folder, name in names.items()}
     shown = tuple(by_folder.get(folder, folder) for folder in classes)
     for name in shown:

@@ -19,7 +19,7 @@ from ...events import Note
 from . import words as folder_words
 from .classes import Story, class_folders
 from .companions import without_companions
-from .tree import ARCHIVES, TABLES, Listing, PictureFile, Tree, counted, some, tree_of
+from .tree import ARCHIVES, TABLES, Listing, PictureFile, Tree, some, tree_of
 from .words import PREDICT, SPLITS, is_plain_split, split_word
 
 HANDFUL = 0.5  # a folder beside the splits with fewer pictures than this share of train's
@@ -183,11 +183,8 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
             classes = {file.label for file in files if file.label}
         splits[split] = files
     tables = tuple(path for path in whole.others if path.suffix.lower() in TABLES)
-    if unknown := [path.name for path in whole.others]:
-        text = f"{counted(len(unknown), 'other file')} left out: no pictures ({some(unknown)})."
-        story.notes.append(Note(text))
-    label_notes = tuple(story.label_notes)
-    return Listing(root, splits, tuple(story.notes), label_notes, tables, tuple(story.lines))
+    notes, lines, others = tuple(story.notes), tuple(story.lines), tuple(whole.others)
+    return Listing(root, splits, notes, tuple(story.label_notes), tables, lines, others)
 
 
 def _no_pictures(folder: Path, tree: Tree, *, trained: bool) -> DataError:

@@ -84,7 +84,7 @@ def read(path: Path) -> Parts:
     kind = first.dtype.newbyteorder("=")
     note = Note(f"{text} the {kind} values are kept as they are, as float32 arrays.")
     train = parts["train"]
-    notes = (note, *listing.label_notes, *listing.notes)
+    notes = (note, *listing.label_notes, *listing.notes, *listing.left_out)
     parts["train"] = Part(train.labels, train.make, train.print, notes=notes)
     return Parts(parts, listing.root.name)
 

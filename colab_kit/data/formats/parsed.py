@@ -30,7 +30,7 @@ def in_folders(root: Path, names: Mapping[str, str]) -> Parts:
     if not names:
         return _parts(listing)
     splits = {
-        split: [replace(file, label=names.get(str(file.label), file.label)) for file in files]
+        split: [file._replace(label=names.get(str(file.label), file.label)) for file in files]
         for split, files in listing.splits.items()
     }
     labels = {file.label for file in splits["train"] if file.label}

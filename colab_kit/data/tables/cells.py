@@ -170,7 +170,7 @@ def _parted(
     """Part cells that hold several names, if these names are labels themselves."""
     distinct = {label for label in labels if label is not None}
     for mark in "|;, ":
-        joined = [label for label in distinct if mark in label]
+        joined = sorted(label for label in distinct if mark in label)
         if not joined:
             continue
         parts = {label: tuple(_words(label, mark)) for label in joined}
@@ -182,11 +182,15 @@ def _parted(
             said = f"The column {name} holds several labels a picture, as {joined[0]!r}"
             out = [label if label is None else parts.get(label, (label,)) for label in labels]
             return out, [Note(f"{said}: task='multilabel'.")]
-        if mark == "|":
+        if mark == "|" or single and mark == " " and any("_" in part for part in known):
             lines = [request.line(labels=shown, task=task) for task in (MULTILABEL, CLASSIFY)]
             what = f"The column {name} holds labels such as {joined[0]!r}."
             why = "they could be several labels a picture, or the name of one class"
             raise DataError(what, why, ", or ".join(lines))
+        if single:
+            text = f"The column {name} holds {joined[0]!r} as the name of one class; to part such"
+            line = request.line(labels=shown, task=MULTILABEL)
+            return list(labels), [Note(f"{text} names into several labels a picture: {line}")]
     return list(labels), []
 
 

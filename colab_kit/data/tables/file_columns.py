@@ -6,13 +6,14 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
 from ..folders.tree import some
 from .file_names import AMBIGUOUS, ENDINGS, FileNames, split_in, split_words
+from .matlab_lists import BY_NUMBER
 from .request import LabelRequest
 from .table import Table
 
@@ -35,9 +36,14 @@ class Matched:
     table: Table
     header: tuple[str, ...]
     of_file: int
-    columns: list[Sequence[Any]]
+    columns: list[list[Any]]
     rows: list[int | None]
     hint: str | None = None
+
+    @cached_property
+    def whole(self) -> bool:
+        """Tell whether each row names a file."""
+        return None not in self.rows
 
     @cached_property
     def files(self) -> list[int]:
@@ -59,16 +65,18 @@ class Matched:
         name = self.header[column] if self.header else ""
         return name if name and self.header.count(name) == 1 else column
 
-    def cells(self, column: int) -> Sequence[Any]:
+    def cells(self, column: int) -> list[Any]:
         """Give the cells of a column in the rows that name a file."""
         cells = self.columns[column]
-        if len(self.files) == len(self.rows):
+        if self.whole:
             return cells
         return [cell for cell, row in zip(cells, self.rows, strict=True) if row is not None]
 
     @property
     def strangers(self) -> list[str]:
         """Name the files that are not there."""
+        if self.whole:
+            return []
         pairs = zip(self.columns[self.of_file], self.rows, strict=True)
         return [str(cell) for cell, row in pairs if row is None]
 
@@ -87,16 +95,30 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     """
     folder = _folder(table.path, names)
     hint = _hint(table.path, folder)
+    if table.header and table.header[0] == BY_NUMBER:
+        return _by_number(table, table.header, names)
     of_file = _file_column(table, names, request, folder, hint, shown)
     has_header = table.header is not None or _is_header(table, names, of_file)
     start = int(table.header is None and has_header)
-    columns = [cells[start:] for cells in zip(*table.rows, strict=True)]
+    body = table.rows[start:] if start else table.rows
+    columns = [[row[number] for row in body] for number in range(table.width)]
     header = tuple(name.strip() for name in table.first) if has_header else ()
     cells = columns[of_file]
     rows = names.rows_of(cells, folder=folder, hint=hint)
     if AMBIGUOUS in rows:
         raise ambiguous(str(table.path), str(cells[rows.index(AMBIGUOUS)]), names, request)
-    return Matched(table, header, of_file, list(columns), rows, hint)
+    return Matched(table, header, of_file, columns, rows, hint)
+
+
+def _by_number(table: Table, header: tuple[str, ...], names: FileNames) -> Matched:
+    """Match a list that says a picture's number, as its name has it."""
+    columns = [[row[number] for row in table.rows] for number in range(table.width)]
+    rows = [names.numbered.get(cell) for cell in columns[0]]
+    if None in rows or header[1] != "split" and len(rows) < len(names):
+        what = f"{table.path} says something of {len(rows):,} pictures by their numbers."
+        why = f"{names.root} does not hold as many pictures, whose names count from 1"
+        raise DataError(what, why, "give a table that says the names of files")
+    return Matched(table, header, 0, columns, rows)
 
 
 def joined(main: Matched, others: Sequence[Matched]) -> Matched:
@@ -177,7 +199,10 @@ def _file_column(
     if len(whole := _whole_names(table, names)) == 1:
         return whole[0]
     step = max(1, len(table.rows) // SAMPLE)
-    hits = _hits(table.rows[1::step] or table.rows, names, folder, hint)
+    sample = table.rows[1::step] or table.rows
+    hits = _hits(sample, names, folder, hint, exact=True)
+    if max(hits) < len(sample):
+        hits = _hits(sample, names, folder, hint)
     if not any(hits) and step > 1:
         hits = _hits(table.rows, names, folder, hint)
     best = max(hits)
@@ -204,21 +229,26 @@ def _file_column(
 
 def _whole_names(table: Table, names: FileNames) -> list[int]:
     """List the columns whose cells are names as they stand, by a sample of the rows."""
-    whole, step = names.form("whole"), max(1, len(table.rows) // SAMPLE)
+    step = max(1, len(table.rows) // SAMPLE)
     sample = table.rows[1::step] or table.rows
-    return [
-        column for column in range(table.width) if all(str(row[column]) in whole for row in sample)
-    ]
+    for form in map(names.form, ("whole", "bare")):
+        found = [n for n in range(table.width) if all(row[n] in form for row in sample)]
+        if found:
+            return found
+    return []
 
 
 def _hits(
-    rows: Sequence[Sequence[Any]], names: FileNames, folder: str, hint: str | None
+    rows: Sequence[Sequence[Any]],
+    names: FileNames,
+    folder: str,
+    hint: str | None,
+    *,
+    exact: bool = False,
 ) -> list[int]:
     """Count the different files that each column names."""
-    return [
-        len({names.find(cell, folder=folder, hint=hint) for cell in cells} - {None})
-        for cells in map(set, zip(*rows, strict=True))
-    ]
+    find = partial(names.find, folder=folder, hint=hint, exact=exact)
+    return [len(set(map(find, cells)) - {None}) for cells in map(set, zip(*rows, strict=True))]
 
 
 def _likeness(table: Table, column: int) -> tuple[int, int]:
@@ -259,7 +289,7 @@ def _is_header(table: Table, names: FileNames, of_file: int) -> bool:
     looks = cell.isdigit() or os.path.splitext(cell)[1].lower() in ENDINGS
     if len(table.rows) < 2 or looks:
         return False
-    return of_file in _whole_names(table, names) or names.find(cell) is None
+    return of_file in _whole_names(table, names) or names.find(cell, exact=True) is None
 
 
 def ambiguous(where: str, name: str, names: FileNames, request: LabelRequest) -> DataError:

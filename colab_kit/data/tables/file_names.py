@@ -37,6 +37,12 @@ def split_words(text: str) -> set[str]:
     return {SPLIT_OF[word.lower()] for word in words if word.lower() in SPLIT_OF}
 
 
+def other_words(text: str) -> list[str]:
+    """Give a name's words and numbers but its split's."""
+    found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", text)
+    return [word.lower() for word in found if word.lower() not in SPLIT_OF]
+
+
 def split_in(text: str) -> str | None:
     """Give the one split that a name means; that of train and valid together is train."""
     splits = split_words(text)
@@ -58,8 +64,9 @@ class FileNames:
         base = f"{root}{os.sep}"
         self.texts = [os.fspath(path) for path in paths]
         start = len(base)
-        if {text[:start] for text in self.texts} != {base}:
-            start = len(base := f"{os.path.commonpath(self.texts)}{os.sep}" if paths else base)
+        first, last = min(self.texts, default=base), max(self.texts, default=base)
+        if not (first.startswith(base) and last.startswith(base)):  # then all between do
+            start = len(base := f"{os.path.commonpath(self.texts)}{os.sep}")
         self.base = base.rstrip(os.sep)
         self.whole = [text[start:].replace("\\", "/") for text in self.texts]
         self._forms = dict[str, dict[str, int]]()
@@ -83,21 +90,27 @@ class FileNames:
         return [name[start:] for name in self.whole] if start else self.whole
 
     def form(self, kind: str) -> dict[str, int]:
-        """Give the row by one form of its name: whole, inner, bare, long or stems."""
+        """Give the row by one form of its name: whole, inner, bare, long or stems.
+
+        `folded` is the bare name or the stem in lower case.
+        """
         if kind not in self._forms:
-            if kind == "long":
+            if kind == "folded":
+                forms = (_index([name.lower() for name in of]) for of in (self.stems, self.bare))
+                self._forms[kind] = next(forms) | next(forms)
+            elif kind == "long":
                 keys = [name.rpartition(".")[0] or name for name in self.inner]
+                self._forms[kind] = _index(keys)
             else:
-                keys = getattr(self, kind)
-            self._forms[kind] = _index(keys)
+                self._forms[kind] = _index(getattr(self, kind))
         return self._forms[kind]
 
     @cached_property
-    def folded(self) -> dict[str, int]:
-        """Give the row by its bare name or its stem in lower case."""
-        return _index([name.lower() for name in self.stems]) | _index(
-            [name.lower() for name in self.bare]
-        )
+    def numbered(self) -> dict[str, int]:
+        """Give the row by the last number in its name, if these count from 1 to the last file."""
+        numbers = [found[-1] if (found := re.findall(r"\d+", stem)) else "" for stem in self.stems]
+        rows = {str(int(number or 0)): row for row, number in enumerate(numbers)}
+        return rows if rows.keys() == {str(n) for n in range(1, len(self) + 1)} else {}
 
     @cached_property
     def groups(self) -> dict[str, list[int]]:
@@ -123,7 +136,7 @@ class FileNames:
         """
         hint = hint if hint in self.splits else None
         mark, form = self._best_form(cells[:: max(1, len(cells) // SAMPLE)], folder)
-        named: Iterable[str] = map(str, cells)
+        named: Iterable[Any] = cells
         if isinstance(mark, int):
             named = (cell.split("/", mark)[-1] for cell in map(str, cells))
         elif mark:
@@ -161,8 +174,15 @@ class FileNames:
                 best, choice = hits, (folders, form)
         return choice
 
-    def find(self, name: Any, *, folder: str = "", hint: str | None = None) -> int | None:
-        """Give the row of this name, AMBIGUOUS if several files have it, None if none has."""
+    def find(
+        self, name: Any, *, folder: str = "", hint: str | None = None, exact: bool = False
+    ) -> int | None:
+        """Give the row of this name, AMBIGUOUS if several files have it, None if none has.
+
+        Parameters
+        ----------
+        exact : whether capitals matter
+        """
         text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
         if "://" in text[:12]:
             text = unquote(urlsplit(text).path)
@@ -170,10 +190,10 @@ class FileNames:
         parts = [part for part in text.split("/") if part not in (".", "")]
         whole = self.form("whole")
         for start in range(len(parts)):  # the table may name folders above the root
-            exact = whole.get("/".join(parts[start:]))
-            if exact is not None and exact >= 0 and self._agrees(exact, parts, hint):
-                return exact
-        rows = self._rows(parts) if parts else []
+            row = whole.get("/".join(parts[start:]))
+            if row is not None and row >= 0 and self._agrees(row, parts, hint):
+                return row
+        rows = self._rows(parts, exact) if parts else []
         own = [row for row in rows if self._agrees(row, parts, hint)]
         if len(own) <= 1:
             return own[0] if own else None
@@ -188,7 +208,7 @@ class FileNames:
                 return own[0]
         return AMBIGUOUS
 
-    def _rows(self, parts: Sequence[str]) -> list[int]:
+    def _rows(self, parts: Sequence[str], exact: bool) -> list[int]:
         """Give the rows that the last part of a name, or its last two, may mean."""
         last = parts[-1]
         stem, ending = os.path.splitext(last)
@@ -199,14 +219,14 @@ class FileNames:
             keys += [last[9:], os.path.splitext(last)[0][9:]]
         if "%" in last:
             keys.append(unquote(last))
-        bare, stems = self.form("bare"), self.form("stems")
-        for key in (*keys, *map(str.lower, keys)):
-            for form in (bare, stems) if key in keys else (self.folded,):
-                if (row := form.get(key)) is not None:
-                    if row != AMBIGUOUS:
-                        return [row]
-                    near = "/".join([*parts[-2:-1], key])
-                    return self.groups.get(near) or self.groups[key]
+        tried = [(key, kind) for key in keys for kind in ("bare", "stems")]
+        tried += [(key.lower(), "folded") for key in keys if not exact]
+        for key, kind in tried:  # a form is made when it is needed
+            if (row := self.form(kind).get(key)) is not None:
+                if row != AMBIGUOUS:
+                    return [row]
+                near = "/".join([*parts[-2:-1], key])
+                return self.groups.get(near) or self.groups[key]
         return []
 
     def _agrees(self, row: int, parts: Sequence[str], hint: str | None) -> bool:

@@ -41,6 +41,7 @@ BESIDE = frozenset(
     "segmentation polygon mask points channels mode format filesize".split()
 )
 HOT = frozenset(("0", "1", "0.0", "1.0", "-1", "-1.0", "", "true", "false", "True", "False"))
+YES_WORDS = frozenset("confidence verified present positive confirmed".split())
 SHOWN = 6  # lines that a question shows
 
 
@@ -89,7 +90,7 @@ def columns_of(matched: Matched) -> list[Column]:
             name = matched.header[number] if matched.header else ""
             distinct = set(cells)
             out.append(Column(number, name, _kind(name, cells, distinct, places), distinct))
-    return out
+    return out if matched.header else _without_box(matched, out)
 
 
 def choose_labels(
@@ -173,6 +174,25 @@ def _kind(name: str, cells: Sequence[Any], distinct: set[Any], places: bool) -> 
     return "text" if 2 * len(distinct) <= len(cells) or usual else "free"
 
 
+def _without_box(matched: Matched, columns: list[Column]) -> list[Column]:
+    """Mark the corners of a box (left, top, right, bottom), where no header says what they are."""
+    boxes = []
+    for four in (columns[start : start + 4] for start in range(len(columns) - 4 + 1)):
+        numbers = [column.number for column in four]
+        whole = all(are_numbers(column.distinct) for column in four)
+        if whole and numbers[3] - numbers[0] == 3 and _are_corners(matched, numbers):
+            boxes.append((sum(len(column.distinct) for column in four), numbers))
+    # a class before the corners is below them as well: places differ more from picture to picture
+    box = max(boxes)[1] if boxes and len(columns) > 4 else []
+    return [replace(one, kind="beside") if one.number in box else one for one in columns]
+
+
+def _are_corners(matched: Matched, numbers: Sequence[int]) -> bool:
+    cells = [[number_in(cell) for cell in matched.cells(number)] for number in numbers]
+    rows = zip(*cells, strict=True)
+    return all(None not in row and row[0] < row[2] and row[1] < row[3] for row in rows)
+
+
 def _counts(cells: Sequence[Any], distinct: set[Any]) -> bool:
     """Tell whether numbers only count the rows."""
     if len(distinct) < len(cells) or not all(cell.isdigit() for cell in distinct):
@@ -245,7 +265,23 @@ def _one(
     line = f"{name} is the label{beside}"
     if named:
         line += ", and the files' folders or names say what its numbers are called"
+    if (refusal := _refusal(matched, column)) is not None:
+        no = {cell for cell in refusal.distinct if number_in(cell) == 0}
+        said = zip(labels, matched.cells(refusal.number), strict=True)
+        labels = [None if cell in no else label for label, cell in said]
+        line += f", where {refusal.name} is not 0: a row of 0 says that it is not in the picture"
     return LabelChoice((column.number,), labels, line, tuple(notes))
+
+
+def _refusal(matched: Matched, label: Column) -> Column | None:
+    """Give the column of 0 and 1 that says whether a row's label is in the picture at all."""
+    if len(set(matched.files)) == len(matched.files):
+        return None
+    for column in columns_of(matched):
+        numbers = {number_in(cell) for cell in column.distinct}
+        if words(column.name) & YES_WORDS and numbers == {0, 1} and column.number != label.number:
+            return column
+    return None
 
 
 def _names_of_numbers(

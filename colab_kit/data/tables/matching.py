@@ -177,6 +177,7 @@ def _find(reading: Reading) -> None:
         for row, label in extra.labels.items():
             reading.labels[row] = label
         reading.lines.append(extra.line)
+        reading.used.add(extra.table)
     _split(reading)
     found_tables.say_names(listing, reading.labels, request, reading.lines)
 
@@ -259,6 +260,7 @@ def _named(reading: Reading, matched: Matched, labels: list[Any]) -> tuple[list[
     if found is None:
         return labels, ""
     names, path = found
+    reading.used.add(path)
     line = f"{path.name} says what the numbers are called"
     reading.notes.append(Note(f"{line} ({some([f'{n}: {names[n]}' for n in sorted(names)])})."))
     return [None if label is None else names[label] for label in labels], f"; {line}"
@@ -269,8 +271,9 @@ def _siblings(reading: Reading, main: Matched) -> list[Matched]:
     tables = list(reading.listing.tables)
     if main.table.path not in tables:  # it lies outside the folder of pictures
         tables += sorted(path for path in main.table.path.parent.iterdir() if path.is_file())
-    out, seen = list[Matched](), set(main.files)
-    for path in found_tables.siblings(main.table.path, tables):
+    beside = found_tables.siblings(main.table.path, tables)
+    out, seen = list[Matched](), set(main.files if beside else ())
+    for path in beside:
         try:
             request = replace(reading.request, file_column=main.key(main.of_file))
             other = match(read_table(path), reading.names, request)
@@ -316,6 +319,7 @@ def _group(reading: Reading) -> None:
         own = [one for one in reading.matched if one.number_of(group) is not None]
         for matched in own or found_tables.with_column(reading.listing, names, group):
             column = matched.number_of(group) or 0
+            reading.used.add(matched.table.path)
             for row, cell in zip(matched.files, matched.cells(column), strict=True):
                 reading.groups[row] = cell or None
     elif "group" not in reading.request.words and "valid" not in reading.listing.splits:

@@ -1,7 +1,7 @@
 """What classes are called: a file beside the table, or the one that class_names= names.
 
 {"21": "fire lily"} or {"fire lily": 21} in JSON, `1 001.Albatross` or `n01440764 tench` a line,
-two columns of a CSV file, or a name a line in the order of the numbers from 0.
+two columns of a CSV file, or a name a line in the order of the numbers, from 1 where no class is 0.
 """
 
 from __future__ import annotations
@@ -18,11 +18,17 @@ from .text import decode
 
 WORDS = re.compile(r"class|label|name|map|categor|synset|species|breed|words|idx|dict", re.I)
 ENDINGS = (".json", ".txt", ".csv", ".tsv", ".names")
+HEADERS = frozenset("name names class classes label labels class_name class_names".split())
 LIMIT = 4 << 20  # bytes: a map of names is small
 
 
-def read_names(path: Path) -> dict[str, str]:
+def read_names(path: Path, wanted: Iterable[str] = (), *, exact: bool = False) -> dict[str, str]:
     """Read the names of classes.
+
+    Parameters
+    ----------
+    wanted : the classes; of a list of names they say where it starts, at 0 or at 1
+    exact : whether a list must have as many names as there are numbers
 
     Raises
     ------
@@ -35,7 +41,7 @@ def read_names(path: Path) -> dict[str, str]:
         raise unreadable(path, err, "a JSON file") from err
     example = '{"21": "fire lily", …}'
     try:
-        names = _names(text or "", path.suffix.lower())
+        names = _names(text or "", path.suffix.lower(), _numbers(wanted), exact)
     except ValueError as err:
         what = f"{path} is no JSON file."
         raise DataError(what, str(err), f"it should hold {example}") from err
@@ -67,7 +73,7 @@ def _covering(path: Path, wanted: set[str]) -> dict[str, str] | None:
     try:
         if path.stat().st_size > LIMIT:
             return None
-        names = read_names(path)
+        names = read_names(path, wanted, exact=True)
     except (DataError, OSError):
         return None
     if not wanted <= set(names):
@@ -79,11 +85,17 @@ def _covering(path: Path, wanted: set[str]) -> dict[str, str] | None:
     return mine if not set(mine.values()) <= wanted else None
 
 
-def _names(text: str, ending: str) -> dict[str, str] | None:
+def _numbers(classes: Iterable[str]) -> list[int]:
+    """Give the numbers that classes are; none if one is no number."""
+    names = list(classes)
+    return [int(name) for name in names] if all(name.isdecimal() for name in names) else []
+
+
+def _names(text: str, ending: str, numbers: Sequence[int], exact: bool) -> dict[str, str] | None:
     if ending == ".json" or text.lstrip()[:1] in "{[" and text.strip():
         value = json.loads(text)
         if isinstance(value, list) and all(isinstance(one, str) for one in value):
-            value = dict(enumerate(value))
+            return _in_order(value, numbers, exact)
         if not isinstance(value, Mapping):
             return None
         return _of_mapping(value)
@@ -93,12 +105,28 @@ def _names(text: str, ending: str) -> dict[str, str] | None:
     if ending in (".csv", ".tsv"):
         marks = {mark: sum(mark in line for line in lines) for mark in "\t;,"}
         rows = list(csv.reader(lines, delimiter=max(marks, key=marks.__getitem__)))
-        return _of_rows([row for row in rows if len(row) >= 2])
+        if all(len(row) == 1 for row in rows):
+            return _in_order([row[0].strip() for row in rows], numbers, exact)
+        several = [row for row in rows if len(row) > 1]
+        if 2 * len(several) < len(rows) == len(lines):  # a few names hold a comma
+            return _in_order(lines, numbers, exact)
+        return _of_rows(several)
     parted = [re.split(r"\s*[:=,\t]\s*|\s+", line, maxsplit=1) for line in lines]
     keys = [row[0] for row in parted]
     if all(len(row) == 2 for row in parted) and len(set(keys)) == len(keys) and _are_keys(keys):
         return {key: name.strip() for key, name in parted}
-    return {str(number): line for number, line in enumerate(lines)}
+    return _in_order(lines, numbers, exact)
+
+
+def _in_order(names: Sequence[str], numbers: Sequence[int], exact: bool) -> dict[str, str] | None:
+    """Number a list of names: from 1 where no class is 0. A header is one name too many."""
+    start = int(bool(numbers) and min(numbers) > 0)
+    many = max(numbers, default=0) + 1 - start
+    if len(names) == many + 1 and names[0].casefold() in HEADERS:
+        names = names[1:]
+    if exact and len(names) != many:
+        return None
+    return {str(number): name for number, name in enumerate(names, start)}
 
 
 def _are_keys(keys: Sequence[str]) -> bool:

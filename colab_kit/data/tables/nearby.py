@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from ...errors import DataError
 from ..folders.tree import Listing
 from .cells import are_numbers
 from .file_columns import Matched, match
-from .file_names import SPLIT_OF, FileNames, split_words
+from .file_names import FileNames, other_words, split_words
 from .label_columns import LABEL_WORDS, LabelChoice, choose_labels, columns_of, words
 from .name_maps import find_names
 from .request import LabelRequest
@@ -45,6 +44,7 @@ class MoreLabels:
     """Labels of pictures that have no class folder: {number of the file: label}."""
 
     labels: dict[int, Any]
+    table: Path
     line: str
 
 
@@ -121,17 +121,11 @@ def siblings(path: Path, tables: Sequence[Path]) -> list[Path]:
     for other in tables:
         if other == path or other.suffix != path.suffix or is_answer(other):
             continue
-        beside = other.parent == path.parent and _rest(other.stem) == _rest(path.stem)
+        beside = other.parent == path.parent and other_words(other.stem) == other_words(path.stem)
         same_name = other.name == path.name and _is_split(other.parent) and _is_split(path.parent)
         if same_name or beside and split_words(path.stem) and split_words(other.stem):
             out.append(other)
     return out
-
-
-def _rest(stem: str) -> list[str]:
-    """Give a name without its split's words."""
-    found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", stem)
-    return [word.lower() for word in found if word.lower() not in SPLIT_OF]
 
 
 def _is_split(folder: Path) -> bool:
@@ -153,7 +147,9 @@ def for_unlabelled(
         for path in candidates(listing, names):
             found = _said_of(path, rows, folders, names, labels)
             if found is not None:
-                yield MoreLabels(found, f"{path.name} says the labels of the {split} pictures")
+                yield MoreLabels(
+                    found, path, f"{path.name} says the labels of the {split} pictures"
+                )
                 break
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ class Reading:
     labels, groups : of each file, None where nothing is said
     matched : the tables that were used
     splits : the publisher's split, where something says it
+    used : files that were read beside the pictures
     """
 
     listing: Listing
@@ -36,6 +39,7 @@ class Reading:
     groups: list[Any]
     matched: list[Matched] = field(default_factory=list)
     splits: PublishedSplit | None = None
+    used: set[Path] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
@@ -93,8 +97,9 @@ def result(reading: Reading) -> Listing:
     splits: dict[str, list[PictureFile]] = {}
     for split, files in listing.splits.items():
         end = start + len(files)
-        said = zip(files, reading.labels[start:end], reading.groups[start:end], strict=True)
-        pictures = [PictureFile(file.path, label, group) for file, label, group in said]
+        paths = reading.names.paths[start:end]
+        said = zip(paths, reading.labels[start:end], reading.groups[start:end], strict=True)
+        pictures = list(map(PictureFile._make, said))
         if not moved:
             splits[split] = pictures
         for row, picture in enumerate(pictures if moved else (), start):
@@ -106,11 +111,15 @@ def result(reading: Reading) -> Listing:
     }
     asked = reading.request.labels is not None or reading.matched
     label_notes = () if asked else listing.label_notes
+    used = reading.used | {one.table.path for one in reading.matched}
+    used |= set(reading.splits.lists if reading.splits else ())
+    known = set(map(os.path.abspath, used))
     return replace(
         listing,
         splits=order,
         notes=(*reading.notes, *listing.notes),
         label_notes=label_notes,
+        others=tuple(path for path in listing.others if os.fspath(path) not in known),
         lines=(*listing.lines, *(f"{line}." for line in reading.lines)),
     )
 

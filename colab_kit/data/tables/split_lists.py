@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ...errors import DataError
 from ...events import Note
 from ..folders.tree import counted
 from .file_columns import Matched, match
-from .file_names import SPLIT_OF, FileNames, split_in, split_words
+from .file_names import SPLIT_OF, FileNames, other_words, split_in, split_words
 from .label_columns import SPLIT_COLUMNS, plain, words
 from .request import LabelRequest
 from .table import Table, read_table
@@ -30,11 +30,13 @@ class PublishedSplit:
 
     splits : {number of the file: split}
     line : where that stands, a sentence
+    lists : the files that say it
     """
 
     splits: dict[int, str]
     line: str
     notes: tuple[Note, ...] = ()
+    lists: tuple[Path, ...] = ()
 
 
 def of_column(matched: Matched) -> PublishedSplit | None:
@@ -51,7 +53,7 @@ def of_column(matched: Matched) -> PublishedSplit | None:
                 for row, cell in zip(matched.files, matched.cells(number), strict=True)
             }
             line = f"{matched.table.path.name}: the column {matched.named(number)} is the split"
-            return PublishedSplit(splits, f"{line} ({_counts(splits)})")
+            return PublishedSplit(splits, f"{line} ({_counts(splits)})", (), (matched.table.path,))
     return None
 
 
@@ -104,38 +106,56 @@ def of_lists(tables: Sequence[Path], names: FileNames, *, bare: bool) -> Publish
     bare : whether tables that say labels too are passed over: class folders say other ones
     """
     for path in tables:
-        if {"partition", "split", "splits"} & words(path.stem) and not split_in(path.stem):
+        said = {"partition", "split", "splits"} & words(path.stem) and not split_in(path.stem)
+        if said or path.suffix.lower() == ".mat":
             matched = _matched(path, names) or _by_number(path, tables, names)
             if matched and (found := of_column(matched)):
                 return found
     best: PublishedSplit | None = None
-    for lists in _groups(tables):
+    for lists, others in _groups(tables):
         if bare and all(_says_labels(path) for path in lists.values()):
             shown = ", ".join(path.name for path in lists.values())
             text = f"{shown} are not followed: the class folders say the labels. To follow them, "
             found = PublishedSplit({}, "", (Note(f"{text}pass labels= one of them."),))
         else:
-            found = _of_group(lists, names)
+            found = _of_group(lists, others, names)
         if found and (best is None or len(found.splits) > len(best.splits)):
             best = found
     return best
 
 
-def _groups(tables: Sequence[Path]) -> list[dict[str, Path]]:
-    """Put lists together that differ in the split's word alone."""
-    groups: dict[tuple[Any, ...], dict[str, Path]] = {}
+def _groups(tables: Sequence[Path]) -> Iterator[tuple[dict[str, Path], int]]:
+    """Put lists together that differ in the split's word alone.
+
+    Where numbers tell several foldings apart (train1.txt, train2.txt) it is the first, with how
+    many others there are.
+    """
+    groups: dict[tuple[Any, ...], list[Path]] = {}
     for path in tables:
-        split = split_in(path.stem)
-        if split is None or path.suffix.lower() not in LIST_ENDINGS or is_answer(path):
-            continue
-        rest = tuple(word for word in words(path.stem) if word not in SPLIT_OF)
-        group = groups.setdefault((path.parent, path.suffix, *sorted(rest)), {})
-        whole = split_words(path.stem) != {split} or "trainval" in path.stem.lower()
-        if split not in group:
-            group[split] = path
-        elif not whole:
-            group[split] = path  # train.txt is nearer than trainval.txt
-    return [group for group in groups.values() if "train" in group and len(group) > 1]
+        if split_in(path.stem) and path.suffix.lower() in LIST_ENDINGS and not is_answer(path):
+            texts = sorted(word for word in other_words(path.stem) if not word.isdigit())
+            groups.setdefault((path.parent, path.suffix, *texts), []).append(path)
+    for paths in groups.values():
+        foldings: dict[tuple[str, ...], list[Path]] = {}
+        for path in paths:
+            numbers = [word for word in other_words(path.stem) if word.isdigit()]
+            foldings.setdefault(tuple(numbers), []).append(path)
+        several = [lists for of in foldings.values() if len(lists := _by_split(of)) > 1]
+        if len(several) < 2:
+            several = [_by_split(paths)]
+        if "train" in several[0] and len(several[0]) > 1:
+            yield several[0], len(several) - 1
+
+
+def _by_split(paths: Sequence[Path]) -> dict[str, Path]:
+    """Give a list for each split; train.txt is nearer than trainval.txt."""
+    out = dict[str, Path]()
+    for path in paths:
+        split = str(split_in(path.stem))
+        both = split_words(path.stem) != {split} or "trainval" in path.stem.lower()
+        if split not in out or not both:
+            out[split] = path
+    return out
 
 
 def _says_labels(path: Path) -> bool:
@@ -153,7 +173,7 @@ def is_answer(path: Path) -> bool:
     return "submission" in path.stem.lower()
 
 
-def _of_group(lists: dict[str, Path], names: FileNames) -> PublishedSplit | None:
+def _of_group(lists: dict[str, Path], others: int, names: FileNames) -> PublishedSplit | None:
     splits: dict[int, str] = {}
     shown = ", ".join(path.name for path in lists.values())
     for split, path in lists.items():
@@ -169,7 +189,10 @@ def _of_group(lists: dict[str, Path], names: FileNames) -> PublishedSplit | None
     if missing := len(names) - len(splits):
         text = f"{counted(missing, 'picture')} left out: {shown} do not name them."
         notes = (Note(text, "warn"),)
-    return PublishedSplit(splits, f"{shown} say the split ({_counts(splits)})", notes)
+    line = f"{shown} say the split ({_counts(splits)})"
+    if others:
+        line += f"; of {others + 1} such splits beside the pictures this is the first"
+    return PublishedSplit(splits, line, notes, tuple(lists.values()))
 
 
 def _listed(path: Path, names: FileNames) -> list[int]:

@@ -69,7 +69,7 @@ def _content(value: Any) -> Content:
     if isinstance(value, Mapping):
         return _of_mapping(value)
     if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
-        return _of_records(value)
+        return of_records(value)
     if isinstance(value, list) and value and all(_is_row(row) for row in value):
         width = max(map(len, value))
         rows = [[*map(_cell, row), *[""] * (width - len(row))] for row in value]
@@ -99,7 +99,7 @@ def _of_mapping(value: Mapping[str, Any]) -> Content:
             numbers = list(dict.fromkeys(key for one in inner for key in one))
             rows = [[_cell(one.get(number)) for one in inner] for number in numbers]
             return tuple(value), rows, False
-        return _of_records([{"file": key, **one} for key, one in value.items()])
+        return of_records([{"file": key, **one} for key, one in value.items()])
     if all(isinstance(one, list) for one in inner):
         if len({len(one) for one in inner}) == 1 and any(k.lower() in FILE_WORDS for k in value):
             return tuple(value), [list(map(_cell, row)) for row in zip(*inner, strict=True)], False
@@ -126,7 +126,8 @@ def _of_splits(value: Mapping[str, Any]) -> Content:
     return header, rows, several
 
 
-def _of_records(records: list[Any]) -> Content:
+def of_records(records: list[Any]) -> Content:
+    """Give a list of records as a table: a column for each key."""
     if "data" in records[0] and ("annotations" in records[0] or "completions" in records[0]):
         records = list(map(_studio_task, records))
     names = tuple(dict.fromkeys(key for record in records for key in record))

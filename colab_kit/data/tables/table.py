@@ -9,6 +9,7 @@ from typing import Any
 
 from ...colab.reading import cannot_read, is_folder, there
 from ...errors import DataError
+from .matlab_lists import read_list
 from .structured import read_json, read_xml
 from .text import decode, read_rows
 
@@ -16,7 +17,6 @@ READERS = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".xml"
 OTHER = {
     ".xlsx": "save the sheet as CSV and pass that file",
     ".xls": "save the sheet as CSV and pass that file",
-    ".mat": "write its names and labels into a CSV file and pass that file",
     ".parquet": "load the parquet file itself, or pass labels={file: label}",
 }
 
@@ -50,7 +50,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read text (comma, semicolon, tab, | or blanks between cells), JSON, JSON lines or XML.
+    """Read text (comma, semicolon, tab, | or blanks between cells), JSON, its lines, XML or .mat.
 
     Raises
     ------
@@ -60,16 +60,13 @@ def read_table(path: Path) -> Table:
     if path.suffix.lower() in OTHER:
         why = "a table of text or JSON is expected"
         raise DataError(f"{path} cannot be read as a table.", why, OTHER[path.suffix.lower()])
-    try:
-        text = decode(path.read_bytes())
-    except OSError as err:
-        raise unreadable(path, err, "a CSV file") from err
-    if text is None:
-        why, fix = "it holds bytes that no text has", "give a CSV or JSON file"
-        raise DataError(f"{path} is no text.", why, fix)
     reader = READERS.get(path.suffix.lower())
+    text = "" if path.suffix.lower() == ".mat" else _text(path)
     try:
-        if reader is not None:
+        if path.suffix.lower() == ".mat":
+            header, rows, several = read_list(path)
+            table = Table(path, rows, header, several)
+        elif reader is not None:
             header, rows, several = reader(text)
             table = Table(path, rows, header, several)
         else:
@@ -81,6 +78,17 @@ def read_table(path: Path) -> Table:
     if not table.rows:
         raise DataError(f"{path} is empty.", "it has no row", "give a file with a row a picture")
     return table
+
+
+def _text(path: Path) -> str:
+    try:
+        text = decode(path.read_bytes())
+    except OSError as err:
+        raise unreadable(path, err, "a CSV file") from err
+    if text is None:
+        why, fix = "it holds bytes that no text has", "give a CSV or JSON file"
+        raise DataError(f"{path} is no text.", why, fix)
+    return text
 
 
 def first_file(*paths: Path) -> Path | None:

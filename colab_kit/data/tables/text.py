@@ -92,7 +92,7 @@ def _mark(lines: Sequence[str]) -> str | None:
 
 def _by_mark(text: str, mark: str) -> Iterator[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
-    rows = (row for row in _read(reader) if row and any(row))
+    rows = filter(any, _read(reader))
     if f" {mark}" in text or " \n" in text or " \r" in text:
         return ([cell.strip() for cell in row] for row in rows)
     return rows

@@ -99,7 +99,7 @@ def test_other_files_and_empty_classes_are_noted(tmp_path):
     (tmp_path / "emu").mkdir()
     found = scan(tree(tmp_path, "cat/a.jpg", "dog/b.jpg", "cat/labels.csv", "LICENSE"))
     assert classes(found) == ["cat", "dog"]
-    assert [(note.level, note.text) for note in found.notes] == [
+    assert [(note.level, note.text) for note in (*found.notes, *found.left_out)] == [
         ("warn", f"{tmp_path}: no pictures in emu."),
         ("info", "2 other files were left out: no pictures (LICENSE, labels.csv)."),
     ]
