@@ -190,7 +190,14 @@ def load(
         wide = len(classes)
         parts = {name: _without_labels(part, wide) for name, part in parts.items()}
     shared = share_out(
-        parts, classes, valid=valid, test=test, limit=limit, seed=seed, emit=listener.hear
+        parts,
+        classes,
+        valid=valid,
+        test=test,
+        limit=limit,
+        seed=seed,
+        emit=listener.hear,
+        line=request.line,
     )
     if group is None and any(shared[split][1] is train for split in set(shared) - {"train"}):
         listener.hear(*likely_groups(train, request.line_with))

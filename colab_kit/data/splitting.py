@@ -37,6 +37,7 @@ def share_out(
     limit: int | None,
     seed: int,
     emit: Callable[[Note], None],
+    line: Callable[..., str],
 ) -> dict[str, tuple[Split, Part]]:
     """Draw train, valid and test, each with the part it came from.
 
@@ -48,6 +49,7 @@ def share_out(
     limit : at most so many pictures a class of each part, before anything is drawn from it
     seed : key of the draws
     emit : called with each note
+    line : makes the call that loads, with words more, for errors
 
     Raises
     ------
@@ -61,7 +63,7 @@ def share_out(
         share = shares.get(name)
         if share is None:
             numbered = _renumber(part, train, classes, name)
-            split, notes = _labelled_rows(numbered, classes, name)
+            split, notes = _labelled_rows(numbered, classes, name, line)
             for note in notes:
                 emit(note)
             out[name] = _limit(split, limit, seed), part
@@ -254,7 +256,9 @@ def as_limit(limit: Any) -> int | None:
     return int(limit)
 
 
-def _labelled_rows(part: Part, classes: Sequence[str], name: str) -> tuple[Split, list[Note]]:
+def _labelled_rows(
+    part: Part, classes: Sequence[str], name: str, line: Callable[..., str]
+) -> tuple[Split, list[Note]]:
     """Give all rows of a part that have a label; of a test part without any, all rows."""
     labels, notes = part.labels, list[Note]()
     numbers = number(labels, classes, f"the {name} split")
@@ -266,7 +270,7 @@ def _labelled_rows(part: Part, classes: Sequence[str], name: str) -> tuple[Split
         notes.append(_left_out(source, np.flatnonzero(without), name))
     if not len(rows):
         what, why = f"No picture of the {name} split has a label.", "nothing can be compared"
-        raise DataError(what, why, f"give labels for it, or {name}=0")
+        raise DataError(what, why, f"give labels for it, or leave it out: {line(**{name: 0})}")
     return Split(source, rows, name), notes
 
 
