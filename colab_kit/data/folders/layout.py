@@ -17,7 +17,7 @@ from pathlib import Path
 from ...errors import DataError
 from ...events import Note
 from . import words as folder_words
-from .classes import Story, class_folders
+from .classes import Labelled, Story, class_folders
 from .companions import without_companions
 from .tree import ARCHIVES, TABLES, Listing, PictureFile, Tree, counted, some, tree_of
 from .words import PREDICT, SPLITS, is_plain_split, split_word
@@ -74,6 +74,9 @@ def _below_wrappers(tree: Tree, story: Story, *, through_splits: bool = False) -
 
 def _splits(top: Tree, story: Story) -> dict[str, Tree]:
     """Give the tree of each split; what is none of them is said and left out."""
+    if turned := _turned(top):
+        story.lines.append(_said_of_turned(turned))
+        return turned
     claims: dict[str, list[Tree]] = {}
     for name, sub in top.filled.items():
         if split := split_word(name):
@@ -85,7 +88,10 @@ def _splits(top: Tree, story: Story) -> dict[str, Tree]:
         names = [sub.path.name for subs in claims.values() for sub in subs]
         claims["train"], others = [top.but(*names)], {}
     claims.setdefault("train", [Tree(top.path, top.files, {})])
-    trees = {split: _one(split, subs, top, story) for split, subs in claims.items()}
+    for name, sub in top.folders.items():
+        if name not in top.filled and is_plain_split(name):
+            story.notes.append(Note(f"{top.path}: no pictures in {sub.path.name}.", "warn"))
+    trees = {split: _one(split, claims, top, story) for split in claims}
     if PREDICT in trees:
         tree = trees.pop(PREDICT)
         if "test" in trees:
@@ -130,8 +136,44 @@ def _holds_classes(tree: Tree) -> bool:
     return bool(tree.filled)
 
 
-def _one(split: str, subs: list[Tree], top: Tree, story: Story) -> Tree:
+def _turned(top: Tree) -> dict[str, Tree]:
+    """Give the splits of a folder whose class folders hold them (cat/train/), or whose folders are
+    called by both (train_cat); {} for any other.
+    """
+    found = list[tuple[str, str, Tree]]()
+    for name, sub in top.filled.items():
+        inner = [(split_word(below) or "", name, each) for below, each in sub.filled.items()]
+        if not inner and (both := folder_words.parted(name)):
+            inner = [(*both, sub)]
+        if not inner or sub.loose and sub.filled or any(each.filled for *_, each in inner):
+            return {}
+        found += inner
+    splits = {split for split, *_ in found}
+    trained = {label for split, label, _ in found if split == "train"}
+    told_apart = len({(split, label) for split, label, _ in found}) == len(found)
+    if top.loose or not told_apart or not {"train"} < splits <= {"train", "valid", "test"}:
+        return {}
+    if len(trained) < 2 or any(split_word(label) for label in trained):
+        return {}
+    if not all(label in trained for _, label, _ in found):
+        return {}
+    return {
+        split: Tree(top.path, [], {label: each for own, label, each in found if own == split})
+        for split in ("train", "valid", "test")
+        if split in splits
+    }
+
+
+def _said_of_turned(trees: dict[str, Tree]) -> str:
+    shown = {split: next(iter(tree.folders.values())).path for split, tree in trees.items()}
+    root = trees["train"].path
+    names = [f"{path.relative_to(root).as_posix()}/ is {split}" for split, path in shown.items()]
+    return f"Each class has a folder for each split: {', '.join(names)} …"
+
+
+def _one(split: str, claims: dict[str, list[Tree]], top: Tree, story: Story) -> Tree:
     """Choose the folder of a split: that with classes, where the others have none."""
+    subs = claims[split]
     with_classes = [sub for sub in subs if _holds_classes(sub)]
     if len(subs) > 1 and len(with_classes) == 1:
         for sub in subs:
@@ -140,15 +182,24 @@ def _one(split: str, subs: list[Tree], top: Tree, story: Story) -> Tree:
         return with_classes[0]
     if len(subs) > 1:
         first, second = (sub.path.name for sub in subs[:2])
-        lines = [f"kit.load({{'train': {story.path(sub)!r}}})" for sub in subs]
-        if split != "train":
-            lines = [f"kit.load({story.shown!r}, {split}={story.path(sub)!r})" for sub in subs]
+        usual = {name: of[0] for name, of in claims.items() if name != PREDICT}
+        lines = [_line_of_splits(usual | {split: sub}, story) for sub in subs]
+        if split == PREDICT or usual["train"].path == top.path:  # no folder is train alone
+            lines = []
+        fix = "rename one of them, or move it away"
         raise DataError(
             f"{story.shown} holds both {first}/ and {second}/.",
             f"both names mean the {split} split",
-            f"rename one of them, or name the one that is meant: {' or '.join(lines)}",
+            f"rename one of them, or name the one that is meant: {' or '.join(lines)}"
+            if lines
+            else fix,
         )
     return subs[0]
+
+
+def _line_of_splits(trees: dict[str, Tree], story: Story) -> str:
+    names = [split for split in ("train", "valid", "test") if split in trees]
+    return f"kit.load({{{', '.join(f'{s!r}: {story.path(trees[s])!r}' for s in names)}}})"
 
 
 def _leave_beside(name: str, sub: Tree, trees: dict[str, Tree], top: Tree, story: Story) -> None:
@@ -174,6 +225,7 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
             continue
         tree = _below_wrappers(trees[split], story, through_splits=True)
         labelled = class_folders(tree, story, split, classes)
+        labelled = _called_as_in_train(labelled, classes, split, story)
         files = [
             PictureFile(path, unicodedata.normalize("NFC", label) if label else None)
             for label, paths in labelled
@@ -188,6 +240,29 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
         story.notes.append(Note(text))
     label_notes = tuple(story.label_notes)
     return Listing(root, splits, tuple(story.notes), label_notes, tables, tuple(story.lines))
+
+
+def _called_as_in_train(
+    labelled: Labelled, classes: set[str], split: str, story: Story
+) -> Labelled:
+    """Give a class that train writes in another case, or with other blanks, its name in train."""
+    own = {unicodedata.normalize("NFC", label) for label, _ in labelled if label}
+    by_fold: dict[str, list[str]] = {}
+    for name in classes:
+        by_fold.setdefault(folder_words.folded(name), []).append(name)
+    names = dict[str, str]()
+    for label in own - classes:
+        near = by_fold.get(folder_words.folded(label), [])
+        if len(near) == 1 and near[0] not in own:
+            names[label] = near[0]
+    if names:
+        said = some([f"{label!r} is {name!r}" for label, name in sorted(names.items())])
+        text = f"Classes of {split} are written as in train: {said}."
+        story.label_notes.append(Note(text, "warn"))
+    return [
+        (names.get(unicodedata.normalize("NFC", label), label) if label else label, paths)
+        for label, paths in labelled
+    ]
 
 
 def _no_pictures(folder: Path, tree: Tree, *, trained: bool) -> DataError:

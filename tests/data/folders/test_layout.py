@@ -2,6 +2,7 @@
 
 import os
 import random
+import unicodedata
 
 import pytest
 
@@ -165,3 +166,18 @@ def test_a_folder_without_pictures_says_what_it_holds(tmp_path, names, words):
 def test_one_split_is_scanned_by_itself(tmp_path):
     assert seen(scan_split(tree(tmp_path, "valid/cat/a.jpg")))["train"] == [("cat/a.jpg", "cat")]
     assert seen(scan_split(tree(tmp_path / "flat", "a.jpg"))) == {"train": [("a.jpg", None)]}
+
+
+def test_lines_for_two_folders_of_one_split_keep_the_other_splits(tmp_path):
+    names = [f"{split}/{kind}/1.jpg" for split in ("train", "train_aug", "val") for kind in "ab"]
+    with pytest.raises(DataError) as caught:
+        scan(tree(tmp_path, *names), "set")
+    assert "kit.load({'train': 'set/train', 'valid': 'set/val'})" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "spelling", [unicodedata.normalize(form, "café") for form in ("NFC", "NFD")]
+)
+def test_a_test_folder_of_one_class_is_labelled_however_its_accents_are_stored(tmp_path, spelling):
+    tree(tmp_path, "train/caf\xe9/1.jpg", "train/tea/2.jpg", f"test/{spelling}/3.jpg")
+    assert [file.label for file in scan(tmp_path).splits["test"]] == ["caf\xe9"]
