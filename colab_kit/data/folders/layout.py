@@ -62,14 +62,34 @@ def scan_split(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
 
 def _below_wrappers(tree: Tree, story: Story, *, through_splits: bool = False) -> Tree:
     """Pass through folders that hold one folder and no picture, as archives leave them."""
-    while len(tree.filled) == 1 and not tree.loose:
-        only = next(iter(tree.filled.values()))
+    while only := _only_folder(tree, story):
         inside = any(split_word(name) for name in only.filled)
         is_split = only.path.name.lower() in SPLITS and not inside
         if not only.filled or only.loose or is_split and not through_splits:
             return tree
+        if beside := [path for path in tree.pictures if not path.is_relative_to(only.path)]:
+            text = f"{counted(len(beside), 'picture')} left out beside {story.name(only)}/, which "
+            text += f"holds the set ({some([path.name for path in beside])})."
+            story.label_notes.append(Note(text, "warn"))
         tree = only
     return tree
+
+
+def _only_folder(tree: Tree, story: Story) -> Tree | None:
+    """Give the folder that holds all, or all but what a project has beside its data: docs/, a logo.
+
+    Where labels come from elsewhere, they may be for the pictures beside it, too.
+    """
+    if len(tree.filled) == 1 and not tree.loose:
+        return next(iter(tree.filled.values()))
+    deep = [sub for sub in tree.filled.values() if len(sub.filled) > 1 and not sub.loose]
+    if len(deep) != 1 or not story.ask or any(split_word(name) for name in tree.filled):
+        return None
+    few = len(tree.pictures) - len(deep[0].pictures) < HANDFUL * len(deep[0].pictures)
+    splits = {split_word(name) for name in deep[0].filled} & {"train", "test"}
+    named = folder_words.is_generic(deep[0].path.name) or len(splits) > 1
+    alone = len(tree.filled) == 1 and len(tree.loose) < len(deep[0].filled)
+    return deep[0] if few and (named or alone) else None
 
 
 def _splits(top: Tree, story: Story) -> dict[str, Tree]:
@@ -101,6 +121,9 @@ def _splits(top: Tree, story: Story) -> dict[str, Tree]:
     for split, tree in trees.items():
         if tree.path != top.path and tree.path.name.lower() not in SPLITS:
             story.lines.append(f"{story.name(tree)}/ is the {split} split.")
+    if top.loose and not any(tree.loose == top.loose for tree in trees.values()):
+        text = f"{top.path}: {counted(len(top.loose), 'picture')} left out beside the splits"
+        story.notes.append(Note(f"{text} ({some([path.name for path in top.loose])}).", "warn"))
     for name, sub in others.items():
         _leave_beside(name, sub, trees, top, story)
     return trees
@@ -112,7 +135,7 @@ def _are_splits(claims: dict[str, list[Tree]], others: dict[str, Tree]) -> bool:
     common = folder_words.common_words(sub.path.name for sub in subs)
     plain = {split for split, each in claims.items() if _any_plain(each, common)}
     if not others and "train" not in claims:
-        return bool(claims)
+        return len(claims) > 1 or len(subs) == 1  # test_positive and test_negative are classes
     if "train" in claims:
         if any(_holds_classes(sub) for sub in claims["train"]):
             return "train" in plain or len(claims) > 1 or not others
@@ -238,8 +261,24 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
     if unknown := [path.name for path in whole.others]:
         text = f"{counted(len(unknown), 'other file')} left out: no pictures ({some(unknown)})."
         story.notes.append(Note(text))
+    _say_packed(whole, splits, story)
     label_notes = tuple(story.label_notes)
     return Listing(root, splits, tuple(story.notes), label_notes, tables, tuple(story.lines))
+
+
+def _say_packed(whole: Tree, splits: dict[str, list[PictureFile]], story: Story) -> None:
+    """Warn of archives beside the pictures, unless a folder of the name lies unpacked there."""
+    folders = {name for of in splits.values() for file in of for name in file.path.parts[:-1]}
+    packed = [
+        path.name
+        for path in whole.others
+        if path.name.lower().endswith(ARCHIVES) and path.name.partition(".")[0] not in folders
+    ]
+    if packed:
+        text = (
+            f"{whole.path}: what is packed in {some(packed)} is not used. Unpack it there if its "
+        )
+        story.notes.append(Note(text + "pictures belong to the set.", "warn"))
 
 
 def _called_as_in_train(
@@ -277,6 +316,12 @@ def _no_pictures(folder: Path, tree: Tree, *, trained: bool) -> DataError:
     if trained and names:
         return DataError(what, f"all are in {some(names)}", "put class folders into train/")
     contents = f"{len(others):,} other files ({some(others)})" if others else "nothing"
+    arrays = [path for path in tree.others if path.suffix.lower() == ".npy"]
+    if arrays and all(path.parent.parent == tree.path for path in arrays):
+        each = f"for p in sorted(Path({str(folder)!r}).glob('*/*.npy'))"
+        fix = "from pathlib import Path; import numpy as np; "
+        fix += f"kit.load((np.stack([np.load(p) {each}]), [p.parent.name {each}]))"
+        return DataError(f"There are no picture files in {folder}.", f"it holds {contents}", fix)
     return DataError(
         f"There are no pictures in {folder}.",
         f"it holds {contents}",

@@ -43,7 +43,7 @@ _COMPANION_FILE = re.compile(
     re.IGNORECASE,
 )
 _COMPANION_FIRST = re.compile(r"^(?:masks?|seg|gt|depth|thumb|label)[ _.-]+(.+)$", re.IGNORECASE)
-_COPY = re.compile(r"^(?:copy of (.+)|(.+?)(?: - copy| copy)?(?: ?\(\d+\))?)$", re.IGNORECASE)
+_COPY = re.compile(r"^(?:copy of (.+)|(.+?)(?: - copy| copy)?(?: ?\(\d{1,2}\))?)$", re.IGNORECASE)
 _STORAGE = frozenset("part parts batch chunk images image imgs img folder dir shard vol".split())
 _ORDINARY = frozenset("color colour colours colors rgb original originals raw images full".split())
 _DERIVED = frozenset(

@@ -89,6 +89,7 @@ def test_the_ordinary_version_comes_first(names):
         ("Copy of cat", "cat"),
         ("cat", None),
         ("copycat", None),
+        ("Toyota Camry (2012)", None),
     ],
 )
 def test_a_copy_names_what_it_copies(name, base):
