@@ -130,8 +130,7 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
     """Find the level at which the classes lie."""
     inside = {name: _below(sub) for name, sub in subs.items()}
     below = [inner for sub in subs.values() for inner in sub.filled]
-    letters = all(len(name) == 1 and name.isalpha() and not subs[name].loose for name in subs)
-    if letters and not folder_words.are_numbers(below):
+    if below and all(_sorts(name, sub) for name, sub in subs.items()):
         story.lines.append(f"The folders {some(list(subs))} sort the classes inside by letter.")
         return _innermost(subs)
     doubted = {name: sub for name, sub in inside.items() if len(sub.filled) > 1 and not sub.loose}
@@ -141,7 +140,8 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
         if len(sub.filled) == 1 and set(sub.filled) <= again:
             doubted[name] = sub
     known = {folder_words.folded(name) for name in classes}
-    if not doubted or known & {folder_words.folded(name) for name in subs}:
+    strange = [name for name in doubted if folder_words.folded(name) not in known]
+    if not doubted or not strange and known:
         return _outer(subs)
     flat = {name: sub for name, sub in subs.items() if name not in doubted}
     if flat:
@@ -149,12 +149,21 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
     if all(folder_words.split_word(inner) for inner in counts):
         if any(each.filled for sub in doubted.values() for each in sub.filled.values()):
             raise _versions(doubted, story, "each holds splits of its own")
+        text = f"{some([name + '/' for name in doubted])} hold folders that are called as splits "
+        text += f"({some(list(counts))}): all of a folder are brought together as one class."
+        story.label_notes.append(Note(text, "warn"))
         return _outer(subs)
     total = sum(len(sub.filled) for sub in doubted.values())
     shared = sum(len(set(sub.filled) & again) for sub in doubted.values())
     if len(doubted) > 1 and shared >= SHARED * total:
         return _shared(doubted, subs, story)
     return _nested(tree, subs, doubted, story)
+
+
+def _sorts(name: str, tree: Tree) -> bool:
+    """Tell whether a folder is a letter, and all that lies in it begins so: b/barn, b/beach."""
+    begin = [inner.casefold().startswith(name.casefold()) for inner in tree.filled]
+    return len(name) == 1 and name.isalpha() and not tree.loose and all(begin)
 
 
 def _below(tree: Tree) -> Tree:
@@ -214,6 +223,8 @@ def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Lab
         return _outer(trees[0].filled)
     if all(_alike(trees[0], other) for other in trees[1:]):
         raise _versions(outers, story, "their pictures have the same names")
+    if folder_words.are_versions(outers):
+        raise _versions(outers, story, "by their own names they are forms of one set")
     inner: dict[str, list[Path]] = {}
     for tree in trees:
         for name, sub in tree.filled.items():

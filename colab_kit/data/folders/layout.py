@@ -163,15 +163,18 @@ def _turned(top: Tree) -> dict[str, Tree]:
     """Give the splits of a folder whose class folders hold them (cat/train/), or whose folders are
     called by both (train_cat); {} for any other.
     """
-    found = list[tuple[str, str, Tree]]()
+    found, bare = list[tuple[str, str, Tree]](), dict[str, Tree]()
     for name, sub in top.filled.items():
+        if not sub.filled and is_plain_split(name) and split_word(name) in ("valid", "test"):
+            bare[str(split_word(name))] = sub
+            continue
         inner = [(split_word(below) or "", name, each) for below, each in sub.filled.items()]
         if not inner and (both := folder_words.parted(name)):
             inner = [(*both, sub)]
         if not inner or sub.loose and sub.filled or any(each.filled for *_, each in inner):
             return {}
         found += inner
-    splits = {split for split, *_ in found}
+    splits = {split for split, *_ in found} | set(bare)
     trained = {label for split, label, _ in found if split == "train"}
     told_apart = len({(split, label) for split, label, _ in found}) == len(found)
     if top.loose or not told_apart or not {"train"} < splits <= {"train", "valid", "test"}:
@@ -180,15 +183,16 @@ def _turned(top: Tree) -> dict[str, Tree]:
         return {}
     if not all(label in trained for _, label, _ in found):
         return {}
-    return {
+    if any(split in bare for split, *_ in found):
+        return {}
+    return bare | {
         split: Tree(top.path, [], {label: each for own, label, each in found if own == split})
-        for split in ("train", "valid", "test")
-        if split in splits
+        for split in splits - set(bare)
     }
 
 
 def _said_of_turned(trees: dict[str, Tree]) -> str:
-    shown = {split: next(iter(tree.folders.values())).path for split, tree in trees.items()}
+    shown = {split: tree.pictures[0].parent for split, tree in trees.items()}
     root = trees["train"].path
     names = [f"{path.relative_to(root).as_posix()}/ is {split}" for split, path in shown.items()]
     return f"Each class has a folder for each split: {', '.join(names)} …"
@@ -250,7 +254,7 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
         labelled = class_folders(tree, story, split, classes)
         labelled = _called_as_in_train(labelled, classes, split, story)
         files = [
-            PictureFile(path, unicodedata.normalize("NFC", label) if label else None)
+            PictureFile(path, folder_words.readable(label) if label else None)
             for label, paths in labelled
             for path in paths
         ]

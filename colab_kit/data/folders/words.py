@@ -145,6 +145,19 @@ def copied(name: str) -> str | None:
     return base if base != name else None
 
 
+def readable(name: str) -> str:
+    """Give a folder's name as text that can be shown: one not of UTF-8 is from an old Windows."""
+    if any("\udc80" <= letter <= "\udcff" for letter in name):
+        name = name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    return unicodedata.normalize("NFC", name)
+
+
+def are_versions(names: Collection[str]) -> bool:
+    """Tell whether folders hold one set in several forms: color and gray, raw and processed."""
+    kinds = [plainness(name)[0] for name in names]
+    return max(kinds) > 0 and all(kinds)
+
+
 def folded(name: str) -> str:
     """Give a name without what people write now so, now so: case, blanks, dashes, leading zeros."""
     plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", name).casefold())

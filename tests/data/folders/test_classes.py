@@ -51,6 +51,11 @@ def under(*folders, names=CATS):
          {"train": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}),
         (["train_cat/1.jpg", "test_cat/2.jpg", "train_dog/3.jpg", "test_dog/4.jpg"],
          {"train": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}),
+        (["train_cat/1.jpg", "train_dog/2.jpg", "test/3.jpg"],
+         {"train": {"cat": 1, "dog": 1}, "test": {None: 1}}),
+        ([*under("train", "train/train", "test", "test/test")], {"train": BOTH, "test": BOTH}),
+        (["A/ann/1.jpg", "A/bob/2.jpg", "B/ann/3.jpg", "B/bob/4.jpg"],
+         {"train": {"ann": 2, "bob": 2}}),
         (["trainA/1.jpg", "trainB/2.jpg", "valB/3.jpg"],
          {"train": {"A": 1, "B": 1}, "valid": {"B": 1}}),
         (["test bench/1.jpg", "work bench/2.jpg"], {"train": {"test bench": 1, "work bench": 1}}),
@@ -87,6 +92,8 @@ def test_the_level_of_the_classes_is_found(tmp_path, names, want):
         [*CATS, "test/1.jpg", "test/2.jpg", "seg_pred/1.jpg"],
         [*CATS, "cat (1)/9.jpg"],
         [*CATS, "New folder/9.jpg"],
+        ["cat/val/1.jpg", "cat/test/2.jpg", "dog/val/3.jpg", "dog/test/4.jpg"],
+        ["A/ann/1.jpg", "A/bob/2.jpg", "B/ann/3.jpg", "B/bob/4.jpg"],
         [*CATS, "CAT/9.jpg"],
         ["cat/1.jpg", "cat/1.png", "dog/2.jpg", "dog/2.png"],
         ["train_cat/1.jpg", "test_cat/2.jpg", "train_dog/3.jpg", "test_dog/4.jpg"],
@@ -175,3 +182,13 @@ def test_an_empty_test_folder_is_said(tmp_path):
     tree(tmp_path, *under("train"))
     (tmp_path / "test/cat").mkdir(parents=True)
     assert any("test" in note.text for note in scan(tmp_path).notes)
+
+
+@pytest.mark.parametrize("forms", [("color", "gray"), ("raw", "processed")])
+def test_forms_of_one_set_are_asked_about_also_where_pictures_are_numbered(tmp_path, forms):
+    for form in forms:
+        for kind in ("cat", "dog"):
+            blank(tmp_path / form / kind / "1.jpg", form.encode())
+    with pytest.raises(DataError) as caught:
+        scan(tmp_path, "set")
+    assert all(f"kit.load('set/{form}')" in caught.value.fix for form in forms)

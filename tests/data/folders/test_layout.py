@@ -219,3 +219,14 @@ def test_class_folders_of_arrays_are_shown_the_line_that_joins_them(tmp_path):
     before, _, pair = caught.value.fix.partition("kit.load(")
     x, y = eval(pair[:-1], {"np": np, "Path": Path})
     assert x[:, 0, 0].tolist() == [0, 1] and y == ["a", "b"] and "import" in before
+
+
+def test_a_class_folder_that_is_no_utf8_has_a_name_that_can_be_shown(tmp_path):
+    tree(tmp_path, "dog/1.jpg")
+    folder = os.fsencode(tmp_path) + b"/k\xe4se"
+    try:
+        os.mkdir(folder)
+    except OSError:
+        pytest.skip("this disk takes names of UTF-8 only")
+    (tmp_path / os.fsdecode(b"k\xe4se") / "1.jpg").write_bytes(b"")
+    assert classes(scan(tmp_path)) == ["dog", "k\xe4se"]
