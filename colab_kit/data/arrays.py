@@ -168,7 +168,15 @@ def share_law(parts: dict[str, Part]) -> list[Note]:
     low, high = (f"{end:,.6g}" for end in law)
     n = sum(len(part.deep) for part in parts.values())
     text = f"{n:,} pictures have more than 8 bits: their values from {low} to {high} are brought"
-    return [Note(f"{text} to 0 to 255, by one law for all splits and for predict().")]
+    notes = [Note(f"{text} to 0 to 255, by one law for all splits and for predict().")]
+    for split, part in parts.items():
+        own = deep.law_of(part.deep) if split != "train" else None
+        if own is not None and own[1] > law[1]:
+            text = (
+                f"The {split} pictures go up to {own[1]:,.6g}, and those of train to {high} only:"
+            )
+            notes.append(Note(f"{text} what is above is cut. Are both of one kind?", "warn"))
+    return notes
 
 
 def _under(make: Callable[[np.ndarray], Source], law: deep.Span) -> Callable[[np.ndarray], Source]:

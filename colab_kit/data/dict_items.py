@@ -18,6 +18,7 @@ from .folders.tree import PICTURES
 from .keyed_random import item_under_key
 
 PICTURE_WORDS = frozenset("image images img picture photo pixels pixel_values x input".split())
+LOOKED_AT = 16  # items, for the kind of a value that is None in the first
 LABEL_WORDS = frozenset("label labels target targets class category y".split())
 
 
@@ -37,6 +38,10 @@ class DictItems(Dataset[Any]):
 
     def __getitem__(self, row: int) -> tuple[Any, Any]:
         item = self.dataset[int(row)]  # Hugging Face takes no numpy number
+        if missing := [key for key in (self.picture, self.label) if key not in item]:
+            what = f"Item {row} of the {type(self.dataset).__name__} has no key {missing[0]!r}."
+            why = f"item 0 has it; this one has {', '.join(map(str, item)) or 'nothing'}"
+            raise DataError(what, why, f"give each item the key {missing[0]!r}, None if unknown")
         return _opened(item[self.picture]), item[self.label]
 
     @property
@@ -72,10 +77,21 @@ def of_dicts(dataset: Any) -> DictItems:
     DataError
         None fits, or several do.
     """
-    item = item_under_key(dataset, 0)
+    item = _full(dataset)
     picture = _key(dataset, item, PICTURE_WORDS, _is_picture, "picture")
     others = {key: value for key, value in item.items() if key != picture}
     return DictItems(dataset, picture, _key(dataset, others, LABEL_WORDS, _is_label, "label"))
+
+
+def _full(dataset: Any) -> dict[Any, Any]:
+    """Give item 0, with values of the next items where its own are None: a label nobody knows."""
+    item = dict(item_under_key(dataset, 0))
+    for row in range(1, min(LOOKED_AT, len(dataset))):
+        if all(value is not None for value in item.values()):
+            break
+        other = item_under_key(dataset, row)
+        item |= {key: other.get(key) for key, value in item.items() if value is None}
+    return item
 
 
 def _key(
@@ -119,7 +135,11 @@ def _features(dataset: Any) -> Mapping[str, Any]:
 
 def _opened(picture: Any) -> Any:
     """Give a picture that came as the bytes of its file, as one of PIL; any other as it is."""
-    content = picture.get("bytes") if isinstance(picture, Mapping) else picture
+    content = picture
+    if isinstance(picture, Mapping):
+        content = picture.get("bytes")
+        if content is None and picture.get("path"):
+            return picture["path"]
     if not isinstance(content, bytes):
         return picture
     from PIL import Image
@@ -135,7 +155,7 @@ def _opened(picture: Any) -> Any:
 
 def _is_picture(value: Any) -> bool:
     if isinstance(value, Mapping):
-        value = value.get("bytes")
+        value = value.get("bytes") or value.get("path")
     if isinstance(value, str | os.PathLike):
         return os.path.splitext(value)[1].lower() in PICTURES
     return isinstance(value, bytes) or hasattr(value, "getexif") or getattr(value, "ndim", 0) > 1

@@ -34,7 +34,7 @@ def of_files(paths: Sequence[Path], prints: Sequence[str], root: Path) -> str:
     digest = hashlib.sha256()
     for path, file_print in zip(paths, prints, strict=True):
         name = unicodedata.normalize("NFC", os.path.relpath(path, root).replace(os.sep, "/"))
-        digest.update(f"{name}\0{file_print}\n".encode())
+        digest.update(f"{name}\0{file_print}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:DIGITS]
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 from ..errors import RENAMED, DataError
 from . import torch_datasets
 from .arrays import file_pair, lists_files, of_pair, of_paths
+from .folders.words import is_plain_split, one_split
 from .paths import Opener
 from .sources import Part, Parts
 from .tables.request import LabelRequest
@@ -31,8 +32,9 @@ def parts_of(source: Any, request: LabelRequest, opener: Opener) -> Parts:
     if not isinstance(source, Mapping):
         return Parts({"train": part_of(source, LabelRequest(), opener)}, _name(source))
     request = LabelRequest(group=request.group)
-    sources = {RENAMED["split"].get(str(key), str(key)): value for key, value in source.items()}
-    if "train" not in sources or set(sources) - {"train", "valid", "test"}:
+    sources = {_split(str(key)): value for key, value in source.items()}
+    several = len(sources) < len(source)
+    if several or "train" not in sources or set(sources) - {"train", "valid", "test"}:
         raise DataError(
             f"The dict has the keys {', '.join(map(str, source)) or 'none'}.",
             "train is needed, valid and test may be there",
@@ -40,6 +42,11 @@ def parts_of(source: Any, request: LabelRequest, opener: Opener) -> Parts:
         )
     parts = {split: part_of(value, request, opener) for split, value in sources.items()}
     return Parts(parts, _name(sources["train"]))
+
+
+def _split(key: str) -> str:
+    """Give the split that a key means: Train, training and dev too."""
+    return RENAMED["split"].get(key) or (one_split(key) if is_plain_split(key) else None) or key
 
 
 def part_of(source: Any, request: LabelRequest, opener: Opener) -> Part:

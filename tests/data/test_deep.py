@@ -112,3 +112,10 @@ def test_edited_pictures_keep_the_law_and_another_law_is_other_data(tmp_path):
     before = load(one, quiet=True).fingerprint
     save(one / "bright" / "0.png", (RAMP * 60_000).astype(np.uint16))
     assert load(one, quiet=True).fingerprint != before
+
+
+@pytest.mark.parametrize(("scale", "warned"), [(4095, False), (65535, True)])
+def test_a_split_that_is_cut_by_the_trainings_law_is_said(tmp_path, scale, warned):
+    root = scene(tmp_path / "set" / "train", 4095, np.uint16, ".png").parent
+    scene(root / "test", scale, np.uint16, ".png")
+    assert any("65,535" in note for note in load(root, quiet=True).notes) == warned

@@ -9,6 +9,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Subset
 
 from colab_kit.data.batches import BatchLoader
+from colab_kit.data.dict_items import of_dicts
 from colab_kit.data.preprocess import Preprocess
 
 from ..support.pictures import picture
@@ -133,3 +134,28 @@ def test_a_collate_that_takes_dicts_is_refused_and_a_plain_loader_is_not():
     hub = Hub(image=PICTURES, label=LABELS)
     refused(DataLoader(hub, collate_fn=list), "own collate", "kit.load(dataset)")
     assert load(DataLoader(hub, batch_size=4)).batch_size == 4
+
+
+def test_a_picture_that_is_only_a_path_is_that_file(tmp_path):
+    paths = [picture(tmp_path / f"{n}.png") for n in range(6)]
+    rows = [{"image": {"bytes": None, "path": str(p)}, "label": n % 3} for n, p in enumerate(paths)]
+    assert load(rows, valid=0).train.paths == paths
+
+
+def test_an_item_that_lacks_the_key_is_refused_by_its_number():
+    rows = [{"image": p, "label": n} for p, n in zip(PICTURES, LABELS, strict=True)]
+    rows[-1] = {"image": PICTURES[0], "lbl": 0}
+    refused(rows, str(len(rows) - 1), "'label'", "lbl")
+
+
+def test_a_first_label_that_nobody_knows_hides_no_key():
+    rows = [{"image": p, "label": n} for p, n in zip(PICTURES, LABELS, strict=True)]
+    rows[0] = {"image": PICTURES[0], "label": None}
+    assert of_dicts(rows).label == "label"
+
+
+@pytest.mark.parametrize("keys", [("Train", "dev"), ("training", "VAL")])
+def test_splits_of_a_dict_may_be_spelt_as_folders_are(keys):
+    hub = Hub(image=PICTURES, label=LABELS)
+    assert list(load(dict.fromkeys(keys, hub)).splits) == ["train", "valid"]
+    refused({"train": hub, keys[0]: hub, "training": hub}, "keys")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from colab_kit.data.fingerprints import of_dataset
+from colab_kit.data.fingerprints import of_dataset, of_files
 from colab_kit.data.loading import load as really_load
 from colab_kit.errors import DataError
 
@@ -88,3 +88,9 @@ def test_a_dataset_with_a_private_generator_is_noted_and_still_found_again():
 def test_pictures_and_labels_side_by_side_are_told_to_travel_as_a_pair():
     with pytest.raises(DataError, match=r"kit.load\(\(X, y\)\)"):
         really_load(np.zeros((4, 8, 8), np.uint8), np.arange(4))
+
+
+def test_a_file_name_that_is_no_utf8_is_hashed_as_any_other(tmp_path):
+    names = [os.fsdecode(b"k\xe4se.jpg"), os.fsdecode(b"k\xf6se.jpg")]
+    prints = {of_files([tmp_path / name], ["a"], tmp_path) for name in names}
+    assert len(prints) == 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
+import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +13,10 @@ from pathlib import Path
 from ...errors import DataError
 from ...events import Note
 from . import words as folder_words
-from .tree import Tree, counted, some
+from .tree import TABLES, Tree, counted, some
 
 SHARED = 0.6  # of the folders inside, so many have a name that comes again beside them
+COMPARED = 16  # pictures of two folders that are compared, where all have the same names
 TWINS = 0.6  # of the pictures of two folders, so many are named alike: two versions of one thing
 
 Labelled = list[tuple[str | None, list[Path]]]
@@ -81,13 +85,14 @@ def class_folders(tree: Tree, story: Story, split: str, classes: set[str]) -> La
         story.lines.append(f"{some([n + '/' for n in subs])}: parts of one set, not classes.")
         return [(None, tree.pictures)]
     out = _by_class(tree, subs, story, classes)
-    out = _without_unlabelled(out, story)
+    out = _without_copies(_without_unlabelled(out, story), story)
+    _doubt(out, story)
     if tree.loose:
         text = f"{tree.path}: {counted(len(tree.loose), 'picture')} found beside the class folders"
         names = some([path.name for path in tree.loose])
         story.label_notes.append(Note(f"{text} without a label ({names}).", "warn"))
         out.append((None, tree.loose))
-    if empty := [n for n in tree.folders if n not in subs and not tree.folders[n].others]:
+    if empty := [n for n, sub in tree.folders.items() if n not in subs and not _has_tables(sub)]:
         if not all(folder_words.is_companion(n) or n.lower() in folder_words.SPLITS for n in empty):
             story.notes.append(Note(f"{tree.path}: no pictures in {some(empty)}.", "warn"))
     for label, paths in out:
@@ -96,6 +101,11 @@ def class_folders(tree: Tree, story: Story, split: str, classes: set[str]) -> La
             text += "often called so: no class folders lie in it, and other classes lie beside it."
             story.label_notes.append(Note(text, "warn"))
     return out
+
+
+def _has_tables(tree: Tree) -> bool:
+    """Tell whether a folder holds files that go with pictures, and none of a kind not known."""
+    return bool(tree.others) and all(path.suffix.lower() in TABLES for path in tree.others)
 
 
 def _says_nothing(
@@ -107,7 +117,11 @@ def _says_nothing(
     (name, sub), *_ = subs.items()
     if len(tree.loose) >= len(sub.pictures):
         return True
-    if split == "test" and classes and name not in classes:
+    if (
+        split == "test"
+        and classes
+        and folder_words.folded(name) not in map(folder_words.folded, classes)
+    ):
         text = f"{story.name(sub)}/ is no class of train: its pictures have no labels, and are for "
         story.notes.append(Note(text + "predict only."))
         return True
@@ -118,8 +132,7 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
     """Find the level at which the classes lie."""
     inside = {name: _below(sub) for name, sub in subs.items()}
     below = [inner for sub in subs.values() for inner in sub.filled]
-    letters = all(len(name) == 1 and name.isalpha() and not subs[name].loose for name in subs)
-    if letters and not folder_words.are_numbers(below):
+    if below and all(_sorts(name, sub) for name, sub in subs.items()):
         story.lines.append(f"The folders {some(list(subs))} sort the classes inside by letter.")
         return _innermost(subs)
     doubted = {name: sub for name, sub in inside.items() if len(sub.filled) > 1 and not sub.loose}
@@ -128,7 +141,9 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
     for name, sub in inside.items():  # a person with pictures of one gesture only
         if len(sub.filled) == 1 and set(sub.filled) <= again:
             doubted[name] = sub
-    if not doubted or classes and set(subs) & classes:
+    known = {folder_words.folded(name) for name in classes}
+    strange = [name for name in doubted if folder_words.folded(name) not in known]
+    if not doubted or not strange and known:
         return _outer(subs)
     flat = {name: sub for name, sub in subs.items() if name not in doubted}
     if flat:
@@ -136,12 +151,21 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
     if all(folder_words.split_word(inner) for inner in counts):
         if any(each.filled for sub in doubted.values() for each in sub.filled.values()):
             raise _versions(doubted, story, "each holds splits of its own")
+        text = f"{some([name + '/' for name in doubted])} hold folders that are called as splits "
+        text += f"({some(list(counts))}): all of a folder are brought together as one class."
+        story.label_notes.append(Note(text, "warn"))
         return _outer(subs)
     total = sum(len(sub.filled) for sub in doubted.values())
     shared = sum(len(set(sub.filled) & again) for sub in doubted.values())
     if len(doubted) > 1 and shared >= SHARED * total:
-        return _shared(doubted, story)
+        return _shared(doubted, subs, story)
     return _nested(tree, subs, doubted, story)
+
+
+def _sorts(name: str, tree: Tree) -> bool:
+    """Tell whether a folder is a letter, and all that lies in it begins so: b/barn, b/beach."""
+    begin = [inner.casefold().startswith(name.casefold()) for inner in tree.filled]
+    return len(name) == 1 and name.isalpha() and not tree.loose and all(begin)
 
 
 def _below(tree: Tree) -> Tree:
@@ -174,7 +198,10 @@ def _mixed(
     out = dict(subs)
     for name, sub in doubted.items():
         if set(sub.filled) <= set(flat):
-            twins = all(_alike(inner, flat[n]) for n, inner in sub.filled.items())
+            twins = all(
+                _same_files(inner, flat[n]) or _alike(inner, flat[n])
+                for n, inner in sub.filled.items()
+            )
             why = "it holds the same folders once more" if twins else "its folders are classes too"
             many = f"{len(sub.pictures):,} pictures"
             story.lines.append(f"{story.name(subs[name])}/ ({many}) is left out: {why}.")
@@ -188,16 +215,18 @@ def _mixed(
     return _outer(out)
 
 
-def _shared(outers: dict[str, Tree], story: Story) -> Labelled:
+def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Labelled:
     """Read outer folders that share the names of their inner ones."""
     trees = list(outers.values())
+    if all(_same_files(trees[0], other) for other in trees[1:]):
+        for name, other in list(outers.items())[1:]:
+            text = f"{name}/ ({len(other.pictures):,} pictures) is left out: it holds the same "
+            story.lines.append(text + f"files as {trees[0].path.name}/.")
+        return _outer(trees[0].filled)
     if all(_alike(trees[0], other) for other in trees[1:]):
-        if all(_same_files(trees[0], other) for other in trees[1:]):
-            for name, other in list(outers.items())[1:]:
-                text = f"{name}/ ({len(other.pictures):,} pictures) is left out: it holds the same "
-                story.lines.append(text + f"files as {trees[0].path.name}/.")
-            return _outer(trees[0].filled)
         raise _versions(outers, story, "their pictures have the same names")
+    if folder_words.are_versions(outers):
+        raise _versions(outers, story, "by their own names they are forms of one set")
     inner: dict[str, list[Path]] = {}
     for tree in trees:
         for name, sub in tree.filled.items():
@@ -208,7 +237,7 @@ def _shared(outers: dict[str, Tree], story: Story) -> Labelled:
             raise _two_levels(outer_names, names, story, [_both_levels(story), story.by_folder(1)])
     text = f"{some([n + '/' for n in outer_names])} hold folders of the same names: the "
     text += f"{len(inner)} classes are those inside ({some(names)}), brought together. Is each "
-    text += f"outer folder a class? {story.by_folder(_depth(trees))}"
+    text += f"outer folder a class? {_by_outer(subs, story)}"
     story.label_notes.append(Note(text, "warn"))
     return list(inner.items())
 
@@ -218,13 +247,12 @@ def _nested(tree: Tree, subs: dict[str, Tree], doubted: dict[str, Tree], story: 
     names = [inner for sub in doubted.values() for inner in sub.filled]
     if not story.ask:
         return _outer(subs)
-    depth = _depth(list(doubted.values()))
     if folder_words.are_numbers(names) or all(folder_words.is_generic(name) for name in names):
         text = f"{some([n + '/' for n in subs])} are the classes; what lies in their folders "
         text += f"({some(names)}) is brought together."
         story.lines.append(text)
         return _outer(subs)
-    lines = [story.by_folder(1), story.by_folder(depth)]
+    lines = [story.by_folder(1), _by_outer(subs, story)]
     raise _two_levels(list(subs), names, story, lines)
 
 
@@ -277,19 +305,31 @@ def _only_numbered(tree: Tree) -> bool:
 
 
 def _same_files(one: Tree, other: Tree) -> bool:
-    """Tell whether two folders hold files of the same names and sizes."""
-    first, second = ({_size(p, tree) for p in tree.pictures} for tree in (one, other))
-    return first == second
+    """Tell whether two folders hold the same files: by name, and a few by what is in them."""
+    first, second = (
+        {path.relative_to(tree.path).as_posix(): path for path in tree.pictures}
+        for tree in (one, other)
+    )
+    if first.keys() != second.keys():
+        return False
+    step = max(1, len(first) // COMPARED)
+    return all(_same_file(first[name], second[name]) for name in sorted(first)[::step])
 
 
-def _size(path: Path, tree: Tree) -> tuple[str, int]:
-    return path.relative_to(tree.path).as_posix(), path.stat().st_size
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:  # a link that leads nowhere
+        return False
 
 
-def _depth(outers: list[Tree]) -> int:
-    """Say how many folders above a picture the outer folder lies."""
-    first = outers[0]
-    return len(first.pictures[0].relative_to(first.path).parts)
+def _by_outer(subs: dict[str, Tree], story: Story) -> str:
+    """Give the line that takes the outer folders as classes, however deep pictures lie in them."""
+    depths = {len(p.relative_to(sub.path).parts) for sub in subs.values() for p in sub.pictures}
+    if len(depths) == 1:
+        return story.by_folder(depths.pop())
+    level = len(next(iter(subs.values())).path.parts) - 1
+    return f"kit.load({story.shown!r}, labels=lambda path: path.parts[{level}])"
 
 
 def _without_unlabelled(labelled: Labelled, story: Story) -> Labelled:
@@ -303,3 +343,50 @@ def _without_unlabelled(labelled: Labelled, story: Story) -> Labelled:
             label = None
         out.append((label, paths))
     return out
+
+
+def _without_copies(labelled: Labelled, story: Story) -> Labelled:
+    """Bring `cat (1)` and `cat - Copy` to the class `cat` that lies beside, and say so."""
+    names = [label for label, _ in labelled if label]
+    out: dict[str | None, list[Path]] = {}
+    for label, paths in labelled:
+        base = folder_words.copied(label) if label else None
+        if base not in names:
+            out.setdefault(label, []).extend(paths)
+            continue
+        own = out.setdefault(base, [])
+        named = {path.name: path for path in own}
+        fresh = [p for p in paths if p.name not in named or not _same_file(p, named[p.name])]
+        own += fresh
+        text = f"{label}/ is taken as a copy of {base}/: {counted(len(fresh), 'picture')} added to "
+        text += f"that class, and {len(paths) - len(fresh):,} left out that lie in both."
+        story.label_notes.append(Note(text, "warn"))
+    return list(out.items())
+
+
+def _doubt(labelled: Labelled, story: Story) -> None:
+    """Say which class names look like a slip, and which pictures like masks of others."""
+    alike: dict[str, list[str]] = {}
+    for label, _ in labelled:
+        if label and len(label) > 1 and not label.isdecimal():
+            alike.setdefault(folder_words.folded(label), []).append(label)
+        if label and re.match(r"(new|untitled)[ _]?folder\b", label, re.IGNORECASE):
+            text = f"{label}/ is read as a class: its name says nothing of its pictures."
+            story.label_notes.append(Note(text, "warn"))
+    for names in alike.values():
+        if len({unicodedata.normalize("NFC", name) for name in names}) > 1:
+            text = f"{' and '.join(map(repr, names))} are read as classes of their own, though they"
+            text += " are written alike. Are they one? Give both folders one name."
+            story.label_notes.append(Note(text, "warn"))
+    paths = [path for label, of_label in labelled if label for path in of_label]
+    stems = Counter(path.with_suffix("") for path in paths)
+    twins = [path for path in paths if stems[path.with_suffix("")] > 1]
+    kinds = Counter(path.suffix for path in twins)
+    if len(twins) > SHARED * len(paths) and len(kinds) > 1:
+        last = min(kinds, key=lambda kind: (kind.lower() in (".jpg", ".jpeg"), kinds[kind], kind))
+        text = f"{twins[0].name} and {twins[1].name}: {len(twins):,} pictures have names that "
+        text += (
+            f"differ in the ending only. Are those on {last} masks, or the same again? kit.load("
+        )
+        text += f"{story.shown!r}, labels=lambda path: path.parent.name if path.suffix != {last!r} "
+        story.label_notes.append(Note(text + "else None)", "warn"))

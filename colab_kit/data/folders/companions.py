@@ -52,16 +52,27 @@ def _strip(tree: Tree, folders: list[Path], files: list[Path], outside: frozense
 def _accompanies(sub: Tree, beside: list[Tree], loose: list[Path], outside: frozenset[str]) -> bool:
     if not (beside or loose or outside):
         return False
+    classes = [tree for tree in beside if not folder_words.is_companion(tree.path.name)]
+    if classes and all(_holds_pictures(tree.path.name) for tree in classes):
+        return True  # images/ and masks/: whatever lies there is called, neither is a class
     own = _stems(sub.pictures)
     others = _stems(path for tree in beside for path in tree.pictures) | _stems(loose) | outside
     if len(own & others) < SHARED * len(own):
-        return False
-    classes = [tree for tree in beside if not folder_words.is_companion(tree.path.name)]
+        bare = _bare(own)
+        return len(bare & _bare(_stems(loose) | outside)) >= SHARED * len(bare)
     if loose or outside or any(tree.filled or _says_no_class(tree.path.name) for tree in classes):
         return True
     # flat folders beside it: numbered names fit everywhere, and `mask` may be a class
     stems = [_stems(tree.pictures) for tree in classes]
     return len(classes) > 1 and sum(map(len, stems)) < 1.5 * len(frozenset().union(*stems))
+
+
+def _holds_pictures(name: str) -> bool:
+    return folder_words.is_generic(name) and not folder_words.is_unlabelled(name)
+
+
+def _bare(stems: Iterable[str]) -> set[str]:
+    return {folder_words.bare(stem) for stem in stems}
 
 
 def _says_no_class(name: str) -> bool:

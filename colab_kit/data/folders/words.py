@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
@@ -31,13 +32,18 @@ _COMPANION = frozenset(
     "mask masks trimap trimaps groundtruth gt segmentation segmentations segmask "
     "segmasks annotation annotations annot annots depth depths depthmap depthmaps thumbnail "
     "thumbnails thumb thumbs preview previews heatmap heatmaps saliency contour contours bbox "
-    "bboxes boxes".split()
+    "bboxes boxes label labels lbl target targets".split()
 )
+# words beside a mask's word that change nothing: SegmentationClass, instance_masks
+_OF_MASKS = frozenset("class object instance instances semantic binary pixel map maps".split())
 _COMPANION_FILE = re.compile(
-    r"^(.+?)[ _.-]+(?:masks?|seg|segmentation|gt|ground_?truth|depth|trimap|thumb|thumbnail|"
-    r"annotation|annotated|bbox|heatmap|lung_?mask)(?:[ _-]?\d+)?$",
+    r"^(.+?)[ _.-]+(?:(?:masks?|seg|segmentation|gt|ground_?truth|depth|trimap|thumb|thumbnail|"
+    r"anno|annotation|annotated|bbox|heatmap|labels?|superpixels?|overlay|contours?|binary|matte|"
+    r"lung_?mask)(?:[ _-]?\d+)?|\d+x\d+)$",
     re.IGNORECASE,
 )
+_COMPANION_FIRST = re.compile(r"^(?:masks?|seg|gt|depth|thumb|label)[ _.-]+(.+)$", re.IGNORECASE)
+_COPY = re.compile(r"^(?:copy of (.+)|(.+?)(?: - copy| copy)?(?: ?\(\d{1,2}\))?)$", re.IGNORECASE)
 _STORAGE = frozenset("part parts batch chunk images image imgs img folder dir shard vol".split())
 _ORDINARY = frozenset("color colour colours colors rgb original originals raw images full".split())
 _DERIVED = frozenset(
@@ -48,6 +54,8 @@ _DERIVED = frozenset(
 
 def words(name: str) -> list[str]:
     """Give the words of a name in lower case: `segTrain_2` is seg, train, 2."""
+    if (whole := name.casefold()) in _SPLIT_OF:  # however it is cased: tEST
+        return [whole]
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", " ", name)
     return [word for word in re.split(r"[\W_]+", parted.casefold()) if word]
 
@@ -113,14 +121,57 @@ def is_companion(name: str) -> bool:
     named = [word for word in parts if word in _COMPANION]
     rest = [word for word in parts if word not in _COMPANION]
     return bool(named) and all(
-        word in _FILLERS or word.isdecimal() or _split_of(word) for word in rest
+        word in _FILLERS | _OF_MASKS or word.isdecimal() or _split_of(word) for word in rest
     )
 
 
 def companion_of(stem: str) -> str | None:
     """Give the stem of the picture that `<stem>_mask` goes with; None for an ordinary name."""
-    match = _COMPANION_FILE.match(stem)
+    match = _COMPANION_FILE.match(stem) or _COMPANION_FIRST.match(stem)
     return match[1] if match else None
+
+
+def bare(stem: str) -> str:
+    """Give what tells a picture from those beside it: 7 of mask_7, img_7 and 7."""
+    stem = companion_of(stem) or stem
+    own = [word for word in words(stem) if word not in _COMPANION | GENERIC | {"im"}]
+    return "_".join(own) or stem
+
+
+def copied(name: str) -> str | None:
+    """Give the name of which this one is a copy's: `cat` of `cat (1)` and `cat - Copy`."""
+    match = _COPY.match(name)
+    base = (match[1] or match[2]) if match else name
+    return base if base != name else None
+
+
+def readable(name: str) -> str:
+    """Give a folder's name as text that can be shown: one not of UTF-8 is from an old Windows."""
+    if any("\udc80" <= letter <= "\udcff" for letter in name):
+        name = name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    return unicodedata.normalize("NFC", name)
+
+
+def are_versions(names: Collection[str]) -> bool:
+    """Tell whether folders hold one set in several forms: color and gray, raw and processed."""
+    kinds = [plainness(name)[0] for name in names]
+    return max(kinds) > 0 and all(kinds)
+
+
+def folded(name: str) -> str:
+    """Give a name without what people write now so, now so: case, blanks, dashes, leading zeros."""
+    plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", name).casefold())
+    return str(int(plain)) if plain.isdecimal() and plain.isascii() else plain
+
+
+def parted(name: str) -> tuple[str, str] | None:
+    """Part a name that says a split and a class: `train_cat` is train and cat; None for others."""
+    found = [(word, split) for word in words(name) if (split := _split_of(word)) is not None]
+    if len(found) != 1 or found[0][1] == PREDICT:
+        return None
+    rest = re.sub(re.escape(found[0][0]), "", name, count=1, flags=re.IGNORECASE).strip(" _.-")
+    says = rest and not rest.isdecimal() and (len(rest) == 1 or not is_generic(rest))
+    return (found[0][1], rest) if says else None
 
 
 def are_storage(names: Collection[str]) -> bool:

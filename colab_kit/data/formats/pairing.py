@@ -134,6 +134,8 @@ def read_arrays(
             {"train": one} for r in readings for one in r.values() if len(r) == 1
         ] or readings
     trained = [reading for reading in readings if "train" in reading]
+    if len(trained) > 1:  # row numbers are no labels, where something else may be
+        trained = [reading for reading in trained if not _only_counts(*reading["train"])] or trained
     held = "; ".join(map(str, arrays[:8])) or "it holds none"
     if len(trained) > 1:
         lines = [line({split: spell(*one) for split, one in r.items()}) for r in trained[:4]]
@@ -295,6 +297,13 @@ def _readings(arrays: Sequence[Named]) -> list[Reading]:
                     reading.setdefault("test", (x, None))
     order = ("train", "valid", "test")
     return [{s: reading[s] for s in order if s in reading} for reading in found.values()]
+
+
+def _only_counts(x: Named, y: Named | None) -> bool:
+    """Tell whether the labels of pictures are whole numbers that are all different."""
+    if y is None or y.dtype.kind not in "iu" or not 2 < x.shape[0] <= 1 << 22:
+        return False
+    return len(np.unique(y.get())) == x.shape[0]
 
 
 def _column(one: Named) -> bool:

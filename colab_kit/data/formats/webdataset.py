@@ -34,7 +34,7 @@ HEAD = 8 << 20  # bytes in which they lie
 def sees(path: Path) -> bool:
     """Tell whether a tar, or a folder of tars or of files, holds keys: 0.jpg beside 0.cls."""
     try:
-        if not path.is_file() and _pairs(map(str, islice(walk(path), FIRST)), SAYS):
+        if not path.is_file() and _mostly_said(map(str, islice(walk(path), FIRST))):
             return True
         return any(_pairs(_members(shard), MAY_SAY) for shard in _shards(path)[:3])
     except OSError:
@@ -103,16 +103,28 @@ def _pairs(names: Iterable[str], sayers: Sequence[str]) -> bool:
 
     A text or JSON says so only where all lie in one folder: beside class folders it is a caption.
     """
-    keys: dict[str, set[str]] = {}
-    for name in names:
-        key, ending = _key(name.replace("\\", "/"))
-        keys.setdefault(key, set()).add(ending)
+    keys = _endings(names)
     tops = {key.rpartition("/")[0] for key in keys}
     for endings in keys.values():
         said = endings.intersection(sayers)
         if endings.intersection(PICTURES) and said and (len(tops) == 1 or said & set(SAYS)):
             return True
     return False
+
+
+def _endings(names: Iterable[str]) -> dict[str, set[str]]:
+    keys: dict[str, set[str]] = {}
+    for name in names:
+        key, ending = _key(name.replace("\\", "/"))
+        keys.setdefault(key, set()).add(ending)
+    return keys
+
+
+def _mostly_said(names: Iterable[str]) -> bool:
+    """Tell whether at least half of the pictures have a .cls or .index: one stray says nothing."""
+    shown = [endings for endings in _endings(names).values() if endings.intersection(PICTURES)]
+    said = [endings for endings in shown if endings.intersection(SAYS)]
+    return bool(said) and 2 * len(said) >= len(shown)
 
 
 def _members(shard: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """The level at which classes lie: found, or asked with lines to paste."""
 
 import re
+import shutil
 
 import pytest
 
@@ -47,7 +48,23 @@ def under(*folders, names=CATS):
         (under("a/b/c"), {"train": BOTH}),
         (["cat/images/1.jpg", "dog/images/1.jpg"], {"train": {"cat": 1, "dog": 1}}),
         (["cat/train/1.jpg", "cat/test/2.jpg", "dog/train/3.jpg", "dog/test/4.jpg"],
-         {"train": BOTH}),
+         {"train": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}),
+        (["train_cat/1.jpg", "test_cat/2.jpg", "train_dog/3.jpg", "test_dog/4.jpg"],
+         {"train": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}),
+        (["train_cat/1.jpg", "train_dog/2.jpg", "test/3.jpg"],
+         {"train": {"cat": 1, "dog": 1}, "test": {None: 1}}),
+        ([*under("train", "train/train", "test", "test/test")], {"train": BOTH, "test": BOTH}),
+        (["A/ann/1.jpg", "A/bob/2.jpg", "B/ann/3.jpg", "B/bob/4.jpg"],
+         {"train": {"ann": 2, "bob": 2}}),
+        (["trainA/1.jpg", "trainB/2.jpg", "valB/3.jpg"],
+         {"train": {"A": 1, "B": 1}, "valid": {"B": 1}}),
+        (["test bench/1.jpg", "work bench/2.jpg"], {"train": {"test bench": 1, "work bench": 1}}),
+        ([*under("tRaIn"), "tEsT/cat/1.jpg"], {"train": BOTH, "test": {"cat": 1}}),
+        ([*under("train"), "test/Cat/1.jpg", "test/DOG/2.jpg"],
+         {"train": BOTH, "test": {"cat": 1, "dog": 1}}),
+        ([*under("train"), "test/CAT/1.jpg"], {"train": BOTH, "test": {"cat": 1}}),
+        ([*CATS, "cat - Copy/9.jpg"], {"train": {"cat": 3, "dog": 2}}),
+        ([*CATS, "Copy of cow/9.jpg"], {"train": {**BOTH, "Copy of cow": 1}}),
         (["bus/1.jpg", "car/2.jpg", "train/3.jpg"], {"train": {"bus": 1, "car": 1, "train": 1}}),
         (["control/1.jpg", "test/2.jpg"], {"train": {"control": 1, "test": 1}}),
         (["bullet train/1.jpg", "tram/2.jpg"], {"train": {"bullet train": 1, "tram": 1}}),
@@ -73,6 +90,14 @@ def test_the_level_of_the_classes_is_found(tmp_path, names, want):
         [*CATS, "no_label/1.jpg"],
         PEOPLE,
         [*CATS, "test/1.jpg", "test/2.jpg", "seg_pred/1.jpg"],
+        [*CATS, "cat (1)/9.jpg"],
+        [*CATS, "New folder/9.jpg"],
+        ["cat/val/1.jpg", "cat/test/2.jpg", "dog/val/3.jpg", "dog/test/4.jpg"],
+        ["A/ann/1.jpg", "A/bob/2.jpg", "B/ann/3.jpg", "B/bob/4.jpg"],
+        [*CATS, "CAT/9.jpg"],
+        ["cat/1.jpg", "cat/1.png", "dog/2.jpg", "dog/2.png"],
+        ["train_cat/1.jpg", "test_cat/2.jpg", "train_dog/3.jpg", "test_dog/4.jpg"],
+        [*under("train"), "test/CAT/1.jpg"],
         ["cat/s1/1.jpg", "cat/s2/2.jpg", "dog/s3/3.jpg", "dog/s4/4.jpg"],
     ],
 )
@@ -112,3 +137,58 @@ def test_kinds_inside_classes_are_a_question_with_a_line_for_each_level(tmp_path
 def test_the_same_set_twice_is_read_once(tmp_path):
     found = scan(tree(tmp_path, *under("one", "two")))
     assert counts(found) == {"train": BOTH}
+
+
+def test_the_same_numbered_files_once_more_are_left_out_and_others_are_not(tmp_path):
+    tree(tmp_path, *under("photos", names=["cat/1.jpg", "dog/1.jpg"]))
+    shutil.copytree(tmp_path / "photos", tmp_path / "photos - Copy")
+    assert counts(scan(tmp_path)) == {"train": {"cat": 1, "dog": 1}}
+    for folder in ("photos", "photos - Copy"):  # of the same names and sizes
+        for kind in ("cat", "dog"):
+            blank(tmp_path / folder / kind / "1.jpg", folder[-4:].encode())
+    assert counts(scan(tmp_path)) == {"train": {"cat": 2, "dog": 2}}
+
+
+def test_a_copy_of_a_class_adds_what_is_not_there_yet(tmp_path):
+    tree(tmp_path, "cat/1.jpg", "cat (1)/2.jpg", "dog/1.jpg")
+    shutil.copy(tmp_path / "cat/1.jpg", tmp_path / "cat (1)/1.jpg")
+    assert counts(scan(tmp_path)) == {"train": {"cat": 2, "dog": 1}}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["wild/in/cat/1.jpg", "farm/in/dog/2.jpg", "farm/in/cow/3.jpg", "wild/in/ox/4.jpg"],
+        ["wild/cat/1.jpg", "wild/ox/2.jpg", "farm/big/dog/2.jpg", "farm/cow/3.jpg"],
+    ],
+)
+def test_the_line_for_the_outer_folders_gives_them_at_any_depth(tmp_path, names):
+    with pytest.raises(DataError) as caught:
+        scan(tree(tmp_path, *names), str(tmp_path))
+    line = re.findall(r"labels=(lambda path: path.parts[^ )]*)\)", caught.value.fix)[-1]
+    assert [eval(line)(tmp_path / name) for name in names] == [
+        name.partition("/")[0] for name in names
+    ]
+
+
+def test_a_class_whose_pictures_have_no_ending_is_missed_aloud(tmp_path):
+    tree(tmp_path, *CATS)
+    (tmp_path / "cow").mkdir()
+    (tmp_path / "cow/1").write_bytes(b"?")
+    assert any("cow" in note.text and note.level == "warn" for note in scan(tmp_path).notes)
+
+
+def test_an_empty_test_folder_is_said(tmp_path):
+    tree(tmp_path, *under("train"))
+    (tmp_path / "test/cat").mkdir(parents=True)
+    assert any("test" in note.text for note in scan(tmp_path).notes)
+
+
+@pytest.mark.parametrize("forms", [("color", "gray"), ("raw", "processed")])
+def test_forms_of_one_set_are_asked_about_also_where_pictures_are_numbered(tmp_path, forms):
+    for form in forms:
+        for kind in ("cat", "dog"):
+            blank(tmp_path / form / kind / "1.jpg", form.encode())
+    with pytest.raises(DataError) as caught:
+        scan(tmp_path, "set")
+    assert all(f"kit.load('set/{form}')" in caught.value.fix for form in forms)

@@ -2,7 +2,10 @@
 
 import os
 import random
+import unicodedata
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from colab_kit.data.folders.layout import scan, scan_split
@@ -165,3 +168,65 @@ def test_a_folder_without_pictures_says_what_it_holds(tmp_path, names, words):
 def test_one_split_is_scanned_by_itself(tmp_path):
     assert seen(scan_split(tree(tmp_path, "valid/cat/a.jpg")))["train"] == [("cat/a.jpg", "cat")]
     assert seen(scan_split(tree(tmp_path / "flat", "a.jpg"))) == {"train": [("a.jpg", None)]}
+
+
+def test_lines_for_two_folders_of_one_split_keep_the_other_splits(tmp_path):
+    names = [f"{split}/{kind}/1.jpg" for split in ("train", "train_aug", "val") for kind in "ab"]
+    with pytest.raises(DataError) as caught:
+        scan(tree(tmp_path, *names), "set")
+    assert "kit.load({'train': 'set/train', 'valid': 'set/val'})" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "spelling", [unicodedata.normalize(form, "café") for form in ("NFC", "NFD")]
+)
+def test_a_test_folder_of_one_class_is_labelled_however_its_accents_are_stored(tmp_path, spelling):
+    tree(tmp_path, "train/caf\xe9/1.jpg", "train/tea/2.jpg", f"test/{spelling}/3.jpg")
+    assert [file.label for file in scan(tmp_path).splits["test"]] == ["caf\xe9"]
+
+
+@pytest.mark.parametrize("beside", [["docs/logo.png", "results/plot.png"], ["logo.png"]])
+@pytest.mark.parametrize("inside", [[""], ["train/", "test/"]])
+def test_what_a_project_has_beside_its_data_is_no_class_and_is_said(tmp_path, beside, inside):
+    names = [f"data/{split}{kind}/{n}.jpg" for split in inside for kind in "ab" for n in range(5)]
+    found = scan(tree(tmp_path, *names, *beside))
+    assert classes(found) == ["a", "b"] and len(found.splits) == len(inside)
+    assert any("logo.png" in note.text for note in found.label_notes)
+
+
+def test_a_picture_beside_the_splits_is_left_out_aloud(tmp_path):
+    found = scan(tree(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "test/a/3.jpg", "logo.png"))
+    assert any("logo.png" in note.text and note.level == "warn" for note in found.notes)
+
+
+def test_two_folders_of_one_split_and_nothing_else_are_classes(tmp_path):
+    names = ["test_positive/1.jpg", "test_negative/2.jpg"]
+    assert set(classes(scan(tree(tmp_path, *names)))) == {"test_positive", "test_negative"}
+
+
+def test_a_class_that_is_still_packed_is_said_and_an_archive_of_a_folder_there_is_not(tmp_path):
+    tree(tmp_path, "cat/1.jpg", "dog/2.jpg", "cat.zip", "cow.zip")
+    (warning,) = [note.text for note in scan(tmp_path).notes if note.level == "warn"]
+    assert "cow.zip" in warning and "cat.zip" not in warning
+
+
+def test_class_folders_of_arrays_are_shown_the_line_that_joins_them(tmp_path):
+    for n, name in enumerate(["a/0.npy", "b/1.npy"]):
+        (tmp_path / name).parent.mkdir()
+        np.save(tmp_path / name, np.full((8, 8), n, np.uint8))
+    with pytest.raises(DataError) as caught:
+        scan(tmp_path)
+    before, _, pair = caught.value.fix.partition("kit.load(")
+    x, y = eval(pair[:-1], {"np": np, "Path": Path})
+    assert x[:, 0, 0].tolist() == [0, 1] and y == ["a", "b"] and "import" in before
+
+
+def test_a_class_folder_that_is_no_utf8_has_a_name_that_can_be_shown(tmp_path):
+    tree(tmp_path, "dog/1.jpg")
+    folder = os.fsencode(tmp_path) + b"/k\xe4se"
+    try:
+        os.mkdir(folder)
+    except OSError:
+        pytest.skip("this disk takes names of UTF-8 only")
+    (tmp_path / os.fsdecode(b"k\xe4se") / "1.jpg").write_bytes(b"")
+    assert classes(scan(tmp_path)) == ["dog", "k\xe4se"]

@@ -9,7 +9,10 @@ from colab_kit.data.folders import words
     ("split", "names"),
     [
         ("train", "train Training TRAIN train_images trainset seg_train Final_Training cars_train"),
-        ("train", "train-jpg train2017 asl_alphabet_train train_mini trainval TrainData trn"),
+        (
+            "train",
+            "tRAIN TrAiN train-jpg train2017 asl_alphabet_train train_mini trainval TrainData trn",
+        ),
         ("valid", "val Validation valid val_256 dev validation_set ValData"),
         ("test", "test Testing test1 test_set seg_test Final_Test testset evaluation tst"),
         ("predict", "pred seg_pred prediction inference"),
@@ -29,7 +32,9 @@ def test_a_name_that_says_more_than_a_split_is_plain_only_beside_its_like():
     assert words.is_plain_split("asl_alphabet_train", common)
 
 
-@pytest.mark.parametrize("name", "masks Trimaps ground_truth GT annotations train_masks".split())
+@pytest.mark.parametrize(
+    "name", "masks Trimaps ground_truth GT labels SegmentationClass train_masks".split()
+)
 def test_masks_and_their_like_are_known_by_name(name):
     assert words.is_companion(name)
 
@@ -46,6 +51,9 @@ def test_a_class_with_a_similar_name_is_no_mask(name):
         ("benign (1)_mask_1", "benign (1)"),
         ("0012-seg", "0012"),
         ("a_depth", "a"),
+        ("ISIC_0012_superpixels", "ISIC_0012"),
+        ("photo-150x150", "photo"),
+        ("mask_7", "7"),
         ("unmasked", None),
         ("cat_1", None),
     ],
@@ -70,3 +78,42 @@ def test_numbered_classes_are_no_parts(names):
 def test_the_ordinary_version_comes_first(names):
     first = min(names.split(), key=words.plainness)
     assert first == names.split()[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("cat (1)", "cat"),
+        ("cat - Copy", "cat"),
+        ("cat - Copy (2)", "cat"),
+        ("Copy of cat", "cat"),
+        ("cat", None),
+        ("copycat", None),
+        ("Toyota Camry (2012)", None),
+    ],
+)
+def test_a_copy_names_what_it_copies(name, base):
+    assert words.copied(name) == base
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Sea Lion", "sea_lion"), ("007", "7"), ("cafe\u0301", "caf\xe9")]
+)
+def test_one_name_written_in_two_ways_is_folded_to_one(one, other):
+    assert words.folded(one) == words.folded(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("train_red_fox", ("train", "red_fox")),
+        ("cat-test", ("test", "cat")),
+        ("trainA", ("train", "A")),
+        ("train_images", None),
+        ("test_2", None),
+        ("train", None),
+        ("tram", None),
+    ],
+)
+def test_a_name_may_say_a_split_and_a_class(name, parts):
+    assert words.parted(name) == parts

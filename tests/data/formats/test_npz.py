@@ -155,3 +155,9 @@ def test_a_changed_byte_of_a_packed_array_is_noticed(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match="is damaged"):
         npz.read(path)
+
+
+def test_row_numbers_are_no_labels_where_another_array_may_be(tmp_path):
+    path = saved(tmp_path / "a.npz", arr_0=pixels(N, 8, 8), arr_1=np.arange(N), arr_2=numbers())
+    labels = npz.read(path).splits["train"].labels
+    assert labels.tolist() == numbers().tolist()

@@ -138,3 +138,11 @@ def test_shards_of_no_split_are_left_out_unopened(tmp_path):
     parts = webdataset.read(tmp_path)
     assert len(parts.splits["train"]) == 6
     assert any("extra-0.tar" in note.text for note in parts.splits["train"].notes)
+
+
+def test_a_stray_label_file_among_class_folders_makes_them_no_webdataset(tmp_path):
+    for kind in ("cat", "dog"):
+        for n in range(3):
+            blank(tmp_path / kind / f"{n}.jpg")
+    blank(tmp_path / "cat/0.cls", b"3")
+    assert not webdataset.sees(tmp_path)
