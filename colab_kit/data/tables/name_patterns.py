@@ -27,11 +27,8 @@ HASH = re.compile(r"[0-9a-f]{6,}$")
 COUNTERS = frozenset("img image dsc dscn pic picture photo frame scan file p im train test".split())
 
 
-def no_labels(names: FileNames, request: LabelRequest) -> DataError | None:
-    """Say that the pictures have no labels, with the line that reads their names.
-
-    None where their names show no classes.
-    """
+def in_names(names: FileNames, request: LabelRequest) -> DataError | None:
+    """Say that names alone show the classes, with the line that reads them; None if they do not."""
     paths = [
         path for path, split in zip(names.paths, names.splits, strict=True) if split == "train"
     ]

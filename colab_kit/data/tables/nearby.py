@@ -94,6 +94,20 @@ def _matching(listing: Listing, names: FileNames, request: LabelRequest) -> Iter
             continue
 
 
+def strange(listing: Listing, names: FileNames, request: LabelRequest) -> DataError | None:
+    """Say that a table beside unlabelled pictures names other files; None where none does."""
+    for path in candidates(listing, names):
+        if path.suffix.lower() not in (".csv", ".tsv"):
+            continue
+        try:
+            match(read_table(path), names, request)
+        except DataError as err:
+            shown = os.path.relpath(path, listing.root).replace(os.sep, "/")
+            what = f"The pictures of {Path(str(request.source)).name} have no labels: {err.what}"
+            return DataError(what, err.why, f"{err.fix}: {request.line(labels=shown)}")
+    return None
+
+
 def candidates(listing: Listing, names: FileNames) -> list[Path]:
     """List the tables that may say something of the pictures: no answer sheet, no picture's own."""
     stems = set(names.stems)
