@@ -36,10 +36,17 @@ def in_names(names: FileNames, request: LabelRequest) -> DataError | None:
     if found is None:
         return None
     code, classes = found
-    # a function cannot be shown as a value: it is written into the line
-    line = request.line(labels="\0").replace(repr("\0"), f"lambda path: {code}")
+    line = to_fill_in(request, code)
     what = f"The pictures of {Path(str(request.source)).name} have no labels."
     return DataError(what, f"their names seem to say them: {some(classes)}", line)
+
+
+def to_fill_in(request: LabelRequest, code: str = "") -> str:
+    """Write the call with this function of a path as labels=, or with a table yet to be written."""
+    if not code:
+        return request.line(labels="labels.csv")
+    # a function cannot be shown as a value: it is written into the line
+    return request.line(labels="\0").replace(repr("\0"), f"lambda path: {code}")
 
 
 def class_in_name(paths: Sequence[Path]) -> tuple[str, list[str]] | None:
