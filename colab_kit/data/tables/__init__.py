@@ -4,6 +4,7 @@ Read the files in this order:
 
 text            text of rows and cells
 structured      JSON and XML as a header and rows
+matlab_lists    lists in .mat files, also of numbers that stand for names
 table           a file of any of these as a table
 request         what a user says of labels, and the line that says it again
 file_names      names as tables write them, found among the files
@@ -14,6 +15,7 @@ split_lists     the publisher's split: a column, or lists of files
 name_maps       what classes are called
 nearby          tables that nobody named
 name_patterns   a class in the names of files
+boxes           boxes of a detector, and the line that reads classes from them
 reading         what is read so far of a listing's files
 matching        a listing and a request become a labelled listing
 """

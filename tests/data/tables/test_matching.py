@@ -655,3 +655,14 @@ def test_a_line_of_a_million_letters_is_refused_shortly(tmp_path, name, text):
 def test_a_file_named_twice_with_one_label_has_it(tmp_path):
     text = table("file,kind", lambda n, name, kind: f"{name},{kind}\n{name},{kind}")
     assert said(read(lay(tmp_path, {"list.csv": text}, train=LEAVES), "list.csv")) == TRUE
+
+
+def test_a_list_of_train_and_valid_together_says_less_than_each(tmp_path):
+    parts = {"train": LEAVES[:6], "trainval": LEAVES[:9], "val": LEAVES[6:9], "test": LEAVES[9:]}
+    lists = {
+        f"kind_{split}.txt": rows(*(f"{name} {TRUE[name]}" for name in names))
+        for split, names in parts.items()
+    }
+    out = read(lay(tmp_path, lists, train=LEAVES), "kind_train.txt")
+    assert [len(of) for of in out.splits.values()] == [6, 3, 3]
+    assert {**said(out), **said(out, "valid"), **said(out, "test")} == TRUE
