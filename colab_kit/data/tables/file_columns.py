@@ -13,8 +13,8 @@ from typing import Any
 from ...errors import DataError
 from ..folders.tree import some
 from .file_names import AMBIGUOUS, ENDINGS, FileNames, split_in, split_words
-from .matlab_lists import BY_NUMBER
 from .request import LabelRequest
+from .structured import BY_NUMBER
 from .table import Table
 
 WIDE = 80  # letters of a cell that a sentence shows

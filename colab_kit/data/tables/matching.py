@@ -19,13 +19,12 @@ from ...events import Note
 from ..folders.tree import Listing, counted, some
 from ..group_hints import column_note, group_column
 from . import nearby as found_tables
-from .boxes import only_boxes
 from .cells import spoken
 from .file_columns import Matched, ambiguous, joined, match, no_file
 from .file_names import AMBIGUOUS
 from .label_columns import LabelChoice, choose_labels
 from .name_maps import find_names
-from .name_patterns import in_names
+from .name_patterns import in_names, only_boxes
 from .reading import Reading, as_rows, assign, result, say_strangers, start
 from .request import LabelRequest, Labels
 from .split_lists import PublishedSplit, of_column, of_lists

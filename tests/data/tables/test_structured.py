@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from colab_kit.data.tables.matlab_lists import read_list
-from colab_kit.data.tables.structured import NotATableError
+from colab_kit.data.tables.structured import NotATableError, read_list
 from colab_kit.errors import DataError
 from tests.support.tiny_sets import mat
 
