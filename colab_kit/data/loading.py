@@ -27,6 +27,7 @@ from .paths import Opener
 from .sources import Edits, Part, Pictures, apply_edits
 from .splitting import as_limit, as_share, share_out
 from .tables.matching import LabelRequest, Labels
+from .tables.name_patterns import to_fill_in
 from .targets import CLASSIFY, REGRESS, TASKS, as_task, task_of
 
 
@@ -175,7 +176,7 @@ def load(
         edits = _by_folder(label_edits, parts["train"], shown, place.root)
         listener.hear(_edit(parts, edits))
     listener.hear(*share_law(parts))
-    known_task = _task(parts["train"], task, name, labels)
+    known_task = _task(parts["train"], task, name, request)
     for split, part in parts.items():
         values, notes = as_task(part.labels, known_task)
         parts[split] = replace(part, labels=values)
@@ -326,19 +327,20 @@ def _files(part: Part) -> Sequence[Path]:
     return source.paths if isinstance(source, Pictures) else ()
 
 
-def _task(part: Part, task: str | None, name: str, labels: Labels | None) -> str:
+def _task(part: Part, task: str | None, name: str, request: LabelRequest) -> str:
     """Say what is learned from the training labels."""
     if task is not None and task not in TASKS:
         fix = new_word("task", task) or "leave it out, or name one of these"
         raise DataError(f"task={task!r} is not known.", f"the tasks are {', '.join(TASKS)}", fix)
     if not part.labelled.any():
         why = f"none of {len(part):,} lies in a class folder"
-        raise DataError(
-            f"The pictures of {name} have no labels.",
-            why if labels is None else "labels= gave none",
-            "put them into a folder for each class, or pass labels= a CSV file, a dict, or a "
-            "function of the path",
-        )
+        if request.labels is not None:
+            why = "labels= gave none"
+        fix = "put them into a folder for each class, or pass labels= a dict or a function of the "
+        fix += f"path, or write the file and the class of each into a table: {to_fill_in(request)}"
+        if len({path.parent.name for path in _files(part)}) > 1:
+            fix += f", or take the folders' names: {to_fill_in(request, 'path.parent.name')}"
+        raise DataError(f"The pictures of {name} have no labels.", why, fix)
     return task or task_of(part.labels)
 
 

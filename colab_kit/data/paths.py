@@ -55,6 +55,7 @@ class Format(Protocol):
     def read(self) -> Callable[..., Parts]: ...
 
 
+COLUMNS = ("label_column", "file_column")
 FORMATS: tuple[Format, ...] = (  # tried in this order, before class folders
     idx,
     cifar,
@@ -102,7 +103,7 @@ class Opener:
         if text and _exists(path):
             return self._open_folder(path, request)
         if isinstance(source, str) and (name := catalog.canonical(text)) is not None:
-            _refuse(request, name)  # before anything is fetched
+            _refuse(request, name, "labels", *COLUMNS)  # before anything is fetched
             return catalog.open_known(name, emit=self.emit, control=self.control)
         return self._open_folder(self._fetch(text, path), request)
 
@@ -125,7 +126,7 @@ class Opener:
             folder = open_nested(folder, name, self.emit, self.control)
             form = _form(folder)
         if form is not None:
-            _refuse(request, name)
+            _refuse(request, name, "labels")
             root = folder if folder.is_dir() else folder.parent
             return catalog.recognise(replace(_read(form, folder, request), name=name, root=root))
         request, ask = _for_folder(request, path, folder), request.labels is None
@@ -164,7 +165,7 @@ def _form(path: Path) -> Format | None:
 
 def _read(form: Format, path: Path, request: LabelRequest) -> Parts:
     """Give what a format reads, of the columns that the user names."""
-    columns = {"label_column": request.label_column, "file_column": request.file_column}
+    columns = {word: getattr(request, word) for word in COLUMNS}
     named = {word: name for word, name in columns.items() if name is not None}
     known = inspect.signature(form.read).parameters
     if strange := [word for word in named if word not in known]:
@@ -231,10 +232,12 @@ def _below(name: Any, original: Path) -> Any:
     return name
 
 
-def _refuse(request: LabelRequest, name: str) -> None:
-    if request.labels is not None:
-        what = f"labels= does not go with {name}."
-        raise DataError(what, "it brings its own labels", "leave labels= out")
+def _refuse(request: LabelRequest, name: str, *words: str) -> None:
+    """Refuse words of a table of labels, where there is none."""
+    for word in words:
+        if getattr(request, word) is not None:
+            what = f"{word}= does not go with {name}."
+            raise DataError(what, "it brings its own labels", f"leave {word}= out")
 
 
 def _a_file(path: Path) -> DataError:

@@ -8,13 +8,16 @@ import shutil
 import pytest
 import torch
 
+import colab_kit as kit
 from colab_kit.data.catalog import catalog
 from colab_kit.data.formats import idx
 from colab_kit.data.sources import Pictures
 from colab_kit.data.targets import UNLABELLED
+from colab_kit.errors import DataError
 from colab_kit.events import Note
 
 from ..support.cut_fashion_mini import idx_bytes
+from ..support.layouts import pasteable
 from ..support.pictures import blank, class_folders, picture
 from .loads import X, Y, load, refused
 
@@ -167,3 +170,16 @@ def test_classes_can_be_put_in_another_order(tmp_path):
         == [1] * 4 + [0] * 4
     )
     refused(tmp_path, "has the class cat", class_names=["dog", "emu"])
+
+
+@pytest.mark.parametrize("kind", ["flat", "in folders of nothing", "a function of nothing"])
+def test_pictures_without_labels_get_a_line_to_fill_in(tmp_path, kind):
+    for n in range(6):
+        picture(tmp_path / f"{'images' * (kind != 'flat')}" / f"{n}.png")
+    labels = (lambda path: None) if kind == "a function of nothing" else None
+    error = refused(tmp_path, "have no labels", labels=labels)
+    lines = list(pasteable(error.fix))
+    assert lines
+    for line in lines:  # it runs: what it names is to be written first
+        with pytest.raises(DataError, match=r"labels\.csv"):
+            eval(line, {"kit": kit})

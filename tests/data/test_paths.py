@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -250,3 +251,14 @@ def test_a_folder_in_the_way_wins_over_a_catalog_name(tmp_path, monkeypatch):
     class_folders(tmp_path / "fashion-mini")
     monkeypatch.chdir(tmp_path)
     assert load("fashion-mini").classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("word", ["label_column", "file_column"])
+@pytest.mark.parametrize("source", ["fashion-mini", "idx", "pair.npz", "arrays"])
+def test_columns_are_refused_where_nothing_has_any(tmp_path, monkeypatch, word, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "idx").mkdir()
+    for name, values in (("images-idx3", X), ("labels-idx1", Y.astype(np.uint8))):
+        (tmp_path / "idx" / f"train-{name}-ubyte").write_bytes(idx_bytes(values))
+    np.savez(tmp_path / "pair.npz", x_train=X, y_train=Y)
+    refused((X, Y) if source == "arrays" else source, word, **{word: "kind"})

@@ -13,10 +13,11 @@ from typing import Any
 from ...errors import DataError
 from ..folders.tree import some
 from .file_names import AMBIGUOUS, ENDINGS, FileNames, split_in, split_words
-from .matlab_lists import BY_NUMBER
 from .request import LabelRequest
+from .structured import BY_NUMBER
 from .table import Table
 
+WIDE = 80  # letters of a cell that a sentence shows
 SAMPLE = 120  # rows that judge the columns
 COUNTERS = frozenset(("", "index", "unnamed: 0", "row", "no", "nr", "number", "#", "level_0"))
 FILE_WORDS = ("file", "image", "img", "path", "picture", "photo", "name")
@@ -307,8 +308,11 @@ def ambiguous(where: str, name: str, names: FileNames, request: LabelRequest) ->
 
 
 def _stranger(table: Table, names: FileNames) -> DataError:
+    if len(table.rows) == 1:
+        what, why = f"{table.path} has a single row.", f"it is {some(_clipped(table.rows[0]))}"
+        return DataError(what, why, "write a row for each picture: its file and its label")
     step = max(1, len(table.rows) // 3)
-    rows = table.rows[1 if len(table.rows) > 1 else 0 :: step][:3]
+    rows = table.rows[1::step][:3]
     distinct = [len(set(cells)) for cells in zip(*table.rows, strict=True)]
     likely = max(range(table.width), key=lambda n: (_likeness(table, n)[0], distinct[n]))
     return no_file(table.path, [str(row[likely]) for row in rows], names)
@@ -318,6 +322,11 @@ def no_file(where: Path | str, given: Sequence[str], names: FileNames) -> DataEr
     """Say that a table or a dict names none of the files."""
     return DataError(
         f"No file that {where} names is in {names.root}.",
-        f"it names {some(given) or 'nothing'}; the folder holds {some(names.whole)}",
+        f"it names {some(_clipped(given)) or 'nothing'}; the folder holds {some(names.whole)}",
         "write the names as they are in the folder (folders and endings may be left out)",
     )
+
+
+def _clipped(cells: Sequence[Any]) -> list[str]:
+    """Give the starts of cells, for a sentence."""
+    return [text if len(text := str(cell)) <= WIDE else f"{text[: WIDE - 1]}…" for cell in cells]

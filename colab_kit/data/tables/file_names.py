@@ -51,6 +51,11 @@ def split_in(text: str) -> str | None:
     return next(iter(splits)) if len(splits) == 1 else None
 
 
+def is_of_both(text: str) -> bool:
+    """Tell whether a name means several splits together: trainval, train_val_list."""
+    return len(split_words(text)) > 1 or "trainval" in text.lower()
+
+
 class FileNames:
     """The files that are there, by every name that a table may give them.
 

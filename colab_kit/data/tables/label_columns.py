@@ -90,7 +90,7 @@ def columns_of(matched: Matched) -> list[Column]:
             name = matched.header[number] if matched.header else ""
             distinct = set(cells)
             out.append(Column(number, name, _kind(name, cells, distinct, places), distinct))
-    return out if matched.header else _without_box(matched, out)
+    return _without_answers(matched, out) if matched.header else _without_box(matched, out)
 
 
 def choose_labels(
@@ -172,6 +172,15 @@ def _kind(name: str, cells: Sequence[Any], distinct: set[Any], places: bool) -> 
     if are_numbers(distinct):
         return "counter" if _counts(cells, distinct) and not usual else "number"
     return "text" if 2 * len(distinct) <= len(cells) or usual else "free"
+
+
+def _without_answers(matched: Matched, columns: list[Column]) -> list[Column]:
+    """Mark a column of yes and no beside names, where a file has a row for each name."""
+    answers = [one for one in columns if one.kind == "hot" and words(one.name) & YES_WORDS]
+    several = answers and len(set(matched.files)) < len(matched.files)
+    if not several or all(one.kind != "text" for one in columns):
+        return columns
+    return [replace(one, kind="beside") if one in answers else one for one in columns]
 
 
 def _without_box(matched: Matched, columns: list[Column]) -> list[Column]:

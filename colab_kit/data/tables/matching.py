@@ -24,7 +24,7 @@ from .file_columns import Matched, ambiguous, joined, match, no_file
 from .file_names import AMBIGUOUS
 from .label_columns import LabelChoice, choose_labels
 from .name_maps import find_names
-from .name_patterns import no_labels
+from .name_patterns import in_names, only_boxes
 from .reading import Reading, as_rows, assign, result, say_strangers, start
 from .request import LabelRequest, Labels
 from .split_lists import PublishedSplit, of_column, of_lists
@@ -190,14 +190,15 @@ def _of_main(reading: Reading) -> list[Any]:
 
 def _refuse(reading: Reading, asked: bool) -> None:
     """Say that no table was found: where a column of one is asked for, or names show classes."""
-    request = reading.request
+    request, listing = reading.request, reading.listing
     if request.source is None or "label_edits" in request.words:
         return
     if asked:
         what = f"No table beside the pictures in {reading.listing.root} names them."
         why = "label_column= and file_column= are columns of one"
         raise DataError(what, why, "name it: labels='labels.csv'")
-    error = no_labels(reading.names, request)
+    error = in_names(reading.names, request) or only_boxes(listing, reading.names, request)
+    error = error or found_tables.strange(listing, reading.names, request)
     if error is not None:
         raise error
 

@@ -13,7 +13,7 @@ from ...errors import DataError
 from ..folders.tree import Listing
 from .cells import are_numbers
 from .file_columns import Matched, match
-from .file_names import FileNames, other_words, split_words
+from .file_names import FileNames, is_of_both, other_words, split_words
 from .label_columns import LABEL_WORDS, LabelChoice, choose_labels, columns_of, words
 from .name_maps import find_names
 from .request import LabelRequest
@@ -94,6 +94,20 @@ def _matching(listing: Listing, names: FileNames, request: LabelRequest) -> Iter
             continue
 
 
+def strange(listing: Listing, names: FileNames, request: LabelRequest) -> DataError | None:
+    """Say that a table beside unlabelled pictures names other files; None where none does."""
+    for path in candidates(listing, names):
+        if path.suffix.lower() not in (".csv", ".tsv"):
+            continue
+        try:
+            match(read_table(path), names, request)
+        except DataError as err:
+            shown = os.path.relpath(path, listing.root).replace(os.sep, "/")
+            what = f"The pictures of {Path(str(request.source)).name} have no labels: {err.what}"
+            return DataError(what, err.why, f"{err.fix}: {request.line(labels=shown)}")
+    return None
+
+
 def candidates(listing: Listing, names: FileNames) -> list[Path]:
     """List the tables that may say something of the pictures: no answer sheet, no picture's own."""
     stems = set(names.stems)
@@ -116,7 +130,10 @@ def _question(found: Sequence[FoundTable], request: LabelRequest) -> DataError:
 
 
 def siblings(path: Path, tables: Sequence[Path]) -> list[Path]:
-    """List the tables that are as this one of other splits: test.csv, valid/metadata.jsonl."""
+    """List the tables that are as this one of other splits: test.csv, valid/metadata.jsonl.
+
+    One of train and valid together comes last: it says nothing new.
+    """
     out = []
     for other in tables:
         if other == path or other.suffix != path.suffix or is_answer(other):
@@ -125,7 +142,7 @@ def siblings(path: Path, tables: Sequence[Path]) -> list[Path]:
         same_name = other.name == path.name and _is_split(other.parent) and _is_split(path.parent)
         if same_name or beside and split_words(path.stem) and split_words(other.stem):
             out.append(other)
-    return out
+    return sorted(out, key=lambda other: is_of_both(other.stem))
 
 
 def _is_split(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from ...errors import DataError
 from ...events import Note
 from ..folders.tree import counted
 from .file_columns import Matched, match
-from .file_names import SPLIT_OF, FileNames, other_words, split_in, split_words
+from .file_names import SPLIT_OF, FileNames, is_of_both, other_words, split_in
 from .label_columns import SPLIT_COLUMNS, plain, words
 from .request import LabelRequest
 from .table import Table, read_table
@@ -152,8 +152,7 @@ def _by_split(paths: Sequence[Path]) -> dict[str, Path]:
     out = dict[str, Path]()
     for path in paths:
         split = str(split_in(path.stem))
-        both = split_words(path.stem) != {split} or "trainval" in path.stem.lower()
-        if split not in out or not both:
+        if split not in out or not is_of_both(path.stem):
             out[split] = path
     return out
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from ...colab.reading import cannot_read, is_folder, there
 from ...errors import DataError
-from .matlab_lists import read_list
-from .structured import read_json, read_xml
+from .structured import read_json, read_list, read_xml
 from .text import decode, read_rows
 
 READERS = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".xml": read_xml}

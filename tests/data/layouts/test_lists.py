@@ -252,7 +252,10 @@ def _flown(names):
     SHELF,
     "robots.ox.ac.uk/~vgg/data/fgvc-aircraft: images_variant_train.txt “0056978 Cessna 172”",
     'kit.load("fgvc-aircraft-2013b<typed>)',
-    lambda typed: Want(PLANES["variant"], 3) if "labels" in typed else _flown(PLANES["variant"]),
+    lambda typed: (
+        *_flown(PLANES["variant"]),
+        *([Want(PLANES["variant"], 3)] * ("labels" in typed)),
+    ),
     spellings={
         "list": {
             "typed": '/data/images", labels="fgvc-aircraft-2013b/data/images_variant_train.txt"'

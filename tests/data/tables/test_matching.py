@@ -1,55 +1,16 @@
 """Tables, dicts and functions give files their labels, splits and groups: a listing goes in."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from colab_kit.data.folders.tree import Listing, PictureFile
 from colab_kit.data.tables.matching import LabelRequest, label_files
 from colab_kit.errors import DataError
 
+from .listings import lay, pasted, read, rows, said
+
 KINDS = ("ash", "elm", "oak")
-
-
-def lay(root, tables, **splits):
-    """A listing of files that need not be there, with tables that are: {name: text}."""
-    paths = []
-    for name, text in tables.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text if isinstance(text, str) else json.dumps(text))
-        paths.append(path)
-    files = {
-        split: [
-            PictureFile(root / one, None)
-            if isinstance(one, str)
-            else PictureFile(root / one[0], one[1])
-            for one in names
-        ]
-        for split, names in splits.items()
-    }
-    return Listing(root, files, tables=tuple(sorted(paths, key=lambda path: len(path.parts))))
-
-
-def read(listing, labels=None, source="leaves", **kw):
-    words = {"labels": labels, **kw}
-    return label_files(listing, LabelRequest(labels, source=source, words=words, **kw))
-
-
-def said(listing, split="train"):
-    """{file: label} of a split."""
-    return {str(file.path.relative_to(listing.root)): file.label for file in listing.splits[split]}
-
-
-def rows(*lines):
-    return "\n".join(lines) + "\n"
-
-
-def pasted(error):
-    """The words of the first line of a fix."""
-    first = error.value.fix.split(", or kit.load(")[0]
-    return eval(f"dict({first.partition(', ')[2]}")
-
 
 LEAVES = [f"leaf{n}.png" for n in range(12)]
 TRUE = {name: KINDS[n % 3] for n, name in enumerate(LEAVES)}
@@ -587,3 +548,121 @@ def test_a_table_that_is_not_there_shows_those_that_are(tmp_path):
     with pytest.raises(DataError) as error:
         read(listing, "label.csv")
     assert said(read(listing, **pasted(error))) == TRUE
+
+
+def test_of_several_foldings_the_first_is_followed_and_said(tmp_path):
+    files = [(f"{kind}/{n}.png", kind) for kind in KINDS for n in range(6)]
+    names = [name for name, _ in files]
+    lists = {}
+    for fold in range(1, 4):
+        for at, split in enumerate(("train", "val", "test")):
+            lists[f"sets/{split}{fold}.txt"] = rows(*names[(at + fold) % 3 :: 3])
+    out = read(lay(tmp_path, lists, train=files))
+    assert [len(of) for of in out.splits.values()] == [6, 6, 6]
+    assert sorted(said(out)) == sorted(names[1::3])
+    assert any("train1.txt" in line and "3" in line for line in out.lines)
+
+
+def test_labels_with_blanks_whose_parts_are_labels_too_are_asked_about(tmp_path):
+    cells = ["rust", "rust leaf_spot", "sound"] * 4
+    text = rows("file,kind", *(f"{n},{cell}" for n, cell in zip(LEAVES, cells, strict=True)))
+    with pytest.raises(DataError) as caught:
+        read(lay(tmp_path, {"list.csv": text}, train=LEAVES), "list.csv")
+    assert pasted(caught) == {"labels": "list.csv", "task": "multilabel"}
+
+
+def test_a_name_with_blanks_stays_a_class_and_it_is_said_if_it_holds_another(tmp_path):
+    for cells, notes in ((["oak", "red oak", "elm"], 1), (["red oak", "pin oak", "elm"], 0)):
+        pairs = zip(LEAVES, cells * 4, strict=True)
+        text = rows("file,kind", *(f"{name},{cell}" for name, cell in pairs))
+        out = read(lay(tmp_path, {"list.csv": text}, train=LEAVES), "list.csv")
+        assert set(said(out).values()) == set(cells)
+        assert len(out.notes) == notes
+
+
+@pytest.mark.parametrize("column", ["Confidence", "verified", "is_present"])
+def test_a_row_that_says_no_gives_no_label(tmp_path, column):
+    text = rows(
+        f"file,kind,{column}",
+        *(f"{name},{kind},{int(TRUE[name] == kind)}" for name in LEAVES for kind in KINDS),
+    )
+    out = read(lay(tmp_path, {"list.csv": text}, train=LEAVES), "list.csv")
+    assert said(out) == TRUE
+    assert any(column in line for line in out.lines)
+
+
+@pytest.mark.parametrize(
+    "row", ["{name},{a},{b},{c},{d},{kind}", "{name},{kind},{a},{b},{c},{d}"], ids=["last", "first"]
+)
+def test_corners_of_a_box_without_a_header_are_no_label(tmp_path, row):
+    cells = ({"a": 5 + n // 3, "b": 7 + n // 2, "c": 90, "d": 80 + n} for n in range(12))
+    pairs = zip(LEAVES, cells, strict=True)
+    text = rows(
+        *(row.format(name=name, kind=n % 3 + 1, **box) for n, (name, box) in enumerate(pairs))
+    )
+    out = read(lay(tmp_path, {"list.csv": text}, train=LEAVES), "list.csv")
+    assert said(out) == {name: str(n % 3 + 1) for n, name in enumerate(LEAVES)}
+
+
+def test_tables_that_were_read_are_not_left_out(tmp_path):
+    tables = {
+        "list.csv": table("file,label", lambda n, name, kind: f"{name},{n % 3}"),
+        "classes.txt": rows(*KINDS),
+        "train.txt": rows(*LEAVES[:8]),
+        "test.txt": rows(*LEAVES[8:]),
+        "other.csv": rows("a,b", "1,2"),
+    }
+    listing = lay(tmp_path, tables, train=LEAVES)
+    out = read(replace(listing, others=listing.tables))
+    assert said(out) == {name: TRUE[name] for name in LEAVES[:8]}
+    assert [path.name for path in out.others] == ["other.csv"]
+
+
+def test_capitals_are_folded_where_no_name_is_exact(tmp_path):
+    text = table("file,kind", lambda n, name, kind: f"{name.upper()},{kind}")
+    assert said(read(lay(tmp_path, {"list.csv": text}, train=LEAVES), "list.csv")) == TRUE
+    upper = [name.upper() for name in LEAVES]
+    text = table("file,kind", lambda n, name, kind: f"{name[:-4]},{kind}")
+    assert None not in said(read(lay(tmp_path, {"l.csv": text}, train=upper), "l.csv")).values()
+
+
+CONFUSABLES = {
+    "other files": rows("file,kind", *(f"moss{n}.png,{KINDS[n % 3]}" for n in range(9))),
+    "a header alone": rows("file,kind"),
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("kind", CONFUSABLES)
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_table_that_names_none_of_the_pictures_is_named(tmp_path, kind, asked):
+    listing = lay(tmp_path, {"train.csv": CONFUSABLES[kind]}, train=LEAVES)
+    with pytest.raises(DataError) as caught:
+        read(listing, "train.csv" if asked else None)
+    assert "train.csv" in str(caught.value) and caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 1_000_000, '{"a": "' + "b" * 1_000_000 + '"}', "b" * 1_000_000]
+)
+@pytest.mark.parametrize("name", ["one.json", "one.csv"])
+def test_a_line_of_a_million_letters_is_refused_shortly(tmp_path, name, text):
+    with pytest.raises(DataError) as caught:
+        read(lay(tmp_path, {name: text}, train=LEAVES), name)
+    assert len(str(caught.value)) < 1500
+
+
+def test_a_file_named_twice_with_one_label_has_it(tmp_path):
+    text = table("file,kind", lambda n, name, kind: f"{name},{kind}\n{name},{kind}")
+    assert said(read(lay(tmp_path, {"list.csv": text}, train=LEAVES), "list.csv")) == TRUE
+
+
+def test_a_list_of_train_and_valid_together_says_less_than_each(tmp_path):
+    parts = {"train": LEAVES[:6], "trainval": LEAVES[:9], "val": LEAVES[6:9], "test": LEAVES[9:]}
+    lists = {
+        f"kind_{split}.txt": rows(*(f"{name} {TRUE[name]}" for name in names))
+        for split, names in parts.items()
+    }
+    out = read(lay(tmp_path, lists, train=LEAVES), "kind_train.txt")
+    assert [len(of) for of in out.splits.values()] == [6, 3, 3]
+    assert {**said(out), **said(out, "valid"), **said(out, "test")} == TRUE
