@@ -19,7 +19,7 @@ from ...events import Note
 from . import words as folder_words
 from .classes import Labelled, Story, class_folders
 from .companions import without_companions
-from .tree import ARCHIVES, TABLES, Listing, PictureFile, Tree, some, tree_of
+from .tree import ARCHIVES, TABLES, Listing, PictureFile, Tree, counted, some, tree_of
 from .words import PREDICT, SPLITS, is_plain_split, split_word
 
 HANDFUL = 0.5  # a folder beside the splits with fewer pictures than this share of train's
