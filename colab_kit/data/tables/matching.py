@@ -173,6 +173,7 @@ def _find(reading: Reading) -> None:
             return
         _use(reading, found.matched, found.shown)
         return
+    found_tables.doubt_folders(listing, names, request, reading.labels)
     for extra in found_tables.for_unlabelled(listing, names, reading.labels):
         for row, label in extra.labels.items():
             reading.labels[row] = label

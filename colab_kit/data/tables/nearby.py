@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
-from ..folders.tree import Listing
+from ..folders.tree import Listing, some
 from .cells import are_numbers
 from .file_columns import Matched, match
 from .file_names import FileNames, is_of_both, other_words, split_words
-from .label_columns import LABEL_WORDS, LabelChoice, choose_labels, columns_of, words
+from .label_columns import (
+    LABEL_COLUMNS,
+    LABEL_WORDS,
+    LabelChoice,
+    choose_labels,
+    columns_of,
+    words,
+)
+from .label_columns import plain as spelling
 from .name_maps import find_names
 from .request import LabelRequest
 from .split_lists import is_answer
@@ -83,6 +92,54 @@ def best(listing: Listing, names: FileNames, request: LabelRequest) -> FoundTabl
     if rivals and whole:
         raise _question([near[0], *rivals], request)
     return near[0]
+
+
+def doubt_folders(
+    listing: Listing, names: FileNames, request: LabelRequest, labels: Sequence[Any]
+) -> None:
+    """Ask where a table with a column of labels contradicts the folders: they may only store.
+
+    Raises
+    ------
+    DataError
+        A table names nearly all pictures of train, and its labels do not follow from the folders,
+        nor the folders from them.
+    """
+    train = {row for row, split in enumerate(names.splits) if split == request.split}
+    for matched in _matching(listing, names, request) if request.source is not None else ():
+        if len(train & set(matched.files)) < NEAR * len(train):
+            continue
+        shown = os.path.relpath(matched.table.path, listing.root).replace(os.sep, "/")
+        try:
+            choice = choose_labels(matched, names, request, shown)
+        except DataError:
+            continue
+        usual = choice and all(spelling(matched.named(n)) in LABEL_COLUMNS for n in choice.columns)
+        if choice is None or not usual:
+            continue
+        pairs = Counter(
+            (labels[row], label)
+            for row, label in zip(matched.files, choice.labels, strict=True)
+            if row in train and isinstance(label, str)
+        )
+        if min(_lost(pairs, 0), _lost(pairs, 1)) <= (1 - NEAR) * pairs.total():
+            continue
+        folders = sorted({str(folder) for folder, _ in pairs})
+        own = sorted({label for _, label in pairs})
+        by_table, by_folder = request.line(labels=shown), "labels=lambda path: path.parent.name"
+        raise DataError(
+            f"{shown} gives the pictures other labels than their folders do.",
+            f"the folders are {some(folders)}, the labels in it {some(own)}",
+            f"for the table: {by_table} – for the folders: {request.line_with(by_folder)}",
+        )
+
+
+def _lost(pairs: Counter[tuple[Any, Any]], by: int) -> int:
+    """Count the pictures whose other name is not the usual one of their name number `by`."""
+    usual: dict[Any, int] = {}
+    for pair, count in pairs.items():
+        usual[pair[by]] = max(usual.get(pair[by], 0), count)
+    return pairs.total() - sum(usual.values())
 
 
 def _matching(listing: Listing, names: FileNames, request: LabelRequest) -> Iterator[Matched]:

@@ -1,13 +1,17 @@
 """Tables, dicts and functions give files their labels, splits and groups: a listing goes in."""
 
 import json
+import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from colab_kit.data.tables.matching import LabelRequest, label_files
 from colab_kit.errors import DataError
 
+from ...support.pictures import picture
+from ..loads import load
 from .listings import lay, pasted, read, rows, said
 
 KINDS = ("ash", "elm", "oak")
@@ -666,3 +670,28 @@ def test_a_list_of_train_and_valid_together_says_less_than_each(tmp_path):
     out = read(lay(tmp_path, lists, train=LEAVES), "kind_train.txt")
     assert [len(of) for of in out.splits.values()] == [6, 3, 3]
     assert {**said(out), **said(out, "valid"), **said(out, "test")} == TRUE
+
+
+@pytest.mark.parametrize(
+    ("rows", "asked"),
+    [
+        (("cat", "dog", "cow", "dog", "cat", "cow"), True),  # the folders only store
+        (("cat", "cat", "cat", "dog", "dog", "dog"), False),  # they say the same
+        (("pet", "pet", "pet", "pet", "pet", "pet"), False),  # a wider class
+        (("lab", "pug", "lab", "tabby", "lion", "tabby"), False),  # kinds of each class
+    ],
+)
+def test_a_table_that_contradicts_the_folders_is_a_question(tmp_path, rows, asked):
+    cells = [f"{number}.png,{label}" for number, label in enumerate(rows)]
+    for number in range(6):
+        picture(tmp_path / "pets" / ("a", "b")[number // 3] / f"{number}.png", seed=number)
+    (tmp_path / "pets" / "labels.csv").write_text("\n".join(["file,label", *cells]))
+    if not asked:
+        assert load(tmp_path / "pets").classes == ("a", "b")
+        return
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "pets")
+    kit = SimpleNamespace(load=load)
+    calls = re.findall(r"kit\.load\(.+?\)(?= –|$)", caught.value.fix)
+    classes = [eval(call, {"kit": kit}).classes for call in calls]
+    assert classes == [("cat", "cow", "dog"), ("a", "b")]
