@@ -29,6 +29,7 @@ from .features import Features, key_of
 from .precision import PLAIN, Precision, floated
 from .weights import weights_hash
 
+KEPT = 4  # splits whose features stay in memory
 PATIENCE = 2.0  # seconds: a look that takes longer says how far it is
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")  # torch's own words
 Scores = Callable[[torch.Tensor], torch.Tensor]  # network input -> float32, a row a picture
@@ -196,7 +197,7 @@ class Inference:
         self._make, self.device, self.precision, self.seed = make, device, precision, seed
         self.shelf, self._pieces = shelf, 1
         self._network: nn.Module | LazyBackbone | None = None
-        self._seal: list[tuple[int, int]] | None = None
+        self._seal: list[Any] | None = None
         self._kept: dict[str, Features] = {}
 
     def find(self) -> nn.Module | LazyBackbone:
@@ -216,7 +217,8 @@ class Inference:
         network = self.find()
         model = network.module if isinstance(network, LazyBackbone) else network
         model = model.to(self.device).eval()
-        self._seal = self._seal or _marks(model)
+        if isinstance(network, LazyBackbone) and self._seal is None:
+            self._seal = _marks(model)
         return model
 
     @property
@@ -256,17 +258,17 @@ class Inference:
             return self.over(loader.in_order(), loader.bounds, self.scores, watch)
         features, split = self._kept_features(frozen, loader, fingerprint), loader.split
         if not features.whole:
-            self._build()
-            with closing(loader.viewed(-1, first=features.done)) as batches:  # type: ignore[type-var]
+            extract, batches = self._features(frozen), loader.in_order(first=features.done)
+            with keyed_random.outer_streams_kept(), closing(batches):  # type: ignore[type-var]
                 features.compute(
                     batches,
-                    lambda x: self._features(frozen)(x).cpu(),
+                    lambda x: extract(x).cpu(),
                     lambda done: watch(loader.bounds[done - 1][1]),
                 )
         seen = loader.bounds[features.done - 1][1] if features.done else 0
         good = np.flatnonzero(np.isfinite(features.values[:seen, 0].numpy()))
-        rows = split.rows[good]
-        found = self._of_features(frozen, features.values[good])
+        rows, x = split.rows[good], features.values
+        found = self._of_features(frozen, x if len(good) == len(x) else x[good])
         return Answers(found.cpu(), split.source.labels[rows], rows, seen)
 
     @torch.no_grad()
@@ -298,6 +300,8 @@ class Inference:
         if key not in self._kept:
             rows, width = loader.split.rows, frozen.features_width
             self._kept[key] = Features(home(), key, rows, width, loader.bounds, self.shelf)
+        for old in list(self._kept)[:-KEPT]:
+            del self._kept[old]  # it is on the disk still
         return self._kept[key]
 
     def _features(self, frozen: LazyBackbone) -> Scores:
@@ -329,6 +333,11 @@ class Inference:
                     self._pieces *= 2
 
 
-def _marks(model: nn.Module) -> list[tuple[int, int]]:
-    """Tell whether a network's tensors were replaced or written to: torch counts each write."""
-    return [(id(t), t._version) for t in [*model.parameters(), *model.buffers()]]
+def _marks(model: nn.Module) -> list[Any]:
+    """Tell whether a network's tensors were replaced or written to, some milliseconds a look.
+
+    Torch counts the writes, but not those through `.data`; these the sums show.
+    """
+    tensors = [t.detach() for t in [*model.parameters(), *model.buffers()]]
+    sums = torch.stack([part for t in tensors for part in (t.float().sum(), t.float().norm())])
+    return [*((id(t), t._version) for t in [*model.parameters(), *model.buffers()]), sums.tolist()]

@@ -126,6 +126,8 @@ def _several(items: Iterable[Any], preprocess: Preprocess) -> Found:
     """Walk over several: the others go on where one file or link is not there."""
 
     def walk(item: Any) -> list[Shown]:
+        if item is None or isinstance(item, float):  # an empty cell of a table is nan
+            return [Shown(None, None, "no file is named")]
         if not isinstance(item, (str, os.PathLike)):
             return pictures_of(item, preprocess)[0]
         try:
