@@ -99,17 +99,17 @@ def main() -> int:
             kit.__name__: trained(kit, train, folder / kit.__name__, given.precision)
             for kit in kits
         }
-        labels: dict[str, list[Any]] = {}
+        labels: dict[str, dict[Any, Any]] = {}
         for number in range(1, given.rounds + 1):
             seen = photos(folder / f"seen-{number}", given.pictures // 2, number)
             for kit in kits if number % 2 else kits[::-1]:
                 run, side = runs[kit.__name__], kit.__name__
                 data = kit.load(seen, **silent(kit.load))
-                note(side, "evaluate", timed(lambda r=run, d=data: r.evaluate(d))[0])
-                note(side, "again", timed(lambda r=run, d=data: r.evaluate(d))[0])
+                note(side, "evaluate", timed(lambda r=run, d=data: r.evaluate(d, quiet=True))[0])
+                note(side, "again", timed(lambda r=run, d=data: r.evaluate(d, quiet=True))[0])
                 seconds, answers = timed(lambda r=run, s=seen: r.predict(s))
                 note(side, "predict", seconds)
-                labels.setdefault(side, []).extend(answers.labels)
+                labels.setdefault(side, {}).update((p.path, p.label) for p in answers)
                 one = next((seen / "a").iterdir())
                 note(side, "alone", timed(lambda r=run, p=one: r.predict(p))[0])
             model = runs[BEFORE].model
@@ -122,11 +122,11 @@ def main() -> int:
                 if (what, side) in best
             ]
             print(f"{what:9} {mine:.3f} s   {'   '.join(others)}", flush=True)
-        same = np.mean([a == b for a, b in zip(labels[NEW], labels[BEFORE], strict=True)])
+        same = np.mean([labels[NEW][path] == label for path, label in labels[BEFORE].items()])
         print(f"labels as before: {same:.2%}")
         for kit in kits:
             run = runs[kit.__name__]
-            valid, row = run.evaluate("valid"), run.history[-1]
+            valid, row = run.evaluate("valid", quiet=True), run.history[-1]
             figures = f"{valid.loss:.9f} {valid.top1:.4f}"
             print(
                 f"{kit.__name__}: history {row['valid/loss']:.9f} {row['valid/top1']:.4f}", figures

@@ -31,6 +31,7 @@ from .weights import weights_hash
 
 KEPT = 4  # splits whose features stay in memory
 PATIENCE = 2.0  # seconds: a look that takes longer says how far it is
+REDRAW = 0.1  # seconds between two times that it says so
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")  # torch's own words
 Scores = Callable[[torch.Tensor], torch.Tensor]  # network input -> float32, a row a picture
 
@@ -114,20 +115,21 @@ class Watch:
     ) -> None:
         self.name, self.total, self.emit, self.clock = name, total, emit, clock
         self.control = control or Control()
-        self.done, self.began, self.has_spoken = 0, clock(), False
+        self.done, self.began, self.spoke = 0, clock(), 0.0
 
     def __call__(self, done: int) -> bool:
         """Hear that so many pictures are done; False ends the look."""
         self.done, seconds = done, self.clock() - self.began
-        if seconds >= PATIENCE and done < self.total:
-            self.has_spoken = True
+        is_due = seconds >= max(PATIENCE, self.spoke + REDRAW)
+        if is_due and done < self.total:
+            self.spoke = seconds
             left = seconds / max(1, done) * (self.total - done)
             self.emit(LookProgress(self.name, done, self.total, left))
         return not self.control.stopped
 
     def end(self) -> None:
         """Take the bar away, and say where the look was ended early."""
-        if self.has_spoken:
+        if self.spoke:
             self.emit(LookProgress(self.name, self.total, self.total, 0.0))
         if self.control.stopped and self.done < self.total:
             seen = f"after {self.done:,} of {self.total:,} pictures of {self.name}"
@@ -305,7 +307,8 @@ class Inference:
         return self._kept[key]
 
     def _features(self, frozen: LazyBackbone) -> Scores:
-        self._build()
+        if not frozen.is_built:
+            self._build()
 
         def features(x: torch.Tensor) -> torch.Tensor:
             def piece_by_piece(k: int) -> torch.Tensor:
@@ -338,6 +341,12 @@ def _marks(model: nn.Module) -> list[Any]:
 
     Torch counts the writes, but not those through `.data`; these the sums show.
     """
-    tensors = [t.detach() for t in [*model.parameters(), *model.buffers()]]
-    sums = torch.stack([part for t in tensors for part in (t.float().sum(), t.float().norm())])
-    return [*((id(t), t._version) for t in [*model.parameters(), *model.buffers()]), sums.tolist()]
+    tensors = [*model.parameters(), *model.buffers()]
+    sums = [_sum(t.detach().float()) for t in tensors]
+    return [[(id(t), t._version) for t in tensors], sums]
+
+
+def _sum(t: torch.Tensor) -> float:
+    if t.device.type != "cpu":
+        return float(t.sum())
+    return float(t.numpy().sum())  # by one thread: many small sums do not pay for several
