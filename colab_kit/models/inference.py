@@ -232,7 +232,7 @@ class Inference:
         network = self.find()
         if not isinstance(network, LazyBackbone):
             return None
-        if network.is_built and _marks(self.model) != self._seal:
+        if network.is_built and self._seal and _marks(network.module) != self._seal:
             return None
         network.head.to(self.device).eval()
         return network

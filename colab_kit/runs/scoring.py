@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -173,7 +173,8 @@ class Scorer:
     ) -> Iterator[Batch]:
         """Read pictures batch by batch, ahead of the network; faults are noted by their places."""
         last = self.inference.precision.channels_last
-        with closing(run_ahead(self._read(shown, spans))) as ready:
+        reading = self._read(shown, spans)
+        with closing(run_ahead(reading) if len(shown) > 1 else reading) as ready:
             for (start, _), pictures in zip(spans, ready, strict=True):
                 rows = list(enumerate(pictures, start))
                 faults |= {place: row for place, row in rows if isinstance(row, str)}
@@ -187,7 +188,10 @@ class Scorer:
 
     def _read(
         self, shown: Sequence[Shown], spans: list[tuple[int, int]]
-    ) -> Iterator[list[torch.Tensor | str]]:
+    ) -> Generator[list[torch.Tensor | str], None, None]:
+        if len(shown) == 1:  # a thread would cost more than it gives
+            yield [self._ready(shown[0])]
+            return
         pool, _ = crew()
         groups = (pool.map(self._ready, shown[start:stop]) for start, stop in spans)
         coming = next(groups, None)
