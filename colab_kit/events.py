@@ -62,6 +62,16 @@ class CopyProgress(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LookProgress(Event):
+    """A network looks at many pictures; the last event has done == total."""
+
+    name: str  # of what is looked at
+    done: int  # pictures
+    total: int
+    left: float  # seconds, at the pace so far
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted(Event):
     name: str
     folder: Path
@@ -230,7 +240,11 @@ class Control:
 
 
 @contextmanager
-def interrupts_stop(control: Control, emit: Callable[[Event], None]) -> Iterator[None]:
+def interrupts_stop(
+    control: Control,
+    emit: Callable[[Event], None],
+    follows: str = "finishing this step and saving. Then the cell returns the run",
+) -> Iterator[None]:
     """Let the first interrupt and SIGTERM stop `control` within the block; a second one raises.
 
     An interrupt is Ctrl-C or a cell's stop button. Signals reach the main thread only; in another
@@ -244,8 +258,7 @@ def interrupts_stop(control: Control, emit: Callable[[Event], None]) -> Iterator
         if control.stopped:
             raise KeyboardInterrupt
         control.stop("interrupted")
-        what_follows = "finishing this step and saving. Then the cell returns the run"
-        emit(Note(f"Interrupted: {what_follows}; a second interrupt raises KeyboardInterrupt."))
+        emit(Note(f"Interrupted: {follows}; a second interrupt raises KeyboardInterrupt."))
 
     def terminated(number: int, frame: Any) -> None:
         control.stop("terminated by SIGTERM")

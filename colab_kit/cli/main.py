@@ -123,7 +123,7 @@ def predict(
     for answer in answers:
         form = "{:.4g}" if answer.task == "regression" else "{:.1%}"
         scores = ", ".join(f"{name} {form.format(score)}" for name, score in answer.top)
-        click.echo(f"{answer.path}: {scores}")
+        click.echo(f"{answer.path}: {scores or 'not read: ' + answer.fault}")
     if table:
         click.echo(str(answers.to_csv(table)))
 

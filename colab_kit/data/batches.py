@@ -85,6 +85,12 @@ class BatchLoader:
     complain : callable
         It is called once for each picture that cannot be decoded.
 
+    Attributes
+    ----------
+    channels_last : bool
+        Whether pictures that are cut come with this layout; else contiguous, as torch's DataLoader
+        gives them, so that any network takes them.
+
     Raises
     ------
     RecipeError
@@ -106,7 +112,7 @@ class BatchLoader:
         complain: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.split, self.preprocess, self.device = split, preprocess, device
-        self.seed, self.sampler = seed, sampler
+        self.seed, self.sampler, self.channels_last = seed, sampler, False
         self.source = split.source if transform is None else under_transform(split, transform)
         self.augment = augment if augment is not None and (augment.cuts or augment.paints) else None
         self.bounds = bounds(len(split), batch_size)
@@ -152,7 +158,7 @@ class BatchLoader:
         groups = [self.split.rows[start:stop]]
         with keyed_random.outer_streams_kept(), closing(self._read(groups, -1)) as raw:
             x, y, index = next(raw)
-        return Batch(self.preprocess.input(x, self.device), y.to(self.device), index)
+        return Batch(self._input(x), y.to(self.device), index)
 
     def order(self, epoch: int) -> ndarray:
         """Give the rows of a training epoch, one after the other."""
@@ -176,18 +182,20 @@ class BatchLoader:
         with closing(self._read(groups, epoch)) as raw:
             for x, y, index in raw:
                 draws = None if augment is None else Draws(self.seed, epoch, index)
-                out = self._room(x)
-                x = self.preprocess.input(x, self.device, augment=augment, draws=draws, out=out)
+                x = self._input(x, augment=augment, draws=draws, out=self._room(x))
                 yield Batch(x, y.to(self.device, non_blocking=True), index)
 
+    def _input(self, x: Tensor, **more: Any) -> Tensor:
+        return self.preprocess.input(x, self.device, channels_last=self.channels_last, **more)
+
     def _room(self, x: Tensor) -> Tensor | None:
-        """Give memory laid out as x for the input that bytes become on the CPU.
+        """Give memory for the input that bytes become on the CPU.
 
         It is None where x is made another shape first.
         """
         if x.dtype != torch.uint8 or self.device.type != "cpu" or self.preprocess.reshapes(x):
             return None
-        if x.is_contiguous():
+        if x.is_contiguous() or not self.channels_last:
             return torch.from_numpy(self.buffers.take(tuple(x.shape), np.float32))
         shape = tuple(x.movedim(1, -1).shape)
         return torch.from_numpy(self.buffers.take(shape, np.float32)).movedim(-1, 1)

@@ -5,7 +5,9 @@ Which decoder reads a file is a function of its bytes, never of a clock.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -34,36 +36,79 @@ def reads_heic() -> bool:
     return True
 
 
-def decode(path: Path, side: int | None = None, span: Span | None = None) -> ndarray:
+def decode(
+    picture: Path | bytes | Any, side: int | None = None, span: Span | None = None
+) -> ndarray:
     """Read a picture as uint8 RGB, (H, W, 3), upright by its EXIF.
 
     Palette, grey, CMYK and alpha become RGB; so do pictures of more than 8 bits, by `span`
-    (deep.py). torchvision.io reads a plain JPEG (twice as
-    fast as Pillow on 500 x 375), Pillow reads all else. With `side`, Pillow scales a JPEG whose
-    short side is FAR times that while it decodes, never below `side`.
+    (deep.py). torchvision.io reads a plain JPEG (twice as fast as Pillow on 500 x 375), Pillow
+    reads all else. With `side`, Pillow scales a JPEG whose short side is FAR times that while it
+    decodes, never below `side`.
+
+    Parameters
+    ----------
+    picture : Path, bytes or PIL picture
+        A file, its content, or what Image.open() made of it: the same pixels. A PIL picture stays
+        as it is.
+    side : int, optional
+        Pixels.
+    span : (float, float), optional
+        What becomes 0 and 255 in a picture of more than 8 bits; its own depth says, if None.
 
     Raises
     ------
     DataError
-        The file is no picture, or damaged.
+        It is no picture, or damaged.
     """
-    if (pixels := _plain_jpeg(path, side)) is not None:
-        return pixels
-    from PIL import Image, ImageOps
+    picture = _content(picture)
+    if isinstance(picture, (Path, bytes)):
+        if (pixels := _plain_jpeg(picture, side)) is not None:
+            return pixels
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if path.suffix.lower() in (".heic", ".heif"):
-        reads_heic()
+    named = isinstance(picture, Path)
+    is_heic = named and picture.suffix.lower() in (".heic", ".heif")
+    if (is_heic or not named) and not reads_heic() and is_heic:
+        what, why = f"{picture} is HEIC.", "it is HEIC, and Pillow alone cannot read that"
+        raise DataError(what, f"{why} (pip install pillow-heif)", "pip install pillow-heif")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.ExitStack() as opened:
             warnings.simplefilter("ignore")  # Pillow warns of odd EXIF; what it can read is read
-            with Image.open(path) as image:
+            image = picture
+            if isinstance(picture, (Path, bytes)):
+                content = picture if isinstance(picture, Path) else io.BytesIO(picture)
+                image = opened.enter_context(Image.open(content))
                 if side is not None and min(image.size) >= FAR * side:
                     image.draft("RGB", (side, side))
-                image.load()
-                return np.array(rgb(ImageOps.exif_transpose(image) or image, span))
+            image.load()
+            return np.array(rgb(ImageOps.exif_transpose(image) or image, span))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
-        what, fix = f"{path} cannot be read as a picture.", "replace the file, or delete it"
-        raise DataError(what, str(err), fix) from err
+        name = str(picture) if isinstance(picture, Path) else "This picture"
+        what = f"{name} cannot be read as a picture."
+        is_none = isinstance(err, UnidentifiedImageError)
+        why = "its bytes begin no picture" if is_none else str(err)
+        raise DataError(what, why, "replace the file, or delete it") from err
+
+
+def _content(picture: Any) -> Any:
+    """Give the content of a JPEG that Image.open() looked at and did not decode yet.
+
+    So it is decoded as its file is: at a reduced scale, where it is far larger than needed.
+    """
+    file = getattr(picture, "fp", None)
+    if file is None or not getattr(picture, "tile", None) or picture.tell():
+        return picture
+    if getattr(picture, "format", "") not in ("JPEG", "MPO"):
+        return picture
+    try:
+        at = file.tell()
+        file.seek(0)
+        content = file.read()
+        file.seek(at)
+    except (OSError, ValueError):
+        return picture
+    return content
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
@@ -75,15 +120,14 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
         at += 1 if marker == 0xFF else 2 + length
 
 
-def _plain_jpeg(path: Path, side: int | None) -> ndarray | None:
+def _plain_jpeg(picture: Path | bytes, side: int | None) -> ndarray | None:
     """Read a plain JPEG by torchvision; None where Pillow must read.
 
     Pillow reads other kinds, far larger ones, damaged ones, and all where torchvision has no
     decoder.
     """
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        content = picture if isinstance(picture, bytes) else picture.read_bytes()
         header = _header(content)
         if header is None or (side is not None and min(header[:2]) >= FAR * side):
             return None

@@ -87,8 +87,9 @@ class Preprocess:
         augment: Augment | None = None,
         draws: Draws | None = None,
         out: Tensor | None = None,
+        channels_last: bool = False,
     ) -> Tensor:
-        """Bring a batch to `device` as float32 input.
+        """Bring a batch to `device` as float32 input, contiguous as torch's DataLoader gives it.
 
         Parameters
         ----------
@@ -96,6 +97,7 @@ class Preprocess:
         device : where the input goes
         augment, draws : what changes a training batch of uint8 pictures as a whole
         out : float32 memory of the shape of x, to be used where nothing but normalising is done
+        channels_last : whether pictures keep the layout that they have
         """
         x = x.to(device, non_blocking=True)  # bytes travel, not floats: a quarter of the transfer
         if x.dtype != torch.uint8:
@@ -105,8 +107,10 @@ class Preprocess:
             return self._normalise(y)
         y = self._to_channels(self._resize(y))
         if augment is None or draws is None:
-            return self._normalise(y)
-        return erase(self._normalise(paint(y, augment, draws)), augment, draws)
+            y = self._normalise(y)
+        else:
+            y = erase(self._normalise(paint(y, augment, draws)), augment, draws)
+        return y if channels_last else y.contiguous()  # of what was resized on the CPU, a copy
 
     def _normalise(self, y: Tensor) -> Tensor:
         """Compute (y / 255 - mean) / std, in place where y is no view of fewer numbers."""

@@ -9,6 +9,7 @@ backbones      networks that have learned to see, by name, with their published 
 precision      in which numbers and memory format a network computes
 features       what a frozen backbone gives its head, computed once and kept
 build          how a network is made: yours, a small one, or a lazy backbone with a new head
+inference      a network looks at pictures: scores, for whoever asks, and how far it is
 linear_solver  a linear head fitted to features at once
 describe       what makes a model the same one: names, shapes, settings and code
 summary        the layer table

@@ -228,6 +228,12 @@ class LazyBackbone:
             return own[0]
         return None
 
+    @property
+    def features_width(self) -> int:
+        """Features a picture, also of a backbone that nobody surveyed: what its head is given."""
+        layers = (m for m in self.head.modules() if isinstance(m, nn.Linear))
+        return self.width or next(layers).in_features
+
     def survey(self, x: torch.Tensor) -> str:
         """Learn `identity`, `width` and `why_not` from the untrained network, and write the note.
 
@@ -338,7 +344,15 @@ def _version(package: str) -> str | None:
 def remake(
     record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor], shelf: Shelf | None = None
 ) -> nn.Module:
-    """Make the network of a run's record with these weights.
+    """Make the network of a run's record with these weights, as `remade` does."""
+    made = remade(record, model, weights, shelf)
+    return made.module if isinstance(made, LazyBackbone) else made
+
+
+def remade(
+    record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor], shelf: Shelf | None = None
+) -> nn.Module | LazyBackbone:
+    """Make the network of a run's record with these weights: of a named one, the backbone.
 
     Raises
     ------
@@ -346,6 +360,7 @@ def remake(
         The network given does not fit the weights.
     """
     how, name = record["model"]["made_by"], record["name"]
+    base: LazyBackbone | None = None
     identity = record["model"].get("backbone")  # of a run that keeps the head's weights alone
     if model is not None:
         network = make(model, 0)
@@ -362,7 +377,7 @@ def remake(
             load=identity is not None,
             use_notes=False,
         )
-        network = base.module
+        network, base.identity = base.module, identity or ""
         if identity is not None and weights_hash(network, without=base.head_names) != identity:
             raise ModelError(
                 f"The weights of {base.name} have changed.",
@@ -375,4 +390,4 @@ def remake(
         what = f"The network does not fit the weights of run {name}."
         why = str(err).splitlines()[-1].strip()
         raise ModelError(what, why, "pass the network it was trained with") from err
-    return network
+    return base or network

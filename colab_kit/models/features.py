@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data.batches import Batch
+from ..data.batches import Batch, BatchLoader
+from ..data.fingerprints import of_split
 from ..errors import ColabKitError
-from ..system.files import Shelf
+from ..system.files import Shelf, digest
 from ..system.row_store import open_store
 from .heads import put_layer
+from .precision import Precision
 from .weights import hooked, read, write
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
@@ -144,6 +146,28 @@ class Features:
             write(file, {"features": self.values}, {"start": self.key, "step": 0})
             shelf.push(file, f"features/{file.name}")
             file.unlink()
+
+
+def key_of(
+    backbone: Any, loader: BatchLoader, fingerprint: str, precision: Precision, seen: Any
+) -> str:
+    """Hash what the features of a split are of.
+
+    Parameters
+    ----------
+    backbone : LazyBackbone
+        Surveyed: it knows its identity.
+    fingerprint : str
+        Of the data.
+    seen : plain data
+        The view: 0 is each picture as it is.
+    """
+    split = loader.split
+    made_of: list[Any] = [backbone.identity, backbone.layer, loader.preprocess.as_json()]
+    made_of += [fingerprint, torch.__version__]
+    labels = of_split(split.rows, split.source.labels[split.rows])
+    ends = [*loader.bounds[:1], *loader.bounds[-1:]]
+    return digest([VERSION, made_of, str(precision), seen, labels, ends])[:16]
 
 
 def begun(place: Path, key: str, shelf: Shelf | None) -> bool:

@@ -74,7 +74,7 @@ def floated(output: Any) -> Any:
 
 
 def candidates(
-    hardware: str, device: str, isa: tuple[str, ...], model: nn.Module
+    hardware: str, device: str, isa: tuple[str, ...], model: nn.Module | None = None
 ) -> list[Precision]:
     """List what is worth measuring, plain fp32 first.
 
@@ -84,6 +84,8 @@ def candidates(
         Runtime.precision.
     isa : tuple of str
         Runtime.isa.
+    model : Module, optional
+        Its layers say whether there are two layouts to choose from.
     """
     kinds = ["fp32"]
     if device == "cuda" and hardware in _TYPES:
@@ -91,12 +93,33 @@ def candidates(
     elif device == "cpu" and {"AMX", "AVX512-BF16", "ARM-BF16"} & set(isa):
         kinds.append("bf16")
     # a user's own layout stays: then there is nothing to choose
+    if model is None:
+        return [Precision(kind) for kind in kinds]
     users_own = any(p.ndim == 4 and not p.is_contiguous() for p in model.parameters())
     convolves = any(isinstance(m, nn.Conv2d) for m in model.modules())
     both = convolves and not users_own and device != "mps"
     return [
         Precision(kind, last) for kind in kinds for last in ((False, True) if both else (False,))
     ]
+
+
+def takes_channels_last(model: nn.Module, x: torch.Tensor) -> bool:
+    """Whether the network takes pictures of this layout: `x.view(len(x), -1)` in it refuses them.
+
+    Parameters
+    ----------
+    x : Tensor
+        Network input; two pictures are enough.
+    """
+    was_training = model.training
+    try:
+        with torch.no_grad(), keyed_random.outer_streams_kept():
+            model.eval()(Precision(channels_last=True).input(x))
+    except RuntimeError:
+        return False
+    finally:
+        model.train(was_training)
+    return True
 
 
 def compiled(

@@ -55,13 +55,14 @@ class Cleaner:
     """
 
     def __init__(self, run: Run, split: Any, n: int) -> None:
-        part = split_for(run, split)
+        part, fingerprint = split_for(run, split)
         source, classes = part.source, run.classes
         if not isinstance(source, Pictures) or run.task != "classification":
             what = "The cleaner works on picture files with one class each."
             why = f"the source is {type(source).__name__.lower()}, the task {run.task}"
             raise DataError(what, why, "use run.top_losses() to look at them")
-        outputs, labels, rows = run._scorer().split(part)
+        found = run._judged(part, fingerprint)
+        outputs, labels, rows = found.probabilities, found.labels, found.rows
         self.choices: dict[str, w.Dropdown] = {}
         self.thumbnails: list[str] = []
         cells = []

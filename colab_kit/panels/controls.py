@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import html
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ import ipywidgets as w
 
 from ..errors import ColabKitError
 from ..recipe import Recipe
+from ..runs.pictures import pictures_of, pixels_of
 from . import views
 from .worker import failure
 
@@ -95,7 +95,7 @@ class Result:
         self.run: Any = None
         self.answer, self.message = w.HTML(), w.HTML()
         self.upload = w.FileUpload(accept="image/*", multiple=False, description="Try a picture")
-        self.upload.observe(lambda change: self._try(contents(change["new"])), names="value")
+        self.upload.observe(lambda change: self._try(change["new"]), names="value")
         self.report_button = button("Report", "write one file with all figures", self._report)
         self.export_button = button("Export", "write the network as one file", self._export)
         buttons = w.HBox([self.upload, self.report_button, self.export_button])
@@ -120,19 +120,20 @@ class Result:
     def say(self, content: str) -> None:
         self.message.value = content
 
-    def _try(self, files: list[bytes]) -> None:
-        from PIL import Image, UnidentifiedImageError
+    def _try(self, uploaded: Any) -> None:
+        from PIL import Image
 
-        for content in files:
-            try:
-                image = Image.open(io.BytesIO(content)).convert("RGB")
-                prediction = self.run.predict(image)
-                image.thumbnail((240, 240))
-                picture = views.picture(views.png(image), "your picture")
-                self.say(picture + views.chances(prediction))
-            except (UnidentifiedImageError, OSError, ColabKitError) as err:
-                what = "This picture cannot be tried."
-                self.say(views.alert((what, str(err), "try another file", "")))
+        if not uploaded:
+            return
+        try:
+            (prediction,) = self.run.predict(uploaded, quiet=True)
+            (shown,), _ = pictures_of(uploaded, self.run.preprocess)
+            image = Image.fromarray(pixels_of(shown, self.run.preprocess))
+            image.thumbnail((240, 240))
+            picture = views.picture(views.png(image), "your picture")
+            self.say(picture + views.chances(prediction))
+        except ColabKitError as err:
+            self.say(views.alert(failure(err)))
 
     def _report(self) -> None:
         self._write(lambda: self.run.report())
@@ -145,9 +146,3 @@ class Result:
             self.say(views.framed(f'<p role="status">Written: {html.escape(str(write()))}</p>'))
         except ColabKitError as err:
             self.say(views.alert(failure(err)))
-
-
-def contents(value: Any) -> list[bytes]:
-    """What was uploaded: ipywidgets 7 has a dict by name, 8 a tuple."""
-    files = value.values() if isinstance(value, dict) else value
-    return [bytes(file["content"]) for file in files]

@@ -6,6 +6,7 @@ record       the run's folder, what made it, and its identity
 running      find, begin, hold and train the run of a call; open one of an earlier session
 run          the Run
 catalog      all runs, and what they cost on the disks
+pictures     what predict() is given, as pictures
 scoring      the network over anything that shows pictures
 prediction   what it predicts for a picture
 comparison   the split that a run is judged on

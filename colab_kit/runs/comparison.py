@@ -31,8 +31,12 @@ class Judged(Protocol):
     def record(self) -> dict[str, Any]: ...
 
 
-def split_for(run: Judged, what: Any, *, callbacks: Any = None, quiet: bool = False) -> Split:
-    """Give the split to evaluate: by name, as it is, or from Data or anything `load` takes.
+def split_for(
+    run: Judged, what: Any, *, callbacks: Any = None, quiet: bool = False
+) -> tuple[Split, str]:
+    """Give the split to evaluate, and the fingerprint of its data ("" where nobody knows it).
+
+    It is asked for by name, as it is, or as Data or anything `load` takes.
 
     A name of the run's own split goes before a folder of that name. Of data that is not the
     run's, all pictures are judged where it has no split of its own. Its classes are matched by
@@ -44,7 +48,7 @@ def split_for(run: Judged, what: Any, *, callbacks: Any = None, quiet: bool = Fa
         There is no such split, or it does not fit the run.
     """
     if isinstance(what, Split):
-        return comparable(run, what)
+        return comparable(run, what), fingerprint_of(run, what)
     emit = with_console(callbacks, quiet=quiet)
     name = _name(run, what, emit)
     is_own = what is None or name is not None
@@ -66,7 +70,16 @@ def split_for(run: Judged, what: Any, *, callbacks: Any = None, quiet: bool = Fa
     split = data.splits[name]
     if not is_own and data.fingerprint != run.record["data"]["fingerprint"]:
         split = _undivided(data, split)
-    return comparable(run, _renumbered(run, data, split, emit))
+    prints = data.fingerprint if data.keyed else ""
+    return comparable(run, _renumbered(run, data, split, emit)), prints
+
+
+def fingerprint_of(run: Judged, split: Split) -> str:
+    """Give the fingerprint of a split of the run's own data; of another, nobody knows it."""
+    data = run.data
+    own = () if data is None or not data.keyed else data.splits.values()
+    is_own = data is not None and any(split.source is part.source for part in own)
+    return data.fingerprint if data is not None and is_own else ""
 
 
 def _name(run: Judged, what: Any, emit: Callbacks) -> str | None:

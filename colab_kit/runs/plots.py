@@ -185,7 +185,7 @@ def view_classify(picture: np.ndarray, prediction: Prediction, path: Path) -> Pa
     left.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=255)
     left.set_axis_off()
     score = f"  {100 * prediction.score:.1f} %" if prediction.task == "classification" else ""
-    _plain(left.set_title(textwrap.fill(prediction.label, 36) + score))
+    _plain(left.set_title(textwrap.fill(prediction.label or "", 36) + score))
     if prediction.task == "regression":  # numbers have no bars
         return _save(figure, path)
     right = figure.add_axes((0, 0, 3.6, tall))

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..data.folders.tree import some
 from ..errors import DataError
+from ..events import Note
 from ..system.files import write_whole
 
 SHOWN = 10  # predictions a list shows
@@ -23,9 +25,9 @@ class Prediction:
 
     Attributes
     ----------
-    label : str
+    label : str or None
         The likeliest class. Where a picture may have several, all from 0.5 up. Where the labels
-        are numbers, the numbers.
+        are numbers, the numbers. None: the picture could not be read.
     score : float
         The label's probability (of several the largest); the first number.
     top : list of (str, float)
@@ -36,17 +38,22 @@ class Prediction:
         The file; None where the picture came without one.
     task : str
         Of the run.
+    fault : str
+        Why the picture could not be read; then all numbers are nan, and `top` is empty.
     """
 
-    label: str
+    label: str | None
     score: float
     top: list[tuple[str, float]]
     probabilities: np.ndarray
     path: Path | None = None
     task: str = "classification"
+    fault: str = ""
 
     def __repr__(self) -> str:
         at = f" · {self.path}" if self.path else ""
+        if self.label is None:
+            return f"not read: {self.fault}{at}"
         if self.task == "regression":
             return ", ".join(f"{name} {value:.4g}" for name, value in self.top) + at
         others = ", ".join(f"{name} {100 * score:.1f} %" for name, score in self.top[1:3])
@@ -81,6 +88,12 @@ def prediction(
     return Prediction(label, score, best, row, path, task)
 
 
+def unread(classes: Sequence[str], path: Path | None, task: str, fault: str) -> Prediction:
+    """Make the row of a picture that could not be read."""
+    row = np.full(len(classes), np.nan, np.float32)
+    return Prediction(None, float("nan"), [], row, path, task, fault)
+
+
 Cell = Callable[[Prediction], Any]
 
 
@@ -99,13 +112,13 @@ class Predictions(list[Prediction]):
         self.classes = tuple(classes)
 
     @property
-    def labels(self) -> list[str]:
-        """The label of each picture."""
+    def labels(self) -> list[str | None]:
+        """The label of each picture; None where it could not be read."""
         return [p.label for p in self]
 
     @property
     def probabilities(self) -> np.ndarray:
-        """The probabilities of all pictures, float32, (N, C)."""
+        """The probabilities of all pictures, float32, (N, C); nan where one could not be read."""
         if not self:
             return np.empty((0, len(self.classes)), np.float32)
         return np.stack([p.probabilities for p in self])
@@ -121,9 +134,10 @@ class Predictions(list[Prediction]):
         columns : dict, optional
             {heading: content}, for a file with a form of its own, as a competition asks for it.
             A content is "path", "file" (its name), "stem" (its name without ending), "label",
-            "score", "number" (of the label, from 0), or the name of a class: its probability.
-            Where a class has one of these names: "picture:stem", or "class:stem".
-            None: path, label, score and all classes.
+            "score", "number" (of the label, from 0), "fault", or the name of a class: its
+            probability. Where a class has one of these names: "picture:stem", or "class:stem".
+            None: path, label, score and all classes, and fault where a picture has one: its label
+            and numbers are empty.
 
         Raises
         ------
@@ -138,8 +152,10 @@ class Predictions(list[Prediction]):
         heads = ["path", "label", "score"]
         cells = [_CELLS[head] for head in heads]
         for name in self.classes:  # a heading stands for one column
-            heads.append(f"class:{name}" if name in heads[:3] else name)
+            heads.append(f"class:{name}" if name in (*heads[:3], "fault") else name)
             cells.append(self._probability(name))
+        if any(p.fault for p in self):
+            heads, cells = [*heads, "fault"], [*cells, _CELLS["fault"]]
         if columns:
             heads, cells = list(columns), [self._cell(content) for content in columns.values()]
         out = io.StringIO()
@@ -176,7 +192,7 @@ class Predictions(list[Prediction]):
 
     def _probability(self, name: str) -> Cell:
         column = self.classes.index(name)
-        return lambda p: f"{p.probabilities[column]:.6g}"
+        return lambda p: "" if p.fault else f"{p.probabilities[column]:.6g}"
 
     def __repr__(self) -> str:
         lines = [f"{len(self)} predictions", *map(repr, self[:SHOWN])]
@@ -184,11 +200,20 @@ class Predictions(list[Prediction]):
         return "\n".join(lines + more)
 
 
+def complaints(answers: Predictions) -> list[Note]:
+    """Say which pictures could not be read."""
+    faults = [answer for answer in answers if answer.label is None]
+    names = some([f"{answer.path or 'a picture'}: {answer.fault}" for answer in faults])
+    text = f"{len(faults)} of {len(answers)} pictures could not be read, and have no label"
+    return [Note(f"{text} ({names}).", "warn")] if faults else []
+
+
 _CELLS: dict[str, Cell] = {
     "path": lambda p: p.path or "",
     "file": lambda p: p.path.name if p.path else "",
     "stem": lambda p: p.path.stem if p.path else "",
-    "label": lambda p: p.label,
-    "score": lambda p: f"{p.score:.6g}",
-    "number": lambda p: int(p.probabilities.argmax()),
+    "label": lambda p: p.label or "",
+    "score": lambda p: "" if p.fault else f"{p.score:.6g}",
+    "number": lambda p: "" if p.fault else int(p.probabilities.argmax()),
+    "fault": lambda p: p.fault,
 }

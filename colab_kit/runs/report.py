@@ -18,14 +18,14 @@ from torch import nn
 from ..data.dataset import Split
 from ..data.targets import of_row, spoken
 from ..errors import ModelError
+from ..models.inference import primary
 from ..system.console import html_table
 from ..system.files import write_whole
-from ..training.losses import primary
 from ..training.state import History
 from . import plots
 from .evaluation import Evaluation, figures, losses
 from .prediction import prediction
-from .scoring import Scorer
+from .scoring import Scored, Scorer
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em }
@@ -119,10 +119,10 @@ def _cell(cell: Any) -> str:
 
 
 def draw_worst(
-    split: Split, scorer: Scorer, classes: tuple[str, ...], task: str, n: int, folder: Path
+    split: Split, found: Scored, classes: tuple[str, ...], task: str, n: int, folder: Path
 ) -> Path:
     """Draw the n pictures with the largest losses, each with its label and the prediction."""
-    outputs, labels, rows = scorer.split(split)
+    outputs, labels, rows = found.probabilities, found.labels, found.rows
     pictures, texts = [], []
     for i, loss in worst(losses(outputs, labels, task), n):
         answer = prediction(outputs[i], classes, top=1, task=task)
@@ -139,7 +139,7 @@ def draw_grad_cam(
     """Draw which places of each picture speak for a class; target None: for its likeliest one."""
     pictures, texts = [], []
     for pixels in scorer.squares(x):
-        cam, chosen = grad_cam(scorer.model, scorer.input(pixels), target)
+        cam, chosen = grad_cam(scorer.inference.model, scorer.input(pixels), target)
         square = three(pixels.movedim(0, 2).numpy())
         pictures += [square, laid_over(square, cam)]
         texts += ["", f"speaks for {classes[chosen]}"]

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any
 from ..data.dataset import Data, Split
 from ..data.preprocess import Preprocess
 from ..errors import DataError, RunError, new_words, no_attribute
-from ..events import Callback, Control
+from ..events import Callback, Control, Note
+from ..models.build import LazyBackbone
+from ..models.inference import Inference, watched
 from ..recipe import Figures, Recipe
-from ..system.console import Console
-from ..system.files import digest, home
-from ..training.choices import Choices, as_facts
+from ..system.console import Console, with_console
+from ..training.choices import Choices, as_facts, precision_of
 from ..training.state import History, Progress
 from . import plots
-from .comparison import split_for
+from .comparison import fingerprint_of, split_for
 from .evaluation import Evaluation, evaluate
 from .export import export, save_weights
-from .prediction import Prediction, Predictions, prediction
-from .record import Place, refuse_unmounted
+from .pictures import pictures_of, pixels_of
+from .prediction import Prediction, Predictions, complaints, prediction, unread
+from .record import Place, refuse_unmounted, shelf
 from .report import draw_grad_cam, draw_worst, write_report
-from .scoring import Scorer, pictures_of, pixels_of, readable
+from .scoring import Scored, Scorer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,7 +65,7 @@ class Run:
         *,
         progress: Progress | None = None,
         data: Data | None = None,
-        make: Callable[[], nn.Module] | None = None,
+        make: Callable[[], nn.Module | LazyBackbone] | None = None,
         device: Any = "cpu",
     ) -> None:
         self.place, self.record, self.choices = place, record, choices
@@ -75,8 +77,9 @@ class Run:
         self.classes, self.task = tuple(record["data"]["classes"]), str(record["data"]["task"])
         self.progress = progress or Progress(place.folder, place.shelf, place.kept_as, record)
         self.data, self.device = data, device
-        self._make = make
-        self._model: nn.Module | None = None
+        self._inference: Inference | None = None
+        if make is not None:
+            self.take_model(make, moved=True)
 
     @property
     def control(self) -> Control:
@@ -104,14 +107,36 @@ class Run:
     @property
     def model(self) -> nn.Module:
         """The network in eval, with its best validated weights, else its last ones."""
-        if self._model is None:
-            assert self._make is not None
-            self._model = self._make().to(self.device).eval()
-        return self._model
+        return self.inference.model
 
-    def take_model(self, make: Callable[[], nn.Module]) -> None:
-        """Take the trained network as the run's own. It is made when somebody asks for it."""
-        self._make = make
+    @property
+    def inference(self) -> Inference:
+        """The network, ready to look at pictures."""
+        assert self._inference is not None
+        return self._inference
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How pixels become the network's input."""
+        return Preprocess.from_json(self.record["preprocess"])
+
+    def take_model(
+        self, make: Callable[[], nn.Module | LazyBackbone], *, moved: bool = False
+    ) -> None:
+        """Take the trained network as the run's own. It is made when somebody asks for it.
+
+        Of a frozen backbone that is the backbone, so that features stand for pictures.
+
+        Parameters
+        ----------
+        moved : bool
+            Whether another machine may have trained it.
+        """
+        import torch
+
+        device, seed, cache = torch.device(self.device), self.recipe.seed, shelf("cache")
+        how = precision_of(self.choices, device if moved else None)
+        self._inference = Inference(make, device, how, seed=seed, shelf=cache)
 
     def stop(self, reason: str = "stopped by hand") -> None:
         """Finish the step, save, and let the verb return. Its cell, run again, goes on."""
@@ -161,50 +186,68 @@ class Run:
         callbacks, quiet
             As for `load`, where there is data to load.
         """
-        chosen = split_for(self, split, callbacks=callbacks, quiet=quiet)
-        outputs, labels, _ = self._scorer().split(chosen)
-        return evaluate(outputs, labels, self.classes, chosen.name, self.task)
+        chosen, fingerprint = split_for(self, split, callbacks=callbacks, quiet=quiet)
+        found = self._judged(chosen, fingerprint, callbacks=callbacks, quiet=quiet)
+        return self._evaluation(chosen, found)
 
     @new_words
-    def predict(self, x: Any, *, top: int = 5, tta: int = 1) -> Prediction | Predictions:
+    def predict(
+        self,
+        x: Any,
+        *,
+        top: int = 5,
+        tta: int = 1,
+        callbacks: Iterable[Callback] | None = None,
+        quiet: bool = False,
+    ) -> Prediction | Predictions:
         """Give class probabilities of pictures.
+
+        Of several pictures, one that cannot be read is a row that says why; an interrupt ends the
+        call with the pictures so far.
 
         Parameters
         ----------
-        x : path, folder, glob, URL, PIL picture, array, a batch of them, or a Split
-            Arrays are (H, W), (H, W, C) or (C, H, W).
+        x : path, folder, glob, URL, PIL picture, array, bytes, open file, upload, or a Split
+            One of these, or several: a batch of arrays, a list, a generator, a table's column, what
+            files.upload() or FileUpload.value gives. Arrays are (H, W), (H, W, C) or (C, H, W).
         top : int
             How many classes each prediction lists.
         tta : int
             Views of each picture, whose probabilities are averaged: as it is, mirrored (unless the
             run has flip=False), then both somewhat nearer.
+        callbacks, quiet
+            As for `load`: they hear how far it is, and what could not be read.
 
         Raises
         ------
         DataError
+            It shows no picture, or none that can be read.
         """
-        scorer = self._scorer(tta)
-        if isinstance(x, str) and x.lower().startswith(("http://", "https://")):
-            from ..fetching.fetch import fetch
-
-            x = Path(fetch(x, home() / "pictures" / digest(x)[:8], quiet=True))
-        is_one = False
+        scorer, emit = self._scorer(tta), with_console(callbacks, quiet=quiet)
+        paths, is_one, name = list[Path | None](), False, "pictures"
         if isinstance(x, Split):
-            probabilities, _, rows = scorer.split(x)
+            rows, name = x.rows.tolist(), x.name
             files = getattr(x.source, "paths", None)
             paths = [None if files is None else files[row] for row in rows]
+            with watched(name, len(x), emit) as watch:
+                found = scorer.split(x, watch, fingerprint_of(self, x))
         else:
-            pictures, paths, is_one = pictures_of(x, scorer.preprocess)
-            if not is_one and all(isinstance(path, Path) for path in paths):
-                pictures = readable(pictures)
-                paths = list(pictures)
-            probabilities = scorer.pictures(pictures)
-        answers = (
-            prediction(p, self.classes, top=top, path=path, task=self.task)
-            for p, path in zip(probabilities, paths, strict=True)
-        )
-        predictions = Predictions(answers, self.classes)
-        return predictions[0] if is_one else predictions
+            shown, is_one = pictures_of(x, scorer.preprocess)
+            rows, paths = list(range(len(shown))), [one.path for one in shown]
+            with watched(name, len(shown), emit) as watch:
+                found = scorer.pictures(shown, watch)
+        table = dict(zip(found.rows.tolist(), found.probabilities, strict=True))
+        answers = Predictions((), self.classes)
+        for row, path in zip(rows[: found.seen], paths, strict=False):
+            if row in table:
+                one = prediction(table[row], self.classes, top=top, path=path, task=self.task)
+            else:
+                fault = found.faults.get(row, "it cannot be read")
+                one = unread(self.classes, path, self.task, fault)
+            answers.append(one)
+        for note in complaints(answers):
+            emit(note)
+        return answers[0] if is_one else answers
 
     def save(self, path: str | Path) -> Path:
         """Write the weights as a plain state_dict, for torch (.pth) or safetensors."""
@@ -238,19 +281,21 @@ class Run:
 
     def show(self, x: Any, *, top: int = 10) -> Path:
         """Draw one picture beside its likeliest classes; saved as prediction.png."""
-        answer = self.predict(x, top=top)
-        if not isinstance(answer, Prediction):
+        shown, is_one = pictures_of(x, self.preprocess)
+        if not is_one:
             raise DataError(
                 "show() takes one picture.",
-                f"{len(answer)} were given",
+                f"{len(shown)} were given",
                 "pass one: run.show(pictures[0])",
             )
-        pixels = pixels_of(x, self._scorer().preprocess)
+        pixels, answer = pixels_of(shown[0], self.preprocess), self.predict(x, top=top)
+        assert isinstance(answer, Prediction)
         return self._show(plots.view_classify(pixels, answer, self.folder / "prediction.png"))
 
     def top_losses(self, n: int = 9, split: Any = None) -> Path:
         """Draw the pictures with the largest losses, and the answers; saved as top_losses.png."""
-        return self._show(self._worst(n, split))
+        chosen, fingerprint = split_for(self, split)
+        return self._show(self._worst(n, chosen, self._judged(chosen, fingerprint)))
 
     def grad_cam(self, x: Any, *, label: str | None = None) -> Path:
         """Draw what in one or more pictures speaks for a class; saved as grad_cam.png.
@@ -278,8 +323,10 @@ class Run:
 
     def report(self, split: Any = None) -> Path:
         """Write all that is known of the run as one HTML file that opens offline: report.html."""
-        evaluation = self.evaluate(split)
-        drawings = (self._curves(), self._compared(evaluation), self._worst(9, split))
+        chosen, fingerprint = split_for(self, split)
+        found = self._judged(chosen, fingerprint)
+        evaluation = self._evaluation(chosen, found)
+        drawings = (self._curves(), self._compared(evaluation), self._worst(9, chosen, found))
         title, folder = f"{self.name}-{self.key}", self.folder
         path = write_report(
             title, self.record, self.choices, self.history, evaluation, drawings, folder
@@ -294,10 +341,24 @@ class Run:
     def _compared(self, evaluation: Evaluation) -> Path:
         return plots.comparison(evaluation, self.folder / "confusion.png", self.task)
 
-    def _worst(self, n: int, split: Any) -> Path:
-        chosen = split_for(self, split)
-        scorer = self._scorer()
-        return draw_worst(chosen, scorer, self.classes, self.task, n, self.folder)
+    def _worst(self, n: int, split: Split, found: Scored) -> Path:
+        return draw_worst(split, found, self.classes, self.task, n, self.folder)
+
+    def _judged(
+        self, split: Split, fingerprint: str, *, callbacks: Any = None, quiet: bool = False
+    ) -> Scored:
+        """Score a split once, for all that is said of it."""
+        emit = with_console(callbacks, quiet=quiet)
+        with watched(split.name, len(split), emit) as watch:
+            found = self._scorer().split(split, watch, fingerprint)
+        if missing := found.seen - len(found.rows):
+            text = f"{missing} of {found.seen} pictures of {split.name} cannot be read"
+            emit(Note(f"{text}, and are left out.", "warn"))
+        return found
+
+    def _evaluation(self, split: Split, found: Scored) -> Evaluation:
+        outputs, labels = found.probabilities, found.labels
+        return evaluate(outputs, labels, self.classes, split.name, self.task)
 
     def _show(self, picture: Path) -> Path:
         """Display a picture in a notebook, and hand a copy to Drive."""
@@ -309,13 +370,11 @@ class Run:
             self.place.shelf.push(path, f"{self.place.kept_as}/{path.name}")
 
     def _scorer(self, tta: int = 1) -> Scorer:
-        import torch
-
-        preprocess = Preprocess.from_json(self.record["preprocess"])
         output, floats = self.choices["output"].value, self.record["data"]["floats"]
         flip = "flip" not in self.choices or bool(self.choices["flip"].value)
-        device = torch.device(self.device)
-        return Scorer(self.model, preprocess, device, output, floats, tta, flip)
+        size, workers = self.choices["batch_size"].value, self.recipe.num_workers or 0
+        how = self.preprocess, output, floats, tta, size, workers, flip
+        return Scorer(self.inference, *how)
 
     if not TYPE_CHECKING:
 

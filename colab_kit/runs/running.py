@@ -21,14 +21,14 @@ from ..data.preprocess import Preprocess
 from ..errors import ColabKitError, ModelError, RecipeError, RunError
 from ..events import Callback, Callbacks, Control, Note, RunEnded, interrupts_stop
 from ..models.backbones import Backbone
-from ..models.build import remake
+from ..models.build import LazyBackbone, remade, remake
 from ..models.describe import describe, describe_model, describe_optimizer
 from ..models.weights import read_weights, warm_start, weights_hash
 from ..system.console import Console, with_console
 from ..system.files import sha256, sweep, write_json
 from ..system.runtime import device_for, runtime
 from ..training import checkpoint
-from ..training.choices import as_facts, choices_from
+from ..training.choices import as_facts, choices_from, is_on_features
 from ..training.loop import fit
 from ..training.plan import Hardware, Plan
 from ..training.preparing import prepare, refuse_errors
@@ -245,10 +245,12 @@ def _close(plan: Plan, run: Run, emit: Callbacks, *, is_patient: bool) -> None:
     the run; a second one raises, as always.
     """
     model, backbone = plan.model.eval(), plan.network.backbone
-    if plan.keeps_head_alone and backbone is not None:
-        run.take_model(lambda: backbone.module)
+    if backbone is not None and is_on_features(plan.choices):
+        run.take_model(lambda: backbone)
+        run.inference.find()
     else:
         run.take_model(lambda: model)
+    if not plan.keeps_head_alone:
         trained[model] = f"{run.name}-{run.key}"
     try:
         write_json(run.folder / "run.json", run.record)
@@ -328,11 +330,13 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
             f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
         )
 
-    def make() -> torch.nn.Module:
-        weights = checkpoint.best_weights(place.folder, found, complain=progress.complain)
-        return remake(record, model, weights, records.shelf("cache"))
-
     choices = choices_from(records.read_json(place.folder / "choices.json"))
+    again = remade if is_on_features(choices) else remake
+
+    def make() -> torch.nn.Module | LazyBackbone:
+        weights = checkpoint.best_weights(place.folder, found, complain=progress.complain)
+        return again(record, model, weights, records.shelf("cache"))
+
     return Run(place, record, choices, progress=progress, make=make, device=on)
 
 
@@ -346,13 +350,15 @@ def _of_export(path: Path, about: dict[str, Any], model: Any, device: torch.devi
             f"pass the network: open_run({path.name!r}, model=MyNetwork)",
         )
 
-    def make() -> torch.nn.Module:
+    choices = choices_from(about["choices"])
+    again = remade if is_on_features(choices) else remake
+
+    def make() -> torch.nn.Module | LazyBackbone:
         tensors = checkpoint.read(path, checked=True).tensors
-        return remake(record, model, checkpoint.under(tensors, "model/"))
+        return again(record, model, checkpoint.under(tensors, "model/"))
 
     place = Place(path.with_suffix(""), None, path.stem, None)
     progress = Progress(place.folder, None, place.kept_as, record, facts=about)
-    choices = choices_from(about["choices"])
     return Run(place, record, choices, progress=progress, make=make, device=device)
 
 

@@ -53,6 +53,8 @@ class Console:
                 self.line(f"Fetched {path} ({_mib(size)})")
             case events.CopyProgress(name=name, done=done, size=size):
                 self._copy_progress(name, done, size)
+            case events.LookProgress():
+                self._look_progress(event)
             case events.RunStarted(done=done, steps=steps, epochs=epochs):
                 self._epoch_at = self.clock()
                 length = f"{_count(epochs, 'epoch')}, {_count(steps, 'step')}"
@@ -97,6 +99,20 @@ class Console:
             self.open_bar("to Drive", size, "B", done)
         else:
             self.move_bar(done)
+
+    def _look_progress(self, look: events.LookProgress) -> None:
+        """A bar, with the time that is left; where none moves, a line."""
+        name = f"looking at {look.name}"
+        if look.done >= look.total:
+            self._task = "", 0, ""
+            self.close_bar()
+            return
+        text = f"about {look.left:.0f} s left"
+        if self._task[0] != name:
+            self.open_bar(name, look.total, "picture", look.done)
+            if self.bar is None:
+                self.line(self._silent_line(look.done, text))
+        self.move_bar(look.done, text)
 
     def line(self, text: str) -> None:
         if self.bar is not None:

@@ -14,10 +14,10 @@ from torch.nn import functional
 from ..data.batches import Batch
 from ..data.keyed_random import outer_streams_kept
 from ..errors import ColabKitError, DataError, ModelError
+from ..models.inference import is_out_of_memory, let_go, primary
 from ..models.shapes import first_layer, fitting_side
 from ..models.weights import untouched
-from .losses import Loss, output_kind, primary
-from .recovery import is_out_of_memory, let_go
+from .losses import Loss, output_kind
 
 FEW = 2  # pictures for the gradients: more would cost a share of a short run
 _ERRORS = RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError

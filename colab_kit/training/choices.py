@@ -15,7 +15,9 @@ from ..data.images import long_by_short
 from ..data.preprocess import Preprocess
 from ..data.sources import Arrays, Items, Pictures
 from ..data.user_datasets import own_shape
+from ..models.precision import PLAIN, Precision, candidates
 from ..recipe import Recipe
+from ..system.runtime import runtime
 
 LONG = 2.0  # times the short side of half of the pictures: from there on all of them is shown
 UNEVEN = 3.0  # times the smallest class: from there on the largest one's pictures count less
@@ -54,6 +56,32 @@ def choices_from(facts: Mapping[str, Any] | None) -> Choices:
 def as_facts(choices: Choices) -> dict[str, Any]:
     """Give choices as plain data, for a file."""
     return {name: choice._asdict() for name, choice in choices.items()}
+
+
+def is_on_features(choices: Choices) -> bool:
+    """Whether all that was trained is a head, on the features of a frozen backbone."""
+    mode, features = choices.get("mode"), choices.get("features")
+    is_frozen = mode is not None and mode.value == "frozen"
+    return is_frozen and features is not None and features.value != "not kept"
+
+
+def precision_of(choices: Choices, device: torch.device | None = None) -> Precision:
+    """Give the numbers that a run validated in, of a head on features those of the features.
+
+    Parameters
+    ----------
+    device : torch.device, optional
+        Of a machine that may be another one: where it lacks what that one chose, it is plain fp32.
+    """
+    choice = choices.get("features" if is_on_features(choices) else "precision")
+    if choice is None:
+        return PLAIN
+    how = Precision.named(choice.value)
+    if device is None or choice.by == "user" or how.dtype == PLAIN.dtype:
+        return how
+    machine = runtime()
+    kinds = {option.dtype for option in candidates(machine.precision, device.type, machine.isa)}
+    return how if how.dtype in kinds else PLAIN
 
 
 def in_rows(choices: Choices, silent: Iterable[str] = ()) -> str:

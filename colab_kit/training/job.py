@@ -35,6 +35,8 @@ class Job:
         if self.recipe.compile:
             self.net = compiled(plan.learner, self.train.peek().x, progress.complain)
         self.precision.lay(self.model)
+        for loader in plan.loaders.values():
+            loader.channels_last = self.precision.channels_last
         decay = self.recipe.ema_decay
         self.average = Average(self.model, decay) if decay else None
         self.saver = progress.open_saver(plan)

@@ -18,15 +18,14 @@ import torch
 from ..data.augment import Augment, preset
 from ..data.batches import Batch, BatchLoader
 from ..data.dataset import Data
-from ..data.fingerprints import of_split
 from ..data.preprocess import Preprocess
 from ..data.sources import Items
 from ..models.build import LazyBackbone
 from ..models.describe import describe
-from ..models.features import VERSION, Features, begun
+from ..models.features import Features, begun, key_of
 from ..models.precision import Precision
 from ..recipe import Recipe
-from ..system.files import Shelf, digest, home
+from ..system.files import Shelf, home
 
 Heard = Callable[[int, int], bool]  # (batches of this view that are done, of how many) -> go on?
 
@@ -136,8 +135,13 @@ class FrozenFeatures:
         self.parts += [("train", view) for view in range(views)]
         self.pictures = sum(len(data.splits[name]) for name, _ in self.parts)
         # One loader for all uses of a view: it complains of a damaged picture once.
-        self.loader = functools.cache(maker.of_view)
+        self.loader = functools.cache(self._loader)
         self._features: dict[tuple[str, int], Features] = {}
+
+    def _loader(self, name: str, view: int) -> tuple[BatchLoader, int]:
+        loader, epoch = self.maker.of_view(name, view)
+        loader.channels_last = self.precision.channels_last
+        return loader, epoch
 
     def of_view(self, name: str, view: int) -> Features:
         """Open the features of a view, as far as they are there."""
@@ -158,14 +162,9 @@ class FrozenFeatures:
         )
 
     def _key(self, name: str, view: int) -> str:
-        loader, _ = self.loader(name, view)
-        split, maker, backbone = loader.split, self.maker, self.backbone
-        made_of: list[Any] = [backbone.identity, backbone.layer, maker.preprocess.as_json()]
-        made_of += [maker.data.fingerprint, torch.__version__]
-        labels = of_split(split.rows, split.source.labels[split.rows])
-        ends = [*loader.bounds[:1], *loader.bounds[-1:]]
-        seen = maker.view_identity(view)
-        return digest([VERSION, made_of, str(self.precision), seen, labels, ends])[:16]
+        loader, maker = self.loader(name, view)[0], self.maker
+        seen, fingerprint = maker.view_identity(view), maker.data.fingerprint
+        return key_of(self.backbone, loader, fingerprint, self.precision, seen)
 
     def compute(self, name: str, view: int, heard: Heard) -> bool:
         """Compute what is missing of a view; False where it is not whole, or somebody said stop."""

@@ -19,12 +19,13 @@ from ..data import keyed_random
 from ..data.augment import mixed
 from ..data.batches import Batch
 from ..events import EpochDone, Note, StepDone, milestone
-from ..models.precision import PLAIN, deterministic, floated
+from ..models.inference import is_out_of_memory, let_go, outputs, primary, scores
+from ..models.precision import deterministic
 from .frozen_head import compute_features, fit_head_on_features
 from .job import Job
-from .losses import Sums, primary, with_aux
+from .losses import Sums, with_aux
 from .plan import Plan
-from .recovery import go_back, is_out_of_memory, let_go, pieces, twice_as_many
+from .recovery import go_back, pieces, twice_as_many
 from .state import Diverged, Progress, State, copy_of, out_of_patience, wear
 
 LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator: a read makes it wait
@@ -230,20 +231,12 @@ def losses(
     recipe, key = job.recipe, (keyed_random.MIXUP, state.epoch, number)
     x, other, share = mixed(batch.x, recipe.mixup, recipe.cutmix, recipe.seed, *key)
     for piece, part in pieces(Batch(x, batch.y, batch.index), state.pieces):
-        output = outputs(job, piece.x)
+        output = outputs(job.net, piece.x, job.precision)
         loss = with_aux(job.loss, output, piece.y)
         if other is not None:
             loss = share * loss + (1 - share) * with_aux(job.loss, output, batch.y[other][part])
         sums.add(loss, primary(output), piece.y)
         yield loss, len(piece)
-
-
-def outputs(job: Job, x: torch.Tensor) -> Any:
-    """Compute the network's output: in float32, whatever it computes in."""
-    if job.precision == PLAIN:
-        return job.net(x)
-    with job.precision.on(job.device):
-        return floated(job.net(job.precision.input(x)))
 
 
 def smaller(job: Job, state: State, batch_size: int, err: BaseException) -> None:
@@ -303,9 +296,7 @@ def whole_output(job: Job, state: State, batch: Batch) -> torch.Tensor:
     """Compute the scores of a batch, in as many pieces as fit."""
     while True:
         try:
-            return torch.cat(
-                [primary(outputs(job, piece.x)) for piece, _ in pieces(batch, state.pieces)]
-            )
+            return scores(job.net, batch.x, job.precision, state.pieces)
         except RuntimeError as err:
             if not is_out_of_memory(err):
                 raise

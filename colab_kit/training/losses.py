@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from ..errors import ModelError, RecipeError
+from ..models.inference import primary
 from ..recipe import Recipe
 
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
@@ -62,20 +63,6 @@ _FITTING = {  # kind of output: the loss that fits it, and why
     ),
     "values": ("mse", "the labels are numbers"),
 }
-
-
-def primary(output: Any) -> torch.Tensor:
-    """Give the logits among a network's outputs: Inception and GoogLeNet add auxiliary ones."""
-    match output:
-        case torch.Tensor():
-            return output
-        case [torch.Tensor() as first, *_] | {"logits": torch.Tensor() as first}:
-            return first
-    raise ModelError(
-        f"The network puts out a {type(output).__name__}.",
-        "a tensor of shape (pictures, classes) is needed",
-        "let forward return the class scores alone",
-    )
 
 
 def with_aux(loss: Loss, output: Any, y: torch.Tensor) -> torch.Tensor:

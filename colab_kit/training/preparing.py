@@ -18,7 +18,8 @@ from ..data.sources import Pictures
 from ..data.user_datasets import draws_privately
 from ..errors import DataError, RecipeError
 from ..events import Callbacks, Note
-from ..models.precision import PLAIN, Precision, candidates
+from ..models.inference import is_out_of_memory, let_go
+from ..models.precision import PLAIN, Precision, candidates, takes_channels_last
 from ..models.weights import untouched
 from ..system.files import home
 from . import probing
@@ -36,7 +37,7 @@ from .findings import FirstLook, examine
 from .loaders import LoaderMaker
 from .losses import by_output, expects, measured, output_kind
 from .plan import Hardware, Plan
-from .recovery import is_out_of_memory, let_go, pieces
+from .recovery import pieces
 from .request import Network, Request
 from .transfer_plan import announce_transfer, choose_mode, plan_features, recall_features
 
@@ -288,6 +289,8 @@ def _precision(plan: Plan, first: Batch, forward: float) -> Choice:
     # On a small part of a batch another one wins than on all of it: so measured, on five networks.
     cost = "measuring would take more than a hundredth of the run"
     if forward >= HEAVY:
+        if not takes_channels_last(plan.model, first.x[:2]):
+            options = [option for option in options if not option.channels_last]
         return Choice(str(options[-1]), f"suits this hardware and so heavy a batch; {cost}")
     return Choice(str(options[0]), f"the batch is light; {cost}")
 

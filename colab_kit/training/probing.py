@@ -19,11 +19,12 @@ from torch.nn import functional
 from ..data import keyed_random
 from ..data.batches import Batch
 from ..errors import ColabKitError
+from ..models.inference import is_out_of_memory, let_go
 from ..models.precision import Precision, floated
 from ..models.weights import untouched
 from ..system.files import digest, write_json
 from .losses import Loss, with_aux
-from .recovery import is_out_of_memory, let_go, not_even_two
+from .recovery import not_even_two
 
 EARLIER = " (earlier)"
 SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing

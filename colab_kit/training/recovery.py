@@ -3,21 +3,18 @@ where memory runs out."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
-
-import torch
 
 from ..data.batches import Batch
 from ..errors import RunError, TrainError
 from ..events import Note
+from ..models.inference import parts
 from . import checkpoint
 from .job import Job
 from .state import Diverged, State
 
 AT_MOST = 3  # times that a run goes back
 SMALLER = 0.25  # factor on the learning rate each time: a sixty-fourth after three
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")  # torch's own words
 
 
 def go_back(job: Job, state: State, lost: Diverged) -> None:
@@ -83,35 +80,9 @@ def _last_good(job: Job, tried: int) -> checkpoint.Checkpoint | None:
     return good[0] if good else None
 
 
-def is_out_of_memory(err: BaseException) -> bool:
-    """Whether there is not enough memory, of a GPU or of the machine."""
-    if isinstance(err, torch.OutOfMemoryError):
-        return True
-    return isinstance(err, RuntimeError) and any(words in str(err) for words in _NO_MEMORY)
-
-
-def let_go(err: BaseException) -> None:
-    """Free what a failed step left behind: the frames of its traceback hold its tensors."""
-    cause: BaseException | None = err
-    while cause is not None:
-        traceback.clear_frames(cause.__traceback__)
-        cause = cause.__cause__ or cause.__context__
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.empty_cache()
-
-
 def pieces(batch: Batch, k: int) -> Iterator[tuple[Batch, slice]]:
-    """Cut a batch into at most k parts of nearly one size, and yield each with its place.
-
-    No part is a single picture: BatchNorm cannot learn from one.
-    """
-    n = len(batch)
-    k = max(1, min(k, n // 2))
-    if k == 1:
-        yield batch, slice(n)
-        return
-    for i in range(k):
-        part = slice(n * i // k, n * (i + 1) // k)
+    """Cut a batch into at most k parts, and yield each with its place."""
+    for part in parts(len(batch), k):
         yield Batch(batch.x[part], batch.y[part], batch.index[part]), part
 
 

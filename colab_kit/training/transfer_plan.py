@@ -13,7 +13,7 @@ from ..data.sources import Items
 from ..errors import RecipeError
 from ..events import Callbacks, Note
 from ..models.build import LazyBackbone
-from ..models.precision import KINDS, Precision, candidates
+from ..models.precision import KINDS, Precision, candidates, takes_channels_last
 from ..recipe import Recipe, as_seconds
 from ..system.files import home
 from .choices import Choice, as_asked
@@ -173,6 +173,8 @@ def _precision(
     pictures = views * len(plan.data.train) + len(plan.data.splits.get("valid", ()))
     room = 0.01 * forward / len(first) * pictures
     if 2 * len(options) * forward > room:
+        if not takes_channels_last(backbone.module, first.x[:2]):
+            options = [option for option in options if not option.channels_last]
         why = "suits this hardware; measuring would take more than a hundredth of the pass"
         choice = Choice(str(options[-1]), why)
     else:

@@ -17,7 +17,6 @@ from colab_kit.errors import DataError, RecipeError, RunError
 from colab_kit.events import Control, RunStarted, StepDone
 from colab_kit.panels import panel as panels
 from colab_kit.panels import worker as room
-from colab_kit.panels.controls import contents
 from colab_kit.panels.panel import panel
 from colab_kit.panels.worker import mode
 from colab_kit.recipe import Recipe
@@ -375,11 +374,6 @@ def test_stop_ends_a_load_and_what_came_is_kept(file_server):
         "Stopped: stopped in the panel. What came is kept" in made.bar.value
         and not made.alert.value
     )
-
-
-def test_the_browsers_two_ways_of_handing_over_a_file_are_read():
-    assert contents({"a.png": {"metadata": {}, "content": b"x"}}) == [b"x"]
-    assert contents(({"name": "a.png", "content": memoryview(b"x")},)) == [b"x"]
 
 
 def test_where_nobody_looks_a_panel_is_a_line_of_code_that_can_be_started(pets, monkeypatch, gated):

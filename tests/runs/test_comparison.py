@@ -32,7 +32,7 @@ def run(tmp_path):
 def asked(run, what):
     """Give the split, and the notes that were heard."""
     notes = []
-    split = split_for(run, what, callbacks=[notes.append], quiet=True)
+    split, _ = split_for(run, what, callbacks=[notes.append], quiet=True)
     return split, [note.text for note in notes]
 
 

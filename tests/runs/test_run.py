@@ -121,7 +121,8 @@ def test_predictions_of_a_split_of_files_name_the_files(tmp_path):
     )
     data.test.paths[1].write_bytes(b"broken")
     found = run.predict(data.test)
-    assert [p.path for p in found] == [data.test.paths[0], *data.test.paths[2:]]
+    assert [p.path for p in found] == data.test.paths, "a row for each, so that labels stand beside"
+    assert [p.label is None for p in found] == [False, True, False, False] and found[1].fault
     assert str(data.test.paths[0]) in found.to_csv()
 
 
@@ -231,10 +232,13 @@ def test_a_damaged_file_in_a_folder_does_not_cost_the_others_their_prediction(tm
         "0.png",
         "1.png",
         "2.png",
-    ] and "1 of 4 files are left out: bad.jpg" in capsys.readouterr().out
+        "bad.jpg",
+    ]
+    assert [p.label is None for p in found] == [False, False, False, True]
+    assert "1 of 4 pictures could not be read" in capsys.readouterr().out
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "bad.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="None of the files is a picture"):
+    with pytest.raises(DataError, match="No picture could be read"):
         run.predict(tmp_path / "only")
 
 

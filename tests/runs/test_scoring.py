@@ -17,8 +17,10 @@ from colab_kit.data.loading import load
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.sources import Arrays, Items, Pictures
 from colab_kit.errors import DataError
+from colab_kit.models.inference import Inference
 from colab_kit.recipe import Recipe
-from colab_kit.runs.scoring import Scorer, pictures_of
+from colab_kit.runs.pictures import pictures_of, pixels_of
+from colab_kit.runs.scoring import Scorer, _view
 from colab_kit.training.choices import preprocess_for
 from tests.support.pictures import blank, class_folders, picture
 
@@ -31,23 +33,23 @@ VECTORS = Preprocess()  # as for a run on (N, features)
 
 def scorer(preprocess: Preprocess, inputs: int, **more: Any) -> Scorer:
     torch.manual_seed(0)
-    return Scorer(
-        nn.Sequential(nn.Flatten(), nn.Linear(inputs, 4), nn.Dropout(0.5)),
-        preprocess,
-        CPU,
-        **{"output": "logits", **more},
-    )
+    net = nn.Sequential(nn.Flatten(), nn.Linear(inputs, 4), nn.Dropout(0.5))
+    return of_network(net, preprocess, **more)
+
+
+def of_network(net: nn.Module, preprocess: Preprocess, **more: Any) -> Scorer:
+    return Scorer(Inference(lambda: net, CPU), preprocess, **{"output": "logits", **more})
 
 
 def seen(given: Scorer, x: Any) -> np.ndarray:
-    return given.pictures(pictures_of(x, given.preprocess)[0])
+    return given.pictures(pictures_of(x, given.preprocess)[0]).probabilities
 
 
 def of_grey() -> tuple[Scorer, np.ndarray]:
     """A scorer for grey arrays, and what it says of GREY as a split."""
     given = scorer(ARRAYS, 64)
     split = Split(Arrays(torch.from_numpy(GREY)[:, None], np.zeros(9, np.int64)), np.arange(9))
-    return given, given.split(split)[0]
+    return given, given.split(split).probabilities
 
 
 @pytest.mark.parametrize(
@@ -83,9 +85,9 @@ def test_one_grey_picture_scores_the_same_however_it_is_shown(tmp_path, shown):
     path = tmp_path / "two.png"
     Image.fromarray(GREY[2]).save(path)
     given, expected = of_grey()
-    rows, paths, one = pictures_of(shown(path), given.preprocess)
-    assert one and len(rows) == len(paths) == 1
-    np.testing.assert_allclose(given.pictures(rows)[0], expected[2], atol=1e-6)
+    rows, one = pictures_of(shown(path), given.preprocess)
+    assert one and len(rows) == 1
+    np.testing.assert_allclose(given.pictures(rows).probabilities[0], expected[2], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -101,30 +103,31 @@ def test_one_grey_picture_scores_the_same_however_it_is_shown(tmp_path, shown):
 )
 def test_a_batch_scores_as_its_split_does(batch):
     given, expected = of_grey()
-    assert not pictures_of(batch, ARRAYS)[2]
+    assert not pictures_of(batch, ARRAYS)[1]
     np.testing.assert_allclose(seen(given, batch), expected, atol=1e-6)
 
 
 def test_three_grey_pictures_are_no_coloured_one():
     given, expected = of_grey()
     np.testing.assert_allclose(seen(given, GREY[:3]), expected[:3], atol=1e-6)
-    assert pictures_of(GREY[:3], FILES)[2], "for a network that sees colours they are one picture"
+    assert pictures_of(GREY[:3], FILES)[1], "for a network that sees colours they are one picture"
 
 
 def test_rows_of_numbers_are_rows_not_a_grey_picture():
     given, x = scorer(VECTORS, 5, floats=True), np.random.default_rng(1).random((7, 5), np.float32)
     split = Split(Arrays(torch.from_numpy(x), np.zeros(7, np.int64)), np.arange(7))
-    np.testing.assert_allclose(seen(given, x), given.split(split)[0], atol=1e-6)
+    np.testing.assert_allclose(seen(given, x), given.split(split).probabilities, atol=1e-6)
     np.testing.assert_allclose(
-        seen(given, x[3].astype(np.float64)), given.split(split)[0][3:4], atol=1e-6
+        seen(given, x[3].astype(np.float64)), given.split(split).probabilities[3:4], atol=1e-6
     )
-    assert not pictures_of(x, VECTORS)[2] and pictures_of(x[0], VECTORS)[2]
+    assert not pictures_of(x, VECTORS)[1] and pictures_of(x[0], VECTORS)[1]
 
 
 def test_files_score_as_their_split_whether_given_as_paths_pil_or_arrays(tmp_path):
     data = load(class_folders(tmp_path / "pets", each=4), valid=0, quiet=True)
     given = scorer(FILES, 3 * 16 * 16)
-    expected, labels, rows = given.split(data.train)
+    found = given.split(data.train)
+    expected, labels, rows = found.probabilities, found.labels, found.rows
     assert (
         expected.shape == (8, 4)
         and labels.tolist() == data.train.labels.tolist()
@@ -172,7 +175,7 @@ def test_whatever_the_network_puts_out_becomes_probabilities(output):
         "probabilities": nn.Softmax(1),
     }[output]
     given, expected = of_grey()
-    given = Scorer(nn.Sequential(given.model, last), ARRAYS, CPU, output)
+    given = of_network(nn.Sequential(given.inference.model, last), ARRAYS, output=output)
     found = seen(given, GREY)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
@@ -181,16 +184,17 @@ def test_whatever_the_network_puts_out_becomes_probabilities(output):
 
 def test_scoring_is_done_in_eval_and_without_gradients():
     given, expected = of_grey()
-    given.model.train()
+    given.inference.model.train()
     np.testing.assert_array_equal(seen(given, GREY), seen(given, GREY))
-    assert not given.model.training and all(p.grad is None for p in given.model.parameters())
+    assert all(p.grad is None for p in given.inference.model.parameters())
 
 
 def test_damaged_pictures_of_a_split_are_left_out_and_the_rows_say_which(tmp_path):
     data = load(class_folders(tmp_path / "pets", each=4), valid=0, quiet=True)
     data.train.paths[5].write_bytes(b"broken")
-    found, labels, rows = scorer(FILES, 3 * 16 * 16).split(data.train)
-    assert len(found) == len(labels) == 7 and rows.tolist() == [0, 1, 2, 3, 4, 6, 7]
+    found = scorer(FILES, 3 * 16 * 16).split(data.train)
+    assert len(found.probabilities) == len(found.labels) == 7 and found.seen == 8
+    assert found.rows.tolist() == [0, 1, 2, 3, 4, 6, 7]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def test_damaged_pictures_of_a_split_are_left_out_and_the_rows_say_which(tmp_pat
         (None, "was given a NoneType"),
         (3, "was given a int"),
         (np.zeros((2, 2, 2, 2, 2), np.uint8), "an array of shape"),
-        (np.array(["a", "b"]), "array of <U1"),
+        (np.array(["a", "b"]), "No picture could be read"),
         (np.zeros((0, 8, 8), np.uint8), "array of uint8, shape"),
         (np.full((8, 8), 300), "int64 numbers"),
         (np.full((8, 8), -1), "int64 numbers"),
@@ -275,7 +279,7 @@ def test_more_pictures_than_a_batch_keep_their_order():
 def test_four_channels_score_as_their_split_in_every_layout(want, size):
     x = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (5, 4, 8, 8), dtype=np.uint8))
     given = scorer(Preprocess(size=size, channels=want, crop=1.0), want * size * size)
-    expected = given.split(Split(Arrays(x, np.zeros(5, np.int64)), np.arange(5)))[0]
+    expected = given.split(Split(Arrays(x, np.zeros(5, np.int64)), np.arange(5))).probabilities
     for batch in (x, x.movedim(1, 3), x.movedim(1, 3).numpy(), list(x.movedim(1, 3).numpy())):
         np.testing.assert_allclose(seen(given, batch), expected, atol=1e-6)
     if want > 1:  # for a grey network they are four pictures
@@ -305,7 +309,7 @@ def test_a_tensor_scores_as_the_dataset_that_gives_it(shape, recipe):
         Recipe(**recipe), Data(split, None, None, ("a",), "x", "f"), Preprocess()
     )
     given = scorer(made, shape[0] * (recipe["image_size"] ** 2 if recipe else shape[1] * shape[2]))
-    expected = given.split(split)[0]
+    expected = given.split(split).probabilities
     np.testing.assert_allclose(seen(given, x), expected, atol=1e-6)
     np.testing.assert_allclose(seen(given, x[1]), expected[1:2], atol=1e-6)
 
@@ -315,8 +319,8 @@ def test_float_vectors_of_a_dataset_are_predicted_and_what_is_no_row_is_refused(
     split = Split(Items([(row, 0) for row in x], np.zeros(5, np.int64)), np.arange(5))
     made, _ = preprocess_for(Recipe(), Data(split, None, None, ("a",), "x", "f"), Preprocess())
     given = scorer(made, 7, floats=True)
-    np.testing.assert_allclose(seen(given, x), given.split(split)[0], atol=1e-6)
-    bare = Scorer(nn.Linear(7, 4), Preprocess(size=224), CPU, "logits", floats=True)
+    np.testing.assert_allclose(seen(given, x), given.split(split).probabilities, atol=1e-6)
+    bare = of_network(nn.Linear(7, 4), Preprocess(size=224), floats=True)
     with pytest.raises(DataError, match="cannot take pictures of shape"):
         seen(bare, x)
 
@@ -340,3 +344,23 @@ def test_rows_of_numbers_have_one_view():
     given = replace(given, floats=True)
     one = seen(given, rows)
     np.testing.assert_array_equal(one, seen(replace(given, tta=4), rows))
+
+
+def test_without_flip_no_view_is_mirrored_and_each_is_nearer():
+    given = scorer(ARRAYS, 64)
+    views = [_view(torch.from_numpy(GREY).float()[:, None], i, flip=False) for i in range(3)]
+    assert torch.equal(views[0][:, 0], torch.from_numpy(GREY).float())
+    assert not torch.equal(views[1], views[0].flip(3)) and not torch.equal(views[1], views[2])
+    mirrored, upright = (seen(replace(given, tta=2, flip=flip), GREY) for flip in (True, False))
+    assert not np.allclose(mirrored, upright)
+
+
+def test_a_deep_picture_is_brought_to_bytes_by_the_law_of_the_run(tmp_path):
+    deep = Image.fromarray(np.linspace(0, 900, 64).reshape(8, 8).astype(np.uint16))
+    deep.save(tmp_path / "deep.png")
+    given = scorer(replace(FILES, span=(0.0, 4095.0)), 3 * FILES.square**2)
+    by_law = given.squares(deep)[0]
+    assert int(by_law.max()) < 60 < int(replace(given, preprocess=FILES).squares(deep)[0].max())
+    assert torch.equal(by_law, given.squares(tmp_path / "deep.png")[0])
+    drawn = pixels_of(pictures_of(deep, given.preprocess)[0][0], given.preprocess)
+    assert int(drawn.max()) < 60

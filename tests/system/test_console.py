@@ -14,6 +14,7 @@ from colab_kit.events import (
     FetchDone,
     FetchProgress,
     FetchStarted,
+    LookProgress,
     Note,
     RunEnded,
     RunStarted,
@@ -162,6 +163,23 @@ def test_waiting_long_for_drive_is_one_line_of_a_log_file_and_one_each_minute(cl
         "to Drive: 240.0 MiB of 1000.0 MiB",
         "to Drive: 480.0 MiB of 1000.0 MiB",
     ]
+
+
+@pytest.mark.parametrize(("out", "moves"), [(Terminal(), True), (io.StringIO(), False)])
+def test_a_long_look_says_how_far_it_is_and_what_is_left(clock, out, moves):
+    console = Console(out, clock=clock)
+    for done in range(0, 1000, 10):
+        clock.now += 1
+        console(LookProgress("test", done, 1000, 100.0 - done / 10))
+    assert ("\r" in out.getvalue()) is moves and (console.bar is not None) is moves
+    assert "about 100 s left" in out.getvalue()
+    console(LookProgress("test", 1000, 1000, 0.0))
+    assert console.bar is None
+    if not moves:
+        assert out.getvalue().splitlines() == [
+            "looking at test: picture 0 of 1000 about 100 s left",
+            "looking at test: picture 600 of 1000 about 40 s left",
+        ]
 
 
 def test_a_log_file_is_told_once_a_minute_how_far_a_long_epoch_is(clock):

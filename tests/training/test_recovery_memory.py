@@ -13,8 +13,9 @@ from colab_kit import api
 from colab_kit.data.batches import Batch
 from colab_kit.errors import TrainError
 from colab_kit.events import Note
+from colab_kit.models.inference import is_out_of_memory, let_go
 from colab_kit.training.probing import largest_batch
-from colab_kit.training.recovery import is_out_of_memory, let_go, pieces, twice_as_many
+from colab_kit.training.recovery import pieces, twice_as_many
 from tests.support.tasks import small_data
 
 LIMIT = {"rows": 10**9}
