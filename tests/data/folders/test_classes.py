@@ -190,5 +190,5 @@ def test_forms_of_one_set_are_asked_about_also_where_pictures_are_numbered(tmp_p
         for kind in ("cat", "dog"):
             blank(tmp_path / form / kind / "1.jpg", form.encode())
     with pytest.raises(DataError) as caught:
-        scan(tmp_path, "set")
-    assert all(f"kit.load('set/{form}')" in caught.value.fix for form in forms)
+        scan(tmp_path)
+    assert all(f"kit.load({str(tmp_path / form)!r})" in caught.value.fix for form in forms)

@@ -173,8 +173,9 @@ def test_one_split_is_scanned_by_itself(tmp_path):
 def test_lines_for_two_folders_of_one_split_keep_the_other_splits(tmp_path):
     names = [f"{split}/{kind}/1.jpg" for split in ("train", "train_aug", "val") for kind in "ab"]
     with pytest.raises(DataError) as caught:
-        scan(tree(tmp_path, *names), "set")
-    assert "kit.load({'train': 'set/train', 'valid': 'set/val'})" in caught.value.fix
+        scan(tree(tmp_path, *names))
+    splits = {"train": str(tmp_path / "train"), "valid": str(tmp_path / "val")}
+    assert f"kit.load({splits!r})" in caught.value.fix
 
 
 @pytest.mark.parametrize(
