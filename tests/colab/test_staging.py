@@ -597,7 +597,7 @@ def test_a_local_archive_is_unpacked_once(tmp_path, monkeypatch):
     archive = zipped(filled(tmp_path / "pets", 5), tmp_path / "pets.zip")
     calls = []
     unpack = room.unpack
-    monkeypatch.setattr(room, "unpack", lambda *a: (calls.append(a), unpack(*a))[1])
+    monkeypatch.setattr(room, "unpack", lambda *a, **k: (calls.append(a), unpack(*a, **k))[1])
     heard: list = []
     first = unpacked(archive, emit=heard.append)
     assert inside(first / "pets") == inside(tmp_path / "pets") and "pets.zip" in heard[0].text

@@ -23,7 +23,7 @@ def test_no_view_is_mirrored_where_classes_are_left_and_right(tmp_path, classes,
     scorer, x = run._scorer(2), torch.randn(1, 3, 16, 16)
     seen = []
     run.model.register_forward_hook(lambda module, given, out: seen.append(given[0]))
-    scorer.probabilities(x)
+    scorer._look()(x)
     assert torch.equal(seen[1], x.flip(3)) is flips and not torch.equal(seen[1], x)
 
 

@@ -13,7 +13,8 @@ emnist         what EMNIST does its own way
 idx            MNIST and its kin
 npz            NumPy's .npz: MedMNIST, KMNIST, Keras' MNIST
 npy            NumPy's .npy: pairs, or a file for each class
-matlab         MATLAB's .mat: SVHN; and all that such a file holds
+mat_file       all that a MATLAB 5 file holds
+matlab         MATLAB's .mat: SVHN, or a pair that fits
 pickles        pickles of numbers, read without running code
 cifar          CIFAR-10 and CIFAR-100
 stl10          STL-10

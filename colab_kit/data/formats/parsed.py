@@ -15,7 +15,7 @@ from ..folders import tree as folders
 from ..folders.layout import scan
 from ..folders.tree import Listing, PictureFile
 from ..sources import Parts
-from . import matlab
+from . import mat_file
 
 
 def in_folders(root: Path, names: Mapping[str, str]) -> Parts:
@@ -53,7 +53,7 @@ def flowers(pictures: Path, labels: Path, sets: Path, classes: Sequence[str]) ->
         A file is damaged or missing.
     """
     try:
-        numbers, ids = _whole(matlab.arrays(labels)["labels"]), matlab.arrays(sets)
+        numbers, ids = _whole(mat_file.arrays(labels)["labels"]), mat_file.arrays(sets)
         splits = {
             split: [(f"image_{n:05d}.jpg", classes[numbers[n - 1] - 1]) for n in _whole(ids[key])]
             for split, key in (("train", "trnid"), ("valid", "valid"), ("test", "tstid"))

@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from ..formats.mat_file import read_mat
 from .file_names import SPLIT_OF
 
 FILE_WORDS = frozenset("file filename file_name image image_id path filepath img name".split())
@@ -87,8 +88,6 @@ def read_list(path: Path) -> Content:
     DataError
         It is damaged, or of MATLAB 7.3.
     """
-    from ..formats.matlab import read_mat  # it imports labels, which read tables
-
     held = {name: _plain(value) for name, value in read_mat(path).items()}
     columns = {name: value for name, value in held.items() if isinstance(value, list) and value}
     for value in columns.values():

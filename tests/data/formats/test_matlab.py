@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import colab_kit as kit
-from colab_kit.data.formats import matlab
-from colab_kit.data.formats.matlab import read_mat
+from colab_kit.data.formats import mat_file, matlab
+from colab_kit.data.formats.mat_file import read_mat
 from colab_kit.errors import DataError
 
 from ...support.pictures import blank
@@ -29,7 +29,7 @@ BY_SCIPY = (
 
 @pytest.mark.parametrize("text", BY_SCIPY)
 def test_what_another_program_wrote_is_read_and_texts_are_passed_over(tmp_path, text):
-    found = matlab.arrays(blank(tmp_path / "a.mat", zlib.decompress(base64.b85decode(text))))
+    found = mat_file.arrays(blank(tmp_path / "a.mat", zlib.decompress(base64.b85decode(text))))
     assert found.keys() == {"labels", "trnid"} and found["labels"].dtype == np.uint8
     assert found["labels"].tolist() == [[1, 2, 3]] and found["trnid"].tolist() == [[1, 2, 60000]]
 
@@ -42,7 +42,7 @@ def test_arrays_come_back_in_either_byte_order_packed_or_not(tmp_path, order, co
         "longer_name": np.array([[0.5, 2e9]]),
         "b": np.array([[7, 8]], np.uint8),
     }
-    found = matlab.arrays(blank(tmp_path / "a.mat", mat(compress, order, **arrays)))
+    found = mat_file.arrays(blank(tmp_path / "a.mat", mat(compress, order, **arrays)))
     assert found.keys() == arrays.keys() and all(
         (found[name] == array).all() for name, array in arrays.items()
     )
@@ -54,7 +54,7 @@ def test_arrays_come_back_in_either_byte_order_packed_or_not(tmp_path, order, co
 )
 def test_another_file_or_half_of_one_is_refused_by_name(tmp_path, content):
     with pytest.raises(DataError, match=r"a\.mat is no whole MATLAB 5 file") as caught:
-        matlab.arrays(blank(tmp_path / "a.mat", content))
+        mat_file.arrays(blank(tmp_path / "a.mat", content))
     assert "get it again" in caught.value.fix
 
 
@@ -62,12 +62,12 @@ def test_a_flipped_byte_of_a_packed_array_is_noticed(tmp_path):
     content = bytearray(mat(a=np.arange(500, dtype=np.uint16)))
     content[-3] ^= 1
     with pytest.raises(DataError):
-        matlab.arrays(blank(tmp_path / "a.mat", content))
+        mat_file.arrays(blank(tmp_path / "a.mat", content))
 
 
 def test_a_file_that_is_not_there_cannot_be_read(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
-        matlab.arrays(tmp_path / "a.mat")
+        mat_file.arrays(tmp_path / "a.mat")
 
 
 # scipy.io.savemat of structs, cells, texts and an empty array, plain and with do_compression=True
