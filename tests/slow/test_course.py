@@ -109,7 +109,7 @@ def test_ants_and_bees_with_a_folder_called_val(file_server):
         archive("hymenoptera_data", {"train": 14, "val": 5}, ["ants", "bees"]),
     )
     data, run = one_cell(file_server.url("hymenoptera_data.zip"))
-    assert len(data.valid) == 10 and run.best["metrics"]["valid/top1"] > 0.9
+    assert len(data.valid) == 10 and run.best["metrics"]["valid/top1"] >= 0.9
 
 
 def test_flowers_in_102_numbered_folders_with_their_names_and_a_test_folder_to_hand_in(
