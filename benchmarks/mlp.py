@@ -95,7 +95,7 @@ def kit(epochs: int, device: str) -> list[float]:
             marks.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as out:
-        kit.train(
+        run = kit.train(
             network(),
             data,
             epochs=epochs,
@@ -106,6 +106,7 @@ def kit(epochs: int, device: str) -> list[float]:
             device=device,
             run_dir=Path(out) / "run",
         )
+        others.tell(run)
     return [b - a for a, b in zip(marks[1:], marks[2:], strict=False)]
 
 

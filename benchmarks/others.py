@@ -51,6 +51,22 @@ def environment(given: str | None) -> str:
     return str(python)
 
 
+class Timings(argparse.Action):
+    """--timings: the contenders are processes of their own, and hear of it by the environment."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(nargs=0, **how)
+
+    def __call__(self, *_: Any) -> None:
+        os.environ["BENCHMARK_TIMINGS"] = "1"
+
+
+def tell(run: Any) -> None:
+    """Print where the seconds of a training went, if --timings asks for it."""
+    if os.environ.get("BENCHMARK_TIMINGS"):
+        print(run.name, run.timings, sep="\n", file=sys.stderr, flush=True)
+
+
 def devices_and_names(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """--device, and --only with some of the contenders."""
     parser.add_argument(
@@ -61,6 +77,9 @@ def devices_and_names(parser: argparse.ArgumentParser, names: Sequence[str]) -> 
         nargs="+",
         choices=[name for name in names if name != "kit"],
         help="kit against some of the others; printed, not kept in RESULTS.md",
+    )
+    parser.add_argument(
+        "--timings", action=Timings, help="print where each of kit's trainings spent its seconds"
     )
 
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from .panels.cleaner import cleaner as cleaner
     from .panels.panel import panel as panel
     from .recipe import Recipe as Recipe
+    from .runs.opening import open_run as open_run
     from .runs.prediction import Prediction as Prediction
     from .runs.run import Run as Run
-    from .runs.running import open_run as open_run
     from .system.runtime import Runtime as Runtime
     from .system.runtime import runtime as runtime
 
@@ -51,7 +51,7 @@ _NAMES = """
     data.dataset     Data
     models.nets      nets
     api              train transfer preflight find_lr
-    runs.running     open_run
+    runs.opening     open_run
     runs.run         Run
     runs.prediction  Prediction
     panels.panel     panel

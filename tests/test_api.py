@@ -42,8 +42,8 @@ from colab_kit.events import Control, Event, Note, StepDone
 from colab_kit.models import nets
 from colab_kit.recipe import Recipe
 from colab_kit.runs import running as runs
+from colab_kit.runs.opening import open_run
 from colab_kit.runs.run import Run
-from colab_kit.runs.running import open_run
 from colab_kit.training import checkpoint
 from tests.support.pictures import class_folders
 from tests.support.tasks import Small, small_data

@@ -114,8 +114,8 @@ def predict(
     run: str, pictures: tuple[str, ...], top: int, table: str | None, device: str | None
 ) -> None:
     """Say what RUN (a folder, name or key) sees in each PICTURE: a file, a folder, a pattern."""
+    from ..runs.opening import open_run
     from ..runs.prediction import Prediction, Predictions
-    from ..runs.running import open_run
 
     opened = open_run(run, device=device)
     answer = opened.predict(list(pictures), top=top)

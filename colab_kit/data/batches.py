@@ -14,6 +14,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from ..errors import RecipeError
+from ..system import timings
 from . import keyed_random
 from .augment import Augment, Draws, boxes, flips, preset
 from .images import cut
@@ -246,7 +247,8 @@ class BatchLoader:
         size = self.preprocess.square, self.preprocess.square
 
         def read(rows: ndarray) -> list[Any]:
-            return [store.read(row) for row in rows.tolist()]
+            with timings.beside("decode"):
+                return [store.read(row) for row in rows.tolist()]
 
         def decode(rows: ndarray) -> list[Callable[[], list[Any]]]:
             if store.has(rows):

@@ -23,6 +23,7 @@ from ..data.preprocess import Preprocess
 from ..errors import ColabKitError, FetchError, ModelError
 from ..system.files import Shelf, home, make, sha256, whole_file
 from ..system.runtime import need
+from ..system.timings import during
 from .heads import width_of
 from .weights import put, read_weights
 
@@ -122,7 +123,8 @@ def backbone(
 
 def names() -> list[str]:
     """All backbones that can be asked for by name; timm's come on top, as timm/…"""
-    import torchvision
+    with during("imports"):
+        import torchvision
 
     return sorted([*LITE, *torchvision.models.list_models(module=torchvision.models)])
 
@@ -159,10 +161,11 @@ def _load_file(base: Backbone, file: Path) -> None:
 
 
 def _torchvision(name: str, weights: Any, load: bool, files: WeightFiles) -> Backbone:
+    known = names()
     from torchvision import models
 
-    if name not in names():
-        near = difflib.get_close_matches(name.lower(), names(), 3)
+    if name not in known:
+        near = difflib.get_close_matches(name.lower(), known, 3)
         why = f"torchvision {_version()} has no classification model of that name"
         raise _unknown(name, why, near, "take resnet18, or see colab_kit.models.backbones.names()")
     best = models.get_model_weights(name).DEFAULT

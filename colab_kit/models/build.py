@@ -23,6 +23,7 @@ from ..data import keyed_random
 from ..data.preprocess import Preprocess
 from ..errors import ColabKitError, ModelError
 from ..system.files import Shelf, digest, home, write_json
+from ..system.timings import during
 from . import nets
 from .backbones import Backbone, backbone
 from .features import features_width, folded, headless
@@ -191,7 +192,7 @@ class LazyBackbone:
 
     def _build(self) -> Backbone:
         """Make the backbone and put a new head on it."""
-        with keyed_random.outer_streams_kept():
+        with keyed_random.outer_streams_kept(), during("network"):
             keyed_random.seed_all(self._seed, keyed_random.INIT)
             base = self._make()
             # seeded again: the head's weights do not depend on what the backbone drew

@@ -21,6 +21,7 @@ from torch import nn
 from ..data.batches import Batch, BatchLoader
 from ..data.fingerprints import of_split
 from ..errors import ColabKitError
+from ..system import timings
 from ..system.files import Shelf, digest
 from ..system.row_store import open_store
 from .heads import put_layer
@@ -107,7 +108,8 @@ class Features:
             if len(batch):
                 block[np.isin(self.rows[start:stop], batch.index)] = extract(batch.x).numpy()
             self._values[start:stop] = block
-            self._write_rows(start, stop)
+            with timings.during("save"):
+                self._write_rows(start, stop)
             self.done += 1
             if self.whole and self.shelf is not None:
                 self._put_on(self.shelf)

@@ -3,7 +3,8 @@
 Read its files in this order:
 
 record       the run's folder, what made it, and its identity
-running      find, begin, hold and train the run of a call; open one of an earlier session
+running      find, begin, hold and train the run of a call
+opening      open a run of an earlier session
 run          the Run
 catalog      all runs, and what they cost on the disks
 pictures     what predict() is given, as pictures

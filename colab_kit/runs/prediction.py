@@ -15,6 +15,7 @@ from ..data.folders.tree import some
 from ..errors import DataError
 from ..events import Note
 from ..system.files import write_whole
+from .scoring import Scored
 
 SHOWN = 10  # predictions a list shows
 
@@ -198,6 +199,33 @@ class Predictions(list[Prediction]):
         lines = [f"{len(self)} predictions", *map(repr, self[:SHOWN])]
         more = [f"… {len(self) - SHOWN} more"] if len(self) > SHOWN else []
         return "\n".join(lines + more)
+
+
+def predictions(
+    found: Scored,
+    rows: Sequence[int],
+    paths: Sequence[Path | None],
+    classes: tuple[str, ...],
+    *,
+    top: int,
+    task: str,
+) -> Predictions:
+    """Give a prediction for each picture that was looked at; an unread one says why.
+
+    Parameters
+    ----------
+    rows, paths
+        Of all pictures, in the order in which they were asked for.
+    """
+    table = dict(zip(found.rows.tolist(), found.probabilities, strict=True))
+    answers = Predictions((), classes)
+    for row, path in zip(rows[: found.seen], paths, strict=False):
+        if row in table:
+            one = prediction(table[row], classes, top=top, path=path, task=task)
+        else:
+            one = unread(classes, path, task, found.faults.get(row, "it cannot be read"))
+        answers.append(one)
+    return answers
 
 
 def complaints(answers: Predictions) -> list[Note]:

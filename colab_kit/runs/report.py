@@ -21,6 +21,7 @@ from ..errors import ModelError
 from ..models.inference import primary
 from ..system.console import html_table
 from ..system.files import write_whole
+from ..system.timings import Timings
 from ..training.state import History
 from . import plots
 from .evaluation import Evaluation, figures, losses
@@ -76,6 +77,7 @@ def write_report(
         "What was chosen": _table(chosen, ("what", "value", "why")),
         "Recipe": _table(record["recipe"].items(), ("field", "value")),
         "Validations": History(history)._repr_html_(),
+        "Where the seconds went": Timings(**record.get("timings", {}))._repr_html_(),
     }
     kind = "targets" if data["task"] == "regression" else "classes"
     path = folder / "report.html"

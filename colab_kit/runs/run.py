@@ -14,6 +14,7 @@ from ..models.build import LazyBackbone
 from ..models.inference import Inference, watched
 from ..recipe import Figures, Recipe
 from ..system.console import Console, with_console
+from ..system.timings import Timings
 from ..training.choices import Choices, as_facts, precision_of
 from ..training.state import History, Progress
 from . import plots
@@ -21,7 +22,7 @@ from .comparison import fingerprint_of, split_for
 from .evaluation import Evaluation, evaluate
 from .export import export, save_weights
 from .pictures import pictures_of, pixels_of
-from .prediction import Prediction, Predictions, complaints, prediction, unread
+from .prediction import Prediction, Predictions, complaints, predictions
 from .record import Place, refuse_unmounted, shelf
 from .report import draw_grad_cam, draw_worst, write_report
 from .scoring import Scored, Scorer
@@ -49,6 +50,8 @@ class Run:
         What was chosen for it, {name: Choice(value, why, by)}.
     history : History
         A row of metrics for each validation.
+    timings : Timings
+        Where the seconds of its last training went.
     best : dict or None
         Epoch and metrics of the best validation so far.
     classes, task : tuple of str, str
@@ -103,6 +106,11 @@ class Run:
         """Epoch and metrics of the best validation so far; None before the first."""
         best = self.progress.best
         return {"epoch": best["epoch"], "metrics": Figures(best["metrics"])} if best else None
+
+    @property
+    def timings(self) -> Timings:
+        """Where the seconds of the last session that trained went; empty while it trains."""
+        return Timings(**self.record.get("timings", {}))
 
     @property
     def model(self) -> nn.Module:
@@ -236,15 +244,7 @@ class Run:
             rows, paths = list(range(len(shown))), [one.path for one in shown]
             with watched(name, len(shown), emit) as watch:
                 found = scorer.pictures(shown, watch)
-        table = dict(zip(found.rows.tolist(), found.probabilities, strict=True))
-        answers = Predictions((), self.classes)
-        for row, path in zip(rows[: found.seen], paths, strict=False):
-            if row in table:
-                one = prediction(table[row], self.classes, top=top, path=path, task=self.task)
-            else:
-                fault = found.faults.get(row, "it cannot be read")
-                one = unread(self.classes, path, self.task, fault)
-            answers.append(one)
+        answers = predictions(found, rows, paths, self.classes, top=top, task=self.task)
         for note in complaints(answers):
             emit(note)
         return answers[0] if is_one else answers

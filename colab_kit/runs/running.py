@@ -10,24 +10,20 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import nn
 
 from ..colab.drive import Drive
 from ..colab.lease import Guarded, sole_writer
-from ..colab.mounting import mounted
 from ..data.loading import load
 from ..data.preprocess import Preprocess
-from ..errors import ColabKitError, ModelError, RecipeError, RunError
+from ..errors import ColabKitError, ModelError, RecipeError
 from ..events import Callback, Callbacks, Control, Note, RunEnded, interrupts_stop
 from ..models.backbones import Backbone
-from ..models.build import LazyBackbone, remade, remake
 from ..models.describe import describe, describe_model, describe_optimizer
 from ..models.weights import read_weights, warm_start, weights_hash
-from ..system.console import Console, with_console
+from ..system.console import with_console
 from ..system.files import sha256, sweep, write_json
-from ..system.runtime import device_for, runtime
-from ..training import checkpoint
+from ..system.timings import during, running, timed
 from ..training.choices import as_facts, choices_from, is_on_features
 from ..training.loop import fit
 from ..training.plan import Hardware, Plan
@@ -35,7 +31,6 @@ from ..training.preparing import prepare, refuse_errors
 from ..training.request import Network, Request
 from ..training.state import Progress
 from . import record as records
-from .export import exported
 from .record import Place, key_of
 from .run import Run
 
@@ -50,6 +45,7 @@ def forget_runs() -> None:
     trained.clear()
 
 
+@timed()
 def carry_out(
     verb: str,
     request: Request,
@@ -73,11 +69,13 @@ def carry_out(
         As for `kit.train`.
     """
     emit, control = with_console(callbacks, quiet=quiet), control or Control()
-    data = load(data, callbacks=emit.callbacks, quiet=True, control=control)
+    with during("load"):
+        data = load(data, callbacks=emit.callbacks, quiet=True, control=control)
     parent = request.model if isinstance(request.model, Run) else None
     if parent is not None:
         request = replace(request, model=backbone_of(parent))
-    network = request.network(data, records.shelf("cache"), warm=init is not None)
+    with during("network"):
+        network = request.network(data, records.shelf("cache"), warm=init is not None)
     hardware = Hardware.here(device)
     if hardware.runtime.device == "tpu":
         why = hardware.runtime.why["device"]
@@ -222,7 +220,8 @@ def _train(
                 progress.take_finished(plan)
                 status, reason = "finished", "" if progress.is_over(plan) else ending
             else:
-                reason = fit(plan, progress)
+                with during("rest"):
+                    reason = fit(plan, progress)
                 is_stopped = control.stopped and not progress.is_over(plan)
                 status = "stopped" if is_stopped else "finished"
     except BaseException as err:
@@ -252,6 +251,8 @@ def _close(plan: Plan, run: Run, emit: Callbacks, *, is_patient: bool) -> None:
         run.take_model(lambda: model)
     if not plan.keeps_head_alone:
         trained[model] = f"{run.name}-{run.key}"
+    if run.progress.saver is not None:
+        run.record["timings"] = running().read().as_record()
     try:
         write_json(run.folder / "run.json", run.record)
     except ColabKitError as err:
@@ -259,13 +260,18 @@ def _close(plan: Plan, run: Run, emit: Callbacks, *, is_patient: bool) -> None:
     saver = run.progress.saver
     try:
         if saver is not None:
-            saver.finish(None if is_patient else 0.0)
+            with during("copies"):
+                saver.finish(None if is_patient else 0.0)
     except KeyboardInterrupt:
         if run.control.stopped:
             raise
         text = "Interrupted: Drive is not waited for. Copying goes on in the background"
         emit(Note(f"{text}; run.wait_for_copies() waits for it.", "warn"))
     finally:  # who interrupts the waiting hears it too
+        if saver is not None:
+            timings = running().read()
+            run.record["timings"] = timings.as_record()  # with the waiting, which run.json lacks
+            emit(Note(timings.line))
         emit(RunEnded(run.status, run.reason, run.folder))
 
 
@@ -276,120 +282,3 @@ def backbone_of(run: Run) -> Backbone:
     mean, std = ((v[0], v[-2 % len(v)], v[-1]) for v in (how.mean, how.std))
     preprocess = replace(how, channels=3, mean=mean, std=std)
     return Backbone(copy.deepcopy(run.model), run.name, preprocess, len(run.classes))
-
-
-def open_run(where: str | Path | Run, *, model: Any = None, device: str | None = None) -> Run:
-    """Open a run that trained before: the newest whole state of the fast disk and Drive.
-
-    Parameters
-    ----------
-    where : str or Path
-        Its folder, its name (the newest of that name), its key, or a file that run.export() wrote.
-    model : the network, or a class or function that makes it
-        It is needed for networks of your own.
-    device : str, optional
-        Where it predicts; chosen if None.
-
-    Raises
-    ------
-    RunError
-        There is no such run, or none of its checkpoints is whole.
-    ModelError
-        model= is needed, or does not fit the weights.
-    """
-    if isinstance(where, Run):
-        return where
-    on = torch.device(device_for(device, runtime())[0])
-    path = Path(where).expanduser()
-    if (about := exported(path)) is not None:
-        return _of_export(path.absolute(), about, model, on)
-    place = _find(str(where))
-    record = records.find(place)
-    if record is None:
-        raise RunError(
-            f"{place.folder} holds no run.",
-            "it has no run.json",
-            "give the folder, name or key of a run: `colab-kit runs` lists them",
-        )
-    emit = Callbacks([Console()])
-    progress = Progress(place.folder, place.shelf, place.kept_as, record, emit=emit)
-    progress.find_checkpoint()
-    for event in place.shelf.news() if place.shelf is not None else []:
-        emit(event)
-    found = progress.checkpoint
-    if found is None:
-        raise RunError(
-            f"Run {record['name']} has no checkpoint yet.",
-            "it was stopped before its first save",
-            "run its cell again",
-        )
-    if record["model"].get("made_by") is None and model is None:
-        raise ModelError(
-            f"Run {record['name']} trained a network of your own.",
-            "its code is not kept with the run, only its weights",
-            f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
-        )
-
-    choices = choices_from(records.read_json(place.folder / "choices.json"))
-    again = remade if is_on_features(choices) else remake
-
-    def make() -> torch.nn.Module | LazyBackbone:
-        weights = checkpoint.best_weights(place.folder, found, complain=progress.complain)
-        return again(record, model, weights, records.shelf("cache"))
-
-    return Run(place, record, choices, progress=progress, make=make, device=on)
-
-
-def _of_export(path: Path, about: dict[str, Any], model: Any, device: torch.device) -> Run:
-    """Open a run from an exported file; what it draws goes into a folder beside that."""
-    record = about["record"]
-    if record["model"].get("made_by") is None and model is None:
-        raise ModelError(
-            f"{path.name} holds the weights of a network of its author's own.",
-            "no code travels with them",
-            f"pass the network: open_run({path.name!r}, model=MyNetwork)",
-        )
-
-    choices = choices_from(about["choices"])
-    again = remade if is_on_features(choices) else remake
-
-    def make() -> torch.nn.Module | LazyBackbone:
-        tensors = checkpoint.read(path, checked=True).tensors
-        return again(record, model, checkpoint.under(tensors, "model/"))
-
-    place = Place(path.with_suffix(""), None, path.stem, None)
-    progress = Progress(place.folder, None, place.kept_as, record, facts=about)
-    return Run(place, record, choices, progress=progress, make=make, device=device)
-
-
-def _find(where: str) -> Place:
-    """Find the place of a run by folder, name or key; the newest first."""
-    path = Path(where).expanduser().absolute()
-    runs = list(records.everywhere())
-    if (path / "run.json").is_file():
-        here = (place for _, place in runs if path in (place.folder, place.drive_folder))
-        return next(here, None) or Place.at(path, mounted())
-    found = [
-        (float(record["created"]), place)
-        for record, place in runs
-        if where in (record["name"], record["key"], f"{record['name']}-{record['key']}")
-    ]
-    if not found and path.is_file():
-        raise RunError(
-            f"{path.name} is no exported run.",
-            "run.save() writes weights alone; run.export() writes a file that opens",
-            "export the run, or load the weights: kit.train(net, data, init=…)",
-        )
-    if not found:
-        names = sorted({str(record["name"]) for record, _ in runs})
-        more = " …" if len(names) > 20 else ""
-        known = ", ".join(names[:20]) + more or "none yet"
-        why = f"neither a folder nor a name or key; the runs here are: {known}"
-        raise RunError(f"There is no run {where!r}.", why, "correct it, or train first")
-    newest = max(found, key=lambda pair: pair[0])[1]
-    if len(found) > 1:
-        folders = {place.folder.name for _, place in found} - {newest.folder.name}
-        others = ", ".join(sorted(folders)[:5]) or "in other folders"
-        text = f"{len(found)} runs are called {where!r}; the newest is opened, {newest.folder}."
-        Console()(Note(f"{text} Also there: {others}."))
-    return newest

@@ -11,6 +11,7 @@ http          one question to a server and its answer
 archives/     an archive becomes a folder
 hardware      what this machine says of itself
 console       what a person sees while a verb runs
+timings       where the seconds of a verb go
 runtime       where this code runs, on what, with which optional packages
 row_store     rows of numbers in a file, mapped into memory
 """

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import MissingExtra, RecipeError
 from .console import html_table
 from .hardware import COLAB_VM, Facts, Host, Torch, look
+from .timings import during
 
 GIB = 1 << 30
 # These machines are taken away again.
@@ -314,7 +315,8 @@ def need(module: str, *, extra: str, why: str) -> Any:
     >>> timm = need("timm", extra="timm", why="backbone timm/convnext_tiny")  # doctest: +SKIP
     """
     try:
-        return importlib.import_module(module)
+        with during("imports"):
+            return importlib.import_module(module)
     except ImportError as err:
         package = module.partition(".")[0]
         fault, upgrade = "cannot be imported", "-U "

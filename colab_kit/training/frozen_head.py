@@ -11,6 +11,7 @@ import torch
 from ..data.keyed_random import outer_streams_kept
 from ..events import EpochDone, Note, StepDone, milestone
 from ..models.linear_solver import Solved, solve
+from ..system import timings
 from .loaders import FrozenFeatures, Heard
 from .losses import Loss, Sums
 from .plan import Plan
@@ -93,7 +94,8 @@ def _fits(
         if view < after:
             continue
         x, y = features.first_views("train", view + 1)
-        head = solve(x, y, classes, loss, valid=valid, judge=judge)
+        with timings.during("solve"):
+            head = solve(x, y, classes, loss, valid=valid, judge=judge)
         row = _figures(plan, "train", head(x), y, loss)
         if valid is not None:
             row |= _figures(plan, "valid", head(valid[0]), valid[1], judge)
@@ -128,7 +130,8 @@ def _listener(progress: Progress, tell: Callable[[int], None] = lambda done: Non
         if control.paused:
             began = time.monotonic()
             progress.emit(Note(f"Paused after {done} of {total} batches of a view; they are kept."))
-            control.wait_while_paused()
+            with timings.during("pause"):
+                control.wait_while_paused()
             budget.pause(time.monotonic() - began)
         if budget.used_up(step=0.0, save=0.0):
             control.stop(budget.reason(None))

@@ -13,6 +13,7 @@ import torch
 from ..events import Note
 from ..models.precision import compiled
 from ..models.weights import put
+from ..system import timings
 from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
 from .optim import Average, Schedule
@@ -28,6 +29,7 @@ class Job:
         self.model, self.device, self.precision = plan.model, plan.device, plan.precision
         self.train, self.valid = plan.loaders["train"], plan.loaders.get("valid")
         self.emit, self.control, self.budget = progress.emit, progress.control, progress.budget
+        self.watch = timings.running()
         self.loss, self.valid_loss = plan.loss, plan.valid_loss
         self.measures = {"task": plan.data.task, "output": plan.choices["output"].value}
         self.optimizer = plan.optimizer()

@@ -25,6 +25,7 @@ from ..models.describe import describe
 from ..models.features import Features, begun, key_of
 from ..models.precision import Precision
 from ..recipe import Recipe
+from ..system import timings
 from ..system.files import Shelf, home
 
 Heard = Callable[[int, int], bool]  # (batches of this view that are done, of how many) -> go on?
@@ -179,8 +180,12 @@ class FrozenFeatures:
             loader, epoch = self.loader(name, view)
             batches: Any = loader.viewed(epoch, first=features.done)
             with closing(batches):
-                features.compute(batches, lambda x: self.backbone.features(x, self.precision), told)
+                features.compute(timings.each("input", batches), self._extract, told)
         return features.whole and goes_on
+
+    def _extract(self, x: torch.Tensor) -> torch.Tensor:
+        with timings.during("forward"):
+            return self.backbone.features(x, self.precision)
 
     def first_views(self, name: str, views: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Give features (n, width) and labels of the first views, without damaged pictures."""

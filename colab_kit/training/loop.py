@@ -21,6 +21,7 @@ from ..data.batches import Batch
 from ..events import EpochDone, Note, StepDone, milestone
 from ..models.inference import is_out_of_memory, let_go, outputs, primary, scores
 from ..models.precision import deterministic
+from ..system import timings
 from .frozen_head import compute_features, fit_head_on_features
 from .job import Job
 from .losses import Sums, with_aux
@@ -64,10 +65,12 @@ def fit_by_steps(plan: Plan, progress: Progress) -> str:
     job = Job(plan, progress)
     state = job.begin()
     progress.announce(plan, job.steps)
+    on_device = nullcontext() if job.device.type != "cuda" else job.watch.by_device(cuda_event)
     try:
         with (
             keyed_random.outer_streams_kept(),
             deterministic(job.device, job.recipe.deterministic),
+            on_device,
         ):
             reason = train_epochs(job, state)
     finally:
@@ -96,7 +99,7 @@ def train_epochs(job: Job, state: State) -> str:
 
 def train_epoch(job: Job, state: State) -> str:
     """Train what is left of the epoch, and validate; "" when done, else the reason it stopped."""
-    recipe, emit, control = job.recipe, job.emit, job.control
+    recipe, emit, control, enter = job.recipe, job.emit, job.control, job.watch.enter
     sums = Sums(job.device, top5=False, values=state.sums, **job.measures)
     looked, began = 0.0, time.monotonic()
 
@@ -106,11 +109,14 @@ def train_epoch(job: Job, state: State) -> str:
         return reason
     job.phases.enter(state.epoch)
     batches = job.train.shuffled(state.epoch, first=state.batch)
+    enter("input")
     while group := list(itertools.islice(batches, recipe.grad_accum_steps)):
         loss = optimizer_step(job, state, group, sums)
+        enter("rest")
         now = time.monotonic()
         if job.device.type == "cpu" or now - looked > LOOK_EVERY:
             looked, value = now, finite(loss.item())
+            job.watch.settle()
             emit(StepDone(state.step, job.steps, value, job.optimizer.param_groups[0]["lr"]))
         if is_mid_validation_due(job, state):
             if not look_up(job, state, sums):
@@ -125,12 +131,15 @@ def train_epoch(job: Job, state: State) -> str:
             job.save(state, planned=due and job.saver.every is not None)
         if paused:
             emit(Note(f"Paused after step {state.step}; it is saved."))
-            control.wait_while_paused()
+            with timings.during("pause"):
+                control.wait_while_paused()
             job.budget.pause(time.monotonic() - now)
         watch_budget(job, state, now - began)
         began = time.monotonic()
         if control.stopped:
             break
+        enter("input")
+    enter("rest")
     state.sums = sums.as_list()
     if state.batch < len(job.train):
         return control.reason or out_of_patience(recipe, state.waited, state.best)
@@ -169,6 +178,7 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
         sums.put_back(before)
         no_gradients(job)
     milestone("after_backward")
+    job.watch.enter("optimizer")
     if job.recipe.max_grad_norm is not None:
         if job.scaler is not None:
             job.scaler.unscale_(job.optimizer)
@@ -201,18 +211,21 @@ def no_gradients(job: Job) -> None:
 
 def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.Tensor | None:
     """Add up the gradients of a group of batches, and its loss; None where memory ran out."""
-    seen, total = sum(len(batch) for batch in group), None
+    seen, total, enter = sum(len(batch) for batch in group), None, job.watch.enter
     try:
         for number, batch in enumerate(group, state.batch):
             if not len(batch):
                 continue  # every picture of it is damaged
             # what dropout draws, whatever drew before
             keyed_random.seed_torch(job.recipe.seed, keyed_random.STEP, state.epoch, number)
+            enter("forward")
             for loss, n in losses(job, state, batch, number, sums):
+                enter("backward")
                 loss = loss if n == seen else loss * (n / seen)
                 scaled = loss if job.scaler is None else job.scaler.scale(loss)
                 scaled.backward()  # type: ignore[no-untyped-call]
                 total = loss.detach() if total is None else total + loss.detach()
+                enter("forward")
         return torch.zeros((), device=job.device) if total is None else total
     except RuntimeError as err:
         if not is_out_of_memory(err):
@@ -271,8 +284,8 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
         return {}
     sums = Sums(job.device, top5=len(job.plan.data.classes) > 5, **job.measures)
     job.model.eval()
-    with torch.no_grad(), averaged(job):
-        for number, batch in enumerate(job.valid.in_order()):
+    with torch.no_grad(), averaged(job), timings.during("validation"):
+        for number, batch in enumerate(timings.each("input", job.valid.in_order())):
             keyed_random.seed_torch(job.recipe.seed, keyed_random.VALID, number)
             if len(batch):
                 output = whole_output(job, state, batch)
@@ -301,6 +314,13 @@ def whole_output(job: Job, state: State, batch: Batch) -> torch.Tensor:
             if not is_out_of_memory(err):
                 raise
             smaller(job, state, len(batch), err)
+
+
+def cuda_event() -> torch.cuda.Event:
+    """Record an event of the GPU's clock."""
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event
 
 
 def finite(value: float) -> float:

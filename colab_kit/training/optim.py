@@ -15,6 +15,7 @@ from torch import nn
 
 from ..errors import ModelError, RecipeError
 from ..recipe import Recipe
+from ..system.timings import during
 
 _KINDS: dict[str, type[torch.optim.Optimizer]] = {
     name.lower(): getattr(torch.optim, name)
@@ -80,7 +81,8 @@ def build(
     if optimizer is None and recipe.optimizer in ("adamw", "adam", "sgd") and _fusible(model):
         args["fused"] = True  # one kernel for all tensors
     try:
-        return kind(groups, **args)
+        with during("imports"):  # torch loads its compiler with the first optimizer
+            return kind(groups, **args)
     except (TypeError, ValueError) as err:
         fix = f"pass an instance: optimizer=torch.optim.{kind.__name__}(model.parameters(), …)"
         raise ModelError(

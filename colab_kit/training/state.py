@@ -16,6 +16,7 @@ from torch import nn
 from ..events import Callbacks, Control, EpochDone, Event, Note, RunStarted
 from ..models.weights import put
 from ..recipe import Recipe
+from ..system import timings
 from ..system.console import html_table
 from ..system.files import Shelf, is_whole, write_json, write_whole
 from ..system.runtime import need
@@ -286,7 +287,9 @@ class Progress:
         assert self.saver is not None
         if state.best and self.best_weights is not None:
             best = (state.best["file"], self.best_weights)
-        is_saved = self.saver.save(state.step, tensors, {**facts, **vars(state)}, best, must=must)
+        with timings.during("save"):
+            facts = {**facts, **vars(state)}
+            is_saved = self.saver.save(state.step, tensors, facts, best, must=must)
         if is_saved:
             self.best_weights = None
         return is_saved

@@ -10,7 +10,7 @@ from colab_kit.data.loading import load
 from colab_kit.data.targets import as_task, spoken, strata, task_of, unlabelled
 from colab_kit.errors import DataError, ModelError, RecipeError
 from colab_kit.events import Note
-from colab_kit.runs.running import open_run
+from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
 
 X = np.random.default_rng(0).integers(0, 256, (60, 6, 6, 3), np.uint8)

@@ -18,7 +18,7 @@ from colab_kit.events import Note
 from colab_kit.models import build
 from colab_kit.models.build import LazyBackbone
 from colab_kit.runs import record as records
-from colab_kit.runs.running import open_run
+from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
 from tests.support.shelves import FolderShelf
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,9 @@ from colab_kit.errors import DataError, RunError
 from colab_kit.events import Control, Event, StepDone
 from colab_kit.models import nets
 from colab_kit.runs import running as runs
+from colab_kit.runs.opening import open_run
 from colab_kit.runs.prediction import Prediction, Predictions
 from colab_kit.runs.run import Run
-from colab_kit.runs.running import open_run
 from tests.support.pictures import class_folders
 from tests.support.tasks import Small, small_data
 
@@ -278,3 +280,25 @@ def test_what_the_process_knows_of_its_runs_can_be_forgotten():
     assert net in runs.trained and not runs.live
     runs.forget_runs()
     assert net not in runs.trained
+
+
+def test_the_timings_of_a_run_add_up_to_the_wall_time_of_its_call():
+    began = time.perf_counter()
+    run = quietly(epochs=2)
+    assert run.timings.total == pytest.approx(time.perf_counter() - began, rel=0.05)
+
+
+def test_the_timings_name_what_a_run_by_steps_does():
+    run = quietly(epochs=2)
+    steps = {"input", "forward", "backward", "optimizer", "validation", "save"}
+    assert steps <= set(run.timings.seconds)
+
+
+def test_run_json_keeps_the_timings():
+    run = quietly(epochs=1)
+    assert json.loads((run.folder / "run.json").read_text())["timings"]["seconds"]
+
+
+def test_a_finished_run_keeps_the_timings_of_its_training():
+    first = quietly(epochs=1).timings.seconds["forward"]
+    assert quietly(epochs=1).timings.seconds["forward"] == first

@@ -15,8 +15,8 @@ from colab_kit.errors import DataError
 from colab_kit.events import Note
 from colab_kit.models.build import LazyBackbone
 from colab_kit.panels.cleaner import cleaner
+from colab_kit.runs.opening import open_run
 from colab_kit.runs.prediction import Prediction
-from colab_kit.runs.running import open_run
 from tests.support.pictures import class_folders
 
 

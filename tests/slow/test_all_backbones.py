@@ -19,7 +19,7 @@ from colab_kit.models.backbones import names
 from colab_kit.models.build import LazyBackbone
 from colab_kit.models.inference import primary
 from colab_kit.models.weights import weights_hash
-from colab_kit.runs.running import open_run
+from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
 from colab_kit.training.losses import with_aux
 from colab_kit.training.optim import Phases

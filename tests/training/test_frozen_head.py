@@ -12,7 +12,7 @@ from colab_kit.data.loading import load
 from colab_kit.errors import RecipeError
 from colab_kit.events import Control, EpochDone, Note, StepDone, set_milestone_hook
 from colab_kit.models.build import LazyBackbone
-from colab_kit.runs.running import open_run
+from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
 from colab_kit.training.request import Request, Transfer
 from colab_kit.training.transfer_plan import DEEP, choose_mode

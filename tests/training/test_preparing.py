@@ -109,7 +109,7 @@ def test_the_events_come_in_the_order_of_the_story():
     heard: list[Event] = []
     quietly(hear=heard.append)
     kinds = [type(e) for e in heard if not isinstance(e, (StepDone, CheckpointSaved))]
-    assert kinds == [Note, RunStarted, EpochDone, EpochDone, RunEnded]
+    assert kinds == [Note, RunStarted, EpochDone, EpochDone, Note, RunEnded]
     rows = [line.split() for line in notes(heard)[0].splitlines()]
     assert ["loss", "cross_entropy", *"the network puts out logits".split()] in rows
     assert "batch_size" not in {row[0] for row in rows}, "it was asked for"

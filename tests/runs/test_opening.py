@@ -13,7 +13,7 @@ from torch import nn
 from colab_kit.colab.mounting import mount
 from colab_kit.errors import ModelError, RunError
 from colab_kit.events import EpochDone, Note, RunEnded
-from colab_kit.runs.running import open_run
+from colab_kit.runs.opening import open_run
 from colab_kit.system.locks import one_writer
 from colab_kit.training import saver
 from tests.runs.test_run import net, quietly, same, stopped_after
