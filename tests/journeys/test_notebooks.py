@@ -9,7 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 import colab_kit
-from tests.support.notebooks import NOTEBOOKS, ROOT, prepared, tagged, unshown
+from tests.support.notebooks import NOTEBOOKS, ROOT, executed, prepared, tagged, unshown
 
 SECRETS = re.compile(
     r"gh[opsu]_\w{20}|github_pat_\w{20}|hf_\w{20}|AIza\w{20}|-----BEGIN|(?i:token|password)\s*=\s*['\"]\w"
@@ -96,24 +96,9 @@ def test_each_fault_is_caught(fault, spoil):
     assert faults(json.dumps(notebook), elsewhere) == [fault]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch, file_server):
-    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv(
-        "PYTHONPATH",
-        os.pathsep.join(
-            [str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-        ),
-    )
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv(
-        "COLAB_KIT_UI", "background"
-    )  # nobody looks at these: left alone, panels would be lines of code
-    made = prepared(path, tmp_path, file_server)
-    notebook = NotebookClient(
-        made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
-    assert unshown(path.stem, notebook) == []
+def test_every_cell_of_the_first_notebook_runs_in_a_real_kernel(tmp_path, monkeypatch, file_server):
+    """The others run with the slow tests."""
+    assert unshown("01_first_run", executed(NOTEBOOKS[0], tmp_path, monkeypatch, file_server)) == []
 
 
 def test_a_notebook_that_nobody_looks_at_keeps_no_widgets_but_lines_of_code(

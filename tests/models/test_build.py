@@ -138,24 +138,6 @@ def test_a_backbone_with_its_new_head_is_made_again_from_what_json_kept(head):
     assert same(net, remake(record(how), None, net.state_dict()))
 
 
-@pytest.mark.parametrize("weights", ["default", None])
-@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
-def test_an_inception_is_made_again_as_its_weights_wanted_it(name, weights):
-    pytest.importorskip("torchvision")
-    net = LazyBackbone(name, weights=weights, classes=3, load=False).module
-    assert net.transform_input is (weights is not None) and (net.aux_logits or name == "googlenet")
-    again = remake(
-        record({"backbone": name, "weights": weights, "head": "linear", "size": None}),
-        None,
-        net.state_dict(),
-    )
-    assert (
-        same(net, again)
-        and again.transform_input == net.transform_input
-        and again.aux_logits == net.aux_logits
-    )
-
-
 def test_the_users_own_network_is_filled_with_the_runs_weights():
     net = Tiny()
     assert same(net, remake(record(None), Tiny, net.state_dict())) and same(

@@ -16,13 +16,14 @@ from torch import nn
 
 from colab_kit.api import transfer
 from colab_kit.models.backbones import names
-from colab_kit.models.build import LazyBackbone
+from colab_kit.models.build import LazyBackbone, remake
 from colab_kit.models.inference import primary
 from colab_kit.models.weights import weights_hash
 from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
 from colab_kit.training.losses import with_aux
 from colab_kit.training.optim import Phases
+from tests.models.test_build import record, same
 
 LONG = bool(os.environ.get("COLAB_KIT_LONG"))
 TORCHVISION = [name for name in names() if not name.startswith("efficientnet_lite")] if LONG else []
@@ -84,3 +85,21 @@ def test_families_of_timm_are_transferred_predict_and_open_again(name, tmp_path,
     )
     assert whole.status == "finished" and len(whole.history) == 2
     shutil.rmtree(tmp_path / "home", ignore_errors=True)
+
+
+@pytest.mark.parametrize("weights", ["default", None])
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_an_inception_is_made_again_as_its_weights_wanted_it(name, weights):
+    pytest.importorskip("torchvision")
+    net = LazyBackbone(name, weights=weights, classes=3, load=False).module
+    assert net.transform_input is (weights is not None) and (net.aux_logits or name == "googlenet")
+    again = remake(
+        record({"backbone": name, "weights": weights, "head": "linear", "size": None}),
+        None,
+        net.state_dict(),
+    )
+    assert (
+        same(net, again)
+        and again.transform_input == net.transform_input
+        and again.aux_logits == net.aux_logits
+    )

@@ -15,7 +15,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.support.kernels import ROOT, prepare, said
-from tests.support.notebooks import NOTEBOOKS, prepared, unshown
+from tests.support.notebooks import NOTEBOOKS, executed, prepared, unshown
 
 OLD = os.environ.get("COLAB_KIT_OLD_KERNEL", "")
 old_kernel = pytest.mark.skipif(
@@ -50,6 +50,11 @@ def test_every_cell_runs_on_colabs_kernel(path, tmp_path, monkeypatch, file_serv
         made, timeout=120, kernel_name="prepared", resources={"metadata": {"path": str(tmp_path)}}
     )
     assert unshown(path.stem, client.execute()) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
+def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch, file_server):
+    assert unshown(path.stem, executed(path, tmp_path, monkeypatch, file_server)) == []
 
 
 def as_it_is(name, tmp_path, monkeypatch):

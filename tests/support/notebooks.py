@@ -5,13 +5,16 @@ what each must show.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbclient import NotebookClient
 
+import colab_kit
 from colab_kit.testing.fixtures import class_folders
 from colab_kit.testing.server import FileServer
 
@@ -128,3 +131,16 @@ def unshown(stem: str, notebook: Any) -> list[str]:
         for cell, text in said.items()
         if text not in words[cell]
     ]
+
+
+def executed(path: Path, place: Path, monkeypatch: Any, server: FileServer) -> Any:
+    """Run every cell of a notebook in a real kernel, in the folder `place`; give it with outputs."""
+    package = str(Path(colab_kit.__file__).parent.parent)
+    monkeypatch.setenv("COLAB_KIT_HOME", str(place / "home"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("IPYTHONDIR", str(place / "ipython"))
+    # nobody looks at it: left alone, panels would be lines of code
+    monkeypatch.setenv("COLAB_KIT_UI", "background")
+    how: dict[str, Any] = {"metadata": {"path": str(place)}}
+    made = prepared(path, place, server)
+    return NotebookClient(made, timeout=120, kernel_name="python3", resources=how).execute()

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -128,6 +129,9 @@ def here(names: list[str]) -> None:
     for module in pkgutil.walk_packages([str(PACKAGE)], "colab_kit."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)  # so that imports are no part of a walk
+    for package in ("torch._dynamo", "torchvision.models", "timm"):
+        with suppress(ImportError):
+            importlib.import_module(package)
     for name in names:
         child = os.fork()  # what one call leaves in memory shortens no other's way
         if child == 0:
@@ -156,7 +160,7 @@ def call(name: str) -> Callable[[], object]:
         return partial(kit.load, "pets", quiet=True)
     data = kit.load("pets", quiet=True)
     if name == "train":
-        return partial(kit.train, kit.nets.mlp, data, epochs=1, quiet=True)
+        return partial(kit.train, kit.nets.mlp, data, epochs=1, image_size=32, quiet=True)
     return partial(kit.transfer, data, "efficientnet_lite0", image_size=32, quiet=True)
 
 

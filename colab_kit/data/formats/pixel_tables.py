@@ -18,7 +18,7 @@ from ...errors import DataError
 from ..folders.tree import some
 from ..folders.words import SPLITS
 from ..sources import Parts
-from ..tables.label_columns import LABEL_COLUMNS
+from ..tables.column_kinds import LABEL_COLUMNS
 from ..targets import object_array
 from . import emnist
 from .pairing import SPLIT_WORDS, as_parts, split_of, square

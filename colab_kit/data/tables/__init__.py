@@ -9,6 +9,7 @@ table           a file of any of these as a table
 request         what a user says of labels, and the line that says it again
 file_columns    which column names the files
 cells           cells become names, several names, or numbers
+column_kinds    what each column holds
 label_columns   which column is the label
 split_lists     the publisher's split: a column, or lists of files
 name_maps       what classes are called

@@ -9,13 +9,19 @@ from typing import Any
 
 from ...errors import DataError
 from ...events import Note
-from ..folders.tree import natural, some
+from ..folders.tree import counted, natural, some
 from ..targets import CLASSIFY, MULTILABEL, REGRESS
 from .request import LabelRequest
 
 MISSING = frozenset(("", "nan", "n/a", "na", "null", "none", "-", "?", "nil", "<na>"))
-NO_NAME = frozenset(("", "nan"))
+NO_NAME = MISSING - {"none"}  # "none" may be a class: no disease, no defect
+FEW = 4  # more whole numbers than this are asked for where the column is called a quantity
 MANY = 20  # more whole numbers than this may as well be quantities
+QUANTITIES = frozenset(
+    "age ages year years month months day days count counts number price cost weight height "
+    "length width depth angle steering speed temperature bmi percent percentage ratio value "
+    "values amount intensity pressure volume hours minutes seconds rank".split()
+)
 CLEAR = 0.9  # share of cells that must be numbers for the column to hold numbers
 QUANTITY = re.compile(r"([-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*([^\W\d_]{1,5}|%|°)?$")
 QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]'\"]+)")
@@ -35,6 +41,11 @@ def are_numbers(distinct: set[Any]) -> bool:
     """Tell whether a column holds numbers, some of which may be missing."""
     present = [cell for cell in distinct if not is_missing(cell)]
     return bool(present) and all(number_in(cell) is not None for cell in present)
+
+
+def words(name: str) -> set[str]:
+    """Give the words of a column's name: masterCategory, patient_id, Roi.X1."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+\d?|[A-Z]+(?![a-z])\d?", name)}
 
 
 def is_missing(cell: Any) -> bool:
@@ -66,16 +77,44 @@ def as_labels(
     if any(isinstance(cell, tuple) for cell in distinct):
         return _several(cells), []
     if are_numbers(distinct):
-        return _numbers(cells, name, request)
+        return _numbers(cells, name, request, shown)
     if quantities := _with_unit(distinct, request.task):
         unit, values = quantities
         text = f"The column {name} holds numbers with the unit {unit}: they are learned as numbers."
         return [values.get(cell) for cell in cells], [Note(text)]
     blank = {cell for cell in distinct if cell.casefold() in NO_NAME}
     labels = [None if cell in blank else cell for cell in cells] if blank else list(cells)
+    notes = []
+    if nothing := sorted(blank - {""}):
+        many = sum(cell in blank for cell in cells)
+        text = f"{counted(many, 'picture')} left without a label: the column {name} says"
+        notes.append(Note(f"{text} {some(nothing)} of them.", "warn"))
+    labels, spelt = one_spelling(labels, name)
     if request.task is None:
-        return _parted(labels, name, request, shown)
-    return labels, []
+        labels, parted = _parted(labels, name, request, shown)
+        spelt += parted
+    return labels, notes + spelt
+
+
+def one_spelling(labels: list[Any], name: str) -> tuple[list[Any], list[Note]]:
+    """Give names that differ only in capitals, blanks, _ and - the spelling that most have.
+
+    Short names stay: "a" and "A" are letters.
+    """
+    spellings: dict[str, dict[str, int]] = {}
+    for label, count in Counter(label for label in labels if label is not None).items():
+        squeezed = re.sub(r"[\s_-]+", "", label.casefold())
+        if len(squeezed) > 2 and not squeezed.isdigit():
+            spellings.setdefault(squeezed, {})[label] = count
+    one: dict[Any, str] = {}
+    for own in spellings.values():
+        most = max(own, key=lambda label: (own[label], label))
+        one |= {label: most for label in own if label != most}
+    if not one:
+        return labels, []
+    shown = some([f"{label!r} is {most!r}" for label, most in one.items()])
+    text = f"The column {name} spells classes in several ways, which are taken as one: {shown}."
+    return [one.get(label, label) for label in labels], [Note(text, "warn")]
 
 
 def hot_labels(
@@ -106,6 +145,20 @@ def hot_labels(
     return [None if empty else tuple(one) for one, empty in zip(several, blank, strict=True)], notes
 
 
+def largest(rows: Sequence[Any], names: Sequence[str]) -> list[str | None]:
+    """Give the name of the largest number in each row; None where the row is, or two are largest.
+
+    Parameters
+    ----------
+    rows : a row of numbers for each picture, or None
+    """
+    out: list[str | None] = []
+    for row in rows:
+        most = None if row is None else max(row)
+        out.append(names[row.index(most)] if row is not None and row.count(most) == 1 else None)
+    return out
+
+
 def _hot(cell: str) -> float:
     """Read a cell of 0, 1 or -1, of true or false, or an empty one."""
     return float({"true": "1", "false": "0", "": "0"}.get(cell.casefold(), cell))
@@ -130,7 +183,7 @@ def _several(cells: Sequence[Any]) -> list[Any]:
 
 
 def _numbers(
-    cells: Sequence[str], name: str, request: LabelRequest
+    cells: Sequence[str], name: str, request: LabelRequest, shown: str
 ) -> tuple[list[Any], list[Note]]:
     """Give whole numbers as names of classes, others as floats."""
     read = {cell: None if is_missing(cell) else number_in(cell) for cell in set(cells)}
@@ -144,10 +197,17 @@ def _numbers(
         for cell, value in read.items()
     }
     notes = []
-    if request.task is None and len(values) > MANY:
-        low, high = int(min(values)), int(max(values))
-        text = f"The column {name} holds {len(values)} whole numbers from {low} to {high}: they "
-        notes.append(Note(f"{text}are taken as classes; task='regression' learns them as numbers."))
+    if request.task is None and len(values) > FEW:
+        text = f"The column {name} holds {len(values)} whole numbers from {min(values):g} to"
+        text = f"{text} {max(values):g}"
+        lines = [request.line(labels=shown, task=task) for task in (REGRESS, CLASSIFY)]
+        if words(name) & QUANTITIES:
+            why = "they could be numbers to learn, or names of classes"
+            raise DataError(f"{text}.", why, ", or ".join(lines))
+        if len(values) > MANY:
+            notes.append(
+                Note(f"{text}: they are taken as classes; as numbers to learn: {lines[0]}")
+            )
     return [as_name[cell] for cell in cells], notes
 
 
@@ -169,7 +229,7 @@ def _parted(
 ) -> tuple[list[Any], list[Note]]:
     """Part cells that hold several names, if these names are labels themselves."""
     distinct = {label for label in labels if label is not None}
-    for mark in "|;, ":
+    for mark in "|;,/& ":
         joined = sorted(label for label in distinct if mark in label)
         if not joined:
             continue
@@ -178,11 +238,14 @@ def _parted(
         alone = distinct - set(joined)
         single = [part for part in known if part in alone]
         recurring = [part for part in known if part in alone or known[part] > 1]
-        if len(single) == len(known) or mark == "|" and 2 * len(recurring) >= len(known):
+        is_strong = mark in "|;"
+        if len(single) == len(known) or is_strong and 2 * len(recurring) >= len(known):
             said = f"The column {name} holds several labels a picture, as {joined[0]!r}"
             out = [label if label is None else parts.get(label, (label,)) for label in labels]
             return out, [Note(f"{said}: task='multilabel'.")]
-        if mark == "|" or single and mark == " " and any("_" in part for part in known):
+        listed = mark == "," and len(recurring) == len(known)
+        tags = single and mark == " " and any("_" in part for part in known)
+        if is_strong or listed or tags:
             lines = [request.line(labels=shown, task=task) for task in (MULTILABEL, CLASSIFY)]
             what = f"The column {name} holds labels such as {joined[0]!r}."
             why = "they could be several labels a picture, or the name of one class"

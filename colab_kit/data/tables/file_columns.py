@@ -73,6 +73,12 @@ class Matched:
             return cells
         return [cell for cell, row in zip(cells, self.rows, strict=True) if row is not None]
 
+    def written(self, number: int) -> str:
+        """Give the name that row `number` of those that name a file has, without its ending."""
+        cell = str(self.cells(self.of_file)[number]).replace("\\", "/").rpartition("/")[2]
+        stem, ending = os.path.splitext(cell)
+        return stem if ending.lower() in ENDINGS else cell
+
     @property
     def strangers(self) -> list[str]:
         """Name the files that are not there."""
@@ -80,6 +86,10 @@ class Matched:
             return []
         pairs = zip(self.columns[self.of_file], self.rows, strict=True)
         return [str(cell) for cell, row in pairs if row is None]
+
+
+class PairsOfPictures(DataError):
+    """Each row of a table names two pictures."""
 
 
 def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str = "") -> Matched:
@@ -108,7 +118,42 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     rows = names.rows_of(cells, folder=folder, hint=hint)
     if AMBIGUOUS in rows:
         raise ambiguous(str(table.path), str(cells[rows.index(AMBIGUOUS)]), names, request)
+    if request.file_column is None:
+        _refuse_pairs(table, header, columns, of_file, rows, names, request, shown)
     return Matched(table, header, of_file, columns, rows, hint)
+
+
+def _refuse_pairs(
+    table: Table,
+    header: Sequence[str],
+    columns: Sequence[Sequence[Any]],
+    of_file: int,
+    rows: Sequence[int | None],
+    names: FileNames,
+    request: LabelRequest,
+    shown: str,
+) -> None:
+    """Refuse rows that name two pictures each: what they say is of the pair.
+
+    Raises
+    ------
+    DataError
+    """
+    step = max(1, len(rows) // SAMPLE)
+    own = rows[::step]
+    for number, column in enumerate(columns):
+        cells = [str(cell) for cell in column[::step]]
+        if number == of_file or all(cell.isdigit() for cell in cells):
+            continue
+        other = [names.find(cell, exact=True) for cell in cells]
+        strange = sum(b is not None and b != a for a, b in zip(own, other, strict=True))
+        if 2 * strange <= len(own) or 2 * len(set(cells)) <= len(cells):
+            continue
+        called = [header[n] if header else n for n in sorted((of_file, number))]
+        what = f"{table.path} names two pictures in each row: {some(list(map(repr, called)))}."
+        lines = [request.line(labels=shown, file_column=one) for one in called]
+        why = "a row that compares two pictures is no label of one"
+        raise PairsOfPictures(what, why, f"if one of the two is labelled: {', or '.join(lines)}")
 
 
 def _by_number(table: Table, header: tuple[str, ...], names: FileNames) -> Matched:

@@ -22,6 +22,7 @@ AMBIGUOUS = -1
 SAMPLE = 300
 FORMS = ("whole", "bare", "stems", "inner", "long")
 ENDINGS = PICTURES | HEIC | frozenset((".dcm", ".svg", ".npy", ".xml", ".txt"))
+NUMBER = re.compile(r"0*(\d+)(?:\.0+)?(?:\.[A-Za-z]+)?$")
 UPLOAD = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before a name
 WORDS = {
     "train": "train training trn trainset trainval",
@@ -97,12 +98,16 @@ class FileNames:
     def form(self, kind: str) -> dict[str, int]:
         """Give the row by one form of its name: whole, inner, bare, long or stems.
 
-        `folded` is the bare name or the stem in lower case.
+        `folded` is the bare name or the stem in lower case; `numbers` are stems without zeros.
         """
         if kind not in self._forms:
             if kind == "folded":
                 forms = (_index([name.lower() for name in of]) for of in (self.stems, self.bare))
                 self._forms[kind] = next(forms) | next(forms)
+            elif kind == "numbers":
+                digits = [stem.isdecimal() for stem in self.stems]
+                keys = [str(int(stem)) for stem in self.stems] if all(digits) else self.stems
+                self._forms[kind] = _index(keys)
             elif kind == "long":
                 keys = [name.rpartition(".")[0] or name for name in self.inner]
                 self._forms[kind] = _index(keys)
@@ -226,6 +231,8 @@ class FileNames:
             keys.append(unquote(last))
         tried = [(key, kind) for key in keys for kind in ("bare", "stems")]
         tried += [(key.lower(), "folded") for key in keys if not exact]
+        if (number := NUMBER.match(last)) and not exact:  # 1 or 1.0, as a sheet writes 0001
+            tried.append((number[1], "numbers"))
         for key, kind in tried:  # a form is made when it is needed
             if (row := self.form(kind).get(key)) is not None:
                 if row != AMBIGUOUS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,52 +9,25 @@ from typing import Any
 from ...errors import DataError
 from ...events import Note
 from ..folders.tree import some
-from ..targets import MULTILABEL, REGRESS
-from .cells import are_numbers, as_labels, hot_labels, is_missing, number_in
+from ..targets import CLASSIFY, MULTILABEL, REGRESS
+from .cells import are_numbers, as_labels, hot_labels, largest, number_in, words
+from .column_kinds import (
+    HOT,
+    LABEL_COLUMNS,
+    LABEL_WORDS,
+    LIKELY,
+    NAME_WORDS,
+    YES_WORDS,
+    Column,
+    columns_of,
+    plain,
+)
 from .file_columns import Matched, column_number
-from .file_names import SPLIT_OF, FileNames
+from .file_names import FileNames
 from .request import LabelRequest
 
-LABEL_COLUMNS = tuple("label labels class class_name category target species breed y".split())
-LIKELY = tuple(
-    "classname labelname class_label label_name category_name class_id classid category_id "
-    "label_id class_index class_idx diagnosis dx finding_labels finding findings tags tag choice "
-    "choices disease cultivar variety genus emotion expression grade level".split()
-)
-LABEL_WORDS = frozenset("label labels class classes category target species breed tag tags".split())
-NAME_WORDS = frozenset("name names label labels class classes category species breed".split())
-SPLIT_COLUMNS = frozenset(
-    "split usage partition set data_set dataset subset phase fold_name is_valid is_val is_train "
-    "is_test is_training is_training_image is_validation evaluation_status train_test split_name "
-    "train_val_test".split()
-)
-GROUP_WORDS = frozenset(
-    "patient patients patientid lesion lesions subject person participant video clip case study "
-    "series session individual photographer user rater observer".split()
-)
-BESIDE = frozenset(
-    "x y w h width height size xmin ymin xmax ymax x1 x2 y1 y2 bbox box roi area md5 sha1 "
-    "sha256 hash url uri link date time datetime timestamp created updated lead annotator "
-    "annotation score confidence latitude longitude lat lon lng license licence caption text "
-    "description comment comments remark remarks title author source email fold rle "
-    "segmentation polygon mask points channels mode format filesize".split()
-)
-HOT = frozenset(("0", "1", "0.0", "1.0", "-1", "-1.0", "", "true", "false", "True", "False"))
-YES_WORDS = frozenset("confidence verified present positive confirmed".split())
 SHOWN = 6  # lines that a question shows
-
-
-@dataclass(frozen=True)
-class Column:
-    """What one column holds.
-
-    kind : blank, constant, split, group, counter, beside, hot, number, text or free
-    """
-
-    number: int
-    name: str
-    kind: str
-    distinct: set[Any]
+SOME = 10  # pictures: so many labels that are all different are no classes
 
 
 @dataclass(frozen=True)
@@ -69,28 +41,6 @@ class LabelChoice:
     labels: list[Any]
     line: str
     notes: tuple[Note, ...] = ()
-
-
-def plain(name: str) -> str:
-    """Bring a column's name to one spelling: Class Name, class-name and class_name are one."""
-    return re.sub(r"[\s\-.]+", "_", name.strip().casefold())
-
-
-def words(name: str) -> set[str]:
-    """Give the words of a column's name: masterCategory, patient_id, Roi.X1."""
-    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+\d?|[A-Z]+(?![a-z])\d?", name)}
-
-
-def columns_of(matched: Matched) -> list[Column]:
-    """Say what each column but the files' holds."""
-    out, places = [], "x" in map(plain, matched.header)
-    for number in range(matched.table.width):
-        if number != matched.of_file:
-            cells = matched.cells(number)
-            name = matched.header[number] if matched.header else ""
-            distinct = set(cells)
-            out.append(Column(number, name, _kind(name, cells, distinct, places), distinct))
-    return _without_answers(matched, out) if matched.header else _without_box(matched, out)
 
 
 def choose_labels(
@@ -111,8 +61,10 @@ def choose_labels(
     if request.label_column is not None:
         return _named(matched, columns, names, request, shown)
     likely = [column for column in columns if column.kind in ("hot", "number", "text")]
-    if len(columns) == 1 and columns[0].kind not in ("blank", "split", "group", "counter"):
-        return _one(matched, columns[0], [], names, request, shown)
+    if len(columns) == 1 and (likely or are_numbers(columns[0].distinct - HOT)):
+        only = columns[0]
+        if only.kind not in ("blank", "split", "group", "counter", "constant"):
+            return _one(matched, only, [], names, request, shown)
     if usual := _usual(columns, LABEL_COLUMNS):
         return _one(matched, _twin(matched, usual, likely), likely, names, request, shown)
     hot = [column for column in likely if column.kind == "hot"]
@@ -137,77 +89,19 @@ def choose_labels(
         chosen = next(iter(speaking if len(speaking) == 1 else ()), None)
     if chosen is None and len(likely) == 1:
         chosen = likely[0]
+    if chosen is None and len(likely) > 1 and all(column.kind == "number" for column in likely):
+        raise _question(matched, likely, request, shown, together=True)
     if chosen is not None:
         choice = _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
         if len(likely) > 1:
             text = f"{matched.table.path.name}: {choice.line}; label_column= names another one."
             return replace(choice, notes=(Note(text), *choice.notes))
         return choice
-    likely = likely or [column for column in columns if column.kind in ("free", "beside", "group")]
+    poor = ("free", "beside", "group", "counter")
+    likely = likely or [column for column in columns if column.kind in poor]
     if likely:
         raise _question(matched, _sorted(likely), request, shown)
     return None
-
-
-def _kind(name: str, cells: Sequence[Any], distinct: set[Any], places: bool) -> str:
-    spelling, parts = plain(name), words(name)
-    usual = spelling in LABEL_COLUMNS and not (spelling == "y" and places)
-    if all(is_missing(cell) for cell in distinct):
-        return "blank"
-    texts = {cell.casefold() for cell in distinct if isinstance(cell, str)}
-    if texts <= set(SPLIT_OF) | {""} and (spelling in SPLIT_COLUMNS or len(texts) > 1):
-        return "split"
-    if spelling in SPLIT_COLUMNS and len(distinct) <= 4 and len(texts) == len(distinct):
-        return "split"
-    if parts & GROUP_WORDS and not usual:
-        return "group"
-    if len(distinct) == 1 and not usual:
-        return "constant"
-    if parts & BESIDE and not usual:
-        return "beside"
-    if any(isinstance(cell, tuple) for cell in distinct):
-        return "text"
-    if distinct <= HOT:
-        return "hot"
-    if are_numbers(distinct):
-        return "counter" if _counts(cells, distinct) and not usual else "number"
-    return "text" if 2 * len(distinct) <= len(cells) or usual else "free"
-
-
-def _without_answers(matched: Matched, columns: list[Column]) -> list[Column]:
-    """Mark a column of yes and no beside names, where a file has a row for each name."""
-    answers = [one for one in columns if one.kind == "hot" and words(one.name) & YES_WORDS]
-    several = answers and len(set(matched.files)) < len(matched.files)
-    if not several or all(one.kind != "text" for one in columns):
-        return columns
-    return [replace(one, kind="beside") if one in answers else one for one in columns]
-
-
-def _without_box(matched: Matched, columns: list[Column]) -> list[Column]:
-    """Mark the corners of a box (left, top, right, bottom), where no header says what they are."""
-    boxes = []
-    for four in (columns[start : start + 4] for start in range(len(columns) - 4 + 1)):
-        numbers = [column.number for column in four]
-        whole = all(are_numbers(column.distinct) for column in four)
-        if whole and numbers[3] - numbers[0] == 3 and _are_corners(matched, numbers):
-            boxes.append((sum(len(column.distinct) for column in four), numbers))
-    # a class before the corners is below them as well: places differ more from picture to picture
-    box = max(boxes)[1] if boxes and len(columns) > 4 else []
-    return [replace(one, kind="beside") if one.number in box else one for one in columns]
-
-
-def _are_corners(matched: Matched, numbers: Sequence[int]) -> bool:
-    cells = [[number_in(cell) for cell in matched.cells(number)] for number in numbers]
-    rows = zip(*cells, strict=True)
-    return all(None not in row and row[0] < row[2] and row[1] < row[3] for row in rows)
-
-
-def _counts(cells: Sequence[Any], distinct: set[Any]) -> bool:
-    """Tell whether numbers only count the rows."""
-    if len(distinct) < len(cells) or not all(cell.isdigit() for cell in distinct):
-        return False
-    values = [int(cell) for cell in distinct]
-    return max(values) - min(values) + 1 == len(values)
 
 
 def _usual(columns: Sequence[Column], usual: Sequence[str]) -> Column | None:
@@ -267,6 +161,12 @@ def _one(
     shown: str,
 ) -> LabelChoice:
     name, cells = matched.named(column.number), matched.cells(column.number)
+    asked = request.label_column is not None or request.task is not None
+    if not asked and len(cells) >= SOME and len(column.distinct) == len(cells) > 0:
+        if column.kind != "number":
+            what = f"{matched.table.path} gives each of its {len(cells)} pictures another {name}."
+            line = request.line(labels=shown, label_column=matched.key(column.number))
+            raise DataError(what, "a class is learned from several pictures", line)
     named = _names_of_numbers(matched, column, names, request)
     labels, notes = as_labels(named or cells, name, request, shown)
     others = [matched.named(other.number) for other in likely if other.number != column.number]
@@ -354,10 +254,15 @@ def _named(
         return _hot(matched, chosen, request)
     values = zip(*(map(number_in, matched.cells(number)) for number in numbers), strict=True)
     labels = [None if None in row else row for row in values]
+    called = [matched.named(number) for number in numbers]
     if labels.count(None) == len(labels):
-        what = f"The columns {some([matched.named(number) for number in numbers])} hold names."
-        raise DataError(what, "several columns are numbers, or 0 and 1", "name one label_column=")
-    line = f"the columns {some([matched.named(number) for number in numbers])} are the targets"
+        lines = [request.line(labels=shown, label_column=one) for one in several]
+        what = f"The columns {some(called)} hold names."
+        raise DataError(what, "several columns are numbers, or 0 and 1", ", or ".join(lines))
+    if request.task == CLASSIFY:
+        line = f"the largest of the columns {some(called)} is the class"
+        return LabelChoice(tuple(numbers), list(largest(labels, called)), line)
+    line = f"the columns {some(called)} are the targets"
     return LabelChoice(tuple(numbers), labels, line)
 
 
@@ -377,8 +282,16 @@ def _question(
     request: LabelRequest,
     shown: str,
     hot: Sequence[Column] = (),
+    *,
+    together: bool = False,
 ) -> DataError:
-    """Ask which column is meant, with a line for each."""
+    """Ask which column is meant, with a line for each.
+
+    Parameters
+    ----------
+    hot : columns of 0 and 1, which may be meant as one
+    together : whether all `columns`, which are numbers, may be meant as one
+    """
     lines = [
         request.line(labels=shown, label_column=matched.key(column.number))
         for column in columns[:SHOWN]
@@ -388,6 +301,14 @@ def _question(
         line = request.line(labels=shown, label_column=keys)
         last = max(column.number for column in columns) > hot[-1].number
         lines.insert(len(lines) if last else 0, line)  # the target often stands last
+    if together:
+        keys = [matched.key(column.number) for column in columns]
+        whole = request.line(labels=shown, label_column=keys)
+        if _are_shares(matched, columns):
+            line = request.line(labels=shown, label_column=keys, task=CLASSIFY)
+            lines = [f"{line} (the largest is the class)", f"{whole} (to learn the numbers)"]
+        else:
+            lines.append(f"{whole} (all of them, as numbers)")
     names = ", ".join(matched.named(column.number) for column in columns[:SHOWN])
     more = f", or the {len(hot)} columns of 0 and 1" if hot else ""
     what = f"{matched.table.path} has several columns that could be the label: {names}{more}."
@@ -395,3 +316,13 @@ def _question(
         what = f"{matched.table.path} has no column that is plainly the label."
     why = f"its columns are {', '.join(matched.header) or 'without names'}"
     return DataError(what, why, ", or ".join(lines))
+
+
+def _are_shares(matched: Matched, columns: Sequence[Column]) -> bool:
+    """Tell whether the numbers of each row are shares of one whole, as annotators' votes are."""
+    cells = [[number_in(cell) or 0.0 for cell in matched.cells(one.number)] for one in columns]
+    rows = list(zip(*cells, strict=True))
+    whole = sum(rows[0])
+    return whole > 0 and all(
+        min(row) >= 0 and abs(sum(row) - whole) <= 0.02 * whole for row in rows
+    )

@@ -200,6 +200,7 @@ def _refuse(reading: Reading, asked: bool) -> None:
         raise DataError(what, why, "name it: labels='labels.csv'")
     error = in_names(reading.names, request) or only_boxes(listing, reading.names, request)
     error = error or found_tables.strange(listing, reading.names, request)
+    error = error or found_tables.sheet(listing, request)
     if error is not None:
         raise error
 
@@ -223,6 +224,8 @@ def _use(reading: Reading, main: Matched, shown: str) -> None:
     assign(reading, matched.files, labels, str(table.path), several=table.several)
     say_strangers(reading, str(table.path), main.strangers)
     of_file = main.named(main.of_file)
+    if (stem := reading.names.stems[main.files[0]]).startswith("0") and main.written(0) != stem:
+        of_file += f" ({main.written(0)} is {stem})"
     line = f"{shown or table.path.name}: {of_file} names the files, {choice.line}"
     reading.lines.append(f"{line} ({spoken(reading.labels)}){named}")
     for one in siblings:
@@ -319,7 +322,8 @@ def _group(reading: Reading) -> None:
     group, names = reading.request.group, reading.names
     if isinstance(group, str):
         own = [one for one in reading.matched if one.number_of(group) is not None]
-        for matched in own or found_tables.with_column(reading.listing, names, group):
+        said = (reading.listing, names, group, reading.request)
+        for matched in own or found_tables.with_column(*said):
             column = matched.number_of(group) or 0
             reading.used.add(matched.table.path)
             for row, cell in zip(matched.files, matched.cells(column), strict=True):

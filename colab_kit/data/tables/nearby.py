@@ -12,28 +12,24 @@ from typing import Any
 
 from ...errors import DataError
 from ..folders.tree import Listing, some
-from .cells import are_numbers
-from .file_columns import Matched, match
+from .cells import are_numbers, words
+from .column_kinds import LABEL_COLUMNS, LABEL_WORDS, columns_of
+from .column_kinds import plain as spelling
+from .file_columns import Matched, PairsOfPictures, match
 from .file_names import FileNames, is_of_both, other_words, split_words
-from .label_columns import (
-    LABEL_COLUMNS,
-    LABEL_WORDS,
-    LabelChoice,
-    choose_labels,
-    columns_of,
-    words,
-)
-from .label_columns import plain as spelling
+from .label_columns import LabelChoice, choose_labels
 from .name_maps import find_names
 from .request import LabelRequest
 from .split_lists import is_answer
 from .table import read_table
 
 MOST = 0.5  # share of train's pictures that a table must name
+LEAST = 0.1  # a table that names this share is told of
 NEAR = 0.9  # a table that names this share of what the best one names fits about as well
 CLASS_WORDS = LABEL_WORDS | {"id", "classid", "labelid", "categoryid"}
 AT_MOST = 64  # tables that are looked at
 LIMIT = 256 << 20  # bytes of a table
+SHEETS = frozenset((".xlsx", ".xls", ".ods"))
 
 
 @dataclass(frozen=True)
@@ -82,6 +78,8 @@ def best(listing: Listing, names: FileNames, request: LabelRequest) -> FoundTabl
         if choice is not None and any(label is not None for label in choice.labels):
             plain.append((share, FoundTable(matched, choice, shown)))
     first = max((share for share, _ in plain), default=0.0)
+    if whole and LEAST <= first < MOST:
+        raise _of_few(max(plain, key=lambda one: one[0])[1], len(train), request)
     if first < MOST:
         asked = max(questions, key=lambda one: one[0], default=None)
         if whole and asked is not None and asked[0] >= MOST:
@@ -92,6 +90,14 @@ def best(listing: Listing, names: FileNames, request: LabelRequest) -> FoundTabl
     if rivals and whole:
         raise _question([near[0], *rivals], request)
     return near[0]
+
+
+def _of_few(found: FoundTable, pictures: int, request: LabelRequest) -> DataError:
+    """Say that a table labels some of the pictures only."""
+    many = len(set(found.matched.files))
+    what = f"{found.shown} says the labels of {many} of the {pictures} pictures."
+    line = request.line(labels=found.shown)
+    return DataError(what, "no other table names more", f"to leave the others out: {line}")
 
 
 def doubt_folders(
@@ -156,10 +162,12 @@ def strange(listing: Listing, names: FileNames, request: LabelRequest) -> DataEr
     for path in candidates(listing, names):
         if path.suffix.lower() not in (".csv", ".tsv"):
             continue
+        shown = os.path.relpath(path, listing.root).replace(os.sep, "/")
         try:
-            match(read_table(path), names, request)
+            match(read_table(path), names, request, shown=shown)
+        except PairsOfPictures as err:
+            return err
         except DataError as err:
-            shown = os.path.relpath(path, listing.root).replace(os.sep, "/")
             what = f"The pictures of {Path(str(request.source)).name} have no labels: {err.what}"
             return DataError(what, err.why, f"{err.fix}: {request.line(labels=shown)}")
     return None
@@ -271,7 +279,9 @@ def say_names(
         lines.append(f"{shown} has other names for the classes: {request.line(class_names=shown)}")
 
 
-def with_column(listing: Listing, names: FileNames, column: Any) -> list[Matched]:
+def with_column(
+    listing: Listing, names: FileNames, column: Any, request: LabelRequest
+) -> list[Matched]:
     """Find the table that has a column of this name.
 
     Raises
@@ -283,8 +293,36 @@ def with_column(listing: Listing, names: FileNames, column: Any) -> list[Matched
         if matched.number_of(column) is not None:
             return [matched]
     what = f"No table beside the pictures has a column {column!r}."
+    near = _near_columns(listing, names, str(column))
+    if near:
+        why = f"{near[0][0]} has {some([repr(name) for _, name in near])}"
+        raise DataError(what, why, ", or ".join(request.line(group=name) for _, name in near))
     fix = "pass group=lambda path: …, a dict {file: group}, or labels= the table that has it"
     raise DataError(what, "group= names a column of the table of labels", fix)
+
+
+def _near_columns(listing: Listing, names: FileNames, column: str) -> list[tuple[str, str]]:
+    """List (table, column) of columns called nearly so."""
+    out = []
+    for matched in _matching(listing, names, LabelRequest()):
+        lower = {name.casefold(): name for name in matched.header}
+        near = difflib.get_close_matches(column.casefold(), lower, 3, 0.6)
+        near += [name for name in lower if column.casefold() in name and name not in near]
+        out += [(matched.table.path.name, lower[name]) for name in near]
+    return out[:3]
+
+
+def sheet(listing: Listing, request: LabelRequest) -> DataError | None:
+    """Name a sheet beside unlabelled pictures that is no text; None where there is none."""
+    for path in (*listing.tables, *listing.others):
+        if path.suffix.lower() in SHEETS:
+            csv = path.with_suffix(".csv")
+            save = f"pandas.read_excel({str(path)!r}).to_csv({str(csv)!r}, index=False)"
+            what = f"{path.name} lies beside the pictures, and may say their labels."
+            why = "a sheet is not read, only text such as CSV"
+            fix = f"import pandas; {save}; data = {request.line(labels=csv.name)}"
+            return DataError(what, why, fix)
+    return None
 
 
 def missing(labels: Any, listing: Listing, request: LabelRequest) -> DataError:

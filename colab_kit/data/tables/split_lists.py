@@ -11,9 +11,10 @@ from typing import Any
 from ...errors import DataError
 from ...events import Note
 from ..folders.tree import counted
+from .cells import words
+from .column_kinds import SPLIT_COLUMNS, plain
 from .file_columns import Matched, match
 from .file_names import SPLIT_OF, FileNames, is_of_both, other_words, split_in
-from .label_columns import SPLIT_COLUMNS, plain, words
 from .request import LabelRequest
 from .table import Table, read_table
 from .text import decode

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from itertools import islice
 
 MARKS = ",;\t|"
 SAMPLE = 200  # lines that decide the mark
+MARK_LINE = re.compile(r'"?sep=."?\s*\n', re.I)  # Excel's own first line
 CLEAR = 0.6  # share of lines that must have one width
 
 Rows = list[list[str]]
@@ -63,6 +65,8 @@ def _without_head(text: str) -> tuple[list[str], str]:
     """Part the comment lines at the start, and a lone count, from the rest."""
     comments = []
     text = text.lstrip("\r\n")
+    if MARK_LINE.match(text):
+        text = text.partition("\n")[2]
     while text.startswith("#"):
         line, _, text = text.partition("\n")
         comments.append(line.strip())

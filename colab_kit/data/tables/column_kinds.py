@@ -1,0 +1,133 @@
+"""What each column of a table holds: names, numbers, 0 and 1, a split, a group, or the like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .cells import are_numbers, is_missing, number_in, words
+from .file_columns import Matched
+from .file_names import SPLIT_OF
+
+LABEL_COLUMNS = tuple("label labels class class_name category target species breed y".split())
+LIKELY = tuple(
+    "classname labelname class_label label_name category_name class_id classid category_id "
+    "label_id class_index class_idx diagnosis dx finding_labels finding findings tags tag choice "
+    "choices disease cultivar variety genus emotion expression grade level".split()
+)
+LABEL_WORDS = frozenset("label labels class classes category target species breed tag tags".split())
+NAME_WORDS = frozenset("name names label labels class classes category species breed".split())
+SPLIT_COLUMNS = frozenset(
+    "split usage partition set data_set dataset subset phase fold_name is_valid is_val is_train "
+    "is_test is_training is_training_image is_validation evaluation_status train_test split_name "
+    "train_val_test".split()
+)
+GROUP_WORDS = frozenset(
+    "patient patients patientid lesion lesions subject person participant video clip case study "
+    "series session individual photographer user rater observer".split()
+)
+BESIDE = frozenset(
+    "x y w h width height size xmin ymin xmax ymax x1 x2 y1 y2 bbox box roi area md5 sha1 "
+    "sha256 hash url uri link date time datetime timestamp created updated lead annotator "
+    "annotation score confidence latitude longitude lat lon lng license licence caption text "
+    "description comment comments remark remarks title author source email fold rle "
+    "segmentation polygon mask points channels mode format filesize".split()
+)
+HOT = frozenset(("0", "1", "0.0", "1.0", "-1", "-1.0", "", "true", "false", "True", "False"))
+YES_WORDS = frozenset("confidence verified present positive confirmed".split())
+DATE = re.compile(r"\d{4}[-/.:]\d{1,2}[-/.:]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}:\d{2}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column holds.
+
+    kind : blank, constant, split, group, counter, beside, hot, number, text or free
+    """
+
+    number: int
+    name: str
+    kind: str
+    distinct: set[Any]
+
+
+def plain(name: str) -> str:
+    """Bring a column's name to one spelling: Class Name, class-name and class_name are one."""
+    return re.sub(r"[\s\-.]+", "_", name.strip().casefold())
+
+
+def columns_of(matched: Matched) -> list[Column]:
+    """Say what each column but the files' holds."""
+    out, places = [], "x" in map(plain, matched.header)
+    for number in range(matched.table.width):
+        if number != matched.of_file:
+            cells = matched.cells(number)
+            name = matched.header[number] if matched.header else ""
+            distinct = set(cells)
+            out.append(Column(number, name, _kind(name, cells, distinct, places), distinct))
+    return _without_answers(matched, out) if matched.header else _without_box(matched, out)
+
+
+def _kind(name: str, cells: Sequence[Any], distinct: set[Any], places: bool) -> str:
+    spelling, parts = plain(name), words(name)
+    usual = spelling in LABEL_COLUMNS and not (spelling == "y" and places)
+    if all(is_missing(cell) for cell in distinct):
+        return "blank"
+    texts = {cell.casefold() for cell in distinct if isinstance(cell, str)}
+    if texts <= set(SPLIT_OF) | {""} and (spelling in SPLIT_COLUMNS or len(texts) > 1):
+        return "split"
+    if spelling in SPLIT_COLUMNS and len(distinct) <= 4 and len(texts) == len(distinct):
+        return "split"
+    if parts & GROUP_WORDS and not usual:
+        return "group"
+    if len(distinct) == 1 and not usual:
+        return "constant"
+    if parts & BESIDE and not usual:
+        return "beside"
+    if any(isinstance(cell, tuple) for cell in distinct):
+        return "text"
+    if all(DATE.match(cell) or is_missing(cell) for cell in distinct):
+        return "beside"
+    if distinct <= HOT:
+        return "hot"
+    if are_numbers(distinct):
+        return "counter" if _counts(cells, distinct) and not usual else "number"
+    return "text" if 2 * len(distinct) <= len(cells) or usual else "free"
+
+
+def _without_answers(matched: Matched, columns: list[Column]) -> list[Column]:
+    """Mark a column of yes and no beside names, where a file has a row for each name."""
+    answers = [one for one in columns if one.kind == "hot" and words(one.name) & YES_WORDS]
+    several = answers and len(set(matched.files)) < len(matched.files)
+    if not several or all(one.kind != "text" for one in columns):
+        return columns
+    return [replace(one, kind="beside") if one in answers else one for one in columns]
+
+
+def _without_box(matched: Matched, columns: list[Column]) -> list[Column]:
+    """Mark the corners of a box (left, top, right, bottom), where no header says what they are."""
+    boxes = []
+    for four in (columns[start : start + 4] for start in range(len(columns) - 4 + 1)):
+        numbers = [column.number for column in four]
+        whole = all(are_numbers(column.distinct) for column in four)
+        if whole and numbers[3] - numbers[0] == 3 and _are_corners(matched, numbers):
+            boxes.append((sum(len(column.distinct) for column in four), numbers))
+    # a class before the corners is below them as well: places differ more from picture to picture
+    box = max(boxes)[1] if boxes and len(columns) > 4 else []
+    return [replace(one, kind="beside") if one.number in box else one for one in columns]
+
+
+def _are_corners(matched: Matched, numbers: Sequence[int]) -> bool:
+    cells = [[number_in(cell) for cell in matched.cells(number)] for number in numbers]
+    rows = zip(*cells, strict=True)
+    return all(None not in row and row[0] < row[2] and row[1] < row[3] for row in rows)
+
+
+def _counts(cells: Sequence[Any], distinct: set[Any]) -> bool:
+    """Tell whether numbers only count the rows."""
+    if len(distinct) < len(cells) or not all(cell.isdigit() for cell in distinct):
+        return False
+    values = [int(cell) for cell in distinct]
+    return max(values) - min(values) + 1 == len(values)
