@@ -10,11 +10,13 @@ from typing import Any
 from ...errors import DataError
 from ...events import Note
 from ..folders.tree import counted, natural, some
-from ..targets import CLASSIFY, MULTILABEL, REGRESS
+from ..targets import CLASSIFY, MULTILABEL, REGRESS, names_in
 from .request import LabelRequest
 
 MISSING = frozenset(("", "nan", "n/a", "na", "null", "none", "-", "?", "nil", "<na>"))
-NO_NAME = MISSING - {"none"}  # "none" may be a class: no disease, no defect
+# "none" may be a class: no disease, no defect
+NO_NAME = MISSING - {"none"} | set("unknown unlabeled unlabelled no_label nolabel".split())
+SOME = 10  # pictures: so many labels that are all different are no classes
 FEW = 4  # more whole numbers than this are asked for where the column is called a quantity
 MANY = 20  # more whole numbers than this may as well be quantities
 QUANTITIES = frozenset(
@@ -24,6 +26,7 @@ QUANTITIES = frozenset(
 )
 CLEAR = 0.9  # share of cells that must be numbers for the column to hold numbers
 QUANTITY = re.compile(r"([-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*([^\W\d_]{1,5}|%|°)?$")
+MARKS = "|;,/+& "  # what may stand between several names in one cell
 QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]'\"]+)")
 
 
@@ -90,6 +93,8 @@ def as_labels(
         text = f"{counted(many, 'picture')} left without a label: the column {name} says"
         notes.append(Note(f"{text} {some(nothing)} of them.", "warn"))
     labels, spelt = one_spelling(labels, name)
+    if request.task == MULTILABEL:
+        labels = names_in(labels)
     if request.task is None:
         labels, parted = _parted(labels, name, request, shown)
         spelt += parted
@@ -198,10 +203,10 @@ def _numbers(
     }
     notes = []
     if request.task is None and len(values) > FEW:
-        text = f"The column {name} holds {len(values)} whole numbers from {min(values):g} to"
-        text = f"{text} {max(values):g}"
+        text = f"The column {name} holds {len(values)} whole numbers from {int(min(values))} to"
+        text = f"{text} {int(max(values))}"
         lines = [request.line(labels=shown, task=task) for task in (REGRESS, CLASSIFY)]
-        if words(name) & QUANTITIES:
+        if words(name) & QUANTITIES or len(cells) >= SOME and len(values) == len(cells):
             why = "they could be numbers to learn, or names of classes"
             raise DataError(f"{text}.", why, ", or ".join(lines))
         if len(values) > MANY:
@@ -229,8 +234,8 @@ def _parted(
 ) -> tuple[list[Any], list[Note]]:
     """Part cells that hold several names, if these names are labels themselves."""
     distinct = {label for label in labels if label is not None}
-    for mark in "|;,/& ":
-        joined = sorted(label for label in distinct if mark in label)
+    for mark in MARKS:
+        joined = sorted(label for label in distinct if len(_words(label, mark)) > 1)
         if not joined:
             continue
         parts = {label: tuple(_words(label, mark)) for label in joined}
@@ -243,7 +248,7 @@ def _parted(
             said = f"The column {name} holds several labels a picture, as {joined[0]!r}"
             out = [label if label is None else parts.get(label, (label,)) for label in labels]
             return out, [Note(f"{said}: task='multilabel'.")]
-        listed = mark == "," and len(recurring) == len(known)
+        listed = mark != " " and len(recurring) == len(known)
         tags = single and mark == " " and any("_" in part for part in known)
         if is_strong or listed or tags:
             lines = [request.line(labels=shown, task=task) for task in (MULTILABEL, CLASSIFY)]
@@ -264,7 +269,8 @@ def _words(label: str, mark: str) -> list[str]:
 def spoken(labels: Sequence[Any]) -> str:
     """Say what the labels are in a few words."""
     present = set(labels) - {None}
-    if present and all(isinstance(label, float) for label in present):
-        return "numbers"
+    rows = [label if type(label) is tuple else (label,) for label in present]
+    if rows and all(isinstance(value, float) for row in rows for value in row):
+        return "numbers" if len(rows[0]) == 1 else f"rows of {len(rows[0])} numbers"
     names = {name for label in present for name in (label if type(label) is tuple else (label,))}
     return f"{len(names)} classes: {some(sorted(map(str, names), key=natural))}"

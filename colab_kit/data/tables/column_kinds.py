@@ -35,6 +35,7 @@ BESIDE = frozenset(
     "description comment comments remark remarks title author source email fold rle "
     "segmentation polygon mask points channels mode format filesize".split()
 )
+SIZES = frozenset(("width", "height"))
 HOT = frozenset(("0", "1", "0.0", "1.0", "-1", "-1.0", "", "true", "false", "True", "False"))
 YES_WORDS = frozenset("confidence verified present positive confirmed".split())
 DATE = re.compile(r"\d{4}[-/.:]\d{1,2}[-/.:]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}:\d{2}")
@@ -60,13 +61,18 @@ def plain(name: str) -> str:
 
 def columns_of(matched: Matched) -> list[Column]:
     """Say what each column but the files' holds."""
-    out, places = [], "x" in map(plain, matched.header)
+    header = set(map(plain, matched.header))
+    out, places = [], "x" in header
+    sizes = SIZES if header & SIZES and not header >= SIZES else set()  # one alone is a quantity
     for number in range(matched.table.width):
         if number != matched.of_file:
             cells = matched.cells(number)
             name = matched.header[number] if matched.header else ""
             distinct = set(cells)
-            out.append(Column(number, name, _kind(name, cells, distinct, places), distinct))
+            kind = _kind(name, cells, distinct, places)
+            if kind == "beside" and plain(name) in sizes and are_numbers(distinct):
+                kind = "number"
+            out.append(Column(number, name, kind, distinct))
     return _without_answers(matched, out) if matched.header else _without_box(matched, out)
 
 

@@ -22,7 +22,6 @@ AMBIGUOUS = -1
 SAMPLE = 300
 FORMS = ("whole", "bare", "stems", "inner", "long")
 ENDINGS = PICTURES | HEIC | frozenset((".dcm", ".svg", ".npy", ".xml", ".txt"))
-NUMBER = re.compile(r"0*(\d+)(?:\.0+)?(?:\.[A-Za-z]+)?$")
 UPLOAD = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before a name
 WORDS = {
     "train": "train training trn trainset trainval",
@@ -105,9 +104,7 @@ class FileNames:
                 forms = (_index([name.lower() for name in of]) for of in (self.stems, self.bare))
                 self._forms[kind] = next(forms) | next(forms)
             elif kind == "numbers":
-                digits = [stem.isdecimal() for stem in self.stems]
-                keys = [str(int(stem)) for stem in self.stems] if all(digits) else self.stems
-                self._forms[kind] = _index(keys)
+                self._forms[kind] = _index(list(map(_without_zeros, self.stems)))
             elif kind == "long":
                 keys = [name.rpartition(".")[0] or name for name in self.inner]
                 self._forms[kind] = _index(keys)
@@ -231,14 +228,15 @@ class FileNames:
             keys.append(unquote(last))
         tried = [(key, kind) for key in keys for kind in ("bare", "stems")]
         tried += [(key.lower(), "folded") for key in keys if not exact]
-        if (number := NUMBER.match(last)) and not exact:  # 1 or 1.0, as a sheet writes 0001
-            tried.append((number[1], "numbers"))
+        if not exact and any(letter.isdecimal() for letter in last):
+            # 1 or 1.0, as a sheet writes 0001; img_1 for img_0001
+            tried.append((_without_zeros(re.sub(r"^(\d+)\.0+$", r"\1", keys[-1])), "numbers"))
         for key, kind in tried:  # a form is made when it is needed
             if (row := self.form(kind).get(key)) is not None:
                 if row != AMBIGUOUS:
                     return [row]
                 near = "/".join([*parts[-2:-1], key])
-                return self.groups.get(near) or self.groups[key]
+                return self.groups.get(near) or self.groups.get(key, [])
         return []
 
     def _agrees(self, row: int, parts: Sequence[str], hint: str | None) -> bool:
@@ -257,6 +255,11 @@ def _index(keys: Sequence[str]) -> dict[str, int]:
         twice = {key for row, key in enumerate(keys) if out[key] != row}
         out.update(dict.fromkeys(twice, AMBIGUOUS))
     return out
+
+
+def _without_zeros(name: str) -> str:
+    """Take the zeros from the start of each number in a name, and its capitals."""
+    return re.sub(r"\d+", lambda digits: str(int(digits[0])), name.lower())
 
 
 def _shared_tail(text: str, parts: Sequence[str]) -> int:

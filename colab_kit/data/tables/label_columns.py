@@ -10,7 +10,7 @@ from ...errors import DataError
 from ...events import Note
 from ..folders.tree import some
 from ..targets import CLASSIFY, MULTILABEL, REGRESS
-from .cells import are_numbers, as_labels, hot_labels, largest, number_in, words
+from .cells import SOME, are_numbers, as_labels, hot_labels, largest, number_in, words
 from .column_kinds import (
     HOT,
     LABEL_COLUMNS,
@@ -27,7 +27,6 @@ from .file_names import FileNames
 from .request import LabelRequest
 
 SHOWN = 6  # lines that a question shows
-SOME = 10  # pictures: so many labels that are all different are no classes
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def _one(
     name, cells = matched.named(column.number), matched.cells(column.number)
     asked = request.label_column is not None or request.task is not None
     if not asked and len(cells) >= SOME and len(column.distinct) == len(cells) > 0:
-        if column.kind != "number":
+        if not are_numbers(column.distinct):
             what = f"{matched.table.path} gives each of its {len(cells)} pictures another {name}."
             line = request.line(labels=shown, label_column=matched.key(column.number))
             raise DataError(what, "a class is learned from several pictures", line)

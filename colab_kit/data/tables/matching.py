@@ -322,7 +322,7 @@ def _group(reading: Reading) -> None:
     group, names = reading.request.group, reading.names
     if isinstance(group, str):
         own = [one for one in reading.matched if one.number_of(group) is not None]
-        said = (reading.listing, names, group, reading.request)
+        said = (reading.matched, reading.listing, names, group, reading.request)
         for matched in own or found_tables.with_column(*said):
             column = matched.number_of(group) or 0
             reading.used.add(matched.table.path)

@@ -21,7 +21,7 @@ from .label_columns import LabelChoice, choose_labels
 from .name_maps import find_names
 from .request import LabelRequest
 from .split_lists import is_answer
-from .table import read_table
+from .table import SHEETS, as_csv, read_table
 
 MOST = 0.5  # share of train's pictures that a table must name
 LEAST = 0.1  # a table that names this share is told of
@@ -29,7 +29,6 @@ NEAR = 0.9  # a table that names this share of what the best one names fits abou
 CLASS_WORDS = LABEL_WORDS | {"id", "classid", "labelid", "categoryid"}
 AT_MOST = 64  # tables that are looked at
 LIMIT = 256 << 20  # bytes of a table
-SHEETS = frozenset((".xlsx", ".xls", ".ods"))
 
 
 @dataclass(frozen=True)
@@ -280,20 +279,25 @@ def say_names(
 
 
 def with_column(
-    listing: Listing, names: FileNames, column: Any, request: LabelRequest
+    matched: Sequence[Matched],
+    listing: Listing,
+    names: FileNames,
+    column: Any,
+    request: LabelRequest,
 ) -> list[Matched]:
-    """Find the table that has a column of this name.
+    """Find the table that has a column of this name: one that was used, or lies beside.
 
     Raises
     ------
     DataError
         None has.
     """
-    for matched in _matching(listing, names, LabelRequest()):
-        if matched.number_of(column) is not None:
-            return [matched]
+    matched = [*matched, *_matching(listing, names, LabelRequest())]
+    for one in matched:
+        if one.number_of(column) is not None:
+            return [one]
     what = f"No table beside the pictures has a column {column!r}."
-    near = _near_columns(listing, names, str(column))
+    near = _near_columns(matched, str(column))
     if near:
         why = f"{near[0][0]} has {some([repr(name) for _, name in near])}"
         raise DataError(what, why, ", or ".join(request.line(group=name) for _, name in near))
@@ -301,27 +305,25 @@ def with_column(
     raise DataError(what, "group= names a column of the table of labels", fix)
 
 
-def _near_columns(listing: Listing, names: FileNames, column: str) -> list[tuple[str, str]]:
+def _near_columns(tables: Sequence[Matched], column: str) -> list[tuple[str, str]]:
     """List (table, column) of columns called nearly so."""
     out = []
-    for matched in _matching(listing, names, LabelRequest()):
+    for matched in tables:
         lower = {name.casefold(): name for name in matched.header}
         near = difflib.get_close_matches(column.casefold(), lower, 3, 0.6)
         near += [name for name in lower if column.casefold() in name and name not in near]
         out += [(matched.table.path.name, lower[name]) for name in near]
-    return out[:3]
+    return list(dict.fromkeys(out))[:3]
 
 
 def sheet(listing: Listing, request: LabelRequest) -> DataError | None:
     """Name a sheet beside unlabelled pictures that is no text; None where there is none."""
     for path in (*listing.tables, *listing.others):
         if path.suffix.lower() in SHEETS:
-            csv = path.with_suffix(".csv")
-            save = f"pandas.read_excel({str(path)!r}).to_csv({str(csv)!r}, index=False)"
             what = f"{path.name} lies beside the pictures, and may say their labels."
-            why = "a sheet is not read, only text such as CSV"
-            fix = f"import pandas; {save}; data = {request.line(labels=csv.name)}"
-            return DataError(what, why, fix)
+            csv = path.with_suffix(".csv").name
+            fix = f"{as_csv(path)}; {request.line(labels=csv)}"
+            return DataError(what, "a sheet is not read, only text such as CSV", fix)
     return None
 
 
@@ -334,5 +336,7 @@ def missing(labels: Any, listing: Listing, request: LabelRequest) -> DataError:
         if not is_answer(path)
     ]
     near = difflib.get_close_matches(Path(labels).name, [Path(name).name for name in here], 3, 0.4)
-    lines = [request.line(labels=name) for name in here if Path(name).name in near]
+    said = [name for name in here if Path(name).name in near]
+    said.sort(key=lambda name: split_words(Path(name).stem) > {"train"})
+    lines = [request.line(labels=name) for name in said]
     return DataError(what, why, ", or ".join(lines[:3]) or "give the path of the CSV file")

@@ -13,11 +13,7 @@ from .structured import read_json, read_list, read_xml
 from .text import decode, read_rows
 
 READERS = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".xml": read_xml}
-OTHER = {
-    ".xlsx": "save the sheet as CSV and pass that file",
-    ".xls": "save the sheet as CSV and pass that file",
-    ".parquet": "load the parquet file itself, or pass labels={file: label}",
-}
+SHEETS = frozenset((".xlsx", ".xls", ".ods"))
 
 
 @dataclass(frozen=True)
@@ -56,9 +52,12 @@ def read_table(path: Path) -> Table:
     DataError
         It cannot be read, is no table, or is empty.
     """
-    if path.suffix.lower() in OTHER:
+    if path.suffix.lower() in SHEETS | {".parquet"}:
+        fix = "load the parquet file itself, or pass labels={file: label}"
+        if path.suffix.lower() in SHEETS:
+            fix = f"{as_csv(path)}, and pass labels={path.with_suffix('.csv').name!r}"
         why = "a table of text or JSON is expected"
-        raise DataError(f"{path} cannot be read as a table.", why, OTHER[path.suffix.lower()])
+        raise DataError(f"{path} cannot be read as a table.", why, fix)
     reader = READERS.get(path.suffix.lower())
     text = "" if path.suffix.lower() == ".mat" else _text(path)
     try:
@@ -77,6 +76,13 @@ def read_table(path: Path) -> Table:
     if not table.rows:
         raise DataError(f"{path} is empty.", "it has no row", "give a file with a row a picture")
     return table
+
+
+def as_csv(path: Path) -> str:
+    """Give the line that saves a sheet as CSV; cells stay as they are written, zeros too."""
+    csv = path.with_suffix(".csv")
+    read = f"import pandas; pandas.read_excel({str(path)!r}, dtype=str)"
+    return f"{read}.to_csv({str(csv)!r}, index=False)"
 
 
 def _text(path: Path) -> str:
