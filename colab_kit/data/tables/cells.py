@@ -93,8 +93,6 @@ def as_labels(
         text = f"{counted(many, 'picture')} left without a label: the column {name} says"
         notes.append(Note(f"{text} {some(nothing)} of them.", "warn"))
     labels, spelt = one_spelling(labels, name)
-    if request.task == MULTILABEL:
-        labels = names_in(labels)
     if request.task is None:
         labels, parted = _parted(labels, name, request, shown)
         spelt += parted
@@ -266,9 +264,11 @@ def _words(label: str, mark: str) -> list[str]:
     return [word.strip() for word in label.split(mark) if word.strip()]
 
 
-def spoken(labels: Sequence[Any]) -> str:
+def spoken(labels: Sequence[Any], task: str | None) -> str:
     """Say what the labels are in a few words."""
     present = set(labels) - {None}
+    if task == MULTILABEL and all(type(label) is str for label in present):
+        present = set(names_in(present))
     rows = [label if type(label) is tuple else (label,) for label in present]
     if rows and all(isinstance(value, float) for row in rows for value in row):
         return "numbers" if len(rows[0]) == 1 else f"rows of {len(rows[0])} numbers"

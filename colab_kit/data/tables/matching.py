@@ -227,7 +227,7 @@ def _use(reading: Reading, main: Matched, shown: str) -> None:
     if (stem := reading.names.stems[main.files[0]]).startswith("0") and main.written(0) != stem:
         of_file += f" ({main.written(0)} is {stem})"
     line = f"{shown or table.path.name}: {of_file} names the files, {choice.line}"
-    reading.lines.append(f"{line} ({spoken(reading.labels)}){named}")
+    reading.lines.append(f"{line} ({spoken(reading.labels, request.task)}){named}")
     for one in siblings:
         reading.lines.append(f"{one.table.path.name}: {counted(len(one.files), 'file')} named")
     reading.notes += choice.notes
