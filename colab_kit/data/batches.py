@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,8 @@ class BatchLoader:
                 self.item_reader = ItemReader(
                     items, num_workers, seed, preprocess, self.augment, complain
                 )
+            case Arrays() as arrays if self.augment is None or not self.augment.cuts:
+                self.source = resident(arrays, device)
             case Arrays() | Pictures():
                 pass
             case other:
@@ -307,11 +309,32 @@ class BatchLoader:
         return pinned
 
 
+def resident(
+    arrays: Arrays, device: torch.device, free: Callable[[torch.device], int] | None = None
+) -> Arrays:
+    """Give arrays that live on a GPU, to be gathered there, if a quarter of its free memory does.
+
+    Parameters
+    ----------
+    free : callable, optional
+        Gives the device's free bytes; torch's own, if None.
+    """
+    if device.type in ("cpu", "mps"):  # they share the memory of the machine
+        return arrays
+
+    def move() -> Arrays:
+        room = free(device) if free else torch.cuda.mem_get_info(device)[0]
+        return replace(arrays, x=arrays.x.to(device)) if arrays.x.nbytes <= room / 4 else arrays
+
+    return cached_with(arrays, ("resident", str(device)), move)
+
+
 def _gather(arrays: Arrays, groups: Groups) -> Generator[Raw, None, None]:
     labels = torch.from_numpy(arrays.labels)
     for rows in groups:  # a gather of bytes costs less than handing it to a thread
         where = torch.from_numpy(rows)
-        yield arrays.x.index_select(0, where), labels.index_select(0, where), rows
+        pixels = arrays.x.index_select(0, where.to(arrays.x.device))
+        yield pixels, labels.index_select(0, where), rows
 
 
 def loader_of(

@@ -10,7 +10,7 @@ import torch
 
 from colab_kit.data import keyed_random
 from colab_kit.data.augment import PRESETS
-from colab_kit.data.batches import Batch, BatchLoader, bounds
+from colab_kit.data.batches import Batch, BatchLoader, bounds, resident
 from colab_kit.data.dataset import Split
 from colab_kit.data.prefetch import AHEAD, run_ahead
 from colab_kit.data.preprocess import Preprocess
@@ -375,3 +375,19 @@ def test_a_hand_written_loop_gets_what_training_gets(tmp_path):
     )
     x, y, index = next(iter(valid.batches(3, size=8)))
     assert x.dtype == torch.float32 and y.dtype == torch.int64 and len(index) == 3
+
+
+# --- where arrays live ---
+
+
+@pytest.mark.parametrize(("free", "where"), [(4, "meta"), (3, "cpu")])
+def test_arrays_that_take_a_quarter_of_a_devices_free_memory_live_there(free, where):
+    arrays = Arrays(torch.zeros(8, 1, 4, 4, dtype=torch.uint8), np.zeros(8, np.int64))
+    room = free * arrays.x.nbytes
+    assert resident(arrays, torch.device("meta"), lambda device: room).x.device.type == where
+
+
+def test_arrays_are_moved_to_a_device_once():
+    arrays = Arrays(torch.zeros(8, 1, 4, 4, dtype=torch.uint8), np.zeros(8, np.int64))
+    there = [resident(arrays, torch.device("meta"), lambda device: 1 << 20) for _ in range(2)]
+    assert there[0] is there[1]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +185,18 @@ def test_a_loop_of_ones_own_gets_batches_on_the_gpu():
         all(batch.x.is_cuda and batch.y.is_cuda for batch in batches)
         and batches[0].x.dtype == torch.float32
     )
+
+
+@pytest.mark.parametrize("augment", ["none", "standard"])
+def test_arrays_on_the_gpu_give_the_batches_that_arrays_on_the_host_give(augment):
+    train = kit.load("fashion-mini", max_per_class=20).train
+    there, here = (
+        list(train.batches(32, device=device, augment=augment)) for device in ("cuda", "cpu")
+    )
+    assert all(torch.allclose(a.x.cpu(), b.x, atol=1e-4) for a, b in zip(there, here, strict=True))
+
+
+def test_the_gpus_clock_adds_up_to_the_wall_time():
+    began = time.perf_counter()
+    run = kit.train(kit.nets.cnn, kit.load("fashion-mini"), epochs=2, quiet=True)
+    assert run.timings.total == pytest.approx(time.perf_counter() - began, rel=0.05)
