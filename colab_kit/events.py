@@ -78,6 +78,8 @@ class RunStarted(Event):
     epochs: int
     steps: int  # optimizer steps of the whole run
     done: int = 0  # steps that an earlier session has done
+    exact: bool | None = None  # whether its bits go on as if never stopped; None: a fresh run
+    why: str = ""  # which promise holds, and what broke the others
 
 
 @dataclass(frozen=True, slots=True)

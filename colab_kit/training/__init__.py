@@ -16,6 +16,7 @@ transfer_plan   how a transfer goes
 state           where a run is, and its history
 job             what the loop works on
 loop            the training loop
+hidden_state    what no checkpoint holds
 frozen_head     a head fitted on features
 saver           when and where a run is saved, and the time that a session has
 checkpoint      generations of checkpoints, and how the newest is found

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
+from ..data.folders.tree import some
 from ..events import Note
 from ..models.precision import compiled
 from ..models.weights import put
 from ..system import timings
 from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
+from .hidden_state import FIRST, Draws, HiddenState, passes_alike
+from .losses import own_loss
 from .optim import Average, Schedule
 from .plan import Plan
 from .state import Diverged, Progress, State
@@ -31,6 +35,9 @@ class Job:
         self.emit, self.control, self.budget = progress.emit, progress.control, progress.budget
         self.watch = timings.running()
         self.loss, self.valid_loss = plan.loss, plan.valid_loss
+        self.own_loss = own_loss(plan.loss)
+        self.exact: bool | None = None  # of a run that goes on
+        self.promise = ""
         self.measures = {"task": plan.data.task, "output": plan.choices["output"].value}
         self.optimizer = plan.optimizer()
         self.net: Callable[[Any], Any] = plan.learner
@@ -59,22 +66,56 @@ class Job:
         """Go on from the checkpoint, or from the head that was fitted; say which promise holds."""
         state, found = self.progress.state, self.progress.checkpoint
         if found is None:
+            self._watch(state)
             if state.step:  # the head is fitted: from here on the loop knows of it
                 self.save(state, must=True, planned=True)
             return state
         vars(state).update(vars(self.restore(found)))
+        self._watch(state)
         self.begun = state.step
         if state.step:
             total = found.facts["schedule"]["total"]
-            promise = exactness(
+            self.exact, self.promise = exactness(
                 found.facts["environment"],
                 self.environment,
                 stretched=self.schedule.ends and total != self.schedule.total,
                 keyed=self.plan.is_keyed,
                 cut=state.pieces > 1,
+                drawn_late=state.drawn_late,
+                hidden=state.hidden,
             )
-            self.emit(Note(f"Going on from step {state.step} of {self.steps}: {promise}."))
+            self.emit(Note(f"Going on from step {state.step} of {self.steps}: {self.promise}."))
         return state
+
+    def _watch(self, state: State) -> None:
+        """Look at what no checkpoint holds, from here on."""
+        own = {"loss": self.own_loss, "optimizer": self.optimizer}
+        self.outside = HiddenState({"the network": self.model, **own})
+        self.draws = Draws(state.drawn)
+
+    def look_outside(self, state: State) -> None:
+        """Say what changes outside of all that is saved: a run that goes on lacks it."""
+
+        def alike() -> bool:
+            return passes_alike(self.model, self.train.peek().x[:2], self.recipe.seed)
+
+        if state.hidden or not (found := self.outside.changed(alike)):
+            return
+        state.hidden += found
+        text = (
+            f"{some(found)} changed while it trained, and no checkpoint holds it: a run that stops "
+            "goes on without it. Register it: self.register_buffer(name, tensor)"
+        )
+        self.emit(Note(f"{text}, or keep it in state_dict().", "warn"))
+
+    def look_at_draws(self, state: State) -> None:
+        """Key python's and numpy's generators for each step, where the last step drew from them."""
+        if not (found := self.draws.look()):
+            return
+        if state.step > FIRST:
+            state.drawn_late = True
+            text = f"A step drew from {some(found)} for the first time: the bits of this run do not"
+            self.emit(Note(f"{text} repeat.", "warn"))
 
     def save(self, state: State, *, must: bool = False, planned: bool = False) -> None:
         """Write everything the next step needs, once for each place a run can be at.
@@ -93,6 +134,9 @@ class Job:
         mark = (state.step, state.epoch, len(state.history), state.rollbacks)
         if mark == self.saved:
             return
+        if state.step > self.begun:
+            self.look_outside(state)
+            self.draws.looks = max(1, self.draws.looks)  # at the next step
         if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
             raise Diverged(math.nan)
         tensors, facts = self._snapshot(state)
@@ -109,6 +153,8 @@ class Job:
         tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average/{name}": t for name, t in self.average.shadow.items()}
+        if isinstance(self.own_loss, nn.Module):
+            tensors |= {f"loss/{name}": t for name, t in self.own_loss.state_dict().items()}
         optimizer = checkpoint.pack(self.optimizer.state_dict(), tensors, "optimizer/")
         return tensors, {**self.facts, "optimizer": optimizer, "schedule": vars(self.schedule)}
 
@@ -120,6 +166,8 @@ class Job:
         if self.average is not None:
             for name, tensor in checkpoint.under(tensors, "average/").items():
                 self.average.shadow[name].copy_(tensor)
+        if isinstance(self.own_loss, nn.Module):
+            put(self.own_loss, checkpoint.under(tensors, "loss/"))
         if self.scaler is not None and facts["scaler"] is not None:
             self.scaler.load_state_dict(facts["scaler"])
         self.progress.forget_best()
@@ -157,7 +205,9 @@ def exactness(
     stretched: bool,
     keyed: bool = True,
     cut: bool = False,
-) -> str:
+    drawn_late: bool = False,
+    hidden: Sequence[str] = (),
+) -> tuple[bool, str]:
     """Say which promise holds for a run that goes on: the same bits, or the same data and schedule.
 
     Parameters
@@ -167,6 +217,10 @@ def exactness(
         Whether the schedule is longer now.
     cut : bool
         Whether batches are computed in pieces.
+    drawn_late : bool
+        Whether steps drew from `random` or numpy before they were keyed.
+    hidden : sequence of str
+        What changed outside of all that is saved.
     """
     changed = [name for name, value in new.items() if old.get(name) != value]
     broken = [f"{name} {old.get(name)} → {new[name]}" for name in changed]
@@ -176,11 +230,15 @@ def exactness(
         broken.append("more epochs stretch the schedule of the learning rate")
     if cut:
         broken.append("batches are computed in pieces since memory ran out")
+    if drawn_late:
+        broken.append("steps drew from random or numpy before that was seen")
+    if hidden:
+        broken.append(f"no checkpoint holds {some(hidden)}")
     if not keyed:
-        return (
+        return False, (
             "same order and schedule; the dataset's own random numbers are beyond any key, "
             "so neither its pictures nor the bits repeat"
         )
     if not broken:
-        return "every bit as if it had never stopped"
-    return f"same data, order and augmentation, not the same bits ({'; '.join(broken)})"
+        return True, "every bit as if it had never stopped"
+    return False, f"same data, order and augmentation, not the same bits ({'; '.join(broken)})"

@@ -29,6 +29,7 @@ from .plan import Plan
 from .recovery import go_back, pieces, twice_as_many
 from .state import Diverged, Progress, State, copy_of, out_of_patience, wear
 
+EARLY = 3  # steps after which state that nobody saves is told of
 LOOK_EVERY = 0.1  # seconds between two reads of the loss on an accelerator: a read makes it wait
 
 
@@ -64,7 +65,7 @@ def fit_by_steps(plan: Plan, progress: Progress) -> str:
     """
     job = Job(plan, progress)
     state = job.begin()
-    progress.announce(plan, job.steps)
+    progress.announce(plan, job.steps, job.exact, job.promise)
     on_device = nullcontext() if job.device.type != "cuda" else job.watch.by_device(cuda_event)
     try:
         with (
@@ -113,6 +114,9 @@ def train_epoch(job: Job, state: State) -> str:
     while group := list(itertools.islice(batches, recipe.grad_accum_steps)):
         loss = optimizer_step(job, state, group, sums)
         enter("rest")
+        job.look_at_draws(state)
+        if state.step - job.begun == EARLY:
+            job.look_outside(state)
         now = time.monotonic()
         if job.device.type == "cpu" or now - looked > LOOK_EVERY:
             looked, value = now, finite(loss.item())
@@ -218,6 +222,7 @@ def gradients(job: Job, state: State, group: list[Batch], sums: Sums) -> torch.T
                 continue  # every picture of it is damaged
             # what dropout draws, whatever drew before
             keyed_random.seed_torch(job.recipe.seed, keyed_random.STEP, state.epoch, number)
+            job.draws.key(job.recipe.seed, keyed_random.STEP, state.epoch, number)
             enter("forward")
             for loss, n in losses(job, state, batch, number, sums):
                 enter("backward")
@@ -287,6 +292,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
     with torch.no_grad(), averaged(job), timings.during("validation"):
         for number, batch in enumerate(timings.each("input", job.valid.in_order())):
             keyed_random.seed_torch(job.recipe.seed, keyed_random.VALID, number)
+            job.draws.key(job.recipe.seed, keyed_random.VALID, number)
             if len(batch):
                 output = whole_output(job, state, batch)
                 sums.add(job.valid_loss(output, batch.y), output, batch.y)

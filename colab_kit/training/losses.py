@@ -5,6 +5,7 @@ The sums stay where the network computes and are read when somebody asks.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -164,13 +165,20 @@ def of_rows(loss: Loss) -> Loss:
     with all.
     """
 
-    def shaped(output: Any, y: torch.Tensor) -> torch.Tensor:
-        if isinstance(output, torch.Tensor) and y.is_floating_point():
-            if output.numel() == y.numel():
-                y = y.reshape(output.shape)
-        return loss(output, y)
+    return functools.partial(_shaped, loss)
 
-    return shaped
+
+def _shaped(loss: Loss, output: Any, y: torch.Tensor) -> torch.Tensor:
+    if isinstance(output, torch.Tensor) and y.is_floating_point():
+        if output.numel() == y.numel():
+            y = y.reshape(output.shape)
+    return loss(output, y)
+
+
+def own_loss(loss: Loss) -> Any:
+    """Give the user's own loss, which of_rows() may have wrapped."""
+    is_wrapped = isinstance(loss, functools.partial) and loss.func is _shaped
+    return loss.args[0] if is_wrapped else loss  # type: ignore[attr-defined]
 
 
 def expects(loss: Any) -> str | None:

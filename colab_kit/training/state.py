@@ -121,6 +121,9 @@ class State:
     back_to: int = -1  # the step it last went back to
     pieces: int = 1  # in which a batch is computed, since memory ran out
     scaler: dict[str, float] | None = None  # of the GradScaler, if there is one
+    drawn: list[str] = field(default_factory=list)  # "random", "numpy": a step drew from them
+    drawn_late: bool = False  # whether steps drew before they were keyed
+    hidden: list[str] = field(default_factory=list)  # what changed that no checkpoint holds
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> State:
@@ -251,13 +254,13 @@ class Progress:
         )
         return self.saver
 
-    def announce(self, plan: Plan, steps: int) -> None:
+    def announce(self, plan: Plan, steps: int, exact: bool | None = None, why: str = "") -> None:
         """Say that training begins: in the run's folder, on the shelf, and to the callbacks."""
         record, folder = self.record, self.folder
         write_json(folder / "run.json", record)
         self.emit.callbacks.insert(0, CsvLog(folder / "history.csv", self.history))
         name = f"{record['name']}-{record['key']}"
-        self.emit(RunStarted(name, folder, plan.epochs, steps, self.step))
+        self.emit(RunStarted(name, folder, plan.epochs, steps, self.step, exact, why))
         if self.saver is not None and self.drive_folder is not None:
             self.emit(Note(f"Copies go to Drive: {self.drive_folder}"))
             self.saver.announce()

@@ -1,0 +1,202 @@
+"""What a checkpoint does not hold: state outside of state_dict, and draws that no key reaches.
+
+Code of a user may count in an attribute, keep a generator of its own, or draw from `random` and
+numpy. What is seen to change between two looks is named, and the promise of equal bits goes with
+it; the two generators of the process are keyed for each step like torch's once a step drew from
+them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..data import keyed_random
+from ..models.weights import untouched
+
+FIRST = 8  # steps of a run that are looked at for draws, each
+DEEP = 4  # containers in containers that are looked into
+MANY = 256  # items of a container that are looked at
+_OF_MODULE = set(nn.Module().__dict__) | {"_forward_hooks_with_kwargs", "_is_full_backward_hook"}
+_OF_OPTIMIZER = set(
+    "defaults state param_groups step _step_count _opt_called _need_device_dtype_check_for_fused "
+    "_zero_grad_profile_name _warned_capturable_if_run_uncaptured".split()
+)
+_OURS = ("torch", "builtins", "colab_kit")  # whose objects are not looked into
+
+
+class Draws:
+    """Which of the process's own generators a step draws from: "random", "numpy".
+
+    Parameters
+    ----------
+    drawn : list of str
+        Those that earlier steps drew from; the list grows.
+    """
+
+    def __init__(self, drawn: list[str]) -> None:
+        self.drawn, self.looks = drawn, FIRST
+        self._before: dict[str, Any] = {}
+
+    def key(self, *key: int) -> None:
+        """Key the generators for what comes next, where code draws from them, or may."""
+        if self.looks or self.drawn:
+            number = keyed_random.mix(*key)
+            if self.looks or "random" in self.drawn:
+                random.seed(number)
+            if self.looks or "numpy" in self.drawn:
+                np.random.seed(number & 0xFFFF_FFFF)
+        if self.looks:
+            self._before = _generators()
+
+    def look(self) -> list[str]:
+        """Name the generators that were drawn from since the last key, and were not before."""
+        if not self.looks or not self._before:
+            return []
+        self.looks -= 1
+        now = _generators()
+        found = [name for name in now if now[name] != self._before[name]]
+        new = [name for name in found if name not in self.drawn]
+        self.drawn += new
+        return new
+
+
+def _generators() -> dict[str, Any]:
+    numbers: Any = np.random.get_state()
+    return {"random": random.getstate(), "numpy": (numbers[1].tobytes(), *numbers[2:])}
+
+
+class HiddenState:
+    """What a network, a loss and an optimizer keep outside of what a checkpoint holds.
+
+    Parameters
+    ----------
+    roots : dict
+        {what it is called: the object}
+    """
+
+    def __init__(self, roots: dict[str, Any]) -> None:
+        self.roots = roots
+        self._before = self._look()
+
+    def changed(self, alike: Callable[[], bool]) -> list[str]:
+        """Name what has changed since the object was made.
+
+        Parameters
+        ----------
+        alike : callable
+            Whether two passes over the same pictures give the same: then tensors that each pass
+            puts into an attribute are only kept to be looked at.
+        """
+        now = self._look()
+        names = [name for name in now if now[name] != self._before.get(name)]
+        sure = [name for name in names if not _is_replaced(now[name], self._before.get(name))]
+        return names if len(sure) < len(names) and not alike() else sure
+
+    def _look(self) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for called, root in self.roots.items():
+            for name, value in _attributes(root):
+                out[f"{called}.{name}"] = _mark(value, DEEP)
+        return {name: mark for name, mark in out.items() if mark is not None}
+
+
+def _attributes(root: Any) -> Iterator[tuple[str, Any]]:
+    """Give what an object keeps that no state_dict holds."""
+    if isinstance(root, nn.Module):
+        for path, module in root.named_modules():
+            start = f"{path}." if path else ""
+            for name in module._non_persistent_buffers_set:
+                yield f"{start}{name}", module._buffers.get(name)
+            for name, value in vars(module).items():
+                if name not in _OF_MODULE:
+                    yield f"{start}{name}", value
+        return
+    if type(root).__module__.startswith("torch."):
+        return
+    known = _OF_OPTIMIZER if isinstance(root, torch.optim.Optimizer) else set()
+    for name, value in getattr(root, "__dict__", {}).items():
+        if name not in known and not name.startswith("_optimizer_"):
+            yield name, value
+
+
+def _mark(value: Any, deep: int) -> Any:
+    """Tell a value from others: plain data that differs where the value does; None where unknown.
+
+    A tensor counts as changed where it was written to, or is another one.
+    """
+    match value:
+        case bool() | int() | float() | str() | bytes():
+            return value
+        case nn.Parameter() | nn.Module():
+            return None  # a checkpoint holds it
+        case torch.Tensor():
+            return ("tensor", value.data_ptr(), value._version, float(value.detach().sum()))
+        case np.ndarray():
+            return ("array", value.nbytes, hashlib.sha1(value.tobytes()).digest())
+        case torch.Generator():
+            return ("generator", value.get_state().numpy().tobytes())
+        case np.random.Generator():
+            return ("generator", repr(value.bit_generator.state))
+        case np.random.RandomState() | random.Random():
+            get = value.getstate if isinstance(value, random.Random) else value.get_state
+            return ("generator", repr(get()))
+    if deep == 0:
+        return None
+    if isinstance(value, (list, tuple, set)):
+        items = list(value)[:MANY]
+        return ("items", len(value), [_mark(item, deep - 1) for item in items])
+    if isinstance(value, dict):
+        pairs = list(value.items())[:MANY]
+        return ("items", len(value), [(str(key), _mark(own, deep - 1)) for key, own in pairs])
+    if type(value).__module__.partition(".")[0] in _OURS or not hasattr(value, "__dict__"):
+        return None
+    return ("object", [(name, _mark(own, deep - 1)) for name, own in vars(value).items()])
+
+
+def _is_replaced(now: Any, before: Any) -> bool:
+    """Tell whether only tensors came in the place of others, of which nobody knows their use."""
+    if isinstance(now, tuple) and now[0] == "tensor":
+        is_tensor = isinstance(before, tuple) and before[0] == "tensor"
+        # written to in place: the same memory, and torch has counted a write
+        return not (is_tensor and now[1] == before[1] and now[2] > before[2])
+    if isinstance(now, tuple) and now[0] == "items":
+        is_items = isinstance(before, tuple) and before[0] == "items"
+        old = before[2] if is_items and before[1] == now[1] else [None] * len(now[2])
+        pairs = [(a, b) for a, b in zip(now[2], old, strict=True) if a != b]
+        return bool(pairs) and all(_is_replaced(_own(a), _own(b)) for a, b in pairs)
+    return False
+
+
+def _own(item: Any) -> Any:
+    """Give the value's mark in an item of a dict, which has its key before it."""
+    is_pair = isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+    return item[1] if is_pair and item[0] not in ("generator", "object") else item
+
+
+def passes_alike(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
+    """Whether two training passes over the same input, under one key, give the same bits."""
+    answers = []
+    for _ in range(2):
+        with untouched(model, weights=True), torch.no_grad():
+            model.train()
+            keyed_random.seed_all(seed, keyed_random.STEP)
+            answers.append(model(x))
+    first, second = (list(_tensors(answer)) for answer in answers)
+    return len(first) == len(second) and all(map(torch.equal, first, second))
+
+
+def _tensors(answer: Any) -> Iterator[torch.Tensor]:
+    if isinstance(answer, torch.Tensor):
+        yield answer
+    elif isinstance(answer, (list, tuple)):
+        for item in answer:
+            yield from _tensors(item)
+    elif isinstance(answer, dict):
+        yield from _tensors(list(answer.values()))

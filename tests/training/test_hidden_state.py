@@ -1,0 +1,262 @@
+"""What no checkpoint holds: state outside of state_dict is named, draws that no key reaches are keyed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from colab_kit.api import train
+from colab_kit.data.loading import load
+from colab_kit.events import Control, Event, RunStarted, StepDone
+from colab_kit.training.hidden_state import FIRST, Draws, HiddenState
+
+cross_entropy = nn.functional.cross_entropy
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+class Counts(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += self.training
+        return self.net(x) * (1 + 0.01 * self.seen)
+
+
+class CountsInAList(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = [{"steps": 0}]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen[0]["steps"] += self.training
+        return self.net(x) * (1 + 0.01 * self.seen[0]["steps"])
+
+
+class Hidden(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.seen += 1
+        return self.net(x) * (1 + 0.01 * float(self.seen))
+
+
+class Averages(Net):
+    """Its state is another tensor after each pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean: Any = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.net(x)
+        if self.training:
+            self.mean = y.detach().mean(0) + (0 if self.mean is None else 0.9 * self.mean)
+        return y if self.mean is None else y - 0.1 * self.mean
+
+
+class Generates(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = [torch.Generator().manual_seed(1)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        noise = torch.randn(x.shape, generator=self.own[0])
+        return self.net(x + 0.1 * noise if self.training else x)
+
+
+class KeepsWhatItSaw(Net):
+    """Its attribute is there to be looked at."""
+
+    last: Any = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.last = self.net(x)
+        return self.last
+
+
+class Weighs(nn.Module):
+    """A loss with a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("frequency", torch.ones(3))
+
+    def forward(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if output.requires_grad:
+            self.frequency.mul_(0.9).add_(0.1 * torch.bincount(y, minlength=3))
+        return cross_entropy(output, y, weight=1 / (self.frequency + 0.1))
+
+
+class Sharpens:
+    def __init__(self) -> None:
+        self.t = 0
+
+    def __call__(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.t += output.requires_grad
+        return cross_entropy(output / (1 + 0.05 * self.t), y)
+
+
+class Slow(torch.optim.SGD):
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, lr=0.01)
+        self.k = 0
+
+    def step(self, closure: Any = None) -> None:
+        self.k += 1
+        if self.k % 2:
+            super().step()
+
+
+def by_random(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(output * (1 + 0.1 * random.random()), y)
+
+
+def by_numpy(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(output, y, label_smoothing=float(np.random.uniform(0, 0.2)))
+
+
+class DrawsInForward(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x) * (1 + 0.1 * random.random() * self.training)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(5)
+    pictures = rng.integers(0, 256, (24, 3, 4, 4), dtype=np.uint8)
+    return load((pictures, [i % 3 for i in range(24)]), valid=0, quiet=True)
+
+
+def trained(
+    data: Any, folder: Path, net: Any, loss: Any = None, optimizer: Any = None, stop: int = 0
+) -> tuple[dict[str, torch.Tensor], RunStarted]:
+    """The weights that a run ends with, new objects each time, and how it began."""
+    control, heard = Control(), list[Event]()
+
+    def hear(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, StepDone) and event.step == stop:
+            control.stop("enough")
+
+    torch.manual_seed(3)
+    random.seed(len(str(folder)) + stop)
+    np.random.seed(len(str(folder)) + stop)
+    model = net()
+    given = {"lr": 1e-2} if optimizer is None else {"optimizer": optimizer(model.parameters())}
+    loss = loss() if isinstance(loss, type) else loss
+    how: dict[str, Any] = {"epochs": 3, "batch_size": 4, "save_every_steps": 1, "quiet": True}
+    run = train(
+        model, data, loss=loss, callbacks=[hear], control=control, run_dir=folder, **how, **given
+    )
+    began = next(event for event in heard if isinstance(event, RunStarted))
+    return {name: t.clone() for name, t in run.model.state_dict().items()}, began
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(t, b[name]) for name, t in a.items())
+
+
+KEEPS = {  # the network, the loss and the optimizer
+    "a counter": (Counts,),
+    "a counter in a list": (CountsInAList,),
+    "a buffer that is not persistent": (Hidden,),
+    "a tensor that is replaced": (Averages,),
+    "a generator of its own": (Generates,),
+    "a loss with a counter": (Net, Sharpens),
+    "an optimizer with a counter": (Net, None, Slow),
+}
+REPEATS = {
+    "nothing": (Net,),
+    "a tensor to look at": (KeepsWhatItSaw,),
+    "a loss with a buffer": (Net, Weighs),
+    "draws from random in the loss": (Net, by_random),
+    "draws from numpy in the loss": (Net, by_numpy),
+    "draws from random in forward": (DrawsInForward,),
+}
+
+
+@pytest.mark.parametrize("kind", REPEATS)
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits_and_says_so(kind, data, tmp_path):
+    whole, first = trained(data, tmp_path / "whole", *REPEATS[kind])
+    trained(data, tmp_path / "cut", *REPEATS[kind], stop=11)
+    cut, again = trained(data, tmp_path / "cut", *REPEATS[kind])
+    assert (same(whole, cut), first.exact, again.exact) == (True, None, True)
+
+
+@pytest.mark.parametrize("kind", KEEPS)
+def test_a_run_whose_state_no_checkpoint_holds_does_not_promise_its_bits(kind, data, tmp_path):
+    trained(data, tmp_path, *KEEPS[kind], stop=11)
+    _, again = trained(data, tmp_path, *KEEPS[kind])
+    assert again.exact is False
+
+
+def test_state_that_is_seen_is_told_once(data, tmp_path):
+    heard = list[Event]()
+    train(Counts(), data, epochs=3, batch_size=4, callbacks=[heard.append], quiet=True)
+    assert sum("Counts" in repr(e) or "seen" in getattr(e, "text", "") for e in heard) == 1
+
+
+def test_the_users_own_streams_go_on_where_they_were(data, tmp_path):
+    random.seed(7)
+    np.random.seed(7)
+    due = random.Random(7).random(), np.random.RandomState(7).rand()
+    train(Net(), data, loss=by_random, epochs=1, batch_size=4, quiet=True)
+    assert (random.random(), np.random.rand()) == due
+
+
+def test_a_draw_that_comes_late_withdraws_the_promise(data, tmp_path):
+    class Late(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls = getattr(self, "calls", 0) + self.training
+            noise = random.random() if self.calls > FIRST + 4 else 0
+            return self.net(x) * (1 + 0.1 * noise)
+
+    trained(data, tmp_path, Late, stop=FIRST + 7)
+    assert "random" in trained(data, tmp_path, Late)[1].why
+
+
+def test_the_first_steps_alone_are_looked_at():
+    draws = Draws([])
+    for step in range(FIRST + 3):
+        draws.key(0, step)
+        draws.look()
+    assert draws.looks == 0
+
+
+@pytest.mark.parametrize(("name", "draw"), [("random", random.random), ("numpy", np.random.rand)])
+def test_a_generator_that_is_drawn_from_is_named_once(name, draw):
+    draws, found = Draws([]), []
+    for step in range(3):
+        draws.key(0, step)
+        draw()
+        found += draws.look()
+    assert found == [name]
+
+
+def test_what_a_checkpoint_holds_is_not_named():
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout())
+    optimizer = torch.optim.AdamW(net.parameters())
+    state = HiddenState({"the network": net, "optimizer": optimizer})
+    for _ in range(2):
+        net(torch.rand(4, 2)).sum().backward()
+        optimizer.step()
+    assert state.changed(lambda: False) == []
