@@ -9,6 +9,7 @@ them.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -167,10 +168,9 @@ def _is_replaced(now: Any, before: Any) -> bool:
         # written to in place: the same memory, and torch has counted a write
         return not (is_tensor and now[1] == before[1] and now[2] > before[2])
     if isinstance(now, tuple) and now[0] == "items":
-        is_items = isinstance(before, tuple) and before[0] == "items"
-        old = before[2] if is_items and before[1] == now[1] else [None] * len(now[2])
-        pairs = [(a, b) for a, b in zip(now[2], old, strict=True) if a != b]
-        return bool(pairs) and all(_is_replaced(_own(a), _own(b)) for a, b in pairs)
+        old = before[2] if isinstance(before, tuple) and before[0] == "items" else []
+        pairs = [(_own(a), _own(b)) for a, b in itertools.zip_longest(now[2], old) if a != b]
+        return all(_is_replaced(b if a is None else a, None if a is None else b) for a, b in pairs)
     return False
 
 

@@ -93,6 +93,20 @@ class KeepsWhatItSaw(Net):
         return self.last
 
 
+class KeepsACache(Net):
+    """As some backbones do: emptied for training, filled when it only looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache: dict[str, Any] = {}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.cache.clear()
+            return self.net(x)
+        return self.cache.setdefault("bias", torch.zeros(3)) + self.net(x)
+
+
 class Weighs(nn.Module):
     """A loss with a buffer."""
 
@@ -187,6 +201,7 @@ KEEPS = {  # the network, the loss and the optimizer
 REPEATS = {
     "nothing": (Net,),
     "a tensor to look at": (KeepsWhatItSaw,),
+    "a cache of tensors": (KeepsACache,),
     "a loss with a buffer": (Net, Weighs),
     "draws from random in the loss": (Net, by_random),
     "draws from numpy in the loss": (Net, by_numpy),
