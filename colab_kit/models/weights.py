@@ -217,8 +217,11 @@ def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
 
     stored: Tensors = {}
     memory: set[int] = set()
+    pairs = [name for name, tensor in tensors.items() if tensor.is_complex()]
     for name, tensor in tensors.items():
-        copy = tensor.detach().to("cpu").contiguous()
+        copy = tensor.detach().to("cpu").resolve_conj().contiguous()
+        if copy.is_complex():  # the format has no complex128
+            copy = torch.view_as_real(copy)
         address = copy.untyped_storage().data_ptr()
         if copy.numel() > 0 and address in memory:
             copy = (
@@ -227,6 +230,8 @@ def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
         memory.add(address)
         stored[name] = copy
     mark = {"sha256": SEAL, "start": str(facts.get("start", "")), "step": str(facts.get("step", 0))}
+    if pairs:
+        mark["complex"] = json.dumps(pairs)
     write_whole(path, seal(save(stored, {**mark, "facts": json.dumps(facts)})))
 
 
@@ -249,8 +254,11 @@ def read(path: Path, *, checked: bool = False) -> TensorFile:
         raise damaged(path)
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["facts"])
+        pairs = json.loads(file.metadata().get("complex", "[]"))
         # cloned: a tensor that is still mapped to the file changes with it
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+    for name in pairs:
+        tensors[name] = torch.view_as_complex(tensors[name])
     return TensorFile(path, int(facts.get("step", 0)), tensors, facts)
 
 

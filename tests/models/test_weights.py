@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from colab_kit.errors import ModelError
-from colab_kit.models.weights import put, read_weights, warm_start
+from colab_kit.models.weights import put, read, read_weights, warm_start, write
 from colab_kit.training import checkpoint
 
 
@@ -128,3 +128,11 @@ def test_a_network_whose_modules_note_a_version_loads_its_own_state():
         torch.equal(a, b)
         for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True)
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+def test_complex_numbers_come_back_as_they_were(dtype, tmp_path):
+    tensors = {"w": torch.randn(3, 2, dtype=dtype).conj(), "b": torch.randn(2)}
+    write(tmp_path / "x.safetensors", tensors, {})
+    back = read(tmp_path / "x.safetensors").tensors
+    assert torch.equal(back["w"], tensors["w"]) and back["w"].dtype == dtype
