@@ -151,9 +151,28 @@ def _refuse_pairs(
             continue
         called = [header[n] if header else n for n in sorted((of_file, number))]
         what = f"{table.path} names two pictures in each row: {some(list(map(repr, called)))}."
-        lines = [request.line(labels=shown, file_column=one) for one in called]
-        why = "a row that compares two pictures is no label of one"
-        raise PairsOfPictures(what, why, f"if one of the two is labelled: {', or '.join(lines)}")
+        fix = "to learn classes, give a table with one picture and its class in each row"
+        kinds = [n for n, cells in enumerate(columns) if _are_names(cells, n, (of_file, number))]
+        if kinds:  # a class beside the two: of one of them
+            key = header[kinds[0]] if header else kinds[0]
+            lines = [
+                request.line(labels=shown, file_column=one, label_column=key) for one in called
+            ]
+            fix = f"if {key} is of one of the two: {', or '.join(lines)}"
+        elif len({name.rpartition("/")[0] for name in names.whole}) > 1:
+            line = request.line_of("path.parent.name")
+            fix = f"to learn the folders' names: {line}; else {fix}"
+        why = "what is said of two pictures together is the class of neither"
+        raise PairsOfPictures(what, why, fix)
+
+
+def _are_names(cells: Sequence[Any], number: int, files: Sequence[int]) -> bool:
+    """Tell whether a column may hold classes: texts that recur, and no yes and no."""
+    distinct = {str(cell).casefold() for cell in cells}
+    yes_and_no = {"same", "different", "yes", "no", "true", "false", "y", "n", "match", "mismatch"}
+    numbers = all(cell.lstrip("-").replace(".", "", 1).isdigit() for cell in distinct)
+    several = 1 < len(distinct) <= len(cells) // 2
+    return number not in files and several and not numbers and not distinct <= yes_and_no
 
 
 def _by_number(table: Table, header: tuple[str, ...], names: FileNames) -> Matched:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import NoneType
 from typing import Any
 
 from ...errors import DataError
 from ...events import Note
-from ..folders.tree import some
+from ..folders.tree import counted, some
 from ..targets import CLASSIFY, MULTILABEL, REGRESS
-from .cells import are_numbers, as_labels, hot_labels, largest, number_in, words
+from .cells import are_numbers, as_labels, hot_labels, largest, number_in, part_all, words
 from .column_kinds import (
     HOT,
     LABEL_COLUMNS,
@@ -92,15 +93,14 @@ def choose_labels(
     if chosen is None and len(likely) > 1 and all(column.kind == "number" for column in likely):
         raise _question(matched, likely, request, shown, together=True)
     if chosen is not None:
-        choice = _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
-        if len(likely) > 1:
-            text = f"{matched.table.path.name}: {choice.line}; label_column= names another one."
-            return replace(choice, notes=(Note(text), *choice.notes))
-        return choice
-    poor = ("free", "beside", "group", "counter")
-    likely = likely or [column for column in columns if column.kind in poor]
+        return _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
     if likely:
         raise _question(matched, _sorted(likely), request, shown)
+    many = len(matched.files)
+    poor = [one for one in columns if one.kind in ("free", "beside", "group", "counter")]
+    perhaps = [one for one in poor if len(one.distinct) < many or many < SOME]
+    if poor:
+        raise _question(matched, _sorted(perhaps), request, shown, names=names)
     return None
 
 
@@ -161,16 +161,15 @@ def _one(
     shown: str,
 ) -> LabelChoice:
     name, cells = matched.named(column.number), matched.cells(column.number)
-    asked = request.label_column is not None or request.task is not None
-    if not asked and len(cells) >= SOME and len(column.distinct) == len(cells) > 0:
-        if column.kind != "number":
-            what = f"{matched.table.path} gives each of its {len(cells)} pictures another {name}."
-            line = request.line(labels=shown, label_column=matched.key(column.number))
-            raise DataError(what, "a class is learned from several pictures", line)
+    if request.task is None and len(cells) >= SOME and len(column.distinct) == len(cells):
+        _refuse_distinct(matched, column, names, request, shown)
     named = _names_of_numbers(matched, column, names, request)
     labels, notes = as_labels(named or cells, name, request, shown)
+    once = len(set(matched.files)) == len(matched.files)
+    if request.task == MULTILABEL and once and all(type(one) in (str, NoneType) for one in labels):
+        labels = part_all(labels)
     others = [matched.named(other.number) for other in likely if other.number != column.number]
-    beside = f" (not {some(others)})" if others else ""
+    beside = f" (not {some(others)}: label_column= names another one)" if others else ""
     line = f"{name} is the label{beside}"
     if named:
         line += ", and the files' folders or names say what its numbers are called"
@@ -180,6 +179,38 @@ def _one(
         labels = [None if cell in no else label for label, cell in said]
         line += f", where {refusal.name} is not 0: a row of 0 says that it is not in the picture"
     return LabelChoice((column.number,), labels, line, tuple(notes))
+
+
+def _refuse_distinct(
+    matched: Matched, column: Column, names: FileNames, request: LabelRequest, shown: str
+) -> None:
+    """Refuse a column that says something else of each picture, unless it holds fractions.
+
+    Raises
+    ------
+    DataError
+    """
+    numbers = are_numbers(column.distinct)
+    if numbers and any((number_in(cell) or 0) % 1 for cell in column.distinct):
+        return
+    many, name = len(column.distinct), matched.named(column.number)
+    what = f"{matched.table.path} gives each of its {many} pictures another {name}."
+    more = {"labels": shown, "label_column": request.label_column}
+    fix = _without_label(matched, names, request, shown)
+    if numbers:
+        fix = f"to learn the numbers: {request.line(**more, task=REGRESS)}"
+    elif request.label_column is not None:
+        fix = f"{fix}; to take them as classes all the same: {request.line(**more, task=CLASSIFY)}"
+    raise DataError(what, "a class is learned from several pictures", fix)
+
+
+def _without_label(matched: Matched, names: FileNames, request: LabelRequest, shown: str) -> str:
+    """Give the fix where a table names pictures and says no class of them."""
+    fix = "write the class of each picture into a column called label, then "
+    fix += request.line(labels=shown, label_column="label")
+    if len(set(_folders(matched, names))) > 1:
+        fix = f"for the folders' names: {request.line_of('path.parent.name')}; else {fix}"
+    return fix
 
 
 def _refusal(matched: Matched, label: Column) -> Column | None:
@@ -261,7 +292,11 @@ def _named(
         raise DataError(what, "several columns are numbers, or 0 and 1", ", or ".join(lines))
     if request.task == CLASSIFY:
         line = f"the largest of the columns {some(called)} is the class"
-        return LabelChoice(tuple(numbers), list(largest(labels, called)), line)
+        most = largest(labels, called)
+        ties = sum(one is None and row is not None for one, row in zip(most, labels, strict=True))
+        text = f"{counted(ties, 'picture')} left without a label: two columns are the largest."
+        notes = (Note(text, "warn"),) if ties else ()
+        return LabelChoice(tuple(numbers), list(most), line, notes)
     line = f"the columns {some(called)} are the targets"
     return LabelChoice(tuple(numbers), labels, line)
 
@@ -284,6 +319,7 @@ def _question(
     hot: Sequence[Column] = (),
     *,
     together: bool = False,
+    names: FileNames | None = None,
 ) -> DataError:
     """Ask which column is meant, with a line for each.
 
@@ -291,6 +327,7 @@ def _question(
     ----------
     hot : columns of 0 and 1, which may be meant as one
     together : whether all `columns`, which are numbers, may be meant as one
+    names : the files, where no column is plainly the label
     """
     lines = [
         request.line(labels=shown, label_column=matched.key(column.number))
@@ -309,11 +346,12 @@ def _question(
             lines = [f"{line} (the largest is the class)", f"{whole} (to learn the numbers)"]
         else:
             lines.append(f"{whole} (all of them, as numbers)")
-    names = ", ".join(matched.named(column.number) for column in columns[:SHOWN])
+    called = ", ".join(matched.named(column.number) for column in columns[:SHOWN])
     more = f", or the {len(hot)} columns of 0 and 1" if hot else ""
-    what = f"{matched.table.path} has several columns that could be the label: {names}{more}."
-    if len(columns) == 1 and not hot:
+    what = f"{matched.table.path} has several columns that could be the label: {called}{more}."
+    if names is not None:
         what = f"{matched.table.path} has no column that is plainly the label."
+        lines = lines or [_without_label(matched, names, request, shown)]
     why = f"its columns are {', '.join(matched.header) or 'without names'}"
     return DataError(what, why, ", or ".join(lines))
 

@@ -28,7 +28,7 @@ from .name_patterns import in_names, only_boxes
 from .reading import Reading, as_rows, assign, result, say_strangers, start
 from .request import LabelRequest, Labels
 from .split_lists import PublishedSplit, of_column, of_lists
-from .table import first_file, read_table
+from .table import SHEETS, first_file, read_table
 
 __all__ = ["LabelRequest", "Labels", "label_files"]
 
@@ -102,7 +102,6 @@ def _ask(reading: Reading, function: Callable[[Path], Any]) -> None:
             raise DataError(f"labels= failed on {path}.", why, fix) from err
     reading.labels = as_rows(labels)
     _without_strangers(reading, failed)
-    reading.lines.append("labels= is a function of the path")
 
 
 def _without_strangers(reading: Reading, failed: list[str]) -> None:
@@ -154,6 +153,8 @@ def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
     path = first_file(Path(labels).expanduser(), *(place / labels for place in places))
     if path is None:
         raise found_tables.missing(labels, reading.listing, reading.request)
+    if path.suffix.lower() in SHEETS:
+        raise found_tables.no_text(path, str(labels), reading.request)
     main = match(read_table(path), reading.names, reading.request)
     own = len(reading.names) - len(reading.request.others)
     if reading.request.others and all(row >= own for row in main.files):
@@ -197,7 +198,11 @@ def _refuse(reading: Reading, asked: bool) -> None:
     if asked:
         what = f"No table beside the pictures in {reading.listing.root} names them."
         why = "label_column= and file_column= are columns of one"
-        raise DataError(what, why, "name it: labels='labels.csv'")
+        fix = f"name it: {request.line(labels='labels.csv')}"
+        if any(label is not None for label in reading.labels):
+            line = request.line(label_column=None, file_column=None)
+            fix = f"for the folders' names: {line} – for a table, {fix}"
+        raise DataError(what, why, fix)
     error = in_names(reading.names, request) or only_boxes(listing, reading.names, request)
     error = error or found_tables.strange(listing, reading.names, request)
     error = error or found_tables.sheet(listing, request)
@@ -321,9 +326,8 @@ def _group(reading: Reading) -> None:
     """Give each file the group that the column says, or say which column looks like groups."""
     group, names = reading.request.group, reading.names
     if isinstance(group, str):
-        own = [one for one in reading.matched if one.number_of(group) is not None]
-        said = (reading.listing, names, group, reading.request)
-        for matched in own or found_tables.with_column(*said):
+        said = (reading.listing, names, group, reading.request, reading.matched)
+        for matched in found_tables.with_column(*said):
             column = matched.number_of(group) or 0
             reading.used.add(matched.table.path)
             for row, cell in zip(matched.files, matched.cells(column), strict=True):

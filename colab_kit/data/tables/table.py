@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,7 @@ from .structured import read_json, read_list, read_xml
 from .text import decode, read_rows
 
 READERS = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".xml": read_xml}
-OTHER = {
-    ".xlsx": "save the sheet as CSV and pass that file",
-    ".xls": "save the sheet as CSV and pass that file",
-    ".parquet": "load the parquet file itself, or pass labels={file: label}",
-}
+SHEETS = {".xlsx": "excel", ".xls": "excel", ".ods": "excel", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,9 @@ def read_table(path: Path) -> Table:
     DataError
         It cannot be read, is no table, or is empty.
     """
-    if path.suffix.lower() in OTHER:
+    if path.suffix.lower() in SHEETS:
         why = "a table of text or JSON is expected"
-        raise DataError(f"{path} cannot be read as a table.", why, OTHER[path.suffix.lower()])
+        raise DataError(f"{path} cannot be read as a table.", why, save_sheet(path)[1])
     reader = READERS.get(path.suffix.lower())
     text = "" if path.suffix.lower() == ".mat" else _text(path)
     try:
@@ -77,6 +74,15 @@ def read_table(path: Path) -> Table:
     if not table.rows:
         raise DataError(f"{path} is empty.", "it has no row", "give a file with a row a picture")
     return table
+
+
+def save_sheet(path: Path) -> tuple[Path, str]:
+    """Give the CSV file that a sheet may become, which is none that is there, and the code."""
+    file = path.with_suffix(".csv")
+    if there(file):
+        file = path.with_name(f"{path.stem}_sheet.csv")
+    read = f"pandas.read_{SHEETS[path.suffix.lower()]}({os.fspath(path)!r})"
+    return file, f"import pandas; {read}.to_csv({os.fspath(file)!r}, index=False)"
 
 
 def _text(path: Path) -> str:

@@ -27,6 +27,9 @@ def decode(content: bytes) -> str | None:
     """Give the text of a file; None where it is no text."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", "replace")
+    head = content[:4096]
+    if len(head) > 8 and b"\0" not in head[::2] and not any(head[1::2]):
+        return content.decode("utf-16-le", "replace")  # as Windows writes it without a mark
     if content[:4096].count(b"\0") > 8:
         return None
     try:
