@@ -20,9 +20,9 @@ RARE = 0.1  # share of the labels up to which Python's None says that there is n
 FEW = 4  # more whole numbers than this are asked for where the column is called a quantity
 MANY = 20  # more whole numbers than this may as well be quantities
 QUANTITIES = frozenset(
-    "age ages year years month months day days count counts number price cost weight height "
-    "length width depth angle steering speed temperature bmi percent percentage ratio value "
-    "values amount intensity pressure volume hours minutes seconds rank".split()
+    "age ages boneage year years month months day days count counts number price cost weight "
+    "height length width depth angle steering speed temperature bmi percent percentage ratio "
+    "value values amount intensity pressure volume hours minutes seconds rank".split()
 )
 STRONG, WEAK = "|;", ",/&+"  # marks between labels; the weak ones stand in names, too
 QUANTITY = re.compile(r"([-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*([^\W\d_]{1,5}|%|°)?$")

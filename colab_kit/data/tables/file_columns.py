@@ -88,10 +88,6 @@ class Matched:
         return [str(cell) for cell, row in pairs if row is None]
 
 
-class PairsOfPictures(DataError):
-    """Each row of a table names two pictures."""
-
-
 def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str = "") -> Matched:
     """Find the column that names the files, and the file of each row.
 
@@ -118,61 +114,7 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     rows = names.rows_of(cells, folder=folder, hint=hint)
     if AMBIGUOUS in rows:
         raise ambiguous(str(table.path), str(cells[rows.index(AMBIGUOUS)]), names, request)
-    if request.file_column is None:
-        _refuse_pairs(table, header, columns, of_file, rows, names, request, shown)
     return Matched(table, header, of_file, columns, rows, hint)
-
-
-def _refuse_pairs(
-    table: Table,
-    header: Sequence[str],
-    columns: Sequence[Sequence[Any]],
-    of_file: int,
-    rows: Sequence[int | None],
-    names: FileNames,
-    request: LabelRequest,
-    shown: str,
-) -> None:
-    """Refuse rows that name two pictures each: what they say is of the pair.
-
-    Raises
-    ------
-    DataError
-    """
-    step = max(1, len(rows) // SAMPLE)
-    own = rows[::step]
-    for number, column in enumerate(columns):
-        cells = [str(cell) for cell in column[::step]]
-        if number == of_file or all(cell.isdigit() for cell in cells):
-            continue
-        other = [names.find(cell, exact=True) for cell in cells]
-        strange = sum(b is not None and b != a for a, b in zip(own, other, strict=True))
-        if 2 * strange <= len(own) or 2 * len(set(cells)) <= len(cells):
-            continue
-        called = [header[n] if header else n for n in sorted((of_file, number))]
-        what = f"{table.path} names two pictures in each row: {some(list(map(repr, called)))}."
-        fix = "to learn classes, give a table with one picture and its class in each row"
-        kinds = [n for n, cells in enumerate(columns) if _are_names(cells, n, (of_file, number))]
-        if kinds:  # a class beside the two: of one of them
-            key = header[kinds[0]] if header else kinds[0]
-            lines = [
-                request.line(labels=shown, file_column=one, label_column=key) for one in called
-            ]
-            fix = f"if {key} is of one of the two: {', or '.join(lines)}"
-        elif len({name.rpartition("/")[0] for name in names.whole}) > 1:
-            line = request.line_of("path.parent.name")
-            fix = f"to learn the folders' names: {line}; else {fix}"
-        why = "what is said of two pictures together is the class of neither"
-        raise PairsOfPictures(what, why, fix)
-
-
-def _are_names(cells: Sequence[Any], number: int, files: Sequence[int]) -> bool:
-    """Tell whether a column may hold classes: texts that recur, and no yes and no."""
-    distinct = {str(cell).casefold() for cell in cells}
-    yes_and_no = {"same", "different", "yes", "no", "true", "false", "y", "n", "match", "mismatch"}
-    numbers = all(cell.lstrip("-").replace(".", "", 1).isdigit() for cell in distinct)
-    several = 1 < len(distinct) <= len(cells) // 2
-    return number not in files and several and not numbers and not distinct <= yes_and_no
 
 
 def _by_number(table: Table, header: tuple[str, ...], names: FileNames) -> Matched:
@@ -272,7 +214,7 @@ def _file_column(
         hits = _hits(table.rows, names, folder, hint)
     best = max(hits)
     if not best:
-        raise _stranger(table, names)
+        raise _stranger(table, names, request)
     ranks = {
         column: (*_likeness(table, column), many)
         for column, many in enumerate(hits)
@@ -371,7 +313,7 @@ def ambiguous(where: str, name: str, names: FileNames, request: LabelRequest) ->
     return DataError(what, f"in {names.root} these have this name: {some(which)}", fix)
 
 
-def _stranger(table: Table, names: FileNames) -> DataError:
+def _stranger(table: Table, names: FileNames, request: LabelRequest) -> DataError:
     if len(table.rows) == 1:
         what, why = f"{table.path} has a single row.", f"it is {some(_clipped(table.rows[0]))}"
         return DataError(what, why, "write a row for each picture: its file and its label")
@@ -379,15 +321,21 @@ def _stranger(table: Table, names: FileNames) -> DataError:
     rows = table.rows[1::step][:3]
     distinct = [len(set(cells)) for cells in zip(*table.rows, strict=True)]
     likely = max(range(table.width), key=lambda n: (_likeness(table, n)[0], distinct[n]))
-    return no_file(table.path, [str(row[likely]) for row in rows], names)
+    return no_file(table.path, [str(row[likely]) for row in rows], names, request)
 
 
-def no_file(where: Path | str, given: Sequence[str], names: FileNames) -> DataError:
+def no_file(
+    where: Path | str, given: Sequence[str], names: FileNames, request: LabelRequest
+) -> DataError:
     """Say that a table or a dict names none of the files."""
+    fix = "write the names as they are in the folder (folders and endings may be left out)"
+    if request.labels is not None and names.in_classes:
+        line = request.line(labels=None, label_column=None, file_column=None)
+        fix = f"for the folders' names: {line}; else {fix}"
     return DataError(
         f"No file that {where} names is in {names.root}.",
         f"it names {some(_clipped(given)) or 'nothing'}; the folder holds {some(names.whole)}",
-        "write the names as they are in the folder (folders and endings may be left out)",
+        fix,
     )
 
 

@@ -29,6 +29,10 @@ WORDS = {
     "valid": "valid validation val dev validset valset",
     "test": "test testing tst testset",
 }
+GROUP_WORDS = frozenset(
+    "patient patients patientid lesion lesions subject person participant video clip case study "
+    "series session individual photographer user rater observer".split()
+)
 SPLIT_OF = {word: split for split, words in WORDS.items() for word in words.split()}
 
 
@@ -55,6 +59,23 @@ def split_in(text: str) -> str | None:
 def is_of_both(text: str) -> bool:
     """Tell whether a name means several splits together: trainval, train_val_list."""
     return len(split_words(text)) > 1 or "trainval" in text.lower()
+
+
+def only_store(folders: Sequence[str], stems: Sequence[str]) -> bool:
+    """Tell whether folders seem to store: one a patient, a study or the like, or by a hash's start.
+
+    Parameters
+    ----------
+    folders, stems : of each file
+    """
+    distinct = set(folders)
+    words = [re.match(r"([a-z]+)[\W_]*\d", folder.lower()) for folder in distinct]
+    groups = sum(found is not None and found[1] in GROUP_WORDS for found in words)
+    if 10 * groups >= 9 * len(distinct) > 0:
+        return True
+    hashes = all(re.fullmatch(r"[0-9a-f]{1,3}", folder) for folder in distinct)
+    pairs = zip(folders, stems, strict=True)
+    return hashes and all(len(stem) >= 8 and stem.startswith(folder) for folder, stem in pairs)
 
 
 class FileNames:
@@ -114,6 +135,12 @@ class FileNames:
             else:
                 self._forms[kind] = _index(getattr(self, kind))
         return self._forms[kind]
+
+    @cached_property
+    def in_classes(self) -> bool:
+        """Tell whether several folders hold the files, and are not there to store them alone."""
+        folders = [name.rpartition("/")[0].rpartition("/")[2] for name in self.whole]
+        return len(set(folders)) > 1 and not only_store(folders, self.stems)
 
     @cached_property
     def numbered(self) -> dict[str, int]:

@@ -11,7 +11,16 @@ from ...errors import DataError
 from ...events import Note
 from ..folders.tree import counted, some
 from ..targets import CLASSIFY, MULTILABEL, REGRESS
-from .cells import are_numbers, as_labels, hot_labels, largest, number_in, part_all, words
+from .cells import (
+    QUANTITIES,
+    are_numbers,
+    as_labels,
+    hot_labels,
+    largest,
+    number_in,
+    part_all,
+    words,
+)
 from .column_kinds import (
     HOT,
     LABEL_COLUMNS,
@@ -22,6 +31,7 @@ from .column_kinds import (
     Column,
     columns_of,
     plain,
+    refuse_pairs,
 )
 from .file_columns import Matched, column_number
 from .file_names import FileNames
@@ -58,6 +68,8 @@ def choose_labels(
     DataError
         Several columns are about as plausible: it shows a line for each.
     """
+    if request.file_column is None:
+        refuse_pairs(matched, names, request, shown)
     columns = columns_of(matched)
     if request.label_column is not None:
         return _named(matched, columns, names, request, shown)
@@ -83,7 +95,7 @@ def choose_labels(
     if len(hot) > 1 and (request.task == MULTILABEL or not rest):
         return _hot(matched, hot, request)
     if len(hot) > 1:
-        raise _question(matched, _sorted(rest), request, shown, hot)
+        raise _question(matched, _sorted(matched, rest), request, shown, hot)
     chosen = _by_names(matched, likely, names) or _usual(likely, LIKELY)
     if chosen is None:
         speaking = [column for column in likely if words(column.name) & LABEL_WORDS]
@@ -95,12 +107,12 @@ def choose_labels(
     if chosen is not None:
         return _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
     if likely:
-        raise _question(matched, _sorted(likely), request, shown)
+        raise _question(matched, _sorted(matched, likely), request, shown)
     many = len(matched.files)
     poor = [one for one in columns if one.kind in ("free", "beside", "group", "counter")]
     perhaps = [one for one in poor if len(one.distinct) < many or many < SOME]
     if poor:
-        raise _question(matched, _sorted(perhaps), request, shown, names=names)
+        raise _question(matched, _sorted(matched, perhaps), request, shown, names=names)
     return None
 
 
@@ -208,7 +220,7 @@ def _without_label(matched: Matched, names: FileNames, request: LabelRequest, sh
     """Give the fix where a table names pictures and says no class of them."""
     fix = "write the class of each picture into a column called label, then "
     fix += request.line(labels=shown, label_column="label")
-    if len(set(_folders(matched, names))) > 1:
+    if names.in_classes:
         fix = f"for the folders' names: {request.line_of('path.parent.name')}; else {fix}"
     return fix
 
@@ -301,12 +313,14 @@ def _named(
     return LabelChoice(tuple(numbers), labels, line)
 
 
-def _sorted(columns: Sequence[Column]) -> list[Column]:
-    """Sort by likeliness: names of classes before numbers, few before many."""
+def _sorted(matched: Matched, columns: Sequence[Column]) -> list[Column]:
+    """Sort by likeliness: what the table is named for, names before numbers, few before many."""
+    stem = plain(matched.table.path.stem)
 
-    def rank(column: Column) -> tuple[int, int, int]:
+    def rank(column: Column) -> tuple[bool, int, bool, int]:
         called = -len(words(column.name) & (LABEL_WORDS | set(LIKELY)))
-        return called, column.kind != "text", len(column.distinct)
+        named = len(column.name) > 3 and plain(column.name) in stem
+        return not named, called, column.kind != "text", len(column.distinct)
 
     return sorted(columns, key=rank)
 
@@ -329,10 +343,11 @@ def _question(
     together : whether all `columns`, which are numbers, may be meant as one
     names : the files, where no column is plainly the label
     """
-    lines = [
-        request.line(labels=shown, label_column=matched.key(column.number))
-        for column in columns[:SHOWN]
-    ]
+    lines = []
+    for column in columns[:SHOWN]:
+        key, numbers = matched.key(column.number), column.kind == "number"
+        task = REGRESS if numbers and words(column.name) & QUANTITIES else request.task
+        lines.append(request.line(labels=shown, label_column=key, task=task))
     if hot:
         keys = [matched.key(column.number) for column in hot]
         line = request.line(labels=shown, label_column=keys)

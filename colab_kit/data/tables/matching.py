@@ -27,7 +27,7 @@ from .name_maps import find_names
 from .name_patterns import in_names, only_boxes
 from .reading import Reading, as_rows, assign, result, say_strangers, start
 from .request import LabelRequest, Labels
-from .split_lists import PublishedSplit, of_column, of_lists
+from .split_lists import PublishedSplit, by_number, of_column, of_lists
 from .table import SHEETS, first_file, read_table
 
 __all__ = ["LabelRequest", "Labels", "label_files"]
@@ -135,7 +135,7 @@ def _look_up(reading: Reading, labels: Mapping[Any, Any]) -> None:
         name = cells[rows.index(AMBIGUOUS)]
         raise ambiguous("labels=", name, reading.names, reading.request)
     if rows.count(None) == len(rows):
-        raise no_file("labels=", cells, reading.names)
+        raise no_file("labels=", cells, reading.names, reading.request)
     strangers = [cell for cell, row in zip(cells, rows, strict=True) if row is None]
     known = [row for row in rows if row is not None]
     every = as_rows(list(labels.values()))
@@ -155,7 +155,14 @@ def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
         raise found_tables.missing(labels, reading.listing, reading.request)
     if path.suffix.lower() in SHEETS:
         raise found_tables.no_text(path, str(labels), reading.request)
-    main = match(read_table(path), reading.names, reading.request)
+    try:
+        main = match(read_table(path), reading.names, reading.request)
+    except DataError:
+        beside = (*reading.listing.tables, path.with_name("images.txt"))
+        by_index = by_number(path, beside, reading.names)
+        if by_index is None:
+            raise
+        main = by_index
     own = len(reading.names) - len(reading.request.others)
     if reading.request.others and all(row >= own for row in main.files):
         reading.lines.append(f"{path.name} names none of the {reading.request.split} pictures")

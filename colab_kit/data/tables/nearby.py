@@ -16,8 +16,15 @@ from ..groups import AS_FUNCTION
 from .cells import are_numbers, words
 from .column_kinds import LABEL_COLUMNS, LABEL_WORDS, columns_of
 from .column_kinds import plain as spelling
-from .file_columns import Matched, PairsOfPictures, match
-from .file_names import FileNames, is_of_both, other_words, split_in, split_words
+from .file_columns import Matched, match
+from .file_names import (
+    FileNames,
+    is_of_both,
+    only_store,
+    other_words,
+    split_in,
+    split_words,
+)
 from .label_columns import LabelChoice, choose_labels
 from .name_maps import find_names
 from .request import LabelRequest
@@ -112,31 +119,38 @@ def doubt_folders(
         nor the folders from them.
     """
     train = {row for row, split in enumerate(names.splits) if split == request.split}
+    stores = only_store([str(labels[row]) for row in train], [names.stems[row] for row in train])
+    by_folder = request.line_of("path.parent.name")
     for matched in _matching(listing, names, request) if request.source is not None else ():
         if len(train & set(matched.files)) < NEAR * len(train):
             continue
         shown = os.path.relpath(matched.table.path, listing.root).replace(os.sep, "/")
         try:
             choice = choose_labels(matched, names, request, shown)
-        except DataError:
+        except DataError as err:
+            if stores:
+                fix = f"{err.fix} – for the folders: {by_folder}"
+                raise DataError(err.what, err.why, fix) from err
             continue
         usual = choice and all(spelling(matched.named(n)) in LABEL_COLUMNS for n in choice.columns)
-        if choice is None or not usual:
+        if choice is None or not (usual or stores):
             continue
         pairs = Counter(
             (labels[row], label)
             for row, label in zip(matched.files, choice.labels, strict=True)
             if row in train and isinstance(label, str)
         )
-        if min(_lost(pairs, 0), _lost(pairs, 1)) <= (1 - NEAR) * pairs.total():
+        lost = _lost(pairs, 0), _lost(pairs, 1)
+        most = max(lost) if stores else min(lost)
+        if most <= (1 - NEAR) * pairs.total():
             continue
         folders = sorted({str(folder) for folder, _ in pairs})
         own = sorted({label for _, label in pairs})
-        by_table, by_folder = request.line(labels=shown), "labels=lambda path: path.parent.name"
+        by_table = request.line(labels=shown)
         raise DataError(
             f"{shown} gives the pictures other labels than their folders do.",
             f"the folders are {some(folders)}, the labels in it {some(own)}",
-            f"for the table: {by_table} – for the folders: {request.line_with(by_folder)}",
+            f"for the table: {by_table} – for the folders: {by_folder}",
         )
 
 
@@ -165,8 +179,6 @@ def strange(listing: Listing, names: FileNames, request: LabelRequest) -> DataEr
         shown = os.path.relpath(path, listing.root).replace(os.sep, "/")
         try:
             match(read_table(path), names, request, shown=shown)
-        except PairsOfPictures as err:
-            return err
         except DataError as err:
             what = f"The pictures of {Path(str(request.source)).name} have no labels: {err.what}"
             return DataError(what, err.why, f"{err.fix}: {request.line(labels=shown)}")
