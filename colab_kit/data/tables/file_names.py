@@ -126,9 +126,7 @@ class FileNames:
                 forms = (_index([name.lower() for name in of]) for of in (self.stems, self.bare))
                 self._forms[kind] = next(forms) | next(forms)
             elif kind == "numbers":
-                digits = [stem.isdecimal() for stem in self.stems]
-                keys = [str(int(stem)) for stem in self.stems] if all(digits) else self.stems
-                self._forms[kind] = _index(keys)
+                self._forms[kind] = _index(list(map(_without_zeros, self.stems)))
             elif kind == "long":
                 keys = [name.rpartition(".")[0] or name for name in self.inner]
                 self._forms[kind] = _index(keys)
@@ -155,7 +153,7 @@ class FileNames:
         out = dict[str, list[int]]()
         for row, (name, stem) in enumerate(zip(self.bare, self.stems, strict=True)):
             folder = self.whole[row].rpartition("/")[0].rpartition("/")[2]
-            keys = {name, stem, name.lower(), stem.lower()}
+            keys = {name, stem, name.lower(), stem.lower(), _without_zeros(stem)}
             for key in keys | {f"{folder}/{name}", f"{folder}/{stem}"}:
                 out.setdefault(key, []).append(row)
         return out
@@ -276,6 +274,10 @@ class FileNames:
         if said:
             return self.splits[row] in said
         return hint is None or self.splits[row] == hint
+
+
+def _without_zeros(stem: str) -> str:
+    return str(int(stem)) if stem.isdecimal() else stem
 
 
 def _index(keys: Sequence[str]) -> dict[str, int]:

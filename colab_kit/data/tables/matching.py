@@ -211,8 +211,8 @@ def _refuse(reading: Reading, asked: bool) -> None:
             fix = f"for the folders' names: {line} – for a table, {fix}"
         raise DataError(what, why, fix)
     error = in_names(reading.names, request) or only_boxes(listing, reading.names, request)
-    error = error or found_tables.strange(listing, reading.names, request)
     error = error or found_tables.sheet(listing, request)
+    error = error or found_tables.strange(listing, reading.names, request)
     if error is not None:
         raise error
 
