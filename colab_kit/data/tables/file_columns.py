@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import DataError
 from ..folders.tree import some
+from .cells import QUANTITIES, words
 from .file_names import AMBIGUOUS, ENDINGS, FileNames, split_in, split_words
 from .request import LabelRequest
 from .structured import BY_NUMBER
@@ -271,12 +272,12 @@ def _likeness(table: Table, column: int) -> tuple[int, int]:
         like = 0
     name = table.first[column].strip().casefold()
     called = 1
-    if name in COUNTERS:
+    if name in COUNTERS or like == 0 and words(table.first[column]) & QUANTITIES:
         called = -1
-    elif name == "id":
-        called = 0
     elif any(word in name for word in FILE_WORDS):
         called = 2
+    elif name == "id" or like == 0:  # of bare numbers id may be the files as well as another one
+        called = 0
     return like, called
 
 

@@ -20,7 +20,7 @@ from ..folders.tree import HEIC, PICTURES
 
 AMBIGUOUS = -1
 SAMPLE = 300
-FORMS = ("whole", "bare", "stems", "inner", "long")
+FORMS = ("whole", "bare", "stems", "inner", "long", "numbers")
 ENDINGS = PICTURES | HEIC | frozenset((".dcm", ".svg", ".npy", ".xml", ".txt"))
 NUMBER = re.compile(r"0*(\d+)(?:\.0+)?(?:\.[A-Za-z]+)?$")
 UPLOAD = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before a name
@@ -126,7 +126,8 @@ class FileNames:
                 forms = (_index([name.lower() for name in of]) for of in (self.stems, self.bare))
                 self._forms[kind] = next(forms) | next(forms)
             elif kind == "numbers":
-                self._forms[kind] = _index(list(map(_without_zeros, self.stems)))
+                digits = all(map(str.isdecimal, self.stems))  # a hash may be of digits by chance
+                self._forms[kind] = _index(list(map(_without_zeros, self.stems))) if digits else {}
             elif kind == "long":
                 keys = [name.rpartition(".")[0] or name for name in self.inner]
                 self._forms[kind] = _index(keys)

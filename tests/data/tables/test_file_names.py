@@ -50,3 +50,23 @@ CLASSES = {
 def test_folders_of_patients_or_of_hashes_only_store_and_classes_do_not(kind):
     folders, stems = zip(*{**STORES, **CLASSES}[kind], strict=True)
     assert only_store(folders, stems) == (kind in STORES)
+
+
+NUMBERS = {"age": lambda n: n * 7 % 90, "ward": lambda n: 1 + n * 7 % 90, "rank": lambda n: 151 - n}
+
+
+@pytest.mark.parametrize("zeros", ["", "04"])
+@pytest.mark.parametrize("other", NUMBERS)
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("of_files", ["id", "image"])
+def test_numbers_beside_the_ids_never_name_the_pictures(tmp_path, zeros, other, order, of_files):
+    true = {f"{n:{zeros}}.png": KINDS[n % 3] for n in range(1, 151)}
+    cells = [(str(n), KINDS[n % 3], str(NUMBERS[other](n)))[::order] for n in range(1, 151)]
+    text = rows(",".join((of_files, "label", other)[::order]), *map(",".join, cells))
+    listing = lay(tmp_path, {"t.csv": text}, train=list(true))
+    try:
+        out = read(listing, "t.csv")
+    except DataError as error:  # of two columns that are called no file's it asks
+        assert of_files == "id" and f"file_column='{of_files}'" in error.fix
+        out = read(listing, "t.csv", file_column=of_files)
+    assert said(out) == true
