@@ -5,7 +5,7 @@ Classes are numbered from 0 in the order of their names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from .folders.tree import natural, some
 from .tables.name_maps import read_names
 from .tables.table import first_file
 from .targets import CLASSIFY, REGRESS, UNLABELLED, object_array
+
+CORRECT = "correct the name, or add pictures of that class to the training split"
 
 
 def read_labels(values: Any, rows: int) -> ndarray:
@@ -129,10 +131,19 @@ def _occurring(labels: ndarray) -> set[str]:
     return {name for group in groups for name in group} - {None}
 
 
-def number(labels: ndarray, classes: Sequence[str], where: str) -> ndarray:
+def number(
+    labels: ndarray,
+    classes: Sequence[str],
+    where: str,
+    lines: Callable[[], str] = lambda: CORRECT,
+) -> ndarray:
     """Give labels as int64 positions in `classes`, None as UNLABELLED.
 
     Several a picture become float32 (N, classes), with nan for None.
+
+    Parameters
+    ----------
+    lines : writes the fix where a label is no class
 
     Raises
     ------
@@ -152,8 +163,7 @@ def number(labels: ndarray, classes: Sequence[str], where: str) -> ndarray:
             raise DataError(
                 f"{where} has the class {some(strangers)}, which is not one of the classes.",
                 f"the classes are {first}{' …' if n > 8 else ''}",
-                "correct the name, move these pictures away, or add pictures of that class to the "
-                "training split",
+                lines(),
             )
         if not any(isinstance(label, tuple) for label in labels):
             place[None] = UNLABELLED

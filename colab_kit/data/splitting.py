@@ -5,8 +5,10 @@ Rows that share a group (a patient, a video) stay on one side of every draw.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from numbers import Real
 from typing import Any
@@ -261,7 +263,8 @@ def _labelled_rows(
 ) -> tuple[Split, list[Note]]:
     """Give all rows of a part that have a label; of a test part without any, all rows."""
     labels, notes = part.labels, list[Note]()
-    numbers = number(labels, classes, f"the {name} split")
+    lines = partial(_lines_of_strangers, part, classes, name, line)
+    numbers = number(labels, classes, f"the {name} split", lines)
     source, without = part.make(numbers), unlabelled(numbers)
     rows = np.flatnonzero(~without)
     if name == "test" and not len(rows):
@@ -272,6 +275,20 @@ def _labelled_rows(
         what, why = f"No picture of the {name} split has a label.", "nothing can be compared"
         raise DataError(what, why, f"give labels for it, or leave it out: {line(**{name: 0})}")
     return Split(source, rows, name), notes
+
+
+def _lines_of_strangers(
+    part: Part, classes: Sequence[str], name: str, line: Callable[..., str]
+) -> str:
+    """Write the calls for a split that may have classes which train lacks."""
+    lines = [f"correct the names, or leave that split out: {line(**{name: 0})}"]
+    source = part.make(np.zeros(len(part), np.int64))
+    if isinstance(source, Pictures) and part.labels.dtype.kind == "O":
+        pairs = zip(source.paths, part.labels, strict=True)
+        if all(label in (None, path.parent.name) for path, label in pairs):
+            folder = os.path.commonpath([path.parent.parent for path in source.paths])
+            lines.append(f"to learn all classes of that split alone: kit.load({folder!r})")
+    return " – ".join(lines[len(classes) == 1 :] or lines)  # from one class nothing is learned
 
 
 def _left_out(source: Source, rows: np.ndarray, name: str) -> Note:

@@ -232,23 +232,15 @@ def _as_several(labels: ndarray) -> tuple[ndarray, list[Note]]:
         n = sum(isinstance(label, LabelRows) for label in labels)
         text = f"{counted(n, 'picture')} named in several rows: each row is one of its classes."
         return object_array(groups), [Note(text)]
-    return object_array(names_in(labels)), []
-
-
-def names_in(labels: Iterable[Any]) -> list[Any]:
-    """Part each text that holds several names, at the strongest mark that any has: "a|b", "a b"."""
-    labels = list(labels)
     texts = [label for label in labels if isinstance(label, str)]
-    marks = (r"\s*[|;,]\s*", r"\s*[/+&]\s*")
-    here = (mark for mark in marks if any(re.search(mark, text) for text in texts))
-    between = re.compile(next(here, r"\s+"))
+    between = r"\s*[|;,]\s*" if any(re.search(r"[|;,]", text) for text in texts) else r"\s+"
 
-    def part(label: Any) -> Any:
+    def split(label: Any) -> Any:
         if label is None or isinstance(label, tuple):
             return label
-        return tuple(name for name in between.split(str(label).strip()) if name)
+        return tuple(name for name in re.split(between, str(label).strip()) if name)
 
-    return [part(label) for label in labels]
+    return object_array(map(split, labels)), []
 
 
 def _as_numbers(labels: ndarray) -> tuple[ndarray, list[Note]]:

@@ -10,23 +10,22 @@ from typing import Any
 from ...errors import DataError
 from ...events import Note
 from ..folders.tree import counted, natural, some
-from ..targets import CLASSIFY, MULTILABEL, REGRESS, names_in
+from ..folders.words import is_unlabelled
+from ..targets import CLASSIFY, MULTILABEL, REGRESS
 from .request import LabelRequest
 
 MISSING = frozenset(("", "nan", "n/a", "na", "null", "none", "-", "?", "nil", "<na>"))
-# "none" may be a class: no disease, no defect
-NO_NAME = MISSING - {"none"} | set("unknown unlabeled unlabelled no_label nolabel".split())
-SOME = 10  # pictures: so many labels that are all different are no classes
+NO_NAME = MISSING - {"none"}  # "none" may be a class: no disease, no defect
+RARE = 0.1  # share of the labels up to which Python's None says that there is none
 FEW = 4  # more whole numbers than this are asked for where the column is called a quantity
 MANY = 20  # more whole numbers than this may as well be quantities
 QUANTITIES = frozenset(
-    "age ages year years month months day days count counts number price cost weight height "
-    "length width depth angle steering speed temperature bmi percent percentage ratio value "
-    "values amount intensity pressure volume hours minutes seconds rank".split()
+    "age ages boneage year years month months day days count counts number price cost weight "
+    "height length width depth angle steering speed temperature bmi percent percentage ratio "
+    "value values amount intensity pressure volume hours minutes seconds rank".split()
 )
-CLEAR = 0.9  # share of cells that must be numbers for the column to hold numbers
+STRONG, WEAK = "|;", ",/&+"  # marks between labels; the weak ones stand in names, too
 QUANTITY = re.compile(r"([-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*([^\W\d_]{1,5}|%|°)?$")
-MARKS = "|;,/+& "  # what may stand between several names in one cell
 QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]'\"]+)")
 
 
@@ -85,18 +84,33 @@ def as_labels(
         unit, values = quantities
         text = f"The column {name} holds numbers with the unit {unit}: they are learned as numbers."
         return [values.get(cell) for cell in cells], [Note(text)]
-    blank = {cell for cell in distinct if cell.casefold() in NO_NAME}
-    labels = [None if cell in blank else cell for cell in cells] if blank else list(cells)
-    notes = []
-    if nothing := sorted(blank - {""}):
-        many = sum(cell in blank for cell in cells)
-        text = f"{counted(many, 'picture')} left without a label: the column {name} says"
-        notes.append(Note(f"{text} {some(nothing)} of them.", "warn"))
+    labels, notes = _without_blank(cells, name)
     labels, spelt = one_spelling(labels, name)
+    notes += spelt
     if request.task is None:
         labels, parted = _parted(labels, name, request, shown)
-        spelt += parted
-    return labels, notes + spelt
+        notes += parted
+    return labels, notes
+
+
+def _without_blank(cells: Sequence[str], name: str) -> tuple[list[Any], list[Note]]:
+    """Give no label where a cell says that there is none, and say so of words."""
+    counts = Counter(cells)
+    none = {cell for cell in counts if cell.casefold() in NO_NAME}
+    if len(counts.keys() - none) > 2:
+        none |= {cell for cell in counts if is_unlabelled(cell)}
+    words_for_none = {cell for cell in counts if cell.casefold() == "none"}
+    if counts["None"] <= RARE * len(cells):
+        none |= {"None"} & counts.keys()
+    notes = []
+    if said := sorted(none - {""}):
+        many = sum(counts[cell] for cell in said)
+        text = f"{counted(many, 'picture')} left without a label, where the column {name} says"
+        notes.append(Note(f"{text} {some(list(map(repr, said)))}.", "warn"))
+    for cell in sorted(words_for_none - none):
+        text = f"The column {name} says {cell!r} of {counts[cell]:,} pictures: it is taken as a"
+        notes.append(Note(f"{text} class. A picture without a label has an empty cell."))
+    return [None if cell in none else cell for cell in cells], notes
 
 
 def one_spelling(labels: list[Any], name: str) -> tuple[list[Any], list[Note]]:
@@ -201,10 +215,10 @@ def _numbers(
     }
     notes = []
     if request.task is None and len(values) > FEW:
-        text = f"The column {name} holds {len(values)} whole numbers from {int(min(values))} to"
-        text = f"{text} {int(max(values))}"
+        text = f"The column {name} holds {len(values)} whole numbers from {min(values):g} to"
+        text = f"{text} {max(values):g}"
         lines = [request.line(labels=shown, task=task) for task in (REGRESS, CLASSIFY)]
-        if words(name) & QUANTITIES or len(cells) >= SOME and len(values) == len(cells):
+        if words(name) & QUANTITIES:
             why = "they could be numbers to learn, or names of classes"
             raise DataError(f"{text}.", why, ", or ".join(lines))
         if len(values) > MANY:
@@ -230,47 +244,62 @@ def _with_unit(cells: set[str], task: str | None) -> tuple[str, dict[str, float]
 def _parted(
     labels: Sequence[str | None], name: str, request: LabelRequest, shown: str
 ) -> tuple[list[Any], list[Note]]:
-    """Part cells that hold several names, if these names are labels themselves."""
+    """Part cells that hold several names, if these names are labels themselves.
+
+    Raises
+    ------
+    DataError
+        They are about as likely the names of classes.
+    """
     distinct = {label for label in labels if label is not None}
-    for mark in MARKS:
-        joined = sorted(label for label in distinct if len(_words(label, mark)) > 1)
-        if not joined:
+    for mark in f"{STRONG}{WEAK} ":
+        parts = _parts(distinct, mark)
+        if not parts:
             continue
-        parts = {label: tuple(_words(label, mark)) for label in joined}
+        first = min(parts)
         known = Counter(part for words in parts.values() for part in words)
-        alone = distinct - set(joined)
+        alone = distinct - set(parts)
         single = [part for part in known if part in alone]
-        recurring = [part for part in known if part in alone or known[part] > 1]
-        is_strong = mark in "|;"
-        if len(single) == len(known) or is_strong and 2 * len(recurring) >= len(known):
-            said = f"The column {name} holds several labels a picture, as {joined[0]!r}"
+        half_recur = 2 * sum(part in alone or known[part] > 1 for part in known) >= len(known)
+        lines = [request.line(labels=shown, task=task) for task in (MULTILABEL, CLASSIFY)]
+        if len(single) == len(known) or mark in STRONG and half_recur:
+            said = f"The column {name} holds several labels a picture, as {first!r}: "
             out = [label if label is None else parts.get(label, (label,)) for label in labels]
-            return out, [Note(f"{said}: task='multilabel'.")]
-        listed = mark != " " and len(recurring) == len(known)
+            return out, [Note(f"{said}task='multilabel'. As names of classes: {lines[1]}")]
         tags = single and mark == " " and any("_" in part for part in known)
-        if is_strong or listed or tags:
-            lines = [request.line(labels=shown, task=task) for task in (MULTILABEL, CLASSIFY)]
-            what = f"The column {name} holds labels such as {joined[0]!r}."
+        if mark in STRONG or mark in WEAK and half_recur or tags:
+            what = f"The column {name} holds labels such as {first!r}."
             why = "they could be several labels a picture, or the name of one class"
             raise DataError(what, why, ", or ".join(lines))
-        if single:
-            text = f"The column {name} holds {joined[0]!r} as the name of one class; to part such"
-            line = request.line(labels=shown, task=MULTILABEL)
-            return list(labels), [Note(f"{text} names into several labels a picture: {line}")]
+        if mark in WEAK or single:
+            text = f"The column {name} holds {first!r} as the name of one class; to part such"
+            return list(labels), [Note(f"{text} names into several labels a picture: {lines[0]}")]
     return list(labels), []
 
 
-def _words(label: str, mark: str) -> list[str]:
-    return [word.strip() for word in label.split(mark) if word.strip()]
+def part_all(labels: Sequence[str | None]) -> list[Any]:
+    """Part each label into several, at the mark that the column uses; blanks if it uses no other.
+
+    Parameters
+    ----------
+    labels : of pictures that have one row each, which may be several classes
+    """
+    distinct = {label for label in labels if label is not None}
+    strong = filter(None, (_parts(distinct, mark) for mark in f"{STRONG},"))
+    parts = next(strong, None) or max((_parts(distinct, mark) for mark in "/&+ "), key=len)
+    return [None if label is None else parts.get(label, (label,)) for label in labels]
 
 
-def spoken(labels: Sequence[Any], task: str | None) -> str:
+def _parts(labels: set[str], mark: str) -> dict[str, tuple[str, ...]]:
+    """Give the parts of the labels that a mark parts into two or more."""
+    parts = {label: tuple(filter(None, map(str.strip, label.split(mark)))) for label in labels}
+    return {label: words for label, words in parts.items() if len(words) > 1}
+
+
+def spoken(labels: Sequence[Any]) -> str:
     """Say what the labels are in a few words."""
     present = set(labels) - {None}
-    if task == MULTILABEL and all(type(label) is str for label in present):
-        present = set(names_in(present))
-    rows = [label if type(label) is tuple else (label,) for label in present]
-    if rows and all(isinstance(value, float) for row in rows for value in row):
-        return "numbers" if len(rows[0]) == 1 else f"rows of {len(rows[0])} numbers"
     names = {name for label in present for name in (label if type(label) is tuple else (label,))}
+    if names and all(isinstance(name, float) for name in names):
+        return "numbers"
     return f"{len(names)} classes: {some(sorted(map(str, names), key=natural))}"

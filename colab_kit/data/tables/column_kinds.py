@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...errors import DataError
 from .cells import are_numbers, is_missing, number_in, words
 from .file_columns import Matched
-from .file_names import SPLIT_OF
+from .file_names import GROUP_WORDS, SPLIT_OF, FileNames
+from .request import LabelRequest
 
 LABEL_COLUMNS = tuple("label labels class class_name category target species breed y".split())
 LIKELY = tuple(
@@ -24,10 +26,6 @@ SPLIT_COLUMNS = frozenset(
     "is_test is_training is_training_image is_validation evaluation_status train_test split_name "
     "train_val_test".split()
 )
-GROUP_WORDS = frozenset(
-    "patient patients patientid lesion lesions subject person participant video clip case study "
-    "series session individual photographer user rater observer".split()
-)
 BESIDE = frozenset(
     "x y w h width height size xmin ymin xmax ymax x1 x2 y1 y2 bbox box roi area md5 sha1 "
     "sha256 hash url uri link date time datetime timestamp created updated lead annotator "
@@ -38,6 +36,8 @@ BESIDE = frozenset(
 SIZES = frozenset(("width", "height"))
 HOT = frozenset(("0", "1", "0.0", "1.0", "-1", "-1.0", "", "true", "false", "True", "False"))
 YES_WORDS = frozenset("confidence verified present positive confirmed".split())
+OF_PAIRS = frozenset("same different yes no true false y n match mismatch".split())
+SAMPLE = 120  # rows that tell of pairs
 DATE = re.compile(r"\d{4}[-/.:]\d{1,2}[-/.:]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}:\d{2}")
 
 
@@ -137,3 +137,41 @@ def _counts(cells: Sequence[Any], distinct: set[Any]) -> bool:
         return False
     values = [int(cell) for cell in distinct]
     return max(values) - min(values) + 1 == len(values)
+
+
+def refuse_pairs(matched: Matched, names: FileNames, request: LabelRequest, shown: str) -> None:
+    """Refuse rows that name two pictures each: what they say is of the pair.
+
+    Raises
+    ------
+    DataError
+    """
+    step = max(1, len(matched.files) // SAMPLE)
+    own = matched.files[::step]
+    of_files = [matched.of_file]
+    for number in range(matched.table.width):
+        cells = [str(cell) for cell in matched.cells(number)[::step]]
+        if number in of_files or all(cell.isdigit() for cell in cells):
+            continue
+        other = [names.find(cell, exact=True) for cell in cells]
+        strange = sum(b is not None and b != a for a, b in zip(own, other, strict=True))
+        if 2 * strange > len(own) and 2 * len(set(cells)) > len(cells):
+            of_files.append(number)
+    if len(of_files) < 2:
+        return
+    keys = [matched.key(number) for number in sorted(of_files)]
+    what = f"{matched.table.path} names two pictures in each row: {', '.join(map(repr, keys))}."
+    fix = "to learn classes, give a table with one picture and its class in each row"
+    kinds = [
+        one for one in columns_of(matched) if one.kind == "text" and one.number not in of_files
+    ]
+    kinds = [
+        one for one in kinds if not {str(cell).casefold() for cell in one.distinct} <= OF_PAIRS
+    ]
+    if kinds:  # a class beside the two: of one of them
+        label = matched.key(kinds[0].number)
+        lines = [request.line(labels=shown, file_column=key, label_column=label) for key in keys]
+        fix = f"if {label} is of one of the two: {', or '.join(lines)}"
+    elif names.in_classes:
+        fix = f"to learn the folders' names: {request.line_of('path.parent.name')}; else {fix}"
+    raise DataError(what, "what is said of two pictures together is the class of neither", fix)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import DataError
 from ..folders.tree import some
+from .cells import QUANTITIES, words
 from .file_names import AMBIGUOUS, ENDINGS, FileNames, split_in, split_words
 from .request import LabelRequest
 from .structured import BY_NUMBER
@@ -88,10 +89,6 @@ class Matched:
         return [str(cell) for cell, row in pairs if row is None]
 
 
-class PairsOfPictures(DataError):
-    """Each row of a table names two pictures."""
-
-
 def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str = "") -> Matched:
     """Find the column that names the files, and the file of each row.
 
@@ -118,42 +115,7 @@ def match(table: Table, names: FileNames, request: LabelRequest, *, shown: str =
     rows = names.rows_of(cells, folder=folder, hint=hint)
     if AMBIGUOUS in rows:
         raise ambiguous(str(table.path), str(cells[rows.index(AMBIGUOUS)]), names, request)
-    if request.file_column is None:
-        _refuse_pairs(table, header, columns, of_file, rows, names, request, shown)
     return Matched(table, header, of_file, columns, rows, hint)
-
-
-def _refuse_pairs(
-    table: Table,
-    header: Sequence[str],
-    columns: Sequence[Sequence[Any]],
-    of_file: int,
-    rows: Sequence[int | None],
-    names: FileNames,
-    request: LabelRequest,
-    shown: str,
-) -> None:
-    """Refuse rows that name two pictures each: what they say is of the pair.
-
-    Raises
-    ------
-    DataError
-    """
-    step = max(1, len(rows) // SAMPLE)
-    own = rows[::step]
-    for number, column in enumerate(columns):
-        cells = [str(cell) for cell in column[::step]]
-        if number == of_file or all(cell.isdigit() for cell in cells):
-            continue
-        other = [names.find(cell, exact=True) for cell in cells]
-        strange = sum(b is not None and b != a for a, b in zip(own, other, strict=True))
-        if 2 * strange <= len(own) or 2 * len(set(cells)) <= len(cells):
-            continue
-        called = [header[n] if header else n for n in sorted((of_file, number))]
-        what = f"{table.path} names two pictures in each row: {some(list(map(repr, called)))}."
-        lines = [request.line(labels=shown, file_column=one) for one in called]
-        why = "a row that compares two pictures is no label of one"
-        raise PairsOfPictures(what, why, f"if one of the two is labelled: {', or '.join(lines)}")
 
 
 def _by_number(table: Table, header: tuple[str, ...], names: FileNames) -> Matched:
@@ -253,7 +215,7 @@ def _file_column(
         hits = _hits(table.rows, names, folder, hint)
     best = max(hits)
     if not best:
-        raise _stranger(table, names)
+        raise _stranger(table, names, request)
     ranks = {
         column: (*_likeness(table, column), many)
         for column, many in enumerate(hits)
@@ -310,12 +272,12 @@ def _likeness(table: Table, column: int) -> tuple[int, int]:
         like = 0
     name = table.first[column].strip().casefold()
     called = 1
-    if name in COUNTERS:
+    if name in COUNTERS or like == 0 and words(table.first[column]) & QUANTITIES:
         called = -1
-    elif name == "id":
-        called = 0
     elif any(word in name for word in FILE_WORDS):
         called = 2
+    elif name == "id" or like == 0:  # of bare numbers id may be the files as well as another one
+        called = 0
     return like, called
 
 
@@ -352,7 +314,7 @@ def ambiguous(where: str, name: str, names: FileNames, request: LabelRequest) ->
     return DataError(what, f"in {names.root} these have this name: {some(which)}", fix)
 
 
-def _stranger(table: Table, names: FileNames) -> DataError:
+def _stranger(table: Table, names: FileNames, request: LabelRequest) -> DataError:
     if len(table.rows) == 1:
         what, why = f"{table.path} has a single row.", f"it is {some(_clipped(table.rows[0]))}"
         return DataError(what, why, "write a row for each picture: its file and its label")
@@ -360,15 +322,21 @@ def _stranger(table: Table, names: FileNames) -> DataError:
     rows = table.rows[1::step][:3]
     distinct = [len(set(cells)) for cells in zip(*table.rows, strict=True)]
     likely = max(range(table.width), key=lambda n: (_likeness(table, n)[0], distinct[n]))
-    return no_file(table.path, [str(row[likely]) for row in rows], names)
+    return no_file(table.path, [str(row[likely]) for row in rows], names, request)
 
 
-def no_file(where: Path | str, given: Sequence[str], names: FileNames) -> DataError:
+def no_file(
+    where: Path | str, given: Sequence[str], names: FileNames, request: LabelRequest
+) -> DataError:
     """Say that a table or a dict names none of the files."""
+    fix = "write the names as they are in the folder (folders and endings may be left out)"
+    if request.labels is not None and names.in_classes:
+        line = request.line(labels=None, label_column=None, file_column=None)
+        fix = f"for the folders' names: {line}; else {fix}"
     return DataError(
         f"No file that {where} names is in {names.root}.",
         f"it names {some(_clipped(given)) or 'nothing'}; the folder holds {some(names.whole)}",
-        "write the names as they are in the folder (folders and endings may be left out)",
+        fix,
     )
 
 

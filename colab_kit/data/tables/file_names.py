@@ -20,14 +20,19 @@ from ..folders.tree import HEIC, PICTURES
 
 AMBIGUOUS = -1
 SAMPLE = 300
-FORMS = ("whole", "bare", "stems", "inner", "long")
+FORMS = ("whole", "bare", "stems", "inner", "long", "numbers")
 ENDINGS = PICTURES | HEIC | frozenset((".dcm", ".svg", ".npy", ".xml", ".txt"))
+NUMBER = re.compile(r"0*(\d+)(?:\.0+)?(?:\.[A-Za-z]+)?$")
 UPLOAD = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before a name
 WORDS = {
     "train": "train training trn trainset trainval",
     "valid": "valid validation val dev validset valset",
     "test": "test testing tst testset",
 }
+GROUP_WORDS = frozenset(
+    "patient patients patientid lesion lesions subject person participant video clip case study "
+    "series session individual photographer user rater observer".split()
+)
 SPLIT_OF = {word: split for split, words in WORDS.items() for word in words.split()}
 
 
@@ -54,6 +59,23 @@ def split_in(text: str) -> str | None:
 def is_of_both(text: str) -> bool:
     """Tell whether a name means several splits together: trainval, train_val_list."""
     return len(split_words(text)) > 1 or "trainval" in text.lower()
+
+
+def only_store(folders: Sequence[str], stems: Sequence[str]) -> bool:
+    """Tell whether folders seem to store: one a patient, a study or the like, or by a hash's start.
+
+    Parameters
+    ----------
+    folders, stems : of each file
+    """
+    distinct = set(folders)
+    words = [re.match(r"([a-z]+)[\W_]*\d", folder.lower()) for folder in distinct]
+    groups = sum(found is not None and found[1] in GROUP_WORDS for found in words)
+    if 10 * groups >= 9 * len(distinct) > 0:
+        return True
+    hashes = all(re.fullmatch(r"[0-9a-f]{1,3}", folder) for folder in distinct)
+    pairs = zip(folders, stems, strict=True)
+    return hashes and all(len(stem) >= 8 and stem.startswith(folder) for folder, stem in pairs)
 
 
 class FileNames:
@@ -104,13 +126,20 @@ class FileNames:
                 forms = (_index([name.lower() for name in of]) for of in (self.stems, self.bare))
                 self._forms[kind] = next(forms) | next(forms)
             elif kind == "numbers":
-                self._forms[kind] = _index(list(map(_without_zeros, self.stems)))
+                digits = all(map(str.isdecimal, self.stems))  # a hash may be of digits by chance
+                self._forms[kind] = _index(list(map(_without_zeros, self.stems))) if digits else {}
             elif kind == "long":
                 keys = [name.rpartition(".")[0] or name for name in self.inner]
                 self._forms[kind] = _index(keys)
             else:
                 self._forms[kind] = _index(getattr(self, kind))
         return self._forms[kind]
+
+    @cached_property
+    def in_classes(self) -> bool:
+        """Tell whether several folders hold the files, and are not there to store them alone."""
+        folders = [name.rpartition("/")[0].rpartition("/")[2] for name in self.whole]
+        return len(set(folders)) > 1 and not only_store(folders, self.stems)
 
     @cached_property
     def numbered(self) -> dict[str, int]:
@@ -125,7 +154,7 @@ class FileNames:
         out = dict[str, list[int]]()
         for row, (name, stem) in enumerate(zip(self.bare, self.stems, strict=True)):
             folder = self.whole[row].rpartition("/")[0].rpartition("/")[2]
-            keys = {name, stem, name.lower(), stem.lower()}
+            keys = {name, stem, name.lower(), stem.lower(), _without_zeros(stem)}
             for key in keys | {f"{folder}/{name}", f"{folder}/{stem}"}:
                 out.setdefault(key, []).append(row)
         return out
@@ -228,15 +257,14 @@ class FileNames:
             keys.append(unquote(last))
         tried = [(key, kind) for key in keys for kind in ("bare", "stems")]
         tried += [(key.lower(), "folded") for key in keys if not exact]
-        if not exact and any(letter.isdecimal() for letter in last):
-            # 1 or 1.0, as a sheet writes 0001; img_1 for img_0001
-            tried.append((_without_zeros(re.sub(r"^(\d+)\.0+$", r"\1", keys[-1])), "numbers"))
+        if (number := NUMBER.match(last)) and not exact:  # 1 or 1.0, as a sheet writes 0001
+            tried.append((number[1], "numbers"))
         for key, kind in tried:  # a form is made when it is needed
             if (row := self.form(kind).get(key)) is not None:
                 if row != AMBIGUOUS:
                     return [row]
                 near = "/".join([*parts[-2:-1], key])
-                return self.groups.get(near) or self.groups.get(key, [])
+                return self.groups.get(near) or self.groups[key]
         return []
 
     def _agrees(self, row: int, parts: Sequence[str], hint: str | None) -> bool:
@@ -249,17 +277,16 @@ class FileNames:
         return hint is None or self.splits[row] == hint
 
 
+def _without_zeros(stem: str) -> str:
+    return str(int(stem)) if stem.isdecimal() else stem
+
+
 def _index(keys: Sequence[str]) -> dict[str, int]:
     out = dict(zip(keys, range(len(keys)), strict=True))
     if len(out) < len(keys):
         twice = {key for row, key in enumerate(keys) if out[key] != row}
         out.update(dict.fromkeys(twice, AMBIGUOUS))
     return out
-
-
-def _without_zeros(name: str) -> str:
-    """Take the zeros from the start of each number in a name, and its capitals."""
-    return re.sub(r"\d+", lambda digits: str(int(digits[0])), name.lower())
 
 
 def _shared_tail(text: str, parts: Sequence[str]) -> int:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import NoneType
 from typing import Any
 
 from ...errors import DataError
 from ...events import Note
-from ..folders.tree import some
+from ..folders.tree import counted, some
 from ..targets import CLASSIFY, MULTILABEL, REGRESS
-from .cells import SOME, are_numbers, as_labels, hot_labels, largest, number_in, words
+from .cells import (
+    QUANTITIES,
+    are_numbers,
+    as_labels,
+    hot_labels,
+    largest,
+    number_in,
+    part_all,
+    words,
+)
 from .column_kinds import (
     HOT,
     LABEL_COLUMNS,
@@ -21,12 +31,14 @@ from .column_kinds import (
     Column,
     columns_of,
     plain,
+    refuse_pairs,
 )
 from .file_columns import Matched, column_number
 from .file_names import FileNames
 from .request import LabelRequest
 
 SHOWN = 6  # lines that a question shows
+SOME = 10  # pictures: so many labels that are all different are no classes
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,8 @@ def choose_labels(
     DataError
         Several columns are about as plausible: it shows a line for each.
     """
+    if request.file_column is None:
+        refuse_pairs(matched, names, request, shown)
     columns = columns_of(matched)
     if request.label_column is not None:
         return _named(matched, columns, names, request, shown)
@@ -81,7 +95,7 @@ def choose_labels(
     if len(hot) > 1 and (request.task == MULTILABEL or not rest):
         return _hot(matched, hot, request)
     if len(hot) > 1:
-        raise _question(matched, _sorted(rest), request, shown, hot)
+        raise _question(matched, _sorted(matched, rest), request, shown, hot)
     chosen = _by_names(matched, likely, names) or _usual(likely, LIKELY)
     if chosen is None:
         speaking = [column for column in likely if words(column.name) & LABEL_WORDS]
@@ -91,15 +105,14 @@ def choose_labels(
     if chosen is None and len(likely) > 1 and all(column.kind == "number" for column in likely):
         raise _question(matched, likely, request, shown, together=True)
     if chosen is not None:
-        choice = _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
-        if len(likely) > 1:
-            text = f"{matched.table.path.name}: {choice.line}; label_column= names another one."
-            return replace(choice, notes=(Note(text), *choice.notes))
-        return choice
-    poor = ("free", "beside", "group", "counter")
-    likely = likely or [column for column in columns if column.kind in poor]
+        return _one(matched, _twin(matched, chosen, likely), likely, names, request, shown)
     if likely:
-        raise _question(matched, _sorted(likely), request, shown)
+        raise _question(matched, _sorted(matched, likely), request, shown)
+    many = len(matched.files)
+    poor = [one for one in columns if one.kind in ("free", "beside", "group", "counter")]
+    perhaps = [one for one in poor if len(one.distinct) < many or many < SOME]
+    if poor:
+        raise _question(matched, _sorted(matched, perhaps), request, shown, names=names)
     return None
 
 
@@ -160,16 +173,15 @@ def _one(
     shown: str,
 ) -> LabelChoice:
     name, cells = matched.named(column.number), matched.cells(column.number)
-    asked = request.label_column is not None or request.task is not None
-    if not asked and len(cells) >= SOME and len(column.distinct) == len(cells) > 0:
-        if not are_numbers(column.distinct):
-            what = f"{matched.table.path} gives each of its {len(cells)} pictures another {name}."
-            line = request.line(labels=shown, label_column=matched.key(column.number))
-            raise DataError(what, "a class is learned from several pictures", line)
+    if request.task is None and len(cells) >= SOME and len(column.distinct) == len(cells):
+        _refuse_distinct(matched, column, names, request, shown)
     named = _names_of_numbers(matched, column, names, request)
     labels, notes = as_labels(named or cells, name, request, shown)
+    once = len(set(matched.files)) == len(matched.files)
+    if request.task == MULTILABEL and once and all(type(one) in (str, NoneType) for one in labels):
+        labels = part_all(labels)
     others = [matched.named(other.number) for other in likely if other.number != column.number]
-    beside = f" (not {some(others)})" if others else ""
+    beside = f" (not {some(others)}: label_column= names another one)" if others else ""
     line = f"{name} is the label{beside}"
     if named:
         line += ", and the files' folders or names say what its numbers are called"
@@ -179,6 +191,38 @@ def _one(
         labels = [None if cell in no else label for label, cell in said]
         line += f", where {refusal.name} is not 0: a row of 0 says that it is not in the picture"
     return LabelChoice((column.number,), labels, line, tuple(notes))
+
+
+def _refuse_distinct(
+    matched: Matched, column: Column, names: FileNames, request: LabelRequest, shown: str
+) -> None:
+    """Refuse a column that says something else of each picture, unless it holds fractions.
+
+    Raises
+    ------
+    DataError
+    """
+    numbers = are_numbers(column.distinct)
+    if numbers and any((number_in(cell) or 0) % 1 for cell in column.distinct):
+        return
+    many, name = len(column.distinct), matched.named(column.number)
+    what = f"{matched.table.path} gives each of its {many} pictures another {name}."
+    more = {"labels": shown, "label_column": request.label_column}
+    fix = _without_label(matched, names, request, shown)
+    if numbers:
+        fix = f"to learn the numbers: {request.line(**more, task=REGRESS)}"
+    elif request.label_column is not None:
+        fix = f"{fix}; to take them as classes all the same: {request.line(**more, task=CLASSIFY)}"
+    raise DataError(what, "a class is learned from several pictures", fix)
+
+
+def _without_label(matched: Matched, names: FileNames, request: LabelRequest, shown: str) -> str:
+    """Give the fix where a table names pictures and says no class of them."""
+    fix = "write the class of each picture into a column called label, then "
+    fix += request.line(labels=shown, label_column="label")
+    if names.in_classes:
+        fix = f"for the folders' names: {request.line_of('path.parent.name')}; else {fix}"
+    return fix
 
 
 def _refusal(matched: Matched, label: Column) -> Column | None:
@@ -260,17 +304,23 @@ def _named(
         raise DataError(what, "several columns are numbers, or 0 and 1", ", or ".join(lines))
     if request.task == CLASSIFY:
         line = f"the largest of the columns {some(called)} is the class"
-        return LabelChoice(tuple(numbers), list(largest(labels, called)), line)
+        most = largest(labels, called)
+        ties = sum(one is None and row is not None for one, row in zip(most, labels, strict=True))
+        text = f"{counted(ties, 'picture')} left without a label: two columns are the largest."
+        notes = (Note(text, "warn"),) if ties else ()
+        return LabelChoice(tuple(numbers), list(most), line, notes)
     line = f"the columns {some(called)} are the targets"
     return LabelChoice(tuple(numbers), labels, line)
 
 
-def _sorted(columns: Sequence[Column]) -> list[Column]:
-    """Sort by likeliness: names of classes before numbers, few before many."""
+def _sorted(matched: Matched, columns: Sequence[Column]) -> list[Column]:
+    """Sort by likeliness: what the table is named for, names before numbers, few before many."""
+    stem = plain(matched.table.path.stem)
 
-    def rank(column: Column) -> tuple[int, int, int]:
+    def rank(column: Column) -> tuple[bool, int, bool, int]:
         called = -len(words(column.name) & (LABEL_WORDS | set(LIKELY)))
-        return called, column.kind != "text", len(column.distinct)
+        named = len(column.name) > 3 and plain(column.name) in stem
+        return not named, called, column.kind != "text", len(column.distinct)
 
     return sorted(columns, key=rank)
 
@@ -283,6 +333,7 @@ def _question(
     hot: Sequence[Column] = (),
     *,
     together: bool = False,
+    names: FileNames | None = None,
 ) -> DataError:
     """Ask which column is meant, with a line for each.
 
@@ -290,11 +341,13 @@ def _question(
     ----------
     hot : columns of 0 and 1, which may be meant as one
     together : whether all `columns`, which are numbers, may be meant as one
+    names : the files, where no column is plainly the label
     """
-    lines = [
-        request.line(labels=shown, label_column=matched.key(column.number))
-        for column in columns[:SHOWN]
-    ]
+    lines = []
+    for column in columns[:SHOWN]:
+        key, numbers = matched.key(column.number), column.kind == "number"
+        task = REGRESS if numbers and words(column.name) & QUANTITIES else request.task
+        lines.append(request.line(labels=shown, label_column=key, task=task))
     if hot:
         keys = [matched.key(column.number) for column in hot]
         line = request.line(labels=shown, label_column=keys)
@@ -308,11 +361,12 @@ def _question(
             lines = [f"{line} (the largest is the class)", f"{whole} (to learn the numbers)"]
         else:
             lines.append(f"{whole} (all of them, as numbers)")
-    names = ", ".join(matched.named(column.number) for column in columns[:SHOWN])
+    called = ", ".join(matched.named(column.number) for column in columns[:SHOWN])
     more = f", or the {len(hot)} columns of 0 and 1" if hot else ""
-    what = f"{matched.table.path} has several columns that could be the label: {names}{more}."
-    if len(columns) == 1 and not hot:
+    what = f"{matched.table.path} has several columns that could be the label: {called}{more}."
+    if names is not None:
         what = f"{matched.table.path} has no column that is plainly the label."
+        lines = lines or [_without_label(matched, names, request, shown)]
     why = f"its columns are {', '.join(matched.header) or 'without names'}"
     return DataError(what, why, ", or ".join(lines))
 

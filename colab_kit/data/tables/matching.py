@@ -27,8 +27,8 @@ from .name_maps import find_names
 from .name_patterns import in_names, only_boxes
 from .reading import Reading, as_rows, assign, result, say_strangers, start
 from .request import LabelRequest, Labels
-from .split_lists import PublishedSplit, of_column, of_lists
-from .table import first_file, read_table
+from .split_lists import PublishedSplit, by_number, of_column, of_lists
+from .table import SHEETS, first_file, read_table
 
 __all__ = ["LabelRequest", "Labels", "label_files"]
 
@@ -102,7 +102,6 @@ def _ask(reading: Reading, function: Callable[[Path], Any]) -> None:
             raise DataError(f"labels= failed on {path}.", why, fix) from err
     reading.labels = as_rows(labels)
     _without_strangers(reading, failed)
-    reading.lines.append("labels= is a function of the path")
 
 
 def _without_strangers(reading: Reading, failed: list[str]) -> None:
@@ -136,7 +135,7 @@ def _look_up(reading: Reading, labels: Mapping[Any, Any]) -> None:
         name = cells[rows.index(AMBIGUOUS)]
         raise ambiguous("labels=", name, reading.names, reading.request)
     if rows.count(None) == len(rows):
-        raise no_file("labels=", cells, reading.names)
+        raise no_file("labels=", cells, reading.names, reading.request)
     strangers = [cell for cell, row in zip(cells, rows, strict=True) if row is None]
     known = [row for row in rows if row is not None]
     every = as_rows(list(labels.values()))
@@ -154,7 +153,16 @@ def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
     path = first_file(Path(labels).expanduser(), *(place / labels for place in places))
     if path is None:
         raise found_tables.missing(labels, reading.listing, reading.request)
-    main = match(read_table(path), reading.names, reading.request)
+    if path.suffix.lower() in SHEETS:
+        raise found_tables.no_text(path, str(labels), reading.request)
+    try:
+        main = match(read_table(path), reading.names, reading.request)
+    except DataError:
+        beside = (*reading.listing.tables, path.with_name("images.txt"))
+        by_index = by_number(path, beside, reading.names)
+        if by_index is None:
+            raise
+        main = by_index
     own = len(reading.names) - len(reading.request.others)
     if reading.request.others and all(row >= own for row in main.files):
         reading.lines.append(f"{path.name} names none of the {reading.request.split} pictures")
@@ -197,10 +205,14 @@ def _refuse(reading: Reading, asked: bool) -> None:
     if asked:
         what = f"No table beside the pictures in {reading.listing.root} names them."
         why = "label_column= and file_column= are columns of one"
-        raise DataError(what, why, "name it: labels='labels.csv'")
+        fix = f"name it: {request.line(labels='labels.csv')}"
+        if any(label is not None for label in reading.labels):
+            line = request.line(label_column=None, file_column=None)
+            fix = f"for the folders' names: {line} – for a table, {fix}"
+        raise DataError(what, why, fix)
     error = in_names(reading.names, request) or only_boxes(listing, reading.names, request)
-    error = error or found_tables.strange(listing, reading.names, request)
     error = error or found_tables.sheet(listing, request)
+    error = error or found_tables.strange(listing, reading.names, request)
     if error is not None:
         raise error
 
@@ -227,7 +239,7 @@ def _use(reading: Reading, main: Matched, shown: str) -> None:
     if (stem := reading.names.stems[main.files[0]]).startswith("0") and main.written(0) != stem:
         of_file += f" ({main.written(0)} is {stem})"
     line = f"{shown or table.path.name}: {of_file} names the files, {choice.line}"
-    reading.lines.append(f"{line} ({spoken(reading.labels, request.task)}){named}")
+    reading.lines.append(f"{line} ({spoken(reading.labels)}){named}")
     for one in siblings:
         reading.lines.append(f"{one.table.path.name}: {counted(len(one.files), 'file')} named")
     reading.notes += choice.notes
@@ -321,9 +333,8 @@ def _group(reading: Reading) -> None:
     """Give each file the group that the column says, or say which column looks like groups."""
     group, names = reading.request.group, reading.names
     if isinstance(group, str):
-        own = [one for one in reading.matched if one.number_of(group) is not None]
-        said = (reading.matched, reading.listing, names, group, reading.request)
-        for matched in own or found_tables.with_column(*said):
+        said = (reading.listing, names, group, reading.request, reading.matched)
+        for matched in found_tables.with_column(*said):
             column = matched.number_of(group) or 0
             reading.used.add(matched.table.path)
             for row, cell in zip(matched.files, matched.cells(column), strict=True):

@@ -61,10 +61,7 @@ def in_names(names: FileNames, request: LabelRequest) -> DataError | None:
 
 def to_fill_in(request: LabelRequest, code: str = "") -> str:
     """Write the call with this function of a path as labels=, or with a table yet to be written."""
-    if not code:
-        return request.line(labels="labels.csv")
-    # a function cannot be shown as a value: it is written into the line
-    return request.line(labels="\0").replace(repr("\0"), f"lambda path: {code}")
+    return request.line_of(code) if code else request.line(labels="labels.csv")
 
 
 def class_in_name(paths: Sequence[Path]) -> tuple[str, list[str]] | None:
@@ -116,13 +113,14 @@ def _line_of_boxes(
 ) -> str:
     """Write the line: one class a picture where each has boxes of one, else several."""
     one = all(len(kinds) == 1 for kinds in held)
-    read = f"lambda path: {code}.read_text().split()[0]"
+    read, more = f"{code}.read_text().split()[0]", dict[str, str]()
     if not one:
-        rows = f"{code}.read_text().splitlines()"
-        read = f"lambda path: sorted({{row.split()[0] for row in {rows} if row.strip()}})"
-    words = {"labels": "\0"} | ({"class_names": "\1"} if called and not request.named else {})
-    line = request.line(**words, **({} if one else {"task": MULTILABEL}))
-    return line.replace(repr("\0"), read).replace(repr("\1"), repr(called))
+        rows, more = f"{code}.read_text().splitlines()", {"task": MULTILABEL}
+        read = f"sorted({{row.split()[0] for row in {rows} if row.strip()}})"
+    if called and not request.named:
+        more["class_names"] = "\1"
+    line = request.line_of(read, **more)
+    return line.replace(repr("\1"), repr(called))
 
 
 def _classes(file: Path) -> set[str]:

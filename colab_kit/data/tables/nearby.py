@@ -12,16 +12,24 @@ from typing import Any
 
 from ...errors import DataError
 from ..folders.tree import Listing, some
+from ..groups import AS_FUNCTION
 from .cells import are_numbers, words
 from .column_kinds import LABEL_COLUMNS, LABEL_WORDS, columns_of
 from .column_kinds import plain as spelling
-from .file_columns import Matched, PairsOfPictures, match
-from .file_names import FileNames, is_of_both, other_words, split_words
+from .file_columns import Matched, match
+from .file_names import (
+    FileNames,
+    is_of_both,
+    only_store,
+    other_words,
+    split_in,
+    split_words,
+)
 from .label_columns import LabelChoice, choose_labels
 from .name_maps import find_names
 from .request import LabelRequest
 from .split_lists import is_answer
-from .table import SHEETS, as_csv, read_table
+from .table import SHEETS, read_table, save_sheet
 
 MOST = 0.5  # share of train's pictures that a table must name
 LEAST = 0.1  # a table that names this share is told of
@@ -111,31 +119,38 @@ def doubt_folders(
         nor the folders from them.
     """
     train = {row for row, split in enumerate(names.splits) if split == request.split}
+    stores = only_store([str(labels[row]) for row in train], [names.stems[row] for row in train])
+    by_folder = request.line_of("path.parent.name")
     for matched in _matching(listing, names, request) if request.source is not None else ():
         if len(train & set(matched.files)) < NEAR * len(train):
             continue
         shown = os.path.relpath(matched.table.path, listing.root).replace(os.sep, "/")
         try:
             choice = choose_labels(matched, names, request, shown)
-        except DataError:
+        except DataError as err:
+            if stores:
+                fix = f"{err.fix} – for the folders: {by_folder}"
+                raise DataError(err.what, err.why, fix) from err
             continue
         usual = choice and all(spelling(matched.named(n)) in LABEL_COLUMNS for n in choice.columns)
-        if choice is None or not usual:
+        if choice is None or not (usual or stores):
             continue
         pairs = Counter(
             (labels[row], label)
             for row, label in zip(matched.files, choice.labels, strict=True)
             if row in train and isinstance(label, str)
         )
-        if min(_lost(pairs, 0), _lost(pairs, 1)) <= (1 - NEAR) * pairs.total():
+        lost = _lost(pairs, 0), _lost(pairs, 1)
+        most = max(lost) if stores else min(lost)
+        if most <= (1 - NEAR) * pairs.total():
             continue
         folders = sorted({str(folder) for folder, _ in pairs})
         own = sorted({label for _, label in pairs})
-        by_table, by_folder = request.line(labels=shown), "labels=lambda path: path.parent.name"
+        by_table = request.line(labels=shown)
         raise DataError(
             f"{shown} gives the pictures other labels than their folders do.",
             f"the folders are {some(folders)}, the labels in it {some(own)}",
-            f"for the table: {by_table} – for the folders: {request.line_with(by_folder)}",
+            f"for the table: {by_table} – for the folders: {by_folder}",
         )
 
 
@@ -164,8 +179,6 @@ def strange(listing: Listing, names: FileNames, request: LabelRequest) -> DataEr
         shown = os.path.relpath(path, listing.root).replace(os.sep, "/")
         try:
             match(read_table(path), names, request, shown=shown)
-        except PairsOfPictures as err:
-            return err
         except DataError as err:
             what = f"The pictures of {Path(str(request.source)).name} have no labels: {err.what}"
             return DataError(what, err.why, f"{err.fix}: {request.line(labels=shown)}")
@@ -279,52 +292,57 @@ def say_names(
 
 
 def with_column(
-    matched: Sequence[Matched],
     listing: Listing,
     names: FileNames,
-    column: Any,
+    column: str,
     request: LabelRequest,
+    matched: Sequence[Matched],
 ) -> list[Matched]:
-    """Find the table that has a column of this name: one that was used, or lies beside.
+    """Find the tables that have a column of this name: those that were used, or one beside them.
 
     Raises
     ------
     DataError
         None has.
     """
-    matched = [*matched, *_matching(listing, names, LabelRequest())]
-    for one in matched:
+    own = [one for one in matched if one.number_of(column) is not None]
+    if own:
+        return own
+    near, seen = dict[str, str](), list[Matched]()
+    for one in (*matched, *_matching(listing, names, LabelRequest())):
         if one.number_of(column) is not None:
             return [one]
-    what = f"No table beside the pictures has a column {column!r}."
-    near = _near_columns(matched, str(column))
+        seen.append(one)
+        lower = {name.casefold(): name for name in one.header}
+        alike = difflib.get_close_matches(column.casefold(), lower, 3, 0.6)
+        alike += [name for name in lower if column.casefold() in name]
+        near |= {lower[name]: one.table.path.name for name in alike}
+    what = f"No table has a column {column!r}, which group= names."
     if near:
-        why = f"{near[0][0]} has {some([repr(name) for _, name in near])}"
-        raise DataError(what, why, ", or ".join(request.line(group=name) for _, name in near))
-    fix = "pass group=lambda path: …, a dict {file: group}, or labels= the table that has it"
-    raise DataError(what, "group= names a column of the table of labels", fix)
-
-
-def _near_columns(tables: Sequence[Matched], column: str) -> list[tuple[str, str]]:
-    """List (table, column) of columns called nearly so."""
-    out = []
-    for matched in tables:
-        lower = {name.casefold(): name for name in matched.header}
-        near = difflib.get_close_matches(column.casefold(), lower, 3, 0.6)
-        near += [name for name in lower if column.casefold() in name and name not in near]
-        out += [(matched.table.path.name, lower[name]) for name in near]
-    return list(dict.fromkeys(out))[:3]
+        first, table = next(iter(near.items()))
+        why = f"{table} has {first!r}"
+        raise DataError(what, why, ", or ".join(request.line(group=name) for name in [*near][:3]))
+    why = "no table names the pictures"
+    if seen:
+        why = f"{seen[0].table.path.name} has {', '.join(map(repr, seen[0].header)) or 'no names'}"
+    fix = f"to load without groups: {request.line(group=None)}; or pass {AS_FUNCTION}"
+    raise DataError(what, why, fix)
 
 
 def sheet(listing: Listing, request: LabelRequest) -> DataError | None:
     """Name a sheet beside unlabelled pictures that is no text; None where there is none."""
     for path in (*listing.tables, *listing.others):
         if path.suffix.lower() in SHEETS:
-            what = f"{path.name} lies beside the pictures, and may say their labels."
-            csv = path.with_suffix(".csv").name
-            fix = f"{as_csv(path)}; {request.line(labels=csv)}"
-            return DataError(what, "a sheet is not read, only text such as CSV", fix)
+            return no_text(path, os.path.relpath(path, listing.root), request)
     return None
+
+
+def no_text(path: Path, shown: str, request: LabelRequest) -> DataError:
+    """Say how a sheet becomes a table that can be read, with the line that does so and loads."""
+    file, save = save_sheet(path)
+    line = request.line(labels=str(Path(shown).with_name(file.name)).replace(os.sep, "/"))
+    what = f"{path.name} is a sheet, and may say the labels of the pictures."
+    return DataError(what, "only text is read, such as CSV", f"{save}; {line}")
 
 
 def missing(labels: Any, listing: Listing, request: LabelRequest) -> DataError:
@@ -335,8 +353,12 @@ def missing(labels: Any, listing: Listing, request: LabelRequest) -> DataError:
         for path in listing.tables
         if not is_answer(path)
     ]
-    near = difflib.get_close_matches(Path(labels).name, [Path(name).name for name in here], 3, 0.4)
-    said = [name for name in here if Path(name).name in near]
-    said.sort(key=lambda name: split_words(Path(name).stem) > {"train"})
-    lines = [request.line(labels=name) for name in said]
-    return DataError(what, why, ", or ".join(lines[:3]) or "give the path of the CSV file")
+    near = difflib.get_close_matches(Path(labels).name, [Path(name).name for name in here], 6, 0.4)
+    shown = [name for name in here if Path(name).name in near] or here
+    shown.sort(key=lambda name: split_in(Path(name).stem) == "test")  # it seldom says labels
+    lines = [request.line(labels=name) for name in shown[:3]]
+    fix = "give the path of the CSV file"
+    if any(file.label is not None for files in listing.splits.values() for file in files):
+        line = request.line(labels=None, label_column=None, file_column=None)
+        fix = f"for the folders' names: {line}"
+    return DataError(what, why, ", or ".join(lines) or fix)

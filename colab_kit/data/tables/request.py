@@ -49,6 +49,13 @@ class LabelRequest:
         # what cannot be written again (a dict, a function) is left as a word
         return f"kit.load({', '.join([source, *(f'{w}={s or w}' for w, s in shown.items())])})"
 
+    def line_of(self, code: str, **more: Any) -> str:
+        """Give the call with labels= a function of the path, whose code this is."""
+        # a function cannot be shown as a value: it is written into the line
+        columns = {"label_column": None, "file_column": None}
+        line = self.line(labels="\0", **columns, **more)
+        return line.replace(repr("\0"), f"lambda path: {code}")
+
     def line_with(self, text: str) -> str:
         """Give the call as it was typed, with a piece of code as its last word."""
         return f"{self.line()[:-1]}, {text})"

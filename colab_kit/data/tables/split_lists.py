@@ -109,7 +109,7 @@ def of_lists(tables: Sequence[Path], names: FileNames, *, bare: bool) -> Publish
     for path in tables:
         said = {"partition", "split", "splits"} & words(path.stem) and not split_in(path.stem)
         if said or path.suffix.lower() == ".mat":
-            matched = _matched(path, names) or _by_number(path, tables, names)
+            matched = _matched(path, names) or by_number(path, tables, names)
             if matched and (found := of_column(matched)):
                 return found
     best: PublishedSplit | None = None
@@ -219,7 +219,7 @@ def _matched(path: Path, names: FileNames) -> Matched | None:
         return None
 
 
-def _by_number(path: Path, tables: Sequence[Path], names: FileNames) -> Matched | None:
+def by_number(path: Path, tables: Sequence[Path], names: FileNames) -> Matched | None:
     """Read a table that names files by numbers, which images.txt beside it explains (CUB)."""
     index = next((other for other in tables if other.name.lower() == "images.txt"), None)
     files = _matched(index, names) if index else None

@@ -160,6 +160,8 @@ def _is_row(value: Any) -> bool:
 def _of_mapping(value: Mapping[str, Any]) -> Content:
     if {"images", "annotations", "categories"} <= set(value):
         return _of_coco(value)
+    if joined := _of_two(value):
+        return joined
     inner = list(value.values())
     if not inner:
         raise NotATableError("it is empty")
@@ -232,6 +234,23 @@ def _of_coco(value: Mapping[str, Any]) -> Content:
     named = {row[0] for row in rows}
     bare = [[name, ""] for name in files.values() if name not in named]
     return ("file_name", "category"), _once(rows) + bare, True
+
+
+def _of_two(value: Mapping[str, Any]) -> Content | None:
+    """Join images and annotations that share a key, as imageId; None where they do not."""
+    images, notes = value.get("images"), value.get("annotations")
+    for rows in (images, notes):
+        if not isinstance(rows, list) or not rows or not all(isinstance(r, Mapping) for r in rows):
+            return None
+    assert images is not None and notes is not None
+    shared = [(key, key) for key in images[0] if key in notes[0] and key != "id"]
+    keys = [*shared, *(("id", key) for key in ("image_id", "imageId") if key in notes[0])]
+    if not keys:
+        return None
+    mine, theirs = keys[0]
+    said = {image.get(mine): dict(image) for image in images}
+    header, cells, _ = of_records([said.get(one[theirs], {}) | dict(one) for one in notes])
+    return header, cells, True
 
 
 def _once(rows: Iterable[list[Any]]) -> list[list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from .structured import read_json, read_list, read_xml
 from .text import decode, read_rows
 
 READERS = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".xml": read_xml}
-SHEETS = frozenset((".xlsx", ".xls", ".ods"))
+SHEETS = {".xlsx": "excel", ".xls": "excel", ".ods": "excel", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,9 @@ def read_table(path: Path) -> Table:
     DataError
         It cannot be read, is no table, or is empty.
     """
-    if path.suffix.lower() in SHEETS | {".parquet"}:
-        fix = "load the parquet file itself, or pass labels={file: label}"
-        if path.suffix.lower() in SHEETS:
-            fix = f"{as_csv(path)}, and pass labels={path.with_suffix('.csv').name!r}"
+    if path.suffix.lower() in SHEETS:
         why = "a table of text or JSON is expected"
-        raise DataError(f"{path} cannot be read as a table.", why, fix)
+        raise DataError(f"{path} cannot be read as a table.", why, save_sheet(path)[1])
     reader = READERS.get(path.suffix.lower())
     text = "" if path.suffix.lower() == ".mat" else _text(path)
     try:
@@ -78,11 +76,15 @@ def read_table(path: Path) -> Table:
     return table
 
 
-def as_csv(path: Path) -> str:
-    """Give the line that saves a sheet as CSV; cells stay as they are written, zeros too."""
-    csv = path.with_suffix(".csv")
-    read = f"import pandas; pandas.read_excel({str(path)!r}, dtype=str)"
-    return f"{read}.to_csv({str(csv)!r}, index=False)"
+def save_sheet(path: Path) -> tuple[Path, str]:
+    """Give the CSV file that a sheet may become, which is none that is there, and the code."""
+    file = path.with_suffix(".csv")
+    if there(file):
+        file = path.with_name(f"{path.stem}_sheet.csv")
+    kind = SHEETS[path.suffix.lower()]
+    as_written = ", dtype=str" if kind == "excel" else ""  # 0001 keeps its zeros
+    read = f"pandas.read_{kind}({os.fspath(path)!r}{as_written})"
+    return file, f"import pandas; {read}.to_csv({os.fspath(file)!r}, index=False)"
 
 
 def _text(path: Path) -> str:

@@ -27,11 +27,10 @@ def decode(content: bytes) -> str | None:
     """Give the text of a file; None where it is no text."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", "replace")
-    start = content[:4096]
-    for odd, code in ((1, "utf-16-le"), (0, "utf-16-be")):  # without the mark of its bytes
-        if start[odd::2].count(0) > 0.4 * len(start) and not start[1 - odd :: 2].count(0):
-            return content.decode(code, "replace")
-    if start.count(b"\0") > 8:
+    head = content[:4096]
+    if len(head) > 8 and b"\0" not in head[::2] and not any(head[1::2]):
+        return content.decode("utf-16-le", "replace")  # as Windows writes it without a mark
+    if content[:4096].count(b"\0") > 8:
         return None
     try:
         text = content.decode("utf-8-sig")

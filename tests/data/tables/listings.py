@@ -4,6 +4,7 @@ import json
 
 from colab_kit.data.folders.tree import Listing, PictureFile
 from colab_kit.data.tables.matching import LabelRequest, label_files
+from tests.support.layouts import pasteable
 
 
 def lay(root, tables, **splits):
@@ -44,3 +45,9 @@ def pasted(error):
     """The words of the first line of a fix."""
     first = error.value.fix.split(", or kit.load(")[0]
     return eval(f"dict({first.partition(', ')[2]}")
+
+
+def every_pasted(error):
+    """The words of each line of a fix, in order."""
+    calls = [line[line.index("kit.load(") :] for line in pasteable(error.value.fix)]
+    return [eval(f"dict({call.partition(', ')[2]}" if ", " in call else "{}") for call in calls]

@@ -1,4 +1,4 @@
-"""Lists in .mat files become tables: a number a picture, a split a number, rows of structs."""
+"""Lists in .mat files become tables, and parts of JSON that share a key become one."""
 
 import numpy as np
 import pytest
@@ -61,3 +61,14 @@ def test_arrays_of_several_lengths_are_no_list(tmp_path):
     path.write_bytes(mat(a=np.arange(4.0)[None], b=np.arange(3.0)[None]))
     with pytest.raises(NotATableError):
         read_list(path)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [("imageId", "imageId"), ("id", "image_id"), ("image_id", "image_id")]
+)
+def test_images_and_annotations_are_joined_by_the_key_they_share(tmp_path, mine, theirs):
+    images = [{mine: 7 + n, "file_name": name} for n, name in enumerate(PLANTS)]
+    notes = [{"id": n, theirs: 7 + n, "label": f"kind {n % 3}"} for n in range(12)]
+    told = {"info": {"year": 2018}, "images": images, "annotations": notes[::-1]}
+    out = read(lay(tmp_path, {"t.json": told}, train=PLANTS), "t.json")
+    assert said(out) == {name: f"kind {n % 3}" for n, name in enumerate(PLANTS)}

@@ -25,7 +25,7 @@ def test_the_mark_between_cells_is_found(tmp_path, mark, end):
     assert cells(tmp_path, end.join(mark.join(row) for row in ROWS) + end) == ROWS
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
 def test_text_of_any_usual_encoding_is_read(tmp_path, encoding):
     rows = [["file", "kind"], ["a.jpg", "Fächer"], ["b.jpg", "chêne"]]
     assert cells(tmp_path, "\n".join(map(",".join, rows)).encode(encoding)) == rows
@@ -51,6 +51,8 @@ def test_text_of_any_usual_encoding_is_read(tmp_path, encoding):
         ("f,k\na\nb,y\nc,z", [["f", "k"], ["a", ""], ["b", "y"], ["c", "z"]]),
         ("\n\nf,k\n\na,x\n,\n", [["f", "k"], ["a", "x"]]),
         ("f,k\na\0,x\nb,y\0", [["f", "k"], ["a", "x"], ["b", "y"]]),
+        ("sep=;\nf;k\na;x,1", [["f", "k"], ["a", "x,1"]]),
+        ('"sep=\t"\r\nf\tk\r\na\tx', [["f", "k"], ["a", "x"]]),
         ("only.jpg\nnames.jpg", [["only.jpg"], ["names.jpg"]]),
     ],
 )
