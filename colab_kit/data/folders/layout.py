@@ -20,7 +20,7 @@ from . import words as folder_words
 from .classes import Labelled, Story, class_folders
 from .companions import without_companions
 from .tree import ARCHIVES, TABLES, Listing, PictureFile, Tree, counted, some, tree_of
-from .words import PREDICT, SPLITS, is_plain_split, split_word
+from .words import PREDICT, SPLITS, TOLD, is_plain_split, split_word, told_apart
 
 HANDFUL = 0.5  # a folder beside the splits with fewer pictures than this share of train's
 
@@ -98,10 +98,11 @@ def _splits(top: Tree, story: Story) -> dict[str, Tree]:
         story.lines.append(_said_of_turned(turned))
         return turned
     claims: dict[str, list[Tree]] = {}
-    for name, sub in top.filled.items():
-        if split := split_word(name):
-            claims.setdefault(split, []).append(sub)
-    others = {name: sub for name, sub in top.filled.items() if not split_word(name)}
+    means = told_apart({name: split_word(name) for name in top.filled})
+    for name, split in means.items():
+        if split:
+            claims.setdefault(split, []).append(top.filled[name])
+    others = {name: sub for name, sub in top.filled.items() if not means[name]}
     if not _are_splits(claims, others):
         return {"train": top}
     if "train" not in claims and others:
@@ -176,8 +177,8 @@ def _turned(top: Tree) -> dict[str, Tree]:
         found += inner
     splits = {split for split, *_ in found} | set(bare)
     trained = {label for split, label, _ in found if split == "train"}
-    told_apart = len({(split, label) for split, label, _ in found}) == len(found)
-    if top.loose or not told_apart or not {"train"} < splits <= {"train", "valid", "test"}:
+    distinct = len({(split, label) for split, label, _ in found}) == len(found)
+    if top.loose or not distinct or not {"train"} < splits <= {"train", "valid", "test"}:
         return {}
     if len(trained) < 2 or any(split_word(label) for label in trained):
         return {}
@@ -225,7 +226,7 @@ def _one(split: str, claims: dict[str, list[Tree]], top: Tree, story: Story) -> 
 
 
 def _line_of_splits(trees: dict[str, Tree], story: Story) -> str:
-    names = [split for split in ("train", "valid", "test") if split in trees]
+    names = [split for split in TOLD if split in trees]
     return f"kit.load({{{', '.join(f'{s!r}: {story.path(trees[s])!r}' for s in names)}}})"
 
 
@@ -247,7 +248,7 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
     """List each split's pictures with their class folders; without these, none has a label."""
     splits: dict[str, list[PictureFile]] = {}
     classes: set[str] = set()
-    for split in ("train", "valid", "test"):
+    for split in TOLD:
         if split not in trees:
             continue
         tree = _below_wrappers(trees[split], story, through_splits=True)

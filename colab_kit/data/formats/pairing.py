@@ -19,19 +19,11 @@ from ...errors import DataError
 from ...events import Note
 from ..arrays import of_pair
 from ..folders.tree import some
+from ..folders.words import SECOND, TOLD, split_of
 from ..sources import Part, Parts
 from ..targets import object_array
 from .place import line, one_of
 
-SPLIT_WORDS = {
-    word: split
-    for split, words in {
-        "train": "train training",
-        "valid": "valid val validation dev publictest",
-        "test": "test testing privatetest",
-    }.items()
-    for word in words.split()
-}
 _X = frozenset("x image images img imgs picture pictures pixel pixels data".split())
 _Y = frozenset("y label labels lbl lbls target targets class classes gt category".split())
 _NAMES = frozenset(("class_names", "classes", "label_names", "categories", "names"))
@@ -57,7 +49,7 @@ class Named:
 
     @property
     def split(self) -> str | None:
-        return split_of(self.words)
+        return last_split(self.words)
 
     @property
     def role(self) -> str | None:
@@ -80,19 +72,19 @@ class Named:
         return f"{self.name} {self.dtype} {'x'.join(map(str, self.shape)) or 'one number'}"
 
 
-def split_of(words: Sequence[str]) -> str | None:
+def last_split(words: Sequence[str]) -> str | None:
     """Give the split that the last such word names: x_train_test is of test; None without one."""
-    return next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), None)
+    return next((split for word in reversed(words) if (split := split_of(word))), None)
 
 
 def rest_of(words: Sequence[str]) -> tuple[str, ...]:
     """Give the words that say neither role nor split: they tell sets apart."""
-    return tuple(word for word in words if word not in _X | _Y | SPLIT_WORDS.keys())
+    return tuple(word for word in words if word not in _X | _Y and not split_of(word))
 
 
 def akin(words: Sequence[str], others: Sequence[str]) -> bool:
     """Tell whether two names are of one split of one set."""
-    return rest_of(words) == rest_of(others) and split_of(words) == split_of(others)
+    return rest_of(words) == rest_of(others) and last_split(words) == last_split(others)
 
 
 Reading = dict[str, tuple[Named, Named | None]]  # split: pictures, and labels unless unlabelled
@@ -127,7 +119,7 @@ def read_arrays(
     DataError
         Two readings fit, or none.
     """
-    own_names, arrays = _class_names(arrays)
+    own_names, arrays = _class_names(_told_apart(arrays))
     readings = _readings(arrays)
     if path.is_file():
         readings = [
@@ -274,6 +266,15 @@ def _class_names(arrays: Sequence[Named]) -> tuple[list[str] | None, list[Named]
     return None, list(arrays)
 
 
+def _told_apart(arrays: Sequence[Named]) -> list[Named]:
+    """Take x_eval as of valid where x_test lies beside it."""
+    tests = [one for one in arrays if one.split == "test" and SECOND.isdisjoint(one.words)]
+    if not tests or any(one.split == "valid" for one in arrays):
+        return list(arrays)
+    words = [tuple("valid" if w in SECOND else w for w in one.words) for one in arrays]
+    return [replace(one, words=own) for one, own in zip(arrays, words, strict=True)]
+
+
 def _readings(arrays: Sequence[Named]) -> list[Reading]:
     """Give each way to pair pictures with labels, by names, else by shapes."""
     able_x = [one for one in arrays if one.numeric and len(one.shape) > 1 and one.shape[1] > 1]
@@ -295,8 +296,7 @@ def _readings(arrays: Sequence[Named]) -> list[Reading]:
             for key, reading in found.items():
                 if key[0] == x.rest:
                     reading.setdefault("test", (x, None))
-    order = ("train", "valid", "test")
-    return [{s: reading[s] for s in order if s in reading} for reading in found.values()]
+    return [{s: reading[s] for s in TOLD if s in reading} for reading in found.values()]
 
 
 def _only_counts(x: Named, y: Named | None) -> bool:
