@@ -40,26 +40,16 @@ SPLIT_OF = {
 }
 SECOND = frozenset("eval evaluation".split())  # valid, where something else is called test
 _PREDICT = frozenset("pred predict prediction predictions inference".split())
-_ENDS = ("set", "sets", "data", "ing", "images", "imgs", "img", "daten", "bilder", "datensatz")
-_ENDS += (
-    "数据集",
-    "数据",
-    "資料",
-    "データ",
-    "集",
-    "用",
-    "画像",
-    "图片",
-    "图像",
-    "세트",
-    "데이터",
-    "용",
+_ENDS = tuple(
+    _folded(end)
+    for end in "set sets data ing images imgs img daten bilder datensatz "
+    "数据集 数据 資料 データ 集 用 画像 图片 图像 세트 데이터 용".split()
 )
-_ENDS = tuple(map(_folded, _ENDS))
 # words beside a split's word that change nothing: train_images, Final_Training, train_mini
 _FILLERS = frozenset(
     "set sets data dataset datasets image images img imgs picture pictures photo photos final seg "
-    "jpg jpeg png tif mini small full split folder the my a of and for v de datos imágenes bilder".split()
+    "jpg jpeg png tif mini small full split folder the my a of and for v "
+    "de datos imágenes bilder".split()
 )
 GENERIC = frozenset(
     "image images img imgs picture pictures pic pics photo photos jpegimages jpg jpeg png rgb data "
