@@ -25,7 +25,7 @@ from .labels import display_names
 from .origins import part_of, parts_of
 from .paths import Opener
 from .sources import Edits, Part, Pictures, apply_edits
-from .splitting import as_limit, as_share, share_out
+from .splitting import as_limit, as_share, numbers_as_names, share_out
 from .tables.matching import LabelRequest, Labels
 from .tables.name_patterns import to_fill_in
 from .targets import CLASSIFY, REGRESS, TASKS, as_task, task_of
@@ -186,6 +186,9 @@ def load(
         listener.hear(Note(text))
     train = parts["train"]
     own_classes = train.classes if in_order is None else in_order
+    if known_task == CLASSIFY and own_classes is None:
+        listener.hear(*numbers_as_names(parts))
+        train = parts["train"]
     classes = numbered_names(train.labels[train.labelled], own_classes, known_task)
     if known_task != CLASSIFY:
         wide = len(classes)

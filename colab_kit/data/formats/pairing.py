@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,7 @@ def as_parts(
     path : names the parts
     pairs : split -> pictures, labels; None for labels that nobody knows
     said : sentences of how it was read
-    names : of the classes, in the order of the labels from 0, or by label; None: their numbers,
-        also where these have gaps or begin at 1
+    names : of the classes, in the order of the labels from 0, or by label; None: their numbers
 
     Raises
     ------
@@ -186,8 +186,7 @@ def as_parts(
         by_label = names if isinstance(names, Mapping) else dict(enumerate(names))
         parts = {split: _from_0(path, part, by_label) for split, part in parts.items()}
         return _noted(path, parts, said).with_classes(tuple(by_label.values()))
-    parts, remark = _numbers_kept(parts)
-    return _noted(path, parts, [*said, *remark])
+    return _noted(path, parts, said)
 
 
 def _noted(path: Path, parts: dict[str, Part], said: Sequence[str]) -> Parts:
@@ -233,27 +232,6 @@ def square(numbers: int) -> int:
     return side if side >= SIDE and side * side == numbers else 0
 
 
-def _numbers_kept(parts: dict[str, Part]) -> tuple[dict[str, Part], list[str]]:
-    """Make names of class numbers that do not go from 0 without a gap."""
-    labels = parts["train"].labels
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        return parts, []
-    present = np.unique(labels)
-    if present[0] < 0 or present[-1] + 1 == len(present) or 2 * len(present) > len(labels):
-        return parts, []
-    kept = {
-        split: part if part.labels.dtype.kind == "O" else replace(part, labels=texts(part.labels))
-        for split, part in parts.items()
-    }
-    text = f"The labels are {len(present)} numbers from {present[0]} to {present[-1]}"
-    return kept, [f"{text}: each is the name of a class."]
-
-
-def texts(labels: ndarray) -> ndarray:
-    """Give numbers as an object array of their texts."""
-    return object_array(labels.astype(str).tolist())
-
-
 def _class_names(arrays: Sequence[Named]) -> tuple[list[str] | None, list[Named]]:
     """Part the array of class names, if there is one, from the others."""
     lengths = Counter(one.shape[0] for one in arrays if one.shape)
@@ -284,12 +262,15 @@ def _readings(arrays: Sequence[Named]) -> list[Reading]:
     ys = ys or [one for one in able_y if not one.role and _column(one)]
     sets = {x.rest for x in xs} if any(x.role for x in xs) else set()
     found: dict[Any, Reading] = {}
-    for x in xs:
-        for y in ys:
+    for exact in (True, False):  # y beside x_train and x_test is of train
+        for x, y in product(xs, ys):
             mine = y.rest == x.rest or y.rest not in sets
-            if x is not y and x.split == y.split and x.shape[0] == y.shape[0] and mine:
+            split, own = (x.split, y.split) if exact else (x.split or "train", y.split or "train")
+            if x is not y and split == own and x.shape[0] == y.shape[0] and mine:
                 key = (x.rest, y.rest, "" if x.role and y.role else f"{x.name} {y.name}")
-                found.setdefault(key, {})[x.split or "train"] = x, y
+                found.setdefault(key, {}).setdefault(split or "train", (x, y))
+        if any("train" in reading for reading in found.values()):
+            break
     for x in xs:  # pictures of test without labels
         paired = any(x in pair for reading in found.values() for pair in reading.values())
         if x.split == "test" and not paired:
