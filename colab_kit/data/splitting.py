@@ -294,7 +294,8 @@ def _labelled_rows(
         notes.append(_left_out(source, np.flatnonzero(without), name))
     if not len(rows):
         what, why = f"No picture of the {name} split has a label.", "nothing can be compared"
-        raise DataError(what, why, f"give labels for it, or leave it out: {line(**{name: 0})}")
+        ways = [f"draw one from train: {line(**{name: 0.2})}", f"leave it out: {line(**{name: 0})}"]
+        raise DataError(what, why, f"give labels for it; or {'; or '.join(ways)}")
     return Split(source, rows, name), notes
 
 

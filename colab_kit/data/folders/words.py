@@ -38,6 +38,7 @@ SPLIT_OF = {
     for split, words in _WORDS.items()
     for word in words.split()
 }
+PIECES = frozenset("sample samples example examples mini tiny small toy demo subset".split())
 SECOND = frozenset("eval evaluation".split())  # valid, where something else is called test
 _PREDICT = frozenset("pred predict prediction predictions inference".split())
 _ENDS = tuple(
@@ -52,14 +53,15 @@ _FILLERS = frozenset(
     "de datos imágenes bilder".split()
 )
 GENERIC = frozenset(
-    "image images img imgs picture pictures pic pics photo photos jpegimages jpg jpeg png rgb data "
-    "dataset all files raw input inputs input_images original originals unknown samples".split()
+    "image images img imgs picture pictures pic pics photo photos jpegimages jpg jpeg png bmp rgb "
+    "data dataset all files raw input inputs input_images original originals unknown "
+    "samples".split()
 )
 UNLABELLED = frozenset(
     "no_label nolabel unlabeled unlabelled unlabeled_data unlabelled_data unknown".split()
 )
 _COMPANION = frozenset(
-    "mask masks trimap trimaps groundtruth gt segmentation segmentations segmask "
+    "mask masks msk msks trimap trimaps groundtruth gt segmentation segmentations segmask "
     "segmasks annotation annotations annot annots depth depths depthmap depthmaps thumbnail "
     "thumbnails thumb thumbs preview previews heatmap heatmaps saliency contour contours bbox "
     "bboxes boxes label labels lbl target targets".split()
@@ -75,6 +77,10 @@ _COMPANION_FILE = re.compile(
 _COMPANION_FIRST = re.compile(r"^(?:masks?|seg|gt|depth|thumb|label)[ _.-]+(.+)$", re.IGNORECASE)
 _COPY = re.compile(r"^(?:copy of (.+)|(.+?)(?: - copy| copy)?(?: ?\(\d{1,2}\))?)$", re.IGNORECASE)
 _STORAGE = frozenset("part parts batch chunk images image imgs img folder dir shard vol".split())
+_SITTINGS = frozenset(
+    "session sitting day date visit take trial run video clip seq sequence scan series burst track "
+    "camera cam frames part batch".split()
+)
 _ORDINARY = frozenset("color colour colours colors rgb original originals raw images full".split())
 _DERIVED = frozenset(
     "gray grey grayscale greyscale segmented segmentation mask bands allbands ms small resized "
@@ -236,6 +242,19 @@ def are_storage(names: Collection[str]) -> bool:
     if len(names) < 2 or len(bare) != 1 or not all(re.search(r"\d", name) for name in names):
         return False
     return any(word in _STORAGE for word in words(bare.pop()))
+
+
+def only_count(names: Collection[str]) -> bool:
+    """Tell whether names are numbered, or letters: p01, p02; A, B; a lone one says nothing."""
+    return len(names) < 2 or are_numbers(names) or all(len(name) == 1 for name in names)
+
+
+def are_sittings(names: Iterable[str]) -> bool:
+    """Tell whether names count occasions, which are no classes: session1, 2020-01-31, video_7."""
+    names = list(names)
+    found = {word for name in names for word in words(name) if not word.isdecimal()}
+    dates = all(re.fullmatch(r"\d{2,4}[-_.]\d\d[-_.]\d{2,4}", name) for name in names)
+    return dates or bool(found) and found <= _SITTINGS and are_numbers(names)
 
 
 def are_numbers(names: Iterable[str]) -> bool:
