@@ -205,7 +205,10 @@ def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Lab
             story.lines.append(text + f"files as {trees[0].path.name}/.")
         return _outer(trees[0].filled)
     if all(alike(trees[0], other) for other in trees[1:]):
-        raise _versions(outers, story, "their pictures have the same names")
+        low, high = _name_at(list(trees[0].filled.values())), _name_at(list(subs.values()))
+        more = f"; or, if both are one set: {story.labels(low)} for the inner folders as classes, "
+        more += f"{story.labels(high)} for the outer"
+        raise _versions(outers, story, "their pictures have the same names", more=more)
     if folder_words.are_versions(outers):
         raise _versions(outers, story, "by their own names they are forms of one set")
     inner: dict[str, list[Path]] = {}
@@ -271,11 +274,11 @@ def _two_levels(
 
 
 def _versions(
-    outers: dict[str, Tree], story: Story, why: str, first: Collection[str] = ()
+    outers: dict[str, Tree], story: Story, why: str, first: Collection[str] = (), more: str = ""
 ) -> DataError:
     """Ask which of several versions of one data set is meant.
 
-    Those of `first` come first, then the ordinary one.
+    Those of `first` come first, then the ordinary one; `more` ends the fix.
     """
     names = sorted(
         outers,
@@ -288,7 +291,7 @@ def _versions(
     return DataError(
         f"{story.shown} holds {len(names)} data sets: {', '.join(name + '/' for name in names)}.",
         f"they hold {held}, and {why}",
-        f"load one of them: {' or '.join(lines)}",
+        f"load one of them: {' or '.join(lines)}{more}",
     )
 
 

@@ -204,7 +204,9 @@ def tree_of(path: Path, above: frozenset[str] = frozenset()) -> Tree:
 def _shows(folder: str) -> bool:
     """Tell whether pictures lie in a folder itself."""
     try:
-        return any(is_picture(Path(name)) for name in os.listdir(folder) if name[0] != ".")
+        return any(
+            is_picture(Path(name)) for name in os.listdir(folder) if not name.startswith("._")
+        )
     except OSError:
         return False
 
