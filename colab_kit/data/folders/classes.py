@@ -101,7 +101,7 @@ def _sort_by_name(tree: Tree) -> bool:
 
 def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]) -> Labelled:
     """Find the level at which the classes lie."""
-    inside = {name: through_wrappers(sub) for name, sub in subs.items()}
+    inside = {name: _below(sub) for name, sub in subs.items()}
     below = [inner for sub in subs.values() for inner in sub.filled]
     if below and all(_sorts(name, sub) for name, sub in subs.items()):
         story.lines.append(f"The folders {some(list(subs))} sort the classes inside by letter.")
@@ -149,7 +149,7 @@ def _sorts(name: str, tree: Tree) -> bool:
     return len(name) == 1 and name.isalpha() and not tree.loose and all(begin)
 
 
-def through_wrappers(tree: Tree) -> Tree:
+def _below(tree: Tree) -> Tree:
     """Pass through folders that hold one folder alone, as long as folders lie in it."""
     while len(tree.filled) == 1 and not tree.loose:
         only = next(iter(tree.filled.values()))

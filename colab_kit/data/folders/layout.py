@@ -18,7 +18,7 @@ from pathlib import Path
 from ...errors import DataError
 from ...events import Note
 from . import words as folder_words
-from .classes import Labelled, class_folders, through_wrappers
+from .classes import Labelled, class_folders
 from .companions import without_companions
 from .tree import ARCHIVES, TABLES, Listing, PictureFile, Story, Tree, counted, some, tree_of
 from .words import PIECES, PREDICT, SPLITS, TOLD, is_plain_split, split_word, told_apart
@@ -100,7 +100,9 @@ def _with_inner_splits(top: Tree, story: Story) -> Tree:
     others = [name for name in top.filled if name not in beside]
     if len(others) != 1 or not beside or "train" in beside.values():
         return top
-    inner = through_wrappers(top.filled[others[0]])
+    inner = top.filled[others[0]]
+    while len(inner.filled) == 1 and not any(map(split_word, inner.filled)):
+        inner = next(iter(inner.filled.values()))
     inside = {split_word(name) for name, sub in inner.filled.items() if sub.filled}
     if "train" not in inside:
         return top
