@@ -98,8 +98,14 @@ def _array(y: Any) -> ndarray:
         names = [row if isinstance(row, list | tuple) else (row,) for row in rows]
         return object_array(tuple(map(str, row)) for row in names)
     named = any(isinstance(row, str | bytes) for row in rows)
-    # numpy writes 'nan' for a number among names
-    return object_array(rows) if named else np.asarray(y)
+    if named:  # numpy writes 'nan' for a number among names
+        return object_array(rows)
+    try:
+        return np.asarray(y)
+    except ValueError as err:
+        what = "The labels are lists of several lengths."
+        fix = "pass one class a picture, or rows of 0 and 1, (N, classes)"
+        raise DataError(what, "one number a picture is expected, or as many", fix) from err
 
 
 def class_names(

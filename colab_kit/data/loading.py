@@ -64,7 +64,8 @@ def load(
         labels), two lists, or a list of (path, label); a torch Dataset or DataLoader, also one of
         Hugging Face; {"train": s, "valid": s, "test": s} of these; or Data. X: uint8 or
         float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features). y: class numbers or names;
-        several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets).
+        several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets); None or NaN for
+        no label. A dict of arrays is read by their names: x_train, y_train, x_test.
     valid : None, float, 0, "test", or a source
         None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from
         20,000 up), at least one a class. A float: that share of them. 0: none. "test": the test

@@ -9,6 +9,8 @@ from colab_kit.data.targets import as_task, unlabelled
 
 from .loads import X, Y, load, refused
 
+Z = np.arange(40) % 4
+
 
 @pytest.mark.parametrize(
     ("x", "shape", "dtype"),
@@ -139,6 +141,45 @@ def test_class_names_can_be_given_and_then_a_class_may_have_no_picture():
     refused((X, Y), "twice", class_names=list("aabc"))
 
 
+@pytest.mark.parametrize(
+    ("source", "ways"),
+    [
+        (((X[:30], Z[:30]), (X[30:], Z[30:])), ["test", "valid"]),
+        (((X[:20], Z[:20]), (X[20:30], Z[20:30]), (X[30:], Z[30:])), ["test"]),
+        ((X[:30], Z[:30], X[30:], Z[30:]), ["test", "valid"]),
+        ((X[:30], X[30:], Z[:30], Z[30:]), ["test", "valid"]),
+    ],
+)
+def test_splits_in_a_tuple_are_a_question_whose_lines_load_them(source, ways):
+    fix = refused(source).fix
+    assert len(lines := fix.split(" or ")) == len(ways)
+    for line, split in zip(lines, ways, strict=True):
+        data = eval(line.removeprefix("kit."), {"load": load, "source": source})
+        assert (
+            len(data.splits[split]) == 10 and data.splits[split].labels.tolist() == Z[30:].tolist()
+        )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("x_train", "y_train", "x_test", "y_test"), ("X_treino", "y_treino", "X_teste", "y_teste")],
+)
+def test_a_dict_of_arrays_is_read_by_their_names_and_it_is_said(names):
+    arrays = dict(zip(names, (X[:30], Z[:30], X[30:], Z[30:]), strict=True))
+    data = load(arrays, valid=0)
+    assert data.train.labels.tolist() == Z[:30].tolist() and names[0] in data.notes[0]
+
+
+def test_an_opened_npz_file_is_read_as_the_file_is(tmp_path):
+    np.savez(tmp_path / "set.npz", images=X, labels=Y)
+    with np.load(tmp_path / "set.npz") as file:
+        assert load(file, valid=0).train.labels.tolist() == Y.tolist()
+
+
+def test_labels_that_are_no_rows_of_one_length_are_refused():
+    refused((X, [[1, 2], [1]] * 20), "several lengths")
+
+
 def test_splits_in_a_dict_share_their_classes():
     names = np.array(list("dcba"))[Y]
     data = load({"train": (X, names), "val": (X[:20], names[:20]), "test": (X[:1], ["a"])})
@@ -147,7 +188,7 @@ def test_splits_in_a_dict_share_their_classes():
     ]
     refused({"train": (X, Y), "test": (X[:1], [4])}, "the test split has the label 4")
     refused({"train": (X, Y), "valid": (X[:1], ["a"])}, "the valid split has the class a")
-    refused({"x": X, "y": Y}, "keys x, y", '{"train": s')
+    refused({"a": (X, Y), "b": (X, Y)}, "keys a, b", '{"train": s')
 
 
 @pytest.mark.parametrize("share", [1, 1.5, -0.1, True])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ..folders.tree import some
 from ..folders.words import SECOND, TOLD, split_of
 from ..sources import Part, Parts
 from ..targets import object_array
-from .place import line, one_of
+from .place import line, one_of, words_of
 
 _X = frozenset("x image images img imgs picture pictures pixel pixels data".split())
 _Y = frozenset("y label labels lbl lbls target targets class classes gt category".split())
@@ -152,6 +153,26 @@ def read_arrays(
     pairs = {split: (x.get(), y.get() if y else None) for split, (x, y) in reading.items()}
     known = own_names or names(reading["train"][0])
     return as_parts(path, pairs, [f"{path.name}: {text}.", *said], known)
+
+
+def of_mapping(arrays: Mapping[str, Any]) -> Parts:
+    """Read the arrays of a dict, or of an opened .npz file, by their names.
+
+    Raises
+    ------
+    DataError
+        Two readings fit, or none.
+    """
+    known = {name: np.asarray(array) for name, array in arrays.items()}
+    named = [
+        Named(name, tuple(words_of(name)), x.shape, x.dtype, f"source[{name!r}]", partial(_same, x))
+        for name, x in known.items()
+    ]
+    return read_arrays(Path("arrays"), named)
+
+
+def _same(array: ndarray) -> ndarray:
+    return array
 
 
 def as_parts(
