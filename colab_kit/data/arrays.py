@@ -107,6 +107,11 @@ def _is_picture_file(name: Any) -> bool:
     return is_path and Path(name).suffix.lower() in PICTURES | HEIC
 
 
+def lists_pictures(x: Sequence[Any]) -> bool:
+    """Tell whether x holds names of picture files, and nothing else."""
+    return len(x) > 0 and all(map(_is_picture_file, x))
+
+
 def of_paths(names: Sequence[Any], y: Any) -> Part:
     """Understand a list of picture files and a list of their labels, row by row.
 

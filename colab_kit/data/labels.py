@@ -6,6 +6,7 @@ Classes are numbered from 0 in the order of their names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy import ndarray
 from ..errors import DataError
 from ..events import Note
 from .folders.tree import natural, some
+from .folders.words import readable
 from .tables.name_maps import read_names
 from .tables.table import first_file
 from .targets import CLASSIFY, REGRESS, UNLABELLED, object_array
@@ -30,6 +32,9 @@ def read_labels(values: Any, rows: int) -> ndarray:
     DataError
         Another length or shape, or values that are no labels.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        hidden, values = np.ma.getmaskarray(values), values.data.astype(object)
+        values[hidden] = None
     tensor = hasattr(values, "detach")
     y: ndarray = np.asarray(values.detach().cpu().numpy() if tensor else _array(values))
     if y.ndim == 2 and y.shape[1] == 1:
@@ -46,23 +51,43 @@ def read_labels(values: Any, rows: int) -> ndarray:
     if y.ndim != 1:
         shape, fix = "x".join(map(str, y.shape)), "pass y of shape (N,) or (N, targets)"
         raise DataError(f"The labels have the shape {shape}.", "one row a picture is expected", fix)
-    if kind in "biu" or kind == "O" and all(isinstance(label, int | np.integer) for label in y):
+    if kind in "biu":
         return y.astype(np.int64)
-    if kind == "f":
-        return y
-    if kind in "US" or kind == "O" and all(isinstance(label, str | tuple) for label in y):
-        return object_array(_as_name(label) for label in y)
-    raise DataError(
-        f"The labels are {y.dtype} values such as {y[0]!r}.",
-        "classes are expected: whole numbers or names",
-        "pass class numbers 0, 1, 2 …, class names, or float targets",
-    )
+    return y if kind == "f" else _of_objects(y)
+
+
+def _of_objects(y: ndarray) -> ndarray:
+    """Bring names, numbers and what is missing, in any mixture, to one form."""
+    labels = [None if _is_missing(label) else label for label in y.tolist()]
+    known = [label for label in labels if label is not None]
+    for label in known:
+        if not isinstance(label, str | bytes | tuple | Real):
+            raise DataError(
+                f"The labels are {y.dtype} values such as {label!r}.",
+                "classes are expected: whole numbers or names",
+                "pass their names: kit.load((X, [str(label) for label in y]))",
+            )
+    if known and all(isinstance(label, Real) for label in known):
+        if not all(isinstance(label, int) for label in known):
+            return np.array([np.nan if label is None else label for label in labels], np.float64)
+        if len(known) == len(labels):
+            return np.array(labels, np.int64)
+    return object_array(map(_as_name, labels))
+
+
+def _is_missing(label: Any) -> bool:
+    """Tell whether a label is None, NaN, pandas' NA or NaT, or blank."""
+    if isinstance(label, str | bytes):
+        return not label.strip()
+    if isinstance(label, float):
+        return label != label
+    return label is None or type(label).__name__ in ("NAType", "NaTType")
 
 
 def _as_name(label: Any) -> Any:
     if isinstance(label, bytes):
-        return label.decode()
-    return label if isinstance(label, tuple) else str(label)
+        return readable(label.decode("utf-8", "surrogateescape"))
+    return label if isinstance(label, tuple) or label is None else str(label)
 
 
 def _array(y: Any) -> ndarray:
@@ -74,7 +99,15 @@ def _array(y: Any) -> ndarray:
     if any(not row or any(isinstance(name, str) for name in row) for row in several):
         names = [row if isinstance(row, list | tuple) else (row,) for row in rows]
         return object_array(tuple(map(str, row)) for row in names)
-    return np.asarray(y)
+    named = any(isinstance(row, str | bytes) for row in rows)
+    if named:  # numpy writes 'nan' for a number among names
+        return object_array(rows)
+    try:
+        return np.asarray(y)
+    except ValueError as err:
+        what = "The labels are lists of several lengths."
+        fix = "pass one class a picture, or rows of 0 and 1, (N, classes)"
+        raise DataError(what, "one number a picture is expected, or as many", fix) from err
 
 
 def class_names(
@@ -108,19 +141,17 @@ def class_names(
     present = np.unique(labels)
     low, high = int(present[0]), int(present[-1])
     if low < 0:
-        fix = "leave these pictures out, or number their class"
+        fix = "leave these pictures out: kit.load((X[y >= 0], y[y >= 0])); or, if it is a class as "
+        fix += "the others: kit.load((X, y.astype(str)))"
         raise DataError(f"A label is {low}.", "classes are numbered from 0", fix)
-    if low == 1 and len(present) == high:
-        what = f"The labels go from 1 to {high}."
-        raise DataError(what, "classes are numbered from 0", "pass labels - 1")
     if len(present) != high + 1:
         gap = next(n for n in range(high + 1) if n not in present)
         missing = f"{high + 1 - len(present):,} of them have no picture"
         raise DataError(
             f"The labels go from {low} to {high}, and none is {gap}.",
             f"{high + 1:,} classes would be trained, and {missing}",
-            "pass np.unique(labels, return_inverse=True)[1], or say with class_names= how many "
-            "there are and how they are called",
+            "take each number that occurs as the name of a class: kit.load((X, y.astype(str))), or "
+            f"name all of them: kit.load((X, y), class_names=range({high + 1}))",
         )
     return tuple(map(str, range(high + 1)))
 

@@ -25,7 +25,7 @@ from .labels import display_names
 from .origins import part_of, parts_of
 from .paths import Opener
 from .sources import Edits, Part, Pictures, apply_edits
-from .splitting import as_limit, as_share, share_out
+from .splitting import as_limit, as_share, numbers_as_names, share_out
 from .tables.matching import LabelRequest, Labels
 from .tables.name_patterns import to_fill_in
 from .targets import CLASSIFY, REGRESS, TASKS, as_task, task_of
@@ -64,7 +64,8 @@ def load(
         labels), two lists, or a list of (path, label); a torch Dataset or DataLoader, also one of
         Hugging Face; {"train": s, "valid": s, "test": s} of these; or Data. X: uint8 or
         float, (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features). y: class numbers or names;
-        several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets).
+        several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets); None or NaN for
+        no label. A dict of arrays is read by their names: x_train, y_train, x_test.
     valid : None, float, 0, "test", or a source
         None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from
         20,000 up), at least one a class. A float: that share of them. 0: none. "test": the test
@@ -186,6 +187,9 @@ def load(
         listener.hear(Note(text))
     train = parts["train"]
     own_classes = train.classes if in_order is None else in_order
+    if known_task == CLASSIFY and own_classes is None:
+        listener.hear(*numbers_as_names(parts))
+        train = parts["train"]
     classes = numbered_names(train.labels[train.labelled], own_classes, known_task)
     if known_task != CLASSIFY:
         wide = len(classes)

@@ -231,6 +231,30 @@ def _renumber(part: Part, train: Part, classes: Sequence[str], name: str) -> Par
     return replace(part, labels=labels)
 
 
+def numbers_as_names(parts: dict[str, Part]) -> list[Note]:
+    """Make names of class numbers that do not go from 0 without a gap: 1 to K, or 0, 2, 4.
+
+    The error for numbers below 0, and for as many numbers as pictures, comes with the classes.
+    """
+    train = parts["train"]
+    notes = list[Note]()
+    if train.labels.dtype.kind != "O":
+        present = np.unique(train.labels)
+        dense = present[0] < 0 or present[-1] + 1 == len(present)
+        source = train.make(train.labels)
+        own_batches = isinstance(source, Items) and source.collate is not None
+        if dense or 2 * len(present) > len(train) or own_batches:
+            return []
+        text = f"The labels are {len(present)} numbers from {present[0]} to {present[-1]}"
+        text += ", with gaps" * bool(present[-1] - present[0] + 1 > len(present))
+        notes = [Note(f"{text}: each is the name of a class.")]
+    for split, part in parts.items():
+        if part.labels.dtype.kind != "O" and part.classes is None:
+            names = object_array(part.labels.astype(str).tolist())
+            parts[split] = replace(part, labels=names)
+    return notes
+
+
 def _some(classes: Sequence[str]) -> str:
     return ", ".join(classes[:4]) + " …" * (len(classes) > 4)
 
@@ -273,7 +297,8 @@ def _labelled_rows(
         notes.append(_left_out(source, np.flatnonzero(without), name))
     if not len(rows):
         what, why = f"No picture of the {name} split has a label.", "nothing can be compared"
-        raise DataError(what, why, f"give labels for it, or leave it out: {line(**{name: 0})}")
+        ways = [f"draw one from train: {line(**{name: 0.2})}", f"leave it out: {line(**{name: 0})}"]
+        raise DataError(what, why, f"give labels for it; or {'; or '.join(ways)}")
     return Split(source, rows, name), notes
 
 

@@ -160,15 +160,16 @@ def task_of(labels: ndarray) -> str:
     if labels.dtype.kind == "f":
         if not (rows == np.floor(rows)).all():
             return REGRESS
-        fix = "pass y.astype(int) for classes, or task='regression' if numbers are meant"
-        raise _floats(labels, "classes are whole numbers or names", fix)
+        if _count_classes(rows):
+            return CLASSIFY
+        raise _floats(labels, "whole floats may be classes, or numbers to learn")
     if labels.dtype.kind == "O":
         if any(isinstance(label, LabelRows) for label in rows):
             raise _several_rows(rows)
         parts = [part for label in rows for part in (label if type(label) is tuple else (label,))]
         if parts and all(isinstance(part, float) for part in parts):
             return REGRESS
-        if any(isinstance(label, tuple) for label in rows):
+        if any(isinstance(label, tuple) and len(label) != 1 for label in rows):
             return MULTILABEL
         values = [_number(label) for label in rows]
         numbers = [value for value in values if value is not None]
@@ -199,16 +200,42 @@ def _as_classes(labels: ndarray) -> tuple[ndarray, list[Note]]:
         text = f"The labels are one-hot: their {labels.shape[1]} columns are taken as the classes."
         return labels.argmax(1).astype(np.int64), [Note(text)]
     if labels.dtype.kind == "f":
-        raise _floats(labels, "task='classification' takes classes", "pass y.astype(int)")
+        return _from_floats(labels)
     if labels.dtype.kind != "O":
         return labels, []
     if any(isinstance(label, LabelRows) for label in labels):
         raise _several_rows(labels)
     for label in labels:
-        if isinstance(label, tuple):
-            why = f"the first are {', '.join(label)}"
+        if isinstance(label, tuple) and len(label) != 1:
+            why = f"the first are {', '.join(label) or 'none'}"
             raise DataError("A picture has several labels.", why, "load with task='multilabel'")
-    return object_array(None if label is None else str(label) for label in labels), []
+    names = [label[0] if isinstance(label, tuple) else label for label in labels]
+    notes = []
+    if any(isinstance(label, tuple) for label in labels):
+        text = "Each picture's list of labels holds one: it is taken as its class. Could a picture "
+        notes.append(Note(text + "have several, or none? Then load with task='multilabel'."))
+    return object_array(None if name is None else str(name) for name in names), notes
+
+
+def _from_floats(labels: ndarray) -> tuple[ndarray, list[Note]]:
+    """Take whole floats as class numbers; NaN is no label."""
+    known = ~np.isnan(labels)
+    if not (np.isfinite(labels[known]) & (labels[known] == np.floor(labels[known]))).all():
+        raise _floats(labels, "task='classification' takes whole numbers or names")
+    text = "The labels are whole floats: they are taken as class numbers. To learn them as numbers,"
+    notes = [Note(f"{text} load with task='regression'.")]
+    if known.all():
+        return labels.astype(np.int64), notes
+    names = [str(int(label)) if there else None for label, there in zip(labels, known, strict=True)]
+    return object_array(names), notes
+
+
+def _count_classes(values: ndarray) -> bool:
+    """Tell whether numbers go from 0 or 1 without a gap, each twice or more as a rule."""
+    present = np.unique(values)
+    if not 1 < len(present) <= len(values) / 2 or present[0] not in (0, 1):
+        return False
+    return bool(present[-1] - present[0] + 1 == len(present))
 
 
 def _as_several(labels: ndarray) -> tuple[ndarray, list[Note]]:
@@ -289,5 +316,11 @@ def _is_hot(labels: ndarray) -> bool:
     return bool(np.isin(labels, (0, 1)).all())
 
 
-def _floats(labels: ndarray, why: str, fix: str) -> DataError:
-    return DataError(f"The labels are {labels.dtype} values such as {labels[0]!r}.", why, fix)
+def _floats(labels: ndarray, why: str) -> DataError:
+    known = labels[~np.isnan(labels)]
+    fractions = known[known % 1 != 0]
+    wrong, whole = (*fractions, *known)[0], not len(fractions)
+    fix = "if they are numbers to learn: kit.load((X, y), task='regression')"
+    if whole:
+        fix += "; if they are classes: kit.load((X, y), task='classification')"
+    return DataError(f"The labels are {labels.dtype} values such as {wrong:g}.", why, fix)

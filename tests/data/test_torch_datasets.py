@@ -243,7 +243,7 @@ def test_what_is_no_data_says_what_to_pass():
     refused(torch.nn.Linear(2, 2), "kit.train(model, data)")
     refused(X, "has no labels", "kit.load((X, y))")
     refused(torch.zeros(3), "has no labels")
-    refused((Mnist(), Mnist()), "two sources", '{"train": first')
+    refused((Mnist(), Mnist()), "two sources", "{'train': source[0]")
     refused(((X, Y), (X, Y)), "two sources")
     refused(7, "cannot read a int")
     refused(TensorDataset(torch.zeros(0, 2), torch.zeros(0)), "empty")

@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-import filecmp
-import os
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ...errors import DataError
 from ...events import Note
 from . import words as folder_words
-from .tree import TABLES, Tree, counted, some
+from .tree import TABLES, Story, Tree, alike, counted, same_file, same_files, some
 
 SHARED = 0.6  # of the folders inside, so many have a name that comes again beside them
-COMPARED = 16  # pictures of two folders that are compared, where all have the same names
-TWINS = 0.6  # of the pictures of two folders, so many are named alike: two versions of one thing
 
 Labelled = list[tuple[str | None, list[Path]]]
-
-
-@dataclass
-class Story:
-    """What is said of a folder while it is read.
-
-    root : the folder given
-    shown : how the user names it
-    ask : whether a doubt about classes is an error
-    lines : how it was read, a sentence each
-    """
-
-    root: Path
-    shown: str
-    ask: bool = True
-    lines: list[str] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    label_notes: list[Note] = field(default_factory=list)
-
-    def path(self, tree: Tree) -> str:
-        """Name a folder so that it can be pasted."""
-        below = tree.path.relative_to(self.root).as_posix()
-        top = self.shown if os.path.isdir(os.path.expanduser(self.shown)) else str(self.root)
-        return top if below == "." else f"{top.rstrip('/')}/{below}"
-
-    def name(self, tree: Tree) -> str:
-        """Name a folder as it lies below the root."""
-        below = tree.path.relative_to(self.root).as_posix()
-        return tree.path.name if below == "." else below
-
-    def leave_out(self, tree: Tree, top: Tree, why: str) -> None:
-        """Say that a folder was left out."""
-        many = f"{len(tree.pictures):,} pictures"
-        self.lines.append(f"{self.name(tree)}/ ({many}) is left out: {why}.")
-
-    def by_folder(self, level: int) -> str:
-        """Give the line that takes the folder `level` above each picture as its class."""
-        label = "path.parent.name" if level == 1 else f"path.parts[-{level + 1}]"
-        return f"kit.load({self.shown!r}, labels=lambda path: {label})"
 
 
 def class_folders(tree: Tree, story: Story, split: str, classes: set[str]) -> Labelled:
@@ -84,8 +41,12 @@ def class_folders(tree: Tree, story: Story, split: str, classes: set[str]) -> La
     if folder_words.are_storage(subs):
         story.lines.append(f"{some([n + '/' for n in subs])}: parts of one set, not classes.")
         return [(None, tree.pictures)]
+    if _sort_by_name(tree):
+        text = "their names are how those of the pictures begin"
+        story.lines.append(f"{some([n + '/' for n in subs])} are no classes: {text}.")
+        return [(None, tree.pictures)]
     out = _by_class(tree, subs, story, classes)
-    out = _without_copies(_without_unlabelled(out, story), story)
+    out = _without_doubles(_without_copies(_without_unlabelled(out, story), story), story)
     _doubt(out, story)
     if tree.loose:
         text = f"{tree.path}: {counted(len(tree.loose), 'picture')} found beside the class folders"
@@ -125,7 +86,17 @@ def _says_nothing(
         text = f"{story.name(sub)}/ is no class of train: its pictures have no labels, and are for "
         story.notes.append(Note(text + "predict only."))
         return True
-    return folder_words.is_generic(name)
+    return folder_words.is_generic(name) or folder_words.split_word(name) is not None
+
+
+def _sort_by_name(tree: Tree) -> bool:
+    """Tell whether folders in folders only part a big set: 0/a/7/0a7f3.jpg."""
+    for path in tree.pictures:
+        parts = path.relative_to(tree.path).parts[:-1]
+        begin = "".join(parts).lower()
+        if len(parts) < 2 or max(map(len, parts)) > 2 or not path.name.lower().startswith(begin):
+            return False
+    return True
 
 
 def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]) -> Labelled:
@@ -139,8 +110,12 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
     counts = Counter(inner for sub in doubted.values() for inner in sub.filled)
     again = {inner for inner, n in counts.items() if n > 1}
     for name, sub in inside.items():  # a person with pictures of one gesture only
-        if len(sub.filled) == 1 and set(sub.filled) <= again:
-            doubted[name] = sub
+        if doubted and len(sub.filled) == 1 and not sub.loose:
+            if set(sub.filled) <= again or not all(map(folder_words.is_generic, sub.filled)):
+                doubted[name] = sub
+    if holders := [name for name, sub in doubted.items() if _holds_splits(sub)]:
+        if len(holders) < len(doubted):
+            raise _versions(doubted, story, f"{holders[0]}/ holds splits of its own", holders)
     known = {folder_words.folded(name) for name in classes}
     strange = [name for name in doubted if folder_words.folded(name) not in known]
     if not doubted or not strange and known:
@@ -160,6 +135,12 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
     if len(doubted) > 1 and shared >= SHARED * total:
         return _shared(doubted, subs, story)
     return _nested(tree, subs, doubted, story)
+
+
+def _holds_splits(tree: Tree) -> bool:
+    return any(
+        folder_words.split_word(n) == "train" and sub.filled for n, sub in tree.filled.items()
+    )
 
 
 def _sorts(name: str, tree: Tree) -> bool:
@@ -199,7 +180,7 @@ def _mixed(
     for name, sub in doubted.items():
         if set(sub.filled) <= set(flat):
             twins = all(
-                _same_files(inner, flat[n]) or _alike(inner, flat[n])
+                same_files(inner, flat[n]) or alike(inner, flat[n])
                 for n, inner in sub.filled.items()
             )
             why = "it holds the same folders once more" if twins else "its folders are classes too"
@@ -218,13 +199,16 @@ def _mixed(
 def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Labelled:
     """Read outer folders that share the names of their inner ones."""
     trees = list(outers.values())
-    if all(_same_files(trees[0], other) for other in trees[1:]):
+    if all(same_files(trees[0], other) for other in trees[1:]):
         for name, other in list(outers.items())[1:]:
             text = f"{name}/ ({len(other.pictures):,} pictures) is left out: it holds the same "
             story.lines.append(text + f"files as {trees[0].path.name}/.")
         return _outer(trees[0].filled)
-    if all(_alike(trees[0], other) for other in trees[1:]):
-        raise _versions(outers, story, "their pictures have the same names")
+    if all(alike(trees[0], other) for other in trees[1:]):
+        low, high = _name_at(list(trees[0].filled.values())), _name_at(list(subs.values()))
+        more = f"; or, if both are one set: {story.labels(low)} for the inner folders as classes, "
+        more += f"{story.labels(high)} for the outer"
+        raise _versions(outers, story, "their pictures have the same names", more=more)
     if folder_words.are_versions(outers):
         raise _versions(outers, story, "by their own names they are forms of one set")
     inner: dict[str, list[Path]] = {}
@@ -232,12 +216,15 @@ def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Lab
         for name, sub in tree.filled.items():
             inner.setdefault(name, []).extend(sub.pictures)
     names, outer_names = list(inner), list(outers)
-    if folder_words.are_numbers(names) and not all(name.isdecimal() for name in names):
-        if story.ask:
-            raise _two_levels(outer_names, names, story, [_both_levels(story), story.by_folder(1)])
+    count = folder_words.only_count({folder_words.copied(name) or name for name in outers})
+    if not count and folder_words.are_sittings(names):
+        return _gathered(subs, names, story)
+    numbered = folder_words.are_numbers(names) and not all(map(str.isdecimal, names))
+    if story.ask and (numbered or not count and len(names) <= 2 * len(outers)):
+        raise _two_levels(subs, outers, story, numbered=numbered)
     text = f"{some([n + '/' for n in outer_names])} hold folders of the same names: the "
     text += f"{len(inner)} classes are those inside ({some(names)}), brought together. Is each "
-    text += f"outer folder a class? {_by_outer(subs, story)}"
+    text += f"outer folder a class? {story.labels(_name_at(list(subs.values())))}"
     story.label_notes.append(Note(text, "warn"))
     return list(inner.items())
 
@@ -247,39 +234,64 @@ def _nested(tree: Tree, subs: dict[str, Tree], doubted: dict[str, Tree], story: 
     names = [inner for sub in doubted.values() for inner in sub.filled]
     if not story.ask:
         return _outer(subs)
-    if folder_words.are_numbers(names) or all(folder_words.is_generic(name) for name in names):
-        text = f"{some([n + '/' for n in subs])} are the classes; what lies in their folders "
-        text += f"({some(names)}) is brought together."
-        story.lines.append(text)
-        return _outer(subs)
-    lines = [story.by_folder(1), _by_outer(subs, story)]
-    raise _two_levels(list(subs), names, story, lines)
+    # archery/v_archery_g01: numbered, but for the class
+    bare = [inner.replace(name, "") for name, sub in doubted.items() for inner in sub.filled]
+    if folder_words.are_numbers(bare) or all(map(folder_words.is_generic, names)):
+        return _gathered(subs, names, story)
+    raise _two_levels(subs, doubted, story)
 
 
-def _two_levels(outer: list[str], inner: list[str], story: Story, lines: list[str]) -> DataError:
+def _gathered(subs: dict[str, Tree], names: list[str], story: Story) -> Labelled:
+    """Take the outer folders as classes, and say so."""
+    text = f"{some([n + '/' for n in subs])} are the classes; what lies in their folders "
+    story.lines.append(f"{text}({some(names)}) is brought together.")
+    return _outer(subs)
+
+
+def _two_levels(
+    subs: dict[str, Tree], outers: dict[str, Tree], story: Story, *, numbered: bool = False
+) -> DataError:
+    """Ask whether the outer or the inner folders are the classes, with a line for each.
+
+    Parameters
+    ----------
+    subs : the outer folders
+    outers : those of them that hold folders, wrappers passed through
+    numbered : whether the inner ones are character01, character02: of each outer one others
+    """
+    inner = [sub for tree in outers.values() for sub in tree.filled.values()]
+    names = list(dict.fromkeys(sub.path.name for sub in inner))
+    low, high = _name_at(inner), _name_at([subs[name] for name in outers])
+    ways = [f"for the inner: {story.labels(low)}", f"for the outer: {story.labels(high)}"]
+    if len(names) < len(inner):
+        both = story.labels(f"{high} + '/' + {low}")
+        ways.insert(0 if numbered else 2, f"for each inner folder of each outer one: {both}")
     return DataError(
         f"{story.shown} has folders in folders: the classes could be the outer or the inner ones.",
-        f"the outer are {some(outer)}; the inner are {some(inner)}",
-        f"for the inner: {lines[0]} – for the outer: {lines[1]}"
-        if "parent.parent" not in lines[0]
-        else f"for each inner folder of each outer one: {lines[0]} – for the inner names, brought "
-        f"together: {lines[1]}",
+        f"the outer are {some(list(outers))}; the inner are {some(names)}",
+        " – ".join(ways),
     )
 
 
-def _both_levels(story: Story) -> str:
-    label = "path.parent.parent.name + '/' + path.parent.name"
-    return f"kit.load({story.shown!r}, labels=lambda path: {label})"
+def _versions(
+    outers: dict[str, Tree], story: Story, why: str, first: Collection[str] = (), more: str = ""
+) -> DataError:
+    """Ask which of several versions of one data set is meant.
 
-
-def _versions(outers: dict[str, Tree], story: Story, why: str) -> DataError:
-    """Ask which of several versions of one data set is meant; the ordinary one comes first."""
-    names = sorted(outers, key=lambda name: (_is_tiff(outers[name]), folder_words.plainness(name)))
+    Those of `first` come first, then the ordinary one; `more` ends the fix.
+    """
+    names = sorted(
+        outers,
+        key=lambda n: (n not in first, _is_tiff(outers[n]), folder_words.plainness(n)),
+    )
     lines = [f"kit.load({story.path(outers[name])!r})" for name in names]
+    held = f"folders of the same names ({some(list(outers[names[0]].filled))})"
+    if first:
+        held = some(list(dict.fromkeys(inner for name in names for inner in outers[name].filled)))
     return DataError(
         f"{story.shown} holds {len(names)} data sets: {', '.join(name + '/' for name in names)}.",
-        f"they hold folders of the same names ({some(list(outers[names[0]].filled))}), and {why}",
-        f"load one of them: {' or '.join(lines)}",
+        f"they hold {held}, and {why}",
+        f"load one of them: {' or '.join(lines)}{more}",
     )
 
 
@@ -287,49 +299,13 @@ def _is_tiff(tree: Tree) -> bool:
     return tree.pictures[0].suffix.lower() in (".tif", ".tiff")
 
 
-def _alike(one: Tree, other: Tree) -> bool:
-    """Tell whether most pictures of two folders have the same names, below the folder."""
-    first, second = _names(one), _names(other)
-    small = min(len(first), len(second))
-    return len(first & second) >= TWINS * small and not _only_numbered(one)
-
-
-def _names(tree: Tree) -> set[str]:
-    return {path.relative_to(tree.path).with_suffix("").as_posix() for path in tree.pictures}
-
-
-def _only_numbered(tree: Tree) -> bool:
-    """Tell whether names count from a small number on: they come alike in any folder."""
-    stems = [path.stem for path in tree.pictures]
-    return all(stem.isdecimal() and int(stem) <= 10 * len(stems) for stem in stems)
-
-
-def _same_files(one: Tree, other: Tree) -> bool:
-    """Tell whether two folders hold the same files: by name, and a few by what is in them."""
-    first, second = (
-        {path.relative_to(tree.path).as_posix(): path for path in tree.pictures}
-        for tree in (one, other)
-    )
-    if first.keys() != second.keys():
-        return False
-    step = max(1, len(first) // COMPARED)
-    return all(_same_file(first[name], second[name]) for name in sorted(first)[::step])
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    try:
-        return filecmp.cmp(one, other, shallow=False)
-    except OSError:  # a link that leads nowhere
-        return False
-
-
-def _by_outer(subs: dict[str, Tree], story: Story) -> str:
-    """Give the line that takes the outer folders as classes, however deep pictures lie in them."""
-    depths = {len(p.relative_to(sub.path).parts) for sub in subs.values() for p in sub.pictures}
-    if len(depths) == 1:
-        return story.by_folder(depths.pop())
-    level = len(next(iter(subs.values())).path.parts) - 1
-    return f"kit.load({story.shown!r}, labels=lambda path: path.parts[{level}])"
+def _name_at(trees: Sequence[Tree]) -> str:
+    """Give the name of these folders as an expression of `path`, however deep pictures lie."""
+    depths = {len(p.relative_to(tree.path).parts) for tree in trees for p in tree.pictures}
+    if depths == {1}:
+        return "path.parent.name"
+    level = -depths.pop() - 1 if len(depths) == 1 else len(trees[0].path.parts) - 1
+    return f"path.parts[{level}]"
 
 
 def _without_unlabelled(labelled: Labelled, story: Story) -> Labelled:
@@ -356,7 +332,7 @@ def _without_copies(labelled: Labelled, story: Story) -> Labelled:
             continue
         own = out.setdefault(base, [])
         named = {path.name: path for path in own}
-        fresh = [p for p in paths if p.name not in named or not _same_file(p, named[p.name])]
+        fresh = [p for p in paths if p.name not in named or not same_file(p, named[p.name])]
         own += fresh
         text = f"{label}/ is taken as a copy of {base}/: {counted(len(fresh), 'picture')} added to "
         text += f"that class, and {len(paths) - len(fresh):,} left out that lie in both."
@@ -378,15 +354,28 @@ def _doubt(labelled: Labelled, story: Story) -> None:
             text = f"{' and '.join(map(repr, names))} are read as classes of their own, though they"
             text += " are written alike. Are they one? Give both folders one name."
             story.label_notes.append(Note(text, "warn"))
+
+
+def _without_doubles(labelled: Labelled, story: Story) -> Labelled:
+    """Leave out files of one kind, where most pictures lie there as a.jpg and as a.png, and say so.
+
+    They are masks, or the same again. Where names only count, they may be other pictures.
+    """
     paths = [path for label, of_label in labelled if label for path in of_label]
     stems = Counter(path.with_suffix("") for path in paths)
     twins = [path for path in paths if stems[path.with_suffix("")] > 1]
     kinds = Counter(path.suffix for path in twins)
-    if len(twins) > SHARED * len(paths) and len(kinds) > 1:
-        last = min(kinds, key=lambda kind: (kind.lower() in (".jpg", ".jpeg"), kinds[kind], kind))
-        text = f"{twins[0].name} and {twins[1].name}: {len(twins):,} pictures have names that "
-        text += (
-            f"differ in the ending only. Are those on {last} masks, or the same again? kit.load("
-        )
-        text += f"{story.shown!r}, labels=lambda path: path.parent.name if path.suffix != {last!r} "
-        story.label_notes.append(Note(text + "else None)", "warn"))
+    if len(twins) <= SHARED * len(paths) or len(kinds) < 2:
+        return labelled
+    last = min(kinds, key=lambda kind: (kind.lower() in (".jpg", ".jpeg"), kinds[kind], kind))
+    text = f"{twins[0].name} and {twins[1].name}: {len(twins):,} pictures have names that differ in"
+    text += f" the ending only, so those on {last} are masks, or the same again"
+    if all(path.stem.isdecimal() for path in twins):
+        text += ", or other pictures: none was left out. To leave them out: "
+        text += story.labels(f"path.parent.name if path.suffix != {last!r} else None")
+    else:
+        doubled = {path for path in twins if path.suffix == last}
+        labelled = [(label, [p for p in of if p not in doubled]) for label, of in labelled]
+        text += f": {counted(len(doubled), 'picture')} left out. To take all: {story.by_folder(1)}"
+    story.label_notes.append(Note(text, "warn"))
+    return labelled

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import DataError
 from ...events import Note
 from . import words as folder_words
-from .classes import Labelled, Story, class_folders
+from .classes import Labelled, class_folders
 from .companions import without_companions
-from .tree import ARCHIVES, TABLES, Listing, PictureFile, Tree, counted, some, tree_of
-from .words import PREDICT, SPLITS, is_plain_split, split_word
+from .tree import ARCHIVES, TABLES, Listing, PictureFile, Story, Tree, counted, some, tree_of
+from .words import PIECES, PREDICT, SPLITS, TOLD, is_plain_split, split_word, told_apart
 
 HANDFUL = 0.5  # a folder beside the splits with fewer pictures than this share of train's
 
@@ -43,7 +44,7 @@ def scan(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
     whole = tree_of(Path(os.path.abspath(folder)))
     story = Story(whole.path, shown or str(folder), ask)
     top = _below_wrappers(without_companions(whole, story.lines), story)
-    trees = _splits(top, story)
+    trees = _splits(_with_inner_splits(top, story), story)
     if not trees["train"].pictures:
         raise _no_pictures(folder, whole, trained=len(trees) > 1)
     return _listing(top.path, trees, whole, story)
@@ -68,8 +69,9 @@ def _below_wrappers(tree: Tree, story: Story, *, through_splits: bool = False) -
         if not only.filled or only.loose or is_split and not through_splits:
             return tree
         if beside := [path for path in tree.pictures if not path.is_relative_to(only.path)]:
+            names = some([path.relative_to(story.root).as_posix() for path in beside])
             text = f"{counted(len(beside), 'picture')} left out beside {story.name(only)}/, which "
-            text += f"holds the set ({some([path.name for path in beside])})."
+            text += f"holds the set ({names})."
             story.label_notes.append(Note(text, "warn"))
         tree = only
     return tree
@@ -92,16 +94,38 @@ def _only_folder(tree: Tree, story: Story) -> Tree | None:
     return deep[0] if few and (named or alone) else None
 
 
+def _with_inner_splits(top: Tree, story: Story) -> Tree:
+    """Bring the splits of the one other folder beside test/ to it: set/set/train, test/."""
+    beside = {name: str(split_word(name)) for name in top.filled if split_word(name)}
+    others = [name for name in top.filled if name not in beside]
+    if len(others) != 1 or not beside or "train" in beside.values():
+        return top
+    inner = top.filled[others[0]]
+    while len(inner.filled) == 1 and not any(map(split_word, inner.filled)):
+        inner = next(iter(inner.filled.values()))
+    inside = {split_word(name) for name, sub in inner.filled.items() if sub.filled}
+    if "train" not in inside:
+        return top
+    kept = {name: top.filled[name] for name, split in beside.items() if split not in inside}
+    for name in beside.keys() - kept.keys():
+        story.leave_out(top.filled[name], top, f"{story.name(inner)}/ holds that split")
+    if kept:
+        names = some([name + "/" for name in kept])
+        story.lines.append(f"{names} and the splits in {story.name(inner)}/ are one set.")
+    return replace(top, folders=inner.folders | kept)
+
+
 def _splits(top: Tree, story: Story) -> dict[str, Tree]:
     """Give the tree of each split; what is none of them is said and left out."""
     if turned := _turned(top):
         story.lines.append(_said_of_turned(turned))
         return turned
     claims: dict[str, list[Tree]] = {}
-    for name, sub in top.filled.items():
-        if split := split_word(name):
-            claims.setdefault(split, []).append(sub)
-    others = {name: sub for name, sub in top.filled.items() if not split_word(name)}
+    means = told_apart({name: split_word(name) for name in top.filled})
+    for name, split in means.items():
+        if split:
+            claims.setdefault(split, []).append(top.filled[name])
+    others = {name: sub for name, sub in top.filled.items() if not means[name]}
     if not _are_splits(claims, others):
         return {"train": top}
     if "train" not in claims and others:
@@ -165,19 +189,22 @@ def _turned(top: Tree) -> dict[str, Tree]:
     """
     found, bare = list[tuple[str, str, Tree]](), dict[str, Tree]()
     for name, sub in top.filled.items():
-        if not sub.filled and is_plain_split(name) and split_word(name) in ("valid", "test"):
+        both = folder_words.parted(name)
+        paired = both and any(folder_words.parted(n) == ("train", both[1]) for n in top.filled)
+        plain = is_plain_split(name) and split_word(name) in ("valid", "test")
+        if not sub.filled and plain and not paired:
             bare[str(split_word(name))] = sub
             continue
         inner = [(split_word(below) or "", name, each) for below, each in sub.filled.items()]
-        if not inner and (both := folder_words.parted(name)):
+        if not inner and both:
             inner = [(*both, sub)]
         if not inner or sub.loose and sub.filled or any(each.filled for *_, each in inner):
             return {}
         found += inner
     splits = {split for split, *_ in found} | set(bare)
     trained = {label for split, label, _ in found if split == "train"}
-    told_apart = len({(split, label) for split, label, _ in found}) == len(found)
-    if top.loose or not told_apart or not {"train"} < splits <= {"train", "valid", "test"}:
+    distinct = len({(split, label) for split, label, _ in found}) == len(found)
+    if top.loose or not distinct or not {"train"} < splits <= {"train", "valid", "test"}:
         return {}
     if len(trained) < 2 or any(split_word(label) for label in trained):
         return {}
@@ -202,11 +229,13 @@ def _one(split: str, claims: dict[str, list[Tree]], top: Tree, story: Story) -> 
     """Choose the folder of a split: that with classes, where the others have none."""
     subs = claims[split]
     with_classes = [sub for sub in subs if _holds_classes(sub)]
-    if len(subs) > 1 and len(with_classes) == 1:
+    whole = [sub for sub in with_classes if PIECES.isdisjoint(folder_words.words(sub.path.name))]
+    chosen = with_classes if len(with_classes) == 1 else whole
+    if len(subs) > 1 and len(chosen) == 1:
         for sub in subs:
-            if sub is not with_classes[0]:
-                story.leave_out(sub, top, f"{with_classes[0].path.name}/ is the {split} split")
-        return with_classes[0]
+            if sub is not chosen[0]:
+                story.leave_out(sub, top, f"{chosen[0].path.name}/ is the {split} split")
+        return chosen[0]
     if len(subs) > 1:
         first, second = (sub.path.name for sub in subs[:2])
         usual = {name: of[0] for name, of in claims.items() if name != PREDICT}
@@ -225,7 +254,7 @@ def _one(split: str, claims: dict[str, list[Tree]], top: Tree, story: Story) -> 
 
 
 def _line_of_splits(trees: dict[str, Tree], story: Story) -> str:
-    names = [split for split in ("train", "valid", "test") if split in trees]
+    names = [split for split in TOLD if split in trees]
     return f"kit.load({{{', '.join(f'{s!r}: {story.path(trees[s])!r}' for s in names)}}})"
 
 
@@ -236,18 +265,29 @@ def _leave_beside(name: str, sub: Tree, trees: dict[str, Tree], top: Tree, story
         story.leave_out(sub, top, "it holds the splits once more")
     elif folder_words.is_unlabelled(name):
         story.leave_out(sub, top, "its pictures have no label")
-    elif not sub.filled and len(sub.pictures) < HANDFUL * len(trees["train"].pictures):
+    elif not sub.filled and _are_few(sub, trees["train"]):
         story.leave_out(sub, top, "no split has that name, and its pictures have no classes")
     else:
-        text = f"{name} beside {trees['train'].path.name}/ was left out: no split has that name."
+        train = trees["train"].path.name
+        text = f"{name}/ beside {train}/ was left out: no split has that name."
+        if not sub.filled and trees["train"].filled:
+            text += f" If it is a class, move it into {train}/."
         story.notes.append(Note(f"{top.path}: {text}", "warn"))
+
+
+def _are_few(tree: Tree, train: Tree) -> bool:
+    """Tell whether pictures are too few for a class beside those of train, or for a split."""
+    fewest = min((len(sub.pictures) for sub in train.filled.values()), default=len(train.pictures))
+    generic = folder_words.is_generic(tree.path.name)
+    most = len(train.pictures) if generic else fewest
+    return len(tree.pictures) < HANDFUL * most
 
 
 def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> Listing:
     """List each split's pictures with their class folders; without these, none has a label."""
     splits: dict[str, list[PictureFile]] = {}
     classes: set[str] = set()
-    for split in ("train", "valid", "test"):
+    for split in TOLD:
         if split not in trees:
             continue
         tree = _below_wrappers(trees[split], story, through_splits=True)
@@ -261,10 +301,18 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
         if split == "train":
             classes = {file.label for file in files if file.label}
         splits[split] = files
+    story.notes += map(_hidden, whole.hidden)
     tables = tuple(path for path in whole.others if path.suffix.lower() in TABLES)
     _say_packed(whole, splits, story)
     notes, lines, others = tuple(story.notes), tuple(story.lines), tuple(whole.others)
     return Listing(root, splits, notes, tuple(story.label_notes), tables, lines, others)
+
+
+def _hidden(folder: Path) -> Note:
+    """Say that a folder was left out, whose name begins with a dot."""
+    line = f"import os; os.rename({str(folder)!r}, {str(folder.with_name(folder.name[1:]))!r})"
+    text = f"{folder}/ holds pictures and is left out: a dot in front of a name hides a folder."
+    return Note(f"{text} Is it a class? Rename it: {line}", "warn")
 
 
 def _say_packed(whole: Tree, splits: dict[str, list[PictureFile]], story: Story) -> None:

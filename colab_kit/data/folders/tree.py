@@ -5,10 +5,11 @@ The order is a function of the names (natural: 2 before 10), never of the disk.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,10 @@ TABLES = frozenset(".csv .tsv .txt .json .jsonl .ndjson .xml .mat .lst .list .da
 JUNK = frozenset("__macosx thumbs.db desktop.ini __pycache__ $recycle.bin @eadir".split()) | {
     "system volume information"
 }
+OF_PROGRAMS = (".trash", ".git", ".ipynb", ".cache", ".thumb", ".venv", ".colab-kit", "._")
+
+COMPARED = 16  # pictures of two folders that are compared, where all have the same names
+TWINS = 0.6  # of the pictures of two folders, so many are named alike: two versions of one thing
 
 
 class PictureFile(NamedTuple):
@@ -79,11 +84,15 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """A folder as it matters: files and folders without junk; a link never leads in a circle."""
+    """A folder as it matters: files and folders without junk; a link never leads in a circle.
+
+    hidden : folders below it whose names begin with a dot, and that hold pictures: `.net`
+    """
 
     path: Path
     files: list[Path]
     folders: dict[str, Tree]
+    hidden: tuple[Path, ...] = ()
 
     @cached_property
     def loose(self) -> list[Path]:
@@ -115,6 +124,48 @@ class Tree:
         return replace(self, folders=kept)
 
 
+@dataclass
+class Story:
+    """What is said of a folder while it is read.
+
+    root : the folder given
+    shown : how the user names it
+    ask : whether a doubt about classes is an error
+    lines : how it was read, a sentence each
+    """
+
+    root: Path
+    shown: str
+    ask: bool = True
+    lines: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    label_notes: list[Note] = field(default_factory=list)
+
+    def path(self, tree: Tree) -> str:
+        """Name a folder so that it can be pasted."""
+        below = tree.path.relative_to(self.root).as_posix()
+        top = self.shown if os.path.isdir(os.path.expanduser(self.shown)) else str(self.root)
+        return top if below == "." else f"{top.rstrip('/')}/{below}"
+
+    def name(self, tree: Tree) -> str:
+        """Name a folder as it lies below the root."""
+        below = tree.path.relative_to(self.root).as_posix()
+        return tree.path.name if below == "." else below
+
+    def leave_out(self, tree: Tree, top: Tree, why: str) -> None:
+        """Say that a folder was left out."""
+        many = f"{len(tree.pictures):,} pictures"
+        self.lines.append(f"{self.name(tree)}/ ({many}) is left out: {why}.")
+
+    def by_folder(self, level: int) -> str:
+        """Give the line that takes the folder `level` above each picture as its class."""
+        return self.labels("path.parent.name" if level == 1 else f"path.parts[-{level + 1}]")
+
+    def labels(self, label: str) -> str:
+        """Give the line that takes an expression of the path as its class."""
+        return f"kit.load({self.shown!r}, labels=lambda path: {label})"
+
+
 def is_picture(path: Path) -> bool:
     """Tell whether a name ends as pictures do."""
     return path.suffix.lower() in PICTURES or path.suffix.lower() in HEIC
@@ -134,15 +185,66 @@ def tree_of(path: Path, above: frozenset[str] = frozenset()) -> Tree:
     except OSError as err:
         what, why = f"{path} cannot be listed.", str(err.strerror or err)
         raise DataError(what, why, "give a folder that can be read") from err
-    files, folders = [], {}
+    files, folders, hidden = [], {}, list[Path]()
     for entry in entries:
-        if entry.name.startswith(".") or entry.name.lower() in JUNK:
+        if entry.name.lower() in JUNK:
+            continue
+        if entry.name.startswith("."):
+            if entry.is_dir() and not entry.name.lower().startswith(OF_PROGRAMS):
+                hidden += [path / entry.name] if _shows(entry.path) else []
             continue
         if not entry.is_dir():
             files.append(path / entry.name)
         elif os.path.realpath(entry.path) not in above:
             folders[entry.name] = tree_of(path / entry.name, above)
-    return Tree(path, files, folders)
+    hidden += [place for sub in folders.values() for place in sub.hidden]
+    return Tree(path, files, folders, tuple(hidden))
+
+
+def _shows(folder: str) -> bool:
+    """Tell whether pictures lie in a folder itself."""
+    try:
+        return any(
+            is_picture(Path(name)) for name in os.listdir(folder) if not name.startswith("._")
+        )
+    except OSError:
+        return False
+
+
+def alike(one: Tree, other: Tree) -> bool:
+    """Tell whether most pictures of two folders have the same names, below the folder."""
+    first, second = _names(one), _names(other)
+    small = min(len(first), len(second))
+    return len(first & second) >= TWINS * small and not only_numbered(one)
+
+
+def _names(tree: Tree) -> set[str]:
+    return {path.relative_to(tree.path).with_suffix("").as_posix() for path in tree.pictures}
+
+
+def only_numbered(tree: Tree) -> bool:
+    """Tell whether names count from a small number on: they come alike in any folder."""
+    stems = [path.stem for path in tree.pictures]
+    return all(stem.isdecimal() and int(stem) <= 10 * len(stems) for stem in stems)
+
+
+def same_files(one: Tree, other: Tree) -> bool:
+    """Tell whether two folders hold the same files: by name, and a few by what is in them."""
+    first, second = (
+        {path.relative_to(tree.path).as_posix(): path for path in tree.pictures}
+        for tree in (one, other)
+    )
+    if first.keys() != second.keys():
+        return False
+    step = max(1, len(first) // COMPARED)
+    return all(same_file(first[name], second[name]) for name in sorted(first)[::step])
+
+
+def same_file(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:  # a link that leads nowhere
+        return False
 
 
 def some(names: Sequence[str]) -> str:

@@ -4,32 +4,64 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 PREDICT = "predict"
-_KINDS = {
-    "train": "train training trn trainval",
-    "valid": "valid val validation dev validate",
-    "test": "test testing tst evaluation eval holdout",
-    PREDICT: "pred predict prediction predictions inference",
+TOLD = ("train", "valid", "test")  # what a split is called here, in the order in which it is told
+
+
+def _folded(word: str) -> str:
+    """Give a word without case and accents: validación as validacion."""
+    letters = unicodedata.normalize("NFKD", word.casefold().replace("ı", "i"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+# The one table of split words, for folders, files, arrays and cells of tables. English, then
+# Spanish and Portuguese, French, Italian, German and Dutch, Polish, Russian, Turkish, Indonesian,
+# Vietnamese, Arabic, Chinese, Japanese, Korean.
+_WORDS = {
+    "train": "train training trn trainval entrenamiento entrenar treino treinamento treinar "
+    "apprentissage entraînement addestramento allenamento trainings trening treningowe uczący "
+    "обучение обучающая обучающий тренировка тренировочная тренировочный eğitim latih "
+    "huấn+luyện تدريب التدريب 训练 訓練 学习 学習 학습 훈련",
+    "valid": "valid val validation dev validate publictest validación validar validação "
+    "convalida validazione validierung validierungs validatie walidacja walidacyjne валидация "
+    "валидационная валидационный doğrulama validasi xác+thực تحقق التحقق 验证 驗證 検証 검증",
+    "test": "test testing tst evaluation eval holdout privatetest prueba pruebas teste prova "
+    "testowe testowy тест тестовая тестовый тестирование uji pengujian kiểm+tra اختبار الاختبار "
+    "测试 測試 テスト 評価 评估 테스트 시험 평가",
 }
-_SPLIT_OF = {word: split for split, words in _KINDS.items() for word in words.split()}
-_ENDS = ("set", "sets", "data", "ing", "images", "imgs", "img")
+SPLIT_OF = {
+    _folded(word.replace("+", "")): split
+    for split, words in _WORDS.items()
+    for word in words.split()
+}
+PIECES = frozenset("sample samples example examples mini tiny small toy demo subset".split())
+SECOND = frozenset("eval evaluation".split())  # valid, where something else is called test
+_PREDICT = frozenset("pred predict prediction predictions inference".split())
+_ENDS = tuple(
+    _folded(end)
+    for end in "set sets data ing images imgs img daten bilder datensatz "
+    "数据集 数据 資料 データ 集 用 画像 图片 图像 세트 데이터 용".split()
+)
 # words beside a split's word that change nothing: train_images, Final_Training, train_mini
 _FILLERS = frozenset(
     "set sets data dataset datasets image images img imgs picture pictures photo photos final seg "
-    "jpg jpeg png tif mini small full split folder the my a of and for v".split()
+    "jpg jpeg png tif mini small full split folder the my a of and for v "
+    "de datos imágenes bilder".split()
 )
 GENERIC = frozenset(
-    "image images img imgs picture pictures pic pics photo photos jpegimages jpg jpeg png rgb data "
-    "dataset all files raw input inputs input_images original originals unknown samples".split()
+    "image images img imgs picture pictures pic pics photo photos jpegimages jpg jpeg png bmp rgb "
+    "data dataset all files raw input inputs input_images original originals unknown "
+    "samples".split()
 )
 UNLABELLED = frozenset(
     "no_label nolabel unlabeled unlabelled unlabeled_data unlabelled_data unknown".split()
 )
 _COMPANION = frozenset(
-    "mask masks trimap trimaps groundtruth gt segmentation segmentations segmask "
+    "mask masks msk msks trimap trimaps groundtruth gt segmentation segmentations segmask "
     "segmasks annotation annotations annot annots depth depths depthmap depthmaps thumbnail "
     "thumbnails thumb thumbs preview previews heatmap heatmaps saliency contour contours bbox "
     "bboxes boxes label labels lbl target targets".split()
@@ -45,6 +77,10 @@ _COMPANION_FILE = re.compile(
 _COMPANION_FIRST = re.compile(r"^(?:masks?|seg|gt|depth|thumb|label)[ _.-]+(.+)$", re.IGNORECASE)
 _COPY = re.compile(r"^(?:copy of (.+)|(.+?)(?: - copy| copy)?(?: ?\(\d{1,2}\))?)$", re.IGNORECASE)
 _STORAGE = frozenset("part parts batch chunk images image imgs img folder dir shard vol".split())
+_SITTINGS = frozenset(
+    "session sitting day date visit take trial run video clip seq sequence scan series burst track "
+    "camera cam frames part batch".split()
+)
 _ORDINARY = frozenset("color colour colours colors rgb original originals raw images full".split())
 _DERIVED = frozenset(
     "gray grey grayscale greyscale segmented segmentation mask bands allbands ms small resized "
@@ -54,15 +90,20 @@ _DERIVED = frozenset(
 
 def words(name: str) -> list[str]:
     """Give the words of a name in lower case: `segTrain_2` is seg, train, 2."""
-    if (whole := name.casefold()) in _SPLIT_OF:  # however it is cased: tEST
+    name = unicodedata.normalize("NFC", name)
+    if _said_by(whole := name.casefold()):  # however it is cased: tEST
         return [whole]
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", " ", name)
-    return [word for word in re.split(r"[\W_]+", parted.casefold()) if word]
+    name = re.sub(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", " ", name)
+    name = re.sub(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", " ", name)
+    found = [word for word in re.split(r"[\W_]+", name.casefold()) if word]
+    if len(found) > 1 and not any(map(_said_by, found)) and _said_by(whole := "".join(found)):
+        return [whole]  # huấn luyện
+    return found
 
 
 def split_word(name: str) -> str | None:
     """Give the split that a word of the name says: train, valid, test or predict."""
-    found = [split for word in words(name) if (split := _split_of(word)) is not None]
+    found = [split for word in words(name) if (split := _said_by(word)) is not None]
     return "train" if "train" in found and "test" not in found else next(iter(found), None)
 
 
@@ -74,22 +115,43 @@ def one_split(name: str) -> str | None:
     >>> one_split("flowers-train-00000-of-00002"), one_split("val2017"), one_split("images")
     ('train', 'valid', None)
     """
-    found = {_split_of(word) for word in words(name)} - {None, PREDICT}
+    found = {split_of(word) for word in words(name)} - {None}
     return found.pop() if len(found) == 1 else None
 
 
-def _split_of(word: str) -> str | None:
-    if word in _SPLIT_OF:
-        return _SPLIT_OF[word]
-    for end in _ENDS:
-        if word.endswith(end) and word[: -len(end)] in _SPLIT_OF:
-            return _SPLIT_OF[word[: -len(end)]]
-    return None
+@lru_cache(1 << 12)
+def split_of(word: str) -> str | None:
+    """Give the split that one word says: train, valid or test; `Trainingsdaten` is train."""
+    word = _folded(word)
+    while word not in SPLIT_OF:
+        end = next((end for end in _ENDS if word.endswith(end) and word != end), None)
+        if end is None:
+            return None
+        word = word[: -len(end)]
+    return SPLIT_OF[word]
+
+
+def _said_by(word: str) -> str | None:
+    return PREDICT if word in _PREDICT else split_of(word)
+
+
+def told_apart(splits: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Give names their splits, eval/ as valid where it lies beside a test/ and no valid/.
+
+    Parameters
+    ----------
+    splits : name -> the split that it says by itself
+    """
+    tests = [name for name, split in splits.items() if split == "test"]
+    second = [name for name in tests if not SECOND.isdisjoint(words(name))]
+    if "valid" in splits.values() or len(second) == len(tests):
+        return dict(splits)
+    return {**splits, **dict.fromkeys(second, "valid")}
 
 
 def is_plain_split(name: str, common: Collection[str] = ()) -> bool:
     """Tell whether the name says a split and nothing else, but for words of `common`."""
-    rest = [word for word in words(name) if _split_of(word) is None]
+    rest = [word for word in words(name) if _said_by(word) is None]
     return split_word(name) is not None and all(
         word in _FILLERS or word in common or word.isdecimal() for word in rest
     )
@@ -121,7 +183,7 @@ def is_companion(name: str) -> bool:
     named = [word for word in parts if word in _COMPANION]
     rest = [word for word in parts if word not in _COMPANION]
     return bool(named) and all(
-        word in _FILLERS | _OF_MASKS or word.isdecimal() or _split_of(word) for word in rest
+        word in _FILLERS | _OF_MASKS or word.isdecimal() or _said_by(word) for word in rest
     )
 
 
@@ -166,7 +228,7 @@ def folded(name: str) -> str:
 
 def parted(name: str) -> tuple[str, str] | None:
     """Part a name that says a split and a class: `train_cat` is train and cat; None for others."""
-    found = [(word, split) for word in words(name) if (split := _split_of(word)) is not None]
+    found = [(word, split) for word in words(name) if (split := _said_by(word)) is not None]
     if len(found) != 1 or found[0][1] == PREDICT:
         return None
     rest = re.sub(re.escape(found[0][0]), "", name, count=1, flags=re.IGNORECASE).strip(" _.-")
@@ -180,6 +242,19 @@ def are_storage(names: Collection[str]) -> bool:
     if len(names) < 2 or len(bare) != 1 or not all(re.search(r"\d", name) for name in names):
         return False
     return any(word in _STORAGE for word in words(bare.pop()))
+
+
+def only_count(names: Collection[str]) -> bool:
+    """Tell whether names are numbered, or letters: p01, p02; A, B; a lone one says nothing."""
+    return len(names) < 2 or are_numbers(names) or all(len(name) == 1 for name in names)
+
+
+def are_sittings(names: Iterable[str]) -> bool:
+    """Tell whether names count occasions, which are no classes: session1, 2020-01-31, video_7."""
+    names = list(names)
+    found = {word for name in names for word in words(name) if not word.isdecimal()}
+    dates = all(re.fullmatch(r"\d{2,4}[-_.]\d\d[-_.]\d{2,4}", name) for name in names)
+    return dates or bool(found) and found <= _SITTINGS and are_numbers(names)
 
 
 def are_numbers(names: Iterable[str]) -> bool:

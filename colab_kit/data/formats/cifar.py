@@ -12,6 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from ...errors import DataError
+from ..folders.tree import some
 from ..sources import Parts
 from .pairing import as_parts
 from .pickles import read_pickle
@@ -74,7 +75,9 @@ def read(path: Path) -> Parts:
         raise DataError(f"{folder} lacks {', '.join(missing)}.", have, "put them there too")
     names = _names(folder / kind.names, kind)
     pairs = {split: _joined(folder, files, kind) for split, files in kind.splits.items()}
-    return as_parts(path, pairs, names=names)
+    batches = ", ".join(f"{split} is {some(own)}" for split, own in kind.splits.items())
+    text = f"{folder.name}: {batches}; {kind.names} names the {len(names)} classes."
+    return as_parts(path, pairs, [text], names)
 
 
 def _place(path: Path) -> tuple[Path, Kind] | None:

@@ -11,6 +11,7 @@ import math
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,7 +64,11 @@ def read(path: Path) -> Parts:
             f"of the four idx files of such a set it holds {have}",
             "put the missing files there too (.gz or not)",
         )
-    return parts_of(four)
+    images, labels, test_images, test_labels = (four[name].name for name in NAMES)
+    text = (
+        f"{path.name}: train is {images} with {labels}, test is {test_images} with {test_labels}."
+    )
+    return replace(parts_of(four), lines=(text,))
 
 
 def find(folder: Path) -> dict[str, Path]:

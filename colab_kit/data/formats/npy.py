@@ -13,9 +13,10 @@ import numpy as np
 
 from ...errors import DataError
 from ..folders.tree import natural, some
+from ..folders.words import split_of
 from ..sources import Parts
 from .npz import FAULTS, check_size, header
-from .pairing import SPLIT_WORDS, Named, akin, as_parts, read_arrays
+from .pairing import Named, akin, as_parts, read_arrays
 from .place import check_kind, damaged, files, one_of, pictures_in, unreadable, words_of
 
 
@@ -41,7 +42,7 @@ def read(path: Path) -> Parts:
     many = all(one.numeric and len(one.shape) > 1 and one.shape[1] > 1 for one in arrays)
     if not many or any(one.role == "y" or one.role and one.split for one in arrays):
         return read_arrays(path, arrays)
-    if all(set(one.words) <= SPLIT_WORDS.keys() for one in arrays):  # train.npy, test.npy
+    if all(all(map(split_of, one.words)) for one in arrays):  # train.npy, test.npy
         return read_arrays(path, arrays)
     return _class_a_file(path, sorted(arrays, key=lambda one: natural(one.name)))
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,11 @@ from ...errors import DataError
 from ...events import Note
 from ..arrays import of_pair
 from ..folders.tree import some
+from ..folders.words import SECOND, TOLD, split_of
 from ..sources import Part, Parts
 from ..targets import object_array
-from .place import line, one_of
+from .place import line, one_of, words_of
 
-SPLIT_WORDS = {
-    word: split
-    for split, words in {
-        "train": "train training",
-        "valid": "valid val validation dev publictest",
-        "test": "test testing privatetest",
-    }.items()
-    for word in words.split()
-}
 _X = frozenset("x image images img imgs picture pictures pixel pixels data".split())
 _Y = frozenset("y label labels lbl lbls target targets class classes gt category".split())
 _NAMES = frozenset(("class_names", "classes", "label_names", "categories", "names"))
@@ -57,7 +51,7 @@ class Named:
 
     @property
     def split(self) -> str | None:
-        return split_of(self.words)
+        return last_split(self.words)
 
     @property
     def role(self) -> str | None:
@@ -80,19 +74,19 @@ class Named:
         return f"{self.name} {self.dtype} {'x'.join(map(str, self.shape)) or 'one number'}"
 
 
-def split_of(words: Sequence[str]) -> str | None:
+def last_split(words: Sequence[str]) -> str | None:
     """Give the split that the last such word names: x_train_test is of test; None without one."""
-    return next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), None)
+    return next((split for word in reversed(words) if (split := split_of(word))), None)
 
 
 def rest_of(words: Sequence[str]) -> tuple[str, ...]:
     """Give the words that say neither role nor split: they tell sets apart."""
-    return tuple(word for word in words if word not in _X | _Y | SPLIT_WORDS.keys())
+    return tuple(word for word in words if word not in _X | _Y and not split_of(word))
 
 
 def akin(words: Sequence[str], others: Sequence[str]) -> bool:
     """Tell whether two names are of one split of one set."""
-    return rest_of(words) == rest_of(others) and split_of(words) == split_of(others)
+    return rest_of(words) == rest_of(others) and last_split(words) == last_split(others)
 
 
 Reading = dict[str, tuple[Named, Named | None]]  # split: pictures, and labels unless unlabelled
@@ -127,7 +121,7 @@ def read_arrays(
     DataError
         Two readings fit, or none.
     """
-    own_names, arrays = _class_names(arrays)
+    own_names, arrays = _class_names(_told_apart(arrays))
     readings = _readings(arrays)
     if path.is_file():
         readings = [
@@ -161,6 +155,26 @@ def read_arrays(
     return as_parts(path, pairs, [f"{path.name}: {text}.", *said], known)
 
 
+def of_mapping(arrays: Mapping[str, Any]) -> Parts:
+    """Read the arrays of a dict, or of an opened .npz file, by their names.
+
+    Raises
+    ------
+    DataError
+        Two readings fit, or none.
+    """
+    known = {name: np.asarray(array) for name, array in arrays.items()}
+    named = [
+        Named(name, tuple(words_of(name)), x.shape, x.dtype, f"source[{name!r}]", partial(_same, x))
+        for name, x in known.items()
+    ]
+    return read_arrays(Path("arrays"), named)
+
+
+def _same(array: ndarray) -> ndarray:
+    return array
+
+
 def as_parts(
     path: Path,
     pairs: Mapping[str, tuple[ndarray, ndarray | None]],
@@ -174,8 +188,7 @@ def as_parts(
     path : names the parts
     pairs : split -> pictures, labels; None for labels that nobody knows
     said : sentences of how it was read
-    names : of the classes, in the order of the labels from 0, or by label; None: their numbers,
-        also where these have gaps or begin at 1
+    names : of the classes, in the order of the labels from 0, or by label; None: their numbers
 
     Raises
     ------
@@ -194,8 +207,7 @@ def as_parts(
         by_label = names if isinstance(names, Mapping) else dict(enumerate(names))
         parts = {split: _from_0(path, part, by_label) for split, part in parts.items()}
         return _noted(path, parts, said).with_classes(tuple(by_label.values()))
-    parts, remark = _numbers_kept(parts)
-    return _noted(path, parts, [*said, *remark])
+    return _noted(path, parts, said)
 
 
 def _noted(path: Path, parts: dict[str, Part], said: Sequence[str]) -> Parts:
@@ -241,27 +253,6 @@ def square(numbers: int) -> int:
     return side if side >= SIDE and side * side == numbers else 0
 
 
-def _numbers_kept(parts: dict[str, Part]) -> tuple[dict[str, Part], list[str]]:
-    """Make names of class numbers that do not go from 0 without a gap."""
-    labels = parts["train"].labels
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        return parts, []
-    present = np.unique(labels)
-    if present[0] < 0 or present[-1] + 1 == len(present) or 2 * len(present) > len(labels):
-        return parts, []
-    kept = {
-        split: part if part.labels.dtype.kind == "O" else replace(part, labels=texts(part.labels))
-        for split, part in parts.items()
-    }
-    text = f"The labels are {len(present)} numbers from {present[0]} to {present[-1]}"
-    return kept, [f"{text}: each is the name of a class."]
-
-
-def texts(labels: ndarray) -> ndarray:
-    """Give numbers as an object array of their texts."""
-    return object_array(labels.astype(str).tolist())
-
-
 def _class_names(arrays: Sequence[Named]) -> tuple[list[str] | None, list[Named]]:
     """Part the array of class names, if there is one, from the others."""
     lengths = Counter(one.shape[0] for one in arrays if one.shape)
@@ -274,6 +265,15 @@ def _class_names(arrays: Sequence[Named]) -> tuple[list[str] | None, list[Named]
     return None, list(arrays)
 
 
+def _told_apart(arrays: Sequence[Named]) -> list[Named]:
+    """Take x_eval as of valid where x_test lies beside it."""
+    tests = [one for one in arrays if one.split == "test" and SECOND.isdisjoint(one.words)]
+    if not tests or any(one.split == "valid" for one in arrays):
+        return list(arrays)
+    words = [tuple("valid" if w in SECOND else w for w in one.words) for one in arrays]
+    return [replace(one, words=own) for one, own in zip(arrays, words, strict=True)]
+
+
 def _readings(arrays: Sequence[Named]) -> list[Reading]:
     """Give each way to pair pictures with labels, by names, else by shapes."""
     able_x = [one for one in arrays if one.numeric and len(one.shape) > 1 and one.shape[1] > 1]
@@ -283,20 +283,22 @@ def _readings(arrays: Sequence[Named]) -> list[Reading]:
     ys = ys or [one for one in able_y if not one.role and _column(one)]
     sets = {x.rest for x in xs} if any(x.role for x in xs) else set()
     found: dict[Any, Reading] = {}
-    for x in xs:
-        for y in ys:
+    for exact in (True, False):  # y beside x_train and x_test is of train
+        for x, y in product(xs, ys):
             mine = y.rest == x.rest or y.rest not in sets
-            if x is not y and x.split == y.split and x.shape[0] == y.shape[0] and mine:
+            split, own = (x.split, y.split) if exact else (x.split or "train", y.split or "train")
+            if x is not y and split == own and x.shape[0] == y.shape[0] and mine:
                 key = (x.rest, y.rest, "" if x.role and y.role else f"{x.name} {y.name}")
-                found.setdefault(key, {})[x.split or "train"] = x, y
+                found.setdefault(key, {}).setdefault(split or "train", (x, y))
+        if any("train" in reading for reading in found.values()):
+            break
     for x in xs:  # pictures of test without labels
         paired = any(x in pair for reading in found.values() for pair in reading.values())
         if x.split == "test" and not paired:
             for key, reading in found.items():
                 if key[0] == x.rest:
                     reading.setdefault("test", (x, None))
-    order = ("train", "valid", "test")
-    return [{s: reading[s] for s in order if s in reading} for reading in found.values()]
+    return [{s: reading[s] for s in TOLD if s in reading} for reading in found.values()]
 
 
 def _only_counts(x: Named, y: Named | None) -> bool:

@@ -16,12 +16,12 @@ from numpy import ndarray
 
 from ...errors import DataError
 from ..folders.tree import some
-from ..folders.words import SPLITS
+from ..folders.words import TOLD, split_of, told_apart
 from ..sources import Parts
 from ..tables.column_kinds import LABEL_COLUMNS
 from ..targets import object_array
 from . import emnist
-from .pairing import SPLIT_WORDS, as_parts, split_of, square
+from .pairing import as_parts, last_split, square
 from .place import check_kind, damaged, files, line, one_of, pictures_in, unreadable, words_of
 
 WIDE = 64  # columns of numbers that make a table wide
@@ -65,7 +65,7 @@ class Table:
 
     @property
     def rest(self) -> tuple[str, ...]:
-        return tuple(word for word in self.words if word not in SPLIT_WORDS)
+        return tuple(word for word in self.words if not split_of(word))
 
 
 class _Cut(ValueError):
@@ -123,15 +123,15 @@ def _chosen(path: Path, tables: Sequence[Table]) -> dict[str, Table]:
         return {"train": tables[0]}
     sets: dict[tuple[str, ...], dict[str, Table]] = {}
     for table in tables:
-        split = split_of(table.words)
+        split = last_split(table.words)
         if table.usage is None or split is None:
             sets.setdefault(table.rest, {})[split or "train"] = table
         else:
             sets.setdefault((*table.rest, split), {})["train"] = table
-    named = [of for of in sets.values() if "train" in of and split_of(of["train"].words)]
+    named = [of for of in sets.values() if "train" in of and last_split(of["train"].words)]
     trained = named or [of for of in sets.values() if "train" in of]
     if len(trained) == 1:
-        return {split: trained[0][split] for split in SPLIT_WORDS.values() if split in trained[0]}
+        return {split: trained[0][split] for split in TOLD if split in trained[0]}
     lines = [
         line({split: repr(str(table.path)) for split, table in of.items()})
         for of in trained or sets.values()
@@ -312,16 +312,16 @@ def _are_classes(labels: ndarray) -> bool:
 def _by_usage(
     table: Table, x: ndarray, y: ndarray | None, usages: Sequence[str]
 ) -> dict[str, tuple[ndarray, ndarray | None]]:
-    words = {usage: SPLIT_WORDS.get(usage.lower()) for usage in dict.fromkeys(usages)}
+    words = told_apart({usage: split_of(usage) for usage in usages})
     if strangers := [usage for usage, split in words.items() if split is None]:
         why = f"the column {table.columns[table.usage or 0]} says {some(strangers)}"
-        fix = f"write {', '.join(SPLITS)} there"
+        fix = f"write {', '.join(TOLD)} there"
         raise DataError(f"{table.path} names a split that is none.", why, fix)
     of_row = np.array([words[usage] for usage in usages])
     if "train" not in of_row:
         why = f"the column {table.columns[table.usage or 0]} says {some(list(words))}"
         raise DataError(f"{table.path} has no training rows.", why, "write train there")
-    splits = [split for split in dict.fromkeys(SPLITS.values()) if split in of_row]
+    splits = [split for split in TOLD if split in of_row]
     return {s: (x[of_row == s], None if y is None else y[of_row == s]) for s in splits}
 
 

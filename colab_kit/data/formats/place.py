@@ -10,6 +10,7 @@ from pathlib import Path
 from ...errors import DataError
 from ...system.filetypes import HEAD, contradicts
 from ..folders.tree import HEIC, JUNK, PICTURES
+from ..folders.words import TOLD, words
 
 WRAPPERS = 3  # folders in each other that hold one folder, as archives leave them
 
@@ -60,8 +61,7 @@ def words_of(name: str) -> list[str]:
 
     A size as 32x32 is no word, and MNIST's t10k is called test.
     """
-    name = re.sub(r"\d+x\d+", " ", re.sub("t10k", "test", name, flags=re.I))
-    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
+    return words(re.sub(r"\d+x\d+", " ", re.sub("t10k", "test", name, flags=re.I)))
 
 
 def line(source: str | dict[str, str]) -> str:
@@ -70,7 +70,7 @@ def line(source: str | dict[str, str]) -> str:
         return f"kit.load({source})"
     if set(source) == {"train"}:
         return f"kit.load({source['train']})"
-    splits = [split for split in ("train", "valid", "test") if split in source]
+    splits = [split for split in TOLD if split in source]
     return f"kit.load({{{', '.join(f'{split!r}: {source[split]}' for split in splits)}}})"
 
 

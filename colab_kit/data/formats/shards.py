@@ -9,12 +9,11 @@ from pathlib import Path
 from ...errors import DataError
 from ...events import Note
 from ..folders.tree import counted, some
-from ..folders.words import one_split
+from ..folders.words import TOLD, one_split
 from ..nested import FEW, is_picture, outweigh, walk
 
 HEAD = 65536  # bytes
 MOST = 10_000  # shards of one split
-ORDER = ("train", "valid", "test")
 
 
 def find(path: Path, ours: Callable[[Path], bool]) -> list[Path]:
@@ -82,7 +81,7 @@ def by_split(path: Path, shards: Sequence[Path]) -> tuple[dict[str, list[Path]],
     if unnamed:
         text = f"{path.name}: {some([shard.name for shard in unnamed])} left out: no split's name."
         notes.append(Note(text, "warn"))
-    return {split: splits[split] for split in ORDER if split in splits}, notes
+    return {split: splits[split] for split in TOLD if split in splits}, notes
 
 
 def _split_of(path: Path, shard: Path) -> str | None:

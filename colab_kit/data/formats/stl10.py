@@ -42,9 +42,10 @@ def read(path: Path) -> Parts:
     if 0 < len(names) < most:
         why = f"it names {len(names)} classes, and the labels go up to {most}"
         raise damaged(folder / "class_names.txt", why)
-    said = []
+    sets = ", ".join(f"{split} is {split}_X.bin with {split}_y.bin" for split in whole)
+    said = [f"{folder.name}: {sets}."]
     if (folder / "unlabeled_X.bin").is_file():
-        said = ["unlabeled_X.bin was left out: its pictures have no classes."]
+        said += ["unlabeled_X.bin was left out: its pictures have no classes."]
     return as_parts(path, whole, said, dict(enumerate(names, 1)))
 
 

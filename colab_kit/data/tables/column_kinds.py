@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import DataError
+from ..folders.words import split_of
 from .cells import are_numbers, is_missing, number_in, words
 from .file_columns import Matched
-from .file_names import GROUP_WORDS, SPLIT_OF, FileNames
+from .file_names import GROUP_WORDS, FileNames
 from .request import LabelRequest
 
 LABEL_COLUMNS = tuple("label labels class class_name category target species breed y".split())
@@ -82,7 +83,7 @@ def _kind(name: str, cells: Sequence[Any], distinct: set[Any], places: bool) -> 
     if all(is_missing(cell) for cell in distinct):
         return "blank"
     texts = {cell.casefold() for cell in distinct if isinstance(cell, str)}
-    if texts <= set(SPLIT_OF) | {""} and (spelling in SPLIT_COLUMNS or len(texts) > 1):
+    if all(map(split_of, texts - {""})) and (spelling in SPLIT_COLUMNS or len(texts) > 1):
         return "split"
     if spelling in SPLIT_COLUMNS and len(distinct) <= 4 and len(texts) == len(distinct):
         return "split"

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..folders.tree import HEIC, PICTURES
+from ..folders.words import split_of, words
 
 AMBIGUOUS = -1
 SAMPLE = 300
@@ -24,28 +25,20 @@ FORMS = ("whole", "bare", "stems", "inner", "long", "numbers")
 ENDINGS = PICTURES | HEIC | frozenset((".dcm", ".svg", ".npy", ".xml", ".txt"))
 NUMBER = re.compile(r"0*(\d+)(?:\.0+)?(?:\.[A-Za-z]+)?$")
 UPLOAD = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before a name
-WORDS = {
-    "train": "train training trn trainset trainval",
-    "valid": "valid validation val dev validset valset",
-    "test": "test testing tst testset",
-}
 GROUP_WORDS = frozenset(
     "patient patients patientid lesion lesions subject person participant video clip case study "
     "series session individual photographer user rater observer".split()
 )
-SPLIT_OF = {word: split for split, words in WORDS.items() for word in words.split()}
 
 
 def split_words(text: str) -> set[str]:
     """Give the splits that a name's words mean: trainLabels, test_list, val.txt."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", text)
-    return {SPLIT_OF[word.lower()] for word in words if word.lower() in SPLIT_OF}
+    return {split for word in words(text) if (split := split_of(word))}
 
 
 def other_words(text: str) -> list[str]:
     """Give a name's words and numbers but its split's."""
-    found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", text)
-    return [word.lower() for word in found if word.lower() not in SPLIT_OF]
+    return [word for word in words(text) if not split_of(word)]
 
 
 def split_in(text: str) -> str | None:
@@ -271,7 +264,7 @@ class FileNames:
         """Tell whether a name may mean a file of another split than its folders, or the table."""
         if not self.many:
             return True
-        said = {SPLIT_OF[part.lower()] for part in parts[:-1] if part.lower() in SPLIT_OF}
+        said = {split for part in parts[:-1] if (split := split_of(part))}
         if said:
             return self.splits[row] in said
         return hint is None or self.splits[row] == hint

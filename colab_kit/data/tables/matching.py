@@ -241,7 +241,9 @@ def _use(reading: Reading, main: Matched, shown: str) -> None:
     line = f"{shown or table.path.name}: {of_file} names the files, {choice.line}"
     reading.lines.append(f"{line} ({spoken(reading.labels)}){named}")
     for one in siblings:
-        reading.lines.append(f"{one.table.path.name}: {counted(len(one.files), 'file')} named")
+        path = one.table.path
+        text = f"{path.parent.name}/{path.name}: {counted(len(one.files), 'file')} named there, too"
+        reading.lines.append(text)
     reading.notes += choice.notes
     _split(reading)
 

@@ -11,16 +11,16 @@ from typing import Any
 from ...errors import DataError
 from ...events import Note
 from ..folders.tree import counted
+from ..folders.words import TOLD, split_of, told_apart
 from .cells import words
 from .column_kinds import SPLIT_COLUMNS, plain
 from .file_columns import Matched, match
-from .file_names import SPLIT_OF, FileNames, is_of_both, other_words, split_in
+from .file_names import FileNames, is_of_both, other_words, split_in
 from .request import LabelRequest
 from .table import Table, read_table
 from .text import decode
 
 LIST_ENDINGS = (".txt", ".csv", ".tsv", ".json", ".lst", ".list")
-OWN_SPLITS = {"publictest": "valid", "privatetest": "test", "eval": "valid", "evaluation": "valid"}
 PARTITIONS = {"0": "train", "1": "valid", "2": "test"}
 LIMIT = 64 << 20  # bytes of a list
 
@@ -64,8 +64,7 @@ def _meaning(name: str, distinct: set[Any], stem: str) -> dict[str, str] | None:
     texts = {cell.casefold() for cell in distinct if isinstance(cell, str)} - {""}
     if not texts or len(texts) > 6:
         return None
-    known = {**SPLIT_OF, **OWN_SPLITS}
-    means = {text: known.get(text) for text in texts}
+    means = told_apart({text: split_of(text) for text in texts})
     if None not in means.values() and "train" in means.values():
         out = {text: split for text, split in means.items() if split}
     elif texts <= {"0", "1", "2"} and len(texts) > 1 and "2" in texts and _is_split(spelling, stem):
@@ -107,7 +106,8 @@ def of_lists(tables: Sequence[Path], names: FileNames, *, bare: bool) -> Publish
     bare : whether tables that say labels too are passed over: class folders say other ones
     """
     for path in tables:
-        said = {"partition", "split", "splits"} & words(path.stem) and not split_in(path.stem)
+        said = "partition" in words(path.stem)  # list_eval_partition is of all splits
+        said |= bool({"split", "splits"} & words(path.stem)) and not split_in(path.stem)
         if said or path.suffix.lower() == ".mat":
             matched = _matched(path, names) or by_number(path, tables, names)
             if matched and (found := of_column(matched)):
@@ -241,5 +241,5 @@ def by_number(path: Path, tables: Sequence[Path], names: FileNames) -> Matched |
 
 def _counts(splits: dict[int, str]) -> str:
     values = list(splits.values())
-    known = [split for split in ("train", "valid", "test") if split in values]
+    known = [split for split in TOLD if split in values]
     return ", ".join(f"{split} {values.count(split):,}" for split in known)

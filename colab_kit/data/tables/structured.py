@@ -20,11 +20,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from ..folders.words import split_of
 from ..formats.mat_file import read_mat
-from .file_names import SPLIT_OF
 
 FILE_WORDS = frozenset("file filename file_name image image_id path filepath img name".split())
-SPLIT_WORDS = frozenset("train training val valid validation dev test testing".split())
 
 Content = tuple[tuple[str, ...], list[list[Any]], bool]  # header, rows, several rows a file
 BY_NUMBER = "the number in its name"  # what the column of pictures' numbers, from 1, is called
@@ -112,7 +111,7 @@ def _numbered(rows: list[list[Any]], name: str) -> Content:
 
 def _split_of(name: str) -> str | None:
     """Give the split that trnid, valid or test_idx means."""
-    return SPLIT_OF.get(name.lower()) or SPLIT_OF.get(INDEX.sub("", name).lower())
+    return split_of(name) or split_of(INDEX.sub("", name))
 
 
 def _plain(value: Any) -> Any:
@@ -168,7 +167,7 @@ def _of_mapping(value: Mapping[str, Any]) -> Content:
     if len(inner) == 1 and isinstance(inner[0], list | dict) and not _is_names(inner[0]):
         return _content(inner[0])
     nested = all(isinstance(one, list | dict) for one in inner)
-    if nested and {key.lower() for key in value} <= SPLIT_WORDS:
+    if nested and all(map(split_of, value)):
         return _of_splits(value)
     if all(isinstance(one, Mapping) for one in inner):
         if all(all(key.isdigit() for key in one) and one for one in inner):  # pandas: by columns

@@ -77,6 +77,26 @@ def under(*folders, names=CATS):
          {"train": {"abbey": 1, "bar": 1, "barn": 1}}),
         (["cat/s1/1.jpg", "cat/s2/2.jpg", "dog/s3/3.jpg", "dog/s4/4.jpg"], {"train": BOTH}),
         ([*CATS, "no_label/1.jpg"], {"train": {**BOTH, None: 1}}),
+        ([*under("train", "eval", "test")], {"train": BOTH, "valid": BOTH, "test": BOTH}),
+        ([*under("trainSample", "trainSet"), "testSet/testSet/1.jpg"],
+         {"train": BOTH, "test": {None: 1}}),
+        ([*under("pets/pets/train", "pets/pets/valid"), "test/test/1.jpg"],
+         {"train": BOTH, "valid": BOTH, "test": {None: 1}}),
+        ([*under("pets/train", "pets/test"), "test/1.jpg"], {"train": BOTH, "test": BOTH}),
+        (["trainA/1.jpg", "trainB/2.jpg", "testA/3.jpg", "testB/4.jpg"],
+         {"train": {"A": 1, "B": 1}, "test": {"A": 1, "B": 1}}),
+        (["fox/2021-03-01/1.jpg", "fox/2021-03-02/2.jpg", "owl/2021-03-01/3.jpg",
+          "owl/2021-03-02/4.jpg"], {"train": {"fox": 2, "owl": 2}}),
+        (["run/v_run_g01/1.jpg", "run/v_run_g02/2.jpg", "sit/v_sit_g01/1.jpg",
+          "sit/v_sit_g02/2.jpg"], {"train": {"run": 2, "sit": 2}}),
+        ([f"{n:02d}/{kind}/{n}{kind}.jpg" for n in range(2) for kind in ("l", "palm")],
+         {"train": {"l": 2, "palm": 2}}),
+        ([f"{place}/{kind}/{place}{kind}.jpg" for place in ("site", "lab") for kind in "abcde"],
+         {"train": dict.fromkeys("abcde", 2)}),
+        (["0/a/0a1.jpg", "0/b/0b2.jpg", "1/a/1a3.jpg"], {"train": {None: 3}}),
+        (["cat/x1.jpg", "cat/x1.png", "dog/y2.jpg", "dog/y2.png"],
+         {"train": {"cat": 1, "dog": 1}}),
+        (["ISIC_Training_Input/1.jpg"], {"train": {None: 1}}),
     ],
 )  # fmt: skip
 def test_the_level_of_the_classes_is_found(tmp_path, names, want):
@@ -99,11 +119,18 @@ def test_the_level_of_the_classes_is_found(tmp_path, names, want):
         ["train_cat/1.jpg", "test_cat/2.jpg", "train_dog/3.jpg", "test_dog/4.jpg"],
         [*under("train"), "test/CAT/1.jpg"],
         ["cat/s1/1.jpg", "cat/s2/2.jpg", "dog/s3/3.jpg", "dog/s4/4.jpg"],
+        [*under("trainSample", "trainSet")],
+        [*under("pets/pets/train"), "test/test/1.jpg", "test/test/2.jpg"],
+        [*under("pets/train", "pets/test"), "test/1.jpg"],
+        ["0/a/0a1.jpg", "0/b/0b2.jpg", "1/a/1a3.jpg"],
+        ["cat/x1.jpg", "cat/x1.png", "dog/y2.jpg", "dog/y2.png"],
+        [*CATS, ".net/.net_1.jpg"],
+        [*under("train"), "bird/1.jpg", "bird/2.jpg"],
     ],
 )
 def test_a_reading_that_was_chosen_is_said(tmp_path, names):
     found = scan(tree(tmp_path, *names))
-    assert found.lines or found.label_notes
+    assert found.lines or found.label_notes or found.notes
 
 
 @pytest.mark.parametrize(
@@ -123,6 +150,28 @@ def test_versions_of_one_set_are_a_question_whose_first_line_is_the_ordinary_one
     with pytest.raises(DataError) as caught:
         scan(tmp_path)
     assert re.search(r"kit\.load\('[^']+/(\w+)'\)", caught.value.fix)[1] == first
+
+
+def test_a_set_with_splits_beside_one_without_is_a_question_and_comes_first(tmp_path):
+    names = [*under("small/small"), *under("big/big/train", "big/big/test")]
+    with pytest.raises(DataError) as caught:
+        scan(tree(tmp_path, *names))
+    assert re.findall(r"kit\.load\('[^']+/(\w+)'\)", caught.value.fix) == ["big", "small"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{f}/{k}/{f}{k}.jpg" for f in ("apple", "pear") for k in ("fresh", "rotten")],
+        [f"{f}/images/{k}/{f}{k}.jpg" for f in ("apple", "pear") for k in ("fresh", "rotten")],
+        [f"{f}/{k}/40x/{f}{k}.jpg" for f in ("apple", "pear") for k in ("fresh", "rotten")],
+    ],
+)
+def test_two_words_of_one_picture_are_a_question_with_a_line_for_each_and_for_both(tmp_path, names):
+    with pytest.raises(DataError) as caught:
+        scan(tree(tmp_path, *names))
+    lines = re.findall(r"labels=(lambda path: [^)]+)\)", caught.value.fix)
+    assert [eval(line)(tmp_path / names[0]) for line in lines] == ["fresh", "apple", "apple/fresh"]
 
 
 def test_kinds_inside_classes_are_a_question_with_a_line_for_each_level(tmp_path):

@@ -113,7 +113,7 @@ def test_pictures_beside_class_folders_and_folders_beside_train_are_noted(tmp_pa
         tree(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "train/loose.jpg", "extra/c.jpg")
     )
     assert [f.label for f in found.splits["train"]] == ["cat", "dog", None]
-    assert "loose.jpg" in found.label_notes[0].text and "extra" in found.lines[0]
+    assert "loose.jpg" in found.label_notes[0].text and "extra" in found.notes[0].text
 
 
 def test_numbered_folders_come_in_the_order_of_their_numbers(tmp_path):

@@ -1,5 +1,7 @@
 """Names of folders and files: a split, masks, a part of a big set, or a class of that name."""
 
+import unicodedata
+
 import pytest
 
 from colab_kit.data.folders import words
@@ -23,6 +25,42 @@ def test_a_split_is_said_by_a_word_of_the_name_in_any_spelling(split, names):
     assert {name: words.split_word(name) for name in names.split()} == dict.fromkeys(
         names.split(), split
     )
+
+
+def test_no_word_of_the_table_says_two_splits_and_each_is_found_in_any_case_and_form():
+    for split, of in words._WORDS.items():
+        for name in (word.replace("+", " ") for word in of.split()):
+            for spelled in (name, name.upper(), unicodedata.normalize("NFD", name)):
+                assert words.split_word(spelled) == split, spelled
+
+
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [
+        ("train", "Trainingsdaten data_latih 训练集 学習用データ datos_de_entrenamiento"),
+        ("valid", "Validierungsbilder 验证集 検証データ xác_thực PublicTest validação"),
+        ("test", "Testdatensatz 测试集 テストデータ data_uji PrivateTest тестовая"),
+        (None, "学 проверьте contestants testes attest huấn"),
+    ],
+)
+def test_a_split_is_said_in_the_languages_that_people_use(split, names):
+    assert {name: words.split_word(name) for name in names.split()} == dict.fromkeys(
+        names.split(), split
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        ("train eval test", "train valid test"),
+        ("training validation evaluation", "train valid test"),
+        ("train eval", "train test"),
+        ("train evaluation_set Test", "train valid test"),
+    ],
+)
+def test_eval_is_valid_only_where_another_is_test(names, splits):
+    means = words.told_apart({name: words.split_word(name) for name in names.split()})
+    assert list(means.values()) == splits.split()
 
 
 def test_a_name_that_says_more_than_a_split_is_plain_only_beside_its_like():

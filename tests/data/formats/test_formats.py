@@ -143,6 +143,12 @@ def test_a_format_reads_parts_whose_rows_have_pictures_and_labels(form, tmp_path
         assert source.picture(0).dtype == np.uint8 and source.picture(0).ndim == 3
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_format_says_how_it_was_read(form, tmp_path):
+    parts = form.read(SAMPLES[form](tmp_path))
+    assert parts.lines or parts.splits["train"].notes
+
+
 @pytest.mark.parametrize("form", LONE)
 def test_a_lone_file_is_its_own_rows_with_what_lies_beside_it(form, tmp_path):
     folder = SAMPLES[form](tmp_path)

@@ -19,6 +19,8 @@ NAMES = [  # pictures and labels of train, then of test
     ("trainX", "trainY", "testX", "testY"),
     ("train_set_x_orig", "train_set_y", "test_set_x_orig", "test_set_y"),
     ("training_data", "training_targets", "testing_data", "testing_targets"),
+    ("x_entrenamiento", "y_entrenamiento", "x_prueba", "y_prueba"),
+    ("x_train", "y_train", "x_eval", "y_eval"),
 ]
 
 
@@ -35,6 +37,14 @@ def test_arrays_are_known_by_the_words_of_their_names(tmp_path, names):
     assert (data.train.source.x[:, 0].numpy() == arrays[0]).all()
     assert data.train.labels.tolist() == arrays[1].tolist() and len(data.test) == 6
     assert all(name in data.notes[0] for name in names)
+
+
+@pytest.mark.parametrize("n", [6, N])
+def test_labels_of_no_split_are_those_of_the_training_pictures(tmp_path, n):
+    arrays = {"x_train": pixels(N, 8, 8), "y": numbers(), "x_test": pixels(n, 8, 8, seed=1)}
+    data = load(saved(tmp_path / "set.npz", **arrays), valid=0)
+    assert data.train.labels.tolist() == numbers().tolist() and len(data.test) == n
+    assert "x_train with y" in data.notes[0]
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a"), ("arr_0", "arr_1")])
