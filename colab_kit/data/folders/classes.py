@@ -38,6 +38,8 @@ def class_folders(tree: Tree, story: Story, split: str, classes: set[str]) -> La
         return [(None, tree.pictures)]
     if _says_nothing(tree, subs, split, classes, story):
         return [(None, tree.pictures)]
+    if len(subs) > 1 and all(map(folder_words.says_whether_labelled, subs)):
+        return [(None, tree.pictures)]
     if folder_words.are_storage(subs):
         story.lines.append(f"{some([n + '/' for n in subs])}: parts of one set, not classes.")
         return [(None, tree.pictures)]
@@ -114,7 +116,7 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
             if set(sub.filled) <= again or not all(map(folder_words.is_generic, sub.filled)):
                 doubted[name] = sub
     if holders := [name for name, sub in doubted.items() if _holds_splits(sub)]:
-        if len(holders) < len(doubted):
+        if len(holders) < len(subs):
             raise _versions(doubted, story, f"{holders[0]}/ holds splits of its own", holders)
     known = {folder_words.folded(name) for name in classes}
     strange = [name for name in doubted if folder_words.folded(name) not in known]
@@ -130,6 +132,8 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
         text += f"({some(list(counts))}): all of a folder are brought together as one class."
         story.label_notes.append(Note(text, "warn"))
         return _outer(subs)
+    if _are_told_by_splits(doubted, counts, story):
+        return _gathered(subs, list(counts), story)
     total = sum(len(sub.filled) for sub in doubted.values())
     shared = sum(len(set(sub.filled) & again) for sub in doubted.values())
     if len(doubted) > 1 and shared >= SHARED * total:
@@ -141,6 +145,15 @@ def _holds_splits(tree: Tree) -> bool:
     return any(
         folder_words.split_word(n) == "train" and sub.filled for n, sub in tree.filled.items()
     )
+
+
+def _are_told_by_splits(outers: Collection[str], inner: Collection[str], story: Story) -> bool:
+    """Tell whether test has the outer folders of train, and in them others: videos, no classes."""
+    for tree in story.later:
+        below = {name for sub in tree.filled.values() for name in through_wrappers(sub).filled}
+        if below and below.isdisjoint(inner) and tree.filled.keys() <= set(outers):
+            return True
+    return False
 
 
 def _sorts(name: str, tree: Tree) -> bool:
@@ -221,7 +234,7 @@ def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Lab
         raise _two_levels(subs, outers, story, numbered=numbered)
     text = f"{some([n + '/' for n in outer_names])} hold folders of the same names: the "
     text += f"{len(inner)} classes are those inside ({some(names)}), brought together. Is each "
-    text += f"outer folder a class? {story.labels(_name_at(list(subs.values())))}"
+    text += f"outer folder a class? {story.labels(name_at(list(subs.values())))}"
     story.label_notes.append(Note(text, "warn"))
     return list(inner.items())
 
@@ -258,7 +271,7 @@ def _two_levels(
     """
     inner = [sub for tree in outers.values() for sub in tree.filled.values()]
     names = list(dict.fromkeys(sub.path.name for sub in inner))
-    low, high = _name_at(inner), _name_at([subs[name] for name in outers])
+    low, high = name_at(inner), name_at([subs[name] for name in outers])
     ways = [f"for the inner: {story.labels(low)}", f"for the outer: {story.labels(high)}"]
     if len(names) < len(inner):
         both = story.labels(f"{high} + '/' + {low}")
@@ -285,8 +298,11 @@ def _versions(
     held = f"folders of the same names ({some(list(outers[names[0]].filled))})"
     if first:
         held = some(list(dict.fromkeys(inner for name in names for inner in outers[name].filled)))
+    what = f"{len(names)} data sets: {', '.join(name + '/' for name in names)}"
+    if len(names) == 1:
+        what = f"a data set, {names[0]}/, beside other pictures"
     return DataError(
-        f"{story.shown} holds {len(names)} data sets: {', '.join(name + '/' for name in names)}.",
+        f"{story.shown} holds {what}.",
         f"they hold {held}, and {why}",
         f"load one of them: {' or '.join(lines)}",
     )
@@ -296,7 +312,7 @@ def _is_tiff(tree: Tree) -> bool:
     return tree.pictures[0].suffix.lower() in (".tif", ".tiff")
 
 
-def _name_at(trees: Sequence[Tree]) -> str:
+def name_at(trees: Sequence[Tree]) -> str:
     """Give the name of these folders as an expression of `path`, however deep pictures lie."""
     depths = {len(p.relative_to(tree.path).parts) for tree in trees for p in tree.pictures}
     if depths == {1}:
