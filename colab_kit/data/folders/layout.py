@@ -168,7 +168,7 @@ def _splits(top: Tree, story: Story) -> dict[str, Tree]:
         if not _is_doubted(name, sub, trees, top):
             _leave_beside(name, sub, trees, top, story)
         elif story.ask:
-            raise _class_beside(name, sub, trees, story)
+            raise _class_beside(name, sub, trees, top, story)
         else:
             trees["train"] = merged([trees["train"], Tree(top.path, [], {name: sub})], top.path)
             story.lines.append(f"{story.name(sub)}/ is brought to train.")
@@ -268,7 +268,8 @@ def _one(split: str, claims: dict[str, list[Tree]], top: Tree, story: Story) -> 
             lines = []
         elif len(with_classes) == len(subs) and not _overlapping(subs):
             classes = [kind for sub in subs for kind in through_wrappers(sub).filled.values()]
-            lines.insert(0, f"{story.labels(name_at(classes))} takes all of them;")
+            both = f"{story.labels(name_at(classes), top)} takes all of them"
+            lines.insert(0 if split == "train" else len(lines), both)
         fix = "rename one of them, or move it away"
         raise DataError(
             f"{story.shown} holds both {first}/ and {second}/.",
@@ -327,11 +328,13 @@ def _is_doubted(name: str, sub: Tree, trees: dict[str, Tree], top: Tree) -> bool
     return not (folder_words.is_generic(name) or folder_words.is_unlabelled(name))
 
 
-def _class_beside(name: str, sub: Tree, trees: dict[str, Tree], story: Story) -> DataError:
+def _class_beside(
+    name: str, sub: Tree, trees: dict[str, Tree], top: Tree, story: Story
+) -> DataError:
     classes = [*through_wrappers(trees["train"]).filled.values(), sub]
-    without, line = _line_of_splits(trees, story), story.labels(name_at(classes))
+    without, line = _line_of_splits(trees, story), story.labels(name_at(classes), top)
     return DataError(
-        f"{story.shown} holds {name}/ beside its splits.",
+        f"{story.path(top)} holds {name}/ beside its splits.",
         "no split has that name: it could be a class of train, or something else",
         f"without it: {without} – as a class: {line}",
     )

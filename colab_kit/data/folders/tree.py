@@ -164,9 +164,10 @@ class Story:
         """Give the line that takes the folder `level` above each picture as its class."""
         return self.labels("path.parent.name" if level == 1 else f"path.parts[-{level + 1}]")
 
-    def labels(self, label: str) -> str:
-        """Give the line that takes an expression of the path as its class."""
-        return f"kit.load({self.shown!r}, labels=lambda path: {label})"
+    def labels(self, label: str, top: Tree | None = None) -> str:
+        """Give the line that takes an expression of the path as its class, of a folder in it."""
+        source = self.path(top) if top else self.shown
+        return f"kit.load({source!r}, labels=lambda path: {label})"
 
 
 def is_picture(path: Path) -> bool:
