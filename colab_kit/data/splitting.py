@@ -328,9 +328,12 @@ def _lines(
     own = set(part.labels[part.labelled])
     names = other_names(strangers, [name for name in classes if name not in own])
     ways = [f"leave their pictures out: {to_fill_in(request, _without(folder, strangers))}"]
-    if names:
-        code = f"{names!r}.get({folder}, {folder})"
-        ways.insert(0, f"if train calls them otherwise: {to_fill_in(request, code)}")
+    if names:  # the shorter name is what both have in common
+        pairs = dict(
+            (one, two) if len(two) <= len(one) else (two, one) for one, two in names.items()
+        )
+        code = f"{pairs!r}.get({folder}, {folder})"
+        ways.insert(0, f"if train has them by other names: {to_fill_in(request, code)}")
     return "; or ".join([*ways, "add pictures of these classes to train"])
 
 

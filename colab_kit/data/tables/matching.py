@@ -295,7 +295,8 @@ def _split(reading: Reading) -> None:
     found = next((one for matched in reading.matched if (one := of_column(matched))), None)
     found = found or _of_siblings(reading)
     if found is None:
-        found = of_lists(reading.listing.tables, reading.names, bare=not reading.matched)
+        folders = None if reading.matched else reading.labels
+        found = of_lists(reading.listing.tables, reading.names, folders)
     if found is None:
         return
     reading.notes += found.notes

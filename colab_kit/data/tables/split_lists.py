@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,9 @@ def _of_yes_and_no(spelling: str, stem: str) -> dict[str, str]:
     return {"1": split, "true": split, "0": no, "false": no}
 
 
-def of_lists(tables: Sequence[Path], names: FileNames, *, bare: bool) -> PublishedSplit | None:
+def of_lists(
+    tables: Sequence[Path], names: FileNames, folders: Sequence[Any] | None = None
+) -> PublishedSplit | None:
     """Find the lists that say the split: a table of names and splits, or a list for each.
 
     The lists that name the most files are taken.
@@ -102,7 +104,8 @@ def of_lists(tables: Sequence[Path], names: FileNames, *, bare: bool) -> Publish
     ----------
     tables : files beside the pictures
     names : the pictures
-    bare : whether tables that say labels too are passed over: class folders say other ones
+    folders : the class folder of each picture, if these say the labels: tables that say others
+        are passed over
     """
     for path in tables:
         said = "partition" in words(path.stem)  # list_eval_partition is of all splits
@@ -113,7 +116,7 @@ def of_lists(tables: Sequence[Path], names: FileNames, *, bare: bool) -> Publish
                 return found
     best: PublishedSplit | None = None
     for lists, others in _groups(tables):
-        if bare and all(_says_labels(path) for path in lists.values()):
+        if folders is not None and not _agree(lists.values(), names, folders):
             shown = ", ".join(path.name for path in lists.values())
             text = f"{shown} are not followed: the class folders say the labels. To follow them, "
             found = PublishedSplit({}, "", (Note(f"{text}pass labels= one of them."),))
@@ -155,6 +158,22 @@ def _by_split(paths: Sequence[Path]) -> dict[str, Path]:
         if split not in out or not is_of_both(path.stem):
             out[split] = path
     return out
+
+
+def _agree(lists: Collection[Path], names: FileNames, folders: Sequence[Any]) -> bool:
+    """Tell whether lists say no labels, or in some column one for each class folder, as they do."""
+    if not all(map(_says_labels, lists)):
+        return True
+    read = [matched for path in lists if (matched := _matched(path, names))]
+    for column in range(min((matched.table.width for matched in read), default=0)):
+        pairs = {
+            (folders[row], cell)
+            for matched in read
+            for row, cell in zip(matched.files, matched.cells(column), strict=True)
+        }
+        if 1 < len(pairs) == len({one for one, _ in pairs}) == len({two for _, two in pairs}):
+            return True
+    return False
 
 
 def _says_labels(path: Path) -> bool:

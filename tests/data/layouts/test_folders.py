@@ -667,11 +667,7 @@ def folder_beside_train(here):
         "plural": {"typed": 'set"', "names": ("cats", "dogs")},
         "two folders": {"typed": 'set/train", test="set/test"', "names": ("cats", "dog")},
     },
-    after=tuple(
-        Want(names, 3, test=3)
-        for names in (("cat_left.lower.lobe_T2", "dog_right.hilum_T2"), ("cats", "dogs"))
-    )
-    + (Want(("cats", "dog"), 3, test=3),),
+    after=(Want(PAIR, 3, test=3),),
 )
 def other_names(here, typed, names):
     spread(here / "set", {f"train/{name}": n for n, name in enumerate(names)} | in_folder("test"))
@@ -696,6 +692,28 @@ def open_set(here, split):
 )
 def parts(here):
     spread(here / "set", {"part_1": 0, "part_2": 1})
+
+
+LANDS = ("Forest", "River")
+
+
+@layout(
+    SHELF,
+    "EuroSAT of kaggle: train.csv, validation.csv, test.csv say the split of the class folders",
+    'kit.load("EuroSAT")',
+    Want(LANDS, 4, valid=1, test=2),
+    spellings={"names": {"cell": "{kind}"}, "numbers": {"cell": "{n}"}},
+)
+def eurosat_lists(here, cell):
+    top = here / "EuroSAT"
+    classes_in(top, LANDS, [f"{{kind}}_{i}.jpg" for i in range(7)])
+    for split, of in (("train", range(4)), ("validation", (4,)), ("test", (5, 6))):
+        rows = [
+            f"{9 * i + n},{kind}/{kind}_{i}.jpg,{cell.format(kind=kind, n=n)}"
+            for n, kind in enumerate(LANDS)
+            for i in of
+        ]
+        lines(top / f"{split}.csv", ",Filename,ClassName", *rows)
 
 
 @pytest.mark.parametrize("one", cases(SHELF))
