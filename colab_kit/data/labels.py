@@ -228,9 +228,9 @@ def _is_form(one: str, other: str) -> bool:
     short, long = sorted((folded(one), folded(other)), key=len)
     if long.startswith(short):
         return not long[len(short) :][:1].isdigit()
-    letters = [re.sub(r"\d", "", name) for name in (short, long)]
+    first, second = (re.sub(r"\d", "", name) for name in (short, long))
     same_numbers = re.findall(r"\d", short) == re.findall(r"\d", long)
-    slip = difflib.SequenceMatcher(None, *letters, autojunk=False).ratio() > SLIP
+    slip = difflib.SequenceMatcher(None, first, second, autojunk=False).ratio() > SLIP
     return same_numbers and slip and short[0] == long[0] and len(long) - len(short) < 2
 
 

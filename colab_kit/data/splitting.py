@@ -323,7 +323,13 @@ def _lines(
     """
     folder = _class_folder(train)
     typed = isinstance(request.source, str | os.PathLike)
-    if not typed or folder is None or folder != _class_folder(part) or len(strangers) > MOST_TOLD:
+    if (
+        not typed
+        or len(classes) < 2
+        or folder is None
+        or folder != _class_folder(part)
+        or len(strangers) > MOST_TOLD
+    ):
         return ""
     own = set(part.labels[part.labelled])
     names = other_names(strangers, [name for name in classes if name not in own])
@@ -346,7 +352,9 @@ def _class_folder(part: Part) -> str | None:
     source = part.make(np.zeros(len(part), np.int64))
     if not isinstance(source, Pictures):
         return None
-    pairs = [(source.paths[row], part.labels[row]) for row in np.flatnonzero(part.labelled)]
+    pairs = [
+        (source.paths[row], part.labels[row]) for row in np.flatnonzero(part.labelled).tolist()
+    ]
     for level in range(2, 6):
         if all(path.parts[-level : 1 - level] == (label,) for path, label in pairs):
             return "path.parent.name" if level == 2 else f"path.parts[-{level}]"

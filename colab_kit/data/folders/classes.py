@@ -11,7 +11,7 @@ from pathlib import Path
 from ...errors import DataError
 from ...events import Note
 from . import words as folder_words
-from .tree import TABLES, Story, Tree, alike, counted, same_file, same_files, some
+from .tree import TABLES, Story, Tree, alike, counted, same_file, same_files, same_names, some
 
 SHARED = 0.6  # of the folders inside, so many have a name that comes again beside them
 
@@ -230,7 +230,8 @@ def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Lab
     if not count and folder_words.are_sittings(names):
         return _gathered(subs, names, story)
     numbered = folder_words.are_numbers(names) and not all(map(str.isdecimal, names))
-    if story.ask and (numbered or not count and len(names) <= 2 * len(outers)):
+    few = len(names) <= 2 * len(outers)
+    if story.ask and (numbered or not count and (few or same_names(*trees[:2]))):
         raise _two_levels(subs, outers, story, numbered=numbered)
     text = f"{some([n + '/' for n in outer_names])} hold folders of the same names: the "
     text += f"{len(inner)} classes are those inside ({some(names)}), brought together. Is each "

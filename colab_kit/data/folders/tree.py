@@ -223,15 +223,19 @@ def merged(trees: Sequence[Tree], path: Path) -> Tree:
 
 
 def alike(one: Tree, other: Tree) -> bool:
-    """Tell whether most pictures of two folders have the same names, below the folder.
+    """Tell whether most pictures of two folders have the same names, and so are the same things.
 
     Names that only count say so only where the endings differ: 1.jpg and 1.tif.
     """
-    first, second = _names(one), _names(other)
-    small = min(len(first), len(second))
     endings = [{path.suffix.lower() for path in tree.pictures} for tree in (one, other)]
     said = not only_numbered(one) or endings[0].isdisjoint(endings[1])
-    return len(first & second) >= TWINS * small and said
+    return said and same_names(one, other)
+
+
+def same_names(one: Tree, other: Tree) -> bool:
+    """Tell whether most pictures of two folders have the same names, be they only counted."""
+    first, second = _names(one), _names(other)
+    return len(first & second) >= TWINS * min(len(first), len(second))
 
 
 def overlap(one: Tree, other: Tree) -> bool:

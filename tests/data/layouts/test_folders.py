@@ -603,6 +603,18 @@ def counted_files(here, form, folders):
 
 @layout(
     SHELF,
+    "two sizes of one set, or two cameras: files that count are of the same things, or not",
+    'kit.load("set")',
+    after=(Want(ANIMALS, 6), Want(("big", "small"), 9, blind=True)),
+    spellings={form: {"form": form} for form in ("{}", "IMG_{}")},
+)
+def two_sizes(here, form):
+    for size in ("big", "small"):
+        classes_in(here / "set" / size, ANIMALS, [form.format(i) + ".png" for i in range(3)])
+
+
+@layout(
+    SHELF,
     "videos in class folders (UCF-101's frames): test has other folders in the same class folders",
     'kit.load("frames")',
     Want(("run", "walk"), 6, test=3),
