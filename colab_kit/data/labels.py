@@ -5,6 +5,9 @@ Classes are numbered from 0 in the order of their names.
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -16,12 +19,12 @@ from numpy import ndarray
 from ..errors import DataError
 from ..events import Note
 from .folders.tree import natural, some
-from .folders.words import readable
+from .folders.words import folded, readable
 from .tables.name_maps import read_names
 from .tables.table import first_file
 from .targets import CLASSIFY, REGRESS, UNLABELLED, object_array
 
-CORRECT = "correct the name, or add pictures of that class to the training split"
+SLIP = 0.85  # how much of two names is alike, where one is a slip of the other
 
 
 def read_labels(values: Any, rows: int) -> ndarray:
@@ -166,15 +169,12 @@ def number(
     labels: ndarray,
     classes: Sequence[str],
     where: str,
-    lines: Callable[[], str] = lambda: CORRECT,
+    lines: Callable[[Sequence[str]], str] = lambda strangers: "",
 ) -> ndarray:
     """Give labels as int64 positions in `classes`, None as UNLABELLED.
 
-    Several a picture become float32 (N, classes), with nan for None.
-
-    Parameters
-    ----------
-    lines : writes the fix where a label is no class
+    Several a picture become float32 (N, classes), with nan for None. `lines` gives what to paste
+    where some labels are none of the classes.
 
     Raises
     ------
@@ -194,7 +194,9 @@ def number(
             raise DataError(
                 f"{where} has the class {some(strangers)}, which is not one of the classes.",
                 f"the classes are {first}{' …' if n > 8 else ''}",
-                lines(),
+                lines(strangers)
+                or "correct the name, move these pictures away, or add pictures of that class to "
+                "the training split",
             )
         if not any(isinstance(label, tuple) for label in labels):
             place[None] = UNLABELLED
@@ -215,6 +217,27 @@ def number(
         why = f"there are {n} classes, numbered from 0 to {n - 1}"
         raise DataError(f"{where} has the label {wrong[0]}.", why, fix)
     return labels.astype(np.int64)
+
+
+def other_names(strangers: Sequence[str], missing: Sequence[str]) -> dict[str, str]:
+    """Pair class names that train does not have with those that it has alone.
+
+    One is the other and more words (cat, cat_left), its plural, or a slip of one letter. A name
+    that could be of several, or that only a number tells apart, is not paired.
+    """
+    near = {name: [one for one in missing if _is_form(name, one)] for name in strangers}
+    taken = Counter(one for of in near.values() for one in of)
+    return {name: of[0] for name, of in near.items() if len(of) == 1 and taken[of[0]] == 1}
+
+
+def _is_form(one: str, other: str) -> bool:
+    short, long = sorted((folded(one), folded(other)), key=len)
+    if long.startswith(short):
+        return not long[len(short) :][:1].isdigit()
+    first, second = (re.sub(r"\d", "", name) for name in (short, long))
+    same_numbers = re.findall(r"\d", short) == re.findall(r"\d", long)
+    slip = difflib.SequenceMatcher(None, first, second, autojunk=False).ratio() > SLIP
+    return same_numbers and slip and short[0] == long[0] and len(long) - len(short) < 2
 
 
 def display_names(

@@ -202,7 +202,7 @@ def load(
         limit=limit,
         seed=seed,
         emit=listener.hear,
-        line=request.line,
+        request=request,
     )
     if group is None and any(shared[split][1] is train for split in set(shared) - {"train"}):
         listener.hear(*likely_groups(train, request.line_with))
@@ -340,10 +340,11 @@ def _task(part: Part, task: str | None, name: str, request: LabelRequest) -> str
         why = f"none of {len(part):,} lies in a class folder"
         if request.labels is not None:
             why = "labels= gave none"
-        fix = "put them into a folder for each class, or pass labels= a dict or a function of the "
-        fix += f"path, or write the file and the class of each into a table: {to_fill_in(request)}"
+        fix = ""
         if len({path.parent.name for path in _files(part)}) > 1:
-            fix += f", or take the folders' names: {to_fill_in(request, 'path.parent.name')}"
+            fix = f"take the folders' names: {to_fill_in(request, 'path.parent.name')}; or "
+        fix += "put them into a folder for each class, or pass labels= a dict or a function of the "
+        fix += f"path, or write the file and the class of each into a table: {to_fill_in(request)}"
         raise DataError(f"The pictures of {name} have no labels.", why, fix)
     return task or task_of(part.labels)
 

@@ -22,12 +22,15 @@ from .dataset import Split, default_share, stratified
 from .folders.tree import counted, natural, some
 from .groups import AS_FUNCTION, group_numbers
 from .keyed_random import SPLIT, mix, permutation
-from .labels import number
+from .labels import number, other_names
 from .sources import Items, Part, Pictures, Source
+from .tables.name_patterns import to_fill_in
+from .tables.request import LabelRequest
 from .targets import object_array, strata, unlabelled
 
 # the purpose of a draw that is not the validation split's: part of its key
 LIMIT, TEST, GROUPS = 1, 2, 3
+MOST_TOLD = 20  # classes that a line names
 
 
 def share_out(
@@ -39,7 +42,7 @@ def share_out(
     limit: int | None,
     seed: int,
     emit: Callable[[Note], None],
-    line: Callable[..., str],
+    request: LabelRequest,
 ) -> dict[str, tuple[Split, Part]]:
     """Draw train, valid and test, each with the part it came from.
 
@@ -51,7 +54,7 @@ def share_out(
     limit : at most so many pictures a class of each part, before anything is drawn from it
     seed : key of the draws
     emit : called with each note
-    line : makes the call that loads, with words more, for errors
+    request : makes the call that loads, with words more, for errors
 
     Raises
     ------
@@ -65,7 +68,8 @@ def share_out(
         share = shares.get(name)
         if share is None:
             numbered = _renumber(part, train, classes, name)
-            split, notes = _labelled_rows(numbered, classes, name, line)
+            lines = partial(_lines, request, train, numbered, classes)
+            split, notes = _labelled_rows(numbered, classes, name, request, lines)
             for note in notes:
                 emit(note)
             out[name] = _limit(split, limit, seed), part
@@ -283,11 +287,14 @@ def as_limit(limit: Any) -> int | None:
 
 
 def _labelled_rows(
-    part: Part, classes: Sequence[str], name: str, line: Callable[..., str]
+    part: Part,
+    classes: Sequence[str],
+    name: str,
+    request: LabelRequest,
+    lines: Callable[[Sequence[str]], str],
 ) -> tuple[Split, list[Note]]:
     """Give all rows of a part that have a label; of a test part without any, all rows."""
     labels, notes = part.labels, list[Note]()
-    lines = partial(_lines_of_strangers, part, classes, name, line)
     numbers = number(labels, classes, f"the {name} split", lines)
     source, without = part.make(numbers), unlabelled(numbers)
     rows = np.flatnonzero(~without)
@@ -297,23 +304,61 @@ def _labelled_rows(
         notes.append(_left_out(source, np.flatnonzero(without), name))
     if not len(rows):
         what, why = f"No picture of the {name} split has a label.", "nothing can be compared"
-        ways = [f"draw one from train: {line(**{name: 0.2})}", f"leave it out: {line(**{name: 0})}"]
-        raise DataError(what, why, f"give labels for it; or {'; or '.join(ways)}")
+        draw, leave = request.line(**{name: 0.2}), request.line(**{name: 0})
+        fix = f"give labels for it; or draw one from train: {draw}; or leave it out: {leave}"
+        raise DataError(what, why, fix)
     return Split(source, rows, name), notes
 
 
-def _lines_of_strangers(
-    part: Part, classes: Sequence[str], name: str, line: Callable[..., str]
+def _lines(
+    request: LabelRequest,
+    train: Part,
+    part: Part,
+    classes: Sequence[str],
+    strangers: Sequence[str],
 ) -> str:
-    """Write the calls for a split that may have classes which train lacks."""
-    lines = [f"correct the names, or leave that split out: {line(**{name: 0})}"]
+    """Give the lines that name classes as train does, or leave their pictures out; "" for none.
+
+    Only of a folder whose class folders lie as deep in each split.
+    """
+    folder = _class_folder(train)
+    typed = isinstance(request.source, str | os.PathLike)
+    if (
+        not typed
+        or len(classes) < 2
+        or folder is None
+        or folder != _class_folder(part)
+        or len(strangers) > MOST_TOLD
+    ):
+        return ""
+    own = set(part.labels[part.labelled])
+    names = other_names(strangers, [name for name in classes if name not in own])
+    ways = [f"leave their pictures out: {to_fill_in(request, _without(folder, strangers))}"]
+    if names:  # the shorter name is what both have in common
+        pairs = dict(
+            (one, two) if len(two) <= len(one) else (two, one) for one, two in names.items()
+        )
+        code = f"{pairs!r}.get({folder}, {folder})"
+        ways.insert(0, f"if train has them by other names: {to_fill_in(request, code)}")
+    return "; or ".join([*ways, "add pictures of these classes to train"])
+
+
+def _without(folder: str, strangers: Sequence[str]) -> str:
+    return f"None if {folder} in {list(strangers)!r} else {folder}"
+
+
+def _class_folder(part: Part) -> str | None:
+    """Give the folder that is each picture's label as an expression of `path`; None if none is."""
     source = part.make(np.zeros(len(part), np.int64))
-    if isinstance(source, Pictures) and part.labels.dtype.kind == "O":
-        pairs = zip(source.paths, part.labels, strict=True)
-        if all(label in (None, path.parent.name) for path, label in pairs):
-            folder = os.path.commonpath([path.parent.parent for path in source.paths])
-            lines.append(f"to learn all classes of that split alone: kit.load({folder!r})")
-    return " – ".join(lines[len(classes) == 1 :] or lines)  # from one class nothing is learned
+    if not isinstance(source, Pictures):
+        return None
+    pairs = [
+        (source.paths[row], part.labels[row]) for row in np.flatnonzero(part.labelled).tolist()
+    ]
+    for level in range(2, 6):
+        if all(path.parts[-level : 1 - level] == (label,) for path, label in pairs):
+            return "path.parent.name" if level == 2 else f"path.parts[-{level}]"
+    return None
 
 
 def _left_out(source: Source, rows: np.ndarray, name: str) -> Note:

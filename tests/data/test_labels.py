@@ -2,6 +2,7 @@
 
 import pytest
 
+from colab_kit.data.labels import other_names
 from colab_kit.data.targets import UNLABELLED
 
 from ..support.pictures import blank, picture
@@ -148,3 +149,19 @@ def test_names_of_classes_may_stand_in_a_file_of_lines(flat, tmp_path):
 def test_floats_of_a_function_are_learned_as_numbers_and_it_is_said(flat):
     data = load(flat, labels=lambda path: float(path.stem[1:]), valid=0)
     assert data.task == "regression" and any("regression" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("strangers", "missing", "pairs"),
+    [
+        (["cats", "dogs"], ["cat", "dog"], {"cats": "cat", "dogs": "dog"}),
+        (["adeno", "normal"], ["adeno_left.T2", "squamous"], {"adeno": "adeno_left.T2"}),
+        (["buterfly"], ["butterfly", "moth"], {"buterfly": "butterfly"}),
+        (["healthy", "without_mask", "male"], ["unhealthy", "with_mask", "female"], {}),
+        (["class_11", "v1.1"], ["class_1", "v1.2"], {}),
+        (["cat"], ["cat_big", "cat_small"], {}),
+        (["cat", "cats"], ["cat_"], {}),
+    ],
+)
+def test_names_of_classes_are_paired_where_one_is_a_form_of_the_other(strangers, missing, pairs):
+    assert other_names(strangers, missing) == pairs

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...errors import DataError
 from ...events import Note
 from . import words as folder_words
-from .tree import TABLES, Story, Tree, alike, counted, same_file, same_files, some
+from .tree import TABLES, Story, Tree, alike, counted, same_file, same_files, same_names, some
 
 SHARED = 0.6  # of the folders inside, so many have a name that comes again beside them
 
@@ -37,6 +37,8 @@ def class_folders(tree: Tree, story: Story, split: str, classes: set[str]) -> La
     if not subs:
         return [(None, tree.pictures)]
     if _says_nothing(tree, subs, split, classes, story):
+        return [(None, tree.pictures)]
+    if len(subs) > 1 and all(map(folder_words.says_whether_labelled, subs)):
         return [(None, tree.pictures)]
     if folder_words.are_storage(subs):
         story.lines.append(f"{some([n + '/' for n in subs])}: parts of one set, not classes.")
@@ -101,7 +103,7 @@ def _sort_by_name(tree: Tree) -> bool:
 
 def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]) -> Labelled:
     """Find the level at which the classes lie."""
-    inside = {name: _below(sub) for name, sub in subs.items()}
+    inside = {name: through_wrappers(sub) for name, sub in subs.items()}
     below = [inner for sub in subs.values() for inner in sub.filled]
     if below and all(_sorts(name, sub) for name, sub in subs.items()):
         story.lines.append(f"The folders {some(list(subs))} sort the classes inside by letter.")
@@ -114,7 +116,7 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
             if set(sub.filled) <= again or not all(map(folder_words.is_generic, sub.filled)):
                 doubted[name] = sub
     if holders := [name for name, sub in doubted.items() if _holds_splits(sub)]:
-        if len(holders) < len(doubted):
+        if len(holders) < len(subs):
             raise _versions(doubted, story, f"{holders[0]}/ holds splits of its own", holders)
     known = {folder_words.folded(name) for name in classes}
     strange = [name for name in doubted if folder_words.folded(name) not in known]
@@ -130,6 +132,8 @@ def _by_class(tree: Tree, subs: dict[str, Tree], story: Story, classes: set[str]
         text += f"({some(list(counts))}): all of a folder are brought together as one class."
         story.label_notes.append(Note(text, "warn"))
         return _outer(subs)
+    if _are_told_by_splits(doubted, counts, story):
+        return _gathered(subs, list(counts), story)
     total = sum(len(sub.filled) for sub in doubted.values())
     shared = sum(len(set(sub.filled) & again) for sub in doubted.values())
     if len(doubted) > 1 and shared >= SHARED * total:
@@ -143,13 +147,22 @@ def _holds_splits(tree: Tree) -> bool:
     )
 
 
+def _are_told_by_splits(outers: Collection[str], inner: Collection[str], story: Story) -> bool:
+    """Tell whether test has the outer folders of train, and in them others: videos, no classes."""
+    for tree in story.later:
+        below = {name for sub in tree.filled.values() for name in through_wrappers(sub).filled}
+        if below and below.isdisjoint(inner) and tree.filled.keys() <= set(outers):
+            return True
+    return False
+
+
 def _sorts(name: str, tree: Tree) -> bool:
     """Tell whether a folder is a letter, and all that lies in it begins so: b/barn, b/beach."""
     begin = [inner.casefold().startswith(name.casefold()) for inner in tree.filled]
     return len(name) == 1 and name.isalpha() and not tree.loose and all(begin)
 
 
-def _below(tree: Tree) -> Tree:
+def through_wrappers(tree: Tree) -> Tree:
     """Pass through folders that hold one folder alone, as long as folders lie in it."""
     while len(tree.filled) == 1 and not tree.loose:
         only = next(iter(tree.filled.values()))
@@ -205,7 +218,7 @@ def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Lab
             story.lines.append(text + f"files as {trees[0].path.name}/.")
         return _outer(trees[0].filled)
     if all(alike(trees[0], other) for other in trees[1:]):
-        low, high = _name_at(list(trees[0].filled.values())), _name_at(list(subs.values()))
+        low, high = name_at(list(trees[0].filled.values())), name_at(list(subs.values()))
         more = f"; or, if both are one set: {story.labels(low)} for the inner folders as classes, "
         more += f"{story.labels(high)} for the outer"
         raise _versions(outers, story, "their pictures have the same names", more=more)
@@ -220,11 +233,12 @@ def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Lab
     if not count and folder_words.are_sittings(names):
         return _gathered(subs, names, story)
     numbered = folder_words.are_numbers(names) and not all(map(str.isdecimal, names))
-    if story.ask and (numbered or not count and len(names) <= 2 * len(outers)):
+    few = len(names) <= 2 * len(outers)
+    if story.ask and (numbered or not count and (few or same_names(*trees[:2]))):
         raise _two_levels(subs, outers, story, numbered=numbered)
     text = f"{some([n + '/' for n in outer_names])} hold folders of the same names: the "
     text += f"{len(inner)} classes are those inside ({some(names)}), brought together. Is each "
-    text += f"outer folder a class? {story.labels(_name_at(list(subs.values())))}"
+    text += f"outer folder a class? {story.labels(name_at(list(subs.values())))}"
     story.label_notes.append(Note(text, "warn"))
     return list(inner.items())
 
@@ -261,7 +275,7 @@ def _two_levels(
     """
     inner = [sub for tree in outers.values() for sub in tree.filled.values()]
     names = list(dict.fromkeys(sub.path.name for sub in inner))
-    low, high = _name_at(inner), _name_at([subs[name] for name in outers])
+    low, high = name_at(inner), name_at([subs[name] for name in outers])
     ways = [f"for the inner: {story.labels(low)}", f"for the outer: {story.labels(high)}"]
     if len(names) < len(inner):
         both = story.labels(f"{high} + '/' + {low}")
@@ -288,8 +302,11 @@ def _versions(
     held = f"folders of the same names ({some(list(outers[names[0]].filled))})"
     if first:
         held = some(list(dict.fromkeys(inner for name in names for inner in outers[name].filled)))
+    what = f"{len(names)} data sets: {', '.join(name + '/' for name in names)}"
+    if len(names) == 1:
+        what = f"a data set, {names[0]}/, beside other pictures"
     return DataError(
-        f"{story.shown} holds {len(names)} data sets: {', '.join(name + '/' for name in names)}.",
+        f"{story.shown} holds {what}.",
         f"they hold {held}, and {why}",
         f"load one of them: {' or '.join(lines)}{more}",
     )
@@ -299,7 +316,7 @@ def _is_tiff(tree: Tree) -> bool:
     return tree.pictures[0].suffix.lower() in (".tif", ".tiff")
 
 
-def _name_at(trees: Sequence[Tree]) -> str:
+def name_at(trees: Sequence[Tree]) -> str:
     """Give the name of these folders as an expression of `path`, however deep pictures lie."""
     depths = {len(p.relative_to(tree.path).parts) for tree in trees for p in tree.pictures}
     if depths == {1}:

@@ -1,11 +1,9 @@
 """A folder's tree, understood: which folders are splits, which are classes, what is left out.
 
-    flowers/                    one nested top folder is passed through
-    ├── train/  rose/ *.jpg     any spelling with a split's word: Training, seg_train, train_images
-    ├── valid/  rose/ *.jpg
-    └── test/   *.jpg           a test folder without classes is for predict only
-
-Where two readings are about as likely, the error shows a line for each.
+flowers/                    one nested top folder is passed through
+├── train/  rose/ *.jpg     any spelling with a split's word: Training, seg_train, train_images
+├── valid/  rose/ *.jpg
+└── test/   *.jpg           a test folder without classes is for predict only
 """
 
 from __future__ import annotations
@@ -18,9 +16,23 @@ from pathlib import Path
 from ...errors import DataError
 from ...events import Note
 from . import words as folder_words
-from .classes import Labelled, class_folders
+from .classes import Labelled, class_folders, name_at, through_wrappers
 from .companions import without_companions
-from .tree import ARCHIVES, TABLES, Listing, PictureFile, Story, Tree, counted, some, tree_of
+from .tree import (
+    TABLES,
+    Listing,
+    PictureFile,
+    Story,
+    Tree,
+    counted,
+    merged,
+    no_pictures,
+    overlap,
+    say_hidden,
+    say_packed,
+    some,
+    tree_of,
+)
 from .words import PIECES, PREDICT, SPLITS, TOLD, is_plain_split, split_word, told_apart
 
 HANDFUL = 0.5  # a folder beside the splits with fewer pictures than this share of train's
@@ -46,7 +58,7 @@ def scan(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
     top = _below_wrappers(without_companions(whole, story.lines), story)
     trees = _splits(_with_inner_splits(top, story), story)
     if not trees["train"].pictures:
-        raise _no_pictures(folder, whole, trained=len(trees) > 1)
+        raise no_pictures(folder, whole, trained=len(trees) > 1)
     return _listing(top.path, trees, whole, story)
 
 
@@ -56,7 +68,7 @@ def scan_split(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
     story = Story(whole.path, shown or str(folder), ask)
     tree = without_companions(whole, story.lines)
     if not tree.pictures:
-        raise _no_pictures(folder, whole, trained=False)
+        raise no_pictures(folder, whole, trained=False)
     tree = _below_wrappers(tree, story, through_splits=True)
     return _listing(tree.path, {"train": tree}, whole, story)
 
@@ -84,14 +96,18 @@ def _only_folder(tree: Tree, story: Story) -> Tree | None:
     """
     if len(tree.filled) == 1 and not tree.loose:
         return next(iter(tree.filled.values()))
-    deep = [sub for sub in tree.filled.values() if len(sub.filled) > 1 and not sub.loose]
+    inside = map(through_wrappers, tree.filled.values())
+    deep = [sub for sub in inside if len(sub.filled) > 1 and not sub.loose]
     if len(deep) != 1 or not story.ask or any(split_word(name) for name in tree.filled):
         return None
     few = len(tree.pictures) - len(deep[0].pictures) < HANDFUL * len(deep[0].pictures)
     splits = {split_word(name) for name in deep[0].filled} & {"train", "test"}
-    named = folder_words.is_generic(deep[0].path.name) or len(splits) > 1
+    top = deep[0].path.relative_to(tree.path).parts[0]
+    named = folder_words.is_generic(top) or len(splits) > 1
     alone = len(tree.filled) == 1 and len(tree.loose) < len(deep[0].filled)
-    return deep[0] if few and (named or alone) else None
+    beside = [name for name in tree.filled if name != top]
+    unlabelled = beside and not tree.loose and all(map(folder_words.is_unlabelled, beside))
+    return deep[0] if unlabelled or few and (named or alone) else None
 
 
 def _with_inner_splits(top: Tree, story: Story) -> Tree:
@@ -149,7 +165,13 @@ def _splits(top: Tree, story: Story) -> dict[str, Tree]:
         text = f"{top.path}: {counted(len(top.loose), 'picture')} left out beside the splits"
         story.notes.append(Note(f"{text} ({some([path.name for path in top.loose])}).", "warn"))
     for name, sub in others.items():
-        _leave_beside(name, sub, trees, top, story)
+        if not _is_doubted(name, sub, trees, top):
+            _leave_beside(name, sub, trees, top, story)
+        elif story.ask:
+            raise _class_beside(name, sub, trees, top, story)
+        else:
+            trees["train"] = merged([trees["train"], Tree(top.path, [], {name: sub})], top.path)
+            story.lines.append(f"{story.name(sub)}/ is brought to train.")
     return trees
 
 
@@ -236,12 +258,18 @@ def _one(split: str, claims: dict[str, list[Tree]], top: Tree, story: Story) -> 
             if sub is not chosen[0]:
                 story.leave_out(sub, top, f"{chosen[0].path.name}/ is the {split} split")
         return chosen[0]
+    if len(subs) > 1 and (one := _together(subs, split, top, story)):
+        return one
     if len(subs) > 1:
         first, second = (sub.path.name for sub in subs[:2])
         usual = {name: of[0] for name, of in claims.items() if name != PREDICT}
         lines = [_line_of_splits(usual | {split: sub}, story) for sub in subs]
         if split == PREDICT or usual["train"].path == top.path:  # no folder is train alone
             lines = []
+        elif len(with_classes) == len(subs) and not _overlapping(subs):
+            classes = [kind for sub in subs for kind in through_wrappers(sub).filled.values()]
+            both = f"{story.labels(name_at(classes), top)} takes all of them"
+            lines.insert(0 if split == "train" else len(lines), both)
         fix = "rename one of them, or move it away"
         raise DataError(
             f"{story.shown} holds both {first}/ and {second}/.",
@@ -251,6 +279,24 @@ def _one(split: str, claims: dict[str, list[Tree]], top: Tree, story: Story) -> 
             else fix,
         )
     return subs[0]
+
+
+def _together(subs: list[Tree], split: str, top: Tree, story: Story) -> Tree | None:
+    """Bring folders of one split together that have no picture in common: train_1, train_2.
+
+    None where their names do not only count, unless labels come from elsewhere.
+    """
+    names = [sub.path.name for sub in subs]
+    if story.ask and not folder_words.are_shards(names) or _overlapping(subs):
+        return None
+    text = f"{some([name + '/' for name in names])} are the {split} split together: no picture "
+    story.lines.append(text + "lies in two of them.")
+    return merged(list(map(through_wrappers, subs)), top.path)
+
+
+def _overlapping(subs: list[Tree]) -> bool:
+    inner = list(map(through_wrappers, subs))
+    return any(overlap(one, other) for n, one in enumerate(inner) for other in inner[:n])
 
 
 def _line_of_splits(trees: dict[str, Tree], story: Story) -> str:
@@ -268,11 +314,30 @@ def _leave_beside(name: str, sub: Tree, trees: dict[str, Tree], top: Tree, story
     elif not sub.filled and _are_few(sub, trees["train"]):
         story.leave_out(sub, top, "no split has that name, and its pictures have no classes")
     else:
-        train = trees["train"].path.name
-        text = f"{name}/ beside {train}/ was left out: no split has that name."
-        if not sub.filled and trees["train"].filled:
-            text += f" If it is a class, move it into {train}/."
+        text = f"{name}/ beside {trees['train'].path.name}/ was left out: no split has that name."
         story.notes.append(Note(f"{top.path}: {text}", "warn"))
+
+
+def _is_doubted(name: str, sub: Tree, trees: dict[str, Tree], top: Tree) -> bool:
+    """Tell whether a folder beside the splits may be a class of train: of no folders, not few."""
+    classes = through_wrappers(trees["train"]).filled
+    if sub.filled or not classes or name in classes or trees["train"].path == top.path:
+        return False
+    if _are_few(sub, trees["train"]):
+        return False
+    return not (folder_words.is_generic(name) or folder_words.is_unlabelled(name))
+
+
+def _class_beside(
+    name: str, sub: Tree, trees: dict[str, Tree], top: Tree, story: Story
+) -> DataError:
+    classes = [*through_wrappers(trees["train"]).filled.values(), sub]
+    without, line = _line_of_splits(trees, story), story.labels(name_at(classes), top)
+    return DataError(
+        f"{story.path(top)} holds {name}/ beside its splits.",
+        "no split has that name: it could be a class of train, or something else",
+        f"without it: {without} – as a class: {line}",
+    )
 
 
 def _are_few(tree: Tree, train: Tree) -> bool:
@@ -287,10 +352,13 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
     """List each split's pictures with their class folders; without these, none has a label."""
     splits: dict[str, list[PictureFile]] = {}
     classes: set[str] = set()
-    for split in TOLD:
-        if split not in trees:
-            continue
-        tree = _below_wrappers(trees[split], story, through_splits=True)
+    inner = {
+        split: _below_wrappers(trees[split], story, through_splits=True)
+        for split in TOLD
+        if split in trees
+    }
+    story.later = [tree for split, tree in inner.items() if split != "train"]
+    for split, tree in inner.items():
         labelled = class_folders(tree, story, split, classes)
         labelled = _called_as_in_train(labelled, classes, split, story)
         files = [
@@ -301,33 +369,11 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
         if split == "train":
             classes = {file.label for file in files if file.label}
         splits[split] = files
-    story.notes += map(_hidden, whole.hidden)
+    story.notes += map(say_hidden, whole.hidden)
     tables = tuple(path for path in whole.others if path.suffix.lower() in TABLES)
-    _say_packed(whole, splits, story)
+    say_packed(whole, splits, story)
     notes, lines, others = tuple(story.notes), tuple(story.lines), tuple(whole.others)
     return Listing(root, splits, notes, tuple(story.label_notes), tables, lines, others)
-
-
-def _hidden(folder: Path) -> Note:
-    """Say that a folder was left out, whose name begins with a dot."""
-    line = f"import os; os.rename({str(folder)!r}, {str(folder.with_name(folder.name[1:]))!r})"
-    text = f"{folder}/ holds pictures and is left out: a dot in front of a name hides a folder."
-    return Note(f"{text} Is it a class? Rename it: {line}", "warn")
-
-
-def _say_packed(whole: Tree, splits: dict[str, list[PictureFile]], story: Story) -> None:
-    """Warn of archives beside the pictures, unless a folder of the name lies unpacked there."""
-    folders = {name for of in splits.values() for file in of for name in file.path.parts[:-1]}
-    packed = [
-        path.name
-        for path in whole.others
-        if path.name.lower().endswith(ARCHIVES) and path.name.partition(".")[0] not in folders
-    ]
-    if packed:
-        text = (
-            f"{whole.path}: what is packed in {some(packed)} is not used. Unpack it there if its "
-        )
-        story.notes.append(Note(text + "pictures belong to the set.", "warn"))
 
 
 def _called_as_in_train(
@@ -351,28 +397,3 @@ def _called_as_in_train(
         (names.get(unicodedata.normalize("NFC", label), label) if label else label, paths)
         for label, paths in labelled
     ]
-
-
-def _no_pictures(folder: Path, tree: Tree, *, trained: bool) -> DataError:
-    what = f"{folder} holds no pictures to train on."
-    others = [path.name for path in tree.others]
-    packed = [path for path in tree.others if path.name.lower().endswith(ARCHIVES)]
-    if packed:
-        what = f"{folder} holds an archive and no pictures to train on."
-        fix = f"load the archive itself: kit.load({str(packed[0])!r})"
-        return DataError(what, f"{packed[0].name} is packed", fix)
-    names = [name + "/" for name in tree.filled]
-    if trained and names:
-        return DataError(what, f"all are in {some(names)}", "put class folders into train/")
-    contents = f"{len(others):,} other files ({some(others)})" if others else "nothing"
-    arrays = [path for path in tree.others if path.suffix.lower() == ".npy"]
-    if arrays and all(path.parent.parent == tree.path for path in arrays):
-        each = f"for p in sorted(Path({str(folder)!r}).glob('*/*.npy'))"
-        fix = "from pathlib import Path; import numpy as np; "
-        fix += f"kit.load((np.stack([np.load(p) {each}]), [p.parent.name {each}]))"
-        return DataError(f"There are no picture files in {folder}.", f"it holds {contents}", fix)
-    return DataError(
-        f"There are no pictures in {folder}.",
-        f"it holds {contents}",
-        "give a folder that has a folder of pictures for each class: .jpg, .png, .webp, .gif …",
-    )

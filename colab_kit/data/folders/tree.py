@@ -29,6 +29,7 @@ JUNK = frozenset("__macosx thumbs.db desktop.ini __pycache__ $recycle.bin @eadir
 OF_PROGRAMS = (".trash", ".git", ".ipynb", ".cache", ".thumb", ".venv", ".colab-kit", "._")
 
 COMPARED = 16  # pictures of two folders that are compared, where all have the same names
+COUNTER = re.compile(r"(.*?)(\d{1,9})\)?", re.ASCII)
 TWINS = 0.6  # of the pictures of two folders, so many are named alike: two versions of one thing
 
 
@@ -132,6 +133,7 @@ class Story:
     shown : how the user names it
     ask : whether a doubt about classes is an error
     lines : how it was read, a sentence each
+    later : the folders of the splits after train: their names tell classes from videos
     """
 
     root: Path
@@ -140,6 +142,7 @@ class Story:
     lines: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     label_notes: list[Note] = field(default_factory=list)
+    later: list[Tree] = field(default_factory=list)
 
     def path(self, tree: Tree) -> str:
         """Name a folder so that it can be pasted."""
@@ -161,9 +164,10 @@ class Story:
         """Give the line that takes the folder `level` above each picture as its class."""
         return self.labels("path.parent.name" if level == 1 else f"path.parts[-{level + 1}]")
 
-    def labels(self, label: str) -> str:
-        """Give the line that takes an expression of the path as its class."""
-        return f"kit.load({self.shown!r}, labels=lambda path: {label})"
+    def labels(self, label: str, top: Tree | None = None) -> str:
+        """Give the line that takes an expression of the path as its class, of a folder in it."""
+        source = self.path(top) if top else self.shown
+        return f"kit.load({source!r}, labels=lambda path: {label})"
 
 
 def is_picture(path: Path) -> bool:
@@ -211,11 +215,40 @@ def _shows(folder: str) -> bool:
         return False
 
 
+def merged(trees: Sequence[Tree], path: Path) -> Tree:
+    """Give several folders as one at `path`; those of one name inside are brought together."""
+    folders = dict[str, Tree]()
+    for name in dict.fromkeys(name for tree in trees for name in tree.folders):
+        same = [tree.folders[name] for tree in trees if name in tree.folders]
+        folders[name] = merged(same, path) if len(same) > 1 else same[0]
+    return Tree(path, [file for tree in trees for file in tree.files], folders)
+
+
 def alike(one: Tree, other: Tree) -> bool:
-    """Tell whether most pictures of two folders have the same names, below the folder."""
+    """Tell whether most pictures of two folders have the same names, and so are the same things.
+
+    Names that only count say so only where the endings differ: 1.jpg and 1.tif.
+    """
+    endings = [{path.suffix.lower() for path in tree.pictures} for tree in (one, other)]
+    said = not only_numbered(one) or endings[0].isdisjoint(endings[1])
+    return said and same_names(one, other)
+
+
+def same_names(one: Tree, other: Tree) -> bool:
+    """Tell whether most pictures of two folders have the same names, be they only counted."""
     first, second = _names(one), _names(other)
-    small = min(len(first), len(second))
-    return len(first & second) >= TWINS * small and not only_numbered(one)
+    return len(first & second) >= TWINS * min(len(first), len(second))
+
+
+def overlap(one: Tree, other: Tree) -> bool:
+    """Tell whether two folders have pictures in common: by their names, or by what is in them."""
+    first, second = (
+        {path.relative_to(tree.path).as_posix(): path for path in tree.pictures}
+        for tree in (one, other)
+    )
+    both = sorted(first.keys() & second.keys())
+    sample = both[:: max(1, len(both) // COMPARED)]
+    return alike(one, other) or any(same_file(first[name], second[name]) for name in sample)
 
 
 def _names(tree: Tree) -> set[str]:
@@ -223,9 +256,13 @@ def _names(tree: Tree) -> set[str]:
 
 
 def only_numbered(tree: Tree) -> bool:
-    """Tell whether names count from a small number on: they come alike in any folder."""
-    stems = [path.stem for path in tree.pictures]
-    return all(stem.isdecimal() and int(stem) <= 10 * len(stems) for stem in stems)
+    """Tell whether names count from a small number on, behind one text in each folder: 7, IMG_7,
+    frame (7). They come alike in any folder.
+    """
+    found = [(path.parent, COUNTER.fullmatch(path.stem)) for path in tree.pictures]
+    begins = {(folder, match[1]) for folder, match in found if match}
+    count = all(match and int(match[2]) <= 10 * len(found) for _, match in found)
+    return count and len(begins) == len({folder for folder, _ in found})
 
 
 def same_files(one: Tree, other: Tree) -> bool:
@@ -245,6 +282,53 @@ def same_file(one: Path, other: Path) -> bool:
         return filecmp.cmp(one, other, shallow=False)
     except OSError:  # a link that leads nowhere
         return False
+
+
+def say_hidden(folder: Path) -> Note:
+    """Say that a folder was left out, whose name begins with a dot."""
+    line = f"import os; os.rename({str(folder)!r}, {str(folder.with_name(folder.name[1:]))!r})"
+    text = f"{folder}/ holds pictures and is left out: a dot in front of a name hides a folder."
+    return Note(f"{text} Is it a class? Rename it: {line}", "warn")
+
+
+def say_packed(whole: Tree, splits: dict[str, list[PictureFile]], story: Story) -> None:
+    """Warn of archives beside the pictures, unless a folder of the name lies unpacked there."""
+    folders = {name for of in splits.values() for file in of for name in file.path.parts[:-1]}
+    packed = [
+        path.name
+        for path in whole.others
+        if path.name.lower().endswith(ARCHIVES) and path.name.partition(".")[0] not in folders
+    ]
+    if packed:
+        text = (
+            f"{whole.path}: what is packed in {some(packed)} is not used. Unpack it there if its "
+        )
+        story.notes.append(Note(text + "pictures belong to the set.", "warn"))
+
+
+def no_pictures(folder: Path, tree: Tree, *, trained: bool) -> DataError:
+    what = f"{folder} holds no pictures to train on."
+    others = [path.name for path in tree.others]
+    packed = [path for path in tree.others if path.name.lower().endswith(ARCHIVES)]
+    if packed:
+        what = f"{folder} holds an archive and no pictures to train on."
+        fix = f"load the archive itself: kit.load({str(packed[0])!r})"
+        return DataError(what, f"{packed[0].name} is packed", fix)
+    names = [name + "/" for name in tree.filled]
+    if trained and names:
+        return DataError(what, f"all are in {some(names)}", "put class folders into train/")
+    contents = f"{len(others):,} other files ({some(others)})" if others else "nothing"
+    arrays = [path for path in tree.others if path.suffix.lower() == ".npy"]
+    if arrays and all(path.parent.parent == tree.path for path in arrays):
+        each = f"for p in sorted(Path({str(folder)!r}).glob('*/*.npy'))"
+        fix = "from pathlib import Path; import numpy as np; "
+        fix += f"kit.load((np.stack([np.load(p) {each}]), [p.parent.name {each}]))"
+        return DataError(f"There are no picture files in {folder}.", f"it holds {contents}", fix)
+    return DataError(
+        f"There are no pictures in {folder}.",
+        f"it holds {contents}",
+        "give a folder that has a folder of pictures for each class: .jpg, .png, .webp, .gif …",
+    )
 
 
 def some(names: Sequence[str]) -> str:

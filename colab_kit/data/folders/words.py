@@ -58,7 +58,7 @@ GENERIC = frozenset(
     "samples".split()
 )
 UNLABELLED = frozenset(
-    "no_label nolabel unlabeled unlabelled unlabeled_data unlabelled_data unknown".split()
+    "no_label no_labels nolabel nolabels unlabeled unlabelled unannotated unknown".split()
 )
 _COMPANION = frozenset(
     "mask masks msk msks trimap trimaps groundtruth gt segmentation segmentations segmask "
@@ -78,9 +78,12 @@ _COMPANION_FIRST = re.compile(r"^(?:masks?|seg|gt|depth|thumb|label)[ _.-]+(.+)$
 _COPY = re.compile(r"^(?:copy of (.+)|(.+?)(?: - copy| copy)?(?: ?\(\d{1,2}\))?)$", re.IGNORECASE)
 _STORAGE = frozenset("part parts batch chunk images image imgs img folder dir shard vol".split())
 _SITTINGS = frozenset(
-    "session sitting day date visit take trial run video clip seq sequence scan series burst track "
-    "camera cam frames part batch".split()
+    "session sitting day date visit take trial run v vid video clip shot seq sequence scan series "
+    "burst track camera cam frames part batch".split()
 )
+_MONTHS = "january february march april may june july august september october november december"
+_DAYS = "monday tuesday wednesday thursday friday saturday sunday"
+_CALENDAR = frozenset(f"{_MONTHS} {_DAYS}".split())
 _ORDINARY = frozenset("color colour colours colors rgb original originals raw images full".split())
 _DERIVED = frozenset(
     "gray grey grayscale greyscale segmented segmentation mask bands allbands ms small resized "
@@ -174,7 +177,13 @@ def is_generic(name: str) -> bool:
 
 def is_unlabelled(name: str) -> bool:
     """Tell whether a folder's name says that its pictures have no label."""
-    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_") in UNLABELLED
+    return "_".join(word for word in words(name) if word not in _FILLERS) in UNLABELLED
+
+
+def says_whether_labelled(name: str) -> bool:
+    """Tell whether a folder's name says only that its pictures have labels, or have none."""
+    own = [word for word in words(name) if word not in _FILLERS]
+    return is_unlabelled(name) or own in (["labeled"], ["labelled"], ["annotated"])
 
 
 def is_companion(name: str) -> bool:
@@ -244,6 +253,15 @@ def are_storage(names: Collection[str]) -> bool:
     return any(word in _STORAGE for word in words(bare.pop()))
 
 
+def are_shards(names: Collection[str]) -> bool:
+    """Tell whether names differ in a number, which counts from 0 or 1: train_1, train_2."""
+    found = [re.findall(r"\d+", name) for name in names]
+    numbers = sorted(int(numbers[0]) for numbers in found if len(numbers) == 1)
+    return are_numbers(names) and numbers in (
+        list(range(first, first + len(names))) for first in (0, 1)
+    )
+
+
 def only_count(names: Collection[str]) -> bool:
     """Tell whether names are numbered, or letters: p01, p02; A, B; a lone one says nothing."""
     return len(names) < 2 or are_numbers(names) or all(len(name) == 1 for name in names)
@@ -253,8 +271,13 @@ def are_sittings(names: Iterable[str]) -> bool:
     """Tell whether names count occasions, which are no classes: session1, 2020-01-31, video_7."""
     names = list(names)
     found = {word for name in names for word in words(name) if not word.isdecimal()}
-    dates = all(re.fullmatch(r"\d{2,4}[-_.]\d\d[-_.]\d{2,4}", name) for name in names)
-    return dates or bool(found) and found <= _SITTINGS and are_numbers(names)
+    dates = all(re.fullmatch(r"\d{2,4}[-_.]\d\d([-_.]\d{2,4})?", name) for name in names)
+    return dates or bool(found) and (found <= _SITTINGS and are_numbers(names) or _are_days(found))
+
+
+def _are_days(found: Collection[str]) -> bool:
+    """Tell whether words are months or days of the week, in full or in three letters."""
+    return _CALENDAR.issuperset(found) or {word[:3] for word in _CALENDAR}.issuperset(found)
 
 
 def are_numbers(names: Iterable[str]) -> bool:

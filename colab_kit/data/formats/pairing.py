@@ -133,6 +133,8 @@ def read_arrays(
     held = "; ".join(map(str, arrays[:8])) or "it holds none"
     if len(trained) > 1:
         lines = [line({split: spell(*one) for split, one in r.items()}) for r in trained[:4]]
+        if splits := _as_splits(trained):
+            lines.insert(0, line({split: spell(*one) for split, one in splits.items()}))
         what = f"{path} holds more than one set of pictures with labels."
         raise DataError(what, held, one_of(lines))
     if not trained and readings:
@@ -299,6 +301,20 @@ def _readings(arrays: Sequence[Named]) -> list[Reading]:
                 if key[0] == x.rest:
                     reading.setdefault("test", (x, None))
     return [{s: reading[s] for s in TOLD if s in reading} for reading in found.values()]
+
+
+def _as_splits(readings: Sequence[Reading]) -> Reading:
+    """Take two or three pairs of arrays as splits, if no name says what they are; {} for others.
+
+    np.savez without names writes x_train, y_train, x_test, y_test as arr_0 to arr_3.
+    """
+    pairs = [pair for reading in readings for pair in reading.values()]
+    arrays = {id(one) for pair in pairs for one in pair}
+    alike = len({x.shape[1:] for x, _ in pairs}) == 1 and not any(x.role for x, _ in pairs)
+    largest = pairs[0][0].shape[0] == max(x.shape[0] for x, _ in pairs)
+    if len(arrays) < 2 * len(pairs) or len(pairs) > 3 or not (alike and largest):
+        return {}
+    return dict(zip(TOLD if len(pairs) == 3 else ("train", "test"), pairs, strict=True))
 
 
 def _only_counts(x: Named, y: Named | None) -> bool:

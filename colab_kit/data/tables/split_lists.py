@@ -114,7 +114,7 @@ def of_lists(tables: Sequence[Path], names: FileNames, *, bare: bool) -> Publish
                 return found
     best: PublishedSplit | None = None
     for lists, others in _groups(tables):
-        if bare and all(_says_labels(path) for path in lists.values()):
+        if bare and all(map(_says_labels, lists.values())):
             shown = ", ".join(path.name for path in lists.values())
             text = f"{shown} are not followed: the class folders say the labels. To follow them, "
             found = PublishedSplit({}, "", (Note(f"{text}pass labels= one of them."),))

@@ -110,10 +110,10 @@ def test_other_files_and_empty_classes_are_noted(tmp_path):
 
 def test_pictures_beside_class_folders_and_folders_beside_train_are_noted(tmp_path):
     found = scan(
-        tree(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "train/loose.jpg", "extra/c.jpg")
+        tree(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "train/loose.jpg", "images/c.jpg")
     )
     assert [f.label for f in found.splits["train"]] == ["cat", "dog", None]
-    assert "loose.jpg" in found.label_notes[0].text and "extra" in found.notes[0].text
+    assert "loose.jpg" in found.label_notes[0].text and "images" in found.lines[0]
 
 
 def test_numbered_folders_come_in_the_order_of_their_numbers(tmp_path):

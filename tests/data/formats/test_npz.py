@@ -171,3 +171,18 @@ def test_row_numbers_are_no_labels_where_another_array_may_be(tmp_path):
     path = saved(tmp_path / "a.npz", arr_0=pixels(N, 8, 8), arr_1=np.arange(N), arr_2=numbers())
     labels = npz.read(path).splits["train"].labels
     assert labels.tolist() == numbers().tolist()
+
+
+@pytest.mark.parametrize("many", [2, 3])
+def test_pairs_without_names_have_a_first_line_that_takes_them_as_splits(
+    tmp_path, many, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    lengths = [3 * N, N, 2 * N][:many]
+    pairs = [(pixels(n, 8, 8), np.resize(numbers(), n)) for n in lengths]
+    np.savez(tmp_path / "a.npz", *(one for pair in pairs for one in pair))
+    with pytest.raises(DataError) as caught:
+        load("a.npz")
+    first = next(line for line in caught.value.fix.split("\n") if line.startswith("kit.load"))
+    data = eval(first.replace("})", "}, valid=0)") if many == 2 else first, {"kit": kit, "np": np})
+    assert list(map(len, data.splits.values())) == lengths

@@ -389,7 +389,7 @@ DOMAINS = (Want(THINGS, 12, noted="amazon"), Want(THINGS, 12, noted="domain"))
     'kit.load("<typed>")',
     lambda typed: DOMAINS if typed == "office31" else Want(THINGS, 4),
     spellings={"all": {"typed": "office31"}, "one": {"typed": "office31/amazon"}},
-    after=(Want(THINGS, 4),),
+    after=(Want(THINGS, 12),),
     further=True,
 )
 def office_31(here, typed):
@@ -403,7 +403,7 @@ def office_31(here, typed):
     "PACS (dali-dl.github.io/project_iccv2017): kfold/<domain>/<class>, four styles of one class",
     'kit.load("PACS")',
     (Want(ANIMALS, 16, noted="cartoon"), Want(ANIMALS, 16, noted="domain")),
-    after=(Want(ANIMALS, 4),),
+    after=(Want(ANIMALS, 16),),
     further=True,
 )
 def pacs(here):
@@ -527,6 +527,183 @@ SKIES = ("cloudy", "rain", "shine", "sunrise")
 def weather(here):
     for n, sky in enumerate(SKIES):
         pictures(here / "dataset2", [f"{sky}{i + 1}.jpg" for i in range(5)], n)
+
+
+# --- what lies beside the set, above it, or in two places ---
+
+
+def spread(top, folders, many=3):
+    """Pictures in folders: {folder: what they show}, each with names of its own."""
+    for folder, n in folders.items():
+        own = folder.replace("/", "-")
+        pictures(top / folder, [f"{own}-{i}.png" for i in range(many)], n)
+
+
+CATS = {"cat": 0, "dog": 1}
+PAIR = tuple(CATS)
+WHOLE = {f"{split}/{name}": n for split in ("train", "test") for name, n in CATS.items()}
+
+
+def in_folder(folder, of=CATS):
+    return {f"{folder}/{name}": n for name, n in of.items()}
+
+
+@layout(
+    SHELF,
+    "STL-10's unlabeled, paultimothymooney/blood-cells: pictures without a class beside the set",
+    'kit.load("set")',
+    lambda folders, beside: Want(PAIR, 3, test=3 if len(folders) > 2 else None, noted=beside),
+    spellings={
+        "labeled": {"folders": in_folder("labeled"), "beside": "unlabeled"},
+        "labelled": {"folders": in_folder("Labelled"), "beside": "Unlabelled_images"},
+        "with test": {"folders": in_folder("labeled") | in_folder("test"), "beside": "unlabeled"},
+        "boxes": {"folders": {f"a/a/images/{of}": n for of, n in WHOLE.items()}, "beside": "b/b/c"},
+    },
+)
+def beside_the_set(here, folders, beside):
+    spread(here / "set", folders)
+    spread(here / "set", {beside: 5})
+
+
+@layout(
+    SHELF,
+    "splits of classes beside as many pictures of no class: which of them is meant is asked",
+    'kit.load("set")',
+    after=(Want(PAIR, 3, test=3),),
+)
+def beside_as_many(here):
+    spread(here / "set", {f"sorted/{of}": n for of, n in WHOLE.items()})
+    spread(here / "set", {"more": 5}, many=9)
+
+
+COUNTERS = {form: {"form": form} for form in ("frame_{:03d}", "IMG_{}", "photo ({})", "{}")}
+
+
+@layout(
+    SHELF,
+    "camera traps and videos: files count from 1 in each folder, so equal names mean nothing",
+    'kit.load("camera")',
+    Want(PAIR, 6),
+    spellings={
+        f"{word} {form}": {"form": form, "folders": folders}
+        for form in COUNTERS
+        for word, folders in {
+            "dates above": ("2021-01-02/{}", "2021-02-11/{}"),
+            "months below": ("{}/January", "{}/February"),
+            "videos below": ("{}/v01", "{}/v02"),
+        }.items()
+    },
+)
+def counted_files(here, form, folders):
+    for folder in folders:
+        for name, n in CATS.items():
+            names = [form.format(i) + ".png" for i in range(3)]
+            pictures(here / "camera" / folder.format(name), names, n)
+
+
+@layout(
+    SHELF,
+    "two sizes of one set, or two cameras: files that count are of the same things, or not",
+    'kit.load("set")',
+    after=(Want(ANIMALS, 6), Want(("big", "small"), 9, blind=True)),
+    spellings={form: {"form": form} for form in ("{}", "IMG_{}")},
+)
+def two_sizes(here, form):
+    for size in ("big", "small"):
+        classes_in(here / "set" / size, ANIMALS, [form.format(i) + ".png" for i in range(3)])
+
+
+@layout(
+    SHELF,
+    "videos in class folders (UCF-101's frames): test has other folders in the same class folders",
+    'kit.load("frames")',
+    Want(("run", "walk"), 6, test=3),
+    spellings={word: {"word": word} for word in ("{}", "scene{}", "v_{}_g{}")},
+)
+def videos_of_splits(here, word):
+    for split, videos in (("train", (1, 2)), ("test", (9,))):
+        for n, of in enumerate(("run", "walk")):
+            for video in videos:
+                folder = here / "frames" / split / of / word.format(video, video)
+                pictures(folder, [f"frame_{i:03d}.png" for i in range(3)], n)
+
+
+SHARDS = {
+    "numbered": "train_1 train_2",
+    "of two words": "train_a train_b",
+    "aug": "train train_aug",
+}
+
+
+@layout(
+    SHELF,
+    "train in several folders, each with pictures of its own (ImageNet's and kaggle's shards)",
+    'kit.load("set")',
+    Want(PAIR, 6, test=3, noted="train_1"),
+    spellings={word: {"folders": folders.split()} for word, folders in SHARDS.items()},
+    after=(Want(PAIR, 6, test=3),),
+)
+def train_twice(here, folders):
+    for folder in (*folders, "test"):
+        spread(here / "set", in_folder(folder))
+
+
+@layout(
+    SHELF,
+    "foldings: train_1 and train_2 hold the same pictures, mostly, and are one or the other",
+    'kit.load("set")',
+    after=(Want(PAIR, 3, test=3),),
+)
+def foldings(here):
+    for folder in ("train_1", "test"):
+        spread(here / "set", in_folder(folder))
+    shutil.copytree(here / "set/train_1", here / "set/train_2")
+
+
+@layout(
+    SHELF,
+    "a class folder beside train/, or a folder of something else: who unpacked it knows",
+    'kit.load("set")',
+    after=(Want(PAIR, 3, test=3),),
+)
+def folder_beside_train(here):
+    spread(here / "set", WHOLE | {"bird": 2})
+
+
+@layout(
+    SHELF,
+    "chest CT of kaggle, and slips: classes of test that train calls otherwise, or lacks",
+    'kit.load("<typed>)',
+    spellings={
+        "longer": {"typed": 'set"', "names": ("cat_left.lower.lobe_T2", "dog_right.hilum_T2")},
+        "plural": {"typed": 'set"', "names": ("cats", "dogs")},
+        "two folders": {"typed": 'set/train", test="set/test"', "names": ("cats", "dog")},
+    },
+    after=(Want(PAIR, 3, test=3),),
+)
+def other_names(here, typed, names):
+    spread(here / "set", {f"train/{name}": n for n, name in enumerate(names)} | in_folder("test"))
+
+
+@layout(
+    SHELF,
+    "open sets: a class of which train has no picture",
+    'kit.load("set")',
+    after=(Want(PAIR, 3, test=3), Want(PAIR, 3, valid=3)),
+    spellings={split: {"split": split} for split in ("test", "val")},
+)
+def open_set(here, split):
+    spread(here / "set", in_folder("train") | in_folder(split) | {f"{split}/fish": 2})
+
+
+@layout(
+    SHELF,
+    "parts of a machine, or of a download: part_1/, part_2/",
+    'kit.load("set")',
+    after=(Want(("part_1", "part_2"), 3),),
+)
+def parts(here):
+    spread(here / "set", {"part_1": 0, "part_2": 1})
 
 
 @pytest.mark.parametrize("one", cases(SHELF))
