@@ -52,7 +52,7 @@ def test_every_cell_runs_on_colabs_kernel(path, tmp_path, monkeypatch, file_serv
     assert unshown(path.stem, client.execute()) == []
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch, file_server):
     assert unshown(path.stem, executed(path, tmp_path, monkeypatch, file_server)) == []
 

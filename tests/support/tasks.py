@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchvision  # noqa: F401  # half a second: once before the forks, not in each of them
 from PIL import Image
 from torch import nn
 
