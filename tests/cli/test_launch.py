@@ -248,13 +248,10 @@ def test_at_a_terminal_the_panel_opens_in_jupyterlab(tmp_path, monkeypatch):
     )
     place = Path("colab-kit/panel.ipynb")
     assert Path(opened[0][-1]) == place.absolute() and opened[0][1:3] == ["-m", "jupyterlab"]
-    import nbformat
-
-    notebook = nbformat.read(place, as_version=4)
-    nbformat.validate(notebook)
-    lines = notebook.cells[0].source.splitlines()
+    notebook = json.loads(place.read_text())  # tests/journeys/test_notebooks.py validates one
+    lines = "".join(notebook["cells"][0]["source"]).splitlines()
     assert lines[0] == f"%cd -q {Path.cwd()}"
-    assert notebook.metadata.kernelspec.name == "python3", (
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3", (
         "else JupyterLab asks which kernel it should be"
     )
     assert (

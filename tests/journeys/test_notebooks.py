@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from colab_kit.cli import train
 from tests.support.notebooks import NOTEBOOKS, ROOT, executed, tagged
 
 SECRETS = re.compile(
@@ -105,3 +106,9 @@ def test_the_first_notebook_runs_in_a_real_kernel_and_keeps_no_widgets_that_nobo
         and "widget" not in shown["panel"]
         and "widgets" not in notebook["metadata"]
     )
+
+
+def test_a_panels_notebook_that_is_written_is_a_valid_one(tmp_path):
+    import nbformat
+
+    nbformat.validate(nbformat.read(train.notebook_of("kit.panel()", tmp_path), as_version=4))

@@ -6,7 +6,6 @@ the eleven kinds are in tests/test_heads.py.
 """
 
 import gc
-import os
 import shutil
 
 import numpy as np
@@ -24,8 +23,8 @@ from colab_kit.testing.fixtures import class_folders
 from colab_kit.training.losses import with_aux
 from colab_kit.training.optim import Phases
 from tests.models.test_build import record, same
+from tests.support import LONG
 
-LONG = bool(os.environ.get("COLAB_KIT_LONG"))
 TORCHVISION = [name for name in names() if not name.startswith("efficientnet_lite")] if LONG else []
 FAMILIES = (  # of timm, one small member each
     "resnet10t", "mobilenetv3_small_050", "efficientnet_lite0", "convnext_atto", "vit_tiny_patch16_224", "regnetx_002",
