@@ -13,6 +13,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -73,8 +74,13 @@ def tree() -> str:
     return "\n".join(f"{name:<12} {contract(name)}".rstrip() for name in ORDER)
 
 
-def names(path: Path) -> Iterator[str]:
+@cache
+def names(path: Path) -> frozenset[str]:
     """The functions and classes of a file, methods as Class.method."""
+    return frozenset(_names(path))
+
+
+def _names(path: Path) -> Iterator[str]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name

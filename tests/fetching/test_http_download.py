@@ -27,6 +27,7 @@ from colab_kit.fetching.partial import Part
 from colab_kit.fetching.remote import Call, Source
 from colab_kit.system.http import Web
 from colab_kit.testing.server import FileServer
+from tests.support import examples
 
 from ..support.forks import Forks
 
@@ -477,7 +478,10 @@ BODIES = st.one_of(
 
 
 @settings(
-    max_examples=150, deadline=5000, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=examples(150),
+    deadline=5000,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )
 @given(st.one_of(st.binary(max_size=60), st.tuples(STATUS, st.lists(LINES, max_size=5), BODIES)))
 def test_no_answer_makes_it_hang_or_fail_in_a_way_that_is_not_ours(raw, tmp_path_factory, said):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from colab_kit.errors import Stopped
 from colab_kit.fetching import partial
 from colab_kit.fetching.partial import LEAST, Part
+from tests.support import examples
 
 BODY = os.urandom(300_000)
 
@@ -137,7 +138,7 @@ def test_a_file_of_unknown_size_is_one_claim_until_it_ends(tmp_path):
     part.close()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 90_000), st.booleans()), max_size=40))
 def test_whatever_the_order_the_bytes_and_the_hash_are_the_files(tmp_path_factory, moves):
     part = Part(tmp_path_factory.mktemp("p") / "x", "x", hashes=("md5",))

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colab_kit.fetching.remote import Stretch, same, size_of_416, stretch_of, version_of
+from tests.support import examples
 
 
 class Answer:
@@ -97,7 +98,7 @@ SAID = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=examples(400), deadline=None, derandomize=True)
 @given(
     st.integers(100, 599),
     SAID,

@@ -4,12 +4,15 @@ bits of one that was not.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support import LONG
 from tests.support.forks import Forks
 from tests.support.tasks import POINTS
 
@@ -36,6 +39,24 @@ def expected(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     for data in ("arrays", "items"):
         assert forks.run("train_small", folder=str(folder / data), data=data) == 0
     return {data: (folder / f"{data}.hash").read_text() for data in ("arrays", "items")}
+
+
+def further(cases: list[Any], *more: Any) -> list[Any]:
+    """The cases of each run, and more of their kinds with COLAB_KIT_LONG."""
+    return cases + list(more) * LONG
+
+
+@pytest.fixture(scope="module")
+def uncut(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], str]:
+    """Give the hash of an uninterrupted run of that flavour on that data, each run once."""
+
+    @functools.cache
+    def uncut(flavour: str, data: str) -> str:
+        folder = tmp_path_factory.mktemp("uncut") / "run"
+        assert forks.run("train_small", folder=str(folder), data=data, flavour=flavour) == 0
+        return folder.with_suffix(".hash").read_text()
+
+    return uncut
 
 
 def killed(
@@ -99,11 +120,11 @@ def lost(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize(
     ("how", "point", "nth"),
-    [
-        ("kill", "after_optimizer", 5), ("kill", "before_rename", 4), ("kill", "mid_write", 6), ("kill", "after_rename", 5),
-        ("kill", "after_optimizer", 8), ("stop", "after_optimizer", 3), ("stop", "after_optimizer", 5), ("pause", "after_optimizer", 3),
-        ("pause", "after_optimizer", 7),
-    ],
+    further(
+        [("kill", "after_optimizer", 5), ("kill", "mid_write", 6), ("stop", "after_optimizer", 5), ("pause", "after_optimizer", 7)],
+        ("kill", "before_rename", 4), ("kill", "after_rename", 5), ("kill", "after_optimizer", 8), ("stop", "after_optimizer", 3),
+        ("pause", "after_optimizer", 3),
+    ),
 )  # fmt: skip
 def test_a_run_that_goes_back_is_the_same_whether_killed_stopped_or_paused(
     forks: Forks, lost: str, tmp_path: Path, how: str, point: str, nth: int
@@ -121,10 +142,13 @@ def test_a_run_that_goes_back_is_the_same_whether_killed_stopped_or_paused(
     assert (tmp_path / "run.hash").read_text() == lost
 
 
-@pytest.mark.parametrize("how", ["stop", "pause"])
 @pytest.mark.parametrize(
-    ("point", "nth"), [("after_optimizer", 4), ("in_validation", 4), ("after_backward", 2)]
-)
+    ("how", "point", "nth"),
+    further(
+        [("stop", "after_optimizer", 4), ("stop", "in_validation", 4), ("pause", "after_backward", 2)],
+        ("pause", "after_optimizer", 4), ("pause", "in_validation", 4), ("stop", "after_backward", 2),
+    ),
+)  # fmt: skip
 def test_a_stopped_and_a_paused_run_end_in_the_same_bits(
     forks: Forks, expected: dict[str, str], tmp_path: Path, how: str, point: str, nth: int
 ) -> None:
@@ -142,17 +166,20 @@ def test_a_stopped_and_a_paused_run_end_in_the_same_bits(
 
 @pytest.mark.parametrize(
     ("flavour", "data", "point", "nth", "num_workers", "again"),
-    [
-        ("views", "files", "after_optimizer", 2, 0, 0), ("views", "files", "in_validation", 3, 0, 0),
-        ("views", "files", "mid_write", 5, 0, 0),
-        ("transform", "files", "after_optimizer", 4, 0, 2), ("transform", "files", "after_backward", 5, 1, 0),
-        ("transform", "files", "before_rename", 7, 0, 0), ("views", "arrays", "after_optimizer", 5, 0, 0),
-        ("fp16", "arrays", "after_optimizer", 5, 0, 0), ("fp16", "arrays", "after_rename", 4, 0, 0),
-    ],
+    further(
+        [
+            ("views", "files", "in_validation", 3, 0, 0), ("transform", "files", "after_optimizer", 4, 0, 2),
+            ("transform", "files", "after_backward", 5, 1, 0), ("views", "arrays", "after_optimizer", 5, 0, 0),
+            ("fp16", "arrays", "after_optimizer", 5, 0, 0),
+        ],
+        ("views", "files", "after_optimizer", 2, 0, 0), ("views", "files", "mid_write", 5, 0, 0),
+        ("transform", "files", "before_rename", 7, 0, 0), ("fp16", "arrays", "after_rename", 4, 0, 0),
+    ),
 )  # fmt: skip
 def test_views_of_pictures_are_the_same_after_a_kill(
     forks: Forks,
     tmp_path: Path,
+    uncut: Callable[[str, str], str],
     flavour: str,
     data: str,
     point: str,
@@ -160,7 +187,6 @@ def test_views_of_pictures_are_the_same_after_a_kill(
     num_workers: int,
     again: int,
 ) -> None:
-    assert forks.run("train_small", folder=str(tmp_path / "whole"), data=data, flavour=flavour) == 0
     found = killed(
         forks,
         tmp_path / "run",
@@ -171,15 +197,13 @@ def test_views_of_pictures_are_the_same_after_a_kill(
         num_workers=num_workers,
         again=again,
     )
-    assert found == (tmp_path / "whole.hash").read_text()
+    assert found == uncut(flavour, data)
 
 
-@pytest.mark.parametrize("kill", [1, 7, 12])
-def test_a_hand_written_loop_goes_on_with_the_same_batches(
-    forks: Forks, tmp_path: Path, kill: int
-) -> None:
+def test_a_hand_written_loop_goes_on_with_the_same_batches(forks: Forks, tmp_path: Path) -> None:
     assert forks.run("loop_by_hand", folder=str(tmp_path / "whole")) == 0
-    assert forks.run("loop_by_hand", folder=str(tmp_path / "cut"), kill=kill) == -9
+    for kill in (1, 7, 12):  # in the first epoch, in the second, and where the second ends
+        assert forks.run("loop_by_hand", folder=str(tmp_path / "cut"), kill=kill) == -9
     assert forks.run("loop_by_hand", folder=str(tmp_path / "cut")) == 0
     whole = (tmp_path / "whole.batches").read_text()
     assert (tmp_path / "cut.batches").read_text() == whole and len(set(whole.splitlines())) == len(

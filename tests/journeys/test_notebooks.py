@@ -1,15 +1,12 @@
 """The notebooks: clean as stored, and every cell runs in a real kernel."""
 
 import json
-import os
 import re
-from pathlib import Path
 
 import pytest
-from nbclient import NotebookClient
 
-import colab_kit
-from tests.support.notebooks import NOTEBOOKS, ROOT, executed, prepared, tagged, unshown
+from colab_kit.cli import train
+from tests.support.notebooks import NOTEBOOKS, ROOT, executed, tagged
 
 SECRETS = re.compile(
     r"gh[opsu]_\w{20}|github_pat_\w{20}|hf_\w{20}|AIza\w{20}|-----BEGIN|(?i:token|password)\s*=\s*['\"]\w"
@@ -96,31 +93,22 @@ def test_each_fault_is_caught(fault, spoil):
     assert faults(json.dumps(notebook), elsewhere) == [fault]
 
 
-def test_every_cell_of_the_first_notebook_runs_in_a_real_kernel(tmp_path, monkeypatch, file_server):
-    """The others run with the slow tests."""
-    assert unshown("01_first_run", executed(NOTEBOOKS[0], tmp_path, monkeypatch, file_server)) == []
-
-
-def test_a_notebook_that_nobody_looks_at_keeps_no_widgets_but_lines_of_code(
+def test_the_first_notebook_runs_in_a_real_kernel_and_keeps_no_widgets_that_nobody_looks_at(
     tmp_path, monkeypatch, file_server
 ):
     """As papermill and nbclient execute it: a saved notebook with the state of dead widgets
-    cannot even be shown by GitHub.
+    cannot even be shown by GitHub. All notebooks run with the slow tests, with live panels.
     """
-    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv(
-        "PYTHONPATH",
-        os.pathsep.join(
-            [str(Path(colab_kit.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-        ),
-    )
-    made = prepared(ROOT / "notebooks" / "01_first_run.ipynb", tmp_path, file_server)
-    notebook = NotebookClient(
-        made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
+    notebook = executed(NOTEBOOKS[0], tmp_path, monkeypatch, file_server, ui="auto")
     shown = {cell["id"]: json.dumps(cell.get("outputs", [])) for cell in notebook["cells"]}
     assert (
         "kit.transfer('fashion-mini'" in shown["panel"]
         and "widget" not in shown["panel"]
         and "widgets" not in notebook["metadata"]
     )
+
+
+def test_a_panels_notebook_that_is_written_is_a_valid_one(tmp_path):
+    import nbformat
+
+    nbformat.validate(nbformat.read(train.notebook_of("kit.panel()", tmp_path), as_version=4))

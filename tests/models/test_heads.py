@@ -13,8 +13,8 @@ KINDS = {
     "classifier.1 as a convolution": ("squeezenet1_1", 32, {}),
     "classifier.6": ("alexnet", 63, {}),
     "head": ("swin_t", 32, {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8]}),
-    "heads.head": ("vit_b_32", 64, {"image_size": 64}),
-    "classifier.2": ("convnext_tiny", 32, {}),
+    "heads.head": ("vit", 64, {"num_layers": 1, "num_heads": 2, "hidden_dim": 24, "mlp_dim": 48}),
+    "classifier.2": ("convnext", 32, {}),
     "classifier": ("densenet121", 32, {}),
     "classifier.3": ("mobilenet_v3_small", 32, {}),
     "aux1.fc2, aux2.fc2, fc": ("googlenet", 64, {"init_weights": False, "aux_logits": True}),
@@ -25,13 +25,19 @@ KINDS = {
 
 def make(kind):
     from torchvision import models
+    from torchvision.models.convnext import CNBlockConfig, ConvNeXt
     from torchvision.models.maxvit import MaxVit
     from torchvision.models.swin_transformer import SwinTransformer
+    from torchvision.models.vision_transformer import VisionTransformer
 
     name, size, kw = KINDS[kind]
     torch.manual_seed(0)
     if name == "swin_t":  # the makers fix the widths: the small members are made from the classes
         return SwinTransformer(patch_size=[4, 4], window_size=[7, 7], **kw), size
+    if name == "vit":
+        return VisionTransformer(image_size=size, patch_size=32, **kw), size
+    if name == "convnext":
+        return ConvNeXt([CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)]), size
     if name == "maxvit_t":
         return MaxVit(
             stem_channels=8,

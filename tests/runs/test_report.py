@@ -23,8 +23,12 @@ def run(tmp_path_factory):
     )
 
 
-def test_a_report_opens_offline_and_runs_no_script(run):
-    text = run.report().read_text()
+@pytest.fixture(scope="module")
+def text(run):
+    return run.report().read_text()
+
+
+def test_a_report_opens_offline_and_runs_no_script(text):
     assert (
         not re.search(r"(?:src|href)=(?![\"']data:)", text)
         and "<script" not in text
@@ -33,13 +37,11 @@ def test_a_report_opens_offline_and_runs_no_script(run):
     assert len(re.findall("data:image/png;base64,", text)) == 3
 
 
-def test_names_are_escaped(run):
-    text = run.report().read_text()
+def test_names_are_escaped(text):
     assert "&lt;b&gt;bold&lt;/b&gt;" in text and "<b>bold" not in text and "a &amp; b" in text
 
 
-def test_it_says_what_was_found_and_chosen(run):
-    text = run.report().read_text()
+def test_it_says_what_was_found_and_chosen(run, text):
     assert (
         "top-1" in text
         and "batch_size" in text

@@ -5,17 +5,16 @@ test can fail.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import LONG
 from tests.support.forks import Forks
 from tests.support.tasks import MUTATIONS, POINTS, TRANSFERS
 
-LONG = bool(os.environ.get("COLAB_KIT_LONG"))
-SHORT = 40  # kill points without COLAB_KIT_LONG
+SHORT = 24  # kill points without COLAB_KIT_LONG
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +128,7 @@ def test_breaking_a_guarantee_on_purpose_is_caught(
         forks, tmp_path / "whole", mutation=mutation
     )  # broken as well: only being killed makes the difference
     tries = [("after_optimizer", 5), ("mid_write", 2), ("after_optimizer", 3), ("in_validation", 4)]
-    found = {
-        killed(forks, tmp_path / f"{i}", *point, i, mutation=mutation)
+    assert any(
+        killed(forks, tmp_path / f"{i}", *point, i, mutation=mutation) != expected
         for i, point in enumerate(tries)
-    }
-    assert found != {expected}, f"nothing noticed that {mutation} is broken"
+    ), f"nothing noticed that {mutation} is broken"

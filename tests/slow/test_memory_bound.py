@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from colab_kit.system import row_store
+from tests.support import LONG
 
-LONG = bool(os.environ.get("COLAB_KIT_LONG"))
 PICTURES, ALLOWED = (
     (20_000, 2 << 30) if LONG else (3_000, 600 << 20)
 )  # bytes beyond what the imports take

@@ -14,6 +14,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.support import LONG
 from tests.support.kernels import ROOT, prepare, said
 from tests.support.notebooks import NOTEBOOKS, executed, prepared, unshown
 
@@ -21,11 +22,9 @@ OLD = os.environ.get("COLAB_KIT_OLD_KERNEL", "")
 old_kernel = pytest.mark.skipif(
     not OLD, reason="COLAB_KIT_OLD_KERNEL names no Python with Colab's kernel"
 )
-SOME = (
-    NOTEBOOKS
-    if os.environ.get("COLAB_KIT_LONG")
-    else [path for path in NOTEBOOKS if path.stem[:2] in ("01", "06")]
-)
+SOME = NOTEBOOKS if LONG else [path for path in NOTEBOOKS if path.stem[:2] in ("01", "06")]
+# where Colab's kernel is, each notebook runs once: on that one, or on this Python's
+REST = [path for path in NOTEBOOKS if LONG or not OLD or path not in SOME]
 
 
 @old_kernel
@@ -52,7 +51,7 @@ def test_every_cell_runs_on_colabs_kernel(path, tmp_path, monkeypatch, file_serv
     assert unshown(path.stem, client.execute()) == []
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", REST, ids=lambda path: path.stem)
 def test_every_cell_runs_in_a_real_kernel(path, tmp_path, monkeypatch, file_server):
     assert unshown(path.stem, executed(path, tmp_path, monkeypatch, file_server)) == []
 
@@ -81,6 +80,7 @@ def test_fashion_mnist_ends_at_the_accuracy_that_its_text_promises(tmp_path, mon
     assert len(found) == 2 and all(abs(float(top1) - promised) < 1.5 for top1 in found), found
 
 
+@pytest.mark.skipif(not LONG, reason="the same with fewer epochs runs above; COLAB_KIT_LONG=1")
 def test_a_training_that_is_killed_in_the_notebook_ends_in_the_same_bits(tmp_path, monkeypatch):
     assert "the same bits as without the kill: True" in as_it_is(
         "06_resume_and_drive", tmp_path, monkeypatch

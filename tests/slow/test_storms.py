@@ -5,7 +5,6 @@ with the same bits, its copies whole.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import Any
 import pytest
 
 from colab_kit.testing.fuse import cloud
+from tests.support import LONG
 from tests.support.forks import Forks
 
-STORMS = 50 if os.environ.get("COLAB_KIT_LONG") else 8
+STORMS = 50 if LONG else 8
 pytestmark = pytest.mark.skipif(bool(why := cloud.why_not()), reason=str(why))
 
 

@@ -11,9 +11,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbclient import NotebookClient
-
 import colab_kit
 from colab_kit.testing.fixtures import class_folders
 from colab_kit.testing.server import FileServer
@@ -69,6 +66,8 @@ def prepared(path: Path, folder: Path, server: FileServer, **own: Any) -> Any:
 
     own : parameters that are to be others than here
     """
+    import nbformat  # two seconds: no test process that runs none waits for it
+
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     class_folders(folder / "photos", each=8)
@@ -133,14 +132,20 @@ def unshown(stem: str, notebook: Any) -> list[str]:
     ]
 
 
-def executed(path: Path, place: Path, monkeypatch: Any, server: FileServer) -> Any:
-    """Run every cell of a notebook in a real kernel, in the folder `place`; give it with outputs."""
+def executed(
+    path: Path, place: Path, monkeypatch: Any, server: FileServer, ui: str = "background"
+) -> Any:
+    """Run every cell of a notebook in a real kernel, in the folder `place`; give it with outputs.
+
+    ui : "auto": nobody looks at it, and panels are lines of code
+    """
+    from nbclient import NotebookClient
+
     package = str(Path(colab_kit.__file__).parent.parent)
     monkeypatch.setenv("COLAB_KIT_HOME", str(place / "home"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("IPYTHONDIR", str(place / "ipython"))
-    # nobody looks at it: left alone, panels would be lines of code
-    monkeypatch.setenv("COLAB_KIT_UI", "background")
+    monkeypatch.setenv("COLAB_KIT_UI", ui)
     how: dict[str, Any] = {"metadata": {"path": str(place)}}
     made = prepared(path, place, server)
     return NotebookClient(made, timeout=120, kernel_name="python3", resources=how).execute()

@@ -5,6 +5,7 @@ should come to.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -30,9 +31,11 @@ from colab_kit.system import files
 from colab_kit.training import checkpoint, job, loop
 from tests.support.pictures import picture
 
-torch.optim.AdamW(
-    [torch.zeros(1)], lr=1.0
-)  # the first optimizer costs a second: pay it once, before the forks
+# what a training imports when it comes to it, and the first optimizer: a second and a half, paid
+# once before the forks, not in each
+for late in ("filelock", "numpy.ctypeslib", "psutil", "safetensors.torch", "torchvision"):
+    importlib.import_module(late)
+torch.optim.AdamW([torch.zeros(1)], lr=1.0)
 CLASSES = ("a", "b", "c")
 POINTS = (
     "after_backward",

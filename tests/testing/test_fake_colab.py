@@ -144,23 +144,21 @@ def test_the_package_names_what_colabs_names_and_marks_itself(stand_in):
     assert sys.modules["google"].colab is google.colab
 
 
-@pytest.mark.parametrize(
-    "name", ["google.Colab", "google.colab.Drive", "google.colabs", "google.colab.drives"]
-)
-def test_a_misspelt_name_stays_unknown(stand_in, name):
-    with pytest.raises(ModuleNotFoundError):
-        importlib.import_module(name)
+def test_a_misspelt_name_stays_unknown(stand_in):
+    for name in ("google.Colab", "google.colab.Drive", "google.colabs", "google.colab.drives"):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
 
 
-@pytest.mark.parametrize("name", SIGNATURES)
-def test_signatures_are_those_of_colab(stand_in, name):
-    module, function = name.split(".")
-    parameters = inspect.signature(getattr(colab(module), function)).parameters
-    found = {
-        key: REQUIRED if value.default is inspect.Parameter.empty else value.default
-        for key, value in parameters.items()
-    }
-    assert list(found.items()) == list(SIGNATURES[name].items())
+def test_signatures_are_those_of_colab(stand_in):
+    for name, signature in SIGNATURES.items():
+        module, function = name.split(".")
+        parameters = inspect.signature(getattr(colab(module), function)).parameters
+        found = {
+            key: REQUIRED if value.default is inspect.Parameter.empty else value.default
+            for key, value in parameters.items()
+        }
+        assert list(found.items()) == list(signature.items()), name
     assert all(
         value.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for value in parameters.values()
     )
@@ -541,11 +539,11 @@ def test_uploads_and_secrets_may_be_assigned(stand_in, tmp_path, kind):
     assert colab("userdata").get("KEY") == "5" and colab("userdata").get("OTHER") == "6"
 
 
-@pytest.mark.parametrize("planned", [("a.csv", b"1"), [b"1"], [("a.csv", "1")], [3], 3, [[None]]])
-def test_an_upload_that_cannot_be_is_refused_when_it_is_planned(stand_in, planned):
-    with pytest.raises(ColabKitError, match="cannot be chosen") as raised:
-        stand_in.uploads = planned
-    assert '[("a.csv", b"1,2")]' in raised.value.fix
+def test_an_upload_that_cannot_be_is_refused_when_it_is_planned(stand_in):
+    for planned in (("a.csv", b"1"), [b"1"], [("a.csv", "1")], [3], 3, [[None]]):
+        with pytest.raises(ColabKitError, match="cannot be chosen") as raised:
+            stand_in.uploads = planned
+        assert '[("a.csv", b"1,2")]' in raised.value.fix, planned
     with pytest.raises(ColabKitError, match="cannot be the secrets"):
         stand_in.secrets = ["KEY"]
 

@@ -13,6 +13,7 @@ from torch import nn
 from colab_kit import nets
 from colab_kit.api import find_lr
 from colab_kit.errors import ModelError, RecipeError
+from colab_kit.training import trials
 from colab_kit.training.trials import STEPS, suggest
 from tests.support.tasks import Small, small_data
 
@@ -109,5 +110,6 @@ def test_what_training_would_refuse_is_refused():
         find_lr(nn.Linear(3, 3), small_data("arrays"))
 
 
-def test_a_backbone_by_name_is_swept_with_its_new_head():
+def test_a_backbone_by_name_is_swept_with_its_new_head(monkeypatch):
+    monkeypatch.setattr(trials, "STEPS", 10)
     assert find_lr("efficientnet_lite0", small_data("arrays"), image_size=32, batch_size=8).lrs

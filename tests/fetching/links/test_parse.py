@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from colab_kit.errors import LinkError
 from colab_kit.fetching.links.address import Link, clean_name, name_from_header
 from colab_kit.fetching.links.parse import parse_link
+from tests.support import examples
 
 ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz_-0123"
 HASH = "0123456789abcdef0123456789abcdef"
@@ -672,7 +673,9 @@ KNOWN = st.builds(  # shapes that get past the first look
     st.lists(st.sampled_from(PARTS), min_size=2, max_size=8),
     st.lists(st.sampled_from(PAIRS), max_size=3),
 )
-SEEDED = hypothesis.settings(max_examples=300, deadline=None, derandomize=True, database=None)
+SEEDED = hypothesis.settings(
+    max_examples=examples(300), deadline=None, derandomize=True, database=None
+)
 
 
 @SEEDED

@@ -22,7 +22,7 @@ from colab_kit.system.archives import zip as zips
 from colab_kit.system.archives.unpack import beside, room, unpack
 from colab_kit.system.filetypes import is_archive, stem
 
-from ...support import zoo
+from ...support import examples, zoo
 
 HELD = {"pets/cat/a.txt": b"a" * 5000, "pets/dog/b.txt": os.urandom(9000), "readme": b""}
 
@@ -253,7 +253,7 @@ SEEDS = [
 MUCH = settings(
     derandomize=True,
     deadline=None,
-    max_examples=100,
+    max_examples=examples(100),
     database=None,
     suppress_health_check=list(HealthCheck),
 )
@@ -369,7 +369,7 @@ def test_any_bytes_end_in_a_sentence(content, head):
 
 
 @pytest.mark.skipif(shutil.which("7z") is None, reason="needs 7z")
-@settings(MUCH, max_examples=25)
+@settings(MUCH, max_examples=examples(25))
 @given(
     st.lists(
         st.tuples(st.integers(6, 31) | st.integers(6, 150), st.integers(0, 255)),
