@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..data.augment import mirror_pair
+from ..data.augment import mirror_harm
 from ..data.dataset import Data
 from ..data.images import long_by_short
 from ..data.preprocess import Preprocess
@@ -135,7 +135,10 @@ def choose(
         "augment": _or(recipe.augment, *augment),
     }
     if recipe.flip is not None or choices["augment"].value != "none":
-        choices["flip"] = _flip(recipe.flip, data.classes, made)
+        choices["flip"] = flip = _flip(recipe.flip, data.classes, made)
+        if recipe.augment is None:
+            seen = "half of the views mirrored" if flip.value else "no view mirrored"
+            choices["augment"] = choices["augment"]._replace(why=f"{augment[1]}, {seen}")
     if isinstance(source, Pictures):
         choices["resize"] = _resize(recipe.resize, data.train.paths or [], made)
     elif recipe.resize is not None:
@@ -150,9 +153,9 @@ def choose(
 
 def _flip(asked: bool | None, classes: Sequence[str], made: Choices) -> Choice:
     """Choose whether views are mirrored: not where a mirrored picture is one of another class."""
-    pair = mirror_pair(classes)
-    if asked is None and pair is not None and not made:
-        return Choice(False, f"mirrored, {pair[0]} would be {pair[1]}: no view is mirrored")
+    harm = mirror_harm(classes)
+    if asked is None and harm and not made:
+        return Choice(False, f"{harm}: no view is mirrored (flip=True: half of them)")
     return _or(asked, True, "usual: half of the views are mirrored (flip=False: none)")
 
 
