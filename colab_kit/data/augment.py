@@ -100,7 +100,7 @@ DIGITS = 9  # numbers from 0 or 1 on that end before it count classes, and are n
 
 
 def mirror_harm(classes: Sequence[str]) -> str:
-    """Say why a mirrored picture may be one of another class, by the classes' names; "": it is none.
+    """Say why a mirrored picture may be one of another class, as the names say; "": it is not.
 
     Examples
     --------
