@@ -23,6 +23,7 @@ from .deep import Span, as_bytes, is_deep
 
 FAR = 4  # times the side asked for: from there on a JPEG is decoded at 1/4 or 1/8 of its size
 ORIENTATION = 0x0112  # the EXIF tag
+LONG = 1.8  # times the short side of half of the pictures: from there on all of them is shown
 LOOKED_AT = 64  # pictures whose proportions are asked for
 VERSION = 2  # of the decoding: a new number means other pixels, and stored ones are not used again
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the picture
@@ -285,13 +286,25 @@ def _planes(picture: ndarray) -> torch.Tensor:
     return torch.from_numpy(picture.transpose(2, 0, 1)[None])
 
 
-def squash(picture: ndarray, side: int, out: ndarray | None = None) -> ndarray:
+def squash(
+    picture: ndarray, side: int, out: ndarray | None = None, fill: Sequence[int] | None = None
+) -> ndarray:
     """Resize a whole picture to a uint8 square (side, side, C), in `out` if given.
 
-    Whoever keeps the square keeps the proportions, width / height, beside it.
+    With `fill`, a colour, it keeps its proportions between margins of that colour; else whoever
+    keeps the square keeps the proportions, width / height, beside it.
     """
+    high, wide = picture.shape[:2]
     out = np.empty((side, side, picture.shape[2]), np.uint8) if out is None else out
-    cut(picture, (0, 0, picture.shape[0], picture.shape[1]), out)
+    if fill is None or high == wide:
+        cut(picture, (0, 0, high, wide), out)
+        return out
+    rows, columns = (max(1, round(side * part / max(high, wide))) for part in (high, wide))
+    inner = np.empty((rows, columns, picture.shape[2]), np.uint8)
+    cut(picture, (0, 0, high, wide), inner)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    out[:] = fill
+    out[top : top + rows, left : left + columns] = inner
     return out
 
 
