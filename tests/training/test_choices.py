@@ -142,7 +142,8 @@ def files(tmp_path, sizes, classes=("a", "b")):
         ([(90, 30)] * 4, "squash"),
         ([(30, 90)] * 4, "squash"),
         ([(90, 30)] + [(40, 30)] * 4, "crop"),
-        ([(59, 30)] * 4, "crop"),
+        ([(54, 30)] * 4, "crop"),
+        ([(56, 30)] * 4, "squash"),
     ],
 )
 def test_long_pictures_are_shown_whole_and_the_choice_says_how_much_a_square_shows(
