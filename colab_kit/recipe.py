@@ -113,8 +113,9 @@ class Recipe:
     resize: str | None = knob(
         None,
         "how a picture becomes a square: 'crop' shows the middle, 'squash' all of it, out of"
-        " proportion (crop; squash for files twice as wide as high, or as high as wide)",
-        choices="crop squash",
+        " proportion, 'pad' all of it, with margins (crop; squash for files more than 1.8 times"
+        " as long as high or wide)",
+        choices="crop squash pad",
     )
     mixup: float = knob(0.0, "alpha of mixup's Beta(alpha, alpha); 0 is off", low=0)
     cutmix: float = knob(

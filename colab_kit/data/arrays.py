@@ -17,6 +17,7 @@ from ..errors import DataError
 from ..events import Note
 from . import deep, fingerprints, image_checks
 from .folders.tree import HEIC, PICTURES, Listing, counted
+from .images import READERS
 from .labels import read_labels
 from .sources import Arrays, Part, Pictures, Source
 from .targets import object_array, of_rows, with_row
@@ -60,8 +61,8 @@ def of_files(
     good = [row for row, look in enumerate(looks) if not look.fault]
     if not good:
         fix = "get the pictures again: unpack or copy them anew"
-        if all(look.heic for look in looks):
-            fix = image_checks.HEIF_FIX
+        if all(look.kind in READERS for look in looks):
+            fix = f"{READERS[looks[0].kind]}, then load again"
         what = f"None of the {len(paths):,} pictures in {root} can be read."
         raise DataError(what, " ".join(note.text for note in complaints) or "there are none", fix)
     whole = [paths[row] for row in good]

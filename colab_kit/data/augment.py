@@ -95,25 +95,38 @@ MIRRORED = (
     "左 右",
 )
 _OTHER = {a: b for pair in MIRRORED for a, b in (pair.split(), pair.split()[::-1])}
-_LETTERS = {"b": "d", "p": "q"}  # of classes that are single small letters
+FEWEST_SIGNS = 0.5  # of the classes: so many single digits or letters make a set of written signs
+DIGITS = 9  # numbers from 0 or 1 on that end before it count classes, and are no digits
 
 
-def mirror_pair(classes: Sequence[str]) -> tuple[str, str] | None:
-    """Give two classes whose pictures a mirror exchanges, as their names say; None for none.
+def mirror_harm(classes: Sequence[str]) -> str:
+    """Say why a mirrored picture may be one of another class, as the names say; "": it is not.
 
     Examples
     --------
-    >>> mirror_pair(["stop", "turn_left", "turn_right"])
-    ('turn_left', 'turn_right')
+    >>> mirror_harm(["stop", "turn_left", "turn_right"])
+    'mirrored, turn_left would be turn_right'
     """
     by_words = {tuple(_words(name)): name for name in reversed(classes)}
     for words, name in reversed(by_words.items()):
         swapped = tuple(_OTHER.get(word, word) for word in words)
         if swapped != words and swapped in by_words:
-            return name, by_words[swapped]
-    if all(len(name) == 1 for name in classes):
-        return next(((a, b) for a, b in _LETTERS.items() if {a, b} <= set(classes)), None)
-    return None
+            return f"mirrored, {name} would be {by_words[swapped]}"
+    if _are_signs(classes):
+        return "the classes are digits or letters, and mirrored they would be other signs"
+    return ""
+
+
+def _are_signs(classes: Sequence[str]) -> bool:
+    """Tell whether classes are written signs: 3 and 7, A to Z; 0, 1, 2 number any classes."""
+    signs = [name for name in classes if len(name) == 1 and name.isalnum()]
+    if len(signs) < max(2, FEWEST_SIGNS * len(classes)):
+        return False
+    if not all(name.isdecimal() for name in classes):
+        return True
+    numbers = sorted(map(int, classes))
+    counts = numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[-1] + 1))
+    return numbers[-1] == DIGITS or not counts
 
 
 def _words(name: str) -> list[str]:

@@ -18,7 +18,7 @@ from ..system import timings
 from . import keyed_random
 from .augment import Augment, Draws, boxes, flips, preset
 from .images import cut
-from .pixel_cache import PixelStore, store_for
+from .pixel_cache import PixelStore
 from .prefetch import Buffers, cached_with, crew, run_ahead
 from .preprocess import Preprocess
 from .sources import Arrays, Chosen, Items, Pictures
@@ -230,7 +230,7 @@ class BatchLoader:
     def _read_files(
         self, pictures: Pictures, groups: Groups, epoch: int
     ) -> Generator[Raw, None, None]:
-        store = store_for(pictures, self.preprocess.side, self.preprocess.span)
+        store = self.preprocess.store(pictures)
         labels = torch.from_numpy(pictures.labels)
         with closing(run_ahead(self._cut_files(store, groups, epoch))) as ready:
             for rows, (x, good) in zip(groups, ready, strict=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..errors import DataError
+from ..system.console import NO_FONT, font_has, fonts_for, opened_font, rare_signs
 from .keyed_random import SPLIT, permutation
 from .sources import Pictures, Source
 from .targets import UNLABELLED, of_row, spoken, strata, unlabelled
@@ -222,7 +224,9 @@ def sheet(data: Any, n: int = 8) -> Any:
         columns = max(4, min(COLUMNS, int(np.ceil(columns**0.5))))
     lines, wide, high = -(-len(rows) // columns), CELL + GAP, CELL + LINE + GAP
     font = ImageFont.load_default(size=14)
-    caption = _wrapped(data.reading, columns * wide, font)
+    files, are_enough = fonts_for(rare_signs(data.classes))
+    lines_below = data.reading if are_enough else (*data.reading, NO_FONT)
+    caption = _wrapped(lines_below, columns * wide, font)
     height = lines * high + GAP
     out = Image.new("RGB", (columns * wide + GAP, height + len(caption) * LINE), "white")
     draw = ImageDraw.Draw(out)
@@ -232,13 +236,29 @@ def sheet(data: Any, n: int = 8) -> Any:
         x, y = GAP + place % columns * wide, GAP + place // columns * high
         picture, label = _picture(data.train, row)
         out.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
-        name, shown = spoken(label, data.classes, data.task), ""
-        for length in range(len(name), 0, -1):  # cut to the width of the cell
-            shown = name[:length] + "…" * (length < len(name))
-            if draw.textlength(shown, font=font) <= CELL:
-                break
-        draw.text((x + CELL / 2, y + CELL + 2), shown, fill="black", font=font, anchor="ma")
+        name = spoken(label, data.classes, data.task)
+        runs, length = _runs(name, files, font), len(name)
+        while length > 1 and sum(part.getlength(text) for text, part in runs) > CELL:
+            length -= 1  # cut to the width of the cell
+            runs = _runs(name[:length] + "…", files, font)
+        at = x + (CELL - sum(part.getlength(text) for text, part in runs)) / 2
+        for text, part in runs:
+            draw.text((at, y + CELL + 16), text, fill="black", font=part, anchor="ls")
+            at += part.getlength(text)
     return out
+
+
+def _runs(text: str, files: Sequence[str], usual: Any) -> list[tuple[str, Any]]:
+    """Cut text where another font goes on: (text, font). One font that has all of it takes all."""
+    signs = rare_signs([text])
+    for file in files if signs else ():
+        if all(font_has(file, sign) for sign in text if not sign.isspace()):
+            return [(text, opened_font(file))]
+    of = [next((f for f in files if s in signs and font_has(f, s)), "") for s in text]
+    return [
+        ("".join(text[i] for i, _ in part), opened_font(file) if file else usual)
+        for file, part in groupby(enumerate(of), key=lambda pair: pair[1])
+    ]
 
 
 def _wrapped(lines: Iterable[str], width: int, font: Any) -> list[str]:

@@ -25,19 +25,17 @@ import torch
 
 from ..errors import DataError
 from ..events import Note
-from ..system.filetypes import web_page
+from ..system.filetypes import kind_of, web_page
 from . import keyed_random
 from .dataset import Data, Split
-from .deep import is_deep
+from .deep import is_deep, samples
 from .folders.tree import counted, some
-from .images import jpeg_segments, reads_heic
+from .images import READERS, jpeg_segments, reads
 from .sources import Arrays, Pictures
 
 EDGE = 16 << 10  # bytes read at each end of a file
 LARGEST = 178_956_970  # pixels: twice Pillow's MAX_IMAGE_PIXELS, where it refuses to open a file
 THREADS = 16  # the wait is for the disk, or for Drive
-HEIF_FIX = "pip install pillow-heif, then load again"
-_HEIC = frozenset(b"heic heix hevc heim heis mif1 msf1".split())
 PART = 1 << 20  # bytes of an array summed at once: they stay in the cache
 
 
@@ -48,15 +46,15 @@ class Look:
     fault : "" if the file looks whole
     print : hex, of the size and both ends of the content
     pixels : width times height; 0 if the header hides it
-    heic : whether it is an iPhone's picture
-    deep : whether it is grey of more than 8 bits, or of floats
+    kind : "heic" or "avif", where Pillow may need help
+    deep : whether it has more than 8 bits a channel, or floats
     """
 
     path: Path
     fault: str = ""
     print: str = ""
     pixels: int = 0
-    heic: bool = False
+    kind: str = ""
     deep: bool = False
 
 
@@ -84,11 +82,15 @@ def look_at(paths: Sequence[Path]) -> list[Look]:
 def complaints(looks: Sequence[Look], root: Path) -> list[Note]:
     """Say which files are left out: up to three by name, and how many."""
     notes = []
-    heic = [os.path.relpath(look.path, root) for look in looks if look.heic and look.fault]
-    if heic:
-        text = f"{counted(len(heic), 'HEIC picture')} left out ({some(heic)}): Pillow alone"
-        notes.append(Note(f"{text} cannot read HEIC. Fix: {HEIF_FIX}.", "warn"))
-    bad = [look for look in looks if look.fault and not look.heic]
+    for kind, fix in READERS.items():
+        files = [os.path.relpath(x.path, root) for x in looks if x.kind == kind and x.fault]
+        if files:
+            text = (
+                f"{counted(len(files), f'{kind.upper()} picture')} left out ({some(files)}): Pillow"
+            )
+            text += f" alone cannot read {kind.upper()}. Fix: {fix}, then load again."
+            notes.append(Note(text, "warn"))
+    bad = [look for look in looks if look.fault and not look.kind]
     if bad:
         names = some([f"{os.path.relpath(look.path, root)} {look.fault}" for look in bad])
         notes.append(Note(f"{counted(len(bad), 'unreadable picture')} left out: {names}.", "warn"))
@@ -119,8 +121,11 @@ def _look(path: Path) -> Look:
             file.seek(max(len(head), size - EDGE))
             tail = file.read(EDGE)
             digest = hashlib.sha256(b"%d|" % size + head + tail).hexdigest()[:32]
-            if head[4:8] == b"ftyp" and head[8:12] in _HEIC:
-                return Look(path, "" if reads_heic() else "is HEIC", digest, heic=True)
+            kind = kind_of(head)
+            if kind in READERS and not reads(kind):
+                return Look(path, f"is {kind.upper()}", digest, kind=kind)
+            if kind == "heic":
+                return Look(path, "", digest, kind=kind)
             fault, pixels = _judge(head, tail or head, file, size)
             deep = not fault and _has_deep_pixels(head, file)
     except OSError as err:
@@ -150,13 +155,16 @@ def _judge(head: bytes, tail: bytes, file: BinaryIO, size: int) -> tuple[str, in
 
 
 def _has_deep_pixels(head: bytes, file: BinaryIO) -> bool:
-    """Tell whether a whole picture is grey of more than 8 bits, or of floats."""
+    """Tell whether a whole picture has more than 8 bits a channel, or floats."""
     if head[:8] == b"\x89PNG\r\n\x1a\n":
-        return head[24:26] == b"\x10\0"  # 16 bits, and grey without alpha
-    if head[:4] not in (b"II*\0", b"MM\0*") and head[:2] not in (b"P2", b"P5", b"Pf"):
+        return head[24] == 16
+    is_netpbm = head[:2] in (b"P2", b"P5", b"Pf")
+    if not is_netpbm and kind_of(head) not in ("tif", "jp2"):
         return False
     from PIL import Image
 
+    if head[:2] in (b"II", b"MM") and samples(_all(file)) is not None:
+        return True
     file.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -210,7 +218,8 @@ def _by_pillow(file: BinaryIO) -> tuple[str, int]:
         number = re.search(r"\((\d+) pixels\)", str(err))  # Pillow states it nowhere else
         return "is a pixel bomb", int(number[1]) if number else LARGEST + 1
     except UnidentifiedImageError:
-        return "is no picture", 0
+        found = samples(_all(file))  # a TIFF of 64 bits, or of coloured floats
+        return ("is no picture", 0) if found is None else ("", found[0][..., 0].size)
     except Exception as err:  # a damaged header: Pillow's readers raise what they please
         return f"is damaged ({type(err).__name__})", 0
 

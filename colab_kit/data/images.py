@@ -19,17 +19,25 @@ import torch
 from numpy import ndarray
 
 from ..errors import DataError
-from .deep import Span, as_bytes, is_deep
+from ..system.filetypes import kind_of
+from .deep import Span, as_bytes, coloured, is_deep, samples
 
 FAR = 4  # times the side asked for: from there on a JPEG is decoded at 1/4 or 1/8 of its size
 ORIENTATION = 0x0112  # the EXIF tag
+HEAD = 64  # bytes that tell the kind of a file
+READERS = {"heic": "pip install pillow-heif", "avif": "pip install -U pillow"}
+LONG = 1.8  # times the short side of half of the pictures: from there on all of them is shown
 LOOKED_AT = 64  # pictures whose proportions are asked for
 VERSION = 2  # of the decoding: a new number means other pixels, and stored ones are not used again
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the picture
 
 
-def reads_heic() -> bool:
-    """Tell whether pillow-heif can read an iPhone's pictures; if so, register it with Pillow."""
+def reads(kind: str) -> bool:
+    """Tell whether Pillow can read "heic", by pillow-heif, which is registered then, or "avif"."""
+    if kind == "avif":
+        from PIL import features
+
+        return bool(features.check("avif"))
     if importlib.util.find_spec("pillow_heif") is None:
         return False
     importlib.import_module("pillow_heif").register_heif_opener()
@@ -65,41 +73,59 @@ def decode(
     if isinstance(picture, (Path, bytes)):
         if (pixels := _plain_jpeg(picture, side)) is not None:
             return pixels
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
-    named = isinstance(picture, Path)
-    is_heic = named and picture.suffix.lower() in (".heic", ".heif")
-    if (is_heic or not named) and not reads_heic() and is_heic:
-        what, why = f"{picture} is HEIC.", "it is HEIC, and Pillow alone cannot read that"
-        raise DataError(what, f"{why} (pip install pillow-heif)", "pip install pillow-heif")
+    kind = _modern(picture)
+    name = str(picture) if isinstance(picture, Path) else "This picture"
+    if kind and not reads(kind):
+        what, why = f"{name} is {kind.upper()}.", f"it is {kind.upper()}, which Pillow cannot read"
+        raise DataError(what, f"{why} here ({READERS[kind]})", READERS[kind])
     try:
-        with warnings.catch_warnings(), contextlib.ExitStack() as opened:
-            warnings.simplefilter("ignore")  # Pillow warns of odd EXIF; what it can read is read
-            image = picture
-            if isinstance(picture, (Path, bytes)):
-                content = picture if isinstance(picture, Path) else io.BytesIO(picture)
-                image = opened.enter_context(Image.open(content))
-                if side is not None and min(image.size) >= FAR * side:
-                    image.draft("RGB", (side, side))
-            image.load()
-            return np.array(rgb(ImageOps.exif_transpose(image) or image, span))
+        return _by_pillow(picture, side, span)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
-        name = str(picture) if isinstance(picture, Path) else "This picture"
         what = f"{name} cannot be read as a picture."
         is_none = isinstance(err, UnidentifiedImageError)
         why = "its bytes begin no picture" if is_none else str(err)
         raise DataError(what, why, "replace the file, or delete it") from err
 
 
-def _content(picture: Any) -> Any:
-    """Give the content of a JPEG that Image.open() looked at and did not decode yet.
+def _by_pillow(picture: Any, side: int | None, span: Span | None) -> ndarray:
+    from PIL import Image, ImageOps
 
-    So it is decoded as its file is: at a reduced scale, where it is far larger than needed.
+    with warnings.catch_warnings(), contextlib.ExitStack() as opened:
+        warnings.simplefilter("ignore")  # Pillow warns of odd EXIF; what it can read is read
+        image = picture
+        if isinstance(picture, (Path, bytes)):
+            if (deep := samples(picture)) is not None:
+                return _turn_upright(np.array(rgb(coloured(deep[0], span))), deep[1])
+            content = picture if isinstance(picture, Path) else io.BytesIO(picture)
+            image = opened.enter_context(Image.open(content))
+            if side is not None and min(image.size) >= FAR * side:
+                image.draft("RGB", (side, side))
+        image.load()
+        return np.array(rgb(ImageOps.exif_transpose(image) or image, span))
+
+
+def _modern(picture: Any) -> str | None:
+    """Give "heic" or "avif" where a file or its content begins so: not each Pillow reads them."""
+    head = picture[:HEAD] if isinstance(picture, bytes) else b""
+    if isinstance(picture, Path):
+        with contextlib.suppress(OSError), open(picture, "rb") as file:
+            head = file.read(HEAD)
+    kind = kind_of(head)
+    return kind if kind in READERS else None
+
+
+def _content(picture: Any) -> Any:
+    """Give the content of a file that Image.open() looked at and did not decode yet.
+
+    So it is decoded as its file is: at a reduced scale, where it is far larger than needed, and
+    with all its bits.
     """
     file = getattr(picture, "fp", None)
     if file is None or not getattr(picture, "tile", None) or picture.tell():
         return picture
-    if getattr(picture, "format", "") not in ("JPEG", "MPO"):
+    if getattr(picture, "format", "") not in ("JPEG", "MPO", "PNG", "TIFF"):
         return picture
     try:
         at = file.tell()
@@ -285,13 +311,25 @@ def _planes(picture: ndarray) -> torch.Tensor:
     return torch.from_numpy(picture.transpose(2, 0, 1)[None])
 
 
-def squash(picture: ndarray, side: int, out: ndarray | None = None) -> ndarray:
+def squash(
+    picture: ndarray, side: int, out: ndarray | None = None, fill: Sequence[int] | None = None
+) -> ndarray:
     """Resize a whole picture to a uint8 square (side, side, C), in `out` if given.
 
-    Whoever keeps the square keeps the proportions, width / height, beside it.
+    With `fill`, a colour, it keeps its proportions between margins of that colour; else whoever
+    keeps the square keeps the proportions, width / height, beside it.
     """
+    high, wide = picture.shape[:2]
     out = np.empty((side, side, picture.shape[2]), np.uint8) if out is None else out
-    cut(picture, (0, 0, picture.shape[0], picture.shape[1]), out)
+    if fill is None or high == wide:
+        cut(picture, (0, 0, high, wide), out)
+        return out
+    rows, columns = (max(1, round(side * part / max(high, wide))) for part in (high, wide))
+    inner = np.empty((rows, columns, picture.shape[2]), np.uint8)
+    cut(picture, (0, 0, high, wide), inner)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    out[:] = fill
+    out[top : top + rows, left : left + columns] = inner
     return out
 
 

@@ -34,6 +34,8 @@ class PixelStore:
         Pixels.
     span : (float, float), optional
         What becomes 0 and 255 in pictures of more than 8 bits; the source's own, if None.
+    fill : ints, optional
+        Colour of margins that keep a picture's proportions; without one it is squashed.
     ram, disk : int, optional
         Free bytes; what the machine says, if None.
     place : Path, optional
@@ -52,12 +54,13 @@ class PixelStore:
         side: int,
         *,
         span: Span | None = None,
+        fill: tuple[int, ...] | None = None,
         ram: int | None = None,
         disk: int | None = None,
         place: Path | None = None,
     ) -> None:
         self.paths, self.side, self.bad = source.paths, side, dict[int, str]()
-        self.span = span or source.span
+        self.span, self.fill = span or source.span, fill
         self._memory: np.ndarray | None = None
         self._disk: RowStore | None = None
         shape = len(source.paths), side, side, 3
@@ -69,7 +72,12 @@ class PixelStore:
             self.where, self.why = "memory", f"{size}, within a quarter of the free memory"
             return
         store = open_store(
-            place or home(), "pixels", _key(source, side, self.span), shape, kept=KEPT, free=disk
+            place or home(),
+            "pixels",
+            _key(source, side, self.span, fill),
+            shape,
+            kept=KEPT,
+            free=disk,
         )
         free = f"{ram / 1e6:,.0f} MB"
         if isinstance(store, RowStore):
@@ -106,7 +114,9 @@ class PixelStore:
             )
             return None
         aspect = float(np.float32(picture.shape[1] / picture.shape[0]))
-        pixels = squash(picture, self.side, None if self._memory is None else self._memory[row])
+        pixels = squash(
+            picture, self.side, None if self._memory is None else self._memory[row], self.fill
+        )
         if self._memory is not None:
             self._aspects[row] = aspect  # after the pixels: another thread may look
         elif self._disk is not None:
@@ -114,13 +124,18 @@ class PixelStore:
         return pixels, aspect
 
 
-def store_for(source: Pictures, side: int, span: Span | None = None) -> PixelStore:
+def store_for(
+    source: Pictures,
+    side: int,
+    span: Span | None = None,
+    fill: tuple[int, ...] | None = None,
+) -> PixelStore:
     """Give the one store of a source at this side in this process: all its readers share it."""
-    key = (side, span or source.span)
-    return cached_with(source, key, lambda: PixelStore(source, side, span=span))
+    key = (side, span or source.span, fill)
+    return cached_with(source, key, lambda: PixelStore(source, side, span=span, fill=fill))
 
 
-def _key(source: Pictures, side: int, span: Span | None) -> str:
+def _key(source: Pictures, side: int, span: Span | None, fill: tuple[int, ...] | None) -> str:
     """Hash the files' content (else their sizes and dates), and all that decodes them."""
     import PIL
     import torch
@@ -128,9 +143,8 @@ def _key(source: Pictures, side: int, span: Span | None) -> str:
 
     what = source.print or [[str(path), *_size_and_date(path)] for path in source.paths]
     versions = [PIL.__version__, torch.__version__, torchvision.__version__]
-    return digest([what, len(source.paths), side, span, [VERSION, *versions, platform.machine()]])[
-        :16
-    ]
+    decoders = [VERSION, *versions, platform.machine()]
+    return digest([what, len(source.paths), side, span, fill, decoders])[:16]
 
 
 def _size_and_date(path: Path) -> list[int]:

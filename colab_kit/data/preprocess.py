@@ -15,6 +15,8 @@ from torch import Tensor
 from .augment import Augment, Draws, erase, paint
 from .deep import Span
 from .images import Box, cut, decode, middle, squash
+from .pixel_cache import PixelStore, store_for
+from .sources import Pictures
 
 STORED = 0.875  # of the side that pictures are stored with: what the network takes
 
@@ -30,7 +32,8 @@ class Preprocess:
     interpolation : "bilinear" or "bicubic"
     crop : share of the short side that an evaluated picture shows
     span : the values that become 0 and 255 in files of more than 8 bits (deep.py), or None
-    resize : "crop": a square of the picture is shown; "squash": all of it, as a square
+    resize : "crop": a square of the picture is shown; "squash": all of it, as a square; "pad": all
+        of it, in its proportions, between margins of the colour that becomes 0
     """
 
     size: int | None = None
@@ -59,19 +62,34 @@ class Preprocess:
     @property
     def share(self) -> float:
         """Share of the short side that an evaluated picture shows, as weights' transforms do."""
-        if self.resize == "squash":
+        if self.resize != "crop":
             return 1.0
         return self.square / max(self.square, round(self.square / self.crop))
 
     def aspect(self, aspect: float) -> float:
         """Give the width / height that cuts keep: the picture's own, or the square's."""
-        return 1.0 if self.resize == "squash" else aspect
+        return aspect if self.resize == "crop" else 1.0
+
+    @property
+    def fill(self) -> tuple[int, ...] | None:
+        """Colour of the margins around a stored picture; None where there are none."""
+        if self.resize != "pad":
+            return None
+        return tuple(min(255, max(0, round(255 * mean))) for mean in self.mean)
+
+    def stored(self, pixels: ndarray) -> ndarray:
+        """Give uint8 (H, W, C) as the square that is stored, and cut from there."""
+        return squash(pixels, self.side, fill=self.fill)
+
+    def store(self, source: Pictures) -> PixelStore:
+        """Give the store of a source's squares."""
+        return store_for(source, self.side, self.span, self.fill)
 
     def picture(self, picture: Path | ndarray) -> ndarray:
         """Give a file, or uint8 (H, W, 3), as the uint8 square that is evaluated."""
         pixels = decode(picture, self.side, self.span) if isinstance(picture, Path) else picture
         aspect = self.aspect(float(np.float32(pixels.shape[1] / pixels.shape[0])))
-        return self.view(squash(pixels, self.side), middle(self.side, aspect, self.share))
+        return self.view(self.stored(pixels), middle(self.side, aspect, self.share))
 
     def view(self, stored: ndarray, box: Box, flip: bool = False) -> ndarray:
         """Cut a stored square as uint8 (size, size, C)."""
@@ -120,6 +138,13 @@ class Preprocess:
             return (y.mul_(scale) if own else y.mul(scale)).add_(shift)
         scales, shifts = _linear(self.mean, self.std, y.device)
         return torch.addcmul(shifts, y, scales, out=y if own else None)
+
+    def shown(self, x: Tensor) -> Tensor:
+        """Give the pixels of input that bytes became, from 0 to 1, float32 (n, C, H, W)."""
+        mean, std = (
+            torch.tensor(v, device=x.device).view(1, -1, 1, 1) for v in (self.mean, self.std)
+        )
+        return x.float() * std + mean
 
     def reshapes(self, x: Tensor) -> bool:
         """Tell whether the input has another size or other channels than this batch."""

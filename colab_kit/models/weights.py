@@ -21,13 +21,14 @@ from torch import nn
 
 from ..data.keyed_random import outer_streams_kept
 from ..errors import ModelError, RunError
+from ..events import Note
 from ..system.files import SEAL, digest, is_whole, seal, write_whole
 
 
 def read_weights(path: Path) -> Tensors:
     """Read the tensors of a .safetensors or .pth file, by name.
 
-    A checkpoint's wrapping and DataParallel's `module.` are undone.
+    A checkpoint's wrapping is undone; names that wrappers lengthened stay for `named_as`.
 
     Raises
     ------
@@ -59,9 +60,7 @@ def read_weights(path: Path) -> Tensors:
     if not tensors:
         why = f"it is a {type(content).__name__}"
         raise ModelError(f"{path.name} holds no weights.", why, "save model.state_dict()")
-    for prefix in ("model/", "module."):  # our own checkpoints; DataParallel
-        tensors = under(tensors, prefix) or tensors
-    return tensors
+    return under(tensors, "model/") or tensors  # our own checkpoints hold an optimizer too
 
 
 def put(model: nn.Module, tensors: Tensors) -> None:
@@ -79,8 +78,65 @@ def put(model: nn.Module, tensors: Tensors) -> None:
     model.load_state_dict(state)
 
 
-def warm_start(model: nn.Module, tensors: Tensors) -> str:
+def named_as(own: Tensors, tensors: Tensors) -> tuple[Tensors, str]:
+    """Give a file's tensors under a network's own names, and an example where they differ.
+
+    torch.compile and DataParallel write `_orig_mod.` and `module.` into names, at any place; a
+    LightningModule and other wrappers begin each name with the attribute that holds the network,
+    as `model.`. Of all such beginnings the one counts after which the most tensors fit, and most
+    of its own do.
+
+    Parameters
+    ----------
+    own : state of the network
+    tensors : of the file
+
+    Returns
+    -------
+    tensors, example : dict, str
+        "" where the names are the network's as they stand.
+    """
+    as_plain = {_unwrapped(name): name for name in own}
+    best, names = _matches(own, tensors, {name: name for name in tensors}), dict[str, str]()
+    if best == len(own):
+        return tensors, ""
+    for plain in (lambda name: name, _unwrapped):
+        for start in _beginnings(map(plain, tensors)):
+            new = {k: plain(k).removeprefix(start) for k in tensors if plain(k).startswith(start)}
+            new = {k: name if name in own else as_plain.get(name, name) for k, name in new.items()}
+            fits = _matches(own, tensors, new)
+            if fits > best and 2 * fits >= len(new):
+                best, names = fits, new
+    if not names:
+        return tensors, ""
+    theirs, ours = next((k, name) for k, name in names.items() if k != name)
+    return {name: tensors[k] for k, name in names.items()}, f"{theirs} as {ours}"
+
+
+WRAPPERS = ("_orig_mod", "module")  # parts of names: torch.compile's; (Distributed)DataParallel's
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def _beginnings(names: Iterable[str]) -> list[str]:
+    """List what names may begin with: nothing, then one to three of their parts."""
+    parts = [name.split(".")[:-1] for name in names]
+    starts = {".".join([*of[:n], ""]) for of in parts for n in range(1, min(3, len(of)) + 1)}
+    return ["", *sorted(starts, key=lambda start: (start.count("."), start))]
+
+
+def _matches(own: Tensors, tensors: Tensors, names: dict[str, str]) -> int:
+    """Count the tensors that fit under these names: {name in the file: name}."""
+    return sum(name in own and own[name].shape == tensors[k].shape for k, name in names.items())
+
+
+def warm_start(model: nn.Module, tensors: Tensors) -> Note:
     """Copy what matches by name and shape into the model, and say what did and did not match.
+
+    Names that wrappers lengthened are brought to the model's (`named_as`), and that is said. Where
+    fewer than half of the model's tensors match, the note is a warning.
 
     Raises
     ------
@@ -88,6 +144,7 @@ def warm_start(model: nn.Module, tensors: Tensors) -> str:
         Nothing matches.
     """
     own = model.state_dict()
+    tensors, example = named_as(own, tensors)
     fits = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
     shapes = [
         f"{k} {list(v.shape)} into {list(own[k].shape)}"
@@ -101,12 +158,16 @@ def warm_start(model: nn.Module, tensors: Tensors) -> str:
         raise ModelError("None of the file's weights fits this network.", why, fix)
     put(model, {**own, **fits})
     text = f"Warm start: {len(fits)} of {len(own)} tensors matched."
+    if example:
+        text += f" A wrapper lengthened the file's names: {example}, and so on."
     missing = [k for k in own if k not in fits]
     for what, names in (("Of another shape", shapes), ("Fresh", missing)):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             text += f" {what}: {', '.join(names[:3])}{more}."
-    return text
+    if 2 * len(fits) < len(own):
+        return Note(f"{text} Fewer than half matched: is the file of this network?", "warn")
+    return Note(text)
 
 
 def tensor_hash(tensor: torch.Tensor) -> str:

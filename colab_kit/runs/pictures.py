@@ -20,22 +20,21 @@ import numpy as np
 import torch
 
 from ..data.dataset import Data
+from ..data.deep import coloured
 from ..data.folders.tree import is_picture, natural, tree_of
-from ..data.images import decode
+from ..data.images import decode, rgb
 from ..data.preprocess import Preprocess
 from ..data.sources import Arrays
 from ..errors import DataError, FetchError
 from ..system.files import digest, home
-from ..system.filetypes import kind_of
-
-KINDS = ("png", "jpg", "gif", "bmp")  # of files without an ending, by their first bytes
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
     """One picture as it was given.
 
-    item : Path, bytes, PIL picture, or Tensor (C, H, W) or (features,); None where nothing is there
+    item : Path, bytes, PIL picture, Tensor (C, H, W) or (features,), or an array (H, W) or
+        (H, W, C) of more than 8 bits; None where nothing is there
     path : the file, or the name that came with the content
     fault : why nothing is there
     """
@@ -80,10 +79,10 @@ def pictures_of(x: Any, preprocess: Preprocess) -> Found:
             return _uploaded(x, preprocess)
         case np.ndarray() if x.dtype.kind in "OUST":
             return _several(x.ravel().tolist(), preprocess)
-        case np.ndarray() if x.dtype == np.uint16 and x.ndim == 2 and on_files(preprocess):
-            from PIL import Image
-
-            return [Shown(Image.fromarray(x))], True  # as the file of 16 bits that it comes from
+        case np.ndarray() if on_files(preprocess) and _is_deep(x, preprocess):
+            if x.ndim == 4:
+                return [Shown(picture) for picture in x], False
+            return [Shown(x)], True  # as the file that it comes from
         case np.ndarray() | torch.Tensor():
             rows, is_one = _rows(_tensor(x), preprocess)
             return [Shown(row) for row in rows], is_one
@@ -103,10 +102,24 @@ def on_files(preprocess: Preprocess) -> bool:
     return preprocess.crop < 1.0
 
 
+def _is_deep(x: np.ndarray, preprocess: Preprocess) -> bool:
+    """Tell pictures (H, W), (H, W, C) or (N, H, W, C) of more than 8 bits, or of 1.
+
+    Floats are such where the run learned from files of them: it has a law for their range.
+    """
+    if x.ndim not in (2, 3, 4) or (x.ndim > 2 and x.shape[-1] not in (1, 2, 3, 4)) or not x.size:
+        return False
+    if x.dtype.kind == "f":
+        return preprocess.span is not None
+    return x.dtype == np.bool_ or (x.dtype.kind in "iu" and x.itemsize > 1 and int(x.max()) > 255)
+
+
 def pixels_of(shown: Shown, preprocess: Preprocess) -> np.ndarray:
     """Give a picture as pixels to draw: uint8, (H, W, C)."""
     if isinstance(shown.item, torch.Tensor):
         return Arrays(shown.item.unsqueeze(0), np.zeros(1, np.int64)).picture(0)
+    if isinstance(shown.item, np.ndarray):
+        return np.array(rgb(coloured(shown.item, preprocess.span)))
     return decode(shown.item, span=preprocess.span)
 
 
@@ -145,9 +158,7 @@ def _files(path: Path) -> Found:
     files = [Path(found) for found in glob.glob(str(path), recursive=True)]
     files = sorted(filter(is_picture, files), key=lambda file: natural(str(file)))
     if path.is_dir():
-        tree = tree_of(path)
-        nameless = [file for file in tree.others if not file.suffix and _is_nameless(file)]
-        files = tree.pictures + nameless
+        files = tree_of(path).pictures
     shown = [Shown(file, file) for file in files if file.is_file()]
     if not shown:
         raise DataError(
@@ -156,15 +167,6 @@ def _files(path: Path) -> Found:
             "correct the path",
         )
     return shown, False
-
-
-def _is_nameless(file: Path) -> bool:
-    """Tell a picture without an ending by its first bytes."""
-    try:
-        with open(file, "rb") as opened:
-            return kind_of(opened.read(16)) in KINDS
-    except OSError:
-        return False
 
 
 def _fetched(link: str) -> Path:
@@ -286,7 +288,7 @@ def _colours(shape: Sequence[int], want: int | None) -> int | None:
     for axis in (2, 0):
         if shape[axis] == want:
             return axis
-    if shape[2] in (1, 3, 4):
+    if shape[2] in (1, 2, 3, 4):
         return 2
     return 0 if shape[0] in (1, 3, 4) and want != 1 else None
 

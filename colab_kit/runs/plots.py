@@ -9,18 +9,22 @@ from __future__ import annotations
 import io
 import math
 import textwrap
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from ..system import hardware
+from ..system.console import NO_FONT, fonts_for, rare_signs
 from ..system.files import write_whole
 from ..training.losses import falls
 from .evaluation import Evaluation
@@ -196,6 +200,7 @@ def view_classify(picture: np.ndarray, prediction: Prediction, path: Path) -> Pa
     limits = {"xlim": (0, 1.2), "ylim": (len(names) - 0.4, -0.6)}  # the likeliest on top
     right.set(title="Class probability", **limits)
     right.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+    _take_fonts(figure)
     pen = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     labels = right.get_yticklabels()
     longest = max(label.get_window_extent(pen).width for label in labels) / DPI
@@ -321,6 +326,23 @@ def _plain(*texts: Any) -> None:
 def _save(figure: Figure, path: Path) -> Path:
     FigureCanvasAgg(figure)
     content = io.BytesIO()
-    figure.savefig(content, format="png", bbox_inches="tight", pad_inches=0.12)
+    _take_fonts(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the figure itself says so, once
+        figure.savefig(content, format="png", bbox_inches="tight", pad_inches=0.12)
     write_whole(Path(path), content.getvalue())
     return Path(path)
+
+
+def _take_fonts(figure: Figure) -> None:
+    """Let text of any script be drawn, by fonts of this machine beside the style's own."""
+    texts: list[Any] = figure.findobj(Text)
+    files, are_enough = fonts_for(rare_signs(text.get_text() for text in texts))
+    names = list[str]()
+    for file in files:
+        font_manager.fontManager.addfont(file)
+        names.append(font_manager.FontProperties(fname=file).get_name())
+    for text in texts if names else ():
+        text.set_family([*text.get_family(), *names])
+    if not are_enough and all(text.get_text() != NO_FONT for text in texts):
+        figure.text(0, 0, NO_FONT, va="top", fontsize=8)

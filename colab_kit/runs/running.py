@@ -111,11 +111,11 @@ def carry_out(
             guarded = replace(place, shelf=Guarded(place.shelf, lease))
         sweep(place.folder)
         record = None if restart else records.find(guarded)
-        warmed = warm_start(network.model, weights) if weights is not None else ""
+        warmed = warm_start(network.model, weights) if weights is not None else None
         if record is not None:
             records.check_same(guarded, record, identity)
-        elif warmed:
-            emit(Note(warmed))
+        elif warmed is not None:
+            emit(warmed)
         made = records.read_json(place.folder / "choices.json") if record is not None else None
         hardware = replace(hardware, drive=place.shelf is not None)
         plan = prepare(request, network, data, hardware, choices_from(made), emit)

@@ -20,7 +20,7 @@ from ..data.prefetch import crew, run_ahead
 from ..data.preprocess import Preprocess
 from ..errors import DataError
 from ..models.inference import Answers, Inference, Scores, Watch, is_out_of_memory
-from .pictures import Shown, on_files, pictures_of
+from .pictures import Shown, on_files, pictures_of, pixels_of
 
 BATCH = 64
 NEARER = 0.05  # of each side, left out by the next nearer view
@@ -279,7 +279,10 @@ class Scorer:
         else:
             try:
                 with _LOCKS[id(picture) % len(_LOCKS)]:
-                    pixels = decode(picture, side, self.preprocess.span)
+                    if isinstance(picture, np.ndarray):
+                        pixels = pixels_of(shown, self.preprocess)
+                    else:
+                        pixels = decode(picture, side, self.preprocess.span)
             except DataError as err:
                 return err.why
         return torch.from_numpy(self.preprocess.picture(pixels)).movedim(2, 0)

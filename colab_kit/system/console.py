@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import html
+import importlib.util
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TextIO
 
 from .. import events
@@ -212,3 +216,78 @@ def html_table(rows: Iterable[Iterable[object]], head: Iterable[object] = ()) ->
     titles = row(head, "th")
     lines = ([titles] if titles else []) + [row(cells, "td") for cells in rows]
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+FONTS = (  # where systems keep theirs
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.fonts",
+    "~/.local/share/fonts",
+    "/System/Library/Fonts",
+    "/Library/Fonts",
+    "~/Library/Fonts",
+    "C:/Windows/Fonts",
+)
+FONT_ENDINGS = (".ttf", ".ttc", ".otf")
+ODD_FONT = re.compile("bold|italic|oblique|mono|light|thin|black|condensed|narrow|serif", re.I)
+NO_FONT = "No font here has some signs of the names. Fix: !apt-get install -y fonts-noto-cjk"
+
+
+@functools.cache
+def fonts_for(signs: frozenset[str]) -> tuple[tuple[str, ...], bool]:
+    """Find font files that have these signs, and whether they have all of them.
+
+    Parameters
+    ----------
+    signs : frozenset of str
+        Single characters of text to be drawn: Chinese, Arabic, Cyrillic.
+    """
+    files, lacking = list[str](), signs
+    for file in _font_files() if signs else ():
+        drawn = {sign for sign in lacking if font_has(file, sign)}
+        if drawn:
+            files.append(file)
+            lacking -= drawn
+        if not lacking:
+            break
+    return tuple(files), not lacking
+
+
+def rare_signs(texts: Iterable[str]) -> frozenset[str]:
+    """Give the characters of texts that a plain font may lack."""
+    return frozenset(sign for text in texts for sign in text if ord(sign) > 127 and sign.isalnum())
+
+
+@functools.cache
+def font_has(file: str, sign: str) -> bool:
+    """Tell whether a font file draws a character as something else than one that no font has."""
+    try:
+        font = opened_font(file)
+        return bytes(font.getmask(sign)) != bytes(font.getmask("\U0010fffe"))
+    except OSError:
+        return False
+
+
+@functools.lru_cache(64)
+def opened_font(file: str, size: int = 14) -> Any:
+    """Open a font file for Pillow to draw with, `size` in pixels."""
+    from PIL import ImageFont
+
+    return ImageFont.truetype(file, size)
+
+
+@functools.cache
+def _font_files() -> tuple[str, ...]:
+    """List the fonts of this machine, matplotlib's own first, then upright plain ones."""
+    spec = importlib.util.find_spec("matplotlib")
+    own = (
+        Path(spec.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf"
+        if spec and spec.origin
+        else None
+    )
+    places = [Path(place).expanduser() for place in FONTS]
+    files = [
+        file for place in places for file in place.rglob("*") if file.suffix.lower() in FONT_ENDINGS
+    ]
+    files.sort(key=lambda file: (bool(ODD_FONT.search(file.name)), file.name, str(file)))
+    return tuple(map(str, [*([own] if own and own.is_file() else []), *files]))

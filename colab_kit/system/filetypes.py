@@ -15,10 +15,16 @@ _SIGNATURES = (  # kind, where its bytes stand, the bytes; the first that fits
     ("bz2", 0, b"BZh"), ("xz", 0, b"\xfd7zXZ\0"), ("zst", 0, b"\x28\xb5\x2f\xfd"),
     ("7z", 0, b"7z\xbc\xaf\x27\x1c"), ("rar", 0, b"Rar!\x1a\7"), ("tar", 257, b"ustar"),
     ("hdf5", 0, b"\x89HDF\r\n\x1a\n"), ("parquet", 0, b"PAR1"), ("npy", 0, b"\x93NUMPY"),
+    ("avif", 4, b"ftypavif"), ("avif", 4, b"ftypavis"), ("heic", 4, b"ftyphei"),
+    ("heic", 4, b"ftyphev"), ("avif", 16, b"avif"), ("heic", 4, b"ftypmif1"),
+    ("heic", 4, b"ftypmsf1"), ("webp", 8, b"WEBP"), ("tif", 0, b"II*\0"), ("tif", 0, b"MM\0*"),
+    ("jp2", 4, b"jP  \r\n"), ("jp2", 0, b"\xff\x4f\xff\x51"),
+    ("ppm", 0, b"P4\n"), ("ppm", 0, b"P5\n"), ("ppm", 0, b"P6\n"),
     ("png", 0, b"\x89PNG\r\n\x1a\n"), ("jpg", 0, b"\xff\xd8\xff"), ("gif", 0, b"GIF8"),
     ("bmp", 0, b"BM"), ("pdf", 0, b"%PDF-"), ("pickle", 0, b"\x80\2"), ("pickle", 0, b"\x80\3"),
     ("pickle", 0, b"\x80\4"),
 )  # fmt: skip
+PICTURES = frozenset("png jpg gif bmp webp tif avif heic jp2 ppm".split())  # kinds of these
 _ENDINGS = "zip gz bz2 xz zst 7z rar hdf5 parquet npy png jpg gif pdf"  # each is its kind's name
 _OTHERS = "npz:zip whl:zip tgz:gz tbz2:bz2 txz:xz h5:hdf5 jpeg:jpg"
 _KINDS = {kind: kind for kind in _ENDINGS.split()}  # ending: what its first bytes must say

@@ -5,20 +5,27 @@ What cannot work is an error here, before anything is written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ..data.batches import Batch
+from ..data.dataset import Data
+from ..data.images import LONG, long_by_short
 from ..data.keyed_random import outer_streams_kept
+from ..data.preprocess import Preprocess
+from ..data.sources import Arrays, Pictures
 from ..errors import ColabKitError, DataError, ModelError
 from ..models.inference import is_out_of_memory, let_go, primary
 from ..models.shapes import first_layer, fitting_side
 from ..models.weights import untouched
 from .losses import Loss, output_kind
 
+SAMPLE = 256  # rows of an array whose values are looked at
+LARGE = 20.0  # of floats: no usual scaling of pixels goes so far
+EDGE, NEARLY = 16, 0.999  # levels from black or white; the share of a picture that is as near
 FEW = 2  # pictures for the gradients: more would cost a share of a short run
 _ERRORS = RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError
 
@@ -111,6 +118,69 @@ def _fix_of(model: nn.Module, x: torch.Tensor, words: str) -> str:
     if x.ndim == 2:
         return f"each row has {x.shape[1]} numbers: make the first layer nn.Linear({x.shape[1]}, …)"
     return "fit its first layer to (pictures, channels, height, width), or pass image_size="
+
+
+def odd_pixels(
+    data: Data, x: torch.Tensor, preprocess: Preprocess
+) -> Iterator[tuple[str, str, str, str]]:
+    """Find what the pixels show: a level, what, why and fix each, as a Finding has them.
+
+    Parameters
+    ----------
+    x : Tensor
+        The first batch as network input; features of a frozen backbone show no pixels.
+    preprocess : Preprocess
+        What made x of pixels.
+    """
+    source = data.train.source
+    values = source.x if isinstance(source, Arrays) else x
+    if isinstance(source, Pictures) or values.dtype == torch.uint8:
+        yield from _faint(preprocess.shown(x)) if x.ndim == 4 else ()
+    elif (high := float(values[:SAMPLE].max())) > LARGE and (
+        isinstance(source, Arrays) or x.ndim == 4
+    ):
+        yield (
+            "warning",
+            f"The pictures are floats up to {high:,.6g}.",
+            "floats go to the network as they are, and a network learns from numbers near -2 to 2",
+            "pass uint8 pixels, which are scaled by themselves, or X / 127.5 - 1",
+        )
+    channels = values.shape[1] if values.ndim == 4 else 0
+    if channels in (2, 4) and isinstance(source, Arrays) and preprocess.channels in (1, 3):
+        yield (
+            "warning",
+            f"Channel {channels} of the pictures is left out.",
+            f"the network takes {preprocess.channels}, and the last of {channels} is taken for a"
+            " mask (alpha)",
+            f"if it is a band of its own, train a network that takes {channels}: "
+            f"kit.train(kit.nets.cnn, data)",
+        )
+    if isinstance(source, Pictures) and (ratio := long_by_short(data.train.paths or [])) > LONG:
+        shown = {"crop": f"the middle square, {100 / ratio:.0f} % of it, is shown"}
+        shown |= {"pad": "all of it is shown, with margins"}
+        yield (
+            "note",
+            f"A usual picture is {ratio:.1f} times as long as it is high or wide.",
+            shown.get(preprocess.resize, "all of it is shown, squeezed to a square"),
+            "choose by resize='squash', 'pad' (all of it, with margins) or 'crop' (the middle)",
+        )
+
+
+def _faint(x: torch.Tensor) -> Iterator[tuple[str, str, str, str]]:
+    """Find pictures (n, C, H, W), values from 0 to 1, that are nearly black or nearly white."""
+    for name, off, end in (
+        ("black", x, f"below {EDGE} of 255"),
+        ("white", 1 - x, f"above {255 - EDGE}"),
+    ):
+        n = int(((off < EDGE / 255).flatten(1).float().mean(1) >= NEARLY).sum())
+        if n:
+            yield (
+                "warning" if n >= len(x) / 4 else "note",
+                f"{n} of the first {len(x)} pictures are nearly {name}.",
+                f"almost all of their pixels are {end}",
+                "look at them: data.show(). Masks and maps of class numbers look so, and are no"
+                " photos",
+            )
 
 
 def try_loss(loss: Loss, output: torch.Tensor, y: torch.Tensor, name: str) -> None:

@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..data.augment import mirror_pair
+from ..data.augment import mirror_harm
 from ..data.dataset import Data
-from ..data.images import long_by_short
+from ..data.images import LONG, long_by_short
 from ..data.preprocess import Preprocess
 from ..data.sources import Arrays, Items, Pictures
 from ..data.user_datasets import own_shape
+from ..errors import RecipeError
 from ..models.precision import PLAIN, Precision, candidates
 from ..recipe import Recipe
 from ..system.runtime import runtime
 
-LONG = 2.0  # times the short side of half of the pictures: from there on all of them is shown
 UNEVEN = 3.0  # times the smallest class: from there on the largest one's pictures count less
 GENTLE = 0.1  # of the usual learning rate, where all of a trained backbone learns
 PROCESSES_PAY = 2000  # pictures: for fewer, starting processes costs more than they save
@@ -116,6 +116,11 @@ def choose(
         An optimizer that the recipe has no name for.
     gentle : bool
         Whether all of a trained backbone learns.
+
+    Raises
+    ------
+    RecipeError
+        resize= is asked for, and arrays have their shape.
     """
     name = optimizer.__name__ if isinstance(optimizer, type) else recipe.optimizer
     source, usual = data.train.source, f"usual for {name}"
@@ -135,10 +140,16 @@ def choose(
         "augment": _or(recipe.augment, *augment),
     }
     if recipe.flip is not None or choices["augment"].value != "none":
-        choices["flip"] = _flip(recipe.flip, data.classes, made)
+        choices["flip"] = flip = _flip(recipe.flip, data.classes, made)
+        if recipe.augment is None:
+            seen = "half of the views mirrored" if flip.value else "no view mirrored"
+            choices["augment"] = choices["augment"]._replace(why=f"{augment[1]}, {seen}")
     if isinstance(source, Pictures):
         choices["resize"] = _resize(recipe.resize, data.train.paths or [], made)
     elif recipe.resize is not None:
+        if isinstance(source, Arrays):
+            why = "arrays are taken whole, in the shape that they have"
+            raise RecipeError("resize= is for picture files.", why, "leave resize= out")
         choices["resize"] = as_asked(recipe.resize)
     if recipe.class_weights == "auto":
         choices["class_weights"] = _class_weights(list(data.counts["train"].values()))
@@ -150,9 +161,9 @@ def choose(
 
 def _flip(asked: bool | None, classes: Sequence[str], made: Choices) -> Choice:
     """Choose whether views are mirrored: not where a mirrored picture is one of another class."""
-    pair = mirror_pair(classes)
-    if asked is None and pair is not None and not made:
-        return Choice(False, f"mirrored, {pair[0]} would be {pair[1]}: no view is mirrored")
+    harm = mirror_harm(classes)
+    if asked is None and harm and not made:
+        return Choice(False, f"{harm}: no view is mirrored (flip=True: half of them)")
     return _or(asked, True, "usual: half of the views are mirrored (flip=False: none)")
 
 
@@ -162,9 +173,11 @@ def _resize(asked: str | None, paths: Sequence[Path], made: Choices) -> Choice:
         return _or(asked, "crop", "usual for picture files")
     ratio = long_by_short(paths)
     shown = f"the middle square shows {100 / ratio:.0f} % of a usual picture here"
-    if ratio < LONG:
-        return Choice("crop", f"{shown} (resize='squash': all of it)", "default")
-    return Choice("squash", f"{shown}: all of it is shown, squeezed to a square")
+    if ratio <= LONG:
+        return Choice("crop", f"{shown} (resize='squash' or 'pad': all of it)", "default")
+    return Choice(
+        "squash", f"{shown}: all of it is shown, squeezed to a square (resize='pad': with margins)"
+    )
 
 
 def usual_batch_size(data: Data) -> int:

@@ -11,9 +11,11 @@ from torch.nn import functional
 
 from ..data.dataset import Data
 from ..data.image_checks import overlaps
+from ..data.preprocess import Preprocess
 from ..data.sources import Arrays
 from ..recipe import Recipe
 from ..system.runtime import HOSTED, Runtime
+from .checks import odd_pixels
 from .choices import UNEVEN
 from .saver import LIMIT, spoken
 
@@ -69,6 +71,8 @@ class FirstLook:
         That the weights want.
     reached : bool
         Whether a gradient reaches the weights (checks.reached).
+    preprocess : Preprocess
+        What made x of pixels.
     """
 
     data: Data
@@ -85,6 +89,7 @@ class FirstLook:
     drive: bool
     channels: int | None = None
     reached: bool = True
+    preprocess: Preprocess = Preprocess()
 
 
 def examine(look: FirstLook) -> tuple[Finding, ...]:
@@ -93,8 +98,9 @@ def examine(look: FirstLook) -> tuple[Finding, ...]:
     This takes a hundredth of the predicted run, or 20 ms.
     """
     data = of_data(look.data, look.recipe, channels=look.channels, seconds=look.seconds)
+    pixels = [Finding(*row) for row in odd_pixels(look.data, look.x, look.preprocess)]
     machine = of_machine(look.runtime, look.device, look.seconds, look.drive)
-    return _sorted([*of_numbers(look), *data, *machine])
+    return _sorted([*of_numbers(look), *pixels, *data, *machine])
 
 
 def at_a_glance(data: Data, where: Runtime, drive: bool) -> tuple[Finding, ...]:

@@ -13,7 +13,6 @@ import torch
 from ..data.batches import Batch, BatchLoader
 from ..data.dataset import Data
 from ..data.keyed_random import outer_streams_kept
-from ..data.pixel_cache import store_for
 from ..data.sources import Pictures
 from ..data.user_datasets import draws_privately
 from ..errors import DataError, RecipeError
@@ -146,7 +145,7 @@ def _without_a_look(
     source, is_keyed = loaders["train"].source, data.keyed
     if isinstance(source, Pictures):
         # of this session's machine: it changes no bit
-        store = store_for(source, preprocess.side, preprocess.span)
+        store = preprocess.store(source)
         choices["pixels"] = Choice(store.where, store.why)
     if transform is not None and draws_privately(source, int(data.train.rows[0])):
         is_keyed = False
@@ -362,6 +361,7 @@ def _seen(plan: Plan, first: Batch, output: torch.Tensor, forward: float) -> Fir
         seconds=_run_seconds(plan, first, forward),
         drive=plan.hardware.drive,
         channels=plan.network.preprocess.channels,
+        preprocess=plan.loaders["train"].preprocess,
         reached=not learns_pictures or reached(plan.model, first),
     )
 

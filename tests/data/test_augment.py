@@ -18,7 +18,7 @@ from colab_kit.data.augment import (
     boxes,
     erase,
     flips,
-    mirror_pair,
+    mirror_harm,
     mixed,
     paint,
     preset,
@@ -259,23 +259,34 @@ def test_off_is_off_and_rows_of_numbers_are_not_cut():
     assert mixed(x, 1.0, 1.0, 1)[1] is not None
 
 
+NUMBERS = tuple("0123456789")
+
+
 @pytest.mark.parametrize(
-    ("classes", "pair"),
+    ("classes", "harm"),
     [
-        (("left", "right"), ("left", "right")),
-        (("Right", "Left", "stop"), ("Right", "Left")),
-        (("hand-left-open", "hand-right-open"), ("hand-left-open", "hand-right-open")),
-        (("arrowLeft", "arrowRight"), ("arrowLeft", "arrowRight")),
-        (("gauche", "droite"), ("gauche", "droite")),
-        (("向左", "向右"), ("向左", "向右")),
-        (("a", "b", "c", "d"), ("b", "d")),
-        (("left", "straight"), None),
-        (("turn left", "park right"), None),
-        (("leftover", "rightful"), None),
-        (("cat", "dog"), None),
-        (("b", "dog", "d"), None),
-        (("2", "5"), None),
+        (("left", "right"), "mirrored, left would be right"),
+        (("Right", "Left", "stop"), "mirrored, Right would be Left"),
+        (("hand-left-open", "hand-right-open"), "mirrored, hand-left-open would be hand-right"),
+        (("arrowLeft", "arrowRight"), "mirrored, arrowLeft would be arrowRight"),
+        (("gauche", "droite"), "mirrored, gauche would be droite"),
+        (("向左", "向右"), "mirrored, 向左 would be 向右"),
+        (("a", "b", "c", "d"), "digits or letters"),
+        (("A", "B", "C", "nothing"), "digits or letters"),
+        (("б", "в", "г"), "digits or letters"),
+        (NUMBERS, "digits or letters"),
+        (NUMBERS[1:], "digits or letters"),
+        (("3", "7"), "digits or letters"),
+        (NUMBERS[:5], ""),  # numbers of any classes
+        (("1", "2", "3"), ""),
+        (tuple(map(str, range(12))), ""),
+        (("left", "straight"), ""),
+        (("turn left", "park right"), ""),
+        (("leftover", "rightful"), ""),
+        (("cat", "dog"), ""),
+        (("b", "dog", "cat", "cow"), ""),
     ],
 )
-def test_classes_that_a_mirror_exchanges_are_told_by_their_names(classes, pair):
-    assert mirror_pair(classes) == pair
+def test_classes_that_a_mirror_harms_are_told_by_their_names(classes, harm):
+    found = mirror_harm(classes)
+    assert harm in found and bool(harm) is bool(found)

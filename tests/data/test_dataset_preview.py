@@ -83,3 +83,13 @@ def test_many_classes_are_not_all_listed_and_long_names_stay_in_their_cell():
     assert "and 30 more classes" in as_text(data) and "and 30 more classes" in as_html(data)
     gap = np.asarray(sheet(data, 8).convert("L"))[-28:, CELL + 8 : CELL + 16]  # between two names
     assert gap.min() == 255
+
+
+def test_names_of_any_script_are_drawn_or_the_sheet_says_what_to_install(monkeypatch):
+    usual = sheet(some(classes=("cat", "dog", "emu")), 3).size
+    for classes in (("собака", "кошка", "ёж"), ("كلب", "قط", "فيل"), ("café", "thé", "æ")):
+        assert sheet(some(classes=classes), 3).size == usual  # DejaVu comes with matplotlib
+    same = [sheet(some(classes=(name, "dog", "emu")), 1).tobytes() for name in ("ж", "щ")]
+    assert same[0] != same[1]
+    monkeypatch.setattr("colab_kit.data.dataset.fonts_for", lambda signs: ((), not signs))
+    assert sheet(some(classes=("猫", "狗", "鸟")), 3).height > usual[1]

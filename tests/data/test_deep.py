@@ -9,6 +9,8 @@ from colab_kit.data.images import decode
 from colab_kit.data.loading import load
 from colab_kit.data.preprocess import Preprocess
 
+from ..support.containers import png16, tiff
+
 RAMP = np.linspace(0, 1, 24)[None].repeat(24, 0)
 
 
@@ -119,3 +121,45 @@ def test_a_split_that_is_cut_by_the_trainings_law_is_said(tmp_path, scale, warne
     root = scene(tmp_path / "set" / "train", 4095, np.uint16, ".png").parent
     scene(root / "test", scale, np.uint16, ".png")
     assert any("65,535" in note for note in load(root, quiet=True).notes) == warned
+
+
+def layers(channels: int, top: float) -> np.ndarray:
+    """A ramp to `top` in each colour, and a last channel that covers all: (24, 24, channels)."""
+    values = np.repeat((RAMP * top)[..., None], channels, 2)
+    if channels in (2, 4):
+        values[..., -1] = 65535
+    return values
+
+
+@pytest.mark.parametrize(
+    ("channels", "top", "dtype", "write", "ending"),
+    [
+        (2, 4095, np.uint16, png16, ".png"),
+        (3, 4095, np.uint16, png16, ".png"),
+        (4, 1023, np.uint16, png16, ".png"),
+        (3, 4095, np.uint16, tiff, ".tif"),
+        (4, 4095, np.uint16, tiff, ".tif"),
+        (3, 1, np.float32, tiff, ".tif"),
+        (1, 1, np.float64, tiff, ".tif"),
+    ],
+)
+def test_colours_of_more_than_8_bits_keep_their_levels(
+    tmp_path, channels, top, dtype, write, ending
+):
+    for label, dim in (("bright", 1.0), ("dim", 0.3)):
+        for n in range(2):
+            path = tmp_path / "set" / label / f"{n}{ending}"
+            write(path, layers(channels, top * dim).astype(dtype))
+    data = load(tmp_path / "set", quiet=True, valid=0)
+    assert data.train.source.span == (0.0, float(top))
+    for i, path in enumerate(data.train.paths):
+        pixels = data.train[i][0]
+        assert pixels.shape == (24, 24, 3) and len(np.unique(pixels)) == 24
+        assert pixels.max() in ((255,) if path.parent.name == "bright" else (76, 77))
+        opened = Image.open(path) if write is png16 else path.read_bytes()
+        assert (decode(opened, span=data.train.source.span) == pixels).all()
+
+
+def test_colours_of_full_16_bits_are_what_pillow_makes_of_them(tmp_path):
+    path = png16(tmp_path / "a.png", layers(3, 65535).astype(np.uint16))
+    assert (decode(path) == np.asarray(Image.open(path))).all()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from colab_kit.data.image_checks import EDGE, complaints, look_at
+from colab_kit.data.images import decode
 from colab_kit.errors import DataError
 
 from ..support.pictures import blank, picture
@@ -103,6 +104,17 @@ def test_a_pixel_bomb_stops_the_load(tmp_path, ending):
     with pytest.raises(DataError, match="states 3,600 million pixels") as caught:
         look(blank(tmp_path / f"a{ending}", bomb(ending)))
     assert f"a{ending}" in str(caught.value) and caught.value.fix
+
+
+@pytest.mark.parametrize("brand", [b"avif\0\0\0\0", b"mif1\0\0\0\0avif"])
+def test_avif_is_named_where_pillow_cannot_read_it(tmp_path, monkeypatch, brand):
+    monkeypatch.setattr("PIL.features.check", lambda name: False)
+    file = blank(tmp_path / "a.avif", b"\0\0\0\x1cftyp" + brand + bytes(90))
+    (note,) = complaints(look_at([file]), tmp_path)
+    assert "AVIF" in note.text and "pip install -U pillow" in note.text
+    for content in (file, file.read_bytes()):
+        with pytest.raises(DataError, match="AVIF"):
+            decode(content)
 
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)

@@ -135,6 +135,18 @@ def test_squash_shows_all_of_a_picture_and_crop_its_middle(size):
     assert shown["crop"].shape == shown["squash"].shape == (16, 16, 3)
 
 
+@pytest.mark.parametrize("size", [(64, 12), (12, 64), (20, 20)])
+def test_pad_shows_all_of_a_picture_in_its_proportions(size):
+    wide, high = size
+    how = Preprocess(16, mean=(0.2, 0.4, 0.6), std=(0.5, 0.5, 0.5), resize="pad")
+    shown = how.picture(np.full((high, wide, 3), 250, np.uint8))
+    is_margin = (shown == (51, 102, 153)).all(2)
+    assert is_margin.mean() == pytest.approx(1 - min(size) / max(size), abs=0.1)
+    assert (
+        not how.shown(how.input(torch.from_numpy(shown).movedim(2, 0)[None], "cpu")).isnan().any()
+    )
+
+
 def test_a_record_without_resize_is_one_that_crops():
     facts = Preprocess(16).as_json()
     del facts["resize"]

@@ -16,8 +16,10 @@ def trained(root, tmp_path, **fields):
     return run, [note.text for note in notes if hasattr(note, "level")]
 
 
-@pytest.mark.parametrize(("classes", "flips"), [(("left", "right"), False), (("oak", "elm"), True)])
-def test_no_view_is_mirrored_where_classes_are_left_and_right(tmp_path, classes, flips):
+@pytest.mark.parametrize(
+    ("classes", "flips"), [(("left", "right"), False), (("3", "7"), False), (("oak", "elm"), True)]
+)
+def test_no_view_is_mirrored_where_a_mirror_harms(tmp_path, classes, flips):
     run, notes = trained(class_folders(tmp_path / "set", classes, each=4), tmp_path)
     assert any(note.startswith("flip=False:") for note in notes) is not flips
     scorer, x = run._scorer(2), torch.randn(1, 3, 16, 16)

@@ -1,6 +1,7 @@
 """Weights from a file: without pickle, what matches goes in, what does not is listed."""
 
 import zipfile
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -29,10 +30,9 @@ def equal(a, b) -> bool:
         lambda s: {"model_state_dict": s, "optimizer": {}},
     ],
 )
-@pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_pth_is_read_however_it_is_wrapped(tmp_path, wrap, prefix):
+def test_a_pth_is_read_however_it_is_wrapped(tmp_path, wrap):
     state = net().state_dict()
-    torch.save(wrap({prefix + k: v for k, v in state.items()}), tmp_path / "w.pth")
+    torch.save(wrap(state), tmp_path / "w.pth")
     assert equal(read_weights(tmp_path / "w.pth"), state)
 
 
@@ -76,14 +76,15 @@ def test_a_file_that_is_no_weights_says_what_it_is(tmp_path):
 
 def test_all_of_it_goes_in():
     model, other = net(), net()
-    assert warm_start(model, other.state_dict()) == "Warm start: 9 of 9 tensors matched."
+    said = warm_start(model, other.state_dict())
+    assert (said.text, said.level) == ("Warm start: 9 of 9 tensors matched.", "info")
     assert equal(model.state_dict(), other.state_dict())
 
 
 def test_what_does_not_match_is_listed_and_stays_fresh():
     model, other = net(5), net(2)
     fresh = model[2].weight.clone()
-    said = warm_start(model, {**other.state_dict(), "extra": torch.ones(1)})
+    said = warm_start(model, {**other.state_dict(), "extra": torch.ones(1)}).text
     assert (
         said.startswith("Warm start: 7 of 9")
         and "2.weight [2, 3] into [5, 3]" in said
@@ -104,9 +105,46 @@ def test_half_precision_is_taken_into_the_models_own_type():
 
 def test_many_that_do_not_match_are_counted():
     model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(6)])
-    assert "Fresh: 1.weight, 1.bias, 2.weight and 7 more" in warm_start(
-        model, nn.Sequential(nn.Linear(2, 2)).state_dict()
-    )
+    said = warm_start(model, nn.Sequential(nn.Linear(2, 2)).state_dict())
+    assert "Fresh: 1.weight, 1.bias, 2.weight and 7 more" in said.text
+    assert said.level == "warn"  # fewer than half
+
+
+class Held(nn.Module):
+    """A network that has parts called as wrappers call theirs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.module, self.model = net(), net()
+
+
+WRAPPED = {
+    "DataParallel": lambda k: f"module.{k}",
+    "Lightning": lambda k: f"model.{k}",
+    "another attribute": lambda k: f"backbone.net.{k}",
+    "compiled": lambda k: f"_orig_mod.{k}",
+    "compiled in Lightning": lambda k: f"model._orig_mod.{k}",
+    "parallel, compiled in Lightning": lambda k: f"model.module._orig_mod.{k}",
+    "compiled, then parallel": lambda k: f"module._orig_mod.{k}",
+    "compiled by parts": lambda k: k.replace(".", "._orig_mod.", 1),
+}
+
+
+@pytest.mark.parametrize("make", [net, Held])
+@pytest.mark.parametrize("how", WRAPPED)
+def test_names_that_wrappers_lengthened_are_brought_to_the_networks_and_said(how, make):
+    model, other = make(), make()
+    state = {WRAPPED[how](k): v for k, v in other.state_dict().items()}
+    note = warm_start(model, {**state, "criterion.weight": torch.ones(2)})
+    first = next(iter(other.state_dict()))
+    assert equal(model.state_dict(), other.state_dict()) and note.level == "info"
+    assert f"{WRAPPED[how](first)} as {first}" in note.text
+
+
+def test_a_compiled_network_takes_plain_names():
+    model, other = nn.Sequential(OrderedDict(_orig_mod=net())), net()
+    warm_start(model, other.state_dict())
+    assert equal(model[0].state_dict(), other.state_dict())
 
 
 @pytest.mark.parametrize(

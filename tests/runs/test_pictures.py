@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from colab_kit.data.preprocess import Preprocess
 from colab_kit.errors import DataError
 from colab_kit.runs.pictures import pictures_of, pixels_of
 from tests.runs.test_scoring import FILES, scorer
+from tests.support.containers import tiff
 from tests.support.pictures import blank
 
 FRAME = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
@@ -52,6 +54,8 @@ KINDS = {  # name of the file: the picture, and how it is saved
     "bits.png": (coloured().convert("1"), {}),
     "deep.png": (deep(), {}),
     "deep.tif": (deep(), {}),
+    "lower.png": (Image.fromarray(FRAME[..., 0].astype(np.uint16) * 16), {}),
+    "photo.jp2": (coloured(), {}),
     "several.mpo": (coloured(), {"save_all": True, "append_images": [coloured().rotate(90)]}),
     "animated.gif": (coloured(), {"save_all": True, "append_images": [coloured().rotate(90)]}),
     "animated.webp": (coloured(), {"save_all": True, "append_images": [coloured().rotate(90)]}),
@@ -102,8 +106,24 @@ def test_a_decoded_picture_gives_the_answer_of_its_file(file):
     picture.load()
     near = 0.02 if file.name == "large.jpg" else 1e-6
     np.testing.assert_allclose(seen(picture), seen(file), atol=near)
-    if picture.mode in ("RGB", "RGBA", "L", "I;16") and not picture.getexif():
+    if picture.mode in ("1", "RGB", "RGBA", "L", "LA", "I;16") and not picture.getexif():
         np.testing.assert_allclose(seen(np.asarray(picture)), seen(file), atol=near)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_an_array_of_more_than_8_bits_is_what_its_file_is(tmp_path, dtype):
+    values, span = np.linspace(0, 900, 24 * 32 * 3).reshape(24, 32, 3).astype(dtype), (0.0, 1023.0)
+    given = scorer(replace(FILES, span=span), 3 * 16 * 16)
+    expected = seen(tiff(tmp_path / "a.tif", values), given)
+    np.testing.assert_allclose(seen(values, given), expected, atol=1e-6)
+    np.testing.assert_allclose(seen(values[None], given), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.jp2", "a", "a.mpo"])
+def test_a_folder_shows_pictures_of_any_name(tmp_path, name):
+    coloured().save(tmp_path / name, None if "." in name else "JPEG")
+    blank(tmp_path / "README", b"BN: pictures of mine")
+    assert names(tmp_path) == [name]
 
 
 def test_what_is_drawn_of_a_picture_is_what_its_file_shows(file):
@@ -140,7 +160,7 @@ def test_a_folder_is_read_in_the_order_of_load_without_junk(folder):
     blank(folder / "._1.png", b"Mac")
     blank(folder / "notes.txt", b"words")
     (folder / "nameless").write_bytes((folder / "1.png").read_bytes())
-    assert names(folder) == ["1.png", "2.png", "10.png", "3.png", "nameless"]
+    assert names(folder) == ["1.png", "2.png", "10.png", "nameless", "3.png"]
     assert names(folder / "*.png") == ["1.png", "2.png", "10.png"]
     assert names(str(folder / "**" / "3.*")) == ["3.png"]
 

@@ -183,3 +183,18 @@ def pack(content: bytes, packing: int) -> bytes:
             (place,), (size,) = image.tag_v2[273], image.tag_v2[279]
         return out.getvalue()[place : place + size]
     return content
+
+
+def png16(path: Path, samples: np.ndarray) -> Path:
+    """A PNG of 16 bits a sample, (H, W, channels): Pillow writes none with colours."""
+    high, wide, channels = samples.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    head = struct.pack(">IIBBBBB", wide, high, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    out = b"\x89PNG\r\n\x1a\n"
+    for kind, content in parts:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        out += struct.pack(">I", len(content)) + kind + content + check
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(out)
+    return path

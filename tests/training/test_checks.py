@@ -7,8 +7,12 @@ from torch import nn
 from torch.nn import functional
 
 from colab_kit.data.batches import Batch
+from colab_kit.data.loading import load
+from colab_kit.data.preprocess import Preprocess
 from colab_kit.errors import DataError, ModelError
-from colab_kit.training.checks import check_loss, first_outputs, try_loss
+from colab_kit.training.checks import check_loss, first_outputs, odd_pixels, try_loss
+
+from ..support.pictures import class_folders
 
 CLASSES = ("a", "b", "c")
 
@@ -135,3 +139,40 @@ def test_a_loss_that_cannot_work_says_so_before_anything_is_written(loss, words)
     with pytest.raises(ModelError, match=words) as caught:
         try_loss(loss, torch.randn(4, 3), torch.zeros(4, dtype=torch.int64), "mine")
     assert caught.value.fix
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (8, 3, 6, 6)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "channels", "words"),
+    [
+        (NOISE, 3, ""),
+        (NOISE // 30, None, "nearly black"),
+        (255 - NOISE // 30, None, "nearly white"),
+        (NOISE.astype(np.float32), 3, "floats up to 255"),
+        (NOISE.reshape(8, -1).astype(np.float32), None, "floats up to 255"),
+        (NOISE.astype(np.float32) / 127.5 - 1, 3, ""),
+        (NOISE[:, [0, 1, 2, 0]], 3, "Channel 4"),
+        (NOISE[:, [0, 1, 2, 0]], None, ""),
+    ],
+)
+@pytest.mark.parametrize("on_features", [False, True])
+def test_what_pixels_show_is_found_before_training(pixels, channels, words, on_features):
+    x = torch.from_numpy(pixels) if pixels.ndim == 4 else pixels
+    data = load((x, np.arange(8) % 2), valid=0, quiet=True)
+    how = Preprocess(6, channels)
+    seen = torch.rand(8, 5) if on_features else how.input(data.train.source.x, "cpu")
+    found = [what for _, what, _, _ in odd_pixels(data, seen, how)]
+    if on_features and "nearly" in words:
+        words = ""
+    assert len(found) == bool(words) and all(words in what for what in found)
+
+
+@pytest.mark.parametrize(
+    ("size", "n"), [((32, 32), 0), ((32, 18), 0), ((40, 20), 1), ((20, 40), 1)]
+)
+def test_long_pictures_are_found(tmp_path, size, n):
+    data = load(class_folders(tmp_path / "set", each=3, size=size), valid=0, quiet=True)
+    found = list(odd_pixels(data, torch.rand(2, 3, 8, 8), Preprocess(8, 3)))
+    assert len(found) == n and all("2.0 times" in what for _, what, _, _ in found)

@@ -142,7 +142,8 @@ def files(tmp_path, sizes, classes=("a", "b")):
         ([(90, 30)] * 4, "squash"),
         ([(30, 90)] * 4, "squash"),
         ([(90, 30)] + [(40, 30)] * 4, "crop"),
-        ([(59, 30)] * 4, "crop"),
+        ([(54, 30)] * 4, "crop"),
+        ([(56, 30)] * 4, "squash"),
     ],
 )
 def test_long_pictures_are_shown_whole_and_the_choice_says_how_much_a_square_shows(
@@ -168,11 +169,14 @@ def test_a_run_that_began_without_these_choices_goes_on_as_it_was(tmp_path):
         (("cat", "dog"), None, True),
         (("left", "right"), True, True),
         (("cat", "dog"), False, False),
+        (("3", "7"), None, False),
     ],
 )
-def test_left_and_right_are_not_mirrored_unless_asked(tmp_path, classes, asked, value):
-    found = chosen(Recipe(flip=asked), files(tmp_path, [(9, 9)], classes))["flip"]
+def test_what_a_mirror_harms_is_not_mirrored_unless_asked(tmp_path, classes, asked, value):
+    choices = chosen(Recipe(flip=asked), files(tmp_path, [(9, 9)], classes))
+    found = choices["flip"]
     assert found.value is value and (found.by == "user") is (asked is not None)
+    assert ("half of the views mirrored" in choices["augment"].why) is value
 
 
 def test_where_no_view_is_drawn_nothing_is_said_of_mirroring():

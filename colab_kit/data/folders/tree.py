@@ -1,4 +1,4 @@
-"""Folders of pictures: what lies where, from names alone. Nothing is opened.
+"""Folders of pictures: what lies where, from names alone. Only a file of no ending is opened.
 
 The order is a function of the names (natural: 2 before 10), never of the disk.
 """
@@ -16,10 +16,14 @@ from typing import Any, NamedTuple
 
 from ...errors import DataError
 from ...events import Note
+from ...system import filetypes
+from ...system.filetypes import kind_of
 
 PICTURES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split()
+    ".jpg .jpeg .jpe .jfif .mpo .png .apng .bmp .gif .webp .avif .tif .tiff .jp2 .j2k .jpx .jpf"
+    " .ppm .pgm .pbm .pnm".split()
 )
+HEAD = 64  # bytes that tell the kind of a file
 HEIC = frozenset((".heic", ".heif"))
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
 TABLES = frozenset(".csv .tsv .txt .json .jsonl .ndjson .xml .mat .lst .list .data".split())
@@ -171,8 +175,14 @@ class Story:
 
 
 def is_picture(path: Path) -> bool:
-    """Tell whether a name ends as pictures do."""
-    return path.suffix.lower() in PICTURES or path.suffix.lower() in HEIC
+    """Tell whether a name ends as pictures do; a file of no ending is opened, and begins so."""
+    if path.suffix:
+        return path.suffix.lower() in PICTURES or path.suffix.lower() in HEIC
+    try:
+        with open(path, "rb") as file:
+            return kind_of(file.read(HEAD)) in filetypes.PICTURES
+    except OSError:
+        return False
 
 
 def tree_of(path: Path, above: frozenset[str] = frozenset()) -> Tree:

@@ -23,10 +23,11 @@ from . import tiff
 from .shards import first_bytes
 
 MANY = 4  # samples a pixel: what has more is no picture to Pillow
+MASK = 0.5  # of a mask's pixels, at least, are its least or its largest value
 
 
 def sees(path: Path) -> bool:
-    """Tell whether a folder in it holds TIFFs of more than four samples a pixel."""
+    """Tell whether a folder in it holds TIFFs of more bands than a picture with a mask has."""
     return any(_banded(top, names) for top, names in _folders(path))
 
 
@@ -49,13 +50,28 @@ def _has_bands(file: Path) -> bool:
     if first_bytes(file, 4) not in tiff.SIGNATURES:
         return False
     try:
-        return tiff.header(file.read_bytes()).shape[0] > MANY
+        content = file.read_bytes()
+        head = tiff.header(content)
+        if head.shape[0] > MANY:
+            return True
+        if head.shape[0] not in (2, MANY) or head.tags.get(262, (1,))[0] > 2:  # inks, YCbCr, Lab
+            return False
+        return not _is_mask(tiff.samples(content, head)[-1])
     except (tiff.Unreadable, OSError):
         return False
 
 
+def _is_mask(values: np.ndarray) -> bool:
+    """Tell a mask, of which most is covered or clear, from a band that shows something.
+
+    What the file itself says of its last channel is no help: many write none, or "alpha" always.
+    """
+    ends = (values == values.min()) | (values == values.max())
+    return float(ends.mean()) >= MASK
+
+
 def read(path: Path) -> Parts:
-    """Read such a folder: float32 (N, bands, H, W), the values as they are stored.
+    """Read such a folder: (N, bands, H, W), the values as they are stored, uint8 or float32.
 
     The arrays are made once, on the disk, and mapped into the memory.
 
@@ -82,7 +98,8 @@ def read(path: Path) -> Parts:
     bands, high, wide = first.shape
     text = f"{path.name}: TIFFs of {bands} bands, {high} x {wide}, all taken as channels;"
     kind = first.dtype.newbyteorder("=")
-    note = Note(f"{text} the {kind} values are kept as they are, as float32 arrays.")
+    array = "" if kind == np.uint8 else ", as float32 arrays"
+    note = Note(f"{text} the {kind} values are kept as they are{array}.")
     train = parts["train"]
     notes = (note, *listing.label_notes, *listing.notes, *listing.left_out)
     parts["train"] = Part(train.labels, train.make, train.print, notes=notes)
@@ -125,8 +142,9 @@ def _write(files: Sequence[Path], to: Path, root: Path) -> None:
         samples = tiff.read(file)
         if out is None:
             shape = (len(files), *samples.shape)
-            job.check(packed, 4 * len(files) * samples.size, 1)
-            out = np.lib.format.open_memmap(to, "w+", np.float32, shape)
+            kind = np.uint8 if samples.dtype == np.uint8 else np.float32
+            job.check(packed, np.dtype(kind).itemsize * len(files) * samples.size, 1)
+            out = np.lib.format.open_memmap(to, "w+", kind, shape)
         if samples.shape != out.shape[1:]:
             sizes = " and ".join("x".join(map(str, one)) for one in (out.shape[1:], samples.shape))
             raise DataError(

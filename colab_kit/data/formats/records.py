@@ -52,12 +52,7 @@ Row = tuple[str, dict[str, Any]]  # file below the kept folder, facts
 
 def picture_kind(content: bytes) -> str | None:
     """Give the kind of an encoded picture by its first bytes; None for anything else."""
-    head = content[:262]
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if head[:4] in (b"II*\0", b"MM\0*"):
-        return "tif"
-    kind = kind_of(head)
+    kind = kind_of(content[:262])
     return kind if kind in KINDS else None
 
 

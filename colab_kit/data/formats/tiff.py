@@ -97,7 +97,7 @@ def read(path: Path) -> np.ndarray:
     """
     try:
         content = path.read_bytes()
-        return _samples(content, header(content))
+        return samples(content, header(content))
     except Unreadable as err:
         fix = "get it again, or write it with rasterio or tifffile as uncompressed or deflate TIFF"
         raise DataError(f"{path} cannot be read.", str(err), fix) from err
@@ -106,7 +106,13 @@ def read(path: Path) -> np.ndarray:
         raise DataError(f"{path} cannot be read.", err.strerror or str(err), fix) from err
 
 
-def _samples(content: bytes, head: Header) -> np.ndarray:
+def samples(content: bytes, head: Header) -> np.ndarray:
+    """Give the samples of a TIFF with this header as they are stored: (bands, height, width).
+
+    Raises
+    ------
+    Unreadable
+    """
     (bands, high, wide), tags = head.shape, head.tags
     packing, predictor = tags.get(PACKING, (1,))[0], tags.get(PREDICTOR, (1,))[0]
     if packing not in PACKINGS:

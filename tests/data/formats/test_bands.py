@@ -141,7 +141,21 @@ def test_pictures_of_several_sizes_are_an_error_that_names_two(tmp_path, shape):
     assert "forest_0" in str(caught.value)
 
 
-@pytest.mark.parametrize("many", [1, 3, 4])
+@pytest.mark.parametrize(("last", "is_band"), [("ramp", True), ("covers", False), ("cut", False)])
+def test_a_fourth_channel_is_a_band_unless_it_is_a_mask(tmp_path, last, is_band):
+    samples = np.random.default_rng(1).integers(0, 250, (12, 12, 4), dtype=np.uint8)
+    mask = np.full((12, 12), 255, np.uint8)
+    mask[:, :3] = 0 if last == "cut" else 255
+    samples[..., 3] = np.arange(144).reshape(12, 12) if last == "ramp" else mask
+    for label in ("a", "b"):
+        containers.tiff(tmp_path / label / "1.tif", samples)
+    assert bands.sees(tmp_path) is is_band
+    if is_band:
+        (x, *_) = (split.make(np.zeros(2)).x for split in bands.read(tmp_path).splits.values())
+        assert (x[0].numpy() == samples.transpose(2, 0, 1)).all() and x.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("many", [1, 3])
 def test_pictures_that_pillow_knows_are_none(tmp_path, many):
     assert not bands.sees(lay(tmp_path / "tifs", shape=(6, 5, many), dtype=np.uint8))
     assert not bands.sees(class_folders(tmp_path / "pets", ending=".tif"))
