@@ -27,7 +27,7 @@ from ..system.filetypes import is_archive, stem
 from .arrays import of_listing
 from .catalog import catalog
 from .folders.layout import scan, scan_split
-from .folders.tree import PICTURES
+from .folders.tree import PICTURES, tree_of
 from .formats import (
     bands,
     cifar,
@@ -121,16 +121,20 @@ class Opener:
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
-        form = _form(folder)
+        form, tree = _form(folder), None
         if form is None:
-            folder = open_nested(folder, name, self.emit, self.control)
-            form = _form(folder)
+            tree = tree_of(Path(os.path.abspath(folder)))
+            opened = folder
+            if any(is_archive(file.name) for file in tree.others):
+                opened = open_nested(folder, name, self.emit, self.control)
+            if opened != folder:
+                folder, form, tree = opened, _form(opened), None
         if form is not None:
             _refuse(request, name, "labels")
             root = folder if folder.is_dir() else folder.parent
             return catalog.recognise(replace(_read(form, folder, request), name=name, root=root))
         request, ask = _for_folder(request, path, folder), request.labels is None
-        listing = label_files(scan(folder, _shown(path, request), ask=ask), request)
+        listing = label_files(scan(folder, _shown(path, request), ask=ask, tree=tree), request)
         parts = of_listing(group_files(listing, request.group))
         return Parts(parts, name, listing.root, lines=listing.lines)
 

@@ -1,10 +1,15 @@
 """Splitting: which rows train, validate and test. Each session draws the same by key.
 
-Rows that share a group (a patient, a video) stay on one side of every draw.
+A file's side is a function of the seed, its own name and its size: more pictures, other folders or
+a renamed class move none. Rows that share a group (a patient, a video) stay on one side of every
+draw, which is a function of the seed and the group's name.
 """
 
 from __future__ import annotations
 
+import os
+import unicodedata
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -17,15 +22,17 @@ from numpy import ndarray
 from ..errors import DataError
 from ..events import Note
 from .dataset import Split, default_share, stratified
+from .file_table import FileTable
 from .folders.tree import counted, natural, some
 from .groups import AS_FUNCTION, group_numbers
-from .keyed_random import SPLIT, mix, permutation
+from .keyed_random import SPLIT, hashes, mix, permutation, uniforms
 from .labels import number
 from .sources import Items, Part, Pictures, Source
-from .targets import object_array, strata, unlabelled
+from .targets import UNLABELLED, object_array, strata, unlabelled
 
 # the purpose of a draw that is not the validation split's: part of its key
 LIMIT, TEST, GROUPS = 1, 2, 3
+MANY = 4  # pictures more or less than the share, of which nothing is said
 
 
 def share_out(
@@ -82,10 +89,15 @@ def share_out(
         split, share, key = out["train"][0], shares[name] or 0.0, seed
         if name == "test":
             key = mix(seed, TEST)
-        if groups is None:
+        draws = _draws(split, train, key, 0 if groups is None else GROUPS)
+        if draws is None:
             rest, rows = stratified(split.labels, share, key)
+        elif groups is None:
+            rest, rows = by_draw(split.labels, draws, share)
         else:
-            rest, rows = whole_groups(split.labels, groups[split.rows], share, key)
+            rest, rows = whole_groups(split.labels, groups[split.rows], draws, share)
+        if draws is not None and _is_off(len(rows), share * len(split)):
+            emit(_said_of_share(name, len(rows), len(split), share, groups is not None))
         out["train"] = replace(split, rows=split.rows[rest]), train
         if len(rows):
             out[name] = Split(split.source, split.rows[rows], name), train
@@ -98,60 +110,124 @@ def share_out(
     return {name: out[name] for name in ("train", "valid", "test") if name in out}
 
 
-def whole_groups(
-    labels: ndarray, groups: ndarray, share: float, seed: int
-) -> tuple[ndarray, ndarray]:
-    """Divide row numbers into (rest, drawn): near to `share` of each class, groups whole.
+def by_draw(labels: ndarray, draws: ndarray, share: float) -> tuple[ndarray, ndarray]:
+    """Divide row numbers into (rest, drawn): what draws less than `share` is drawn.
 
-    Groups come in the order of a keyed draw, and each is taken if that brings the classes nearer
-    to their shares; then a class that got none gets its smallest group. The last group of a class
-    is never drawn. A function of (labels, groups, share, seed): earlier draws do not change it.
+    The least of a class is always drawn and the greatest never, so both sides have each class of
+    two or more. No row's side depends on another row, but for these two.
 
     Parameters
     ----------
-    labels : int64, (N,), or float32, (N, K): see targets.strata
-    groups : int64, (N,), a number for each group
+    labels : int64, (N,), or float32, (N, K): see targets.strata; numbers are one class
+    draws : float64, (N,), from [0, 1): a function of each row alone
     share : from 0 to 1
-    seed : key of the draw
 
     Returns
     -------
     rest, drawn : int64, each sorted
     """
-    classes, class_of = np.unique(strata(labels), return_inverse=True)
-    names, group_of = np.unique(groups, return_inverse=True)
-    pairs, counts = np.unique(group_of * len(classes) + class_of, return_counts=True)
-    holds: list[list[tuple[int, int]]] = [[] for _ in names]  # (class, rows of it) of each group
-    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-        holds[pair // len(classes)].append((pair % len(classes), count))
-    left: list[int] = np.bincount(pairs % len(classes), minlength=len(classes)).tolist()
-    goal: list[float] = (share * np.bincount(class_of)).tolist()
-    have, taken = [0] * len(classes), set[int]()
-    order = permutation(len(names), seed, SPLIT, 0, GROUPS)
+    classes, chosen = _classes(labels), draws < share
+    order = np.lexsort((draws, classes))
+    ends = np.flatnonzero(np.diff(classes[order]))
+    first, last = order[np.r_[0, ends + 1]], order[np.r_[ends, len(order) - 1]]
+    chosen[first] = True
+    chosen[last] = False  # also where it is the only one
+    chosen &= classes != UNLABELLED
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
-    def can_spare(group: int) -> bool:
-        return group not in taken and all(left[one] > 1 for one, _ in holds[group])
+
+def whole_groups(
+    labels: ndarray, groups: ndarray, draws: ndarray, share: float
+) -> tuple[ndarray, ndarray]:
+    """Divide row numbers into (rest, drawn), groups whole: what draws less than `share` is drawn.
+
+    A class that got none gets the group of its least draw. The last group of a class is never
+    drawn.
+
+    Parameters
+    ----------
+    labels : int64, (N,), or float32, (N, K): see targets.strata; numbers are one class
+    groups : int64, (N,), a number for each group
+    draws : float64, (N,), from [0, 1): a function of each row's group alone
+    share : from 0 to 1
+
+    Returns
+    -------
+    rest, drawn : int64, each sorted
+    """
+    classes, class_of = np.unique(_classes(labels), return_inverse=True)
+    names, first_row, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    pairs = np.unique(group_of * len(classes) + class_of)
+    holds: list[list[int]] = [[] for _ in names]  # the classes of each group
+    for pair in pairs.tolist():
+        holds[pair // len(classes)].append(pair % len(classes))
+    left: list[int] = np.bincount(pairs % len(classes), minlength=len(classes)).tolist()
+    taken, have = set[int](), set[int]()
+    order, of_group = np.argsort(draws[first_row], kind="stable"), draws[first_row]
 
     def take(group: int) -> None:
-        taken.add(group)
-        for one, count in holds[group]:
-            have[one] += count
-            left[one] -= 1
+        if group not in taken and all(left[one] > 1 for one in holds[group]):
+            taken.add(group)
+            have.update(holds[group])
+            for one in holds[group]:
+                left[one] -= 1
 
     for group in order.tolist():
-        change = 0.0  # of the sum over classes of (have - goal)² / goal
-        for one, count in holds[group]:  # 100,000 groups pass here: plain loops take 0.1 s
-            change += count * (count + 2 * (have[one] - goal[one])) / goal[one]
-        if change < 0 and can_spare(group):
+        if of_group[group] < share or not have.issuperset(holds[group]):
             take(group)
-    turn = np.argsort(order)
-    for one in [one for one in range(len(classes)) if not have[one]]:
-        those = (pairs[pairs % len(classes) == one] // len(classes)).tolist()
-        spare = [group for group in those if can_spare(group)]
-        if spare and not have[one]:
-            take(min(spare, key=lambda group: (sum(n for _, n in holds[group]), turn[group])))
     chosen = np.isin(group_of, sorted(taken))
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _classes(labels: ndarray) -> ndarray:
+    """Give each row the class that both sides shall have, int64, (N,): numbers are one class."""
+    if labels.ndim == 2 and not np.isin(labels[~unlabelled(labels)], (0, 1)).all():
+        return np.where(unlabelled(labels), UNLABELLED, 0)
+    return strata(labels)
+
+
+def _draws(split: Split, part: Part, seed: int, purpose: int) -> ndarray | None:
+    """Draw a number for each row of a split: of its group, else of its file's name and size.
+
+    None where rows are neither.
+    """
+    source, keys = split.source, None
+    if isinstance(source, Pictures):
+        keys = _file_keys(FileTable.of(source.paths), split)
+    if part.groups is not None:
+        groups = part.groups[split.rows]
+        names = [_number_of(str(group)) for group in groups]
+        alone = np.array([group is None for group in groups], bool)
+        keys = np.where(alone, split.rows if keys is None else keys, np.array(names))
+    return None if keys is None else uniforms(keys.astype(np.uint64), seed, SPLIT, purpose)
+
+
+def _file_keys(files: FileTable, split: Split) -> ndarray:
+    """Give each file a number by its name and size.
+
+    Where most files of a class share both (p01/scan.bmp, p02/scan.bmp), the folder's name counts
+    too.
+    """
+    keys: ndarray = files.keys[split.rows]
+    if 2 * len(np.unique(keys ^ hashes(0, _classes(split.labels)))) >= len(keys):
+        return keys
+    tops = [_number_of(os.path.basename(folder)) for folder in files.folders]
+    return np.asarray(keys ^ hashes(0, np.array(tops)[files.folder[split.rows]]))
+
+
+def _number_of(name: str) -> int:
+    return zlib.crc32(unicodedata.normalize("NFC", name).encode(errors="surrogateescape"))
+
+
+def _is_off(drawn: int, meant: float) -> bool:
+    """Tell whether a share differs by a quarter from the one that is asked for, and by some."""
+    return abs(drawn - meant) > max(0.25 * meant, MANY)
+
+
+def _said_of_share(name: str, drawn: int, total: int, share: float, grouped: bool) -> Note:
+    text = f"{name} has {drawn:,} of {total:,} pictures, {drawn / total:.0%}, where {share:.0%} is "
+    each = "whole groups are drawn" if grouped else "each picture is drawn by its name and size"
+    return Note(f"{text}asked for: {each}, so that more pictures change no side of the others.")
 
 
 def _check_groups(groups: ndarray, drawn: Sequence[str]) -> None:

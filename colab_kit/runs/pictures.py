@@ -147,7 +147,7 @@ def _files(path: Path) -> Found:
     if path.is_dir():
         tree = tree_of(path)
         nameless = [file for file in tree.others if not file.suffix and _is_nameless(file)]
-        files = tree.pictures + nameless
+        files = [*tree.pictures, *nameless]
     shown = [Shown(file, file) for file in files if file.is_file()]
     if not shown:
         raise DataError(

@@ -7,11 +7,13 @@ import os
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import DataError
 from ...events import Note
+from ..file_table import joined
 from . import words as folder_words
 from .tree import TABLES, Tree, counted, some
 
@@ -19,7 +21,7 @@ SHARED = 0.6  # of the folders inside, so many have a name that comes again besi
 COMPARED = 16  # pictures of two folders that are compared, where all have the same names
 TWINS = 0.6  # of the pictures of two folders, so many are named alike: two versions of one thing
 
-Labelled = list[tuple[str | None, list[Path]]]
+Labelled = list[tuple[str | None, Sequence[Path]]]
 
 
 @dataclass
@@ -227,10 +229,10 @@ def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Lab
         raise _versions(outers, story, "their pictures have the same names")
     if folder_words.are_versions(outers):
         raise _versions(outers, story, "by their own names they are forms of one set")
-    inner: dict[str, list[Path]] = {}
-    for tree in trees:
-        for name, sub in tree.filled.items():
-            inner.setdefault(name, []).extend(sub.pictures)
+    inner = {
+        name: joined([tree.filled[name].pictures for tree in trees if name in tree.filled])
+        for name in dict.fromkeys(name for tree in trees for name in tree.filled)
+    }
     names, outer_names = list(inner), list(outers)
     if folder_words.are_numbers(names) and not all(name.isdecimal() for name in names):
         if story.ask:
@@ -348,16 +350,15 @@ def _without_unlabelled(labelled: Labelled, story: Story) -> Labelled:
 def _without_copies(labelled: Labelled, story: Story) -> Labelled:
     """Bring `cat (1)` and `cat - Copy` to the class `cat` that lies beside, and say so."""
     names = [label for label, _ in labelled if label]
-    out: dict[str | None, list[Path]] = {}
+    out: dict[str | None, Sequence[Path]] = {}
     for label, paths in labelled:
         base = folder_words.copied(label) if label else None
         if base not in names:
-            out.setdefault(label, []).extend(paths)
+            out[label] = joined([out.get(label, ()), paths])
             continue
-        own = out.setdefault(base, [])
-        named = {path.name: path for path in own}
+        named = {path.name: path for path in out.get(base, ())}
         fresh = [p for p in paths if p.name not in named or not _same_file(p, named[p.name])]
-        own += fresh
+        out[base] = joined([out.get(base, ()), fresh])
         text = f"{label}/ is taken as a copy of {base}/: {counted(len(fresh), 'picture')} added to "
         text += f"that class, and {len(paths) - len(fresh):,} left out that lie in both."
         story.label_notes.append(Note(text, "warn"))
@@ -378,7 +379,10 @@ def _doubt(labelled: Labelled, story: Story) -> None:
             text = f"{' and '.join(map(repr, names))} are read as classes of their own, though they"
             text += " are written alike. Are they one? Give both folders one name."
             story.label_notes.append(Note(text, "warn"))
-    paths = [path for label, of_label in labelled if label for path in of_label]
+    labelled_files = joined([of_label for label, of_label in labelled if label])
+    if len(labelled_files.endings()) < 2:
+        return
+    paths = list(labelled_files)
     stems = Counter(path.with_suffix("") for path in paths)
     twins = [path for path in paths if stems[path.with_suffix("")] > 1]
     kinds = Counter(path.suffix for path in twins)

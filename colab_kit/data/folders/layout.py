@@ -16,16 +16,17 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...events import Note
+from ..file_table import FileTable, joined
 from . import words as folder_words
 from .classes import Labelled, Story, class_folders
 from .companions import without_companions
-from .tree import ARCHIVES, TABLES, Listing, PictureFile, Tree, counted, some, tree_of
+from .tree import ARCHIVES, TABLES, Listing, PictureFiles, Tree, counted, some, tree_of
 from .words import PREDICT, SPLITS, is_plain_split, split_word
 
 HANDFUL = 0.5  # a folder beside the splits with fewer pictures than this share of train's
 
 
-def scan(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
+def scan(folder: Path, shown: str = "", *, ask: bool = True, tree: Tree | None = None) -> Listing:
     """Find the pictures of a folder, their splits and classes.
 
     Parameters
@@ -33,6 +34,7 @@ def scan(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
     folder : Path
     shown : how the user names it; lines in errors name it so
     ask : whether a doubt about classes is an error; False where labels come from elsewhere
+    tree : what lies in the folder, where somebody has looked
 
     Raises
     ------
@@ -40,7 +42,7 @@ def scan(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
         There are no pictures, two folders claim to be one split, or classes could be read in two
         ways.
     """
-    whole = tree_of(Path(os.path.abspath(folder)))
+    whole = tree or tree_of(Path(os.path.abspath(folder)))
     story = Story(whole.path, shown or str(folder), ask)
     top = _below_wrappers(without_companions(whole, story.lines), story)
     trees = _splits(top, story)
@@ -107,7 +109,7 @@ def _splits(top: Tree, story: Story) -> dict[str, Tree]:
     if "train" not in claims and others:
         names = [sub.path.name for subs in claims.values() for sub in subs]
         claims["train"], others = [top.but(*names)], {}
-    claims.setdefault("train", [Tree(top.path, top.files, {})])
+    claims.setdefault("train", [Tree(top.path, top.loose, top.beside, {})])
     for name, sub in top.folders.items():
         if name not in top.filled and is_plain_split(name):
             story.notes.append(Note(f"{top.path}: no pictures in {sub.path.name}.", "warn"))
@@ -185,10 +187,11 @@ def _turned(top: Tree) -> dict[str, Tree]:
         return {}
     if any(split in bare for split, *_ in found):
         return {}
-    return bare | {
-        split: Tree(top.path, [], {label: each for own, label, each in found if own == split})
-        for split in splits - set(bare)
-    }
+    turned = dict[str, dict[str, Tree]]()
+    for split, label, each in found:
+        turned.setdefault(split, {})[label] = each
+    empty = FileTable.of(())
+    return bare | {split: Tree(top.path, empty, [], trees) for split, trees in turned.items()}
 
 
 def _said_of_turned(trees: dict[str, Tree]) -> str:
@@ -245,7 +248,7 @@ def _leave_beside(name: str, sub: Tree, trees: dict[str, Tree], top: Tree, story
 
 def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> Listing:
     """List each split's pictures with their class folders; without these, none has a label."""
-    splits: dict[str, list[PictureFile]] = {}
+    splits: dict[str, PictureFiles] = {}
     classes: set[str] = set()
     for split in ("train", "valid", "test"):
         if split not in trees:
@@ -253,23 +256,24 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
         tree = _below_wrappers(trees[split], story, through_splits=True)
         labelled = class_folders(tree, story, split, classes)
         labelled = _called_as_in_train(labelled, classes, split, story)
-        files = [
-            PictureFile(path, folder_words.readable(label) if label else None)
-            for label, paths in labelled
-            for path in paths
-        ]
+        names = [folder_words.readable(label) if label else None for label, _ in labelled]
         if split == "train":
-            classes = {file.label for file in files if file.label}
-        splits[split] = files
+            classes = {
+                name for name, (_, paths) in zip(names, labelled, strict=True) if name and paths
+            }
+        many = [len(paths) for _, paths in labelled]
+        labels = [name for name, n in zip(names, many, strict=True) for _ in range(n)]
+        splits[split] = PictureFiles(joined([paths for _, paths in labelled]), labels)
     tables = tuple(path for path in whole.others if path.suffix.lower() in TABLES)
     _say_packed(whole, splits, story)
     notes, lines, others = tuple(story.notes), tuple(story.lines), tuple(whole.others)
     return Listing(root, splits, notes, tuple(story.label_notes), tables, lines, others)
 
 
-def _say_packed(whole: Tree, splits: dict[str, list[PictureFile]], story: Story) -> None:
+def _say_packed(whole: Tree, splits: dict[str, PictureFiles], story: Story) -> None:
     """Warn of archives beside the pictures, unless a folder of the name lies unpacked there."""
-    folders = {name for of in splits.values() for file in of for name in file.path.parts[:-1]}
+    tops = {top for of in splits.values() for top in of.files.used_folders()}
+    folders = {name for top in tops for name in Path(top).parts}
     packed = [
         path.name
         for path in whole.others

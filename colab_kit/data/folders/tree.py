@@ -1,4 +1,4 @@
-"""Folders of pictures: what lies where, from names alone. Nothing is opened.
+"""Folders of pictures: what lies where, from names and sizes alone. Nothing is opened.
 
 The order is a function of the names (natural: 2 before 10), never of the disk.
 """
@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
+
+import numpy as np
 
 from ...errors import DataError
 from ...events import Note
+from ..file_table import UNKNOWN, FileTable, joined
 
 PICTURES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split()
 )
 HEIC = frozenset((".heic", ".heif"))
+ENDINGS = PICTURES | HEIC
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
 TABLES = frozenset(".csv .tsv .txt .json .jsonl .ndjson .xml .mat .lst .list .data".split())
 JUNK = frozenset("__macosx thumbs.db desktop.ini __pycache__ $recycle.bin @eadir".split()) | {
@@ -28,7 +32,7 @@ JUNK = frozenset("__macosx thumbs.db desktop.ini __pycache__ $recycle.bin @eadir
 
 
 class PictureFile(NamedTuple):
-    """A picture file; of many the fastest to make.
+    """A picture file.
 
     label : the class folder it lies in, or what a table says of it; None if neither says anything
     group : what it belongs to: pictures of one group are never parted by a draw
@@ -37,6 +41,44 @@ class PictureFile(NamedTuple):
     path: Path
     label: Any
     group: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFiles(Sequence[PictureFile]):
+    """Many picture files: each is made when it is asked for.
+
+    labels, groups : a value for each of `files`; `groups` is None where nobody said any
+    """
+
+    files: FileTable
+    labels: Sequence[Any]
+    groups: Sequence[Any] | None = None
+
+    @classmethod
+    def of(cls, pictures: Sequence[PictureFile]) -> PictureFiles:
+        """Give any picture files as such a sequence."""
+        if isinstance(pictures, PictureFiles):
+            return pictures
+        paths, labels, groups = zip(*pictures, strict=True) if pictures else ((), (), ())
+        some_group = any(group is not None for group in groups)
+        return cls(FileTable.of(paths), labels, groups if some_group else None)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, row: int) -> PictureFile: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[PictureFile]: ...
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return [self[each] for each in range(len(self))[row]]
+        group = None if self.groups is None else self.groups[row]
+        return PictureFile(self.files[row], self.labels[row], group)
+
+    def __iter__(self) -> Iterator[PictureFile]:
+        groups = [None] * len(self) if self.groups is None else self.groups
+        return map(PictureFile, self.files, self.labels, groups)
 
 
 @dataclass(frozen=True)
@@ -54,7 +96,7 @@ class Listing:
     """
 
     root: Path
-    splits: dict[str, list[PictureFile]]
+    splits: Mapping[str, Sequence[PictureFile]]
     notes: tuple[Note, ...] = ()
     label_notes: tuple[Note, ...] = ()
     tables: tuple[Path, ...] = ()
@@ -71,29 +113,38 @@ class Listing:
         return (Note(f"{many} left out: no pictures ({shown})."),)
 
 
-def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+def natural(name: str) -> tuple[str, str]:
     """Give the key that sorts 2 before 10, and b after A."""
-    parts = filter(None, re.split(r"(\d+)", name.casefold()))
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
+    return _numbered(name), name
+
+
+def _numbered(text: str) -> str:
+    """Write each number so that texts sort by it, before any letter: its length stands first."""
+    return re.sub(r"\d+", _number, text.casefold())
+
+
+def _number(digits: re.Match[str]) -> str:
+    number = str(int(digits[0]))
+    return f"\1{chr(len(number))}{number}"
 
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """A folder as it matters: files and folders without junk; a link never leads in a circle."""
+    """A folder as it matters: files and folders without junk; a link never leads in a circle.
+
+    loose : pictures that lie in this folder itself
+    beside : names of the other files in it
+    """
 
     path: Path
-    files: list[Path]
+    loose: FileTable
+    beside: list[str]
     folders: dict[str, Tree]
 
     @cached_property
-    def loose(self) -> list[Path]:
-        """Pictures that lie in this folder itself."""
-        return [path for path in self.files if is_picture(path)]
-
-    @cached_property
-    def pictures(self) -> list[Path]:
+    def pictures(self) -> FileTable:
         """All pictures, those of the folders below after those of this one."""
-        return self.loose + [path for sub in self.folders.values() for path in sub.pictures]
+        return joined([self.loose, *(sub.pictures for sub in self.folders.values())])
 
     @cached_property
     def filled(self) -> dict[str, Tree]:
@@ -105,7 +156,7 @@ class Tree:
         """Each file that is no picture, those next to the top first."""
         level, out = [self], list[Path]()
         while level:
-            out += [path for tree in level for path in tree.files if not is_picture(path)]
+            out += [tree.path / name for tree in level for name in tree.beside]
             level = [sub for tree in level for sub in tree.folders.values()]
         return out
 
@@ -115,9 +166,11 @@ class Tree:
         return replace(self, folders=kept)
 
 
-def is_picture(path: Path) -> bool:
+def is_picture(path: str | Path) -> bool:
     """Tell whether a name ends as pictures do."""
-    return path.suffix.lower() in PICTURES or path.suffix.lower() in HEIC
+    name = path if isinstance(path, str) else path.name
+    dot = name.rfind(".")
+    return dot > 0 and name[dot:].lower() in ENDINGS
 
 
 def tree_of(path: Path, above: frozenset[str] = frozenset()) -> Tree:
@@ -129,20 +182,42 @@ def tree_of(path: Path, above: frozenset[str] = frozenset()) -> Tree:
         It cannot be listed.
     """
     above |= {os.path.realpath(path)}
+    sizes, beside, folders = dict[str, int](), list[str](), list[str]()
     try:
-        entries = sorted(os.scandir(path), key=lambda entry: natural(entry.name))
+        with os.scandir(path) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith(".") or name.lower() in JUNK:
+                    continue
+                if entry.is_dir():
+                    if os.path.realpath(entry.path) not in above:
+                        folders.append(name)
+                elif is_picture(name):
+                    sizes[name] = _size(entry)
+                else:
+                    beside.append(name)
     except OSError as err:
         what, why = f"{path} cannot be listed.", str(err.strerror or err)
         raise DataError(what, why, "give a folder that can be read") from err
-    files, folders = [], {}
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name.lower() in JUNK:
-            continue
-        if not entry.is_dir():
-            files.append(path / entry.name)
-        elif os.path.realpath(entry.path) not in above:
-            folders[entry.name] = tree_of(path / entry.name, above)
-    return Tree(path, files, folders)
+    names = in_order(sizes)
+    bytes_of = np.fromiter(map(sizes.__getitem__, names), np.int64, len(names))
+    loose = FileTable([str(path)], np.zeros(len(names), np.int32), names, bytes_of)
+    below = {name: tree_of(path / name, above) for name in in_order(folders)}
+    return Tree(path, loose, in_order(beside), below)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # a link that leads nowhere
+        return UNKNOWN
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Sort names of one folder by their natural() keys, all of which are made in one go."""
+    names = sorted(names)
+    keys = _numbered("\0".join(names)).split("\0")
+    return [names[row] for row in sorted(range(len(names)), key=keys.__getitem__)]
 
 
 def some(names: Sequence[str]) -> str:

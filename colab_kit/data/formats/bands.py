@@ -34,7 +34,7 @@ def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
     """Give each folder at or below a path that holds pictures, and their names."""
     for top, below, names in os.walk(path):
         below[:] = [name for name in below if not is_junk(name)]
-        pictures = [name for name in names if is_picture(Path(name)) and not is_junk(name)]
+        pictures = [name for name in names if is_picture(name) and not is_junk(name)]
         if pictures:
             yield Path(top), pictures
 

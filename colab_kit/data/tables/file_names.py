@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ..file_table import FileTable
 from ..folders.tree import HEIC, PICTURES
 
 AMBIGUOUS = -1
@@ -65,9 +66,9 @@ class FileNames:
     """
 
     def __init__(self, paths: Sequence[Path], root: Path, splits: Sequence[str]) -> None:
-        self.paths, self.root, self.splits = paths, root, splits
+        self.files, self.root, self.splits = FileTable.of(paths), root, splits
         base = f"{root}{os.sep}"
-        self.texts = [os.fspath(path) for path in paths]
+        self.texts = self.files.texts()
         start = len(base)
         first, last = min(self.texts, default=base), max(self.texts, default=base)
         if not (first.startswith(base) and last.startswith(base)):  # then all between do
@@ -78,7 +79,11 @@ class FileNames:
         self.many = len(set(splits)) > 1
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        return self.files
 
     @cached_property
     def bare(self) -> list[str]:
