@@ -7,6 +7,7 @@ The name holds where the files lie, their names, sizes and times: a change is no
 
 from __future__ import annotations
 
+import heapq
 import os
 import re
 import shutil
@@ -21,7 +22,8 @@ from ..system.archives.unpack import beside, unpack
 from ..system.files import digest, home
 from ..system.filetypes import is_archive, stem
 from ..system.locks import alone
-from .folders.tree import JUNK, in_order, some
+from .folders import tree
+from .folders.tree import JUNK, some
 from .folders.tree import is_picture as is_picture
 from .folders.words import one_split
 from .sources import name_of
@@ -74,9 +76,9 @@ def walk(path: Path) -> Iterator[Path]:
     """
     if path.is_file():
         yield path
-    for top, names, files in os.walk(path):
-        names[:] = in_order(name for name in names if not is_junk(name))
-        yield from (Path(top, name) for name in in_order(files) if not is_junk(name))
+    for top, here in tree.walk(path):
+        names = heapq.merge(here.loose.names(), here.beside, key=tree.natural)
+        yield from (top / name for name in names)
 
 
 def is_junk(name: str) -> bool:

@@ -27,7 +27,7 @@ from ..system.filetypes import is_archive, stem
 from .arrays import of_listing
 from .catalog import catalog
 from .folders.layout import scan, scan_split
-from .folders.tree import PICTURES, tree_of
+from .folders.tree import PICTURES, one_walk, tree_of
 from .formats import (
     bands,
     cifar,
@@ -121,9 +121,11 @@ class Opener:
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
-        form, tree = _form(folder), None
-        if form is None:
-            tree = tree_of(Path(os.path.abspath(folder)))
+        folder = Path(os.path.abspath(folder))
+        with one_walk():
+            form = _form(folder)
+            tree = tree_of(folder) if form is None else None
+        if tree is not None:
             opened = folder
             if any(is_archive(file.name) for file in tree.others):
                 opened = open_nested(folder, name, self.emit, self.control)

@@ -19,10 +19,9 @@ import torch
 from torch import nn
 
 from ..data.batches import Batch, BatchLoader
-from ..data.dataset import Split
 from ..data.fingerprints import of_array, of_split, of_value
 from ..data.image_checks import contents_of
-from ..data.sources import Pictures
+from ..data.sources import Chosen, Pictures
 from ..errors import ColabKitError
 from ..system.files import Shelf, digest
 from ..system.row_store import open_store
@@ -171,7 +170,7 @@ def key_of(
     return digest([VERSION, made_of, str(precision), seen, ends])[:16]
 
 
-def _pictures(split: Split, fingerprint: str, seen: Any) -> list[Any]:
+def _pictures(split: Chosen, fingerprint: str, seen: Any) -> list[Any]:
     """Say what pictures a split holds, in its order.
 
     Of files it is their content: moved, renamed or under another label they have the same features.

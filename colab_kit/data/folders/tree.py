@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -182,7 +184,55 @@ def tree_of(path: Path, above: frozenset[str] = frozenset()) -> Tree:
         It cannot be listed.
     """
     above |= {os.path.realpath(path)}
-    sizes, beside, folders = dict[str, int](), list[str](), list[str]()
+    here = listed(path)
+    names = [name for name in here.folders if os.path.realpath(path / name) not in above]
+    return Tree(
+        path, here.loose, here.beside, {name: tree_of(path / name, above) for name in names}
+    )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What lies in one folder, in natural order, without junk.
+
+    loose : its pictures, with their sizes
+    beside : names of its other files
+    folders : names of its folders
+    links : those of them that are links
+    """
+
+    loose: FileTable
+    beside: list[str]
+    folders: list[str]
+    links: frozenset[str]
+
+
+_remembered: ContextVar[dict[str, Listed] | None] = ContextVar("_remembered", default=None)
+
+
+@contextmanager
+def one_walk() -> Iterator[None]:
+    """List each folder once, however often it is asked for: while nothing in them changes."""
+    token = _remembered.set({})
+    try:
+        yield
+    finally:
+        _remembered.reset(token)
+
+
+def listed(path: Path) -> Listed:
+    """List a folder.
+
+    Raises
+    ------
+    DataError
+        It cannot be listed.
+    """
+    known = _remembered.get()
+    if known is not None and str(path) in known:
+        return known[str(path)]
+    sizes, beside = dict[str, int](), list[str]()
+    folders = dict[str, bool]()
     try:
         with os.scandir(path) as entries:
             for entry in entries:
@@ -190,8 +240,7 @@ def tree_of(path: Path, above: frozenset[str] = frozenset()) -> Tree:
                 if name.startswith(".") or name.lower() in JUNK:
                     continue
                 if entry.is_dir():
-                    if os.path.realpath(entry.path) not in above:
-                        folders.append(name)
+                    folders[name] = entry.is_symlink()
                 elif is_picture(name):
                     sizes[name] = _size(entry)
                 else:
@@ -202,8 +251,11 @@ def tree_of(path: Path, above: frozenset[str] = frozenset()) -> Tree:
     names = in_order(sizes)
     bytes_of = np.fromiter(map(sizes.__getitem__, names), np.int64, len(names))
     loose = FileTable([str(path)], np.zeros(len(names), np.int32), names, bytes_of)
-    below = {name: tree_of(path / name, above) for name in in_order(folders)}
-    return Tree(path, loose, in_order(beside), below)
+    links = frozenset(name for name, is_link in folders.items() if is_link)
+    here = Listed(loose, in_order(beside), in_order(folders), links)
+    if known is not None:
+        known[str(path)] = here
+    return here
 
 
 def _size(entry: os.DirEntry[str]) -> int:
@@ -211,6 +263,21 @@ def _size(entry: os.DirEntry[str]) -> int:
         return entry.stat().st_size
     except OSError:  # a link that leads nowhere
         return UNKNOWN
+
+
+def walk(path: Path) -> Iterator[tuple[Path, Listed]]:
+    """Give a folder and each below it with what lies there.
+
+    A link to a folder is not followed, and a folder that cannot be listed is passed over.
+    """
+    try:
+        here = listed(path)
+    except DataError:
+        return
+    yield path, here
+    for name in here.folders:
+        if name not in here.links:
+            yield from walk(path / name)
 
 
 def in_order(names: Iterable[str]) -> list[str]:
