@@ -54,10 +54,11 @@ def _are_folders(split: Split, classes: Sequence[str]) -> bool:
     if not isinstance(split.source, Pictures) or split.labels.ndim != 1:
         return False
     files = FileTable.of(split.source.paths)
-    pairs = np.unique(np.stack([files.folder[split.rows], split.labels]), axis=1).T
+    folder = files.folder[split.rows].astype(np.int64)
+    pairs = np.unique(folder * len(classes) + split.labels)
     return all(
         set(classes[label].split("/")) <= set(_normal(files.folders[number]).split("/"))
-        for number, label in pairs.tolist()
+        for number, label in zip(*np.divmod(pairs, len(classes)), strict=True)
     )
 
 

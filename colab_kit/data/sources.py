@@ -72,7 +72,7 @@ class Pictures:
     root: Path
     print: str = ""
     span: tuple[float, float] | None = None
-    contents: dict[int, str] = field(default_factory=dict)
+    contents: dict[int, str] = field(default_factory=dict, repr=False)
     sampled: bool = False
 
     def __len__(self) -> int:

@@ -130,8 +130,7 @@ CHANGES = {
     "ten more": lambda top: birds(top, first=80, each=5),
     "a class renamed": lambda top: (top / "hawk").rename(top / "zebra finch"),
     "folders in between": lambda top: [
-        (top / "a" / kind).parent.mkdir(exist_ok=True)
-        or (top / kind).rename(top / "a" / kind)
+        (top / "a" / kind).parent.mkdir(exist_ok=True) or (top / kind).rename(top / "a" / kind)
         for kind in ("hawk", "owl")
     ],
     "one more class": lambda top: birds(top, classes=("auk",), first=200),
