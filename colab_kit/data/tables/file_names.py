@@ -67,14 +67,10 @@ class FileNames:
 
     def __init__(self, paths: Sequence[Path], root: Path, splits: Sequence[str]) -> None:
         self.files, self.root, self.splits = FileTable.of(paths), root, splits
-        base = f"{root}{os.sep}"
-        self.texts = self.files.texts()
-        start = len(base)
-        first, last = min(self.texts, default=base), max(self.texts, default=base)
-        if not (first.startswith(base) and last.startswith(base)):  # then all between do
-            start = len(base := f"{os.path.commonpath(self.texts)}{os.sep}")
-        self.base = base.rstrip(os.sep)
-        self.whole = [text[start:].replace("\\", "/") for text in self.texts]
+        self.base, tops = os.fspath(root), self.files.used_folders()
+        if not all(f"{top}{os.sep}".startswith(f"{root}{os.sep}") for top in tops):
+            self.base = os.path.commonpath(tops)
+        self.whole = [name.replace("\\", "/") for name in self.files.below(Path(self.base))]
         self._forms = dict[str, dict[str, int]]()
         self.many = len(set(splits)) > 1
 
@@ -84,6 +80,10 @@ class FileNames:
     @property
     def paths(self) -> Sequence[Path]:
         return self.files
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return self.files.texts()
 
     @cached_property
     def bare(self) -> list[str]:
