@@ -16,7 +16,8 @@ from ..colab.staging import one_by_one
 from ..errors import DataError
 from ..events import Note
 from . import deep, fingerprints, image_checks
-from .folders.tree import HEIC, PICTURES, Listing, counted
+from .file_table import FileTable
+from .folders.tree import HEIC, PICTURES, Listing, PictureFiles, counted
 from .images import READERS
 from .labels import read_labels
 from .sources import Arrays, Part, Pictures, Source
@@ -54,30 +55,38 @@ def of_files(
 ) -> Part:
     """Understand picture files; the unreadable are left out.
 
-    Numbers stay numbers where `labels` is an array; anything else becomes an object array.
+    Of many files a sample is looked at, and all of them where it shows a fault. Numbers stay
+    numbers where `labels` is an array; anything else becomes an object array.
     """
-    looks = image_checks.look_at(paths)
-    complaints = image_checks.complaints(looks, root)
-    good = [row for row, look in enumerate(looks) if not look.fault]
-    if not good:
-        fix = "get the pictures again: unpack or copy them anew"
-        if all(look.kind in READERS for look in looks):
-            fix = f"{READERS[looks[0].kind]}, then load again"
-        what = f"None of the {len(paths):,} pictures in {root} can be read."
-        raise DataError(what, " ".join(note.text for note in complaints) or "there are none", fix)
-    whole = [paths[row] for row in good]
-    fingerprint = fingerprints.of_files(whole, [looks[row].print for row in good], root)
     values = labels if isinstance(labels, np.ndarray) else object_array(labels)
-    values = values[good]
-    if twins := image_checks.twins(whole, values, [looks[row].print for row in good], root):
+    files = FileTable.of(paths)
+    looks = image_checks.look_at_some(files, values)
+    complaints = image_checks.complaints(list(looks.values()), root)
+    bad = [row for row, look in looks.items() if look.fault]
+    if len(bad) == len(files):
+        fix = "get the pictures again: unpack or copy them anew"
+        kinds = {look.kind for look in looks.values()}
+        if kinds <= READERS.keys():
+            fix = f"{READERS[min(kinds)]}, then load again"
+        what = f"None of the {len(files):,} pictures in {root} can be read."
+        raise DataError(what, " ".join(note.text for note in complaints) or "there are none", fix)
+    good = np.delete(np.arange(len(files)), bad)
+    whole, values = files.take(good), values[good]
+    seen = {
+        row: looks[old].print for row, old in enumerate(good.tolist()) if old in looks
+    }  # by the rows that stay
+    fingerprint = fingerprints.of_files(whole, seen, root)
+    if twins := image_checks.twins(whole, values, seen, root):
         complaints = [*complaints, twins]
     return Part(
         values,
-        lambda y: Pictures(whole, y, root, fingerprint),
+        lambda y: Pictures(
+            whole, y, root, fingerprint, contents=seen, sampled=len(looks) < len(files)
+        ),
         fingerprint,
         notes=(*notes, *complaints),
-        groups=None if groups is None else object_array(groups[row] for row in good),
-        deep=tuple(look.path for look in looks if look.deep),
+        groups=None if groups is None else object_array(groups)[good],
+        deep=tuple(look.path for look in looks.values() if look.deep),
     )
 
 
@@ -195,23 +204,17 @@ def _under(make: Callable[[np.ndarray], Source], law: deep.Span) -> Callable[[np
 
 def of_listing(listing: Listing) -> dict[str, Part]:
     """Understand the splits of a listing, labelled by its folders or by label_files."""
-    values = [file.label for files in listing.splits.values() for file in files]
+    each = {split: PictureFiles.of(files) for split, files in listing.splits.items()}
+    values = [label for files in each.values() for label in files.labels]
     rows = of_rows(values)
     names = object_array(values) if rows is None else rows
     parts, start = {}, 0
-    for split, files in listing.splits.items():
+    for split, files in each.items():
         own, start = names[start : start + len(files)], start + len(files)
         notes = (
             (*listing.label_notes, *listing.notes, *listing.left_out) if split == "train" else ()
         )
-        groups = [file.group for file in files]
-        parts[split] = of_files(
-            [file.path for file in files],
-            own,
-            listing.root,
-            notes,
-            groups=groups if any(group is not None for group in groups) else None,
-        )
+        parts[split] = of_files(files.files, own, listing.root, notes, groups=files.groups)
     return parts
 
 

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .dataset import Split
+from .file_table import FileTable
 from .sources import Arrays, Part, Pictures
 from .targets import unlabelled
 
@@ -31,7 +34,12 @@ def reading(
     classes : names of the classes as the source has them
     """
     train = shared["train"][1]
-    out = [_split(name, split, part, train, root) for name, (split, part) in shared.items()]
+    drawn_from = sum(len(split) for split, part in shared.values() if part is train)
+    out = [
+        _split(name, split, part is train and name != "train", drawn_from, root)
+        for name, (split, part) in shared.items()
+    ]
+    out += _looked_at(train)
     if callable(labels):
         out.append("labels: what your function says of each path")
     elif isinstance(labels, Mapping):
@@ -45,26 +53,38 @@ def _are_folders(split: Split, classes: Sequence[str]) -> bool:
     """Tell whether each label is the name of a folder that its picture lies in."""
     if not isinstance(split.source, Pictures) or split.labels.ndim != 1:
         return False
-    labels = zip(split.paths or (), split.labels, strict=True)
+    files = FileTable.of(split.source.paths)
+    folder = files.folder[split.rows].astype(np.int64)
+    pairs = np.unique(folder * len(classes) + split.labels)
     return all(
-        set(classes[label].split("/")) <= set(_normal(path).split("/")) for path, label in labels
+        set(classes[label].split("/")) <= set(_normal(files.folders[number]).split("/"))
+        for number, label in zip(*np.divmod(pairs, len(classes)), strict=True)
     )
 
 
-def _normal(path: Path) -> str:
-    return unicodedata.normalize("NFC", path.parent.as_posix())
+def _normal(folder: str) -> str:
+    return unicodedata.normalize("NFC", Path(folder).as_posix())
 
 
-def _split(name: str, split: Split, part: Part, train: Part, root: Path | None) -> str:
+def _split(name: str, split: Split, drawn: bool, total: int, root: Path | None) -> str:
     text = f"{name}: {len(split):,} {_things(split)}"
-    if part is train and name != "train":
-        return f"{text}, drawn from the training pictures"
+    if drawn:
+        return f"{text} ({len(split) / total:.1%}), drawn from the training pictures"
     if isinstance(split.source, Pictures):
-        folder = os.path.commonpath([path.parent for path in split.source.paths])
+        folder = os.path.commonpath(FileTable.of(split.source.paths).used_folders())
         text += f" of {_below(Path(folder), root)}"
     if unlabelled(split.labels).all():
         text += ", without labels"
     return text
+
+
+def _looked_at(part: Part) -> list[str]:
+    """Say how many files were opened, where a sample was."""
+    source = part.make(np.zeros(len(part), np.int64))
+    if not isinstance(source, Pictures) or not source.sampled:
+        return []
+    many = f"{len(source.contents):,} of {len(source):,} pictures were looked at"
+    return [f"contents: {many}, the others are when they are decoded"]
 
 
 def _things(split: Split) -> str:

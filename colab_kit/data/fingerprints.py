@@ -9,13 +9,14 @@ import os
 import re
 import types
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import keyed_random
+from .file_table import FileTable
 
 ENDS = 3  # items read at each end of a user's own dataset
 DIGITS = 32  # of the hex digest that are kept
@@ -29,12 +30,18 @@ def of_array(x: Any) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
-def of_files(paths: Sequence[Path], prints: Sequence[str], root: Path) -> str:
-    """Hash picture files by their names below `root` and by what look_at() saw of each."""
-    digest = hashlib.sha256()
-    for path, file_print in zip(paths, prints, strict=True):
-        name = unicodedata.normalize("NFC", os.path.relpath(path, root).replace(os.sep, "/"))
-        digest.update(f"{name}\0{file_print}\n".encode(errors="surrogateescape"))
+def of_files(files: FileTable, contents: Mapping[int, str], root: Path) -> str:
+    """Hash picture files by their names below `root`, their sizes, and the content of some.
+
+    Parameters
+    ----------
+    contents : what image_checks saw of the content, by row
+    """
+    names = unicodedata.normalize("NFC", "\0".join(files.below(root)))
+    digest = hashlib.sha256(names.encode(errors="surrogateescape"))
+    digest.update(files.sizes.astype("<i8").data)
+    for row, content in contents.items():
+        digest.update(f"{row} {content}\n".encode())
     return digest.hexdigest()[:DIGITS]
 
 

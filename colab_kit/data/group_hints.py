@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..events import Note
+from .file_table import FileTable
 from .folders.tree import some
 from .sources import Part, Pictures
 
@@ -78,7 +79,7 @@ def likely_groups(part: Part, call: Callable[[str], str] = str) -> list[Note]:
     if len(rows) > RUNS * RUN:
         starts = np.linspace(0, len(rows) - RUN, RUNS).astype(np.int64)
         rows = np.unique(starts[:, None] + np.arange(RUN))
-    paths = [source.paths[row] for row in rows.tolist()]
+    paths = list(FileTable.of(source.paths).take(rows))
     # numbers and several classes a picture have no folder or prefix of their own
     labels = [label if isinstance(label, str) else None for label in part.labels[rows]]
     found = of_folders(paths, labels, source.root) or of_names(paths, labels)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from numpy import ndarray
 
 from ..errors import DataError
 from ..events import Note
-from .folders.tree import Listing, some
+from .file_table import joined
+from .folders.tree import Listing, PictureFiles, some
 from .sources import Part, Pictures
 from .targets import object_array
 
@@ -38,13 +40,12 @@ def group_files(listing: Listing, group: Any, *, whole: bool = True) -> Listing:
     """
     if group is None or isinstance(group, str):
         return listing
-    files = [file for split in listing.splits.values() for file in split]
-    values, notes = _of_paths([file.path for file in files], listing.root, group, whole)
-    by_path = {file.path: value for file, value in zip(files, values, strict=True)}
-    splits = {
-        name: [file._replace(group=by_path[file.path]) for file in split]
-        for name, split in listing.splits.items()
-    }
+    each = {name: PictureFiles.of(split) for name, split in listing.splits.items()}
+    paths = joined([split.files for split in each.values()])
+    values, notes = _of_paths(paths, listing.root, group, whole)
+    splits, rest = dict[str, PictureFiles](), iter(values)
+    for name, split in each.items():
+        splits[name] = replace(split, groups=list(islice(rest, len(split))))
     return replace(listing, splits=splits, notes=(*listing.notes, *(notes if whole else ())))
 
 

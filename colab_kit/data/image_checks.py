@@ -1,8 +1,7 @@
-"""Picture files looked at from outside, and pictures that two splits share.
+"""Picture files looked at from outside: no pixel is decoded.
 
-No pixel of a file is decoded.
-look_at() visits each file once, briefly, for its size, magic, dimensions and end marker; overlaps()
-finds the same picture in two splits by its content.
+look_at() visits a file briefly, for its size, magic, dimensions and end marker. Of many files
+look_at_some() visits a sample: the rest is looked at when it is decoded.
 """
 
 from __future__ import annotations
@@ -11,32 +10,35 @@ import hashlib
 import os
 import re
 import struct
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 
 from ..errors import DataError
 from ..events import Note
 from ..system.filetypes import kind_of, web_page
 from . import keyed_random
-from .dataset import Data, Split
 from .deep import is_deep, samples
+from .file_table import FileTable
 from .folders.tree import counted, some
 from .images import READERS, jpeg_segments, reads
-from .sources import Arrays, Pictures
+from .sources import Pictures
 
 EDGE = 16 << 10  # bytes read at each end of a file
 LARGEST = 178_956_970  # pixels: twice Pillow's MAX_IMAGE_PIXELS, where it refuses to open a file
 THREADS = 16  # the wait is for the disk, or for Drive
-PART = 1 << 20  # bytes of an array summed at once: they stay in the cache
+OPTIONAL = {".heic": "heic", ".heif": "heic", ".avif": "avif"}  # read where a package does
+SHARE = 32  # files that a thread is given at once
+
+
+FEW = 2_000  # files that are all looked at; of more, so many are: 0.1 s on one core
+SMALLEST = 100  # of those: pointers and error pages in place of pictures are small
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,57 @@ class Look:
     deep: bool = False
 
 
+def look_at_some(files: FileTable, labels: Sequence[Any] | np.ndarray) -> dict[int, Look]:
+    """Visit files by row: all of a few, a sample of many, and all if the sample shows a fault.
+
+    A fault is a file that cannot be read, a picture of more than 8 bits, or one picture under two
+    labels.
+
+    Raises
+    ------
+    DataError
+        A picture is a pixel bomb.
+    """
+    rows = sample(files)
+    looks = dict(zip(rows.tolist(), look_at([files[row] for row in rows.tolist()]), strict=True))
+    if len(rows) == len(files):
+        return looks
+    faults = any(look.fault or look.deep for look in looks.values())
+    if faults or _pairs(labels, {row: look.print for row, look in looks.items()}):
+        return dict(enumerate(look_at(list(files))))
+    return looks
+
+
+def sample(files: FileTable) -> np.ndarray:
+    """Choose FEW files, or all of fewer: rows, int64, sorted; a function of names and sizes.
+
+    Files of one size are chosen together, so that copies of a picture meet. Beside them come the
+    smallest ones, those without a known size, and those of a kind that nothing here reads.
+    """
+    if len(files) <= FEW:
+        return np.arange(len(files))
+    turn = keyed_random.hashes(keyed_random.mix(keyed_random.LOOK), files.sizes)
+    in_turn = np.lexsort((files.keys, turn))[: FEW - SMALLEST]
+    smallest = np.lexsort((files.keys, files.sizes))[:SMALLEST]
+    odd = files.sizes <= 0
+    unread = {end for end in files.endings() & OPTIONAL.keys() if not reads(OPTIONAL[end])}
+    if unread:
+        odd |= [name.lower().endswith(tuple(unread)) for name in files.names()]
+    return np.unique(np.concatenate([in_turn, smallest, np.flatnonzero(odd)]))
+
+
+def contents_of(source: Pictures, rows: np.ndarray) -> list[str]:
+    """Give the hash of each file's content, of the rows asked for; those not known yet are read.
+
+    A file that cannot be read has "".
+    """
+    known, missing = source.contents, list[int]()
+    missing = [row for row in rows.tolist() if row not in known]
+    for row, look in zip(missing, _looks([source.paths[row] for row in missing]), strict=True):
+        known[row] = look.print
+    return [known[row] for row in rows.tolist()]
+
+
 def look_at(paths: Sequence[Path]) -> list[Look]:
     """Visit each file once, in threads; in the order of `paths`.
 
@@ -66,8 +119,7 @@ def look_at(paths: Sequence[Path]) -> list[Look]:
     DataError
         A picture is a pixel bomb.
     """
-    with ThreadPoolExecutor(min(THREADS, len(paths) // 32 + 1)) as pool:
-        looks = list(pool.map(_look, paths))
+    looks = _looks(paths)
     for look in looks:
         if look.pixels > LARGEST:
             size = look.path.stat().st_size
@@ -77,6 +129,16 @@ def look_at(paths: Sequence[Path]) -> list[Look]:
                 "delete it, or replace it by a smaller copy",
             )
     return looks
+
+
+def _looks(paths: Sequence[Path]) -> list[Look]:
+    with ThreadPoolExecutor(min(THREADS, len(paths) // SHARE + 1)) as pool:
+        parts = [paths[start : start + SHARE] for start in range(0, len(paths), SHARE)]
+        return list(chain.from_iterable(pool.map(_look_at_each, parts)))
+
+
+def _look_at_each(paths: Sequence[Path]) -> list[Look]:
+    return [_look(path) for path in paths]
 
 
 def complaints(looks: Sequence[Look], root: Path) -> list[Note]:
@@ -98,19 +160,35 @@ def complaints(looks: Sequence[Look], root: Path) -> list[Note]:
 
 
 def twins(
-    paths: Sequence[Path], labels: Iterable[Any], prints: Sequence[str], root: Path
+    paths: Sequence[Path],
+    labels: Sequence[Any] | np.ndarray,
+    contents: Mapping[int, str],
+    root: Path,
 ) -> Note | None:
-    """Say which pictures lie in two classes, if one label a picture is meant."""
-    first, labels = dict[str, int](), list(labels)
-    pairs = list[tuple[int, int]]()
-    for row, (label, file_print) in enumerate(zip(labels, prints, strict=True)):
-        if isinstance(label, str) and labels[first.setdefault(file_print, row)] != label:
-            pairs.append((first[file_print], row))
+    """Say which pictures lie in two classes, if one label a picture is meant.
+
+    Parameters
+    ----------
+    contents : hashes of those that were looked at, by row
+    """
+    pairs = _pairs(labels, contents)
     if not pairs:
         return None
     one, other = (os.path.relpath(paths[row], root) for row in pairs[0])
     text = f"{counted(len(pairs), 'picture')} found under two classes each ({one} is {other}): one "
     return Note(text + "of the labels is wrong, or a folder is no class.", "warn")
+
+
+def _pairs(
+    labels: Sequence[Any] | np.ndarray, contents: Mapping[int, str]
+) -> list[tuple[int, int]]:
+    """List rows of one content and two labels."""
+    first, pairs = dict[str, int](), list[tuple[int, int]]()
+    for row, content in contents.items():
+        label = labels[row]
+        if isinstance(label, str) and labels[first.setdefault(content, row)] != label:
+            pairs.append((first[content], row))
+    return pairs
 
 
 def _look(path: Path) -> Look:
@@ -222,121 +300,3 @@ def _by_pillow(file: BinaryIO) -> tuple[str, int]:
         return ("is no picture", 0) if found is None else ("", found[0][..., 0].size)
     except Exception as err:  # a damaged header: Pillow's readers raise what they please
         return f"is damaged ({type(err).__name__})", 0
-
-
-Late = Callable[[], bool]
-Twins = list[tuple[str, str]]  # (name there, name in training)
-
-
-def overlaps(
-    data: Data, *, limit: float = float("inf"), clock: Callable[[], float] = time.monotonic
-) -> dict[str, Twins]:
-    """Find pictures of training that another split has too: {"test": [(there, in training)]}.
-
-    It reads only files whose size another split has as well, and compares only rows of arrays
-    whose sum another split has as well. It leaves a user's own Dataset alone: reading that may
-    cost anything.
-
-    Parameters
-    ----------
-    data : Data
-        Its valid and test splits are compared with train.
-    limit : float
-        Seconds; the result is what was found until then.
-    clock : callable
-        The time in seconds.
-    """
-    ends, train = clock() + limit, data.train
-    twins: dict[str, Twins] = {}
-
-    def late() -> bool:
-        return clock() > ends
-
-    for name, split in data.splits.items():
-        for kind, compare in ((Arrays, _same_rows), (Pictures, _same_files)):
-            both = isinstance(split.source, kind) and isinstance(train.source, kind)
-            if name != "train" and both and (pairs := compare(split, train, late)):
-                twins[name] = pairs
-    return twins
-
-
-def _same_rows(other: Split, train: Split, late: Late) -> Twins:
-    """Compare rows of equal sums byte by byte."""
-    theirs, ours = _sums(other, late), _sums(train, late)
-    order = np.argsort(ours, kind="stable")
-    same = np.flatnonzero(np.isin(theirs, ours))
-    partners = train.rows[order[np.searchsorted(ours[order], theirs[same])]]
-    pairs: Twins = []
-    step = max(1, PART // _width(train))
-    for start in range(0, len(same), step):
-        a, b = other.rows[same[start : start + step]], partners[start : start + step]
-        equal = (_bytes(other, a) == _bytes(train, b)).all(1)
-        pairs += zip(map(str, a[equal].tolist()), map(str, b[equal].tolist()), strict=True)
-        if late():  # after a part: where the sums took all the time, they are not lost
-            break
-    return pairs
-
-
-def _sums(split: Split, late: Late) -> np.ndarray:
-    """Sum each row's bytes, eight at a time, under keyed odd weights: uint64.
-
-    It sums as many rows as time allows.
-    70,000 rows of 784 bytes take a third of the time that their hashes take.
-    """
-    wide, parts = _width(split), [np.empty(0, np.uint64)]
-    weights = keyed_random.hashes(keyed_random.mix(wide), np.arange(-(-wide // 8))) | np.uint64(1)
-    step = max(1, PART // wide)
-    for start in range(0, len(split), step):
-        if late():
-            break
-        raw = _bytes(split, split.rows[start : start + step])
-        if wide % 8:
-            raw = np.pad(raw, ((0, 0), (0, -wide % 8)))
-        parts.append((raw.view(np.uint64) * weights).sum(1, dtype=np.uint64))
-    return np.concatenate(parts)
-
-
-def _bytes(split: Split, rows: np.ndarray) -> np.ndarray:
-    """View rows of an array as bytes: uint8, (rows, bytes)."""
-    x = _array(split)
-    part = x[torch.from_numpy(rows).to(x.device)].detach().cpu()
-    return np.asarray(part.reshape(len(rows), -1).contiguous().view(torch.uint8).numpy())
-
-
-def _array(split: Split) -> torch.Tensor:
-    assert isinstance(split.source, Arrays)
-    return split.source.x
-
-
-def _width(split: Split) -> int:
-    """Count the bytes of a row."""
-    return max(1, _array(split)[:1].nbytes)
-
-
-def _same_files(other: Split, train: Split, late: Late) -> Twins:
-    """Compare files of equal size by their hashes."""
-    theirs, ours = _sizes(other), _sizes(train)
-    names = dict(_hashes(train, ours, set(theirs.values()), late))
-    hashes = _hashes(other, theirs, set(ours.values()), late)
-    return [(name, names[key]) for key, name in hashes if key in names]
-
-
-def _sizes(split: Split) -> dict[Path, int]:
-    sizes = {}
-    for path in split.paths or []:
-        with suppress(OSError):
-            sizes[path] = os.stat(path).st_size
-    return sizes
-
-
-def _hashes(
-    split: Split, sizes: dict[Path, int], wanted: set[int], late: Late
-) -> Iterator[tuple[bytes, str]]:
-    assert isinstance(split.source, Pictures)
-    for path, size in sizes.items():
-        if late():
-            return
-        if size in wanted:
-            with suppress(OSError):
-                digest = hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
-                yield digest, os.path.relpath(path, split.source.root)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy import ndarray
 
 # The purpose of a draw. It is part of every key, so that no two uses share a stream.
-SPLIT, INIT, ORDER, SAMPLE, STEP, MIXUP, VALID, VIEW, DRAW = range(9)
+SPLIT, INIT, ORDER, SAMPLE, STEP, MIXUP, VALID, VIEW, DRAW, LOOK = range(10)
 
 _MASK = (1 << 64) - 1
 _GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

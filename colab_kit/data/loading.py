@@ -67,9 +67,10 @@ def load(
         several names a picture, or rows of 0 and 1; floats, (N,) or (N, targets); None or NaN for
         no label. A dict of arrays is read by their names: x_train, y_train, x_test.
     valid : None, float, 0, "test", or a source
-        None: the source's own, else a keyed stratified fifth of the training pictures (a tenth from
-        20,000 up), at least one a class. A float: that share of them. 0: none. "test": the test
-        split.
+        None: the source's own, else a fifth of the training pictures (a tenth from 20,000 up), at
+        least one a class. A float: that share of them. 0: none. "test": the test split. Which
+        files are drawn goes by seed, own name and size of each: more pictures, or a renamed
+        class, move none of the others, and the share is met about. Rows of arrays meet it exactly.
     test : None, float, 0, or a source
         None: the source's own. A folder without class folders is for predict only.
     labels : path of a table, {file: label}, or callable(path) -> label
@@ -91,9 +92,9 @@ def load(
         For picture files, named below the source's folder; a Cleaner gives it.
     group : column name, {file: group}, callable(path) -> group, sequence of N, or False
         What pictures belong to: a patient, a lesion, a person, a video. Pictures of one group stay
-        on one side of each draw for valid and test; the share is met as nearly as whole groups
-        can. For a folder a column of the table, a dict or a function; for arrays and datasets a
-        group a row. None or a blank: a picture on its own. False: no groups, and no word of names
+        on one side of each draw for valid and test, which goes by seed and the group's name. For
+        a folder a column of the table, a dict or a function; for arrays and datasets a group a
+        row. None or a blank: a picture on its own. False: no groups, and no word of names
         that look like some. Splits that came with the data are not changed; a warning says which
         groups they part.
     max_per_class : int
@@ -127,6 +128,10 @@ def load(
     What lies on Drive is first brought to the fast disk, once; a folder of many small files is
     packed for the next session. A picture replaced there under its old name is not noticed: give
     the folder another name.
+
+    Up to 2,000 files of a split are all looked at, without decoding them; of more, 2,000 are, and
+    all of them if one of these is damaged, deep, or under two classes. Of all files name and size
+    are in the fingerprint, of those looked at the content too.
 
     Examples
     --------

@@ -7,6 +7,7 @@ The name holds where the files lie, their names, sizes and times: a change is no
 
 from __future__ import annotations
 
+import heapq
 import os
 import re
 import shutil
@@ -21,7 +22,9 @@ from ..system.archives.unpack import beside, unpack
 from ..system.files import digest, home
 from ..system.filetypes import is_archive, stem
 from ..system.locks import alone
-from .folders.tree import HEIC, JUNK, PICTURES, natural, some
+from .folders import tree
+from .folders.tree import JUNK, some
+from .folders.tree import is_picture as is_picture
 from .folders.words import one_split
 from .sources import name_of
 
@@ -73,19 +76,14 @@ def walk(path: Path) -> Iterator[Path]:
     """
     if path.is_file():
         yield path
-    for top, names, files in os.walk(path):
-        names[:] = sorted((name for name in names if not is_junk(name)), key=natural)
-        yield from (Path(top, name) for name in sorted(files, key=natural) if not is_junk(name))
+    for top, here in tree.walk(path):
+        names = heapq.merge(here.loose.names(), here.beside, key=tree.natural)
+        yield from (top / name for name in names)
 
 
 def is_junk(name: str) -> bool:
     """Tell whether a file or folder of this name is the system's own."""
     return name.startswith(".") or name.lower() in JUNK
-
-
-def is_picture(path: Path) -> bool:
-    """Tell whether a file is a picture by its name."""
-    return path.suffix.lower() in PICTURES | HEIC
 
 
 def outweigh(packed: Sequence[Path], pictures: Sequence[Path]) -> bool:
@@ -116,9 +114,6 @@ def open_nested(
     BadArchive, UnsafeArchive, NoSpace
         See archives.unpack; the limits hold for the sum.
     """
-    every = (name for _, _, names in os.walk(folder) for name in names)  # a million: a second
-    if not any(map(is_archive, every)):
-        return folder
     files = list(walk(folder))
     archives, passed = _to_open(files)
     if not archives or depth == 0:

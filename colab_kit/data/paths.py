@@ -27,7 +27,7 @@ from ..system.filetypes import is_archive, stem
 from .arrays import of_listing
 from .catalog import catalog
 from .folders.layout import scan, scan_split
-from .folders.tree import PICTURES
+from .folders.tree import PICTURES, one_walk, tree_of
 from .formats import (
     bands,
     cifar,
@@ -121,16 +121,22 @@ class Opener:
 
     def _open_folder(self, path: Path, request: LabelRequest) -> Parts:
         folder, name = self._bring(path)
-        form = _form(folder)
-        if form is None:
-            folder = open_nested(folder, name, self.emit, self.control)
+        folder = Path(os.path.abspath(folder))
+        with one_walk():
             form = _form(folder)
+            tree = tree_of(folder) if form is None else None
+        if tree is not None:
+            opened = folder
+            if any(is_archive(file.name) for file in tree.others):
+                opened = open_nested(folder, name, self.emit, self.control)
+            if opened != folder:
+                folder, form, tree = opened, _form(opened), None
         if form is not None:
             _refuse(request, name, "labels")
             root = folder if folder.is_dir() else folder.parent
             return catalog.recognise(replace(_read(form, folder, request), name=name, root=root))
         request, ask = _for_folder(request, path, folder), request.labels is None
-        listing = label_files(scan(folder, _shown(path, request), ask=ask), request)
+        listing = label_files(scan(folder, _shown(path, request), ask=ask, tree=tree), request)
         parts = of_listing(group_files(listing, request.group))
         return Parts(parts, name, listing.root, lines=listing.lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ..system.files import digest, home
 from ..system.hardware import free_memory
 from ..system.row_store import RowStore, open_store
 from .deep import Span
+from .file_table import FileTable
 from .images import VERSION, decode, squash
 from .prefetch import cached_with
 from .sources import Pictures
@@ -136,18 +138,21 @@ def store_for(
 
 
 def _key(source: Pictures, side: int, span: Span | None, fill: tuple[int, ...] | None) -> str:
-    """Hash the files' content (else their sizes and dates), and all that decodes them."""
+    """Hash the files' content (else their sizes and dates too), and all that decodes them."""
     import PIL
     import torch
     import torchvision
 
-    what = source.print or [[str(path), *_size_and_date(path)] for path in source.paths]
+    what: list[Any] = [source.print]
+    if source.sampled or not source.print:
+        texts = FileTable.of(source.paths).texts()
+        what += [[text, *_size_and_date(text)] for text in texts]
     versions = [PIL.__version__, torch.__version__, torchvision.__version__]
     decoders = [VERSION, *versions, platform.machine()]
     return digest([what, len(source.paths), side, span, fill, decoders])[:16]
 
 
-def _size_and_date(path: Path) -> list[int]:
+def _size_and_date(path: str) -> list[int]:
     try:
         stat = os.stat(path)
     except OSError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +14,7 @@ from numpy import ndarray
 from ..errors import DataError
 from ..events import Note
 from . import fingerprints
+from .file_table import FileTable
 from .targets import unlabelled
 
 if TYPE_CHECKING:
@@ -56,11 +57,14 @@ class Arrays:
 class Pictures:
     """Picture files.
 
-    paths : absolute paths, in a fixed order
+    paths : absolute paths, in a fixed order; a FileTable where load() made it
     labels : int64, (N,)
     root : the folder that file names are relative to
-    print : a hash of names and content, the same on every machine; "" if nobody looked
+    print : a hash of names, sizes and the contents that were looked at, the same on every machine;
+        "" if nobody looked
     span : the values that become 0 and 255 in pictures of more than 8 bits (deep.py), or None
+    contents : a hash of each file's content, by row, of those that were looked at so far
+    sampled : whether `print` says the content of some files only
     """
 
     paths: Sequence[Path]
@@ -68,6 +72,8 @@ class Pictures:
     root: Path
     print: str = ""
     span: tuple[float, float] | None = None
+    contents: dict[int, str] = field(default_factory=dict, repr=False)
+    sampled: bool = False
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -196,8 +202,8 @@ def apply_edits(part: Part, edits: Edits) -> tuple[Part, set[str]]:
         )
     root, labels, left_out = source.root, part.labels.copy(), list[str]()
     rows, names = list[int](), set[str]()
-    for row, path in enumerate(source.paths):
-        name = name_of(path, root)
+    files = FileTable.of(source.paths)
+    for row, name in enumerate(files.below(root)):
         if name in edits:
             names.add(name)
             labels[row] = labels[row] if edits[name] is None else _edited(edits[name], labels)
@@ -207,13 +213,14 @@ def apply_edits(part: Part, edits: Edits) -> tuple[Part, set[str]]:
             rows.append(row)
     if not names:
         return part, names
-    paths = [source.paths[row] for row in rows]
+    paths = files.take(rows)
+    contents = {new: source.contents[row] for new, row in enumerate(rows) if row in source.contents}
     fingerprint = fingerprints.of_value([part.print, sorted(left_out)])
     new = replace(
         part,
         labels=labels[rows],
         groups=None if part.groups is None else part.groups[rows],
-        make=lambda y: Pictures(paths, y, root, fingerprint),
+        make=lambda y: replace(source, paths=paths, labels=y, print=fingerprint, contents=contents),
         print=fingerprint,
     )
     return new, names

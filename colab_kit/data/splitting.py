@@ -1,6 +1,8 @@
 """Splitting: which rows train, validate and test. Each session draws the same by key.
 
-Rows that share a group (a patient, a video) stay on one side of every draw.
+A file's side is a function of the seed, its own name and its size: more pictures, other folders or
+a renamed class move none. Rows that share a group (a patient, a video) stay on one side of every
+draw, which is a function of the seed and the group's name.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from numpy import ndarray
 from ..errors import DataError
 from ..events import Note
 from .dataset import Split, default_share, stratified
+from .draws import by_draw, draws_of, whole_groups
 from .folders.tree import counted, natural, some
 from .groups import AS_FUNCTION, group_numbers
 from .keyed_random import SPLIT, mix, permutation
@@ -30,6 +33,7 @@ from .targets import object_array, strata, unlabelled
 
 # the purpose of a draw that is not the validation split's: part of its key
 LIMIT, TEST, GROUPS = 1, 2, 3
+MANY = 4  # pictures more or less than the share, of which nothing is said
 MOST_TOLD = 20  # classes that a line names
 
 
@@ -88,10 +92,15 @@ def share_out(
         split, share, key = out["train"][0], shares[name] or 0.0, seed
         if name == "test":
             key = mix(seed, TEST)
-        if groups is None:
+        draws = draws_of(split, train, key, 0 if groups is None else GROUPS)
+        if draws is None:
             rest, rows = stratified(split.labels, share, key)
+        elif groups is None:
+            rest, rows = by_draw(split.labels, draws, share)
         else:
-            rest, rows = whole_groups(split.labels, groups[split.rows], share, key)
+            rest, rows = whole_groups(split.labels, groups[split.rows], draws, share)
+        if draws is not None and _is_off(len(rows), share * len(split)):
+            emit(_said_of_share(name, len(rows), len(split), share, groups is not None))
         out["train"] = replace(split, rows=split.rows[rest]), train
         if len(rows):
             out[name] = Split(split.source, split.rows[rows], name), train
@@ -104,60 +113,15 @@ def share_out(
     return {name: out[name] for name in ("train", "valid", "test") if name in out}
 
 
-def whole_groups(
-    labels: ndarray, groups: ndarray, share: float, seed: int
-) -> tuple[ndarray, ndarray]:
-    """Divide row numbers into (rest, drawn): near to `share` of each class, groups whole.
+def _is_off(drawn: int, meant: float) -> bool:
+    """Tell whether a share differs by a quarter from the one that is asked for, and by some."""
+    return abs(drawn - meant) > max(0.25 * meant, MANY)
 
-    Groups come in the order of a keyed draw, and each is taken if that brings the classes nearer
-    to their shares; then a class that got none gets its smallest group. The last group of a class
-    is never drawn. A function of (labels, groups, share, seed): earlier draws do not change it.
 
-    Parameters
-    ----------
-    labels : int64, (N,), or float32, (N, K): see targets.strata
-    groups : int64, (N,), a number for each group
-    share : from 0 to 1
-    seed : key of the draw
-
-    Returns
-    -------
-    rest, drawn : int64, each sorted
-    """
-    classes, class_of = np.unique(strata(labels), return_inverse=True)
-    names, group_of = np.unique(groups, return_inverse=True)
-    pairs, counts = np.unique(group_of * len(classes) + class_of, return_counts=True)
-    holds: list[list[tuple[int, int]]] = [[] for _ in names]  # (class, rows of it) of each group
-    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-        holds[pair // len(classes)].append((pair % len(classes), count))
-    left: list[int] = np.bincount(pairs % len(classes), minlength=len(classes)).tolist()
-    goal: list[float] = (share * np.bincount(class_of)).tolist()
-    have, taken = [0] * len(classes), set[int]()
-    order = permutation(len(names), seed, SPLIT, 0, GROUPS)
-
-    def can_spare(group: int) -> bool:
-        return group not in taken and all(left[one] > 1 for one, _ in holds[group])
-
-    def take(group: int) -> None:
-        taken.add(group)
-        for one, count in holds[group]:
-            have[one] += count
-            left[one] -= 1
-
-    for group in order.tolist():
-        change = 0.0  # of the sum over classes of (have - goal)² / goal
-        for one, count in holds[group]:  # 100,000 groups pass here: plain loops take 0.1 s
-            change += count * (count + 2 * (have[one] - goal[one])) / goal[one]
-        if change < 0 and can_spare(group):
-            take(group)
-    turn = np.argsort(order)
-    for one in [one for one in range(len(classes)) if not have[one]]:
-        those = (pairs[pairs % len(classes) == one] // len(classes)).tolist()
-        spare = [group for group in those if can_spare(group)]
-        if spare and not have[one]:
-            take(min(spare, key=lambda group: (sum(n for _, n in holds[group]), turn[group])))
-    chosen = np.isin(group_of, sorted(taken))
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+def _said_of_share(name: str, drawn: int, total: int, share: float, grouped: bool) -> Note:
+    text = f"{name} has {drawn:,} of {total:,} pictures, {drawn / total:.0%}, where {share:.0%} is "
+    each = "whole groups are drawn" if grouped else "each picture is drawn by its name and size"
+    return Note(f"{text}asked for: {each}, so that more pictures change no side of the others.")
 
 
 def _check_groups(groups: ndarray, drawn: Sequence[str]) -> None:

@@ -171,7 +171,7 @@ def task_of(labels: ndarray) -> str:
             return REGRESS
         if any(isinstance(label, tuple) and len(label) != 1 for label in rows):
             return MULTILABEL
-        values = [_number(label) for label in rows]
+        values = [_number(label) for label in set(rows.tolist())]
         numbers = [value for value in values if value is not None]
         if len(numbers) == len(values) and any(value != int(value) for value in numbers):
             return REGRESS

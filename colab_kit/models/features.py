@@ -19,7 +19,9 @@ import torch
 from torch import nn
 
 from ..data.batches import Batch, BatchLoader
-from ..data.fingerprints import of_split
+from ..data.fingerprints import of_array, of_split, of_value
+from ..data.image_checks import contents_of
+from ..data.sources import Chosen, Pictures
 from ..errors import ColabKitError
 from ..system import timings
 from ..system.files import Shelf, digest
@@ -160,16 +162,27 @@ def key_of(
     backbone : LazyBackbone
         Surveyed: it knows its identity.
     fingerprint : str
-        Of the data.
+        Of the data; picture files are known by their own content.
     seen : plain data
-        The view: 0 is each picture as it is.
+        The view: 0 is each picture as it is, a list draws by the row.
     """
-    split = loader.split
     made_of: list[Any] = [backbone.identity, backbone.layer, loader.preprocess.as_json()]
-    made_of += [fingerprint, torch.__version__]
-    labels = of_split(split.rows, split.source.labels[split.rows])
+    made_of += [_pictures(loader.split, fingerprint, seen), torch.__version__]
     ends = [*loader.bounds[:1], *loader.bounds[-1:]]
-    return digest([VERSION, made_of, str(precision), seen, labels, ends])[:16]
+    return digest([VERSION, made_of, str(precision), seen, ends])[:16]
+
+
+def _pictures(split: Chosen, fingerprint: str, seen: Any) -> list[Any]:
+    """Say what pictures a split holds, in its order.
+
+    Of files it is their content: moved, renamed or under another label they have the same features.
+    What is drawn for a view (a list says how) goes by the row.
+    """
+    source = split.source
+    if not isinstance(source, Pictures):
+        return [fingerprint, of_split(split.rows, source.labels[split.rows])]
+    rows = of_array(split.rows) if isinstance(seen, list) else None
+    return [of_value(contents_of(source, split.rows)), source.span, rows]
 
 
 def begun(place: Path, key: str, shelf: Shelf | None) -> bool:

@@ -158,7 +158,7 @@ def _files(path: Path) -> Found:
     files = [Path(found) for found in glob.glob(str(path), recursive=True)]
     files = sorted(filter(is_picture, files), key=lambda file: natural(str(file)))
     if path.is_dir():
-        files = tree_of(path).pictures
+        files = list(tree_of(path).pictures)
     shown = [Shown(file, file) for file in files if file.is_file()]
     if not shown:
         raise DataError(

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from ..data.dataset import Data
-from ..data.image_checks import overlaps
+from ..data.overlaps import overlaps
 from ..data.preprocess import Preprocess
 from ..data.sources import Arrays
 from ..recipe import Recipe

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from colab_kit.data.file_table import FileTable
 from colab_kit.data.fingerprints import of_dataset, of_files
 from colab_kit.data.loading import load as really_load
 from colab_kit.errors import DataError
@@ -92,5 +94,23 @@ def test_pictures_and_labels_side_by_side_are_told_to_travel_as_a_pair():
 
 def test_a_file_name_that_is_no_utf8_is_hashed_as_any_other(tmp_path):
     names = [os.fsdecode(b"k\xe4se.jpg"), os.fsdecode(b"k\xf6se.jpg")]
-    prints = {of_files([tmp_path / name], ["a"], tmp_path) for name in names}
+    prints = {of_files(FileTable.of([tmp_path / name]), {0: "a"}, tmp_path) for name in names}
     assert len(prints) == 2
+
+
+def test_names_sizes_and_contents_of_files_are_in_their_print_and_their_place_is_not():
+    def printed(names=("a/x.png", "b/y.png"), root="/one", sizes=(3, 4), contents=None):
+        tops = [f"{root}/{name.partition('/')[0]}" for name in names]
+        own = [name.partition("/")[2] for name in names]
+        table = FileTable(tops, np.arange(2), own, np.array(sizes))
+        return of_files(table, contents or {0: "c"}, Path(root))
+
+    assert printed() == printed(root="/two")
+    changes = [
+        {"names": ("a/x.png", "b/z.png")},
+        {"names": ("b/y.png", "a/x.png")},
+        {"sizes": (3, 5)},
+        {"contents": {0: "d"}},
+        {"contents": {1: "c"}},
+    ]
+    assert len({printed(), *(printed(**change) for change in changes)}) == 1 + len(changes)

@@ -5,10 +5,14 @@ import io
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from colab_kit.data.image_checks import EDGE, complaints, look_at
+from colab_kit.data import image_checks
+from colab_kit.data.arrays import of_files
+from colab_kit.data.file_table import FileTable
+from colab_kit.data.image_checks import EDGE, complaints, contents_of, look_at, sample
 from colab_kit.data.images import decode
 from colab_kit.errors import DataError
 
@@ -162,3 +166,109 @@ def test_the_print_sees_size_and_both_ends(tmp_path):
         content[at] ^= 1
     prints.add(look(blank(tmp_path / "b.bmp", bytes(content) + b"\0")).print)
     assert len(prints) == 4
+
+
+# --- a sample of many ---
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Of more than 20 files a sample is looked at."""
+    monkeypatch.setattr(image_checks, "FEW", 20)
+    monkeypatch.setattr(image_checks, "SMALLEST", 5)
+
+
+def table(sizes, names=None):
+    names = names or [f"{n}.png" for n in range(len(sizes))]
+    return FileTable(["/a"], np.zeros(len(sizes), np.int32), names, np.array(sizes))
+
+
+def sizes_of(n=200):
+    return np.random.default_rng(0).integers(1000, 2000, n)
+
+
+def test_all_of_a_few_and_a_fixed_number_of_many_are_looked_at(few):
+    assert sample(table(sizes_of(20))).tolist() == list(range(20))
+    rows = sample(table(sizes_of()))
+    assert 15 < len(rows) <= 20 and (np.diff(rows) > 0).all()
+
+
+def test_the_sample_goes_by_names_and_sizes_and_not_by_the_order(few):
+    sizes, back = sizes_of(), np.arange(200)[::-1]
+    names = [f"{n}.png" for n in range(200)]
+    turned = sample(table(sizes[back], [names[n] for n in back]))
+    assert sorted(back[turned]) == sample(table(sizes, names)).tolist()
+
+
+def test_copies_of_one_picture_meet_in_the_sample(few):
+    sizes = np.concatenate([sizes_of(), sizes_of()])
+    rows = set(sample(table(sizes)).tolist())
+    pairs = [row for row in rows if row < 200 and row + 200 in rows]
+    assert len(pairs) >= 6
+
+
+@pytest.mark.parametrize("odd", (0, -1, 1), ids=("empty", "not there", "smallest"))
+def test_files_of_an_odd_size_are_always_looked_at(few, odd):
+    sizes = sizes_of()
+    sizes[77] = odd
+    assert 77 in sample(table(sizes))
+
+
+def colourful(folder, n=60):
+    """Pictures of many sizes, in two classes."""
+    return [picture(folder / "ab"[i % 2] / f"{i}.png", i, size=(9 + i, 9)) for i in range(n)]
+
+
+def sampled(folder):
+    paths = sorted(folder.rglob("*.png"))
+    part = of_files(paths, [path.parent.name for path in paths], folder)
+    return part, part.make(np.zeros(len(part), np.int64))
+
+
+def test_a_clean_set_is_sampled_and_one_with_a_fault_is_looked_at_whole(few, tmp_path):
+    colourful(tmp_path)
+    part, source = sampled(tmp_path)
+    assert source.sampled and len(source.contents) <= 20 and part.notes == ()
+    seen = [source.paths[row] for row in source.contents]
+    unseen = [path for path in source.paths if path not in seen]
+    for path in (seen[0], unseen[0]):
+        content = path.read_bytes()
+        path.write_bytes(content[:-12] + bytes(12))  # its end is lost, its size is not
+    part, source = sampled(tmp_path)
+    assert not source.sampled and len(part) == 58
+    assert "2 unreadable pictures" in part.notes[0].text
+
+
+@pytest.mark.parametrize("kind", ("deep", "twin"))
+def test_a_deep_picture_or_a_twin_in_the_sample_is_a_fault(few, tmp_path, kind):
+    paths = colourful(tmp_path)
+    smallest = min(paths, key=lambda path: path.stat().st_size)
+    if kind == "deep":
+        Image.new("I;16", (2, 2)).save(smallest)
+    else:
+        other = tmp_path / ("b" if smallest.parent.name == "a" else "a")
+        (other / "copy.png").write_bytes(smallest.read_bytes())
+    part, source = sampled(tmp_path)
+    assert not source.sampled
+    assert len(part.deep) == (kind == "deep") and len(part.notes) == (kind == "twin")
+
+
+def test_a_file_beyond_the_sample_is_found_when_it_is_decoded(few, tmp_path):
+    colourful(tmp_path)
+    _, source = sampled(tmp_path)
+    row = next(row for row in range(len(source)) if row not in source.contents)
+    source.paths[row].write_bytes(bytes(source.paths.sizes[row]))
+    _, source = sampled(tmp_path)
+    assert source.sampled
+    with pytest.raises(DataError):
+        source.picture(row)
+
+
+def test_contents_are_read_when_they_are_asked_for_and_only_once(few, tmp_path):
+    colourful(tmp_path)
+    _, source = sampled(tmp_path)
+    rows = np.arange(len(source))
+    found = contents_of(source, rows)
+    assert found == [one.print for one in look_at(list(source.paths))]
+    source.paths[0].unlink()
+    assert contents_of(source, rows) == found

@@ -34,6 +34,14 @@ def source(tmp_path) -> Pictures:
     return Pictures(paths, np.zeros(6, np.int64), tmp_path, "print")
 
 
+def test_a_store_of_sampled_files_goes_by_their_dates_too(source):
+    sampled = Pictures(source.paths, source.labels, source.root, "print", sampled=True)
+    keys = {pixel_cache._key(one, 8, None) for one in (source, sampled)}
+    os.utime(source.paths[0], (1, 1))
+    keys |= {pixel_cache._key(one, 8, None) for one in (source, sampled)}
+    assert len(keys) == 3
+
+
 @pytest.fixture(params=KINDS)
 def store(request, source, tmp_path) -> PixelStore:
     found = PixelStore(source, 8, place=tmp_path / "home", **KINDS[request.param])

@@ -1,12 +1,16 @@
-"""Splitting: draws of whole groups, and what is said of them."""
+"""Splitting: draws of files and of whole groups, and what is said of them."""
 
+import shutil
 import time
+import unicodedata
 
 import numpy as np
 import pytest
 
 from colab_kit.data.dataset import stratified
-from colab_kit.data.splitting import whole_groups
+from colab_kit.data.draws import by_draw, whole_groups
+from colab_kit.data.file_table import FileTable
+from colab_kit.data.keyed_random import SPLIT, uniforms
 from colab_kit.events import Note
 
 from ..support.pictures import class_folders, picture
@@ -43,7 +47,7 @@ def warnings(source, **kw):
 
 
 def rows(kind, n=3000):
-    """(labels, groups) of n rows."""
+    """(labels, groups, draws by row, draws by group) of n rows."""
     random = np.random.default_rng(7)
     groups = random.integers(0, n // 10, n)
     labels = {
@@ -52,7 +56,7 @@ def rows(kind, n=3000):
         "numbers": random.normal(size=(n, 1)).astype(np.float32),
         "several a picture": (random.random((n, 4)) < 0.4).astype(np.float32),
     }
-    return labels[kind], groups
+    return labels[kind], groups, random.random(n), random.random(n)[groups]
 
 
 KINDS = ("a class a group", "classes mixed", "numbers", "several a picture")
@@ -60,46 +64,40 @@ KINDS = ("a class a group", "classes mixed", "numbers", "several a picture")
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", (0.1, 0.2, 0.5))
-def test_groups_stay_whole_and_the_share_is_met(kind, share):
-    labels, groups = rows(kind)
-    rest, drawn = whole_groups(labels, groups, share, 0)
-    assert not set(groups[rest]) & set(groups[drawn])
-    assert sorted([*rest, *drawn]) == list(range(len(groups)))
-    assert abs(len(drawn) / len(groups) - share) < 0.03
+def test_the_share_is_met_by_rows_and_by_whole_groups(kind, share):
+    labels, groups, by_row, by_group = rows(kind)
+    one_by_one = by_draw(labels, by_row, share)
+    whole = whole_groups(labels, groups, by_group, share)
+    assert not set(groups[whole[0]]) & set(groups[whole[1]])
+    for rest, drawn in (one_by_one, whole):
+        assert sorted([*rest, *drawn]) == list(range(len(groups)))
+        assert abs(len(drawn) / len(groups) - share) < 0.05
 
 
-@pytest.mark.parametrize("kind", KINDS[:2])
-def test_each_class_has_its_share(kind):
-    labels, groups = rows(kind)
-    _, drawn = whole_groups(labels, groups, 0.2, 0)
-    shares = np.bincount(labels[drawn]) / np.bincount(labels)
-    assert shares.min() > 0.15 and shares.max() < 0.25
-
-
-def test_the_draw_is_a_function_of_the_seed_and_not_of_how_groups_are_numbered():
-    labels, groups = rows("classes mixed")
-    _, drawn = whole_groups(labels, groups, 0.2, 0)
-    assert (whole_groups(labels, groups, 0.2, 0)[1] == drawn).all()
-    assert (whole_groups(labels, groups * 7 + 3, 0.2, 0)[1] == drawn).all()
-    assert set(whole_groups(labels, groups, 0.2, 1)[1]) != set(drawn)
-
-
-def test_the_draw_is_the_same_on_each_machine():
-    _, drawn = whole_groups(Y, PATIENTS, 0.2, 0)
-    assert drawn.tolist() == [0, 1, 12, 13, 28, 29, 32, 33]
-
-
-def test_a_class_of_large_groups_gets_its_smallest_and_never_gives_its_last():
-    labels = np.array([0] * 20 + [1] * 20 + [2] * 5)
-    groups = np.array([0] * 11 + [1] * 9 + [2] * 8 + [3] * 12 + [4] * 5)
-    _, drawn = whole_groups(labels, groups, 0.1, 0)
-    assert set(groups[drawn]) == {1, 2}
+@pytest.mark.parametrize("share", (0.0001, 0.2, 0.9999))
+@pytest.mark.parametrize("sizes", ((1, 2, 3), (2, 2), (1, 1), (40, 2, 1)))
+def test_each_class_of_two_has_one_on_both_sides_and_a_lone_one_stays(sizes, share):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    draws = np.random.default_rng(0).random(len(labels))
+    for rest, drawn in (
+        by_draw(labels, draws, share),
+        whole_groups(labels, np.arange(len(labels)), draws, share),
+    ):
+        for label, size in enumerate(sizes):
+            assert (labels[rest] == label).sum() >= 1
+            assert ((labels[drawn] == label).sum() >= 1) == (size > 1)
 
 
 def test_a_group_that_holds_the_last_of_a_class_is_not_drawn():
     labels, groups = np.array([0, 0, 1, 0, 0, 0]), np.array([0, 0, 0, 1, 1, 2])
     for seed in range(20):
-        assert 0 not in groups[whole_groups(labels, groups, 0.5, seed)[1]]
+        draws = np.random.default_rng(seed).random(3)[groups]
+        assert 0 not in groups[whole_groups(labels, groups, draws, 0.5)[1]]
+
+
+def test_rows_without_a_label_are_never_drawn():
+    labels, draws = np.array([-1] * 50 + [0] * 10), np.linspace(0, 1, 60)
+    assert (labels[by_draw(labels, draws, 0.5)[1]] == 0).all()
 
 
 @pytest.mark.timed
@@ -107,8 +105,93 @@ def test_a_hundred_thousand_rows_are_drawn_in_half_a_second():
     random = np.random.default_rng(0)
     labels, groups = random.integers(0, 20, 100_000), random.integers(0, 30_000, 100_000)
     start = time.process_time()
-    whole_groups(labels, groups, 0.2, 0)
+    whole_groups(labels, groups, random.random(30_000)[groups], 0.2)
     assert time.process_time() - start < 0.5
+
+
+# --- load(): which side a file is on ---
+
+
+def files_of(data):
+    """{split: names of its files}"""
+    return {name: {path.name for path in split.paths} for name, split in data.splits.items()}
+
+
+def birds(folder, classes=("hawk", "owl"), each=40, first=0):
+    """Pictures of one kind, no two of one name."""
+    for n in range(first, first + each * len(classes)):
+        kind = classes[n % len(classes)]
+        picture(folder / kind / f"bird_{n:04}.png", size=(8, 8 + n % 5), seed=n)
+    return folder
+
+
+HOW = {"valid": 0.2, "test": 0.2, "group": False}
+CHANGES = {
+    "ten more": lambda top: birds(top, first=80, each=5),
+    "a class renamed": lambda top: (top / "hawk").rename(top / "zebra finch"),
+    "folders in between": lambda top: [
+        (top / "a" / kind).parent.mkdir(exist_ok=True) or (top / kind).rename(top / "a" / kind)
+        for kind in ("hawk", "owl")
+    ],
+    "one more class": lambda top: birds(top, classes=("auk",), first=200),
+    "a class less": lambda top: shutil.rmtree(top / "owl"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_picture_changes_its_side(tmp_path, change):
+    before = files_of(load(birds(tmp_path / "birds"), **HOW))
+    CHANGES[change](tmp_path / "birds")
+    after = files_of(load(tmp_path / "birds", **HOW))
+    names = [set().union(*one.values()) for one in (before, after)]
+    both = names[0] & names[1]
+    assert len(both) >= 40 and names[0] != names[1] or len(both) == 80
+    assert [before[split] & both for split in before] == [after[split] & both for split in before]
+
+
+def test_another_seed_draws_others_and_a_share_draws_more_beside_the_same(tmp_path):
+    birds(tmp_path)
+    small, large, other = (
+        files_of(load(tmp_path, group=False, **how))["valid"]
+        for how in ({"valid": 0.2}, {"valid": 0.4}, {"valid": 0.2, "seed": 1})
+    )
+    assert small < large and small != other
+
+
+def test_one_more_patient_moves_nobody(tmp_path):
+    before = sides(load(people(tmp_path / "skin", each=10), group=patient))
+    for i in range(3):
+        picture(tmp_path / "skin" / "ill" / "p000" / f"{i}.png", seed=1000 + i)
+    after = sides(load(tmp_path / "skin", group=patient))
+    assert before["valid"] == after["valid"] - {"p000"}
+
+
+def test_files_of_one_name_and_size_are_told_apart_by_their_folders(tmp_path):
+    for n in range(60):
+        scan = tmp_path / "ab"[n % 2] / f"scan{n}x" / "slice.bmp"
+        picture(scan, size=(6, 6), seed=n)
+    kinds = {"labels": lambda path: path.parts[-3]}
+    data = load(tmp_path, group=False, valid=0.3, **kinds)
+    assert len(data.valid) == pytest.approx(18, abs=9)
+
+
+def test_the_draw_is_the_same_on_each_machine():
+    names = [f"img_{n}.png" for n in range(12)] + ["größe.png", "目.png"]
+    sizes = np.arange(14) * 1000
+    table = FileTable(["/a"], np.zeros(14, np.int32), names, sizes)
+    decomposed = [unicodedata.normalize("NFD", name) for name in names]
+    other = FileTable(["/b"], np.zeros(14, np.int32), decomposed, sizes)
+    assert table.keys.tolist() == other.keys.tolist()
+    draws = uniforms(table.keys, 0, SPLIT, 0)
+    assert np.flatnonzero(draws < 0.5).tolist() == [0, 3, 11, 13]
+
+
+def test_a_share_that_differs_from_the_one_asked_for_is_said(tmp_path):
+    birds(tmp_path, classes=[f"kind{n}" for n in range(20)], each=2)
+    data = load(tmp_path, valid=0.1)
+    assert len(data.valid) == 20
+    assert any("valid has 20 of 40" in note and "10%" in note for note in data.notes)
+    assert any("20 pictures (50.0%)" in line for line in data.reading)
 
 
 # --- load(group=) ---
@@ -137,7 +220,7 @@ def test_without_groups_the_draw_is_that_of_single_rows(tmp_path):
 
 
 def test_groups_are_in_the_fingerprint_by_their_effect_alone():
-    ways = [{"group": PATIENTS}, {"group": [f"p{n}" for n in PATIENTS]}]
+    ways = [{"group": PATIENTS}, {"group": [f"{n}" for n in PATIENTS]}]
     one, other = (load((X, Y), **way) for way in ways)
     assert one.fingerprint == other.fingerprint != load((X, Y)).fingerprint
     assert load((X, Y), valid=0, group=PATIENTS).fingerprint == load((X, Y), valid=0).fingerprint

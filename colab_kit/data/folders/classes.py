@@ -10,12 +10,15 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...events import Note
+from ..file_table import joined
 from . import words as folder_words
-from .tree import TABLES, Story, Tree, alike, counted, same_file, same_files, same_names, some
+from .comparing import alike, same_file, same_files, same_names
+from .story import Story
+from .tree import TABLES, Tree, counted, some, through_wrappers
 
 SHARED = 0.6  # of the folders inside, so many have a name that comes again beside them
 
-Labelled = list[tuple[str | None, list[Path]]]
+Labelled = list[tuple[str | None, Sequence[Path]]]
 
 
 def class_folders(tree: Tree, story: Story, split: str, classes: set[str]) -> Labelled:
@@ -162,16 +165,6 @@ def _sorts(name: str, tree: Tree) -> bool:
     return len(name) == 1 and name.isalpha() and not tree.loose and all(begin)
 
 
-def through_wrappers(tree: Tree) -> Tree:
-    """Pass through folders that hold one folder alone, as long as folders lie in it."""
-    while len(tree.filled) == 1 and not tree.loose:
-        only = next(iter(tree.filled.values()))
-        if not only.filled:
-            return tree
-        tree = only
-    return tree
-
-
 def _outer(subs: dict[str, Tree]) -> Labelled:
     return [(name, sub.pictures) for name, sub in subs.items()]
 
@@ -224,10 +217,10 @@ def _shared(outers: dict[str, Tree], subs: dict[str, Tree], story: Story) -> Lab
         raise _versions(outers, story, "their pictures have the same names", more=more)
     if folder_words.are_versions(outers):
         raise _versions(outers, story, "by their own names they are forms of one set")
-    inner: dict[str, list[Path]] = {}
-    for tree in trees:
-        for name, sub in tree.filled.items():
-            inner.setdefault(name, []).extend(sub.pictures)
+    inner = {
+        name: joined([tree.filled[name].pictures for tree in trees if name in tree.filled])
+        for name in dict.fromkeys(name for tree in trees for name in tree.filled)
+    }
     names, outer_names = list(inner), list(outers)
     count = folder_words.only_count({folder_words.copied(name) or name for name in outers})
     if not count and folder_words.are_sittings(names):
@@ -341,16 +334,16 @@ def _without_unlabelled(labelled: Labelled, story: Story) -> Labelled:
 def _without_copies(labelled: Labelled, story: Story) -> Labelled:
     """Bring `cat (1)` and `cat - Copy` to the class `cat` that lies beside, and say so."""
     names = [label for label, _ in labelled if label]
-    out: dict[str | None, list[Path]] = {}
+    out: dict[str | None, Sequence[Path]] = {}
     for label, paths in labelled:
         base = folder_words.copied(label) if label else None
         if base not in names:
-            out.setdefault(label, []).extend(paths)
+            out[label] = joined([out.get(label, ()), paths])
             continue
-        own = out.setdefault(base, [])
+        own = out.get(base, ())
         named = {path.name: path for path in own}
         fresh = [p for p in paths if p.name not in named or not same_file(p, named[p.name])]
-        own += fresh
+        out[base] = joined([own, fresh])
         text = f"{label}/ is taken as a copy of {base}/: {counted(len(fresh), 'picture')} added to "
         text += f"that class, and {len(paths) - len(fresh):,} left out that lie in both."
         story.label_notes.append(Note(text, "warn"))
@@ -378,7 +371,10 @@ def _without_doubles(labelled: Labelled, story: Story) -> Labelled:
 
     They are masks, or the same again. Where names only count, they may be other pictures.
     """
-    paths = [path for label, of_label in labelled if label for path in of_label]
+    labelled_files = joined([of_label for label, of_label in labelled if label])
+    if len(labelled_files.endings()) < 2:
+        return labelled
+    paths = list(labelled_files)
     stems = Counter(path.with_suffix("") for path in paths)
     twins = [path for path in paths if stems[path.with_suffix("")] > 1]
     kinds = Counter(path.suffix for path in twins)

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from ..file_table import FileTable, joined
 from . import words as folder_words
-from .tree import Tree, is_picture, some
+from .tree import Tree, some
 
 SHARED = 0.5  # of a folder's pictures, so many are named as pictures beside it
 
@@ -39,24 +42,25 @@ def _strip(tree: Tree, folders: list[Path], files: list[Path], outside: frozense
         if folder_words.is_companion(name) and _accompanies(sub, beside, tree.loose, outside):
             folders.append(sub.path)
             del kept[name]
-    stems = {path.stem for path in tree.loose}
-    masks = {path for path in tree.loose if folder_words.companion_of(path.stem) in stems}
-    files += sorted(masks)
+    stems = tree.loose.stems()
+    own = set(stems)
+    is_mask = np.array([folder_words.companion_of(stem) in own for stem in stems], bool)
+    files += sorted(tree.loose.take(is_mask))
     clean = {
         name: _strip(sub, folders, files, outside | _stems(tree.loose))
         for name, sub in kept.items()
     }
-    return replace(tree, folders=clean, files=[path for path in tree.files if path not in masks])
+    return replace(tree, loose=tree.loose.take(~is_mask), folders=clean)
 
 
-def _accompanies(sub: Tree, beside: list[Tree], loose: list[Path], outside: frozenset[str]) -> bool:
+def _accompanies(sub: Tree, beside: list[Tree], loose: FileTable, outside: frozenset[str]) -> bool:
     if not (beside or loose or outside):
         return False
     classes = [tree for tree in beside if not folder_words.is_companion(tree.path.name)]
     if classes and all(_holds_pictures(tree.path.name) for tree in classes):
         return True  # images/ and masks/: whatever lies there is called, neither is a class
     own = _stems(sub.pictures)
-    others = _stems(path for tree in beside for path in tree.pictures) | _stems(loose) | outside
+    others = _stems(joined([tree.pictures for tree in beside])) | _stems(loose) | outside
     if len(own & others) < SHARED * len(own):
         bare = _bare(own)
         return len(bare & _bare(_stems(loose) | outside)) >= SHARED * len(bare)
@@ -79,7 +83,6 @@ def _says_no_class(name: str) -> bool:
     return folder_words.is_generic(name) or folder_words.is_plain_split(name)
 
 
-def _stems(paths: Iterable[Path]) -> frozenset[str]:
+def _stems(pictures: FileTable) -> frozenset[str]:
     """Give the stems of pictures, that of `a_mask` as `a`."""
-    stems = (path.stem for path in paths if is_picture(path))
-    return frozenset(folder_words.companion_of(stem) or stem for stem in stems)
+    return frozenset(folder_words.companion_of(stem) or stem for stem in pictures.stems())

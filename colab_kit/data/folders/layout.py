@@ -15,30 +15,19 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...events import Note
+from ..file_table import FileTable, joined
 from . import words as folder_words
-from .classes import Labelled, class_folders, name_at, through_wrappers
+from .classes import Labelled, class_folders, name_at
 from .companions import without_companions
-from .tree import (
-    TABLES,
-    Listing,
-    PictureFile,
-    Story,
-    Tree,
-    counted,
-    merged,
-    no_pictures,
-    overlap,
-    say_hidden,
-    say_packed,
-    some,
-    tree_of,
-)
+from .comparing import merged, overlap
+from .story import Story, no_pictures, say_hidden, say_packed
+from .tree import TABLES, Listing, PictureFiles, Tree, counted, some, through_wrappers, tree_of
 from .words import PIECES, PREDICT, SPLITS, TOLD, is_plain_split, split_word, told_apart
 
 HANDFUL = 0.5  # a folder beside the splits with fewer pictures than this share of train's
 
 
-def scan(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
+def scan(folder: Path, shown: str = "", *, ask: bool = True, tree: Tree | None = None) -> Listing:
     """Find the pictures of a folder, their splits and classes.
 
     Parameters
@@ -46,6 +35,7 @@ def scan(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
     folder : Path
     shown : how the user names it; lines in errors name it so
     ask : whether a doubt about classes is an error; False where labels come from elsewhere
+    tree : what lies in the folder, where somebody has looked
 
     Raises
     ------
@@ -53,7 +43,7 @@ def scan(folder: Path, shown: str = "", *, ask: bool = True) -> Listing:
         There are no pictures, two folders claim to be one split, or classes could be read in two
         ways.
     """
-    whole = tree_of(Path(os.path.abspath(folder)))
+    whole = tree or tree_of(Path(os.path.abspath(folder)))
     story = Story(whole.path, shown or str(folder), ask)
     top = _below_wrappers(without_companions(whole, story.lines), story)
     trees = _splits(_with_inner_splits(top, story), story)
@@ -147,7 +137,7 @@ def _splits(top: Tree, story: Story) -> dict[str, Tree]:
     if "train" not in claims and others:
         names = [sub.path.name for subs in claims.values() for sub in subs]
         claims["train"], others = [top.but(*names)], {}
-    claims.setdefault("train", [Tree(top.path, top.files, {})])
+    claims.setdefault("train", [Tree(top.path, top.loose, top.beside, {})])
     for name, sub in top.folders.items():
         if name not in top.filled and is_plain_split(name):
             story.notes.append(Note(f"{top.path}: no pictures in {sub.path.name}.", "warn"))
@@ -170,7 +160,8 @@ def _splits(top: Tree, story: Story) -> dict[str, Tree]:
         elif story.ask:
             raise _class_beside(name, sub, trees, top, story)
         else:
-            trees["train"] = merged([trees["train"], Tree(top.path, [], {name: sub})], top.path)
+            beside = Tree(top.path, joined([]), [], {name: sub})
+            trees["train"] = merged([trees["train"], beside], top.path)
             story.lines.append(f"{story.name(sub)}/ is brought to train.")
     return trees
 
@@ -234,10 +225,11 @@ def _turned(top: Tree) -> dict[str, Tree]:
         return {}
     if any(split in bare for split, *_ in found):
         return {}
-    return bare | {
-        split: Tree(top.path, [], {label: each for own, label, each in found if own == split})
-        for split in splits - set(bare)
-    }
+    turned = dict[str, dict[str, Tree]]()
+    for split, label, each in found:
+        turned.setdefault(split, {})[label] = each
+    empty = FileTable.of(())
+    return bare | {split: Tree(top.path, empty, [], trees) for split, trees in turned.items()}
 
 
 def _said_of_turned(trees: dict[str, Tree]) -> str:
@@ -350,7 +342,7 @@ def _are_few(tree: Tree, train: Tree) -> bool:
 
 def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> Listing:
     """List each split's pictures with their class folders; without these, none has a label."""
-    splits: dict[str, list[PictureFile]] = {}
+    splits: dict[str, PictureFiles] = {}
     classes: set[str] = set()
     inner = {
         split: _below_wrappers(trees[split], story, through_splits=True)
@@ -361,14 +353,14 @@ def _listing(root: Path, trees: dict[str, Tree], whole: Tree, story: Story) -> L
     for split, tree in inner.items():
         labelled = class_folders(tree, story, split, classes)
         labelled = _called_as_in_train(labelled, classes, split, story)
-        files = [
-            PictureFile(path, folder_words.readable(label) if label else None)
-            for label, paths in labelled
-            for path in paths
-        ]
+        names = [folder_words.readable(label) if label else None for label, _ in labelled]
         if split == "train":
-            classes = {file.label for file in files if file.label}
-        splits[split] = files
+            classes = {
+                name for name, (_, paths) in zip(names, labelled, strict=True) if name and paths
+            }
+        many = [len(paths) for _, paths in labelled]
+        labels = [name for name, n in zip(names, many, strict=True) for _ in range(n)]
+        splits[split] = PictureFiles(joined([paths for _, paths in labelled]), labels)
     story.notes += map(say_hidden, whole.hidden)
     tables = tuple(path for path in whole.others if path.suffix.lower() in TABLES)
     say_packed(whole, splits, story)

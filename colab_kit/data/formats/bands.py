@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ..arrays import of_pair
 from ..folders import tree as folders
 from ..folders.layout import scan
 from ..folders.tree import PictureFile
-from ..nested import is_junk, is_picture, kept
+from ..nested import kept
 from ..sources import Part, Parts
 from ..targets import object_array
 from . import tiff
@@ -33,11 +32,9 @@ def sees(path: Path) -> bool:
 
 def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
     """Give each folder at or below a path that holds pictures, and their names."""
-    for top, below, names in os.walk(path):
-        below[:] = [name for name in below if not is_junk(name)]
-        pictures = [name for name in names if is_picture(Path(name)) and not is_junk(name)]
-        if pictures:
-            yield Path(top), pictures
+    for top, here in folders.walk(path):
+        if here.loose:
+            yield top, here.loose.names()
 
 
 def _banded(top: Path, names: Sequence[str]) -> list[str]:

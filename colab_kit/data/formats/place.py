@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import DataError
 from ...system.filetypes import HEAD, contradicts
-from ..folders.tree import HEIC, JUNK, PICTURES
+from ..folders.tree import listed, walk
 from ..folders.words import TOLD, words
 
 WRAPPERS = 3  # folders in each other that hold one folder, as archives leave them
@@ -31,16 +30,15 @@ def files(path: Path, own: Callable[[Path], bool]) -> list[Path]:
         return [path] if own(path) else []
     for _ in range(1 + WRAPPERS):
         try:
-            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-        except OSError:
+            here = listed(path)
+        except DataError:
             return []
-        shown = [e for e in entries if e.name[0] != "." and e.name.lower() not in JUNK]
-        if found := [path / e.name for e in shown if e.is_file() and own(path / e.name)]:
+        lying = [path / name for name in sorted(here.beside)]
+        if found := [file for file in lying if own(file) and file.is_file()]:
             return found
-        folders = [entry for entry in shown if entry.is_dir()]
-        if len(folders) != 1:
+        if len(here.folders) != 1:
             return []
-        path = path / folders[0].name
+        path = path / here.folders[0]
     return []
 
 
@@ -49,11 +47,7 @@ def pictures_in(folder: Path, most: int = 0) -> bool:
 
     Up to `most` that lie loose in the folder itself illustrate it, and do not count.
     """
-    for place, _, names in os.walk(folder):
-        shown = sum(os.path.splitext(name)[1].lower() in PICTURES | HEIC for name in names)
-        if shown > (most if Path(place) == folder else 0):
-            return True
-    return False
+    return any(len(here.loose) > most * (top == folder) for top, here in walk(folder))
 
 
 def words_of(name: str) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ..file_table import FileTable
 from ..folders.tree import HEIC, PICTURES
 from ..folders.words import split_of, words
 
@@ -80,20 +81,24 @@ class FileNames:
     """
 
     def __init__(self, paths: Sequence[Path], root: Path, splits: Sequence[str]) -> None:
-        self.paths, self.root, self.splits = paths, root, splits
-        base = f"{root}{os.sep}"
-        self.texts = [os.fspath(path) for path in paths]
-        start = len(base)
-        first, last = min(self.texts, default=base), max(self.texts, default=base)
-        if not (first.startswith(base) and last.startswith(base)):  # then all between do
-            start = len(base := f"{os.path.commonpath(self.texts)}{os.sep}")
-        self.base = base.rstrip(os.sep)
-        self.whole = [text[start:].replace("\\", "/") for text in self.texts]
+        self.files, self.root, self.splits = FileTable.of(paths), root, splits
+        self.base, tops = os.fspath(root), self.files.used_folders()
+        if not all(f"{top}{os.sep}".startswith(f"{root}{os.sep}") for top in tops):
+            self.base = os.path.commonpath(tops)
+        self.whole = [name.replace("\\", "/") for name in self.files.below(Path(self.base))]
         self._forms = dict[str, dict[str, int]]()
         self.many = len(set(splits)) > 1
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        return self.files
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return self.files.texts()
 
     @cached_property
     def bare(self) -> list[str]:

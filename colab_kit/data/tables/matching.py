@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from ...errors import DataError
 from ...events import Note
-from ..folders.tree import Listing, counted, some
+from ..folders.tree import Listing, PictureFiles, counted, some
 from ..group_hints import column_note, group_column
 from . import nearby as found_tables
 from .cells import spoken
@@ -44,8 +44,18 @@ def label_files(listing: Listing, request: LabelRequest) -> Listing:
     DataError
         The table's columns cannot be told apart, a name means several files, or no name means any.
     """
+    if _is_said_by_folders(listing, request):
+        return listing
     with _no_garbage():
         return _labelled(listing, request)
+
+
+def _is_said_by_folders(listing: Listing, request: LabelRequest) -> bool:
+    """Tell whether nothing but the folders says anything: no table lies here, nobody asks one."""
+    asked = (request.labels, request.label_column, request.file_column)
+    if listing.tables or asked != (None, None, None) or isinstance(request.group, str):
+        return False
+    return any(label is not None for label in PictureFiles.of(listing.splits["train"]).labels)
 
 
 def _labelled(listing: Listing, request: LabelRequest) -> Listing:

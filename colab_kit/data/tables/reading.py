@@ -13,7 +13,8 @@ import numpy as np
 
 from ...errors import DataError
 from ...events import Note
-from ..folders.tree import Listing, PictureFile, counted, some
+from ..file_table import joined
+from ..folders.tree import Listing, PictureFile, PictureFiles, counted, some
 from ..targets import MULTILABEL, of_rows
 from .file_columns import Matched
 from .file_names import FileNames
@@ -49,12 +50,14 @@ def start(listing: Listing, request: LabelRequest) -> Reading:
     counts = {
         request.split if alone else split: len(files) for split, files in listing.splits.items()
     }
-    files = list(chain.from_iterable(listing.splits.values()))
-    paths = [file.path for file in files] + list(request.others)
+    files = [PictureFiles.of(files) for files in listing.splits.values()]
+    paths = joined([*(of_split.files for of_split in files), request.others])
     splits = list(chain.from_iterable([split] * many for split, many in counts.items()))
     splits += ["train"] * len(request.others)
-    folder_labels = [file.label for file in files] + [None] * len(request.others)
-    groups = [file.group for file in files] + [None] * len(request.others)
+    folder_labels = [label for of_split in files for label in of_split.labels]
+    folder_labels += [None] * len(request.others)
+    groups = [group for of_split in files for group in of_split.groups or [None] * len(of_split)]
+    groups += [None] * len(request.others)
     return Reading(listing, request, FileNames(paths, listing.root, splits), folder_labels, groups)
 
 
@@ -94,20 +97,19 @@ def assign(
 def result(reading: Reading) -> Listing:
     listing, start = reading.listing, 0
     moved: dict[int, str] = reading.splits.splits if reading.splits else {}
-    splits: dict[str, list[PictureFile]] = {}
+    rows: dict[str, list[int]] = {}
     for split, files in listing.splits.items():
         end = start + len(files)
-        paths = reading.names.paths[start:end]
-        said = zip(paths, reading.labels[start:end], reading.groups[start:end], strict=True)
-        pictures = list(map(PictureFile._make, said))
         if not moved:
-            splits[split] = pictures
-        for row, picture in enumerate(pictures if moved else (), start):
-            if row in moved or picture.label is None:  # without a label: said, and left out
-                splits.setdefault(moved.get(row, split), []).append(picture)
+            rows[split] = list(range(start, end))
+        for row in range(start, end) if moved else ():
+            if row in moved or reading.labels[row] is None:  # without a label: said, and left out
+                rows.setdefault(moved.get(row, split), []).append(row)
         start = end
-    order: dict[str, list[PictureFile]] = {
-        split: splits[split] for split in ("train", "valid", "test") if split in splits
+    order: dict[str, Sequence[PictureFile]] = {
+        split: _pictures(reading, rows[split])
+        for split in ("train", "valid", "test")
+        if split in rows
     }
     asked = reading.request.labels is not None or reading.matched
     label_notes = () if asked else listing.label_notes
@@ -122,6 +124,14 @@ def result(reading: Reading) -> Listing:
         others=tuple(path for path in listing.others if os.fspath(path) not in known),
         lines=(*listing.lines, *(f"{line}." for line in reading.lines)),
     )
+
+
+def _pictures(reading: Reading, rows: Sequence[int]) -> PictureFiles:
+    """Give some of the files with what is said of them."""
+    labels = [reading.labels[row] for row in rows]
+    groups = [reading.groups[row] for row in rows]
+    said = any(group is not None for group in groups)
+    return PictureFiles(reading.names.files.take(rows), labels, groups if said else None)
 
 
 def say_strangers(reading: Reading, where: str, strangers: Sequence[str]) -> None:

@@ -125,7 +125,6 @@ def test_the_level_of_the_classes_is_found(tmp_path, names, want):
         ["0/a/0a1.jpg", "0/b/0b2.jpg", "1/a/1a3.jpg"],
         ["cat/x1.jpg", "cat/x1.png", "dog/y2.jpg", "dog/y2.png"],
         [*CATS, ".net/.net_1.jpg"],
-        [*under("train"), "bird/1.jpg", "bird/2.jpg"],
     ],
 )
 def test_a_reading_that_was_chosen_is_said(tmp_path, names):

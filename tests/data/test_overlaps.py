@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import torch
 
-from colab_kit.data import image_checks, keyed_random
+from colab_kit.data import keyed_random
+from colab_kit.data import overlaps as comparing
 from colab_kit.data.dataset import Data, Split
-from colab_kit.data.image_checks import overlaps
+from colab_kit.data.overlaps import overlaps
 from colab_kit.data.sources import Arrays, Items, Pictures
 
 from ..support.pictures import picture
@@ -90,11 +91,11 @@ def test_a_file_that_is_gone_is_no_overlap(tmp_path):
 def test_rows_of_any_width_and_kind_are_compared_byte_by_byte_only_where_sums_are_equal(
     monkeypatch,
 ):
-    read, plain = [], image_checks._bytes
+    read, plain = [], comparing._bytes
     monkeypatch.setattr(
-        image_checks, "_bytes", lambda split, rows: read.append(len(rows)) or plain(split, rows)
+        comparing, "_bytes", lambda split, rows: read.append(len(rows)) or plain(split, rows)
     )
-    monkeypatch.setattr(image_checks, "PART", 64)  # many parts
+    monkeypatch.setattr(comparing, "PART", 64)  # many parts
     for kind in (torch.uint8, torch.float32, torch.bfloat16, torch.float64):
         for wide in (1, 7, 8, 13):
             read.clear()
@@ -114,8 +115,8 @@ def test_rows_of_one_sum_that_differ_are_told_apart():
     x = torch.from_numpy(words.view(np.uint8))
     data = data_of(Arrays(x, np.zeros(4, np.int64)), [0, 2], test=[1, 3])
     assert (
-        image_checks._sums(data.train, lambda: False)[0]
-        == image_checks._sums(data.test, lambda: False)[0]
+        comparing._sums(data.train, lambda: False)[0]
+        == comparing._sums(data.test, lambda: False)[0]
         and overlaps(data) == {}
     )
 
