@@ -361,7 +361,7 @@ def _seen(plan: Plan, first: Batch, output: torch.Tensor, forward: float) -> Fir
         seconds=_run_seconds(plan, first, forward),
         drive=plan.hardware.drive,
         channels=plan.network.preprocess.channels,
-        preprocess=plan.loaders["train"].preprocess,
+        preprocess=plan.preprocess,
         reached=not learns_pictures or reached(plan.model, first),
     )
 
