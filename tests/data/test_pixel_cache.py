@@ -36,9 +36,9 @@ def source(tmp_path) -> Pictures:
 
 def test_a_store_of_sampled_files_goes_by_their_dates_too(source):
     sampled = Pictures(source.paths, source.labels, source.root, "print", sampled=True)
-    keys = {pixel_cache._key(one, 8, None) for one in (source, sampled)}
+    keys = {pixel_cache._key(one, 8, None, None) for one in (source, sampled)}
     os.utime(source.paths[0], (1, 1))
-    keys |= {pixel_cache._key(one, 8, None) for one in (source, sampled)}
+    keys |= {pixel_cache._key(one, 8, None, None) for one in (source, sampled)}
     assert len(keys) == 3
 
 

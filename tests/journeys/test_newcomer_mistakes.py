@@ -287,9 +287,7 @@ def test_each_mistake_is_found_before_the_first_step_with_the_right_sentence(nam
 
 def test_labels_from_one_and_one_hot_labels_are_read_as_what_they_mean():
     one_hot = np.eye(3, dtype=np.int64)[Y]
-    with pytest.raises(ColabKitError, match="labels go from 1 to 3") as caught:
-        kit.load((X, Y + 1), quiet=True)
-    assert caught.value.fix == "pass labels - 1"
+    assert kit.load((X, Y + 1), quiet=True).classes == ("1", "2", "3")
     for labels in (one_hot, one_hot.astype(np.float32)):
         data = kit.load((X, labels), quiet=True)
         assert len(data.classes) == 3 and preflight(net(), data).ok
