@@ -259,3 +259,26 @@ def test_an_import_that_leads_nowhere_is_noticed():
     text = 'call = "from colab_kit.cellar import wine"; from colab_kit.events import Wine'
     assert len(lost(text)) == 2
     assert not lost("from colab_kit.events import Note\nfrom colab_kit import nets, Recipe")
+
+
+# --- texts are UTF-8, whatever the machine's locale is ---
+
+OF_LOCALE = re.compile(r"\.(?:read_text\(\)|write_text\([^,]*\)$|open\(\"r\"\))", re.M)
+
+
+def read_by_locale(text: str) -> list[str]:
+    """The calls of a text that read or write in the encoding of the locale; docstrings apart."""
+    code = "\n".join(
+        line for line in text.splitlines() if not line.lstrip().startswith((">>>", "..."))
+    )
+    return [m.group() for m in OF_LOCALE.finditer(code)]
+
+
+def test_text_files_are_read_and_written_as_utf_8():
+    wrong = {name: read_by_locale(text) for name, text in texts().items()}
+    allowed = {"data/tables/name_patterns.py"}  # lines that a user pastes
+    assert {name: what for name, what in wrong.items() if what and name not in allowed} == {}
+
+
+def test_a_file_that_is_read_by_the_locale_is_noticed():
+    assert read_by_locale("x = path.read_text()\npath.write_text(text)") != []

@@ -195,7 +195,7 @@ def stand_in_mounted() -> Path | None:
     """
     with pretence.exempt():  # where it stands is known, whatever was planned for its files
         try:
-            place = Path((stand_in_root() / ".mounted").read_text().strip())
+            place = Path((stand_in_root() / ".mounted").read_text(encoding="utf-8").strip())
         except (OSError, ValueError):
             return None
         # os.path.isdir: a dead mount raises in Path.is_dir.

@@ -341,7 +341,7 @@ class Holder:
 def machine() -> str:
     """This machine, until it is started again."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         space = os.readlink("/proc/self/ns/pid")  # each container counts its processes apart
     except OSError:
         boot, space = str(uuid.getnode()), ""
@@ -355,7 +355,8 @@ def born(pid: int) -> str:
     """
     if os.path.exists("/proc/self/stat"):
         try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+            fields = stat.rpartition(")")[2].split()
         except OSError:
             return ""
         # Ticks since the machine's start: a clock that is set changes nothing.

@@ -299,7 +299,7 @@ def head(name: str) -> str:
 
 def _marked(marker: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(marker.read_text())
+        facts = json.loads(marker.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -267,7 +267,7 @@ def own_config(folder: Path, trusted: Sequence[Path]) -> Path:
     lines = [f"[include]\n\tpath = {quoted(path)}" for path in theirs]
     lines += ["[safe]\n\tdirectory = *", *(f"\tdirectory = {quoted(path)}" for path in trusted)]
     file = folder / "config"
-    file.write_text("\n".join(lines) + "\n")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
 
 

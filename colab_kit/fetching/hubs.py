@@ -193,7 +193,7 @@ def _kaggle_key(find: Find) -> str | None:
         return _basic(f"{user}:{key}")
     with suppress(OSError, ValueError, RuntimeError):
         folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or "~/.kaggle").expanduser()
-        return _of_kaggle_json((folder / "kaggle.json").read_text()) or None
+        return _of_kaggle_json((folder / "kaggle.json").read_text(encoding="utf-8")) or None
     return None
 
 

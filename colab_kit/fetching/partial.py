@@ -77,7 +77,7 @@ class Part:
     def restore(self) -> bool:
         """Take up what an earlier call left; tell whether there is something to continue."""
         try:
-            saved = json.loads(self.side.read_text())
+            saved = json.loads(self.side.read_text(encoding="utf-8"))
             done = [(int(a), int(b)) for a, b in saved["done"]]
             version, total, size = saved["version"], int(saved["total"]), self.path.stat().st_size
             mine = saved["identity"] == self.identity and saved["boot"] in (boot(), "")
@@ -256,7 +256,7 @@ class Part:
         saved = {"identity": self.identity, "version": self.version, "total": self.total}
         saved |= {"done": done, "boot": "" if to_disk else boot()}
         beside = self.side.with_name(f".{self.side.name}.part")
-        beside.write_text(json.dumps(saved))
+        beside.write_text(json.dumps(saved), encoding="utf-8")
         os.replace(beside, self.side)
 
     def leave(self, *, keep: bool = True) -> None:
@@ -331,5 +331,5 @@ def unwritable(path: Path, err: OSError) -> FetchError:
 def boot() -> str:
     """Name this start of the machine: what an earlier one wrote may not be on the disk."""
     with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return ""

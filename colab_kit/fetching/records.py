@@ -188,7 +188,7 @@ def _place(path: Path) -> Path:
 
 def _read(place: Path) -> Record | None:
     with suppress(OSError, ValueError):
-        return parse_record(place.read_text())
+        return parse_record(place.read_text(encoding="utf-8"))
     return None
 
 

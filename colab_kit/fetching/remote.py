@@ -147,7 +147,7 @@ def name_of(link: Link, call: Call, *, offline: bool) -> str:
         return link.name
     note = home() / "fetched" / "names" / short_key(link.identity, 24)
     with suppress(OSError, UnicodeDecodeError):
-        if name := clean_name(note.read_text()):
+        if name := clean_name(note.read_text(encoding="utf-8")):
             return name
     if offline:
         what, why = f"The name of {link.name or 'the file'} is not known.", "offline=True is set"

@@ -168,7 +168,7 @@ class RemoteZip:
 
 def _version_of(part: Path) -> object:
     with suppress(OSError, ValueError):
-        return json.loads((part / MARK).read_text())
+        return json.loads((part / MARK).read_text(encoding="utf-8"))
     return None
 
 

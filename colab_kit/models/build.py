@@ -312,9 +312,9 @@ class BackboneNote:
         if not file.exists() and shelf is not None:
             with suppress(OSError, ColabKitError, ValueError):
                 for kept_file in shelf.find(f"backbones/{file.name}"):
-                    write_json(file, json.loads(kept_file.read_text()))
+                    write_json(file, json.loads(kept_file.read_text(encoding="utf-8")))
         try:
-            note = json.loads(file.read_text())
+            note = json.loads(file.read_text(encoding="utf-8"))
             return cls(**{**note, "preprocess": Preprocess.from_json(note["preprocess"])})
         except (OSError, ValueError, TypeError, KeyError):
             return None

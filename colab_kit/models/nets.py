@@ -145,11 +145,13 @@ def fitted(model: Any, data: Data, size: int | None) -> Any:
     """Fit a maker of ours (nets.mlp, nets.cnn) to the data; any other model stays as it is."""
     if model not in NETS.values():
         return model
-    high, wide, channels = data.train[0][0].shape
-    if data.train.paths is not None:  # files are brought to a square of this size
+    if data.train.paths is not None:  # files are brought to a square of this size, in colour
         high = wide = size or 224
-    elif size:
-        high = wide = size
+        channels = 3
+    else:
+        high, wide, channels = data.train[0][0].shape
+        if size:
+            high = wide = size
     classes = len(data.classes)
     if model is cnn:
         return functools.partial(cnn, classes=classes, channels=channels, size=high)

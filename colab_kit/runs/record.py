@@ -278,7 +278,7 @@ def read_json(path: Path) -> Record | None:
         The file is there and is not ours.
     """
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as err:

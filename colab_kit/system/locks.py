@@ -50,7 +50,9 @@ def one_writer(folder: Path) -> Iterator[None]:
     _handles.add(handle)
     try:
         with suppress(OSError):  # it only helps whoever is refused
-            writer.write_text(f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M')}")
+            writer.write_text(
+                f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M')}", "utf-8"
+            )
         yield
     finally:
         with suppress(OSError):
@@ -63,7 +65,7 @@ def one_writer(folder: Path) -> Iterator[None]:
 
 def _who(writer: Path) -> str:
     with suppress(OSError):
-        return writer.read_text() or "it has just begun"
+        return writer.read_text(encoding="utf-8") or "it has just begun"
     return "it has just begun"
 
 

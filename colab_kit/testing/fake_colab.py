@@ -157,7 +157,7 @@ class StandIn(Page):
     def _dress(self, undo: ExitStack) -> None:
         if self.as_colab:
             there = Path(undo.enter_context(tempfile.TemporaryDirectory())) / "hostname"
-            there.write_text("colab-kit-stand-in")
+            there.write_text("colab-kit-stand-in", encoding="utf-8")
             self._reach.redirect(COLAB_VM, there)
             undo.callback(self._reach.redirect, COLAB_VM, None)
             undo.enter_context(install.environment(self.home))

@@ -152,7 +152,7 @@ def fuse_mounted(folder: Path, **options: Any) -> Iterator[FuseBody]:
     try:
         body.mount(folder / "drive")
         mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.write_text(str(body.mounted_at()))  # kit.mount() looks here
+        mark.write_text(str(body.mounted_at()), encoding="utf-8")  # kit.mount() looks here
         yield body
     finally:
         mark.unlink(missing_ok=True)

@@ -115,7 +115,7 @@ class FolderBody:
         """The mountpoint that the store names, whether the move to it is finished or not."""
         try:
             with exempt():
-                text = (self.store / STATE).read_text().strip()
+                text = (self.store / STATE).read_text(encoding="utf-8").strip()
         except OSError:
             return None
         return Path(text) if text else None

@@ -191,10 +191,19 @@ def best_weights(folder: Path, last: Checkpoint, *, complain: Callable[[str], No
     """
     if best := last.facts.get("best"):
         path = folder / best["file"]
-        if is_whole(path):
-            return read(path, checked=True).tensors
-        complain(f"{path.name} is missing or damaged; the weights of step {last.step} replace it.")
+        if (found := best_file(path, last.facts["start"])) is not None:
+            return found
+        text = "is missing, damaged or of another run"
+        complain(f"{path.name} {text}; the weights of step {last.step} replace it.")
     return under(last.tensors, "model/") | under(last.tensors, "average/")
+
+
+def best_file(path: Path, start: str) -> Tensors | None:
+    """Read a file of best weights; None where it is not whole, or of a run of another start."""
+    if not is_whole(path):
+        return None
+    found = read(path, checked=True)
+    return found.tensors if found.facts.get("start") == start else None
 
 
 def needed(names: Iterable[str], step: int, passing: Container[int] = ()) -> set[str]:

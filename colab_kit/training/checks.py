@@ -30,6 +30,21 @@ FEW = 2  # pictures for the gradients: more would cost a share of a short run
 _ERRORS = RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError
 
 
+def ends_between_0_and_1(model: nn.Module, x: torch.Tensor) -> bool:
+    """Tell whether scores stay from 0 to 1 whatever the weights are, as behind a Sigmoid.
+
+    A fresh network's first scores may lie there by chance. The network is left as it was.
+    """
+    with untouched(model, weights=True), torch.no_grad():
+        for factor in (-30.0, 30.0, -30.0):
+            for parameter in model.parameters():
+                parameter.mul_(factor)
+            output = _forward(model, x).nan_to_num(posinf=2.0, neginf=-1.0)
+            if not bool(((output >= 0) & (output <= 1)).all()):
+                return False
+    return True
+
+
 def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> torch.Tensor:
     """Give the network's outputs for one batch, in eval, after checking that they fit the classes.
 

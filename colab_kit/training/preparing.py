@@ -22,7 +22,7 @@ from ..models.precision import PLAIN, Precision, candidates, takes_channels_last
 from ..models.weights import untouched
 from ..system.files import home
 from . import probing
-from .checks import check_loss, check_task, first_outputs, reached, try_loss
+from .checks import check_loss, check_task, ends_between_0_and_1, first_outputs, reached, try_loss
 from .choices import (
     Choice,
     Choices,
@@ -76,6 +76,9 @@ def prepare(
     first, output, forward = _look(plan, first)
     choices, recipe, loss = plan.choices, plan.user_recipe, request.loss
     kind = output_kind(output, data.task)
+    if kind == "multilabel_probabilities" and not made:
+        if not ends_between_0_and_1(plan.model, first.x):
+            kind = "multilabel_logits"
     choices.setdefault("output", Choice(kind, "seen on the first batch"))
     fitting = as_asked(recipe.loss) if recipe.loss else Choice(*by_output(kind))
     if loss is not None:

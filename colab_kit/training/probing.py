@@ -256,7 +256,7 @@ def remembered(
 def known_choice(place: Path, what: Any) -> tuple[Precision, str] | None:
     """Look a choice up that an earlier call kept, with its reason."""
     try:
-        name, why = json.loads(place.read_text())[digest(what)[:16]]
+        name, why = json.loads(place.read_text(encoding="utf-8"))[digest(what)[:16]]
         return Precision.named(name), why + EARLIER
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -265,5 +265,5 @@ def known_choice(place: Path, what: Any) -> tuple[Precision, str] | None:
 def remember(place: Path, what: Any, name: str, why: str) -> None:
     """Keep a choice for later calls on this machine; where the disk fails, they measure again."""
     with suppress(OSError, ValueError, TypeError, ColabKitError):
-        known = json.loads(place.read_text()) if place.exists() else {}
+        known = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
         write_json(place, {**known, digest(what)[:16]: [name, why.removesuffix(EARLIER)]})

@@ -18,7 +18,7 @@ from ..models.weights import put
 from ..recipe import Recipe
 from ..system import timings
 from ..system.console import html_table
-from ..system.files import Shelf, is_whole, write_json, write_whole
+from ..system.files import Shelf, write_json, write_whole
 from ..system.runtime import need
 from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
@@ -304,9 +304,10 @@ class Progress:
             return self.best_weights  # the disk would not take them
         if best:
             path = self.folder / best["file"]
-            if is_whole(path):
-                return checkpoint.read(path, checked=True).tensors
-            text = "is missing or damaged; the last weights stand in for the best ones."
+            found = checkpoint.best_file(path, self.record["start"])
+            if found is not None:
+                return found
+            text = "is missing, damaged or of another run; the last weights stand in for it."
             self.complain(f"{path.name} {text}")
         averaged = average.shadow if average is not None else {}
         return dict(plan.model.state_dict()) | averaged

@@ -4,8 +4,11 @@ import json
 import pytest
 import torch
 
+from colab_kit.data.loading import load
 from colab_kit.errors import ModelError
 from colab_kit.models import nets
+
+from ..support.pictures import class_folders
 
 
 def test_the_mlp_has_the_layers_it_promises():
@@ -95,3 +98,10 @@ def test_layers_are_drawn_in_the_order_in_which_a_picture_passes_them(make):
             weights = layer.weight.detach().clone()
             layer.reset_parameters()
             assert torch.equal(layer.weight, weights)
+
+
+def test_a_small_network_fits_files_of_which_the_first_is_damaged(tmp_path):
+    data = load(class_folders(tmp_path, each=4), valid=0, quiet=True)
+    first = data.train.paths[0]
+    first.write_bytes(first.read_bytes()[:60])
+    assert nets.fitted(nets.mlp, data, 8)()[1].in_features == 8 * 8 * 3

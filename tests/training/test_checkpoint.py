@@ -512,12 +512,8 @@ def test_best_weights_are_those_spoken_of_else_the_averaged_else_the_last(tmp_pa
     )
     said = []
     found = best_weights(tmp_path, read(tmp_path / name_of(2)), complain=said.append)
-    assert (
-        found["w"].tolist() == [5.0]
-        and found["n"].tolist() == [1.0]
-        and "missing or damaged" in said[0]
-    )
-    write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {})
+    assert found["w"].tolist() == [5.0] and found["n"].tolist() == [1.0] and len(said) == 1
+    write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {"start": "s"})
     assert best_weights(tmp_path, read(tmp_path / name_of(2)), complain=pytest.fail)[
         "w"
     ].tolist() == [7.0]
@@ -560,3 +556,14 @@ def test_a_copy_that_was_only_half_brought_is_emptied_before_it_goes(tmp_path, m
     with pytest.raises(RunError):
         newest(tmp_path / "run", Shelf(tmp_path / "shelf"), "r", start="s", complain=print)
     assert [size for _, size in deleted] == [0] and list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize(("start", "first"), [("s", 7.0), ("t", 3.0)])
+def test_best_weights_of_another_run_in_the_folder_are_not_taken(tmp_path, start, first):
+    put(tmp_path, 3, best={"file": name_of(2, "best")})
+    mark = {"step": 2, "start": start}
+    write(tmp_path / name_of(2, "best"), {"model/w": torch.full((3,), 7.0)}, mark)
+    found, said = newest(tmp_path, None, "r", start="s", complain=pytest.fail), list[str]()
+    taken = best_weights(tmp_path, found, complain=said.append)
+    weights = next(iter(taken.values()))
+    assert (weights[0].item(), len(said)) == (first, int(start != "s"))

@@ -206,7 +206,10 @@ def _mini(folder: Path) -> dict[str, Path]:
     fix = "reinstall it: pip install --force-reinstall --no-deps colab-kit (from a checkout: "
     fix += "git checkout colab_kit/data/fashion_mini)"
     try:
-        lines = [line.split() for line in (folder / "SHA256SUMS").read_text().splitlines()]
+        lines = [
+            line.split()
+            for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+        ]
         changed = [name for sha, name in lines if files.sha256(folder / name) != sha]
     except (OSError, ValueError) as err:
         raise DataError("The data set fashion-mini is incomplete.", str(err), fix) from err

@@ -35,7 +35,10 @@ def class_names(file: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     try:
-        rows = [[int(cell) for cell in line.split()] for line in path.read_text().splitlines()]
+        rows = [
+            [int(cell) for cell in line.split()]
+            for line in path.read_text(encoding="utf-8").splitlines()
+        ]
         return of_rows(rows)
     except OSError as err:
         raise unreadable(path, err) from err

@@ -47,14 +47,14 @@ def stored_bytes(store: Path) -> int:
 def trash_bytes(store: Path) -> int:
     """How many bytes the Trash holds."""
     try:
-        return int((store / KEPT / "trash").read_text() or 0)
+        return int((store / KEPT / "trash").read_text(encoding="utf-8") or 0)
     except FileNotFoundError:
         return 0
 
 
 def set_trash(store: Path, size: int) -> None:
     (store / KEPT).mkdir(parents=True, exist_ok=True)
-    (store / KEPT / "trash").write_text(f"{size}")
+    (store / KEPT / "trash").write_text(f"{size}", encoding="utf-8")
 
 
 def hold(folder: Path) -> int:
@@ -148,13 +148,19 @@ def lacking(
 
 
 def _capabilities(status: Path) -> int:
-    lines = [line for line in status.read_text().splitlines() if line.startswith("CapEff:")]
+    lines = [
+        line
+        for line in status.read_text(encoding="utf-8").splitlines()
+        if line.startswith("CapEff:")
+    ]
     return int(lines[0].split()[1], 16) if lines else _SYS_ADMIN
 
 
 def mount_type(mountpoint: Path) -> str | None:
     """The type of what is mounted there, dead or alive ("fuse.drive"); None if nothing is."""
-    table = dict(mounts(Path("/proc/self/mounts").read_text()))  # of one place the last one counts
+    table = dict(
+        mounts(Path("/proc/self/mounts").read_text(encoding="utf-8"))
+    )  # of one place the last one counts
     return table.get(mountpoint)
 
 
