@@ -193,7 +193,7 @@ def best_weights(folder: Path, last: Checkpoint, *, complain: Callable[[str], No
         path = folder / best["file"]
         if (found := best_file(path, last.facts["start"])) is not None:
             return found
-        text = "is missing, damaged or of another run"
+        text = "is missing or damaged, or of another run"
         complain(f"{path.name} {text}; the weights of step {last.step} replace it.")
     return under(last.tensors, "model/") | under(last.tensors, "average/")
 

@@ -307,7 +307,7 @@ class Progress:
             found = checkpoint.best_file(path, self.record["start"])
             if found is not None:
                 return found
-            text = "is missing, damaged or of another run; the last weights stand in for it."
+            text = "is missing or damaged, or of another run; the last weights replace it."
             self.complain(f"{path.name} {text}")
         averaged = average.shadow if average is not None else {}
         return dict(plan.model.state_dict()) | averaged
