@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,15 @@ def _generators() -> dict[str, Any]:
     return {"random": random.getstate(), "numpy": (numbers[1].tobytes(), *numbers[2:])}
 
 
+@dataclass(frozen=True)
+class TensorMark:
+    """A tensor at one moment: two are equal where their numbers are, wherever they lie."""
+
+    sums: tuple[float, float]
+    place: int = field(compare=False)
+    writes: int = field(compare=False)
+
+
 class HiddenState:
     """What a network, a loss and an optimizer keep outside of what a checkpoint holds.
 
@@ -130,7 +140,7 @@ def _attributes(root: Any) -> Iterator[tuple[str, Any]]:
 def _mark(value: Any, deep: int) -> Any:
     """Tell a value from others: plain data that differs where the value does; None where unknown.
 
-    A tensor counts as changed where it was written to, or is another one.
+    A tensor counts as changed where its numbers are others.
     """
     match value:
         case bool() | int() | float() | str() | bytes():
@@ -138,7 +148,12 @@ def _mark(value: Any, deep: int) -> Any:
         case nn.Parameter() | nn.Module():
             return None  # a checkpoint holds it
         case torch.Tensor():
-            return ("tensor", value.data_ptr(), value._version, float(value.detach().sum()))
+            if value.layout != torch.strided or value.is_quantized or value.is_meta:
+                return None
+            values = value.detach().abs() if value.is_complex() else value.detach().float()
+            values = values.nan_to_num()  # nan is never equal to nan
+            sums = float(values.sum()), float((values * values).sum())
+            return TensorMark(sums, value.data_ptr(), value._version)
         case np.ndarray():
             return ("array", value.nbytes, hashlib.sha1(value.tobytes()).digest())
         case torch.Generator():
@@ -163,10 +178,10 @@ def _mark(value: Any, deep: int) -> Any:
 
 def _is_replaced(now: Any, before: Any) -> bool:
     """Tell whether only tensors came in the place of others, of which nobody knows their use."""
-    if isinstance(now, tuple) and now[0] == "tensor":
-        is_tensor = isinstance(before, tuple) and before[0] == "tensor"
+    if isinstance(now, TensorMark):
         # written to in place: the same memory, and torch has counted a write
-        return not (is_tensor and now[1] == before[1] and now[2] > before[2])
+        is_same = isinstance(before, TensorMark) and now.place == before.place
+        return not (is_same and now.writes > before.writes)
     if isinstance(now, tuple) and now[0] == "items":
         old = before[2] if isinstance(before, tuple) and before[0] == "items" else []
         pairs = [(_own(a), _own(b)) for a, b in itertools.zip_longest(now[2], old) if a != b]

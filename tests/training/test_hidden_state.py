@@ -107,6 +107,19 @@ class KeepsACache(Net):
         return self.cache.setdefault("bias", torch.zeros(3)) + self.net(x)
 
 
+class KeepsATable(Net):
+    """Its buffer never changes, and is not saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("places", torch.arange(3), persistent=False)
+        self.mask = torch.tensor([float("-inf"), float("inf"), float("nan")])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.places.copy_(self.places.clone())  # written to, with what it holds
+        return self.net(x)[:, self.places]
+
+
 class Weighs(nn.Module):
     """A loss with a buffer."""
 
@@ -202,6 +215,7 @@ REPEATS = {
     "nothing": (Net,),
     "a tensor to look at": (KeepsWhatItSaw,),
     "a cache of tensors": (KeepsACache,),
+    "a table that is not saved": (KeepsATable,),
     "a loss with a buffer": (Net, Weighs),
     "draws from random in the loss": (Net, by_random),
     "draws from numpy in the loss": (Net, by_numpy),
