@@ -62,8 +62,9 @@ def test_colab(fake_colab):
         **os.environ,
         "PYTHONPATH": str(installed.parent),
     }  # not this tree, which the suite puts there
+    own = "--basetemp=basetemp"  # as it ends, pytest would delete the many files of earlier suites
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q"],
+        [sys.executable, "-m", "pytest", "-q", own],
         cwd=tmp_path,
         env=env,
         capture_output=True,

@@ -56,6 +56,7 @@ def run_tests(folder: Path, code: str, *options: str) -> str:
         "-rs",
         "-p",
         "no:cacheprovider",
+        "--basetemp=basetemp",  # as it ends, pytest would delete what earlier suites left
         *options,
         "test_mine.py",
         cwd=folder,
