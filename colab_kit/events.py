@@ -9,6 +9,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,30 +27,36 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Note(Event):
-    """Something worth seeing although nothing failed."""
+    """Something is worth seeing although nothing failed."""
 
-    text: str
-    level: Literal["info", "warn"] = "info"
+    text: str  # sentences for a person
+    level: Literal["info", "warn"] = "info"  # warn: something may be wrong
 
 
 @dataclass(frozen=True, slots=True)
 class FetchStarted(Event):
-    name: str
+    """The server has answered, and its file comes."""
+
+    name: str  # of the file
     url: str  # without query or token
     size: int | None  # bytes, None if the server does not say
 
 
 @dataclass(frozen=True, slots=True)
 class FetchProgress(Event):
-    name: str
-    done: int  # bytes
-    size: int | None
+    """A part of the file has come, ten times a second at most."""
+
+    name: str  # of the file
+    done: int  # bytes that are here
+    size: int | None  # bytes of all
 
 
 @dataclass(frozen=True, slots=True)
 class FetchDone(Event):
-    name: str
-    path: Path
+    """The file is here, whole and checked."""
+
+    name: str  # of the file
+    path: Path  # where it lies
     size: int  # bytes
 
 
@@ -57,8 +65,8 @@ class CopyProgress(Event):
     """A verb waits while copies go to Drive; the last event has done == size."""
 
     name: str  # of the run whose copies these are
-    done: int  # bytes
-    size: int
+    done: int  # bytes that Drive has
+    size: int  # bytes of all
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +75,32 @@ class LookProgress(Event):
 
     name: str  # of what is looked at
     done: int  # pictures
-    total: int
+    total: int  # pictures of all
     left: float  # seconds, at the pace so far
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    name: str
-    folder: Path
-    epochs: int
+    """A training begins, or goes on."""
+
+    name: str  # of the run
+    folder: Path  # where its files are
+    epochs: int  # of the whole run
     steps: int  # optimizer steps of the whole run
     done: int = 0  # steps that an earlier session has done
     exact: bool | None = None  # whether its bits go on as if never stopped; None: a fresh run
     why: str = ""  # which promise holds, and what broke the others
+    key: str = ""  # of its recipe, network and data: `open_run(f"{name}-{key}")`
 
 
 @dataclass(frozen=True, slots=True)
 class StepDone(Event):
+    """An optimizer step is done, of which the loss was read: ten times a second at most."""
+
     step: int  # optimizer steps done so far, of the whole run
-    total: int
-    loss: float
-    lr: float
+    total: int  # optimizer steps of the whole run
+    loss: float  # of the step; nan while the features of a frozen backbone are made
+    lr: float  # learning rate of the first group of parameters
 
     if not TYPE_CHECKING:
 
@@ -100,8 +113,8 @@ class EpochDone(Event):
     """A validation is over: at the end of an epoch, or between two (validate_every_steps)."""
 
     epoch: float  # a whole number at the end of an epoch, a fraction in between
-    total: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    total: int  # epochs of the whole run
+    metrics: Mapping[str, float] = field(default_factory=dict)  # a row of `run.history`, by name
 
     if not TYPE_CHECKING:
 
@@ -111,16 +124,20 @@ class EpochDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved(Event):
-    path: Path
-    step: int
-    seconds: float
+    """A checkpoint is on the disk, whole."""
+
+    path: Path  # the file
+    step: int  # optimizer steps that it holds
+    seconds: float  # that writing took
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnded(Event):
+    """A training is over; what it learned is saved."""
+
     status: str  # finished | stopped | failed
-    reason: str
-    folder: Path
+    reason: str  # what stopped it or failed
+    folder: Path  # where its files are
 
 
 Callback = Callable[[Event], Any]
@@ -128,36 +145,62 @@ FORGIVEN = 2  # failures in a row; the next one drops the callback
 
 
 class Callbacks:
-    """Give each event to every callback; report one that raises, drop it after three in a row."""
+    """Give each event to every callback, and let none of their faults end the work.
 
-    def __init__(self, callbacks: Iterable[Callback]) -> None:
-        self.callbacks = list(callbacks)
-        self._failures: dict[int, int] = {}
-        self._reported: set[int] = set()
+    The first fault of each is reported with its traceback, after three in a row it is dropped, and
+    with RunEnded all are counted: as a Note to the other callbacks; as a Python warning, too, where
+    no console is among them (`quiet`).
+    """
+
+    def __init__(self, callbacks: Iterable[Callback], *, quiet: bool = False) -> None:
+        self.callbacks, self.quiet = list(callbacks), quiet
+        self._in_a_row: dict[int, int] = {}
+        self._faults: dict[int, tuple[str, int]] = {}  # by callback: its name, how many
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, RunEnded) and self._faults:
+            times = [f"{name} failed {_times(count)}" for name, count in self._faults.values()]
+            number = "1 callback" if len(times) == 1 else f"{len(times)} callbacks"
+            self._say(f"{number} failed: {', '.join(times)}; the run is whole.", self.callbacks)
+            self._faults.clear()
         self._tell(event, list(self.callbacks))
 
     def _tell(self, event: Event, callbacks: list[Callback]) -> None:
         for callback in callbacks:
             try:
                 callback(event)
-                self._failures.pop(id(callback), None)
+                self._in_a_row.pop(id(callback), None)
             except Exception as err:  # a callback is a guest: its faults end with it
                 self._blame(callback, err)
 
     def _blame(self, callback: Callback, err: Exception) -> None:
-        failures = self._failures[id(callback)] = self._failures.get(id(callback), 0) + 1
+        in_a_row = self._in_a_row[id(callback)] = self._in_a_row.get(id(callback), 0) + 1
         name = getattr(callback, "__qualname__", type(callback).__qualname__)
+        faults = self._faults.get(id(callback), (name, 0))[1] + 1
+        self._faults[id(callback)] = name, faults
         others = [other for other in self.callbacks if other is not callback]
         message = f"The callback {name} raised {type(err).__name__}: {err}"
-        if failures > FORGIVEN:
+        if in_a_row > FORGIVEN:
             self.callbacks[:] = others
-            end = f"It failed {failures} times in a row and is dropped; training goes on."
-            self._tell(Note(f"{message}. {end}", "warn"), others)
-        elif id(callback) not in self._reported:
-            self._reported.add(id(callback))
-            self._tell(Note(f"{message}. Training goes on.", "warn"), others)
+            end = f"It failed {in_a_row} times in a row and is dropped; the work goes on."
+            self._say(f"{message}. {end}", others)
+        elif faults == 1:
+            self._say(f"{message}. The work goes on.\n{_where(err)}", others)
+
+    def _say(self, text: str, callbacks: list[Callback]) -> None:
+        if self.quiet or not callbacks:
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+        self._tell(Note(text, "warn"), list(callbacks))
+
+
+def _where(err: Exception) -> str:
+    """Its traceback, without the line of ours that called."""
+    place = err.__traceback__ and err.__traceback__.tb_next
+    return "".join(traceback.format_exception(type(err), err, place)).rstrip()
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 MilestoneHook = Callable[[str, Path | None], None]

@@ -1,4 +1,4 @@
-"""Write the docstring of each verb below its page.
+"""Write the docstring of each verb below its page, and the fields of all events below theirs.
 
     python docs/reference.py
 
@@ -7,13 +7,16 @@ tests/test_docs.py compares the pages with the docstrings.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import colab_kit as kit
+from colab_kit import events
 
 HERE = Path(__file__).parent
 VERBS = """runtime secret mount fetch clone upload load train transfer open_run find_lr
@@ -34,15 +37,31 @@ def reference(verb: str) -> str:
     return f"{HEAD}```text\nkit.{verb}{call}\n\n{inspect.getdoc(function)}\n```\n"
 
 
-def written(verb: str) -> str:
+def all_events() -> str:
+    """A heading for each event, its sentence, and a row for each field with its comment."""
+    text = HEAD
+    for name, kind in vars(events).items():
+        if not (inspect.isclass(kind) and issubclass(kind, events.Event)) or kind is events.Event:
+            continue
+        source, parts = inspect.getsource(kind), [f"### {name}\n"]
+        if kind.__doc__ and not kind.__doc__.startswith(f"{name}("):  # not the dataclass's own
+            parts.append(f"{inspect.getdoc(kind)}\n")
+        parts.append("| field | type | what it is |\n|---|---|---|")
+        for field in dataclasses.fields(kind):
+            comment = re.search(rf"^    {field.name}: .*?(?:  # (.*))?$", source, re.M)[1] or ""
+            parts.append(
+                f"| `{field.name}` | `{field.type}` | {comment} |".replace(" | None", r" \| None")
+            )
+        text += "\n".join(parts) + "\n\n"
+    return text.rstrip("\n") + "\n"
+
+
+def written(page: str) -> str:
     """The page as it should be."""
-    return (
-        (HERE / f"{verb}.md").read_text(encoding="utf-8").partition(HEAD)[0].rstrip("\n")
-        + "\n"
-        + reference(verb)
-    )
+    text = (HERE / f"{page}.md").read_text(encoding="utf-8").partition(HEAD)[0].rstrip("\n") + "\n"
+    return text + (all_events() if page == "events" else reference(page))
 
 
 if __name__ == "__main__":
-    for name in VERBS:
+    for name in [*VERBS, "events"]:
         (HERE / f"{name}.md").write_text(written(name), encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import colab_kit
+from colab_kit import events
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -126,3 +127,38 @@ def test_the_ratios_of_the_readme_are_those_that_were_measured():
         f"| {', '.join(epochs)} times |" in README and f"| {' and '.join(tuned)} times |" in README
     )
     assert f"| {' and '.join(pixels)} times |" in README
+
+
+def test_the_page_of_events_names_each_event_with_a_sentence_and_each_field_with_a_comment():
+    text = reference.written("events")
+    kinds = [kind for kind in events.Event.__subclasses__() if kind.__module__ == events.__name__]
+    assert set(re.findall(r"^### (\w+)$", text, re.M)) == {kind.__name__ for kind in kinds}
+    for part in text.split("\n### ")[1:]:
+        assert not part.partition("\n\n")[2].startswith("| field"), part
+    assert not re.search(r"\|\s*\|$", text, re.M), "a field without a comment"
+    assert (ROOT / "docs" / "events.md").read_text(encoding="utf-8") == text, (
+        "run: python docs/reference.py"
+    )
+
+
+def test_the_examples_of_the_page_of_events_work(tmp_path, monkeypatch, colab_kit_home):
+    page = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    sent = []
+    monkeypatch.setattr("requests.post", lambda url, json, timeout: sent.append((url, json)))
+    monkeypatch.chdir(tmp_path)
+    data = colab_kit.load("fashion-mini", max_per_class=20, quiet=True)
+    runs = []
+    for number, example in enumerate(examples):
+        names = {"kit": colab_kit, "net": colab_kit.nets.mlp, "data": data, "URL": "http://there"}
+        exec(
+            "from colab_kit import events\n" + example.replace("data,", f"data, seed={number},"),
+            names,
+        )
+        runs.append(names["run"])
+    assert [len(run.history) for run in runs[:2]] == [3, 3]
+    assert len(sent) == 3 and sent[0][1]["text"].startswith("epoch 1: ")
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        f"losses-{epoch}.png" for epoch in (1, 2, 3)
+    ]
+    assert (runs[2].status, runs[2].reason) == ("stopped", "half of them are right")

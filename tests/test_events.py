@@ -2,11 +2,12 @@
 
 import dataclasses
 import inspect
+from pathlib import Path
 
 import pytest
 
 from colab_kit import events
-from colab_kit.events import Callbacks, EpochDone, Event, Note, StepDone
+from colab_kit.events import Callbacks, EpochDone, Event, Note, RunEnded, StepDone
 from colab_kit.training.state import History
 
 STEP = StepDone(1, 2, 0.5, 0.1)
@@ -57,6 +58,45 @@ def test_a_callback_that_raises_is_reported_once_forgiven_twice_and_dropped_the_
     assert heard[5:] == [STEP]
 
 
+def test_the_first_report_holds_the_line_of_the_user_that_raised():
+    heard: list[Event] = []
+    Callbacks([failing, heard.append])(STEP)
+    assert 'raise ZeroDivisionError("no bar to draw")' in heard[0].text
+    assert "events.py" not in heard[0].text.replace("test_events.py", ""), "ours is no news"
+
+
+@pytest.mark.parametrize("others, quiet", [([], False), ([lambda event: None], True)])
+def test_where_no_console_listens_a_fault_is_a_python_warning(others, quiet):
+    with pytest.warns(RuntimeWarning, match="failing raised ZeroDivisionError"):
+        Callbacks([failing, *others], quiet=quiet)(STEP)
+
+
+ENDED = RunEnded("finished", "", Path("x"))
+
+
+@pytest.mark.parametrize("faults", [1, 2, 3, 7])
+def test_the_end_of_a_run_counts_the_faults(faults):
+    heard: list[Event] = []
+
+    def moody(event: Event) -> None:
+        if event is STEP:
+            raise ValueError
+
+    emit = Callbacks([moody, heard.append])
+    for _ in range(faults):
+        emit(STEP)
+        emit(Note("all is well in between"))
+    emit(ENDED)
+    counted = "once" if faults == 1 else f"{faults} times"
+    assert heard[-1] is ENDED and f"moody failed {counted}" in heard[-2].text
+
+
+def test_a_run_without_faults_ends_without_a_word_about_them():
+    heard: list[Event] = []
+    Callbacks([heard.append])(ENDED)
+    assert heard == [ENDED]
+
+
 def test_a_success_between_failures_starts_the_count_again():
     calls = []
 
@@ -82,8 +122,9 @@ def test_a_faulty_callback_does_not_hear_of_its_own_faults():
         raise RuntimeError
 
     emit = Callbacks([proud])
-    for _ in range(5):
-        emit(STEP)
+    with pytest.warns(RuntimeWarning):
+        for _ in range(5):
+            emit(STEP)
     assert heard == [STEP] * 3 and emit.callbacks == []
 
 
@@ -104,8 +145,9 @@ def test_two_faulty_callbacks_do_not_drop_each_other_without_end():
         raise KeyError
 
     emit = Callbacks([failing, other])
-    for _ in range(4):
-        emit(STEP)
+    with pytest.warns(RuntimeWarning):
+        for _ in range(4):
+            emit(STEP)
     assert emit.callbacks == []
 
 

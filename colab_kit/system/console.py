@@ -64,7 +64,8 @@ class Console:
                 length = f"{_count(epochs, 'epoch')}, {_count(steps, 'step')}"
                 if done:
                     length = f"going on from step {done} of {steps}"
-                self.line(f"Run {event.name}, {length} → {event.folder}")
+                key = f"-{event.key}" if event.key else ""
+                self.line(f"Run {event.name}{key}, {length} → {event.folder}")
                 self.open_bar("training", steps, "step", done)
             case events.StepDone(step=step, loss=loss):
                 self.move_bar(step, f"loss {loss:.4f}" if loss == loss else "features")
@@ -196,7 +197,7 @@ def with_console(
     console = [] if quiet else [Console()]
     if callable(callbacks):
         callbacks = [callbacks]
-    return Callbacks([*console, *(callbacks or ())])
+    return Callbacks([*console, *(callbacks or ())], quiet=quiet)
 
 
 def looked_at() -> bool:

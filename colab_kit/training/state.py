@@ -259,8 +259,8 @@ class Progress:
         record, folder = self.record, self.folder
         write_json(folder / "run.json", record)
         self.emit.callbacks.insert(0, CsvLog(folder / "history.csv", self.history))
-        name = f"{record['name']}-{record['key']}"
-        self.emit(RunStarted(name, folder, plan.epochs, steps, self.step, exact, why))
+        who, promise = (record["name"], record["key"]), (exact, why)
+        self.emit(RunStarted(who[0], folder, plan.epochs, steps, self.step, *promise, key=who[1]))
         if self.saver is not None and self.drive_folder is not None:
             self.emit(Note(f"Copies go to Drive: {self.drive_folder}"))
             self.saver.announce()
