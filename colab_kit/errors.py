@@ -40,25 +40,97 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _pairs(text: str) -> dict[str, str]:
-    """Read "old=new old=new"."""
-    return dict(pair.split("=") for pair in text.split())
+HABITS = {  # library: its option, and the line that says it here; {} is the value that was given
+    "Keras": """
+        learning_rate lr={} | class_weight class_weights={} | clipnorm max_grad_norm={}
+        global_clipnorm max_grad_norm={} | jit_compile compile={} | ema_momentum ema_decay={}
+        use_ema ema_decay=0.999 | workers num_workers={} | use_multiprocessing num_workers=2
+        verbose quiet=True | validation_split kit.load(source, valid={})
+        validation_data kit.load({"train": train, "valid": valid})
+        validation_freq validate_every_steps=100 | label_mode kit.load(source, task="multilabel")
+        steps_per_epoch kit.load(source, max_per_class=100)
+        restore_best_weights monitor="valid/loss" | include_top head="linear"
+        input_shape image_size=224 | shuffle seed=1
+    """,
+    "Lightning": """
+        max_epochs epochs={} | gradient_clip_val max_grad_norm={} | default_root_dir run_dir={}
+        accumulate_grad_batches grad_accum_steps={} | val_check_interval validate_every_steps={}
+        check_val_every_n_epoch validate_every_steps=100 | accelerator device="cuda"
+        enable_progress_bar quiet=True | enable_checkpointing save_every_steps=100
+        limit_train_batches kit.load(source, max_per_class=100)
+        overfit_batches kit.load(source, max_per_class=10) | fast_dev_run kit.preflight(net, data)
+        num_sanity_val_steps kit.preflight(net, data) | max_steps epochs=5
+        logger callbacks=[print] | ckpt_path init={}
+    """,
+    "fastai": """
+        n_epoch epochs={} | bs batch_size={} | wd weight_decay={} | lr_max lr={} | base_lr lr={}
+        loss_func loss={} | opt_func optimizer="adamw" | cbs callbacks={} | moms momentum=0.9
+        valid_pct kit.load(source, valid={}) | item_tfms image_size=224
+        batch_tfms augment="standard" | pct_start lr_schedule="onecycle" | path run_dir={}
+        splitter lr={"fc*": 1e-3, "*": 1e-4} | arch kit.transfer(data, "resnet18")
+        vocab kit.load(source, class_names={}) | dls kit.train(net, data)
+    """,
+    "Hugging Face": """
+        num_train_epochs epochs={} | num_epochs epochs={}
+        per_device_train_batch_size batch_size={} | per_device_eval_batch_size batch_size={}
+        gradient_accumulation_steps grad_accum_steps={}
+        warmup_ratio warmup_epochs=0.5 | warmup_steps warmup_epochs=0.5 | output_dir run_dir={}
+        lr_scheduler_type lr_schedule={} | label_smoothing_factor label_smoothing={}
+        fp16 precision="fp16" | bf16 precision="bf16" | eval_steps validate_every_steps={}
+        eval_strategy validate_every_steps=100 | evaluation_strategy validate_every_steps=100
+        save_steps save_every_steps={} | save_strategy save_every_steps=100
+        dataloader_num_workers num_workers={} | optim optimizer={} | run_name name={}
+        metric_for_best_model monitor={} | load_best_model_at_end monitor="valid/loss"
+        greater_is_better monitor="valid/top1" | early_stopping_patience patience={}
+        disable_tqdm quiet=True | no_cuda device="cpu" | use_cpu device="cpu"
+        torch_compile compile={} | overwrite_output_dir restart=True | data_seed seed={}
+        full_determinism deterministic={}
+        train_dataset kit.load({"train": train, "valid": valid})
+        eval_dataset kit.load({"train": train, "valid": valid}) | max_grad_value max_grad_norm=1.0
+        resume_from_checkpoint kit.open_run({}).resume()
+    """,
+    "Ultralytics": """
+        imgsz image_size={} | batch batch_size={} | lr0 lr={} | lrf lr_schedule="cosine"
+        cos_lr lr_schedule="cosine" | project run_dir={} | amp precision="bf16"
+        freeze freeze_epochs=2 | fliplr flip=True | degrees augment="standard"
+        hsv_h augment="standard" | hsv_s augment="standard" | hsv_v augment="standard"
+        auto_augment augment="strong" | erasing augment="strong" | time max_time="3h"
+        save_period save_every_steps=100 | val kit.load(source, valid=0.2)
+        fraction kit.load(source, max_per_class=100) | nbs grad_accum_steps=2
+        pretrained weights="default" | plots run.plot()
+    """,
+    "many": """
+        n_epochs epochs={} | num_classes kit.load(source) | criterion loss={}
+        scheduler lr_schedule={} | lr_scheduler lr_schedule={}
+        schedule lr_schedule={} | warmup warmup_epochs={}
+        clip max_grad_norm={} | clip_norm max_grad_norm={} | clip_grad max_grad_norm={}
+        accumulate grad_accum_steps={} | ema ema_decay={} | model_ema_decay ema_decay={}
+        size image_size={} | img_size image_size={} | input_size image_size={} | budget max_time={}
+        early_stopping patience={} | smoothing label_smoothing={} | opt optimizer={}
+        sched lr_schedule={} | aa augment={} | save_every save_every_steps={}
+        validate_every validate_every_steps={} | head_epochs freeze_epochs={} | out run_dir={}
+        fresh restart={} | listen callbacks={} | listener callbacks={} | listeners callbacks={}
+        limit max_per_class={} | names class_names={} | classes class_names={}
+        edits label_edits={} | groups group={}
+    """,
+}
 
 
+def habits() -> dict[str, dict[str, str]]:
+    """Give the table by library: {its option: the line that says it here}."""
+    return {
+        library: {
+            entry.split()[0]: entry.strip().partition(" ")[2]
+            for line in table.strip().splitlines()
+            for entry in line.split(" | ")
+        }
+        for library, table in HABITS.items()
+    }
+
+
+FOREIGN = {old: line for names in habits().values() for old, line in names.items()}
 RENAMED: dict[str, dict[str, str]] = {  # where a word stands: {old or foreign word: our word}
-    "option": _pairs(
-        """
-        listen=callbacks listener=callbacks listeners=callbacks out=run_dir output_dir=run_dir
-        fresh=restart head_epochs=freeze_epochs clip=max_grad_norm clip_norm=max_grad_norm
-        accumulate=grad_accum_steps gradient_accumulation_steps=grad_accum_steps
-        schedule=lr_schedule scheduler=lr_schedule lr_scheduler=lr_schedule warmup=warmup_epochs
-        ema=ema_decay size=image_size img_size=image_size workers=num_workers budget=max_time
-        save_every=save_every_steps validate_every=validate_every_steps limit=max_per_class
-        names=class_names classes=class_names edits=label_edits groups=group learning_rate=lr
-        bs=batch_size batch=batch_size n_epochs=epochs num_epochs=epochs criterion=loss
-        wd=weight_decay early_stopping=patience
-        """
-    ),
+    "option": {old: line[:-3] for old, line in FOREIGN.items() if line.endswith("={}")},
     "predict": {"views": "tta"},
     "task": {"classify": "classification", "regress": "regression"},
     "mode": {"both": "frozen_then_finetune"},
@@ -220,26 +292,28 @@ def no_attribute(thing: Any, name: str) -> AttributeError:
     return AttributeError(f"{kind} has no {name!r}{hint}", name=name, obj=thing)
 
 
-def renamed_option(verb: str, old: str, new: str) -> RecipeError:
-    """Return the error for an option under its old name."""
-    return RecipeError(f"{verb}() has no option {old}=.", f"it is called {new}=", f"write {new}=…")
+def foreign_option(name: str, value: Any, line: str) -> RecipeError:
+    """Return the error for an option that others call so; `line` is ours, {} its value."""
+    line = line.replace("{}", repr(value))
+    return RecipeError(f"There is no option {name}=.", "others call it so", f"write {line}")
 
 
 def new_words(verb: Callable[P, R]) -> Callable[P, R]:
-    """Make the verb refuse an option under its old name, and say the new name."""
+    """Make the verb refuse an option as other libraries call it, and show the line that fits."""
     code: Any = verb.__code__
     options = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    words = {
-        old: new
-        for place in ("option", verb.__name__)
-        for old, new in RENAMED.get(place, {}).items()
+    own = {old: f"{new}={{}}" for old, new in RENAMED.get(verb.__name__, {}).items()}
+    lines = {
+        name: line
+        for name, line in (FOREIGN | own).items()
+        if name not in options and (not line.endswith("={}") or line[:-3] in options)
     }
 
     @wraps(verb)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         for name in kwargs:
-            if name in words and name not in options and words[name] in options:
-                raise renamed_option(verb.__name__, name, words[name])
+            if name in lines:
+                raise foreign_option(name, kwargs[name], lines[name])
         return verb(*args, **kwargs)
 
     return checked

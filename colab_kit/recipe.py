@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import RENAMED, RecipeError
+from .errors import FOREIGN, RENAMED, RecipeError, foreign_option
 
 HORIZON = frozenset(
     "epochs views max_time patience monitor save_every_steps validate_every_steps precision compile"
@@ -199,11 +199,12 @@ class Recipe:
         known = [f.name for f in dataclasses.fields(cls)]
         for name in fields:
             if name not in known:
-                word = RENAMED["option"].get(name)
-                near = [word] if word else difflib.get_close_matches(name, known, 1)
-                why = f"it is called {word}=" if word else "Recipe has no such field"
+                if name in FOREIGN:
+                    raise foreign_option(name, fields[name], FOREIGN[name])
+                near = difflib.get_close_matches(name, known, 1)
                 fix = f"did you mean {near[0]}=?" if near else f"the fields are: {', '.join(known)}"
-                raise RecipeError(f"There is no training option {name}=.", why, fix)
+                what = f"There is no training option {name}=."
+                raise RecipeError(what, "Recipe has no such field", fix)
         if recipe is not None and not isinstance(recipe, Recipe):
             raise RecipeError(
                 f"recipe= is a {type(recipe).__name__}.",

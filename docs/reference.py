@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import colab_kit as kit
 from colab_kit import events
+from colab_kit.errors import habits
 
 HERE = Path(__file__).parent
 VERBS = """runtime secret mount fetch clone upload load train transfer open_run find_lr
@@ -56,12 +57,23 @@ def all_events() -> str:
     return text.rstrip("\n") + "\n"
 
 
+def foreign_names() -> str:
+    """A table for each library: its option, and the line that says it here."""
+    text = HEAD
+    for library, names in habits().items():
+        title = library if library != "many" else "Others, and words of everyday"
+        rows = [f"| `{old}` | `{line.replace('{}', '…')}` |" for old, line in names.items()]
+        text += "\n".join([f"### {title}\n", "| there | here |", "|---|---|", *rows]) + "\n\n"
+    return text.rstrip("\n") + "\n"
+
+
 def written(page: str) -> str:
     """The page as it should be."""
     text = (HERE / f"{page}.md").read_text(encoding="utf-8").partition(HEAD)[0].rstrip("\n") + "\n"
-    return text + (all_events() if page == "events" else reference(page))
+    made = {"events": all_events, "coming_from": foreign_names}.get(page)
+    return text + (made() if made else reference(page))
 
 
 if __name__ == "__main__":
-    for name in [*VERBS, "events"]:
+    for name in [*VERBS, "events", "coming_from"]:
         (HERE / f"{name}.md").write_text(written(name), encoding="utf-8")

@@ -55,7 +55,7 @@ def test_each_verb_of_the_face_has_its_page_and_the_page_its_docstring():
     assert verbs == set(reference.VERBS)
     stale = [
         name
-        for name in reference.VERBS
+        for name in [*reference.VERBS, "events", "coming_from"]
         if (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") != reference.written(name)
     ]
     assert stale == [], "run: python docs/reference.py"
@@ -136,9 +136,6 @@ def test_the_page_of_events_names_each_event_with_a_sentence_and_each_field_with
     for part in text.split("\n### ")[1:]:
         assert not part.partition("\n\n")[2].startswith("| field"), part
     assert not re.search(r"\|\s*\|$", text, re.M), "a field without a comment"
-    assert (ROOT / "docs" / "events.md").read_text(encoding="utf-8") == text, (
-        "run: python docs/reference.py"
-    )
 
 
 def test_the_examples_of_the_page_of_events_work(tmp_path, monkeypatch, colab_kit_home):

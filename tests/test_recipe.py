@@ -57,9 +57,6 @@ def test_a_name_that_is_nearly_right_is_named():
     ("said", "meant"),
     [
         ("epoch", "epochs"),
-        ("learning_rate", "lr"),
-        ("workers", "num_workers"),
-        ("criterion", "loss"),
         ("warm_up", "warmup_epochs"),
     ],
 )

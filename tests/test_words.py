@@ -17,7 +17,7 @@ import colab_kit as kit
 from colab_kit.cli import main
 from colab_kit.colab.drive import Drive
 from colab_kit.data.targets import TASKS
-from colab_kit.errors import RENAMED, DataError, RecipeError, RunError
+from colab_kit.errors import FOREIGN, RENAMED, DataError, RecipeError, RunError, habits
 from colab_kit.events import Control, EpochDone, StepDone
 from colab_kit.fetching.fetched import Fetched
 from colab_kit.recipe import Recipe
@@ -72,7 +72,7 @@ def test_an_old_option_is_refused_by_a_sentence_with_the_new_one(name, old, new)
     ("old", "new"), [(old, new) for old, new in RENAMED["option"].items() if new in FIELDS]
 )
 def test_an_old_field_is_refused_and_preflight_finds_it(old, new):
-    with pytest.raises(RecipeError, match=f"did you mean {new}="):
+    with pytest.raises(RecipeError, match=f"write {new}=1"):
         Recipe.of(None, {old: 1})
     found = kit.preflight(kit.nets.mlp, "fashion-mini", **{old: 1})
     assert not found.ok and f"{new}=" in str(found.findings[0])
@@ -238,6 +238,8 @@ def code(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_says_an_old_word(page):
     text = page.read_text(encoding="utf-8")
+    if page.name == "coming_from.md":  # its table holds the words of others
+        text = text.partition("## Reference")[0]
     assert [found.group() for gone in GONE for found in re.finditer(gone, text)] == []
     verbs = {verb.__name__: verb for verb in VERBS.values()}
     for block in code(page):
@@ -250,3 +252,35 @@ def test_no_page_says_an_old_word(page):
                 assert not {keyword.arg for keyword in call.keywords} & set(
                     words(verbs[call.func.attr])
                 ), ast.unparse(call)
+
+
+@pytest.mark.parametrize(("old", "line"), FOREIGN.items())
+def test_the_line_for_a_foreign_option_is_python_with_options_that_exist(old, line):
+    call = line if "(" in line.split("=")[0] else f"kit.train(net, data, {line})"
+    tree = ast.parse(call.replace("{}", "given"), mode="eval").body
+    verb: Any = {"kit.train": kit.train, "kit.load": kit.load, "kit.transfer": kit.transfer}.get(
+        ast.unparse(tree.func)
+    )
+    given = {word.arg: word.value for word in tree.keywords}
+    everywhere = options(kit.train) | options(kit.transfer) | options(kit.load)
+    assert set(given) <= (everywhere if verb is kit.train else options(verb) if verb else set())
+    literals = {
+        name: ast.literal_eval(value)
+        for name, value in given.items()
+        if name in FIELDS and not isinstance(value, ast.Name)
+    }
+    Recipe(**literals)  # a value that the recipe takes
+
+
+@pytest.mark.parametrize(("old", "line"), FOREIGN.items())
+def test_training_with_a_foreign_option_shows_its_line(old, line):
+    with pytest.raises(RecipeError) as caught:
+        kit.train(kit.nets.mlp, "fashion-mini", **{old: 7})
+    assert line.replace("{}", "7") in caught.value.fix
+
+
+def test_sixty_names_of_five_libraries_are_known_and_none_is_ours():
+    assert {"Keras", "Lightning", "fastai", "Hugging Face", "Ultralytics"} <= set(habits())
+    assert len(FOREIGN) >= 60 and not set(FOREIGN) & options(kit.train) & options(kit.transfer)
+    page = (Path(__file__).parent.parent / "docs" / "coming_from.md").read_text(encoding="utf-8")
+    assert [old for old in FOREIGN if f"| `{old}` |" not in page] == []

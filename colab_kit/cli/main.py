@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
-from ..errors import RENAMED, ColabKitError
+from ..errors import FOREIGN, ColabKitError
 from .fetch import FetchResult, fetch
 from .train import device_flag, panel, train, transfer
 
@@ -54,12 +54,13 @@ def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
 
 
 def _with_new_word(err: click.ClickException) -> click.ClickException:
-    """The error; of a flag under its old name, one that says the new name."""
+    """The error; of a flag that others call so, one that says ours."""
     if isinstance(err, click.NoSuchOption):
-        word = RENAMED["option"].get(err.option_name.lstrip("-").replace("-", "_"))
-        if word is not None:
-            new = f"It is called --{word.replace('_', '-')}."
-            text = f"No such option: {err.option_name}. {new}"
+        name = err.option_name.lstrip("-").replace("-", "_")
+        if line := FOREIGN.get(name):
+            word = line.removesuffix("={}")
+            new = f"In Python: {line}" if word == line else f"It is --{word.replace('_', '-')}"
+            text = f"No such option: {err.option_name}. {new}."
             return click.NoSuchOption(err.option_name, text, ctx=err.ctx)
     return err
 
