@@ -165,6 +165,10 @@ class Callbacks:
             self._faults.clear()
         self._tell(event, list(self.callbacks))
 
+    def warn(self, text: str) -> None:
+        """Say what may be wrong."""
+        self(Note(text, "warn"))
+
     def _tell(self, event: Event, callbacks: list[Callback]) -> None:
         for callback in callbacks:
             try:

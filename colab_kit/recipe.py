@@ -16,7 +16,7 @@ from .errors import FOREIGN, RENAMED, RecipeError, foreign_option
 
 HORIZON = frozenset(
     "epochs views max_time patience monitor save_every_steps validate_every_steps precision compile"
-    " num_workers deterministic".split()
+    " num_workers deterministic metrics".split()
 )
 """Fields that may change when a run goes on: how far and how often, not what a step learns."""
 
@@ -136,6 +136,11 @@ class Recipe:
         None, "stop after so many validations without a better `monitor`", low=1
     )
     monitor: str = knob("valid/loss", "metric that says which weights are best")
+    metrics: str | None = knob(
+        None,
+        "more figures of the validation, with commas between them: macro_f1, micro_f1, precision,"
+        " recall, balanced_accuracy, kappa, auroc, top3, r2; in Python also functions",
+    )
     validate_every_steps: int | None = knob(
         None, "validate every so many steps, too (at the end of each epoch in any case)", low=1
     )

@@ -50,7 +50,7 @@ STOP = (
 )  # fmt: skip
 PLACES = (  # where do I change ...: folder, name, and what to do there
     ("a default", "recipe", "Recipe", "a field, with its limits and its sentence for --help"),
-    ("a metric", "training", "Sums.read", "name it here and in measured(); compute it in Sums._hits or _errors; its direction: falls(). They hold two sums"),
+    ("a metric", "training", "Metrics.__init__", "a function of scores and labels, its entry in NAMED of this file with its tasks; its direction: falls() of losses.py; the usual ones are sums: Sums.read"),
     ("a link host", "fetching", "parse_link", "its host in the table _MEANINGS of this file, a reader in links/; see CONTRIBUTING.md"),
     ("a message", "errors", "ColabKitError", "only the kinds stand here; grep the words: a message stands where the code raises it"),
     ("an archive's error", "system", "damaged", "what happened, why, fix; the other faults: unpack.py, zip_directory.py"),

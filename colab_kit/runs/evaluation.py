@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ..errors import DataError, ModelError, no_attribute
 from ..recipe import Figures
 from ..system.console import html_table
+from ..training.metrics import Metrics
+from .scoring import Scored
 
 SHOWN = 20  # classes a table shows; of more, those the network does worst on
 _METRICS = ("loss", "top1", "top5", "f1", "mae", "rmse")
@@ -41,6 +44,8 @@ class Evaluation:
         Where the labels are numbers: the mean over the targets.
     outputs, labels : ndarray
         Where the labels are numbers: the predictions and the truth, row by row.
+    more : dict
+        What `metrics=` asked for, by name.
     """
 
     loss: float
@@ -56,6 +61,7 @@ class Evaluation:
     rmse: float | None = None
     outputs: np.ndarray | None = None
     labels: np.ndarray | None = None
+    more: dict[str, float] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float | None:
@@ -70,7 +76,7 @@ class Evaluation:
     @property
     def metrics(self) -> dict[str, float]:
         """The figures under the names that history uses, as in "test/top1"."""
-        known = [(name, getattr(self, name)) for name in _METRICS]
+        known = [*((name, getattr(self, name)) for name in _METRICS), *self.more.items()]
         return Figures({f"{self.split}/{name}": x for name, x in known if x is not None})
 
     def __repr__(self) -> str:
@@ -153,6 +159,14 @@ def evaluate(
     return Evaluation(loss, count=n, split=split, classes=tuple(classes), **figures)
 
 
+def measured(done: Evaluation, metrics: Metrics, found: Scored) -> Evaluation:
+    """Add what `metrics=` asks for, of all that the network puts out for the split."""
+    if not metrics or found.outputs is None:
+        return done
+    more = metrics(found.outputs, torch.from_numpy(found.labels), found.probabilities)
+    return replace(done, more=more)
+
+
 def losses(outputs: np.ndarray, labels: np.ndarray, task: str) -> np.ndarray:
     """Compute the loss of each picture, float64, (N,)."""
     if task == "classification":
@@ -208,6 +222,7 @@ def _summary(e: Evaluation) -> str:
     errors = [("MAE", e.mae), ("RMSE", e.rmse)]
     parts = [f"{name} {100 * value:.1f} %" for name, value in shares if value is not None]
     parts += [f"{name} {value:.4g}" for name, value in errors if value is not None]
+    parts += [f"{name} {value:.4f}" for name, value in e.more.items()]
     return f"{e.split} · {e.count:,} pictures · loss {e.loss:.4f} · {' · '.join(parts)}"
 
 

@@ -39,7 +39,7 @@ History = Sequence[Mapping[str, Any]]
 
 
 def curves(history: History, path: Path, *, monitor: str = "valid/loss") -> Path:
-    """Draw loss and top-1 (or F1, or the mean absolute error) of both splits over the epochs.
+    """Draw the loss over the epochs, and what `monitor` names; else top-1, F1 or absolute error.
 
     The best validation is marked. The part after it is shaded where the validation loss rises
     while the training loss falls: over-fitting.
@@ -53,7 +53,8 @@ def curves(history: History, path: Path, *, monitor: str = "valid/loss") -> Path
         The metric that says which validation is best.
     """
     names = {name.rpartition("/")[2] for row in history for name in row}
-    second = next((name for name in FIGURES if name in names), "top1")
+    asked = [monitor.rpartition("/")[2]] if not monitor.endswith("/loss") else []
+    second = next((name for name in (*asked, *FIGURES) if name in names), "top1")
     over, best = overfits(history), _best(history, monitor)
     figure = _figure(10, 4)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", second), strict=True):
@@ -68,7 +69,9 @@ def curves(history: History, path: Path, *, monitor: str = "valid/loss") -> Path
             label = f"over-fitting from epoch {over:g}"
             axes.axvspan(over, history[-1]["epoch"], color=OVER, alpha=0.12, label=label)
         last = max((row["epoch"] for row in history), default=1)
-        axes.set(title=FIGURES.get(metric, "Loss"), xlabel="epoch", xlim=(0, 1.04 * last))
+        axes.set(
+            title=FIGURES.get(metric, metric.capitalize()), xlabel="epoch", xlim=(0, 1.04 * last)
+        )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         if metric in ("top1", "f1"):

@@ -17,7 +17,7 @@ from torch import nn
 
 from ..data.dataset import Split
 from ..data.targets import of_row, spoken
-from ..errors import ModelError
+from ..errors import DataError, ModelError
 from ..models.inference import primary
 from ..system.console import html_table
 from ..system.files import write_whole
@@ -136,9 +136,13 @@ def draw_worst(
 
 
 def draw_grad_cam(
-    x: Any, scorer: Scorer, classes: tuple[str, ...], target: int | None, folder: Path
+    x: Any, scorer: Scorer, classes: tuple[str, ...], label: str | None, folder: Path
 ) -> Path:
-    """Draw which places of each picture speak for a class; target None: for its likeliest one."""
+    """Draw which places of each picture speak for a class; label None: for its likeliest one."""
+    if label is not None and label not in classes:
+        why = f"the run knows {', '.join(classes[:8])}"
+        raise DataError(f"There is no class {label!r}.", why, "name one of these")
+    target = None if label is None else classes.index(label)
     pictures, texts = [], []
     for pixels in scorer.squares(x):
         cam, chosen = grad_cam(scorer.inference.model, scorer.input(pixels), target)

@@ -16,10 +16,11 @@ from ..recipe import Figures, Recipe
 from ..system.console import Console, with_console
 from ..system.timings import Timings
 from ..training.choices import Choices, as_facts, precision_of
+from ..training.metrics import Metrics, as_given
 from ..training.state import History, Progress
 from . import plots
 from .comparison import fingerprint_of, split_for
-from .evaluation import Evaluation, evaluate
+from .evaluation import Evaluation, evaluate, measured
 from .export import export, save_weights
 from .pictures import pictures_of, pixels_of
 from .prediction import Prediction, Predictions, complaints, predictions
@@ -58,6 +59,8 @@ class Run:
         The class names; what is learned of a picture.
     data : Data or None
         Where this session loaded it.
+    metrics : dict
+        The user's own, {name: f(output, y)}, where this session trained.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Run:
         self.recipe = Recipe.of(None, lists)
         self.classes, self.task = tuple(record["data"]["classes"]), str(record["data"]["task"])
         self.progress = progress or Progress(place.folder, place.shelf, place.kept_as, record)
-        self.data, self.device = data, device
+        self.data, self.device, self.metrics = data, device, dict[str, Any]()
         self._inference: Inference | None = None
         if make is not None:
             self.take_model(make, moved=True)
@@ -177,7 +180,12 @@ class Run:
             console.close_bar()
 
     def evaluate(
-        self, split: Any = None, *, callbacks: Iterable[Callback] | None = None, quiet: bool = False
+        self,
+        split: Any = None,
+        *,
+        metrics: Any = None,
+        callbacks: Iterable[Callback] | None = None,
+        quiet: bool = False,
     ) -> Evaluation:
         """Measure accuracy and its details.
 
@@ -191,12 +199,14 @@ class Run:
             run's, all pictures, where it has no such splits of its own. Classes are matched by
             name, and some may be missing. "test" is the run's own split, also where a folder has
             that name: the folder is "./test".
+        metrics : name, list of names, or {name: f(output, y)}, optional
+            As for `train`; the run's own, if None. Functions are known in the session that trained.
         callbacks, quiet
             As for `load`, where there is data to load.
         """
         chosen, fingerprint = split_for(self, split, callbacks=callbacks, quiet=quiet)
         found = self._judged(chosen, fingerprint, callbacks=callbacks, quiet=quiet)
-        return self._evaluation(chosen, found)
+        return self._evaluation(chosen, found, metrics)
 
     @new_words
     def predict(
@@ -311,15 +321,7 @@ class Run:
         ModelError
             The network has no convolution near its end.
         """
-        if label is not None and label not in self.classes:
-            raise DataError(
-                f"There is no class {label!r}.",
-                f"the run knows {', '.join(self.classes[:8])}",
-                "name one of these",
-            )
-        target = None if label is None else self.classes.index(label)
-        scorer = self._scorer()
-        return self._show(draw_grad_cam(x, scorer, self.classes, target, self.folder))
+        return self._show(draw_grad_cam(x, self._scorer(), self.classes, label, self.folder))
 
     def report(self, split: Any = None) -> Path:
         """Write all that is known of the run as one HTML file that opens offline: report.html."""
@@ -356,9 +358,10 @@ class Run:
             emit(Note(f"{text}, and are left out.", "warn"))
         return found
 
-    def _evaluation(self, split: Split, found: Scored) -> Evaluation:
-        outputs, labels = found.probabilities, found.labels
-        return evaluate(outputs, labels, self.classes, split.name, self.task)
+    def _evaluation(self, split: Split, found: Scored, metrics: Any = None) -> Evaluation:
+        done = evaluate(found.probabilities, found.labels, self.classes, split.name, self.task)
+        asked = as_given(metrics) if metrics else (self.recipe.metrics, self.metrics)
+        return measured(done, Metrics(*asked, self.task, warn=with_console().warn), found)
 
     def _show(self, picture: Path) -> Path:
         """Display a picture in a notebook, and hand a copy to Drive."""

@@ -208,7 +208,7 @@ def _train(
         emit=emit,
     )
     run = Run(place, record, plan.choices, progress=progress, data=plan.data, device=plan.device)
-    live[place.folder] = run
+    live[place.folder], run.metrics = run, dict(plan.request.metrics)
     is_patient = True
     try:
         with interrupts_stop(control, emit):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..data.prefetch import crew, run_ahead
 from ..data.preprocess import Preprocess
 from ..errors import DataError
 from ..models.inference import Answers, Inference, Scores, Watch, is_out_of_memory
+from ..training.losses import chances
 from .pictures import Shown, on_files, pictures_of, pixels_of
 
 BATCH = 64
@@ -39,6 +40,8 @@ class Scored:
         Pictures that were looked at, from the first on.
     faults : dict
         {row: why it could not be read}
+    outputs : Tensor, float32, (n, …), or None
+        Of a split seen in one view: what the network puts out.
     """
 
     probabilities: np.ndarray
@@ -46,6 +49,7 @@ class Scored:
     rows: np.ndarray
     seen: int
     faults: dict[int, str] = field(default_factory=dict)
+    outputs: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,10 @@ class Scorer:
                 f"it holds {len(split)}",
                 "give another split",
             )
-        return Scored(found.outputs.numpy(), found.labels, found.rows, found.seen)
+        if self.tta > 1:
+            return Scored(found.outputs.numpy(), found.labels, found.rows, found.seen)
+        scored = self._chances(found.outputs).numpy(), found.labels, found.rows, found.seen
+        return Scored(*scored, outputs=found.outputs)
 
     def _loader(self, split: Split) -> BatchLoader:
         loader = BatchLoader(
@@ -114,8 +121,7 @@ class Scorer:
     def _of_loader(self, loader: BatchLoader, watch: Watch, fingerprint: str) -> Answers:
         if self.tta > 1:
             return self.inference.over(loader.in_order(), loader.bounds, self._look(), watch)
-        found = self.inference.split(loader, watch, fingerprint)
-        return replace(found, outputs=self._chances(found.outputs)) if len(found.rows) else found
+        return self.inference.split(loader, watch, fingerprint)
 
     def pictures(self, shown: Sequence[Shown], watch: Watch | None = None) -> Scored:
         """Score pictures as they were shown, in batches; labels are none.
@@ -153,7 +159,7 @@ class Scorer:
             out = out.unsqueeze(1)
         if out.ndim != 2:
             raise ValueError(f"it puts out {tuple(out.shape)} and not a row a picture")
-        return _CHANCES.get(self.output, torch.Tensor.float)(out)
+        return chances(out, self.output)
 
     def _guarded(self, look: Scores) -> Scores:
         def guarded(x: torch.Tensor) -> torch.Tensor:
@@ -286,13 +292,6 @@ class Scorer:
             except DataError as err:
                 return err.why
         return torch.from_numpy(self.preprocess.picture(pixels)).movedim(2, 0)
-
-
-_CHANCES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "logits": lambda out: torch.softmax(out, 1),
-    "log_probabilities": torch.exp,
-    "multilabel_logits": torch.sigmoid,
-}
 
 
 def _coloured(x: torch.Tensor) -> np.ndarray:

@@ -14,6 +14,7 @@ from ..models.linear_solver import Solved, solve
 from ..system import timings
 from .loaders import FrozenFeatures, Heard
 from .losses import Loss, Sums
+from .metrics import Kept
 from .plan import Plan
 from .state import Progress, copy_of, wear
 
@@ -108,7 +109,10 @@ def _figures(
     top5 = split == "valid" and len(plan.data.classes) > 5
     sums = Sums(torch.device("cpu"), top5=top5, task=plan.data.task)
     sums.add(loss(scores, y), scores, y)
-    return sums.read(split)
+    kept = Kept(plan.metrics)
+    if split == "valid":
+        kept.add(scores, y)
+    return {**sums.read(split), **kept.read(split)}
 
 
 def _put(head: Solved, features: FrozenFeatures) -> None:

@@ -25,6 +25,7 @@ from ..system import timings
 from .frozen_head import compute_features, fit_head_on_features
 from .job import Job
 from .losses import Sums, with_aux
+from .metrics import Kept
 from .plan import Plan
 from .recovery import go_back, pieces, twice_as_many
 from .state import Diverged, Progress, State, copy_of, out_of_patience, wear
@@ -288,6 +289,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
     if job.valid is None:
         return {}
     sums = Sums(job.device, top5=len(job.plan.data.classes) > 5, **job.measures)
+    kept = Kept(job.plan.metrics)
     job.model.eval()
     with torch.no_grad(), averaged(job), timings.during("validation"):
         for number, batch in enumerate(timings.each("input", job.valid.in_order())):
@@ -296,11 +298,12 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
             if len(batch):
                 output = whole_output(job, state, batch)
                 sums.add(job.valid_loss(output, batch.y), output, batch.y)
+                kept.add(output, batch.y)
             milestone("in_validation")
             watch_budget(job, state, 0.0)
             if job.control.stopped:
                 return None
-    figures = sums.read("valid")
+    figures = {**sums.read("valid"), **kept.read("valid")}
     if sums.count:
         finite(figures["valid/loss"])
     return figures

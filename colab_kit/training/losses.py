@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -103,6 +104,18 @@ def output_kind(output: torch.Tensor, task: str = "classification") -> str:
     if (rows >= 0).all() and (rows.sum(1) - 1).abs().max() < loose:
         return "probabilities"
     return "logits"
+
+
+_CHANCES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "logits": lambda out: torch.softmax(out, 1),
+    "log_probabilities": torch.exp,
+    "multilabel_logits": torch.sigmoid,
+}
+
+
+def chances(output: torch.Tensor, kind: str) -> torch.Tensor:
+    """Turn what a network puts out, (n, C), into probabilities; numbers stay what they are."""
+    return _CHANCES.get(kind, torch.Tensor.float)(output)
 
 
 def by_name(name: str) -> str:
@@ -316,8 +329,8 @@ def measured(task: str, *, top5: bool) -> tuple[str, ...]:
 
 
 def falls(metric: str) -> bool:
-    """Whether this metric falls as a network gets better: losses and errors do."""
-    return metric.rsplit("/", 1)[-1] in ("loss", "mae", "rmse")
+    """Whether it falls as a network gets better: if loss, error, mae or mse is in its name."""
+    return re.search(r"loss|error|mae|mse", metric.rsplit("/", 1)[-1].lower()) is not None
 
 
 def better(metric: str, new: float, best: float | None) -> bool:

@@ -23,6 +23,7 @@ from .choices import Choices, in_rows
 from .findings import Finding
 from .loaders import FrozenFeatures, LoaderMaker
 from .losses import Loss, named, of_rows, of_user
+from .metrics import Metrics
 from .optim import Phases
 from .request import Network, Request
 
@@ -206,6 +207,12 @@ class Plan:
             return self.loss
         plain = replace(self.user_recipe, label_smoothing=0.0)
         return named(plain, self.choices["loss"].value, None)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What is measured of a validation besides the usual."""
+        names, own, task = self.recipe.metrics, self.request.metrics, self.data.task
+        return Metrics(names, own, task, self.choices["output"].value, self.maker.complain)
 
     def optimizer(self, lr: Any = None) -> torch.optim.Optimizer:
         """Make the optimizer over the model's parameters, at the chosen rate or another."""

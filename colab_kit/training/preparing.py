@@ -254,7 +254,7 @@ def _check(plan: Plan, output: str) -> None:
     metrics = {f"train/{name}" for name in ("loss", *measured(data.task, top5=False))}
     gap = "; the data has no validation split"
     if "valid" in plan.loaders:
-        names = ("loss", *measured(data.task, top5=len(data.classes) > 5))
+        names = ("loss", *measured(data.task, top5=len(data.classes) > 5), *plan.metrics.names)
         metrics, gap = metrics | {f"valid/{name}" for name in names}, ""
     is_needed = recipe.patience or recipe.monitor != "valid/loss"
     if recipe.monitor not in metrics and is_needed:

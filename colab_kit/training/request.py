@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ..recipe import Recipe
 from ..system.files import Shelf
 from .choices import preprocess_for
 from .losses import by_name
+from .metrics import as_given
 from .optim import name_of
 
 DATA = (Data, tuple, list, dict, np.ndarray, torch.Tensor, Dataset, DataLoader)
@@ -84,6 +86,7 @@ class Request:
     model : Module, what makes one, or what `transfer` takes as its backbone
     recipe : Recipe
     loss, optimizer, augment : objects that no name stands for, or None
+    metrics : the user's own, by name
     transfer : Transfer or None
         None where a network is trained from scratch.
     """
@@ -93,6 +96,7 @@ class Request:
     loss: Any = None
     optimizer: Any = None
     augment: Any = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     transfer: Transfer | None = None
 
     @classmethod
@@ -108,22 +112,25 @@ class Request:
         Parameters
         ----------
         fields : dict
-            The recipe's fields; loss, optimizer and augment may be objects.
+            The recipe's fields; loss, optimizer, augment and metrics may be objects.
 
         Raises
         ------
         RecipeError
         """
         fields, objects = dict(fields), dict[str, Any]()
-        for field in ("loss", "optimizer"):
-            value = fields.pop(field, None)
-            name = name_of(value) if field == "optimizer" else None
+        for option in ("loss", "optimizer"):
+            value = fields.pop(option, None)
+            name = name_of(value) if option == "optimizer" else None
             if isinstance(value, str):
-                name = by_name(value) if field == "loss" else value.lower()
+                name = by_name(value) if option == "loss" else value.lower()
             if name is not None:
-                fields[field] = name
+                fields[option] = name
             else:
-                objects[field] = value
+                objects[option] = value
+        if "metrics" in fields:
+            names, objects["metrics"] = as_given(fields["metrics"])
+            fields["metrics"] = names or None
         if callable(fields.get("augment")):
             objects["augment"] = fields.pop("augment")
         recipe = Recipe.of(recipe, fields)
@@ -139,13 +146,13 @@ class Request:
     def to_train(cls, model: Any, recipe: Recipe | None, fields: dict[str, Any]) -> Request:
         """Make the request of kit.train, which has no head of its own and no frozen backbone."""
         request = cls.of(model, recipe, fields)
-        for field, why, more in (
+        for option, why, more in (
             ("freeze_epochs", "train() has no head of its own", ""),
             ("views", "train() has no frozen backbone; epochs= counts its passes", ", views=…"),
         ):
-            if getattr(request.recipe, field) is not None:
+            if getattr(request.recipe, option) is not None:
                 raise RecipeError(
-                    f"{field}= is for transfer().",
+                    f"{option}= is for transfer().",
                     why,
                     f"leave it out, or use kit.transfer(data, backbone{more})",
                 )
