@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .panels.cleaner import cleaner as cleaner
     from .panels.panel import panel as panel
     from .recipe import Recipe as Recipe
+    from .runs.compare import compare as compare
     from .runs.opening import open_run as open_run
     from .runs.prediction import Prediction as Prediction
     from .runs.run import Run as Run
@@ -52,6 +53,7 @@ _NAMES = """
     models.nets      nets
     api              train transfer preflight find_lr
     runs.opening     open_run
+    runs.compare     compare
     runs.run         Run
     runs.prediction  Prediction
     panels.panel     panel

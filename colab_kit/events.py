@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import no_attribute
+from .errors import ColabKitError, no_attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,9 @@ class Callbacks:
 
 
 def _where(err: Exception) -> str:
-    """Its traceback, without the line of ours that called."""
+    """Its traceback, without the line of ours that called; an error of ours says itself."""
+    if isinstance(err, ColabKitError):
+        return str(err)
     place = err.__traceback__ and err.__traceback__.tb_next
     return "".join(traceback.format_exception(type(err), err, place)).rstrip()
 

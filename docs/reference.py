@@ -20,7 +20,7 @@ from colab_kit import events
 from colab_kit.errors import habits
 
 HERE = Path(__file__).parent
-VERBS = """runtime secret mount fetch clone upload load train transfer open_run find_lr
+VERBS = """runtime secret mount fetch clone upload load train transfer open_run compare find_lr
     preflight panel cleaner""".split()
 HEAD = "\n## Reference\n\n"
 

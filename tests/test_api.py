@@ -112,7 +112,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[ColabKitError], str]] = {
         RecipeError, "loss='cross-entrpy' is not known.*did you mean 'cross_entropy'",
     ),
     "wrong optimizer name": (lambda: quietly(optimizer="adamm"), RecipeError, "optimizer='adamm' is not known.*did you mean 'adam"),
-    "unknown field": (lambda: quietly(learning_rate=0.1), RecipeError, "no training option learning_rate=.*did you mean lr="),
+    "unknown field": (lambda: quietly(learning_rate=0.1), RecipeError, "no option learning_rate=.*write lr=0.1"),
     "misspelt field": (lambda: quietly(epoch=3), RecipeError, "no training option epoch=.*did you mean epochs="),
     "recipe as dict": (lambda: quietly(recipe={"epochs": 3}), RecipeError, "recipe= is a dict.*kit.Recipe\\(epochs=3\\)"),
     "lr beside an optimizer": (lambda: with_optimizer(lr=0.1), RecipeError, "lr= and an optimizer were both given.*drop lr="),

@@ -15,14 +15,15 @@ import click
 from .. import __version__
 from ..errors import FOREIGN, ColabKitError
 from .fetch import FetchResult, fetch
-from .train import device_flag, panel, train, transfer
+from .train import data_flags, device_flag, panel, take_data_words, train, transfer
 
 if TYPE_CHECKING:
     from ..runs.catalog import StoredRun
+    from ..runs.run import Run
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # exit statuses; a shell expects 130 of Ctrl-C
 STATUS = {"finished": OK, "stopped": STOPPED}
-HEADINGS = ("NAME", "KEY", "STATUS", "EPOCHS", "DISK", "DRIVE", "LAST TOUCHED")
+HEADINGS = ("NAME", "KEY", "STATUS", "EPOCHS", "BEST", "DISK", "DRIVE", "LAST TOUCHED")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -129,6 +130,54 @@ def predict(
         click.echo(str(answers.to_csv(table)))
 
 
+split_flag = click.option("--split", help="train, valid or test of DATA [test, else valid]")
+
+
+@face.command()
+@click.argument("run")
+@data_flags
+@split_flag
+@click.option("--metrics", help="more figures, with commas between them: macro_f1,auroc")
+@device_flag
+def evaluate(run: str, metrics: str | None, **flags: Any) -> None:
+    """Say what RUN (a folder, name or key) gets right on DATA, as `train` takes it."""
+    opened, split = opened_on(run, flags)
+    click.echo(repr(opened.evaluate(split, metrics=metrics)))
+
+
+@face.command(name="report")
+@click.argument("run")
+@data_flags
+@split_flag
+@device_flag
+def write_report(run: str, **flags: Any) -> None:
+    """Write all that is known of RUN, and what it gets right on DATA, as one HTML file."""
+    opened, split = opened_on(run, flags)
+    click.echo(str(opened.report(split)))
+
+
+def opened_on(run: str, flags: dict[str, Any]) -> tuple[Run, Any]:
+    """Open a run and load the data that it is judged on."""
+    from ..data.loading import load
+    from ..runs.opening import open_run
+
+    data = load(flags.pop("data"), **take_data_words(flags))
+    opened, name = open_run(run, device=flags["device"]), flags["split"]
+    if name and name not in data.splits:
+        raise click.UsageError(f"The data has no split {name}: it has {', '.join(data.splits)}.")
+    return opened, data.splits[name] if name else data
+
+
+@face.command()
+@click.argument("run")
+@click.argument("file", type=click.Path(dir_okay=False))
+def export(run: str, file: str) -> None:
+    """Write RUN as one FILE for another machine: .safetensors, or .onnx."""
+    from ..runs.opening import open_run
+
+    click.echo(str(open_run(run, device="cpu").export(file)))
+
+
 @face.command()
 @click.argument("which", nargs=-1, metavar="[RUN]...")
 @click.option(
@@ -137,13 +186,24 @@ def predict(
     help="ask of each whether to delete it and its copy; a running one is never deleted",
 )
 @click.option("--yes", is_flag=True, help="with --prune: delete all that are listed without asking")
-def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
+@click.option(
+    "--compare",
+    "side_by_side",
+    is_flag=True,
+    help="one table: what differs in how they were made, metrics, seconds, size; best first",
+)
+def runs(which: tuple[str, ...], prune: bool, yes: bool, side_by_side: bool) -> None:
     """List the runs: their state and what they cost here and on Drive.
 
     RUN, a name or key, lists only these.
     """
     from ..runs import catalog
 
+    if side_by_side:
+        from ..runs.compare import compare
+
+        click.echo(repr(compare(*which)))
+        return
     if yes and not prune:
         raise click.UsageError("--yes goes with --prune.")
     listing = catalog.look()
@@ -206,7 +266,8 @@ def row(run: StoredRun) -> tuple[str, ...]:
     """A run as a line of the list."""
     epochs = f"{'?' if run.epochs is None else run.epochs}/{run.total}"
     touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.touched))
-    return run.name, run.key, run.status, epochs, size(run.size), size(run.copy_size), touched
+    sizes = size(run.size), size(run.copy_size)
+    return run.name, run.key, run.status, epochs, run.best, *sizes, touched
 
 
 def size(count: int) -> str:

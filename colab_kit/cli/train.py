@@ -278,4 +278,9 @@ def report(run: Run) -> Run:
     click.echo(repr(run))
     if run.drive_folder is not None:
         click.echo(f"copied to {run.drive_folder}")
+    if run.status == "finished":
+        name = f"{run.name}-{run.key}"
+        verbs = ("predict", "FILE"), ("evaluate", "DATA"), ("report", "DATA")
+        lines = [f"colab-kit {verb} {name} {what}" for verb, what in verbs]
+        click.echo(f"next: {'; '.join(lines)}")
     return run

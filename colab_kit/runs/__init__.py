@@ -6,6 +6,7 @@ record       the run's folder, what made it, and its identity
 running      find, begin, hold and train the run of a call
 opening      open a run of an earlier session
 run          the Run
+compare      several runs in one table and one picture
 catalog      all runs, and what they cost on the disks
 pictures     what predict() is given, as pictures
 scoring      the network over anything that shows pictures

@@ -41,6 +41,8 @@ class StoredRun:
         On this machine's disk, and on Drive or its stand-in.
     size, copy_size : int
         Bytes.
+    best : str
+        The accuracy, or what stands for it, of the best validation.
     """
 
     name: str
@@ -53,6 +55,7 @@ class StoredRun:
     copy: Path | None
     size: int
     copy_size: int
+    best: str
 
 
 @dataclass(frozen=True)
@@ -124,18 +127,20 @@ def _answers(folder: Path) -> bool:
 
 def _stored(record: dict[str, Any], folder: Path | None, copy: Path | None) -> StoredRun:
     here, there = _sizes(folder), _sizes(copy)
+    facts = facts_of(folder or copy)
     times = [touched for touched, _ in [*here.values(), *there.values()]]
     return StoredRun(
         str(record["name"]),
         str(record["key"]),
         _status(record, folder, copy),
-        _epochs(folder or copy),
+        None if facts is None else int(facts["epoch"]),
         _total(record, folder or copy),
         max(times, default=float(record["created"])),
         folder,
         copy,
         sum(size for _, size in here.values()),
         sum(size for _, size in there.values()),
+        _best(facts),
     )
 
 
@@ -198,14 +203,24 @@ def _total(record: dict[str, Any], folder: Path | None) -> int:
     return int(record["recipe"]["epochs"])
 
 
-def _epochs(folder: Path | None) -> int | None:
-    """Read the epochs done from the newest checkpoint's header: its tensors are not read."""
+def facts_of(folder: Path | None) -> dict[str, Any] | None:
+    """Read what the newest checkpoint says of itself, from its header: its tensors are not read."""
     paths = [path for path in _sizes(folder) if path.match("checkpoint-*.safetensors")]
     marks = [mark for mark in map(stamp, paths) if mark is not None]
     if not marks:
         return None
     newest = max(marks, key=lambda mark: int(mark["step"]))
-    return int(json.loads(newest["facts"])["epoch"])
+    facts: dict[str, Any] = json.loads(newest["facts"])
+    return facts
+
+
+def _best(facts: dict[str, Any] | None) -> str:
+    """Say the best validation's accuracy, else its F1, its error, or its loss: "top1 0.912"."""
+    metrics = ((facts or {}).get("best") or {}).get("metrics", {})
+    for name in ("top1", "f1", "mae", "loss"):
+        if (value := metrics.get(f"valid/{name}")) is not None:
+            return f"{name} {value:.4g}"
+    return "-"
 
 
 def delete(run: StoredRun) -> None:

@@ -47,7 +47,7 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
     path = Path(where).expanduser()
     if (about := exported(path)) is not None:
         return _of_export(path.absolute(), about, model, on)
-    place = _find(str(where))
+    place = find_place(str(where))
     record = records.find(place)
     if record is None:
         raise RunError(
@@ -106,7 +106,7 @@ def _of_export(path: Path, about: dict[str, Any], model: Any, device: torch.devi
     return Run(place, record, choices, progress=progress, make=make, device=device)
 
 
-def _find(where: str) -> Place:
+def find_place(where: str) -> Place:
     """Find the place of a run by folder, name or key; the newest first."""
     path = Path(where).expanduser().absolute()
     runs = list(records.everywhere())

@@ -81,6 +81,26 @@ def curves(history: History, path: Path, *, monitor: str = "valid/loss") -> Path
     return _save(figure, path)
 
 
+def several(histories: Mapping[str, History], path: Path, monitor: str = "valid/loss") -> Path:
+    """Draw the validation's loss of several runs, and what `monitor` names, over the epochs."""
+    second = monitor if not monitor.endswith("/loss") else ""
+    names = {name for rows in histories.values() for row in rows for name in row}
+    second = second or next((f"valid/{n}" for n in FIGURES if f"valid/{n}" in names), "")
+    figure = _figure(10, 4)
+    for axes, metric in zip(figure.subplots(1, 2), ("valid/loss", second), strict=True):
+        for run, rows in histories.items():
+            if points := _points(rows, metric):
+                marker = "o" if len(points) <= 25 else ""
+                axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, label=run)
+        title = metric.rpartition("/")[2]
+        axes.set(title=FIGURES.get(title, title.capitalize()), xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            _plain(*axes.legend().get_texts())
+    return _save(figure, path)
+
+
 def overfits(history: History) -> float | None:
     """Give the epoch from which the run over-fits; None: it does not.
 

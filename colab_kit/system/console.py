@@ -74,6 +74,8 @@ class Console:
             case events.RunEnded(status=status, reason=reason):
                 self.close_bar()
                 again = ". The same call goes on." if status == "stopped" else ""
+                if status == "finished" and shell() is not None:
+                    again = ". Next: run.evaluate(), run.plot(), run.predict(file), run.report()"
                 self.line(f"Run {status}{': ' + reason if reason else ''}{again}")
 
     def _epoch_line(self, done: EpochDone) -> str:

@@ -27,9 +27,8 @@ def _counts(scores: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
         predicted, true = scores >= 0.5, y > 0.5
         return (predicted & true).sum(0), true.sum(0), predicted.sum(0)
     best, count = scores.argmax(1), scores.shape[1]
-    tallies = (np.bincount(rows, minlength=count) for rows in (y[best == y], y, best))
-    hits, true, predicted = tallies
-    return hits, true, predicted
+    hits = np.bincount(y[best == y], minlength=count)
+    return hits, np.bincount(y, minlength=count), np.bincount(best, minlength=count)
 
 
 def _mean(shares: np.ndarray, wholes: np.ndarray, y: np.ndarray, *seen: np.ndarray) -> float:

@@ -316,7 +316,7 @@ def test_a_drive_that_fails_while_it_is_read_is_no_error_of_ours(
     getattr(drive_faults, woe)()
     seen = catalog.look()
     assert [run.name for run in seen.runs] == ["dogs"] and seen.silent == [mock_drive.mountpoint]
-    assert catalog._epochs(copy) is None
+    assert catalog.facts_of(copy) is None
     with pytest.raises(ColabKitError):
         catalog.delete(next(run for run in runs if run.copy is not None))
 
