@@ -56,7 +56,7 @@ class Scorer:
     ----------
     inference : Inference
     output : str
-        What the network puts out (losses.output_kind); "values" are given as they are.
+        What the network puts out (outputs.output_kind); "values" are given as they are.
     floats : bool
         Whether it was trained on float arrays, whose preparation only the user knows.
     tta : int

@@ -19,7 +19,15 @@ from ..system.files import home
 from .choices import Choice, as_asked
 from .loaders import FeatureLoader, FrozenFeatures
 from .plan import UNUSED, Plan
-from .probing import fastest_forward, known_choice, remember
+from .probing import (
+    SHARE,
+    Measured,
+    fastest_forward,
+    known_choice,
+    passes,
+    remember,
+    remembered,
+)
 from .request import Request
 
 VIEWS = 8  # passes over a frozen backbone, at most
@@ -108,8 +116,7 @@ def plan_features(plan: Plan, first: Batch, forward: float) -> Plan:
     views = _views(plan)
     choices["views"] = views
     if "features" not in choices:
-        known = _known_precision(plan, backbone)
-        choices["features"] = known or _precision(plan, backbone, first, forward, views.value)
+        choices["features"] = _precision(plan, backbone, first, forward, views.value)
     features = _features(plan, backbone, choices["features"], views)
     if plan.mode == "frozen" and backbone.can_be_noted:
         plan = replace(plan, model=backbone.head_alone)
@@ -167,22 +174,34 @@ def _views(plan: Plan) -> Choice:
 def _precision(
     plan: Plan, backbone: LazyBackbone, first: Batch, forward: float, views: int
 ) -> Choice:
-    """Choose the numbers that features are computed in. Only a long pass measures the fastest."""
-    machine = plan.hardware.runtime
+    """Choose the numbers that features are computed in: as asked, or the fastest.
+
+    Only a long pass measures them, or looks again at what an earlier one measured.
+    """
+    if plan.recipe.precision is not None:
+        return as_asked(plan.recipe.precision)
+    machine, what = plan.hardware.runtime, _hardware(plan, backbone)
     options = candidates(machine.precision, plan.device.type, machine.isa, plan.model)
     pictures = views * len(plan.data.train) + len(plan.data.splits.get("valid", ()))
-    room = 0.01 * forward / len(first) * pictures
-    if 2 * len(options) * forward > room:
-        if not takes_channels_last(backbone.module, first.x[:2]):
-            options = [option for option in options if not option.channels_last]
-        why = "suits this hardware; measuring would take more than a hundredth of the pass"
-        choice = Choice(str(options[-1]), why)
-    else:
+    room = SHARE * forward / len(first) * pictures
+    if passes(len(options)) * forward <= room:
+
+        def find(some: list[Precision]) -> Measured:
+            return fastest_forward(lambda how: backbone.features(first.x, how), some)
+
         with outer_streams_kept():
-            name, why = fastest_forward(lambda how: backbone.features(first.x, how), options)
-        choice = Choice(name, why)
+            how, why = remembered(home() / "precision.json", what, options, find)
+        return Choice(str(how), why)
+    if known := _known_precision(plan, backbone):
+        return known
+    if not takes_channels_last(backbone.module, first.x[:2]):
+        options = [option for option in options if not option.channels_last]
+    choice = Choice(
+        str(options[-1]),
+        "suits this hardware; measuring would take more than a hundredth of the pass",
+    )
     # the next call must find these features
-    remember(home() / "precision.json", _hardware(plan, backbone), choice.value, choice.why)
+    remember(home() / "precision.json", what, options[-1], choice.why, {})
     return choice
 
 
