@@ -39,7 +39,13 @@ from .outputs import output_kind, settled_kind
 from .plan import Hardware, Plan
 from .recovery import pieces
 from .request import Network, Request
-from .transfer_plan import announce_transfer, choose_mode, plan_features, recall_features
+from .transfer_plan import (
+    announce_transfer,
+    choose_gentleness,
+    choose_mode,
+    plan_features,
+    recall_features,
+)
 
 SHORT = probing.SHORT
 SOME = 8  # pictures that a network is tried on where nothing is trained
@@ -89,6 +95,8 @@ def prepare(
     _check(plan, kind)
     try_loss(plan.loss, output, first.y, choices["loss"].value)
     plan = plan_features(plan, first, forward)
+    if not made:
+        choices |= choose_gentleness(plan)
     choices["precision"] = _precision(plan, first, forward)
     if not made:
         if not plan.is_solved:

@@ -16,8 +16,9 @@ from ..models.build import LazyBackbone
 from ..models.precision import KINDS, Precision, candidates, takes_channels_last
 from ..recipe import Recipe, as_seconds
 from ..system.files import home
-from .choices import Choice, as_asked
+from .choices import Choice, Choices, as_asked
 from .loaders import FeatureLoader, FrozenFeatures
+from .optim import with_statistics
 from .plan import UNUSED, Plan
 from .probing import (
     SHARE,
@@ -32,6 +33,7 @@ from .request import Request
 
 VIEWS = 8  # passes over a frozen backbone, at most
 FEW = 2000  # training pictures: below, training all of a backbone loses more than it wins
+SOME_PICTURES = 1000  # for training: below, all of a trained backbone learns with care
 DEEP = 20  # epochs of a head of several layers on features, at least: they cost seconds
 PICTURE = 0.003  # seconds that a GPU trains on a picture of 224 px: a guess, for the mode alone
 
@@ -71,6 +73,27 @@ def choose_mode(request: Request, pictures: int, device: torch.device) -> Choice
     if pictures < FEW:
         return Choice("frozen", f"{pictures:,} pictures are few for all of a backbone")
     return Choice("frozen_then_finetune", f"{pictures:,} pictures are enough for it")
+
+
+def choose_gentleness(plan: Plan) -> Choices:
+    """Choose what keeps a trained backbone from harm where all of it learns from few pictures.
+
+    Measured on 60 to 400 photos: BatchNorm that learned its statistics from them lost 2 to 10
+    points, and the mean of the weights before and after won where the trained weights lost
+    (benchmarks/finetune.py).
+    """
+    pictures, made, transfer = len(plan.data.train), Choices(), plan.request.transfer
+    if plan.mode != "frozen_then_finetune" or pictures >= SOME_PICTURES:
+        return made
+    if transfer is None or transfer.weights is None:
+        return made
+    why = f"{pictures:,} training pictures"
+    if with_statistics(plan.model):
+        made["batch_norm"] = Choice("kept", f"{why} are few for statistics of their own")
+    if plan.features is not None and not plan.recipe.ema_decay:
+        text = f"{why} are few: the mean of the network before fine-tuning and after it"
+        made["ending"] = Choice("halfway", text)
+    return made
 
 
 def recall_features(plan: Plan) -> Plan | None:
