@@ -175,6 +175,7 @@ class LazyBackbone:
         self._put_head = functools.partial(replace_head, classes=classes, head=head)
         self._module: nn.Module | None = None
         self._headless_copy: nn.Module | None = None
+        self._is_channels_last = False  # by us: the network's own layout stays
         note = BackboneNote.find(source, shelf) if self.can_be_noted else None
         if note is None:
             base = self._build()
@@ -268,7 +269,9 @@ class LazyBackbone:
             with headless(self.module, self.layer):
                 net = folded(self.module, x[:2])[0]
                 self._headless_copy = copy.deepcopy(net) if net is self.module else net
-        precision.lay(self._headless_copy)
+        if self._is_channels_last != precision.channels_last:
+            self._headless_copy.to(memory_format=precision.memory_format)
+            self._is_channels_last = precision.channels_last
         with precision.on(x.device):
             features: torch.Tensor = self._headless_copy.eval()(precision.input(x))
             return features.float().cpu()

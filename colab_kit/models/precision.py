@@ -42,6 +42,10 @@ class Precision:
             return nullcontext()
         return torch.autocast(device.type, dtype=_TYPES[self.dtype])
 
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
     def lay(self, model: nn.Module) -> None:
         """Give a model's convolutions the memory format; a user's own layout stays."""
         if self.channels_last:

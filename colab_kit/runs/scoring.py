@@ -20,7 +20,7 @@ from ..data.prefetch import crew, run_ahead
 from ..data.preprocess import Preprocess
 from ..errors import DataError
 from ..models.inference import Answers, Inference, Scores, Watch, is_out_of_memory
-from ..training.losses import chances
+from ..training.outputs import chances
 from .pictures import Shown, on_files, pictures_of, pixels_of
 
 BATCH = 64
@@ -60,7 +60,7 @@ class Scorer:
     ----------
     inference : Inference
     output : str
-        What the network puts out (losses.output_kind); "values" are given as they are.
+        What the network puts out (outputs.output_kind); "values" are given as they are.
     floats : bool
         Whether it was trained on float arrays, whose preparation only the user knows.
     tta : int

@@ -21,28 +21,14 @@ from ..errors import ColabKitError, DataError, ModelError
 from ..models.inference import is_out_of_memory, let_go, primary
 from ..models.shapes import first_layer, fitting_side
 from ..models.weights import untouched
-from .losses import Loss, output_kind
+from .losses import Loss
+from .outputs import output_kind
 
 SAMPLE = 256  # rows of an array whose values are looked at
 LARGE = 20.0  # of floats: no usual scaling of pixels goes so far
 EDGE, NEARLY = 16, 0.999  # levels from black or white; the share of a picture that is as near
 FEW = 2  # pictures for the gradients: more would cost a share of a short run
 _ERRORS = RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError
-
-
-def ends_between_0_and_1(model: nn.Module, x: torch.Tensor) -> bool:
-    """Tell whether scores stay from 0 to 1 whatever the weights are, as behind a Sigmoid.
-
-    A fresh network's first scores may lie there by chance. The network is left as it was.
-    """
-    with untouched(model, weights=True), torch.no_grad():
-        for factor in (-30.0, 30.0, -30.0):
-            for parameter in model.parameters():
-                parameter.mul_(factor)
-            output = _forward(model, x).nan_to_num(posinf=2.0, neginf=-1.0)
-            if not bool(((output >= 0) & (output <= 1)).all()):
-                return False
-    return True
 
 
 def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> torch.Tensor:

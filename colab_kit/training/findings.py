@@ -62,7 +62,7 @@ class FirstLook:
     loss : float
         Of that batch.
     kind, wants : str
-        What the network puts out, and what the loss takes (losses.output_kind, losses.expects).
+        What the network puts out, and what the loss takes (outputs.output_kind, losses.expects).
     seconds : float
         Of the whole run, as predicted.
     drive : bool

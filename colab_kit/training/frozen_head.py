@@ -58,7 +58,7 @@ def fit_head_on_features(plan: Plan, progress: Progress) -> str:
             state.seconds = progress.budget.seconds
             weights = copy_of(plan.model)
             row = {"epoch": float(state.epoch), "step": state.step, "l2": head.strength, **row}
-            progress.note(row, plan.recipe.monitor, weights.copy)
+            progress.note(plan, row, weights.copy)
             state.waited = 0  # patience is the loop's
             if alone:
                 progress.save({f"model/{name}": t for name, t in weights.items()}, facts, must=True)

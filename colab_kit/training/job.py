@@ -20,7 +20,7 @@ from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
 from .hidden_state import FIRST, Draws, HiddenState, passes_alike
 from .losses import own_loss
-from .optim import Average, Schedule
+from .optim import Average, Halfway, Schedule
 from .plan import Plan
 from .state import Diverged, Progress, State
 
@@ -46,8 +46,11 @@ class Job:
         self.precision.lay(self.model)
         for loader in plan.loaders.values():
             loader.channels_last = self.precision.channels_last
-        decay = self.recipe.ema_decay
-        self.average = Average(self.model, decay) if decay else None
+        self.average: Average | None = None
+        if self.recipe.ema_decay:
+            self.average = Average(self.model, self.recipe.ema_decay)
+        elif plan.goes_halfway:
+            self.average = Halfway(self.model)
         self.saver = progress.open_saver(plan)
         found = progress.checkpoint
         begin = progress.step if found is None else found.facts["schedule"].get("begin", 0)
@@ -153,6 +156,8 @@ class Job:
         tensors = {f"model/{name}": t for name, t in self.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average/{name}": t for name, t in self.average.shadow.items()}
+        if isinstance(self.average, Halfway):
+            tensors |= {f"start/{name}": t for name, t in self.average.start.items()}
         if isinstance(self.own_loss, nn.Module):
             tensors |= {f"loss/{name}": t for name, t in self.own_loss.state_dict().items()}
         optimizer = checkpoint.pack(self.optimizer.state_dict(), tensors, "optimizer/")
@@ -166,6 +171,9 @@ class Job:
         if self.average is not None:
             for name, tensor in checkpoint.under(tensors, "average/").items():
                 self.average.shadow[name].copy_(tensor)
+        if isinstance(self.average, Halfway):
+            for name, tensor in checkpoint.under(tensors, "start/").items():
+                self.average.start[name].copy_(tensor)
         if isinstance(self.own_loss, nn.Module):
             put(self.own_loss, checkpoint.under(tensors, "loss/"))
         if self.scaler is not None and facts["scaler"] is not None:

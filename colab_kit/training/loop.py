@@ -24,7 +24,7 @@ from ..models.precision import deterministic
 from ..system import timings
 from .frozen_head import compute_features, fit_head_on_features
 from .job import Job
-from .losses import Sums, with_aux
+from .losses import Sums, measured, with_aux
 from .metrics import Kept
 from .plan import Plan
 from .recovery import go_back, pieces, twice_as_many
@@ -51,7 +51,22 @@ def fit(plan: Plan, progress: Progress) -> str:
     if plan.mode == "frozen_then_finetune" and plan.features is not None and not is_begun:
         if reason := fit_head_on_features(plan, progress):
             return reason
-    return fit_by_steps(plan, progress)
+    reason = fit_by_steps(plan, progress)
+    if plan.mode == "frozen_then_finetune" and progress.is_over(plan):
+        say_what_it_brought(plan, progress)
+    return reason
+
+
+def say_what_it_brought(plan: Plan, progress: Progress) -> None:
+    """Say that training all of the network did no better than the head alone, where it did not."""
+    best, frozen, metric = progress.best, plan.freeze_epochs or 0, plan.recipe.monitor
+    later = progress.history.best(metric, after=frozen)
+    if best is None or best["epoch"] > frozen or not later:
+        return
+    names = dict.fromkeys((metric, *(f"valid/{n}" for n in measured(plan.data.task, top5=False))))
+    told = [f"{n} {best['metrics'][n]:.4g} → {later[n]:.4g}" for n in names if n in later]
+    text = f"Training all of the network did not improve validation ({', '.join(told)})"
+    progress.emit(Note(f"{text}: the run keeps the network of epoch {best['epoch']:g}."))
 
 
 def fit_by_steps(plan: Plan, progress: Progress) -> str:
@@ -273,7 +288,7 @@ def look_up(job: Job, state: State, sums: Sums) -> bool:
     epoch, lr = state.epoch + state.batch / len(job.train), job.optimizer.param_groups[0]["lr"]
     row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **figures}
     with averaged(job):
-        job.progress.note(row, job.recipe.monitor, lambda: copy_of(job.model))
+        job.progress.note(job.plan, row, lambda: copy_of(job.model))
     job.emit(EpochDone(epoch, job.recipe.epochs, row))
     return True
 

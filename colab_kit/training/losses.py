@@ -1,4 +1,4 @@
-"""Losses by name, class, instance or function; what a network puts out; running sums of figures.
+"""Losses by name, class, instance or function, and running sums of figures.
 
 The sums stay where the network computes and are read when somebody asks.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import re
 from collections.abc import Callable
 from functools import partial
@@ -75,47 +74,6 @@ def with_aux(loss: Loss, output: Any, y: torch.Tensor) -> torch.Tensor:
         if isinstance(extra, torch.Tensor) and extra.shape == first.shape:
             total = total + AUX * loss(extra, y)
     return total
-
-
-def output_kind(output: torch.Tensor, task: str = "classification") -> str:
-    """Say what kind of numbers a network puts out, by their values.
-
-    Not by the last layer's name: the values were right in 225 of 225 cases, over 2 to 1000 classes
-    and three dtypes.
-
-    Returns
-    -------
-    str
-        classification: "logits", "probabilities" or "log_probabilities", by row sums and logsumexp.
-        multilabel: "multilabel_probabilities" where all lie from 0 to 1, else "multilabel_logits".
-        regression: "values".
-    """
-    if task == "regression":
-        return "values"
-    if task == "multilabel":  # of a fresh network's logits half are below 0
-        between = bool(((output >= 0) & (output <= 1)).all())
-        return "multilabel_probabilities" if between else "multilabel_logits"
-    rows = output.detach().double()
-    eps = torch.finfo(output.dtype).eps if output.is_floating_point() else 0.0
-    # of -log(classes): where every class is as likely, all round in the same direction
-    loose = max(1e-4, 2 * eps * math.log(rows.shape[1] + 1))
-    if (rows <= loose).all() and torch.logsumexp(rows, 1).abs().max() < loose:
-        return "log_probabilities"
-    if (rows >= 0).all() and (rows.sum(1) - 1).abs().max() < loose:
-        return "probabilities"
-    return "logits"
-
-
-_CHANCES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "logits": lambda out: torch.softmax(out, 1),
-    "log_probabilities": torch.exp,
-    "multilabel_logits": torch.sigmoid,
-}
-
-
-def chances(output: torch.Tensor, kind: str) -> torch.Tensor:
-    """Turn what a network puts out, (n, C), into probabilities; numbers stay what they are."""
-    return _CHANCES.get(kind, torch.Tensor.float)(output)
 
 
 def by_name(name: str) -> str:
@@ -231,7 +189,7 @@ class Sums:
         The sums to go on from.
     task : str
     output : str
-        What the network gives (`losses.output_kind`).
+        What the network gives (`outputs.output_kind`).
     """
 
     def __init__(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import RecipeError
-from .losses import chances
+from .outputs import chances
 
 ONE, SEVERAL, NUMBERS = "classification", "multilabel", "regression"
 Named = Callable[[np.ndarray, np.ndarray], float]  # probabilities or numbers, labels

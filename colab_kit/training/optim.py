@@ -274,6 +274,22 @@ class Average:
             self.shadow.update(dict.fromkeys(names, shadow))
 
 
+class Halfway(Average):
+    """The mean of the weights and of those that the phase began with (Wortsman et al. 2022).
+
+    Few pictures teach a trained backbone little, and its own weights are right about the others.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model, 0.5)
+        self.start = {name: tensor.clone() for name, tensor in self.shadow.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        for p, names in self._names.items():
+            self.shadow[names[0]].copy_(self.start[names[0]]).lerp_(p, 0.5)
+
+
 class Phases:
     """The parts of a model and when each learns.
 
@@ -285,12 +301,20 @@ class Phases:
         start.
     freeze_epochs : int, optional
         Epochs in which the head learns alone; None: always.
+    keeps_statistics : bool
+        Whether BatchNorm keeps its means and variances, and normalizes by them.
     """
 
     def __init__(
-        self, model: nn.Module, head: Sequence[str] = (), freeze_epochs: int | None = None
+        self,
+        model: nn.Module,
+        head: Sequence[str] = (),
+        freeze_epochs: int | None = None,
+        *,
+        keeps_statistics: bool = False,
     ) -> None:
         self.model, self.head, self.freeze_epochs = model, frozenset(head), freeze_epochs
+        self.keeps_statistics = keeps_statistics
         self._wanted = {name: p.requires_grad for name, p in model.named_parameters()}
 
     def head_alone(self, epoch: int) -> bool:
@@ -310,6 +334,9 @@ class Phases:
         self.model.train()
         for module in still_parts(self.model, bare=alone):
             module.eval()
+        if self.keeps_statistics:
+            for module in with_statistics(self.model):
+                module.eval()
 
     def leave(self) -> None:
         """Make each parameter want gradients or not, as it did before."""
@@ -335,3 +362,8 @@ def still_parts(module: nn.Module, *, bare: bool) -> Iterator[nn.Module]:
     elif not all(learning):
         for child in module.children():
             yield from still_parts(child, bare=bare)
+
+
+def with_statistics(model: nn.Module) -> list[nn.Module]:
+    """List the layers that keep means and variances of what they saw: BatchNorm and the like."""
+    return [m for m in model.modules() if getattr(m, "running_mean", None) is not None]

@@ -222,7 +222,13 @@ class Plan:
 
     def phases(self) -> Phases:
         """Say what learns in which epoch."""
-        return Phases(self.model, self.head_names, self.freeze_epochs)
+        keeps = "batch_norm" in self.choices
+        return Phases(self.model, self.head_names, self.freeze_epochs, keeps_statistics=keeps)
+
+    @property
+    def goes_halfway(self) -> bool:
+        """Whether the mean of the solved network and the trained one is what a run ends with."""
+        return "ending" in self.choices
 
     def as_record(self) -> dict[str, Any]:
         """Say what run.json keeps of data, network, and how pixels become input."""

@@ -22,7 +22,7 @@ from ..models.precision import PLAIN, Precision, candidates, takes_channels_last
 from ..models.weights import untouched
 from ..system.files import home
 from . import probing
-from .checks import check_loss, check_task, ends_between_0_and_1, first_outputs, reached, try_loss
+from .checks import check_loss, check_task, first_outputs, reached, try_loss
 from .choices import (
     Choice,
     Choices,
@@ -34,11 +34,18 @@ from .choices import (
 )
 from .findings import FirstLook, examine
 from .loaders import LoaderMaker
-from .losses import by_output, expects, measured, output_kind
+from .losses import by_output, expects, measured
+from .outputs import output_kind, settled_kind
 from .plan import Hardware, Plan
 from .recovery import pieces
 from .request import Network, Request
-from .transfer_plan import announce_transfer, choose_mode, plan_features, recall_features
+from .transfer_plan import (
+    announce_transfer,
+    choose_gentleness,
+    choose_mode,
+    plan_features,
+    recall_features,
+)
 
 SHORT = probing.SHORT
 SOME = 8  # pictures that a network is tried on where nothing is trained
@@ -76,9 +83,9 @@ def prepare(
     first, output, forward = _look(plan, first)
     choices, recipe, loss = plan.choices, plan.user_recipe, request.loss
     kind = output_kind(output, data.task)
-    if kind == "multilabel_probabilities" and not made:
-        if not ends_between_0_and_1(plan.model, first.x):
-            kind = "multilabel_logits"
+    if not made:
+        wants = expects(loss or recipe.loss)
+        kind = settled_kind(kind, plan.model, first.x[:SOME], data.task, wants)
     choices.setdefault("output", Choice(kind, "seen on the first batch"))
     fitting = as_asked(recipe.loss) if recipe.loss else Choice(*by_output(kind))
     if loss is not None:
@@ -88,6 +95,8 @@ def prepare(
     _check(plan, kind)
     try_loss(plan.loss, output, first.y, choices["loss"].value)
     plan = plan_features(plan, first, forward)
+    if not made:
+        choices |= choose_gentleness(plan)
     choices["precision"] = _precision(plan, first, forward)
     if not made:
         if not plan.is_solved:
@@ -213,14 +222,14 @@ def _look(plan: Plan, first: Batch) -> tuple[Batch, torch.Tensor, float]:
     Where memory runs out, it sees a part of the batch.
     """
 
-    def timed() -> tuple[torch.Tensor, float]:
+    def timed(batch: Batch) -> tuple[torch.Tensor, float]:
         began = time.perf_counter()
-        output = first_outputs(plan.model, first, plan.data.classes)
+        output = first_outputs(plan.model, batch, plan.data.classes)
         return output, time.perf_counter() - began
 
     while True:
         try:
-            output, forward = timed()
+            output, forward = timed(first)
             break
         except RuntimeError as err:
             if not is_out_of_memory(err) or len(first.y) < 4:
@@ -228,8 +237,12 @@ def _look(plan: Plan, first: Batch) -> tuple[Batch, torch.Tensor, float]:
             let_go(err)
             first = next(pieces(first, 2))[0]
     trains = plan.mode != "frozen" or plan.device.type == "cuda"
-    if plan.batches > WARM and trains:  # the first pass pays for set-up: 50 times an MLP's own time
-        forward = min(forward, timed()[1])
+    # The first pass pays for set-up, 50 times an MLP's own time: in a short run a few tell as much.
+    if plan.batches > WARM and trains:
+        forward = min(forward, timed(first)[1])
+    elif trains and 3 * forward * plan.batches >= SHORT:
+        few = _some(first, 2)
+        forward = min(forward, timed(few)[1] * len(first) / len(few))
     return first, output, forward
 
 
@@ -289,12 +302,13 @@ def _precision(plan: Plan, first: Batch, forward: float) -> Choice:
     if few >= len(first) / 2:
         return _fastest_precision(plan, first, options, few)
     # On a small part of a batch another one wins than on all of it: so measured, on five networks.
-    cost = "measuring would take more than a hundredth of the run"
     if forward >= HEAVY:
         if not takes_channels_last(plan.model, first.x[:2]):
             options = [option for option in options if not option.channels_last]
-        return Choice(str(options[-1]), f"suits this hardware and so heavy a batch; {cost}")
-    return Choice(str(options[0]), f"the batch is light; {cost}")
+        return Choice(
+            str(options[-1]), f"suits this hardware and so heavy a batch; {probing.TOO_DEAR}"
+        )
+    return Choice(str(options[0]), f"the batch is light; {probing.TOO_DEAR}")
 
 
 def _fastest_precision(plan: Plan, first: Batch, options: list[Precision], few: int) -> Choice:
@@ -307,14 +321,12 @@ def _fastest_precision(plan: Plan, first: Batch, options: list[Precision], few: 
     phases = plan.phases()
     phases.enter(0)
 
-    def find() -> tuple[Precision, str, dict[str, float]]:
+    def find(some: list[Precision]) -> probing.Measured:
         seed = plan.recipe.seed
-        return probing.measure(
-            model, batch, plan.loss, options, steps=steps, device=device, seed=seed
-        )
+        return probing.measure(model, batch, plan.loss, some, steps=steps, device=device, seed=seed)
 
     try:
-        name, why = probing.remembered(home() / "precision.json", what, find)
+        name, why = probing.remembered(home() / "precision.json", what, options, find)
     except RuntimeError as err:
         if not is_out_of_memory(err):
             raise

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -32,10 +33,15 @@ SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing
 TOO_SHORT = f"the run takes less than {SHORT:.0f} s: nothing is measured"
 SHARE = 0.01  # of the predicted run: what measuring may take
 CLEARLY = 0.95  # of plain fp32's time: a smaller gain is noise, and chooses nothing
-TIMES = 5  # steps of each option at most; the fastest counts: the machine may be busy in another
+ROUNDS = 3  # in which the options take turns; the medians count: the machine may be busy in one
+FLOOR = 0.005  # seconds: a shorter step is mostly Python's own, and a clock tells little of it
+TOO_LIGHT = "a step is too short to tell: nothing is measured"
+ALONE = "this hardware and network have no other"
+TOO_DEAR = "measuring would take more than a hundredth of the run"
 NEAR = 0.02  # of the loss, and as much again: how far it may be off. bf16 rounds products to 0.4 %
 FULL = 0.8  # of a GPU's memory: what the largest batch may take
 LARGEST = 1024  # pictures: beyond it a larger batch teaches no faster per picture
+Measured = tuple[Precision, str, dict[Precision, float]]  # the choice, why, seconds of each option
 
 
 def measure(
@@ -48,7 +54,7 @@ def measure(
     device: torch.device,
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
-) -> tuple[Precision, str, dict[str, float]]:
+) -> Measured:
     """Find the fastest option whose loss is as good as plain fp32's.
 
     It takes some forward and backward passes on the real batch; weights, buffers, gradients and
@@ -64,60 +70,47 @@ def measure(
     Returns
     -------
     Precision, str, dict
-        The option, the reason, and the seconds that a step of each option took.
+        The option, the reason, and the seconds that a step of each option took: none where nothing
+        was measured.
     """
-    plain, spent = options[0], 0.0
+    plain = options[0]
 
-    def once(option: Precision) -> tuple[float, float]:
-        nonlocal spent
+    are_two_layouts = any(option.channels_last for option in options)
+
+    def once(option: Precision) -> tuple[float, torch.Tensor]:
+        if are_two_layouts:
+            model.to(memory_format=option.memory_format)
         _wait(device)
         start = clock()
         keyed_random.seed_torch(seed, keyed_random.STEP, 0, 0)
-        with option.on(device):
-            output = model(option.input(batch.x))
-        value = with_aux(loss, floated(output), batch.y)
-        value.backward()  # type: ignore[no-untyped-call]
-        number = float(value.detach())
-        model.zero_grad(set_to_none=True)
+        try:
+            with option.on(device):
+                output = model(option.input(batch.x))
+            value = with_aux(loss, floated(output), batch.y)
+            value.backward()  # type: ignore[no-untyped-call]
+            number = value.detach().cpu()
+        finally:
+            model.zero_grad(set_to_none=True)
         _wait(device)
-        seconds = clock() - start
-        spent += seconds
-        return seconds, number
-
-    def fastest(option: Precision, seconds: float) -> float:
-        for _ in range(more):
-            if spent + seconds > SHARE * whole:
-                break
-            seconds = min(seconds, once(option)[0])
-        return seconds
+        return clock() - start, number
 
     with untouched(model):
         once(plain)  # pays for set-up
-        first, truth = once(plain)
-        whole = first * steps
-        if whole < SHORT:
-            return plain, TOO_SHORT, {str(plain): first}
-        # each option runs one untimed step first
-        more = min(TIMES, int((SHARE * whole - spent) / (first * len(options))) - 1) - 1
-        first = fastest(plain, first)
-        timed = {str(plain): first}
-        for option in _plain_layout_first(options[1:]):
-            if spent + 2 * first > SHARE * whole:
-                break
-            option.lay(model)
-            try:
-                once(option)
-                seconds, value = once(option)
-                seconds = fastest(option, seconds)
-            except RuntimeError:  # this hardware or network cannot: out of memory, a missing kernel
-                model.zero_grad(set_to_none=True)
-                continue
-            if abs(value - truth) <= NEAR * (1 + abs(truth)):
-                timed[str(option)] = seconds
-    best = min(timed, key=timed.__getitem__)
-    if timed[best] > CLEARLY * first:
-        best = str(plain)
-    return Precision.named(best), f"measured, a step: {_times(timed)}", timed
+        step = median(once(plain)[0] for _ in range(ROUNDS))
+        if step * steps < SHORT:
+            return plain, TOO_SHORT, {}
+        if step < FLOOR:
+            return plain, TOO_LIGHT, {}
+        fitting = [n for n in range(2, len(options) + 1) if passes(n) <= SHARE * steps]
+        if not fitting:
+            return plain, TOO_DEAR, {}
+        timed = _contest(once, options[: fitting[-1]], NEAR)
+    return _winner(timed), f"measured, a step: {_times(timed)}", timed
+
+
+def passes(options: int) -> int:
+    """Count the steps that measuring takes: set-up, a look at plain fp32, then the rounds."""
+    return ROUNDS + options * (1 + ROUNDS)
 
 
 def share_of(batch: int, steps: int, options: int) -> int:
@@ -125,7 +118,7 @@ def share_of(batch: int, steps: int, options: int) -> int:
 
     All options together then take SHARE of the run.
     """
-    return max(2, min(batch, int(SHARE * steps * batch / (2 * (options + 1)))))
+    return max(2, min(batch, int(SHARE * steps * batch / passes(options))))
 
 
 def fastest_forward(
@@ -133,7 +126,7 @@ def fastest_forward(
     options: list[Precision],
     *,
     clock: Callable[[], float] = time.perf_counter,
-) -> tuple[str, str]:
+) -> Measured:
     """Find the option with the fastest forward pass whose outputs are near plain fp32's, and why.
 
     Parameters
@@ -141,28 +134,71 @@ def fastest_forward(
     options : list of Precision
         Plain fp32 comes first.
     """
-    timed, truth = dict[str, float](), None
-    for option in _plain_layout_first(options):
+
+    def once(option: Precision) -> tuple[float, torch.Tensor]:
+        start = clock()
+        output = forward(option)
+        return clock() - start, output
+
+    timed = _contest(once, options, 0.0)
+    return _winner(timed), f"measured, a batch: {_times(timed)}", timed
+
+
+def _contest(
+    once: Callable[[Precision], tuple[float, torch.Tensor]], options: list[Precision], slack: float
+) -> dict[Precision, float]:
+    """Time the options in turn, round after round, and give the seconds of a step of each.
+
+    What disturbs the machine for a while meets all options of a round alike, so the median of an
+    option's ratios to plain fp32 of the same round counts, and one slow step decides nothing.
+
+    Parameters
+    ----------
+    once : callable(option)
+        It gives the seconds of a step, and its result.
+    options : list of Precision
+        Plain fp32 comes first.
+    slack : float
+        How far a result near 0 may be off, besides NEAR of the result.
+    """
+    plain, truth = options[0], torch.empty(0)
+    lost, rounds = dict[Precision, int](), list[dict[Precision, float]]()
+    for option in options:  # each runs one untimed step first, which pays for set-up
         try:
-            forward(option)
-            start = clock()
-            output = forward(option)
-            seconds = clock() - start
-        except RuntimeError:  # this hardware or network cannot
+            _, result = once(option)
+        except RuntimeError:  # this hardware or network cannot: out of memory, a missing kernel
+            if option == plain:
+                raise
             continue
-        truth = output if truth is None else truth
-        if float((output - truth).norm()) <= NEAR * float(truth.norm()):
-            timed[str(option)] = seconds
-    return min(timed, key=timed.__getitem__), f"measured, a batch: {_times(timed)}"
+        truth = result if option == plain else truth
+        if float((result - truth).norm()) <= slack + NEAR * float(truth.norm()):
+            lost[option] = 0
+    for _ in range(ROUNDS):
+        # two rounds lost settle the median of three: a slow option is not tried again
+        seconds = {option: once(option)[0] for option in lost if lost[option] <= ROUNDS // 2}
+        rounds.append(seconds)
+        for option in seconds:
+            lost[option] += option != plain and seconds[option] > CLEARLY * seconds[plain]
+    whole = median(seconds[plain] for seconds in rounds)
+    return {
+        option: whole * median(one[option] / one[plain] for one in rounds if option in one)
+        for option in lost
+    }
 
 
-def _plain_layout_first(options: list[Precision]) -> list[Precision]:
-    """Sort channels_last behind: weights that have this layout keep it."""
-    return sorted(options, key=lambda option: option.channels_last)
+def _winner(timed: dict[Precision, float]) -> Precision:
+    """Give the fastest option; plain fp32, which is the first, where it gains less than noise."""
+    plain, best = next(iter(timed)), min(timed, key=timed.__getitem__)
+    return best if timed[best] <= CLEARLY * timed[plain] else plain
 
 
-def _times(timed: dict[str, float]) -> str:
-    return ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in timed.items())
+def _times(timed: dict[Precision, float]) -> str:
+    return ", ".join(f"{option} {seconds * 1000:.0f} ms" for option, seconds in timed.items())
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def step_seconds(model: nn.Module, batch: Batch, loss: Loss, device: torch.device) -> float:
@@ -228,15 +264,16 @@ def largest_batch(uses: Callable[[int], int], room: int, most: int) -> tuple[int
     return fits, f"the largest that takes at most {FULL:.0%} of the memory ({sizes})"
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def remembered(
-    place: Path, what: Any, find: Callable[[], tuple[Precision, str, dict[str, float]]]
+    place: Path,
+    what: Any,
+    options: list[Precision],
+    find: Callable[[list[Precision]], Measured],
 ) -> tuple[Precision, str]:
     """Give a choice that was measured before for this device, network and batch, or measure it now.
+
+    An earlier choice is looked at again beside its rival; where that contradicts it, it is dropped
+    and all options are measured.
 
     Parameters
     ----------
@@ -244,26 +281,43 @@ def remembered(
         A JSON file.
     what : any plain data
         What identifies device, network and batch.
+    options : list of Precision
+        Plain fp32 comes first.
+    find : callable(options)
+        It measures.
     """
-    if (known := known_choice(place, what)) is not None:
-        return known
-    precision, why, timed = find()
-    if len(timed) > 1:
-        remember(place, what, str(precision), why)
+    if len(options) == 1:
+        return options[0], ALONE
+    known, why, rival = known_choice(place, what) or (options[0], "", None)
+    other = rival if known == options[0] else known
+    if other in options:
+        seen, why_seen, timed = find([options[0], other])
+        if not timed:  # nothing is measured in such a run
+            return seen, why_seen
+        if seen == known:
+            return known, why
+    precision, why, timed = find(options)
+    if timed:
+        remember(place, what, precision, why, timed)
     return precision, why
 
 
-def known_choice(place: Path, what: Any) -> tuple[Precision, str] | None:
-    """Look a choice up that an earlier call kept, with its reason."""
+def known_choice(place: Path, what: Any) -> tuple[Precision, str, Precision | None] | None:
+    """Look up what an earlier call chose, with its reason, and the fastest of the others."""
     try:
-        name, why = json.loads(place.read_text(encoding="utf-8"))[digest(what)[:16]]
-        return Precision.named(name), why + EARLIER
-    except (OSError, ValueError, KeyError, TypeError):
+        name, why, rival = json.loads(place.read_text(encoding="utf-8"))[digest(what)[:16]]
+        return Precision.named(name), why + EARLIER, rival and Precision.named(rival)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def remember(place: Path, what: Any, name: str, why: str) -> None:
+def remember(
+    place: Path, what: Any, precision: Precision, why: str, timed: dict[Precision, float]
+) -> None:
     """Keep a choice for later calls on this machine; where the disk fails, they measure again."""
+    others = [option for option in timed if option != precision]
+    rival = str(min(others, key=timed.__getitem__)) if others else None
     with suppress(OSError, ValueError, TypeError, ColabKitError):
         known = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
-        write_json(place, {**known, digest(what)[:16]: [name, why.removesuffix(EARLIER)]})
+        kept = [str(precision), why.removesuffix(EARLIER), rival]
+        write_json(place, {**known, digest(what)[:16]: kept})

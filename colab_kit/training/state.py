@@ -50,6 +50,15 @@ class History(list[dict[str, float]]):
         """Every metric that any row has, in the order of appearance."""
         return list(dict.fromkeys(name for row in self for name in row))
 
+    def best(self, metric: str, *, after: float = 0.0, until: float = math.inf) -> dict[str, float]:
+        """Give the best row of some epochs; an empty one if there is none."""
+        found = dict[str, float]()
+        for row in self:
+            if after < row["epoch"] <= until and metric in row:
+                if better(metric, row[metric], found.get(metric)):
+                    found = row
+        return found
+
     def to_csv(self, path: str | Path | None = None) -> str:
         """Give the table as CSV text, and write it to `path` where one is given."""
         out = io.StringIO()
@@ -133,18 +142,35 @@ class State:
             **{**{name: facts[name] for name in names}, "history": History(facts["history"])}
         )
 
-    def add_row(self, row: dict[str, float], metric: str) -> bool:
-        """Write a row of history; whether it is the best one so far by this metric."""
+    def add_row(self, row: dict[str, float], metric: str, frozen: int = 0) -> bool:
+        """Write a row of history; whether it is the best one so far by this metric.
+
+        Parameters
+        ----------
+        frozen : int
+            Epochs in which the head learned alone. A later row in which any figure is worse than
+            in the best of those is never the best one.
+        """
+        floor = self.history.best(metric, until=frozen) if row["epoch"] > frozen else {}
         self.history.append(row)
         if metric not in row:
             return False
-        if not better(metric, row[metric], self.best["metrics"].get(metric) if self.best else None):
+        is_better = better(
+            metric, row[metric], self.best["metrics"].get(metric) if self.best else None
+        )
+        if not is_better or _is_below(row, floor):
             self.waited += 1
             return False
         name = checkpoint.name_of(self.step, "best")
         self.best = {"step": self.step, "epoch": row["epoch"], "file": name, "metrics": dict(row)}
         self.waited = 0
         return True
+
+
+def _is_below(row: Mapping[str, float], floor: Mapping[str, float]) -> bool:
+    """Whether a figure of validation is worse than in `floor`, the five likeliest classes aside."""
+    names = [n for n in floor if n.startswith("valid/") and n != "valid/top5" and n in row]
+    return any(better(name, floor[name], row[name]) for name in names)
 
 
 class Diverged(Exception):
@@ -275,9 +301,9 @@ class Progress:
             "fingerprint": data.fingerprint,
         }
 
-    def note(self, row: dict[str, float], metric: str, copy: Callable[[], Tensors]) -> None:
+    def note(self, plan: Plan, row: dict[str, float], copy: Callable[[], Tensors]) -> None:
         """Add a row to the history, and hold the weights of the best one until they are saved."""
-        if self.state.add_row(row, metric):
+        if self.state.add_row(row, plan.recipe.monitor, plan.freeze_epochs or 0):
             self.best_weights = copy()
 
     def forget_best(self) -> None:

@@ -16,14 +16,24 @@ from ..models.build import LazyBackbone
 from ..models.precision import KINDS, Precision, candidates, takes_channels_last
 from ..recipe import Recipe, as_seconds
 from ..system.files import home
-from .choices import Choice, as_asked
+from .choices import Choice, Choices, as_asked
 from .loaders import FeatureLoader, FrozenFeatures
+from .optim import with_statistics
 from .plan import UNUSED, Plan
-from .probing import fastest_forward, known_choice, remember
+from .probing import (
+    SHARE,
+    Measured,
+    fastest_forward,
+    known_choice,
+    passes,
+    remember,
+    remembered,
+)
 from .request import Request
 
 VIEWS = 8  # passes over a frozen backbone, at most
 FEW = 2000  # training pictures: below, training all of a backbone loses more than it wins
+SOME_PICTURES = 1000  # for training: below, all of a trained backbone learns with care
 DEEP = 20  # epochs of a head of several layers on features, at least: they cost seconds
 PICTURE = 0.003  # seconds that a GPU trains on a picture of 224 px: a guess, for the mode alone
 
@@ -63,6 +73,27 @@ def choose_mode(request: Request, pictures: int, device: torch.device) -> Choice
     if pictures < FEW:
         return Choice("frozen", f"{pictures:,} pictures are few for all of a backbone")
     return Choice("frozen_then_finetune", f"{pictures:,} pictures are enough for it")
+
+
+def choose_gentleness(plan: Plan) -> Choices:
+    """Choose what keeps a trained backbone from harm where all of it learns from few pictures.
+
+    Measured on 60 to 400 photos: BatchNorm that learned its statistics from them lost 2 to 10
+    points, and the mean of the weights before and after won where the trained weights lost
+    (benchmarks/finetune.py).
+    """
+    pictures, made, transfer = len(plan.data.train), Choices(), plan.request.transfer
+    if plan.mode != "frozen_then_finetune" or pictures >= SOME_PICTURES:
+        return made
+    if transfer is None or transfer.weights is None:
+        return made
+    why = f"{pictures:,} training pictures"
+    if with_statistics(plan.model):
+        made["batch_norm"] = Choice("kept", f"{why} are few for statistics of their own")
+    if plan.features is not None and not plan.recipe.ema_decay:
+        text = f"{why} are few: the mean of the network before fine-tuning and after it"
+        made["ending"] = Choice("halfway", text)
+    return made
 
 
 def recall_features(plan: Plan) -> Plan | None:
@@ -108,8 +139,7 @@ def plan_features(plan: Plan, first: Batch, forward: float) -> Plan:
     views = _views(plan)
     choices["views"] = views
     if "features" not in choices:
-        known = _known_precision(plan, backbone)
-        choices["features"] = known or _precision(plan, backbone, first, forward, views.value)
+        choices["features"] = _precision(plan, backbone, first, forward, views.value)
     features = _features(plan, backbone, choices["features"], views)
     if plan.mode == "frozen" and backbone.can_be_noted:
         plan = replace(plan, model=backbone.head_alone)
@@ -167,22 +197,34 @@ def _views(plan: Plan) -> Choice:
 def _precision(
     plan: Plan, backbone: LazyBackbone, first: Batch, forward: float, views: int
 ) -> Choice:
-    """Choose the numbers that features are computed in. Only a long pass measures the fastest."""
-    machine = plan.hardware.runtime
+    """Choose the numbers that features are computed in: as asked, or the fastest.
+
+    Only a long pass measures them, or looks again at what an earlier one measured.
+    """
+    if plan.recipe.precision is not None:
+        return as_asked(plan.recipe.precision)
+    machine, what = plan.hardware.runtime, _hardware(plan, backbone)
     options = candidates(machine.precision, plan.device.type, machine.isa, plan.model)
     pictures = views * len(plan.data.train) + len(plan.data.splits.get("valid", ()))
-    room = 0.01 * forward / len(first) * pictures
-    if 2 * len(options) * forward > room:
-        if not takes_channels_last(backbone.module, first.x[:2]):
-            options = [option for option in options if not option.channels_last]
-        why = "suits this hardware; measuring would take more than a hundredth of the pass"
-        choice = Choice(str(options[-1]), why)
-    else:
+    room = SHARE * forward / len(first) * pictures
+    if passes(len(options)) * forward <= room:
+
+        def find(some: list[Precision]) -> Measured:
+            return fastest_forward(lambda how: backbone.features(first.x, how), some)
+
         with outer_streams_kept():
-            name, why = fastest_forward(lambda how: backbone.features(first.x, how), options)
-        choice = Choice(name, why)
+            how, why = remembered(home() / "precision.json", what, options, find)
+        return Choice(str(how), why)
+    if known := _known_precision(plan, backbone):
+        return known
+    if not takes_channels_last(backbone.module, first.x[:2]):
+        options = [option for option in options if not option.channels_last]
+    choice = Choice(
+        str(options[-1]),
+        "suits this hardware; measuring would take more than a hundredth of the pass",
+    )
     # the next call must find these features
-    remember(home() / "precision.json", _hardware(plan, backbone), choice.value, choice.why)
+    remember(home() / "precision.json", what, options[-1], choice.why, {})
     return choice
 
 

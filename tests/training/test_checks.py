@@ -12,7 +12,6 @@ from colab_kit.data.preprocess import Preprocess
 from colab_kit.errors import DataError, ModelError
 from colab_kit.training.checks import (
     check_loss,
-    ends_between_0_and_1,
     first_outputs,
     odd_pixels,
     try_loss,
@@ -182,16 +181,3 @@ def test_long_pictures_are_found(tmp_path, size, n):
     data = load(class_folders(tmp_path / "set", each=3, size=size), valid=0, quiet=True)
     found = list(odd_pixels(data, torch.rand(2, 3, 8, 8), Preprocess(8, 3)))
     assert len(found) == n and all("2.0 times" in what for _, what, _, _ in found)
-
-
-@pytest.mark.parametrize(("end", "is_so"), [((nn.Sigmoid(),), True), ((), False)])
-@pytest.mark.parametrize("seed", range(5))
-def test_scores_between_0_and_1_are_told_from_those_that_only_begin_there(end, is_so, seed):
-    torch.manual_seed(seed)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(36, 2), *end)
-    if not end:
-        nn.init.constant_(net[1].bias, 0.5)
-        nn.init.normal_(net[1].weight, std=1e-3)
-    before = [p.clone() for p in net.parameters()]
-    assert ends_between_0_and_1(net, torch.rand(8, 1, 6, 6)) is is_so
-    assert all(map(torch.equal, before, net.parameters()))

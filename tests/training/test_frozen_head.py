@@ -14,6 +14,7 @@ from colab_kit.events import Control, EpochDone, Note, StepDone, set_milestone_h
 from colab_kit.models.build import LazyBackbone
 from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
+from colab_kit.training import checkpoint, transfer_plan
 from colab_kit.training.request import Request, Transfer
 from colab_kit.training.transfer_plan import DEEP, choose_mode
 from tests.support import LONG
@@ -242,8 +243,6 @@ def test_both_fits_the_head_first_and_then_trains_all(pets):
     )
     assert run.history[1]["lr"] > run.history[2]["lr"] and run.status == "finished"
     last = max(run.folder.glob("checkpoint-*"))
-    from colab_kit.training import checkpoint
-
     tensors = checkpoint.read(last).tensors
     assert not torch.equal(tensors["model/body.0.weight"], before["0.weight"])
     assert [e.epoch for e in heard if isinstance(e, EpochDone)] == [1, 2, 3]
@@ -450,3 +449,94 @@ def test_what_a_run_learned_is_a_backbone_for_the_next(pets):
         torch.equal(a, b) for a, b in zip(before, first.model.state_dict().values(), strict=True)
     ), "the run keeps its own"
     assert torch.equal(second.model.body[0].weight, first.model.body[0].weight)
+
+
+def both(pets, **fields):
+    """A run of both phases, and what it said."""
+    said = []
+    run = move(
+        pets,
+        mode="frozen_then_finetune",
+        **{"epochs": 3, "callbacks": [lambda e: isinstance(e, Note) and said.append(e.text)]},
+        **fields,
+    )
+    return run, [text for text in said if "did not improve validation" in text]
+
+
+@pytest.mark.parametrize("lr", [1e-4, 0.01, 1.0, 100.0])
+@pytest.mark.parametrize("seed", range(3 if LONG else 1))
+@pytest.mark.parametrize("head", ["linear", (8,)])
+def test_validation_never_ends_below_the_frozen_phase(pets, lr, seed, head):
+    run, said = both(pets, lr=lr, seed=seed, head=head)
+    first, last = run.history.best("valid/loss", until=1), run.best["metrics"]
+    assert last["valid/loss"] <= first["valid/loss"] and last["valid/top1"] >= first["valid/top1"]
+    assert len(said) == (run.best["epoch"] == 1), "that nothing was won is said, once"
+    found = run.evaluate("valid", quiet=True)
+    assert found.top1 == last["valid/top1"] and found.loss == pytest.approx(
+        last["valid/loss"], 1e-3
+    )
+
+
+def test_a_phase_that_destroys_the_network_is_left_at_the_solved_head():
+    noise = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
+    data = load((noise, np.arange(40) % 2), valid=0.4, quiet=True)
+    run, said = both(data, lr=1.0)
+    frozen = move(data, mode="frozen")
+    assert run.best["epoch"] == 1 and "keeps the network of epoch 1" in said[0]
+    assert torch.equal(run.model.fc[1].weight, frozen.model.fc[1].weight)
+    assert run.history[-1]["valid/loss"] > run.history[0]["valid/loss"], "it was destroyed"
+
+
+def test_the_statistics_of_batchnorm_are_kept_where_few_pictures_would_learn_them(pets):
+    before = {name: t.clone() for name, t in Backbone().state_dict().items()}
+    run, _ = both(pets, lr=0.01)
+    assert run.choices["batch_norm"][0] == "kept"
+    tensors = checkpoint.read(max(run.folder.glob("checkpoint-*"))).tensors
+    for name in ("body.1.running_mean", "body.1.running_var"):
+        assert torch.equal(tensors[f"model/{name}"], before[name])
+    assert not torch.equal(tensors["model/body.1.weight"], before["body.1.weight"]), "it learns"
+
+
+def test_few_pictures_end_halfway_between_the_solved_network_and_the_trained_one(pets):
+    run, _ = both(pets, lr=0.01)
+    tensors = checkpoint.read(max(run.folder.glob("checkpoint-*"))).tensors
+    assert run.choices["ending"][0] == "halfway"
+    for name, tensor in checkpoint.under(tensors, "start/").items():
+        middle = (tensor + tensors[f"model/{name}"]) / 2
+        assert torch.allclose(tensors[f"average/{name}"], middle, atol=1e-7), name
+    solved = move(pets, mode="frozen").model.fc[1].weight
+    assert torch.equal(tensors["start/fc.1.weight"], solved)
+
+
+@pytest.mark.parametrize(
+    ("fields", "gentle"),
+    [
+        ({}, {"batch_norm", "ending"}),
+        ({"ema_decay": 0.9}, {"batch_norm"}),
+        ({"head": (8,)}, {"batch_norm"}),  # it learns in the loop: there is no solved network
+        ({"weights": None}, set()),
+        ({"mode": "finetune"}, set()),
+        ({"mode": "frozen", "epochs": None}, set()),
+    ],
+)
+def test_what_is_done_with_care_is_chosen_and_says_why(pets, fields, gentle, monkeypatch):
+    fields = {"mode": "frozen_then_finetune", "epochs": 2, **fields}
+    fields = {
+        name: value for name, value in fields.items() if value is not None or name == "weights"
+    }
+    choices = move(pets, **fields).choices
+    assert {"batch_norm", "ending"} & set(choices) == gentle
+    assert all("training pictures" in choices[name][1] for name in gentle)
+    monkeypatch.setattr(transfer_plan, "SOME_PICTURES", 10)
+    assert not {"batch_norm", "ending"} & set(move(pets, seed=1, **fields).choices)
+
+
+def test_a_run_that_began_otherwise_goes_on_as_it_began(pets, monkeypatch):
+    monkeypatch.setattr(transfer_plan, "SOME_PICTURES", 0)
+    control = Control()
+    stop = [lambda e: isinstance(e, EpochDone) and e.epoch == 2 and control.stop("enough")]
+    how = {"mode": "frozen_then_finetune", "epochs": 3, "run_dir": "t"}
+    assert move(pets, control=control, callbacks=stop, **how).status == "stopped"
+    monkeypatch.setattr(transfer_plan, "SOME_PICTURES", 1000)
+    run = move(pets, **how)
+    assert run.status == "finished" and "ending" not in run.choices

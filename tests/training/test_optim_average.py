@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from colab_kit.training.optim import Average
+from colab_kit.training.optim import Average, Halfway
 
 
 class Tied(nn.Module):
@@ -85,3 +85,19 @@ def test_a_tied_weight_moves_once_and_is_the_average_under_all_its_names():
 
 def test_its_weights_hold_on_to_no_gradient():
     assert not any(t.requires_grad for t in Average(nn.Linear(2, 2), 0.5).shadow.values())
+
+
+def test_halfway_is_the_mean_of_first_and_last_whatever_was_between():
+    model = Tied()
+    before = model.first.weight.detach().clone()
+    average = Halfway(model)
+    for step in range(1, 5):
+        moved(model)
+        average.update(step)
+        with average.worn():
+            assert model.first.weight is model.last.weight
+            assert torch.allclose(model.first.weight, before + step / 2)
+    assert (
+        torch.allclose(model.first.weight, before + 4) and "norm.running_mean" not in average.start
+    )
+    assert all(torch.equal(t, before) for n, t in average.start.items() if "norm" not in n)

@@ -127,3 +127,16 @@ def test_a_block_of_its_own_class_that_is_frozen_is_in_eval_with_all_inside():
     Phases(model, ["1.weight", "1.bias"], None).enter(0)
     x = torch.randn(4, 3)
     assert torch.equal(model[0](x), model[0](x)) and model[1].training
+
+
+def test_kept_statistics_stay_while_the_weights_beside_them_learn():
+    model = backbone()
+    model.body.append(nn.InstanceNorm2d(4, track_running_stats=True))
+    Phases(model, HEAD, 1, keeps_statistics=True).enter(1)
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    assert not model.body[1].training and model.body[2].training, "dropout works"
+    model(torch.randn(8, 3, 8, 8) * 9).sum().backward()
+    assert before and all(torch.equal(t, before[name]) for name, t in model.named_buffers())
+    assert model.body[1].weight.grad is not None
+    Phases(model, HEAD, 1).enter(1)
+    assert model.body[1].training

@@ -8,7 +8,7 @@ import pytest
 
 from colab_kit.errors import MissingExtra
 from colab_kit.events import EpochDone, RunStarted, StepDone
-from colab_kit.training.state import CsvLog, History
+from colab_kit.training.state import CsvLog, History, State
 
 ROWS = [
     {"epoch": 1.0, "step": 60_000, "train/loss": 0.123456},
@@ -115,3 +115,33 @@ def test_a_continued_run_has_its_earlier_rows_from_the_start(tmp_path):
     assert (tmp_path / "h.csv").read_text() == "epoch,valid/loss\n1.0,\n2.0,0.5\n" and len(
         before
     ) == 1
+
+
+def test_the_best_row_of_some_epochs_is_found_by_any_metric():
+    rows = History(
+        {"epoch": e, "valid/loss": x, "valid/top1": x} for e, x in enumerate((3.0, 1.0, 2.0), 1)
+    )
+    assert rows.best("valid/loss")["epoch"] == 2 and rows.best("valid/top1")["epoch"] == 1
+    assert rows.best("valid/loss", after=2)["epoch"] == 3
+    assert rows.best("valid/loss", until=1)["epoch"] == 1
+    assert rows.best("valid/loss", after=3) == {} and rows.best("valid/f1") == {}
+
+
+@pytest.mark.parametrize(
+    ("loss", "top1", "top5", "is_best"),
+    [
+        (0.5, 0.8, 1.0, True),  # in all as good or better
+        (0.4, 0.7, 1.0, False),  # a better loss at fewer hits
+        (0.6, 0.9, 1.0, False),  # by the metric itself
+        (0.4, 0.8, 0.9, True),  # top-5 may fall
+        (float("nan"), 0.9, 1.0, False),
+    ],
+)
+def test_after_the_frozen_phase_a_row_is_best_only_where_no_figure_falls(loss, top1, top5, is_best):
+    state = State()
+    names = ("epoch", "valid/loss", "valid/top1", "valid/top5")
+    for row in ((1, 0.7, 0.8, 1.0), (2, 0.6, 0.75, 1.0), (3, 0.65, 0.9, 1.0)):
+        state.add_row(dict(zip(names, row, strict=True)) | {"step": row[0]}, "valid/loss", 2)
+    assert state.best["epoch"] == 2, "of the frozen phase: by the metric alone"
+    after = dict(zip(names, (4, loss, top1, top5), strict=True)) | {"step": 4}
+    assert state.add_row(after, "valid/loss", 2) == is_best
