@@ -5,8 +5,8 @@ Read its files in this order:
 request         what a call asks for
 choices         what stands where the recipe says None
 losses          losses by name; running sums
-metrics         figures of a whole split, by name or one's own
 outputs         what kind of numbers a network puts out
+metrics         figures of a whole split, by name or one's own
 optim           which weights learn, by which optimizer and rate; their average
 checks          outputs, loss and gradients, on one batch
 findings        what network, data and machine show before the first step
