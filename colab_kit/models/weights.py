@@ -356,14 +356,18 @@ def pack(value: Any, tensors: Tensors, prefix: str) -> Any:
             return {"tensor": name}
         case bool() | int() | float() | str() | None:
             return value
-        case dict():
-            return {"dict": [[k, pack(v, tensors, prefix)] for k, v in value.items()]}
+        case torch.dtype():
+            return {"dtype": str(value).removeprefix("torch.")}
+        case dict() if not any(isinstance(key, torch.Tensor) for key in value):
+            pairs = value.items()
+            return {"dict": [[pack(part, tensors, prefix) for part in pair] for pair in pairs]}
         case tuple():
             return {"tuple": [pack(v, tensors, prefix) for v in value]}
         case list():
             return [pack(v, tensors, prefix) for v in value]
+    keys = " with tensors for keys" if isinstance(value, dict) else ""
     raise RunError(
-        f"The optimizer keeps a {type(value).__name__} in its state, which cannot be saved.",
+        f"The optimizer keeps a {type(value).__name__}{keys} in its state, which cannot be saved.",
         "only tensors, numbers, text, lists and dicts go into a checkpoint (no pickle)",
         "use one of torch's own optimizers",
     )
@@ -374,8 +378,10 @@ def unpack(value: Any, tensors: Tensors) -> Any:
     match value:
         case {"tensor": str(name)}:
             return tensors[name]
+        case {"dtype": str(name)}:
+            return getattr(torch, name)
         case {"dict": list(pairs)}:
-            return {k: unpack(v, tensors) for k, v in pairs}
+            return {unpack(k, tensors): unpack(v, tensors) for k, v in pairs}
         case {"tuple": list(items)}:
             return tuple(unpack(v, tensors) for v in items)
         case list():

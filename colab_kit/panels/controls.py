@@ -30,6 +30,16 @@ def button(text: str, tip: str, pressed: Callable[[], Any]) -> w.Button:
     return button
 
 
+def close(widget: Any) -> None:
+    """Close a widget with all that is in it: ipywidgets keeps each in a table until then."""
+    for part in (*getattr(widget, "children", ()), widget.layout, getattr(widget, "style", None)):
+        if isinstance(part, w.DOMWidget):
+            close(part)
+        elif part is not None:
+            part.close()
+    widget.close()
+
+
 def advanced(fields: dict[str, Any]) -> tuple[w.VBox, dict[str, Any]]:
     """Make a closed part with a knob for each field of the Recipe but the epochs, and the knobs.
 

@@ -19,7 +19,7 @@ import ipywidgets as w
 from ..errors import ColabKitError, RecipeError, new_words
 from ..recipe import Recipe
 from . import views
-from .controls import Result, advanced, button, value_of
+from .controls import Result, advanced, button, close, value_of
 from .worker import (
     Failure,
     Snapshot,
@@ -41,8 +41,9 @@ SHOWN = 8  # thumbnails
 EPOCHS = 3
 HINT = "a folder, a link, or a name like fashion-mini"
 # process state: the newest worker of each panel, by where it writes. A cell that runs again finds
-# it; tests call working.clear()
+# it; and the panels on the screen: ipywidgets lets none go by itself. Tests clear both
 working: dict[str, Worker] = {}
+shown: list[Panel] = []
 
 
 @new_words
@@ -106,6 +107,7 @@ class Panel:
         self._first = _text_of(data)
         self._key = str(where["run_dir"] or where["name"] or f"{self._first} {backbone}")
         self._make_widgets(backbone, fields)
+        self._take_the_place()
         if self.loaded is not None:
             self._look()
         self.worker = working.get(self._key) or Worker(self._work)
@@ -150,6 +152,18 @@ class Panel:
             self.result.box,
         ]
         self.box = w.VBox(rows)
+
+    def _take_the_place(self) -> None:
+        """Close panels of the same training that are at rest: their cell runs again.
+
+        Each holds a network and its data for as long as its widgets are open.
+        """
+        for other in list(shown):
+            is_mine = other._key == self._key and _same(other.data, self.data)
+            if is_mine and not other.worker.busy:
+                shown.remove(other)
+                close(other.box)
+        shown.append(self)
 
     # -- what a person does ----------------------------------------------------------------------
 
@@ -338,7 +352,9 @@ class Panel:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        display(self.box)  # type: ignore[no-untyped-call]
+        # where another has taken its place, that one: it shows the same training
+        newest = next((panel for panel in reversed(shown) if panel._key == self._key), self)
+        display((self if self in shown else newest).box)  # type: ignore[no-untyped-call]
         if self._waits:
             self._waits = False
             self._follow()
@@ -392,4 +408,6 @@ def _text_of(data: Any) -> str:
 
 def _same(one: Any, other: Any) -> bool:
     paths = isinstance(one, (str, os.PathLike)) and isinstance(other, (str, os.PathLike))
-    return one is other or (paths and str(one) == str(other))
+    prints = [getattr(data, "fingerprint", None) for data in (one, other)]
+    loaded_again = prints[0] is not None and prints[0] == prints[1]
+    return one is other or loaded_again or (paths and str(one) == str(other))

@@ -258,14 +258,33 @@ def _delete(folder: Path, names: Iterable[str]) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def put_back(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimizer's state, each tensor in the memory format of its parameter.
+def put_back(optimizer: torch.optim.Optimizer, packed: Any, tensors: Tensors) -> bool:
+    """Load an optimizer's packed state, each tensor in the memory format of its parameter.
 
-    A fused step walks through both in memory order.
+    A fused step walks through both in memory order. Optimizers that it wraps share its learning
+    rates again, where they did: loading gives each its own.
+
+    Returns
+    -------
+    bool
+        Whether all of it came back: an optimizer of the user's may drop parts of its state.
     """
-    optimizer.load_state_dict(state)
-    for parameter, values in optimizer.state.items():
-        for name, value in values.items():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                alike = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False)
-                values[name] = alike.copy_(value)
+    wrapped = [own for own in vars(optimizer).values() if isinstance(own, torch.optim.Optimizer)]
+    sharing = [own for own in wrapped if own.param_groups is optimizer.param_groups]
+    optimizer.load_state_dict(unpack(packed, tensors))
+    for own in sharing:
+        own.param_groups = optimizer.param_groups
+    for one in (optimizer, *wrapped):
+        for parameter, values in one.state.items():
+            for name, value in values.items() if isinstance(parameter, torch.Tensor) else ():
+                if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                    alike = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False)
+                    values[name] = alike.copy_(value)
+    if type(optimizer).__module__.startswith("torch.optim."):
+        return True
+    saved, again = dict[str, torch.Tensor](), dict[str, torch.Tensor]()
+    is_same = pack(unpack(packed, tensors), saved, "") == pack(optimizer.state_dict(), again, "")
+    # torch leaves the number in place of a parameter where it knows no parameter of that number
+    is_assigned = not any(isinstance(parameter, int) for parameter in optimizer.state)
+    whole = is_same and is_assigned
+    return whole and all(torch.equal(again[name].cpu(), saved[name]) for name in saved)

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 from torch import nn
 
 from ..data import keyed_random
-from ..models.weights import untouched
+from ..models.weights import pack, untouched
 
 FIRST = 8  # steps of a run that are looked at for draws, each
 DEEP = 4  # containers in containers that are looked into
@@ -45,28 +46,42 @@ class Draws:
     def __init__(self, drawn: list[str]) -> None:
         self.drawn, self.looks = drawn, FIRST
         self._before: dict[str, Any] = {}
+        self._seen: list[str] = []
 
-    def key(self, *key: int) -> None:
-        """Key the generators for what comes next, where code draws from them, or may."""
-        if self.looks or self.drawn:
+    def key(self, *key: int, watched: bool = True) -> None:
+        """Key the generators for what comes next, where code draws from them, or may.
+
+        Parameters
+        ----------
+        watched : bool
+            Whether it is part of a step that is looked at afterwards. Else both are keyed.
+        """
+        looks = self.looks if watched else 0
+        if looks:
+            self._compare()  # what came before in the same step may have drawn
+        if looks or self.drawn or not watched:
             number = keyed_random.mix(*key)
-            if self.looks or "random" in self.drawn:
+            if looks or not watched or "random" in self.drawn:
                 random.seed(number)
-            if self.looks or "numpy" in self.drawn:
+            if looks or not watched or "numpy" in self.drawn:
                 np.random.seed(number & 0xFFFF_FFFF)
-        if self.looks:
+        if looks:
             self._before = _generators()
 
     def look(self) -> list[str]:
-        """Name the generators that were drawn from since the last key, and were not before."""
-        if not self.looks or not self._before:
+        """Name the generators that this step drew from, and none before."""
+        if not self.looks:
             return []
         self.looks -= 1
-        now = _generators()
-        found = [name for name in now if now[name] != self._before[name]]
-        new = [name for name in found if name not in self.drawn]
+        self._compare()
+        new = [name for name in self._seen if name not in self.drawn]
         self.drawn += new
+        self._seen, self._before = [], {}
         return new
+
+    def _compare(self) -> None:
+        now = _generators() if self._before else {}
+        self._seen += [name for name in now if now[name] != self._before[name]]
 
 
 def _generators() -> dict[str, Any]:
@@ -107,15 +122,31 @@ class HiddenState:
         """
         now = self._look()
         names = [name for name in now if now[name] != self._before.get(name)]
-        sure = [name for name in names if not _is_replaced(now[name], self._before.get(name))]
-        return names if len(sure) < len(names) and not alike() else sure
+        sure = [name for name in names if self._is_sure(name, now[name])]
+        found = names if len(sure) < len(names) and not alike() else sure
+        return [f"{called}.{name}" for called, name in found]
 
-    def _look(self) -> dict[str, Any]:
-        out: dict[str, Any] = {}
+    def _is_sure(self, name: tuple[str, str], mark: Any) -> bool:
+        """Whether a change is more than tensors to look at; an optimizer keeps none for that."""
+        is_optimizer = isinstance(self.roots[name[0]], torch.optim.Optimizer)
+        return is_optimizer or not _is_replaced(mark, self._before.get(name))
+
+    def _look(self) -> dict[tuple[str, str], Any]:
+        out: dict[tuple[str, str], Any] = {}
         for called, root in self.roots.items():
+            held = _held(root)
             for name, value in _attributes(root):
-                out[f"{called}.{name}"] = _mark(value, DEEP)
+                out[called, name] = _mark(value, DEEP, held)
         return {name: mark for name, mark in out.items() if mark is not None}
+
+
+def _held(root: Any) -> frozenset[int]:
+    """Where the tensors lie that a checkpoint holds of a user's optimizer; it may wrap another."""
+    if not isinstance(root, torch.optim.Optimizer) or type(root).__module__.startswith("torch."):
+        return frozenset()
+    tensors: dict[str, torch.Tensor] = {}
+    pack(root.state_dict(), tensors, "")
+    return frozenset(tensor.data_ptr() for tensor in tensors.values())
 
 
 def _attributes(root: Any) -> Iterator[tuple[str, Any]]:
@@ -137,7 +168,7 @@ def _attributes(root: Any) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _mark(value: Any, deep: int) -> Any:
+def _mark(value: Any, deep: int, held: frozenset[int] = frozenset()) -> Any:
     """Tell a value from others: plain data that differs where the value does; None where unknown.
 
     A tensor counts as changed where its numbers are others.
@@ -149,6 +180,8 @@ def _mark(value: Any, deep: int) -> Any:
             return None  # a checkpoint holds it
         case torch.Tensor():
             if value.layout != torch.strided or value.is_quantized or value.is_meta:
+                return None
+            if value.data_ptr() in held:
                 return None
             values = value.detach().abs() if value.is_complex() else value.detach().float()
             values = values.nan_to_num()  # nan is never equal to nan
@@ -163,17 +196,33 @@ def _mark(value: Any, deep: int) -> Any:
         case np.random.RandomState() | random.Random():
             get = value.getstate if isinstance(value, random.Random) else value.get_state
             return ("generator", repr(get()))
+        case torch.optim.Optimizer():  # wrapped by another
+            states = [own for own in value.state.values() if isinstance(own, dict)]
+            tensors = [t for own in states for t in own.values() if isinstance(t, torch.Tensor)]
+            return _items([_mark(tensor, deep, held) for tensor in tensors[:MANY]], len(tensors))
     if deep == 0:
         return None
     if isinstance(value, (list, tuple, set)):
         items = list(value)[:MANY]
-        return ("items", len(value), [_mark(item, deep - 1) for item in items])
+        return _items([_mark(item, deep - 1, held) for item in items], len(value))
     if isinstance(value, dict):
-        pairs = list(value.items())[:MANY]
-        return ("items", len(value), [(str(key), _mark(own, deep - 1)) for key, own in pairs])
+        pairs = [(_name(key), own) for key, own in list(value.items())[:MANY]]
+        marks = [(key, _mark(own, deep - 1, held)) for key, own in pairs]
+        return _items([pair if pair[1] is not None else None for pair in marks], len(value))
     if type(value).__module__.partition(".")[0] in _OURS or not hasattr(value, "__dict__"):
         return None
-    return ("object", [(name, _mark(own, deep - 1)) for name, own in vars(value).items()])
+    return ("object", [(name, _mark(own, deep - 1, held)) for name, own in vars(value).items()])
+
+
+def _items(marks: list[Any], total: int) -> Any:
+    """Mark a container by those of its items that no checkpoint holds; None where there is none."""
+    known = [mark for mark in marks if mark is not None]
+    left_out = len(marks) - len(known)
+    return None if left_out and not known else ("items", total - left_out, known)
+
+
+def _name(key: Any) -> str:
+    return "" if isinstance(key, torch.Tensor) else str(key)
 
 
 def _is_replaced(now: Any, before: Any) -> bool:
@@ -195,15 +244,24 @@ def _own(item: Any) -> Any:
     return item[1] if is_pair and item[0] not in ("generator", "object") else item
 
 
-def passes_alike(model: nn.Module, x: torch.Tensor, seed: int) -> bool:
-    """Whether two training passes over the same input, under one key, give the same bits."""
-    answers = []
-    for _ in range(2):
-        with untouched(model, weights=True), torch.no_grad():
-            model.train()
-            keyed_random.seed_all(seed, keyed_random.STEP)
-            answers.append(model(x))
-    first, second = (list(_tensors(answer)) for answer in answers)
+def passes_alike(model: nn.Module, loss: Any, once: Callable[[], Any], seed: int) -> bool:
+    """Whether two training passes under one key give the same bits; all is left as it was.
+
+    Parameters
+    ----------
+    model, loss : what a pass writes to
+    once : callable -> tensors
+        One pass.
+    """
+    kept = untouched(loss, weights=True) if isinstance(loss, nn.Module) else nullcontext()
+    answers: list[list[torch.Tensor]] = []
+    with kept:
+        for _ in range(2):
+            with untouched(model, weights=True), torch.enable_grad():  # a loss may ask for it
+                model.train()
+                keyed_random.seed_all(seed, keyed_random.STEP)
+                answers.append([tensor.detach().clone() for tensor in _tensors(once())])
+    first, second = answers
     return len(first) == len(second) and all(map(torch.equal, first, second))
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..data.folders.tree import some
 from ..events import Note
+from ..models.inference import primary
 from ..models.precision import compiled
 from ..models.weights import put
 from ..system import timings
@@ -99,8 +100,13 @@ class Job:
     def look_outside(self, state: State) -> None:
         """Say what changes outside of all that is saved: a run that goes on lacks it."""
 
+        def once() -> Any:
+            first = self.train.peek()
+            output = self.model(first.x[:2])
+            return output, self.loss(primary(output), first.y[:2])
+
         def alike() -> bool:
-            return passes_alike(self.model, self.train.peek().x[:2], self.recipe.seed)
+            return passes_alike(self.model, self.own_loss, once, self.recipe.seed)
 
         if state.hidden or not (found := self.outside.changed(alike)):
             return
@@ -167,7 +173,7 @@ class Job:
         """Put a checkpoint back into model, average and optimizer; give where it was."""
         tensors, facts = found.tensors, found.facts
         put(self.model, checkpoint.under(tensors, "model/"))
-        checkpoint.put_back(self.optimizer, checkpoint.unpack(facts["optimizer"], tensors))
+        is_back = checkpoint.put_back(self.optimizer, facts["optimizer"], tensors)
         if self.average is not None:
             for name, tensor in checkpoint.under(tensors, "average/").items():
                 self.average.shadow[name].copy_(tensor)
@@ -181,7 +187,10 @@ class Job:
         self.progress.forget_best()
         if self.saver.every is not None and not facts["planned"]:
             self.saver.passing.add(found.step)
-        return State.of(facts)
+        state = State.of(facts)
+        if not is_back and not state.hidden:
+            state.hidden.append("all that the optimizer keeps")
+        return state
 
     def put_back(self) -> None:
         """Give the user's things back as they came: learning rates, and what wants gradients."""

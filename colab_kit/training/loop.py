@@ -309,7 +309,7 @@ def validate(job: Job, state: State) -> dict[str, float] | None:
     with torch.no_grad(), averaged(job), timings.during("validation"):
         for number, batch in enumerate(timings.each("input", job.valid.in_order())):
             keyed_random.seed_torch(job.recipe.seed, keyed_random.VALID, number)
-            job.draws.key(job.recipe.seed, keyed_random.VALID, number)
+            job.draws.key(job.recipe.seed, keyed_random.VALID, number, watched=False)
             if len(batch):
                 output = whole_output(job, state, batch)
                 sums.add(job.valid_loss(output, batch.y), output, batch.y)

@@ -121,6 +121,14 @@ def _check_own(
             "it was made for another model, or before layers of this one were replaced",
             "make it again: torch.optim.Adam(model.parameters()), or write optimizer='adam'",
         )
+    try:
+        optimizer.state_dict()
+    except Exception as err:  # of the user's code: anything
+        raise ModelError(
+            f"The state of {type(optimizer).__name__} cannot be saved.",
+            f"its state_dict() failed: {type(err).__name__}: {err}",
+            "write optimizer='adamw', or take a version of it that knows this torch",
+        ) from err
     return optimizer
 
 

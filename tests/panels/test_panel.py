@@ -2,8 +2,10 @@
 
 import dataclasses
 import datetime
+import gc
 import io
 import threading
+import weakref
 import zipfile
 
 import numpy as np
@@ -29,6 +31,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("COLAB_KIT_UI", "background")
     monkeypatch.chdir(tmp_path)
     panels.working.clear()
+    panels.shown.clear()
 
 
 @pytest.fixture
@@ -118,6 +121,27 @@ def test_a_value_that_cannot_be_is_an_alert_and_nothing_starts(pets, gated):
     )
     with pytest.raises(RecipeError, match="no training option"):
         panel("pets", learning=3)
+
+
+def test_a_panel_whose_cell_runs_again_is_let_go(pets):
+    before = weakref.ref(shown(pets))
+    now = shown(pets)
+    gc.collect()
+    assert before() is None and now.box.comm is not None
+
+
+def test_a_panel_of_other_data_stays_on_the_screen(pets, tmp_path):
+    before = shown(pets)
+    shown(class_folders(tmp_path / "other" / "pets", each=9))
+    assert before in panels.shown and before.start_button.comm is not None
+
+
+def test_a_panel_that_trains_is_not_closed(pets, gated):
+    before = shown(pets)
+    before.start()
+    assert gated.entered.wait(10)
+    shown(pets)
+    assert before in panels.shown
 
 
 def test_start_twice_trains_once_and_buttons_are_never_disabled(pets, gated):

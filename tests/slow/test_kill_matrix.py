@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import LONG
 from tests.support.forks import Forks
+from tests.support.kinds import HIDDEN
 from tests.support.tasks import MUTATIONS, POINTS, TRANSFERS
 
 SHORT = 24  # kill points without COLAB_KIT_LONG
@@ -118,6 +119,31 @@ def test_a_transfer_killed_anywhere_goes_on_and_ends_in_the_same_bits(
         ), f"{point} {nth} was never reached"
         assert forks.run("transfer_small", folder=str(folder), kind=kind) == 0
         assert folder.with_suffix(".hash").read_text() == expected, f"killed at {point} {nth}"
+
+
+@pytest.fixture(scope="module")
+def kinds() -> Iterator[Forks]:
+    with Forks("tests.support.kinds") as server:
+        yield server
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_run_that_draws_or_keeps_state_of_its_own_repeats_or_does_not_promise_to(
+    kinds: Forks, tmp_path: Path, kind: str
+) -> None:
+    assert kinds.run("train_kind", folder=str(tmp_path / "whole"), kind=kind, count=True) == 0
+    expected = (tmp_path / "whole.hash").read_text()
+    hits: dict[str, int] = json.loads((tmp_path / "whole.hits").read_text())
+    every = [(point, nth) for point in POINTS for nth in range(4, hits[point] + 1)]
+    for point, nth in every if LONG else every[5 :: len(every) // 2]:
+        folder = tmp_path / f"{point}-{nth}"
+        told = {"folder": str(folder), "kind": kind}
+        assert kinds.run("train_kind", kill=[point, nth], seed=1, **told) == -9
+        assert kinds.run("train_kind", **told) == 0
+        began = folder.with_suffix(".exact").read_text().split()
+        assert began == ["null", "true" if HIDDEN[kind].exact else "false"], f"{point} {nth}"
+        if HIDDEN[kind].exact:
+            assert folder.with_suffix(".hash").read_text() == expected, f"{point} {nth}"
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

@@ -221,7 +221,9 @@ def test_every_optimizer_of_torch_goes_on_bit_for_bit_from_its_packed_state(name
 def test_nested_state_comes_back_with_its_own_types():
     state = {
         "state": {0: {"step": torch.tensor(3.0), "exp": [torch.ones(2), None]}},
-        "groups": [{"betas": (0.9, 0.999), "flag": True, "n": None, 7: "x"}],
+        "groups": [
+            {"betas": (0.9, 0.999), "flag": True, "n": None, 7: "x", (0, 1): torch.bfloat16}
+        ],
     }
     tensors = {"model/w": torch.zeros(1)}
     packed = json.loads(json.dumps(pack(state, tensors, "optimizer/")))
@@ -246,7 +248,7 @@ def test_state_that_looks_like_our_own_words_is_not_taken_for_it():
 
 
 def test_state_that_is_no_plain_data_is_refused_by_name():
-    for thing in (object(), {1, 2}, print):
+    for thing in (object(), {1, 2}, print, {torch.ones(1): 1}):
         with pytest.raises(RunError, match=f"keeps a {type(thing).__name__}"):
             pack({"state": [thing]}, {}, "o/")
 

@@ -153,6 +153,86 @@ class Slow(torch.optim.SGD):
             super().step()
 
 
+class SlowWeights(torch.optim.SGD):
+    """Its state is other tensors after each step, in an attribute."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, lr=0.01)
+        self.slow: Any = None
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        super().step()
+        now = [p for group in self.param_groups for p in group["params"]]
+        self.slow = [s.lerp(p, 0.5) for s, p in zip(self.slow or now, now, strict=True)]
+        for p, s in zip(now, self.slow, strict=True):
+            p.copy_(s)
+
+
+class Wraps(torch.optim.Optimizer):
+    """Gives the state of the optimizer that it wraps; loading gives each rates of its own."""
+
+    def __init__(self, params: Any) -> None:
+        self.inner = torch.optim.SGD(params, lr=0.01, momentum=0.9)
+        super().__init__(self.inner.param_groups, {})
+        self.param_groups = self.inner.param_groups
+
+    def step(self, closure: Any = None) -> None:
+        self.inner.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        self.alias = self.inner.state
+        return {**super().state_dict(), "inner": self.inner.state_dict(), (0, 1): torch.float32}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.inner.load_state_dict(state["inner"])
+        assert state[0, 1] == torch.float32
+        super().load_state_dict({k: state[k] for k in ("state", "param_groups")})
+
+
+class WrapsAndForgets(Wraps):
+    """Gives a state without the one of the optimizer that it wraps."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return torch.optim.Optimizer.state_dict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        torch.optim.Optimizer.load_state_dict(self, state)
+
+
+class LoadsHalf(torch.optim.Adam):
+    """Gives its state, and does not take it back."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, lr=0.01)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict({**state, "state": {}})
+
+
+class RunningMean:
+    """A loss whose state is another tensor after each pass that learns."""
+
+    def __init__(self) -> None:
+        self.mean: Any = None
+
+    def __call__(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if output.requires_grad:
+            now = output.detach().mean(0)
+            self.mean = now if self.mean is None else 0.9 * self.mean + 0.1 * now
+        return cross_entropy(output if self.mean is None else output - self.mean, y)
+
+
+class KeepsItsLast:
+    """A loss with an attribute that is there to be looked at."""
+
+    last: Any = None
+
+    def __call__(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.last = cross_entropy(output, y)
+        return self.last
+
+
 def by_random(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return cross_entropy(output * (1 + 0.1 * random.random()), y)
 
@@ -166,6 +246,18 @@ class DrawsInForward(Net):
         return self.net(x) * (1 + 0.1 * random.random() * self.training)
 
 
+def draws_in_a_hook() -> Net:
+    net = Net()
+    net.net[1].register_forward_hook(lambda layer, x, y: y * (1 + 0.1 * np.random.rand()))
+    return net
+
+
+def draws_in_a_backward_hook() -> Net:
+    net = Net()
+    net.net[1].weight.register_hook(lambda grad: grad * (1 + 0.1 * random.random()))
+    return net
+
+
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(5)
@@ -174,7 +266,13 @@ def data():
 
 
 def trained(
-    data: Any, folder: Path, net: Any, loss: Any = None, optimizer: Any = None, stop: int = 0
+    data: Any,
+    folder: Path,
+    net: Any,
+    loss: Any = None,
+    optimizer: Any = None,
+    stop: int = 0,
+    every: int = 1,
 ) -> tuple[dict[str, torch.Tensor], RunStarted]:
     """The weights that a run ends with, new objects each time, and how it began."""
     control, heard = Control(), list[Event]()
@@ -190,7 +288,7 @@ def trained(
     model = net()
     given = {"lr": 1e-2} if optimizer is None else {"optimizer": optimizer(model.parameters())}
     loss = loss() if isinstance(loss, type) else loss
-    how: dict[str, Any] = {"epochs": 3, "batch_size": 4, "save_every_steps": 1, "quiet": True}
+    how: dict[str, Any] = {"epochs": 3, "batch_size": 4, "save_every_steps": every, "quiet": True}
     run = train(
         model, data, loss=loss, callbacks=[hear], control=control, run_dir=folder, **how, **given
     )
@@ -210,6 +308,10 @@ KEEPS = {  # the network, the loss and the optimizer
     "a generator of its own": (Generates,),
     "a loss with a counter": (Net, Sharpens),
     "an optimizer with a counter": (Net, None, Slow),
+    "an optimizer with other tensors": (Net, None, SlowWeights),
+    "an optimizer that forgets the one it wraps": (Net, None, WrapsAndForgets),
+    "an optimizer that does not take its state": (Net, None, LoadsHalf),
+    "a loss with another tensor": (Net, RunningMean),
 }
 REPEATS = {
     "nothing": (Net,),
@@ -220,6 +322,10 @@ REPEATS = {
     "draws from random in the loss": (Net, by_random),
     "draws from numpy in the loss": (Net, by_numpy),
     "draws from random in forward": (DrawsInForward,),
+    "draws from numpy in a hook": (draws_in_a_hook,),
+    "draws from random in a hook of the gradients": (draws_in_a_backward_hook,),
+    "an optimizer that wraps another": (Net, None, Wraps),
+    "a loss with a tensor to look at": (Net, KeepsItsLast),
 }
 
 
@@ -261,6 +367,39 @@ def test_a_draw_that_comes_late_withdraws_the_promise(data, tmp_path):
 
     trained(data, tmp_path, Late, stop=FIRST + 7)
     assert "random" in trained(data, tmp_path, Late)[1].why
+
+
+def test_draws_while_it_validates_repeat(tmp_path):
+    class Guesses(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.net(x)
+            return y if self.training else y + random.random() + torch.from_numpy(np.random.rand(3))
+
+    rng = np.random.default_rng(5)
+    pixels = rng.integers(0, 256, (32, 3, 4, 4), dtype=np.uint8)
+    data = load((pixels, [i % 3 for i in range(32)]), valid=0.25, quiet=True)
+    for folder, stop in (("whole", 0), ("cut", 13), ("cut", 0)):
+        trained(data, tmp_path / folder, Guesses, stop=stop, every=20)
+    whole, cut = (tmp_path / folder / "history.csv" for folder in ("whole", "cut"))
+    assert whole.read_text() == cut.read_text()
+
+
+def test_a_draw_in_one_of_a_steps_batches_is_seen():
+    draws = Draws([])
+    draws.key(0, 1)
+    random.random()
+    draws.key(0, 2)
+    assert draws.look() == ["random"]
+
+
+def test_a_draw_between_two_steps_is_nobodys():
+    draws = Draws([])
+    for step in range(2):
+        draws.key(0, step)
+        assert draws.look() == []
+        random.random()
+        draws.key(0, step, watched=False)
+        random.random()
 
 
 def test_the_first_steps_alone_are_looked_at():
