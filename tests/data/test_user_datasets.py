@@ -204,42 +204,28 @@ class Slow(Drawn):
         return super().__getitem__(i)
 
 
-class Dying(Drawn):
-    """The item read third in a worker ends it, by a signal or with an exit code.
-
-    The two before are asked for at once, the third when a batch was given.
-    """
-
-    def __init__(self, ending: int):
-        super().__init__(40)
-        self.ending, self.read = ending, 0
-
-    def __getitem__(self, i: int):
-        self.read += 1
-        if self.read == 3 and self.ending < 0:
-            os.kill(os.getpid(), -self.ending)
-        if self.read == 3:
-            os._exit(self.ending)
-        return super().__getitem__(i)
-
-
 @pytest.mark.parametrize(
-    ("ending", "why"),
-    [
-        (-signal.SIGKILL, "memory is short (SIGKILL)"),
-        (-signal.SIGSEGV, "crashed (SIGSEGV)"),
-        (3, "exit code is 3"),
-    ],
+    ("number", "why"),
+    [(signal.SIGKILL, "memory is short (SIGKILL)"), (signal.SIGSEGV, "crashed (SIGSEGV)")],
 )
-def test_a_worker_that_dies_is_an_error_where_its_batch_is_waited_for(soon, ending, why):
-    feed = item_feed(Dying(ending), n=40, num_workers=2, batch_size=1)
-    batches = feed.shuffled(0)
-    next(batches), next(batches)
-    for worker in feed.item_reader.workers:
-        worker.join(5)  # in this line torch's own handler of SIGCHLD would raise
+def test_a_killed_worker_is_an_error_only_where_its_batch_is_waited_for(soon, number, why):
+    feed = item_feed(Drawn(), num_workers=1)
+    list(feed.shuffled(0))
+    (worker,) = feed.item_reader.workers
+    os.kill(worker.pid, number)
+    worker.join(5)  # in this line torch's own handler of SIGCHLD would raise
     with pytest.raises(DataError, match="has died") as caught:
-        list(batches)
+        list(feed.shuffled(1))
     assert why in caught.value.why and "num_workers=0" in caught.value.fix
+
+
+def test_an_item_that_ends_its_worker_is_an_error_with_the_exit_code(soon):
+    class Leaves(Drawn):
+        def __getitem__(self, i: int):
+            os._exit(3)
+
+    with pytest.raises(DataError, match="exit code is 3"):
+        list(item_feed(Leaves(), num_workers=1).shuffled(0))
 
 
 def test_workers_leave_signals_to_the_whole_group_to_their_parent():
