@@ -66,7 +66,8 @@ def train(
     Returns
     -------
     Run
-        With status "finished" or "stopped"; an interrupt, SIGTERM and early stopping return it too.
+        With status "finished" or "stopped"; an interrupt, SIGTERM, SIGHUP and early stopping
+        return it too.
 
     Raises
     ------

@@ -296,10 +296,11 @@ def interrupts_stop(
     emit: Callable[[Event], None],
     follows: str = "finishing this step and saving. Then the cell returns the run",
 ) -> Iterator[None]:
-    """Let the first interrupt and SIGTERM stop `control` within the block; a second one raises.
+    """Let the first interrupt, SIGTERM or SIGHUP stop `control` within the block.
 
-    An interrupt is Ctrl-C or a cell's stop button. Signals reach the main thread only; in another
-    thread the block does nothing.
+    An interrupt is Ctrl-C or a cell's stop button; a second one raises. SIGHUP says that the
+    terminal is closed; `nohup`, which ignores it, stays in force. Signals reach the main thread
+    only; in another thread the block does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -312,11 +313,18 @@ def interrupts_stop(
         emit(Note(f"Interrupted: {follows}; a second interrupt raises KeyboardInterrupt."))
 
     def terminated(number: int, frame: Any) -> None:
-        control.stop("terminated by SIGTERM")
+        control.stop(f"terminated by {signal.Signals(number).name}")
 
-    before = signal.signal(signal.SIGINT, interrupted), signal.signal(signal.SIGTERM, terminated)
+    handlers: dict[int, Callable[[int, Any], None]] = {
+        signal.SIGINT: interrupted,
+        signal.SIGTERM: terminated,
+    }
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        handlers[hangup] = terminated
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before[0] or signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, before[1] or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)

@@ -63,12 +63,23 @@ def test_the_first_interrupt_stops_with_a_note_that_tells_of_the_second_and_the_
     assert len(heard) == 1 and isinstance(heard[0], Note)
 
 
-def test_sigterm_stops_however_often_it_comes():
-    control = Control()
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_end_stops_however_often_it_comes(name):
+    control, number = Control(), getattr(signal, name)
     with interrupts_stop(control, lambda event: None):
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert control.reason == "terminated by SIGTERM"
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+    assert control.reason == f"terminated by {name}"
+
+
+def test_nohup_stays_in_force():
+    control, before = Control(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupts_stop(control, lambda event: None):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not control.stopped and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_an_interrupt_after_another_stop_raises_at_once():
@@ -80,11 +91,12 @@ def test_an_interrupt_after_another_stop_raises_at_once():
 
 
 def test_handlers_are_given_back_even_after_an_error():
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(number) for number in numbers]
     with pytest.raises(ZeroDivisionError), interrupts_stop(Control(), lambda event: None):
         assert signal.getsignal(signal.SIGINT) is not before[0]
         raise ZeroDivisionError
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_in_another_thread_the_block_does_nothing():

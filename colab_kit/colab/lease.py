@@ -119,8 +119,9 @@ class Lease:
     def _try(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except OSError as err:
-            lease = f"The lease in {self.folder} cannot be kept ({err.strerror or err})"
+        except Exception as err:  # whatever it is, the thread that guards the run lives on
+            reason = getattr(err, "strerror", None) or f"{type(err).__name__}: {err}"
+            lease = f"The lease in {self.folder} cannot be kept ({reason})"
             self._note(f"{lease}: {_NOTHING}. It goes on.")
 
     def _note(self, text: str) -> None:
@@ -278,6 +279,9 @@ FRESH = 180.0  # s; three beats of a lease: who was not heard for so long is gon
 SKEW = 3600.0  # s that another machine's clock may be ahead
 # Bytes as a file: always as many, so that one write replaces the last and no moment is empty.
 SIZE = 1024
+MOST = 16 * SIZE  # bytes; what is longer is no lease
+LATEST = 253_370_764_800.0  # s since 1970: the year 9999, the last that a calendar knows
+PIDS = range(1, 1 << 32)
 
 
 @dataclass(frozen=True)
@@ -317,14 +321,27 @@ class Holder:
             Drive cannot be read.
         """
         try:
-            content, touched = path.read_bytes(), path.stat().st_mtime
+            with open(path, "rb") as file:
+                content, touched = file.read(MOST + 1), os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return None
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, RecursionError):
             holder = cls(**json.loads(content))
-            holder.since + holder.beat + holder.pid  # TypeError unless they are numbers
-            return holder
+            if len(content) <= MOST and holder.can_be():
+                return holder
+        touched = min(max(0.0, touched), LATEST)
         return cls("", "", 0, "", "an unknown session (its lease is damaged)", touched, touched)
+
+    def can_be(self) -> bool:
+        """Whether each field is of its kind, and each time one of a calendar."""
+        words = (self.session, self.machine, self.born, self.words)
+        times = (self.since, self.beat)
+        return (
+            all(type(word) is str for word in words)
+            and type(self.released) is bool
+            and (type(self.pid) is int and self.pid in PIDS)
+            and all(type(time) in (int, float) and 0 <= time <= LATEST for time in times)
+        )
 
     def as_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode().ljust(SIZE)

@@ -5,11 +5,15 @@ Worker processes or the training thread read it; the numbers are the same.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from multiprocessing import connection
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,6 +31,8 @@ from .targets import of_row
 
 Raw = tuple[Tensor, Tensor, ndarray]
 SHARED = 64 << 20  # bytes of /dev/shm that workers need: batches travel through it
+# Signals that reach a whole group of processes: a terminal's, a batch system's, a shell's.
+GROUP = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
 
 class ItemReader:
@@ -49,6 +55,7 @@ class ItemReader:
         self.dataset = _KeyedDataset(items, seed, preprocess, augment)
         self.collate = _Collate(items.collate or default_collate, items.labels.ndim == 2)
         self.loader: DataLoader[Any] | None = None
+        self.workers: list[Any] = []  # processes
         if num_workers and (room := _shared_memory()) is not None and room < SHARED:
             have = f"/dev/shm has {room >> 20} MiB left, and workers need {SHARED >> 20}"
             complain(f"{have}: the data is read in the training thread.")
@@ -61,24 +68,57 @@ class ItemReader:
                 collate_fn=self.collate,
                 num_workers=num_workers,
                 persistent_workers=True,
-                worker_init_fn=_ignore_interrupts,
+                worker_init_fn=_obey_parent,
                 generator=torch.Generator().manual_seed(0),
             )
 
     def __call__(self, groups: Sequence[ndarray], epoch: int) -> Generator[Raw, None, None]:
         self.groups[:] = [[(epoch, row) for row in rows.tolist()] for rows in groups]
         try:
-            for x, y, rows in self._inline() if self.loader is None else self.loader:
+            batches = self._inline() if self.loader is None else self._from_workers(self.loader)
+            for x, y, rows in batches:
                 yield x, y, rows.numpy()
-        except RuntimeError as err:
-            # torch has no class of its own for this error
-            if "DataLoader worker" not in str(err) or "exited unexpectedly" not in str(err):
-                raise
-            raise DataError(
-                "A process that reads your Dataset has died.",
-                "mostly the system ends it because memory is short",
-                "run the cell again with num_workers=0: it continues",
-            ) from err
+        except Exception as err:  # a worker's death has many faces, and none of torch's own class
+            raise self._death() or err from err
+
+    def _from_workers(self, loader: DataLoader[Any]) -> Iterator[Any]:
+        """Give the batches of worker processes, whose deaths are found here and nowhere else.
+
+        Torch's list of workers is for its SIGCHLD handler, which raises in whatever line the main
+        thread is; without it, torch finds a death where it waits for a batch, within 5 s.
+        """
+        # Held back until a worker has its own handlers: a signal that comes before them ends it.
+        with _held_back():
+            batches: Any = iter(loader)
+        if batches._worker_pids_set:
+            torch._C._remove_worker_pids(id(batches))
+            batches._worker_pids_set = False
+        self.workers = batches._workers
+        for worker in self.workers:
+            worker._popen.terminate = worker._popen.kill  # it does not hear SIGTERM
+        return cast(Iterator[Any], batches)
+
+    def _death(self) -> DataError | None:
+        """Tell of a worker that has died; None if all live."""
+        sentinels = [worker.sentinel for worker in self.workers]
+        # what it leaves is found a moment before its death is
+        dead = connection.wait(sentinels, 0.5) if sentinels else []
+        if not dead:
+            return None
+        worker = next(worker for worker in self.workers if worker.sentinel in dead)
+        worker.join()
+        code = worker.exitcode or 0
+        why = f"its exit code is {code}: something in the Dataset ended it"
+        if code < 0:
+            name = signal.Signals(-code).name
+            why = f"a library that the Dataset uses crashed ({name})"
+            if name == "SIGKILL":
+                why = f"mostly the system ends it because memory is short ({name})"
+        return DataError(
+            "A process that reads your Dataset has died.",
+            why,
+            "run the cell again with num_workers=0: it continues",
+        )
 
     def _inline(self) -> Iterator[Any]:
         for group in self.groups:
@@ -88,11 +128,11 @@ class ItemReader:
 
 
 def _shared_memory() -> int | None:
-    """Give the bytes left in /dev/shm; None where there is none."""
+    """Give the bytes left in /dev/shm; None where the system has another way."""
     try:
         return shutil.disk_usage("/dev/shm").free
     except OSError:
-        return None
+        return 0 if sys.platform == "linux" else None
 
 
 def is_picture(x: Any) -> bool:
@@ -227,6 +267,34 @@ class _Collate:
         return torch.as_tensor(x), y, torch.tensor([row for row, _ in batch])
 
 
-def _ignore_interrupts(worker: int) -> None:
-    """Ctrl-C reaches the whole group of processes; stopping is the training thread's work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Hold the group's signals back in this thread, and in the processes that it starts."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has neither groups nor masks
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _obey_parent(worker: int) -> None:
+    """Leave a signal to the whole group to the training process: it stops, and ends its workers.
+
+    Only an orphan ends by itself. A handler, not SIG_IGN, which programs that a Dataset starts
+    would inherit.
+    """
+    parent = os.getppid()
+
+    def heard(number: int, frame: Any) -> None:
+        if os.getppid() != parent:
+            os._exit(0)
+
+    for number in GROUP:
+        signal.signal(number, heard)
+        if hasattr(signal, "siginterrupt"):
+            signal.siginterrupt(number, False)  # what the Dataset reads goes on
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP)

@@ -74,7 +74,14 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
             f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
         )
 
-    choices = choices_from(records.read_json(place.folder / "choices.json"))
+    made = records.read_json(place.folder / "choices.json")
+    if made is None:
+        raise RunError(
+            f"Run {record['name']} has lost its choices.json.",
+            f"somebody deleted it from {place.folder}, and predictions depend on it",
+            "run its cell again: it goes on from its checkpoint, and writes the file",
+        )
+    choices = choices_from(made)
     again = remade if is_on_features(choices) else remake
 
     def make() -> torch.nn.Module | LazyBackbone:
@@ -123,6 +130,12 @@ def find_place(where: str) -> Place:
             f"{path.name} is no exported run.",
             "run.save() writes weights alone; run.export() writes a file that opens",
             "export the run, or load the weights: kit.train(net, data, init=…)",
+        )
+    if not found and any(path.glob("checkpoint-*.safetensors")):
+        raise RunError(
+            f"{path} has lost its run.json.",
+            "somebody deleted the file; the checkpoints are there",
+            "run its cell again: it goes on from them, and writes the file",
         )
     if not found:
         names = sorted({str(record["name"]) for record, _ in runs})

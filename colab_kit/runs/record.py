@@ -205,9 +205,15 @@ def is_begun(place: Place) -> bool:
     return (place.folder / "run.json").exists() or bool(_copies(place))
 
 
-def begin(place: Place, facts: Record, choices: dict[str, Any]) -> Record:
-    """Write a new run's record before its first step; a kill from here on loses no choice."""
-    start, now = uuid.uuid4().hex, time.time()
+def begin(place: Place, facts: Record, choices: dict[str, Any], *, start: str = "") -> Record:
+    """Write a new run's record before its first step; a kill from here on loses no choice.
+
+    Parameters
+    ----------
+    start : str
+        That of checkpoints whose run.json is gone; "" for a new run.
+    """
+    start, now = start or uuid.uuid4().hex, time.time()
     record = {"format": FORMAT, "start": start, "created": now, "status": "running", "reason": ""}
     write_json(place.folder / "choices.json", choices)
     # last: where it stands, the choices do too

@@ -23,7 +23,9 @@ from ..models.describe import describe, describe_model, describe_optimizer
 from ..models.weights import read_weights, warm_start, weights_hash
 from ..system.console import with_console
 from ..system.files import sha256, sweep, write_json
+from ..system.locks import hold_again
 from ..system.timings import during, running, timed
+from ..training import checkpoint
 from ..training.choices import as_facts, choices_from, is_on_features
 from ..training.loop import fit
 from ..training.plan import Hardware, Plan
@@ -96,7 +98,8 @@ def carry_out(
         **_identity(request, network, parent),
         "init": sha256(weights_file) if weights_file is not None else None,
     }
-    who = {"verb": verb, "name": name, "key": key_of(identity), "identity": identity}
+    key = key_of(identity)
+    who = {"verb": verb, "name": name, "key": key, "identity": identity}
     place = _place(who, run_dir, records.drive_or_note(emit), restart=restart)
 
     def lose(reason: str) -> None:
@@ -116,17 +119,30 @@ def carry_out(
             records.check_same(guarded, record, identity)
         elif warmed is not None:
             emit(warmed)
-        made = records.read_json(place.folder / "choices.json") if record is not None else None
+        is_known = record is not None
+        start = "" if is_known or restart else checkpoint.begun_by(place.folder, key)
+        is_new = not is_known and not start
+        made = None if is_new else records.read_json(place.folder / "choices.json")
+        if not is_new and None in (record, made):
+            emit(Note(_missing(place.folder, made is None, record is None), "warn"))
         hardware = replace(hardware, drive=place.shelf is not None)
         plan = prepare(request, network, data, hardware, choices_from(made), emit)
         refuse_errors(plan, emit)
-        is_new = record is None
         if record is None:
-            record = _begin(plan, guarded, who, emit, restart=restart)
+            record = _begin(plan, guarded, who, emit, start=start, restart=restart)
         elif record["model"]["weights"] != weights_hash(plan.model):
             text = "The run goes on with its own weights, not with those the network came with."
             emit(Note(text))
         return _train(plan, guarded, record, emit, control, is_new=is_new)
+
+
+def _missing(folder: Path, choices: bool, record: bool) -> str:
+    """Say what a run that goes on finds missing in its folder."""
+    names = [name for name, gone in (("choices.json", choices), ("run.json", record)) if gone]
+    text = (
+        f"{' and '.join(names)} of {folder} had been deleted. The run goes on from its checkpoint"
+    )
+    return f"{text}; {'what was chosen is chosen anew.' if choices else 'it is written again.'}"
 
 
 def _identity(request: Request, network: Network, parent: Run | None) -> dict[str, Any]:
@@ -173,18 +189,18 @@ def _place(
 
 
 def _begin(
-    plan: Plan, place: Place, who: dict[str, Any], emit: Callbacks, *, restart: bool
+    plan: Plan, place: Place, who: dict[str, Any], emit: Callbacks, *, start: str, restart: bool
 ) -> dict[str, Any]:
     """Say how a new run goes, and write that down before its first step."""
     if earlier := trained.get(plan.model):
         text = f"This network was trained already, by run {earlier}: it begins with those weights."
         emit(Note(f"{text} Pass its class for fresh ones."))
-    if not restart:
+    if not restart and not start:
         records.note_relatives(place, who["name"], who["identity"], emit)
     if rows := str(plan):
         text = "Chosen for you (an argument of the same name changes it; all: run.choices)"
         emit(Note(f"{text}:\n{rows}"))
-    return records.begin(place, {**who, **plan.as_record()}, as_facts(plan.choices))
+    return records.begin(place, {**who, **plan.as_record()}, as_facts(plan.choices), start=start)
 
 
 def _train(
@@ -203,6 +219,7 @@ def _train(
         place.shelf,
         place.kept_as,
         record,
+        choices=as_facts(plan.choices),
         drive_folder=place.drive_folder,
         control=control,
         emit=emit,
@@ -253,11 +270,14 @@ def _close(plan: Plan, run: Run, emit: Callbacks, *, is_patient: bool) -> None:
         trained[model] = f"{run.name}-{run.key}"
     if run.progress.saver is not None:
         run.record["timings"] = running().read().as_record()
+    saver = run.progress.saver
     try:
+        hold_again(run.folder)
         write_json(run.folder / "run.json", run.record)
+        if saver is not None:
+            run.progress.write_missing()
     except ColabKitError as err:
         emit(Note(f"How the run ended could not be written.\n{err}", "warn"))
-    saver = run.progress.saver
     try:
         if saver is not None:
             with during("copies"):

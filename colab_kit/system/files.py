@@ -47,21 +47,28 @@ def write_whole(path: Path, content: bytes | str) -> None:
     RunError
         The disk is full, or the folder cannot be written.
     """
-    make(path.parent)
     data = content.encode() if isinstance(content, str) else content
     try:
-        with whole_file(path) as part:
-            with open(part, "wb", buffering=0) as file:
-                half = len(data) // 2
-                write_all(file.write, data[:half])
-                milestone("mid_write", path)
-                write_all(file.write, data[half:])
-                os.fsync(file.fileno())
-            milestone("before_rename", path)
-        _sync_folder(path.parent)
-        milestone("after_rename", path)
+        try:
+            _write_once(path, data)
+        except FileNotFoundError:  # somebody has deleted the folder meanwhile
+            _write_once(path, data)
     except OSError as err:
         raise cannot_write(path, err) from err
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    make(path.parent)
+    with whole_file(path) as part:
+        with open(part, "wb", buffering=0) as file:
+            half = len(data) // 2
+            write_all(file.write, data[:half])
+            milestone("mid_write", path)
+            write_all(file.write, data[half:])
+            os.fsync(file.fileno())
+        milestone("before_rename", path)
+    _sync_folder(path.parent)
+    milestone("after_rename", path)
 
 
 def write_json(path: Path, value: Any) -> None:

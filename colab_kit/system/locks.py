@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import ColabKitError, DataError, DriveError, RunInUse
 from ..events import Control, Event, Note
 from .files import cannot_write, make
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 WRITER = ".writer"  # says who holds the lock, for whoever is refused
 
@@ -31,23 +34,9 @@ def one_writer(folder: Path) -> Iterator[None]:
     RunError
         The folder cannot be made or locked.
     """
-    import filelock
-
     new = not os.path.exists(folder)
     make(folder)
-    lock, writer = filelock.FileLock(folder / ".lock"), folder / WRITER
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as err:
-        raise RunInUse(
-            f"{folder} is being written by another process.",
-            f"the same run is training in another notebook, terminal or panel ({_who(writer)})",
-            "stop it there first, or give this one another name=",
-        ) from err
-    except OSError as err:
-        raise cannot_write(folder, err) from err
-    handle = getattr(getattr(lock, "_context", None), "lock_file_fd", -1)
-    _handles.add(handle)
+    _held[folder], writer = _take(folder), folder / WRITER
     try:
         with suppress(OSError):  # it only helps whoever is refused
             writer.write_text(
@@ -59,8 +48,58 @@ def one_writer(folder: Path) -> Iterator[None]:
             writer.unlink(missing_ok=True)
         if new and folder.is_dir() and os.listdir(folder) in ([], [".lock"]):
             shutil.rmtree(folder, ignore_errors=True)  # nothing came of it
-        _handles.discard(handle)
-        lock.release()  # last: nobody else may be in there while the folder goes
+        _let_go(_held.pop(folder))  # last: nobody else may be in there while the folder goes
+
+
+def hold_again(folder: Path) -> None:
+    """Lock a folder anew that this process holds and whose lock file somebody has deleted.
+
+    Raises
+    ------
+    RunInUse
+        Another process was first.
+    RunError
+        The folder cannot be made or locked.
+    """
+    lock = _held.get(folder)
+    if lock is None or _handle(lock) < 0:
+        return
+    try:
+        if os.path.samestat(os.fstat(_handle(lock)), os.stat(folder / ".lock")):
+            return
+    except FileNotFoundError:
+        pass
+    make(folder)
+    _held[folder] = _take(folder)
+    _let_go(lock)
+
+
+def _take(folder: Path) -> FileLock:
+    import filelock
+
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as err:
+        raise RunInUse(
+            f"{folder} is being written by another process.",
+            "the same run is training in another notebook, terminal or panel"
+            f" ({_who(folder / WRITER)})",
+            "stop it there first, or give this one another name=",
+        ) from err
+    except OSError as err:
+        raise cannot_write(folder, err) from err
+    _handles.add(_handle(lock))
+    return lock
+
+
+def _let_go(lock: FileLock) -> None:
+    _handles.discard(_handle(lock))
+    lock.release()
+
+
+def _handle(lock: FileLock) -> int:
+    return int(getattr(getattr(lock, "_context", None), "lock_file_fd", None) or -1)
 
 
 def _who(writer: Path) -> str:
@@ -128,6 +167,7 @@ def flock(file: int | IO[Any], *, shared: bool = False, wait: bool = False) -> b
 # The locks of this process. A DataLoader's worker must not keep one when its parent is killed: it
 # lives on for 5 s (measured).
 _handles: set[int] = set()
+_held: dict[Path, FileLock] = {}  # process state: the folders that this process writes
 
 
 def _close_in_child() -> None:

@@ -105,6 +105,26 @@ def newest(
     return None
 
 
+def begun_by(folder: Path, key: str) -> str:
+    """Name the start whose checkpoints lie in a folder that has lost its run.json.
+
+    Parameters
+    ----------
+    key : str
+        Of the run's identity. A checkpoint of another key is another run's.
+
+    Returns
+    -------
+    str
+        "" where there is none.
+    """
+    for path in sorted(folder.glob("checkpoint-*.safetensors"), key=step_of, reverse=True):
+        mark = stamp(path) if is_whole(path) else None
+        if mark is not None and json.loads(mark["facts"]).get("key") == key:
+            return mark["start"]
+    return ""
+
+
 def _copies(shelf: Shelf | None, kept_as: str) -> tuple[dict[Path, int], ColabKitError | None]:
     """List the copies on a shelf with the steps of their stamps, and say why some are missing."""
     steps: dict[Path, int] = {}

@@ -141,7 +141,7 @@ class Job:
             A weight is not finite: the file before this one must stay the newest.
         """
         mark = (state.step, state.epoch, len(state.history), state.rollbacks)
-        if mark == self.saved:
+        if mark == self.saved and (self.saver.folder / checkpoint.name_of(state.step)).exists():
             return
         if state.step > self.begun:
             self.look_outside(state)

@@ -13,12 +13,14 @@ from typing import Any
 
 from torch import nn
 
+from ..errors import RunError
 from ..events import Callbacks, Control, EpochDone, Event, Note, RunStarted
 from ..models.weights import put
 from ..recipe import Recipe
 from ..system import timings
 from ..system.console import html_table
 from ..system.files import Shelf, write_json, write_whole
+from ..system.locks import hold_again
 from ..system.runtime import need
 from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
@@ -190,6 +192,8 @@ class Progress:
     shelf, kept_as : where copies go and the folder's name there, or None
     record : dict
         What run.json keeps; checkpoints bear its `start`.
+    choices : dict, optional
+        What choices.json keeps.
     drive_folder : Path, optional
         What people are told of where copies go.
     facts : dict, optional
@@ -203,13 +207,15 @@ class Progress:
         kept_as: str,
         record: dict[str, Any],
         *,
+        choices: dict[str, Any] | None = None,
         drive_folder: Path | None = None,
         control: Control | None = None,
         emit: Callbacks | None = None,
         facts: dict[str, Any] | None = None,
     ) -> None:
         self.folder, self.shelf, self.kept_as, self.record = folder, shelf, kept_as, record
-        self.drive_folder, self.control = drive_folder, control or Control()
+        self.choices, self.drive_folder = choices, drive_folder
+        self.control = control or Control()
         self.emit = emit or Callbacks([])
         self.state = State() if facts is None else State.of(facts)
         self.checkpoint: Checkpoint | None = None  # that the run goes on from
@@ -258,6 +264,7 @@ class Progress:
         found = self.checkpoint
         assert found is not None
         wear(plan.model, checkpoint.best_weights(self.folder, found, complain=self.complain))
+        self.write_missing()
         if self.shelf is not None and not checkpoint.is_kept(found.path, self.shelf, self.kept_as):
             self.open_saver(plan)
 
@@ -311,9 +318,17 @@ class Progress:
         self.best_weights = None
 
     def save(self, tensors: Tensors, facts: dict[str, Any], *, must: bool = False) -> bool:
-        """Write a checkpoint, and the best weights if they are new; whether the disk took it."""
+        """Write a checkpoint, and the best weights if they are new; whether the disk took it.
+
+        Raises
+        ------
+        RunInUse
+            Somebody has deleted the folder, and another process has begun a run in its place.
+        """
         state, best = self.state, None
         assert self.saver is not None
+        hold_again(self.folder)
+        self._forget_deleted()
         if state.best and self.best_weights is not None:
             best = (state.best["file"], self.best_weights)
         with timings.during("save"):
@@ -321,7 +336,30 @@ class Progress:
             is_saved = self.saver.save(state.step, tensors, facts, best, must=must)
         if is_saved:
             self.best_weights = None
+            self.write_missing()
         return is_saved
+
+    def write_missing(self) -> None:
+        """Write the small files that somebody has deleted from the run's folder."""
+        contents = {"choices.json": self.choices, "run.json": self.record}
+        try:
+            for name, content in contents.items():
+                if content is not None and not (self.folder / name).exists():
+                    write_json(self.folder / name, content)
+            if self.history and not (self.folder / "history.csv").exists():
+                self.history.to_csv(self.folder / "history.csv")
+        except RunError as err:
+            self.complain(f"What is missing in the run's folder could not be written.\n{err}")
+
+    def _forget_deleted(self) -> None:
+        """Let go of best weights that somebody has deleted: the next validation gives new ones."""
+        state = self.state
+        if state.best is None or self.best_weights is not None:
+            return
+        if not (self.folder / state.best["file"]).exists():
+            text = "was deleted while the run trained; the best of what follows takes its place."
+            self.complain(f"{state.best['file']} {text}")
+            state.best = None
 
     def best_or_last(self, plan: Plan, average: Average | None = None) -> Tensors:
         """Give the best validated weights, else the last ones, averaged if they are."""

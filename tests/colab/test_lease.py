@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import errno
 import io
+import json
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from colab_kit.colab import lease
 from colab_kit.colab.lease import Guarded, Holder, hold_lease, sole_writer
@@ -20,6 +24,7 @@ from colab_kit.colab.reading import ground, make_folder
 from colab_kit.errors import RunInUse
 from colab_kit.events import Control, Note
 from colab_kit.system.locks import one_writer
+from tests.support import examples
 
 NOW = 1_700_000_000.0
 HOLD = """
@@ -179,6 +184,68 @@ def test_a_torn_lease_counts_by_the_age_of_its_file(folder, content):
     os.utime(path, (NOW - 300, NOW - 300))
     with take(folder):
         assert said(folder).session == lease.SESSION
+
+
+WHOLE = dataclasses.asdict(
+    Holder("theirs", "another machine", 7, "1", "far", NOW - 3600.0, NOW - 1.0)
+)
+ODD = [None, True, "", "x", -1, 0, 1, 2**70, -1e300, 1e300, 1e18, math.nan, math.inf, [], {}]
+JSON = st.recursive(
+    st.sampled_from(ODD) | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=5,
+)
+
+
+def still_guards(folder: Path, content: str) -> bool:
+    """Take a folder whose lease says anything, and let a beat pass with it: does the thread live?
+
+    It is given back with a free lease, or another session holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").touch()
+    (folder / lease.NAME).write_text(content, "utf-8")
+    clock, notes, odd = Clock(), [], Holder.at(folder / lease.NAME)
+    assert odd is not None and isinstance(odd.heard(NOW) or odd.gone(), bool)
+    try:
+        with take(folder, notes, clock=clock, wait=clock.wait):
+            (folder / lease.NAME).write_text(content, "utf-8")
+            clock.tick()
+        return (folder / lease.NAME).exists()
+    except RunInUse as refused:
+        return "last heard of at" in refused.why
+
+
+@settings(max_examples=examples(100), deadline=None, derandomize=True)
+@given(content=JSON | st.dictionaries(st.sampled_from(sorted(WHOLE)), JSON).map(WHOLE.__or__))
+def test_whatever_a_lease_says_the_thread_that_guards_the_run_lives_on(tmp_path_factory, content):
+    folder = tmp_path_factory.mktemp("odd") / "MyDrive" / "pets"
+    assert still_guards(folder, json.dumps(content))
+
+
+@pytest.mark.parametrize("name", ["since", "beat", "pid", "released", "session", "words"])
+def test_a_lease_with_a_field_that_cannot_be_is_a_damaged_one(folder, name):
+    fits = {"session": str, "words": str, "released": bool}.get(name, (int, float))
+    values = [odd for odd in ODD if not isinstance(odd, fits) or odd in (-1, 1e300, 2**70)]
+    folder.mkdir(parents=True)
+    for value in values:
+        (folder / lease.NAME).write_text(json.dumps({**WHOLE, name: value}), "utf-8")
+        assert said(folder).words == "an unknown session (its lease is damaged)", value
+
+
+@pytest.mark.parametrize("content", ["[" * 9000, "9" * 9000, json.dumps(WHOLE) + " " * 99_999])
+def test_a_lease_that_is_too_deep_or_too_long_is_a_damaged_one(folder, content):
+    folder.mkdir(parents=True)
+    (folder / lease.NAME).write_text(content, "utf-8")
+    assert not said(folder).session
+
+
+def test_a_fault_of_any_kind_in_the_thread_is_a_note(folder, monkeypatch):
+    monkeypatch.setattr(lease, "there", lambda path: 1 / 0)
+    notes = []
+    with take(folder, notes):
+        pass
+    assert "cannot be kept (ZeroDivisionError" in notes[0].text
 
 
 def test_half_a_beat_kept_by_drive_is_still_a_lease(folder):

@@ -1,6 +1,9 @@
 """A user's own datasets and transforms: the same numbers in any process, and errors in plain words."""
 
 import os
+import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,14 +188,97 @@ def test_without_room_to_share_workers_are_not_started_and_the_reason_is_said(mo
     )
 
 
-class Dying(Drawn):
+@pytest.fixture
+def soon(monkeypatch):
+    """Torch looks for dead workers, and a worker for a dead parent, after 0.1 s in place of 5 s."""
+    monkeypatch.setattr(torch.utils.data._utils.worker, "MP_STATUS_CHECK_INTERVAL", 0.1)
+    reader = torch.utils.data.dataloader._MultiProcessingDataLoaderIter
+    monkeypatch.setattr(reader._try_get_data, "__defaults__", (0.1,))
+
+
+class Slow(Drawn):
+    """Pictures of a disk that is in no hurry: there is time for a signal."""
+
     def __getitem__(self, i: int):
-        if torch.utils.data.get_worker_info() is not None:
-            os.kill(os.getpid(), 9)
+        time.sleep(0.01)
         return super().__getitem__(i)
 
 
-def test_a_worker_that_is_killed_is_an_error_with_the_way_out():
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [(signal.SIGKILL, "memory is short (SIGKILL)"), (signal.SIGSEGV, "crashed (SIGSEGV)")],
+)
+def test_a_killed_worker_is_an_error_only_where_its_batch_is_waited_for(soon, number, why):
+    feed = item_feed(Drawn(), num_workers=1)
+    list(feed.shuffled(0))
+    (worker,) = feed.item_reader.workers
+    os.kill(worker.pid, number)
+    worker.join(5)  # in this line torch's own handler of SIGCHLD would raise
     with pytest.raises(DataError, match="has died") as caught:
-        list(item_feed(Dying(), num_workers=1).shuffled(0))
-    assert "num_workers=0" in caught.value.fix
+        list(feed.shuffled(1))
+    assert why in caught.value.why and "num_workers=0" in caught.value.fix
+
+
+def test_an_item_that_ends_its_worker_is_an_error_with_the_exit_code(soon):
+    class Leaves(Drawn):
+        def __getitem__(self, i: int):
+            os._exit(3)
+
+    with pytest.raises(DataError, match="exit code is 3"):
+        list(item_feed(Leaves(), num_workers=1).shuffled(0))
+
+
+def test_workers_leave_signals_to_the_whole_group_to_their_parent():
+    feed = item_feed(Slow(40), n=40, num_workers=2)
+    batches = feed.shuffled(0)
+    read = [next(batches)]
+    for worker in feed.item_reader.workers:
+        for number in user_datasets.GROUP:
+            os.kill(worker.pid, number)
+    assert same([*read, *batches], item_feed(Drawn(40), n=40).shuffled(0))
+
+
+def test_a_worker_that_is_stuck_ends_when_its_loader_is_closed(monkeypatch):
+    feed = item_feed(Slow(40), n=40, num_workers=1)
+    next(feed.shuffled(0))
+    (worker,) = feed.item_reader.workers
+    worker.terminate()  # what torch does with one that does not end
+    worker.join(5)
+    assert worker.exitcode == -signal.SIGKILL
+
+
+def test_no_worker_outlives_its_parent(soon):
+    heard, said = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            feed = item_feed(Slow(40), n=40, num_workers=2)
+            next(feed.shuffled(0))
+            pids = " ".join(str(worker.pid) for worker in feed.item_reader.workers)
+            os.write(said, pids.encode())
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    workers, until = [int(pid) for pid in os.read(heard, 99).split()], time.monotonic() + 10
+    while any(map(_lives, workers)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(workers) == 2 and not any(map(_lives, workers))
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs; one that is dead and waits for its parent does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+    except OSError:
+        return False
+    return state.split()[0] not in "ZX"
+
+
+def test_where_linux_has_no_shared_memory_workers_are_not_started(monkeypatch):
+    def absent(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(user_datasets.shutil, "disk_usage", absent)
+    monkeypatch.setattr(user_datasets.sys, "platform", "linux")
+    said = []
+    feed = item_feed(Drawn(), num_workers=2, complain=said.append)
+    assert feed.item_reader.loader is None and "0 MiB left" in said[0]

@@ -1,6 +1,7 @@
 """The lock of a folder: one writer at a time, and a killed one's lock is free at once."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from torch.utils.data import DataLoader, TensorDataset
 
-from colab_kit.errors import RunError
+from colab_kit.errors import RunError, RunInUse
 from colab_kit.system import locks
-from colab_kit.system.locks import one_writer
+from colab_kit.system.locks import hold_again, one_writer
 
 HOLD = "import sys; sys.path.insert(0, sys.argv[2])\nfrom pathlib import Path\nfrom colab_kit.system.locks import one_writer\n"
 HOLD += "with one_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
@@ -68,6 +70,34 @@ def test_a_killed_writers_child_does_not_keep_the_lock(tmp_path):
     os.kill(worker, 0)  # it lives on
     with one_writer(tmp_path / "run"):
         os.kill(worker, signal.SIGKILL)
+
+
+def test_a_folder_deleted_while_it_is_held_is_held_again(tmp_path):
+    folder = tmp_path / "run"
+    with one_writer(folder):
+        shutil.rmtree(folder)
+        hold_again(folder)
+        with pytest.raises(RunInUse), one_writer(folder):
+            pass
+    with one_writer(folder):  # both locks are given back
+        pass
+
+
+def test_a_folder_deleted_while_it_is_held_may_be_another_ones_by_then(tmp_path):
+    folder = tmp_path / "run"
+    with one_writer(folder):
+        shutil.rmtree(folder)
+        folder.mkdir()
+        with FileLock(folder / ".lock", timeout=0), pytest.raises(RunInUse):
+            hold_again(folder)
+        assert list(folder.iterdir()) == [folder / ".lock"]
+
+
+def test_a_lock_that_is_there_is_not_taken_twice(tmp_path):
+    with one_writer(tmp_path):
+        before = (tmp_path / ".lock").stat().st_ino
+        hold_again(tmp_path)
+        assert (tmp_path / ".lock").stat().st_ino == before
 
 
 def test_a_folder_that_cannot_be_locked_says_why(tmp_path):
