@@ -187,7 +187,7 @@ class StandIn(Page):
     def _watch(self, point: Path, readonly: bool) -> None:
         """Let the plan reach this process's own files there; a FUSE mount fails by itself."""
         if not self.faults.fuse:
-            self._reach.watch(point, self.faults, readonly=readonly)
+            self._reach.watch(point, self.faults, readonly=readonly, is_mount=True)
 
     def _unwatch(self) -> None:
         if (point := self.body.mounted_at()) is not None:
