@@ -29,9 +29,11 @@ class FolderBody:
     So the mountpoint holds true folders. A file in the store names the mountpoint: a mount outlives
     the process, and any process sees it. A kill at any point loses nothing: the next mount or
     unmount finishes the work. Where both sides hold a file, the newer one keeps its name and the
-    other one gets " (1)". "My Drive" is a link beside MyDrive, for programs that open files
-    themselves; `ls` shows it, this Python's listings do not. Whoever deletes the mountpoint deletes the files, as on Drive; the next
+    other one gets " (1)". Whoever deletes the mountpoint deletes the files, as on Drive; the next
     mount says so and begins with an empty MyDrive.
+
+    "My Drive" is a link to MyDrive, for programs that open files by themselves. `!ls` shows it;
+    this Python's listings do not.
 
     Parameters
     ----------
