@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, chdir
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,8 +165,8 @@ class StandIn(Page):
             self._reach.redirect(COLAB_VM, scratch / "hostname")
             undo.callback(self._reach.redirect, COLAB_VM, None)
             undo.enter_context(install.environment(self.home, scratch / "bin"))
-            undo.enter_context(install.shell(_module("_shell").over))
-            undo.enter_context(chdir(self.content))
+            dressed = undo.enter_context(install.shell(_module("_shell").over))
+            undo.enter_context(install.working_in(self.content, dressed))
         if (shell := install.running_shell()) is not None:
             undo.enter_context(install.magics(shell, _module("_system_commands")))
             undo.enter_context(install.comments_dropped(shell))

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, chdir, contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from itertools import dropwhile
@@ -271,6 +271,17 @@ def shell(over: Callable[[type], type]) -> Iterator[Any]:
         yield running
     finally:
         running.__class__ = before
+
+
+@contextmanager
+def working_in(folder: Path, shell: Any) -> Iterator[None]:
+    """Work in this folder for the block; it is the first that `%cd -` and `%dhist` know of."""
+    with chdir(folder):
+        before, shell.user_ns["_dh"] = shell.user_ns.get("_dh"), [os.getcwd()]
+        try:
+            yield
+        finally:
+            shell.user_ns["_dh"] = before
 
 
 @contextmanager

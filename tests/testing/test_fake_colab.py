@@ -1079,6 +1079,17 @@ def test_comments_above_a_cells_magic_are_dropped(content, above):
         assert ("said" in shell.user_ns) is runs
 
 
+def test_the_folders_that_cd_knows_begin_with_content(content):
+    with install.plain_shell() as shell:
+        before = list(shell.user_ns["_dh"])
+        with StandIn(content=content, as_colab=True):
+            (content / "a").mkdir()
+            shell.run_cell("%cd -q a")
+            shell.run_cell("%cd -q -")
+            assert os.getcwd() == os.path.realpath(content)
+        assert list(shell.user_ns["_dh"]) == before
+
+
 def test_comments_above_other_code_stay_and_the_shell_is_as_before_afterwards(content):
     with install.plain_shell() as shell:
         plain = shell.transform_cell("# a\n%%capture\nx = 1")
