@@ -15,6 +15,7 @@ from typing import Any
 from .watch import (
     Spot,
     allow,
+    as_there,
     exempt,
     find,
     forget,
@@ -22,15 +23,16 @@ from .watch import (
     handle_of,
     meet,
     meet_open,
+    refuse_pair,
     remember,
     settle,
     share,
+    shown,
 )
 
 Call = Callable[..., Any]
 CALLS = {  # the plan's word: the functions that it stands for, by a path or an open file's number
     "stat": "stat lstat access readlink chdir getxattr listxattr fstat",
-    "list": "listdir",
     "mkdir": "mkdir",
     "create": "mkfifo mknod",
     "rmdir": "rmdir",
@@ -73,7 +75,7 @@ def _asks(real: Call, operation: str) -> Call:
         result = _there(spot, real, *args, **options)
         if operation in ("truncate", "write") and isinstance(file, int):
             grown(file)
-        return result
+        return as_there(spot, result) if isinstance(result, os.stat_result) else result
 
     return call
 
@@ -101,11 +103,11 @@ def _target(spot: Spot) -> str | bytes:
 
 
 def _pair(real: Call, operation: str) -> Call:
-    is_link = getattr(real, "__name__", "") == "symlink"
+    is_symlink = getattr(real, "__name__", "") == "symlink"
 
     def call(src: Any, dst: Any, *args: Any, **options: Any) -> Any:
         here = None
-        if not is_link or os.path.isabs(src):  # else it is relative to the link
+        if not is_symlink or os.path.isabs(src):  # else it is relative to the link
             here = find(src, options.get("src_dir_fd"))
         there = find(dst, options.get("dst_dir_fd", options.get("dir_fd")))
         if operation == "rename" and here is not None:
@@ -115,6 +117,7 @@ def _pair(real: Call, operation: str) -> Call:
         pair = ((src, here), (dst, there))
         moved = [_target(spot) if spot and spot.moved else path for path, spot in pair]
         try:
+            refuse_pair(here, there, is_link=operation == "create")
             return real(*moved, *args, **options)
         except OSError as err:
             err.filename, err.filename2 = os.fspath(src), os.fspath(dst)
@@ -194,8 +197,9 @@ def _dup(real: Call) -> Call:
 class _Entry:
     """scandir's entry; its path begins as the user wrote the folder."""
 
-    def __init__(self, entry: os.DirEntry[Any], folder: Any) -> None:
-        self._entry, self.path = entry, os.path.join(folder, entry.name)
+    def __init__(self, entry: os.DirEntry[Any], spot: Spot, folder: Any) -> None:
+        self._entry, self._spot = entry, spot
+        self.path = entry.path if isinstance(folder, int) else os.path.join(folder, entry.name)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._entry, name)
@@ -203,18 +207,22 @@ class _Entry:
     def __fspath__(self) -> Any:
         return self.path
 
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        return as_there(self._spot, self._entry.stat(follow_symlinks=follow_symlinks))
+
 
 class _Entries:
-    """scandir's iterator over a folder that a redirect leads to."""
+    """scandir's iterator over a folder that a redirect leads to, or that lies in a mount."""
 
-    def __init__(self, entries: Any, folder: Any) -> None:
-        self._entries, self._folder = entries, folder
+    def __init__(self, entries: Any, spot: Spot, folder: Any) -> None:
+        self._entries, self._spot, self._folder = entries, spot, folder
 
     def __iter__(self) -> _Entries:
         return self
 
     def __next__(self) -> _Entry:
-        return _Entry(next(self._entries), self._folder)
+        entry = next(entry for entry in self._entries if shown(self._spot, entry.name))
+        return _Entry(entry, self._spot, self._folder)
 
     def __enter__(self) -> _Entries:
         return self
@@ -226,12 +234,24 @@ class _Entries:
         self._entries.close()
 
 
+def _listdir(real: Call) -> Call:
+    list_names = _asks(real, "list")
+
+    def call(path: Any = None) -> list[Any]:
+        names, spot = list_names(path), find(path)
+        return [name for name in names if spot is None or shown(spot, name)]
+
+    return call
+
+
 def _scandir(real: Call) -> Call:
     scan = _asks(real, "list")
 
     def call(path: Any = None) -> Any:
         entries, spot = scan(path), find(path)
-        return _Entries(entries, os.fspath(path)) if spot and spot.moved else entries
+        if spot is None or not (spot.moved or spot.mount):
+            return entries
+        return _Entries(entries, spot, path if isinstance(path, int) else os.fspath(path or "."))
 
     return call
 
@@ -245,6 +265,7 @@ _ALONE: dict[str, Callable[[Call], Call]] = {
     "copy_file_range": _kernel_copy,
     "dup": _dup,
     "dup2": _dup,
+    "listdir": _listdir,
     "scandir": _scandir,
 }
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, chdir
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,10 @@ class StandIn(Page):
         (cancelled).
     answers : mapping or callable, optional
         The values of eval_js(): by the whole script, else by a piece of it; an exception is what
-        the script threw. Also "auth_user_ephemeral": False (sign-in fails) and "unassign": the
-        HTTP status.
+        the script threw. Without one, proxyPort(5000) is http://localhost:5000/. Also
+        "auth_user_ephemeral": False (sign-in fails), "unassign": the HTTP status, "get_ipynb": the
+        notebook (by default the cells that have run), and what Google's services say:
+        "generate_text" and "list_models" (google.colab.ai), "bigquery.run", "bigquery.validate".
     downloads : path, optional
         Where the browser saves files, after the cell or at deliver(). COLAB_KIT_HOME/downloads, if
         None.
@@ -70,6 +72,8 @@ class StandIn(Page):
     ----------
     calls : list of (name, arguments)
         The calls that have no lasting effect here: sign-in, viewer, areas, widgets.
+    sheets : dict
+        The tables of google.colab.sheets by title, url or sheet_id; DataFrames can be put there.
     unassigned : bool
         Whether runtime.unassign() was called.
     faults : Faults
@@ -156,15 +160,16 @@ class StandIn(Page):
 
     def _dress(self, undo: ExitStack) -> None:
         if self.as_colab:
-            there = Path(undo.enter_context(tempfile.TemporaryDirectory())) / "hostname"
-            there.write_text("colab-kit-stand-in", encoding="utf-8")
-            self._reach.redirect(COLAB_VM, there)
+            scratch = Path(undo.enter_context(tempfile.TemporaryDirectory()))
+            (scratch / "hostname").write_text("colab-kit-stand-in", encoding="utf-8")
+            self._reach.redirect(COLAB_VM, scratch / "hostname")
             undo.callback(self._reach.redirect, COLAB_VM, None)
-            undo.enter_context(install.environment(self.home))
-            undo.enter_context(install.shell(_module("_shell").over))
-            undo.enter_context(chdir(self.content))
+            undo.enter_context(install.environment(self.home, scratch / "bin"))
+            dressed = undo.enter_context(install.shell(_module("_shell").over))
+            undo.enter_context(install.working_in(self.content, dressed))
         if (shell := install.running_shell()) is not None:
             undo.enter_context(install.magics(shell, _module("_system_commands")))
+            undo.enter_context(install.comments_dropped(shell))
             shell.events.register("post_run_cell", self._after_cell)
             undo.callback(shell.events.unregister, "post_run_cell", self._after_cell)
 
@@ -187,7 +192,7 @@ class StandIn(Page):
     def _watch(self, point: Path, readonly: bool) -> None:
         """Let the plan reach this process's own files there; a FUSE mount fails by itself."""
         if not self.faults.fuse:
-            self._reach.watch(point, self.faults, readonly=readonly)
+            self._reach.watch(point, self.faults, readonly=readonly, is_mount=True)
 
     def _unwatch(self) -> None:
         if (point := self.body.mounted_at()) is not None:
@@ -195,9 +200,11 @@ class StandIn(Page):
 
     # what the modules of google_colab ask for, beside Page
     def environ(self) -> Mapping[str, str]:
-        """The environment as a Colab VM's kernel sees it."""
+        """The environment as google.colab sees it in a Colab VM's kernel."""
         is_whole = self.as_colab or not self.vm
-        return os.environ if is_whole else {**install.ENVIRONMENT, **os.environ}
+        seen = os.environ if is_whole else {**install.ENVIRONMENT, **os.environ}
+        is_stripped = "COLAB_RELEASE_TAG" not in seen
+        return seen if is_stripped else {**install.SERVICES, **seen}
 
     def fails(self, *kinds: str) -> str | None:
         """The kind of the planned fault that strikes now; it is counted."""
@@ -234,6 +241,11 @@ class StandIn(Page):
                 case "consent_unanswered":
                     return self._stay_silent("drive.mount()", timeout_sec)
         return super().ask(request_type, request, timeout_sec)
+
+    def notebook(self) -> dict[str, Any]:
+        """The cells that this kernel has run, without their output; ColabError outside one."""
+        shell = install.running_shell()
+        return super().notebook() if shell is None else install.notebook(shell)
 
     def note(self, call: str, **how: Any) -> None:
         """Record a call, for a test to read."""

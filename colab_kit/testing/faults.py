@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ..errors import DriveError
 
-FOLDERS = ("MyDrive", "Shareddrives", "Othercomputers", ".shortcut-targets-by-id", ".Trash-0")
+FOLDERS = ("MyDrive", ".shortcut-targets-by-id", ".Trash-0")  # of everybody's Drive
 LINKS = {"My Drive": "MyDrive", "Shared drives": "Shareddrives"}  # one place, two spellings
 CHANGING = frozenset("create write truncate mkdir rmdir rename unlink attributes".split())
 OPERATIONS = CHANGING | {"open", "read", "list", "stat", "flush", "free"}

@@ -32,6 +32,9 @@ class FolderBody:
     other one gets " (1)". Whoever deletes the mountpoint deletes the files, as on Drive; the next
     mount says so and begins with an empty MyDrive.
 
+    "My Drive" is a link to MyDrive, for programs that open files by themselves. `!ls` shows it;
+    this Python's listings do not.
+
     Parameters
     ----------
     store : Path
@@ -89,7 +92,7 @@ class FolderBody:
             self._bring(self.store, point)
             self._make(point)
             for link, name in LINKS.items():
-                if not os.path.lexists(point / link):
+                if os.path.isdir(point / name) and not os.path.lexists(point / link):
                     os.symlink(name, point / link)
                     milestone("linked")
             self.readonly = readonly

@@ -6,12 +6,15 @@ import builtins
 import importlib
 import importlib.util
 import os
+import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, chdir, contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from itertools import dropwhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,9 +27,6 @@ NAME = "google.colab"
 FOLDER = str(Path(__file__).with_name("google_colab"))
 ENVIRONMENT = {  # of a CPU machine, as dumped from one
     "CLOUDSDK_CONFIG": "/content/.config",
-    "TBE_CREDS_ADDR": "172.28.0.1:8008",
-    "TBE_EPHEM_CREDS_ADDR": "172.28.0.1:8009",
-    "TBE_RUNTIME_ADDR": "172.28.0.1:8011",
     "USE_AUTH_EPHEM": "1",
     "COLAB_RELEASE_TAG": "release-colab_20250902-060114_RC00",
     "COLAB_BACKEND_VERSION": "next",
@@ -37,6 +37,12 @@ ENVIRONMENT = {  # of a CPU machine, as dumped from one
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "DEBIAN_FRONTEND": "noninteractive",
 }
+SERVICES = {  # google.colab alone sees these: others would wait for them, as kagglehub does
+    "TBE_CREDS_ADDR": "172.28.0.1:8008",
+    "TBE_EPHEM_CREDS_ADDR": "172.28.0.1:8009",
+    "TBE_RUNTIME_ADDR": "172.28.0.1:8011",
+}
+PROGRAMS = {"python": "", "python3": "", "pip": " -m pip", "pip3": " -m pip"}
 
 # process state: every module of ours is made once, and is reset to its first content
 _modules: dict[str, tuple[ModuleType, dict[str, object]]] = {}
@@ -173,14 +179,27 @@ class _Loader(SourceFileLoader):
 
 
 # the disguise
-def environment(home: Path) -> AbstractContextManager[Any]:
+def environment(home: Path, bin: Path) -> AbstractContextManager[Any]:
     """Set Colab's variables, and COLAB_KIT_HOME, in the block.
 
-    `!python` is this Python, as on Colab.
+    `!python` and `!pip` are this Python's, as on Colab; where they are not, `bin` is made for
+    them. Every other program is found in the user's order.
     """
-    paths = [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
-    more = {"PATH": os.pathsep.join(paths), "COLAB_KIT_HOME": str(home)}
-    return patch.dict(os.environ, ENVIRONMENT | more)
+    folder, path = os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)
+    if folder not in path.split(os.pathsep):
+        path += os.pathsep + folder
+    if any(shutil.which(name, path=path) != os.path.join(folder, name) for name in PROGRAMS):
+        path = f"{_programs(bin)}{os.pathsep}{path}"
+    return patch.dict(os.environ, {**ENVIRONMENT, "PATH": path, "COLAB_KIT_HOME": str(home)})
+
+
+def _programs(folder: Path) -> Path:
+    folder.mkdir()
+    for name, how in PROGRAMS.items():
+        command = f'exec {shlex.quote(sys.executable)}{how} "$@"'
+        (folder / name).write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    return folder
 
 
 def running_shell() -> Any:
@@ -205,6 +224,40 @@ def magics(shell: Any, module: Any) -> Iterator[None]:
 
 
 @contextmanager
+def comments_dropped(shell: Any) -> Iterator[None]:
+    """Let a cell's %%magic stand below comments in the block, as on Colab's page."""
+    cleanings = shell.input_transformer_manager.cleanup_transforms
+    cleanings.insert(0, _from_the_magic)
+    try:
+        yield
+    finally:
+        cleanings.remove(_from_the_magic)
+
+
+def _from_the_magic(lines: list[str]) -> list[str]:
+    rest = list(dropwhile(lambda line: line.lstrip()[:1] in ("", "#"), lines))
+    return rest if rest and rest[0].startswith("%%") else lines
+
+
+def notebook(shell: Any) -> dict[str, Any]:
+    """The cells that this shell has run, as Colab's page sends its notebook."""
+    cells = [
+        {
+            "cell_type": "code",
+            "execution_count": number,
+            "metadata": {},
+            "outputs": [],
+            "source": code.splitlines(keepends=True),
+        }
+        for number, code in enumerate(shell.history_manager.input_hist_raw)
+        if number  # IPython counts from 1
+    ]
+    name = os.path.basename(os.environ.get("JPY_SESSION_NAME", "")) or "notebook.ipynb"
+    metadata = {"colab": {"name": name}, "language_info": {"name": "python"}}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 0}
+
+
+@contextmanager
 def shell(over: Callable[[type], type]) -> Iterator[Any]:
     """Give the shell Colab's class for the block, in place; where none runs, start a plain one."""
     running = running_shell()
@@ -218,6 +271,17 @@ def shell(over: Callable[[type], type]) -> Iterator[Any]:
         yield running
     finally:
         running.__class__ = before
+
+
+@contextmanager
+def working_in(folder: Path, shell: Any) -> Iterator[None]:
+    """Work in this folder for the block; it is the first that `%cd -` and `%dhist` know of."""
+    with chdir(folder):
+        before, shell.user_ns["_dh"] = shell.user_ns.get("_dh"), [os.getcwd()]
+        try:
+            yield
+        finally:
+            shell.user_ns["_dh"] = before
 
 
 @contextmanager

@@ -90,11 +90,21 @@ class Reach:
         return self._depth > 0
 
     def watch(
-        self, folder: PathLike, faults: Faults | None = None, *, readonly: bool = False
+        self,
+        folder: PathLike,
+        faults: Faults | None = None,
+        *,
+        readonly: bool = False,
+        is_mount: bool = False,
     ) -> None:
-        """Let the files in `folder` meet this plan from now on, in place of an earlier one."""
+        """Let the files in `folder` meet this plan from now on, in place of an earlier one.
+
+        is_mount : the folder looks like Drive's mountpoint: its files lie on another disk, so that
+            os.path.ismount is true and os.rename refuses to cross; "My Drive" is MyDrive itself,
+            which no listing shows twice
+        """
         self.unwatch(folder)
-        watch = Watch(os.fspath(folder), faults or Faults(), readonly, on=self.installed)
+        watch = Watch(os.fspath(folder), faults or Faults(), readonly, self.installed, is_mount)
         with _lock:
             self._watches[os.path.abspath(folder)] = watch
             _look()

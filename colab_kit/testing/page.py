@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -19,10 +20,11 @@ Selection = Upload | list[Upload] | None  # the files of one upload; None: it wa
 Answers = Mapping[str, Any] | Callable[[str], Any]
 Reply = dict[str, Any] | None  # {"data": …} or {"error": text}; None: nobody answered in time
 EXAMPLE = 'fake_colab.uploads = [("a.csv", b"1,2")]'
-_PLAN = (
-    f"plan it before: in a test {EXAMPLE};"
-    " after %load_ext, the same with colab_kit.testing.fake_colab.current() in fake_colab's place"
+_ELSEWHERE = (
+    "after %load_ext, the same with colab_kit.testing.fake_colab.current() in fake_colab's place"
 )
+_PLAN = f"plan it before: in a test {EXAMPLE}; {_ELSEWHERE}"
+_PROXY = re.compile(r"google\.colab\.kernel\.proxyPort\(\s*(\d+)")
 
 
 class Page:
@@ -44,6 +46,7 @@ class Page:
         self.secrets, self.uploads = secrets, uploads
         self.answers = answers if answers is not None else {}
         self.downloads, self.page, self.wait = downloads, page, wait
+        self.sheets: dict[str, Any] = {}
         self._pending: deque[Path] = deque()
 
     @property
@@ -95,7 +98,45 @@ class Page:
                 value = secrets.get(key)
                 secret = {"exists": key in secrets, "access": value is not None, "payload": value}
                 return {"data": secret}
-        return {"data": answers.get(request_type)}
+            case _ if request_type in answers:
+                return {"data": answers[request_type]}
+            case "get_ipynb", _:
+                return {"data": {"ipynb": self.notebook()}}
+            case "register_snippets", _:
+                return {"data": None}
+        return self._stay_silent(request_type, timeout_sec)
+
+    def notebook(self) -> dict[str, Any]:
+        """The notebook that the page shows.
+
+        Raises
+        ------
+        ColabError
+            It shows none.
+        """
+        raise ColabError(
+            "The page was asked for its notebook, and no notebook runs here.",
+            "the cells of IPython's shell are the notebook, and this process has no such shell",
+            f'plan it: fake_colab.answers = {{"get_ipynb": {{"ipynb": {{"cells": []}}}}}};'
+            f" {_ELSEWHERE}",
+        )
+
+    def service(self, name: str, what: str, example: str, plan: str = "answers") -> Any:
+        """The answer that was planned for a service which only Colab has.
+
+        Raises
+        ------
+        ColabError
+            None was planned: `what` says what is asked there, `example` what could be planned.
+        """
+        answers = getattr(self, plan)
+        if not isinstance(answers, Mapping) or name not in answers:
+            raise ColabError(
+                f"{what}, which the stand-in cannot reach.",
+                "it works offline, and no answer was planned",
+                f"plan one: fake_colab.{plan} = {{{name!r}: {example}}}; {_ELSEWHERE}",
+            )
+        return answers[name]
 
     def picked(self) -> list[tuple[str, bytes]]:
         """The files of the next upload; none, if it was cancelled."""
@@ -139,7 +180,8 @@ class Page:
         if isinstance(answers, Mapping):
             keys = [key for key in (script, *answers) if key in script and key in answers]
             if not keys:
-                return _literal(script) or self._stay_silent(question, timeout_sec)
+                known = _proxy(script) or _literal(script)
+                return known or self._stay_silent(question, timeout_sec)
             answer = answers[keys[0]]
         else:
             answer = answers(script)
@@ -156,6 +198,12 @@ class Page:
             )
         self.wait(timeout_sec)
         return None
+
+
+def _proxy(script: str) -> Reply:
+    """Where the page reaches a port of this machine: Colab's has a proxy, here it is near."""
+    port = _PROXY.search(script)
+    return {"data": f"http://localhost:{port[1]}/"} if port else None
 
 
 def _literal(script: str) -> Reply:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .faults import CHANGING, Faults, spelled
+from .faults import CHANGING, LINKS, Faults, spelled
 
 # as they are before anyone replaces them
 _fstat, _getcwd, _join, _normal = os.fstat, os.getcwd, os.path.join, os.path.normpath
+_ANOTHER_DISK = 1 << 16  # added to a file's device
 
 
 @dataclass(eq=False)
@@ -21,12 +23,19 @@ class Watch:
     """A folder whose files meet a plan.
 
     on : whether a Reach is installed that holds it; a file that stays open longer is left alone
+    is_mount : whether it looks like a disk of its own, as Drive does
     """
 
     folder: str
     faults: Faults
     readonly: bool = False
     on: bool = False
+    is_mount: bool = False
+
+    @property
+    def mounts(self) -> bool:
+        """Whether it looks like a mount now."""
+        return self.is_mount and self.on
 
     def prefixes(self) -> set[str]:
         """Its names: as given, and with links followed, as the current folder is named."""
@@ -39,7 +48,7 @@ class Spot:
 
     name : as the user wrote it; text, also of a Path
     path : absolute
-    moved : whether a redirect leads to `path`
+    moved : whether a redirect leads to `path`, or a mount's other spelling
     inside : from the watched folder, "" for that folder itself
     """
 
@@ -48,6 +57,11 @@ class Spot:
     moved: bool
     watch: Watch | None
     inside: str = ""
+
+    @property
+    def mount(self) -> Watch | None:
+        """The mount that it lies in."""
+        return self.watch if self.watch is not None and self.watch.mounts else None
 
 
 @dataclass(eq=False, slots=True)
@@ -123,6 +137,8 @@ def find(path: Any, folder: int | None = None) -> Spot | None:
     for prefix, watch in _folders:
         if _is_under(full, prefix):
             inside = spelled(full[len(prefix) :].replace(os.sep, "/"))
+            if watch.mounts and (plain := _join(prefix, inside).rstrip(os.sep)) != full:
+                full, moved = plain, True  # My Drive is MyDrive, not a link to it
             return Spot(path, full, moved, watch, inside)
     return Spot(path, full, True, None) if moved else None
 
@@ -179,11 +195,37 @@ def meet_open(spot: Spot, flags: int, path_exists: bool) -> None:
         meet("truncate" if flags & os.O_TRUNC else "open", spot)
 
 
+def refuse_pair(here: Spot | None, there: Spot | None, *, is_link: bool) -> None:
+    """Refuse what no mount does: a link in it (errno 95), a rename across its border (errno 18)."""
+    mounts = [spot.mount if spot else None for spot in (here, there)]
+    if mounts == [None, None] or _is_exempt():
+        return
+    if is_link:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    if mounts[0] is not mounts[1]:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
+def shown(spot: Spot, name: str | bytes) -> bool:
+    """Whether a listing shows this name: a mount's root has no second spellings."""
+    return spot.mount is None or bool(spot.inside) or os.fsdecode(name) not in LINKS
+
+
+def as_there(spot: Spot, status: os.stat_result) -> os.stat_result:
+    """A file's status; those of a mount lie on another disk than what surrounds it."""
+    if spot.mount is None:
+        return status
+    fields = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+    numbers = list(status[:10])
+    numbers[stat.ST_DEV] += _ANOTHER_DISK
+    return os.stat_result(numbers, fields)
+
+
 def remember(number: int, spot: Spot, writes: bool) -> None:
     """Know the open file by its number from now on."""
-    stat = _fstat(number)
-    identity = stat.st_dev, stat.st_ino
-    _handles[number] = Handle(replace(spot, moved=False), identity, writes, stat.st_size)
+    status = _fstat(number)
+    identity = status.st_dev, status.st_ino
+    _handles[number] = Handle(replace(spot, moved=False), identity, writes, status.st_size)
 
 
 def share(number: int, other: int) -> None:
@@ -210,10 +252,10 @@ def handle_of(number: int) -> Handle | None:
     if handle is None:
         return None
     try:
-        stat = _fstat(number)
+        status = _fstat(number)
     except OSError:
         return None
-    if (stat.st_dev, stat.st_ino) == handle.identity:
+    if (status.st_dev, status.st_ino) == handle.identity:
         return handle
     del _handles[number]  # it was closed elsewhere, and the number was given to another file
     return None

@@ -150,6 +150,15 @@ def test_mounting_twice_and_imports_without_use(run):
     assert (mydrive / "best.txt").read_text() == "2"
 
 
+def test_idioms_that_are_met_in_notebooks(run):
+    shown, mydrive = run("idioms")
+    assert "bash done\n" in shown and "unseen" not in shown
+    assert "['/content/drive/MyDrive/project/a.txt']\n" in shown
+    assert "['.Trash-0', '.shortcut-targets-by-id', 'MyDrive']\n" in shown
+    assert "['a.txt', 'net.bin']\n" in shown and "cells 7 # which pip\n" in shown
+    assert "tab 0\n" in shown and (mydrive / "project" / "net.bin").read_text() == "weights"
+
+
 def test_a_kernel_can_be_disguised_by_a_line_of_its_own(content, kernel, tmp_path):
     (tmp_path / "kernel").mkdir()
     line = "get_ipython().run_line_magic('load_ext', 'colab_kit.testing.fake_colab')"

@@ -87,13 +87,9 @@ def test_the_mount_is_one_as_drives_own(body, tmp_path):
         ".Trash-0",
         ".shortcut-targets-by-id",
         "MyDrive",
-        "Othercomputers",
-        "Shareddrives",
     ]
     (drive / "My Drive" / "foo.txt").write_text("hi")
-    assert (drive / "MyDrive" / "foo.txt").read_text() == "hi" and (
-        drive / "Shared drives"
-    ).is_dir()
+    assert (drive / "MyDrive" / "foo.txt").read_text() == "hi"
     assert run("pwd", "-P", cwd=drive / "My Drive").stdout.strip() == str(drive / "My Drive")
 
 
@@ -426,7 +422,7 @@ def test_files_behave_as_on_a_disk(body, mine):
         with mmap.mmap(file.fileno(), 10_000) as view:
             view[5000:5005] = b"hello"
     assert (mine / "map").read_bytes()[5000:5005] == b"hello"
-    with pytest.raises(PermissionError):
+    with pytest.raises(OSError, match="Operation not supported"):
         (mine / "link").symlink_to("map")
     with open(
         mine / "map", "rb"

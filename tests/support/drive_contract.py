@@ -8,9 +8,11 @@ colabtools' drive.py.
 from __future__ import annotations
 
 import errno
+import glob
 import importlib
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from colab_kit.testing.fake_colab import StandIn
 from colab_kit.testing.faults import Fault
 
 CHECKS: list[Callable[[Place], None]] = []
+ROOT = {"MyDrive", ".shortcut-targets-by-id", ".Trash-0"}  # what the mountpoint shows
 
 
 @dataclass
@@ -193,17 +196,152 @@ def the_layout_is_that_of_drive_and_both_spellings_are_one_place(at: Place) -> N
     at.mount()
     assert at.point.is_dir() and not at.point.is_symlink()
     assert at.mydrive.is_dir() and not at.mydrive.is_symlink()
-    assert {
-        "MyDrive",
-        "Shareddrives",
-        "Othercomputers",
-        ".shortcut-targets-by-id",
-        ".Trash-0",
-    } <= set(os.listdir(at.point))
+    assert set(os.listdir(at.point)) == ROOT
     (at.point / "My Drive" / "foo.txt").write_text("1")
     assert (at.mydrive / "foo.txt").read_text() == "1"
     assert os.listdir(at.point / "My Drive") == os.listdir(at.mydrive) == ["foo.txt"]
-    assert (at.point / "Shared drives").is_dir()
+    assert os.path.samefile(at.point / "My Drive" / "foo.txt", at.mydrive / "foo.txt")
+
+
+def _copied(at: Place) -> list[str]:
+    shutil.copytree(at.point, at.tmp / "copy")
+    return [os.path.join(*path) for path in _walked(at.tmp / "copy")]
+
+
+def _walked(point: Path, **how: Any) -> list[tuple[str, str]]:
+    walk = os.walk(point, **how)
+    return [(os.path.relpath(at, point), name) for at, one, two in walk for name in one + two]
+
+
+def _under(at: Place, paths: Iterable[Any]) -> list[str]:
+    return [os.path.relpath(path, at.point) for path in paths]
+
+
+def _of_number(at: Place, function: Callable[[int], Any]) -> Any:
+    number = os.open(at.point, os.O_RDONLY)
+    try:
+        return function(number)
+    finally:
+        os.close(number)
+
+
+LISTINGS: dict[str, Callable[[Place], list[str]]] = {  # each way to list the mountpoint
+    "listdir": lambda at: os.listdir(at.point),
+    "listdir of bytes": lambda at: [os.fsdecode(n) for n in os.listdir(os.fsencode(at.point))],
+    "listdir of a number": lambda at: _of_number(at, os.listdir),
+    "scandir": lambda at: [entry.name for entry in os.scandir(at.point)],
+    "scandir of a number": lambda at: _of_number(at, lambda n: [e.name for e in os.scandir(n)]),
+    "iterdir": lambda at: [path.name for path in at.point.iterdir()],
+    "glob": lambda at: _under(at, glob.glob(f"{at.point}/*")),
+    "Path.glob": lambda at: _under(at, at.point.glob("*")),
+}
+TREES: dict[str, Callable[[Place], list[str]]] = {  # each way to list all that lies below it
+    "walk": lambda at: [os.path.join(*path) for path in _walked(at.point)],
+    "walk along links": lambda at: [os.path.join(*p) for p in _walked(at.point, followlinks=True)],
+    "fwalk": lambda at: [
+        os.path.relpath(os.path.join(folder, name), at.point)
+        for folder, folders, names, _ in os.fwalk(at.point)
+        for name in folders + names
+    ],
+    "glob": lambda at: _under(at, glob.glob(f"{at.point}/**", recursive=True)),
+    "glob from above": lambda at: _under(at, glob.glob(f"{at.tmp}/drive/**/*", recursive=True)),
+    "iglob in it": lambda at: glob.glob("**", root_dir=at.point, recursive=True),
+    "rglob": lambda at: _under(at, at.point.rglob("*")),
+    "Path.glob": lambda at: _under(at, at.point.glob("**/*")),
+    "copytree": _copied,
+}
+FILE = os.path.join("MyDrive", "a", "x.txt")
+
+
+@check
+def every_listing_shows_what_drive_shows(at: Place) -> None:
+    """§1.1 step 10: virtual_folders_omit_spaces, and no shared drives where there are none"""
+    at.mount()
+    (at.mydrive / "a").mkdir()
+    (at.point / "My Drive" / "a" / "x.txt").write_text("x")
+    for way, names in LISTINGS.items():
+        listed = [name for name in names(at) if not name.startswith(".") or "glob" not in way]
+        hidden = {name for name in ROOT if name.startswith(".")}
+        assert set(listed) in (ROOT, ROOT - hidden) and len(set(listed)) == len(listed), way
+    for way, names in TREES.items():
+        listed = [os.path.normpath(name) for name in names(at)]
+        assert [name for name in listed if name.endswith("x.txt")] == [FILE], way
+        assert {name.partition(os.sep)[0] for name in listed} - {"."} <= ROOT, way
+
+
+@check
+def a_shared_drive_is_listed_where_there_is_one(at: Place) -> None:
+    """§1.1 step 10"""
+    team = at.stand_in.body.store / "Shareddrives" / "team"
+    team.mkdir(parents=True)
+    (team / "x.txt").write_text("x")
+    at.mount()
+    assert set(os.listdir(at.point)) == {*ROOT, "Shareddrives"}
+    assert (at.point / "Shared drives" / "team" / "x.txt").read_text() == "x"
+
+
+@check
+def the_mountpoint_is_a_mount(at: Place) -> None:
+    """§1.2: `type fuse.drive`"""
+    at.point.mkdir()
+    assert not os.path.ismount(at.point)
+    at.mount()
+    (at.mydrive / "x.txt").write_text("x")
+    assert os.path.ismount(at.point) and at.point.is_mount() and os.path.ismount(f"{at.point}/")
+    assert not os.path.ismount(at.mydrive) and not os.path.ismount(at.tmp)
+    with open(at.mydrive / "x.txt") as file:
+        statuses = [
+            os.stat(at.point),
+            os.lstat(at.mydrive),
+            (at.point / "My Drive" / "x.txt").stat(),
+            os.fstat(file.fileno()),
+            *(entry.stat() for entry in os.scandir(at.mydrive)),
+        ]
+    assert {status.st_dev for status in statuses} != {at.tmp.stat().st_dev}
+    assert len({status.st_dev for status in statuses}) == 1
+    at.drive.flush_and_unmount()
+    assert not os.path.ismount(at.point)
+
+
+@check
+def a_rename_does_not_cross_the_border_and_a_move_does(at: Place) -> None:
+    """§1.2: it is another file system"""
+    at.mount()
+    (at.tmp / "x.txt").write_text("x")
+    for source, target in ((at.tmp, at.mydrive), (at.mydrive, at.tmp)):
+        with pytest.raises(OSError) as caught:
+            os.rename(source / "x.txt", target / "x.txt")
+        assert caught.value.errno == errno.EXDEV and caught.value.filename.endswith("x.txt")
+        shutil.move(source / "x.txt", target / "x.txt")
+        assert (target / "x.txt").read_text() == "x" and not (source / "x.txt").exists()
+    (at.mydrive / "y").mkdir()
+    os.rename(at.point / "My Drive" / "y", at.mydrive / "z")
+    shutil.rmtree(at.point / "My Drive" / "z")
+    assert os.listdir(at.mydrive) == []
+
+
+@check
+def a_link_in_drive_is_refused(at: Place) -> None:
+    """§1.1 step 10: Drive has no links"""
+    at.mount()
+    (at.mydrive / "x.txt").write_text("x")
+    for make in (os.symlink, os.link):
+        with pytest.raises(OSError) as caught:
+            make(at.mydrive / "x.txt", at.mydrive / "y.txt")
+        assert caught.value.errno == errno.EOPNOTSUPP, make
+    assert os.listdir(at.mydrive) == ["x.txt"]
+
+
+@check
+def my_drive_with_a_space_is_no_link(at: Place) -> None:
+    """§1.1 step 10"""
+    at.mount()
+    spaced = at.point / "My Drive"
+    assert not spaced.is_symlink() and spaced.is_dir() and not os.path.islink(spaced)
+    assert os.path.realpath(spaced) == os.path.join(os.path.realpath(at.point), "My Drive")
+    with pytest.raises(OSError) as caught:
+        os.readlink(spaced)
+    assert caught.value.errno == errno.EINVAL
 
 
 @check

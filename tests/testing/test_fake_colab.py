@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ SIGNATURES = {  # facts/colab.md §1.1 to §1.7: names, order, defaults
     "_message.blocking_request": {"request_type": REQUIRED, "request": "", "timeout_sec": 5, "parent": None},
 }  # fmt: skip
 MODULES = """drive files userdata runtime output auth errors _message _shell _system_commands
-    patches data_table syntax autoviz snippets widgets""".split()
+    patches data_table syntax autoviz snippets widgets ai sheets sql""".split()
 
 
 @pytest.fixture(autouse=True)
@@ -417,12 +418,13 @@ def test_a_child_of_the_disguise_is_on_the_vm_but_no_kernel_and_shares_the_store
         )
 
 
-def test_a_stripped_environment_is_a_bare_key_error(content, monkeypatch):
+def test_a_stripped_environment_is_a_bare_key_error(content):
     with StandIn(content=content, as_colab=True):
-        monkeypatch.delenv("TBE_EPHEM_CREDS_ADDR")
+        colab("drive").mount("/content/drive")
+        del os.environ["COLAB_RELEASE_TAG"]
         with pytest.raises(KeyError, match="TBE_EPHEM_CREDS_ADDR"):
             colab("drive").mount("/content/drive")
-        monkeypatch.delenv("CLOUDSDK_CONFIG")
+        del os.environ["CLOUDSDK_CONFIG"]
         with pytest.raises(KeyError, match="CLOUDSDK_CONFIG"):
             colab("drive").flush_and_unmount()
 
@@ -799,6 +801,304 @@ def test_names_that_notebooks_import_are_there(stand_in):
     ):
         pass
     assert list(colab("widgets").TabBar(["a", "b"])) == [0, 1]
+
+
+NAMES = {  # the public names of colabtools' modules, apart from SIGNATURES
+    "ai": "generate_text list_models ModelProxyServiceError",
+    "autoviz": "quickchart get_df get_registered_df MplChart",
+    "data_table": "DataTable enable_dataframe_formatter disable_dataframe_formatter"
+    " load_ipython_extension unload_ipython_extension display_dataframe _DEFAULT_FORMATTERS",
+    "errors": "Error AuthorizationError RuntimeManagementError WidgetException",
+    "patches": "cv2_imshow cv_imshow",
+    "sheets": "InteractiveSheet InteractiveSheetStorageStrategy HeaderStorageStrategy"
+    " HeaderlessStorageStrategy",
+    "snippets": "register",
+    "sql": "bigquery",
+    "syntax": "html javascript sql css",
+    "userdata": "get NotebookAccessError SecretNotFoundError TimeoutException",
+    "widgets": "TabBar Grid create_grid InteractiveTable",
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_todays_names_of_colab_are_there(stand_in, module):
+    assert [name for name in NAMES[module].split() if not hasattr(colab(module), name)] == []
+
+
+SERVICES = {  # each name that asks Google: the call, the plan, and an answer
+    "generate_text": (lambda: colab("ai").generate_text("2 + 2?"), "answers", "4"),
+    "list_models": (lambda: colab("ai").list_models(), "answers", ["google/gemini-2.5-flash"]),
+    "bigquery.run": (lambda: colab("sql").bigquery.run("SELECT 1"), "answers", 1),
+    "bigquery.validate": (lambda: colab("sql").bigquery.validate("SELECT 1"), "answers", True),
+    "https://docs.google.com/spreadsheets/d/x": (
+        lambda: colab("sheets").InteractiveSheet(url="https://docs.google.com/spreadsheets/d/x"),
+        "sheets",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_asks_google_says_what_to_plan(stand_in, name):
+    call, plan, _ = SERVICES[name]
+    with pytest.raises(ColabKitError, match="which the stand-in cannot reach") as caught:
+        call()
+    line = caught.value.fix.removeprefix("plan one: ").partition("; after")[0]
+    assert line.startswith(f"fake_colab.{plan} = ") and repr(name) in line
+    exec(line, {"fake_colab": stand_in, "pd": pytest.importorskip("pandas")})  # it can be pasted
+    assert name in getattr(stand_in, plan)
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if SERVICES[name][1] == "answers"])
+def test_what_was_planned_is_the_services_answer(stand_in, name):
+    call, _, answer = SERVICES[name]
+    stand_in.answers = {name: answer}
+    assert call() == answer
+    stand_in.answers = {name: lambda *asked: answer}
+    assert call() == answer
+
+
+def test_a_model_answers_in_pieces_and_refuses_an_empty_question(stand_in):
+    ai = colab("ai")
+    stand_in.answers = {"generate_text": lambda prompt, model: f"{prompt}\nsays {model}"}
+    assert list(ai.generate_text("a", model_name="m", stream=True)) == ["a\n", "says m"]
+    for wrong, said in (("", "Prompt cannot be empty."), (3, "Prompt must be a string.")):
+        with pytest.raises(ValueError, match=said):
+            ai.generate_text(wrong)
+    stand_in.answers = {"generate_text": ai.ModelProxyServiceError("busy")}
+    with pytest.raises(ai.ModelProxyServiceError, match="busy"):
+        ai.generate_text("a")
+
+
+def test_a_sheet_holds_a_table_and_is_found_by_its_title(stand_in, capsys):
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"a": [1, 2], "when": pd.to_datetime(["2026-01-02", None])})
+    sheets = colab("sheets")
+    sheet = sheets.InteractiveSheet(title="scores", df=table, display=False)
+    assert sheet.as_df().to_dict("list") == {"a": [1, 2], "when": ["2026-01-02T00:00:00", ""]}
+    assert "#gid=0" in capsys.readouterr().out
+    sheet.update(pd.DataFrame({"b": [3]}))
+    again = sheets.InteractiveSheet(title="scores", display=False)
+    assert again.as_df().to_dict("list") == {"b": [3]}
+    stand_in.sheets["abc"] = table[["a"]]
+    mine = sheets.InteractiveSheet(sheet_id="abc", include_column_headers=False, display=False)
+    assert mine.as_df().values.tolist() == [[1], [2]]
+    with pytest.raises(ValueError, match="got more than one"):
+        sheets.InteractiveSheet(title="a", url="b")
+
+
+def test_charts_are_drawn_and_old_names_of_autoviz_say_what_became_of_them(stand_in, capsys):
+    pd = pytest.importorskip("pandas")
+    autoviz = colab("autoviz")
+    autoviz.quickchart(pd.DataFrame({"a$b$": [1, 2, 3], "c": ["x", "y", "z"]}))
+    autoviz.quickchart(pd.DataFrame({"c": ["x"]}))
+    assert "No charts were generated by quickchart" in capsys.readouterr().out
+    assert [how["shape"] for call, how in stand_in.calls if call == "quickchart"] == [
+        (3, 2),
+        (1, 1),
+    ]
+    for old in (autoviz.get_df, autoviz.get_registered_df):
+        with pytest.raises(ValueError, match=r"^autoviz\.get_df was removed"):
+            old("df_1")
+
+
+def test_a_table_is_shown_by_pages_in_an_order(stand_in):
+    pd = pytest.importorskip("pandas")
+    table = colab("widgets").InteractiveTable(pd.DataFrame({"a": range(25)}))
+    table.set_page(2)
+    assert [row["a"] for row in table.active_data] == [20, 21, 22, 23, 24]
+    table.sort_column, table.sort_ascending = 0, False
+    assert table.active_data[0] == {"a": 4} and (table.rows, table.columns) == (25, ["a"])
+    assert "<td>4</td>" in table._repr_html_()
+
+
+def test_one_part_of_a_widget_is_active_at_a_time(stand_in):
+    widgets, error = colab("widgets"), colab("errors").WidgetException
+    tabs, grid = widgets.TabBar(["a", "b"]), widgets.Grid(2, 2)
+    with pytest.raises(error, match="No active component selected"):
+        tabs.clear_tab()
+    with tabs.output_to("a"):
+        tabs.clear_tab()
+        with pytest.raises(error, match="Already inside a component"), tabs.output_to("b"):
+            pass
+    with grid.output_to(1, 1):
+        grid.clear_cell()
+    grid.clear_cell(0, 1)
+    tabs.remove()
+
+
+# the page
+def test_a_port_of_this_machine_is_near(stand_in):
+    eval_js = colab("output").eval_js
+    asked = "(async () => new URL('/', await google.colab.kernel.proxyPort( 8188 )).toString())()"
+    assert eval_js("google.colab.kernel.proxyPort(5000)") == "http://localhost:5000/"
+    assert eval_js("google.colab.kernel.proxyPort(80, {'cache': true})") == "http://localhost:80/"
+    assert eval_js(asked, timeout_sec=1) == "http://localhost:8188/"
+    stand_in.answers = {"proxyPort": "https://planned"}
+    assert eval_js("google.colab.kernel.proxyPort(5000)") == "https://planned"
+
+
+def test_the_page_knows_the_cells_that_have_run(content, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/ann/first steps.ipynb")
+    with StandIn(content=content, as_colab=True):
+        from IPython import get_ipython
+
+        shell = get_ipython()
+        shell.run_cell("a = 1", store_history=True)
+        shell.run_cell(
+            "# which\nfrom google.colab import _message\n"
+            "book = _message.blocking_request('get_ipynb', request='', timeout_sec=5)['ipynb']",
+            store_history=True,
+        )
+        book = shell.user_ns["book"]
+        assert [cell["source"] for cell in book["cells"]][0] == ["a = 1"]
+        assert book["cells"][1]["source"][0] == "# which\n" and len(book["cells"]) == 2
+        assert book["metadata"]["colab"]["name"] == "first steps.ipynb"
+
+
+def test_a_notebook_that_is_not_there_is_said_and_can_be_planned(stand_in):
+    ask = colab("_message").blocking_request
+    with pytest.raises(ColabKitError, match="no notebook runs here") as caught:
+        ask("get_ipynb")
+    exec(
+        caught.value.fix.removeprefix("plan it: ").partition("; after")[0], {"fake_colab": stand_in}
+    )
+    assert ask("get_ipynb") == {"ipynb": {"cells": []}}
+
+
+def test_a_question_that_no_page_knows_gets_no_answer(content):
+    waits: list[float] = []
+    with StandIn(content=content, sleep=waits.append):
+        assert colab("_message").blocking_request("no_such", timeout_sec=7) is None
+        assert waits == [7]
+
+
+# the disguise
+ASKED_BY_OTHERS = {  # variables with which libraries take a service for granted
+    "TBE_RUNTIME_ADDR": "kagglehub",
+    "KAGGLE_KERNEL_RUN_TYPE": "kagglehub",
+    "KAGGLE_DATA_PROXY_URL": "kagglehub",
+    "COLAB_TPU_ADDR": "tensorflow, torch_xla",
+    "TPU_NAME": "tensorflow, jax",
+    "TPU_ACCELERATOR_TYPE": "jax",
+    "GCE_METADATA_HOST": "google-auth",
+    "GCE_METADATA_IP": "google-auth",
+    "GOOGLE_APPLICATION_CREDENTIALS": "google-auth",
+    "MODEL_PROXY_HOST": "google.colab.ai",
+    "VERTEX_PRODUCT": "huggingface_hub",
+    "HTTP_PROXY": "requests",
+    "HTTPS_PROXY": "requests",
+}
+
+
+def test_the_disguise_names_no_service_that_others_would_wait_for(content):
+    before = dict(os.environ)
+    with StandIn(content=content, as_colab=True):
+        added = {name: text for name, text in os.environ.items() if before.get(name) != text}
+    assert "COLAB_RELEASE_TAG" in added and not added.keys() & ASKED_BY_OTHERS.keys()
+    address = re.compile(r"\d+\.\d+\.\d+\.\d+|://|:\d{2,5}\b|localhost")
+    others = {name: text for name, text in added.items() if name != "PATH"}
+    assert {name: text for name, text in others.items() if address.search(text)} == {}
+
+
+def test_googles_modules_still_see_their_services(content):
+    for as_colab in (True, False):
+        with StandIn(content=content, as_colab=as_colab) as stand_in:
+            assert stand_in.environ().keys() >= install.SERVICES.keys()
+            colab("drive").mount("/content/drive")
+            colab("runtime").unassign()
+            assert stand_in.unassigned
+
+
+def programs(folder: Path, *names: str) -> str:
+    """A folder of programs that say where they lie."""
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_text(f"#!/bin/sh\necho {folder.name}\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+OWN = os.path.dirname(sys.executable)
+PATHS = {  # how the user's folders, two with programs of theirs, and this Python's stand in PATH
+    "ours first": [OWN, "first", "second"],
+    "ours in the middle": ["first", OWN, "second"],
+    "ours last": ["first", "second", OWN],
+    "ours missing": ["first", "second"],
+}
+
+
+@pytest.mark.parametrize("order", PATHS)
+@pytest.mark.skipif(os.name != "posix", reason="PATH is of shells")
+def test_path_keeps_the_users_order_and_python_is_this_one(content, tmp_path, monkeypatch, order):
+    for name in ("first", "second"):
+        programs(tmp_path / name, "tool", "python", "python3", "pip")
+    before = [name if name == OWN else str(tmp_path / name) for name in PATHS[order]]
+    monkeypatch.setenv("PATH", os.pathsep.join([*before, "/usr/bin", "/bin"]))
+    with StandIn(content=content, as_colab=True):
+        now = os.environ["PATH"].split(os.pathsep)
+        assert [folder for folder in now if folder in before] == before
+        run = colab("_system_commands").run
+        assert run("tool", echo=False).output == "first\n"
+        for python in ("python", "python3"):
+            said = run(f"{python} -c 'import sys; print(sys.prefix)'", echo=False).output
+            assert said == f"{sys.prefix}\n"
+        assert OWN in now and len(set(now)) == len(now)
+    assert os.environ["PATH"].split(os.pathsep)[:-2] == before
+
+
+def test_a_path_on_which_python_is_this_one_stays_as_it_is(content, monkeypatch):
+    if not all((Path(OWN) / name).exists() for name in install.PROGRAMS):
+        pytest.skip("this Python has no pip beside it")
+    monkeypatch.setenv("PATH", path := os.pathsep.join([OWN, "/usr/bin", "/bin"]))
+    with StandIn(content=content, as_colab=True):
+        assert os.environ["PATH"] == path
+
+
+CELLS = {  # what stands above a cell's magic, and whether Colab's page drops it
+    "a comment": ("# install\n%%capture said\nprint('run')", True),
+    "a form's title": (
+        "#@title Train { display-mode: 'form' }\n%%capture said\nprint('run')",
+        True,
+    ),
+    "comments and empty lines": ("\n# a\n\n  # b\n%%capture said\nprint('run')", True),
+    "nothing": ("%%capture said\nprint('run')", True),
+    "code": ("a = 1\n%%capture said\nprint('run')", False),
+}
+
+
+@pytest.mark.parametrize("above", CELLS)
+def test_comments_above_a_cells_magic_are_dropped(content, above):
+    cell, runs = CELLS[above]
+    with StandIn(content=content, as_colab=True):
+        from IPython import get_ipython
+
+        shell = get_ipython()
+        shell.user_ns.pop("said", None)
+        shell.run_cell(cell)
+        assert ("said" in shell.user_ns) is runs
+
+
+def test_the_folders_that_cd_knows_begin_with_content(content):
+    with install.plain_shell() as shell:
+        before = list(shell.user_ns["_dh"])
+        with StandIn(content=content, as_colab=True):
+            (content / "a").mkdir()
+            shell.run_cell("%cd -q a")
+            shell.run_cell("%cd -q -")
+            assert os.getcwd() == os.path.realpath(content)
+        assert list(shell.user_ns["_dh"]) == before
+
+
+def test_comments_above_other_code_stay_and_the_shell_is_as_before_afterwards(content):
+    with install.plain_shell() as shell:
+        plain = shell.transform_cell("# a\n%%capture\nx = 1")
+        with StandIn(content=content):
+            assert shell.transform_cell("# a\n\nx = 1\n") == "# a\n\nx = 1\n"
+            assert shell.transform_cell("# only a comment\n") == "# only a comment\n"
+            assert "run_cell_magic" in shell.transform_cell("# a\n%%capture\nx = 1")
+        assert shell.transform_cell("# a\n%%capture\nx = 1") == plain
+        assert "run_cell_magic" not in plain
 
 
 # the shell's own

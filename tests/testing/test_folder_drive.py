@@ -15,7 +15,7 @@ from colab_kit.colab.health import stand_in_mounted
 from colab_kit.errors import DriveError
 from colab_kit.events import set_milestone_hook
 from colab_kit.testing.faults import Faults
-from colab_kit.testing.folder_drive import COPYING, FOLDERS, GONE, LOCK, STATE, FolderBody
+from colab_kit.testing.folder_drive import COPYING, FOLDERS, GONE, LINKS, LOCK, STATE, FolderBody
 from colab_kit.testing.intercept import Reach
 
 FILES = {
@@ -78,9 +78,10 @@ def test_it_is_not_mounted_at_first(body):
 
 
 def test_the_mountpoint_holds_true_folders_and_both_spellings(body, point):
+    fill(body.store)
     body.mount(point)
     assert body.mounted_at() == point and not point.is_symlink()
-    assert sorted(os.listdir(point)) == sorted([*FOLDERS, "My Drive", "Shared drives"])
+    assert {*os.listdir(point)} == {*FOLDERS, "Shareddrives", "at the top.txt", *LINKS}
     assert not (point / "MyDrive").is_symlink()
     assert (
         os.readlink(point / "My Drive") == "MyDrive"

@@ -146,7 +146,7 @@ class DriveFS:
         self.cache.utime(self._at("attributes", path), times)
 
     def symlink(self, target: str, source: str) -> None:
-        raise error(errno.EPERM, target)
+        raise error(errno.EOPNOTSUPP, target)
 
     link = symlink
 

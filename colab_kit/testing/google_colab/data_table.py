@@ -7,6 +7,8 @@ from ._seam import display, world
 __all__ = """DataTable enable_dataframe_formatter disable_dataframe_formatter
     load_ipython_extension unload_ipython_extension display_dataframe""".split()
 
+_DEFAULT_FORMATTERS: dict[type, Any] = {str: str}  # notebooks add to it
+
 
 class DataTable:
     """A DataFrame to page through."""
