@@ -187,7 +187,7 @@ def test_stop_and_go_on_by_a_control(server, here):
 
 
 def test_a_zip_stopped_on_the_way_goes_on_member_by_member(server, here, monkeypatch):
-    monkeypatch.setattr(streaming, "BATCH", 3_500)  # a member
+    monkeypatch.setattr(streaming, "BATCH", 7_000)  # two members
     monkeypatch.setattr(streaming, "TELL", 0)
     control, packed = Control(), a_zip()
     url = server.put("pets.zip", packed)
@@ -206,7 +206,7 @@ def test_a_zip_stopped_on_the_way_goes_on_member_by_member(server, here, monkeyp
     get(url)
     assert tree("pets") == FILES and left(here) == ["pets"]
     directory = 2  # its end, and the rest
-    assert before and server.count() - asked - directory == len(FILES) - before
+    assert before and server.count() - asked - directory <= (len(FILES) - before) / 2 + 1
 
 
 def test_a_zip_that_changed_since_a_stop_is_not_mixed(server, here, monkeypatch):
