@@ -25,11 +25,12 @@ from ..errors import (
     Truncated,
 )
 from ..events import Callback, Control, FetchDone, Note
+from ..system.addresses import public
 from ..system.files import make
 from ..system.filetypes import Pointer, contradicts, lfs_pointer, message, web_page
-from ..system.http import Web, public
+from ..system.http import Web
+from ..system.retry import Sleep
 from . import hubs
-from .gdrive import Sleep
 from .http_download import Download
 from .links.address import Link
 from .links.parse import parse_link
@@ -98,7 +99,7 @@ def get(
     if has_hashes(to, hashes):
         return to
     emit, control = emit or (lambda event: None), control or Control()
-    with Web() as web:
+    with Web(control=control) as web:
         call = Call(web, emit, hashes, token, control=control, sleep=sleep)
         with one_at_a_time(to, emit, control):
             if has_hashes(to, hashes):

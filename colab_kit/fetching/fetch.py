@@ -19,10 +19,11 @@ from ..events import Callback, Control, FetchDone, Note
 from ..system.console import with_console
 from ..system.files import home, make
 from ..system.http import Web
+from ..system.retry import Sleep
 from . import place, several
 from .download import checked_hashes
 from .fetched import Fetched
-from .gdrive import IsFolder, Sleep
+from .gdrive import IsFolder
 from .hubs import Find
 from .links.address import Link, check_text
 from .links.parse import parse_link
@@ -168,8 +169,8 @@ def fetch_as(
         for note in one.notes:
             emit(Note(note))
     wish = Options(to, named, hashes.get("sha256", ""), mirrors=others, offline=offline, **options)
-    with Web() as web:
-        control = control or Control()
+    control = control or Control()
+    with Web(control=control) as web:
         return _fetch(link, wish, Call(web, emit, hashes, token, max_size, control, sleep, find))
 
 

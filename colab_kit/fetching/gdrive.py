@@ -6,19 +6,17 @@ import contextlib
 import html
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from ..errors import FetchError, LinkError, NotFound, Private, QuotaExceeded, RateLimited
+from ..system.addresses import host
 from ..system.filetypes import web_page
-from ..system.http import Reply, Web, host, refusal
-from ..system.retry import retry, server_pause
+from ..system.http import Reply, Web, refusal
+from ..system.retry import Sleep, retry, server_pause
 from .hubs import reworded
 from .links.address import name_from_header
-
-Sleep = Callable[[float], object]
 
 HOPS = 6  # requests for one file, redirects apart: Google's own way needs two
 PAGE = 512 << 10  # bytes read of a page
@@ -149,15 +147,12 @@ def _file(reply: Reply) -> DriveFile | None:
     is_page = not header and "html" in reply.headers.get("Content-Type", "html")
     if reply.status not in (200, 206) or is_page:
         return None
-    return DriveFile(reply.url, name_from_header(header), None if reply.packed else reply.length)
+    return DriveFile(reply.url, name_from_header(header), None if reply.coding else reply.length)
 
 
 def page_of(reply: Reply, most: int = PAGE) -> str:
     """Give the text of a page, at most so many bytes of it."""
-    page = b""
-    while len(page) < most and (piece := reply.read(min(1 << 16, most - len(page)), unpack=True)):
-        page += piece
-    return page.decode("utf-8", "replace")
+    return reply.body(most, unpack=True).decode("utf-8", "replace")
 
 
 def refusal_of(reply: Reply, page: str, what: str) -> FetchError | None:

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +16,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ..errors import FetchError
+from ..events import Control
+from ..system.connections import Errand, Overdue
 from ..system.http import Web
-from ..system.retry import retry, server_pause
-from .gdrive import ANY, DOCUMENTS, Sleep, page_of, query, refusal_of, words_of
+from ..system.retry import Sleep, retry, server_pause
+from .gdrive import ANY, DOCUMENTS, page_of, query, refusal_of, words_of
 from .links.address import path_part
 
 PAGE = 32 << 20  # bytes read of a folder's page
@@ -97,7 +98,7 @@ def listing(
                 limits = f"{MOST:,} files, or more than {DEEPEST} folders in one another"
                 raise _unlisted(id, f"it has more than {limits}")
     except _Unread as err:
-        if (entries := _by_gdown(id, until - clock())) is None:
+        if (entries := _by_gdown(id, web.control, until - clock())) is None:
             raise _unlisted(id, err.why) from err
         return entries
     return title, files
@@ -128,7 +129,7 @@ def _unlisted(id: str, why: str) -> FetchError:
     return FetchError(_what(id), why, "put the files into one zip on Drive and share that")
 
 
-def _by_gdown(id: str, seconds: float) -> tuple[str, list[Entry]] | None:
+def _by_gdown(id: str, control: Control, seconds: float) -> tuple[str, list[Entry]] | None:
     """Give the listing as gdown reads it, within so many seconds; None if it cannot.
 
     It keeps no cookies and writes nothing.
@@ -150,12 +151,11 @@ def _by_gdown(id: str, seconds: float) -> tuple[str, list[Entry]] | None:
         except BaseException:  # SystemExit, RecursionError: nobody else hears of this thread's
             files.clear()
 
-    # gdown has no time limit: the thread is left behind
-    worker = threading.Thread(target=ask, daemon=True, name="gdown's listing")
+    # gdown has no time limit: its thread is left behind
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        worker.start()
-        worker.join(max(1.0, seconds))
-    if worker.is_alive() or not files:
+        with contextlib.suppress(Overdue):
+            Errand(ask).result(_what(id), control, max(1.0, seconds))
+    if not files:
         return None
     folders: dict[str, Names] = {}
     entries = []

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 
 from ..errors import FetchError, HashMismatch, NoSpace, Private, RateLimited
 from ..events import FetchProgress, FetchStarted, Note
+from ..system.addresses import public
 from ..system.filetypes import HEAD
-from ..system.http import Reply, cut, public
+from ..system.http import SLOWEST, UNPACKED, Reply, cut
 from ..system.retry import Patience, retry, server_pause
 from .partial import Claim, Part, free_bytes
 from .remote import Call, Every, Source, Stretch, size_of_416, stretch_of
@@ -22,11 +23,10 @@ FAST = 160 << 20  # bytes a second over one connection: more connections would n
 WATCH = 0.05  # seconds until that is judged
 LITTLE, MUCH = 16 << 10, 1 << 20  # bytes read at once: about what comes in a fifth of a second
 FRESH = 1 << 20  # bytes after which earlier failures no longer count
-STALL = 60.0  # seconds without a byte end a connection
+STALL = 60.0  # seconds: whoever sends less than SLOWEST for so long is hung up on
 TICK, TELL, SAVE = 0.05, 0.1, 0.25  # seconds between two looks, two events, two notes on disk
 RESTARTS = 4  # times that a file is begun
 HASHED = 32 << 20  # bytes hashed at one look
-_UNPACKED = {"gzip", "x-gzip", "deflate"}  # packings of a reply that can be unpacked here
 
 
 class _Restart(Exception):
@@ -168,10 +168,10 @@ class Download:
 
     def _get(self, headers: Mapping[str, str]) -> Reply:
         reply = self.source.ask(self.call.web, headers)
-        if self.unpack and (unknown := reply.codings - _UNPACKED):
+        if self.unpack and reply.coding not in ("", *UNPACKED):
             reply.close()
-            how = ", ".join(sorted(unknown))
-            raise self._failed(f"the server packed it as {how}, which cannot be unpacked here")
+            how = f"the server packed it as {reply.coding[:100]}"
+            raise self._failed(f"{how}, which cannot be unpacked here")
         return reply
 
     def _check_room(self, size: int | None) -> None:
@@ -207,7 +207,7 @@ class Download:
         part = self.part
         began = moved = time.monotonic()
         event_time, save_time = Every(TELL), Every(SAVE)
-        before = last = part.have
+        before = marked = part.have
         checked = False
         while not self._over.is_set():
             if not self._busy:
@@ -228,12 +228,11 @@ class Download:
             if not checked and part.front >= HEAD:
                 self._inspect(self._check_head)
                 checked = True
-            if have != last or self.call.control.paused:
-                moved = now
-            last = have
+            if have - marked >= SLOWEST * STALL or self.call.control.paused:
+                marked, moved = have, now
             if now - moved > STALL:
                 self._hang_up()
-                moved = now
+                marked, moved = have, now
             if event_time.due():
                 self._emit(FetchProgress(self.name, have, part.total))
             if save_time.due():
@@ -256,8 +255,9 @@ class Download:
         self._over.set()
         self.part.seize()
         self._hang_up()
+        until = time.monotonic() + 1
         for thread in list(self._busy):
-            thread.join(1)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _hang_up(self) -> None:
         with self._lock:
@@ -305,7 +305,7 @@ class Download:
         raise _Restart("" if claim.at == 0 and not stretch.ranges else "it changed while it came")
 
     def _pour(self, reply: Reply, claim: Claim, stop: int | None) -> None:
-        most, unpack = LITTLE, reply.packed and self.unpack
+        most, unpack = LITTLE, bool(reply.coding) and self.unpack
         while not self._over.is_set():
             while self.call.control.paused and not self._over.is_set():
                 self._over.wait(TICK)

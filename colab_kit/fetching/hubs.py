@@ -19,13 +19,14 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urljoin
 
 from ..errors import ColabKitError, FetchError, LinkError, NotFound, Private
-from ..system.http import Web, public
-from ..system.retry import retry, server_pause
+from ..system.addresses import public
+from ..system.http import Web
+from ..system.retry import Sleep, retry, server_pause
 from .links.address import path_part
 
 HUB = "https://huggingface.co"
 MOST = 100_000  # files of a listing
-PAGE = 64 << 20  # bytes of one page of it
+PAGE, PAGE_TIME = 64 << 20, 300.0  # bytes and seconds of one page of it
 SECRETS = {  # service: the names of its secret
     "huggingface": ("HF_TOKEN",),
     "github": ("GITHUB_TOKEN", "GH_TOKEN"),
@@ -50,7 +51,9 @@ class HubFile(NamedTuple):
     sha256: str
 
 
-def hf_listing(id: str, web: Web, *, token: str | None = None) -> list[HubFile]:
+def hf_listing(
+    id: str, web: Web, *, token: str | None = None, sleep: Sleep = time.sleep
+) -> list[HubFile]:
     """List all files of a repository on Hugging Face, or of a folder in it.
 
     Parameters
@@ -78,7 +81,7 @@ def hf_listing(id: str, web: Web, *, token: str | None = None) -> list[HubFile]:
     inside = folder and f"/{quote(folder, safe='')}"
     tree = f"{HUB}/api/{kind}/{name}/tree/{revision}{inside}?recursive=true"
     listed = []
-    for row in _rows(tree, web, token):
+    for row in _rows(tree, web, token, sleep):
         path, lfs = str(row["path"]), row.get("lfs") or {}
         if row.get("type") != "file" or not f"{path}/".startswith(folder and f"{folder}/"):
             continue
@@ -91,13 +94,13 @@ def hf_listing(id: str, web: Web, *, token: str | None = None) -> list[HubFile]:
     return listed
 
 
-def _rows(url: str, web: Web, token: str | None) -> Iterator[dict[str, Any]]:
+def _rows(url: str, web: Web, token: str | None, sleep: Sleep) -> Iterator[dict[str, Any]]:
     """Give the rows of all pages; each page's Link header names the next."""
     seen, count = {url}, 0
     while url:
         try:
             page = partial(_page, url, web, token)
-            rows, following = retry(page, server_pause, time.sleep, on=FetchError)
+            rows, following = retry(page, server_pause, sleep, on=FetchError)
         except (Private, NotFound) as err:
             raise explained(err, "huggingface") from err
         yield from rows
@@ -114,12 +117,10 @@ def _rows(url: str, web: Web, token: str | None) -> Iterator[dict[str, Any]]:
 
 def _page(url: str, web: Web, token: str | None) -> tuple[list[dict[str, Any]], str]:
     """Give the rows of one page, and the address of the next; "" after the last."""
-    body = bytearray()
     with web.ask(url, token=token, headers={"Accept": "application/json"}, accept=(200,)) as reply:
-        while len(body) < PAGE and (piece := reply.read(1 << 20, unpack=True)):
-            body += piece
+        body = reply.body(PAGE, seconds=PAGE_TIME, unpack=True)
         link = re.search(r'<([^>]+)>\s*;[^,]*\brel="?next\b', reply.headers.get("Link", ""))
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         rows = json.loads(body)
         if isinstance(rows, list) and all(isinstance(row, dict) and "path" in row for row in rows):
             return rows, link[1] if link else ""

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..errors import FetchError
 from ..events import Callback, Note
-from ..system.http import public
+from ..system.addresses import public
 
 _MARK = "__fetched__"  # in a module of ours: (url, sha256 of what was executed)
 _INIT = "__init__.py"

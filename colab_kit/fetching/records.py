@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ColabKitError
+from ..system.addresses import public
 from ..system.files import home, sha256, write_json
-from ..system.http import public
 from .links.address import Link
 from .partial import Part, boot
 from .remote import Remote, short_key

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 from ..colab.bridge import secret
 from ..errors import NotFound, Offline, Private, Stopped
 from ..events import Callback, Control
+from ..system.addresses import same_origin
 from ..system.files import home, write_whole
-from ..system.http import Reply, Web, same_origin
+from ..system.http import Reply, Web
 from ..system.locks import alone
+from ..system.retry import Sleep
 from . import gdrive, hubs
-from .gdrive import Sleep
 from .hubs import Find
 from .links.address import Link, clean_name, decoded_name, name_from_header
 
@@ -82,7 +83,7 @@ class Call:
                 resourcekey=key,
                 export=export,
                 format=link.export,
-                sleep=self.sleep or time.sleep,
+                sleep=lambda seconds: self.wait(seconds, link.name or "The file"),
             )
         return self.on_drive[link.identity]
 
@@ -226,7 +227,7 @@ def stretch_of(
     The Content-Range decides: 200 with a right one is a range, 206 without one is no use. A packed
     answer counts other bytes than the file's, unless it is taken `as_sent`.
     """
-    packed = reply.packed and not as_sent
+    packed = reply.coding and not as_sent
     held, version = reply.headers.get("Content-Range", "").strip(), version_of(reply)
     match = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", held)
     if match is not None and reply.status in (200, 206) and not packed:
@@ -235,8 +236,7 @@ def stretch_of(
         return Stretch(start, last + 1, total, version, True) if right else None
     if reply.status != 200 or held:
         return None
-    length = reply.headers.get("Content-Length", "").strip()
-    size = int(length) if re.fullmatch(r"[0-9]{1,18}", length) and not packed else None
+    size = None if packed else reply.length
     return Stretch(0, size, size, version, False)
 
 

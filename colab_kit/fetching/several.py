@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ..errors import ColabKitError, FetchError, Offline
 from ..events import Event, FetchDone, FetchProgress, FetchStarted, Note
+from ..system.addresses import public
 from ..system.files import make
-from ..system.http import public
 from . import gdrive, gdrive_folder, hubs
 from .fetched import Fetched
 from .links.address import Link, clean_name
@@ -50,13 +50,16 @@ def members_of(link: Link, call: Call) -> tuple[str, list[Member]]:
     ------
     FetchError
     """
+    sleep = lambda seconds: call.wait(seconds, link.name or "The folder")
     if link.kind == "gdrive-folder":
-        title, entries = gdrive_folder.listing(link.id, call.web, resourcekey=link.resourcekey)
+        title, entries = gdrive_folder.listing(
+            link.id, call.web, resourcekey=link.resourcekey, sleep=sleep
+        )
         files = [Member(_drive_link(entry), entry.path) for entry in entries]
         return clean_name(title) or link.id, files
     token = hubs.authorization("huggingface", call.token, call.find)
     files = []
-    for file in hubs.hf_listing(link.id, call.web, token=token):
+    for file in hubs.hf_listing(link.id, call.web, token=token, sleep=sleep):
         name = Path(file.path).name
         own = Link("http", file.url, name, public(file.url), "huggingface")
         files.append(Member(own, file.path, file.size, file.sha256))

@@ -21,13 +21,14 @@ from pathlib import Path
 
 from ..errors import BadArchive, FetchError, NoSpace, Private, RateLimited, Stopped
 from ..events import FetchProgress, FetchStarted, Note
+from ..system.addresses import public
 from ..system.archives import tar as tars
 from ..system.archives import zip as zips
 from ..system.archives.limits import Unpacking, room
 from ..system.archives.unpack import beside
 from ..system.archives.zip import Member
 from ..system.files import make, write_json
-from ..system.http import Reply, cut, public
+from ..system.http import BODY, SLOWEST, Reply, cut
 from ..system.retry import retry, server_pause
 from .partial import Part
 from .records import MARK
@@ -35,7 +36,6 @@ from .remote import Call, Every, Source, stretch_of, version_of
 
 TAIL = 64 << 10  # bytes: the directory's end stands in them
 BATCH = 3 << 20  # bytes of members asked for at once
-SLICE = 128 << 10  # bytes between two looks for a stop: over a slow line a batch takes long
 LARGEST = 64 << 20  # bytes: a larger member comes faster in a download
 TELL = 0.1  # seconds between two events
 TICK = 0.01  # seconds between two looks for more of a tar
@@ -112,13 +112,10 @@ class RemoteZip:
         return content
 
     def _all(self, reply: Reply, size: int) -> bytes:
-        content = bytearray()
-        while len(content) < size:
-            self.call.check_stop(self.name)
-            if not (chunk := reply.read(min(SLICE, size - len(content)))):
-                raise cut(reply.url, f"after {len(content):,} of {size:,} bytes")
-            content += chunk
-        return bytes(content)
+        content = reply.body(size, seconds=BODY + size / SLOWEST)
+        if len(content) < size:
+            raise cut(reply.url, f"after {len(content):,} of {size:,} bytes")
+        return content
 
     def members(self) -> list[Member] | None:
         """Tell what is in it; None if a member is so large that a download is faster."""

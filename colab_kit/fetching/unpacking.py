@@ -12,12 +12,12 @@ from pathlib import Path
 
 from ..errors import BadArchive, NotFound, Private
 from ..events import Note
+from ..system.addresses import public
 from ..system.archives import external, unpack
 from ..system.archives.limits import Unpacking, room
 from ..system.archives.zip import Member
 from ..system.files import make, sha256
 from ..system.filetypes import HEAD
-from ..system.http import public
 from . import place
 from .download import Whole, bring, check_head, wrong_hash
 from .links.address import Link

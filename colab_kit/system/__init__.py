@@ -7,6 +7,8 @@ locks         one process at a time
 retry         an attempt is repeated for as long as its failures are worth it
 process       a program run beside us, heard and ended
 filetypes     what a file is by its first bytes and its name
+addresses     addresses as they may be shown
+connections   work of a server's that can be left at any time, and its connections
 http          one question to a server and its answer
 archives/     an archive becomes a folder
 hardware      what this machine says of itself

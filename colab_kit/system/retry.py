@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from ..errors import FetchError
 
+Sleep = Callable[[float], object]  # waits so many seconds
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
 

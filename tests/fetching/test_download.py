@@ -21,7 +21,7 @@ from colab_kit.errors import (
 )
 from colab_kit.events import FetchDone, FetchProgress, FetchStarted
 from colab_kit.fetching.download import get
-from colab_kit.system.http import public
+from colab_kit.system.addresses import public
 
 BODY = bytes(range(256)) * 8000  # 2 MB: several chunks
 

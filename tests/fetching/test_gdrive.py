@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from colab_kit.errors import FetchError, LinkError, NotFound, Private, QuotaExceeded, RateLimited
+from colab_kit.events import Control
 from colab_kit.fetching import gdrive_folder
 from colab_kit.fetching.gdrive import IsFolder, export_url, locate
 from colab_kit.fetching.gdrive_folder import Names, listing
@@ -364,14 +365,14 @@ def test_where_gdown_cannot_help_either_the_first_reason_stands(
 
 def test_the_installed_gdown_lists_the_fake_folder_as_we_do(drive, web):
     id = drive.folder("photos", drive.file("a.jpg"), drive.folder("cats", drive.file("b.jpg")))
-    ours, theirs = listing(id, web), gdrive_folder._by_gdown(id, 20)
+    ours, theirs = listing(id, web), gdrive_folder._by_gdown(id, Control(), 20)
     assert theirs is not None and theirs[0] == ours[0]
     assert [(e.id, e.path) for e in theirs[1]] == [(e.id, e.path) for e in ours[1]]
 
 
 def test_nothing_is_written_to_the_home(drive, web):
     locate(drive.file("large.zip", BODY, big=True), web)
-    gdrive_folder._by_gdown(drive.folder("f", drive.file("a"), drive.doc("d")), 20)
+    gdrive_folder._by_gdown(drive.folder("f", drive.file("a"), drive.doc("d")), Control(), 20)
     assert os.listdir(drive.hosts.home) == [] and os.listdir() == []
 
 

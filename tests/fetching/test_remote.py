@@ -1,22 +1,24 @@
 """What an answer holds: its Content-Range decides, and nothing that is not what was asked for is taken."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colab_kit.fetching.remote import Stretch, same, size_of_416, stretch_of, version_of
+from colab_kit.system.http import Reply
 from tests.support import examples
 
 
-class Answer:
+def answer(headers, status=200, packed=False):
     """A reply with nothing but its status and headers."""
-
-    def __init__(self, headers, status=200, packed=False):
-        self.headers, self.status, self.packed = headers, status, packed
+    headers = headers | ({"Content-Encoding": "gzip"} if packed else {})
+    return Reply(SimpleNamespace(status_code=status, headers=headers), "http://x")
 
 
 def held(status, headers, start, end=None, packed=False):
-    return stretch_of(Answer(headers, status, packed), start, end)
+    return stretch_of(answer(headers, status, packed), start, end)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,12 @@ def held(status, headers, start, end=None, packed=False):
             Stretch(0, 100, 100, "Mon", False),
         ),
         (200, {}, 0, Stretch(0, None, None, "", False)),
+        (
+            200,
+            {"Content-Length": "100", "Transfer-Encoding": "chunked"},
+            0,
+            Stretch(0, None, None, "", False),
+        ),  # the chunks count
         (206, {}, 40, None),
         (206, {"Content-Range": "bytes 0-99/100"}, 40, None),
         (206, {"Content-Range": "bytes 41-99/100"}, 40, None),
@@ -75,16 +83,16 @@ def test_a_packed_answer_counts_other_bytes():
 
 
 def test_a_strong_etag_names_a_version_and_a_weak_one_does_not():
-    assert version_of(Answer({"ETag": '"x"', "Last-Modified": "Mon"})) == '"x"'
-    assert version_of(Answer({"ETag": 'W/"x"', "Last-Modified": "Mon"})) == "Mon"
-    assert version_of(Answer({"ETag": "x"})) == "" == version_of(Answer({}))
+    assert version_of(answer({"ETag": '"x"', "Last-Modified": "Mon"})) == '"x"'
+    assert version_of(answer({"ETag": 'W/"x"', "Last-Modified": "Mon"})) == "Mon"
+    assert version_of(answer({"ETag": "x"})) == "" == version_of(answer({}))
     assert same('"x"', "") and same("", '"x"') and same('"x"', '"x"') and not same('"x"', '"y"')
 
 
 def test_the_size_of_a_file_without_that_range():
     assert (
-        size_of_416(Answer({"Content-Range": "bytes */12"})) == 12
-        and size_of_416(Answer({"Content-Range": "bytes 0-1/12"})) is None
+        size_of_416(answer({"Content-Range": "bytes */12"})) == 12
+        and size_of_416(answer({"Content-Range": "bytes 0-1/12"})) is None
     )
 
 

@@ -6,7 +6,8 @@ import traceback
 import pytest
 
 from colab_kit.errors import FetchError, LinkError, NotFound, Offline, Private, RateLimited
-from colab_kit.system.http import Web, patiently, public, retry_after
+from colab_kit.system.addresses import public
+from colab_kit.system.http import Web, patiently, retry_after
 from colab_kit.testing.server import FileServer
 
 

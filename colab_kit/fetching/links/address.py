@@ -12,7 +12,7 @@ from typing import NoReturn
 from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes, urlencode, urlsplit
 
 from ...errors import LinkError
-from ...system.http import public
+from ...system.addresses import public
 
 LONGEST_NAME = 200  # bytes: disks take 255, and our part files add ".part.json"
 MOST_SHOWN = 10_000  # characters: a longer link is not shown in an error

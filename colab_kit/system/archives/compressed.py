@@ -80,6 +80,15 @@ def unpacked_pieces(stream: Tap, kind: str | None, called: str) -> Generator[byt
             yield from iter(stream.read, b"")
 
 
+def inflated(stream: Tap) -> Iterator[bytes]:
+    """The pieces of a stream that a server packed as gzip or deflate, with or without a header."""
+    head = stream.head(2)
+    wbits = 31 if head == b"\x1f\x8b" else 15
+    if wbits == 15 and (len(head) < 2 or head[0] & 15 != 8 or int.from_bytes(head, "big") % 31):
+        wbits = -15
+    return _each(stream, lambda: zlib.decompressobj(wbits=wbits))
+
+
 def _each(stream: Tap, new: Callable[[], Any]) -> Iterator[bytes]:
     """Unpack one packed stream after the other: bgzip, pbzip2 and others write many."""
     data = stream.read(PIECE)
