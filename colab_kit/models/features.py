@@ -32,7 +32,7 @@ from .weights import hooked, read, write
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them
-VERSION = 1  # of what is computed: features of another version are not used again
+VERSION = 2  # of what is computed: features of another version are not used again
 NEAR = (
     1e-3  # of the largest output: how far folding may move an output; fp32 rounds differently then
 )

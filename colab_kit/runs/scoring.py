@@ -275,7 +275,7 @@ class Scorer:
         if isinstance(picture, torch.Tensor):  # of a run on arrays it is resized in its batch
             if self.floats or picture.ndim != 3 or not on_files(self.preprocess):
                 return picture
-            pixels = _coloured(picture)
+            pixels = decode(picture.movedim(0, 2).numpy())
         else:
             try:
                 with _LOCKS[id(picture) % len(_LOCKS)]:
@@ -293,16 +293,6 @@ _CHANCES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "log_probabilities": torch.exp,
     "multilabel_logits": torch.sigmoid,
 }
-
-
-def _coloured(x: torch.Tensor) -> np.ndarray:
-    """Give a uint8 array (C, H, W) as a file with these pixels is read: (H, W, 3), on white."""
-    pixels = x.movedim(0, 2).numpy()
-    if len(x) in (2, 4):
-        from PIL import Image
-
-        return decode(Image.fromarray(np.ascontiguousarray(pixels)))
-    return np.ascontiguousarray(np.repeat(pixels, 3, 2) if len(x) == 1 else pixels)
 
 
 def _stacked(rows: list[torch.Tensor]) -> torch.Tensor:

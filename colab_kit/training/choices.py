@@ -225,7 +225,7 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
         size = Choice(224, f"usual for {kind}", "default")
     channels = base.channels or (framed[0] if framed else None)
     crop = base.crop if shape is None else 1.0  # arrays are taken whole
-    span = source.span if isinstance(source, Pictures) else None
+    span = source.span if isinstance(source, Pictures | Items) else None
     return replace(base, size=size.value, channels=channels, crop=crop, span=span), size
 
 
