@@ -41,10 +41,13 @@ class Arrays:
 
     x : Tensor, uint8 or float, (N, C, H, W) or (N, features)
     labels : int64, (N,)
+    bands : of TIFFs that they were read from (formats/bands.py): how many, and the kind of their
+        numbers, as "uint16"; None for others
     """
 
     x: torch.Tensor
     labels: ndarray
+    bands: tuple[int, str] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
