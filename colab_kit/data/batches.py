@@ -156,9 +156,14 @@ class BatchLoader:
         return self._batches(self.split.rows, epoch, first)
 
     def peek(self) -> Batch:
-        """Give the first batch in order, to see what batches are like; no epoch draws from it."""
-        start, stop = self.bounds[0]
-        groups = [self.split.rows[start:stop]]
+        """Give a batch of rows from all over the split, in its order; no epoch draws from it.
+
+        The split is cut into as many stretches, and a key draws a row of each. So each class of a
+        folder is seen, and a fault of a part of the pictures.
+        """
+        n, (_, size) = len(self.split), self.bounds[0]
+        draws = keyed_random.uniforms(np.arange(size), keyed_random.LOOK)
+        groups = [self.split.rows[((np.arange(size) + draws) * n / size).astype(np.int64)]]
         with keyed_random.outer_streams_kept(), closing(self._read(groups, -1)) as raw:
             x, y, index = next(raw)
         return Batch(self._input(x), y.to(self.device), index)
