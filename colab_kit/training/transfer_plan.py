@@ -19,7 +19,7 @@ from ..system.files import home
 from .choices import Choice, as_asked
 from .loaders import FeatureLoader, FrozenFeatures
 from .plan import UNUSED, Plan
-from .probing import fastest_forward, known_choice, remember
+from .probing import SHORT, TOO_SHORT, fastest_forward, known_choice, remember
 from .request import Request
 
 VIEWS = 8  # passes over a frozen backbone, at most
@@ -171,15 +171,16 @@ def _precision(
     machine = plan.hardware.runtime
     options = candidates(machine.precision, plan.device.type, machine.isa, plan.model)
     pictures = views * len(plan.data.train) + len(plan.data.splits.get("valid", ()))
-    room = 0.01 * forward / len(first) * pictures
-    if 2 * len(options) * forward > room:
+    seconds = forward / len(first) * pictures  # of the pass
+    is_short = seconds < SHORT
+    if is_short or 2 * len(options) * forward > 0.01 * seconds:
         if not takes_channels_last(backbone.module, first.x[:2]):
             options = [option for option in options if not option.channels_last]
-        why = "suits this hardware; measuring would take more than a hundredth of the pass"
-        choice = Choice(str(options[-1]), why)
+        cost = TOO_SHORT if is_short else "measuring would take more than a hundredth of the pass"
+        choice = Choice(str(options[-1]), f"suits this hardware; {cost}")
     else:
         with outer_streams_kept():
-            name, why = fastest_forward(lambda how: backbone.features(first.x, how), options)
+            name, why = fastest_forward(lambda how: backbone.features(first.x, how).cpu(), options)
         choice = Choice(name, why)
     # the next call must find these features
     remember(home() / "precision.json", _hardware(plan, backbone), choice.value, choice.why)
