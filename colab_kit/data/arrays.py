@@ -26,13 +26,14 @@ from .targets import object_array, of_rows, with_row
 CHANNELS = (1, 2, 3, 4)  # what the axis of colours may hold
 
 
-def of_pair(x: Any, y: Any) -> Part:
+def of_pair(x: Any, y: Any, *, bands: tuple[int, str] | None = None) -> Part:
     """Understand pictures or vectors in memory, with their labels.
 
     Parameters
     ----------
     x : array or tensor, uint8 or float: (N, H, W), (N, C, H, W), (N, H, W, C) or (N, features)
     y : (N,) class numbers, names or floats, (N, classes) rows of 0 and 1, or (N, targets) floats
+    bands : as of Arrays
 
     Raises
     ------
@@ -42,7 +43,7 @@ def of_pair(x: Any, y: Any) -> Part:
     pixels, notes = _pixels(x)
     labels = read_labels(y, len(pixels))
     fingerprint = fingerprints.of_array(pixels)
-    return Part(labels, lambda numbers: Arrays(pixels, numbers), fingerprint, notes=notes)
+    return Part(labels, lambda numbers: Arrays(pixels, numbers, bands), fingerprint, notes=notes)
 
 
 def of_files(

@@ -156,9 +156,14 @@ class BatchLoader:
         return self._batches(self.split.rows, epoch, first)
 
     def peek(self) -> Batch:
-        """Give the first batch in order, to see what batches are like; no epoch draws from it."""
-        start, stop = self.bounds[0]
-        groups = [self.split.rows[start:stop]]
+        """Give a batch of rows from all over the split, in its order; no epoch draws from it.
+
+        The split is cut into as many stretches, and a key draws a row of each. So each class of a
+        folder is seen, and a fault of a part of the pictures.
+        """
+        n, (_, size) = len(self.split), self.bounds[0]
+        draws = keyed_random.uniforms(np.arange(size), keyed_random.LOOK)
+        groups = [self.split.rows[((np.arange(size) + draws) * n / size).astype(np.int64)]]
         with keyed_random.outer_streams_kept(), closing(self._read(groups, -1)) as raw:
             x, y, index = next(raw)
         return Batch(self._input(x), y.to(self.device), index)
@@ -319,21 +324,29 @@ def resident(
     free : callable, optional
         Gives the device's free bytes; torch's own, if None.
     """
-    if device.type in ("cpu", "mps"):  # they share the memory of the machine
-        return arrays
 
     def move() -> Arrays:
-        room = free(device) if free else torch.cuda.mem_get_info(device)[0]
-        return replace(arrays, x=arrays.x.to(device)) if arrays.x.nbytes <= room / 4 else arrays
+        is_small = fits(arrays.x.nbytes, device, free)
+        return replace(arrays, x=arrays.x.to(device)) if is_small else arrays
 
     return cached_with(arrays, ("resident", str(device)), move)
+
+
+def fits(
+    count: int, device: torch.device, free: Callable[[torch.device], int] | None = None
+) -> bool:
+    """Tell whether a quarter of a GPU's free memory holds so many bytes."""
+    if device.type in ("cpu", "mps"):  # they share the memory of the machine
+        return False
+    room = free(device) if free else torch.cuda.mem_get_info(device)[0]
+    return count <= room / 4
 
 
 def _gather(arrays: Arrays, groups: Groups) -> Generator[Raw, None, None]:
     labels = torch.from_numpy(arrays.labels)
     for rows in groups:  # a gather of bytes costs less than handing it to a thread
         where = torch.from_numpy(rows)
-        pixels = arrays.x.index_select(0, where.to(arrays.x.device))
+        pixels = arrays.x.index_select(0, where.to(arrays.x.device, non_blocking=True))
         yield pixels, labels.index_select(0, where), rows
 
 

@@ -149,21 +149,30 @@ def coloured(values: ndarray, span: Span | None) -> Any:
     return Image.fromarray(np.ascontiguousarray(shown))
 
 
-def law_of(paths: Sequence[Path]) -> Span | None:
-    """Tell the law of a set by some of its files; None where none can be read."""
+def law_of(pictures: Sequence[Any]) -> Span | None:
+    """Tell the law of a set by some of its deep pictures; None where none can be read.
+
+    Parameters
+    ----------
+    pictures : sequence of Path, bytes or PIL picture
+        Files, their content, or decoded pictures.
+    """
     from PIL import Image
 
     pixels = []
-    for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
+    for picture in pictures[:: max(1, len(pictures) // LOOKED_AT)]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                if (deep := samples(path)) is not None:
+                if not isinstance(picture, (Path, bytes)):
+                    pixels.append(np.asarray(picture))
+                    continue
+                if (deep := samples(picture)) is not None:
                     values = deep[0]
                     even = values.shape[2:] in ((2,), (4,))
                     pixels.append(values[..., :-1] if even else values)
                     continue
-                with Image.open(path) as image:
+                with Image.open(picture) as image:
                     pixels.append(np.asarray(image))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             continue

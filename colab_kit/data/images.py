@@ -44,6 +44,16 @@ def reads(kind: str) -> bool:
     return True
 
 
+def is_pixels(x: Any) -> bool:
+    """Tell whether a user's item is brought to a square, as a file is; others keep their shape.
+
+    It is one if it is of PIL, or uint8 (H, W) or (H, W, 1, 3 or 4).
+    """
+    if isinstance(x, ndarray):
+        return x.dtype == np.uint8 and (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (1, 3, 4)))
+    return hasattr(x, "getexif")
+
+
 def decode(
     picture: Path | bytes | Any, side: int | None = None, span: Span | None = None
 ) -> ndarray:
@@ -56,9 +66,9 @@ def decode(
 
     Parameters
     ----------
-    picture : Path, bytes or PIL picture
+    picture : Path, bytes, PIL picture or uint8 array
         A file, its content, or what Image.open() made of it: the same pixels. A PIL picture stays
-        as it is.
+        as it is. An array is (H, W) or (H, W, 1 to 4): grey, coloured, the last of 2 or 4 alpha.
     side : int, optional
         Pixels.
     span : (float, float), optional
@@ -69,7 +79,9 @@ def decode(
     DataError
         It is no picture, or damaged.
     """
-    picture = _content(picture)
+    if isinstance(picture, ndarray):
+        return _of_array(picture)
+    picture = content_of(picture)
     if isinstance(picture, (Path, bytes)):
         if (pixels := _plain_jpeg(picture, side)) is not None:
             return pixels
@@ -87,6 +99,16 @@ def decode(
         is_none = isinstance(err, UnidentifiedImageError)
         why = "its bytes begin no picture" if is_none else str(err)
         raise DataError(what, why, "replace the file, or delete it") from err
+
+
+def _of_array(pixels: ndarray) -> ndarray:
+    """Give uint8 (H, W) or (H, W, C) as RGB; what is RGB already as it is."""
+    from PIL import Image
+
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.shape[2] in (2, 4):
+        return np.array(rgb(Image.fromarray(np.ascontiguousarray(pixels))))
+    return np.ascontiguousarray(np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels)
 
 
 def _by_pillow(picture: Any, side: int | None, span: Span | None) -> ndarray:
@@ -116,7 +138,7 @@ def _modern(picture: Any) -> str | None:
     return kind if kind in READERS else None
 
 
-def _content(picture: Any) -> Any:
+def content_of(picture: Any) -> Any:
     """Give the content of a file that Image.open() looked at and did not decode yet.
 
     So it is decoded as its file is: at a reduced scale, where it is far larger than needed, and
@@ -213,11 +235,6 @@ def _turn_upright(pixels: ndarray, orientation: int) -> ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def as_rgb(image: Any, span: Span | None = None) -> Any:
-    """Give a PIL picture as RGB without its alpha channel; deep ones as rgb() does."""
-    return rgb(image, span) if is_deep(image.mode) else image.convert("RGB")
-
-
 def rgb(image: Any, span: Span | None = None) -> Any:
     """Give a PIL picture as RGB: clear pixels white, deep ones by `span` or their own depth."""
     from PIL import Image
@@ -228,6 +245,30 @@ def rgb(image: Any, span: Span | None = None) -> Any:
         clear = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def treatment(picture: Any) -> set[str]:
+    """Say what decode() does to a PIL picture or array beyond convert("RGB").
+
+    Returns
+    -------
+    set of str
+        Of "turned" (by EXIF), "white" (lies under clear pixels), "deep" (of more than 8 bits).
+    """
+    from PIL import Image
+
+    if isinstance(picture, ndarray):
+        picture = Image.fromarray(picture)
+    found = set[str]()
+    if picture.getexif().get(ORIENTATION, 1) in range(2, 9):
+        found.add("turned")
+    content = content_of(picture)
+    if is_deep(picture.mode) or (isinstance(content, bytes) and samples(content) is not None):
+        return found | {"deep"}
+    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
+        clear = picture.convert("RGBA").getextrema()[3][0] < 255
+        found |= {"white"} if clear else set()
+    return found
 
 
 def long_by_short(paths: Sequence[Path]) -> float:

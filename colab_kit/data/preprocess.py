@@ -34,6 +34,7 @@ class Preprocess:
     span : the values that become 0 and 255 in files of more than 8 bits (deep.py), or None
     resize : "crop": a square of the picture is shown; "squash": all of it, as a square; "pad": all
         of it, in its proportions, between margins of the colour that becomes 0
+    bands : as of Arrays: files are read as their bands, the numbers as they are stored; or None
     """
 
     size: int | None = None
@@ -44,6 +45,7 @@ class Preprocess:
     crop: float = 0.875
     resize: str = "crop"
     span: Span | None = None
+    bands: tuple[int, str] | None = None
 
     @property
     def square(self) -> int:
@@ -174,7 +176,8 @@ class Preprocess:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Preprocess:
-        rows = {name: tuple(value[name]) for name in ("mean", "std", "span") if value.get(name)}
+        names = ("mean", "std", "span", "bands")
+        rows = {name: tuple(value[name]) for name in names if value.get(name)}
         return cls(**{**value, **rows})
 
 

@@ -41,10 +41,13 @@ class Arrays:
 
     x : Tensor, uint8 or float, (N, C, H, W) or (N, features)
     labels : int64, (N,)
+    bands : of TIFFs that they were read from (formats/bands.py): how many, and the kind of their
+        numbers, as "uint16"; None for others
     """
 
     x: torch.Tensor
     labels: ndarray
+    bands: tuple[int, str] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,11 +89,15 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """A user's own map-style dataset, read item by item with its own transforms."""
+    """A user's own map-style dataset, read item by item with its own transforms.
+
+    span : as of Pictures, where its items are PIL pictures of more than 8 bits
+    """
 
     dataset: Any
     labels: ndarray
     collate: Callable[[list[Any]], Any] | None = None
+    span: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -98,9 +105,13 @@ class Items:
     def picture(self, row: int) -> ndarray:
         import torch
 
+        from .images import decode, is_pixels
+
         x = self.dataset[row][0]
         if isinstance(x, torch.Tensor):
             return _as_picture(x)
+        if is_pixels(x):
+            return decode(x, span=self.span)
         x = np.array(x)
         return _as_picture(torch.from_numpy(np.moveaxis(x, -1, 0) if x.ndim == 3 else x))
 

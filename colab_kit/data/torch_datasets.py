@@ -33,6 +33,7 @@ from .dict_items import DictItems, of_dicts
 from .keyed_random import item_under_key
 from .labels import read_labels
 from .sources import Items, Part
+from .user_datasets import law_of_items
 
 IN_PLACE_OF = {  # sampler: what it is for, and what does that here
     "WeightedRandomSampler": "it evens out the classes: pass the dataset itself and train with "
@@ -215,11 +216,13 @@ def _items(dataset: Any, collate: Any) -> Part:
     if not keyed:
         text = "gives another picture each time it is read: its runs cannot be repeated exactly."
         notes.append(Note(f"{name} {text}", "warn"))
+    span, read_as_files = law_of_items(dataset)
+    notes += [read_as_files] if read_as_files else []
     if collate:
         fingerprint = fingerprints.of_value([fingerprint, fingerprints.of_callable(collate)])
 
     def make(numbers: ndarray) -> Items:
-        return Items(dataset, numbers, collate)
+        return Items(dataset, numbers, collate, span)
 
     return Part(labels, make, fingerprint, notes=tuple(notes), keyed=keyed)
 

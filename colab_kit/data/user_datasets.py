@@ -22,14 +22,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ..errors import DataError, RecipeError
+from ..events import Note
 from . import keyed_random
 from .augment import Augment, Draws, boxes, flips
-from .images import as_rgb, squash
+from .deep import Span, law_of
+from .images import content_of, decode, is_pixels, squash, treatment
 from .preprocess import Preprocess
 from .sources import Arrays, Chosen, Items, Pictures
 from .targets import of_row
 
 Raw = tuple[Tensor, Tensor, ndarray]
+LOOKED_AT = 8  # items whose kind of picture is asked for
 SHARED = 64 << 20  # bytes of /dev/shm that workers need: batches travel through it
 # Signals that reach a whole group of processes: a terminal's, a batch system's, a shell's.
 GROUP = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
@@ -135,32 +138,44 @@ def _shared_memory() -> int | None:
         return 0 if sys.platform == "linux" else None
 
 
-def is_picture(x: Any) -> bool:
-    """Tell whether an item is brought to a square, as a file is; other items keep their shape.
-
-    It is one if it is of PIL, or uint8 (H, W) or (H, W, 1, 3 or 4).
-    """
-    if isinstance(x, ndarray):
-        return x.dtype == np.uint8 and (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (1, 3, 4)))
-    return hasattr(x, "getexif")
-
-
 def own_shape(split: Chosen) -> tuple[int, ...] | None:
     """Give the shape of a user's items; None for pictures, () where a collate makes it."""
-    x = _picture_of(split.source, int(split.rows[0]))
-    if is_picture(x):
+    x = _picture_of(split.source.dataset, int(split.rows[0]))
+    if is_pixels(x):
         return None
     return () if split.source.collate else tuple(getattr(x, "shape", ()))
 
 
+def law_of_items(dataset: Any) -> tuple[Span | None, Note | None]:
+    """Look at some items: the law of those of more than 8 bits, and what reading does to pictures.
+
+    A PIL picture is read as its file would be, so that predict() sees what was learned.
+    """
+    rows = np.unique(np.linspace(0, len(dataset) - 1, LOOKED_AT).astype(int)).tolist()
+    shown = [_picture_of(dataset, row) for row in rows]
+    kinds = [(x, treatment(x)) for x in shown if is_pixels(x)]
+    span = law_of([content_of(x) for x, done in kinds if "deep" in done])
+    words = {
+        "turned": "turned upright by EXIF",
+        "white": "laid on white where they are clear",
+        "deep": f"brought from {span[0]:,.6g} to {span[1]:,.6g} to 0 to 255" if span else "",
+    }
+    done = [text for kind, text in words.items() if any(kind in found for _, found in kinds)]
+    if not done:
+        return None, None
+    text = f"Pictures of {type(dataset).__name__} are read as files are: {', '.join(done)}. To keep"
+    fix = "them as they are, let __getitem__ return np.array(picture.convert('RGB'))."
+    return span, Note(f"{text} {fix}")
+
+
 def draws_privately(items: Items, row: int) -> bool:
     """Tell whether an item read twice under one key differs: no key reaches its draws."""
-    first, second = (np.array(_picture_of(items, row)) for _ in range(2))
+    first, second = (np.array(_picture_of(items.dataset, row)) for _ in range(2))
     return not np.array_equal(first, second)
 
 
-def _picture_of(items: Items, row: int) -> Any:
-    item = keyed_random.item_under_key(items.dataset, row)
+def _picture_of(dataset: Any, row: int) -> Any:
+    item = keyed_random.item_under_key(dataset, row)
     return item[0] if isinstance(item, tuple | list) and item else item
 
 
@@ -223,7 +238,7 @@ class _KeyedDataset(Dataset[Any]):
             what = f"Item {row} of {type(dataset).__name__} is no (picture, label) pair."
             raise DataError(what, f"it is a {type(item).__name__}", "let __getitem__ return (x, y)")
         x, y = item
-        if is_picture(x):
+        if is_pixels(x):
             x = self._square(x, epoch, row)
         elif isinstance(x, ndarray):
             x = torch.from_numpy(x)
@@ -231,14 +246,12 @@ class _KeyedDataset(Dataset[Any]):
         return row, (x, y if self.items.collate else of_row(self.items.labels, row))
 
     def _square(self, x: Any, epoch: int, row: int) -> Tensor:
-        """Give a picture as uint8 (3, S, S), without its alpha channel."""
-        pixels = np.asarray(as_rgb(x) if hasattr(x, "convert") else x)
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else np.array(pixels[..., :3])
+        """Give a picture as uint8 (3, S, S), read as its file would be."""
         preprocess, augment = self.preprocess, self.augment
         size, side = preprocess.square, preprocess.side
+        pixels = decode(x, side, preprocess.span)
         if isinstance(self.items.dataset, Transformed):  # the user's transform has cut it
-            out = squash(pixels, size) if pixels.shape[:2] != (size, size) else pixels
+            out = squash(pixels, size)
         elif augment is None or not augment.cuts or epoch < 0:
             out = preprocess.picture(pixels)
         else:

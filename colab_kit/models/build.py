@@ -260,7 +260,7 @@ class LazyBackbone:
 
     @torch.no_grad()
     def features(self, x: torch.Tensor, precision: Precision) -> torch.Tensor:
-        """Return what the head is given for network input `x`: float32 (n, width), on the CPU.
+        """Return what the head is given for network input `x`: float32 (n, width), on its device.
 
         A copy of the network computes it, its BatchNorms folded into its convolutions: the network
         stays as it is.
@@ -274,7 +274,7 @@ class LazyBackbone:
             self._is_channels_last = precision.channels_last
         with precision.on(x.device):
             features: torch.Tensor = self._headless_copy.eval()(precision.input(x))
-            return features.float().cpu()
+            return features.float()
 
 
 class HeadAlone(nn.Module):

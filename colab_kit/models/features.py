@@ -9,6 +9,7 @@ computed in another batch than the first time.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,7 +33,8 @@ from .weights import hooked, read, write
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them
-VERSION = 1  # of what is computed: features of another version are not used again
+FETCH_EVERY = 0.1  # seconds between two times that an accelerator is waited for
+VERSION = 2  # of what is computed: features of another version are not used again
 NEAR = (
     1e-3  # of the largest output: how far folding may move an output; fp32 rounds differently then
 )
@@ -92,31 +94,55 @@ class Features:
         batches: Iterator[Batch],
         extract: Callable[[torch.Tensor], torch.Tensor],
         go_on: Callable[[int], bool],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Compute the missing groups.
+
+        What an accelerator computed is fetched FETCH_EVERY seconds and at the end: each fetch waits
+        for it. A kill loses no more than these groups.
 
         Parameters
         ----------
         batches : iterator of Batch
             The batches of the split, from number `done` on.
         extract : callable
-            Turns network input into features.
+            Turns network input into features, on any device.
         go_on : callable
             Is called after each group with the number of groups there are now; False ends the pass.
         """
+        waiting, fetched = list[tuple[np.ndarray, torch.Tensor]](), clock()
         for batch in batches:
+            features = extract(batch.x) if len(batch) else torch.empty(0, self.width)
+            waiting.append((batch.index, features))
+            done = self.done + len(waiting)
+            is_here = features.device.type == "cpu"
+            if is_here or done == len(self.bounds) or clock() - fetched >= FETCH_EVERY:
+                self._fetch(waiting)
+                fetched = clock()
+            if not go_on(done):
+                break
+        self._fetch(waiting)
+
+    def _fetch(self, waiting: list[tuple[np.ndarray, torch.Tensor]]) -> None:
+        """Take what groups have in common: their rows and features, fetched in one go."""
+        if not waiting:
+            return
+        sizes = [len(features) for _, features in waiting]
+        with timings.during("forward"):
+            device = waiting[-1][1].device
+            values = torch.cat([features.to(device) for _, features in waiting]).cpu()
+        for (index, _), features in zip(waiting, torch.split(values, sizes), strict=True):
             start, stop = self.bounds[self.done]
             block = np.full((stop - start, self.width), np.nan, np.float32)
-            if len(batch):
-                block[np.isin(self.rows[start:stop], batch.index)] = extract(batch.x).numpy()
+            block[np.isin(self.rows[start:stop], index)] = features.numpy()
             self._values[start:stop] = block
             with timings.during("save"):
                 self._write_rows(start, stop)
             self.done += 1
-            if self.whole and self.shelf is not None:
-                self._put_on(self.shelf)
-            if not go_on(self.done):
-                break
+        waiting.clear()
+        if self.whole and self.shelf is not None:
+            self._put_on(self.shelf)
 
     def _read_group(self, start: int, stop: int) -> bool:
         """Read a group from the disk; False if it is missing or not whole."""

@@ -264,7 +264,7 @@ class Inference:
             with keyed_random.outer_streams_kept(), closing(batches):  # type: ignore[type-var]
                 features.compute(
                     batches,
-                    lambda x: extract(x).cpu(),
+                    extract,
                     lambda done: watch(loader.bounds[done - 1][1]),
                 )
         seen = loader.bounds[features.done - 1][1] if features.done else 0
@@ -278,19 +278,20 @@ class Inference:
         self, batches: Iterable[Batch], bounds: list[tuple[int, int]], look: Scores, watch: Watch
     ) -> Answers:
         """Look at batches, until somebody says stop; the figures are fetched at the end."""
-        found, labels, rows, seen = [], list[np.ndarray](), list[np.ndarray](), 0
+        found, labels, rows, seen = [], list[torch.Tensor](), list[np.ndarray](), 0
         with keyed_random.outer_streams_kept(), closing(batches):  # type: ignore[type-var]
             for number, (batch, (_, seen)) in enumerate(zip(batches, bounds, strict=True)):
                 keyed_random.seed_torch(self.seed, keyed_random.VALID, number)
                 if len(batch):
                     found.append(look(batch.x))
-                    labels.append(batch.y.cpu().numpy())
+                    labels.append(batch.y)
                     rows.append(batch.index)
                 if not watch(seen):
                     break
         if not rows:
             return Answers.none(seen)
-        return Answers(torch.cat(found).cpu(), np.concatenate(labels), np.concatenate(rows), seen)
+        scores, y = torch.cat(found).cpu(), torch.cat(labels).cpu().numpy()
+        return Answers(scores, y, np.concatenate(rows), seen)
 
     def _kept_features(
         self, frozen: LazyBackbone, loader: BatchLoader, fingerprint: str
@@ -342,11 +343,9 @@ def _marks(model: nn.Module) -> list[Any]:
     Torch counts the writes, but not those through `.data`; these the sums show.
     """
     tensors = [*model.parameters(), *model.buffers()]
-    sums = [_sum(t.detach().float()) for t in tensors]
+    numbers = [t.detach().float() for t in tensors]
+    if any(t.device.type != "cpu" for t in numbers):  # one fetch: each waits for the device
+        sums = torch.stack([t.sum() for t in numbers]).tolist()
+    else:  # by one thread: many small sums do not pay for several
+        sums = [float(t.numpy().sum()) for t in numbers]
     return [[(id(t), t._version) for t in tensors], sums]
-
-
-def _sum(t: torch.Tensor) -> float:
-    if t.device.type != "cpu":
-        return float(t.sum())
-    return float(t.numpy().sum())  # by one thread: many small sums do not pay for several

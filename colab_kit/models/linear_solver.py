@@ -67,7 +67,7 @@ def solve(
     Parameters
     ----------
     x : float32 (n, d)
-        Features.
+        Features. The head is solved on their device.
     y : Tensor
         What `loss` takes beside scores.
     outputs : int
@@ -92,7 +92,7 @@ def solve(
         order = [sorted(strengths)[len(strengths) // 2]]
     heads: dict[float, Solved] = {}
     losses: dict[float, float] = {}
-    theta = torch.zeros(outputs * (x.shape[1] + 1))
+    theta = torch.zeros(outputs * (x.shape[1] + 1), device=x.device)
     for strength in order:
         theta = minimise(_objective(z, y, outputs, loss, strength), theta)
         weight, bias = _parts(theta, outputs)

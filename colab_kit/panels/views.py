@@ -178,7 +178,7 @@ def chances(prediction: Any) -> str:
     rows = []
     for label, score in prediction.top:
         name = escape(label)
-        meter = f'<meter min="0" max="1" value="{score:.4f}" aria-label="{name}"></meter>'
+        meter = f'<meter min="0" max="1" value="{score:.6f}" aria-label="{name}"></meter>'
         rows.append(f"<tr><td>{name}</td><td>{meter}</td><td>{100 * score:.1f} %</td></tr>")
     label = escape(prediction.label)
     return framed(f"<strong>{label}</strong><table>{''.join(rows)}</table>")

@@ -22,6 +22,7 @@ import torch
 from ..data.dataset import Data
 from ..data.deep import coloured
 from ..data.folders.tree import is_picture, natural, tree_of
+from ..data.formats.bands import as_in_set, values
 from ..data.images import decode, rgb
 from ..data.preprocess import Preprocess
 from ..data.sources import Arrays
@@ -84,7 +85,7 @@ def pictures_of(x: Any, preprocess: Preprocess) -> Found:
                 return [Shown(picture) for picture in x], False
             return [Shown(x)], True  # as the file that it comes from
         case np.ndarray() | torch.Tensor():
-            rows, is_one = _rows(_tensor(x), preprocess)
+            rows, is_one = _rows(_tensor(x, preprocess), preprocess)
             return [Shown(row) for row in rows], is_one
     if hasattr(x, "convert") and hasattr(x, "size"):
         return [Shown(x)], True
@@ -116,8 +117,12 @@ def _is_deep(x: np.ndarray, preprocess: Preprocess) -> bool:
 
 def pixels_of(shown: Shown, preprocess: Preprocess) -> np.ndarray:
     """Give a picture as pixels to draw: uint8, (H, W, C)."""
-    if isinstance(shown.item, torch.Tensor):
-        return Arrays(shown.item.unsqueeze(0), np.zeros(1, np.int64)).picture(0)
+    item = shown.item
+    if preprocess.bands is not None and not isinstance(item, torch.Tensor):
+        item = torch.from_numpy(as_in_set(item, preprocess.bands))
+    if isinstance(item, torch.Tensor):
+        picture = Arrays(item.unsqueeze(0), np.zeros(1, np.int64)).picture(0)
+        return picture if picture.shape[2] <= 4 and preprocess.bands is None else picture[..., :3]
     if isinstance(shown.item, np.ndarray):
         return np.array(rgb(coloured(shown.item, preprocess.span)))
     return decode(shown.item, span=preprocess.span)
@@ -234,8 +239,13 @@ def _column(table: Any) -> list[Any]:
     return list(table[names[0]])
 
 
-def _tensor(x: Any) -> torch.Tensor:
-    """Give uint8 or float; whole numbers from 0 to 255 are taken as pixels, as `load` does."""
+def _tensor(x: Any, preprocess: Preprocess) -> torch.Tensor:
+    """Give uint8 or float; whole numbers from 0 to 255 are taken as pixels, as `load` does.
+
+    Of a run on TIFFs of many bands, numbers stay as they are.
+    """
+    if (bands := preprocess.bands) is not None and bands[1] != "uint8":
+        return torch.from_numpy(values(np.asarray(x.cpu() if hasattr(x, "cpu") else x), bands))
     fix = "pass uint8 pixels, or floats"
     if isinstance(x, np.ndarray):
         if x.dtype.kind not in "biuf" or not x.size:
@@ -263,6 +273,8 @@ def _rows(x: torch.Tensor, preprocess: Preprocess) -> tuple[list[torch.Tensor], 
     The place of the network's number of channels, or of 1, 3 or 4, says what it is.
     """
     vectors = preprocess.size is None and preprocess.channels is None
+    if preprocess.bands is not None:
+        return _banded(x, preprocess.bands[0])
     match x.ndim:
         case 1:
             return [x], True
@@ -281,6 +293,20 @@ def _rows(x: torch.Tensor, preprocess: Preprocess) -> tuple[list[torch.Tensor], 
         "a picture has 2 or 3 axes, a batch 4",
         "reshape it",
     )
+
+
+def _banded(x: torch.Tensor, bands: int) -> tuple[list[torch.Tensor], bool]:
+    """Give the pictures (bands, H, W) of one array or a batch, and whether it is one."""
+    shape = x.shape[-3:]
+    if x.ndim not in (3, 4) or bands not in (shape[2], shape[0]):
+        raise DataError(
+            f"predict() was given an array of shape {tuple(x.shape)}.",
+            f"the run learned TIFFs of {bands} bands, and the bands are the first axis of a"
+            " picture, or its last",
+            f"give an array ({bands}, H, W) or (H, W, {bands}), or a batch of such",
+        )
+    rows = x if x.ndim == 4 else x.unsqueeze(0)
+    return list(rows.movedim(3, 1) if shape[0] != bands else rows), x.ndim == 3
 
 
 def _colours(shape: Sequence[int], want: int | None) -> int | None:

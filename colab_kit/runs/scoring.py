@@ -15,6 +15,7 @@ from torch import nn
 from ..data.batches import Batch, BatchLoader, bounds
 from ..data.dataset import Split
 from ..data.folders.tree import some
+from ..data.formats.bands import as_in_set
 from ..data.images import decode
 from ..data.prefetch import crew, run_ahead
 from ..data.preprocess import Preprocess
@@ -139,7 +140,7 @@ class Scorer:
         batches, watch = self._batches(shown, spans, faults), watch or Watch("pictures", len(shown))
         found = self.inference.over(batches, spans, self._guarded(self._look()), watch)
         if not len(found.rows):
-            raise _unreadable(shown, faults)
+            raise _unreadable(shown, faults, self.preprocess)
         return Scored(found.outputs.numpy(), found.labels, found.rows, found.seen, faults)
 
     def _look(self) -> Scores:
@@ -222,7 +223,7 @@ class Scorer:
             self._check(one.item)
             ready = self._ready(one)
             if isinstance(ready, str):
-                raise _unreadable([one], {0: ready})
+                raise _unreadable([one], {0: ready}, self.preprocess)
             squares.append(ready)
         if any(picture.dtype != torch.uint8 or picture.ndim != 3 for picture in squares):
             raise DataError(
@@ -250,6 +251,8 @@ class Scorer:
                 " not known",
                 "give predict() uint8",
             )
+        if self.preprocess.bands is not None:
+            return  # a file is read as the training files were, and the bands of arrays are counted
         if self.floats and picture is not None and not (is_array and picture.dtype != torch.uint8):
             raise DataError(
                 "This run was trained on float arrays, and this is a picture file or uint8 array.",
@@ -281,10 +284,12 @@ class Scorer:
         if isinstance(picture, torch.Tensor):  # of a run on arrays it is resized in its batch
             if self.floats or picture.ndim != 3 or not on_files(self.preprocess):
                 return picture
-            pixels = _coloured(picture)
+            pixels = decode(picture.movedim(0, 2).numpy())
         else:
             try:
                 with _LOCKS[id(picture) % len(_LOCKS)]:
+                    if self.preprocess.bands is not None:
+                        return torch.from_numpy(as_in_set(picture, self.preprocess.bands))
                     if isinstance(picture, np.ndarray):
                         pixels = pixels_of(shown, self.preprocess)
                     else:
@@ -292,16 +297,6 @@ class Scorer:
             except DataError as err:
                 return err.why
         return torch.from_numpy(self.preprocess.picture(pixels)).movedim(2, 0)
-
-
-def _coloured(x: torch.Tensor) -> np.ndarray:
-    """Give a uint8 array (C, H, W) as a file with these pixels is read: (H, W, 3), on white."""
-    pixels = x.movedim(0, 2).numpy()
-    if len(x) in (2, 4):
-        from PIL import Image
-
-        return decode(Image.fromarray(np.ascontiguousarray(pixels)))
-    return np.ascontiguousarray(np.repeat(pixels, 3, 2) if len(x) == 1 else pixels)
 
 
 def _stacked(rows: list[torch.Tensor]) -> torch.Tensor:
@@ -315,10 +310,14 @@ def _stacked(rows: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack(rows)
 
 
-def _unreadable(shown: Sequence[Shown], faults: dict[int, str]) -> DataError:
+def _unreadable(
+    shown: Sequence[Shown], faults: dict[int, str], preprocess: Preprocess
+) -> DataError:
     names = [f"{one.path or 'the picture'}: {faults.get(i, '')}" for i, one in enumerate(shown)]
-    what = "No picture could be read."
-    return DataError(what, some(names), "give files that Pillow reads, or correct the paths")
+    fix = "give files that Pillow reads, or correct the paths"
+    if preprocess.bands is not None:
+        fix = "give TIFFs with the bands of the training files, in their order and scale"
+    return DataError("No picture could be read.", some(names), fix)
 
 
 def _view(x: torch.Tensor, number: int, *, flip: bool = True) -> torch.Tensor:

@@ -44,8 +44,8 @@ def first_outputs(model: nn.Module, batch: Batch, classes: Sequence[str]) -> tor
         A label is outside 0 .. classes - 1, or no picture of the batch can be read.
     """
     if not len(batch):
-        why, fix = "every file of the first batch is damaged", "look at the files, or fetch them"
-        raise DataError("None of the first pictures can be read.", why, f"{fix} again")
+        why, fix = "each of the files that were tried is damaged", "look at them, or fetch them"
+        raise DataError("None of these pictures can be read.", why, f"{fix} again")
     y, n = batch.y, len(classes)
     if not y.is_floating_point():
         low, high = int(y.min()), int(y.max())
@@ -129,7 +129,7 @@ def odd_pixels(
     Parameters
     ----------
     x : Tensor
-        The first batch as network input; features of a frozen backbone show no pixels.
+        Network input of some pictures; features of a frozen backbone show no pixels.
     preprocess : Preprocess
         What made x of pixels.
     """
@@ -177,7 +177,7 @@ def _faint(x: torch.Tensor) -> Iterator[tuple[str, str, str, str]]:
         if n:
             yield (
                 "warning" if n >= len(x) / 4 else "note",
-                f"{n} of the first {len(x)} pictures are nearly {name}.",
+                f"{n} of {len(x)} pictures from all over the training split are nearly {name}.",
                 f"almost all of their pixels are {end}",
                 "look at them: data.show(). Masks and maps of class numbers look so, and are no"
                 " photos",

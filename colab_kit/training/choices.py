@@ -225,8 +225,10 @@ def preprocess_for(recipe: Recipe, data: Data, base: Preprocess) -> tuple[Prepro
         size = Choice(224, f"usual for {kind}", "default")
     channels = base.channels or (framed[0] if framed else None)
     crop = base.crop if shape is None else 1.0  # arrays are taken whole
-    span = source.span if isinstance(source, Pictures) else None
-    return replace(base, size=size.value, channels=channels, crop=crop, span=span), size
+    span = source.span if isinstance(source, Pictures | Items) else None
+    bands = source.bands if isinstance(source, Arrays) else None
+    base = replace(base, span=span, bands=bands)
+    return replace(base, size=size.value, channels=channels, crop=crop), size
 
 
 def workers_for(recipe: Recipe, data: Data, cores: int, *, transformed: bool = False) -> int:

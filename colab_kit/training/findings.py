@@ -57,6 +57,8 @@ class FirstLook:
     ----------
     x, y : Tensor
         The first batch, as network input, and its labels.
+    sample : Tensor
+        Network input of pictures from all over the training split; x may be fewer of them.
     output : Tensor, (n, classes)
         What the network puts out for it, in eval.
     loss : float
@@ -81,6 +83,7 @@ class FirstLook:
     device: str
     x: torch.Tensor
     y: torch.Tensor
+    sample: torch.Tensor
     output: torch.Tensor
     loss: float
     kind: str
@@ -98,7 +101,7 @@ def examine(look: FirstLook) -> tuple[Finding, ...]:
     This takes a hundredth of the predicted run, or 20 ms.
     """
     data = of_data(look.data, look.recipe, channels=look.channels, seconds=look.seconds)
-    pixels = [Finding(*row) for row in odd_pixels(look.data, look.x, look.preprocess)]
+    pixels = [Finding(*row) for row in odd_pixels(look.data, look.sample, look.preprocess)]
     machine = of_machine(look.runtime, look.device, look.seconds, look.drive)
     return _sorted([*of_numbers(look), *pixels, *data, *machine])
 

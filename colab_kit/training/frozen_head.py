@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from ..data.batches import fits
 from ..data.keyed_random import outer_streams_kept
 from ..events import EpochDone, Note, StepDone, milestone
 from ..models.linear_solver import Solved, solve
@@ -87,14 +88,15 @@ def _fits(
     has_valid, classes = "valid" in plan.loaders, len(plan.data.classes)
     if has_valid and not features.compute("valid", 0, hear):
         return
-    valid = features.first_views("valid", 1) if has_valid else None
-    loss, judge = plan.loss_on(torch.device("cpu")), plan.valid_loss
+    device = plan.device if fits(features.nbytes, plan.device) else torch.device("cpu")
+    valid = features.first_views("valid", 1, device) if has_valid else None
+    loss, judge = plan.loss_on(device), plan.valid_loss
     for view in range(features.views):
         if not features.compute("train", view, hear):
             return
         if view < after:
             continue
-        x, y = features.first_views("train", view + 1)
+        x, y = features.first_views("train", view + 1, device)
         with timings.during("solve"):
             head = solve(x, y, classes, loss, valid=valid, judge=judge)
         row = _figures(plan, "train", head(x), y, loss)
@@ -107,7 +109,7 @@ def _figures(
     plan: Plan, split: str, scores: torch.Tensor, y: torch.Tensor, loss: Loss
 ) -> dict[str, float]:
     top5 = split == "valid" and len(plan.data.classes) > 5
-    sums = Sums(torch.device("cpu"), top5=top5, task=plan.data.task)
+    sums = Sums(scores.device, top5=top5, task=plan.data.task)
     sums.add(loss(scores, y), scores, y)
     kept = Kept(plan.metrics)
     if split == "valid":

@@ -146,7 +146,8 @@ class Job:
         if state.step > self.begun:
             self.look_outside(state)
             self.draws.looks = max(1, self.draws.looks)  # at the next step
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+        finite = [p.isfinite().all() for p in self.model.parameters()]
+        if finite and not bool(torch.stack(finite).all()):  # one fetch: each waits for the device
             raise Diverged(math.nan)
         tensors, facts = self._snapshot(state)
         passing = self.saver.passing

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ..data.augment import Augment, preset
-from ..data.batches import Batch, BatchLoader
+from ..data.batches import Batch, BatchLoader, fits
 from ..data.dataset import Data
 from ..data.preprocess import Preprocess
 from ..data.sources import Items
@@ -187,13 +187,20 @@ class FrozenFeatures:
         with timings.during("forward"):
             return self.backbone.features(x, self.precision)
 
-    def first_views(self, name: str, views: int) -> tuple[torch.Tensor, torch.Tensor]:
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all features."""
+        return 4 * self.pictures * self.backbone.width
+
+    def first_views(
+        self, name: str, views: int, device: torch.device | str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Give features (n, width) and labels of the first views, without damaged pictures."""
         x = torch.cat([self.of_view(name, view).values for view in range(views)])
         split = self.loader(name, 0)[0].split
         y = torch.cat([torch.from_numpy(split.source.labels[split.rows])] * views)
         good = x[:, 0].isfinite()
-        return x[good], y[good]
+        return x[good].to(device), y[good].to(device)
 
 
 class FeatureLoader:
@@ -215,6 +222,7 @@ class FeatureLoader:
         rows = self.split.rows
         self._sorted = np.argsort(rows, kind="stable")
         self._labels = torch.from_numpy(self.split.source.labels[rows])
+        self._near: dict[int, torch.Tensor] = {}  # views that live on a GPU
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
@@ -242,9 +250,13 @@ class FeatureLoader:
         return next(self.in_order())
 
     def _batches(self, order: np.ndarray, view: int, first: int) -> Iterator[Batch]:
-        x = self.features.of_view(self.name, view).values
+        features = self.features.of_view(self.name, view)
+        good, x = features.values[:, 0].isfinite(), self._near.get(view, features.values)
+        if view not in self._near and features.whole and fits(self.features.nbytes, self.device):
+            x = self._near[view] = x.to(self.device)
         for start, stop in self.bounds[first:]:
             at = torch.from_numpy(order[start:stop])
-            at = at[x[at, 0].isfinite()]
+            at = at[good[at]]
             y, index = self._labels[at], self.split.rows[at.numpy()]
-            yield Batch(x[at].to(self.device), y.to(self.device), index)
+            x_at = x[at.to(x.device, non_blocking=True)].to(self.device, non_blocking=True)
+            yield Batch(x_at, y.to(self.device, non_blocking=True), index)

@@ -79,8 +79,8 @@ def prepare(
         What cannot work says so before anything is written.
     """
     made, emit = made or {}, emit or Callbacks([])
-    plan, first = _first_batch(_without_a_look(request, network, data, hardware, made, emit))
-    first, output, forward = _look(plan, first)
+    plan, sample = _first_batch(_without_a_look(request, network, data, hardware, made, emit))
+    first, output, forward = _look(plan, sample)
     choices, recipe, loss = plan.choices, plan.user_recipe, request.loss
     kind = output_kind(output, data.task)
     if not made:
@@ -101,7 +101,7 @@ def prepare(
     if not made:
         if not plan.is_solved:
             plan.optimizer()
-        plan = replace(plan, findings=examine(_seen(plan, first, output, forward)))
+        plan = replace(plan, findings=examine(_seen(plan, sample, first, output, forward)))
     if request.transfer is not None:
         announce_transfer(plan, emit, is_new=not made)
     return plan
@@ -198,18 +198,16 @@ def _largest_batch(model: torch.nn.Module, few: BatchLoader, data: Data) -> Choi
 def _first_batch(plan: Plan) -> tuple[Plan, Batch]:
     """Give the batch that everything is tried on.
 
-    A frozen backbone is tried on a few pictures. One that is not built is tried on kept features.
+    A frozen backbone that is not built is tried on kept features.
     """
     backbone = plan.network.backbone
-    if backbone is None or plan.mode != "frozen":
-        return plan, plan.loaders["train"].peek()
-    if not backbone.is_built:
+    if backbone is not None and plan.mode == "frozen" and not backbone.is_built:
         plan = recall_features(plan) or plan
         if plan.features is not None:
             x, y = (t[:SOME].to(plan.device) for t in plan.features.first_views("train", 1))
             return plan, Batch(x, y, plan.data.train.rows[: len(x)])
         plan = replace(plan, model=backbone.module.to(plan.device))
-    return plan, _some(plan.loaders["train"].peek(), SOME)
+    return plan, plan.loaders["train"].peek()
 
 
 def _some(batch: Batch, n: int) -> Batch:
@@ -219,8 +217,11 @@ def _some(batch: Batch, n: int) -> Batch:
 def _look(plan: Plan, first: Batch) -> tuple[Batch, torch.Tensor, float]:
     """See what the network puts out for the first batch, and how many seconds that takes.
 
-    Where memory runs out, it sees a part of the batch.
+    A frozen backbone sees a few pictures; where memory runs out, a network sees a part of them.
     """
+
+    if plan.network.backbone is not None and plan.mode == "frozen":
+        first = _some(first, SOME)
 
     def timed(batch: Batch) -> tuple[torch.Tensor, float]:
         began = time.perf_counter()
@@ -357,7 +358,9 @@ def _run_seconds(plan: Plan, first: Batch, forward: float) -> float:
         return guess
 
 
-def _seen(plan: Plan, first: Batch, output: torch.Tensor, forward: float) -> FirstLook:
+def _seen(
+    plan: Plan, sample: Batch, first: Batch, output: torch.Tensor, forward: float
+) -> FirstLook:
     """Gather what the checks before the first step look at."""
     choices, learns_pictures = plan.choices, plan.features is None or plan.mode != "frozen"
     with torch.no_grad(), outer_streams_kept():
@@ -369,6 +372,7 @@ def _seen(plan: Plan, first: Batch, output: torch.Tensor, forward: float) -> Fir
         device=plan.device.type,
         x=first.x,
         y=first.y,
+        sample=sample.x,
         output=output,
         loss=loss,
         kind=choices["output"].value,

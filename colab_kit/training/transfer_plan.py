@@ -22,6 +22,8 @@ from .optim import with_statistics
 from .plan import UNUSED, Plan
 from .probing import (
     SHARE,
+    SHORT,
+    TOO_SHORT,
     Measured,
     fastest_forward,
     known_choice,
@@ -206,11 +208,12 @@ def _precision(
     machine, what = plan.hardware.runtime, _hardware(plan, backbone)
     options = candidates(machine.precision, plan.device.type, machine.isa, plan.model)
     pictures = views * len(plan.data.train) + len(plan.data.splits.get("valid", ()))
-    room = SHARE * forward / len(first) * pictures
-    if passes(len(options)) * forward <= room:
+    seconds = forward / len(first) * pictures  # of the pass
+    is_short = seconds < SHORT
+    if not is_short and passes(len(options)) * forward <= SHARE * seconds:
 
         def find(some: list[Precision]) -> Measured:
-            return fastest_forward(lambda how: backbone.features(first.x, how), some)
+            return fastest_forward(lambda how: backbone.features(first.x, how).cpu(), some)
 
         with outer_streams_kept():
             how, why = remembered(home() / "precision.json", what, options, find)
@@ -219,10 +222,8 @@ def _precision(
         return known
     if not takes_channels_last(backbone.module, first.x[:2]):
         options = [option for option in options if not option.channels_last]
-    choice = Choice(
-        str(options[-1]),
-        "suits this hardware; measuring would take more than a hundredth of the pass",
-    )
+    cost = TOO_SHORT if is_short else "measuring would take more than a hundredth of the pass"
+    choice = Choice(str(options[-1]), f"suits this hardware; {cost}")
     # the next call must find these features
     remember(home() / "precision.json", what, options[-1], choice.why, {})
     return choice

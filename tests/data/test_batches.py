@@ -91,6 +91,16 @@ def test_an_epoch_after_a_peek_an_abandoned_one_and_a_validation_is_the_same(tmp
         assert same(feed.shuffled(0), fresh.shuffled(0))
 
 
+@pytest.mark.parametrize(("n", "size"), [(64, 8), (23, 4), (5, 8), (1, 4)])
+def test_a_peek_sees_all_parts_of_a_split_in_its_order(n, size):
+    feed = array_feed(n, batch_size=size)
+    seen = feed.peek().index
+    assert np.array_equal(seen, array_feed(n, batch_size=size).peek().index), "a key draws it"
+    places = np.flatnonzero(np.isin(feed.split.rows, seen))
+    assert np.array_equal(feed.split.rows[places], seen) and len(seen) == min(n, size)
+    assert len(np.unique(places * len(seen) // n)) == len(seen), "one of each stretch"
+
+
 # --- whoever reads ------------------------------------------------------------------------------------------------
 
 

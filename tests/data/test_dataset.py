@@ -79,7 +79,7 @@ def test_a_users_items_have_a_picture_to_look_at():
         ],
         np.array([0, 1, 1]),
     )
-    assert [items.picture(row).shape for row in range(3)] == [(4, 5, 3), (4, 5, 3), (4, 5, 1)]
+    assert [items.picture(row).shape for row in range(3)] == [(4, 5, 3)] * 3
 
 
 def test_counts_name_each_class_of_each_split_and_pass_over_the_unlabelled():

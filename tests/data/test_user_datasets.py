@@ -13,12 +13,13 @@ from torch.utils.data import Dataset, default_collate
 
 from colab_kit.data import user_datasets
 from colab_kit.data.batches import BatchLoader
+from colab_kit.data.loading import load
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.sources import Arrays, Items
 from colab_kit.data.user_datasets import draws_privately
 from colab_kit.errors import DataError, RecipeError
 
-from ..support.pictures import picture
+from ..support.pictures import FRAME, KINDS
 from .feeds import CPU, Drawn, item_feed, picture_feed, same, split_of
 
 
@@ -53,15 +54,61 @@ def test_items_of_any_kind_become_input(x, shape):
     )
 
 
-def test_a_pil_item_is_what_its_file_is(tmp_path):
-    path = picture(tmp_path / "x.png", size=(30, 20))
-    batch = next(item_feed(Given(Image.open(path).copy()), n=4).in_order())
-    assert torch.equal(
-        batch.x[0],
-        Preprocess().input(
-            torch.from_numpy(Preprocess(size=8).picture(path).copy()).movedim(2, 0)[None], CPU
-        )[0],
-    )
+def loaded(path) -> Image.Image:
+    picture = Image.open(path)
+    picture.load()
+    return picture
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("opened", [Image.open, loaded])
+def test_a_pil_item_is_what_its_file_is(tmp_path, name, opened):
+    kind, how = KINDS[name]
+    kind.save(tmp_path / name, **how)
+    batch = next(item_feed(Given(opened(tmp_path / name)), n=4).in_order())
+    square = torch.from_numpy(Preprocess(size=8).picture(tmp_path / name)).movedim(2, 0)
+    expected = Preprocess().input(square[None], CPU)[0]
+    near = 0.5 if name == "large.jpg" and opened is loaded else 0  # noise at a reduced scale
+    assert float((batch.x[0] - expected).abs().max()) <= near
+
+
+def test_an_array_of_four_channels_lies_on_white_as_its_file_does(tmp_path):
+    Image.fromarray(CLEAR).save(tmp_path / "a.png")
+    expected = next(item_feed(Given(Image.open(tmp_path / "a.png")), n=4).in_order()).x
+    assert torch.equal(next(item_feed(Given(CLEAR), n=4).in_order()).x, expected)
+
+
+CLEAR = np.dstack([FRAME, np.zeros((24, 32), np.uint8)])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("exif6.jpg", "turned upright"),
+        ("alpha.png", "laid on white"),
+        ("palette.png", "laid on white"),
+        ("deep.png", "brought from 0 to 65,535"),
+        ("lower.png", "brought from 0 to 4,095"),
+        ("exif1.jpg", None),
+        ("grey.png", None),
+    ],
+)
+@pytest.mark.parametrize("opened", [Image.open, loaded])
+def test_what_reading_as_a_file_changes_is_said(tmp_path, name, said, opened):
+    kind, how = KINDS[name]
+    kind.save(tmp_path / name, **how)
+    notes = load(Given(opened(tmp_path / name)), valid=0, quiet=True).notes
+    about = [note for note in notes if "are read as files are" in note]
+    assert [said in note for note in about] == ([True] if said else [])
+
+
+def test_what_the_words_name_keeps_a_picture_as_it_is(tmp_path):
+    kind, how = KINDS["exif6.jpg"]
+    kind.save(tmp_path / "a.jpg", **how)
+    plain = np.array(Image.open(tmp_path / "a.jpg").convert("RGB"))
+    data = load(Given(plain), valid=0, quiet=True)
+    assert not any("as files" in note for note in data.notes)
+    assert np.array_equal(data.train.source.picture(0), plain)
 
 
 @pytest.mark.parametrize("y", [1, np.int64(1), torch.tensor(1), 1.0])

@@ -10,6 +10,7 @@ from colab_kit.models.build import LazyBackbone
 from colab_kit.models.features import Features, features_width, headless
 from colab_kit.models.heads import main_layer
 from colab_kit.models.precision import Precision
+from tests.support.devices import META, Fetches
 
 ROWS, BOUNDS = np.arange(10), [(0, 4), (4, 8), (8, 10)]
 
@@ -122,6 +123,24 @@ def test_a_pass_that_was_stopped_goes_on_after_the_last_whole_group(tmp_path):
     assert again.done == 1 and not again.whole
     again.compute(batches(1), extract, lambda done: True)
     assert torch.equal(again.values, whole.values)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waits", "stop"), [(0.0, 1, 3), (0.04, 1, 3), (0.11, 3, 3), (0.0, 1, 2)]
+)
+def test_an_accelerator_is_waited_for_every_tenth_of_a_second(tmp_path, seconds, waits, stop):
+    """And at the end, or where the pass is stopped: what was computed is kept."""
+    ticks, found = iter(seconds * n for n in range(99)), kept(tmp_path)
+    with Fetches() as fetches:
+        extract, told = lambda x: torch.empty(len(x), 6, device=META), list[int]()
+        found.compute(
+            batches(),
+            extract,
+            lambda done: told.append(done) or done < stop,
+            clock=lambda: next(ticks),
+        )
+    assert fetches.places == {"models/features.py: _fetch": waits}
+    assert told == [1, 2, 3][:stop] and kept(tmp_path).done == found.done == stop
 
 
 def test_rows_of_damaged_pictures_are_nan_and_stay_so(tmp_path):

@@ -14,6 +14,7 @@ from colab_kit.models import inference
 from colab_kit.models.build import LazyBackbone
 from colab_kit.models.inference import Inference, Watch
 from colab_kit.models.precision import Precision, takes_channels_last
+from tests.support.devices import META, Fetches
 
 CPU = torch.device("cpu")
 
@@ -189,3 +190,10 @@ def test_scores_are_float32_whatever_the_network_computes_in():
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, plain, rtol=0.05, atol=0.02)
     assert inference.primary((plain, plain)) is plain
+
+
+def test_whether_somebody_changed_a_network_is_one_wait_for_the_device():
+    model = nn.Sequential(*[nn.Linear(4, 4) for _ in range(5)]).to(META)
+    with Fetches() as fetches:
+        inference._marks(model)
+    assert sum(fetches.places.values()) == 1

@@ -23,6 +23,15 @@ def test_a_linear_head_separates_clouds_and_says_what_it_tried():
     )
 
 
+def test_the_head_is_solved_where_the_features_are():
+    """Whatever the default device is: no tensor of the solver lies elsewhere."""
+    (x, y), valid = clouds(60), clouds(30, seed=1)
+    expected = solve(x, y, 4, functional.cross_entropy, valid=valid)
+    with torch.device("meta"):
+        found = solve(x, y, 4, functional.cross_entropy, valid=valid)
+    assert torch.equal(found.weight, expected.weight)
+
+
 def test_the_gradient_is_zero_where_it_ends():
     x, y = clouds(300, apart=0.7)
     found = solve(x, y, 4, functional.cross_entropy, strengths=(0.01,))

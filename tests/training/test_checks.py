@@ -92,7 +92,7 @@ def test_a_label_out_of_range_is_named(labels):
 
 
 def test_a_batch_without_a_readable_picture_says_so():
-    with pytest.raises(DataError, match="None of the first pictures can be read"):
+    with pytest.raises(DataError, match="None of these pictures can be read"):
         first_outputs(flat(), batch(labels=[]), CLASSES)
 
 

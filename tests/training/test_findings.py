@@ -46,7 +46,7 @@ def seen(where: Runtime = LAPTOP, **changed) -> FirstLook:
     data = Data(Split(source, np.arange(9)), None, None, ("a", "b", "c"), "x", "x")
     plain = {
         "data": data, "recipe": Recipe(), "runtime": where, "device": where.device, "x": torch.rand(3, 3, 2, 2), "y": torch.arange(3),
-        "output": torch.eye(3), "loss": 1.1, "kind": "logits", "wants": "logits", "seconds": 10.0, "drive": True,
+        "sample": torch.rand(3, 3, 2, 2), "output": torch.eye(3), "loss": 1.1, "kind": "logits", "wants": "logits", "seconds": 10.0, "drive": True,
     }  # fmt: skip
     return FirstLook(**{**plain, **changed})
 

@@ -15,6 +15,7 @@ from colab_kit.models.build import LazyBackbone
 from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
 from colab_kit.training import checkpoint, transfer_plan
+from colab_kit.training.probing import TOO_SHORT
 from colab_kit.training.request import Request, Transfer
 from colab_kit.training.transfer_plan import DEEP, choose_mode
 from tests.support import LONG
@@ -540,3 +541,12 @@ def test_a_run_that_began_otherwise_goes_on_as_it_began(pets, monkeypatch):
     monkeypatch.setattr(transfer_plan, "SOME_PICTURES", 1000)
     run = move(pets, **how)
     assert run.status == "finished" and "ending" not in run.choices
+
+
+def test_a_pass_of_a_few_seconds_measures_nothing_however_many_pictures_it_has(monkeypatch):
+    asked = []
+    monkeypatch.setattr(transfer_plan, "fastest_forward", lambda *args: asked.append(args))
+    x = np.zeros((6000, 3, 8, 8), np.uint8)
+    x[1::2] = 200
+    run = move(load((x, np.arange(6000) % 2), valid=0, quiet=True), image_size=8, batch_size=500)
+    assert not asked and TOO_SHORT in run.choices["features"].why

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.utils.data import Dataset
 
-from colab_kit.api import train
+from colab_kit.api import train, transfer
 from colab_kit.data.dataset import Data, Split
+from colab_kit.data.loading import load
 from colab_kit.data.sources import Items
 from colab_kit.errors import DataError, ModelError, RecipeError
 from colab_kit.events import (
@@ -29,6 +31,7 @@ from colab_kit.events import (
     StepDone,
 )
 from colab_kit.runs.run import Run
+from colab_kit.testing.fixtures import Heard, class_folders
 from colab_kit.training import checkpoint
 from colab_kit.training.choices import Choice, choices_from
 from tests.support.tasks import Small, small_data
@@ -335,3 +338,20 @@ def test_per_name_learning_rates_reach_their_parameters():
     assert (
         not {n for n in moved if n.startswith("fc")} and {"body.0.weight", "body.1.weight"} <= moved
     )
+
+
+@pytest.mark.parametrize("verb", ["train", "transfer"])
+def test_a_part_of_the_split_that_is_black_is_seen_wherever_it_lies(tmp_path, verb):
+    """The first batch holds none of it."""
+    class_folders(tmp_path / "pets", ["ant", "bee", "cat"], each=40)
+    for number in range(40):
+        black = Image.new("RGB", (12, 10), (number // 8, 0, 1))
+        black.save(tmp_path / "pets" / "cat" / f"{number}.png")
+    heard = Heard()
+    fields = {"image_size": 8, "batch_size": 16, "callbacks": [heard], "run_dir": "a"}
+    data = load(tmp_path / "pets", valid=0, quiet=True)
+    if verb == "train":
+        train(Small(), data, epochs=1, quiet=True, **fields)
+    else:
+        transfer(data, Small(), mode="frozen", quiet=True, **fields)
+    assert "5 of 16 pictures from all over the training split are nearly black" in heard.text

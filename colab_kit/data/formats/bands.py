@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..arrays import of_pair
 from ..folders import tree as folders
 from ..folders.layout import scan
 from ..folders.tree import PictureFile
+from ..images import content_of
 from ..nested import kept
 from ..sources import Part, Parts
 from ..targets import object_array
@@ -22,6 +24,7 @@ from . import tiff
 from .shards import first_bytes
 
 MANY = 4  # samples a pixel: what has more is no picture to Pillow
+Bands = tuple[int, str]  # how many there are, and the kind of their numbers, as "uint16"
 MASK = 0.5  # of a mask's pixels, at least, are its least or its largest value
 
 
@@ -87,19 +90,19 @@ def read(path: Path) -> Parts:
             _write([file.path for file in of_split], part / f"{split}.npy", listing.root)
 
     folder = kept([file.path for file in files], listing.root, listing.root.name, fill)
-    parts = {
-        split: _part(folder / f"{split}.npy", of_split)
-        for split, of_split in listing.splits.items()
-    }
     first = tiff.header(files[0].path.read_bytes())
     bands, high, wide = first.shape
-    text = f"{path.name}: TIFFs of {bands} bands, {high} x {wide}, all taken as channels;"
     kind = first.dtype.newbyteorder("=")
+    parts = {
+        split: _part(folder / f"{split}.npy", of_split, (bands, str(kind)))
+        for split, of_split in listing.splits.items()
+    }
+    text = f"{path.name}: TIFFs of {bands} bands, {high} x {wide}, all taken as channels;"
     array = "" if kind == np.uint8 else ", as float32 arrays"
     note = Note(f"{text} the {kind} values are kept as they are{array}.")
     train = parts["train"]
     notes = (note, *listing.label_notes, *listing.notes, *listing.left_out)
-    parts["train"] = Part(train.labels, train.make, train.print, notes=notes)
+    parts["train"] = replace(train, notes=notes)
     return Parts(parts, listing.root.name)
 
 
@@ -155,12 +158,61 @@ def _write(files: Sequence[Path], to: Path, root: Path) -> None:
         out.flush()
 
 
-def _part(array: Path, files: Sequence[PictureFile]) -> Part:
+def _part(array: Path, files: Sequence[PictureFile], bands: Bands) -> Part:
     try:
         x = np.load(array, mmap_mode="c")
     except (OSError, ValueError) as err:
         fix = f"delete {array.parent}, then load again"
         raise DataError(f"{array} cannot be read.", str(err), fix) from err
     labels = object_array(file.label for file in files)
-    part = of_pair(x, np.arange(len(files)))
+    part = of_pair(x, np.arange(len(files)), bands=bands)
     return Part(labels, part.make, part.print)
+
+
+def as_in_set(picture: Any, bands: Bands) -> np.ndarray:
+    """Read a picture as the files of a set were read: (bands, H, W), uint8 or float32.
+
+    Parameters
+    ----------
+    picture : Path, bytes or PIL picture
+        A file, its content, or what Image.open() made of it.
+
+    Raises
+    ------
+    DataError
+        It has another number of bands, or numbers of another kind; or it is no TIFF.
+    """
+    picture, name = content_of(picture), "This picture"
+    try:
+        if isinstance(picture, Path):
+            name, picture = str(picture), picture.read_bytes()
+        if isinstance(picture, bytes):
+            samples = tiff.samples(picture, tiff.header(picture))
+        else:
+            samples = np.moveaxis(np.atleast_3d(np.asarray(picture)), 2, 0)
+    except (tiff.Unreadable, OSError) as err:
+        raise _another(name, str(err), bands) from err
+    if len(samples) != bands[0]:
+        raise _another(name, f"it has {len(samples)} band(s)", bands)
+    if (samples.dtype.kind == "f") != (np.dtype(bands[1]).kind == "f"):
+        raise _another(name, f"its numbers are {samples.dtype}", bands)
+    return values(samples, bands, name)
+
+
+def values(numbers: np.ndarray, bands: Bands, name: str = "This array") -> np.ndarray:
+    """Give numbers as they are, as the set keeps them: uint8, or float32 for any other kind.
+
+    Raises
+    ------
+    DataError
+        They are bytes and the set's are not, or the other way round: their scales differ.
+    """
+    if (numbers.dtype == np.uint8) != (bands[1] == "uint8"):
+        raise _another(name, f"its numbers are {numbers.dtype}", bands)
+    return np.ascontiguousarray(numbers, np.uint8 if bands[1] == "uint8" else np.float32)
+
+
+def _another(name: str, why: str, bands: Bands) -> DataError:
+    wanted = f"the training files are TIFFs of {bands[0]} bands of {bands[1]}"
+    fix = "write it with their bands, in their order and scale"
+    return DataError(f"{name} is not as the training files.", f"{why}; {wanted}", fix)
