@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urljoin
 
 from ..errors import ColabKitError, FetchError, LinkError, NotFound, Private
+from ..system.files import parse
 from ..system.http import Web, public
 from ..system.retry import retry, server_pause
 from .links.address import path_part
@@ -120,7 +121,7 @@ def _page(url: str, web: Web, token: str | None) -> tuple[list[dict[str, Any]], 
             body += piece
         link = re.search(r'<([^>]+)>\s*;[^,]*\brel="?next\b', reply.headers.get("Link", ""))
     with suppress(ValueError):
-        rows = json.loads(body)
+        rows = parse(bytes(body))
         if isinstance(rows, list) and all(isinstance(row, dict) and "path" in row for row in rows):
             return rows, link[1] if link else ""
     raise _unlisted(url, "the answer is not the listing that was expected", "try again later")

@@ -74,7 +74,7 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
             f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
         )
 
-    choices = choices_from(records.read_json(place.folder / "choices.json"))
+    choices = choices_from(records.choices_of(place.folder, record))
     again = remade if is_on_features(choices) else remake
 
     def make() -> torch.nn.Module | LazyBackbone:
@@ -118,6 +118,11 @@ def _find(where: str) -> Place:
         for record, place in runs
         if where in (record["name"], record["key"], f"{record['name']}-{record['key']}")
     ]
+    damaged = _unreadable(where)
+    for folder, error in damaged.items() if found else ():
+        Console()(Note(f"{folder} is passed over: {error.what} {error.why}.", "warn"))
+    if not found and damaged:
+        raise next(iter(damaged.values()))
     if not found and path.is_file():
         raise RunError(
             f"{path.name} is no exported run.",
@@ -137,3 +142,13 @@ def _find(where: str) -> Place:
         text = f"{len(found)} runs are called {where!r}; the newest is opened, {newest.folder}."
         Console()(Note(f"{text} Also there: {others}."))
     return newest
+
+
+def _unreadable(where: str) -> dict[Path, RunError]:
+    """Give the folders of runs called so whose record cannot be read, and why."""
+    everything = (pair for _, root in records.roots() for pair in records.unreadable(root))
+    return {
+        folder: error
+        for folder, error in everything
+        if where in (*records.named(folder), folder.name)
+    }

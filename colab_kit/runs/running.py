@@ -22,7 +22,7 @@ from ..models.backbones import Backbone
 from ..models.describe import describe, describe_model, describe_optimizer
 from ..models.weights import read_weights, warm_start, weights_hash
 from ..system.console import with_console
-from ..system.files import sha256, sweep, write_json
+from ..system.files import sha256, sweep
 from ..system.timings import during, running, timed
 from ..training.choices import as_facts, choices_from, is_on_features
 from ..training.loop import fit
@@ -31,7 +31,8 @@ from ..training.preparing import prepare, refuse_errors
 from ..training.request import Network, Request
 from ..training.state import Progress
 from . import record as records
-from .record import Place, key_of
+from .identity import check_same, key_of, note_relatives
+from .record import Place
 from .run import Run
 
 # What this process knows of its runs. Tests end it with forget_runs().
@@ -113,10 +114,10 @@ def carry_out(
         record = None if restart else records.find(guarded)
         warmed = warm_start(network.model, weights) if weights is not None else None
         if record is not None:
-            records.check_same(guarded, record, identity)
+            check_same(guarded, record, identity)
         elif warmed is not None:
             emit(warmed)
-        made = records.read_json(place.folder / "choices.json") if record is not None else None
+        made = records.choices_of(place.folder, record) if record is not None else None
         hardware = replace(hardware, drive=place.shelf is not None)
         plan = prepare(request, network, data, hardware, choices_from(made), emit)
         refuse_errors(plan, emit)
@@ -180,7 +181,7 @@ def _begin(
         text = f"This network was trained already, by run {earlier}: it begins with those weights."
         emit(Note(f"{text} Pass its class for fresh ones."))
     if not restart:
-        records.note_relatives(place, who["name"], who["identity"], emit)
+        note_relatives(place, who["name"], who["identity"], emit)
     if rows := str(plan):
         text = "Chosen for you (an argument of the same name changes it; all: run.choices)"
         emit(Note(f"{text}:\n{rows}"))
@@ -254,7 +255,7 @@ def _close(plan: Plan, run: Run, emit: Callbacks, *, is_patient: bool) -> None:
     if run.progress.saver is not None:
         run.record["timings"] = running().read().as_record()
     try:
-        write_json(run.folder / "run.json", run.record)
+        records.write(run.folder, run.record)
     except ColabKitError as err:
         emit(Note(f"How the run ended could not be written.\n{err}", "warn"))
     saver = run.progress.saver

@@ -6,7 +6,6 @@ models/weights has the format of the file.
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
@@ -28,6 +27,7 @@ from ..system.files import (
     cannot_write,
     is_whole,
     make,
+    parse,
     seal_holds,
     stamp,
     stamp_of,
@@ -82,7 +82,7 @@ def newest(
         except OSError as err:
             unread = unread or _cannot_read(path, err)
             continue
-        if not whole:
+        if not whole or (path in here and mark is not None and int(mark["step"]) != here[path]):
             broken.append(path)
         elif mark is not None and mark["start"] == start:
             faults = [_fault(path, path in here) for path in broken[:1]]
@@ -95,7 +95,7 @@ def newest(
                 )
             if path in here:
                 return read(path, checked=True)
-            return read(_bring_back(path, json.loads(mark["facts"]), folder))
+            return read(_bring_back(path, parse(mark["facts"]), folder))
     if unread is not None:
         raise unread
     if broken and (len(broken) > 1 or broken[0] in here):
@@ -139,7 +139,7 @@ def _cannot_read(path: Path, err: OSError) -> RunError:
 
 def _fault(path: Path, here: bool) -> str:
     if here:
-        return f"{path.name} is damaged (its sha256 does not match)"
+        return f"{path.name} is damaged (its sha256 does not match), or holds another step"
     return f"{path.name} on Drive is not whole: its copying broke off"
 
 
@@ -199,11 +199,12 @@ def best_weights(folder: Path, last: Checkpoint, *, complain: Callable[[str], No
 
 
 def best_file(path: Path, start: str) -> Tensors | None:
-    """Read a file of best weights; None where it is not whole, or of a run of another start."""
+    """Read a file of best weights; None where it is not whole, or of another start or step."""
     if not is_whole(path):
         return None
     found = read(path, checked=True)
-    return found.tensors if found.facts.get("start") == start else None
+    is_this = found.facts.get("start") == start and found.step == step_of(path)
+    return found.tensors if is_this else None
 
 
 def needed(names: Iterable[str], step: int, passing: Container[int] = ()) -> set[str]:

@@ -5,7 +5,6 @@ It finds the fastest precision, the largest batch, and the time and the memory o
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,11 +21,13 @@ from ..errors import ColabKitError
 from ..models.inference import is_out_of_memory, let_go
 from ..models.precision import Precision, floated
 from ..models.weights import untouched
-from ..system.files import digest, write_json
+from ..system.files import digest
+from ..system.sealed import read_record, write_record
 from .losses import Loss, with_aux
 from .recovery import not_even_two
 
 EARLIER = " (earlier)"
+PRECISION = "precision"  # what the file of choices is of
 SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing
 # without the predicted time, which differs from call to call
 TOO_SHORT = f"the run takes less than {SHORT:.0f} s: nothing is measured"
@@ -256,14 +257,17 @@ def remembered(
 def known_choice(place: Path, what: Any) -> tuple[Precision, str] | None:
     """Look a choice up that an earlier call kept, with its reason."""
     try:
-        name, why = json.loads(place.read_text(encoding="utf-8"))[digest(what)[:16]]
+        name, why = (read_record(place, PRECISION) or {})[digest(what)[:16]]
         return Precision.named(name), why + EARLIER
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError):
         return None
 
 
 def remember(place: Path, what: Any, name: str, why: str) -> None:
     """Keep a choice for later calls on this machine; where the disk fails, they measure again."""
-    with suppress(OSError, ValueError, TypeError, ColabKitError):
-        known = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
-        write_json(place, {**known, digest(what)[:16]: [name, why.removesuffix(EARLIER)]})
+    known: dict[str, Any] = {}
+    with suppress(OSError, ValueError):  # what is damaged is written anew
+        known = read_record(place, PRECISION) or {}
+    with suppress(ColabKitError):
+        entry = {digest(what)[:16]: [name, why.removesuffix(EARLIER)]}
+        write_record(place, PRECISION, {**known, **entry})

@@ -18,8 +18,9 @@ from ..models.weights import put
 from ..recipe import Recipe
 from ..system import timings
 from ..system.console import html_table
-from ..system.files import Shelf, write_json, write_whole
+from ..system.files import Shelf, write_whole
 from ..system.runtime import need
+from ..system.sealed import RUN, write_record
 from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
 from .losses import better
@@ -257,7 +258,7 @@ class Progress:
     def announce(self, plan: Plan, steps: int, exact: bool | None = None, why: str = "") -> None:
         """Say that training begins: in the run's folder, on the shelf, and to the callbacks."""
         record, folder = self.record, self.folder
-        write_json(folder / "run.json", record)
+        write_record(folder / "run.json", RUN, record)
         self.emit.callbacks.insert(0, CsvLog(folder / "history.csv", self.history))
         name = f"{record['name']}-{record['key']}"
         self.emit(RunStarted(name, folder, plan.epochs, steps, self.step, exact, why))

@@ -8,8 +8,9 @@ from torch import nn
 
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.models import build
+from colab_kit.models.backbone_notes import BackboneNote
 from colab_kit.models.backbones import Backbone
-from colab_kit.models.build import BackboneNote, LazyBackbone
+from colab_kit.models.build import LazyBackbone
 from colab_kit.models.precision import Precision
 from tests.support.shelves import FolderShelf
 

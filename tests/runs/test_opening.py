@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from torch import nn
 from colab_kit.colab.mounting import mount
 from colab_kit.errors import ModelError, RunError
 from colab_kit.events import EpochDone, Note, RunEnded
+from colab_kit.runs import record as records
 from colab_kit.runs.opening import open_run
 from colab_kit.system.locks import one_writer
 from colab_kit.training import saver
+from colab_kit.training.choices import as_facts
 from tests.runs.test_run import net, quietly, same, stopped_after
 from tests.support.tasks import Small
 from tests.training.test_loop import bits
@@ -173,10 +174,8 @@ def test_after_a_fresh_start_drive_holds_the_new_best_weights_of_the_same_step(o
 def test_a_folder_that_is_being_written_is_not_moved_aside_for_a_later_start_on_drive():
     mount(quiet=True)
     run = quietly()
-    there = json.loads((run.drive_folder / "run.json").read_text())
-    (run.drive_folder / "run.json").write_text(
-        json.dumps({**there, "start": "another", "created": there["created"] + 100})
-    )
+    later = {**run.record, "start": "another", "created": run.record["created"] + 100}
+    records.write(run.drive_folder, later, as_facts(run.choices))
     with one_writer(run.folder), pytest.raises(RunError, match="another process"):
         quietly()
     assert (run.folder / "run.json").exists() and list(run.folder.glob("checkpoint-*"))

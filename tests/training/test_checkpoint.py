@@ -513,7 +513,7 @@ def test_best_weights_are_those_spoken_of_else_the_averaged_else_the_last(tmp_pa
     said = []
     found = best_weights(tmp_path, read(tmp_path / name_of(2)), complain=said.append)
     assert found["w"].tolist() == [5.0] and found["n"].tolist() == [1.0] and len(said) == 1
-    write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {"start": "s"})
+    write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {"start": "s", "step": 1})
     assert best_weights(tmp_path, read(tmp_path / name_of(2)), complain=pytest.fail)[
         "w"
     ].tolist() == [7.0]
