@@ -271,7 +271,7 @@ class TensorFile:
 def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Write a sealed file, whole or not at all.
 
-    Its header repeats the `start` and the `step` of the facts.
+    Its header repeats the `start` and the `step` of the facts, and has the first part of its name.
     Tensors may live on any device and share memory.
 
     Raises
@@ -296,6 +296,7 @@ def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
         memory.add(address)
         stored[name] = copy
     mark = {"sha256": SEAL, "start": str(facts.get("start", "")), "step": str(facts.get("step", 0))}
+    mark["kind"] = path.name.partition("-")[0]  # a file of best weights is no checkpoint
     if pairs:
         mark["complex"] = json.dumps(pairs)
     content = save(stored, {**mark, "facts": json.dumps(facts)})

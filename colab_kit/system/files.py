@@ -85,7 +85,7 @@ def parse(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         parts = [one.values() if isinstance(one, dict) else one for one in level if _holds(one)]
         level = [inner for part in parts for inner in part if _holds(inner)]
         if not level:

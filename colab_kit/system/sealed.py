@@ -138,8 +138,7 @@ def _check_object(kind: Any, value: Any, at: str) -> None:
     hints = get_type_hints(kind)
     for name in value.keys() - hints.keys():
         raise ValueError(f"{at}.{name} is not known")
-    for field in dataclasses.fields(kind):
-        if field.name in value:
-            check(hints[field.name], value[field.name], f"{at}.{field.name}")
-        elif field.default is field.default_factory is dataclasses.MISSING:
-            raise ValueError(f"{at}.{field.name} is missing")
+    for name, hint in hints.items():
+        if name not in value:
+            raise ValueError(f"{at}.{name} is missing")
+        check(hint, value[name], f"{at}.{name}")

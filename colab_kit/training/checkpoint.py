@@ -56,8 +56,8 @@ def newest(
 
     In the folder a file's name holds the step. On the shelf its stamp does: copies lie in two
     slots there, and a kill leaves one of them half-copied. A file that is damaged or cannot be
-    read is skipped with a complaint, in favour of the one before it; a file of another start is
-    skipped without a word.
+    read is skipped with a complaint, in favour of the one before it, and so is a file of another
+    start in the folder. On the shelf that is skipped without a word.
 
     Parameters
     ----------
@@ -75,17 +75,18 @@ def newest(
     """
     here = {path: step_of(path) for path in folder.glob("checkpoint-*.safetensors")}
     copies, unread = _copies(shelf, kept_as)
-    steps, broken = here | copies, list[Path]()
+    steps, broken, others = here | copies, list[Path](), list[Path]()
     for path in sorted(steps, key=lambda p: (steps[p], p in here), reverse=True):
         try:
             whole, mark = _ask(path, seal_holds), _ask(path, stamp_of)
         except OSError as err:
             unread = unread or _cannot_read(path, err)
             continue
-        if not whole or (path in here and mark is not None and int(mark["step"]) != here[path]):
+        if not whole or (path in here and not _is_itself(path, mark)):
             broken.append(path)
         elif mark is not None and mark["start"] == start:
             faults = [_fault(path, path in here) for path in broken[:1]]
+            faults += [f"{path.name} is of another run" for path in others[:1]]
             if unread is not None:
                 faults.append(f"{unread.what} {unread.why}")
             for fault in faults:
@@ -96,6 +97,8 @@ def newest(
             if path in here:
                 return read(path, checked=True)
             return read(_bring_back(path, parse(mark["facts"]), folder))
+        elif path in here:
+            others.append(path)
     if unread is not None:
         raise unread
     if broken and (len(broken) > 1 or broken[0] in here):
@@ -103,6 +106,13 @@ def newest(
     if broken:  # there was none before it: the other slot would hold that one
         complain(f"{_fault(broken[0], False)}. It was the first one, so the run begins anew.")
     return None
+
+
+def _is_itself(path: Path, mark: dict[str, str] | None) -> bool:
+    """Whether a whole file of ours in the run's folder was written under this name."""
+    if mark is None:
+        return True  # of another tool: it has no start either
+    return (mark.get("kind"), int(mark["step"])) == (path.name.partition("-")[0], step_of(path))
 
 
 def _copies(shelf: Shelf | None, kept_as: str) -> tuple[dict[Path, int], ColabKitError | None]:
@@ -139,7 +149,7 @@ def _cannot_read(path: Path, err: OSError) -> RunError:
 
 def _fault(path: Path, here: bool) -> str:
     if here:
-        return f"{path.name} is damaged (its sha256 does not match), or holds another step"
+        return f"{path.name} is damaged (its sha256 does not match), or is another file"
     return f"{path.name} on Drive is not whole: its copying broke off"
 
 
@@ -200,11 +210,10 @@ def best_weights(folder: Path, last: Checkpoint, *, complain: Callable[[str], No
 
 def best_file(path: Path, start: str) -> Tensors | None:
     """Read a file of best weights; None where it is not whole, or of another start or step."""
-    if not is_whole(path):
+    mark = stamp(path) if is_whole(path) else None
+    if mark is None or mark["start"] != start or not _is_itself(path, mark):
         return None
-    found = read(path, checked=True)
-    is_this = found.facts.get("start") == start and found.step == step_of(path)
-    return found.tensors if is_this else None
+    return read(path, checked=True).tensors
 
 
 def needed(names: Iterable[str], step: int, passing: Container[int] = ()) -> set[str]:

@@ -348,6 +348,38 @@ def test_a_solved_head_is_counted_in_its_views(place):
     assert (run.epochs, run.total) == (1, 5), "one that learned in the loop"
 
 
+@pytest.mark.parametrize("content", ["", "{", "[" * 10**5, '{"created": "x", "name": 1}'])
+def test_a_run_whose_record_is_damaged_is_listed_hides_no_other_and_can_be_deleted(
+    place, content, capsys
+):
+    damaged = make_run(disk(place), "damaged", start="s2")
+    make_run(disk(place))
+    (damaged / "run.json").write_text(content)
+    assert main.main(["runs"]) == 0
+    listed = capsys.readouterr().out
+    assert "cats" in listed and "damaged" in listed and "unreadable" in listed and "2/?" in listed
+    seen = {run.name: run for run in catalog.look().runs}
+    assert (seen["cats"].status, seen["damaged"].status) == ("finished", "unreadable")
+    assert seen["damaged"].size > 0 and seen["damaged"].key == "12345678"
+    catalog.delete(seen["damaged"])
+    assert not damaged.exists()
+
+
+def test_a_checkpoint_whose_header_is_damaged_hides_no_run(place):
+    made = make_run(disk(place))
+    path = made / checkpoint.name_of(2)
+    for old, new in (
+        (b"epoch", b"apoch"),
+        (b'"step":"2"', b'"step":2  '),
+        (b'"facts"', b'"fakts"'),
+    ):
+        content = path.read_bytes()
+        assert old in content
+        path.write_bytes(content.replace(old, new))
+        assert catalog.look().runs[0].epochs is None
+        path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     "choices", ['{"mode": ["frozen", "as asked"], "views": [3, "as asked"]}', '{"mode": {', "[]"]
 )

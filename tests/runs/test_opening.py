@@ -56,6 +56,34 @@ def test_a_run_set_aside_by_fresh_is_not_the_newest_of_its_name():
     assert (run.folder.with_name(run.folder.name + ".before") / "run.json").exists()
 
 
+def test_a_damaged_run_hides_no_other_of_its_name_and_says_so_when_it_is_asked_for(capsys):
+    first = quietly(name="pets")
+    second = quietly(name="pets", lr=0.1)
+    (second.folder / "run.json").write_text("{}")
+    assert open_run("pets").key == first.key
+    assert f"{second.folder} is passed over" in capsys.readouterr().out
+    for where in (second.folder, second.key, second.folder.name):
+        with pytest.raises(RunError, match="no record of a run"):
+            open_run(where)
+    assert quietly(name="pets", lr=0.2).status == "finished"
+    with pytest.raises(RunError, match="no record of a run") as error:
+        quietly(name="pets", lr=0.1)
+    assert "restart=True" in error.value.fix
+    assert quietly(name="pets", lr=0.1, restart=True).status == "finished"
+
+
+@pytest.mark.parametrize("field", ["classes", "mean", "std", "floats"])
+def test_a_changed_word_of_a_record_changes_no_prediction_in_silence(field):
+    run = quietly(name="pets")
+    path = run.folder / "run.json"
+    text = path.read_text()
+    after = text.index(f'"{field}"') + len(field) + 3
+    place = next(i for i in range(after, len(text)) if text[i].isalnum())
+    path.write_text(text[:place] + ("1" if text[place] != "1" else "2") + text[place + 1 :])
+    with pytest.raises(RunError):
+        open_run(run.folder)
+
+
 def test_a_run_that_is_nowhere_names_those_that_are():
     with pytest.raises(RunError, match="no run 'cats'") as error:
         open_run("cats")

@@ -208,6 +208,61 @@ def test_a_run_json_that_is_not_ours_is_an_error_that_names_it(tmp_path, content
     assert "run.json" in error.value.what and error.value.fix
 
 
+def test_a_record_that_was_edited_by_hand_is_an_error_that_says_how_to_go_on(tmp_path):
+    place = place_at(tmp_path / "out")
+    begun(place)
+    path = place.folder / "run.json"
+    text = path.read_text()
+    path.write_text(text.replace('"epochs": 5', '"epochs": 6'))
+    with pytest.raises(RunError) as error:
+        records.find(place)
+    assert "was changed after it was written" in error.value.why
+    assert "undo the change" in error.value.fix and "restart=True" in error.value.fix
+    path.write_text(text)
+    assert records.find(place)["recipe"] == {"epochs": 5}
+
+
+def test_choices_that_are_missing_changed_or_of_another_run_are_an_error(tmp_path):
+    record, other = (begun(place_at(tmp_path / name)) for name in ("mine", "other"))
+    path, text = tmp_path / "mine/choices.json", (tmp_path / "mine/choices.json").read_text()
+    foreign = (tmp_path / "other/choices.json").read_text()
+    for content, said in ((text.replace("usual", "unusual"), "changed"), (foreign, "another file")):
+        path.write_text(content)
+        with pytest.raises(RunError, match="does not hold the choices of its run") as error:
+            records.choices_of(path.parent, record)
+        assert said in error.value.why
+    path.unlink()
+    with pytest.raises(RunError, match="is missing"):
+        records.choices_of(path.parent, record)
+    assert records.choices_of(tmp_path / "other", other) == {"lr": [1e-3, "usual"]}
+
+
+def test_a_whole_record_of_the_shelf_replaces_a_damaged_one(tmp_path):
+    place = place_at(tmp_path / "fast" / "pets-k", tmp_path / "drive")
+    record = begun(place)
+    shutil.copytree(place.folder, tmp_path / "drive" / "pets-k")
+    (place.folder / "run.json").write_text("{}")
+    kept = place.folder / "checkpoint-000000100.safetensors"
+    kept.write_bytes(b"of the same start")
+    assert records.find(place) == record == records.read_run(place.folder) and kept.exists()
+    for path in (place.folder, tmp_path / "drive" / "pets-k"):
+        (path / "run.json").write_text("{}")
+    with pytest.raises(RunError, match="no record of a run") as error:
+        records.find(place)
+    assert str(place.folder) in error.value.what
+
+
+def test_one_damaged_record_hides_no_other(tmp_path):
+    begun(place_at(tmp_path / "pets-1"))
+    for name, content in (("a-0123abcd", "{"), ("b", "[" * 10**5), ("c", '{"created": "x"}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(content)
+    (tmp_path / "d" / "run.json").mkdir(parents=True)
+    assert [Path(r["folder"]).name for r in records.all_records(tmp_path)] == ["pets-1"]
+    damaged = [folder.name for folder, _ in records.unreadable(tmp_path)]
+    assert damaged == ["a-0123abcd", "b", "c", "d"]
+
+
 def test_a_new_run_says_how_it_differs_from_the_newest_of_its_name(tmp_path):
     for n, lr in enumerate((0.1, 0.2)):
         begun(
