@@ -264,7 +264,7 @@ def confirm(question: str) -> bool:
 
 def row(run: StoredRun) -> tuple[str, ...]:
     """A run as a line of the list."""
-    epochs = f"{'?' if run.epochs is None else run.epochs}/{run.total}"
+    epochs = "/".join("?" if count is None else str(count) for count in (run.epochs, run.total))
     touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.touched))
     sizes = size(run.size), size(run.copy_size)
     return run.name, run.key, run.status, epochs, run.best, *sizes, touched

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from ..errors import DriveError, RunError
 from ..events import milestone
 from ..system.copies import Copy, HashingReader, compare, differs
-from ..system.files import CHUNK, seal_holds, sha256, stamp_of, sweep, write_all
+from ..system.files import CHUNK, LONGEST, parse, seal_holds, sha256, stamp_of, sweep, write_all
 from .reading import ground, make_folder, there
 
 # checkpoint-000000120.safetensors is of the series "checkpoint".
@@ -248,7 +248,8 @@ def holds(tar: Path) -> dict[str, int] | None:
             for member in pack:
                 reading = pack.extractfile(member) or io.BytesIO()
                 if member.name == MANIFEST:
-                    manifest = {n: Copy(*copy) for n, copy in json.loads(reading.read()).items()}
+                    listing = parse(reading.read(LONGEST + 1)).items()
+                    manifest = {name: Copy(*copy) for name, copy in listing}
                 else:
                     copies[member.name] = HashingReader(reading).read_to_end()
     except (tarfile.TarError, ValueError, TypeError, AttributeError):

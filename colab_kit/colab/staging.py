@@ -30,9 +30,10 @@ from typing import IO, Any
 from ..errors import DataError, DriveError
 from ..events import Control, Event, FetchDone, Note
 from ..system.archives.unpack import unpack
-from ..system.files import home, throw_away, whole_file, write_json
+from ..system.files import home, parse, throw_away, whole_file, write_json
 from ..system.filetypes import is_archive, stem
 from ..system.locks import alone, flock
+from ..system.sealed import read_short
 from . import reading
 from .drive import Drive
 from .mounting import mounted
@@ -299,7 +300,7 @@ def head(name: str) -> str:
 
 def _marked(marker: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(marker.read_text(encoding="utf-8"))
+        facts = parse(read_short(marker))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}

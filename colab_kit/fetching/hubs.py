@@ -20,6 +20,7 @@ from urllib.parse import quote, urljoin
 
 from ..errors import ColabKitError, FetchError, LinkError, NotFound, Private
 from ..system.addresses import public
+from ..system.files import parse
 from ..system.http import Web
 from ..system.retry import Sleep, retry, server_pause
 from .links.address import path_part
@@ -120,8 +121,8 @@ def _page(url: str, web: Web, token: str | None) -> tuple[list[dict[str, Any]], 
     with web.ask(url, token=token, headers={"Accept": "application/json"}, accept=(200,)) as reply:
         body = reply.body(PAGE, seconds=PAGE_TIME, unpack=True)
         link = re.search(r'<([^>]+)>\s*;[^,]*\brel="?next\b', reply.headers.get("Link", ""))
-    with suppress(ValueError, RecursionError):
-        rows = json.loads(body)
+    with suppress(ValueError):
+        rows = parse(bytes(body))
         if isinstance(rows, list) and all(isinstance(row, dict) and "path" in row for row in rows):
             return rows, link[1] if link else ""
     raise _unlisted(url, "the answer is not the listing that was expected", "try again later")

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ColabKitError, FetchError, NoSpace, RunError, Stopped
-from ..system.files import cannot_write, write_all
+from ..system.files import cannot_write, parse, write_all
+from ..system.sealed import read_short, sealed, unsealed
 
 LEAST = 4 << 20  # bytes: a smaller claim spends more on asking than on bytes
 STEP = 1 << 20  # bytes hashed at a time
@@ -77,10 +78,10 @@ class Part:
     def restore(self) -> bool:
         """Take up what an earlier call left; tell whether there is something to continue."""
         try:
-            saved = json.loads(self.side.read_text(encoding="utf-8"))
+            saved = unsealed(parse(read_short(self.side)), self.identity)
             done = [(int(a), int(b)) for a, b in saved["done"]]
             version, total, size = saved["version"], int(saved["total"]), self.path.stat().st_size
-            mine = saved["identity"] == self.identity and saved["boot"] in (boot(), "")
+            mine = saved["boot"] in (boot(), "")
             apart = all(0 <= a < b <= total for a, b in done) and _merged(done) == done
         except (OSError, ValueError, KeyError, TypeError):
             return False
@@ -253,8 +254,8 @@ class Part:
         done = self._stretches()
         if to_disk:
             os.fsync(self._file)
-        saved = {"identity": self.identity, "version": self.version, "total": self.total}
-        saved |= {"done": done, "boot": "" if to_disk else boot()}
+        saved = {"version": self.version, "total": self.total, "done": done}
+        saved = sealed(self.identity, saved | {"boot": "" if to_disk else boot()})
         beside = self.side.with_name(f".{self.side.name}.part")
         beside.write_text(json.dumps(saved), encoding="utf-8")
         os.replace(beside, self.side)

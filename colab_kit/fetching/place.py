@@ -26,13 +26,14 @@ from ..colab.reading import patiently, size_of
 from ..errors import ColabKitError, DriveError, FetchError, LinkError, NoSpace, NotFound
 from ..events import Note
 from ..system.copies import chunks_of, copy_whole
-from ..system.files import home, make, sha256, write_json
+from ..system.files import home, make, sha256
 from ..system.filetypes import stem
+from ..system.sealed import write_record
 from .download import bring, wrong_hash
 from .fetched import Fetched
 from .links.address import Link
 from .plan import Options, Target
-from .records import MARK, Record, parse_record, remember_file
+from .records import FETCHED, MARK, Record, parse_record, remember_file
 from .remote import Call, short_key
 
 MANY = 1000  # files: more of them onto Drive take hours, and Drive may never show them all
@@ -248,6 +249,6 @@ class ArchiveShelf:
         mirror = Mirror.at(self.root)
         mirror.push(archive, f"{self.folder}/{self.name}")
         beside = home() / "fetched" / f"{self.folder}.json"
-        write_json(beside, dataclasses.asdict(record))
+        write_record(beside, FETCHED, dataclasses.asdict(record))
         mirror.push(beside, f"{self.folder}/{RECORD}")
         beside.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ folder lies in the folder, and goes with it. No query and no token is in it.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,12 +14,14 @@ from pathlib import Path
 
 from ..errors import ColabKitError
 from ..system.addresses import public
-from ..system.files import home, sha256, write_json
+from ..system.files import home, parse, sha256
+from ..system.sealed import check, read_short, unsealed, write_record
 from .links.address import Link
 from .partial import Part, boot
 from .remote import Remote, short_key
 
 MARK = ".colab-kit.json"  # in an unpacked folder
+FETCHED = "fetched"  # what the seal of a record says it is of
 
 
 @dataclass(frozen=True)
@@ -161,14 +162,14 @@ def remember_file(path: Path, record: Record) -> None:
     with suppress(OSError, ColabKitError):
         mtime = path.stat().st_mtime_ns
         record = dataclasses.replace(record, mtime=mtime, boot=boot())
-        write_json(_place(path), dataclasses.asdict(record))
+        write_record(_place(path), FETCHED, dataclasses.asdict(record))
 
 
 def mark(folder: Path, record: Record) -> None:
     """Write down in an unpacked folder what it is."""
     files, size = _counted(folder)
     record = dataclasses.replace(record, files=files, bytes=size)
-    write_json(folder / MARK, dataclasses.asdict(record))
+    write_record(folder / MARK, FETCHED, dataclasses.asdict(record))
 
 
 def _counted(folder: Path) -> tuple[int, int]:
@@ -187,17 +188,16 @@ def _place(path: Path) -> Path:
 
 
 def _read(place: Path) -> Record | None:
-    with suppress(OSError, ValueError):
-        return parse_record(place.read_text(encoding="utf-8"))
+    with suppress(OSError):
+        return parse_record(read_short(place))
     return None
 
 
-def parse_record(text: str) -> Record | None:
-    """Give the record that was written down, None if this is none."""
+def parse_record(text: str | bytes) -> Record | None:
+    """Give the record that was written down, None if this is none, or is damaged."""
     try:
-        record = Record(**json.loads(text))
-    except (ValueError, TypeError):
+        record = unsealed(parse(text), FETCHED)
+        check(Record, record)
+    except ValueError:
         return None
-    fields = dataclasses.fields(Record)
-    right = all(type(getattr(record, one.name)).__name__ == one.type for one in fields)
-    return record if right else None
+    return Record(**record)

@@ -9,7 +9,6 @@ call is continued member by member:
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -27,9 +26,10 @@ from ..system.archives import zip as zips
 from ..system.archives.limits import Unpacking, room
 from ..system.archives.unpack import beside
 from ..system.archives.zip import Member
-from ..system.files import make, write_json
+from ..system.files import make, parse, write_json
 from ..system.http import BODY, SLOWEST, Reply, cut
 from ..system.retry import retry, server_pause
+from ..system.sealed import read_short
 from .partial import Part
 from .records import MARK
 from .remote import Call, Every, Source, stretch_of, version_of
@@ -165,7 +165,7 @@ class RemoteZip:
 
 def _version_of(part: Path) -> object:
     with suppress(OSError, ValueError):
-        return json.loads((part / MARK).read_text(encoding="utf-8"))
+        return parse(read_short(part / MARK))
     return None
 
 

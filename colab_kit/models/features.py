@@ -164,8 +164,9 @@ class Features:
         """Take what another machine has put on the shelf."""
         with suppress(ColabKitError, OSError):
             for file in shelf.find(f"features/{self.key}.safetensors"):
-                values = read(file).tensors["features"].numpy()
-                if values.shape == self._values.shape:
+                kept = read(file)
+                values = kept.tensors["features"].numpy()
+                if kept.facts["start"] == self.key and values.shape == self._values.shape:
                     self._values[:], self.done = values, len(self.bounds)
                     self._write_rows(0, len(values))
 

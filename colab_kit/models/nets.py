@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -162,3 +162,25 @@ def again(how: dict[str, Any]) -> nn.Module:
     """Make a small network once more by the call it remembers. Its weights are drawn anew."""
     with outer_streams_kept():
         return NETS[how["net"]](**how["args"])
+
+
+def again_for(how: dict[str, Any], weights: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Make it as `again` does, unless it would be another network than that of these weights.
+
+    Raises
+    ------
+    ModelError
+    """
+    try:
+        if len(how["args"].get("hidden", ())) > len(weights):
+            raise ValueError("it has more layers than there are weights")
+        with torch.device("meta"):  # takes no memory
+            shapes = {name: t.shape for name, t in again(how).state_dict().items()}
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as err:
+        what, why = "The network cannot be made again.", f"{type(err).__name__}: {err}"
+        raise ModelError(what, why, "pass the network: open_run(…, model=MyNetwork)") from err
+    if shapes != {name: tensor.shape for name, tensor in weights.items()}:
+        why = f"nets.{how['net']} has other layers than they are of"
+        fix = "open the file that the run was exported to, as it was written"
+        raise ModelError("The network does not fit the weights of its run.", why, fix)
+    return again(how)

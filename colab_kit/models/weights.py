@@ -22,7 +22,7 @@ from torch import nn
 from ..data.keyed_random import outer_streams_kept
 from ..errors import ModelError, RunError
 from ..events import Note
-from ..system.files import SEAL, digest, is_whole, seal, write_whole
+from ..system.files import LONGEST, SEAL, digest, is_whole, parse, seal, write_whole
 
 
 def read_weights(path: Path) -> Tensors:
@@ -271,8 +271,13 @@ class TensorFile:
 def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Write a sealed file, whole or not at all.
 
-    Its header repeats the `start` and the `step` of the facts.
+    Its header repeats the `start` and the `step` of the facts, and has the first part of its name.
     Tensors may live on any device and share memory.
+
+    Raises
+    ------
+    RunError
+        The disk is full, the folder cannot be written, or the header would be too long to be read.
     """
     from safetensors.torch import save
 
@@ -291,9 +296,14 @@ def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
         memory.add(address)
         stored[name] = copy
     mark = {"sha256": SEAL, "start": str(facts.get("start", "")), "step": str(facts.get("step", 0))}
+    mark["kind"] = path.name.partition("-")[0]  # a file of best weights is no checkpoint
     if pairs:
         mark["complex"] = json.dumps(pairs)
-    write_whole(path, seal(save(stored, {**mark, "facts": json.dumps(facts)})))
+    content = save(stored, {**mark, "facts": json.dumps(facts)})
+    if int.from_bytes(content[:8], "little") > LONGEST:
+        what, why = f"{path} is not written.", f"its header would be longer than {LONGEST >> 20} MB"
+        raise RunError(what, why, "validate more seldom: the history of all validations is in it")
+    write_whole(path, seal(content))
 
 
 def read(path: Path, *, checked: bool = False) -> TensorFile:
@@ -309,18 +319,21 @@ def read(path: Path, *, checked: bool = False) -> TensorFile:
     RunError
         The file is damaged.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     if not checked and not is_whole(path):
         raise damaged(path)
-    with safe_open(path, "pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-        pairs = json.loads(file.metadata().get("complex", "[]"))
-        # cloned: a tensor that is still mapped to the file changes with it
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
-    for name in pairs:
-        tensors[name] = torch.view_as_complex(tensors[name])
-    return TensorFile(path, int(facts.get("step", 0)), tensors, facts)
+    try:
+        with safe_open(path, "pt") as file:
+            facts = parse(file.metadata()["facts"])
+            pairs = parse(file.metadata().get("complex", "[]"))
+            # cloned: a tensor that is still mapped to the file changes with it
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+        for name in pairs:
+            tensors[name] = torch.view_as_complex(tensors[name])
+        return TensorFile(path, int(facts.get("step", 0)), tensors, facts)
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError) as err:
+        raise damaged(path) from err
 
 
 def damaged(path: Path) -> RunError:

@@ -239,18 +239,18 @@ class Panel:
 
     def _unfinished(self) -> str:
         """What an earlier session left here."""
-        from ..runs.record import everywhere, read_json
+        from ..runs.record import everywhere, read_run
 
         try:
             if self.where["run_dir"] is not None:
-                record = read_json(Path(self.where["run_dir"]).expanduser() / "run.json")
+                record = read_run(Path(self.where["run_dir"]).expanduser())
             else:
                 name = self.where["name"]
                 mine = [r for r, _ in everywhere() if name and r["name"] == name]
                 record = max(mine, key=lambda r: r["created"], default=None)
         except (ColabKitError, OSError):  # a Drive that is not there says so when Start is pressed
             return ""
-        if record is None or record.get("status") == "finished":
+        if record is None or record["status"] == "finished":
             return ""
         return f"Run {record['name']}-{record['key']} is not finished: Start goes on where it was."
 

@@ -2,7 +2,8 @@
 
 Read its files in this order:
 
-record       the run's folder, what made it, and its identity
+record       the run's folder, what made it, and what was chosen for it
+identity     what makes it the run it is, and how two runs differ
 running      find, begin, hold and train the run of a call
 opening      open a run of an earlier session
 run          the Run

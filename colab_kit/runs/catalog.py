@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -17,7 +16,7 @@ from ..colab.lease import NAME, Holder
 from ..colab.mounting import Site, missed
 from ..colab.reading import there
 from ..errors import RENAMED, DriveError, RunError
-from ..system.files import cannot_write, home, stamp
+from ..system.files import cannot_write, home, parse, stamp
 from ..system.locks import one_writer
 from . import record as records
 
@@ -32,9 +31,9 @@ class StoredRun:
     ----------
     status : str
         "running", "unfinished" (killed: its cell goes on with it), "finished", "stopped", "failed",
-        or "set aside" by restart=True.
-    epochs, total : int
-        Done and asked for; epochs is None where no checkpoint says.
+        "set aside" by restart=True, or "unreadable": its record is damaged, or of another version.
+    epochs, total : int or None
+        Done and asked for; epochs is None where no checkpoint says, total where no record does.
     touched : float
         Of its newest file: seconds since 1970.
     folder, copy : Path or None
@@ -49,7 +48,7 @@ class StoredRun:
     key: str
     status: str
     epochs: int | None
-    total: int
+    total: int | None
     touched: float
     folder: Path | None
     copy: Path | None
@@ -99,6 +98,11 @@ def look() -> Catalog:
         _stored(facts[key], folders.get("disk"), folders.get("drive"))
         for key, folders in found.items()
     ]
+    for where, root in roots:
+        for path, _ in records.unreadable(root):
+            here, copy = (path, None) if where == "disk" else (None, path)
+            name, id_ = records.named(path)
+            runs.append(_stored({"name": name, "key": id_}, here, copy))
     runs.sort(key=lambda run: -run.touched)
     return Catalog(runs, _silent(tops), any(os.path.isdir(top) for top in tops))
 
@@ -135,7 +139,7 @@ def _stored(record: dict[str, Any], folder: Path | None, copy: Path | None) -> S
         _status(record, folder, copy),
         None if facts is None else int(facts["epoch"]),
         _total(record, folder or copy),
-        max(times, default=float(record["created"])),
+        max(times, default=float(record.get("created", 0))),
         folder,
         copy,
         sum(size for _, size in here.values()),
@@ -162,7 +166,7 @@ def _status(record: dict[str, Any], folder: Path | None, copy: Path | None) -> s
         return "set aside"
     if (folder is not None and _is_locked(folder)) or _is_leased(copy):
         return "running"
-    status = str(record["status"])
+    status = str(record.get("status", "unreadable"))
     status = RENAMED["status"].get(status, status)  # a record of an older version
     return "unfinished" if status == "running" else status
 
@@ -190,13 +194,14 @@ def _is_locked(folder: Path) -> bool:
         return isinstance(err.__cause__, Timeout)
 
 
-def _total(record: dict[str, Any], folder: Path | None) -> int:
+def _total(record: dict[str, Any], folder: Path | None) -> int | None:
     """Count the epochs that were asked for; of a head that is solved, its views."""
+    if folder is None or "recipe" not in record:
+        return None
     choices: dict[str, Any] = {}
     with suppress(RunError):  # a damaged file of one run does not hide the others
-        choices = (records.read_json(folder / "choices.json") if folder is not None else None) or {}
-    known = {name: choice for name, choice in choices.items() if isinstance(choice, dict)}
-    values: dict[str, Any] = {name: choice.get("value") for name, choice in known.items()}
+        choices = records.choices_of(folder, record)
+    values: dict[str, Any] = {name: choice["value"] for name, choice in choices.items()}
     is_deep = "freeze_epochs" in values
     if values.get("mode") == "frozen" and "views" in values and not is_deep:
         return int(values["views"])
@@ -210,8 +215,11 @@ def facts_of(folder: Path | None) -> dict[str, Any] | None:
     if not marks:
         return None
     newest = max(marks, key=lambda mark: int(mark["step"]))
-    facts: dict[str, Any] = json.loads(newest["facts"])
-    return facts
+    try:
+        facts = parse(newest["facts"])
+        return facts if isinstance(facts["epoch"], int) else None
+    except (ValueError, KeyError, TypeError):  # a damaged header
+        return None
 
 
 def _best(facts: dict[str, Any] | None) -> str:

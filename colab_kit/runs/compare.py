@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,9 @@ def _of(record: Mapping[str, Any], place: records.Place) -> _Seen:
 
 def _made(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Give what a run was made with: as asked, and where nothing was asked for, as chosen."""
-    choices = records.read_json(folder / "choices.json") or {}
+    choices: dict[str, Any] = {}
+    with suppress(RunError):  # a damaged file of one run does not hide the others
+        choices = records.choices_if_any(folder, dict(record)) or {}
     chosen = {name: choice["value"] for name, choice in choices.items()}
     network = record["identity"]["model"].get("class", "").rpartition(".")[2]
     made = {"data": record["data"]["name"], "network": record["name"], "class": network}

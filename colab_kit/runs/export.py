@@ -7,22 +7,34 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..errors import ModelError, RunError
-from ..system.files import is_whole, write_whole
+from ..data.preprocess import Preprocess
+from ..errors import ModelError, RecipeError, RunError
+from ..recipe import Recipe
+from ..system.files import is_whole, parse, write_whole
 from ..system.runtime import need
+from ..system.sealed import check
 from ..training import checkpoint
 from .record import FORMAT
 
 # what an exported file keeps of a run's record
 FIELDS = "name key start created status reason recipe data preprocess model".split()
 NEAR = 1e-3  # how far an ONNX file's outputs may be off, of the largest
+
+# What a file from a stranger may ask for, beside the LONGEST and DEEPEST of system/files.py. More
+# is refused before anything is made of it. The network may have no more weights than the file has.
+LARGEST_SIDE = 8192  # pixels of a side of the network's input
+MOST_CHANNELS = 1024
+MOST_CLASSES = 1_000_000
+LARGEST_BATCH = 1 << 16  # pictures at once
 
 
 def save_weights(model: nn.Module, target: Path) -> Path:
@@ -120,22 +132,122 @@ def exported(path: Path) -> dict[str, Any] | None:
     again = "copy it here again, or export the run again"
     try:
         with safe_open(path, "pt") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {}).get("facts", "{}"))
+            about = parse((file.metadata() or {}).get("facts", "{}"))
     except (SafetensorError, ValueError, OSError) as err:
         raise RunError(f"{path} cannot be read.", str(err), again) from err
-    if "export" not in about:
+    if not isinstance(about, dict) or "export" not in about:
         return None
-    if about["export"] < FORMAT:
-        raise RunError(
-            f"{path} was written by an older colab_kit.",
-            f"its format is {about['export']}, and this version reads {FORMAT}",
-            "train it again and export that run",
-        )
     if not is_whole(path):
         raise RunError(
             f"{path} is damaged.", "its sha256 is not the one it was written with", again
         )
-    return about
+    if about["export"] != FORMAT:
+        raise RunError(
+            f"{path} was written by another version of colab_kit.",
+            f"its format is {about['export']}, and this version reads {FORMAT}",
+            "upgrade colab-kit with pip, or export the run again with this version",
+        )
+    try:
+        check(About, about)
+        _check_limits(about["record"], about["choices"])
+    except (ValueError, RecipeError) as err:
+        raise RunError(f"{path} is no exported run that can be opened.", str(err), again) from err
+    return dict(about)
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What an exported file says of the data that its run learned from."""
+
+    name: str
+    classes: list[str]
+    task: str
+    fingerprint: str
+    sizes: dict[str, int]
+    floats: bool
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """How its network is made: None where only its author can."""
+
+    made_by: dict[str, Any] | None
+    weights: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What it keeps of run.json."""
+
+    name: str
+    key: str
+    start: str
+    created: float
+    status: str
+    reason: str
+    recipe: dict[str, Any]
+    data: DataFacts
+    preprocess: Preprocess
+    model: ModelFacts
+
+
+@dataclass(frozen=True)
+class ChoiceFacts:
+    """What it keeps of a choice."""
+
+    value: Any
+    why: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Best:
+    """What it says of the best validation."""
+
+    step: int
+    epoch: float
+    file: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class About:
+    """All that an exported file says of itself."""
+
+    export: int
+    record: RunFacts
+    choices: dict[str, ChoiceFacts]
+    history: list[dict[str, float]]
+    best: Best | None
+    start: str
+    step: int
+
+
+def _check_limits(record: dict[str, Any], choices: dict[str, Any]) -> None:
+    """Refuse what no run of ours says of itself; ValueError names it."""
+    how, data, made_by = record["preprocess"], record["data"], record["model"]["made_by"] or {}
+    pairs = list(zip(how["mean"], how["std"], strict=True))
+    values = {name: choice["value"] for name, choice in choices.items()}
+    recipe = {k: tuple(v) if isinstance(v, list) else v for k, v in record["recipe"].items()}
+    Recipe.of(None, recipe)  # refuses what no recipe says
+    sides = [(how["size"], LARGEST_SIDE), (made_by.get("size"), LARGEST_SIDE)]
+    sides += [(how["channels"], MOST_CHANNELS)]
+    wishes = {
+        "its classes": 1 <= len(data["classes"]) <= MOST_CLASSES,
+        "its task": data["task"] in ("classification", "multilabel", "regression"),
+        "its mean and std": pairs and all(math.isfinite(m) and 0 < s < math.inf for m, s in pairs),
+        "its colours": len(pairs) in (1, how["channels"] or len(pairs)),
+        "its size": all(n is None or n in range(1, most + 1) for n, most in sides),
+        "its interpolation": how["interpolation"] in ("bilinear", "bicubic"),
+        "its crop": 0 < how["crop"] <= 1 and how["resize"] in ("crop", "squash", "pad"),
+        "its output": isinstance(values.get("output"), str),
+        "its batch_size": values.get("batch_size") in range(1, LARGEST_BATCH + 1),
+        "its precision": all(isinstance(values.get(n, ""), str) for n in ("precision", "features")),
+        "its weights": made_by.get("weights") in (None, "default"),
+    }
+    for name, is_right in wishes.items():
+        if not is_right:
+            raise ValueError(f"{name} cannot be that of a run")
 
 
 def _onnx(model: nn.Module, preprocess: dict[str, Any], about: dict[str, Any]) -> bytes:

@@ -74,14 +74,7 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
             f"pass the network: open_run({str(where)!r}, model=MyNetwork)",
         )
 
-    made = records.read_json(place.folder / "choices.json")
-    if made is None:
-        raise RunError(
-            f"Run {record['name']} has lost its choices.json.",
-            f"somebody deleted it from {place.folder}, and predictions depend on it",
-            "run its cell again: it goes on from its checkpoint, and writes the file",
-        )
-    choices = choices_from(made)
+    choices = choices_from(records.choices_of(place.folder, record))
     again = remade if is_on_features(choices) else remake
 
     def make() -> torch.nn.Module | LazyBackbone:
@@ -125,6 +118,11 @@ def find_place(where: str) -> Place:
         for record, place in runs
         if where in (record["name"], record["key"], f"{record['name']}-{record['key']}")
     ]
+    damaged = _unreadable(where)
+    for folder, error in damaged.items() if found else ():
+        Console()(Note(f"{folder} is passed over: {error.what} {error.why}.", "warn"))
+    if not found and damaged:
+        raise next(iter(damaged.values()))
     if not found and path.is_file():
         raise RunError(
             f"{path.name} is no exported run.",
@@ -150,3 +148,13 @@ def find_place(where: str) -> Place:
         text = f"{len(found)} runs are called {where!r}; the newest is opened, {newest.folder}."
         Console()(Note(f"{text} Also there: {others}."))
     return newest
+
+
+def _unreadable(where: str) -> dict[Path, RunError]:
+    """Give the folders of runs called so whose record cannot be read, and why."""
+    everything = (pair for _, root in records.roots() for pair in records.unreadable(root))
+    return {
+        folder: error
+        for folder, error in everything
+        if where in (*records.named(folder), folder.name)
+    }

@@ -1,10 +1,10 @@
-"""A run's record: its folder, what made it (run.json), the choices (choices.json), its identity."""
+"""A run's record: its folder, what made it (run.json), what was chosen for it (choices.json)."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -17,16 +17,29 @@ from ..colab.drive import MYDRIVE, Drive
 from ..colab.health import stand_in_place
 from ..colab.mirror import Mirror
 from ..colab.mounting import absent, missed, mounted
-from ..errors import DriveError, RecipeChanged, RunError
+from ..errors import DriveError, RunError
 from ..events import Event, Note
-from ..recipe import HORIZON, Recipe
-from ..system.files import Shelf, cannot_write, digest, home, write_json
+from ..system.files import Shelf, cannot_write, digest, home, parse
+from ..system.sealed import RUN, check, read_record, read_short, unsealed, write_record
 
-FORMAT = 3  # 3: choices say by whom they were made
+FORMAT = 4  # 4: records are sealed
 BEFORE = ".before"  # the end of a folder's name that restart=True set aside
-FIELDS = {"identity", "created", "start", "name"}  # that each record has
+GO_ON = "undo the change, or train again with restart=True: what is there is set aside"
 Emit = Callable[[Event], None]
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Always:
+    """What the record of each run has."""
+
+    start: str
+    created: float
+    name: str
+    key: str
+    status: str
+    identity: Record
+    recipe: Record
 
 
 @dataclass(frozen=True)
@@ -141,26 +154,37 @@ def everywhere() -> Iterator[tuple[Record, Place]]:
 def find(place: Place) -> Record | None:
     """Give the record of the run at this place, brought to the folder where the shelf's is later.
 
+    A whole record of the shelf replaces a damaged one.
+
     Raises
     ------
     DriveError, RunError
-        There is none in the folder, and the shelf cannot be read: it may hold one.
+        There is none in the folder, and the shelf cannot be read: it may hold one. Or all there
+        are are damaged.
     """
-    here, copy, there = _own_record(place.folder / "run.json"), None, None
+    here, there, choices, damage = None, None, None, None
     try:
-        copy = next(iter(_copies(place)), None)
-        there = _own_record(copy) if copy is not None else None
+        here = read_run(place.folder)
+    except RunError as err:
+        if place.shelf is None or err.__cause__ is None:
+            raise
+        damage = err
+    try:
+        if (copy := next(iter(_copies(place)), None)) is not None:
+            there = read_run(copy.parent)
+            choices = choices_if_any(copy.parent, there) if there is not None else None
     except (DriveError, RunError) as err:
+        if damage is not None:
+            raise damage from err
         if here is None or err.__cause__ is None:
             raise
-    if copy is None or there is None or (here is not None and here["created"] >= there["created"]):
+    if there is None or choices is None or (here and here["created"] >= there["created"]):
+        if damage is not None:
+            raise damage
         return here
-    choices = read_json(copy.with_name("choices.json"))
-    if here is not None:
+    if here is not None or (damage is not None and not _is_of(place.folder, there)):
         set_aside(place)  # of another start: its checkpoints must not mix with what comes
-    if choices is not None:
-        write_json(place.folder / "choices.json", choices)
-    write_json(place.folder / "run.json", there)  # last: where it stands, the choices do too
+    write(place.folder, there, choices)
     return there
 
 
@@ -168,30 +192,75 @@ def _copies(place: Place) -> list[Path]:
     return [] if place.shelf is None else place.shelf.find(f"{place.kept_as}/run.json")
 
 
-def _own_record(path: Path) -> Record | None:
-    record = read_json(path)
-    if record is None:
+def read_run(folder: Path) -> Record | None:
+    """Read the record of the run in a folder; None if there is none.
+
+    Raises
+    ------
+    RunError
+        It is damaged or was edited, another program wrote it, or another version of this one.
+    """
+    path = folder / "run.json"
+    try:
+        found = parse(read_short(path))
+        number = found.get("format", FORMAT) if isinstance(found, dict) else FORMAT
+        if number == FORMAT:
+            record = unsealed(found, RUN)
+            names = [field.name for field in dataclasses.fields(Always)]
+            check(Always, {name: record[name] for name in names if name in record})
+            return record
+    except FileNotFoundError:
         return None
-    if not record.keys() >= FIELDS:
-        raise RunError(
-            f"{path} is no record of a run.",
-            "another program wrote it",
-            "give another run_dir=, or move the file away",
-        )
-    number = record.get("format", FORMAT)
-    if number < FORMAT:
-        raise RunError(
-            f"{path} was written by an older colab_kit.",
-            f"its format is {number}, and this version reads {FORMAT}",
-            "train it again: in this folder with restart=True, or with another run_dir=",
-        )
-    if number > FORMAT:
+    except (OSError, ValueError) as err:
+        raise RunError(f"{path} is no record of a run that can be read.", str(err), GO_ON) from err
+    if isinstance(number, int) and number > FORMAT:
         raise RunError(
             f"{path} was written by a newer colab_kit.",
             f"its format is {number}",
             "upgrade colab-kit with pip",
         )
-    return record
+    raise RunError(
+        f"{path} was written by an older colab_kit.",
+        f"its format is {number}, and this version reads {FORMAT}",
+        "train it again: in this folder with restart=True, or with another run_dir=",
+    )
+
+
+def choices_of(folder: Path, record: Record) -> Record:
+    """Read what was chosen for a run, as plain data.
+
+    Raises
+    ------
+    RunError
+        It is missing, damaged, edited, or of another run.
+    """
+    if (choices := choices_if_any(folder, record)) is not None:
+        return choices
+    raise RunError(f"{folder / 'choices.json'} is missing.", "it was removed", GO_ON)
+
+
+def choices_if_any(folder: Path, record: Record) -> Record | None:
+    """Read them; None where the file is gone."""
+    path = folder / "choices.json"
+    try:
+        return read_record(path, record["start"])
+    except (OSError, ValueError) as err:
+        raise RunError(f"{path} does not hold the choices of its run.", str(err), GO_ON) from err
+
+
+def _is_of(folder: Path, record: Record) -> bool:
+    """Whether the choices in a folder are of the start of this record."""
+    try:
+        return choices_if_any(folder, record) is not None
+    except RunError:
+        return False
+
+
+def write(folder: Path, record: Record, choices: Record | None = None) -> None:
+    """Write a run's record, after its choices: where it stands, they do too."""
+    if choices is not None:
+        write_record(folder / "choices.json", record["start"], choices)
+    write_record(folder / "run.json", RUN, record)
 
 
 def is_begun(place: Place) -> bool:
@@ -215,9 +284,7 @@ def begin(place: Place, facts: Record, choices: dict[str, Any], *, start: str = 
     """
     start, now = start or uuid.uuid4().hex, time.time()
     record = {"format": FORMAT, "start": start, "created": now, "status": "running", "reason": ""}
-    write_json(place.folder / "choices.json", choices)
-    # last: where it stands, the choices do too
-    write_json(place.folder / "run.json", record | facts)
+    write(place.folder, record | facts, choices)
     return record | facts
 
 
@@ -275,110 +342,41 @@ def elsewhere(place: Place, name: str, key: str) -> Place | None:
     return None
 
 
-def read_json(path: Path) -> Record | None:
-    """Read a record; None if there is none.
-
-    Raises
-    ------
-    RunError
-        The file is there and is not ours.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as err:
-        fix = "restore it, delete the folder, or give another run_dir="
-        raise RunError(f"{path} cannot be read.", str(err), fix) from err
-    if not isinstance(record, dict):
-        why = f"it holds a {type(record).__name__}"
-        raise RunError(f"{path} is no record of a run.", why, "give another run_dir=")
-    return record
-
-
-def check_same(place: Place, record: Record, identity: Record) -> None:
-    """Refuse to go on with a run that something else made.
-
-    Raises
-    ------
-    RecipeChanged
-    """
-    if changed := differences(full(record["identity"]), full(identity)):
-        raise RecipeChanged(
-            f"{place.drive_folder or place.folder} holds a run that was made differently.",
-            "; ".join(changed[:6]),
-            "give another run_dir=, or the old values, or restart=True to start anew there",
-        )
-
-
-def note_relatives(place: Place, name: str, identity: Record, emit: Emit) -> None:
-    """Say how a new run differs from the newest one of the same name."""
-    others = [
-        record
-        for record in all_records(place.folder.parent)
-        if (record["name"], record.get("format", FORMAT)) == (name, FORMAT)
-        and not record["folder"].endswith(BEFORE)
-    ]
-    if others:
-        old = max(others, key=lambda record: float(record["created"]))
-        changed = in_words(differences(full(old["identity"]), full(identity)))
-        emit(Note(f"This is a new run, not {Path(old['folder']).name}: {changed}."))
-
-
 def all_records(where: Path) -> Iterator[Record]:
     """Give the records of the runs under a root that can be read, each with its `folder`."""
+    for folder, record in _runs(where):
+        if not isinstance(record, RunError):
+            yield {**record, "folder": str(folder)}
+
+
+def unreadable(where: Path) -> Iterator[tuple[Path, RunError]]:
+    """Give the folders under a root whose record is damaged or of another version, and why.
+
+    What a disk does not give now is not judged.
+    """
+    for folder, record in _runs(where):
+        if isinstance(record, RunError):
+            cause = record.__cause__
+            if not isinstance(cause, OSError) or isinstance(cause, IsADirectoryError):
+                yield folder, record
+
+
+def named(folder: Path) -> tuple[str, str]:
+    """Give the name and the key that a run's folder was called by."""
+    found = re.fullmatch(r"(.+)-([0-9a-f]{8})(\.before)?", folder.name)
+    return (found[1], found[2]) if found else (folder.name, "")
+
+
+def _runs(where: Path) -> Iterator[tuple[Path, Record | RunError]]:
     try:
-        folders = sorted(os.listdir(where))
+        names = sorted(os.listdir(where))
     except OSError:  # there is none, or Drive has dropped away
         return
-    for name in folders:
+    for name in names:
         try:
-            record = read_json(where / name / "run.json")
-        except RunError:
-            continue
-        if record and record.keys() >= FIELDS:
-            yield {**record, "folder": str(where / name)}
-
-
-KINDS = {
-    "model": "another network",
-    "data": "other data",
-    **{part: f"another {part}" for part in ("head", "loss", "optimizer")},
-}
-
-
-def key_of(identity: dict[str, Any]) -> str:
-    """Name what makes a run the run it is: eight hex digits. The machine chose nothing in it."""
-    return digest(identity)[:8]
-
-
-def full(identity: dict[str, Any]) -> dict[str, Any]:
-    """Add the options that were left at their defaults to an identity."""
-    fields = [field for field in dataclasses.fields(Recipe) if field.name not in HORIZON]
-    defaults = {field.name: field.default for field in fields}
-    return {**identity, "recipe": {**defaults, **identity.get("recipe", {})}}
-
-
-def differences(old: Any, new: Any, at: str = "") -> list[str]:
-    """List what changed between two identities, `recipe.lr: 0.001 → 0.01` say.
-
-    Long values, as code and hashes are, are only named.
-    """
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            line
-            for name in dict.fromkeys([*old, *new])
-            for line in differences(old.get(name), new.get(name), f"{at}.{name}" if at else name)
-        ]
-    was, now = json.dumps(old), json.dumps(new)
-    if was == now:
-        return []
-    return [f"{at}: {was} → {now}" if len(was) + len(now) < 80 else f"{at} changed"]
-
-
-def in_words(changed: list[str]) -> str:
-    """Say differences as a person would: options one by one, code and content by what they are."""
-    options = [line.removeprefix("recipe.") for line in changed if line.startswith("recipe.")]
-    parts = dict.fromkeys(line.split(":")[0].split()[0].split(".")[0] for line in changed)
-    kinds = [KINDS[part] for part in parts if part in KINDS]
-    return ", ".join([*kinds, *options]) or "begun from other weights"
+            record = read_run(where / name)
+        except RunError as err:
+            yield where / name, err
+        else:
+            if record is not None:
+                yield where / name, record

@@ -22,7 +22,7 @@ from ..models.backbones import Backbone
 from ..models.describe import describe, describe_model, describe_optimizer
 from ..models.weights import read_weights, warm_start, weights_hash
 from ..system.console import with_console
-from ..system.files import sha256, sweep, write_json
+from ..system.files import sha256, sweep
 from ..system.locks import hold_again
 from ..system.timings import during, running, timed
 from ..training import checkpoint
@@ -33,7 +33,8 @@ from ..training.preparing import prepare, refuse_errors
 from ..training.request import Network, Request
 from ..training.state import Progress
 from . import record as records
-from .record import Place, key_of
+from .identity import check_same, key_of, note_relatives
+from .record import Place
 from .run import Run
 
 # What this process knows of its runs. Tests end it with forget_runs().
@@ -116,13 +117,13 @@ def carry_out(
         record = None if restart else records.find(guarded)
         warmed = warm_start(network.model, weights) if weights is not None else None
         if record is not None:
-            records.check_same(guarded, record, identity)
+            check_same(guarded, record, identity)
         elif warmed is not None:
             emit(warmed)
         is_known = record is not None
         start = "" if is_known or restart else checkpoint.begun_by(place.folder, key)
         is_new = not is_known and not start
-        made = None if is_new else records.read_json(place.folder / "choices.json")
+        made = None if is_new else records.choices_if_any(place.folder, record or {"start": start})
         if not is_new and None in (record, made):
             emit(Note(_missing(place.folder, made is None, record is None), "warn"))
         hardware = replace(hardware, drive=place.shelf is not None)
@@ -196,7 +197,7 @@ def _begin(
         text = f"This network was trained already, by run {earlier}: it begins with those weights."
         emit(Note(f"{text} Pass its class for fresh ones."))
     if not restart and not start:
-        records.note_relatives(place, who["name"], who["identity"], emit)
+        note_relatives(place, who["name"], who["identity"], emit)
     if rows := str(plan):
         text = "Chosen for you (an argument of the same name changes it; all: run.choices)"
         emit(Note(f"{text}:\n{rows}"))
@@ -273,7 +274,7 @@ def _close(plan: Plan, run: Run, emit: Callbacks, *, is_patient: bool) -> None:
     saver = run.progress.saver
     try:
         hold_again(run.folder)
-        write_json(run.folder / "run.json", run.record)
+        records.write(run.folder, run.record)
         if saver is not None:
             run.progress.write_missing()
     except ColabKitError as err:

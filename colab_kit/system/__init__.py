@@ -2,6 +2,7 @@
 
 Read its files in this order:
 files         a file is whole or absent; seals, shelves, the folder between sessions
+sealed        JSON that says whether it is whole, read within limits
 copies        a copy gets its name only when it reads back as it was written
 locks         one process at a time
 retry         an attempt is repeated for as long as its failures are worth it

@@ -23,7 +23,8 @@ SEAL = "0" * 64  # stands in the place of a file's own sha256 while that is comp
 _SEALED = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _STRAY = re.compile(r"\.[0-9a-f]{8}\.part$")
 CHUNK = 1 << 20
-LONGEST_HEADER = 1 << 30  # bytes; a longer one is damage
+LONGEST = 32 << 20  # bytes of JSON that is read: in memory it is up to 26 times as large
+DEEPEST = 100  # lists and objects in one another, in JSON that is read
 LONGEST_NAME = 255  # bytes that a disk takes
 # Only Drive makes folders of these names.
 DRIVE_TOPS = frozenset(("MyDrive", "My Drive", "Shareddrives", "Shared drives"))
@@ -74,6 +75,33 @@ def _write_once(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON, whole or not at all."""
     write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def parse(text: str | bytes) -> Any:
+    """Read JSON that anybody may have written.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, has more than LONGEST bytes, or is nested deeper than DEEPEST.
+    """
+    if len(text) > LONGEST:
+        raise ValueError(f"it is longer than the {LONGEST >> 20} MB that are read of JSON")
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        parts = [one.values() if isinstance(one, dict) else one for one in level if _holds(one)]
+        level = [inner for part in parts for inner in part if _holds(inner)]
+        if not level:
+            return value
+    raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+
+
+def _holds(value: Any) -> bool:
+    return isinstance(value, dict | list)
 
 
 @contextmanager
@@ -218,8 +246,7 @@ def is_whole(path: Path) -> bool:
 
 def seal_holds(file: BinaryIO) -> bool:
     """is_whole() of an open file; a disk that does not give it is an OSError, not damage."""
-    size = file.seek(0, os.SEEK_END)
-    head = _header(file, size)
+    head = _header(file)
     written = _SEALED.search(head)
     if written is None:
         return False
@@ -230,11 +257,11 @@ def seal_holds(file: BinaryIO) -> bool:
     return value.hexdigest() == written[1].decode()
 
 
-def _header(file: BinaryIO, longest: int = LONGEST_HEADER) -> bytes:
+def _header(file: BinaryIO) -> bytes:
     """The header of a safetensors file, which says how long it is; b"" if there can be none."""
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
-    return file.read(length) if length <= min(longest, LONGEST_HEADER) else b""
+    return file.read(length) if length <= LONGEST else b""
 
 
 def stamp(path: Path) -> dict[str, str] | None:
@@ -252,8 +279,9 @@ def stamp(path: Path) -> dict[str, str] | None:
 def stamp_of(file: BinaryIO) -> dict[str, str] | None:
     """stamp() of an open file."""
     try:
-        mark: dict[str, str] = json.loads(_header(file))["__metadata__"]
+        mark: dict[str, str] = parse(_header(file))["__metadata__"]
         ours = {"sha256", "start", "step"} <= mark.keys() and mark["step"].isdecimal()
+        ours = ours and len(mark["step"]) < 20 and all(isinstance(v, str) for v in mark.values())
     except (ValueError, KeyError, TypeError, AttributeError):  # half a header, or another tool's
         return None
     return mark if ours else None

@@ -25,7 +25,7 @@ _MARK = np.dtype([("crc", "<u4"), ("note", "<f4")])  # crc 0: the row is not the
 
 
 class RowStore:
-    """Rows of one shape, each with a number noted beside it. A row counts once its checksum stands.
+    """Rows of one shape, each with a number noted beside it. A row counts while its checksum holds.
 
     The store takes its disk space at once, so writing never meets a full disk. Two processes may
     fill one store: they write the same bytes.
@@ -40,13 +40,14 @@ class RowStore:
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: Any = np.uint8) -> None:
         make(folder)
-        self._lock = open(folder / ".lock", "a+b")
+        self._lock = open(folder / ".lock", "a+b", opener=_no_link)
         flock(self._lock, shared=True, wait=True)
         for name, size in (("rows", _bytes(shape, dtype)), ("marks", _bytes(shape[:1], _MARK))):
-            with open(folder / name, "a+b") as file:
+            with open(folder / name, "a+b", opener=_no_link) as file:
                 os.posix_fallocate(file.fileno(), 0, size)
         self._rows = np.memmap(folder / "rows", dtype, "r+", shape=shape)
         self._marks = np.memmap(folder / "marks", _MARK, "r+", shape=shape[:1])
+        self._salt = zlib.crc32(folder.name.encode())
         self._checked = np.zeros(shape[0], bool)  # rows that were compared or written here
         with suppress(OSError):
             os.utime(folder / ".lock")
@@ -62,7 +63,7 @@ class RowStore:
             return None
         values = np.asarray(self._rows[row])
         if not self._checked[row]:
-            if _crc(values) != mark["crc"]:
+            if self._crc(row, values, mark["note"]) != mark["crc"]:
                 return None
             self._checked[row] = True
         return values, float(mark["note"])
@@ -70,16 +71,22 @@ class RowStore:
     def put(self, row: int, values: np.ndarray, note: float = 0.0) -> None:
         """Keep a row: its values first, then the mark that says they are there."""
         self._rows[row] = values
-        self._marks[row] = (_crc(values), note)
+        self._marks[row] = (self._crc(row, values, np.float32(note)), note)
         self._checked[row] = True
+
+    def _crc(self, row: int, values: np.ndarray, note: np.float32) -> int:
+        """Sum up a row with its note, its number and the store's name: no other is taken for it."""
+        start = zlib.crc32(note.tobytes() + int(row).to_bytes(8, "little"), self._salt)
+        return zlib.crc32(np.ascontiguousarray(values).data, start) or 1
 
     def __del__(self) -> None:
         with suppress(Exception):
             self._lock.close()
 
 
-def _crc(values: np.ndarray) -> int:
-    return zlib.crc32(values.data) or 1
+def _no_link(path: str, flags: int) -> int:
+    """Open a file itself, not what a link of its name leads to."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
@@ -147,7 +154,7 @@ def _remove(store: Path) -> bool:
 def _if_unused(store: Path, action: Callable[[], object]) -> bool:
     """Do something to a store while no process has it; False if one does."""
     try:
-        with open(store / ".lock", "a+b") as lock:
+        with open(store / ".lock", "a+b", opener=_no_link) as lock:
             if not flock(lock):
                 return False
             action()

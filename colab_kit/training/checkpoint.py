@@ -6,7 +6,6 @@ models/weights has the format of the file.
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
@@ -28,6 +27,7 @@ from ..system.files import (
     cannot_write,
     is_whole,
     make,
+    parse,
     seal_holds,
     stamp,
     stamp_of,
@@ -56,8 +56,8 @@ def newest(
 
     In the folder a file's name holds the step. On the shelf its stamp does: copies lie in two
     slots there, and a kill leaves one of them half-copied. A file that is damaged or cannot be
-    read is skipped with a complaint, in favour of the one before it; a file of another start is
-    skipped without a word.
+    read is skipped with a complaint, in favour of the one before it, and so is a file of another
+    start in the folder. On the shelf that is skipped without a word.
 
     Parameters
     ----------
@@ -75,17 +75,18 @@ def newest(
     """
     here = {path: step_of(path) for path in folder.glob("checkpoint-*.safetensors")}
     copies, unread = _copies(shelf, kept_as)
-    steps, broken = here | copies, list[Path]()
+    steps, broken, others = here | copies, list[Path](), list[Path]()
     for path in sorted(steps, key=lambda p: (steps[p], p in here), reverse=True):
         try:
             whole, mark = _ask(path, seal_holds), _ask(path, stamp_of)
         except OSError as err:
             unread = unread or _cannot_read(path, err)
             continue
-        if not whole:
+        if not whole or (path in here and not _is_itself(path, mark)):
             broken.append(path)
         elif mark is not None and mark["start"] == start:
             faults = [_fault(path, path in here) for path in broken[:1]]
+            faults += [f"{path.name} is of another run" for path in others[:1]]
             if unread is not None:
                 faults.append(f"{unread.what} {unread.why}")
             for fault in faults:
@@ -95,7 +96,9 @@ def newest(
                 )
             if path in here:
                 return read(path, checked=True)
-            return read(_bring_back(path, json.loads(mark["facts"]), folder))
+            return read(_bring_back(path, parse(mark["facts"]), folder))
+        elif path in here:
+            others.append(path)
     if unread is not None:
         raise unread
     if broken and (len(broken) > 1 or broken[0] in here):
@@ -120,9 +123,16 @@ def begun_by(folder: Path, key: str) -> str:
     """
     for path in sorted(folder.glob("checkpoint-*.safetensors"), key=step_of, reverse=True):
         mark = stamp(path) if is_whole(path) else None
-        if mark is not None and json.loads(mark["facts"]).get("key") == key:
+        if mark is not None and parse(mark["facts"]).get("key") == key:
             return mark["start"]
     return ""
+
+
+def _is_itself(path: Path, mark: dict[str, str] | None) -> bool:
+    """Whether a whole file of ours in the run's folder was written under this name."""
+    if mark is None:
+        return True  # of another tool: it has no start either
+    return (mark.get("kind"), int(mark["step"])) == (path.name.partition("-")[0], step_of(path))
 
 
 def _copies(shelf: Shelf | None, kept_as: str) -> tuple[dict[Path, int], ColabKitError | None]:
@@ -159,7 +169,7 @@ def _cannot_read(path: Path, err: OSError) -> RunError:
 
 def _fault(path: Path, here: bool) -> str:
     if here:
-        return f"{path.name} is damaged (its sha256 does not match)"
+        return f"{path.name} is damaged (its sha256 does not match), or is another file"
     return f"{path.name} on Drive is not whole: its copying broke off"
 
 
@@ -219,11 +229,11 @@ def best_weights(folder: Path, last: Checkpoint, *, complain: Callable[[str], No
 
 
 def best_file(path: Path, start: str) -> Tensors | None:
-    """Read a file of best weights; None where it is not whole, or of a run of another start."""
-    if not is_whole(path):
+    """Read a file of best weights; None where it is not whole, or of another start or step."""
+    mark = stamp(path) if is_whole(path) else None
+    if mark is None or mark["start"] != start or not _is_itself(path, mark):
         return None
-    found = read(path, checked=True)
-    return found.tensors if found.facts.get("start") == start else None
+    return read(path, checked=True).tensors
 
 
 def needed(names: Iterable[str], step: int, passing: Container[int] = ()) -> set[str]:

@@ -5,7 +5,6 @@ It finds the fastest precision, the largest batch, and the time and the memory o
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,11 +22,13 @@ from ..errors import ColabKitError
 from ..models.inference import is_out_of_memory, let_go
 from ..models.precision import Precision, floated
 from ..models.weights import untouched
-from ..system.files import digest, write_json
+from ..system.files import digest
+from ..system.sealed import read_record, write_record
 from .losses import Loss, with_aux
 from .recovery import not_even_two
 
 EARLIER = " (earlier)"
+PRECISION = "precision"  # what the file of choices is of
 SHORT = 30.0  # seconds: a run predicted to be shorter measures nothing
 # without the predicted time, which differs from call to call
 TOO_SHORT = f"the run takes less than {SHORT:.0f} s: nothing is measured"
@@ -305,7 +306,7 @@ def remembered(
 def known_choice(place: Path, what: Any) -> tuple[Precision, str, Precision | None] | None:
     """Look up what an earlier call chose, with its reason, and the fastest of the others."""
     try:
-        name, why, rival = json.loads(place.read_text(encoding="utf-8"))[digest(what)[:16]]
+        name, why, rival = (read_record(place, PRECISION) or {})[digest(what)[:16]]
         return Precision.named(name), why + EARLIER, rival and Precision.named(rival)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -317,7 +318,9 @@ def remember(
     """Keep a choice for later calls on this machine; where the disk fails, they measure again."""
     others = [option for option in timed if option != precision]
     rival = str(min(others, key=timed.__getitem__)) if others else None
-    with suppress(OSError, ValueError, TypeError, ColabKitError):
-        known = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
+    known: dict[str, Any] = {}
+    with suppress(OSError, ValueError):  # what is damaged is written anew
+        known = read_record(place, PRECISION) or {}
+    with suppress(ColabKitError):
         kept = [str(precision), why.removesuffix(EARLIER), rival]
-        write_json(place, {**known, digest(what)[:16]: kept})
+        write_record(place, PRECISION, {**known, digest(what)[:16]: kept})

@@ -19,9 +19,10 @@ from ..models.weights import put
 from ..recipe import Recipe
 from ..system import timings
 from ..system.console import html_table
-from ..system.files import Shelf, write_json, write_whole
+from ..system.files import Shelf, write_whole
 from ..system.locks import hold_again
 from ..system.runtime import need
+from ..system.sealed import RUN, write_record
 from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
 from .losses import better
@@ -290,7 +291,7 @@ class Progress:
     def announce(self, plan: Plan, steps: int, exact: bool | None = None, why: str = "") -> None:
         """Say that training begins: in the run's folder, on the shelf, and to the callbacks."""
         record, folder = self.record, self.folder
-        write_json(folder / "run.json", record)
+        write_record(folder / "run.json", RUN, record)
         self.emit.callbacks.insert(0, CsvLog(folder / "history.csv", self.history))
         who, promise = (record["name"], record["key"]), (exact, why)
         self.emit(RunStarted(who[0], folder, plan.epochs, steps, self.step, *promise, key=who[1]))
@@ -341,11 +342,12 @@ class Progress:
 
     def write_missing(self) -> None:
         """Write the small files that somebody has deleted from the run's folder."""
-        contents = {"choices.json": self.choices, "run.json": self.record}
+        start, choices = str(self.record["start"]), self.choices
+        contents = {"choices.json": (start, choices), "run.json": (RUN, self.record)}
         try:
-            for name, content in contents.items():
+            for name, (of, content) in contents.items():
                 if content is not None and not (self.folder / name).exists():
-                    write_json(self.folder / name, content)
+                    write_record(self.folder / name, of, content)
             if self.history and not (self.folder / "history.csv").exists():
                 self.history.to_csv(self.folder / "history.csv")
         except RunError as err:

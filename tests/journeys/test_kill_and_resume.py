@@ -226,7 +226,7 @@ def chosen(folder: Path) -> dict[str, object]:
     """
     path = folder / "choices.json"
     rows = json.loads(path.read_text()) if path.exists() else {}
-    return {name: row["value"] if isinstance(row, dict) else row[0] for name, row in rows.items()}
+    return {name: row["value"] for name, row in rows.items() if isinstance(row, dict)}
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,15 @@
 """Lazy backbones: what an earlier call learned serves the next; the network is built when somebody asks."""
 
-import json
-
 import pytest
 import torch
 from torch import nn
 
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.models import build
+from colab_kit.models.backbone_notes import BackboneNote
 from colab_kit.models.backbones import Backbone
-from colab_kit.models.build import BackboneNote, LazyBackbone
+from colab_kit.models.build import LazyBackbone
 from colab_kit.models.precision import Precision
-from tests.support.shelves import FolderShelf
 
 NAME = "resnet18"
 
@@ -110,22 +108,3 @@ def test_weights_that_are_not_the_published_ones_are_neither_noted_nor_looked_up
 def test_a_network_of_ones_own_is_a_backbone_without_a_note():
     lazy = LazyBackbone(Net(), classes=3)
     assert lazy.made_by is None and lazy.name == "Net" and lazy.preprocess.size is None
-
-
-NOTE = BackboneNote("classifier", 6, "ab", Preprocess(224, 3, (0.5,) * 3, (0.5,) * 3, "bicubic"))
-
-
-def test_a_note_is_found_again_here_and_on_the_next_machine(tmp_path, monkeypatch):
-    shelf = FolderShelf(tmp_path / "drive")
-    assert BackboneNote.find(NAME, shelf) is None
-    NOTE.keep(NAME, shelf)
-    assert BackboneNote.find(NAME, None) == NOTE
-    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "other"))
-    assert BackboneNote.find(NAME, None) is None and BackboneNote.find(NAME, shelf) == NOTE
-
-
-@pytest.mark.parametrize("text", ["{", json.dumps({"layer": "fc"}), "[]"])
-def test_a_torn_note_is_none(tmp_path, text):
-    NOTE.keep(NAME, None)
-    next((tmp_path / "home" / "backbones").glob("*.json")).write_text(text)
-    assert BackboneNote.find(NAME, None) is None

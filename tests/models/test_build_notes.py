@@ -1,6 +1,5 @@
 """Known backbones: what an earlier call learned of one serves the next, which builds nothing; asked for, the network is whole."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from colab_kit.models.build import LazyBackbone
 from colab_kit.runs import record as records
 from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
+from tests.support.sealed import rewrite
 from tests.support.shelves import FolderShelf
 
 LITE = "efficientnet_lite0"
@@ -102,9 +102,8 @@ def test_the_checkpoint_holds_the_head_alone_and_opens_as_the_whole_network(pets
 
 def test_published_weights_that_changed_are_refused(pets):
     run = move(pets)
-    record = json.loads((run.folder / "run.json").read_text())
-    record["model"]["backbone"] = "0" * 64
-    (run.folder / "run.json").write_text(json.dumps(record))
+    model = {**run.record["model"], "backbone": "0" * 64}
+    rewrite(run.folder / "run.json", model=model)
     with pytest.raises(ModelError, match="have changed"):
         _ = open_run(run.folder).model
 

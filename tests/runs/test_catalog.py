@@ -17,9 +17,12 @@ from colab_kit.colab.lease import NAME, Holder
 from colab_kit.colab.mirror import Mirror
 from colab_kit.errors import ColabKitError, DriveError, RunError
 from colab_kit.runs import catalog
-from colab_kit.system.files import home, write_json
+from colab_kit.runs import record as records
+from colab_kit.system.files import home
 from colab_kit.system.locks import one_writer
+from colab_kit.system.sealed import write_record
 from colab_kit.training import checkpoint
+from tests.support.sealed import write_run
 
 
 @pytest.fixture
@@ -41,6 +44,7 @@ def make_run(
 ) -> Path:
     made = root / (folder or f"{name}-12345678")
     record = {
+        "format": records.FORMAT,
         "identity": {},
         "created": 1.0,
         "name": name,
@@ -49,7 +53,7 @@ def make_run(
         "status": status,
         "recipe": {"epochs": 5},
     }
-    write_json(made / "run.json", record)
+    write_run(made / "run.json", record)
     if epochs is not None:
         facts = {"epoch": epochs, "step": epochs, "start": start}
         checkpoint.write(
@@ -335,24 +339,52 @@ def test_sizes_are_said_for_people(count, text):
 
 def test_a_solved_head_is_counted_in_its_views(place):
     made = make_run(place / "home" / "runs", epochs=1)
-    write_json(
-        made / "choices.json",
-        {"mode": {"value": "frozen"}, "views": {"value": 1}},
-    )
+    write_record(made / "choices.json", "s1", {"mode": {"value": "frozen"}, "views": {"value": 1}})
     (run,) = catalog.look().runs
     assert (run.epochs, run.total) == (1, 1)
-    write_json(
-        made / "choices.json", {"mode": {"value": "frozen"}, "features": {"value": "not kept"}}
-    )
+    unkept = {"mode": {"value": "frozen"}, "features": {"value": "not kept"}}
+    write_record(made / "choices.json", "s1", unkept)
     (run,) = catalog.look().runs
     assert (run.epochs, run.total) == (1, 5), "one that learned in the loop"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[" * 10**5, '{"created": "x", "name": 1}'])
+def test_a_run_whose_record_is_damaged_is_listed_hides_no_other_and_can_be_deleted(
+    place, content, capsys
+):
+    damaged = make_run(disk(place), "damaged", start="s2")
+    make_run(disk(place))
+    (damaged / "run.json").write_text(content)
+    assert main.main(["runs"]) == 0
+    listed = capsys.readouterr().out
+    assert "cats" in listed and "damaged" in listed and "unreadable" in listed and "2/?" in listed
+    seen = {run.name: run for run in catalog.look().runs}
+    assert (seen["cats"].status, seen["damaged"].status) == ("finished", "unreadable")
+    assert seen["damaged"].size > 0 and seen["damaged"].key == "12345678"
+    catalog.delete(seen["damaged"])
+    assert not damaged.exists()
+
+
+def test_a_checkpoint_whose_header_is_damaged_hides_no_run(place):
+    made = make_run(disk(place))
+    path = made / checkpoint.name_of(2)
+    for old, new in (
+        (b"epoch", b"apoch"),
+        (b'"step":"2"', b'"step":2  '),
+        (b'"facts"', b'"fakts"'),
+    ):
+        content = path.read_bytes()
+        assert old in content
+        path.write_bytes(content.replace(old, new))
+        assert catalog.look().runs[0].epochs is None
+        path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
     "choices", ['{"mode": ["frozen", "as asked"], "views": [3, "as asked"]}', '{"mode": {', "[]"]
 )
 def test_one_run_whose_choices_are_old_or_damaged_hides_no_other(place, choices):
-    old = make_run(disk(place), "old", status="done", start="s2")
+    old = make_run(disk(place), "old", start="s2")
     (old / "choices.json").write_text(choices)
     make_run(disk(place))
     seen = {run.name: run for run in catalog.look().runs}

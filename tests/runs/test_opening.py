@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from torch import nn
 from colab_kit.colab.mounting import mount
 from colab_kit.errors import ModelError, RunError
 from colab_kit.events import EpochDone, Note, RunEnded
+from colab_kit.runs import record as records
 from colab_kit.runs.opening import open_run
 from colab_kit.system.locks import one_writer
 from colab_kit.training import saver
+from colab_kit.training.choices import as_facts
 from tests.runs.test_run import net, quietly, same, stopped_after
 from tests.support.tasks import Small
 from tests.training.test_loop import bits
@@ -53,6 +54,34 @@ def test_a_run_set_aside_by_fresh_is_not_the_newest_of_its_name():
     run = quietly(name="pets", restart=True)
     assert open_run("pets").record["start"] == run.record["start"]
     assert (run.folder.with_name(run.folder.name + ".before") / "run.json").exists()
+
+
+def test_a_damaged_run_hides_no_other_of_its_name_and_says_so_when_it_is_asked_for(capsys):
+    first = quietly(name="pets")
+    second = quietly(name="pets", lr=0.1)
+    (second.folder / "run.json").write_text("{}")
+    assert open_run("pets").key == first.key
+    assert f"{second.folder} is passed over" in capsys.readouterr().out
+    for where in (second.folder, second.key, second.folder.name):
+        with pytest.raises(RunError, match="no record of a run"):
+            open_run(where)
+    assert quietly(name="pets", lr=0.2).status == "finished"
+    with pytest.raises(RunError, match="no record of a run") as error:
+        quietly(name="pets", lr=0.1)
+    assert "restart=True" in error.value.fix
+    assert quietly(name="pets", lr=0.1, restart=True).status == "finished"
+
+
+@pytest.mark.parametrize("field", ["classes", "mean", "std", "floats"])
+def test_a_changed_word_of_a_record_changes_no_prediction_in_silence(field):
+    run = quietly(name="pets")
+    path = run.folder / "run.json"
+    text = path.read_text()
+    after = text.index(f'"{field}"') + len(field) + 3
+    place = next(i for i in range(after, len(text)) if text[i].isalnum())
+    path.write_text(text[:place] + ("1" if text[place] != "1" else "2") + text[place + 1 :])
+    with pytest.raises(RunError):
+        open_run(run.folder)
 
 
 def test_a_run_that_is_nowhere_names_those_that_are():
@@ -173,10 +202,8 @@ def test_after_a_fresh_start_drive_holds_the_new_best_weights_of_the_same_step(o
 def test_a_folder_that_is_being_written_is_not_moved_aside_for_a_later_start_on_drive():
     mount(quiet=True)
     run = quietly()
-    there = json.loads((run.drive_folder / "run.json").read_text())
-    (run.drive_folder / "run.json").write_text(
-        json.dumps({**there, "start": "another", "created": there["created"] + 100})
-    )
+    later = {**run.record, "start": "another", "created": run.record["created"] + 100}
+    records.write(run.drive_folder, later, as_facts(run.choices))
     with one_writer(run.folder), pytest.raises(RunError, match="another process"):
         quietly()
     assert (run.folder / "run.json").exists() and list(run.folder.glob("checkpoint-*"))

@@ -15,6 +15,7 @@ from colab_kit.errors import DriveError, RecipeChanged, RunError
 from colab_kit.events import Note, set_milestone_hook
 from colab_kit.recipe import Recipe
 from colab_kit.runs import record as records
+from colab_kit.runs.identity import check_same, note_relatives
 from colab_kit.runs.record import Place
 from colab_kit.training import checkpoint
 
@@ -40,9 +41,9 @@ def begun(place: Place, **more: object) -> dict:
 def test_a_place_that_holds_another_run_is_refused_with_the_difference(tmp_path):
     place = place_at(tmp_path / "out")
     record = begun(place)
-    records.check_same(place, record, IDENTITY)
+    check_same(place, record, IDENTITY)
     with pytest.raises(RecipeChanged, match="was made differently") as error:
-        records.check_same(place, record, {**IDENTITY, "recipe": Recipe(lr=0.01).identity()})
+        check_same(place, record, {**IDENTITY, "recipe": Recipe(lr=0.01).identity()})
     assert (
         error.value.why == "recipe.lr: null → 0.01"
         and "restart=True" in error.value.fix
@@ -73,12 +74,10 @@ def test_the_later_of_two_records_counts_and_is_brought_to_the_folder(tmp_path):
     assert place.shelf.close(10)
     assert records.find(place) == older
     newer = {**older, "created": 2.0, "start": "another", "status": "stopped"}
-    (tmp_path / "drive" / "pets-k" / "run.json").write_text(json.dumps(newer))
-    assert records.find(place) == newer
-    assert (
-        json.loads((place.folder / "run.json").read_text()) == newer
-        and (place.folder / "choices.json").exists()
-    )
+    copy = tmp_path / "drive" / "pets-k"
+    records.write(copy, newer, records.choices_of(copy, older))
+    assert records.find(place) == newer == records.read_run(place.folder)
+    assert records.choices_of(place.folder, newer) == {"lr": [1e-3, "usual"]}
     begun(place)  # restart=True here
     assert records.find(place)["start"] not in ("another", older["start"])
 
@@ -91,7 +90,7 @@ def test_a_machine_with_nothing_gets_record_and_choices_from_the_shelf(tmp_path)
     assert there.shelf.close(10)
     here = place_at(tmp_path / "new" / "pets-k", tmp_path / "drive")
     assert records.find(here) == record
-    assert records.read_json(here.folder / "choices.json") == {"lr": [1e-3, "usual"]}
+    assert records.choices_of(here.folder, record) == {"lr": [1e-3, "usual"]}
 
 
 def test_checkpoints_of_an_older_start_do_not_mix_with_a_newer_one_from_the_shelf(tmp_path):
@@ -99,8 +98,7 @@ def test_checkpoints_of_an_older_start_do_not_mix_with_a_newer_one_from_the_shel
     older = begun(place)
     (place.folder / "checkpoint-000000100.safetensors").write_bytes(b"of the older start")
     newer = {**older, "created": older["created"] + 60, "start": "another"}
-    (tmp_path / "drive" / "pets-k").mkdir(parents=True)
-    (tmp_path / "drive" / "pets-k" / "run.json").write_text(json.dumps(newer))
+    records.write(tmp_path / "drive" / "pets-k", newer, {})
     records.find(place)
     assert not list(place.folder.glob("checkpoint-*"))
     assert (tmp_path / "fast" / "pets-k.before" / "checkpoint-000000100.safetensors").exists(), (
@@ -144,9 +142,9 @@ def test_a_record_is_brought_after_its_choices(tmp_path, monkeypatch):
     begun(there)
     shutil.copytree(there.folder, tmp_path / "drive" / "pets-k")
     order: list[str] = []
-    write = records.write_json
+    write = records.write_record
     monkeypatch.setattr(
-        records, "write_json", lambda path, value: (order.append(path.name), write(path, value))
+        records, "write_record", lambda path, *what: (order.append(path.name), write(path, *what))
     )
     records.find(place_at(tmp_path / "new" / "pets-k", tmp_path / "drive"))
     assert order == ["choices.json", "run.json"]
@@ -168,8 +166,7 @@ def test_a_fresh_start_keeps_what_drive_alone_has(tmp_path):
     records.make_way(here, restart=True, emit=heard.append)
     kept = tmp_path / "new" / "pets-k.before"
     assert (
-        checkpoint.read(kept / checkpoint.name_of(5)).step == 5
-        and records.read_json(kept / "run.json") == record
+        checkpoint.read(kept / checkpoint.name_of(5)).step == 5 and records.read_run(kept) == record
     )
     assert not here.folder.exists() and len(heard) == 1 and str(kept) in heard[0].text
 
@@ -198,27 +195,72 @@ def test_setting_aside_keeps_one_step_back(tmp_path):
     second = begun(place)
     records.set_aside(place)
     assert [p.name for p in tmp_path.iterdir()] == ["out.before"]
-    assert (
-        records.read_json(tmp_path / "out.before" / "run.json")["start"]
-        == second["start"]
-        != first["start"]
-    )
+    assert records.read_run(tmp_path / "out.before")["start"] == second["start"] != first["start"]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("{", "cannot be read"),
-        ("[1]", "is no record"),
-        ("{}", "is no record"),
-        ('{"name": 1}', "is no record"),
-    ],
+    "content", ["", "{", "[1]", "{}", '{"name": 1}', "[" * 100_000, '{"format": 1e999}', "\xff"]
 )
-def test_a_run_json_that_is_not_ours_is_an_error_that_names_it(tmp_path, content, said):
-    (tmp_path / "run.json").write_text(content)
-    with pytest.raises(RunError, match=said) as error:
+def test_a_run_json_that_is_not_ours_is_an_error_that_names_it(tmp_path, content):
+    (tmp_path / "run.json").write_text(content, encoding="latin-1")
+    with pytest.raises(RunError, match="is no record|older colab_kit") as error:
         records.find(place_at(tmp_path))
     assert "run.json" in error.value.what and error.value.fix
+
+
+def test_a_record_that_was_edited_by_hand_is_an_error_that_says_how_to_go_on(tmp_path):
+    place = place_at(tmp_path / "out")
+    begun(place)
+    path = place.folder / "run.json"
+    text = path.read_text()
+    path.write_text(text.replace('"epochs": 5', '"epochs": 6'))
+    with pytest.raises(RunError) as error:
+        records.find(place)
+    assert "was changed after it was written" in error.value.why
+    assert "undo the change" in error.value.fix and "restart=True" in error.value.fix
+    path.write_text(text)
+    assert records.find(place)["recipe"] == {"epochs": 5}
+
+
+def test_choices_that_are_missing_changed_or_of_another_run_are_an_error(tmp_path):
+    record, other = (begun(place_at(tmp_path / name)) for name in ("mine", "other"))
+    path, text = tmp_path / "mine/choices.json", (tmp_path / "mine/choices.json").read_text()
+    foreign = (tmp_path / "other/choices.json").read_text()
+    for content, said in ((text.replace("usual", "unusual"), "changed"), (foreign, "another file")):
+        path.write_text(content)
+        with pytest.raises(RunError, match="does not hold the choices of its run") as error:
+            records.choices_of(path.parent, record)
+        assert said in error.value.why
+    path.unlink()
+    with pytest.raises(RunError, match="is missing"):
+        records.choices_of(path.parent, record)
+    assert records.choices_of(tmp_path / "other", other) == {"lr": [1e-3, "usual"]}
+
+
+def test_a_whole_record_of_the_shelf_replaces_a_damaged_one(tmp_path):
+    place = place_at(tmp_path / "fast" / "pets-k", tmp_path / "drive")
+    record = begun(place)
+    shutil.copytree(place.folder, tmp_path / "drive" / "pets-k")
+    (place.folder / "run.json").write_text("{}")
+    kept = place.folder / "checkpoint-000000100.safetensors"
+    kept.write_bytes(b"of the same start")
+    assert records.find(place) == record == records.read_run(place.folder) and kept.exists()
+    for path in (place.folder, tmp_path / "drive" / "pets-k"):
+        (path / "run.json").write_text("{}")
+    with pytest.raises(RunError, match="no record of a run") as error:
+        records.find(place)
+    assert str(place.folder) in error.value.what
+
+
+def test_one_damaged_record_hides_no_other(tmp_path):
+    begun(place_at(tmp_path / "pets-1"))
+    for name, content in (("a-0123abcd", "{"), ("b", "[" * 10**5), ("c", '{"created": "x"}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(content)
+    (tmp_path / "d" / "run.json").mkdir(parents=True)
+    assert [Path(r["folder"]).name for r in records.all_records(tmp_path)] == ["pets-1"]
+    damaged = [folder.name for folder, _ in records.unreadable(tmp_path)]
+    assert damaged == ["a-0123abcd", "b", "c", "d"]
 
 
 def test_a_new_run_says_how_it_differs_from_the_newest_of_its_name(tmp_path):
@@ -231,7 +273,7 @@ def test_a_new_run_says_how_it_differs_from_the_newest_of_its_name(tmp_path):
     begun(place_at(tmp_path / "pets-9.before"), created=99.0)
     begun(place_at(tmp_path / "cars-0"), name="cars", created=98.0)
     heard: list[Note] = []
-    records.note_relatives(
+    note_relatives(
         place_at(tmp_path / "pets-2"),
         "pets",
         {**IDENTITY, "recipe": Recipe(lr=0.3).identity()},

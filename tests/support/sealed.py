@@ -1,11 +1,13 @@
-"""Sealed files without torch, for tests of the way to Drive."""
+"""Sealed files without torch, for tests of the way to Drive; records written anew."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from colab_kit.system.files import SEAL, seal, stamp
+from colab_kit.system.sealed import OF, RUN, write_record
 
 
 def sealed(
@@ -24,3 +26,16 @@ def steps(folder: Path, kind: str = "checkpoint") -> dict[str, int]:
     """What the slots' stamps say: {"a": 10, "b": 20}."""
     marks = {path.stem[-1]: stamp(path) for path in sorted(folder.glob(f"{kind}-?.safetensors"))}
     return {letter: int(mark["step"]) if mark else -1 for letter, mark in marks.items()}
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    """Change fields of a sealed record, and seal it again."""
+    record = json.loads(path.read_text())
+    content = {name: value for name, value in record.items() if name not in ("sha256", OF)}
+    write_record(path, record[OF], content | changes)
+
+
+def write_run(path: Path, record: dict[str, Any]) -> None:
+    """Write a run.json."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_record(path, RUN, record)

@@ -291,11 +291,46 @@ def test_all_damaged_is_an_error_and_no_silent_new_start(tmp_path):
         newest(tmp_path, None, "r", start="s", complain=pytest.fail)
 
 
-def test_another_start_is_ignored_in_silence(tmp_path):
+def test_a_later_file_of_another_start_is_passed_over_with_a_word(tmp_path):
     put(tmp_path, 9, start="before restart=True")
     assert newest(tmp_path, None, "r", start="s", complain=pytest.fail) is None
     put(tmp_path, 3)
-    assert newest(tmp_path, None, "r", start="s", complain=pytest.fail).step == 3
+    said = []
+    assert newest(tmp_path, None, "r", start="s", complain=said.append).step == 3
+    assert len(said) == 1 and f"{name_of(9)} is of another run" in said[0]
+
+
+def test_a_checkpoint_under_the_name_of_a_later_one_is_damage(tmp_path):
+    put(tmp_path, 3).rename(tmp_path / name_of(7))
+    put(tmp_path, 2)
+    said = []
+    assert newest(tmp_path, None, "r", start="s", complain=said.append).step == 2
+    assert "is another file" in said[0]
+
+
+def test_best_weights_under_the_name_of_a_checkpoint_are_damage_and_the_other_way_round(tmp_path):
+    put(tmp_path, 2, best={"file": name_of(2, "best")})
+    write(tmp_path / name_of(2, "best"), {"w": torch.zeros(1)}, {"start": "s", "step": 2})
+    whole, best = (tmp_path / name_of(2, kind) for kind in ("checkpoint", "best"))
+    put(tmp_path, 1)
+    content = whole.read_bytes()
+    whole.write_bytes(best.read_bytes())
+    said = []
+    assert newest(tmp_path, None, "r", start="s", complain=said.append).step == 1
+    assert "is another file" in said[0]
+    whole.write_bytes(content)
+    best.write_bytes(content)
+    found = best_weights(tmp_path, read(whole), complain=said.append)
+    assert found["w"].tolist() == [2.0] * 3 and "missing or damaged" in said[1]
+
+
+@pytest.mark.parametrize("held", [{"step": 1}, {"start": "another", "step": 2}])
+def test_best_weights_of_another_step_or_start_are_not_worn(tmp_path, held):
+    put(tmp_path, 3, best={"file": name_of(2, "best")})
+    write(tmp_path / name_of(2, "best"), {"w": torch.zeros(1)}, {"start": "s", **held})
+    said = []
+    found = best_weights(tmp_path, read(tmp_path / name_of(3)), complain=said.append)
+    assert found["w"].tolist() == [3.0] * 3 and len(said) == 1
 
 
 def test_a_newer_copy_on_the_shelf_is_brought_here_with_its_best_weights(tmp_path):
@@ -515,7 +550,7 @@ def test_best_weights_are_those_spoken_of_else_the_averaged_else_the_last(tmp_pa
     said = []
     found = best_weights(tmp_path, read(tmp_path / name_of(2)), complain=said.append)
     assert found["w"].tolist() == [5.0] and found["n"].tolist() == [1.0] and len(said) == 1
-    write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {"start": "s"})
+    write(tmp_path / name_of(1, "best"), {"w": torch.full((1,), 7.0)}, {"start": "s", "step": 1})
     assert best_weights(tmp_path, read(tmp_path / name_of(2)), complain=pytest.fail)[
         "w"
     ].tolist() == [7.0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,11 @@ from colab_kit.events import (
     StepDone,
 )
 from colab_kit.runs.run import Run
+from colab_kit.system.sealed import read_record
 from colab_kit.testing.fixtures import Heard, class_folders
 from colab_kit.training import checkpoint
 from colab_kit.training.choices import Choice, choices_from
+from tests.support.sealed import rewrite
 from tests.support.tasks import Small, small_data
 
 
@@ -67,7 +68,7 @@ def notes(events: list[Event]) -> list[str]:
 
 def test_what_the_recipe_leaves_open_is_chosen_with_a_reason_and_written_down():
     run = quietly(batch_size=None)
-    kept = json.loads((run.folder / "choices.json").read_text())
+    kept = read_record(run.folder / "choices.json", run.record["start"])
     assert choices_from(kept) == run.choices and kept["lr"]["by"] == "default"
     assert run.choices["batch_size"] == Choice(64, "usual for arrays", "default")
     assert run.choices["lr"] == Choice(1e-3, "usual for adamw", "default")
@@ -81,7 +82,7 @@ def test_choices_made_once_win_over_what_would_be_chosen_now():
     quietly(batch_size=None, epochs=1)
     path = Path("a/choices.json")
     measured = {"value": 5, "why": "measured", "by": "machine"}
-    path.write_text(json.dumps({**json.loads(path.read_text()), "batch_size": measured}))
+    rewrite(path, batch_size=measured)
     run = quietly(batch_size=None, epochs=2)
     assert (
         run.choices["batch_size"] == Choice(**measured) and run.history[-1]["step"] == 1 + 5

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
+from ...system.files import parse
 from ...system.runtime import need
 from ..folders.tree import some
 from ..folders.words import one_split
@@ -111,7 +111,7 @@ def _first_line(err: Exception) -> str:
 def _features(schema: Any) -> Mapping[str, Any]:
     """Give what the hub's library wrote of the columns; {} where it did not write the file."""
     try:
-        told = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        told = parse((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):
         return {}
     return told if isinstance(told, dict) else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from ...errors import DataError
 from ...events import Note
 from ...system.archives.limits import Unpacking, room
+from ...system.files import digest
 from ...system.filetypes import kind_of
 from ..arrays import of_files
 from ..folders.tree import counted, natural, some
@@ -86,8 +88,11 @@ def read_shards(
     def fill(part: Path) -> None:
         _write(used, root, records, part)
 
-    folder = kept(used, root, f"{path.name.partition('.')[0]}{key}", fill)
-    index = json.loads((folder / INDEX).read_text("utf-8"))
+    name = f"{path.name.partition('.')[0]}{key}"
+    folder = kept(used, root, name, fill)
+    if (index := _index(folder)) is None:  # damaged: made anew
+        shutil.rmtree(folder)
+        index = _index(kept(used, root, name, fill)) or {}
     rows = {
         split: [row for shard in files for row in index[_named(shard, root)]]
         for split, files in splits.items()
@@ -151,7 +156,17 @@ def _write(
                 (folder / file).write_bytes(record.content)
                 file = (folder / file).relative_to(part).as_posix()
             rows.append((file, dict(record.facts)))
-    (part / INDEX).write_text(json.dumps(index), "utf-8")
+    (part / INDEX).write_text(json.dumps({"rows": index, "sha256": digest(index)}), "utf-8")
+
+
+def _index(folder: Path) -> dict[str, list[Row]] | None:
+    """Read the index of a kept folder; None where it is not what was written."""
+    try:
+        found = json.loads((folder / INDEX).read_bytes())
+        rows: dict[str, list[Row]] = found["rows"]
+        return rows if found["sha256"] == digest(rows) else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _file_name(record: Record, number: int, taken: set[str]) -> str:

@@ -6,7 +6,6 @@ The tars are unpacked once, and such files in a folder are read in the same way.
 from __future__ import annotations
 
 import io
-import json
 import os
 import tarfile
 import zlib
@@ -17,6 +16,7 @@ from typing import Any
 
 from ...system.archives.limits import HARMLESS, RATIO
 from ...system.archives.unpack import unpack
+from ...system.files import parse
 from ..nested import is_picture, kept, walk
 from ..sources import Parts
 from .records import LONGEST, Row, of_rows
@@ -159,7 +159,7 @@ def _facts(endings: Mapping[str, Path]) -> dict[str, Any]:
     if "json" in endings:
         file = endings["json"]
         try:
-            told = json.loads(file.read_bytes())
+            told = parse(file.read_bytes())
         except ValueError as err:
             raise damaged(file, f"it is no JSON: {err}") from err
         if isinstance(told, dict):
@@ -203,7 +203,7 @@ def _names_beside(folder: Path) -> list[str]:
                 lines = map(str.strip, text.read_text("utf-8").splitlines())
                 return [line for line in lines if line]
             if table.is_file():
-                return _names_of(json.loads(table.read_bytes()))
+                return _names_of(parse(table.read_bytes()))
         except ValueError as err:
             raise damaged(text if text.is_file() else table, str(err)) from err
     return []

@@ -7,12 +7,12 @@ two columns of a CSV file, or a name a line in the order of the numbers, from 1 
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import DataError
+from ...system.files import parse
 from .table import unreadable
 from .text import decode
 
@@ -93,7 +93,7 @@ def _numbers(classes: Iterable[str]) -> list[int]:
 
 def _names(text: str, ending: str, numbers: Sequence[int], exact: bool) -> dict[str, str] | None:
     if ending == ".json" or text.lstrip()[:1] in "{[" and text.strip():
-        value = json.loads(text)
+        value = parse(text)
         if isinstance(value, list) and all(isinstance(one, str) for one in value):
             return _in_order(value, numbers, exact)
         if not isinstance(value, Mapping):

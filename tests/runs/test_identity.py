@@ -3,7 +3,7 @@
 import json
 
 from colab_kit.recipe import Recipe
-from colab_kit.runs import record
+from colab_kit.runs import identity
 
 IDENTITY = {
     "verb": "train",
@@ -15,16 +15,16 @@ IDENTITY = {
 
 
 def test_the_key_is_the_same_after_a_trip_through_json_and_in_any_order():
-    key = record.key_of(IDENTITY)
+    key = identity.key_of(IDENTITY)
     assert len(key) == 8 and int(key, 16) >= 0
-    assert record.key_of(json.loads(json.dumps(IDENTITY))) == key
-    assert record.key_of(dict(reversed(IDENTITY.items()))) == key
-    assert record.key_of({**IDENTITY, "data": "f01"}) != key
+    assert identity.key_of(json.loads(json.dumps(IDENTITY))) == key
+    assert identity.key_of(dict(reversed(IDENTITY.items()))) == key
+    assert identity.key_of({**IDENTITY, "data": "f01"}) != key
 
 
 def test_only_the_horizon_leaves_the_key_alone():
     def key(**fields: object) -> str:
-        return record.key_of({**IDENTITY, "recipe": Recipe(**fields).identity()})
+        return identity.key_of({**IDENTITY, "recipe": Recipe(**fields).identity()})
 
     assert {
         key(epochs=50),
@@ -52,10 +52,10 @@ def test_differences_name_the_field_with_both_values_and_hide_long_ones():
         "recipe": Recipe(lr=0.01, class_weights=(1.0, 2.0)).identity(),
         "model": {"class": "Net", "code": {"Net": "cd" * 32}},
     }
-    found = record.differences(IDENTITY, new)
+    found = identity.differences(IDENTITY, new)
     assert found == [
         "recipe.lr: null → 0.01",
         "recipe.class_weights: null → [1.0, 2.0]",
         "model.code.Net changed",
     ]
-    assert record.differences(json.loads(json.dumps(new)), new) == []
+    assert identity.differences(json.loads(json.dumps(new)), new) == []
