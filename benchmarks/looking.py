@@ -104,7 +104,7 @@ def main() -> int:
             seen = photos(folder / f"seen-{number}", given.pictures // 2, number)
             for kit in kits if number % 2 else kits[::-1]:
                 run, side = runs[kit.__name__], kit.__name__
-                data = kit.load(seen, **silent(kit.load))
+                data = kit.load(seen, **silent(kit.load))  # its test split is judged by all builds
                 note(side, "evaluate", timed(lambda r=run, d=data: r.evaluate(d, quiet=True))[0])
                 note(side, "again", timed(lambda r=run, d=data: r.evaluate(d, quiet=True))[0])
                 seconds, answers = timed(lambda r=run, s=seen: r.predict(s))

@@ -25,6 +25,7 @@ from ..data.sources import Chosen, Pictures
 from ..errors import ColabKitError
 from ..system import timings
 from ..system.files import Shelf, digest
+from ..system.memory import large_blocks_kept
 from ..system.row_store import open_store
 from .heads import put_layer
 from .precision import Precision
@@ -32,7 +33,7 @@ from .weights import hooked, read, write
 
 SMALL = 64 << 20  # bytes: larger sets are not copied to the shelf
 KEPT = 32  # sets of features that stay on the disk when no process uses them
-VERSION = 1  # of what is computed: features of another version are not used again
+VERSION = 2  # of what is computed: features of another version are not used again
 NEAR = (
     1e-3  # of the largest output: how far folding may move an output; fp32 rounds differently then
 )
@@ -87,6 +88,7 @@ class Features:
         """float32, (n, width)."""
         return torch.from_numpy(self._values)
 
+    @large_blocks_kept()
     def compute(
         self,
         batches: Iterator[Batch],
