@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import unicodedata
 import zlib
+from dataclasses import replace
 
 import numpy as np
 from numpy import ndarray
 
 from .dataset import Split
 from .file_table import FileTable
-from .keyed_random import SPLIT, hashes, uniforms
+from .keyed_random import SPLIT, hashes, permutation, uniforms
 from .sources import Part, Pictures
 from .targets import UNLABELLED, strata, unlabelled
+
+# the purpose of a draw that is not the validation split's: part of its key
+LIMIT, TEST, GROUPS = 1, 2, 3
 
 
 def by_draw(labels: ndarray, draws: ndarray, share: float) -> tuple[ndarray, ndarray]:
@@ -106,6 +110,25 @@ def draws_of(split: Split, part: Part, seed: int, purpose: int) -> ndarray | Non
         alone = np.array([group is None for group in groups], bool)
         keys = np.where(alone, split.rows if keys is None else keys, np.array(names))
     return None if keys is None else uniforms(keys.astype(np.uint64), seed, SPLIT, purpose)
+
+
+def limited(split: Split, limit: int, seed: int) -> Split:
+    """Leave at most `limit` rows of each class: those whose files draw least, groups apart.
+
+    So more files take the place of a few others. Of arrays, which have no names, it goes by row.
+    """
+    source, chosen, groups = split.source, [], strata(split.labels)
+    keys = None
+    if isinstance(source, Pictures):
+        keys = _file_keys(FileTable.of(source.paths), split)
+    for label in np.unique(groups):
+        rows = np.flatnonzero(groups == label)
+        if keys is None:
+            order = permutation(len(rows), seed, SPLIT, int(label), LIMIT)
+        else:
+            order = np.argsort(uniforms(keys[rows], seed, SPLIT, LIMIT), kind="stable")
+        chosen.append(split.rows[rows[order[:limit]]])
+    return replace(split, rows=np.sort(np.concatenate(chosen)))
 
 
 def _file_keys(files: FileTable, split: Split) -> ndarray:

@@ -135,7 +135,8 @@ class Preprocess:
     def _normalise(self, y: Tensor) -> Tensor:
         """Compute (y / 255 - mean) / std, in place where y is no view of fewer numbers."""
         own = y.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last)
-        if len(self.mean) == 1:  # two passes over numbers are faster than one that spreads a tensor
+        if len({*self.mean}) == len({*self.std}) == 1:  # two passes by a number are faster than one
+            # that spreads a tensor
             scale, shift = 1 / (255 * self.std[0]), -self.mean[0] / self.std[0]
             return (y.mul_(scale) if own else y.mul(scale)).add_(shift)
         scales, shifts = _linear(self.mean, self.std, y.device)

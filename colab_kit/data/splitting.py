@@ -21,18 +21,16 @@ from numpy import ndarray
 from ..errors import DataError
 from ..events import Note
 from .dataset import Split, default_share, stratified
-from .draws import by_draw, draws_of, whole_groups
+from .draws import GROUPS, TEST, by_draw, draws_of, limited, whole_groups
 from .folders.tree import counted, natural, some
 from .groups import AS_FUNCTION, group_numbers
-from .keyed_random import SPLIT, mix, permutation
+from .keyed_random import mix
 from .labels import number, other_names
 from .sources import Items, Part, Pictures, Source
 from .tables.name_patterns import to_fill_in
 from .tables.request import LabelRequest
-from .targets import object_array, strata, unlabelled
+from .targets import object_array, unlabelled
 
-# the purpose of a draw that is not the validation split's: part of its key
-LIMIT, TEST, GROUPS = 1, 2, 3
 MANY = 4  # pictures more or less than the share, of which nothing is said
 MOST_TOLD = 20  # classes that a line names
 
@@ -76,7 +74,7 @@ def share_out(
             split, notes = _labelled_rows(numbered, classes, name, request, lines)
             for note in notes:
                 emit(note)
-            out[name] = _limit(split, limit, seed), part
+            out[name] = split if limit is None else limited(split, limit, seed), part
         elif share:
             what = f"The {name} split that came with the data is not used"
             emit(Note(f"{what}: {name}={share:g} draws one from train."))
@@ -331,16 +329,6 @@ def _left_out(source: Source, rows: np.ndarray, name: str) -> Note:
         which = [source.paths[row].name for row in rows[:4]]
     text = f"{counted(len(rows), 'picture')} left out of {name}, of {len(source):,}"
     return Note(f"{text}: without a label ({some(which)}).", "warn")
-
-
-def _limit(split: Split, limit: int | None, seed: int) -> Split:
-    if limit is None:
-        return split
-    chosen, groups = [], strata(split.labels)
-    for label in np.unique(groups):
-        rows = split.rows[groups == label]
-        chosen.append(rows[permutation(len(rows), seed, SPLIT, int(label), LIMIT)[:limit]])
-    return replace(split, rows=np.sort(np.concatenate(chosen)))
 
 
 def _same_as_test(out: Mapping[str, tuple[Split, Part]]) -> tuple[Split, Part]:

@@ -278,12 +278,13 @@ class LazyBackbone:
         if self._headless_copy is None:
             with headless(self.module, self.layer):
                 net = folded(self.module, x[:2])[0]
-                self._headless_copy = copy.deepcopy(net) if net is self.module else net
+                net = copy.deepcopy(net) if net is self.module else net
+                self._headless_copy = net.eval()
         if self._is_channels_last != precision.channels_last:
             self._headless_copy.to(memory_format=precision.memory_format)
             self._is_channels_last = precision.channels_last
         with precision.on(x.device):
-            features: torch.Tensor = self._headless_copy.eval()(precision.input(x))
+            features: torch.Tensor = self._headless_copy(precision.input(x))
             return features.float()
 
 

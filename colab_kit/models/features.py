@@ -26,6 +26,7 @@ from ..data.sources import Chosen, Pictures
 from ..errors import ColabKitError
 from ..system import timings
 from ..system.files import Shelf, digest
+from ..system.memory import large_blocks_kept
 from ..system.row_store import open_store
 from .heads import put_layer
 from .precision import Precision
@@ -89,6 +90,7 @@ class Features:
         """float32, (n, width)."""
         return torch.from_numpy(self._values)
 
+    @large_blocks_kept()
     def compute(
         self,
         batches: Iterator[Batch],

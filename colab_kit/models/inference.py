@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..data.batches import Batch, BatchLoader
 from ..errors import ModelError
 from ..events import Control, LookProgress, Note, interrupts_stop
 from ..system.files import Shelf, home
+from ..system.memory import large_blocks_kept
 from .build import LazyBackbone
 from .features import Features, key_of
 from .precision import PLAIN, Precision, floated
@@ -279,7 +280,8 @@ class Inference:
     ) -> Answers:
         """Look at batches, until somebody says stop; the figures are fetched at the end."""
         found, labels, rows, seen = [], list[torch.Tensor](), list[np.ndarray](), 0
-        with keyed_random.outer_streams_kept(), closing(batches):  # type: ignore[type-var]
+        memory = large_blocks_kept() if len(bounds) > 1 else nullcontext()
+        with keyed_random.outer_streams_kept(), memory, closing(batches):  # type: ignore[type-var]
             for number, (batch, (_, seen)) in enumerate(zip(batches, bounds, strict=True)):
                 keyed_random.seed_torch(self.seed, keyed_random.VALID, number)
                 if len(batch):

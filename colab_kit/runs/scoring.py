@@ -307,7 +307,9 @@ def _stacked(rows: list[torch.Tensor]) -> torch.Tensor:
             f"there are {', '.join(map(str, sorted(shapes)))}",
             "bring them to one size",
         )
-    return torch.stack(rows)
+    if rows[0].ndim < 3:
+        return torch.stack(rows)
+    return torch.stack([row.movedim(0, -1) for row in rows]).movedim(-1, 1)  # as pixels lie
 
 
 def _unreadable(

@@ -5,6 +5,7 @@ files         a file is whole or absent; seals, shelves, the folder between sess
 sealed        JSON that says whether it is whole, read within limits
 copies        a copy gets its name only when it reads back as it was written
 locks         one process at a time
+memory        large blocks that stay with the process while it computes
 retry         an attempt is repeated for as long as its failures are worth it
 process       a program run beside us, heard and ended
 filetypes     what a file is by its first bytes and its name

@@ -7,10 +7,11 @@ import unicodedata
 import numpy as np
 import pytest
 
-from colab_kit.data.dataset import stratified
-from colab_kit.data.draws import by_draw, whole_groups
+from colab_kit.data.dataset import Split, stratified
+from colab_kit.data.draws import by_draw, limited, whole_groups
 from colab_kit.data.file_table import FileTable
 from colab_kit.data.keyed_random import SPLIT, uniforms
+from colab_kit.data.sources import Arrays, Pictures
 from colab_kit.events import Note
 
 from ..support.pictures import class_folders, picture
@@ -98,6 +99,48 @@ def test_a_group_that_holds_the_last_of_a_class_is_not_drawn():
 def test_rows_without_a_label_are_never_drawn():
     labels, draws = np.array([-1] * 50 + [0] * 10), np.linspace(0, 1, 60)
     assert (labels[by_draw(labels, draws, 0.5)[1]] == 0).all()
+
+
+def named(files, root="/set"):
+    """The split of files that are (name, size, class): no disk is asked."""
+    labels = np.array([label for _, _, label in files])
+    names, sizes = [name for name, _, _ in files], np.array([size for _, size, _ in files])
+    table = FileTable([f"{root}/{n}" for n in range(3)], labels, names, sizes)
+    return Split(Pictures(table, labels, root), np.arange(len(files)), "train")
+
+
+def left(files, limit, seed, **place):
+    """The names that max_per_class leaves."""
+    split = limited(named(files, **place), limit, seed)
+    return {files[row] for row in split.rows.tolist()}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_limit_leaves_the_same_files_whatever_comes_beside_them(seed):
+    random = np.random.default_rng(seed)
+    files = [(f"{n}.jpg", int(random.integers(1, 9999)), int(n % 3)) for n in range(200)]
+    more = [(f"more-{n}.jpg", int(random.integers(1, 9999)), 1) for n in range(10)]
+    limit = int(random.integers(1, 60))
+    before = left(files, limit, seed)
+    shuffled = [(files + more)[i] for i in random.permutation(210)]
+    after = left(shuffled, limit, seed, root="/moved")
+    assert after - before <= set(more)
+    assert len(before - after) == len(after - before)  # each new one took one place
+    assert before <= left(files, limit + 7, seed)
+    assert left(files[:-10], limit, seed) >= before - set(files[-10:])
+
+
+def test_a_limit_leaves_so_many_of_each_class_and_others_by_another_seed():
+    files = [(f"{n}.jpg", 100 + n, n % 3) for n in range(90)]
+    chosen = [left(files, 10, seed) for seed in range(2)]
+    assert [sum(label == k for _, _, label in chosen[0]) for k in range(3)] == [10] * 3
+    assert chosen[0] != chosen[1]
+
+
+def test_a_limit_on_arrays_goes_by_row():
+    split = Split(Arrays(X, Y), np.arange(len(Y)), "train")
+    few, more = (set(limited(split, n, 0).rows.tolist()) for n in (2, 5))
+    assert few < more and len(more) == 5 * len(np.unique(Y))
 
 
 @pytest.mark.timed
