@@ -8,7 +8,7 @@ import pytest
 
 from colab_kit import events
 from colab_kit.events import Callbacks, EpochDone, Event, Note, RunEnded, StepDone
-from colab_kit.training.state import History
+from colab_kit.training.history import History
 
 STEP = StepDone(1, 2, 0.5, 0.1)
 

@@ -2,6 +2,7 @@
 
 Read its files in this order:
 weights        tensors in files without pickle, put into a network, hashed, left untouched
+packing        an optimizer's state as plain data, its tensors aside
 shapes         which pictures a network can take
 nets           small networks from scratch, made by name
 heads          the last layer of any classifier, found and replaced

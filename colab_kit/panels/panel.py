@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import html
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import ipywidgets as w
 from ..errors import ColabKitError, RecipeError, new_words
 from ..recipe import Recipe
 from . import views
-from .controls import Result, advanced, button, close, value_of
+from .controls import Result, advanced, button, close, is_same, text_of, value_of
 from .worker import (
     Failure,
     Snapshot,
@@ -104,7 +103,7 @@ class Panel:
         self._drawn = -1  # version of the snapshot
         self._painter: threading.Thread | None = None
         self._here, self._waits = foreground(), False
-        self._first = _text_of(data)
+        self._first = text_of(data)
         self._key = str(where["run_dir"] or where["name"] or f"{self._first} {backbone}")
         self._make_widgets(backbone, fields)
         self._take_the_place()
@@ -159,7 +158,7 @@ class Panel:
         Each holds a network and its data for as long as its widgets are open.
         """
         for other in list(shown):
-            is_mine = other._key == self._key and _same(other.data, self.data)
+            is_mine = other._key == self._key and is_same(other.data, self.data)
             if is_mine and not other.worker.busy:
                 shown.remove(other)
                 close(other.box)
@@ -181,7 +180,7 @@ class Panel:
         except ColabKitError as err:
             self._fail(failure(err))
             return
-        if not _same(self._call[0], self._loaded_from):
+        if not is_same(self._call[0], self._loaded_from):
             self.preview.value, self.loaded, self._loaded_from = "", None, self._call[0]
         self._begin(Worker(self._work))
 
@@ -395,19 +394,3 @@ def _load(source: Any, control: Any, hear: Any) -> Any:
         why = "the panel's first box is empty"
         raise RecipeError("There is no data yet.", why, f"write {HINT}")
     return load(source, callbacks=[hear], quiet=True, control=control)
-
-
-def _text_of(data: Any) -> str:
-    """What the panel's first box shows."""
-    if data is None:
-        return ""
-    if isinstance(data, (str, os.PathLike)):
-        return str(data)
-    return str(getattr(data, "name", type(data).__name__))
-
-
-def _same(one: Any, other: Any) -> bool:
-    paths = isinstance(one, (str, os.PathLike)) and isinstance(other, (str, os.PathLike))
-    prints = [getattr(data, "fingerprint", None) for data in (one, other)]
-    loaded_again = prints[0] is not None and prints[0] == prints[1]
-    return one is other or loaded_again or (paths and str(one) == str(other))

@@ -11,8 +11,8 @@ from typing import Any
 from ..errors import RunError
 from ..recipe import HORIZON
 from ..system.console import html_table
+from ..training.history import History
 from ..training.losses import falls
-from ..training.state import History
 from . import plots
 from . import record as records
 from .catalog import facts_of

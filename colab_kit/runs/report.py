@@ -22,7 +22,7 @@ from ..models.inference import primary
 from ..system.console import html_table
 from ..system.files import write_whole
 from ..system.timings import Timings
-from ..training.state import History
+from ..training.history import History
 from . import plots
 from .evaluation import Evaluation, figures, losses
 from .prediction import prediction

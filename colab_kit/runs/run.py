@@ -16,8 +16,9 @@ from ..recipe import Figures, Recipe
 from ..system.console import Console, with_console
 from ..system.timings import Timings
 from ..training.choices import Choices, as_facts, precision_of
+from ..training.history import History
 from ..training.metrics import Metrics, as_given
-from ..training.state import History, Progress
+from ..training.state import Progress
 from . import plots
 from .comparison import fingerprint_of, split_for
 from .evaluation import Evaluation, evaluate, measured

@@ -15,6 +15,7 @@ loaders         how a plan reads its pictures or features
 plan            a call made ready, before its first step
 preparing       a request becomes a plan
 transfer_plan   how a transfer goes
+history         a row of metrics for each validation
 state           where a run is, and its history
 job             what the loop works on
 loop            the training loop

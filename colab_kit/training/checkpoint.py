@@ -15,12 +15,12 @@ from typing import Any, BinaryIO, TypeVar
 import torch
 
 from ..errors import ColabKitError, DriveError, RunError
+from ..models.packing import pack as pack
+from ..models.packing import unpack as unpack
 from ..models.weights import TensorFile, damaged
 from ..models.weights import Tensors as Tensors
-from ..models.weights import pack as pack
 from ..models.weights import read as read
 from ..models.weights import under as under
-from ..models.weights import unpack as unpack
 from ..models.weights import write as write
 from ..system.files import (
     Shelf,

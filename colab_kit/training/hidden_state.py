@@ -21,7 +21,8 @@ import torch
 from torch import nn
 
 from ..data import keyed_random
-from ..models.weights import pack, untouched
+from ..models.packing import pack
+from ..models.weights import untouched
 
 FIRST = 8  # steps of a run that are looked at for draws, each
 DEEP = 4  # containers in containers that are looked into

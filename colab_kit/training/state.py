@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,106 +11,20 @@ from typing import Any
 from torch import nn
 
 from ..errors import RunError
-from ..events import Callbacks, Control, EpochDone, Event, Note, RunStarted
+from ..events import Callbacks, Control, Note, RunStarted
 from ..models.weights import put
 from ..recipe import Recipe
 from ..system import timings
-from ..system.console import html_table
-from ..system.files import Shelf, write_whole
+from ..system.files import Shelf
 from ..system.locks import hold_again
-from ..system.runtime import need
 from ..system.sealed import RUN, write_record
 from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
+from .history import CsvLog, History
 from .losses import better
 from .optim import Average
 from .plan import Plan
 from .saver import Budget, Saver
-
-
-class History(list[dict[str, float]]):
-    """Rows of metrics in the order in which they were measured.
-
-    A history is also a callback: it adds the row of every EpochDone. A run that goes back to an
-    earlier step measures some rows again; the new rows replace the old ones.
-    """
-
-    def __init__(self, rows: Iterable[Mapping[str, float]] = ()) -> None:
-        super().__init__(dict(row) for row in rows)
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, EpochDone):
-            step = event.metrics.get("step", math.inf)
-            while self and self[-1].get("step", 0) >= step:
-                self.pop()
-            self.append(dict(event.metrics))
-
-    @property
-    def columns(self) -> list[str]:
-        """Every metric that any row has, in the order of appearance."""
-        return list(dict.fromkeys(name for row in self for name in row))
-
-    def best(self, metric: str, *, after: float = 0.0, until: float = math.inf) -> dict[str, float]:
-        """Give the best row of some epochs; an empty one if there is none."""
-        found = dict[str, float]()
-        for row in self:
-            if after < row["epoch"] <= until and metric in row:
-                if better(metric, row[metric], found.get(metric)):
-                    found = row
-        return found
-
-    def to_csv(self, path: str | Path | None = None) -> str:
-        """Give the table as CSV text, and write it to `path` where one is given."""
-        out = io.StringIO()
-        writer = csv.DictWriter(out, self.columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self)
-        if path is not None:
-            write_whole(Path(path), out.getvalue())
-        return out.getvalue()
-
-    def to_pandas(self) -> Any:
-        """Give the table as a pandas DataFrame."""
-        return need("pandas", extra="all", why="to_pandas()").DataFrame(list(self))
-
-    def _cells(self) -> list[list[str]]:
-        return [[_cell(row.get(name)) for name in self.columns] for row in self]
-
-    def __repr__(self) -> str:
-        rows = [self.columns, *self._cells()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = (zip(row, widths, strict=True) for row in rows)
-        return "\n".join("  ".join(cell.rjust(width) for cell, width in line) for line in lines)
-
-    def _repr_html_(self) -> str:
-        return html_table(self._cells(), self.columns)
-
-
-def _cell(value: float | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, int):
-        return str(value)
-    return f"{value:g}" if value.is_integer() else f"{value:.4g}"
-
-
-class CsvLog:
-    """A callback that writes history.csv, whole, after each validation.
-
-    Parameters
-    ----------
-    path : Path
-    rows : History
-        The rows of earlier sessions: the file of a continued run begins with them.
-    """
-
-    def __init__(self, path: Path, rows: History) -> None:
-        self.path, self.rows = path, History(rows)
-
-    def __call__(self, event: Event) -> None:
-        self.rows(event)
-        if isinstance(event, EpochDone | RunStarted) and self.rows:
-            self.rows.to_csv(self.path)
 
 
 @dataclass

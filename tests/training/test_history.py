@@ -8,7 +8,8 @@ import pytest
 
 from colab_kit.errors import MissingExtra
 from colab_kit.events import EpochDone, RunStarted, StepDone
-from colab_kit.training.state import CsvLog, History, State
+from colab_kit.training.history import CsvLog, History
+from colab_kit.training.state import State
 
 ROWS = [
     {"epoch": 1.0, "step": 60_000, "train/loss": 0.123456},
