@@ -338,8 +338,7 @@ class Run:
         return path
 
     def _curves(self) -> Path:
-        path, metric = self.folder / "curves.png", self.recipe.monitor
-        return plots.curves(self.history, path, monitor=metric)
+        return plots.curves(self.history, self.folder / "curves.png", monitor=self.recipe.monitor)
 
     def _compared(self, evaluation: Evaluation) -> Path:
         return plots.comparison(evaluation, self.folder / "confusion.png", self.task)
