@@ -77,14 +77,24 @@ class Recipe:
         "optimizer",
         choices="adamw adam sgd rmsprop adagrad nadam radam",
     )
-    weight_decay: float | None = knob(None, "weight decay (0.01 for adamw, else 0)", low=0)
+    weight_decay: float | dict[str, float] | None = knob(
+        None, "weight decay (0.01 for adamw, else 0); in Python also by name, as lr", low=0
+    )
+    decay_biases: bool = knob(True, "weight decay for vectors, too: biases and norms")
     momentum: float = knob(0.9, "momentum of sgd and rmsprop", low=0, high=1)
     lr_schedule: str = knob(
-        "cosine", "course of the learning rate", choices="cosine step onecycle constant"
+        "cosine",
+        "course of the learning rate; in Python also f(step), or a scheduler of torch's",
+        choices="cosine step onecycle constant linear polynomial restarts plateau",
     )
     warmup_epochs: float = knob(0.0, "linear warm-up: epochs, may be a fraction", low=0)
-    step_size: int = knob(7, "step schedule: epochs between two drops", low=1)
-    gamma: float = knob(0.1, "step schedule: factor of a drop", low=0, high=1)
+    step_size: int = knob(
+        7,
+        "step schedule: epochs between two drops; restarts: of the first cycle; plateau: so many"
+        " validations that are not better",
+        low=1,
+    )
+    gamma: float = knob(0.1, "step and plateau schedule: factor of a drop", low=0, high=1)
     loss: str | None = knob(
         None,
         "loss (chosen by the task and by the output of the model)",
@@ -157,6 +167,12 @@ class Recipe:
         "transfer: so many of the epochs, the first ones, train only the head (1)",
         low=0,
     )
+    unfreeze: dict[int, str] | None = knob(
+        None,
+        "in Python: {epoch: pattern}, such parameters learn from that epoch (from 0) on; the head"
+        " learns at once, and what no pattern names does not",
+        low=0,
+    )
     layer_decay: float | None = knob(
         None,
         "factor on the learning rate from a layer to the one before it (0.7, say); the last has lr",
@@ -180,6 +196,9 @@ class Recipe:
     seed: int = knob(0, "key of every random draw", low=0)
 
     def __post_init__(self) -> None:
+        if isinstance(self.unfreeze, dict):  # JSON has made texts of the epochs
+            stages = {_whole(epoch): pattern for epoch, pattern in self.unfreeze.items()}
+            object.__setattr__(self, "unfreeze", stages)
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
         object.__setattr__(self, "monitor", metric_name(self.monitor))
@@ -229,8 +248,11 @@ class Recipe:
             for field in dataclasses.fields(self)
             if field.name not in HORIZON and getattr(self, field.name) != field.default
         }
-        if isinstance(fields.get("lr"), dict):  # the first match wins, so their order counts
-            fields["lr"] = [[pattern, rate] for pattern, rate in fields["lr"].items()]
+        for name in ("lr", "weight_decay"):  # the first match wins, so their order counts
+            if isinstance(fields.get(name), dict):
+                fields[name] = [[pattern, value] for pattern, value in fields[name].items()]
+        if self.unfreeze is not None:
+            fields["unfreeze"] = {str(epoch): pattern for epoch, pattern in self.unfreeze.items()}
         return fields
 
 
@@ -294,6 +316,10 @@ def _as_float(kind: str, value: Any) -> Any:
     return value
 
 
+def _whole(text: Any) -> Any:
+    return int(text) if isinstance(text, str) and text.isdecimal() else text
+
+
 def _check(field: dataclasses.Field[Any], value: Any) -> None:
     """Refuse a value that its field does not take."""
     kind, meta, name = str(field.type), field.metadata, field.name
@@ -308,7 +334,7 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
     elif isinstance(value, str) and kind.startswith("str"):
         _check_name(name, value, meta["choices"])
     elif isinstance(value, dict) and "dict" in kind:
-        _check_numbers(field, value, list(value.values()))
+        _check_numbers(field, value, list(value if "dict[int" in kind else value.values()))
     elif isinstance(value, (list, tuple)) and "tuple" in kind:
         _check_numbers(field, value, list(value))
     elif kind.startswith("str") and (

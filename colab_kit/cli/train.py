@@ -66,6 +66,12 @@ def weights(text: str) -> str | tuple[float, ...]:
     return tuple(float(number) for number in text.split(","))
 
 
+def stages(text: str) -> dict[int, str]:
+    """Epochs and patterns: 3=layer4.*,6=*. A ValueError becomes click's usage error."""
+    pairs = (part.partition("=") for part in text.split(","))
+    return {int(epoch): pattern for epoch, _, pattern in pairs}
+
+
 def word_or_number(text: str) -> str | float:
     """A number where it is one, for max_time and batch_size. The recipe checks any other word."""
     for number in (int, float):
@@ -79,6 +85,8 @@ def word_or_number(text: str) -> str | float:
 def flag_type(field: dataclasses.Field[Any]) -> Any:
     """What a flag takes, read from the field's type."""
     words = str(field.type)
+    if "dict[int" in words:
+        return stages
     if "tuple" in words:
         return weights
     if "str" in words and ("int" in words or "float" in words):

@@ -31,6 +31,7 @@ from ..training.loop import fit
 from ..training.plan import Hardware, Plan
 from ..training.preparing import prepare, refuse_errors
 from ..training.request import Network, Request
+from ..training.schedules import identity_of
 from ..training.state import Progress
 from . import record as records
 from .identity import check_same, key_of, note_relatives
@@ -166,6 +167,8 @@ def _identity(request: Request, network: Network, parent: Run | None) -> dict[st
     parts["optimizer"] = describe_optimizer(request.optimizer, model)
     if request.augment is not None:
         parts["augment"] = describe(request.augment)
+    if request.lr_schedule is not None:
+        parts["lr_schedule"] = identity_of(request.lr_schedule, describe)
     return parts
 
 

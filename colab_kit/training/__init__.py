@@ -8,6 +8,7 @@ losses          losses by name; running sums
 outputs         what kind of numbers a network puts out
 metrics         figures of a whole split, by name or one's own
 optim           which weights learn, by which optimizer and rate; their average
+schedules       the course of the learning rate
 checks          outputs, loss and gradients, on one batch
 findings        what network, data and machine show before the first step
 probing         precision, batch size and the time of a step, tried without a trace

@@ -21,8 +21,9 @@ from . import checkpoint
 from .checkpoint import Checkpoint, Tensors
 from .hidden_state import FIRST, Draws, HiddenState, passes_alike
 from .losses import own_loss
-from .optim import Average, Halfway, Schedule
+from .optim import Average, Halfway
 from .plan import Plan
+from .schedules import course_of
 from .state import Diverged, Progress, State
 
 
@@ -55,7 +56,7 @@ class Job:
         self.saver = progress.open_saver(plan)
         found = progress.checkpoint
         begin = progress.step if found is None else found.facts["schedule"].get("begin", 0)
-        self.schedule = Schedule.of(self.recipe, plan.steps_per_epoch, begin=begin)
+        per_epoch, schedule = plan.steps_per_epoch, plan.request.lr_schedule
         self.steps = plan.steps_per_epoch * self.recipe.epochs
         self.phases = plan.phases()
         numbers = {"precision": str(self.precision), "compile": str(self.recipe.compile)}
@@ -63,6 +64,8 @@ class Job:
         self.facts = progress.facts(plan) | {"environment": self.environment}
         self.scaler = self.precision.scaler(self.device)
         self.base_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.course = course_of(schedule, self.recipe, self.optimizer, per_epoch, begin)
+        self.schedule = self.course.schedule
         self.saved: tuple[int, ...] = ()  # what the last save was of
         self.begun = 0  # steps done when this session began
 
@@ -168,13 +171,18 @@ class Job:
         if isinstance(self.own_loss, nn.Module):
             tensors |= {f"loss/{name}": t for name, t in self.own_loss.state_dict().items()}
         optimizer = checkpoint.pack(self.optimizer.state_dict(), tensors, "optimizer/")
-        return tensors, {**self.facts, "optimizer": optimizer, "schedule": vars(self.schedule)}
+        schedule = dict(vars(self.schedule))
+        if (course := self.course.state()) is not None:
+            schedule["course"] = checkpoint.pack(course, tensors, "course/")
+        return tensors, {**self.facts, "optimizer": optimizer, "schedule": schedule}
 
     def restore(self, found: Checkpoint) -> State:
         """Put a checkpoint back into model, average and optimizer; give where it was."""
         tensors, facts = found.tensors, found.facts
         put(self.model, checkpoint.under(tensors, "model/"))
         is_back = checkpoint.put_back(self.optimizer, facts["optimizer"], tensors)
+        course = facts["schedule"].get("course")
+        self.course.load(None if course is None else checkpoint.unpack(course, tensors))
         if self.average is not None:
             for name, tensor in checkpoint.under(tensors, "average/").items():
                 self.average.shadow[name].copy_(tensor)

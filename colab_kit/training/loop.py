@@ -137,7 +137,7 @@ def train_epoch(job: Job, state: State) -> str:
         if job.device.type == "cpu" or now - looked > LOOK_EVERY:
             looked, value = now, finite(loss.item())
             job.watch.settle()
-            emit(StepDone(state.step, job.steps, value, job.optimizer.param_groups[0]["lr"]))
+            emit(StepDone(state.step, job.steps, value, job.course.now))
         if is_mid_validation_due(job, state):
             if not look_up(job, state, sums):
                 break
@@ -203,14 +203,13 @@ def optimizer_step(job: Job, state: State, group: list[Batch], sums: Sums) -> to
         if job.scaler is not None:
             job.scaler.unscale_(job.optimizer)
         nn.utils.clip_grad_norm_(job.model.parameters(), job.recipe.max_grad_norm)
-    factor = job.schedule.factor(state.step) * state.lr_factor
-    for lr, parameters in zip(job.base_lr, job.optimizer.param_groups, strict=True):
-        parameters["lr"] = lr * factor
+    job.course.put(state.step, state.lr_factor)
     if job.scaler is not None:
         job.scaler.step(job.optimizer)  # a step whose gradients overflowed is left out, and counts
         job.scaler.update()
     else:
         job.optimizer.step()
+    job.course.stepped()
     no_gradients(job)
     state.step, state.batch = state.step + 1, state.batch + len(group)
     if job.average is not None:
@@ -285,8 +284,9 @@ def look_up(job: Job, state: State, sums: Sums) -> bool:
     figures = validate(job, state)
     if figures is None:
         return False
-    epoch, lr = state.epoch + state.batch / len(job.train), job.optimizer.param_groups[0]["lr"]
+    epoch, lr = state.epoch + state.batch / len(job.train), job.course.now
     row = {"epoch": epoch, "step": state.step, "lr": lr, **sums.read("train"), **figures}
+    job.course.validated(row, epoch_ends=state.batch >= len(job.train))
     with averaged(job):
         job.progress.note(job.plan, row, lambda: copy_of(job.model))
     job.emit(EpochDone(epoch, job.recipe.epochs, row))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import fnmatch
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,7 +27,7 @@ def build(
     model: nn.Module,
     recipe: Recipe,
     lr: float | dict[str, float],
-    weight_decay: float,
+    weight_decay: float | dict[str, float],
 ) -> torch.optim.Optimizer:
     """Make the optimizer over the model's parameters.
 
@@ -42,7 +41,8 @@ def build(
     recipe : Recipe
     lr : float or dict
         {pattern: float} is matched against parameter names; the first match wins.
-    weight_decay : float
+    weight_decay : float or dict, as lr
+        With decay_biases=False vectors (biases, norms) have none.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def build(
         groups = _decayed(model, groups, recipe.layer_decay)
     takes, args = inspect.signature(kind.__init__).parameters, dict[str, Any]()
     if "weight_decay" in takes:
-        args["weight_decay"] = weight_decay
+        groups = _with_decay(model, groups, weight_decay, vectors=recipe.decay_biases)
     if "momentum" in takes and optimizer is None:
         args["momentum"] = recipe.momentum
     if optimizer is None and recipe.optimizer in ("adamw", "adam", "sgd") and _fusible(model):
@@ -135,27 +135,69 @@ def _check_own(
 def _groups(model: nn.Module, lr: float | dict[str, float]) -> list[dict[str, Any]]:
     if not isinstance(lr, dict):
         return [{"params": list(model.parameters()), "lr": lr}]
+    groups = by_pattern(model, lr, "lr", "a learning rate")
+    return [{"params": groups[pattern], "lr": rate} for pattern, rate in lr.items()]
+
+
+def _with_decay(
+    model: nn.Module,
+    groups: list[dict[str, Any]],
+    decay: float | dict[str, float],
+    *,
+    vectors: bool,
+) -> list[dict[str, Any]]:
+    """Part each group by the weight decay of its parameters; `vectors`: whether they have any."""
+    if isinstance(decay, dict):
+        members = by_pattern(model, decay, "weight_decay", "a decay")
+        of = {p: decay[pattern] for pattern, some in members.items() for p in some}
+    else:
+        of = dict.fromkeys(model.parameters(), decay)
+    if not vectors:
+        of = {p: value if p.ndim > 1 else 0.0 for p, value in of.items()}
+    parted = []
+    for group in groups:
+        for value in dict.fromkeys(of[p] for p in group["params"]):
+            some = [p for p in group["params"] if of[p] == value]
+            parted.append({**group, "params": some, "weight_decay": value})
+    return parted
+
+
+def by_pattern(
+    model: nn.Module, values: Mapping[str, Any], option: str, what: str
+) -> dict[str, list[nn.Parameter]]:
+    """Deal all parameters to the patterns of their names; the first match wins.
+
+    Raises
+    ------
+    RecipeError
+        A parameter fits none, or a pattern fits no parameter.
+    """
     orphans: list[tuple[str, nn.Parameter]] = []
-    groups: dict[str, list[tuple[str, nn.Parameter]]] = {pattern: [] for pattern in lr}
+    groups: dict[str, list[tuple[str, nn.Parameter]]] = {pattern: [] for pattern in values}
     for name, parameter in model.named_parameters():
-        matching = (groups[pattern] for pattern in lr if fnmatch.fnmatchcase(name, pattern))
+        matching = (groups[pattern] for pattern in values if fnmatch.fnmatchcase(name, pattern))
         next(matching, orphans).append((name, parameter))
     if orphans:
         more = f" and {len(orphans) - 1} more parameters" if len(orphans) > 1 else ""
         raise RecipeError(
-            f"lr= gives no learning rate for {orphans[0][0]}{more}.",
-            f"the patterns are {', '.join(lr)}",
-            "add a last pattern for the rest: lr={…, '*': 1e-4}",
+            f"{option}= gives no {what.removeprefix('a ')} for {orphans[0][0]}{more}.",
+            f"the patterns are {', '.join(values)}",
+            f"add a last pattern for the rest: {option}={{…, '*': 1e-4}}",
         )
     for pattern, members in groups.items():
         if not members:
-            names = [name for name, _ in model.named_parameters()]
-            raise RecipeError(
-                f"lr= names {pattern!r}, and no parameter has such a name.",
-                f"the parameters are {', '.join(names[:6])} …",
-                "correct the pattern",
-            )
-    return [{"params": [p for _, p in groups[pattern]], "lr": lr[pattern]} for pattern in lr]
+            raise no_such_parameter(model, option, pattern)
+    return {pattern: [p for _, p in members] for pattern, members in groups.items()}
+
+
+def no_such_parameter(model: nn.Module, option: str, pattern: str) -> RecipeError:
+    """Return the error for a pattern that fits no parameter."""
+    names = [name for name, _ in model.named_parameters()]
+    return RecipeError(
+        f"{option}= names {pattern!r}, and no parameter has such a name.",
+        f"the parameters are {', '.join(names[:6])} …",
+        "correct the pattern",
+    )
 
 
 def _layer(name: str) -> str:
@@ -178,66 +220,6 @@ def _decayed(model: nn.Module, groups: list[dict[str, Any]], decay: float) -> li
             if members := [p for p in group["params"] if layers[p] == layer]:
                 by_layer.append({"params": members, "lr": group["lr"] * decay**depth})
     return sorted(by_layer, key=lambda group: -group["lr"])
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The factor on every group's learning rate, a pure function of the optimizer step.
-
-    So nothing of it is saved, and a resume restores nothing.
-
-    Attributes
-    ----------
-    name : str
-        cosine (Loshchilov and Hutter 2017, one cycle without restart), step, onecycle
-        (Smith 2018, the cosine form) or constant.
-    total, per_epoch, warmup : int
-        Optimizer steps.
-    step_size : int
-        Epochs between two drops of `step`, each by the factor `gamma`.
-    begin : int
-        The step at which the schedule begins: before it, only the head learned.
-    """
-
-    name: str
-    total: int
-    per_epoch: int
-    warmup: int = 0
-    step_size: int = 7
-    gamma: float = 0.1
-    begin: int = 0
-
-    @classmethod
-    def of(cls, recipe: Recipe, per_epoch: int, *, begin: int = 0) -> Schedule:
-        total, warmup = recipe.epochs * per_epoch, round(recipe.warmup_epochs * per_epoch)
-        drops = recipe.step_size, recipe.gamma
-        return cls(recipe.lr_schedule, total, per_epoch, warmup, *drops, begin)
-
-    @property
-    def ends(self) -> bool:
-        """Whether the schedule depends on the length of the run: more epochs then change it."""
-        return self.name in ("cosine", "onecycle")
-
-    def factor(self, step: int) -> float:
-        """Give the factor for the step that comes after `step` finished ones."""
-        step, total = step - self.begin, self.total - self.begin
-        if step < self.warmup:
-            return (step + 1) / (self.warmup + 1)
-        match self.name:
-            case "cosine":
-                return _cosine((step - self.warmup) / max(1, total - self.warmup), 1.0, 0.0)
-            case "step":
-                return self.gamma ** (step // self.per_epoch // self.step_size)
-            case "onecycle":
-                peak, last = 0.3 * total - 1, total - 1  # as torch's OneCycleLR counts
-                if step <= peak:
-                    return _cosine(step / peak, 1 / 25, 1.0)
-                return _cosine((step - peak) / (last - peak), 1.0, 1 / 25 / 1e4)
-        return 1.0
-
-
-def _cosine(done: float, start: float, end: float) -> float:
-    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 class Average:
@@ -311,6 +293,9 @@ class Phases:
         Epochs in which the head learns alone; None: always.
     keeps_statistics : bool
         Whether BatchNorm keeps its means and variances, and normalizes by them.
+    unfreeze : dict, optional
+        {epoch, from 0: pattern}: parameters of such names learn from that epoch on. The head learns
+        from the start; what no pattern names stays as it is.
     """
 
     def __init__(
@@ -320,14 +305,39 @@ class Phases:
         freeze_epochs: int | None = None,
         *,
         keeps_statistics: bool = False,
+        unfreeze: Mapping[int, str] | None = None,
     ) -> None:
         self.model, self.head, self.freeze_epochs = model, frozenset(head), freeze_epochs
         self.keeps_statistics = keeps_statistics
+        self._begins = None if unfreeze is None else self._of_stages(unfreeze)
         self._wanted = {name: p.requires_grad for name, p in model.named_parameters()}
 
     def head_alone(self, epoch: int) -> bool:
         """Whether only the head learns in this epoch."""
         return bool(self.head) and (self.freeze_epochs is None or epoch < self.freeze_epochs)
+
+    def _of_stages(self, unfreeze: Mapping[int, str]) -> dict[str, float]:
+        """Give the epoch from which each parameter learns; infinity: never."""
+        begins = {
+            name: 0.0 if name in self.head else math.inf
+            for name, _ in self.model.named_parameters()
+        }
+        for epoch, pattern in unfreeze.items():
+            names = fnmatch.filter(begins, pattern)
+            if not names:
+                raise no_such_parameter(self.model, "unfreeze", pattern)
+            begins |= {name: min(begins[name], epoch) for name in names}
+        if min(begins.values(), default=0) > 0:
+            raise RecipeError(
+                f"unfreeze={dict(unfreeze)!r} lets nothing learn in the first epoch.",
+                "what no pattern names stays as it is",
+                "name what learns from the start: unfreeze={0: 'fc*', …}",
+            )
+        return begins
+
+    def _learns(self, name: str, epoch: int) -> bool:
+        begins = 0.0 if self._begins is None else self._begins[name]
+        return self._wanted[name] and begins <= epoch
 
     def enter(self, epoch: int) -> None:
         """Put the model into training for `epoch`.
@@ -336,7 +346,7 @@ class Phases:
         """
         alone = self.head_alone(epoch)
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(name in self.head if alone else self._wanted[name])
+            parameter.requires_grad_(name in self.head if alone else self._learns(name, epoch))
             if not parameter.requires_grad:
                 parameter.grad = None
         self.model.train()

@@ -222,8 +222,9 @@ class Plan:
 
     def phases(self) -> Phases:
         """Say what learns in which epoch."""
-        keeps = "batch_norm" in self.choices
-        return Phases(self.model, self.head_names, self.freeze_epochs, keeps_statistics=keeps)
+        keeps, stages = "batch_norm" in self.choices, self.recipe.unfreeze
+        how: Any = {"keeps_statistics": keeps, "unfreeze": stages}
+        return Phases(self.model, self.head_names, self.freeze_epochs, **how)
 
     @property
     def goes_halfway(self) -> bool:

@@ -271,6 +271,7 @@ def _check(plan: Plan, output: str) -> None:
         names = ("loss", *measured(data.task, top5=len(data.classes) > 5), *plan.metrics.names)
         metrics, gap = metrics | {f"valid/{name}" for name in names}, ""
     is_needed = recipe.patience or recipe.monitor != "valid/loss"
+    is_needed = is_needed or recipe.lr_schedule == "plateau"
     if recipe.monitor not in metrics and is_needed:
         raise RecipeError(
             f"monitor={recipe.monitor!r} is not measured in this run.",

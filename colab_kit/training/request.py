@@ -28,6 +28,7 @@ from .choices import preprocess_for
 from .losses import by_name
 from .metrics import as_given
 from .optim import name_of
+from .schedules import is_torchs
 
 DATA = (Data, tuple, list, dict, np.ndarray, torch.Tensor, Dataset, DataLoader)
 MODES = ("auto", "frozen", "finetune", "frozen_then_finetune")
@@ -85,7 +86,7 @@ class Request:
     ----------
     model : Module, what makes one, or what `transfer` takes as its backbone
     recipe : Recipe
-    loss, optimizer, augment : objects that no name stands for, or None
+    loss, optimizer, augment, lr_schedule : objects that no name stands for, or None
     metrics : the user's own, by name
     transfer : Transfer or None
         None where a network is trained from scratch.
@@ -96,6 +97,7 @@ class Request:
     loss: Any = None
     optimizer: Any = None
     augment: Any = None
+    lr_schedule: Any = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     transfer: Transfer | None = None
 
@@ -112,7 +114,7 @@ class Request:
         Parameters
         ----------
         fields : dict
-            The recipe's fields; loss, optimizer, augment and metrics may be objects.
+            The recipe's fields; loss, optimizer, augment, lr_schedule and metrics may be objects.
 
         Raises
         ------
@@ -131,8 +133,9 @@ class Request:
         if "metrics" in fields:
             names, objects["metrics"] = as_given(fields["metrics"])
             fields["metrics"] = names or None
-        if callable(fields.get("augment")):
-            objects["augment"] = fields.pop("augment")
+        for option in ("augment", "lr_schedule"):
+            if callable(fields.get(option)) or is_torchs(fields.get(option)):
+                objects[option] = fields.pop(option)
         recipe = Recipe.of(recipe, fields)
         if isinstance(objects.get("optimizer"), torch.optim.Optimizer) and recipe.lr is not None:
             raise RecipeError(
