@@ -80,7 +80,7 @@ def settled_kind(kind: str, model: nn.Module, x: torch.Tensor, task: str, wants:
     Parameters
     ----------
     kind : str
-        How the first scores look (losses.output_kind).
+        How the first scores look, by `output_kind`.
     x : Tensor
         The first batch.
     wants : str, optional
@@ -120,6 +120,7 @@ def _end(model: nn.Module, x: torch.Tensor) -> tuple[nn.Module | None, nn.Module
     hooks = [
         module.register_forward_hook(lambda module, args, output: calls.append((module, output)))
         for module in model.modules()
+        if not isinstance(module, torch.jit.ScriptModule)  # it takes no hook, or calls none
     ]
     try:
         end = primary(model(x)).data_ptr()
@@ -139,13 +140,17 @@ def _end(model: nn.Module, x: torch.Tensor) -> tuple[nn.Module | None, nn.Module
 def _kinds_under_other_weights(
     model: nn.Module, weighted: nn.Module | None, x: torch.Tensor, task: str
 ) -> Iterator[str]:
-    """Yield how the scores look with random weights in a layer, where these change them at all."""
+    """Yield how the scores look with random weights in a layer, where these change them at all.
+
+    A scripted network does not tell its layers: there it is all of them.
+    """
+    weights = list(model.parameters() if weighted is None else weighted.parameters(recurse=False))
     batches, rng = [x], torch.Generator().manual_seed(0)
     if x.is_floating_point():
         batches += [-x, 3 * torch.randn(x.shape, generator=rng).to(x)]
     before = [primary(model(batch)) for batch in batches]
     for factor in (-3.0, 30.0, -30.0):
-        for parameter in weighted.parameters(recurse=False) if weighted is not None else ():
+        for parameter in weights:
             noise = torch.randn(parameter.shape, generator=rng)
             parameter.add_(noise.to(parameter)).mul_(factor)
         for batch, output in zip(batches, before, strict=True):

@@ -74,9 +74,7 @@ def measure(
         The option, the reason, and the seconds that a step of each option took: none where nothing
         was measured.
     """
-    plain = options[0]
-
-    are_two_layouts = any(option.channels_last for option in options)
+    plain, are_two_layouts = options[0], any(option.channels_last for option in options)
 
     def once(option: Precision) -> tuple[float, torch.Tensor]:
         if are_two_layouts:
@@ -188,9 +186,9 @@ def _contest(
 
 
 def _winner(timed: dict[Precision, float]) -> Precision:
-    """Give the fastest option; plain fp32, which is the first, where it gains less than noise."""
-    plain, best = next(iter(timed)), min(timed, key=timed.__getitem__)
-    return best if timed[best] <= CLEARLY * timed[plain] else plain
+    """Give the first option, plain fp32 before all, that is as fast as the fastest, noise aside."""
+    least = min(timed.values())
+    return next(option for option in timed if CLEARLY * timed[option] <= least)
 
 
 def _times(timed: dict[Precision, float]) -> str:

@@ -118,6 +118,16 @@ def test_scores_that_begin_as_probabilities_are_told_from_those_that_stay_so(
     assert all(map(torch.equal, before, net.state_dict().values())), "left as it was"
 
 
+@pytest.mark.parametrize(
+    "wrap", [torch.jit.script, lambda net: torch.jit.trace(net, torch.rand(8, 1, 6, 6))]
+)
+@pytest.mark.parametrize("end", [nn.Identity(), nn.Sigmoid()])
+@pytest.mark.filterwarnings("ignore")
+def test_a_scripted_network_which_tells_no_layers_is_told_all_the_same(wrap, end):
+    net = wrap(nn.Sequential(body(), end).eval())
+    assert settled(net, "multilabel").endswith("logits" if isinstance(end, nn.Identity) else "ies")
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("depth", [1, 40])
 def test_deep_networks_do_not_overflow_into_a_wrong_answer(seed, depth):
