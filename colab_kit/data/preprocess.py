@@ -46,6 +46,7 @@ class Preprocess:
     resize: str = "crop"
     span: Span | None = None
     bands: tuple[int, str] | None = None
+    doubles: bool = False
 
     @property
     def square(self) -> int:
@@ -109,7 +110,9 @@ class Preprocess:
         out: Tensor | None = None,
         channels_last: bool = False,
     ) -> Tensor:
-        """Bring a batch to `device` as float32 input, contiguous as torch's DataLoader gives it.
+        """Bring a batch to `device` as input, contiguous as torch's DataLoader gives it.
+
+        It is float32, or float64 where the network is.
 
         Parameters
         ----------
@@ -120,16 +123,18 @@ class Preprocess:
         channels_last : whether pictures keep the layout that they have
         """
         x = x.to(device, non_blocking=True)  # bytes travel, not floats: a quarter of the transfer
+        number = torch.float64 if self.doubles else torch.float32
         if x.dtype != torch.uint8:
-            return x.float() if x.is_floating_point() and x.dtype != torch.float32 else x
+            return x.to(number) if x.is_floating_point() else x
         y = x.float() if out is None else out.copy_(x)
         if y.ndim != 4:
-            return self._normalise(y)
+            return self._normalise(y).to(number)
         y = self._to_channels(self._resize(y))
         if augment is None or draws is None:
             y = self._normalise(y)
         else:
             y = erase(self._normalise(paint(y, augment, draws)), augment, draws)
+        y = y.to(number)
         return y if channels_last else y.contiguous()  # of what was resized on the CPU, a copy
 
     def _normalise(self, y: Tensor) -> Tensor:

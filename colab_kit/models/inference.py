@@ -54,7 +54,7 @@ def primary(output: Any) -> torch.Tensor:
 def outputs(net: Callable[[Any], Any], x: torch.Tensor, precision: Precision) -> Any:
     """Compute a network's output: in float32, whatever it computes in."""
     if precision == PLAIN:
-        return net(x)
+        return floated(net(x))
     with precision.on(x.device):
         return floated(net(precision.input(x)))
 

@@ -29,6 +29,9 @@ def pack(value: Any, tensors: Tensors, prefix: str) -> Any:
         The state holds an object that is neither plain data nor a tensor.
     """
     match value:
+        case torch.Tensor() if value.is_sparse:
+            parts = [value._indices(), value._values(), list(value.shape), value.is_coalesced()]
+            return {"sparse": pack(parts, tensors, prefix)}
         case torch.Tensor():
             name = f"{prefix}{len(tensors)}"
             tensors[name] = value
@@ -38,8 +41,7 @@ def pack(value: Any, tensors: Tensors, prefix: str) -> Any:
         case torch.dtype():
             return {"dtype": str(value).removeprefix("torch.")}
         case dict() if not any(isinstance(key, torch.Tensor) for key in value):
-            pairs = value.items()
-            return {"dict": [[pack(part, tensors, prefix) for part in pair] for pair in pairs]}
+            return {"dict": [[pack(p, tensors, prefix) for p in pair] for pair in value.items()]}
         case tuple():
             return {"tuple": [pack(v, tensors, prefix) for v in value]}
         case list():
@@ -57,6 +59,10 @@ def unpack(value: Any, tensors: Tensors) -> Any:
     match value:
         case {"tensor": str(name)}:
             return tensors[name]
+        case {"sparse": list(parts)}:
+            *what, is_coalesced = unpack(parts, tensors)
+            made = torch.sparse_coo_tensor(*what, check_invariants=True)  # it may be damaged
+            return made._coalesced_(is_coalesced)
         case {"dtype": str(name)}:
             return getattr(torch, name)
         case {"dict": list(pairs)}:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,7 +254,8 @@ def _check_limits(record: dict[str, Any], choices: dict[str, Any]) -> None:
 def _onnx(model: nn.Module, preprocess: dict[str, Any], about: dict[str, Any]) -> bytes:
     """Give the network as ONNX, with what is known of it in its metadata.
 
-    Its input "x" is float32 (n, C, H, W), as preprocessing leaves it; its output is "y".
+    Its input "x" is (n, C, H, W), as preprocessing leaves it: float32, or float64 where the
+    weights are. Its output is "y".
     """
     onnx, _, runtime = (
         need(name, extra="onnx", why="export to .onnx")
@@ -268,6 +270,8 @@ def _onnx(model: nn.Module, preprocess: dict[str, Any], about: dict[str, Any]) -
         )
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     x = torch.linspace(-1, 1, 2 * channels * size**2).reshape(2, channels, size, size)
+    if preprocess.get("doubles"):
+        x = x.double()
     model.cpu().eval()
     try:
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
@@ -282,7 +286,10 @@ def _onnx(model: nn.Module, preprocess: dict[str, Any], about: dict[str, Any]) -
         entry = proto.metadata_props.add()
         entry.key, entry.value = f"colab_kit.{name}", json.dumps(about[name])
     content: bytes = proto.SerializeToString()
-    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    try:
+        session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as err:  # its errors have no class in common
+        raise _no_onnx(err) from err
     for rows in (2, 1):
         (result,) = session.run(["y"], {"x": x[:rows].numpy()})
         far = float((torch.from_numpy(result) - expected[:rows]).abs().max())
@@ -309,8 +316,13 @@ def _write_onnx(model: nn.Module, x: torch.Tensor, file: str) -> None:
         try:
             torch.onnx.export(model, (x,), file, **former, **names)
         except Exception:
-            raise ModelError(
-                "The network cannot be written as ONNX.",
-                f"{type(err).__name__}: {next(iter(str(err).splitlines()), '')}",
-                "export it as .safetensors",
-            ) from err
+            raise _no_onnx(err) from err
+
+
+def _no_onnx(err: Exception) -> ModelError:
+    line = re.sub(r"\x1b\[[0-9;]*m", "", next(iter(str(err).splitlines()), ""))  # no colours
+    return ModelError(
+        "The network cannot be written as ONNX.",
+        f"{type(err).__name__}: {line}",
+        "export it as .safetensors",
+    )

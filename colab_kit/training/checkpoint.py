@@ -307,7 +307,8 @@ def put_back(optimizer: torch.optim.Optimizer, packed: Any, tensors: Tensors) ->
     for one in (optimizer, *wrapped):
         for parameter, values in one.state.items():
             for name, value in values.items() if isinstance(parameter, torch.Tensor) else ():
-                if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                is_like_it = isinstance(value, torch.Tensor) and value.shape == parameter.shape
+                if is_like_it and not value.is_sparse:
                     alike = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False)
                     values[name] = alike.copy_(value)
     if type(optimizer).__module__.startswith("torch.optim."):

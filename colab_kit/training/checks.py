@@ -5,7 +5,7 @@ What cannot work is an error here, before anything is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -307,3 +307,45 @@ def reached(model: nn.Module, batch: Batch) -> bool:
             return True  # some layers have no gradient in eval mode: nobody knows
         weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
         return not weights or any(p.grad is not None and bool(p.grad.any()) for p in weights)
+
+
+def check_gradients(
+    make: Callable[[list[nn.Parameter]], torch.optim.Optimizer], kind: type, model: nn.Module
+) -> None:
+    """Try steps on gradients as some layers give them: sparse, with the rows that were looked up.
+
+    Raises
+    ------
+    ModelError
+        The optimizer does not take them, or takes no others, and the network has others.
+    """
+    layers = {name: layer for name, layer in model.named_modules() if is_sparse(layer)}
+    if not layers:
+        return
+    one = torch.tensor([[0]]), torch.tensor([[1.0]])
+    rows = torch.sparse_coo_tensor(*one, (2, 1), check_invariants=True)
+    own = {p for layer in layers.values() for p in layer.parameters()}
+    dense = [name for name, p in model.named_parameters() if p.requires_grad and p not in own]
+    for what, gradient, names in (
+        ("sparse", rows, list(layers)),
+        ("dense", rows.to_dense(), dense),
+    ):
+        parameter = nn.Parameter(torch.zeros(2, 1))
+        try:
+            optimizer = make([parameter])
+            for _ in range(2 if names else 0):  # momentum comes with the second
+                parameter.grad = gradient.clone()
+                optimizer.step()
+        except TypeError:  # of the user's, made otherwise: nobody knows
+            return
+        except RuntimeError as err:
+            raise ModelError(
+                f"{kind.__name__} does not take the {what} gradients of {names[0]}.",
+                str(err),
+                "write optimizer='adagrad', or make the layer nn.Embedding(…, sparse=False)",
+            ) from err
+
+
+def is_sparse(layer: nn.Module) -> bool:
+    """Whether the layer's weight gets sparse gradients."""
+    return isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) and layer.sparse

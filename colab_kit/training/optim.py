@@ -15,6 +15,7 @@ from torch import nn
 from ..errors import ModelError, RecipeError
 from ..recipe import Recipe
 from ..system.timings import during
+from .checks import check_gradients, is_sparse
 
 _KINDS: dict[str, type[torch.optim.Optimizer]] = {
     name.lower(): getattr(torch.optim, name)
@@ -69,6 +70,7 @@ def build(
             "write optimizer='adamw'",
         )
     if is_object:
+        check_gradients(lambda some: kind(some, **optimizer.defaults), kind, model)
         return _check_own(optimizer, model, recipe)
     groups = _groups(model, lr)
     if recipe.layer_decay is not None:
@@ -82,7 +84,7 @@ def build(
         args["fused"] = True  # one kernel for all tensors
     try:
         with during("imports"):  # torch loads its compiler with the first optimizer
-            return kind(groups, **args)
+            made = kind(groups, **args)
     except (TypeError, ValueError) as err:
         fix = f"pass an instance: optimizer=torch.optim.{kind.__name__}(model.parameters(), …)"
         raise ModelError(
@@ -90,6 +92,8 @@ def build(
             str(err),
             f"{fix}, or write optimizer='adamw'",
         ) from err
+    check_gradients(lambda some: kind(some, **args), kind, model)
+    return made
 
 
 def name_of(optimizer: Any) -> str | None:
@@ -101,6 +105,8 @@ def name_of(optimizer: Any) -> str | None:
 
 
 def _fusible(model: nn.Module) -> bool:
+    if any(map(is_sparse, model.modules())):
+        return False
     parameters = model.parameters()
     return all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
 

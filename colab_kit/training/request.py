@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +205,8 @@ class Request:
         made_by, base = _made_by(model), Preprocess()
         if isinstance(data.train.source, Pictures) and wants_grey(model, recipe.image_size or 224):
             base = Preprocess(channels=1)
+        kinds = {p.dtype for p in model.parameters() if p.is_floating_point()}
+        base = replace(base, doubles=kinds == {torch.float64})
         if is_lazy(model):  # its layers get their shapes now: with them it is another network
             preprocess, _ = preprocess_for(recipe, data, base)
             loader = BatchLoader(

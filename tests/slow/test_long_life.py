@@ -31,6 +31,7 @@ def looks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, 
         **os.environ,
         "COLAB_KIT_HOME": str(place / "home"),
         "COLAB_KIT_UI": "background",
+        "MALLOC_ARENA_MAX": "1",  # else each thread leaves holes in a heap of its own
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "TMPDIR": str(place / "temp"),
     }
