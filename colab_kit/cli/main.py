@@ -14,6 +14,7 @@ import click
 
 from .. import __version__
 from ..errors import RENAMED, ColabKitError
+from ..system.files import working_folder
 from .fetch import FetchResult, fetch
 from .train import device_flag, panel, train, transfer
 
@@ -36,6 +37,7 @@ def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
     `context` is click's.
     """
     try:
+        working_folder()
         out = face.main(argv, prog_name="colab-kit", standalone_mode=False, **context)
     except ColabKitError as err:
         click.echo(f"\n{err}", err=True)

@@ -18,6 +18,7 @@ import ipywidgets as w
 
 from ..errors import ColabKitError, RecipeError, new_words
 from ..recipe import Recipe
+from ..system.files import in_working_folder
 from . import views
 from .controls import Result, advanced, button, value_of
 from .worker import (
@@ -46,6 +47,7 @@ working: dict[str, Worker] = {}
 
 
 @new_words
+@in_working_folder
 def panel(
     data: Any = None,
     backbone: str = "resnet18",

@@ -12,6 +12,7 @@ from ..errors import ModelError, RunError
 from ..events import Callbacks, Note
 from ..models.build import LazyBackbone, remade, remake
 from ..system.console import Console
+from ..system.files import in_working_folder
 from ..system.runtime import device_for, runtime
 from ..training import checkpoint
 from ..training.choices import choices_from, is_on_features
@@ -22,6 +23,7 @@ from .record import Place
 from .run import Run
 
 
+@in_working_folder
 def open_run(where: str | Path | Run, *, model: Any = None, device: str | None = None) -> Run:
     """Open a run that trained before: the newest whole state of the fast disk and Drive.
 

@@ -20,7 +20,7 @@ from ..colab.mounting import absent, missed, mounted
 from ..errors import DriveError, RecipeChanged, RunError
 from ..events import Event, Note
 from ..recipe import HORIZON, Recipe
-from ..system.files import Shelf, cannot_write, digest, home, write_json
+from ..system.files import Shelf, cannot_write, digest, home, working_folder, write_json
 
 FORMAT = 3  # 3: choices say by whom they were made
 BEFORE = ".before"  # the end of a folder's name that restart=True set aside
@@ -52,7 +52,7 @@ class Place:
     def named(cls, folder_name: str, drive: Drive | None) -> Place:
         """Give the place of a run that `run_dir=` does not name."""
         if drive is None:
-            refuse_unmounted(root(None), f"The working folder {os.getcwd()}")
+            refuse_unmounted(root(None), f"The working folder {working_folder()}")
             return cls(root(None) / folder_name, None, folder_name, None)
         copies = drive / "colab-kit" / "runs"
         here = root(drive) / folder_name
@@ -104,7 +104,7 @@ def refuse_unmounted(path: Path, name: str) -> None:
 
 def root(drive: Drive | None) -> Path:
     """Say where runs are written: beside the notebook, or on the fast disk under a Drive."""
-    return home() / "runs" if drive is not None else Path("colab-kit/runs").absolute()
+    return home() / "runs" if drive is not None else working_folder() / "colab-kit" / "runs"
 
 
 def roots() -> Iterator[tuple[str, Path]]:

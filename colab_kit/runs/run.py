@@ -14,6 +14,7 @@ from ..models.build import LazyBackbone
 from ..models.inference import Inference, watched
 from ..recipe import Figures, Recipe
 from ..system.console import Console, with_console
+from ..system.files import working_folder
 from ..system.timings import Timings
 from ..training.choices import Choices, as_facts, precision_of
 from ..training.state import History, Progress
@@ -392,6 +393,7 @@ class Run:
 
 
 def _target(path: str | Path) -> Path:
-    target = Path(path).expanduser().absolute()
+    target = Path(path).expanduser()
+    target = target if target.is_absolute() else working_folder() / target
     refuse_unmounted(target, str(target))
     return target
