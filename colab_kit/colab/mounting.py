@@ -332,7 +332,7 @@ def upload_to(
     """upload() on a described site."""
     if to is None:
         return door(None)
-    folder = Path(to).expanduser().absolute()
+    folder = Path(os.path.expanduser(to)).absolute()
     if (gone := absent(folder, site)) is not None:
         raise ColabError(
             f"Nothing can be uploaded to {folder}: its Drive is not there.",

@@ -231,7 +231,7 @@ class Panel:
 
         try:
             if self.where["run_dir"] is not None:
-                record = read_json(Path(self.where["run_dir"]).expanduser() / "run.json")
+                record = read_json(Path(os.path.expanduser(self.where["run_dir"])) / "run.json")
             else:
                 name = self.where["name"]
                 mine = [r for r, _ in everywhere() if name and r["name"] == name]
@@ -333,7 +333,7 @@ class Panel:
 
         drive, folder = mounted(), None
         if self.where["run_dir"] is not None:
-            folder = Path(self.where["run_dir"]).expanduser().absolute()
+            folder = Path(os.path.expanduser(self.where["run_dir"])).absolute()
         on_drive = drive is not None and (folder is None or folder.is_relative_to(drive.mountpoint))
         return at_a_glance(self.loaded, runtime(), on_drive)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
     if isinstance(where, Run):
         return where
     on = torch.device(device_for(device, runtime())[0])
-    path = Path(where).expanduser()
+    path = Path(os.path.expanduser(where))
     if (about := exported(path)) is not None:
         return _of_export(path.absolute(), about, model, on)
     place = _find(str(where))
@@ -117,7 +118,7 @@ def _of_export(path: Path, about: dict[str, Any], model: Any, device: torch.devi
 
 def _find(where: str) -> Place:
     """Find the place of a run by folder, name or key; the newest first."""
-    path = Path(where).expanduser().absolute()
+    path = Path(os.path.expanduser(where)).absolute()
     runs = list(records.everywhere())
     if (path / "run.json").is_file():
         here = (place for _, place in runs if path in (place.folder, place.drive_folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -393,7 +394,7 @@ class Run:
 
 
 def _target(path: str | Path) -> Path:
-    target = Path(path).expanduser()
+    target = Path(os.path.expanduser(path))
     target = target if target.is_absolute() else working_folder() / target
     refuse_unmounted(target, str(target))
     return target

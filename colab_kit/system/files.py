@@ -155,6 +155,7 @@ def refuse_absent(folder: Path) -> None:
 _FULL = "free some room (`colab-kit runs --prune` lists old runs), or give run_dir= another disk"
 _DENIED = "give run_dir= a folder that can be written, or set COLAB_KIT_HOME to one"
 _BLOCKED = "give run_dir= another name, or move that file away"
+_HOME = """set another home first: import os; os.environ["COLAB_KIT_HOME"] = "/tmp/colab-kit\""""
 _OTHER = "see whether the disk is there, and give a path that can be made and written"
 
 
@@ -171,6 +172,8 @@ def cannot_write(path: Path, err: OSError) -> RunError:
             why, fix = f"a file stands where a folder is needed ({err.strerror})", _BLOCKED
         case _:
             why, fix = str(err), _OTHER
+    if fix is not _FULL and in_home(path):
+        fix = _HOME
     return RunError(f"{path} could not be written.", why, fix)
 
 
@@ -321,9 +324,16 @@ def home() -> Path:
         raise RunError(
             "There is no home folder to keep things in.",
             "HOME is not set, and the system knows no home of this user",
-            """set another first: import os; os.environ["COLAB_KIT_HOME"] = "/tmp/colab-kit\"""",
+            _HOME,
         )
     return Path(cache) / "colab-kit"
+
+
+def in_home(path: Path) -> bool:
+    """Whether a path lies in the folder that colab_kit keeps things in."""
+    with suppress(RunError, OSError):  # nobody's home, or a working folder that is gone
+        return path.absolute().is_relative_to(home().absolute())
+    return False
 
 
 def working_folder() -> Path:
