@@ -65,6 +65,7 @@ _NAMES = """
 _ROOMS = {  # name: the module it lives in
     name: room for room, *names in map(str.split, _NAMES.strip().splitlines()) for name in names
 }
+_LIGHT = ("system", "colab", "fetching", "events", "recipe", "errors")  # no torch in them
 __all__ = [*_ROOMS, "__version__"]
 
 
@@ -77,6 +78,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"colab_kit has no {name!r}: {hint}", name=name)
     import importlib
 
+    if not _ROOMS[name].startswith(_LIGHT):
+        from .system.files import working_folder
+
+        working_folder()  # where it is gone, the import of torch ends the process
     room = importlib.import_module(f".{_ROOMS[name]}", __name__)
     value = room if name == "nets" else getattr(room, name)
     globals()[name] = value  # the next use finds it without this function

@@ -13,11 +13,13 @@ from .recipe import Recipe
 from .runs.plots import LrCurve
 from .runs.run import Run
 from .runs.running import carry_out
+from .system.files import in_working_folder
 from .training.request import Request, right_way_round
 from .training.trials import Preflight, find_rate, look
 
 
 @new_words
+@in_working_folder
 def train(
     model: Any,
     data: Any,
@@ -93,6 +95,7 @@ def train(
 
 
 @new_words
+@in_working_folder
 def transfer(
     data: Any,
     backbone: Any = "resnet18",
@@ -161,6 +164,7 @@ def transfer(
     return carry_out("transfer", request, data, **where, **heard)
 
 
+@in_working_folder
 def preflight(
     model: Any,
     data: Any,
@@ -202,6 +206,7 @@ def preflight(
 
 
 @new_words
+@in_working_folder
 def find_lr(
     model: Any,
     data: Any,

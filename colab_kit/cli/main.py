@@ -14,6 +14,7 @@ import click
 
 from .. import __version__
 from ..errors import FOREIGN, ColabKitError
+from ..system.files import working_folder
 from .fetch import FetchResult, fetch
 from .train import data_flags, device_flag, panel, take_data_words, train, transfer
 
@@ -37,6 +38,7 @@ def call(argv: Sequence[str] | None = None, **context: Any) -> tuple[int, Any]:
     `context` is click's.
     """
     try:
+        working_folder()
         out = face.main(argv, prog_name="colab-kit", standalone_mode=False, **context)
     except ColabKitError as err:
         click.echo(f"\n{err}", err=True)

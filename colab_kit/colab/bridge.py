@@ -194,7 +194,7 @@ def upload(
         why = "only a notebook's page on Colab can show a chooser"
         raise ColabError("Files cannot be chosen here.", why, elsewhere)
     try:
-        saved = room("files").upload(target_dir="" if to is None else str(Path(to).expanduser()))
+        saved = room("files").upload(target_dir="" if to is None else os.path.expanduser(to))
     except Exception as err:
         why = f"{type(err).__name__}: {err}"
         fix = f"run the cell again in Colab's own page; elsewhere {elsewhere}"

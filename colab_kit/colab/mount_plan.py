@@ -71,7 +71,7 @@ class MountRequest:
     @property
     def point(self) -> Path:
         """The mountpoint, absolute."""
-        return Path(self.mountpoint).expanduser().absolute()
+        return Path(os.path.expanduser(self.mountpoint)).absolute()
 
     @property
     def must(self) -> bool:

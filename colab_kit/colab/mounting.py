@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import ColabError, DriveError, new_words
 from ..events import Callback, Event, Note
 from ..system.console import with_console
-from ..system.files import refuse_absent
+from ..system.files import in_working_folder, refuse_absent
 from .bridge import TIMEOUT, bad_mountpoint
 from .bridge import upload as choose_files
 from .drive import MYDRIVE, Drive, session, stand_in
@@ -301,6 +301,7 @@ def stand_in_path(path: str | os.PathLike[str], site: Site | None = None) -> Pat
     return stand_in_place().joinpath(*inside)
 
 
+@in_working_folder
 def upload(to: str | os.PathLike[str] | None = None) -> list[Path]:
     """Show Colab's chooser and wait; give the files where they were saved, none if cancelled.
 
@@ -331,7 +332,7 @@ def upload_to(
     """upload() on a described site."""
     if to is None:
         return door(None)
-    folder = Path(to).expanduser().absolute()
+    folder = Path(os.path.expanduser(to)).absolute()
     if (gone := absent(folder, site)) is not None:
         raise ColabError(
             f"Nothing can be uploaded to {folder}: its Drive is not there.",

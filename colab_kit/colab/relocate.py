@@ -75,7 +75,10 @@ def _must_stay(mountpoint: Path, table: str) -> str | None:
     """Why these files may not be moved: someone stands in them."""
     if any(point.is_relative_to(mountpoint) for point, _ in mounts(table)):
         return "another disk is mounted inside"
-    inhabitants = {"your home folder": Path.home(), "COLAB_KIT_HOME": home().absolute()}
+    inhabitants = {
+        "your home folder": Path(os.path.expanduser("~")),
+        "COLAB_KIT_HOME": home().absolute(),
+    }
     with suppress(OSError):  # a working folder that was deleted is nobody's place
         inhabitants["the working folder (%cd /content first)"] = Path.cwd()
     inside = [name for name, place in inhabitants.items() if place.is_relative_to(mountpoint)]

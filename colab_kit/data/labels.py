@@ -6,6 +6,7 @@ Classes are numbered from 0 in the order of their names.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -252,7 +253,7 @@ def display_names(
     root : the source's folder
     """
     if not isinstance(names, Mapping):
-        file = first_file(Path(names).expanduser(), (root or Path()) / names)
+        file = first_file(Path(os.path.expanduser(names)), (root or Path()) / names)
         if file is None:
             what, why = f"class_names={str(names)!r} is not there.", "a JSON file was expected"
             raise DataError(what, why, "give its path, or a dict")

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import DataError, new_word, new_words
 from ..events import Callback, Callbacks, Control, Note
 from ..system.console import with_console
+from ..system.files import in_working_folder
 from . import fingerprints
 from .arrays import share_law
 from .dataset import Data, Split
@@ -32,6 +33,7 @@ from .targets import CLASSIFY, REGRESS, TASKS, as_task, task_of
 
 
 @new_words
+@in_working_folder
 def load(
     source: Any,
     *extra: Any,

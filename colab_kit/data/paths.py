@@ -226,7 +226,7 @@ def _moved(labels: Any, original: Path, folder: Path) -> Any:
         return functools.wraps(labels)(lambda path: labels(original / path.relative_to(folder)))
     if isinstance(labels, Mapping):
         return {_below(name, original): label for name, label in labels.items()}
-    if isinstance(labels, str | os.PathLike) and not _ask(there, Path(labels).expanduser()):
+    if isinstance(labels, str | os.PathLike) and not _ask(there, Path(os.path.expanduser(labels))):
         beside = original.parent / labels
         return beside if _ask(there, beside) else labels
     return labels

@@ -19,7 +19,7 @@ from ..errors import ColabKitError, FetchError, NotFound, new_words
 from ..events import Callback, Note
 from ..system.console import with_console
 from ..system.copies import whole_folder
-from ..system.files import make
+from ..system.files import in_working_folder, make
 from .fetched import Fetched
 from .git import MOUNTED, Failed, Git, not_installed, own_config, translated
 from .links.address import check_text
@@ -50,6 +50,7 @@ class Repo(Fetched):
 
 
 @new_words
+@in_working_folder
 def clone(
     url: str | os.PathLike[str],
     to: str | os.PathLike[str] | None = None,

@@ -17,7 +17,7 @@ from ..colab.bridge import secret
 from ..errors import FetchError, LinkError, Stopped, new_words
 from ..events import Callback, Control, FetchDone, Note
 from ..system.console import with_console
-from ..system.files import home, make
+from ..system.files import home, in_working_folder, make
 from ..system.http import Web
 from ..system.retry import Sleep
 from . import place, several
@@ -35,6 +35,7 @@ from .unpacking import Unpacker
 
 
 @new_words
+@in_working_folder
 def fetch(
     url: str | os.PathLike[str],
     to: str | os.PathLike[str] | None = None,

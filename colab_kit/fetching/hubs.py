@@ -194,7 +194,7 @@ def _kaggle_key(find: Find) -> str | None:
     if user and key:
         return _basic(f"{user}:{key}")
     with suppress(OSError, ValueError, RuntimeError):
-        folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or "~/.kaggle").expanduser()
+        folder = Path(os.path.expanduser(os.environ.get("KAGGLE_CONFIG_DIR") or "~/.kaggle"))
         return _of_kaggle_json((folder / "kaggle.json").read_text(encoding="utf-8")) or None
     return None
 

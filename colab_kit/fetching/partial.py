@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ColabKitError, FetchError, NoSpace, RunError, Stopped
-from ..system.files import cannot_write, parse, write_all
+from ..system.files import cannot_write, in_home, parse, write_all
 from ..system.sealed import read_short, sealed, unsealed
 
 LEAST = 4 << 20  # bytes: a smaller claim spends more on asking than on bytes
@@ -323,10 +323,17 @@ def unwritable(path: Path, err: OSError) -> FetchError:
     """Give the error for a file or folder that cannot be written."""
     error = cannot_write(path, err)
     cause = err.__cause__ if isinstance(err, RunError) else err
-    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+    if not isinstance(cause, OSError):  # no home, or no Drive: the way out is not to=
+        return FetchError(error.what, error.why, error.fix)
+    if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         fix = "free some room, or give to= a folder on another disk"
         return NoSpace(error.what, error.why, fix)
-    return FetchError(error.what, error.why, "give to= a folder that can be written")
+    fix = (
+        error.fix
+        if in_home(Path(cause.filename or path))
+        else "give to= a folder that can be written"
+    )
+    return FetchError(error.what, error.why, fix)
 
 
 def boot() -> str:

@@ -7,6 +7,7 @@ file is downloaded once, kept on the fast disk, and put on a shelf for the next 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -112,7 +113,7 @@ def backbone(
     if weights not in ("default", None):
         base = backbone(name, load=False)
         if load:
-            _load_file(base, Path(str(weights)).expanduser())
+            _load_file(base, Path(os.path.expanduser(str(weights))))
         return base
     if name in LITE:
         return _efficientnet_lite(name, load and weights is not None)

@@ -18,6 +18,7 @@ from ..runs.comparison import split_for
 from ..runs.evaluation import losses
 from ..runs.report import three, worst
 from ..runs.run import Run
+from ..system.files import in_working_folder
 from . import views
 from .worker import mode
 
@@ -25,6 +26,7 @@ KEEP, DROP = "keep", "leave out"
 SIDE = 160  # pixels of a thumbnail
 
 
+@in_working_folder
 def cleaner(run: Run, *, split: Any = "valid", n: int = 30) -> Cleaner:
     """Show the n pictures with the largest losses, each with what to do about it.
 

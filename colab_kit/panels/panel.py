@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import html
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import ipywidgets as w
 
 from ..errors import ColabKitError, RecipeError, new_words
 from ..recipe import Recipe
+from ..system.files import in_working_folder
 from . import views
 from .controls import Result, advanced, button, close, is_same, text_of, value_of
 from .worker import (
@@ -46,6 +48,7 @@ shown: list[Panel] = []
 
 
 @new_words
+@in_working_folder
 def panel(
     data: Any = None,
     backbone: str = "resnet18",
@@ -242,7 +245,7 @@ class Panel:
 
         try:
             if self.where["run_dir"] is not None:
-                record = read_run(Path(self.where["run_dir"]).expanduser())
+                record = read_run(Path(os.path.expanduser(self.where["run_dir"])))
             else:
                 name = self.where["name"]
                 mine = [r for r, _ in everywhere() if name and r["name"] == name]
@@ -344,7 +347,7 @@ class Panel:
 
         drive, folder = mounted(), None
         if self.where["run_dir"] is not None:
-            folder = Path(self.where["run_dir"]).expanduser().absolute()
+            folder = Path(os.path.expanduser(self.where["run_dir"])).absolute()
         on_drive = drive is not None and (folder is None or folder.is_relative_to(drive.mountpoint))
         return at_a_glance(self.loaded, runtime(), on_drive)
 

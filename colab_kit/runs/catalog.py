@@ -77,9 +77,10 @@ class Catalog:
 
     def uncopied(self, run: StoredRun) -> bool:
         """Whether it goes to Drive, and nothing of it is there yet."""
-        folder = home().absolute() / "runs" / f"{run.name}-{run.key}"
-        is_going = run.status in ("running", "unfinished") and run.folder == folder
-        return self.drive and is_going and run.copy is None
+        is_going = run.status in ("running", "unfinished")
+        if not self.drive or not is_going or run.copy is not None:
+            return False
+        return run.folder == home().absolute() / "runs" / f"{run.name}-{run.key}"
 
 
 def look() -> Catalog:

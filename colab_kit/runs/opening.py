@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..errors import ModelError, RunError
 from ..events import Callbacks, Note
 from ..models.build import LazyBackbone, remade, remake
 from ..system.console import Console
+from ..system.files import in_working_folder
 from ..system.runtime import device_for, runtime
 from ..training import checkpoint
 from ..training.choices import choices_from, is_on_features
@@ -22,6 +24,7 @@ from .record import Place
 from .run import Run
 
 
+@in_working_folder
 def open_run(where: str | Path | Run, *, model: Any = None, device: str | None = None) -> Run:
     """Open a run that trained before: the newest whole state of the fast disk and Drive.
 
@@ -44,7 +47,7 @@ def open_run(where: str | Path | Run, *, model: Any = None, device: str | None =
     if isinstance(where, Run):
         return where
     on = torch.device(device_for(device, runtime())[0])
-    path = Path(where).expanduser()
+    path = Path(os.path.expanduser(where))
     if (about := exported(path)) is not None:
         return _of_export(path.absolute(), about, model, on)
     place = find_place(str(where))
@@ -108,7 +111,7 @@ def _of_export(path: Path, about: dict[str, Any], model: Any, device: torch.devi
 
 def find_place(where: str) -> Place:
     """Find the place of a run by folder, name or key; the newest first."""
-    path = Path(where).expanduser().absolute()
+    path = Path(os.path.expanduser(where)).absolute()
     runs = list(records.everywhere())
     if (path / "run.json").is_file():
         here = (place for _, place in runs if path in (place.folder, place.drive_folder))

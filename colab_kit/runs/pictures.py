@@ -157,7 +157,7 @@ def _several(items: Iterable[Any], preprocess: Preprocess) -> Found:
 
 
 def _files(path: Path) -> Found:
-    path = path.expanduser()
+    path = Path(os.path.expanduser(path))
     if path.is_file():
         return [Shown(path, path)], True
     files = [Path(found) for found in glob.glob(str(path), recursive=True)]

@@ -9,17 +9,19 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..colab.drive import MYDRIVE, Drive
 from ..colab.health import stand_in_place
+from ..colab.lease import LATEST
 from ..colab.mirror import Mirror
 from ..colab.mounting import absent, missed, mounted
 from ..errors import DriveError, RunError
 from ..events import Event, Note
-from ..system.files import Shelf, cannot_write, digest, home, parse
+from ..system.files import Shelf, cannot_write, digest, home, parse, working_folder
 from ..system.sealed import RUN, check, read_record, read_short, unsealed, write_record
 
 FORMAT = 4  # 4: records are sealed
@@ -65,7 +67,7 @@ class Place:
     def named(cls, folder_name: str, drive: Drive | None) -> Place:
         """Give the place of a run that `run_dir=` does not name."""
         if drive is None:
-            refuse_unmounted(root(None), f"The working folder {os.getcwd()}")
+            refuse_unmounted(root(None), f"The working folder {working_folder()}")
             return cls(root(None) / folder_name, None, folder_name, None)
         copies = drive / "colab-kit" / "runs"
         here = root(drive) / folder_name
@@ -74,7 +76,7 @@ class Place:
     @classmethod
     def at(cls, run_dir: Path, drive: Drive | None) -> Place:
         """Give the place that `run_dir=` names. One on Drive is written here, mirrored there."""
-        run_dir = run_dir.expanduser().absolute()
+        run_dir = Path(os.path.expanduser(run_dir)).absolute()
         refuse_unmounted(run_dir, f"run_dir={str(run_dir)!r}")
         if drive is None or not run_dir.is_relative_to(drive.mountpoint):
             return cls(run_dir, None, run_dir.name, None)
@@ -117,7 +119,7 @@ def refuse_unmounted(path: Path, name: str) -> None:
 
 def root(drive: Drive | None) -> Path:
     """Say where runs are written: beside the notebook, or on the fast disk under a Drive."""
-    return home() / "runs" if drive is not None else Path("colab-kit/runs").absolute()
+    return home() / "runs" if drive is not None else working_folder() / "colab-kit" / "runs"
 
 
 def roots() -> Iterator[tuple[str, Path]]:
@@ -125,9 +127,12 @@ def roots() -> Iterator[tuple[str, Path]]:
 
     "disk" is beside the notebook and under the home, "drive" on Drive and on its stand-in.
     """
-    yield from dict.fromkeys((("disk", root(None)), ("disk", home().absolute() / "runs")))
     drive = mounted()
-    tops = {stand_in_place() / MYDRIVE, *([drive.mydrive] if drive is not None else [])}
+    places, tops = [root(None)], {drive.mydrive} if drive is not None else set()
+    with suppress(RunError):  # a user without a home
+        places.append(home().absolute() / "runs")
+        tops.add(stand_in_place() / MYDRIVE)
+    yield from (("disk", place) for place in dict.fromkeys(places))
     yield from (("drive", top / "colab-kit" / "runs") for top in sorted(tops))
 
 
@@ -141,10 +146,11 @@ def everywhere() -> Iterator[tuple[Record, Place]]:
             if record["start"] in starts or name.endswith(BEFORE):
                 continue
             starts.add(record["start"])
-            here, copies = home().absolute() / "runs" / name, [where]
             if kind == "disk":
                 here = folder
                 copies = [path for path in drives if os.path.isfile(path / name / "run.json")]
+            else:
+                here, copies = home().absolute() / "runs" / name, [where]
             place = Place(here, None, name, None)
             if copies:
                 place = Place(here, Mirror.at(copies[0]), name, copies[0] / name)
@@ -282,10 +288,19 @@ def begin(place: Place, facts: Record, choices: dict[str, Any], *, start: str = 
     start : str
         That of checkpoints whose run.json is gone; "" for a new run.
     """
-    start, now = start or uuid.uuid4().hex, time.time()
-    record = {"format": FORMAT, "start": start, "created": now, "status": "running", "reason": ""}
-    write(place.folder, record | facts, choices)
-    return record | facts
+    begun = {"format": FORMAT, "start": start or uuid.uuid4().hex, "status": "running"}
+    record = begun | {"created": _after_others(place, facts["name"]), "reason": ""} | facts
+    write(place.folder, record, choices)
+    return record
+
+
+def _after_others(place: Place, name: str) -> float:
+    """Give the time of a new run: now, and after the runs of its name, whatever the clock says.
+
+    A clock may be set back; the newest run is the one that began last.
+    """
+    others = [float(r["created"]) for r in all_records(place.folder.parent) if r["name"] == name]
+    return max([time.time(), *(at + 0.001 for at in others if at < LATEST)])
 
 
 def make_way(place: Place, *, restart: bool, emit: Emit) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from ..models.build import LazyBackbone
 from ..models.inference import Inference, watched
 from ..recipe import Figures, Recipe
 from ..system.console import Console, with_console
+from ..system.files import working_folder
 from ..system.timings import Timings
 from ..training.choices import Choices, as_facts, precision_of
 from ..training.history import History
@@ -395,6 +397,7 @@ class Run:
 
 
 def _target(path: str | Path) -> Path:
-    target = Path(path).expanduser().absolute()
+    target = Path(os.path.expanduser(path))
+    target = target if target.is_absolute() else working_folder() / target
     refuse_unmounted(target, str(target))
     return target

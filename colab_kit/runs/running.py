@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from functools import partial
@@ -91,7 +92,7 @@ def carry_out(
             "a folder of that name is made",
             "leave out slashes; run_dir= names a whole path",
         )
-    weights_file = Path(init).expanduser() if init is not None else None
+    weights_file = Path(os.path.expanduser(init)) if init is not None else None
     weights = read_weights(weights_file) if weights_file is not None else None
     identity = {
         "verb": verb,
@@ -155,7 +156,7 @@ def _identity(request: Request, network: Network, parent: Run | None) -> dict[st
     else:
         weights = transfer.weights
         if weights not in ("default", None):
-            weights = sha256(Path(weights).expanduser())
+            weights = sha256(Path(os.path.expanduser(weights)))
         base: dict[str, Any] = {"backbone": network.name, "weights": weights}
         if not isinstance(request.model, str):
             base = describe_model(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import html
 import importlib.util
+import os
 import re
 import sys
 import time
@@ -288,7 +289,7 @@ def _font_files() -> tuple[str, ...]:
         if spec and spec.origin
         else None
     )
-    places = [Path(place).expanduser() for place in FONTS]
+    places = [Path(os.path.expanduser(place)) for place in FONTS]
     files = [
         file for place in places for file in place.rglob("*") if file.suffix.lower() in FONT_ENDINGS
     ]

@@ -13,12 +13,15 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, ParamSpec, Protocol, TypeVar
 
 from ..errors import RunError
 from ..events import Event, milestone
 
+P = ParamSpec("P")
+R = TypeVar("R")
 SEAL = "0" * 64  # stands in the place of a file's own sha256 while that is computed
 _SEALED = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _STRAY = re.compile(r"\.[0-9a-f]{8}\.part$")
@@ -180,6 +183,7 @@ def refuse_absent(folder: Path) -> None:
 _FULL = "free some room (`colab-kit runs --prune` lists old runs), or give run_dir= another disk"
 _DENIED = "give run_dir= a folder that can be written, or set COLAB_KIT_HOME to one"
 _BLOCKED = "give run_dir= another name, or move that file away"
+_HOME = """set another home first: import os; os.environ["COLAB_KIT_HOME"] = "/tmp/colab-kit\""""
 _OTHER = "see whether the disk is there, and give a path that can be made and written"
 
 
@@ -196,6 +200,8 @@ def cannot_write(path: Path, err: OSError) -> RunError:
             why, fix = f"a file stands where a folder is needed ({err.strerror})", _BLOCKED
         case _:
             why, fix = str(err), _OTHER
+    if fix is not _FULL and in_home(path):
+        fix = _HOME
     return RunError(f"{path} could not be written.", why, fix)
 
 
@@ -331,9 +337,58 @@ def home() -> Path:
     """Where colab_kit keeps things between sessions.
 
     It is $COLAB_KIT_HOME, else the fast disk of a Colab VM, else the user's cache.
+
+    Raises
+    ------
+    RunError
+        The user has no home folder.
     """
     if folder := os.environ.get("COLAB_KIT_HOME"):
-        return Path(folder).expanduser()
+        return Path(os.path.expanduser(folder))
     if os.path.exists("/var/colab/hostname"):
         return Path("/content/.colab-kit")
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "colab-kit"
+    cache = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if cache.startswith("~"):
+        raise RunError(
+            "There is no home folder to keep things in.",
+            "HOME is not set, and the system knows no home of this user",
+            _HOME,
+        )
+    return Path(cache) / "colab-kit"
+
+
+def in_home(path: Path) -> bool:
+    """Whether a path lies in the folder that colab_kit keeps things in."""
+    with suppress(RunError, OSError):  # nobody's home, or a working folder that is gone
+        return path.absolute().is_relative_to(home().absolute())
+    return False
+
+
+def working_folder() -> Path:
+    """The folder that relative paths count from.
+
+    Raises
+    ------
+    RunError
+        It is gone.
+    """
+    try:
+        return Path.cwd()
+    except OSError as err:
+        raise RunError(
+            "The working folder does not exist any more.",
+            "it was deleted, moved or unmounted after this program had entered it; relative paths"
+            f" lead nowhere then, and PyTorch cannot be loaded ({err.strerror})",
+            """enter another: import os; os.chdir(os.path.expanduser("~")); in a shell: cd""",
+        ) from err
+
+
+def in_working_folder(verb: Callable[P, R]) -> Callable[P, R]:
+    """Make a verb say at once that the working folder is gone."""
+
+    @wraps(verb)
+    def placed(*args: P.args, **kwargs: P.kwargs) -> R:
+        working_folder()
+        return verb(*args, **kwargs)
+
+    return placed

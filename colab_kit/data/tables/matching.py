@@ -160,7 +160,7 @@ def _read(reading: Reading, labels: str | os.PathLike[str]) -> None:
     """Read the table that labels= names, and those of the other splits beside it."""
     root, above = reading.listing.root, Path(reading.names.base)
     places = dict.fromkeys((root, root.parent, above, above.parent))
-    path = first_file(Path(labels).expanduser(), *(place / labels for place in places))
+    path = first_file(Path(os.path.expanduser(labels)), *(place / labels for place in places))
     if path is None:
         raise found_tables.missing(labels, reading.listing, reading.request)
     if path.suffix.lower() in SHEETS:
