@@ -10,9 +10,10 @@ import io
 import math
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
+from ..errors import in_line
+from ..system.console import NO_FORMULAS, escape
 from ..training.saver import spoken
 from .worker import Failure, Snapshot
 
@@ -36,7 +37,15 @@ body[data-jp-theme-light=false] .colab-kit .valid { stroke: #ffb27a; fill: #ffb2
 
 
 def framed(content: str) -> str:
-    return f'<div class="colab-kit">{content}</div>'
+    return f'<div class="colab-kit {NO_FORMULAS}">{content}</div>'
+
+
+def description(text: str) -> str:
+    """A text as a widget's description, which ipywidgets 7, Colab's, takes for HTML."""
+    from ipywidgets import Dropdown
+
+    is_text = hasattr(Dropdown, "description_allow_html")  # from ipywidgets 8 on
+    return in_line(text) if is_text else escape(text)
 
 
 def bar(now: Snapshot) -> str:

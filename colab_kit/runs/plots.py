@@ -10,7 +10,7 @@ import io
 import math
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def agreement(evaluation: Evaluation, path: Path) -> Path:
         axes.plot(ends, ends, color=BEST, linestyle=":")
         axes.scatter(true, predicted, s=12, alpha=0.6, color=TRAIN, edgecolors="none")
         row = evaluation.per_class[column]
-        _plain(axes.set_title(f"{row['name']}: MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g}"))
+        axes.set_title(f"{row['name']}: MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g}")
         axes.set(xlabel=f"true ({evaluation.split})", ylabel="predicted")
         axes.grid(alpha=0.3)
     return _save(figure, path)
@@ -190,7 +190,7 @@ def view_classify(picture: np.ndarray, prediction: Prediction, path: Path) -> Pa
     left.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=255)
     left.set_axis_off()
     score = f"  {100 * prediction.score:.1f} %" if prediction.task == "classification" else ""
-    _plain(left.set_title(textwrap.fill(prediction.label or "", 36) + score))
+    left.set_title(textwrap.fill(prediction.label or "", 36) + score)
     if prediction.task == "regression":  # numbers have no bars
         return _save(figure, path)
     right = figure.add_axes((0, 0, 3.6, tall))
@@ -226,7 +226,7 @@ def sheet(
     for axes, picture, text in zip(places, pictures, texts, strict=False):
         axes.imshow(picture)
         wrapped = "\n".join(textwrap.fill(line, 34) for line in text.splitlines())
-        _plain(axes.set_title(wrapped, fontsize=10))
+        axes.set_title(wrapped, fontsize=10)
     return _save(figure, path)
 
 
@@ -318,9 +318,18 @@ def _bars(
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def _numbers(axes: Axes) -> Iterator[Text]:
+    """Give the labels that matplotlib itself writes, powers of ten among them."""
+    for axis in (axes.xaxis, axes.yaxis):
+        yield axis.offsetText
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+            yield from (tick.label1, tick.label2)
+
+
 def _plain(*texts: Any) -> None:
     for text in texts:
         text.set_parse_math(False)  # a class may be named "$5"
+        text.set_usetex(False)
 
 
 def _save(figure: Figure, path: Path) -> Path:
@@ -337,6 +346,8 @@ def _save(figure: Figure, path: Path) -> Path:
 def _take_fonts(figure: Figure) -> None:
     """Let text of any script be drawn, by fonts of this machine beside the style's own."""
     texts: list[Any] = figure.findobj(Text)
+    numbers = {id(label) for axes in figure.axes for label in _numbers(axes)}
+    _plain(*(text for text in texts if id(text) not in numbers))
     files, are_enough = fonts_for(rare_signs(text.get_text() for text in texts))
     names = list[str]()
     for file in files:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +11,12 @@ from typing import Any
 
 from torch import nn
 
+from ..errors import in_line
 from ..events import Callbacks, Control, EpochDone, Event, Note, RunStarted
 from ..models.weights import put
 from ..recipe import Recipe
 from ..system import timings
-from ..system.console import html_table
+from ..system.console import csv_field, html_table
 from ..system.files import Shelf, write_json, write_whole
 from ..system.runtime import need
 from . import checkpoint
@@ -51,14 +50,16 @@ class History(list[dict[str, float]]):
         return list(dict.fromkeys(name for row in self for name in row))
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """Give the table as CSV text, and write it to `path` where one is given."""
-        out = io.StringIO()
-        writer = csv.DictWriter(out, self.columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self)
+        """Give the table as CSV text, and write it to `path` where one is given.
+
+        A metric's name that a spreadsheet would take for a formula gets an apostrophe in front.
+        """
+        lines = [[csv_field(name) for name in self.columns]]
+        lines += [[str(row.get(name, "")) for name in self.columns] for row in self]
+        text = "".join(f"{','.join(line)}\n" for line in lines)
         if path is not None:
-            write_whole(Path(path), out.getvalue())
-        return out.getvalue()
+            write_whole(Path(path), text)
+        return text
 
     def to_pandas(self) -> Any:
         """Give the table as a pandas DataFrame."""
@@ -68,7 +69,7 @@ class History(list[dict[str, float]]):
         return [[_cell(row.get(name)) for name in self.columns] for row in self]
 
     def __repr__(self) -> str:
-        rows = [self.columns, *self._cells()]
+        rows = [list(map(in_line, self.columns)), *self._cells()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = (zip(row, widths, strict=True) for row in rows)
         return "\n".join("  ".join(cell.rjust(width) for cell, width in line) for line in lines)

@@ -12,8 +12,10 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+
+from ...system.console import from_csv_field
 
 MARKS = ",;\t|"
 SAMPLE = 200  # lines that decide the mark
@@ -97,9 +99,11 @@ def _mark(lines: Sequence[str]) -> str | None:
     return choice
 
 
-def _by_mark(text: str, mark: str) -> Iterator[list[str]]:
+def _by_mark(text: str, mark: str) -> Iterable[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
-    rows = filter(any, _read(reader))
+    rows: Iterable[list[str]] = filter(any, _read(reader))
+    if "'" in text:
+        rows = ([from_csv_field(cell) for cell in row] for row in rows)
     if f" {mark}" in text or " \n" in text or " \r" in text:
         return ([cell.strip() for cell in row] for row in rows)
     return rows
