@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
-from ..errors import RENAMED, ColabKitError
+from ..errors import RENAMED, ColabKitError, in_line, plain
 from .fetch import FetchResult, fetch
 from .train import device_flag, panel, train, transfer
 
@@ -123,9 +123,9 @@ def predict(
     for answer in answers:
         form = "{:.4g}" if answer.task == "regression" else "{:.1%}"
         scores = ", ".join(f"{name} {form.format(score)}" for name, score in answer.top)
-        click.echo(f"{answer.path}: {scores or 'not read: ' + answer.fault}")
+        click.echo(in_line(f"{answer.path}: {scores or 'not read: ' + answer.fault}"))
     if table:
-        click.echo(str(answers.to_csv(table)))
+        click.echo(plain(answers.to_csv(table)))
 
 
 @face.command()
@@ -152,8 +152,8 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for line in rows:
             cells = [f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)]
-            click.echo("  ".join(cells).rstrip())
-    uncopied = [f"{run.name}-{run.key}" for run in selected if listing.uncopied(run)]
+            click.echo(in_line("  ".join(cells).rstrip()))
+    uncopied = [in_line(f"{run.name}-{run.key}") for run in selected if listing.uncopied(run)]
     if uncopied:
         click.echo(
             f"On this disk alone so far: {', '.join(uncopied)}; copies go to Drive half a minute "
@@ -165,7 +165,7 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool) -> None:
     unknown = [name for name in which if not any(name in names(run) for run in selected)]
     if unknown:
         nothing = "; nothing is deleted" if prune else ""
-        raise click.ClickException(f"No run is called {' or '.join(unknown)}{nothing}.")
+        raise click.ClickException(plain(f"No run is called {' or '.join(unknown)}{nothing}."))
     if not selected:
         click.echo("No runs are here.")
     for run in selected if prune else ():
@@ -182,7 +182,7 @@ def delete(run: StoredRun, yes: bool) -> None:
     from ..runs import catalog
 
     sizes = f"{size(run.size)} here, {size(run.copy_size)} on Drive"
-    what = f"{run.name}-{run.key} ({run.status}): {sizes}"
+    what = in_line(f"{run.name}-{run.key} ({run.status}): {sizes}")
     if run.status == "running":
         click.echo(f"kept: {what}")
     elif yes or confirm(f"Delete {what}?"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import RENAMED, new_word
+from ..errors import RENAMED, new_word, plain
 from ..recipe import Recipe
 from ..system.files import cannot_write, write_json
 
@@ -277,5 +277,5 @@ def report(run: Run) -> Run:
     """Say in the last lines what came of a run, and where it is."""
     click.echo(repr(run))
     if run.drive_folder is not None:
-        click.echo(f"copied to {run.drive_folder}")
+        click.echo(plain(f"copied to {run.drive_folder}"))
     return run

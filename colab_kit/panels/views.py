@@ -41,11 +41,15 @@ def framed(content: str) -> str:
 
 
 def description(text: str) -> str:
-    """A text as a widget's description, which ipywidgets 7, Colab's, takes for HTML."""
+    """A text as a widget's description."""
+    return escape(text) if descriptions_are_html() else in_line(text)
+
+
+def descriptions_are_html() -> bool:
+    """Whether a browser takes descriptions for HTML: before ipywidgets 8, so on Colab."""
     from ipywidgets import Dropdown
 
-    is_text = hasattr(Dropdown, "description_allow_html")  # from ipywidgets 8 on
-    return in_line(text) if is_text else escape(text)
+    return not hasattr(Dropdown, "description_allow_html")
 
 
 def bar(now: Snapshot) -> str:

@@ -91,7 +91,10 @@ def _mark(lines: Sequence[str]) -> str | None:
     """Find the mark that gives most lines one width of two cells or more."""
     best, choice = (0.0, 0), None
     for mark in MARKS:
-        widths = [len(row) for row in _read(csv.reader(lines, delimiter=mark)) if row]
+        try:
+            widths = [len(row) for row in _read(csv.reader(lines, delimiter=mark)) if row]
+        except csv.Error:  # a quoted cell holds the end of a line, and quotes begin elsewhere
+            continue
         [(width, n)] = Counter(widths).most_common(1)
         score = (round(n / len(widths), 3), -(lines[0].find(mark) % (1 << 30)))
         if width > 1 and score[0] >= CLEAR and score > best:
