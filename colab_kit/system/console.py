@@ -241,7 +241,8 @@ def csv_field(text: object, *, exact: bool = False) -> str:
     spreadsheet to see it as text; negative numbers and `exact` names do not. `from_csv_field` takes
     the apostrophe off again.
     """
-    field = str(text)
+    # a file's name may hold a byte that is no UTF-8: it stands as \udce9
+    field = str(text).encode(errors="backslashreplace").decode()
     if not exact and FORMULA.match(field) and not NUMBER.fullmatch(field):
         field = f"'{field}"
     return '"' + field.replace('"', '""') + '"' if QUOTED.search(field) else field

@@ -343,6 +343,12 @@ def test_a_field_gives_its_name_back(name):
     assert exact == name
 
 
+def test_a_file_name_that_is_no_utf8_is_written(tmp_path):
+    answers = Predictions([prediction(np.ones(2) / 2, ["a", "b"], path=Path("\udce9.png"))], "ab")
+    path = answers.to_csv(tmp_path / "x.csv", columns={"file": "file"})
+    assert path.read_text(encoding="utf-8") == "file\n\\udce9.png\n"
+
+
 def test_html_is_escaped_at_one_place():
     """A page of its own would escape <, and forget what steers."""
     package = Path(colab_kit.__file__).parent
