@@ -32,6 +32,7 @@ Each is also the built-in named in brackets, so a plain `except ValueError` catc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -146,6 +147,22 @@ RENAMED: dict[str, dict[str, str]] = {  # where a word stands: {old or foreign w
 }
 
 
+# signs that steer a terminal, or turn the direction of writing, and what UTF-8 cannot write
+_STEERING = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def plain(text: object) -> str:
+    """A text with names from outside as it is shown: what steers a terminal stands as `\\x1b`."""
+    return _STEERING.sub(lambda sign: ascii(sign[0])[1:-1], str(text))
+
+
+def in_line(name: object) -> str:
+    """A name as it is shown in one line: the end of a line in it stands as `\\n`."""
+    return plain(name).replace("\n", r"\n")
+
+
 class ColabKitError(Exception):
     """Say what happened, why, and the fix; `str()` gives all three, a line each.
 
@@ -169,7 +186,7 @@ class ColabKitError(Exception):
             lines.append(f"Why: {self.why}")
         if self.fix:
             lines.append(f"Fix: {self.fix}")
-        return "\n".join(lines)
+        return plain("\n".join(lines))
 
 
 class FetchError(ColabKitError, OSError):

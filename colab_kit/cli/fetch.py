@@ -25,6 +25,7 @@ from ..errors import (
     RateLimited,
     RunError,
     Stopped,
+    plain,
 )
 from ..events import Event, FetchDone
 from ..system.console import Console
@@ -146,7 +147,7 @@ def fetch(
             line |= {"size": got.size, "cached": got.cached}
         except ColabKitError as err:
             worst = max(worst, next((n for kind, n in STATUS.items() if isinstance(err, kind)), 1))
-            click.echo(str(err) if len(urls) == 1 else f"{line['url']}: {err}", err=True)
+            click.echo(plain(err if len(urls) == 1 else f"{line['url']}: {err}"), err=True)
             line |= {"error": type(err).__name__, "what": err.what, "why": err.why, "fix": err.fix}
         if as_json:
             click.echo(json.dumps(line))

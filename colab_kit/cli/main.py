@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
-from ..errors import FOREIGN, ColabKitError
+from ..errors import FOREIGN, ColabKitError, in_line, plain
 from ..system.files import working_folder
 from .fetch import FetchResult, fetch
 from .train import data_flags, device_flag, panel, take_data_words, train, transfer
@@ -127,9 +127,9 @@ def predict(
     for answer in answers:
         form = "{:.4g}" if answer.task == "regression" else "{:.1%}"
         scores = ", ".join(f"{name} {form.format(score)}" for name, score in answer.top)
-        click.echo(f"{answer.path}: {scores or 'not read: ' + answer.fault}")
+        click.echo(in_line(f"{answer.path}: {scores or 'not read: ' + answer.fault}"))
     if table:
-        click.echo(str(answers.to_csv(table)))
+        click.echo(plain(answers.to_csv(table)))
 
 
 split_flag = click.option("--split", help="train, valid or test of DATA [test, else valid]")
@@ -144,7 +144,7 @@ split_flag = click.option("--split", help="train, valid or test of DATA [test, e
 def evaluate(run: str, metrics: str | None, **flags: Any) -> None:
     """Say what RUN (a folder, name or key) gets right on DATA, as `train` takes it."""
     opened, split = opened_on(run, flags)
-    click.echo(repr(opened.evaluate(split, metrics=metrics)))
+    click.echo(plain(opened.evaluate(split, metrics=metrics)))
 
 
 @face.command(name="report")
@@ -155,7 +155,7 @@ def evaluate(run: str, metrics: str | None, **flags: Any) -> None:
 def write_report(run: str, **flags: Any) -> None:
     """Write all that is known of RUN, and what it gets right on DATA, as one HTML file."""
     opened, split = opened_on(run, flags)
-    click.echo(str(opened.report(split)))
+    click.echo(plain(opened.report(split)))
 
 
 def opened_on(run: str, flags: dict[str, Any]) -> tuple[Run, Any]:
@@ -177,7 +177,7 @@ def export(run: str, file: str) -> None:
     """Write RUN as one FILE for another machine: .safetensors, or .onnx."""
     from ..runs.opening import open_run
 
-    click.echo(str(open_run(run, device="cpu").export(file)))
+    click.echo(plain(open_run(run, device="cpu").export(file)))
 
 
 @face.command()
@@ -204,7 +204,7 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool, side_by_side: bool) -> 
     if side_by_side:
         from ..runs.compare import compare
 
-        click.echo(repr(compare(*which)))
+        click.echo(plain(compare(*which)))
         return
     if yes and not prune:
         raise click.UsageError("--yes goes with --prune.")
@@ -215,8 +215,8 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool, side_by_side: bool) -> 
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for line in rows:
             cells = [f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)]
-            click.echo("  ".join(cells).rstrip())
-    uncopied = [f"{run.name}-{run.key}" for run in selected if listing.uncopied(run)]
+            click.echo(in_line("  ".join(cells).rstrip()))
+    uncopied = [in_line(f"{run.name}-{run.key}") for run in selected if listing.uncopied(run)]
     if uncopied:
         click.echo(
             f"On this disk alone so far: {', '.join(uncopied)}; copies go to Drive half a minute "
@@ -228,7 +228,7 @@ def runs(which: tuple[str, ...], prune: bool, yes: bool, side_by_side: bool) -> 
     unknown = [name for name in which if not any(name in names(run) for run in selected)]
     if unknown:
         nothing = "; nothing is deleted" if prune else ""
-        raise click.ClickException(f"No run is called {' or '.join(unknown)}{nothing}.")
+        raise click.ClickException(plain(f"No run is called {' or '.join(unknown)}{nothing}."))
     if not selected:
         click.echo("No runs are here.")
     for run in selected if prune else ():
@@ -245,7 +245,7 @@ def delete(run: StoredRun, yes: bool) -> None:
     from ..runs import catalog
 
     sizes = f"{size(run.size)} here, {size(run.copy_size)} on Drive"
-    what = f"{run.name}-{run.key} ({run.status}): {sizes}"
+    what = in_line(f"{run.name}-{run.key} ({run.status}): {sizes}")
     if run.status == "running":
         click.echo(f"kept: {what}")
     elif yes or confirm(f"Delete {what}?"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import RENAMED, new_word
+from ..errors import RENAMED, new_word, plain
 from ..recipe import Recipe
 from ..system.files import cannot_write, write_json
 
@@ -285,10 +285,10 @@ def report(run: Run) -> Run:
     """Say in the last lines what came of a run, and where it is."""
     click.echo(repr(run))
     if run.drive_folder is not None:
-        click.echo(f"copied to {run.drive_folder}")
+        click.echo(plain(f"copied to {run.drive_folder}"))
     if run.status == "finished":
         name = f"{run.name}-{run.key}"
         verbs = ("predict", "FILE"), ("evaluate", "DATA"), ("report", "DATA")
         lines = [f"colab-kit {verb} {name} {what}" for verb, what in verbs]
-        click.echo(f"next: {'; '.join(lines)}")
+        click.echo(plain(f"next: {'; '.join(lines)}"))
     return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,8 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
-from ..errors import DataError
-from ..system.console import NO_FONT, font_has, fonts_for, opened_font, rare_signs
+from ..errors import DataError, in_line, plain
+from ..system.console import (
+    NO_FONT,
+    escape,
+    font_has,
+    fonts_for,
+    opened_font,
+    rare_signs,
+    without_formulas,
+)
 from .keyed_random import SPLIT, permutation
 from .sources import Pictures, Source
 from .targets import UNLABELLED, of_row, spoken, strata, unlabelled
@@ -279,18 +286,18 @@ def as_text(data: Any) -> str:
     """Say in a few lines: what, how many, which classes, what loading saw."""
     counts = " · ".join(f"{name} {len(split):,}" for name, split in data.splits.items())
     classes = zip(data.classes[:SHOWN], _contents(data, "train"), strict=False)
-    shown = ", ".join(f"{name} {content}" for name, content in classes)
+    shown = ", ".join(f"{in_line(name)} {content}" for name, content in classes)
     more = len(data.classes) - SHOWN
     if more > 0:
         shown += f", and {more} more classes"
     lines = [f"{data.name}: {_kinds(data)} · {counts} pictures", f"  train: {shown}"]
     lines += [f"  read: {line}" for line in data.reading]
-    return "\n".join(lines + [f"  note: {note}" for note in data.notes])
+    return plain("\n".join(lines + [f"  note: {note}" for note in data.notes]))
 
 
 def as_html(data: Any) -> str:
     """Say the same as a table, a row for each class; all names escaped."""
-    splits, escape = data.splits, html.escape
+    splits = data.splits
     contents = zip(*(_contents(data, name) for name in splits), strict=True)
     rows = [
         f"<tr><td>{escape(name)}</td>{_cells('td', row)}</tr>"
@@ -302,7 +309,7 @@ def as_html(data: Any) -> str:
     first = "target" if data.task == "regression" else "class"
     total = _cells("th", (f"{len(split):,}" for split in splits.values()))
     notes = "".join(f"<li>{escape(note)}</li>" for note in (*data.reading, *data.notes))
-    return (
+    return without_formulas(
         f"<b>{escape(data.name)}</b>: {_kinds(data)}<table><thead>"
         f"<tr><th>{first}</th>{_cells('th', splits)}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody><tfoot><tr><th>all</th>{total}</tr></tfoot></table>"
@@ -311,7 +318,7 @@ def as_html(data: Any) -> str:
 
 
 def _cells(tag: str, texts: Iterable[str]) -> str:
-    return "".join(f"<{tag}>{text}</{tag}>" for text in texts)
+    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
 
 
 def _kinds(data: Any) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..system.console import html_table
+from ..system.console import escape, html_table
 from .weights import hooked, untouched
 
 HEADINGS = ("layer", "kind", "output", "parameters")
@@ -71,7 +70,7 @@ class Summary:
 
     def _repr_html_(self) -> str:
         table = html_table([layer.cells for layer in self.layers], HEADINGS)
-        return f"{table}<p>{html.escape(self.total)}</p>"
+        return f"{table}<p>{escape(self.total)}</p>"
 
 
 def summarise(model: nn.Module, x: torch.Tensor) -> Summary:

@@ -5,7 +5,6 @@ It changes no file: it gives a list.
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import ipywidgets as w
@@ -18,6 +17,7 @@ from ..runs.comparison import split_for
 from ..runs.evaluation import losses
 from ..runs.report import three, worst
 from ..runs.run import Run
+from ..system.console import escape
 from ..system.files import in_working_folder
 from . import views
 from .worker import mode
@@ -79,7 +79,7 @@ class Cleaner:
                 self.choices[name] = choice = w.Dropdown(
                     options=[(KEEP, KEEP), (DROP, DROP), *relabel],
                     value=KEEP,
-                    description=label[:18],
+                    description=views.description(label[:18]),
                     tooltip=f"what to do with {name}",
                     layout=w.Layout(width="16em"),
                 )
@@ -109,5 +109,5 @@ def _thumbnail(pixels: np.ndarray, name: str, label: str, answer: str, loss: flo
     image = Image.fromarray(three(pixels))
     image.thumbnail((SIDE, SIDE))
     picture = views.picture(views.png(image), f"{name}: {label}")
-    words = html.escape(f"said {answer}, loss {loss:.2f}")
+    words = escape(f"said {answer}, loss {loss:.2f}")
     return views.framed(f'<div style="height:{SIDE + 8}px">{picture}</div><div>{words}</div>')

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import html
 import os
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ import ipywidgets as w
 from ..errors import ColabKitError
 from ..recipe import Recipe
 from ..runs.pictures import pictures_of, pixels_of
+from ..system.console import escape
 from . import views
 from .worker import failure
 
@@ -50,9 +50,7 @@ def advanced(fields: dict[str, Any]) -> tuple[w.VBox, dict[str, Any]]:
     for field in dataclasses.fields(Recipe):
         if field.name != "epochs":
             knob = knobs[field.name] = _knob(field, fields.get(field.name, field.default))
-            rows.append(
-                w.HBox([knob, w.HTML(f"<span>{html.escape(field.metadata['help'])}</span>")])
-            )
+            rows.append(w.HBox([knob, w.HTML(f"<span>{escape(field.metadata['help'])}</span>")]))
     part = w.VBox(rows, layout=w.Layout(width="100%", display="none"))
 
     def turn() -> None:
@@ -119,7 +117,7 @@ class Result:
 
     def show(self, run: Any) -> None:
         """Show its figures on the validation split, and which classes it takes for which."""
-        self.run, content = run, f"<p>{html.escape(repr(run))}</p>"
+        self.run, content = run, f"<p>{escape(repr(run))}</p>"
         if run.data is not None and run.data.valid is not None and run.history:
             evaluation = run.evaluate("valid")
             confusion = run._compared(evaluation).read_bytes()
@@ -154,7 +152,7 @@ class Result:
 
     def _write(self, write: Callable[[], Any]) -> None:
         try:
-            self.say(views.framed(f'<p role="status">Written: {html.escape(str(write()))}</p>'))
+            self.say(views.framed(f'<p role="status">Written: {escape(str(write()))}</p>'))
         except ColabKitError as err:
             self.say(views.alert(failure(err)))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import html
 import os
 import threading
 from pathlib import Path
@@ -18,6 +17,7 @@ import ipywidgets as w
 
 from ..errors import ColabKitError, RecipeError, new_words
 from ..recipe import Recipe
+from ..system.console import escape
 from ..system.files import in_working_folder
 from . import views
 from .controls import Result, advanced, button, close, is_same, text_of, value_of
@@ -116,7 +116,7 @@ class Panel:
         if not self.worker.busy:
             self.worker = Worker(self._work)
             self.status.value = views.status(Snapshot())
-            self.bar.value = views.framed(html.escape(self._unfinished()))
+            self.bar.value = views.framed(escape(self._unfinished()))
         elif self._here:
             self._waits = True  # until it is shown: else no button would be there before the end
             self._paint()
@@ -335,7 +335,7 @@ class Panel:
             image = views.png(self.loaded.show(SHOWN))
             sheet = views.picture(image, f"{SHOWN} pictures of {self.loaded.name}")
         except ColabKitError as err:
-            sheet = html.escape(str(err))
+            sheet = escape(str(err))
         checks = views.findings(self._findings())
         self.preview.value = views.framed(self.loaded._repr_html_() + sheet + checks)
 

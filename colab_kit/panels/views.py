@@ -10,9 +10,10 @@ import io
 import math
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
+from ..errors import in_line
+from ..system.console import NO_FORMULAS, escape
 from ..training.saver import spoken
 from .worker import Failure, Snapshot
 
@@ -36,7 +37,19 @@ body[data-jp-theme-light=false] .colab-kit .valid { stroke: #ffb27a; fill: #ffb2
 
 
 def framed(content: str) -> str:
-    return f'<div class="colab-kit">{content}</div>'
+    return f'<div class="colab-kit {NO_FORMULAS}">{content}</div>'
+
+
+def description(text: str) -> str:
+    """A text as a widget's description."""
+    return escape(text) if descriptions_are_html() else in_line(text)
+
+
+def descriptions_are_html() -> bool:
+    """Whether a browser takes descriptions for HTML: before ipywidgets 8, so on Colab."""
+    from ipywidgets import Dropdown
+
+    return not hasattr(Dropdown, "description_allow_html")
 
 
 def bar(now: Snapshot) -> str:

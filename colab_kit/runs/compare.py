@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunError
+from ..errors import RunError, in_line
 from ..recipe import HORIZON
 from ..system.console import html_table
 from ..training.history import History
@@ -70,7 +70,9 @@ class Comparison:
         return plots.display(plots.several(self.histories, Path(path).absolute(), self.monitor))
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
-        return list(self.rows[0]), [[_spoken(cell) for cell in row.values()] for row in self.rows]
+        return list(map(in_line, self.rows[0])), [
+            [_spoken(cell) for cell in row.values()] for row in self.rows
+        ]
 
     def __repr__(self) -> str:
         head, rows = self._cells()
@@ -173,4 +175,4 @@ def _made(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _spoken(cell: Any) -> str:
     if cell is None:
         return "–"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.4g}" if isinstance(cell, float) else in_line(cell)

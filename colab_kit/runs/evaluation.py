@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import DataError, ModelError, no_attribute
+from ..errors import DataError, ModelError, in_line, no_attribute, plain
 from ..recipe import Figures
-from ..system.console import html_table
+from ..system.console import escape, html_table, without_formulas
 from ..training.metrics import Metrics
 from .scoring import Scored
 
@@ -81,13 +80,14 @@ class Evaluation:
 
     def __repr__(self) -> str:
         head, rows, hidden = _table(self)
+        rows = [[in_line(name), *cells] for name, *cells in rows]
         wide = max(len(row[0]) for row in [head, *rows])
         lines = [f"{name:<{wide}}" + "".join(f"{x:>11}" for x in xs) for name, *xs in [head, *rows]]
-        return "\n".join([_summary(self), "", *lines, *hidden])
+        return "\n".join([plain(_summary(self)), "", *lines, *hidden])
 
     def _repr_html_(self) -> str:
         head, rows, hidden = _table(self)
-        around = [f"<p>{html.escape(line)}</p>" for line in (_summary(self), *hidden)]
+        around = [without_formulas(f"<p>{escape(line)}</p>") for line in (_summary(self), *hidden)]
         return around[0] + html_table(rows, head) + "".join(around[1:])
 
 

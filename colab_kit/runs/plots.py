@@ -10,7 +10,7 @@ import io
 import math
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from ..errors import in_line, plain
 from ..system import hardware
 from ..system.console import NO_FONT, fonts_for, rare_signs
 from ..system.files import write_whole
@@ -137,7 +138,7 @@ def agreement(evaluation: Evaluation, path: Path) -> Path:
         axes.plot(ends, ends, color=BEST, linestyle=":")
         axes.scatter(true, predicted, s=12, alpha=0.6, color=TRAIN, edgecolors="none")
         row = evaluation.per_class[column]
-        _plain(axes.set_title(f"{row['name']}: MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g}"))
+        axes.set_title(f"{in_line(row['name'])}: MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g}")
         axes.set(xlabel=f"true ({evaluation.split})", ylabel="predicted")
         axes.grid(alpha=0.3)
     return _save(figure, path)
@@ -145,7 +146,7 @@ def agreement(evaluation: Evaluation, path: Path) -> Path:
 
 def per_class(evaluation: Evaluation, path: Path) -> Path:
     """Draw the F1 of each class, where a picture may have several."""
-    rows = [(row["f1"] or 0.0, row["count"], row["name"]) for row in evaluation.per_class]
+    rows = [(row["f1"] or 0.0, row["count"], in_line(row["name"])) for row in evaluation.per_class]
     rows = sorted(rows, key=lambda row: row[0])[:NAMED]
     figure = Figure(figsize=(6, 0.8 + 0.28 * len(rows)), dpi=DPI)
     axes = figure.subplots()
@@ -161,7 +162,7 @@ def confusion(evaluation: Evaluation, path: Path) -> Path:
 
     Rows are the truth, the colour is the share of a row, the numbers are pictures.
     """
-    table, names = evaluation.confusion, list(evaluation.classes)
+    table, names = evaluation.confusion, list(map(in_line, evaluation.classes))
     assert table is not None and evaluation.top1 is not None
     few = len(names) <= NUMBERED
     side, size = 0.16 * min(len(names), NAMED), 7
@@ -213,12 +214,12 @@ def view_classify(picture: np.ndarray, prediction: Prediction, path: Path) -> Pa
     left.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=255)
     left.set_axis_off()
     score = f"  {100 * prediction.score:.1f} %" if prediction.task == "classification" else ""
-    _plain(left.set_title(textwrap.fill(prediction.label or "", 36) + score))
+    left.set_title(textwrap.fill(in_line(prediction.label or ""), 36) + score)
     if prediction.task == "regression":  # numbers have no bars
         return _save(figure, path)
     right = figure.add_axes((0, 0, 3.6, tall))
     texts = [f"{100 * share:.1f} %" for share in shares]
-    lines = [textwrap.fill(name, 30) for name in names]
+    lines = [textwrap.fill(in_line(name), 30) for name in names]
     _bars(right, shares, lines, texts, color=[TRAIN] + ["lightsteelblue"] * (len(names) - 1))
     limits = {"xlim": (0, 1.2), "ylim": (len(names) - 0.4, -0.6)}  # the likeliest on top
     right.set(title="Class probability", **limits)
@@ -248,8 +249,8 @@ def sheet(
         axes.set_axis_off()
     for axes, picture, text in zip(places, pictures, texts, strict=False):
         axes.imshow(picture)
-        wrapped = "\n".join(textwrap.fill(line, 34) for line in text.splitlines())
-        _plain(axes.set_title(wrapped, fontsize=10))
+        wrapped = "\n".join(textwrap.fill(line, 34) for line in plain(text).split("\n"))
+        axes.set_title(wrapped, fontsize=10)
     return _save(figure, path)
 
 
@@ -341,6 +342,14 @@ def _bars(
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def _numbers(axes: Axes) -> Iterator[Text]:
+    """Give the labels that matplotlib itself writes, powers of ten among them."""
+    for axis in (axes.xaxis, axes.yaxis):
+        yield axis.offsetText
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+            yield from (tick.label1, tick.label2)
+
+
 def _plain(*texts: Any) -> None:
     for text in texts:
         text.set_parse_math(False)  # a class may be named "$5"
@@ -360,6 +369,10 @@ def _save(figure: Figure, path: Path) -> Path:
 def _take_fonts(figure: Figure) -> None:
     """Let text of any script be drawn, by fonts of this machine beside the style's own."""
     texts: list[Any] = figure.findobj(Text)
+    numbers = {id(label) for axes in figure.axes for label in _numbers(axes)}
+    _plain(*(text for text in texts if id(text) not in numbers))
+    for text in texts:
+        text.set_usetex(False)  # a style may ask for TeX, and a name is none
     files, are_enough = fonts_for(rare_signs(text.get_text() for text in texts))
     names = list[str]()
     for file in files:

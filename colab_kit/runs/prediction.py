@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..data.folders.tree import some
-from ..errors import DataError
+from ..errors import DataError, in_line
 from ..events import Note
+from ..system.console import csv_field
 from ..system.files import write_whole
 from .scoring import Scored
 
@@ -54,11 +52,12 @@ class Prediction:
     def __repr__(self) -> str:
         at = f" · {self.path}" if self.path else ""
         if self.label is None:
-            return f"not read: {self.fault}{at}"
+            return in_line(f"not read: {self.fault}{at}")
         if self.task == "regression":
-            return ", ".join(f"{name} {value:.4g}" for name, value in self.top) + at
+            return in_line(", ".join(f"{name} {value:.4g}" for name, value in self.top) + at)
         others = ", ".join(f"{name} {100 * score:.1f} %" for name, score in self.top[1:3])
-        return f"{self.label} {100 * self.score:.1f} %" + (f" ({others})" if others else "") + at
+        best = f"{self.label} {100 * self.score:.1f} %"
+        return in_line(f"{best} ({others}){at}" if others else best + at)
 
 
 def prediction(
@@ -95,7 +94,7 @@ def unread(classes: Sequence[str], path: Path | None, task: str, fault: str) -> 
     return Prediction(None, float("nan"), [], row, path, task, fault)
 
 
-Cell = Callable[[Prediction], Any]
+Cell = Callable[[Prediction], str]
 
 
 class Predictions(list[Prediction]):
@@ -125,7 +124,11 @@ class Predictions(list[Prediction]):
         return np.stack([p.probabilities for p in self])
 
     def to_csv(
-        self, path: str | Path | None = None, *, columns: Mapping[str, str] | None = None
+        self,
+        path: str | Path | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        exact: bool = False,
     ) -> str | Path:
         """Write a row for each picture. Give the file, or the text where no `path` is given.
 
@@ -139,6 +142,11 @@ class Predictions(list[Prediction]):
             probability. Where a class has one of these names: "picture:stem", or "class:stem".
             None: path, label, score and all classes, and fault where a picture has one: its label
             and numbers are empty.
+        exact : bool
+            Write names as they are. Otherwise a name that a spreadsheet would take for a formula
+            (it begins with =, +, - or @, and is no negative number) gets an apostrophe in front,
+            as one types it there; `load(labels=…)` takes it off again. Headings of `columns` are
+            yours, and stay.
 
         Raises
         ------
@@ -159,13 +167,14 @@ class Predictions(list[Prediction]):
             heads, cells = [*heads, "fault"], [*cells, _CELLS["fault"]]
         if columns:
             heads, cells = list(columns), [self._cell(content) for content in columns.values()]
-        out = io.StringIO()
-        table = csv.writer(out, lineterminator="\n")
-        table.writerow(heads)
-        table.writerows([cell(p) for cell in cells] for p in self)
+        # numbers are many, and need no look
+        fields = [_field(cell, exact) if cell in _NAMES else cell for cell in cells]
+        lines = [",".join(csv_field(head, exact=exact or bool(columns)) for head in heads)]
+        lines += [",".join([field(p) for field in fields]) or '""' for p in self]
+        text = "".join(f"{line}\n" for line in lines)
         if path is None:
-            return out.getvalue()
-        write_whole(Path(path), out.getvalue())
+            return text
+        write_whole(Path(path), text)
         return Path(path)
 
     def _cell(self, content: str) -> Cell:
@@ -237,11 +246,16 @@ def complaints(answers: Predictions) -> list[Note]:
 
 
 _CELLS: dict[str, Cell] = {
-    "path": lambda p: p.path or "",
+    "path": lambda p: str(p.path or ""),
     "file": lambda p: p.path.name if p.path else "",
     "stem": lambda p: p.path.stem if p.path else "",
     "label": lambda p: p.label or "",
     "score": lambda p: "" if p.fault else f"{p.score:.6g}",
-    "number": lambda p: "" if p.fault else int(p.probabilities.argmax()),
+    "number": lambda p: "" if p.fault else f"{p.probabilities.argmax()}",
     "fault": lambda p: p.fault,
 }
+_NAMES = frozenset(_CELLS[name] for name in ("path", "file", "stem", "label", "fault"))
+
+
+def _field(cell: Cell, exact: bool) -> Cell:
+    return lambda p: csv_field(cell(p), exact=exact)

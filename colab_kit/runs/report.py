@@ -6,7 +6,6 @@ Nothing in it comes from elsewhere, and no script runs.
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from ..data.dataset import Split
 from ..data.targets import of_row, spoken
 from ..errors import DataError, ModelError
 from ..models.inference import primary
-from ..system.console import html_table
+from ..system.console import escape, html_table
 from ..system.files import write_whole
 from ..system.timings import Timings
 from ..training.history import History
@@ -67,7 +66,7 @@ def write_report(
     curves, compared, worst = drawings
     rows = [[row[name] for name in ("name", "count", *names)] for row in evaluation.per_class]
     chosen = [(name, *choice[:2]) for name, choice in choices.items()]
-    summary = html.escape(repr(evaluation).splitlines()[0])
+    summary = escape(repr(evaluation).splitlines()[0])
     parts = {
         f"On the {evaluation.split} split": f"<p>{summary}</p>",
         "Curves": _picture(curves, "loss and accuracy over the epochs"),
@@ -95,19 +94,19 @@ def page(title: str, about: str, parts: Mapping[str, str]) -> str:
     parts : dict
         {a heading as text: its content as HTML}
     """
-    title = html.escape(title)
-    body = "".join(f"<h2>{html.escape(name)}</h2>\n{content}\n" for name, content in parts.items())
+    title = escape(title)
+    body = "".join(f"<h2>{escape(name)}</h2>\n{content}\n" for name, content in parts.items())
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n'
-        f'<body><h1>{title}</h1>\n<p class="small">{html.escape(about)}</p>\n{body}</body></html>\n'
+        f'<body><h1>{title}</h1>\n<p class="small">{escape(about)}</p>\n{body}</body></html>\n'
     )
 
 
 def _picture(path: Path, text: str) -> str:
     """Put a PNG inside the page."""
     content = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{content}">'
+    return f'<img alt="{escape(text)}" src="data:image/png;base64,{content}">'
 
 
 def _table(rows: Iterable[Iterable[Any]], head: Iterable[str]) -> str:

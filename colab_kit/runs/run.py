@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Data, Split
 from ..data.preprocess import Preprocess
-from ..errors import DataError, RunError, new_words, no_attribute
+from ..errors import DataError, RunError, in_line, new_words, no_attribute
 from ..events import Callback, Control, Note
 from ..models.build import LazyBackbone
 from ..models.inference import Inference, watched
@@ -393,7 +393,7 @@ class Run:
             best = f", best {metric} {value:.4f} at epoch {epoch:g}"
         why = f" ({self.reason})" if self.reason else ""
         went = f"{self.status}{why} · {len(self.history)} validations{best}"
-        return f"Run {self.name}-{self.key} · {went} · {self.folder}"
+        return in_line(f"Run {self.name}-{self.key} · {went} · {self.folder}")
 
 
 def _target(path: str | Path) -> Path:

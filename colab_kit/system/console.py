@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .. import events
+from ..errors import in_line, plain
 from ..events import Callback, Callbacks, EpochDone, Event
 from .hardware import shell
 
+NO_FORMULAS = "tex2jax_ignore mathjax_ignore"  # of MathJax 2 (Colab) and 3 (JupyterLab)
+FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+NUMBER = re.compile(r"-\d+(\.\d+)?([eE][+-]?\d+)?")
+QUOTED = re.compile(r'[",;\t\r\n]')  # also what parts the cells elsewhere than here
 REDRAW = 0.1  # seconds between two drawings of the bar
 SILENT = 60.0  # seconds after which a log says how far it is, where no bar moves
 
@@ -125,7 +130,7 @@ class Console:
     def line(self, text: str) -> None:
         if self.bar is not None:
             self.bar.clear()
-        print(text, file=self.out or sys.stdout, flush=True)
+        print(plain(text), file=self.out or sys.stdout, flush=True)
         self._printed = self.clock()
         if self.bar is not None:
             self.bar.refresh()
@@ -144,7 +149,8 @@ class Console:
             "initial": done,
         }
         out = self.out or sys.stdout
-        self.bar = tqdm(desc=name, total=total, leave=False, file=out, dynamic_ncols=True, **how)
+        how |= {"desc": in_line(name), "total": total}
+        self.bar = tqdm(leave=False, file=out, dynamic_ncols=True, **how)
 
     def move_bar(self, done: int, text: str = "") -> None:
         now = self.clock()
@@ -215,11 +221,40 @@ def html_table(rows: Iterable[Iterable[object]], head: Iterable[object] = ()) ->
     """A table for a notebook's output, each cell escaped. `head`: the titles of the columns."""
 
     def row(cells: Iterable[object], tag: str) -> str:
-        return "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells)
+        return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)
 
     titles = row(head, "th")
     lines = ([titles] if titles else []) + [row(cells, "td") for cells in rows]
-    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+    return without_formulas(f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>")
+
+
+def escape(text: object) -> str:
+    """A text from outside as a page shows it, also between quotes."""
+    return html.escape(plain(text))
+
+
+def without_formulas(content: str) -> str:
+    """HTML in which a page draws no formula: a class may be called $5, and the next one $6."""
+    return f'<div class="{NO_FORMULAS}">{content}</div>'
+
+
+def csv_field(text: object, *, exact: bool = False) -> str:
+    """A name as a field of a CSV file, quoted where it must be.
+
+    One that begins as a formula (=, +, -, @) gets an apostrophe in front, as a person types it in a
+    spreadsheet to see it as text; negative numbers and `exact` names do not. `from_csv_field` takes
+    the apostrophe off again.
+    """
+    # a file's name may hold a byte that is no UTF-8: it stands as \udce9
+    field = str(text).encode(errors="backslashreplace").decode()
+    if not exact and FORMULA.match(field) and not NUMBER.fullmatch(field):
+        field = f"'{field}"
+    return '"' + field.replace('"', '""') + '"' if QUOTED.search(field) else field
+
+
+def from_csv_field(field: str) -> str:
+    """The name that a field of a CSV file stands for, once its quotes are off."""
+    return field[1:] if field[:1] == "'" and FORMULA.match(field) else field
 
 
 FONTS = (  # where systems keep theirs

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import in_line
 from ..events import EpochDone, Event, RunStarted
-from ..system.console import html_table
+from ..system.console import csv_field, html_table
 from ..system.files import write_whole
 from ..system.runtime import need
 from .losses import better
@@ -48,14 +47,16 @@ class History(list[dict[str, float]]):
         return found
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """Give the table as CSV text, and write it to `path` where one is given."""
-        out = io.StringIO()
-        writer = csv.DictWriter(out, self.columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self)
+        """Give the table as CSV text, and write it to `path` where one is given.
+
+        A metric's name that a spreadsheet would take for a formula gets an apostrophe in front.
+        """
+        lines = [[csv_field(name) for name in self.columns]]
+        lines += [[str(row.get(name, "")) for name in self.columns] for row in self]
+        text = "".join(f"{','.join(line)}\n" for line in lines)
         if path is not None:
-            write_whole(Path(path), out.getvalue())
-        return out.getvalue()
+            write_whole(Path(path), text)
+        return text
 
     def to_pandas(self) -> Any:
         """Give the table as a pandas DataFrame."""
@@ -65,7 +66,7 @@ class History(list[dict[str, float]]):
         return [[_cell(row.get(name)) for name in self.columns] for row in self]
 
     def __repr__(self) -> str:
-        rows = [self.columns, *self._cells()]
+        rows = [list(map(in_line, self.columns)), *self._cells()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = (zip(row, widths, strict=True) for row in rows)
         return "\n".join("  ".join(cell.rjust(width) for cell, width in line) for line in lines)

@@ -5,7 +5,6 @@ Neither leaves a trace in the network.
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -19,11 +18,11 @@ from ..data import keyed_random
 from ..data.batches import Batch, BatchLoader
 from ..data.keyed_random import outer_streams_kept
 from ..data.loading import load
-from ..errors import ColabKitError, RecipeError
+from ..errors import ColabKitError, RecipeError, plain
 from ..events import Callback, Callbacks, Event, Note
 from ..models.summary import Summary, summarise
 from ..models.weights import untouched
-from ..system.console import html_table, with_console
+from ..system.console import escape, html_table, with_console
 from .findings import Finding
 from .losses import Loss, with_aux
 from .plan import Hardware
@@ -63,12 +62,12 @@ class Preflight:
     def __repr__(self) -> str:
         lines = [f"{finding.level}: {finding}" for finding in self.findings] or [NOTHING]
         layers = [] if self.summary is None else [repr(self.summary)]
-        return "\n".join([*lines, *self._times(), *layers])
+        return plain("\n".join([*lines, *self._times(), *layers]))
 
     def _repr_html_(self) -> str:
         rows = [(x.level, x.what, x.why, x.fix) for x in self.findings]
         parts = [html_table(rows, ("", "what", "why", "fix")) if rows else f"<p>{NOTHING}</p>"]
-        parts += [f"<p>{html.escape(line)}</p>" for line in self._times()]
+        parts += [f"<p>{escape(line)}</p>" for line in self._times()]
         if self.summary is not None:
             parts.append(self.summary._repr_html_())
         return "".join(parts)

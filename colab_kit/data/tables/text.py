@@ -12,8 +12,10 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+
+from ...system.console import from_csv_field
 
 MARKS = ",;\t|"
 SAMPLE = 200  # lines that decide the mark
@@ -89,7 +91,10 @@ def _mark(lines: Sequence[str]) -> str | None:
     """Find the mark that gives most lines one width of two cells or more."""
     best, choice = (0.0, 0), None
     for mark in MARKS:
-        widths = [len(row) for row in _read(csv.reader(lines, delimiter=mark)) if row]
+        try:
+            widths = [len(row) for row in _read(csv.reader(lines, delimiter=mark)) if row]
+        except csv.Error:  # a quoted cell holds the end of a line, and quotes begin elsewhere
+            continue
         [(width, n)] = Counter(widths).most_common(1)
         score = (round(n / len(widths), 3), -(lines[0].find(mark) % (1 << 30)))
         if width > 1 and score[0] >= CLEAR and score > best:
@@ -97,9 +102,11 @@ def _mark(lines: Sequence[str]) -> str | None:
     return choice
 
 
-def _by_mark(text: str, mark: str) -> Iterator[list[str]]:
+def _by_mark(text: str, mark: str) -> Iterable[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
-    rows = filter(any, _read(reader))
+    rows: Iterable[list[str]] = filter(any, _read(reader))
+    if "'" in text:
+        rows = ([from_csv_field(cell) for cell in row] for row in rows)
     if f" {mark}" in text or " \n" in text or " \r" in text:
         return ([cell.strip() for cell in row] for row in rows)
     return rows
