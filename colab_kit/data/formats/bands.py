@@ -15,6 +15,7 @@ from ..arrays import of_pair
 from ..folders import tree as folders
 from ..folders.layout import scan
 from ..folders.tree import PictureFile
+from ..image_files import content_of
 from ..nested import kept
 from ..sources import Part, Parts
 from ..targets import object_array
@@ -47,14 +48,14 @@ def _has_bands(file: Path) -> bool:
     if first_bytes(file, 4) not in tiff.SIGNATURES:
         return False
     try:
-        content = file.read_bytes()
+        content = content_of(file)
         head = tiff.header(content)
         if head.shape[0] > MANY:
             return True
         if head.shape[0] not in (2, MANY) or head.tags.get(262, (1,))[0] > 2:  # inks, YCbCr, Lab
             return False
         return not _is_mask(tiff.samples(content, head)[-1])
-    except (tiff.Unreadable, OSError):
+    except (ValueError, OSError):
         return False
 
 
@@ -91,7 +92,7 @@ def read(path: Path) -> Parts:
         split: _part(folder / f"{split}.npy", of_split)
         for split, of_split in listing.splits.items()
     }
-    first = tiff.header(files[0].path.read_bytes())
+    first = tiff.header(content_of(files[0].path))
     bands, high, wide = first.shape
     text = f"{path.name}: TIFFs of {bands} bands, {high} x {wide}, all taken as channels;"
     kind = first.dtype.newbyteorder("=")
