@@ -84,8 +84,7 @@ def opened(picture: Path | bytes | BinaryIO) -> Iterator[Any]:
     from PIL import Image, UnidentifiedImageError
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # Pillow warns of odd EXIF; what it can read is read
+        stack.enter_context(without_warnings)
         if isinstance(picture, bytes):
             file: Any = io.BytesIO(picture)
         elif isinstance(picture, Path):
@@ -98,9 +97,38 @@ def opened(picture: Path | bytes | BinaryIO) -> Iterator[Any]:
         if not forms:
             raise UnidentifiedImageError("its bytes begin no picture")
         check_bytes(size)
-        image = Image.open(file, formats=forms)  # the file is not its own: it closes nothing
+        try:
+            image = Image.open(file, formats=forms)  # the file is not its own: it closes nothing
+        except UnidentifiedImageError as err:  # its words name our file object
+            raise UnidentifiedImageError(f"its {forms[0]} header is damaged") from err
         check_size(image.width * image.height, size)
         yield image
+
+
+class _WithoutWarnings:
+    """Pillow warns of odd EXIF; what it can read is read.
+
+    The filters are the process's: the first thread that comes in sets them, the last one that
+    leaves puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._within = threading.Lock(), 0
+        self._before = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._within += 1
+            if self._within == 1:
+                self._before = warnings.catch_warnings()
+                self._before.__enter__()
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                self._before.__exit__(None, None, None)
 
 
 def _has(form: str) -> bool:
@@ -155,7 +183,7 @@ class _Room:
                 self._changed.notify_all()
 
 
-_room = _Room(ROOM)
+_room, without_warnings = _Room(ROOM), _WithoutWarnings()
 
 
 def decoding(pixels: int, cost: int = COST) -> contextlib.AbstractContextManager[None]:
@@ -167,8 +195,8 @@ def decoding(pixels: int, cost: int = COST) -> contextlib.AbstractContextManager
 
 
 def _renew() -> None:
-    global _room
-    _room = _Room(ROOM)
+    global _room, without_warnings
+    _room, without_warnings = _Room(ROOM), _WithoutWarnings()
 
 
 if hasattr(os, "register_at_fork"):  # threads that hold room are not in a forked child

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,16 @@ from ..errors import DataError
 from ..system.filetypes import kind_of
 from .deep import Span, as_bytes, colouring, deep_file, is_deep, span_of
 from .formats import tiff
-from .image_files import DEEP_COST, content_of, decoding, head_of, is_bomb, opened, strips
+from .image_files import (
+    DEEP_COST,
+    content_of,
+    decoding,
+    head_of,
+    is_bomb,
+    opened,
+    strips,
+    without_warnings,
+)
 
 FAR = 4  # times the side asked for: from there on a JPEG is decoded at 1/4 or 1/8 of its size
 ORIENTATION = 0x0112  # the EXIF tag
@@ -107,8 +115,7 @@ def _of_image(image: Any, span: Span | None) -> ndarray:
     """Read a PIL picture that somebody else opened."""
     if getattr(image, "format", "") == "EPS" and getattr(image, "tile", None):
         raise ValueError("EPS is a program for a printer, and another program would have to run it")
-    with decoding(image.width * image.height), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd EXIF; what it can read is read
+    with decoding(image.width * image.height), without_warnings:
         image.load()
         return _turn_upright(_pixels(image, span), image.getexif().get(ORIENTATION, 1))
 
