@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import torchvision.io  # noqa: F401  # its second of import is no picture's
 from PIL import Image, features
 
 from colab_kit.api import train
