@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset, Subset
 
 from ..errors import DataError
 from .folders.tree import PICTURES
+from .image_files import decoding, opened
 from .keyed_random import item_under_key
 
 PICTURE_WORDS = frozenset("image images img picture photo pixels pixel_values x input".split())
@@ -142,12 +142,10 @@ def _opened(picture: Any) -> Any:
             return picture["path"]
     if not isinstance(content, bytes):
         return picture
-    from PIL import Image
-
     try:
-        image = Image.open(io.BytesIO(content))
-        image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
+        with opened(content) as image, decoding(image.width * image.height):
+            image.load()
+    except Exception as err:  # Pillow's readers raise what they please
         fix = "leave this item out, or get the data again"
         raise DataError("An item's bytes are no picture.", str(err), fix) from err
     return image

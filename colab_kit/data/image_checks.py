@@ -10,9 +10,9 @@ import hashlib
 import os
 import re
 import struct
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -24,14 +24,14 @@ from ..errors import DataError
 from ..events import Note
 from ..system.filetypes import kind_of, web_page
 from . import keyed_random
-from .deep import is_deep, samples
+from .deep import deep_file, is_deep
 from .file_table import FileTable
 from .folders.tree import counted, some
+from .image_files import LARGEST, MOST, decoding, is_bomb, opened
 from .images import READERS, jpeg_segments, reads
 from .sources import Pictures
 
 EDGE = 16 << 10  # bytes read at each end of a file
-LARGEST = 178_956_970  # pixels: twice Pillow's MAX_IMAGE_PIXELS, where it refuses to open a file
 THREADS = 16  # the wait is for the disk, or for Drive
 OPTIONAL = {".heic": "heic", ".heif": "heic", ".avif": "avif"}  # read where a package does
 SHARE = 32  # files that a thread is given at once
@@ -50,6 +50,7 @@ class Look:
     pixels : width times height; 0 if the header hides it
     kind : "heic" or "avif", where Pillow may need help
     deep : whether it has more than 8 bits a channel, or floats
+    size : bytes
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Look:
     pixels: int = 0
     kind: str = ""
     deep: bool = False
+    size: int = 0
 
 
 def look_at_some(files: FileTable, labels: Sequence[Any] | np.ndarray) -> dict[int, Look]:
@@ -121,8 +123,8 @@ def look_at(paths: Sequence[Path]) -> list[Look]:
     """
     looks = _looks(paths)
     for look in looks:
-        if look.pixels > LARGEST:
-            size = look.path.stat().st_size
+        if look.pixels and is_bomb(look.pixels, look.size):
+            size = look.size
             raise DataError(
                 f"{look.path} states {look.pixels / 1e6:,.0f} million pixels in {size:,} bytes.",
                 "unpacked it would fill the memory: a pixel bomb, or a scan far too large",
@@ -208,19 +210,21 @@ def _look(path: Path) -> Look:
             deep = not fault and _has_deep_pixels(head, file)
     except OSError as err:
         return Look(path, f"cannot be opened ({err.strerror or err})")
-    return Look(path, fault, digest, pixels, deep=deep)
+    return Look(path, fault, digest, pixels, deep=deep, size=size)
 
 
 def _judge(head: bytes, tail: bytes, file: BinaryIO, size: int) -> tuple[str, int]:
     """Give (fault, pixels) of a file by its kind."""
     if not size:
         return "is empty", 0
+    if size > MOST:
+        return f"has {size:,} bytes, more than {MOST:,}", 0
     if head[:3] == b"\xff\xd8\xff":
         return _jpeg(head, tail, file)
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         wide, high = struct.unpack_from(">II", head.ljust(24, b"\0"), 16)
         end = b"IEND\xaeB`\x82"  # some cameras append what they like
-        return ("" if end in tail or end in _all(file) else "is cut"), wide * high
+        return ("" if end in tail or _is_in(file, end) else "is cut"), wide * high
     if head[:6] in (b"GIF87a", b"GIF89a"):
         wide, high = struct.unpack_from("<HH", head.ljust(10, b"\0"), 6)
         whole = tail.rstrip(b"\0").endswith(b";") or b"\0;" in tail
@@ -239,29 +243,25 @@ def _has_deep_pixels(head: bytes, file: BinaryIO) -> bool:
     is_netpbm = head[:2] in (b"P2", b"P5", b"Pf")
     if not is_netpbm and kind_of(head) not in ("tif", "jp2"):
         return False
-    from PIL import Image
-
-    if head[:2] in (b"II", b"MM") and samples(_all(file)) is not None:
-        return True
-    file.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(file) as image:
-            return is_deep(image.mode)
+    if head[:2] in (b"II", b"MM"):
+        with _whole(file) as content:
+            if deep_file(content) is not None:
+                return True
+    with opened(file) as image:
+        return is_deep(image.mode)
 
 
 def _jpeg(head: bytes, tail: bytes, file: BinaryIO) -> tuple[str, int]:
     """Walk the segments, so that a thumbnail inside EXIF is not taken for the picture."""
     pixels, scan = _frame(head)
     if not scan and len(head) == EDGE:  # a thumbnail or a colour profile larger than what was read
-        head = tail = _all(file)
-        pixels, scan = _frame(head)
+        with _whole(file) as content:
+            pixels, scan = _frame(content)
     if not scan:
         return "is cut", pixels
     # in a scan 0xFF is never followed by 0xD9; a motion photo has a film behind its last one
     end, read = b"\xff\xd9", head[scan:] if tail is head else tail
-    whole = end in read or _all(file).find(end, scan) >= 0
-    return ("" if whole else "is cut"), pixels
+    return ("" if end in read or _is_in(file, end, scan) else "is cut"), pixels
 
 
 def _frame(head: bytes) -> tuple[int, int]:
@@ -276,27 +276,32 @@ def _frame(head: bytes) -> tuple[int, int]:
     return pixels, 0
 
 
-def _all(file: BinaryIO) -> bytes:
+@contextmanager
+def _whole(file: BinaryIO) -> Iterator[bytes]:
     """Read the whole content: only of files whose ends leave a doubt."""
-    file.seek(0)
-    return file.read()
+    with decoding(file.seek(0, os.SEEK_END), 1):
+        file.seek(0)
+        yield file.read()
+
+
+def _is_in(file: BinaryIO, end: bytes, start: int = 0) -> bool:
+    with _whole(file) as content:
+        return content.find(end, start) >= 0
 
 
 def _by_pillow(file: BinaryIO) -> tuple[str, int]:
     """Let Pillow read the header of a rarer kind."""
     from PIL import Image, UnidentifiedImageError
 
-    file.seek(0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(file) as image:
-                return "", image.width * image.height
+        with opened(file) as image:
+            return "", image.width * image.height
     except Image.DecompressionBombError as err:
-        number = re.search(r"\((\d+) pixels\)", str(err))  # Pillow states it nowhere else
-        return "is a pixel bomb", int(number[1]) if number else LARGEST + 1
+        number = re.search(r"([\d,]+) pixels", str(err))  # Pillow states it nowhere else
+        return "is a pixel bomb", int(number[1].replace(",", "")) if number else LARGEST + 1
     except UnidentifiedImageError:
-        found = samples(_all(file))  # a TIFF of 64 bits, or of coloured floats
-        return ("is no picture", 0) if found is None else ("", found[0][..., 0].size)
+        with _whole(file) as content:
+            deep = deep_file(content)  # a TIFF of 64 bits, or of coloured floats
+        return ("is no picture", 0) if deep is None else ("", deep.pixels)
     except Exception as err:  # a damaged header: Pillow's readers raise what they please
         return f"is damaged ({type(err).__name__})", 0

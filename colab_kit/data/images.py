@@ -5,12 +5,11 @@ Which decoder reads a file is a function of its bytes, never of a clock.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import io
+import re
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,26 @@ from numpy import ndarray
 
 from ..errors import DataError
 from ..system.filetypes import kind_of
-from .deep import Span, as_bytes, coloured, is_deep, samples
+from .deep import Span, as_bytes, colouring, deep_file, is_deep, span_of
+from .formats import tiff
+from .image_files import (
+    DEEP_COST,
+    content_of,
+    decoding,
+    head_of,
+    is_bomb,
+    opened,
+    strips,
+    without_warnings,
+)
 
 FAR = 4  # times the side asked for: from there on a JPEG is decoded at 1/4 or 1/8 of its size
 ORIENTATION = 0x0112  # the EXIF tag
-HEAD = 64  # bytes that tell the kind of a file
 READERS = {"heic": "pip install pillow-heif", "avif": "pip install -U pillow"}
 LONG = 1.8  # times the short side of half of the pictures: from there on all of them is shown
 LOOKED_AT = 64  # pictures whose proportions are asked for
 VERSION = 2  # of the decoding: a new number means other pixels, and stored ones are not used again
+_PADDING = re.compile(b"\xff+")
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the picture
 
 
@@ -81,24 +91,22 @@ def decode(
     """
     if isinstance(picture, ndarray):
         return _of_array(picture)
-    picture = content_of(picture)
-    if isinstance(picture, (Path, bytes)):
-        if (pixels := _plain_jpeg(picture, side)) is not None:
-            return pixels
-    from PIL import Image, UnidentifiedImageError
-
-    kind = _modern(picture)
+    picture = as_file(picture)
+    is_file = isinstance(picture, (Path, bytes))
+    head = head_of(picture) if is_file else b""
+    if head[:2] == b"\xff\xd8" and (pixels := _plain_jpeg(picture, side)) is not None:
+        return pixels
+    kind = kind_of(head)
     name = str(picture) if isinstance(picture, Path) else "This picture"
-    if kind and not reads(kind):
+    if kind in READERS and not reads(kind):
         what, why = f"{name} is {kind.upper()}.", f"it is {kind.upper()}, which Pillow cannot read"
         raise DataError(what, f"{why} here ({READERS[kind]})", READERS[kind])
     try:
-        return _by_pillow(picture, side, span)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
-        what = f"{name} cannot be read as a picture."
-        is_none = isinstance(err, UnidentifiedImageError)
-        why = "its bytes begin no picture" if is_none else str(err)
-        raise DataError(what, why, "replace the file, or delete it") from err
+        return _of_file(picture, side, span) if is_file else _of_image(picture, span)
+    except Exception as err:  # a damaged file: Pillow's readers raise what they please
+        why = str(err) or type(err).__name__
+        what, fix = f"{name} cannot be read as a picture.", "replace the file, or delete it"
+        raise DataError(what, why, fix) from err
 
 
 def _of_array(pixels: ndarray) -> ndarray:
@@ -111,34 +119,44 @@ def _of_array(pixels: ndarray) -> ndarray:
     return np.ascontiguousarray(np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels)
 
 
-def _by_pillow(picture: Any, side: int | None, span: Span | None) -> ndarray:
-    from PIL import Image, ImageOps
+def _of_file(picture: Path | bytes, side: int | None, span: Span | None) -> ndarray:
+    if (deep := deep_file(picture)) is not None:
+        with suppress(tiff.Unreadable), decoding(deep.pixels, DEEP_COST):  # Pillow may know it
+            values, turn = deep.read()
+            return _turn_upright(_pixels(values, span), turn)
+    with opened(picture) as image:
+        if side is not None and min(image.size) >= FAR * side:
+            image.draft("RGB", (side, side))
+        with decoding(image.width * image.height):
+            image.load()
+            pixels, turn = _pixels(image, span), image.getexif().get(ORIENTATION, 1)
+    return _turn_upright(pixels, turn)
 
-    with warnings.catch_warnings(), contextlib.ExitStack() as opened:
-        warnings.simplefilter("ignore")  # Pillow warns of odd EXIF; what it can read is read
-        image = picture
-        if isinstance(picture, (Path, bytes)):
-            if (deep := samples(picture)) is not None:
-                return _turn_upright(np.array(rgb(coloured(deep[0], span))), deep[1])
-            content = picture if isinstance(picture, Path) else io.BytesIO(picture)
-            image = opened.enter_context(Image.open(content))
-            if side is not None and min(image.size) >= FAR * side:
-                image.draft("RGB", (side, side))
+
+def _of_image(image: Any, span: Span | None) -> ndarray:
+    """Read a PIL picture that somebody else opened."""
+    if getattr(image, "format", "") == "EPS" and getattr(image, "tile", None):
+        raise ValueError("EPS is a program for a printer, and another program would have to run it")
+    with decoding(image.width * image.height), without_warnings:
         image.load()
-        return np.array(rgb(ImageOps.exif_transpose(image) or image, span))
+        return _turn_upright(_pixels(image, span), image.getexif().get(ORIENTATION, 1))
 
 
-def _modern(picture: Any) -> str | None:
-    """Give "heic" or "avif" where a file or its content begins so: not each Pillow reads them."""
-    head = picture[:HEAD] if isinstance(picture, bytes) else b""
-    if isinstance(picture, Path):
-        with contextlib.suppress(OSError), open(picture, "rb") as file:
-            head = file.read(HEAD)
-    kind = kind_of(head)
-    return kind if kind in READERS else None
+def _pixels(image: Any, span: Span | None) -> ndarray:
+    """Give a PIL picture, or deep samples, as uint8 RGB, (H, W, 3)."""
+    if isinstance(image, ndarray):
+        colour, (high, wide) = colouring(image, span), image.shape[:2]
+    else:
+        if span is None and is_deep(image.mode):
+            span = span_of(np.asarray(strip) for _, strip in strips(image))
+        colour, (wide, high) = (lambda strip: strip), image.size
+    pixels = np.empty((high, wide, 3), np.uint8)
+    for rows, strip in strips(image):
+        pixels[rows] = np.asarray(rgb(colour(strip), span))
+    return pixels
 
 
-def content_of(picture: Any) -> Any:
+def as_file(picture: Any) -> Any:
     """Give the content of a file that Image.open() looked at and did not decode yet.
 
     So it is decoded as its file is: at a reduced scale, where it is far larger than needed, and
@@ -165,7 +183,10 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
         yield marker, at, length
-        at += 1 if marker == 0xFF else 2 + length
+        if marker == 0xFF:
+            at = _PADDING.match(content, at).end() - 1  # type: ignore[union-attr]
+        else:
+            at += 2 + length
 
 
 def _plain_jpeg(picture: Path | bytes, side: int | None) -> ndarray | None:
@@ -175,17 +196,21 @@ def _plain_jpeg(picture: Path | bytes, side: int | None) -> ndarray | None:
     decoder.
     """
     try:
-        content = picture if isinstance(picture, bytes) else picture.read_bytes()
+        content = picture if isinstance(picture, bytes) else content_of(picture)
         header = _header(content)
         if header is None or (side is not None and min(header[:2]) >= FAR * side):
             return None
+        high, wide, turn = header
+        if is_bomb(high * wide, len(content)):
+            return None
         from torchvision.io import ImageReadMode, decode_jpeg
 
-        data = torch.from_numpy(np.frombuffer(bytearray(content), np.uint8))
-        pixels: ndarray = decode_jpeg(data, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
-    except (ImportError, OSError, RuntimeError):
+        with decoding(high * wide):
+            data = torch.from_numpy(np.frombuffer(bytearray(content), np.uint8))
+            pixels: ndarray = decode_jpeg(data, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
+            return _turn_upright(pixels, turn)
+    except (ImportError, OSError, RuntimeError, ValueError):
         return None
-    return _turn_upright(pixels, header[2])
 
 
 def _header(content: bytes) -> tuple[int, int, int] | None:
@@ -262,8 +287,8 @@ def treatment(picture: Any) -> set[str]:
     found = set[str]()
     if picture.getexif().get(ORIENTATION, 1) in range(2, 9):
         found.add("turned")
-    content = content_of(picture)
-    if is_deep(picture.mode) or (isinstance(content, bytes) and samples(content) is not None):
+    content = as_file(picture)
+    if is_deep(picture.mode) or (isinstance(content, bytes) and deep_file(content) is not None):
         return found | {"deep"}
     if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
         clear = picture.convert("RGBA").getextrema()[3][0] < 255
@@ -276,17 +301,10 @@ def long_by_short(paths: Sequence[Path]) -> float:
 
     Only headers are read. It is 1 where none can be read.
     """
-    from PIL import Image
-
     ratios = []
     for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with Image.open(path) as image:
-                    ratios.append(max(image.size) / max(1, min(image.size)))
-        except (OSError, SyntaxError, ValueError, AttributeError, Image.DecompressionBombError):
-            continue
+        with suppress(Exception), opened(path) as image:  # a damaged file: Pillow raises anything
+            ratios.append(max(image.size) / max(1, min(image.size)))
     return float(np.median(ratios)) if ratios else 1.0
 
 

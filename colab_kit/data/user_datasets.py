@@ -26,7 +26,7 @@ from ..events import Note
 from . import keyed_random
 from .augment import Augment, Draws, boxes, flips
 from .deep import Span, law_of
-from .images import content_of, decode, is_pixels, squash, treatment
+from .images import as_file, decode, is_pixels, squash, treatment
 from .preprocess import Preprocess
 from .sources import Arrays, Chosen, Items, Pictures
 from .targets import of_row
@@ -154,7 +154,7 @@ def law_of_items(dataset: Any) -> tuple[Span | None, Note | None]:
     rows = np.unique(np.linspace(0, len(dataset) - 1, LOOKED_AT).astype(int)).tolist()
     shown = [_picture_of(dataset, row) for row in rows]
     kinds = [(x, treatment(x)) for x in shown if is_pixels(x)]
-    span = law_of([content_of(x) for x, done in kinds if "deep" in done])
+    span = law_of([as_file(x) for x, done in kinds if "deep" in done])
     words = {
         "turned": "turned upright by EXIF",
         "white": "laid on white where they are clear",

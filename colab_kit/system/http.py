@@ -267,6 +267,9 @@ class Web:
         except requests.ConnectionError as err:
             why = f"{server} cannot be reached: {root(err)}"
             raise _again(Offline(what, why, _OFFLINE), 2) from bare(err)
+        except requests.exceptions.InvalidHeader as err:
+            why = f"{server} sent headers that cannot be understood: {root(err)}"
+            raise FetchError(what, why, _SERVER) from bare(err)
         except (requests.RequestException, ValueError) as err:  # urllib3 raises the latter
             why = f"it is no address to fetch from: {root(err)}"
             raise LinkError(what, why, "correct the address") from bare(err)

@@ -16,7 +16,8 @@ from ..arrays import of_pair
 from ..folders import tree as folders
 from ..folders.layout import scan
 from ..folders.tree import PictureFile
-from ..images import content_of
+from ..image_files import content_of
+from ..images import as_file
 from ..nested import kept
 from ..sources import Part, Parts
 from ..targets import object_array
@@ -50,14 +51,14 @@ def _has_bands(file: Path) -> bool:
     if first_bytes(file, 4) not in tiff.SIGNATURES:
         return False
     try:
-        content = file.read_bytes()
+        content = content_of(file)
         head = tiff.header(content)
         if head.shape[0] > MANY:
             return True
         if head.shape[0] not in (2, MANY) or head.tags.get(262, (1,))[0] > 2:  # inks, YCbCr, Lab
             return False
         return not _is_mask(tiff.samples(content, head)[-1])
-    except (tiff.Unreadable, OSError):
+    except (ValueError, OSError):
         return False
 
 
@@ -90,7 +91,7 @@ def read(path: Path) -> Parts:
             _write([file.path for file in of_split], part / f"{split}.npy", listing.root)
 
     folder = kept([file.path for file in files], listing.root, listing.root.name, fill)
-    first = tiff.header(files[0].path.read_bytes())
+    first = tiff.header(content_of(files[0].path))
     bands, high, wide = first.shape
     kind = first.dtype.newbyteorder("=")
     parts = {
@@ -182,15 +183,15 @@ def as_in_set(picture: Any, bands: Bands) -> np.ndarray:
     DataError
         It has another number of bands, or numbers of another kind; or it is no TIFF.
     """
-    picture, name = content_of(picture), "This picture"
+    picture, name = as_file(picture), "This picture"
     try:
         if isinstance(picture, Path):
-            name, picture = str(picture), picture.read_bytes()
+            name, picture = str(picture), content_of(picture)
         if isinstance(picture, bytes):
             samples = tiff.samples(picture, tiff.header(picture))
         else:
             samples = np.moveaxis(np.atleast_3d(np.asarray(picture)), 2, 0)
-    except (tiff.Unreadable, OSError) as err:
+    except (tiff.Unreadable, OSError, ValueError) as err:
         raise _another(name, str(err), bands) from err
     if len(samples) != bands[0]:
         raise _another(name, f"it has {len(samples)} band(s)", bands)

@@ -6,7 +6,6 @@ bytes, whatever the bytes mean, so it unpacks every kind of strips and tiles tha
 
 from __future__ import annotations
 
-import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
+from ..image_files import content_of, opened, strips
 
 WIDTH, HEIGHT, BITS, PACKING = 256, 257, 258, 259  # tags
 OFFSETS, SAMPLES, ROWS, SIZES = 273, 277, 278, 279
@@ -24,7 +24,7 @@ PACKINGS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBit
 _SIZES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # types of entries that are whole numbers
 MOST = 1 << 30  # bytes of one picture
 RATIO = 2000  # more than a byte of any packing here unpacks to
-LONGEST = 1 << 20  # numbers in one entry
+ENTRIES, LONGEST = 4096, 1 << 20  # entries of a directory that are read, and numbers in them
 
 
 SIGNATURES = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}  # their orders of bytes
@@ -66,9 +66,11 @@ def header(content: bytes) -> Header:
         (start,) = struct.unpack_from(f"{order}{offset}", content, wide_of)
         (many,) = struct.unpack_from(f"{order}{number}", content, start)
         first, step = start + struct.calcsize(f"={number}"), 4 + 2 * wide_of
-        for at in range(first, first + step * many, step):
+        left = LONGEST
+        for at in range(first, first + step * min(many, ENTRIES), step):
             tag, kind, count = struct.unpack_from(f"{order}HH{offset}", content, at)
-            if kind in _SIZES and count <= LONGEST:
+            if kind in _SIZES and 0 < count <= left:
+                left -= count
                 form, place = f"{order}{count}{_SIZES[kind]}", at + 4 + wide_of
                 if struct.calcsize(form) > wide_of:
                     (place,) = struct.unpack_from(f"{order}{offset}", content, place)
@@ -96,9 +98,9 @@ def read(path: Path) -> np.ndarray:
         It is damaged, or of a kind that is not read here; says which.
     """
     try:
-        content = path.read_bytes()
+        content = content_of(path)
         return samples(content, header(content))
-    except Unreadable as err:
+    except ValueError as err:
         fix = "get it again, or write it with rasterio or tifffile as uncompressed or deflate TIFF"
         raise DataError(f"{path} cannot be read.", str(err), fix) from err
     except OSError as err:
@@ -113,30 +115,44 @@ def samples(content: bytes, head: Header) -> np.ndarray:
     ------
     Unreadable
     """
-    (bands, high, wide), tags = head.shape, head.tags
+    bands, high, wide = head.shape
+    at, sizes = places(content, head)
+    planes = _planes(head)
+    each = bands // planes  # samples that lie beside each other
+    out = np.empty((planes, high, wide, each), head.dtype.newbyteorder("="))
+    part = len(at) // planes
+    for plane in range(planes):
+        span = slice(plane * part, (plane + 1) * part)
+        _unpack(content, head, at[span], sizes[span], out[plane])
+    return out.transpose(0, 3, 1, 2).reshape(bands, high, wide)
+
+
+def _planes(head: Header) -> int:
+    return head.shape[0] if head.tags.get(PLANAR, (1,))[0] == 2 else 1
+
+
+def places(content: bytes, head: Header) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Give where the pieces of a TIFF with this header begin, and their sizes.
+
+    Raises
+    ------
+    Unreadable
+        They are not all in the file, or are packed in a way that is not read.
+    """
+    tags = head.tags
     packing, predictor = tags.get(PACKING, (1,))[0], tags.get(PREDICTOR, (1,))[0]
     if packing not in PACKINGS:
         raise Unreadable(f"its compression {packing} is not read ({', '.join(PACKINGS.values())})")
     if predictor not in (1, 2) or (predictor == 2 and head.dtype.kind == "f"):
         raise Unreadable(f"its predictor {predictor} is not read")
-    planes = bands if tags.get(PLANAR, (1,))[0] == 2 else 1
-    each = bands // planes  # samples that lie beside each other
-    places = tags.get(TILES) or tags.get(OFFSETS) or ()
+    at = tags.get(TILES) or tags.get(OFFSETS) or ()
     sizes = tags.get(TILE_SIZES if TILES in tags else SIZES) or ()
-    if not places or len(places) != len(sizes) or len(places) % planes:
+    is_tiled = {TILES, TILE_WIDTH, TILE_HEIGHT} <= tags.keys()
+    if not at or len(at) != len(sizes) or len(at) % _planes(head) or TILES in tags and not is_tiled:
         raise Unreadable("its directory says not where the samples are")
-    if any(place + size > len(content) for place, size in zip(places, sizes, strict=True)):
+    if any(place + size > len(content) for place, size in zip(at, sizes, strict=True)):
         raise Unreadable("it is cut: the samples end beyond the file")
-    out = np.empty((planes, high, wide, each), head.dtype.newbyteorder("="))
-    part = len(places) // planes
-    for plane in range(planes):
-        span = slice(plane * part, (plane + 1) * part)
-        rows = _unpacked(content, head, places[span], sizes[span], each)
-        samples = np.frombuffer(rows, head.dtype).reshape(high, wide, each)
-        if predictor == 2:
-            samples = _summed(samples, tags.get(TILE_WIDTH, (wide,))[0])
-        out[plane] = samples
-    return np.ascontiguousarray(out.transpose(0, 3, 1, 2).reshape(bands, high, wide))
+    return at, sizes
 
 
 def _summed(samples: np.ndarray, step: int) -> np.ndarray:
@@ -145,13 +161,12 @@ def _summed(samples: np.ndarray, step: int) -> np.ndarray:
     return np.concatenate([part.cumsum(1, dtype=part.dtype) for part in parts], 1)
 
 
-def _unpacked(
-    content: bytes, head: Header, places: tuple[int, ...], sizes: tuple[int, ...], each: int
-) -> bytes:
-    """Let Pillow unpack the strips of one plane as grey rows of bytes."""
-    from PIL import Image
-
-    (_, high, wide), tags, scale = head.shape, head.tags, each * head.dtype.itemsize
+def _unpack(
+    content: bytes, head: Header, places: tuple[int, ...], sizes: tuple[int, ...], out: np.ndarray
+) -> None:
+    """Let Pillow unpack the strips of one plane as grey rows of bytes; bring them to `out`."""
+    (high, wide, each), tags = out.shape, head.tags
+    scale = each * head.dtype.itemsize
     entries: dict[int, tuple[int, ...]]
     entries = {WIDTH: (wide * scale,), HEIGHT: (high,), BITS: (8,), 262: (1,), SAMPLES: (1,)}
     entries[PACKING] = (tags.get(PACKING, (1,))[0],)
@@ -162,14 +177,16 @@ def _unpacked(
     start = 8 + 2 + 12 * (len(entries) + 2) + 4 + 8 * len(places)
     entries[TILES if TILES in tags else OFFSETS] = tuple(start + place for place in places)
     entries[TILE_SIZES if TILES in tags else SIZES] = sizes
+    step = tags.get(TILE_WIDTH, (wide,))[0]
     try:
-        with Image.open(io.BytesIO(_directory(entries) + content)) as image:
-            rows = image.tobytes()
+        with opened(_directory(entries) + content) as image:
+            for rows, strip in strips(image):
+                values = np.frombuffer(strip.tobytes(), head.dtype).reshape(-1, wide, each)
+                if tags.get(PREDICTOR, (1,))[0] == 2:
+                    values = _summed(values, step)
+                out[rows] = values
     except Exception as err:  # Pillow's readers raise what they please
         raise Unreadable(f"unpacking its samples ended with {err or type(err).__name__}") from err
-    if len(rows) != wide * scale * high:
-        raise Unreadable("its strips are shorter than it states")
-    return rows
 
 
 def _directory(entries: dict[int, tuple[int, ...]]) -> bytes:

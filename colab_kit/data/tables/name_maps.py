@@ -14,7 +14,7 @@ from pathlib import Path
 from ...errors import DataError
 from ...system.files import parse
 from .table import unreadable
-from .text import decode
+from .text import read_text
 
 WORDS = re.compile(r"class|label|name|map|categor|synset|species|breed|words|idx|dict", re.I)
 ENDINGS = (".json", ".txt", ".csv", ".tsv", ".names")
@@ -36,13 +36,16 @@ def read_names(path: Path, wanted: Iterable[str] = (), *, exact: bool = False) -
         It cannot be read, or holds no names.
     """
     try:
-        text = decode(path.read_bytes())
+        text = read_text(path)
     except OSError as err:
         raise unreadable(path, err, "a JSON file") from err
+    except ValueError as err:
+        fix = "give a file of the names alone"
+        raise DataError(f"{path} is too large for names of classes.", str(err), fix) from err
     example = '{"21": "fire lily", …}'
     try:
         names = _names(text or "", path.suffix.lower(), _numbers(wanted), exact)
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         what = f"{path} is no JSON file."
         raise DataError(what, str(err), f"it should hold {example}") from err
     if names is None:

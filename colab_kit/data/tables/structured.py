@@ -43,15 +43,22 @@ def read_json(text: str) -> Content:
         It is no JSON, or none that could say what files show.
     """
     try:
-        value = json.loads(text)
+        value = _loads(text)
+    except NotATableError:
+        raise
     except ValueError:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2 or not lines[0].lstrip().startswith("{"):
             raise
-        value = [json.loads(line) for line in lines]
+        value = [_loads(line) for line in lines]
+    return _content(value)
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text)
     except RecursionError as err:
         raise NotATableError("it is nested too deeply") from err
-    return _content(value)
 
 
 def read_xml(text: str) -> Content:

@@ -11,7 +11,7 @@ from typing import Any
 from ...colab.reading import cannot_read, is_folder, there
 from ...errors import DataError
 from .structured import read_json, read_list, read_xml
-from .text import decode, read_rows
+from .text import read_rows, read_text
 
 READERS = {".json": read_json, ".jsonl": read_json, ".ndjson": read_json, ".xml": read_xml}
 SHEETS = {".xlsx": "excel", ".xls": "excel", ".ods": "excel", ".parquet": "parquet"}
@@ -89,9 +89,12 @@ def save_sheet(path: Path) -> tuple[Path, str]:
 
 def _text(path: Path) -> str:
     try:
-        text = decode(path.read_bytes())
+        text = read_text(path)
     except OSError as err:
         raise unreadable(path, err, "a CSV file") from err
+    except ValueError as err:
+        fix = "give a CSV or JSON file of the rows that are needed"
+        raise DataError(f"{path} is too large for a table of labels.", str(err), fix) from err
     if text is None:
         why, fix = "it holds bytes that no text has", "give a CSV or JSON file"
         raise DataError(f"{path} is no text.", why, fix)

@@ -14,15 +14,38 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 from ...system.console import from_csv_field
 
 MARKS = ",;\t|"
+LARGEST = 512 << 20  # bytes of a table: it takes several times that in memory
+LONG, LONGEST = 64 << 20, 4 << 20  # bytes of a table whose lines are looked at, and of one of them
 SAMPLE = 200  # lines that decide the mark
 MARK_LINE = re.compile(r'"?sep=."?\s*\n', re.I)  # Excel's own first line
 CLEAR = 0.6  # share of lines that must have one width
 
 Rows = list[list[str]]
+
+
+def read_text(path: Path) -> str | None:
+    """Read a file of text; None where it is no text.
+
+    Raises
+    ------
+    OSError
+    ValueError
+        It is larger than a table may be, or a row of it is: such a row is one cell by mistake.
+    """
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise ValueError(f"it has {size:,} bytes, more than {LARGEST:,}")
+    if size > LONG and path.suffix.lower() not in (".json", ".xml"):  # these may be one line
+        with open(path, "rb") as file:
+            while line := file.readline(LONGEST + 1):
+                if len(line) > LONGEST:
+                    raise ValueError(f"a line of it has more than {LONGEST:,} bytes")
+    return decode(path.read_bytes())
 
 
 def decode(content: bytes) -> str | None:
