@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from ...system.files import parse
 from ..folders.words import split_of
 from ..formats.mat_file import read_mat
 
@@ -43,14 +44,12 @@ def read_json(text: str) -> Content:
         It is no JSON, or none that could say what files show.
     """
     try:
-        value = json.loads(text)
+        value = parse(text, longest=len(text))
     except ValueError:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2 or not lines[0].lstrip().startswith("{"):
             raise
-        value = [json.loads(line) for line in lines]
-    except RecursionError as err:
-        raise NotATableError("it is nested too deeply") from err
+        value = [parse(line, longest=len(text)) for line in lines]
     return _content(value)
 
 
