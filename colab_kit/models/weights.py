@@ -290,9 +290,7 @@ def write(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
             copy = torch.view_as_real(copy)
         address = copy.untyped_storage().data_ptr()
         if copy.numel() > 0 and address in memory:
-            copy = (
-                copy.clone()
-            )  # tied weights are stored twice, and tied again when they are loaded
+            copy = copy.clone()  # tied weights are stored twice, and tied again when loaded
         memory.add(address)
         stored[name] = copy
     mark = {"sha256": SEAL, "start": str(facts.get("start", "")), "step": str(facts.get("step", 0))}

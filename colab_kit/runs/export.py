@@ -169,10 +169,28 @@ class DataFacts:
 
 
 @dataclass(frozen=True)
+class NetCall:
+    """The call that makes a small network again."""
+
+    net: str
+    args: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BackboneCall:
+    """The call that makes a named backbone with a head again."""
+
+    backbone: str
+    head: str | list[int]
+    weights: str | None
+    size: int | None
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """How its network is made: None where only its author can."""
 
-    made_by: dict[str, Any] | None
+    made_by: NetCall | BackboneCall | None
     weights: str
 
 

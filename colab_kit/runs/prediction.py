@@ -226,7 +226,8 @@ def predictions(
     rows, paths
         Of all pictures, in the order in which they were asked for.
     """
-    table = dict(zip(found.rows.tolist(), found.probabilities, strict=True))
+    chances = found.named(classes).probabilities
+    table = dict(zip(found.rows.tolist(), chances, strict=True))
     answers = Predictions((), classes)
     for row, path in zip(rows[: found.seen], paths, strict=False):
         if row in table:

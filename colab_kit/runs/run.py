@@ -354,7 +354,7 @@ class Run:
         """Score a split once, for all that is said of it."""
         emit = with_console(callbacks, quiet=quiet)
         with watched(split.name, len(split), emit) as watch:
-            found = self._scorer().split(split, watch, fingerprint)
+            found = self._scorer().split(split, watch, fingerprint).named(self.classes)
         if missing := found.seen - len(found.rows):
             text = f"{missing} of {found.seen} pictures of {split.name} cannot be read"
             emit(Note(f"{text}, and are left out.", "warn"))

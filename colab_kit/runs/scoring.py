@@ -19,7 +19,7 @@ from ..data.formats.bands import as_in_set
 from ..data.images import decode
 from ..data.prefetch import crew, run_ahead
 from ..data.preprocess import Preprocess
-from ..errors import DataError
+from ..errors import DataError, ModelError
 from ..models.inference import Answers, Inference, Scores, Watch, is_out_of_memory
 from ..training.outputs import chances
 from .pictures import Shown, on_files, pictures_of, pixels_of
@@ -51,6 +51,23 @@ class Scored:
     seen: int
     faults: dict[int, str] = field(default_factory=dict)
     outputs: torch.Tensor | None = None
+
+    def named(self, classes: Sequence[str]) -> Scored:
+        """Give these, if each of the network's numbers has a name.
+
+        Raises
+        ------
+        ModelError
+        """
+        width = self.probabilities.shape[1]
+        if width == len(classes):
+            return self
+        raise ModelError(
+            f"The network puts out {width} numbers a picture, and the run knows {len(classes)} "
+            "classes.",
+            "it is not the network that was trained",
+            "pass that one: open_run(…, model=MyNetwork)",
+        )
 
 
 @dataclass(frozen=True)

@@ -80,16 +80,16 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def parse(text: str | bytes) -> Any:
+def parse(text: str | bytes, *, longest: int = LONGEST) -> Any:
     """Read JSON that anybody may have written.
 
     Raises
     ------
     ValueError
-        It is no JSON, has more than LONGEST bytes, or is nested deeper than DEEPEST.
+        It is no JSON, has more than `longest` bytes, or is nested deeper than DEEPEST.
     """
-    if len(text) > LONGEST:
-        raise ValueError(f"it is longer than the {LONGEST >> 20} MB that are read of JSON")
+    if len(text) > longest:
+        raise ValueError(f"it is longer than the {longest >> 20} MB that are read of JSON")
     try:
         value = json.loads(text)
     except RecursionError:

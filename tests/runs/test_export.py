@@ -11,6 +11,7 @@ import colab_kit as kit
 from colab_kit.errors import ModelError, RunError
 from colab_kit.runs.export import exported
 from colab_kit.testing.fixtures import class_folders
+from colab_kit.training import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,139 @@ def test_a_damaged_file_is_refused(run, tmp_path):
     path.write_bytes(content)
     with pytest.raises(RunError, match="is damaged"):
         kit.open_run(path)
+
+
+def stranger(run, path, change):
+    """An exported file that says something else, sealed again as its author could."""
+    found = checkpoint.read(run.export(path))
+    facts = json.loads(json.dumps(found.facts))
+    change(facts)
+    checkpoint.write(path, found.tensors, facts)
+    return path
+
+
+def put(*keys, value):
+    def change(facts):
+        for key in keys[:-1]:
+            facts = facts[key]
+        facts[keys[-1]] = value
+
+    return change
+
+
+HOW, ARGS = ("record", "preprocess"), ("record", "model", "made_by", "args")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        ((*HOW, "size"), 10**9),
+        ((*HOW, "size"), "16"),
+        ((*HOW, "size"), -1),
+        ((*HOW, "channels"), 10**9),
+        ((*HOW, "mean"), [0.5] * 2),
+        ((*HOW, "mean"), [0.5] * 10**5),
+        ((*HOW, "std"), [0.0] * 3),
+        ((*HOW, "std"), [float("nan")] * 3),
+        ((*HOW, "crop"), 1e-9 - 1),
+        ((*HOW, "interpolation"), "none"),
+        ((*HOW, "resize"), "none"),
+        (("record", "data", "classes"), []),
+        (("record", "data", "classes"), 5),
+        (("record", "data", "task"), "none"),
+        (("record", "recipe", "epochs"), "many"),
+        (("record", "recipe"), [1]),
+        (("record", "created"), "today"),
+        (("record", "model"), None),
+        (("choices", "batch_size", "value"), 10**12),
+        (("choices", "batch_size", "value"), "8"),
+        (("choices", "precision"), {"value": 7, "why": "", "by": ""}),
+        (("choices", "output"), {"value": "logits"}),
+        (("choices",), {}),
+        (("history",), [{"epoch": "one"}]),
+        (("best",), {"metrics": 3}),
+        (("step",), 1e300),
+        (("more",), 1),
+    ],
+)
+def test_a_strangers_file_with_a_wrong_or_absurd_field_is_refused_in_words(
+    run, tmp_path, keys, value
+):
+    path = stranger(run, tmp_path / "pets.safetensors", put(*keys, value=value))
+    with pytest.raises(RunError, match="is no exported run that can be opened"):
+        kit.open_run(path)
+
+
+def test_every_field_of_an_exported_file_is_needed(run, tmp_path):
+    about = exported(run.export(tmp_path / "pets.safetensors"))
+    names = [(name,) for name in about if name not in ("export", "best")]
+    for part in (("record",), ("record", "data"), HOW):
+        inner = about
+        for key in part:
+            inner = inner[key]
+        names += [(*part, name) for name in inner]
+    for keys in names:
+
+        def remove(facts, keys=keys):
+            for key in keys[:-1]:
+                facts = facts[key]
+            del facts[keys[-1]]
+
+        with pytest.raises(RunError, match="is no exported run|is damaged"):
+            exported(stranger(run, tmp_path / "pets.safetensors", remove))
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        ((*ARGS, "classes"), 10**12),
+        ((*ARGS, "channels"), 10**9),
+        ((*ARGS, "more"), 1),
+        ((*ARGS, "classes"), "2"),
+        (ARGS, {}),
+        (("record", "model", "made_by", "net"), "none"),
+        (("record", "model", "made_by"), {"net": "mlp", "args": {"hidden": [10**9] * 9}}),
+        (("record", "model", "made_by"), {"net": "mlp", "args": {"hidden": [1] * 10**5}}),
+        (("record", "model", "made_by"), {"net": "mlp", "args": {"hidden": 3}}),
+        (("record", "model", "made_by"), {"what": "ever"}),
+        (
+            ("record", "model", "made_by"),
+            {"backbone": "resnet18", "head": [10**9, 10**9], "weights": "default", "size": 16},
+        ),
+    ],
+)
+def test_a_strangers_network_that_is_not_that_of_its_weights_is_not_made(
+    run, tmp_path, keys, value
+):
+    path = stranger(run, tmp_path / "pets.safetensors", put(*keys, value=value))
+    with pytest.raises((ModelError, RunError)):
+        kit.open_run(path).predict(picture())
+
+
+@pytest.mark.parametrize("length", [0, 2**20, 2**31, 2**63, 2**64 - 1])
+def test_a_header_of_an_absurd_length_is_an_error_at_once(run, tmp_path, length):
+    path = run.export(tmp_path / "pets.safetensors")
+    path.write_bytes(length.to_bytes(8, "little") + path.read_bytes()[8:])
+    with pytest.raises(RunError, match="cannot be read"):
+        kit.open_run(path)
+
+
+@pytest.mark.parametrize(
+    "facts", ["[" * 10**6, '{"export":' + "[" * 500 + "]" * 500 + "}", "1" * 9999]
+)
+def test_deep_nesting_in_what_an_exported_file_says_is_an_error(tmp_path, facts):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "pets.safetensors"
+    save_file({"model/w": torch.zeros(1)}, path, {"facts": facts})
+    with pytest.raises(RunError, match="cannot be read"):
+        kit.open_run(path)
+
+
+def test_names_for_more_classes_than_the_network_has_are_an_error(run, tmp_path):
+    more = put("record", "data", "classes", value=list("abc"))
+    with pytest.raises((ModelError, RunError)):
+        kit.open_run(stranger(run, tmp_path / "p.safetensors", more)).predict(picture())
 
 
 def test_a_plain_weight_file_is_no_export(run, tmp_path):

@@ -32,7 +32,7 @@ from colab_kit.models import build
 from colab_kit.models.backbones import Backbone, WeightFiles, _fill, _tensors
 from colab_kit.runs import catalog
 from colab_kit.runs.running import forget_runs
-from colab_kit.system.files import home, sha256
+from colab_kit.system.files import home, sha256, write_whole
 from colab_kit.training import checkpoint
 from tests.support.pictures import class_folders
 
@@ -202,8 +202,7 @@ class World:
 
     def fetch(self, urls: list[str], to: Path, sha256: str) -> Path:
         if not has_hashes(to, {"sha256": sha256}):
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.origin, to)
+            write_whole(to, self.origin.read_bytes())
         return to
 
     def train(self, name: str, **more: Any) -> Any:

@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from ...system.files import parse
 from ..folders.words import split_of
 from ..formats.mat_file import read_mat
 
@@ -43,22 +44,13 @@ def read_json(text: str) -> Content:
         It is no JSON, or none that could say what files show.
     """
     try:
-        value = _loads(text)
-    except NotATableError:
-        raise
+        value = parse(text, longest=len(text))
     except ValueError:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2 or not lines[0].lstrip().startswith("{"):
             raise
-        value = [_loads(line) for line in lines]
+        value = [parse(line, longest=len(text)) for line in lines]
     return _content(value)
-
-
-def _loads(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError as err:
-        raise NotATableError("it is nested too deeply") from err
 
 
 def read_xml(text: str) -> Content:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,9 @@ def _text(path: Path) -> str:
     if text is None:
         why, fix = "it holds bytes that no text has", "give a CSV or JSON file"
         raise DataError(f"{path} is no text.", why, fix)
+    if re.search(r"\d{4301}", text):  # Python makes no number of it
+        why, fix = "a number in it has more than 4,300 digits", "correct that cell, or remove it"
+        raise DataError(f"{path} is no table of labels.", why, fix)
     return text
 
 
