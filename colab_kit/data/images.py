@@ -45,7 +45,11 @@ def reads(kind: str) -> bool:
 
 
 def decode(
-    picture: Path | bytes | Any, side: int | None = None, span: Span | None = None
+    picture: Path | bytes | Any,
+    side: int | None = None,
+    span: Span | None = None,
+    *,
+    name: Path | None = None,
 ) -> ndarray:
     """Read a picture as uint8 RGB, (H, W, 3), upright by its EXIF.
 
@@ -63,6 +67,8 @@ def decode(
         Pixels.
     span : (float, float), optional
         What becomes 0 and 255 in a picture of more than 8 bits; its own depth says, if None.
+    name : Path, optional
+        The file that bytes were read from, for errors.
 
     Raises
     ------
@@ -76,14 +82,17 @@ def decode(
     from PIL import Image, UnidentifiedImageError
 
     kind = _modern(picture)
-    name = str(picture) if isinstance(picture, Path) else "This picture"
+    called = name or (picture if isinstance(picture, Path) else "This picture")
     if kind and not reads(kind):
-        what, why = f"{name} is {kind.upper()}.", f"it is {kind.upper()}, which Pillow cannot read"
+        what, why = (
+            f"{called} is {kind.upper()}.",
+            f"it is {kind.upper()}, which Pillow cannot read",
+        )
         raise DataError(what, f"{why} here ({READERS[kind]})", READERS[kind])
     try:
         return _by_pillow(picture, side, span)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
-        what = f"{name} cannot be read as a picture."
+        what = f"{called} cannot be read as a picture."
         is_none = isinstance(err, UnidentifiedImageError)
         why = "its bytes begin no picture" if is_none else str(err)
         raise DataError(what, why, "replace the file, or delete it") from err
