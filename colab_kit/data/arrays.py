@@ -74,10 +74,11 @@ def of_files(
     good = np.delete(np.arange(len(files)), bad)
     whole, values = files.take(good), values[good]
     seen = {
-        row: looks[old].print for row, old in enumerate(good.tolist()) if old in looks
+        row: looks[old].content for row, old in enumerate(good.tolist()) if old in looks
     }  # by the rows that stay
-    fingerprint = fingerprints.of_files(whole, seen, root)
-    if twins := image_checks.twins(whole, values, seen, root):
+    prints = {row: content.print for row, content in seen.items()}
+    fingerprint = fingerprints.of_files(whole, prints, root)
+    if twins := image_checks.twins(whole, values, prints, root):
         complaints = [*complaints, twins]
     return Part(
         values,

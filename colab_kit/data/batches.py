@@ -17,6 +17,7 @@ from ..errors import RecipeError
 from ..system import timings
 from . import keyed_random
 from .augment import Augment, Draws, boxes, flips, preset
+from .image_checks import changed
 from .images import cut
 from .pixel_cache import PixelStore
 from .prefetch import Buffers, cached_with, crew, run_ahead
@@ -240,6 +241,8 @@ class BatchLoader:
         with closing(run_ahead(self._cut_files(store, groups, epoch))) as ready:
             for rows, (x, good) in zip(groups, ready, strict=True):
                 for row in rows.tolist():
+                    if row in store.changed:
+                        raise changed(pictures.paths[row])
                     if row in store.bad and row not in self.reported:
                         self.reported.add(row)
                         # here, in the training thread: a callback may draw random numbers

@@ -20,6 +20,7 @@ from .file_table import FileTable
 
 ENDS = 3  # items read at each end of a user's own dataset
 DIGITS = 32  # of the hex digest that are kept
+EDGE = 16 << 10  # bytes at each end of a file that stand for its content
 
 
 def of_array(x: Any) -> str:
@@ -43,6 +44,17 @@ def of_files(files: FileTable, contents: Mapping[int, str], root: Path) -> str:
     for row, content in contents.items():
         digest.update(f"{row} {content}\n".encode())
     return digest.hexdigest()[:DIGITS]
+
+
+def of_ends(size: int, head: bytes, tail: bytes) -> str:
+    """Hash a file's content by its size and both ends: EDGE bytes, where it has as many."""
+    return hashlib.sha256(b"%d|" % size + head + tail).hexdigest()[:DIGITS]
+
+
+def of_content(content: bytes) -> str:
+    """Hash the whole content of a file, as of_ends does."""
+    head, size = content[:EDGE], len(content)
+    return of_ends(size, head, content[max(len(head), size - EDGE) :])
 
 
 def of_split(rows: np.ndarray, labels: np.ndarray) -> str:

@@ -6,7 +6,6 @@ look_at_some() visits a sample: the rest is looked at when it is decoded.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import struct
@@ -23,15 +22,23 @@ import numpy as np
 from ..errors import DataError
 from ..events import Note
 from ..system.filetypes import kind_of, web_page
-from . import keyed_random
+from . import fingerprints, keyed_random
 from .deep import deep_file, is_deep
 from .file_table import FileTable
+from .fingerprints import EDGE
 from .folders.tree import counted, some
-from .image_files import LARGEST, MOST, decoding, is_bomb, opened
-from .images import READERS, jpeg_segments, reads
-from .sources import Pictures
+from .image_files import (
+    LARGEST,
+    MOST,
+    check_bytes,
+    decoding,
+    is_bomb,
+    jpeg_segments,
+    opened,
+)
+from .images import READERS, reads
+from .sources import Content, Pictures
 
-EDGE = 16 << 10  # bytes read at each end of a file
 THREADS = 16  # the wait is for the disk, or for Drive
 OPTIONAL = {".heic": "heic", ".heif": "heic", ".avif": "avif"}  # read where a package does
 SHARE = 32  # files that a thread is given at once
@@ -51,6 +58,7 @@ class Look:
     kind : "heic" or "avif", where Pillow may need help
     deep : whether it has more than 8 bits a channel, or floats
     size : bytes
+    stamp : what the disk said of the file (sources.Content)
     """
 
     path: Path
@@ -60,6 +68,11 @@ class Look:
     kind: str = ""
     deep: bool = False
     size: int = 0
+    stamp: int = 0
+
+    @property
+    def content(self) -> Content:
+        return Content(self.print, self.stamp)
 
 
 def look_at_some(files: FileTable, labels: Sequence[Any] | np.ndarray) -> dict[int, Look]:
@@ -102,15 +115,56 @@ def sample(files: FileTable) -> np.ndarray:
 
 
 def contents_of(source: Pictures, rows: np.ndarray) -> list[str]:
-    """Give the hash of each file's content, of the rows asked for; those not known yet are read.
+    """Give the hash of each file's content, of the rows asked for.
 
-    A file that cannot be read has "".
+    Files that nobody read yet are read, and those that were touched since. A file that cannot be
+    read has "", or what it held before.
+
+    Raises
+    ------
+    DataError
+        A file holds something else than it did.
     """
-    known, missing = source.contents, list[int]()
-    missing = [row for row in rows.tolist() if row not in known]
-    for row, look in zip(missing, _looks([source.paths[row] for row in missing]), strict=True):
-        known[row] = look.print
-    return [known[row] for row in rows.tolist()]
+    known, texts = source.contents, FileTable.of(source.paths).texts()
+    asked = [row for row in rows.tolist() if row not in known or _touched(texts[row], known[row])]
+    for row, look in zip(asked, _looks([source.paths[row] for row in asked]), strict=True):
+        before = known.get(row)
+        if before is not None and look.print not in ("", before.print):
+            raise changed(source.paths[row])
+        if before is None or look.print:
+            known[row] = look.content
+    return [known[row].print for row in rows.tolist()]
+
+
+def read(path: Path) -> tuple[bytes, Content]:
+    """Read a file once: its bytes, and what they are known by.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read, or is too large.
+    """
+    with open(path, "rb") as file:
+        stat = os.fstat(file.fileno())
+        check_bytes(stat.st_size)
+        data = file.read()
+    return data, Content(fingerprints.of_content(data), Content.stamp_of(stat))
+
+
+def changed(path: Path) -> DataError:
+    """Make the error of a file that holds something else than it did when the data was loaded."""
+    return DataError(
+        f"{path} has changed since the data was loaded.",
+        "another picture lies there now, and what is known of the data is not of it",
+        "load the data again, with the same kit.load(…), and use what that gives",
+    )
+
+
+def _touched(path: str, known: Content) -> bool:
+    try:
+        return Content.stamp_of(os.stat(path)) != known.stamp
+    except OSError:
+        return False  # it is gone, and nothing else is there
 
 
 def look_at(paths: Sequence[Path]) -> list[Look]:
@@ -196,21 +250,21 @@ def _pairs(
 def _look(path: Path) -> Look:
     try:
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
+            stat = os.fstat(file.fileno())
+            size, stamp = stat.st_size, Content.stamp_of(stat)
             head = file.read(EDGE)
             file.seek(max(len(head), size - EDGE))
             tail = file.read(EDGE)
-            digest = hashlib.sha256(b"%d|" % size + head + tail).hexdigest()[:32]
-            kind = kind_of(head)
+            digest, kind = fingerprints.of_ends(size, head, tail), kind_of(head)
             if kind in READERS and not reads(kind):
-                return Look(path, f"is {kind.upper()}", digest, kind=kind)
+                return Look(path, f"is {kind.upper()}", digest, kind=kind, stamp=stamp)
             if kind == "heic":
-                return Look(path, "", digest, kind=kind)
+                return Look(path, "", digest, kind=kind, stamp=stamp)
             fault, pixels = _judge(head, tail or head, file, size)
             deep = not fault and _has_deep_pixels(head, file)
     except OSError as err:
         return Look(path, f"cannot be opened ({err.strerror or err})")
-    return Look(path, fault, digest, pixels, deep=deep, size=size)
+    return Look(path, fault, digest, pixels, deep=deep, size=size, stamp=stamp)
 
 
 def _judge(head: bytes, tail: bytes, file: BinaryIO, size: int) -> tuple[str, int]:

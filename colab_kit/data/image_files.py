@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ _FORMATS = (  # Pillow's name, where its bytes stand, the bytes
     *(("PPM", 0, b"P" + letter) for letter in (b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"f")),
     *((form, 4, b"ftyp") for form in ("AVIF", "HEIF")),
 )  # fmt: skip
+_PADDING = re.compile(b"\xff+")
 
 
 def forms_of(head: bytes) -> list[str]:
@@ -229,3 +231,36 @@ def array_of(image: Any) -> ndarray:
         out[rows] = part
     assert out is not None
     return out
+
+
+def as_file(picture: Any) -> Any:
+    """Give the content of a file that Image.open() looked at and did not decode yet.
+
+    So it is decoded as its file is: at a reduced scale, where it is far larger than needed, and
+    with all its bits.
+    """
+    file = getattr(picture, "fp", None)
+    if file is None or not getattr(picture, "tile", None) or picture.tell():
+        return picture
+    if getattr(picture, "format", "") not in ("JPEG", "MPO", "PNG", "TIFF"):
+        return picture
+    try:
+        at = file.tell()
+        file.seek(0)
+        content = file.read()
+        file.seek(at)
+    except (OSError, ValueError):
+        return picture
+    return content
+
+
+def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Walk the segments of a JPEG (ITU T.81, annex B): marker, place, length; 0xFF is padding."""
+    at = 2
+    while at + 4 <= len(content) and content[at] == 0xFF:
+        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
+        yield marker, at, length
+        if marker == 0xFF:
+            at = _PADDING.match(content, at).end() - 1  # type: ignore[union-attr]
+        else:
+            at += 2 + length

@@ -6,9 +6,8 @@ Which decoder reads a file is a function of its bytes, never of a clock.
 from __future__ import annotations
 
 import importlib.util
-import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,12 @@ from .deep import Span, as_bytes, colouring, deep_file, is_deep, span_of
 from .formats import tiff
 from .image_files import (
     DEEP_COST,
+    as_file,
     content_of,
     decoding,
     head_of,
     is_bomb,
+    jpeg_segments,
     opened,
     strips,
     without_warnings,
@@ -38,7 +39,6 @@ READERS = {"heic": "pip install pillow-heif", "avif": "pip install -U pillow"}
 LONG = 1.8  # times the short side of half of the pictures: from there on all of them is shown
 LOOKED_AT = 64  # pictures whose proportions are asked for
 VERSION = 2  # of the decoding: a new number means other pixels, and stored ones are not used again
-_PADDING = re.compile(b"\xff+")
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the picture
 
 
@@ -65,7 +65,11 @@ def is_pixels(x: Any) -> bool:
 
 
 def decode(
-    picture: Path | bytes | Any, side: int | None = None, span: Span | None = None
+    picture: Path | bytes | Any,
+    side: int | None = None,
+    span: Span | None = None,
+    *,
+    name: Path | None = None,
 ) -> ndarray:
     """Read a picture as uint8 RGB, (H, W, 3), upright by its EXIF.
 
@@ -83,6 +87,8 @@ def decode(
         Pixels.
     span : (float, float), optional
         What becomes 0 and 255 in a picture of more than 8 bits; its own depth says, if None.
+    name : Path, optional
+        The file that bytes were read from, for errors.
 
     Raises
     ------
@@ -97,15 +103,18 @@ def decode(
     if head[:2] == b"\xff\xd8" and (pixels := _plain_jpeg(picture, side)) is not None:
         return pixels
     kind = kind_of(head)
-    name = str(picture) if isinstance(picture, Path) else "This picture"
+    called = name or (picture if isinstance(picture, Path) else "This picture")
     if kind in READERS and not reads(kind):
-        what, why = f"{name} is {kind.upper()}.", f"it is {kind.upper()}, which Pillow cannot read"
+        what, why = (
+            f"{called} is {kind.upper()}.",
+            f"it is {kind.upper()}, which Pillow cannot read",
+        )
         raise DataError(what, f"{why} here ({READERS[kind]})", READERS[kind])
     try:
         return _of_file(picture, side, span) if is_file else _of_image(picture, span)
     except Exception as err:  # a damaged file: Pillow's readers raise what they please
         why = str(err) or type(err).__name__
-        what, fix = f"{name} cannot be read as a picture.", "replace the file, or delete it"
+        what, fix = f"{called} cannot be read as a picture.", "replace the file, or delete it"
         raise DataError(what, why, fix) from err
 
 
@@ -154,39 +163,6 @@ def _pixels(image: Any, span: Span | None) -> ndarray:
     for rows, strip in strips(image):
         pixels[rows] = np.asarray(rgb(colour(strip), span))
     return pixels
-
-
-def as_file(picture: Any) -> Any:
-    """Give the content of a file that Image.open() looked at and did not decode yet.
-
-    So it is decoded as its file is: at a reduced scale, where it is far larger than needed, and
-    with all its bits.
-    """
-    file = getattr(picture, "fp", None)
-    if file is None or not getattr(picture, "tile", None) or picture.tell():
-        return picture
-    if getattr(picture, "format", "") not in ("JPEG", "MPO", "PNG", "TIFF"):
-        return picture
-    try:
-        at = file.tell()
-        file.seek(0)
-        content = file.read()
-        file.seek(at)
-    except (OSError, ValueError):
-        return picture
-    return content
-
-
-def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Walk the segments of a JPEG (ITU T.81, annex B): marker, place, length; 0xFF is padding."""
-    at = 2
-    while at + 4 <= len(content) and content[at] == 0xFF:
-        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
-        yield marker, at, length
-        if marker == 0xFF:
-            at = _PADDING.match(content, at).end() - 1  # type: ignore[union-attr]
-        else:
-            at += 2 + length
 
 
 def _plain_jpeg(picture: Path | bytes, side: int | None) -> ndarray | None:

@@ -15,6 +15,7 @@ from ..system.hardware import free_memory
 from ..system.row_store import RowStore, open_store
 from .deep import Span
 from .file_table import FileTable
+from .image_checks import read
 from .images import VERSION, decode, squash
 from .prefetch import cached_with
 from .sources import Pictures
@@ -48,6 +49,7 @@ class PixelStore:
     where : "memory", "disk" or "none"
     why : the reason
     bad : row -> why it cannot be decoded; the reader reports it in the training thread
+    changed : rows whose files hold something else than they did; the reader raises it there
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class PixelStore:
         place: Path | None = None,
     ) -> None:
         self.paths, self.side, self.bad = source.paths, side, dict[int, str]()
+        self.contents, self.changed = source.contents, set[int]()
         self.span, self.fill = span or source.span, fill
         self._memory: np.ndarray | None = None
         self._disk: RowStore | None = None
@@ -108,12 +111,16 @@ class PixelStore:
             return stored
         if row in self.bad:
             return None
+        path = self.paths[row]
         try:
-            picture = decode(self.paths[row], self.side, self.span)
-        except DataError as err:
-            self.bad[row] = (
-                f"{err.what} It is left out of its batches; the order of the others stays."
-            )
+            data, content = read(path)
+            if content.print != self.contents.setdefault(row, content).print:
+                self.changed.add(row)
+                return None
+            picture = decode(data, self.side, self.span, name=path)
+        except (DataError, OSError, ValueError) as err:
+            what = err.what if isinstance(err, DataError) else f"{path} cannot be read: {err}."
+            self.bad[row] = f"{what} It is left out of its batches; the order of the others stays."
             return None
         aspect = float(np.float32(picture.shape[1] / picture.shape[0]))
         pixels = squash(

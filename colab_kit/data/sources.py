@@ -56,6 +56,22 @@ class Arrays:
         return _as_picture(self.x[row])
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file held when it was read.
+
+    print : its hash (fingerprints.of_content); "" where it cannot be read
+    stamp : what the disk said of it then: whoever writes to a file, or replaces it, changes that
+    """
+
+    print: str
+    stamp: int
+
+    @staticmethod
+    def stamp_of(stat: os.stat_result) -> int:
+        return hash((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
+
+
 @dataclass(frozen=True, eq=False)
 class Pictures:
     """Picture files.
@@ -66,7 +82,7 @@ class Pictures:
     print : a hash of names, sizes and the contents that were looked at, the same on every machine;
         "" if nobody looked
     span : the values that become 0 and 255 in pictures of more than 8 bits (deep.py), or None
-    contents : a hash of each file's content, by row, of those that were looked at so far
+    contents : what each file holds, by row, of those that were looked at or decoded so far
     sampled : whether `print` says the content of some files only
     """
 
@@ -75,7 +91,7 @@ class Pictures:
     root: Path
     print: str = ""
     span: tuple[float, float] | None = None
-    contents: dict[int, str] = field(default_factory=dict, repr=False)
+    contents: dict[int, Content] = field(default_factory=dict, repr=False)
     sampled: bool = False
 
     def __len__(self) -> int:

@@ -26,7 +26,8 @@ from ..events import Note
 from . import keyed_random
 from .augment import Augment, Draws, boxes, flips
 from .deep import Span, law_of
-from .images import as_file, decode, is_pixels, squash, treatment
+from .image_files import as_file
+from .images import decode, is_pixels, squash, treatment
 from .preprocess import Preprocess
 from .sources import Arrays, Chosen, Items, Pictures
 from .targets import of_row

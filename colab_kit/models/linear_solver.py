@@ -17,9 +17,7 @@ STRENGTHS = (1.0, 0.1, 0.01)
 STEPS = 200  # of L-BFGS at each strength, at most
 CLOSE = 1e-4  # of the gradient's largest entry: below it, the minimum is reached
 MEMORY = 10  # pairs of steps from which the curvature is estimated
-FLAT = (
-    1e-6  # of a feature's standard deviation over the largest: below it, the feature says nothing
-)
+FLAT = 1e-4  # of a feature's standard deviation over the largest: below it, it says nothing
 
 LossOf = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # scores (n, k), targets -> mean loss
 Function = Callable[[torch.Tensor], tuple[float, torch.Tensor]]  # -> its value and its gradient

@@ -53,7 +53,7 @@ def _set(library: Any, large: int, trim: int) -> None:
 
 @functools.cache
 def _glibc() -> Any:
-    """The C library whose memory this is; None if not glibc, or where the user has set it up."""
+    """The C library whose memory this is; None where it is not glibc, or the user set it up."""
     if is_set_up(os.environ) or "CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", {}):
         return None
     library = ctypes.CDLL(None)

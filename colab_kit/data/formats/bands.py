@@ -16,8 +16,7 @@ from ..arrays import of_pair
 from ..folders import tree as folders
 from ..folders.layout import scan
 from ..folders.tree import PictureFile
-from ..image_files import content_of
-from ..images import as_file
+from ..image_files import as_file, content_of
 from ..nested import kept
 from ..sources import Part, Parts
 from ..targets import object_array

@@ -1,0 +1,92 @@
+"""Memory: blocks stay while a network computes, and the process is as before afterwards."""
+
+import resource
+import threading
+
+import pytest
+import torch
+
+from colab_kit.system import memory
+from colab_kit.system.memory import KEPT, USUAL, is_set_up, large_blocks_kept
+
+real = pytest.mark.skipif(memory._glibc() is None, reason="glibc's own memory is not in use here")
+BLOCK = 48 << 20  # bytes: above what glibc keeps by itself
+
+
+def new_pages(times=4):
+    """Pages that the system hands out while a large block is made and freed again and again."""
+    torch.ones(BLOCK // 4)
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    for _ in range(times):
+        torch.ones(BLOCK // 4)
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+
+def held():
+    """Bytes of memory that the process holds."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+@real
+def test_a_large_block_is_the_same_memory_again_within_and_new_memory_elsewhere():
+    with large_blocks_kept():
+        within = new_pages()
+    assert within < 1000 < new_pages()
+
+
+@real
+def test_what_was_kept_goes_back_to_the_system_at_the_end():
+    with large_blocks_kept():
+        blocks = [torch.ones(BLOCK // 4) for _ in range(4)]
+        small = torch.ones(1 << 12)  # lies behind them: their memory is in the middle
+        del blocks
+        inside = held()
+    assert inside - held() > 3 * BLOCK and small.sum() == 1 << 12
+
+
+class Library:
+    """Takes the place of glibc, and hears what is set."""
+
+    def __init__(self):
+        self.heard = []
+
+    def mallopt(self, name, value):
+        self.heard.append(value)
+        return 1
+
+    def malloc_trim(self, pad):
+        self.heard.append("trim")
+
+
+def test_the_last_to_leave_sets_it_back_whichever_thread_it_is(monkeypatch):
+    library, entered, leave = Library(), threading.Event(), threading.Event()
+    monkeypatch.setattr(memory, "_glibc", lambda: library)
+
+    def other():
+        with large_blocks_kept():
+            entered.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with pytest.raises(KeyError), large_blocks_kept():
+        thread.start()
+        assert entered.wait(10)
+        raise KeyError
+    assert library.heard == [KEPT, KEPT]
+    leave.set()
+    thread.join(10)
+    assert library.heard == [KEPT, KEPT, USUAL, 2 * USUAL, "trim"]
+
+
+@pytest.mark.parametrize(
+    ("env", "is_so"),
+    [
+        ({}, False),
+        ({"MALLOC_ARENA_MAX": "2", "GLIBC_TUNABLES": "glibc.rtld.nns=4"}, False),
+        ({"MALLOC_TRIM_THRESHOLD_": "131072"}, True),
+        ({"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=65536"}, True),
+    ],
+)
+def test_what_the_user_has_set_up_is_seen(env, is_so):
+    assert is_set_up(env) is is_so
