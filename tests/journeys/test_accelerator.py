@@ -70,12 +70,11 @@ def waits(call, n: int) -> dict[str, int]:
 @pytest.mark.parametrize(
     "call",
     [
-        trained,
         lambda n: trained(n, **EXTRAS),
         lambda n: transferred(n, "finetune"),
         lambda n: transferred(n, "frozen"),
     ],
-    ids=["train", "with all extras", "finetune", "frozen"],
+    ids=["with all extras", "finetune", "frozen"],
 )
 def test_five_times_the_batches_are_no_more_waits_in_training(call):
     assert waits(call, FEW) == waits(call, MANY)

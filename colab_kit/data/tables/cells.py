@@ -110,7 +110,8 @@ def _without_blank(cells: Sequence[str], name: str) -> tuple[list[Any], list[Not
     for cell in sorted(words_for_none - none):
         text = f"The column {name} says {cell!r} of {counts[cell]:,} pictures: it is taken as a"
         notes.append(Note(f"{text} class. A picture without a label has an empty cell."))
-    return [None if cell in none else cell for cell in cells], notes
+    one_each = {cell: None if cell in none else cell for cell in counts}  # one object a class
+    return list(map(one_each.__getitem__, cells)), notes
 
 
 def one_spelling(labels: list[Any], name: str) -> tuple[list[Any], list[Note]]:
@@ -119,7 +120,9 @@ def one_spelling(labels: list[Any], name: str) -> tuple[list[Any], list[Note]]:
     Short names stay: "a" and "A" are letters.
     """
     spellings: dict[str, dict[str, int]] = {}
-    for label, count in Counter(label for label in labels if label is not None).items():
+    counts = Counter(labels)
+    del counts[None]
+    for label, count in counts.items():
         squeezed = re.sub(r"[\s_-]+", "", label.casefold())
         if len(squeezed) > 2 and not squeezed.isdigit():
             spellings.setdefault(squeezed, {})[label] = count

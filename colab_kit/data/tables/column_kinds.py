@@ -152,11 +152,12 @@ def refuse_pairs(matched: Matched, names: FileNames, request: LabelRequest, show
     of_files = [matched.of_file]
     for number in range(matched.table.width):
         cells = [str(cell) for cell in matched.cells(number)[::step]]
-        if number in of_files or all(cell.isdigit() for cell in cells):
+        few = 2 * len(set(cells)) <= len(cells)
+        if number in of_files or few or all(cell.isdigit() for cell in cells):
             continue
         other = [names.find(cell, exact=True) for cell in cells]
         strange = sum(b is not None and b != a for a, b in zip(own, other, strict=True))
-        if 2 * strange > len(own) and 2 * len(set(cells)) > len(cells):
+        if 2 * strange > len(own):
             of_files.append(number)
     if len(of_files) < 2:
         return

@@ -78,6 +78,10 @@ class FileNames:
     paths : the files
     root : names are relative to it
     splits : the split that each lies in
+
+    Attributes
+    ----------
+    whole, text : the names below the folder of all, as a list and as one text
     """
 
     def __init__(self, paths: Sequence[Path], root: Path, splits: Sequence[str]) -> None:
@@ -85,7 +89,11 @@ class FileNames:
         self.base, tops = os.fspath(root), self.files.used_folders()
         if not all(f"{top}{os.sep}".startswith(f"{root}{os.sep}") for top in tops):
             self.base = os.path.commonpath(tops)
-        self.whole = [name.replace("\\", "/") for name in self.files.below(Path(self.base))]
+        self.whole = self.files.below(Path(self.base))
+        self.text = "\0".join(self.whole)  # no name holds it
+        if "\\" in self.text:
+            self.text = self.text.replace("\\", "/")
+            self.whole = self.text.split("\0")
         self._forms = dict[str, dict[str, int]]()
         self.many = len(set(splits)) > 1
 

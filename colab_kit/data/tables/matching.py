@@ -184,12 +184,13 @@ def _find(reading: Reading) -> None:
     """Look beside the pictures for what their folders do not say."""
     listing, names, request = reading.listing, reading.names, reading.request
     asked = request.label_column is not None or request.file_column is not None
-    if asked or all(label is None for label in _of_main(reading)):
+    mine = _of_main(reading)
+    if asked or mine.count(None) == len(mine):
         found = found_tables.best(listing, names, request)
         if found is None:
             _refuse(reading, asked)
             return
-        _use(reading, found.matched, found.shown)
+        _use(reading, found.matched, found.shown, found.choice)
         return
     found_tables.doubt_folders(listing, names, request, reading.labels)
     for extra in found_tables.for_unlabelled(listing, names, reading.labels):
@@ -227,13 +228,20 @@ def _refuse(reading: Reading, asked: bool) -> None:
         raise error
 
 
-def _use(reading: Reading, main: Matched, shown: str) -> None:
-    """Take the labels of a table, and of those like it of other splits, and the split they say."""
+def _use(reading: Reading, main: Matched, shown: str, choice: LabelChoice | None = None) -> None:
+    """Take the labels of a table, and of those like it of other splits, and the split they say.
+
+    Parameters
+    ----------
+    choice : LabelChoice, optional
+        The labels of this table alone, where somebody chose them.
+    """
     table, request = main.table, reading.request
     siblings = _siblings(reading, main)
     alike = [one for one in siblings if (one.header, one.table.width) == (main.header, table.width)]
     matched = joined(main, alike)  # judged as one: a label is read alike in each
-    choice = choose_labels(matched, reading.names, request, shown)
+    if alike or choice is None:
+        choice = choose_labels(matched, reading.names, request, shown)
     reading.matched += [main, *siblings]
     reading.labels = [None] * len(reading.labels)
     if choice is None:
@@ -246,7 +254,9 @@ def _use(reading: Reading, main: Matched, shown: str) -> None:
     assign(reading, matched.files, labels, str(table.path), several=table.several)
     say_strangers(reading, str(table.path), main.strangers)
     of_file = main.named(main.of_file)
-    if (stem := reading.names.stems[main.files[0]]).startswith("0") and main.written(0) != stem:
+    if (stem := Path(reading.names.whole[main.files[0]]).stem).startswith("0") and main.written(
+        0
+    ) != stem:
         of_file += f" ({main.written(0)} is {stem})"
     line = f"{shown or table.path.name}: {of_file} names the files, {choice.line}"
     reading.lines.append(f"{line} ({spoken(reading.labels)}){named}")

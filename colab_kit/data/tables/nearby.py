@@ -93,7 +93,7 @@ def best(listing: Listing, names: FileNames, request: LabelRequest) -> FoundTabl
             raise asked[1]
         return None
     near = [found for share, found in plain if share >= NEAR * first]
-    rivals = [found for found in near if not _agree(found, near[0])]
+    rivals = [found for found in near[1:] if not _agree(found, near[0])]
     if rivals and whole:
         raise _question([near[0], *rivals], request)
     return near[0]
@@ -187,9 +187,12 @@ def strange(listing: Listing, names: FileNames, request: LabelRequest) -> DataEr
 
 def candidates(listing: Listing, names: FileNames) -> list[Path]:
     """List the tables that may say something of the pictures: no answer sheet, no picture's own."""
-    stems = set(names.stems)
-    tables = [path for path in listing.tables if not is_answer(path) and path.stem not in stems]
-    return tables[:AT_MOST]
+
+    def is_of_a_picture(stem: str) -> bool:
+        return stem in names.text and stem in names.form("stems")
+
+    tables = [path for path in listing.tables if not is_answer(path)]
+    return [path for path in tables if not is_of_a_picture(path.stem)][:AT_MOST]
 
 
 def _agree(one: FoundTable, other: FoundTable) -> bool:

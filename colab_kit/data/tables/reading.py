@@ -130,7 +130,7 @@ def _pictures(reading: Reading, rows: Sequence[int]) -> PictureFiles:
     """Give some of the files with what is said of them."""
     labels = [reading.labels[row] for row in rows]
     groups = [reading.groups[row] for row in rows]
-    said = any(group is not None for group in groups)
+    said = groups.count(None) < len(groups)
     return PictureFiles(reading.names.files.take(rows), labels, groups if said else None)
 
 
