@@ -326,7 +326,7 @@ class Use:
         }
         rest = {
             "open beta": lambda: chances(kit.open_run("beta")),
-            "list": lambda: {run.name: 0 for run in catalog.look().runs}["beta"],
+            "list": lambda: len({run.name for run in catalog.look().runs} - {area}),
             "train a new one": lambda: chances(world.train("other", epochs=1, **hear)),
         }
         groups = {"alpha": run, "beta": {}, "gamma": pictures, "delta": head, "export": export}
