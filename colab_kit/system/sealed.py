@@ -17,9 +17,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from .files import LONGEST, digest, parse, write_json
 
-SEAL, OF = "sha256", "of"
+SEAL, OF = "seal", "of"  # names that no record has for anything else
 RUN = "run"  # what a run.json is of; a choices.json is of the start of its run
-BROKEN = "it was changed after it was written: its sha256 does not fit what it says"
+BROKEN = "it was changed after it was written: its seal does not fit what it says"
 
 
 def write_record(path: Path, of: str, content: dict[str, Any]) -> None:
@@ -40,6 +40,7 @@ def write_record(path: Path, of: str, content: dict[str, Any]) -> None:
 
 def sealed(of: str, content: dict[str, Any]) -> dict[str, Any]:
     """Give plain data with its seal."""
+    assert not {SEAL, OF} & content.keys()
     plain = parse(json.dumps({OF: of, **content}))
     return {SEAL: digest(plain), **plain}
 

@@ -90,6 +90,14 @@ def test_offline_uses_what_is_here_and_names_what_is_not():
         decide(offline=True)
 
 
+def test_what_is_neither_file_nor_folder_is_not_taken_for_the_file():
+    link = replace(NOTHING, exists=True)
+    for more in ({}, {"offline": True}):
+        with pytest.raises(FetchError, match="is no file"):
+            decide(link, **more)
+    assert decide(link, overwrite=True).step == "download"
+
+
 def test_a_part_is_resumed_and_a_folder_takes_no_files_name():
     assert decide(replace(NOTHING, part_left=True)).step == "resume"
     with pytest.raises(FetchError, match="is a folder"):

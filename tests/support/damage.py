@@ -13,9 +13,11 @@ import random
 import shutil
 import struct
 import traceback
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -25,17 +27,24 @@ from torch import nn
 import colab_kit as kit
 from colab_kit.data import pixel_cache
 from colab_kit.data.preprocess import Preprocess
-from colab_kit.errors import ColabKitError
-from colab_kit.events import Note
+from colab_kit.errors import ColabKitError, Stopped
+from colab_kit.events import FetchProgress, Note
 from colab_kit.fetching.download import has_hashes
+from colab_kit.fetching.records import MARK
 from colab_kit.models import build
 from colab_kit.models.backbones import Backbone, WeightFiles, _fill, _tensors
 from colab_kit.runs import catalog
 from colab_kit.runs.running import forget_runs
 from colab_kit.system.files import home, sha256, write_whole
+from colab_kit.testing.server import FileServer
 from colab_kit.training import checkpoint
 from tests.support.pictures import class_folders
 
+packed = io.BytesIO()
+with zipfile.ZipFile(packed, "w") as archive:
+    archive.writestr("a.txt", "a" * 100)
+    archive.writestr("b/c.txt", "c" * 50)
+SERVED = {"x.bin": bytes(range(256)), "pets.zip": packed.getvalue(), "half.bin": bytes(300_000)}
 TINY = "resnet18"  # a small network stands in for it
 ABSURD = (-1, 0, 10**9, 10**18, 1e308, float("nan"), "9" * 5000, "", None, True, [], {})
 
@@ -171,6 +180,8 @@ class World:
         torch.save(Tiny().state_dict(), self.origin)
         self.weights = f"tiny-{sha256(self.origin)[:8]}.pth"
         self.pets = class_folders(top / "pets", each=8)
+        self.server = FileServer()
+        self.links = [self.server.put(name, content) for name, content in SERVED.items()]
         self.place = top / "world"
         with self.inside():
             for name in ("alpha", "beta"):
@@ -178,6 +189,9 @@ class World:
             kit.open_run("alpha").export("alpha.safetensors")
             self.learn_pictures()
             self.learn_head()
+            self.fetch_all()
+            Path("half.bin").unlink()
+            self.leave_half()
         self.pristine = top / "pristine"
         self.place.rename(self.pristine)
 
@@ -219,6 +233,23 @@ class World:
         how = {"mode": "frozen", "image_size": 8, "quiet": True, **more}
         return kit.transfer(data, TINY, name="delta", **how)
 
+    def fetch_all(self) -> list[int]:
+        """Fetch a file, an archive, and a file that an earlier call left half; sums of them."""
+        found = [Path(kit.fetch(link, quiet=True).path) for link in self.links]
+        files = [file for path in found for file in (path, *path.rglob("*"))]
+        return [crc32(file.read_bytes()) for file in files if file.is_file() and file.name != MARK]
+
+    def leave_half(self) -> None:
+        control = kit.Control()
+
+        def hear(event: Any) -> None:
+            if isinstance(event, FetchProgress) and event.done:
+                control.stop()
+
+        self.server.slow(1 << 20, "half.bin", times=1)
+        with contextlib.suppress(Stopped):
+            kit.fetch(self.links[-1], quiet=True, callbacks=[hear], control=control)
+
     def fresh(self) -> None:
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(self.pristine, self.place, symlinks=True)
@@ -226,6 +257,7 @@ class World:
     def files(self) -> list[Path]:
         """Every file that is kept, relative to the world."""
         found = (path for path in self.pristine.rglob("*") if path.is_file())
+        found = (path for path in found if path.suffix != ".txt")  # data are the user's
         return sorted(path.relative_to(self.pristine) for path in found)
 
     def harm(self, name: Path, rng: random.Random) -> str:
@@ -326,10 +358,18 @@ class Use:
         }
         rest = {
             "open beta": lambda: chances(kit.open_run("beta")),
-            "list": lambda: {run.name: 0 for run in catalog.look().runs}["beta"],
+            "list": lambda: len({run.name for run in catalog.look().runs} - {area}),
             "train a new one": lambda: chances(world.train("other", epochs=1, **hear)),
         }
-        groups = {"alpha": run, "beta": {}, "gamma": pictures, "delta": head, "export": export}
+        fetched = {"fetch again": world.fetch_all}
+        groups = {
+            "fetched": fetched,
+            "alpha": run,
+            "beta": {},
+            "gamma": pictures,
+            "delta": head,
+            "export": export,
+        }
         return {**groups.get(area, {**pictures, **head}), **rest}
 
     def hear(self, event: Any) -> None:
@@ -341,7 +381,10 @@ def area_of(name: Path) -> str:
     """Which part of the world a file is of."""
     if name.suffix == ".safetensors" and len(name.parts) == 2:
         return "export"
-    return name.parts[3].partition("-")[0] if name.parts[0] == "work" else "home"
+    if name.parts[1] == "colab-kit":
+        return name.parts[3].partition("-")[0]
+    is_home = name.parts[0] == "home" and name.parts[1] not in ("fetched", "locks")
+    return "home" if is_home else "fetched"
 
 
 def complaints(world: World, number: int, seed: str, expected: dict[str, Use]) -> list[str]:

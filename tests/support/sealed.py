@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from colab_kit.system.files import SEAL, seal, stamp
-from colab_kit.system.sealed import OF, RUN, write_record
+from colab_kit.system.files import SEAL as HOLE
+from colab_kit.system.files import seal, stamp
+from colab_kit.system.sealed import OF, RUN, SEAL, write_record
 
 
 def sealed(
     folder: Path, step: int, *, start: str = "s", size: int = 5000, kind: str = "checkpoint"
 ) -> Path:
     """Write a file of a series as checkpoint.write does: stamped and sealed."""
-    mark = {"sha256": SEAL, "start": start, "step": str(step), "facts": "{}"}
+    mark = {"sha256": HOLE, "start": start, "step": str(step), "facts": "{}"}
     header = json.dumps({"__metadata__": mark}, separators=(",", ":")).encode()
     path = folder / f"{kind}-{step:09d}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +32,7 @@ def steps(folder: Path, kind: str = "checkpoint") -> dict[str, int]:
 def rewrite(path: Path, **changes: Any) -> None:
     """Change fields of a sealed record, and seal it again."""
     record = json.loads(path.read_text())
-    content = {name: value for name, value in record.items() if name not in ("sha256", OF)}
+    content = {name: value for name, value in record.items() if name not in (SEAL, OF)}
     write_record(path, record[OF], content | changes)
 
 

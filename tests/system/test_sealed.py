@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from colab_kit.system import files
 from colab_kit.system.files import DEEPEST, LONGEST, parse
 from colab_kit.system.sealed import check, read_record, write_record
 
@@ -94,10 +93,9 @@ def test_a_folder_and_a_pipe_in_the_place_of_a_record_are_errors_at_once(record)
             read_record(record.with_name(place), "a")
 
 
-def test_a_record_that_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "LONGEST", 100)
+def test_a_record_that_could_not_be_read_again_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="longer"):
-        write_record(tmp_path / "long.json", "a", {"text": "x" * 200})
+        write_record(tmp_path / "long.json", "a", {"text": "x" * LONGEST})
     assert not (tmp_path / "long.json").exists()
 
 
