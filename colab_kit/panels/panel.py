@@ -46,8 +46,8 @@ HINT = "a folder, a link, or a name like fashion-mini"
 working: dict[str, Worker] = {}
 
 
-@new_words
 @in_working_folder
+@new_words
 def panel(
     data: Any = None,
     backbone: str = "resnet18",
