@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -87,6 +88,12 @@ def test_a_program_that_begins_in_a_deleted_working_folder_is_told_before_torch_
 
 def test_a_run_whose_working_folder_is_deleted_goes_on(forks, tmp_path):
     assert forks.run("deleted_below", work=str(tmp_path / "work")) == 0
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_to_the_whole_group_is_a_clean_stop_with_workers_too(name, forks, tmp_path):
+    number = int(getattr(signal, name))
+    assert forks.run("signalled", number=number, work=str(tmp_path / "run")) == 0
 
 
 # -- a clock that jumps -----------------------------------------------------------------------------
