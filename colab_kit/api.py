@@ -18,8 +18,8 @@ from .training.request import Request, right_way_round
 from .training.trials import Preflight, find_rate, look
 
 
-@new_words
 @in_working_folder
+@new_words
 def train(
     model: Any,
     data: Any,
@@ -94,8 +94,8 @@ def train(
     return carry_out("train", request, data, **where, **heard)
 
 
-@new_words
 @in_working_folder
+@new_words
 def transfer(
     data: Any,
     backbone: Any = "resnet18",
@@ -205,8 +205,8 @@ def preflight(
     )
 
 
-@new_words
 @in_working_folder
+@new_words
 def find_lr(
     model: Any,
     data: Any,

@@ -32,8 +32,8 @@ from .tables.name_patterns import to_fill_in
 from .targets import CLASSIFY, REGRESS, TASKS, as_task, task_of
 
 
-@new_words
 @in_working_folder
+@new_words
 def load(
     source: Any,
     *extra: Any,

@@ -83,7 +83,10 @@ class ItemReader:
             for x, y, rows in batches:
                 yield x, y, rows.numpy()
         except Exception as err:  # a worker's death has many faces, and none of torch's own class
-            raise self._death() or err from err
+            death = self._death()
+            if death is None:
+                raise
+            raise death from err
 
     def _from_workers(self, loader: DataLoader[Any]) -> Iterator[Any]:
         """Give the batches of worker processes, whose deaths are found here and nowhere else.

@@ -49,8 +49,8 @@ class Repo(Fetched):
         return f"{self.url} at commit {self.commit}"
 
 
-@new_words
 @in_working_folder
+@new_words
 def clone(
     url: str | os.PathLike[str],
     to: str | os.PathLike[str] | None = None,

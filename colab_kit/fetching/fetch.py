@@ -34,8 +34,8 @@ from .remote import Call, Remote, name_of, one_at_a_time, resolve
 from .unpacking import Unpacker
 
 
-@new_words
 @in_working_folder
+@new_words
 def fetch(
     url: str | os.PathLike[str],
     to: str | os.PathLike[str] | None = None,

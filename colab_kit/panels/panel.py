@@ -47,8 +47,8 @@ working: dict[str, Worker] = {}
 shown: list[Panel] = []
 
 
-@new_words
 @in_working_folder
+@new_words
 def panel(
     data: Any = None,
     backbone: str = "resnet18",

@@ -92,6 +92,34 @@ def deleted_below(work: str) -> None:
     )
 
 
+class Items(torch.utils.data.Dataset):
+    """A Dataset of one's own, so that workers read it."""
+
+    targets = (np.arange(60) % 3).tolist()
+
+    def __len__(self) -> int:
+        return 60
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return torch.full((3, 8, 8), i / 60), i % 3
+
+
+def signalled(number: int, work: str) -> None:
+    """Send a signal to the whole group, the workers too, while a run trains."""
+    os.setsid()
+
+    def hear(event: object) -> None:
+        if getattr(event, "step", 0) == 3 and not hasattr(event, "seconds"):
+            os.killpg(0, number)
+
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 3))
+    how = {"epochs": 9, "batch_size": 4, "num_workers": 2, "quiet": True}
+    run = kit.train(net, Items(), run_dir=work, callbacks=[hear], **how)
+    assert run.status == "stopped" and run.progress.step in (3, 4)
+    again = kit.train(net, Items(), run_dir=work, **how | {"epochs": 2})
+    assert again.status == "finished"
+
+
 def nobody(number: int) -> None:
     raise KeyError(number)
 
