@@ -141,7 +141,10 @@ def plan_features(plan: Plan, first: Batch, forward: float) -> Plan:
     views = _views(plan)
     choices["views"] = views
     if "features" not in choices:
-        choices["features"] = _precision(plan, backbone, first, forward, views.value)
+        known = _known_precision(plan, backbone)
+        if known is None or not _features(plan, backbone, known, views).are_there:
+            known = _precision(plan, backbone, first, forward, views.value)
+        choices["features"] = known
     features = _features(plan, backbone, choices["features"], views)
     if plan.mode == "frozen" and backbone.can_be_noted:
         plan = replace(plan, model=backbone.head_alone)

@@ -88,6 +88,15 @@ def test_features_leave_the_network_and_its_layout_as_they_are(built):
     assert lazy.module.body[0].weight.is_contiguous()
 
 
+def test_each_precision_has_its_own_layout_whichever_was_tried_before(built):
+    """Else weights would keep the layout of an option that was only measured."""
+    lazy, plain, last = LazyBackbone(NAME, classes=3), Precision(), Precision("fp32", True)
+    for how in (plain, last, plain, last):
+        lazy.features(pictures(), how)
+        convolution = next(m for m in lazy._headless_copy.modules() if isinstance(m, nn.Conv2d))
+        assert convolution.weight.is_contiguous() == (not how.channels_last)
+
+
 def test_what_features_cannot_replace_is_not_noted(monkeypatch):
     changed = Backbone(Net(nn.Tanh()), NAME, Preprocess(8, 3), 9)
     monkeypatch.setattr(build, "backbone", lambda name, **how: changed)

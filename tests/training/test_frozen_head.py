@@ -1,6 +1,7 @@
 """Transferring: the backbone keeps every bit, its features are computed once, the head is solved; then, if asked, all is trained."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from colab_kit.data.loading import load
 from colab_kit.errors import RecipeError
 from colab_kit.events import Control, EpochDone, Note, StepDone, set_milestone_hook
 from colab_kit.models.build import LazyBackbone
+from colab_kit.models.precision import Precision
 from colab_kit.runs.opening import open_run
 from colab_kit.testing.fixtures import class_folders
 from colab_kit.training import checkpoint, transfer_plan
@@ -550,3 +552,25 @@ def test_a_pass_of_a_few_seconds_measures_nothing_however_many_pictures_it_has(m
     x[1::2] = 200
     run = move(load((x, np.arange(6000) % 2), valid=0, quiet=True), image_size=8, batch_size=500)
     assert not asked and TOO_SHORT in run.choices["features"].why
+
+
+def test_a_long_pass_measures_its_numbers_and_looks_at_an_earlier_choice_again(pets, monkeypatch):
+    options, asked = [Precision(), Precision("bf16")], []
+
+    def measured(forward, some):
+        assert forward(some[0]).shape == forward(some[1]).shape
+        asked.append(some)
+        return some[1], "measured", dict.fromkeys(some, 1.0)
+
+    monkeypatch.setattr(transfer_plan, "candidates", lambda *machine: options)
+    monkeypatch.setattr(transfer_plan, "fastest_forward", measured)
+    assert move(pets).choices["features"][0] == "bf16" and not asked, "too short to measure"
+    (home := Path("home/precision.json")).unlink()
+    monkeypatch.setattr(transfer_plan, "SHARE", 1e9)
+    monkeypatch.setattr(transfer_plan, "SHORT", 0.0)
+    assert move(pets, image_size=20).choices["features"][:2] == ("bf16", "measured")
+    assert move(pets, image_size=20, seed=1).choices["features"][1] == "measured (earlier)"
+    assert asked == [options], "features that are there need no second look"
+    others = class_folders(pets.parent / "others", each=13)
+    assert move(others, image_size=20).choices["features"][1] == "measured (earlier)"
+    assert asked == [options, options] and home.exists()
