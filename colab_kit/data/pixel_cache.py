@@ -114,13 +114,13 @@ class PixelStore:
         path = self.paths[row]
         try:
             data, content = read(path)
-            if content.print != self.contents.setdefault(row, content).print:
-                self.changed.add(row)
-                return None
             picture = decode(data, self.side, self.span, name=path)
         except (DataError, OSError, ValueError) as err:
             what = err.what if isinstance(err, DataError) else f"{path} cannot be read: {err}."
             self.bad[row] = f"{what} It is left out of its batches; the order of the others stays."
+            return None
+        if content.print != self.contents.setdefault(row, content).print:
+            self.changed.add(row)
             return None
         aspect = float(np.float32(picture.shape[1] / picture.shape[0]))
         pixels = squash(
