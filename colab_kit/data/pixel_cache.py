@@ -17,7 +17,7 @@ from .deep import Span
 from .file_table import FileTable
 from .image_checks import read
 from .images import VERSION, decode, squash
-from .prefetch import cached_with
+from .prefetch import cached_with, is_cached
 from .sources import Pictures
 
 KEPT = 3  # stores that stay on the disk when no process uses them
@@ -114,13 +114,13 @@ class PixelStore:
         path = self.paths[row]
         try:
             data, content = read(path)
-            if content.print != self.contents.setdefault(row, content).print:
-                self.changed.add(row)
-                return None
             picture = decode(data, self.side, self.span, name=path)
         except (DataError, OSError) as err:
             what = err.what if isinstance(err, DataError) else f"{path} cannot be read: {err}."
             self.bad[row] = f"{what} It is left out of its batches; the order of the others stays."
+            return None
+        if content.print != self.contents.setdefault(row, content).print:
+            self.changed.add(row)
             return None
         aspect = float(np.float32(picture.shape[1] / picture.shape[0]))
         pixels = squash(
@@ -138,9 +138,16 @@ def store_for(
     side: int,
     span: Span | None = None,
     fill: tuple[int, ...] | None = None,
+    *,
+    kept: bool = True,
 ) -> PixelStore:
-    """Give the one store of a source at this side in this process: all its readers share it."""
+    """Give the one store of a source at this side in this process: all its readers share it.
+
+    Where nothing is to be kept, and nobody keeps it, it is a store that keeps nothing.
+    """
     key = (side, span or source.span, fill)
+    if not kept and not is_cached(source, key):
+        return PixelStore(source, side, span=span, fill=fill, ram=0, disk=0)
     return cached_with(source, key, lambda: PixelStore(source, side, span=span, fill=fill))
 
 
