@@ -92,6 +92,8 @@ class BatchLoader:
     channels_last : bool
         Whether pictures that are cut come with this layout; else contiguous, as torch's DataLoader
         gives them, so that any network takes them.
+    keeps_pixels : bool
+        Whether decoded pictures stay for a second look.
 
     Raises
     ------
@@ -115,6 +117,7 @@ class BatchLoader:
     ) -> None:
         self.split, self.preprocess, self.device = split, preprocess, device
         self.seed, self.sampler, self.channels_last = seed, sampler, False
+        self.keeps_pixels = True
         self.source = split.source if transform is None else under_transform(split, transform)
         self.augment = augment if augment is not None and (augment.cuts or augment.paints) else None
         self.bounds = bounds(len(split), batch_size)
@@ -236,7 +239,7 @@ class BatchLoader:
     def _read_files(
         self, pictures: Pictures, groups: Groups, epoch: int
     ) -> Generator[Raw, None, None]:
-        store = self.preprocess.store(pictures)
+        store = self.preprocess.store(pictures, kept=self.keeps_pixels)
         labels = torch.from_numpy(pictures.labels)
         with closing(run_ahead(self._cut_files(store, groups, epoch))) as ready:
             for rows, (x, good) in zip(groups, ready, strict=True):

@@ -123,13 +123,13 @@ def contents_of(source: Pictures, rows: np.ndarray) -> list[str]:
     Raises
     ------
     DataError
-        A file holds something else than it did.
+        A file holds another picture than it did.
     """
     known, texts = source.contents, FileTable.of(source.paths).texts()
     asked = [row for row in rows.tolist() if row not in known or _touched(texts[row], known[row])]
     for row, look in zip(asked, _looks([source.paths[row] for row in asked]), strict=True):
         before = known.get(row)
-        if before is not None and look.print not in ("", before.print):
+        if before is not None and not look.fault and look.print != before.print:
             raise changed(source.paths[row])
         if before is None or look.print:
             known[row] = look.content

@@ -17,7 +17,7 @@ from .deep import Span
 from .file_table import FileTable
 from .image_checks import read
 from .images import VERSION, decode, squash
-from .prefetch import cached_with
+from .prefetch import cached_with, is_cached
 from .sources import Pictures
 
 KEPT = 3  # stores that stay on the disk when no process uses them
@@ -138,9 +138,16 @@ def store_for(
     side: int,
     span: Span | None = None,
     fill: tuple[int, ...] | None = None,
+    *,
+    kept: bool = True,
 ) -> PixelStore:
-    """Give the one store of a source at this side in this process: all its readers share it."""
+    """Give the one store of a source at this side in this process: all its readers share it.
+
+    Where nothing is to be kept, and nobody keeps it, it is a store that keeps nothing.
+    """
     key = (side, span or source.span, fill)
+    if not kept and not is_cached(source, key):
+        return PixelStore(source, side, span=span, fill=fill, ram=0, disk=0)
     return cached_with(source, key, lambda: PixelStore(source, side, span=span, fill=fill))
 
 

@@ -111,6 +111,11 @@ def cached_with(owner: Any, key: Any, make: Callable[[], T]) -> T:
     return value
 
 
+def is_cached(owner: Any, key: Any) -> bool:
+    """Whether a value of this key is there."""
+    return key in _caches.get(owner, {})
+
+
 def forget() -> None:
     """Empty the caches, as a new process has them."""
     _caches.clear()

@@ -84,9 +84,9 @@ class Preprocess:
         """Give uint8 (H, W, C) as the square that is stored, and cut from there."""
         return squash(pixels, self.side, fill=self.fill)
 
-    def store(self, source: Pictures) -> PixelStore:
+    def store(self, source: Pictures, *, kept: bool = True) -> PixelStore:
         """Give the store of a source's squares."""
-        return store_for(source, self.side, self.span, self.fill)
+        return store_for(source, self.side, self.span, self.fill, kept=kept)
 
     def picture(self, picture: Path | ndarray) -> ndarray:
         """Give a file, or uint8 (H, W, 3), as the uint8 square that is evaluated."""

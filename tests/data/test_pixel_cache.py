@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from colab_kit.data import pixel_cache
+from colab_kit.data.fingerprints import of_content
 from colab_kit.data.images import decode, squash
 from colab_kit.data.pixel_cache import PixelStore, store_for
 from colab_kit.data.sources import Pictures
@@ -192,6 +193,24 @@ def test_a_process_killed_while_it_writes_leaves_whole_rows_only(source, tmp_pat
 
 def test_the_store_of_a_source_is_one_in_a_process(source):
     assert store_for(source, 8) is store_for(source, 8) is not store_for(source, 9)
+
+
+def test_who_keeps_nothing_uses_what_is_kept_and_leaves_nothing(source):
+    passing = store_for(source, 8, kept=False)
+    assert passing.where == "none" and passing.read(0) is not None
+    store = store_for(source, 8)
+    assert store.where != "none" and store_for(source, 8, kept=False) is store
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_picture_in_the_place_of_one_is_no_row_and_is_named(source, tmp_path, kind):
+    first = PixelStore(source, 8, place=tmp_path / "home", **KINDS[kind])
+    assert first.read(4) is not None and source.contents[4].print == of_content(
+        source.paths[4].read_bytes()
+    )
+    picture(source.paths[4], 77, size=(24, 16))
+    again = PixelStore(source, 9, place=tmp_path / "home", **KINDS[kind])
+    assert again.read(4) is None and again.changed == {4} and not again.bad
 
 
 def test_where_the_disk_takes_nothing_pictures_are_decoded_each_time(source, tmp_path):

@@ -1,11 +1,14 @@
 """Inference: who looks changes no number, and what was looked at is not computed again."""
 
+import os
+import resource
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from colab_kit.data.batches import BatchLoader
+from colab_kit.data.batches import Batch, BatchLoader
 from colab_kit.data.dataset import Split
 from colab_kit.data.preprocess import Preprocess
 from colab_kit.data.sources import Arrays
@@ -143,6 +146,28 @@ def test_a_look_says_how_far_it_is_once_it_takes_more_than_two_seconds():
     quick(100)
     quick.end()
     assert len(heard) == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux says what is held")
+def test_the_memory_of_a_look_does_not_grow_with_its_batches():
+    many, held = 160, list[int]()
+
+    def batches():
+        for number in range(many):
+            x = torch.rand(8, 3, 128, 128)
+            yield Batch(x, torch.zeros(8, dtype=torch.int64), np.arange(8 * number, 8 * number + 8))
+
+    class Measured(Watch):
+        def __call__(self, done):
+            with open("/proc/self/statm", encoding="ascii") as file:
+                held.append(int(file.read().split()[1]) * resource.getpagesize())
+            return True
+
+    bounds = [(8 * number, 8 * number + 8) for number in range(many)]
+    asked = Inference(Backbone, CPU)
+    found = asked.over(batches(), bounds, lambda x: x.mean((2, 3)), Measured("valid", 8 * many))
+    assert found.outputs.shape == (8 * many, 3) and (found.rows == np.arange(8 * many)).all()
+    assert held[-1] - held[many // 4] < 16 << 20  # a batch takes 1.5 MB
 
 
 def test_where_memory_runs_out_a_batch_is_computed_in_pieces():

@@ -1,7 +1,9 @@
 """Looking with a run: history, evaluate, report and predict give one and the same figures."""
 
 import csv
+import functools
 import io
+import os
 import signal
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from torch import nn
 
 from colab_kit.api import train, transfer
+from colab_kit.data import image_checks
 from colab_kit.data.loading import load
 from colab_kit.errors import DataError
 from colab_kit.events import Note
@@ -17,7 +20,7 @@ from colab_kit.models.build import LazyBackbone
 from colab_kit.panels.cleaner import cleaner
 from colab_kit.runs.opening import open_run
 from colab_kit.runs.prediction import Prediction
-from tests.support.pictures import class_folders
+from tests.support.pictures import class_folders, picture
 
 
 class Net(nn.Module):
@@ -121,6 +124,79 @@ def test_a_split_goes_through_a_frozen_backbone_once(data, passes):
     passes.clear()
     other.evaluate("test", quiet=True)
     assert passes == [], "the features are those of another run"
+
+
+def bitmaps(folder, each=16):
+    """Pictures in two classes, all files of one size."""
+    for n in range(2 * each):
+        picture(folder / "ab"[n % 2] / f"{n:02}.bmp", n)
+    return folder
+
+
+def replaced(path, seed=99):
+    """Put another picture in the place of a file, under its name and of its size; give the old."""
+    old, size = path.read_bytes(), path.stat().st_size
+    picture(path, seed)
+    assert path.stat().st_size == size and path.read_bytes() != old
+    return old
+
+
+@pytest.mark.parametrize("looked_at", (True, False), ids=("looked at", "beyond the sample"))
+@pytest.mark.parametrize("when", ("before training", "before evaluate", "while it is read"))
+def test_a_picture_in_the_place_of_another_meets_none_of_its_features(
+    tmp_path, passes, monkeypatch, looked_at, when
+):
+    monkeypatch.setattr(image_checks, "FEW", 100 if looked_at else 8)
+    monkeypatch.setattr(image_checks, "SMALLEST", 2)
+    load_it = functools.partial(load, bitmaps(tmp_path / "set"), valid=0, quiet=True)
+    learn = functools.partial(HOW["solved"], batch_size=2, quiet=True)
+    clean, data = learn(load_it(), run_dir="clean"), load_it()
+    unseen = [n for n in range(len(data.train)) if n not in data.train.source.contents]
+    assert bool(unseen) is not looked_at
+    path, train_again = data.train.paths[[-1, *unseen][-1]], lambda: learn(data, run_dir="run")
+    ask = train_again
+    if when == "before evaluate":
+        run = train_again()
+        ask = lambda: run.evaluate("train", quiet=True)
+    if when == "while it is read":
+        (tmp_path / "home").rename(tmp_path / "home before")  # no features are kept
+        old = replaced_at_the_first_batch(path, monkeypatch)
+    else:
+        old = replaced(path)
+    passes.clear()
+    if looked_at or when != "before training":
+        with pytest.raises(DataError, match=f"{path.name} has changed"):
+            ask()
+    else:  # nobody knew what it held before
+        assert ask() and sum(passes) == 32
+    new = learn(load_it(), run_dir="new", restart=True)
+    path.write_bytes(old)
+    back = learn(load_it(), run_dir="back", restart=True)
+    losses = [run.history[-1]["train/loss"] for run in (clean, back, new)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def replaced_at_the_first_batch(path, monkeypatch):
+    """Replace a picture as soon as features are computed; give the old one."""
+    old, whole = path.read_bytes(), LazyBackbone.features
+
+    def computing(self, x, how):
+        if path.read_bytes() == old:
+            replaced(path)
+        return whole(self, x, how)
+
+    monkeypatch.setattr(LazyBackbone, "features", computing)
+    return old
+
+
+def test_a_file_that_was_only_touched_keeps_its_features(tmp_path, passes):
+    data = load(bitmaps(tmp_path / "set"), quiet=True)
+    run = HOW["solved"](data, quiet=True, run_dir="run")
+    passes.clear()
+    for path in data.train.paths:
+        os.utime(path, (1, 1))
+    run.evaluate("train", quiet=True)
+    assert passes == []
 
 
 def test_a_report_looks_at_its_split_once(data):
