@@ -190,7 +190,10 @@ def _use_file(remote: Remote | None, here: Here, options: Options) -> Plan | Non
     if options.overwrite:
         return None
     if here.size is None:
-        what, why = f"{path} is there already, and is no file.", "it may be a link that leads nowhere"
+        what, why = (
+            f"{path} is there already, and is no file.",
+            "it may be a link that leads nowhere",
+        )
         raise FetchError(what, why, "remove it, or give to= another name")
     why = f"it came from {record.url}" if record else "it was not fetched from this link"
     if options.sha256:
