@@ -26,7 +26,8 @@ from ..system.sealed import read_short, sealed, unsealed
 LEAST = 4 << 20  # bytes: a smaller claim spends more on asking than on bytes
 STEP = 1 << 20  # bytes hashed at a time
 MARGIN = 64 << 20  # bytes that stay free on the disk
-_BINARY = getattr(os, "O_BINARY", 0)
+# as bytes, and not what a link of its name leads to
+_ITSELF = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(eq=False)
@@ -93,7 +94,7 @@ class Part:
     def open(self) -> None:
         """Open what restore() took up, to continue it."""
         if self._file < 0 and self.total is not None:
-            self._file = os.open(self.path, os.O_RDWR | _BINARY)
+            self._file = os.open(self.path, os.O_RDWR | _ITSELF)
 
     def begin(self, version: str, total: int | None) -> None:
         """Start a version from nothing."""
@@ -101,7 +102,7 @@ class Part:
         self.forget()
         self.version, self.total = version, total
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | _BINARY
+            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | _ITSELF
             self._file = os.open(self.path, flags, 0o666)
             os.ftruncate(self._file, total or 0)
             self.save()

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colab_kit.errors import Stopped
+from colab_kit.errors import FetchError, Stopped
 from colab_kit.fetching import partial
 from colab_kit.fetching.partial import LEAST, Part
+from colab_kit.system.sealed import sealed
 from tests.support import examples
 
 BODY = os.urandom(300_000)
@@ -58,7 +59,7 @@ def test_bytes_of_a_claim_that_is_still_open_are_noted_too(part, tmp_path):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda said: said.update(identity="http://x/other"),
+        lambda said: said.update(of="http://x/other"),
         lambda said: said.update(boot="another start"),
         lambda said: said.update(total=10),
         lambda said: said.update(done=[[5, 3]]),
@@ -73,9 +74,28 @@ def test_a_doubtful_note_counts_for_nothing(part, tmp_path, spoil):
     part.release(brought(part, part.claim(), 1000))
     part.save()
     said = json.loads(part.side.read_text())
+    del said["seal"]
     spoil(said)
-    part.side.write_text(json.dumps(said))
+    of = said.pop("of")
+    part.side.write_text(json.dumps(sealed(of, said)))
     assert not Part(tmp_path / "x.bin", "http://x/x.bin").restore()
+
+
+def test_a_note_with_a_changed_digit_counts_for_nothing(part, tmp_path):
+    part.release(brought(part, part.claim(), 1000))
+    part.save()
+    text = part.side.read_text()
+    assert "1000" in text
+    part.side.write_text(text.replace("1000", "2000"))
+    assert not Part(tmp_path / "x.bin", "http://x/x.bin").restore()
+
+
+def test_nothing_is_written_where_a_link_in_the_place_of_a_part_leads(part, tmp_path):
+    part.drop()
+    part.path.symlink_to(tmp_path / "target")
+    with pytest.raises(FetchError, match="could not be written"):
+        part.begin('"v1"', 100)
+    assert not (tmp_path / "target").exists()
 
 
 def test_a_part_that_was_cut_or_has_no_note_counts_for_nothing(part, tmp_path):

@@ -22,7 +22,9 @@ def peak() -> int:
 def world(tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return World(tmp_path_factory.mktemp("damage"))
+        made = World(tmp_path_factory.mktemp("damage"))
+    yield made
+    made.server.close()
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +60,14 @@ def test_the_world_holds_every_kind_of_file_that_is_kept(world):
         ("home", "marks"),
         ("home", "precision.json"),
         ("export", "alpha.safetensors"),
+        ("fetched", ".colab-kit.json"),
+        ("fetched", "half.bin.part.json"),
     }
     assert {name.parts[1] for name in world.files() if name.parts[0] == "home"} == {
         "backbones",
         "features",
+        "fetched",
+        "locks",
         "pixels",
         "precision.json",
         "weights",

@@ -233,9 +233,9 @@ class World:
         how = {"mode": "frozen", "image_size": 8, "quiet": True, **more}
         return kit.transfer(data, TINY, name="delta", **how)
 
-    def fetch_all(self) -> list[int]:
+    def fetch_all(self, **how: Any) -> list[int]:
         """Fetch a file, an archive, and a file that an earlier call left half; sums of them."""
-        found = [Path(kit.fetch(link, quiet=True).path) for link in self.links]
+        found = [Path(kit.fetch(link, quiet=True, **how).path) for link in self.links]
         files = [file for path in found for file in (path, *path.rglob("*"))]
         return [crc32(file.read_bytes()) for file in files if file.is_file() and file.name != MARK]
 
@@ -361,7 +361,7 @@ class Use:
             "list": lambda: len({run.name for run in catalog.look().runs} - {area}),
             "train a new one": lambda: chances(world.train("other", epochs=1, **hear)),
         }
-        fetched = {"fetch again": world.fetch_all}
+        fetched = {"fetch again": lambda: world.fetch_all(callbacks=[self.hear_all])}
         groups = {
             "fetched": fetched,
             "alpha": run,
@@ -371,6 +371,10 @@ class Use:
             "export": export,
         }
         return {**groups.get(area, {**pictures, **head}), **rest}
+
+    def hear_all(self, event: Any) -> None:
+        if isinstance(event, Note):
+            self.notes.append(event.text)
 
     def hear(self, event: Any) -> None:
         if isinstance(event, Note) and event.level == "warn":
