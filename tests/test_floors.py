@@ -33,6 +33,22 @@ ONLY_IN = {  # guest: the rooms that may import it, at any depth
     "gdown": ("fetching/gdrive",),
     "google.colab": ("colab/bridge",),
     "onnx": ("runs/export",),
+    # all that asks servers: there a stop is heard, and everything has its time
+    "requests": ("system/http", "system/connections"),
+    "urllib3": ("system/http", "system/connections"),
+    "huggingface_hub": (),
+    "kagglehub": (),
+    "torch.hub": (),
+    "urllib.request": (),
+    "http.client": (),
+    "ftplib": (),
+    "httpx": (),
+    "aiohttp": (),
+    "http.server": ("testing/server", "testing/fuse/"),
+    "socket": ("system/connections", "colab/lease", "testing/"),
+    # one place names the decoders of Pillow: any other would try all, and one starts a program
+    "PIL.EpsImagePlugin": (),
+    "PIL.Image.open": ("data/image_files",),
 }
 WITHOUT_TORCH = ("system", "colab", "fetching", "errors", "events", "recipe")
 
@@ -165,6 +181,24 @@ def test_folders_import_downward_and_guests_keep_to_their_rooms():
     assert not sins(package()), "\n".join(sins(package()))
 
 
+OPENERS = {  # whose call, and the one room that may call it
+    "Image.open": "data/image_files",
+    "torch.hub.load_state_dict_from_url": "",
+    "socket.create_connection": "",
+}
+
+
+def test_servers_are_asked_and_pictures_are_opened_in_one_place_each():
+    calls = {
+        (room, ast.unparse(node.func))
+        for room, tree in package().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and not room.startswith("testing")
+    }
+    assert ("data/image_files", "Image.open") in calls
+    assert not [(room, call) for room, call in calls if OPENERS.get(call, room) != room]
+
+
 def test_no_rooms_import_each_other_in_a_circle():
     assert not circles(package()), "\n".join(" -> ".join(ring) for ring in circles(package()))
 
@@ -190,6 +224,9 @@ def test_a_verb_and_a_module_never_share_a_name():
         ("runs/run", "def f():\n    import ipywidgets"),
         ("colab/mounting", "from google.colab import drive"),
         ("training/loop", "def f():\n    import onnx"),
+        ("models/backbones", "def f():\n    from urllib.request import urlopen"),
+        ("fetching/hubs", "def f():\n    import requests"),
+        ("runs/report", "from PIL.Image import open"),
     ],
 )
 def test_a_broken_law_is_caught(room, line):

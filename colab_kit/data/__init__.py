@@ -10,6 +10,7 @@ sources          rows that splits choose from, and the parts that become them
 folders/         folders of pictures become a listing, from names alone
 tables/          tables give it labels, splits and groups
 labels           labels as they came, and as numbers
+image_files      picture files opened, within limits
 deep             pictures of more than 8 bits
 images           files decoded, pictures cut
 dataset          Data and its splits, and how they look in a cell

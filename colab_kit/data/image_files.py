@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 from numpy import ndarray
 
 HEAD = 64  # bytes that tell the kind of a file
@@ -26,7 +25,7 @@ LARGEST = 178_956_970  # pixels: twice Pillow's MAX_IMAGE_PIXELS, where it refus
 # A bomb states more than HARMLESS pixels, and more than RATIO for each of its bytes.
 HARMLESS, RATIO = 32 << 20, 10_000
 ROOM = 1 << 30  # bytes in which all threads together decode; a larger picture is decoded alone
-COST, DEEP_COST = 8, 24  # bytes a pixel, of a picture of 8 bits or one channel, and of the deep
+COST, DEEP_COST = 8, 32  # bytes a pixel, of a picture of 8 bits or one channel, and of the deep
 STRIP = 1 << 20  # pixels that are brought to other ones at once
 _FORMATS = (  # Pillow's name, where its bytes stand, the bytes
     ("PNG", 0, b"\x89PNG\r\n\x1a\n"), ("JPEG", 0, b"\xff\xd8\xff"), ("GIF", 0, b"GIF87a"),
@@ -219,18 +218,6 @@ def strips(image: Any) -> Iterator[tuple[slice, Any]]:
     for top in range(0, high, step):
         rows = slice(top, min(high, top + step))
         yield rows, image[rows] if is_array else image.crop((0, top, wide, rows.stop))
-
-
-def array_of(image: Any) -> ndarray:
-    """Give a PIL picture as an array of its own, as np.array does, in no more memory than that."""
-    out = None
-    for rows, strip in strips(image):
-        part = np.asarray(strip)
-        if out is None:
-            out = np.empty((image.height, *part.shape[1:]), part.dtype)
-        out[rows] = part
-    assert out is not None
-    return out
 
 
 def as_file(picture: Any) -> Any:

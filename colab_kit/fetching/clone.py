@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import ColabKitError, FetchError, NotFound, new_words
-from ..events import Callback, Note
+from ..events import Callback, Control, Note
 from ..system.console import with_console
 from ..system.copies import whole_folder
 from ..system.files import in_working_folder, make
@@ -60,6 +60,7 @@ def clone(
     token: str | None = None,
     callbacks: Iterable[Callback] | None = None,
     quiet: bool = False,
+    control: Control | None = None,
 ) -> Repo:
     """Clone a repository, its newest commit alone; or bring a clone of it up to date.
 
@@ -84,6 +85,8 @@ def clone(
         They are given each event, as the console is.
     quiet : bool
         Whether the console says nothing.
+    control : Control, optional
+        Stops it from another thread.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def clone(
     >>> course = clone("https://github.com/ann/course")  # doctest: +SKIP
     >>> course.run("train.py", "--epochs", 3)  # doctest: +SKIP
     """
-    emit = with_console(callbacks, quiet=quiet)
+    emit, control = with_console(callbacks, quiet=quiet), control or Control()
     for name, value in (("to", to), ("ref", ref), ("token", token)):
         check_text(name, value)
     repository = parse_repository(url)
@@ -108,11 +111,11 @@ def clone(
         with (
             writing(folder),
             tempfile.TemporaryDirectory() as box,
-            one_at_a_time(folder, emit, doing=f"clones {repository.title}"),
+            one_at_a_time(folder, emit, control, doing=f"clones {repository.title}"),
         ):
             make(at.parent)
             settings = MOUNTED if is_on_drive(folder) else {}
-            git = Git(repository, own_config(Path(box), [at]), settings)
+            git = Git(repository, own_config(Path(box), [at]), settings, control=control)
             user, password = repository.user, repository.password
             if token is not None:
                 git.use(os.fspath(token))

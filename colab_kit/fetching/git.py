@@ -25,11 +25,14 @@ from ..errors import (
     Offline,
     Private,
     RateLimited,
+    Stopped,
 )
+from ..events import Control
 from ..system.process import Child
 from .hubs import SECRETS
 from .links.repositories import Repository
 
+LOOK = 0.2  # seconds between two looks for a stop
 SILENCE = 1800.0  # seconds without a word; then git is ended
 _SERVICES = {
     "github.com": "github",
@@ -122,6 +125,7 @@ class Git:
     settings: Mapping[str, str] = field(default_factory=dict)
     user: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    control: Control = field(default_factory=Control)
 
     def __call__(self, *words: str, at: Path, inside: bool = True) -> str:
         """Run a command and give what it prints.
@@ -138,7 +142,7 @@ class Git:
         Failed
             It ended with an error.
         FetchError
-            It said nothing for SILENCE seconds, or cannot be run.
+            It said nothing for SILENCE seconds, cannot be run, or was stopped by its control.
         """
         env = self.environment()
         if inside:
@@ -152,7 +156,10 @@ class Git:
                 raise
             output, heard = b"", time.monotonic()
             with child:
-                while (more := child.hear(0.5)) is not None:
+                while (more := child.hear(LOOK)) is not None:
+                    if self.control.stopped:
+                        what = f"{self.repository.title} was not fetched to its end."
+                        raise Stopped(what, self.control.reason, "run the cell again")
                     if more:
                         output, heard = (output + more)[-(1 << 16) :], time.monotonic()
                     elif time.monotonic() - heard > SILENCE:

@@ -109,6 +109,7 @@ def fetch_all(
             pool.shutdown(wait=True, cancel_futures=True)
     job.pass_on_notes()
     if job.failed:
+        call.check_stop(title)  # it failed them all
         raise _summed_up(job, len(members))
     call.emit(FetchDone(title, folder, job.done))
     return Fetched(folder, url, None, job.done, job.new == 0, None)

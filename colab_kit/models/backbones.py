@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from torch import nn
 
 from ..data.keyed_random import outer_streams_kept
 from ..data.preprocess import Preprocess
-from ..errors import ColabKitError, FetchError, ModelError
+from ..errors import ColabKitError, FetchError, ModelError, Stopped
+from ..events import Control
 from ..system.files import Shelf, home, make, sha256, whole_file
 from ..system.runtime import need
 from ..system.timings import during
@@ -67,6 +69,7 @@ def backbone(
     fetch: Fetch | None = None,
     folder: Path | None = None,
     shelf: Shelf | None = None,
+    control: Control | None = None,
 ) -> Backbone:
     """Make the backbone of this name, with its ImageNet weights unless `weights` is None.
 
@@ -90,6 +93,8 @@ def backbone(
         Where weight files are kept; `files.home() / "weights"`.
     shelf : Shelf, optional
         Keeps a copy of downloaded weights for the next machine, which takes it from there.
+    control : Control, optional
+        May stop the download.
 
     Raises
     ------
@@ -117,7 +122,7 @@ def backbone(
         return base
     if name in LITE:
         return _efficientnet_lite(name, load and weights is not None)
-    files = WeightFiles(folder or home() / "weights", shelf, fetch)
+    files = WeightFiles(folder or home() / "weights", shelf, fetch or _whole_get(control))
     maker = _timm if name.startswith(TIMM) else _torchvision
     return maker(name, weights, load, files)
 
@@ -314,15 +319,15 @@ class WeightFiles:
 
     folder : Path
         On the fast disk.
-    shelf : Shelf, optional
+    shelf : Shelf or None
         Keeps copies for the next machine.
-    fetch : callable, optional
+    fetch : callable
         As `backbone` takes it.
     """
 
     folder: Path
-    shelf: Shelf | None = None
-    fetch: Fetch | None = None
+    shelf: Shelf | None
+    fetch: Fetch
 
     def get(self, url: str, name: str, below: str = "") -> Path:
         """Bring the weight file of a backbone, unless it is there.
@@ -343,7 +348,9 @@ class WeightFiles:
         if not file.exists() and self._take_from_shelf(kept_as, file, hash_ or ""):
             return file
         try:
-            path = Path((self.fetch or _whole_get())([url], file, sha256=hash_))
+            path = Path(self.fetch([url], file, sha256=hash_))
+        except Stopped:
+            raise
         except OSError as err:  # FetchError is one
             raise FetchError(
                 f"The weights of {name} could not be downloaded.",
@@ -374,7 +381,7 @@ class WeightFiles:
                     self.shelf.push(file, f"weights/{sha256(file)[:16]}-{kept_as}")
 
 
-def _whole_get() -> Fetch:
+def _whole_get(control: Control | None) -> Fetch:
     from ..fetching.download import get
 
-    return get
+    return partial(get, control=control)

@@ -18,6 +18,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ..data import keyed_random
 from ..errors import ModelError
+from ..events import Control
 from ..system.files import Shelf
 from ..system.timings import during
 from . import nets
@@ -113,6 +114,8 @@ class LazyBackbone:
         Keeps notes and weight files for the next machine.
     load : bool
         As `backbone` takes it: False where a run's own weights will follow.
+    control : Control, optional
+        May stop the download of the weights.
     use_notes : bool
         False where other weights will replace the published ones: nothing is read from notes, and
         none is written.
@@ -152,6 +155,7 @@ class LazyBackbone:
         seed: int = 0,
         shelf: Shelf | None = None,
         load: bool = True,
+        control: Control | None = None,
         use_notes: bool = True,
     ) -> None:
         named = isinstance(source, str) and not isinstance(head, nn.Module)
@@ -164,7 +168,8 @@ class LazyBackbone:
         self.identity, self.width, self.why_not = "", 0, ""
         self.head_names: list[str] = []
         self._shelf, self._seed, self._size = shelf, seed, image_size
-        self._make = functools.partial(backbone, source, weights=weights, load=load, shelf=shelf)
+        options: Any = {"weights": weights, "load": load, "shelf": shelf, "control": control}
+        self._make = functools.partial(backbone, source, **options)
         self._put_head = functools.partial(replace_head, classes=classes, head=head)
         self._module: nn.Module | None = None
         self._headless_copy: nn.Module | None = None

@@ -80,7 +80,8 @@ def carry_out(
     if parent is not None:
         request = replace(request, model=backbone_of(parent))
     with during("network"):
-        network = request.network(data, records.shelf("cache"), warm=init is not None)
+        shelf, warm = records.shelf("cache"), init is not None
+        network = request.network(data, shelf, warm=warm, control=control)
     hardware = Hardware.here(device)
     if hardware.runtime.device == "tpu":
         why = hardware.runtime.why["device"]

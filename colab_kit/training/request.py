@@ -18,6 +18,7 @@ from ..data.dataset import Data
 from ..data.preprocess import Preprocess
 from ..data.sources import Pictures
 from ..errors import RecipeError, new_word
+from ..events import Control
 from ..models.build import LazyBackbone, is_lazy, make, materialise
 from ..models.describe import check_only_tensors, describe_model
 from ..models.nets import again, fitted
@@ -190,16 +191,24 @@ class Request:
         """Make the request of a verb that only tries. A name is a backbone; else all is trained."""
         return cls.of(model, recipe, fields, Transfer() if isinstance(model, str) else None)
 
-    def network(self, data: Data, shelf: Shelf | None = None, *, warm: bool = False) -> Network:
+    def network(
+        self,
+        data: Data,
+        shelf: Shelf | None = None,
+        *,
+        warm: bool = False,
+        control: Control | None = None,
+    ) -> Network:
         """Make the network, or learn what is known of it.
 
         Parameters
         ----------
         shelf : keeps features, and what is known of backbones, for the next machine
         warm : whether other weights are to be put into it: then it is built at once
+        control : may stop the download of a backbone's weights
         """
         if self.transfer is not None:
-            return self._on_backbone(self.transfer, data, shelf, warm)
+            return self._on_backbone(self.transfer, data, shelf, warm, control)
         recipe = self.recipe
         model = make(fitted(self.model, data, recipe.image_size), recipe.seed)
         made_by, base = _made_by(model), Preprocess()
@@ -217,7 +226,12 @@ class Request:
         return Network(model, type(model).__name__, base, made_by)
 
     def _on_backbone(
-        self, transfer: Transfer, data: Data, shelf: Shelf | None, warm: bool
+        self,
+        transfer: Transfer,
+        data: Data,
+        shelf: Shelf | None,
+        warm: bool,
+        control: Control | None,
     ) -> Network:
         recipe = self.recipe
         backbone = LazyBackbone(
@@ -228,6 +242,7 @@ class Request:
             image_size=recipe.image_size,
             seed=recipe.seed,
             shelf=shelf,
+            control=control,
             use_notes=not warm,
         )
         model = backbone.module if backbone.is_built else backbone.head_alone

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from colab_kit.errors import FetchError, LinkError, NotFound, Private
+from colab_kit.errors import FetchError, LinkError, NotFound, Private, Stopped
+from colab_kit.events import Control
 from colab_kit.fetching.clone import Repo, clone
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -306,3 +307,29 @@ def test_a_token_opens_it_and_stands_in_no_file_and_no_word(private, here, capfd
     assert Private_.token not in out + err + said(heard)
     for path in here.rglob("*"):
         assert not path.is_file() or Private_.token.encode() not in path.read_bytes(), path
+
+
+class Silent(BaseHTTPRequestHandler):
+    """Says nothing until the test is over, and tells that it was asked."""
+
+    def do_GET(self):
+        self.server.asked()
+        self.server.over.wait(30)
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_stop_ends_a_clone_from_a_silent_server(here):
+    control, server = Control(), ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    server.daemon_threads, server.over = True, threading.Event()
+    server.asked = lambda: control.stop("enough")
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        with pytest.raises(Stopped, match="enough"):
+            got(f"http://127.0.0.1:{server.server_address[1]}/ann/course.git", control=control)
+    finally:
+        server.over.set()
+        server.shutdown()
+        server.server_close()
+    assert not list(here.iterdir())

@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import threading
+import tracemalloc
+import zlib
 from contextlib import suppress
 
 import pytest
@@ -276,6 +278,41 @@ def test_a_silent_connection_is_ended_and_another_goes_on(server, tmp_path, monk
     stall = server.stalls(30, after=1 << 20, times=1)
     bring(server.put("x.bin", BODY), tmp_path / "x.bin", sleep=sleep)
     assert (tmp_path / "x.bin").read_bytes() == BODY and stall.fired == 1 and len(sleep) == 1
+
+
+def test_a_drip_that_would_not_end_is_given_up_as_silence_is(server, tmp_path, monkeypatch, sleep):
+    monkeypatch.setattr(http_download, "STALL", 0.2)
+    monkeypatch.setattr(http_download, "SLOWEST", 1_000_000)
+    server.slow(20_000)
+    with pytest.raises(Truncated):
+        bring(server.put("x.bin", BODY), tmp_path / "x.bin", sleep=sleep)
+    assert len(sleep) == 3 and left(tmp_path) == ["x.bin.part", "x.bin.part.json"]
+    server.clear()
+    bring(server.url("x.bin"), tmp_path / "x.bin")
+    assert (tmp_path / "x.bin").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "raw deflate"])
+def test_a_packed_answer_unpacks_in_little_memory(server, tmp_path, coding):
+    """A megabyte of it may be a gigabyte."""
+    wbits = {"gzip": 31, "deflate": 15, "raw deflate": -15}[coding]
+    packer = zlib.compressobj(9, wbits=wbits)
+    packed = packer.compress(bytes(64 << 20)) + packer.flush()
+    said = {"Content-Encoding": coding.split()[-1]}
+    url = server.put("x.bin", packed, headers=said)
+    tracemalloc.start()
+    try:
+        bring(url, tmp_path / "x.bin")
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "x.bin").stat().st_size == 64 << 20
+
+
+def test_an_answer_packed_twice_is_refused(server, tmp_path):
+    url = server.put("x.bin", BODY, headers={"Content-Encoding": "gzip, gzip"})
+    with pytest.raises(FetchError, match="packed it as gzip, gzip"):
+        bring(url, tmp_path / "x.bin")
 
 
 def test_stop_leaves_what_has_come_and_the_next_call_goes_on(server, tmp_path):

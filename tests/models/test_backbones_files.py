@@ -4,9 +4,13 @@ import hashlib
 
 import pytest
 
-from colab_kit.errors import DriveError, FetchError
+from colab_kit.api import transfer
+from colab_kit.data.loading import load
+from colab_kit.errors import DriveError, FetchError, Stopped
+from colab_kit.events import Control
 from colab_kit.models import backbones
 from colab_kit.models.backbones import WeightFiles
+from colab_kit.testing.fixtures import class_folders
 from tests.support.shelves import FolderShelf
 
 CONTENT = b"weights of a net"
@@ -31,7 +35,8 @@ def never(*args, **how):
 
 def test_a_whole_file_that_is_there_needs_no_network(tmp_path):
     (tmp_path / f"net-{HASH[:8]}.pth").write_bytes(CONTENT)
-    assert WeightFiles(tmp_path).get(URL, "net").read_bytes() == CONTENT
+    get = backbones._whole_get(None)
+    assert WeightFiles(tmp_path, None, get).get(URL, "net").read_bytes() == CONTENT
 
 
 def test_what_is_fetched_is_put_on_the_shelf_once_and_the_next_machine_takes_it(tmp_path):
@@ -90,3 +95,19 @@ def test_without_a_network_the_offline_backbone_is_offered(tmp_path):
 
     with pytest.raises(FetchError, match="efficientnet_lite0"):
         WeightFiles(tmp_path, None, down).get(URL, "net")
+
+
+def test_a_stopped_download_is_no_missing_network(tmp_path):
+    def stopped(*args, **options):
+        raise Stopped("It did not come.", "enough")
+
+    with pytest.raises(Stopped, match="It did not come"):
+        WeightFiles(tmp_path, None, stopped).get(URL, "net")
+
+
+def test_a_stop_before_a_transfer_fetches_no_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLAB_KIT_HOME", str(tmp_path / "home"))
+    data, control = load(class_folders(tmp_path / "set", each=4), quiet=True), Control()
+    control.stop("enough")
+    with pytest.raises(Stopped, match="enough"):
+        transfer(data, "resnet18", run_dir=tmp_path / "run", control=control, quiet=True)

@@ -3,6 +3,7 @@ them in a process that may crash. Run by tests.support.forks.
 """
 
 import faulthandler
+import functools
 import io
 import os
 import random
@@ -28,6 +29,7 @@ SIDE = 40
 FIGURES = (0, 1, 2, 3, 7, 8, 15, 16, 127, 128, 255, 256, 32767, 65535, 1 << 16, 1 << 24, 2**31 - 1, 2**32 - 1)  # fmt: skip
 
 
+@functools.cache
 def sound() -> dict[str, bytes]:
     """Give a whole picture of each format by its ending; some of a format that has many kinds."""
     draw = np.random.default_rng(0)
@@ -70,13 +72,13 @@ def sound() -> dict[str, bytes]:
         more = {"append_images": [one.copy() for one in options.get("append_images", ())]}
         shown.copy().save(out, form, **options | more)
         packed[name] = out.getvalue()
-    packed["f.tif"] = _deep_tiff(rgb.astype(np.uint16) * 257)
+    packed["f.tif"] = deep_tiff(rgb.astype(np.uint16) * 257)
     packed["b.ppm"] = b"P3\n4 2\n255\n" + b" ".join(b"%d" % n for n in range(24)) + b"\n"
     packed["c.ppm"] = b"Pf\n4 2\n-1.0\n" + struct.pack("<8f", *range(8))
     return packed
 
 
-def _deep_tiff(pixels: np.ndarray) -> bytes:
+def deep_tiff(pixels: np.ndarray) -> bytes:
     """Write 16 bits with colours, which Pillow cannot."""
     high, wide = pixels.shape[:2]
     tags = {

@@ -50,7 +50,8 @@ class Server(socketserver.ThreadingTCPServer):
 class Answer(socketserver.BaseRequestHandler):
     def handle(self):
         server = self.server
-        self.request.recv(65536)
+        if not self.request.recv(65536):
+            return
         server.asked.set()
         self.request.settimeout(TICK)
         try:
