@@ -114,6 +114,7 @@ def measure(root: Path, photos: int, seed: int, size: int, **fields: Any) -> dic
         callbacks=[hear], **{"epochs": 4, **how, **fields},
     )  # fmt: skip
     after = before = run.evaluate("test", quiet=True)
+    assert run.status == "finished", "a run that was stopped tells nothing"
     first, best = run.history[0], run.best["metrics"]
     if run.best["epoch"] > 1:
         frozen = kit.transfer(
@@ -123,6 +124,8 @@ def measure(root: Path, photos: int, seed: int, size: int, **fields: Any) -> dic
         assert frozen.history[0]["valid/loss"] == first["valid/loss"], "the same head"
     else:
         assert any("did not improve validation" in text for text in notes), "it is said"
+    counts = before.count, after.count
+    assert counts == (len(held), len(held)), "an interrupt ends evaluate with the photos so far"
     return {
         "photos": photos, "seed": seed, "size": size,
         "train": len(data.train), "valid": len(data.valid), "epoch": run.best["epoch"],

@@ -92,7 +92,8 @@ def choose_gentleness(plan: Plan) -> Choices:
     why = f"{pictures:,} training pictures"
     if with_statistics(plan.model):
         made["batch_norm"] = Choice("kept", f"{why} are few for statistics of their own")
-    if plan.features is not None and not plan.recipe.ema_decay:
+    is_usual = plan.choices["lr"].by != "user"  # at other rates nobody measured it
+    if plan.features is not None and is_usual and not plan.recipe.ema_decay:
         text = f"{why} are few: the mean of the network before fine-tuning and after it"
         made["ending"] = Choice("halfway", text)
     return made
