@@ -40,8 +40,8 @@ SHOWN = 8  # thumbnails
 # as transfer() has them: left out of the call, so that a frozen backbone does not ask what they are
 EPOCHS = 3
 HINT = "a folder, a link, or a name like fashion-mini"
-# process state: the newest worker of each panel, by where it writes. A cell that runs again finds
-# it; and the panels on the screen: ipywidgets lets none go by itself. Tests clear both
+# process state, which tests clear: the newest worker of each panel, by where it writes, for a cell
+# that runs again; the panels on the screen, of which ipywidgets lets none go by itself
 working: dict[str, Worker] = {}
 shown: list[Panel] = []
 
@@ -104,7 +104,7 @@ class Panel:
         self._drawn = -1  # version of the snapshot
         self._painter: threading.Thread | None = None
         self._here, self._waits = foreground(), False
-        self._first = _text_of(data)
+        self._first = views.text_of(data)
         self._key = str(where["run_dir"] or where["name"] or f"{self._first} {backbone}")
         self._make_widgets(backbone, fields)
         self._take_the_place()
@@ -154,10 +154,7 @@ class Panel:
         self.box = w.VBox(rows)
 
     def _take_the_place(self) -> None:
-        """Close panels of the same training that are at rest: their cell runs again.
-
-        Each holds a network and its data for as long as its widgets are open.
-        """
+        """Close panels of the same training at rest: each holds a network while it is open."""
         for other in list(shown):
             is_mine = other._key == self._key and _same(other.data, self.data)
             if is_mine and not other.worker.busy:
@@ -352,7 +349,6 @@ class Panel:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        # where another has taken its place, that one: it shows the same training
         newest = next((panel for panel in reversed(shown) if panel._key == self._key), self)
         display((self if self in shown else newest).box)  # type: ignore[no-untyped-call]
         if self._waits:
@@ -397,17 +393,8 @@ def _load(source: Any, control: Any, hear: Any) -> Any:
     return load(source, callbacks=[hear], quiet=True, control=control)
 
 
-def _text_of(data: Any) -> str:
-    """What the panel's first box shows."""
-    if data is None:
-        return ""
-    if isinstance(data, (str, os.PathLike)):
-        return str(data)
-    return str(getattr(data, "name", type(data).__name__))
-
-
 def _same(one: Any, other: Any) -> bool:
     paths = isinstance(one, (str, os.PathLike)) and isinstance(other, (str, os.PathLike))
-    prints = [getattr(data, "fingerprint", None) for data in (one, other)]
-    loaded_again = prints[0] is not None and prints[0] == prints[1]
-    return one is other or loaded_again or (paths and str(one) == str(other))
+    if paths or not (mark := getattr(one, "fingerprint", None)):
+        return one is other or (paths and str(one) == str(other))
+    return bool(mark == getattr(other, "fingerprint", None))
