@@ -157,18 +157,9 @@ class Result:
             self.say(views.alert(failure(err)))
 
 
-def text_of(data: Any) -> str:
-    """What the panel's first box shows."""
-    if data is None:
-        return ""
-    if isinstance(data, (str, os.PathLike)):
-        return str(data)
-    return str(getattr(data, "name", type(data).__name__))
-
-
 def is_same(one: Any, other: Any) -> bool:
     """Whether two calls mean the same data."""
     paths = isinstance(one, (str, os.PathLike)) and isinstance(other, (str, os.PathLike))
-    prints = [getattr(data, "fingerprint", None) for data in (one, other)]
-    loaded_again = prints[0] is not None and prints[0] == prints[1]
-    return one is other or loaded_again or (paths and str(one) == str(other))
+    if paths or not (mark := getattr(one, "fingerprint", None)):
+        return one is other or (paths and str(one) == str(other))
+    return bool(mark == getattr(other, "fingerprint", None))

@@ -20,7 +20,7 @@ from ..recipe import Recipe
 from ..system.console import escape
 from ..system.files import in_working_folder
 from . import views
-from .controls import Result, advanced, button, close, is_same, text_of, value_of
+from .controls import Result, advanced, button, close, is_same, value_of
 from .worker import (
     Failure,
     Snapshot,
@@ -41,8 +41,8 @@ SHOWN = 8  # thumbnails
 # as transfer() has them: left out of the call, so that a frozen backbone does not ask what they are
 EPOCHS = 3
 HINT = "a folder, a link, or a name like fashion-mini"
-# process state: the newest worker of each panel, by where it writes. A cell that runs again finds
-# it; and the panels on the screen: ipywidgets lets none go by itself. Tests clear both
+# process state, which tests clear: the newest worker of each panel, by where it writes, for a cell
+# that runs again; the panels on the screen, of which ipywidgets lets none go by itself
 working: dict[str, Worker] = {}
 shown: list[Panel] = []
 
@@ -106,7 +106,7 @@ class Panel:
         self._drawn = -1  # version of the snapshot
         self._painter: threading.Thread | None = None
         self._here, self._waits = foreground(), False
-        self._first = text_of(data)
+        self._first = views.text_of(data)
         self._key = str(where["run_dir"] or where["name"] or f"{self._first} {backbone}")
         self._make_widgets(backbone, fields)
         self._take_the_place()
@@ -156,10 +156,7 @@ class Panel:
         self.box = w.VBox(rows)
 
     def _take_the_place(self) -> None:
-        """Close panels of the same training that are at rest: their cell runs again.
-
-        Each holds a network and its data for as long as its widgets are open.
-        """
+        """Close panels of the same training at rest: each holds a network while it is open."""
         for other in list(shown):
             is_mine = other._key == self._key and is_same(other.data, self.data)
             if is_mine and not other.worker.busy:
@@ -354,7 +351,6 @@ class Panel:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        # where another has taken its place, that one: it shows the same training
         newest = next((panel for panel in reversed(shown) if panel._key == self._key), self)
         display((self if self in shown else newest).box)  # type: ignore[no-untyped-call]
         if self._waits:

@@ -212,3 +212,12 @@ def code_of(source: Any, backbone: str, options: dict[str, Any]) -> str:
             plain = os.fspath(value) if isinstance(value, os.PathLike) else value
             more += f", {name}={plain!r}"
     return f"run = kit.transfer({text}, {backbone!r}{more})"
+
+
+def text_of(data: Any) -> str:
+    """What the panel's first box shows."""
+    if data is None:
+        return ""
+    if isinstance(data, (str, os.PathLike)):
+        return str(data)
+    return str(getattr(data, "name", type(data).__name__))

@@ -32,6 +32,7 @@ _OF_OPTIMIZER = set(
     "defaults state param_groups step _step_count _opt_called _need_device_dtype_check_for_fused "
     "_zero_grad_profile_name _warned_capturable_if_run_uncaptured".split()
 )
+Name = tuple[str, str, str]  # of the object, of its part, of an attribute
 _OURS = ("torch", "builtins", "colab_kit")  # whose objects are not looked into
 
 
@@ -110,7 +111,11 @@ class HiddenState:
 
     def __init__(self, roots: dict[str, Any]) -> None:
         self.roots = roots
-        self._before = self._look()
+        self._parts = {  # listed once: of 2,000 layers that is a third of a look
+            called: list(root.named_modules()) if isinstance(root, nn.Module) else [("", root)]
+            for called, root in roots.items()
+        }
+        self._before, self._looks = self._look(), 0
 
     def changed(self, alike: Callable[[], bool]) -> list[str]:
         """Name what has changed since the object was made.
@@ -119,26 +124,30 @@ class HiddenState:
         ----------
         alike : callable
             Whether two passes over the same pictures give the same: then tensors that each pass
-            puts into an attribute are only kept to be looked at.
+            puts into an attribute are only kept to be looked at. It is asked at the first, second,
+            fourth, eighth … look: two passes cost more than a look.
         """
-        now = self._look()
+        now, self._looks = self._look(), self._looks + 1
+        is_due = self._looks & (self._looks - 1) == 0
         names = [name for name in now if now[name] != self._before.get(name)]
         sure = [name for name in names if self._is_sure(name, now[name])]
-        found = names if len(sure) < len(names) and not alike() else sure
-        return [f"{called}.{name}" for called, name in found]
+        found = names if len(sure) < len(names) and is_due and not alike() else sure
+        return [".".join(filter(None, name)) for name in found]
 
-    def _is_sure(self, name: tuple[str, str], mark: Any) -> bool:
+    def _is_sure(self, name: Name, mark: Any) -> bool:
         """Whether a change is more than tensors to look at; an optimizer keeps none for that."""
         is_optimizer = isinstance(self.roots[name[0]], torch.optim.Optimizer)
         return is_optimizer or not _is_replaced(mark, self._before.get(name))
 
-    def _look(self) -> dict[tuple[str, str], Any]:
-        out: dict[tuple[str, str], Any] = {}
-        for called, root in self.roots.items():
-            held = _held(root)
-            for name, value in _attributes(root):
-                out[called, name] = _mark(value, DEEP, held)
-        return {name: mark for name, mark in out.items() if mark is not None}
+    def _look(self) -> dict[Name, Any]:
+        out: dict[Name, Any] = {}
+        for called, parts in self._parts.items():
+            held = _held(self.roots[called])
+            for path, part in parts:
+                for name, value in _attributes(part):
+                    if (mark := _mark(value, DEEP, held)) is not None:
+                        out[called, path, name] = mark
+        return out
 
 
 def _held(root: Any) -> frozenset[int]:
@@ -151,15 +160,13 @@ def _held(root: Any) -> frozenset[int]:
 
 
 def _attributes(root: Any) -> Iterator[tuple[str, Any]]:
-    """Give what an object keeps that no state_dict holds."""
+    """Give what an object keeps that no state_dict holds; of a module's parts, nothing."""
     if isinstance(root, nn.Module):
-        for path, module in root.named_modules():
-            start = f"{path}." if path else ""
-            for name in module._non_persistent_buffers_set:
-                yield f"{start}{name}", module._buffers.get(name)
-            for name, value in vars(module).items():
-                if name not in _OF_MODULE:
-                    yield f"{start}{name}", value
+        for name in root._non_persistent_buffers_set:
+            yield name, root._buffers.get(name)
+        for name, value in vars(root).items():
+            if name not in _OF_MODULE:
+                yield name, value
         return
     if type(root).__module__.startswith("torch."):
         return

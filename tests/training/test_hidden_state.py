@@ -428,3 +428,12 @@ def test_what_a_checkpoint_holds_is_not_named():
         net(torch.rand(4, 2)).sum().backward()
         optimizer.step()
     assert state.changed(lambda: False) == []
+
+
+def test_two_passes_are_made_less_and_less_often():
+    net, asked = KeepsWhatItSaw(), []
+    state = HiddenState({"the network": net})
+    for look in range(1, 20):
+        net(torch.rand(2, 3, 4, 4))
+        state.changed(lambda look=look: asked.append(look) or True)
+    assert asked == [1, 2, 4, 8, 16]

@@ -76,6 +76,16 @@ def test_an_instance_over_another_model_is_refused():
         build(torch.optim.Adam(net().parameters()), net(), Recipe(), 0.1, 0.1)
 
 
+def test_an_instance_whose_state_cannot_be_read_is_refused():
+    class Broken(torch.optim.SGD):
+        def state_dict(self):
+            return self.hooks_of_an_older_torch
+
+    model = nn.Linear(2, 2)
+    with pytest.raises(ModelError, match="The state of Broken cannot be saved"):
+        build(Broken(model.parameters(), lr=0.1), model, Recipe(), 0.1, 0.0)
+
+
 def test_lbfgs_is_refused_as_instance_and_as_class():
     model = net()
     for optimizer in (torch.optim.LBFGS(model.parameters()), torch.optim.LBFGS):
