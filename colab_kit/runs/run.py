@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from ..models.build import LazyBackbone
 from ..models.inference import Inference, watched
 from ..recipe import Figures, Recipe
 from ..system.console import Console, with_console
-from ..system.files import working_folder
 from ..system.timings import Timings
 from ..training.choices import Choices, as_facts, precision_of
 from ..training.history import History
@@ -27,7 +25,7 @@ from .evaluation import Evaluation, evaluate, measured
 from .export import export, save_weights
 from .pictures import pictures_of, pixels_of
 from .prediction import Prediction, Predictions, complaints, predictions
-from .record import Place, refuse_unmounted, shelf
+from .record import Place, shelf, target_of
 from .report import draw_grad_cam, draw_worst, write_report
 from .scoring import Scored, Scorer
 
@@ -264,7 +262,7 @@ class Run:
 
     def save(self, path: str | Path) -> Path:
         """Write the weights as a plain state_dict, for torch (.pth) or safetensors."""
-        return save_weights(self.model, _target(path))
+        return save_weights(self.model, target_of(path))
 
     def export(self, path: str | Path) -> Path:
         """Write one file that `open_run` opens anywhere.
@@ -272,7 +270,7 @@ class Run:
         A .safetensors holds weights, classes and figures, no pickle. A .onnx needs an extra.
         """
         choices, facts = as_facts(self.choices), vars(self.progress.state)
-        return export(_target(path), self.model, self.record, choices, facts)
+        return export(target_of(path), self.model, self.record, choices, facts)
 
     def plot(self) -> Path:
         """Draw loss and accuracy over the epochs; shown in a notebook, saved as curves.png."""
@@ -394,10 +392,3 @@ class Run:
         why = f" ({self.reason})" if self.reason else ""
         went = f"{self.status}{why} · {len(self.history)} validations{best}"
         return in_line(f"Run {self.name}-{self.key} · {went} · {self.folder}")
-
-
-def _target(path: str | Path) -> Path:
-    target = Path(os.path.expanduser(path))
-    target = target if target.is_absolute() else working_folder() / target
-    refuse_unmounted(target, str(target))
-    return target
