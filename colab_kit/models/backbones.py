@@ -216,9 +216,13 @@ def _tensors(file: Path, name: str) -> Tensors:
         tensors: Tensors = torch.load(file, map_location="cpu", weights_only=True)
         return tensors
     except Exception as err:  # torch raises pickle, zip, runtime and key errors here
-        why = f"{file}: {str(err).splitlines()[0]}"
-        fix = f"delete {file} and run the cell again"
-        raise ModelError(f"The weight file of {name} cannot be read.", why, fix) from err
+        raise _damaged(file, name, err) from err
+
+
+def _damaged(file: Path, name: str, err: Exception) -> ModelError:
+    why = f"{file}: {(str(err).splitlines() or [type(err).__name__])[0]}"
+    fix = f"delete {file} and run the cell again"
+    return ModelError(f"The weight file of {name} cannot be read.", why, fix)
 
 
 def _fill(model: nn.Module, name: str, tensors: Tensors) -> None:
@@ -303,9 +307,13 @@ def _timm(name: str, weights: Any, load: bool, files: WeightFiles) -> Backbone:
     else:
         path = cfg.hf_hub_filename or "model.safetensors"
         url = f"https://huggingface.co/{cfg.hf_hub_id}/resolve/main/{path}"
-        own = {"file": str(files.get(url, name, cfg.hf_hub_id.replace("/", "--")))}
-        with outer_streams_kept():
-            model = timm.create_model(short, pretrained=True, pretrained_cfg_overlay=own)
+        file = files.get(url, name, cfg.hf_hub_id.replace("/", "--"))
+        how = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
+        try:
+            with outer_streams_kept():
+                model = timm.create_model(short, **how)
+        except Exception as err:  # timm has no kind of its own for a bad file
+            raise _damaged(file, name, err) from err
     how = timm.data.resolve_model_data_config(model)
     filter_ = how["interpolation"] if how["interpolation"] == "bicubic" else "bilinear"
     size, mean, std = how["input_size"][-1], tuple(how["mean"]), tuple(how["std"])

@@ -283,6 +283,16 @@ def test_models_of_timm_come_with_the_weights_the_hub_has(name, tmp_path):
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\xff" * 100])
+def test_a_damaged_weight_file_of_timm_is_an_error_that_names_it(tmp_path, content):
+    pytest.importorskip("timm")
+    damaged = tmp_path / "model.safetensors"
+    damaged.write_bytes(content)
+    with pytest.raises(ModelError, match="cannot be read") as error:
+        backbone("timm/resnet18.a1_in1k", fetch=lambda *_, **__: damaged, folder=tmp_path)
+    assert str(damaged) in error.value.fix
+
+
 def test_an_unknown_model_of_timm_gets_the_nearest():
     pytest.importorskip("timm")
     with pytest.raises(ModelError, match="timm/resnet18"):

@@ -257,7 +257,8 @@ class World:
     def files(self) -> list[Path]:
         """Every file that is kept, relative to the world."""
         found = (path for path in self.pristine.rglob("*") if path.is_file())
-        found = (path for path in found if path.suffix != ".txt")  # data are the user's
+        # data are the user's; of a half-fetched file no server has said a hash to compare
+        found = (path for path in found if path.suffix not in (".txt", ".part"))
         return sorted(path.relative_to(self.pristine) for path in found)
 
     def harm(self, name: Path, rng: random.Random) -> str:
