@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ from torch import nn
 from ..data.preprocess import Preprocess
 from ..errors import ModelError, RecipeError, RunError
 from ..recipe import Recipe
-from ..system.files import is_whole, parse, write_whole
+from ..system.files import is_whole, parse, working_folder, write_whole
 from ..system.runtime import need
 from ..system.sealed import check
 from ..training import checkpoint
-from .record import FORMAT
+from .record import FORMAT, refuse_unmounted
 
 # what an exported file keeps of a run's record
 FIELDS = "name key start created status reason recipe data preprocess model".split()
@@ -344,3 +345,11 @@ def _no_onnx(err: Exception) -> ModelError:
         f"{type(err).__name__}: {line}",
         "export it as .safetensors",
     )
+
+
+def target_of(path: str | Path) -> Path:
+    """Give the place that a user names for a file, if a Drive there is mounted."""
+    target = Path(os.path.expanduser(path))
+    target = target if target.is_absolute() else working_folder() / target
+    refuse_unmounted(target, str(target))
+    return target

@@ -395,11 +395,3 @@ def _runs(where: Path) -> Iterator[tuple[Path, Record | RunError]]:
         else:
             if record is not None:
                 yield where / name, record
-
-
-def target_of(path: str | Path) -> Path:
-    """Give the place that a user names for a file, if a Drive there is mounted."""
-    target = Path(os.path.expanduser(path))
-    target = target if target.is_absolute() else working_folder() / target
-    refuse_unmounted(target, str(target))
-    return target

@@ -22,10 +22,10 @@ from ..training.state import Progress
 from . import plots
 from .comparison import fingerprint_of, split_for
 from .evaluation import Evaluation, evaluate, measured
-from .export import export, save_weights
+from .export import export, save_weights, target_of
 from .pictures import pictures_of, pixels_of
 from .prediction import Prediction, Predictions, complaints, predictions
-from .record import Place, shelf, target_of
+from .record import Place, shelf
 from .report import draw_grad_cam, draw_worst, write_report
 from .scoring import Scored, Scorer
 
