@@ -248,7 +248,7 @@ def holds(tar: Path) -> dict[str, int] | None:
             for member in pack:
                 reading = pack.extractfile(member) or io.BytesIO()
                 if member.name == MANIFEST:
-                    listing = parse(reading.read(LONGEST + 1)).items()
+                    listing = parse(reading.read(min(member.size, LONGEST + 1))).items()
                     manifest = {name: Copy(*copy) for name, copy in listing}
                 else:
                     copies[member.name] = HashingReader(reading).read_to_end()

@@ -85,9 +85,10 @@ def read_short(path: Path) -> bytes:
         It is not there, or the disk does not give it.
     """
     with open(path, "rb", opener=_at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
             raise ValueError("it is no file")
-        return file.read(LONGEST + 1)
+        return file.read(min(facts.st_size, LONGEST) + 1)
 
 
 def _at_once(path: str, flags: int) -> int:
