@@ -37,6 +37,7 @@ ORIENTATION = 0x0112  # the EXIF tag
 READERS = {"heic": "pip install pillow-heif", "avif": "pip install -U pillow"}
 LONG = 1.8  # times the short side of half of the pictures: from there on all of them is shown
 LOOKED_AT = 64  # pictures whose proportions are asked for
+SEGMENTS = 20_000  # of a JPEG that are looked at
 VERSION = 2  # of the decoding: a new number means other pixels, and stored ones are not used again
 _PADDING = re.compile(b"\xff+")
 Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the picture
@@ -158,7 +159,9 @@ def _content(picture: Any) -> Any:
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """Walk the segments of a JPEG (ITU T.81, annex B): marker, place, length; 0xFF is padding."""
     at = 2
-    while at + 4 <= len(content) and content[at] == 0xFF:
+    for _ in range(SEGMENTS):
+        if at + 4 > len(content) or content[at] != 0xFF:
+            return
         marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
         yield marker, at, length
         if marker == 0xFF:
