@@ -25,7 +25,8 @@ LARGEST = 178_956_970  # pixels: twice Pillow's MAX_IMAGE_PIXELS, where it refus
 HARMLESS, RATIO = 32 << 20, 10_000
 ROOM = 1 << 30  # bytes in which all threads together decode; a larger picture is decoded alone
 COST, DEEP_COST = 8, 32  # bytes a pixel, of a picture of 8 bits or one channel, and of the deep
-STEPS, STEP = 20_000, 256  # readings that a header may take: so many, and one for each STEP bytes
+# readings that a header may take: so many, and one for each STEP bytes that were passed
+STEPS, STEP = 20_000, 256
 STRIP = 1 << 20  # pixels that are brought to other ones at once
 _FORMATS = (  # Pillow's name, where its bytes stand, the bytes
     ("PNG", 0, b"\x89PNG\r\n\x1a\n"), ("JPEG", 0, b"\xff\xd8\xff"), ("GIF", 0, b"GIF87a"),
@@ -112,7 +113,8 @@ class _Counted:
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.count += 1
-        if self.count > STEPS and self.count > STEPS + self.seek(0, os.SEEK_CUR) / STEP:  # type: ignore[attr-defined]
+        most = STEPS + self.seek(0, os.SEEK_CUR) // STEP  # type: ignore[attr-defined]
+        if self.count > most:
             raise ValueError("its header is padded without an end")
         return super().read(size)  # type: ignore[misc, no-any-return]
 
