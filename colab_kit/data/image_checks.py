@@ -301,7 +301,7 @@ def _has_deep_pixels(head: bytes, file: BinaryIO) -> bool:
         with _whole(file) as content:
             if deep_file(content) is not None:
                 return True
-    with opened(file) as image:
+    with opened(Path(file.name)) as image:
         return is_deep(image.mode)
 
 
@@ -348,7 +348,7 @@ def _by_pillow(file: BinaryIO) -> tuple[str, int]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with opened(file) as image:
+        with opened(Path(file.name)) as image:
             return "", image.width * image.height
     except Image.DecompressionBombError as err:
         number = re.search(r"([\d,]+) pixels", str(err))  # Pillow states it nowhere else

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from numpy import ndarray
 
@@ -26,6 +26,8 @@ LARGEST = 178_956_970  # pixels: twice Pillow's MAX_IMAGE_PIXELS, where it refus
 HARMLESS, RATIO = 32 << 20, 10_000
 ROOM = 1 << 30  # bytes in which all threads together decode; a larger picture is decoded alone
 COST, DEEP_COST = 8, 32  # bytes a pixel, of a picture of 8 bits or one channel, and of the deep
+# readings that a header may take: so many, and one for each STEP bytes that were passed
+STEPS, STEP = 20_000, 256
 STRIP = 1 << 20  # pixels that are brought to other ones at once
 _FORMATS = (  # Pillow's name, where its bytes stand, the bytes
     ("PNG", 0, b"\x89PNG\r\n\x1a\n"), ("JPEG", 0, b"\xff\xd8\xff"), ("GIF", 0, b"GIF87a"),
@@ -36,6 +38,7 @@ _FORMATS = (  # Pillow's name, where its bytes stand, the bytes
     *(("PPM", 0, b"P" + letter) for letter in (b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"f")),
     *((form, 4, b"ftyp") for form in ("AVIF", "HEIF")),
 )  # fmt: skip
+SEGMENTS = 20_000  # of a JPEG that are looked at
 _PADDING = re.compile(b"\xff+")
 
 
@@ -74,7 +77,7 @@ def check_bytes(size: int) -> None:
 
 
 @contextmanager
-def opened(picture: Path | bytes | BinaryIO) -> Iterator[Any]:
+def opened(picture: Path | bytes) -> Iterator[Any]:
     """Open a picture of a kind that is known here, as PIL does: its header is read, no pixel.
 
     Raises
@@ -87,11 +90,9 @@ def opened(picture: Path | bytes | BinaryIO) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_warnings)
         if isinstance(picture, bytes):
-            file: Any = io.BytesIO(picture)
-        elif isinstance(picture, Path):
-            file = stack.enter_context(open(picture, "rb"))
+            file: Any = _Content(picture)
         else:
-            file = picture
+            file = stack.enter_context(_File(io.FileIO(picture)))
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         forms = [form for form in forms_of(file.read(HEAD)) if _has(form)]
@@ -103,7 +104,30 @@ def opened(picture: Path | bytes | BinaryIO) -> Iterator[Any]:
         except UnidentifiedImageError as err:  # its words name our file object
             raise UnidentifiedImageError(f"its {forms[0]} header is damaged") from err
         check_size(image.width * image.height, size)
+        if image.format in ("BMP", "PPM"):  # a reading a pixel, some of them
+            file.count = -size
         yield image
+
+
+class _Counted:
+    """A file that is not read in endless little steps: Pillow passes over padding byte by byte."""
+
+    count = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.count += 1
+        most = STEPS + self.seek(0, os.SEEK_CUR) // STEP  # type: ignore[attr-defined]
+        if self.count > most:
+            raise ValueError("its header is padded without an end")
+        return super().read(size)  # type: ignore[misc, no-any-return]
+
+
+class _Content(_Counted, io.BytesIO):
+    """The content of a file."""
+
+
+class _File(_Counted, io.BufferedReader):
+    """A file on the disk."""
 
 
 class _WithoutWarnings:
@@ -244,7 +268,9 @@ def as_file(picture: Any) -> Any:
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """Walk the segments of a JPEG (ITU T.81, annex B): marker, place, length; 0xFF is padding."""
     at = 2
-    while at + 4 <= len(content) and content[at] == 0xFF:
+    for _ in range(SEGMENTS):
+        if at + 4 > len(content) or content[at] != 0xFF:
+            return
         marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
         yield marker, at, length
         if marker == 0xFF:

@@ -16,6 +16,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from colab_kit.data import image_files
+from colab_kit.data.image_checks import look_at
 from colab_kit.data.image_files import HARMLESS, RATIO, forms_of, is_bomb, opened, strips
 from colab_kit.data.images import decode
 from colab_kit.data.loading import load
@@ -113,6 +114,29 @@ def test_a_picture_bomb_is_refused_before_a_pixel_is_decoded(tmp_path, side):
     with pytest.raises(DataError, match="bomb"):
         decode(path)
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8\xff" + b"\xff" * (4 << 20),
+        b"\xff\xd8" + b"\xff\xe1\0\2" * (1 << 20),
+        b"P2\n#" + b"x" * (4 << 20) + b"\n4 4\n255\n" + b"1 " * 16,
+        png(4, 4)[:33] + 200_000 * b"\0\0\0\0tEXt\x9d\xa6\xc3\x1f" + png(4, 4)[33:],
+    ],
+    ids=["a JPEG's padding", "a JPEG's segments", "a PPM's comment", "a PNG's chunks"],
+)
+def test_a_header_padded_without_an_end_is_not_read_to_its_end(tmp_path, content, monkeypatch):
+    path, steps = tmp_path / "x.png", []
+    path.write_bytes(content)
+    read = image_files._Counted.read
+    monkeypatch.setattr(
+        image_files._Counted, "read", lambda self, *size: steps.append(1) or read(self, *size)
+    )
+    with pytest.raises(DataError):
+        decode(path)
+    look_at([path])
+    assert len(steps) < 3 * (image_files.STEPS + len(content) / image_files.STEP)
 
 
 def test_a_file_of_more_bytes_than_a_picture_may_have_is_not_read(tmp_path, monkeypatch):
