@@ -17,7 +17,7 @@ SMALL_FILES = (  # where a file may be short: each is one item of a list, or ano
     "fetching/links/",
     "data/catalog/",
 )
-MOST_FILES, MOST_ENTRIES, MOST_LINES, FEWEST_LINES, WIDTH, MOST_SKIPS = 237, 17, 400, 60, 100, 10
+MOST_FILES, MOST_ENTRIES, MOST_LINES, FEWEST_LINES, WIDTH, MOST_SKIPS = 238, 17, 400, 60, 100, 10
 SPEECH = {"why", "what", "fix"}  # parts of a sentence, whoever holds them
 SPEAKERS = re.compile(r"note|error|err|event|warning|finding|problem|choice|message", re.I)
 
@@ -52,7 +52,7 @@ def rooms() -> list[str]:
 # --- size and place ---
 
 
-def test_the_package_has_at_most_237_files():
+def test_the_package_has_at_most_238_files():
     assert len(rooms()) <= MOST_FILES
 
 

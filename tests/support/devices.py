@@ -32,9 +32,9 @@ class Fetches(TorchDispatchMode):
         if func is _ATEN._local_scalar_dense.default and args[0].is_meta:
             self._note()
             return 1.0 if args[0].is_floating_point() else 1
-        if func is _ATEN.allclose.default and args[0].is_meta:
+        if func in (_ATEN.allclose.default, _ATEN.equal.default) and args[0].is_meta:
             self._note()
-            return True
+            return func is _ATEN.allclose.default
         if func is _ATEN._to_copy.default and args[0].is_meta:
             where = kwargs.get("device")
             if where is not None and torch.device(where).type == "cpu":

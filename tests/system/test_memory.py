@@ -13,7 +13,7 @@ real = pytest.mark.skipif(memory._glibc() is None, reason="glibc's own memory is
 BLOCK = 48 << 20  # bytes: above what glibc keeps by itself
 
 
-def new_pages(times=4):
+def new_pages(times=8):
     """Pages that the system hands out while a large block is made and freed again and again."""
     torch.ones(BLOCK // 4)
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
@@ -32,7 +32,7 @@ def held():
 def test_a_large_block_is_the_same_memory_again_within_and_new_memory_elsewhere():
     with large_blocks_kept():
         within = new_pages()
-    assert within < 1000 < new_pages()
+    assert within < new_pages() / 2  # one may lie in a hole that is too small for the next
 
 
 @real
