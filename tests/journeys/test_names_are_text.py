@@ -231,6 +231,11 @@ DRAWINGS = {  # every function of plots that draws names
         path,
         monitor="valid/$\\frac$",
     ),
+    "several": lambda path: plots.several(
+        {name: [{"epoch": 1, "valid/loss": 1.0, "valid/$\\frac$": 1.0}] for name in NAMES[3:7]},
+        path,
+        "valid/$\\frac$",
+    ),
 }
 WITHOUT_NAMES = {"overfits", "display"}  # they draw nothing
 
