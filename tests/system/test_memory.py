@@ -30,11 +30,10 @@ def held():
 
 
 @real
-def test_a_large_block_is_the_same_memory_again_within_and_new_memory_elsewhere():
+def test_a_large_block_is_the_same_memory_again():
     with large_blocks_kept():
         within = new_pages()
     assert sorted(within)[3] < 100  # some lie in holes that are too small for the next
-    assert min(new_pages()) > 10_000
 
 
 @real
