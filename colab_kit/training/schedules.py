@@ -180,7 +180,8 @@ class TorchCourse(Course):
         assert state is not None
         self.made.load_state_dict(state["made"])
         self.now, stepped = float(state["now"]), self.optimizer
-        stepped._opt_called = True  # type: ignore[attr-defined]  # in an earlier process: no warning
+        # it made its steps in an earlier process: torch must not warn
+        stepped._opt_called = True  # type: ignore[attr-defined]
         self._read()
 
     def _own_rates(self) -> None:

@@ -285,7 +285,7 @@ def test_what_the_process_knows_of_its_runs_can_be_forgotten():
 def test_the_timings_of_a_run_add_up_to_the_wall_time_of_its_call():
     began = time.perf_counter()
     run = quietly(epochs=2)
-    assert run.timings.total == pytest.approx(time.perf_counter() - began, rel=0.05)
+    assert run.timings.total == pytest.approx(time.perf_counter() - began, rel=0.05, abs=0.02)
 
 
 def test_the_timings_name_what_a_run_by_steps_does():
