@@ -69,8 +69,13 @@ def of_value(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def of_dataset(dataset: Any) -> tuple[str, bool]:
+def of_dataset(dataset: Any, looked: keyed_random.Looked | None = None) -> tuple[str, bool]:
     """Hash a user's own dataset by class, length, plain attributes, and its first and last items.
+
+    Parameters
+    ----------
+    looked : Looked, optional
+        Items that were read already. The first and the last one are read again.
 
     Returns
     -------
@@ -80,10 +85,10 @@ def of_dataset(dataset: Any) -> tuple[str, bool]:
     """
     n = len(dataset)
     rows = sorted({*range(min(ENDS, n)), *range(max(0, n - ENDS), n)})
-    items, again = (
-        [_of_item(keyed_random.item_under_key(dataset, row)) for row in rows] for _ in range(2)
-    )
-    keyed = items == again
+    looked = looked or keyed_random.Looked(dataset)
+    items = [_of_item(looked[row]) for row in rows]
+    again = [_of_item(keyed_random.item_under_key(dataset, row)) for row in (rows[0], rows[-1])]
+    keyed = [items[0], items[-1]] == again
     attributes = _plain(getattr(dataset, "__dict__", {}))
     return of_value([_class_name(dataset), n, attributes, items if keyed else None]), keyed
 

@@ -100,6 +100,18 @@ def sample_key(seed: int, epoch: int, row: int) -> tuple[Any, ...]:
     return (seed, SAMPLE, epoch, row)
 
 
+class Looked:
+    """Items of a user's dataset, each read once under its row's first key: a read may be slow."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset, self._items = dataset, dict[int, Any]()
+
+    def __getitem__(self, row: int) -> Any:
+        if row not in self._items:
+            self._items[row] = item_under_key(self.dataset, row)
+        return self._items[row]
+
+
 def item_under_key(dataset: Any, row: int) -> Any:
     """Read an item of a user's dataset under its row's first key; the outer streams stay."""
     with outer_streams_kept():

@@ -30,7 +30,7 @@ from ..events import Note
 from . import fingerprints
 from .arrays import of_files, of_pair, of_paths
 from .dict_items import DictItems, of_dicts
-from .keyed_random import item_under_key
+from .keyed_random import Looked, item_under_key
 from .labels import read_labels
 from .sources import Items, Part
 from .user_datasets import law_of_items
@@ -91,9 +91,10 @@ def of_dataset(dataset: Any, *, collate: Any = None) -> Part:
         what, why = f"The dataset {_name(dataset)} is empty.", "its len() is 0"
         raise DataError(what, why, "see whether its files or its filter are right")
     part = None if collate else _out_of_memory(dataset) or _out_of_files(dataset)
-    if part is None and isinstance(item_under_key(dataset, 0), dict):
+    looked = Looked(dataset)
+    if part is None and isinstance(looked[0], dict):
         return _of_dicts(dataset, collate)
-    return replace(part or _items(dataset, collate), classes=_classes(dataset))
+    return replace(part or _items(dataset, collate, looked), classes=_classes(dataset))
 
 
 def _of_dicts(dataset: Any, collate: Any) -> Part:
@@ -108,7 +109,7 @@ def _of_dicts(dataset: Any, collate: Any) -> Part:
         rows = [pairs[row] for row in range(len(pairs))]
         part = of_paths([path for path, _ in rows], [label for _, label in rows])
     else:
-        part = _items(pairs, None)
+        part = _items(pairs, None, Looked(pairs))
     return replace(part, classes=_classes(pairs), notes=(note, *part.notes))
 
 
@@ -182,14 +183,14 @@ def _out_of_files(dataset: Any) -> Part | None:
     return of_files(files, [names[label] for label in labels], Path(base.root).absolute())
 
 
-def _items(dataset: Any, collate: Any) -> Part:
+def _items(dataset: Any, collate: Any, looked: Looked) -> Part:
     """Read items one by one."""
     notes = []
     if (error := _too_far(dataset)) is not None:  # a transform may have no other way: a warning
         notes.append(Note(str(error), "warn"))
     base, rows = _base(dataset)
     name, n = _name(dataset), len(dataset)
-    first, last = item_under_key(dataset, 0), item_under_key(dataset, n - 1)
+    first, last = looked[0], looked[n - 1]
     if not isinstance(first, tuple | list) or len(first) != 2:
         why = f"item 0 is a {type(first).__name__}"
         if isinstance(first, tuple | list):
@@ -212,11 +213,11 @@ def _items(dataset: Any, collate: Any) -> Part:
     if _has_transforms(base) and (hasattr(base, "data") or hasattr(base, "samples")):
         text = "has transforms of its own and is read item by item"
         notes.append(Note(f"{_name(base)} {text}; without transform= it is read much faster."))
-    fingerprint, keyed = fingerprints.of_dataset(dataset)
+    fingerprint, keyed = fingerprints.of_dataset(dataset, looked)
     if not keyed:
         text = "gives another picture each time it is read: its runs cannot be repeated exactly."
         notes.append(Note(f"{name} {text}", "warn"))
-    span, read_as_files = law_of_items(dataset)
+    span, read_as_files = law_of_items(dataset, looked)
     notes += [read_as_files] if read_as_files else []
     if collate:
         fingerprint = fingerprints.of_value([fingerprint, fingerprints.of_callable(collate)])

@@ -28,6 +28,7 @@ from .augment import Augment, Draws, boxes, flips
 from .deep import Span, law_of
 from .image_files import as_file
 from .images import decode, is_pixels, squash, treatment
+from .prefetch import cached_with
 from .preprocess import Preprocess
 from .sources import Arrays, Chosen, Items, Pictures
 from .targets import of_row
@@ -86,6 +87,10 @@ class ItemReader:
             death = self._death()
             if death is None:
                 raise
+            left: Any = self.loader and self.loader._iterator
+            if left is not None:
+                left._shutdown_workers()  # a process forked later would complain of them
+                self.loader._iterator = None  # type: ignore[union-attr]
             raise death from err
 
     def _from_workers(self, loader: DataLoader[Any]) -> Iterator[Any]:
@@ -144,19 +149,21 @@ def _shared_memory() -> int | None:
 
 def own_shape(split: Chosen) -> tuple[int, ...] | None:
     """Give the shape of a user's items; None for pictures, () where a collate makes it."""
-    x = _picture_of(split.source.dataset, int(split.rows[0]))
+    x = first_of(split)
     if is_pixels(x):
         return None
     return () if split.source.collate else tuple(getattr(x, "shape", ()))
 
 
-def law_of_items(dataset: Any) -> tuple[Span | None, Note | None]:
+def law_of_items(dataset: Any, looked: keyed_random.Looked) -> tuple[Span | None, Note | None]:
     """Look at some items: the law of those of more than 8 bits, and what reading does to pictures.
 
     A PIL picture is read as its file would be, so that predict() sees what was learned.
     """
     rows = np.unique(np.linspace(0, len(dataset) - 1, LOOKED_AT).astype(int)).tolist()
-    shown = [_picture_of(dataset, row) for row in rows]
+    if not is_pixels(picture_in(looked[0])):
+        return None, None
+    shown = [picture_in(looked[row]) for row in rows]
     kinds = [(x, treatment(x)) for x in shown if is_pixels(x)]
     span = law_of([as_file(x) for x, done in kinds if "deep" in done])
     words = {
@@ -178,8 +185,18 @@ def draws_privately(items: Items, row: int) -> bool:
     return not np.array_equal(first, second)
 
 
+def first_of(split: Chosen) -> Any:
+    """Give the picture of a split's first item, read once."""
+    items, row = split.source, int(split.rows[0])
+    return cached_with(items, ("first", row), lambda: _picture_of(items.dataset, row))
+
+
 def _picture_of(dataset: Any, row: int) -> Any:
-    item = keyed_random.item_under_key(dataset, row)
+    return picture_in(keyed_random.item_under_key(dataset, row))
+
+
+def picture_in(item: Any) -> Any:
+    """Give the picture of an item (picture, label)."""
     return item[0] if isinstance(item, tuple | list) and item else item
 
 

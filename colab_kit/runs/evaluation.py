@@ -45,6 +45,8 @@ class Evaluation:
         Where the labels are numbers: the predictions and the truth, row by row.
     more : dict
         What `metrics=` asked for, by name.
+    stopped : bool
+        Whether somebody stopped the look: the figures are of the first `count` pictures alone.
     """
 
     loss: float
@@ -61,6 +63,7 @@ class Evaluation:
     outputs: np.ndarray | None = None
     labels: np.ndarray | None = None
     more: dict[str, float] = field(default_factory=dict)
+    stopped: bool = False
 
     @property
     def accuracy(self) -> float | None:
@@ -223,7 +226,8 @@ def _summary(e: Evaluation) -> str:
     parts = [f"{name} {100 * value:.1f} %" for name, value in shares if value is not None]
     parts += [f"{name} {value:.4g}" for name, value in errors if value is not None]
     parts += [f"{name} {value:.4f}" for name, value in e.more.items()]
-    return f"{e.split} · {e.count:,} pictures · loss {e.loss:.4f} · {' · '.join(parts)}"
+    seen = f"{e.count:,} pictures{' (stopped: not the rest)' if e.stopped else ''}"
+    return f"{e.split} · {seen} · loss {e.loss:.4f} · {' · '.join(parts)}"
 
 
 def figures(e: Evaluation) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -361,6 +362,7 @@ class Run:
     def _evaluation(self, split: Split, found: Scored, metrics: Any = None) -> Evaluation:
         done = evaluate(found.probabilities, found.labels, self.classes, split.name, self.task)
         asked = as_given(metrics) if metrics else (self.recipe.metrics, self.metrics)
+        done = replace(done, stopped=found.seen < len(split))
         return measured(done, Metrics(*asked, self.task, warn=with_console().warn), found)
 
     def _show(self, picture: Path) -> Path:

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from ..data.dataset import Data
-from ..data.keyed_random import outer_streams_kept
 from ..data.preprocess import Preprocess
 from ..data.sources import Arrays, Items
+from ..data.user_datasets import first_of
 from ..errors import RecipeError
 from ..models.precision import Precision
 from ..models.weights import weights_hash
@@ -258,10 +258,9 @@ class Plan:
 
 def are_floats(data: Data) -> bool:
     """Whether the data come as floats, which only the user knows how to make of a picture."""
-    source, row = data.train.source, int(data.train.rows[0])
+    source = data.train.source
     if isinstance(source, Items):
-        with outer_streams_kept():
-            x = source.dataset[row][0]
+        x = first_of(data.train)
         is_bytes = str(getattr(x, "dtype", "")).rpartition(".")[2] == "uint8"
         return not hasattr(x, "convert") and not is_bytes
     return isinstance(source, Arrays) and source.x.dtype != torch.uint8

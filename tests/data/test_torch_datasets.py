@@ -263,3 +263,18 @@ def test_data_is_data():
         {"class_names": list("abcd")},
     ):
         refused(data, "loaded already", f"{[*kw][0]}=", "where it is first loaded", **kw)
+
+
+def test_few_items_are_read_before_training_and_each_read_may_be_slow():
+    class Slow(Dataset):
+        targets, read = [row % 3 for row in range(64)], 0
+
+        def __len__(self):
+            return 64
+
+        def __getitem__(self, row):
+            type(self).read += 1
+            return torch.full((3, 8, 8), row / 64), row % 3
+
+    load(Slow(), valid=0.25, quiet=True)
+    assert Slow.read == 8, "three at each end, and the outermost again"

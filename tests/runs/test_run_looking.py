@@ -246,4 +246,7 @@ def test_an_interrupt_ends_predicting_with_what_is_there(data, monkeypatch):
     assert len(found) == 8 and all(isinstance(one, Prediction) for one in found)
     assert any("8 of 18" in note.text for note in notes)
     seen.clear()
-    assert run.evaluate("test", quiet=True).count == 8
+    part = run.evaluate("test", quiet=True)
+    assert part.count == 8 and part.stopped and "stopped" in repr(part).splitlines()[0]
+    whole = run.evaluate("test", quiet=True)
+    assert not whole.stopped and "stopped" not in repr(whole)
