@@ -8,6 +8,7 @@ import torch
 from PIL import Image, ImageOps
 from torch.utils.data import (
     DataLoader,
+    Dataset,
     IterableDataset,
     Subset,
     TensorDataset,
