@@ -267,6 +267,12 @@ def check_mode(mode: str, recipe: Recipe, *, given_epochs: bool) -> None:
             "a frozen backbone is shown views of each picture, not epochs",
             f"write views={recipe.epochs}, or mode='finetune' with epochs={recipe.epochs}",
         )
+    if mode == "frozen" and recipe.unfreeze is not None:
+        raise RecipeError(
+            "unfreeze= does not go with mode='frozen'.",
+            "a frozen backbone never learns",
+            "leave mode= out, or leave unfreeze= out",
+        )
     if mode in ("finetune", "frozen_then_finetune") and recipe.views is not None:
         alone = "; freeze_epochs= says how long the head learns alone"
         raise RecipeError(

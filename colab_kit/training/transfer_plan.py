@@ -59,6 +59,9 @@ def choose_mode(request: Request, pictures: int, device: torch.device) -> Choice
         )
     if mode != "auto":
         return as_asked(mode)
+    if recipe.unfreeze is not None:
+        mode = "frozen_then_finetune" if alone else "finetune"
+        return Choice(mode, "unfreeze= was asked for")
     if alone is not None:
         mode = "frozen_then_finetune" if alone else "finetune"
         return Choice(mode, f"freeze_epochs={alone} was asked for")

@@ -240,6 +240,29 @@ def test_parts_learn_from_the_epoch_that_unfreeze_names(colab_kit_home):
     assert moved == [[False, False, True, True]] * 2 + [[True, False, True, True]]
 
 
+def test_a_transfer_with_stages_trains_its_head_at_once_and_the_named_parts_later(
+    colab_kit_home, tiny_images
+):
+    backbone = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+    )
+    seen, data = [], kit.load(tiny_images(each=6), valid=0.25, quiet=True)
+
+    def hear(event):
+        if isinstance(event, EpochDone):
+            live = {name: p.detach().clone() for name, p in backbone.named_parameters()}
+            seen.append(live)
+
+    run = kit.transfer(
+        data, backbone, unfreeze={1: "0.*"}, epochs=2, lr=0.1, image_size=16, weights=None,
+        callbacks=[hear], quiet=True,
+    )  # fmt: skip
+    assert run.choices["mode"].value == "finetune" and "unfreeze" in run.choices["mode"].why
+    assert not torch.equal(seen[0]["0.weight"], seen[1]["0.weight"])
+    with pytest.raises(RecipeError):
+        kit.transfer(data, backbone, mode="frozen", unfreeze={0: "*"}, image_size=16, quiet=True)
+
+
 @pytest.mark.parametrize("wrong", [{1: "*"}, {0: "nothing*"}, {-1: "*"}, {"a": "*"}, {0.5: "*"}])
 def test_stages_that_cannot_be_are_refused(wrong, colab_kit_home):
     with pytest.raises(RecipeError):
