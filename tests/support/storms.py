@@ -245,7 +245,8 @@ def hundred_saves(work: str) -> None:
     def look(point: str, path: Path | None) -> None:
         nonlocal most
         if point == "after_optimizer" and shelves():
-            shelves()[0].close(10)
+            for shelf in shelves():  # that of the features has nothing to hand over
+                shelf.close(10)
             most = max(most, body.used())
             slots = (here / "drive" / MYDRIVE).glob(
                 "colab-kit/runs/hundred-*/checkpoint-*.safetensors"
