@@ -65,11 +65,11 @@ def composed(stamp: Any, draw: np.random.Generator) -> Any:
     return picture
 
 
-def make(root: Path, *, train: int = 6, valid: int = 3) -> dict[str, int]:
+def make(root: Path, *, train: int = 6, valid: int = 3, test: int = 0) -> dict[str, int]:
     """Write root/train and root/valid, a folder a class; train, valid : pictures of each stamp.
-    Give how many of each there are.
+    test : so many more of each held-back stamp in root/test. Give how many of each there are.
     """
-    made = {"train": 0, "valid": 0}
+    made = {"train": 0, "valid": 0} | ({"test": 0} if test else {})
     for name, place in CLASSES.items():
         for number, path in enumerate(sorted((STAMPS / place).rglob("*.png"))):
             split = "valid" if number % HELD_BACK == 1 else "train"
@@ -77,7 +77,12 @@ def make(root: Path, *, train: int = 6, valid: int = 3) -> dict[str, int]:
             folder.mkdir(parents=True, exist_ok=True)
             with Image.open(path) as file:
                 stamp = file.convert("RGBA")
-            for copy in range(train if split == "train" else valid):
+            copies = range(train if split == "train" else valid + test)
+            for copy in copies:
+                if split == "valid" and copy >= valid:
+                    split = "test"
+                    folder = root / split / name
+                    folder.mkdir(parents=True, exist_ok=True)
                 draw = np.random.default_rng(
                     [zlib.crc32(str(path.relative_to(STAMPS)).encode()), copy]
                 )

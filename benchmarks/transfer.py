@@ -11,6 +11,9 @@ keras      fit() on the same DataLoaders, the backbone in a TorchModuleWrapper
 kit        kit.transfer(data, "efficientnet_lite0"): features computed once, the head solved;
 `again`: another call, another seed
 
+--test adds a test split that both evaluate, within their seconds: run.evaluate("test") of kit, one
+more loop of the tutorial.
+
 --finetune trains all of the network instead, three epochs at 1e-4: the tutorial's loop against
 kit.transfer(…, mode="finetune").
 
@@ -102,11 +105,15 @@ def kit(root: Path, kind: str, device: str) -> dict[str, float]:
             data, "efficientnet_lite0", mode="frozen", device=device, run_dir=f"{out}/one"
         )
         top1 = run.best["metrics"]["valid/top1"]
+        if data.test is not None:
+            top1 = run.evaluate("test", quiet=True).top1
         first = time.perf_counter() - start
         start = time.perf_counter()
         again = kit.transfer(
             data, "efficientnet_lite0", mode="frozen", seed=1, device=device, run_dir=f"{out}/two"
         )
+        if data.test is not None:
+            again.evaluate("test", quiet=True)
         second = time.perf_counter() - start
         assert again.history
         others.tell(run)
@@ -143,6 +150,15 @@ def tutorial(root: Path, kind: str, device: str) -> dict[str, float]:
                     hits + int((net(x.to(device)).argmax(1) == y.to(device)).sum()),
                     seen + len(y),
                 )
+    if (root / "test").is_dir():
+        from torchvision import datasets
+
+        pictures = datasets.ImageFolder(str(root / "test"), valid.dataset.transform)
+        hits = seen = 0
+        with torch.no_grad(), around:
+            for x, y in torch.utils.data.DataLoader(pictures, BATCH, num_workers=2):
+                hits += int((net(x.to(device)).argmax(1) == y.to(device)).sum())
+                seen += len(y)
     return {"seconds": time.perf_counter() - start, "top1": hits / seen}
 
 
@@ -265,6 +281,7 @@ def main() -> int:
         "--root", type=Path, help="photos that stamps.py has made; left out, they are made"
     )
     parser.add_argument("--finetune", action="store_true", help="train all of the network")
+    parser.add_argument("--test", action="store_true", help="evaluate a test split, too")
     parser.add_argument("--runs", type=int, default=3)
     others.devices_and_names(parser, NAMES)
     parser.add_argument(
@@ -285,7 +302,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         photos = given.root or Path(place) / "photos"
         made = (
-            stamps.make(photos)
+            stamps.make(photos, test=4 if given.test else 0)
             if not given.root
             else {part: len(list((photos / part).rglob("*.jpg"))) for part in ("train", "valid")}
         )
@@ -368,7 +385,7 @@ def main() -> int:
         lines,
         note,
         "batch 32",
-        whole=given.only is None,
+        whole=given.only is None and not given.test,
     )
     return 0
 
