@@ -26,7 +26,8 @@ from ..system.sealed import RUN, check, read_record, read_short, unsealed, write
 
 FORMAT = 4  # 4: records are sealed
 BEFORE = ".before"  # the end of a folder's name that restart=True set aside
-GO_ON = "undo the change, or train again with restart=True: what is there is set aside"
+AGAIN = "run the cell again: it goes on from the checkpoint, and writes the file"
+GO_ON = f"undo the change; or delete that file and {AGAIN}"
 Emit = Callable[[Event], None]
 Record = dict[str, Any]
 
@@ -242,7 +243,7 @@ def choices_of(folder: Path, record: Record) -> Record:
     """
     if (choices := choices_if_any(folder, record)) is not None:
         return choices
-    raise RunError(f"{folder / 'choices.json'} is missing.", "it was removed", GO_ON)
+    raise RunError(f"{folder / 'choices.json'} is missing.", "somebody deleted it", AGAIN)
 
 
 def choices_if_any(folder: Path, record: Record) -> Record | None:

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from colab_kit.api import train
 from colab_kit.colab.drive import stand_in
 from colab_kit.colab.mirror import Mirror
+from colab_kit.data.loading import load
 from colab_kit.errors import DriveError, RecipeChanged, RunError
 from colab_kit.events import Note, set_milestone_hook
+from colab_kit.models import nets
 from colab_kit.recipe import Recipe
 from colab_kit.runs import record as records
 from colab_kit.runs.identity import check_same, note_relatives
@@ -217,7 +220,7 @@ def test_a_record_that_was_edited_by_hand_is_an_error_that_says_how_to_go_on(tmp
     with pytest.raises(RunError) as error:
         records.find(place)
     assert "was changed after it was written" in error.value.why
-    assert "undo the change" in error.value.fix and "restart=True" in error.value.fix
+    assert "undo the change" in error.value.fix and "delete that file" in error.value.fix
     path.write_text(text)
     assert records.find(place)["recipe"] == {"epochs": 5}
 
@@ -301,3 +304,23 @@ def test_places_with_and_without_a_drive(own_home):
     assert Place.at(drive / "a" / "pets", drive).folder != there.folder, (
         "two folders of one name on Drive are two runs"
     )
+
+
+@pytest.mark.parametrize("name", ["run.json", "choices.json"])
+def test_a_changed_record_is_an_error_whose_fix_loses_nothing(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    data = load("fashion-mini", max_per_class=20, quiet=True)
+
+    def again():
+        return train(nets.mlp, data, epochs=1, run_dir="run", quiet=True)
+
+    first = again().model.state_dict()
+    path = tmp_path / "run" / name
+    path.write_text(path.read_text(encoding="utf-8").replace("64", "63"), encoding="utf-8")
+    with pytest.raises(RunError) as caught:
+        again()
+    assert "delete that file" in caught.value.fix
+    path.unlink()
+    run = again()
+    assert path.exists() and run.status == "finished"
+    assert all(torch.equal(t, first[key]) for key, t in run.model.state_dict().items())
